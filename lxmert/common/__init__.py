@@ -1,0 +1,1 @@
+"""What both backends share: NumPy only, no tensor of either framework."""

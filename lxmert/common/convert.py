@@ -1,0 +1,185 @@
+"""Writing weights in the formats of both backends, and converting between them without either.
+
+Source and target are walked along the name table, one tensor at a time, so that memory holds one tensor at a time too.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from .checkpoint import Checkpoint, LoadReport, fit, open_checkpoint
+from .config import LxmertConfig
+from .files import (
+    CONFIG_ATTRIBUTE,
+    CONFIG_NAME,
+    KERAS_WEIGHTS,
+    SAFETENSORS_NAME,
+    replacing,
+    write_safetensors,
+    write_text,
+)
+from .names import HUGGING_FACE, KERAS_H5, Parameter
+
+# What a .keras archive calls the classes.
+KERAS_MODULES = {
+    "LxmertModel": "lxmert.tf.lxmert",
+    "LxmertForPreTraining": "lxmert.tf.lxmert_tasks",
+    "LxmertForQuestionAnswering": "lxmert.tf.lxmert_tasks",
+}
+FORMATS = ("folder", "weights.h5", "keras")
+
+
+class Item(NamedTuple):
+    """A parameter to write: its row of the table, its number format, and how to get its values, PyTorch's way round."""
+
+    parameter: Parameter
+    dtype: np.dtype
+    read: Callable[[], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What a conversion did: the two paths, the target's format, the model class, its tensors and their bytes."""
+
+    source: Path
+    target: Path
+    format: str
+    architecture: str
+    tensors: int
+    size: int
+    report: LoadReport
+
+
+def write_folder(folder: str | Path, config: LxmertConfig, architecture: str, items: Sequence[Item]) -> None:
+    """Write config.json and model.safetensors in Hugging Face's spelling: the folder that every side reads."""
+    folder = Path(folder)
+    if folder.is_file():
+        raise NotADirectoryError(f"{folder} is a file; give a folder to write {CONFIG_NAME} and {SAFETENSORS_NAME} into.")
+    folder.mkdir(parents=True, exist_ok=True)
+    nested = architecture != "LxmertModel"
+    named = [(HUGGING_FACE.write(i.parameter, nested), i.dtype, i.parameter.shape, i.read) for i in items]
+    write_safetensors(folder / SAFETENSORS_NAME, named, {"format": "pt"})
+    write_text(folder / CONFIG_NAME, _stamped(config, architecture).to_json_string())
+
+
+def write_keras_weights(path: str | Path, config: LxmertConfig, architecture: str, items: Iterable[Item]) -> None:
+    """Write what `save_weights` of the Keras model would write, with the config inside."""
+    import h5py
+
+    nested = architecture != "LxmertModel"
+    with h5py.File(path, "w") as file:
+        for item in items:
+            values = item.read()
+            values = values.T if item.parameter.leaf.transposed else values
+            file.create_dataset(KERAS_H5.write(item.parameter, nested), data=np.ascontiguousarray(values))
+        file.attrs[CONFIG_ATTRIBUTE] = _stamped(config, architecture).to_json_string()
+
+
+def write_keras_archive(path: str | Path, config: LxmertConfig, architecture: str, items: Iterable[Item]) -> None:
+    """Write what `save` of the Keras model would write: a .keras archive."""
+    items = list(items)
+    dtype = "float32" if not items else np.dtype(items[0].dtype).name
+    description = {
+        "module": KERAS_MODULES[architecture],
+        "class_name": f"TF{architecture}",
+        "registered_name": f"lxmert>TF{architecture}",
+        "config": {
+            "name": "model",
+            "trainable": True,
+            "dtype": {"module": "keras", "class_name": "DTypePolicy", "config": {"name": dtype}, "registered_name": None},
+            "config": _stamped(config, architecture).to_dict(),
+        },
+    }
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("metadata.json", json.dumps({"keras_version": "3.0.0", "date_saved": ""}))
+        archive.writestr(CONFIG_NAME, json.dumps(description))
+        # HDF5 goes back and forth in its file, which a zip member does not allow.
+        with replacing(Path(path).with_suffix(".weights")) as weights:
+            write_keras_weights(weights, config, architecture, items)
+            archive.write(weights, KERAS_WEIGHTS)
+
+
+def stamp_config(path: str | Path, config: LxmertConfig, architecture: str) -> None:
+    """Store the config in a .weights.h5 file that Keras wrote."""
+    import h5py
+
+    with h5py.File(path, "a") as file:
+        file.attrs[CONFIG_ATTRIBUTE] = _stamped(config, architecture).to_json_string()
+
+
+def _stamped(config: LxmertConfig, architecture: str) -> LxmertConfig:
+    """The config with the name of the model class, as config.json records it."""
+    return config.replace(extra={**config.extra, "architectures": [architecture]})
+
+
+def target_format(target: str | Path) -> str:
+    """The format that a target's name asks for: "weights.h5", "keras", or "folder".
+
+    Raises:
+        ValueError: a name that ends like another kind of file.
+    """
+    path = Path(target)
+    if path.name.endswith(".weights.h5"):
+        return "weights.h5"
+    if path.suffix == ".keras":
+        return "keras"
+    if path.suffix in (".h5", ".hdf5", ".safetensors", ".bin", ".pt", ".pth", ".npz", ".ckpt", ".json"):
+        raise ValueError(
+            f"{target} does not tell which format is wanted. Name a folder (for {CONFIG_NAME} and {SAFETENSORS_NAME}), "
+            "a file ending in .weights.h5, or one ending in .keras."
+        )
+    return "folder"
+
+
+def convert(
+    source: str | Path,
+    target: str | Path,
+    config: LxmertConfig | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Conversion:
+    """Convert weights between the formats of PyTorch and Keras; needs neither. Values do not change by a bit.
+
+    Args:
+        source: a folder with config.json and model.safetensors, or a .safetensors, .weights.h5 or .keras file.
+        target: a folder, or a file ending in .weights.h5 or .keras; it is replaced when complete.
+        config: the configuration, where the source has none.
+        progress: called after each tensor with its bytes and those of all tensors.
+
+    Raises:
+        FileNotFoundError, ValueError: no such source, a damaged or foreign one, or a target of unknown format.
+        CheckpointMismatchError: the source lacks tensors of its model, or has others, or of other shapes.
+    """
+    source, target = Path(source), Path(target)
+    kind = target_format(target)
+    with open_checkpoint(source, config) as checkpoint:
+        if checkpoint.file.path.resolve() in (target.resolve(), (target / SAFETENSORS_NAME).resolve()):
+            raise ValueError(f"{target} is the source itself; give another target.")
+        architecture = checkpoint.architecture
+        wanted, report = fit(checkpoint, architecture)
+        sizes = [int(np.prod(p.shape)) * checkpoint.dtype(p).itemsize for p in wanted]
+
+        def item(parameter: Parameter, size: int) -> Item:
+            def read() -> np.ndarray:
+                values = checkpoint.read(parameter)
+                if progress is not None:
+                    progress(size, sum(sizes))
+                return values
+
+            return Item(parameter, checkpoint.dtype(parameter), read)
+
+        items = [item(parameter, size) for parameter, size in zip(wanted, sizes, strict=True)]
+        if kind == "folder":
+            write_folder(target, checkpoint.config, architecture, items)
+        else:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            write = write_keras_weights if kind == "weights.h5" else write_keras_archive
+            with replacing(target) as temporary:
+                write(temporary, checkpoint.config, architecture, items)
+    return Conversion(source, target, kind, architecture, len(items), sum(sizes), report)

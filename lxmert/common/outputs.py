@@ -1,0 +1,164 @@
+"""What the models return. Declared once, so that both backends name and order their outputs alike."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(eq=False)
+class ModelOutput:
+    """Outputs by name, by attribute, by position.
+
+    `out.loss`, `out["loss"]` and `out[0]` read one field; `loss, scores = out` unpacks the fields that are present, in
+    order; `keys()`, `values()`, `items()`, `**out` and `dict(out)` see the same fields. A field that is None is absent.
+
+    Differs from `transformers`: iterating gives values, not names, so that unpacking works directly.
+    """
+
+    def keys(self) -> tuple[str, ...]:
+        """Names of the fields that are present, in order."""
+        return tuple(f.name for f in dataclasses.fields(self) if getattr(self, f.name) is not None)
+
+    def values(self) -> tuple[Any, ...]:
+        """Values of the fields that are present, in order."""
+        return self.to_tuple()
+
+    def items(self) -> tuple[tuple[str, Any], ...]:
+        """Pairs of name and value of the fields that are present, in order."""
+        return tuple(zip(self.keys(), self.to_tuple(), strict=True))
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The field `name`, or `default` where it is absent."""
+        return self[name] if name in self else default
+
+    def to_tuple(self) -> tuple[Any, ...]:
+        """Values of the fields that are present, in order: what `return_dict=False` gives."""
+        return tuple(getattr(self, name) for name in self.keys())
+
+    def __getitem__(self, key: str | int | slice) -> Any:
+        if isinstance(key, str):
+            if key not in self.keys():
+                raise KeyError(f"{key!r} is not in this {type(self).__name__}, which has {', '.join(self.keys())}")
+            return getattr(self, key)
+        return self.to_tuple()[key]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.keys()
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.to_tuple())
+
+    def __len__(self) -> int:
+        return len(self.keys())
+
+    # TensorFlow's protocol for structures that a tf.function may return.
+    def __tf_flatten__(self) -> tuple[tuple[str, ...], tuple[Any, ...]]:
+        return self.keys(), self.to_tuple()
+
+    @classmethod
+    def __tf_unflatten__(cls, names: tuple[str, ...], values: tuple[Any, ...]) -> ModelOutput:
+        return cls(**dict(zip(names, values, strict=True)))
+
+
+@dataclass(eq=False)
+class _LxmertStates(ModelOutput):
+    """The hidden states and attention maps that every LXMERT model can return.
+
+    Shapes: B batch, L language tokens, R regions, D hidden size, N heads. Attention maps are the softmax weights before
+    dropout, so that every row sums to one in training too.
+
+    Attributes:
+        language_hidden_states: [B, L, D], one per language layer, then one per cross layer; the embeddings are not among
+            them.
+        vision_hidden_states: [B, R, D], one per visual layer, then one per cross layer.
+        language_attentions: [B, N, L, L], one per language layer.
+        vision_attentions: [B, N, R, R], one per visual layer.
+        cross_encoder_attentions: [B, N, L, R], one per cross layer: language attends to vision.
+        cross_encoder_vision_attentions: [B, N, R, L], one per cross layer: vision attends to language
+            (`output_attentions="all"` only, as the next two).
+        cross_encoder_language_self_attentions: [B, N, L, L], one per cross layer.
+        cross_encoder_vision_self_attentions: [B, N, R, R], one per cross layer.
+    """
+
+    language_hidden_states: tuple[Any, ...] | None = None
+    vision_hidden_states: tuple[Any, ...] | None = None
+    language_attentions: tuple[Any, ...] | None = None
+    vision_attentions: tuple[Any, ...] | None = None
+    cross_encoder_attentions: tuple[Any, ...] | None = None
+    cross_encoder_vision_attentions: tuple[Any, ...] | None = None
+    cross_encoder_language_self_attentions: tuple[Any, ...] | None = None
+    cross_encoder_vision_self_attentions: tuple[Any, ...] | None = None
+
+    def states(self) -> dict[str, Any]:
+        """The fields declared here, by name: what a task model hands on from its backbone."""
+        return {name: getattr(self, name) for name in _STATE_NAMES}
+
+
+
+_STATE_NAMES = tuple(f.name for f in dataclasses.fields(_LxmertStates))
+
+# A dataclass collects its fields from its last base to its first, so a class below has its own scores first, as the
+# contract orders them, and the states last.
+
+
+@dataclass(eq=False)
+class _LxmertModelScores(ModelOutput):
+    """What `LxmertModel` itself computes."""
+
+    language_output: Any = None
+    vision_output: Any = None
+    pooled_output: Any = None
+
+
+@dataclass(eq=False)
+class LxmertModelOutput(_LxmertStates, _LxmertModelScores):
+    """What `LxmertModel` returns.
+
+    Attributes:
+        language_output: [B, L, D], the last language state.
+        vision_output: [B, R, D], the last visual state; absent with `vision_output=False`.
+        pooled_output: [B, D], tanh(dense(language_output[:, 0])).
+    """
+
+
+@dataclass(eq=False)
+class _LxmertForPreTrainingScores(ModelOutput):
+    """What the pre-training heads compute."""
+
+    loss: Any = None
+    prediction_logits: Any = None
+    cross_relationship_score: Any = None
+    question_answering_score: Any = None
+
+
+@dataclass(eq=False)
+class LxmertForPreTrainingOutput(_LxmertStates, _LxmertForPreTrainingScores):
+    """What `LxmertForPreTraining` returns.
+
+    Attributes:
+        loss: the sum of the losses whose labels were given; absent without labels.
+        prediction_logits: [B, L, V], the word at each position.
+        cross_relationship_score: [B, 2]; index 1 says that sentence and picture match, index 0 that they do not.
+        question_answering_score: [B, A]; absent when the config has `task_qa=False`.
+    """
+
+
+@dataclass(eq=False)
+class _LxmertForQuestionAnsweringScores(ModelOutput):
+    """What the answer head computes."""
+
+    loss: Any = None
+    question_answering_score: Any = None
+
+
+@dataclass(eq=False)
+class LxmertForQuestionAnsweringOutput(_LxmertStates, _LxmertForQuestionAnsweringScores):
+    """What `LxmertForQuestionAnswering` returns.
+
+    Attributes:
+        loss: the answer loss; absent without labels.
+        question_answering_score: [B, A], one logit per answer.
+    """

@@ -1,0 +1,215 @@
+"""The files of a tokenizer: vocab.txt, tokenizer.json, tokenizer_config.json and the older ones beside them.
+
+Separate, because reading is where the errors of users lie, and the tokenizer needs only what comes out: a vocabulary,
+added tokens and settings.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tokenizers import AddedToken
+
+from .wordpiece import SPECIAL_NAMES, TokenizerSettings, count_of
+
+VOCAB_NAME = "vocab.txt"
+TOKENIZER_NAME = "tokenizer.json"
+CONFIG_NAME = "tokenizer_config.json"
+
+# Keys of tokenizer_config.json that name places on the writer's machine, or that we write from what we know.
+_DROPPED = (
+    "name_or_path",
+    "vocab_file",
+    "tokenizer_file",
+    "special_tokens_map_file",
+    "added_tokens_decoder",
+    "max_len",
+)
+
+
+@dataclass(frozen=True)
+class TokenizerSource:
+    """What files say about a tokenizer: only settings that they name are in `settings`."""
+
+    vocab: dict[str, int]
+    added: dict[int, AddedToken] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+def read_vocab(path: str | os.PathLike[str]) -> dict[str, int]:
+    """Read a vocab.txt: one word piece per line, its id the line number from 0.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: the file is empty, not UTF-8, or has an empty or a repeated line.
+    """
+    vocab: dict[str, int] = {}
+    for number, token in enumerate(_read_text(path, "a vocabulary").rstrip("\n").split("\n")):
+        if token == "":
+            raise ValueError(f"{path}: line {number + 1} is empty; a vocabulary has one word piece on each line.")
+        if token in vocab:
+            raise ValueError(
+                f"{path}: line {number + 1} repeats line {vocab[token] + 1}, {token!r}; each word piece has one id."
+            )
+        vocab[token] = number
+    return vocab
+
+
+def read_tokenizer_json(path: str | os.PathLike[str]) -> TokenizerSource:
+    """Read a tokenizer.json that holds a BERT WordPiece tokenizer.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: the file is no JSON, or holds a tokenizer of another kind.
+    """
+    content = _read_json(path)
+    model = content.get("model")
+    if not isinstance(model, dict) or not isinstance(model.get("vocab"), dict) or not model["vocab"]:
+        kind = (
+            f"a {model['type']} model" if isinstance(model, dict) and "type" in model else "no model with a vocabulary"
+        )
+        raise ValueError(
+            f"{path}: expected a WordPiece tokenizer; the file holds {kind}. Pass the tokenizer of a BERT model."
+        )
+    # Files of early versions leave the type out.
+    if model.get("type", "WordPiece") != "WordPiece":
+        raise ValueError(
+            f"{path}: expected a WordPiece tokenizer; the file holds a {model['type']} model. "
+            "Pass the tokenizer of a BERT model."
+        )
+    if not all(isinstance(number, int) for number in model["vocab"].values()):
+        raise ValueError(f"{path}: every entry of the vocabulary must have a whole number as its id; not all do.")
+    names = {"unk_token": "unk_token", "continuing_subword_prefix": "wordpieces_prefix"}
+    names["max_input_chars_per_word"] = "max_input_chars_per_word"
+    settings = {ours: model[theirs] for theirs, ours in names.items() if theirs in model}
+    settings |= _text_settings(path, content.get("normalizer"), content.get("pre_tokenizer"))
+    added = _added_tokens(path, [(entry, entry) for entry in content.get("added_tokens") or ()])
+    return TokenizerSource(model["vocab"], added, settings)
+
+
+def read_folder(folder: str | os.PathLike[str]) -> TokenizerSource:
+    """Read a tokenizer's folder; tokenizer_config.json wins over what tokenizer.json says.
+
+    Raises:
+        FileNotFoundError: no such folder, or neither tokenizer.json nor vocab.txt in it.
+        ValueError: a file is empty or malformed, or a setting of the wrong kind.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            f"expected a folder with {VOCAB_NAME} or {TOKENIZER_NAME}; {str(folder)!r} is no folder."
+        )
+    if (folder / TOKENIZER_NAME).is_file():
+        source = read_tokenizer_json(folder / TOKENIZER_NAME)
+    elif (folder / VOCAB_NAME).is_file():
+        source = TokenizerSource(read_vocab(folder / VOCAB_NAME))
+    else:
+        found = ", ".join(sorted(entry.name for entry in folder.iterdir())) or "nothing"
+        raise FileNotFoundError(f"{str(folder)!r} must hold {VOCAB_NAME} or {TOKENIZER_NAME}; it holds {found}.")
+    # Differs from HF: where tokenizer_config.json is silent, tokenizer.json decides, not the constructor's defaults: a
+    # cased tokenizer.json alone stays cased.
+    config = _optional_json(folder / "special_tokens_map.json") | _optional_json(folder / CONFIG_NAME)
+    added = source.added or _added_beside(folder, config)
+    settings, extra = _split_config(config)
+    settings = source.settings | settings
+    try:
+        TokenizerSettings(**settings)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{folder / CONFIG_NAME}: {error}") from error
+    return TokenizerSource(source.vocab, added, settings, extra)
+
+
+def _split_config(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The settings that we know, and the keys that we only keep."""
+    known = {f.name for f in dataclasses.fields(TokenizerSettings)}
+    settings = {name: value for name, value in config.items() if name in known}
+    extra = {name: value for name, value in config.items() if name not in known and name not in _DROPPED}
+    if "model_max_length" not in settings and config.get("max_len") is not None:
+        settings["model_max_length"] = config["max_len"]
+    for name in SPECIAL_NAMES:
+        # Older files write a special token with its matching rules.
+        if isinstance(settings.get(name), dict):
+            settings[name] = settings[name].get("content")
+    if settings.get("model_max_length", 0) is None:
+        del settings["model_max_length"]
+    elif "model_max_length" in settings:
+        settings["model_max_length"] = count_of(settings["model_max_length"])
+    return settings, extra
+
+
+def _added_beside(folder: Path, config: Mapping[str, Any]) -> dict[int, AddedToken]:
+    """Added tokens of a folder without tokenizer.json: in its config, or in the added_tokens.json of older versions."""
+    decoder = config.get("added_tokens_decoder")
+    if isinstance(decoder, dict):
+        return _added_tokens(folder / CONFIG_NAME, [({"id": number}, entry) for number, entry in decoder.items()])
+    path = folder / "added_tokens.json"
+    return _added_tokens(path, [({"id": number}, {"content": token}) for token, number in _optional_json(path).items()])
+
+
+def _added_tokens(path: str | os.PathLike[str], entries: Iterable[tuple[Any, Any]]) -> dict[int, AddedToken]:
+    flags = ("single_word", "lstrip", "rstrip", "normalized", "special")
+    try:
+        return {
+            int(number["id"]): AddedToken(entry["content"], **{flag: entry[flag] for flag in flags if flag in entry})
+            for number, entry in entries
+        }
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path}: every added token must have an id and a content; one has not ({error!r})."
+        ) from error
+
+
+def _text_settings(path: str | os.PathLike[str], normalizer: Any, pre_tokenizer: Any) -> dict[str, Any]:
+    """What a tokenizer.json does to the text before WordPiece, in our settings."""
+    kinds = [part.get("type") if isinstance(part, dict) else part for part in (normalizer, pre_tokenizer)]
+    if kinds == [None, "WhitespaceSplit"]:
+        return {"do_basic_tokenize": False}
+    if kinds not in (["BertNormalizer", "BertPreTokenizer"], [None, "BertPreTokenizer"]):
+        raise ValueError(
+            f"{path}: expected BertNormalizer and BertPreTokenizer; the file has {kinds[0]} and {kinds[1]}, "
+            "whose ids would differ from ours. Pass the tokenizer of a BERT model."
+        )
+    names = {"clean_text": "clean_text", "handle_chinese_chars": "tokenize_chinese_chars", "lowercase": "do_lower_case"}
+    if normalizer is None:
+        return dict.fromkeys((*names.values(), "strip_accents"), False)
+    return {
+        ours: normalizer[theirs]
+        for theirs, ours in (names | {"strip_accents": "strip_accents"}).items()
+        if theirs in normalizer
+    }
+
+
+def _read_text(path: str | os.PathLike[str], what: str) -> str:
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"expected {what} at {str(path)!r}; there is {'a folder' if path.is_dir() else 'no file'}."
+        )
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: expected UTF-8 text; {error}.") from error
+    if not text.strip():
+        raise ValueError(f"{path}: expected {what}; the file is empty.")
+    return text
+
+
+def _read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
+    try:
+        content = json.loads(_read_text(path, "a JSON file"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}: expected JSON; {error}.") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: expected a JSON object; got {type(content).__name__}.")
+    return content
+
+
+def _optional_json(path: Path) -> dict[str, Any]:
+    return _read_json(path) if path.is_file() else {}

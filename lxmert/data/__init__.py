@@ -1,0 +1,38 @@
+"""The road from a picture to the model's visual inputs, and the easy-VQA data set; NumPy only, no framework.
+
+Names resolve on first use, so that importing this package costs nothing and needs none of the libraries of the
+extra ``lxmert[data]`` (pillow, scipy, easy-vqa); a function that needs one of them says so when it is called.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lxmert.data.batches import batches
+    from lxmert.data.easy_vqa import EasyVqa, load
+    from lxmert.data.pictures import open_picture
+    from lxmert.data.regions import RegionBatch, picture_regions, stack_regions
+
+_HOME = {
+    "EasyVqa": "lxmert.data.easy_vqa",
+    "RegionBatch": "lxmert.data.regions",
+    "batches": "lxmert.data.batches",
+    "load": "lxmert.data.easy_vqa",
+    "open_picture": "lxmert.data.pictures",
+    "picture_regions": "lxmert.data.regions",
+    "stack_regions": "lxmert.data.regions",
+}
+
+__all__ = ["EasyVqa", "RegionBatch", "batches", "load", "open_picture", "picture_regions", "stack_regions"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}.")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value  # the next look-up does not come here again
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,30 @@
+"""LXMERT in PyTorch: plain `nn.Module`s."""
+
+try:
+    import torch
+except ImportError as _error:
+    raise ImportError(
+        'lxmert.pt needs PyTorch. Install it with: pip install "lxmert[pt]". (lxmert.tf does not need it.)'
+    ) from _error
+
+from lxmert.common.outputs import (
+    LxmertForPreTrainingOutput,
+    LxmertForQuestionAnsweringOutput,
+    LxmertModelOutput,
+)
+
+from .lxmert import LxmertModel
+from .lxmert_tasks import LxmertForPreTraining, LxmertForQuestionAnswering
+
+# torch.export wants to know how to take an output apart.
+for _output in (LxmertModelOutput, LxmertForPreTrainingOutput, LxmertForQuestionAnsweringOutput):
+    torch.export.register_dataclass(_output, serialized_type_name=f"lxmert.{_output.__name__}")
+
+__all__ = [
+    "LxmertForPreTraining",
+    "LxmertForPreTrainingOutput",
+    "LxmertForQuestionAnswering",
+    "LxmertForQuestionAnsweringOutput",
+    "LxmertModel",
+    "LxmertModelOutput",
+]

@@ -1,0 +1,72 @@
+"""Heads on top of a model: words, matching, objects, answers.
+
+Dimensions: B batch, S any sequence, L language tokens, R regions, D hidden size, V vocabulary, A answers.
+"""
+
+from collections.abc import Collection
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .layers import ACTIVATIONS
+
+
+class WordHead(nn.Module):
+    """norm(act(transform(states)))·tableᵀ + bias; the table is the word embedding itself, so the two stay tied."""
+
+    def __init__(self, config: Any):
+        super().__init__()
+        self.transform = nn.Linear(config.hidden_size, config.hidden_size)
+        self.activation = ACTIVATIONS[config.hidden_act]
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.bias = nn.Parameter(torch.zeros(config.vocab_size))
+
+    def forward(self, states: Tensor, table: Tensor) -> Tensor:  # [B, S, D], [V, D] -> [B, S, V]
+        """Score every word of the vocabulary at each position."""
+        return F.linear(self.norm(self.activation(self.transform(states))), table, self.bias)
+
+
+class ObjectHead(nn.Module):
+    """One linear prediction per enabled visual loss, all from norm(act(transform(states)))."""
+
+    def __init__(self, config: Any):
+        super().__init__()
+        self.transform = nn.Linear(config.hidden_size, config.hidden_size)
+        self.activation = ACTIVATIONS[config.hidden_act]
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.keys = tuple(config.visual_losses)
+        for key, width in config.visual_losses.items():
+            setattr(self, key, nn.Linear(config.hidden_size, width))
+
+    def forward(self, states: Tensor) -> dict[str, Tensor]:  # [B, R, D] -> {"obj": [B, R, classes], ...}
+        """Predict each region's object class, attribute class and feature, as far as they are enabled."""
+        states = self.norm(self.activation(self.transform(states)))
+        return {key: getattr(self, key)(states) for key in self.keys}
+
+
+class AnswerHead(nn.Module):
+    """out(norm(gelu(up(pooled)))): the width is doubled, the activation is exact GELU whatever the config says."""
+
+    def __init__(self, config: Any):
+        super().__init__()
+        hidden = config.hidden_size
+        self.up = nn.Linear(hidden, 2 * hidden)
+        self.norm = nn.LayerNorm(2 * hidden, eps=config.layer_norm_eps)
+        self.out = nn.Linear(2 * hidden, config.num_qa_labels)
+
+    def forward(self, pooled: Tensor) -> Tensor:  # [B, D] -> [B, A]
+        """Score every answer."""
+        return self.out(self.norm(ACTIVATIONS["gelu"](self.up(pooled))))
+
+
+class LxmertHeads(nn.Module):
+    """The heads of one LXMERT task model, each under its name; one that the task does without is None."""
+
+    def __init__(self, config: Any, names: Collection[str]):
+        super().__init__()
+        self.word = WordHead(config) if "word" in names else None
+        self.match = nn.Linear(config.hidden_size, 2) if "match" in names else None
+        self.object = ObjectHead(config) if "object" in names else None
+        self.answer = AnswerHead(config) if "answer" in names else None

@@ -1,0 +1,135 @@
+"""The layers that every model of the package is made of.
+
+Dimensions: B batch, S any sequence, C its context (what is attended to), D hidden size, N heads, K = D / N.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "gelu": F.gelu,
+    "relu": F.relu,
+    "silu": F.silu,
+    "gelu_new": lambda x: F.gelu(x, approximate="tanh"),
+}
+
+
+class ContextBias(NamedTuple):
+    """A 0/1 mask of a context in the form that attention adds and multiplies.
+
+    A sequence whose whole context is masked attends to all of it equally. Its additive form is then 0 and its `live` 0, which
+    empties the queries: equal scores, finite in every number format, and no gradient into them. (Adding the smallest
+    number to every score gives the same output, but fused kernels then compute wrong gradients.)
+    """
+
+    additive: Tensor  # [B, 1, 1, C]: 0 where the mask is 1, the smallest number where it is 0
+    live: Tensor  # [B, 1, 1, 1]: 1 where any of the context is unmasked
+
+
+def context_bias(mask: Tensor, dtype: torch.dtype) -> ContextBias:
+    """Turn a mask [B, C] of 1 (keep) and 0 (leave out) into the form that attention uses."""
+    keep = (mask != 0)[:, None, None, :]
+    live = keep.any(dim=-1, keepdim=True)
+    additive = torch.zeros(keep.shape, dtype=dtype, device=mask.device)
+    additive = additive.masked_fill(live & ~keep, torch.finfo(dtype).min)
+    return ContextBias(additive, live.to(dtype))
+
+
+class Embedding(nn.Embedding):
+    """row = table[id]; row 0 gets no gradient from the lookup.
+
+    As in the original: all tables have padding_idx 0, so that position 0 and token type 0 stay as they were made.
+    """
+
+    def __init__(self, count: int, size: int):
+        super().__init__(count, size, padding_idx=0)
+
+
+class Attention(nn.Module):
+    """norm(dropout(out(softmax(query·keyᵀ / √K + bias)·value)) + states).
+
+    Serves self-attention (the context is the states themselves) and cross-attention alike, with residual and norm.
+    """
+
+    def __init__(self, config: Any, pruned_heads: Sequence[int] = ()):
+        super().__init__()
+        hidden = config.hidden_size
+        self.head_size = hidden // config.num_attention_heads
+        self.num_heads = config.num_attention_heads - len(pruned_heads)
+        width = self.num_heads * self.head_size
+        self.query = nn.Linear(hidden, width)
+        self.key = nn.Linear(hidden, width)
+        self.value = nn.Linear(hidden, width)
+        self.out = nn.Linear(width, hidden)
+        self.norm = nn.LayerNorm(hidden, eps=config.layer_norm_eps)
+        self.weights_dropout = config.attention_probs_dropout_prob
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def split_heads(self, x: Tensor) -> Tensor:  # [B, S, N·K] -> [B, N, S, K]
+        """Give each head its own axis."""
+        return x.unflatten(-1, (self.num_heads, self.head_size)).transpose(1, 2)
+
+    def merge_heads(self, x: Tensor) -> Tensor:  # [B, N, S, K] -> [B, S, N·K]
+        """Join the heads again."""
+        return x.transpose(1, 2).flatten(-2)
+
+    def forward(
+        self, states: Tensor, context: Tensor, bias: ContextBias | None = None, need_weights: bool = False
+    ) -> tuple[Tensor, Tensor | None]:  # [B, S, D], [B, C, D] -> [B, S, D], [B, N, S, C]
+        """Attend from `states` to `context`; the softmax weights, before dropout, come along if asked for."""
+        query = self.split_heads(self.query(states))
+        key = self.split_heads(self.key(context))
+        value = self.split_heads(self.value(context))
+        if bias is not None:
+            query = query * bias.live
+        weights = None
+        if need_weights:
+            scores = query @ key.transpose(-1, -2) * (1 / math.sqrt(self.head_size))  # [B, N, S, C]
+            if bias is not None:
+                scores = scores + bias.additive
+            weights = torch.softmax(scores, dim=-1)
+            mixed = F.dropout(weights, self.weights_dropout, self.training) @ value
+        else:
+            rate = self.weights_dropout if self.training else 0.0
+            additive = None if bias is None else bias.additive
+            mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=additive, dropout_p=rate)
+        out = self.dropout(self.out(self.merge_heads(mixed)))
+        return self.norm(out + states), weights
+
+
+class FeedForward(nn.Module):
+    """norm(dropout(down(act(up(states)))) + states)."""
+
+    def __init__(self, config: Any):
+        super().__init__()
+        self.up = nn.Linear(config.hidden_size, config.intermediate_size)
+        self.activation = ACTIVATIONS[config.hidden_act]
+        self.down = nn.Linear(config.intermediate_size, config.hidden_size)
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def forward(self, states: Tensor) -> Tensor:  # [B, S, D] -> [B, S, D]
+        """Transform each position by itself."""
+        out = self.dropout(self.down(self.activation(self.up(states))))
+        return self.norm(out + states)
+
+
+class TransformerLayer(nn.Module):
+    """feed_forward(attention(states, states)): one layer of the language or of the visual encoder."""
+
+    def __init__(self, config: Any, pruned_heads: Sequence[int] = ()):
+        super().__init__()
+        self.attention = Attention(config, pruned_heads)
+        self.feed_forward = FeedForward(config)
+
+    def forward(
+        self, states: Tensor, bias: ContextBias | None = None, need_weights: bool = False
+    ) -> tuple[Tensor, Tensor | None]:  # [B, S, D] -> [B, S, D], [B, N, S, S]
+        """Run the layer; the attention weights come along if asked for."""
+        states, weights = self.attention(states, states, bias, need_weights)
+        return self.feed_forward(states), weights

@@ -1,0 +1,113 @@
+"""The losses that the models train on. Small number formats are widened to float32 before any sum.
+
+Dimensions: B batch, L language tokens, R regions, F visual feature size, V vocabulary, A answers.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lxmert.common.inputs import (
+    IGNORED_LABEL,
+    Given,
+    check_answer_scores,
+    check_label,
+    check_object_labels,
+    check_range,
+    is_soft_answer,
+)
+
+
+def describe(tensor: Any) -> Given:
+    """The shape and kind of a tensor, as the shared input checks want them."""
+    if not isinstance(tensor, Tensor):
+        raise TypeError(f"a PyTorch model reads torch tensors; got {type(tensor).__name__}. Use torch.as_tensor(...).")
+    kind = "bool" if tensor.dtype == torch.bool else "float" if tensor.is_floating_point() else "int"
+    return Given(tuple(tensor.shape), kind)
+
+
+def _readable(tensor: Tensor) -> bool:
+    """Whether the values can be looked at: not while a graph is compiled or captured."""
+    if torch.compiler.is_compiling() or tensor.numel() == 0 or tensor.is_meta:
+        return False
+    return not (tensor.is_cuda and torch.cuda.is_current_stream_capturing())
+
+
+def check_values(name: str, tensor: Tensor, count: int, *, ignored: bool = False) -> None:
+    """Refuse ids or labels outside 0 … count-1, where the values can be looked at."""
+    if not _readable(tensor):
+        return
+    if ignored:
+        tensor = tensor.masked_fill(tensor == IGNORED_LABEL, 0)
+    low, high = tensor.aminmax()
+    check_range(name, int(low), int(high), count, ignored=ignored)
+
+
+def _wide(scores: Tensor) -> Tensor:
+    """At least float32."""
+    return scores if scores.dtype == torch.float64 else scores.float()
+
+
+def class_loss(scores: Tensor, label: Tensor) -> Tensor:  # [..., classes], [...] -> scalar
+    """Mean cross-entropy over the labels that are not -100; 0 when all of them are.
+
+    Differs from HF: a batch without any label has loss 0 there NaN.
+    """
+    loss = F.cross_entropy(
+        _wide(scores).flatten(0, -2), label.flatten().long(), ignore_index=IGNORED_LABEL, reduction="sum"
+    )
+    return loss / (label != IGNORED_LABEL).sum().clamp(min=1)
+
+
+def word_loss(scores: Tensor, labels: Tensor) -> Tensor:  # [B, L, V], [B, L] -> scalar
+    """Cross-entropy of the masked words; -100 marks the positions that do not count."""
+    check_label("labels", describe(labels), scores.shape[:2], "[B, L]")
+    check_values("labels", labels, scores.shape[-1], ignored=True)
+    return class_loss(scores, labels)
+
+
+def match_loss(scores: Tensor, matched_label: Tensor) -> Tensor:  # [B, 2], [B] -> scalar
+    """Cross-entropy of the match: 1 says that sentence and picture belong together, 0 that they do not."""
+    check_label("matched_label", describe(matched_label), scores.shape[:1], "[B]")
+    check_values("matched_label", matched_label, 2, ignored=True)
+    return class_loss(scores, matched_label.reshape(-1))
+
+
+def answer_loss(scores: Tensor, labels: Tensor, name: str = "labels") -> Tensor:  # [B, A], [B] or [B, A] -> scalar
+    """The loss of the answers, by the form of the labels.
+
+    Class indices [B] give cross-entropy, -100 ignored. Rows of scores [B, A] in [0, 1] give binary cross-entropy with
+    logits, summed over the answers and averaged over the batch: what the published VQA and GQA models were tuned with.
+    """
+    if not is_soft_answer(name, describe(labels), *scores.shape):
+        check_values(name, labels, scores.shape[-1], ignored=True)
+        return class_loss(scores, labels.reshape(-1))
+    if _readable(labels):
+        check_answer_scores(name, float(labels.min()), float(labels.max()))
+    scores = _wide(scores)
+    return F.binary_cross_entropy_with_logits(scores, labels.to(scores.dtype), reduction="sum") / scores.shape[0]
+
+
+def object_loss(
+    config: Any, scores: Mapping[str, Tensor], obj_labels: Mapping[str, tuple[Tensor, Tensor]], regions: tuple[int, int]
+) -> Tensor:
+    """The sum of the given and enabled visual losses, each mean(loss · confidence) · visual_loss_normalizer.
+
+    The mean goes over all B·R regions, whatever their confidence. "obj" and "attr" are cross-entropies (-100 ignored);
+    "feat" is smooth L1, averaged over F.
+    """
+    total = 0.0
+    for key, (label, confidence) in check_object_labels(config, obj_labels, regions, describe).items():
+        score = _wide(scores[key])
+        if key == "feat":
+            loss = F.smooth_l1_loss(score, label.to(score.dtype), reduction="none").mean(-1)
+        else:
+            check_values(f"obj_labels[{key!r}][0]", label, score.shape[-1], ignored=True)
+            loss = F.cross_entropy(
+                score.flatten(0, -2), label.flatten().long(), ignore_index=IGNORED_LABEL, reduction="none"
+            )
+        total = total + (loss.flatten() * confidence.flatten().to(score.dtype)).mean() * config.visual_loss_normalizer
+    return total if isinstance(total, Tensor) else torch.zeros((), device=next(iter(scores.values())).device)

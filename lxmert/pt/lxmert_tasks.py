@@ -1,0 +1,175 @@
+"""The task models of LXMERT: pre-training and question answering.
+
+Dimensions: B batch, L language tokens, R regions, D hidden size, F visual feature size, V vocabulary, A answers.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lxmert.common.config import LxmertConfig
+from lxmert.common.messages import check_keywords
+from lxmert.common.outputs import LxmertForPreTrainingOutput, LxmertForQuestionAnsweringOutput
+
+from .heads import LxmertHeads
+from .losses import answer_loss, match_loss, object_loss, word_loss
+from .lxmert import LxmertModel
+from .pretrained import PreTrainedModel
+
+
+class LxmertTaskModel(PreTrainedModel):
+    """A backbone with the heads of one task: what the models below share."""
+
+    config_class = LxmertConfig
+
+    def __init__(self, config: LxmertConfig):
+        super().__init__(config)
+        self.backbone = LxmertModel(config)
+        self.heads = LxmertHeads(config, self.head_names(config))
+        self.reset_parameters()
+
+
+class LxmertForPreTraining(LxmertTaskModel):
+    """The backbone with the heads of the paper's pre-training: words, matching, objects, answers."""
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        visual_feats: Tensor | None = None,
+        visual_pos: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        visual_attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        obj_labels: dict[str, tuple[Tensor, Tensor]] | None = None,
+        matched_label: Tensor | None = None,
+        ans: Tensor | None = None,
+        output_attentions: bool | str | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+        *,
+        masked_lm_labels: Tensor | None = None,
+        **unknown: Any,
+    ) -> LxmertForPreTrainingOutput | tuple[Any, ...]:
+        """Score words, match and answers; with labels, sum the losses that were asked for.
+
+        The inputs are those of `LxmertModel`. A label whose task the config switches off adds nothing.
+
+        Args:
+            labels: [B, L] word ids at masked positions, -100 elsewhere (also under Keras' name `masked_lm_labels`).
+            obj_labels: {"obj": (ids [B, R], confidence [B, R]), "attr": likewise, "feat": (features [B, R, F],
+                confidence [B, R])}, any subset of the keys.
+            matched_label: [B], 1 where sentence and picture belong together, else 0.
+            ans: [B] answer indices (-100 ignored), or [B, A] scores of every answer in 0 … 1.
+
+        Raises:
+            ValueError, TypeError: inputs or labels that do not fit; the message names the argument.
+        """
+        check_keywords(type(self).__name__, unknown, self.keywords())
+        if masked_lm_labels is not None:
+            if labels is not None:
+                raise ValueError("labels and masked_lm_labels are two names of one argument; got both.")
+            labels = masked_lm_labels
+        config, heads = self.config, self.heads
+        states = self.backbone(
+            input_ids,
+            visual_feats,
+            visual_pos,
+            attention_mask,
+            visual_attention_mask,
+            token_type_ids,
+            inputs_embeds,
+            output_attentions,
+            output_hidden_states,
+            return_dict=True,
+            vision_output=obj_labels is not None and heads.object is not None,
+        )
+        word_scores = heads.word(states.language_output, self.backbone.embeddings.word.weight)
+        match_scores = heads.match(states.pooled_output)
+        # Differs from HF: without an answer head there is no score at all; there a scalar of the pooled output.
+        answer_scores = None if heads.answer is None else heads.answer(states.pooled_output)
+
+        losses = []
+        if labels is not None and config.task_mask_lm:
+            losses.append(word_loss(word_scores, labels))
+        if matched_label is not None and config.task_matched:
+            losses.append(match_loss(match_scores, matched_label))
+        if obj_labels is not None and heads.object is not None:
+            object_scores = heads.object(states.vision_output)
+            losses.append(object_loss(config, object_scores, obj_labels, states.vision_output.shape[:2]))
+        if ans is not None and heads.answer is not None:
+            losses.append(answer_loss(answer_scores, ans, "ans"))
+        asked = any(label is not None for label in (labels, obj_labels, matched_label, ans))
+        output = LxmertForPreTrainingOutput(
+            loss=sum(losses, torch.zeros((), device=match_scores.device)) if asked else None,
+            prediction_logits=word_scores,
+            cross_relationship_score=match_scores,
+            question_answering_score=answer_scores,
+            **states.states(),
+        )
+        return_dict = config.return_dict if return_dict is None else return_dict
+        return output if return_dict else output.to_tuple()
+
+
+class LxmertForQuestionAnswering(LxmertTaskModel):
+    """The backbone with the answer head.
+
+    The image branch of the last cross layer cannot reach an answer. It is not computed, and its parameters are frozen
+    (`requires_grad=False`), so that every trainable parameter gets a gradient; asking for hidden states or for all
+    attention maps computes it.
+    """
+
+    def __init__(self, config: LxmertConfig):
+        super().__init__(config)
+        self.backbone.cross_layers[-1].visual_self_attention.requires_grad_(False)
+        self.backbone.cross_layers[-1].visual_feed_forward.requires_grad_(False)
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        visual_feats: Tensor | None = None,
+        visual_pos: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        visual_attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        output_attentions: bool | str | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+        **unknown: Any,
+    ) -> LxmertForQuestionAnsweringOutput | tuple[Any, ...]:
+        """Score the answers; with labels, compute their loss.
+
+        The inputs are those of `LxmertModel`.
+
+        Args:
+            labels: [B] answer indices (-100 ignored), or [B, A] scores of every answer in 0 … 1.
+
+        Raises:
+            ValueError, TypeError: inputs or labels that do not fit; the message names the argument.
+        """
+        check_keywords(type(self).__name__, unknown, self.keywords())
+        states = self.backbone(
+            input_ids,
+            visual_feats,
+            visual_pos,
+            attention_mask,
+            visual_attention_mask,
+            token_type_ids,
+            inputs_embeds,
+            output_attentions,
+            output_hidden_states,
+            return_dict=True,
+            vision_output=False,
+        )
+        answer_scores = self.heads.answer(states.pooled_output)
+        output = LxmertForQuestionAnsweringOutput(
+            loss=None if labels is None else answer_loss(answer_scores, labels),
+            question_answering_score=answer_scores,
+            **states.states(),
+        )
+        return_dict = self.config.return_dict if return_dict is None else return_dict
+        return output if return_dict else output.to_tuple()

@@ -1,0 +1,28 @@
+"""LXMERT in Keras 3: plain `keras.Model`s."""
+
+try:
+    import keras
+except ImportError as _error:
+    raise ImportError(
+        'lxmert.tf needs Keras 3 and TensorFlow. Install them with: pip install "lxmert[tf]" (or "lxmert[tf-cpu]"). '
+        "(lxmert.pt does not need them.)"
+    ) from _error
+
+if int(keras.__version__.split(".")[0]) < 3:
+    raise ImportError(f'lxmert.tf needs Keras 3; Keras {keras.__version__} is installed. Run: pip install "keras>=3"')
+
+from lxmert.common.outputs import LxmertForPreTrainingOutput as TFLxmertForPreTrainingOutput
+from lxmert.common.outputs import LxmertForQuestionAnsweringOutput as TFLxmertForQuestionAnsweringOutput
+from lxmert.common.outputs import LxmertModelOutput as TFLxmertModelOutput
+
+from .lxmert import TFLxmertModel
+from .lxmert_tasks import TFLxmertForPreTraining, TFLxmertForQuestionAnswering
+
+__all__ = [
+    "TFLxmertForPreTraining",
+    "TFLxmertForPreTrainingOutput",
+    "TFLxmertForQuestionAnswering",
+    "TFLxmertForQuestionAnsweringOutput",
+    "TFLxmertModel",
+    "TFLxmertModelOutput",
+]

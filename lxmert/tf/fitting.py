@@ -1,0 +1,109 @@
+"""How the models meet Keras' `compile`, `fit`, `evaluate` and `predict`.
+
+Separate from the models, because nothing of it changes what they compute.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import keras
+import optree
+
+from lxmert.common import outputs
+from lxmert.common.messages import check_keywords
+
+
+def _register(output: type[outputs.ModelOutput]) -> None:
+    """Let Keras look into an output as it looks into a dict, so that `predict` and functional models accept it."""
+    optree.register_pytree_node(
+        output,
+        lambda out: (out.values(), out.keys(), out.keys()),
+        lambda names, values: output(**dict(zip(names, values, strict=True))),
+        namespace="keras",
+    )
+
+
+for _output in (
+    outputs.LxmertModelOutput,
+    outputs.LxmertForPreTrainingOutput,
+    outputs.LxmertForQuestionAnsweringOutput,
+):
+    _register(_output)
+
+
+class OwnLoss(keras.Model):
+    """A model that trains on its own loss when it is compiled without one.
+
+    - `compile(optimizer)`: the labels stand in the input dict under their argument names, or come as `y`: a dict of
+      them, or the answers alone for a question-answering model.
+    - `compile(optimizer, loss=...)`: `y` is what that loss wants, and it is compared with the model's scores
+      (`question_answering_score`), or, if it is a dict, with the outputs of the same names.
+    """
+
+    label_names: ClassVar[tuple[str, ...]]
+    prediction_name: ClassVar[str]
+
+    def train_step(self, data: Any) -> Any:
+        """One step of `fit`."""
+        return super().train_step(self._with_labels(data))
+
+    def test_step(self, data: Any) -> Any:
+        """One step of `evaluate`."""
+        return super().test_step(self._with_labels(data))
+
+    def predict_step(self, data: Any) -> Any:
+        """One step of `predict`. A loss, of labels in the input dict, is no prediction and is left out."""
+        out = super().predict_step(data)
+        return dataclasses.replace(out, loss=None) if "loss" in out else out
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
+        """The compiled loss, or without one the model's own."""
+        if self._compile_loss is not None:
+            return super().compute_loss(x, y, self._prediction(y, y_pred), sample_weight, training)
+        if "loss" not in y_pred:
+            raise ValueError(
+                f"{type(self).__name__} was compiled without a loss, and the data holds no labels to train on. Put "
+                f"{' or '.join(self.label_names)} into the input dict or pass them as y, or compile with loss=..."
+            )
+        return y_pred["loss"] + sum(self.losses)
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """The loss and the compiled metrics; labels in the input dict serve as their truth."""
+        if y is None and isinstance(x, Mapping) and len(self.label_names) == 1:
+            y = x.get(self.label_names[0])
+        return super().compute_metrics(x, y, self._prediction(y, y_pred), sample_weight)
+
+    def _with_labels(self, data: Any) -> Any:
+        """The data of a step with `y` moved to where the model's own loss finds it."""
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        if self._compile_loss is not None:
+            return data
+        if sample_weight is not None:
+            raise ValueError(
+                "sample_weight and class_weight need a compiled loss: the model's own loss does not read them. "
+                "Use compile(loss=...)."
+            )
+        if y is None:
+            return data
+        if not isinstance(y, Mapping):
+            if len(self.label_names) != 1:
+                raise ValueError(f"y must be a dict of {', '.join(self.label_names)}; got {type(y).__name__}.")
+            y = {self.label_names[0]: y}
+        check_keywords(f"y of {type(self).__name__}", y, (*self.label_names, "masked_lm_labels"))
+        inputs = x if isinstance(x, Mapping) else dict(zip(self.keywords(), x, strict=False))
+        return ({**inputs, **y},)
+
+    def _prediction(self, y: Any, y_pred: Any) -> Any:
+        """The part of the outputs that `y` is compared with."""
+        if isinstance(y, Mapping):
+            return {name: y_pred[name] for name in y if name in y_pred}
+        return y_pred[self.prediction_name]
+
+    def keywords(self) -> tuple[str, ...]:
+        """The argument names of `call`, in order."""
+        raise NotImplementedError

@@ -1,0 +1,124 @@
+"""Heads on top of a model: words, matching, objects, answers.
+
+Dimensions: B batch, S any sequence, L language tokens, R regions, D hidden size, V vocabulary, A answers.
+"""
+
+from collections.abc import Collection
+from typing import Any
+
+import keras
+from keras import ops
+
+from .layers import ACTIVATIONS, ConfiguredLayer
+
+
+@keras.saving.register_keras_serializable(package="lxmert")
+class WordHead(ConfiguredLayer):
+    """norm(act(transform(states)))·tableᵀ + bias; the table is the word embedding itself, so the two stay tied."""
+
+    def __init__(self, config: Any, **kwargs: Any):
+        super().__init__(config, **kwargs)
+        self.transform = self.linear(config.hidden_size, "transform")
+        self.activation = ACTIVATIONS[config.hidden_act]
+        self.norm = self.layer_norm()
+
+    def call(self, states: Any, table: Any) -> Any:  # [B, S, D], [V, D] -> [B, S, V]
+        """Score every word of the vocabulary at each position."""
+        states = self.norm(self.activation(self.transform(states)))
+        return ops.matmul(states, ops.transpose(ops.cast(table, self.compute_dtype))) + self.bias
+
+    def build(self, states_shape: Any = None, table_shape: Any = None) -> None:
+        """Make the weights; their sizes come from the config."""
+        hidden = (None, None, self.config.hidden_size)
+        self.build_parts(transform=hidden, norm=hidden)
+        self.bias = self.add_weight(shape=(self.config.vocab_size,), initializer="zeros", name="bias")
+
+    @property
+    def output_shape(self) -> tuple[int | None, ...]:
+        """What `summary()` shows."""
+        return (None, None, self.config.vocab_size)
+
+
+@keras.saving.register_keras_serializable(package="lxmert")
+class ObjectHead(ConfiguredLayer):
+    """One linear prediction per enabled visual loss, all from norm(act(transform(states)))."""
+
+    def __init__(self, config: Any, **kwargs: Any):
+        super().__init__(config, **kwargs)
+        self.transform = self.linear(config.hidden_size, "transform")
+        self.activation = ACTIVATIONS[config.hidden_act]
+        self.norm = self.layer_norm()
+        self.keys = tuple(config.visual_losses)
+        for key, width in config.visual_losses.items():
+            setattr(self, key, self.linear(width, key))
+
+    def call(self, states: Any) -> dict[str, Any]:  # [B, R, D] -> {"obj": [B, R, classes], ...}
+        """Predict each region's object class, attribute class and feature, as far as they are enabled."""
+        states = self.norm(self.activation(self.transform(states)))
+        return {key: getattr(self, key)(states) for key in self.keys}
+
+    def build(self, input_shape: Any = None) -> None:
+        """Make the weights; their sizes come from the config."""
+        hidden = (None, None, self.config.hidden_size)
+        self.build_parts(transform=hidden, norm=hidden, **dict.fromkeys(self.keys, hidden))
+
+
+@keras.saving.register_keras_serializable(package="lxmert")
+class AnswerHead(ConfiguredLayer):
+    """out(norm(gelu(up(pooled)))): the width is doubled, the activation is exact GELU whatever the config says."""
+
+    def __init__(self, config: Any, **kwargs: Any):
+        super().__init__(config, **kwargs)
+        hidden = config.hidden_size
+        self.up = self.linear(2 * hidden, "up")
+        self.norm = self.layer_norm()
+        self.out = self.linear(config.num_qa_labels, "out")
+
+    def call(self, pooled: Any) -> Any:  # [B, D] -> [B, A]
+        """Score every answer."""
+        return self.out(self.norm(ACTIVATIONS["gelu"](self.up(pooled))))
+
+    def build(self, input_shape: Any = None) -> None:
+        """Make the weights; their sizes come from the config."""
+        hidden = self.config.hidden_size
+        self.build_parts(up=(None, hidden), norm=(None, 2 * hidden), out=(None, 2 * hidden))
+
+    @property
+    def output_shape(self) -> tuple[int | None, ...]:
+        """What `summary()` shows."""
+        return (None, self.config.num_qa_labels)
+
+
+@keras.saving.register_keras_serializable(package="lxmert")
+class LxmertHeads(ConfiguredLayer):
+    """The heads of one LXMERT task model, each under its name; one that the task does without is None."""
+
+    def __init__(self, config: Any, names: Collection[str], **kwargs: Any):
+        super().__init__(config, **kwargs)
+        self.names = list(names)
+        policy = self.dtype_policy
+        self.word = WordHead(config, dtype=policy, name="word") if "word" in names else None
+        self.match = self.linear(2, "match") if "match" in names else None
+        self.object = ObjectHead(config, dtype=policy, name="object") if "object" in names else None
+        self.answer = AnswerHead(config, dtype=policy, name="answer") if "answer" in names else None
+
+    def build(self, input_shape: Any = None) -> None:
+        """Make the weights of every head; their sizes come from the config."""
+        hidden = (None, None, self.config.hidden_size)
+        self.build_parts(**dict.fromkeys(self.names, hidden))
+
+    @property
+    def output_shape(self) -> tuple[Any, ...]:
+        """What `summary()` shows: the shape of each head's scores; the visual ones are [B, R, classes]."""
+        config = self.config
+        shapes = {
+            "word": (None, None, config.vocab_size),
+            "match": (None, 2),
+            "object": (None, None, sum(config.visual_losses.values())),
+            "answer": (None, config.num_qa_labels),
+        }
+        return tuple(shapes[name] for name in self.names) if len(self.names) > 1 else shapes[self.names[0]]
+
+    def get_config(self) -> dict[str, Any]:
+        """What the constructor needs."""
+        return {**super().get_config(), "names": self.names}

@@ -1,0 +1,249 @@
+"""The layers that every model of the package is made of.
+
+Dimensions: B batch, S any sequence, C its context (what is attended to), D hidden size, N heads, K = D / N.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import keras
+import ml_dtypes
+from keras import ops
+
+from lxmert.common.config import config_from_dict
+
+# Keras' own GELU takes √2 in float32, and its default is the tanh form; both are too coarse for float64.
+ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
+    "gelu": lambda x: x * 0.5 * (ops.erf(x * math.sqrt(0.5)) + 1.0),
+    "relu": ops.relu,
+    "silu": ops.silu,
+    "gelu_new": lambda x: x * 0.5 * (ops.tanh((x + x * x * x * 0.044715) * math.sqrt(2 / math.pi)) + 1.0),
+}
+
+
+class ContextBias(NamedTuple):
+    """A 0/1 mask of a context in the form that attention adds and multiplies.
+
+    A sequence whose whole context is masked attends to all of it equally. Its additive form is then 0 and its `live` 0,
+    which empties the queries: equal scores, finite in every number format, and no gradient into them. (Adding the
+    smallest number to every score gives the same output, but fused kernels then compute wrong gradients.)
+    """
+
+    additive: Any  # [B, 1, 1, C]: 0 where the mask is 1, the smallest number where it is 0
+    live: Any  # [B, 1, 1, 1]: 1 where any of the context is unmasked
+
+
+def context_bias(mask: Any, dtype: str) -> ContextBias:
+    """Turn a mask [B, C] of 1 (keep) and 0 (leave out) into the form that attention uses."""
+    keep = ops.not_equal(mask, 0)[:, None, None, :]
+    live = ops.any(keep, axis=-1, keepdims=True)
+    smallest = ops.full_like(keep, float(ml_dtypes.finfo(dtype).min), dtype=dtype)
+    additive = ops.where(ops.logical_and(live, ops.logical_not(keep)), smallest, ops.zeros_like(smallest))
+    return ContextBias(additive, ops.cast(live, dtype))
+
+
+@keras.saving.register_keras_serializable(package="lxmert")
+class FirstRowZero(keras.initializers.Initializer):
+    """Normal numbers, zeros in row 0: how a table with padding_idx 0 starts in PyTorch."""
+
+    def __init__(self, stddev: float):
+        self.stddev = stddev
+
+    def __call__(self, shape: Sequence[int], dtype: Any = None, **kwargs: Any) -> Any:
+        rows = keras.initializers.RandomNormal(stddev=self.stddev)(shape, dtype=dtype)
+        first = ops.arange(shape[0])[:, None] == 0
+        return ops.where(first, ops.zeros_like(rows), rows)
+
+    def get_config(self) -> dict[str, Any]:
+        """What the constructor needs."""
+        return {"stddev": self.stddev}
+
+
+@keras.saving.register_keras_serializable(package="lxmert")
+class Embedding(keras.layers.Embedding):
+    """row = table[id]; row 0 gets no gradient from the lookup.
+
+    As in the original: all tables have padding_idx 0, so that position 0 and token type 0 stay as they were made.
+    """
+
+    def call(self, inputs: Any) -> Any:  # [...] -> [..., D]
+        """Look the ids up."""
+        rows = super().call(inputs)
+        return ops.where(ops.equal(inputs, 0)[..., None], ops.stop_gradient(rows), rows)
+
+
+class DrawnSeed(keras.random.SeedGenerator):
+    """A seed that was drawn already, given out again and again."""
+
+    def __init__(self, seed: Any):
+        self.drawn = seed
+
+    def next(self, ordered: bool = True) -> Any:
+        """The same seed every time."""
+        return self.drawn
+
+
+@keras.saving.register_keras_serializable(package="lxmert")
+class Dropout(keras.layers.Dropout):
+    """Dropout whose next draw can be fixed, so that a recomputed layer drops what it dropped the first time."""
+
+    def fix_draw(self) -> None:
+        """Draw once for all calls until `free_draw`."""
+        if self.rate > 0:
+            self._free_generator = self.seed_generator
+            self.seed_generator = DrawnSeed(self.seed_generator.next())
+
+    def free_draw(self) -> None:
+        """Draw afresh at each call again."""
+        if self.rate > 0:
+            self.seed_generator = self._free_generator
+
+
+class ConfiguredLayer(keras.layers.Layer):
+    """A layer made from a model's configuration, which it saves and is restored from."""
+
+    def __init__(self, config: Any, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.config = config
+
+    def linear(self, units: int, name: str) -> keras.layers.Dense:
+        """A linear layer with the model's initialization and number format."""
+        spread = keras.initializers.RandomNormal(stddev=self.config.initializer_range)
+        return keras.layers.Dense(units, kernel_initializer=spread, dtype=self.dtype_policy, name=name)
+
+    def layer_norm(self, name: str = "norm") -> keras.layers.LayerNormalization:
+        """A layer norm with the model's epsilon."""
+        return keras.layers.LayerNormalization(epsilon=self.config.layer_norm_eps, dtype=self.dtype_policy, name=name)
+
+    def drop(self, rate: float, name: str = "dropout") -> Dropout:
+        """A dropout layer."""
+        return Dropout(rate, dtype=self.dtype_policy, name=name)
+
+    def build_parts(self, **shapes: Sequence[int | None]) -> None:
+        """Build sub-layers, each under its attribute name from its input shape."""
+        for name, shape in shapes.items():
+            getattr(self, name).build(shape)
+
+    @property
+    def output_shape(self) -> tuple[int | None, ...]:
+        """What `summary()` shows: [B, S, D] for most layers."""
+        return (None, None, self.config.hidden_size)
+
+    def get_config(self) -> dict[str, Any]:
+        """What the constructor needs."""
+        return {**super().get_config(), "config": self.config.to_dict()}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """Make the layer from what `get_config` gave."""
+        return cls(**{**config, "config": config_from_dict(config["config"])})
+
+
+@keras.saving.register_keras_serializable(package="lxmert")
+class Attention(ConfiguredLayer):
+    """norm(dropout(out(softmax(query·keyᵀ / √K + bias)·value)) + states).
+
+    Serves self-attention (the context is the states themselves) and cross-attention alike, with residual and norm.
+    """
+
+    def __init__(self, config: Any, pruned_heads: Sequence[int] = (), **kwargs: Any):
+        super().__init__(config, **kwargs)
+        hidden = config.hidden_size
+        self.pruned_heads = list(pruned_heads)
+        self.head_size = hidden // config.num_attention_heads
+        self.num_heads = config.num_attention_heads - len(pruned_heads)
+        width = self.num_heads * self.head_size
+        self.query = self.linear(width, "query")
+        self.key = self.linear(width, "key")
+        self.value = self.linear(width, "value")
+        self.out = self.linear(hidden, "out")
+        self.norm = self.layer_norm()
+        self.weights_dropout = self.drop(config.attention_probs_dropout_prob, "weights_dropout")
+        self.dropout = self.drop(config.hidden_dropout_prob)
+
+    def split_heads(self, x: Any) -> Any:  # [B, S, N·K] -> [B, N, S, K]
+        """Give each head its own axis."""
+        x = ops.reshape(x, (-1, ops.shape(x)[1], self.num_heads, self.head_size))
+        return ops.transpose(x, (0, 2, 1, 3))
+
+    def merge_heads(self, x: Any) -> Any:  # [B, N, S, K] -> [B, S, N·K]
+        """Join the heads again."""
+        x = ops.transpose(x, (0, 2, 1, 3))
+        return ops.reshape(x, (-1, ops.shape(x)[1], self.num_heads * self.head_size))
+
+    def call(
+        self, states: Any, context: Any, bias: ContextBias | None = None, need_weights: bool = False, training: bool = False
+    ) -> tuple[Any, Any]:  # [B, S, D], [B, C, D] -> [B, S, D], [B, N, S, C]
+        """Attend from `states` to `context`; the softmax weights, before dropout, come along if asked for."""
+        query = self.split_heads(self.query(states))
+        key = self.split_heads(self.key(context))
+        value = self.split_heads(self.value(context))
+        if bias is not None:
+            query = query * bias.live
+        scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2))) * (1 / math.sqrt(self.head_size))  # [B, N, S, C]
+        if bias is not None:
+            scores = scores + bias.additive
+        weights = ops.softmax(scores, axis=-1)
+        mixed = ops.matmul(self.weights_dropout(weights, training=training), value)
+        out = self.dropout(self.out(self.merge_heads(mixed)), training=training)
+        return self.norm(out + states), weights if need_weights else None
+
+    def build(self, states_shape: Any = None, context_shape: Any = None) -> None:
+        """Make the weights; their sizes come from the config."""
+        hidden = (None, None, self.config.hidden_size)
+        merged = (None, None, self.num_heads * self.head_size)
+        self.build_parts(query=hidden, key=hidden, value=hidden, out=merged, norm=hidden)
+
+    def get_config(self) -> dict[str, Any]:
+        """What the constructor needs."""
+        return {**super().get_config(), "pruned_heads": self.pruned_heads}
+
+
+@keras.saving.register_keras_serializable(package="lxmert")
+class FeedForward(ConfiguredLayer):
+    """norm(dropout(down(act(up(states)))) + states)."""
+
+    def __init__(self, config: Any, **kwargs: Any):
+        super().__init__(config, **kwargs)
+        self.up = self.linear(config.intermediate_size, "up")
+        self.activation = ACTIVATIONS[config.hidden_act]
+        self.down = self.linear(config.hidden_size, "down")
+        self.norm = self.layer_norm()
+        self.dropout = self.drop(config.hidden_dropout_prob)
+
+    def call(self, states: Any, training: bool = False) -> Any:  # [B, S, D] -> [B, S, D]
+        """Transform each position by itself."""
+        out = self.dropout(self.down(self.activation(self.up(states))), training=training)
+        return self.norm(out + states)
+
+    def build(self, input_shape: Any = None) -> None:
+        """Make the weights; their sizes come from the config."""
+        hidden = (None, None, self.config.hidden_size)
+        self.build_parts(up=hidden, down=(None, None, self.config.intermediate_size), norm=hidden)
+
+
+@keras.saving.register_keras_serializable(package="lxmert")
+class TransformerLayer(ConfiguredLayer):
+    """feed_forward(attention(states, states)): one layer of the language or of the visual encoder."""
+
+    def __init__(self, config: Any, pruned_heads: Sequence[int] = (), **kwargs: Any):
+        super().__init__(config, **kwargs)
+        self.attention = Attention(config, pruned_heads, dtype=self.dtype_policy, name="attention")
+        self.feed_forward = FeedForward(config, dtype=self.dtype_policy, name="feed_forward")
+
+    def call(
+        self, states: Any, bias: ContextBias | None = None, need_weights: bool = False, training: bool = False
+    ) -> tuple[Any, Any]:  # [B, S, D] -> [B, S, D], [B, N, S, S]
+        """Run the layer; the attention weights come along if asked for."""
+        states, weights = self.attention(states, states, bias, need_weights=need_weights, training=training)
+        return self.feed_forward(states, training=training), weights
+
+    def build(self, input_shape: Any = None) -> None:
+        """Make the weights; their sizes come from the config."""
+        hidden = (None, None, self.config.hidden_size)
+        self.build_parts(attention=hidden, feed_forward=hidden)
+
+    def get_config(self) -> dict[str, Any]:
+        """What the constructor needs."""
+        return {**super().get_config(), "pruned_heads": self.attention.pruned_heads}

@@ -1,0 +1,119 @@
+"""The losses that the models train on. Small number formats are widened to float32 before any sum.
+
+Dimensions: B batch, L language tokens, R regions, F visual feature size, V vocabulary, A answers.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+from keras import ops
+
+from lxmert.common.inputs import (
+    IGNORED_LABEL,
+    Given,
+    check_answer_scores,
+    check_label,
+    check_object_labels,
+    check_range,
+    is_soft_answer,
+)
+
+
+def describe(tensor: Any) -> Given:
+    """The shape and kind of a tensor, as the shared input checks want them."""
+    if not hasattr(tensor, "shape") or not hasattr(tensor, "dtype"):
+        raise TypeError(f"a Keras model reads tensors or arrays; got {type(tensor).__name__}. Use np.asarray(...).")
+    dtype = keras.backend.standardize_dtype(tensor.dtype)
+    kind = "bool" if dtype == "bool" else "int" if "int" in dtype else "float"
+    return Given(tuple(tensor.shape), kind)
+
+
+def _readable(tensor: Any) -> bool:
+    """Whether the values can be looked at: not while a graph is traced."""
+    return hasattr(tensor, "numpy") and 0 not in tensor.shape
+
+
+def check_values(name: str, tensor: Any, count: int, *, ignored: bool = False) -> None:
+    """Refuse ids or labels outside 0 … count-1, where the values can be looked at."""
+    if not _readable(tensor):
+        return
+    if ignored:
+        tensor = ops.where(ops.equal(tensor, IGNORED_LABEL), ops.zeros_like(tensor), tensor)
+    check_range(name, int(ops.min(tensor)), int(ops.max(tensor)), count, ignored=ignored)
+
+
+def _wide(scores: Any) -> Any:
+    """At least float32."""
+    return scores if keras.backend.standardize_dtype(scores.dtype) == "float64" else ops.cast(scores, "float32")
+
+
+def _cross_entropy(scores: Any, label: Any) -> Any:  # [..., classes], [...] -> [...]
+    """Cross-entropy per label; 0 where the label is -100."""
+    counted = ops.not_equal(label, IGNORED_LABEL)
+    label = ops.where(counted, label, ops.zeros_like(label))
+    loss = -ops.squeeze(ops.take_along_axis(ops.log_softmax(scores, axis=-1), label[..., None], axis=-1), -1)
+    return ops.where(counted, loss, ops.zeros_like(loss))
+
+
+def class_loss(scores: Any, label: Any) -> Any:  # [..., classes], [...] -> scalar
+    """Mean cross-entropy over the labels that are not -100; 0 when all of them are.
+
+    Differs from HF: a batch without any label has loss 0 there NaN.
+    """
+    scores = _wide(scores)
+    loss = ops.sum(_cross_entropy(scores, label))
+    count = ops.sum(ops.cast(ops.not_equal(label, IGNORED_LABEL), scores.dtype))
+    return loss / ops.maximum(count, ops.ones_like(count))
+
+
+def word_loss(scores: Any, labels: Any) -> Any:  # [B, L, V], [B, L] -> scalar
+    """Cross-entropy of the masked words; -100 marks the positions that do not count."""
+    check_label("labels", describe(labels), tuple(scores.shape[:2]), "[B, L]")
+    check_values("labels", labels, scores.shape[-1], ignored=True)
+    return class_loss(scores, labels)
+
+
+def match_loss(scores: Any, matched_label: Any) -> Any:  # [B, 2], [B] -> scalar
+    """Cross-entropy of the match: 1 says that sentence and picture belong together, 0 that they do not."""
+    check_label("matched_label", describe(matched_label), tuple(scores.shape[:1]), "[B]")
+    check_values("matched_label", matched_label, 2, ignored=True)
+    return class_loss(scores, ops.reshape(matched_label, (-1,)))
+
+
+def answer_loss(scores: Any, labels: Any, name: str = "labels") -> Any:  # [B, A], [B] or [B, A] -> scalar
+    """The loss of the answers, by the form of the labels.
+
+    Class indices [B] give cross-entropy, -100 ignored. Rows of scores [B, A] in [0, 1] give binary cross-entropy with
+    logits, summed over the answers and averaged over the batch: what the published VQA and GQA models were tuned with.
+    """
+    if not is_soft_answer(name, describe(labels), *scores.shape):
+        check_values(name, labels, scores.shape[-1], ignored=True)
+        return class_loss(scores, ops.reshape(labels, (-1,)))
+    if _readable(labels):
+        check_answer_scores(name, float(ops.min(labels)), float(ops.max(labels)))
+    scores = _wide(scores)
+    labels = ops.cast(labels, scores.dtype)
+    loss = ops.relu(scores) - scores * labels + ops.log1p(ops.exp(-ops.abs(scores)))
+    return ops.sum(loss) / ops.cast(ops.shape(scores)[0], scores.dtype)
+
+
+def object_loss(
+    config: Any, scores: Mapping[str, Any], obj_labels: Mapping[str, tuple[Any, Any]], regions: tuple[Any, Any]
+) -> Any:
+    """The sum of the given and enabled visual losses, each mean(loss · confidence) · visual_loss_normalizer.
+
+    The mean goes over all B·R regions, whatever their confidence. "obj" and "attr" are cross-entropies (-100 ignored);
+    "feat" is smooth L1, averaged over F.
+    """
+    total = 0.0
+    for key, (label, confidence) in check_object_labels(config, obj_labels, regions, describe).items():
+        score = _wide(scores[key])
+        if key == "feat":
+            error = ops.abs(score - ops.cast(label, score.dtype))
+            loss = ops.mean(ops.where(error < 1, error * error * 0.5, error - 0.5), axis=-1)
+        else:
+            check_values(f"obj_labels[{key!r}][0]", label, score.shape[-1], ignored=True)
+            loss = _cross_entropy(score, label)
+        total = total + ops.mean(loss * ops.cast(confidence, score.dtype)) * config.visual_loss_normalizer
+    return total

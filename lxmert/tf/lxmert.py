@@ -1,0 +1,318 @@
+"""LXMERT: a language encoder, a visual encoder, and a cross-modality encoder over both.
+
+Dimensions: B batch, L language tokens, R regions, D hidden size, N heads, F visual feature size, P box size.
+Source: Tan and Bansal 2019 (arXiv 1908.07490).
+"""
+
+from typing import Any, NamedTuple
+
+import keras
+from keras import ops
+
+from lxmert.common.config import LxmertConfig
+from lxmert.common.inputs import LXMERT_INPUTS, attention_choice, check_lxmert_inputs
+from lxmert.common.outputs import LxmertModelOutput
+
+from .layers import (
+    Attention,
+    ConfiguredLayer,
+    ContextBias,
+    Embedding,
+    FeedForward,
+    FirstRowZero,
+    TransformerLayer,
+    context_bias,
+)
+from .losses import check_values, describe
+from .pretrained import PreTrainedModel, run_layer
+
+
+@keras.saving.register_keras_serializable(package="lxmert")
+class LanguageEmbeddings(ConfiguredLayer):
+    """dropout(norm(word[ids] + position[0…L-1] + token_type[types]))."""
+
+    def __init__(self, config: LxmertConfig, **kwargs: Any):
+        super().__init__(config, **kwargs)
+        self.word = self.table(config.vocab_size, "word")
+        self.position = self.table(config.max_position_embeddings, "position")
+        self.token_type = self.table(config.type_vocab_size, "token_type")
+        self.norm = self.layer_norm()
+        self.dropout = self.drop(config.hidden_dropout_prob)
+
+    def call(
+        self, input_ids: Any = None, token_type_ids: Any = None, inputs_embeds: Any = None, training: bool = False
+    ) -> Any:  # [B, L] or [B, L, D] -> [B, L, D]
+        """Embed the tokens; `inputs_embeds` takes the place of the word rows only."""
+        words = self.word(input_ids) if inputs_embeds is None else inputs_embeds
+        positions = ops.arange(ops.shape(words)[1], dtype="int32")[None]
+        if token_type_ids is None:
+            token_type_ids = ops.zeros_like(positions)
+        return self.dropout(
+            self.norm(words + self.position(positions) + self.token_type(token_type_ids)), training=training
+        )
+
+    def build(self, input_shape: Any = None) -> None:
+        """Make the weights; their sizes come from the config."""
+        ids = (None, None)
+        self.build_parts(word=ids, position=ids, token_type=ids, norm=(None, None, self.config.hidden_size))
+
+    def table(self, count: int, name: str) -> Embedding:
+        """A table of `count` rows."""
+        rows = FirstRowZero(self.config.initializer_range)
+        return Embedding(
+            count, self.config.hidden_size, embeddings_initializer=rows, dtype=self.dtype_policy, name=name
+        )
+
+
+@keras.saving.register_keras_serializable(package="lxmert")
+class RegionEmbeddings(ConfiguredLayer):
+    """dropout((feature_norm(feature(visual_feats)) + box_norm(box(visual_pos))) / 2)."""
+
+    def __init__(self, config: LxmertConfig, **kwargs: Any):
+        super().__init__(config, **kwargs)
+        self.feature = self.linear(config.hidden_size, "feature")
+        self.feature_norm = self.layer_norm("feature_norm")
+        self.box = self.linear(config.hidden_size, "box")
+        self.box_norm = self.layer_norm("box_norm")
+        self.dropout = self.drop(config.hidden_dropout_prob)
+
+    def call(self, visual_feats: Any, visual_pos: Any, training: bool = False) -> Any:
+        # [B, R, F], [B, R, P] -> [B, R, D]
+        """Embed the regions."""
+        features = self.feature_norm(self.feature(visual_feats))
+        boxes = self.box_norm(self.box(visual_pos))
+        return self.dropout((features + boxes) / 2, training=training)
+
+    def build(self, visual_feats_shape: Any = None, visual_pos_shape: Any = None) -> None:
+        """Make the weights; their sizes come from the config."""
+        config, hidden = self.config, (None, None, self.config.hidden_size)
+        self.build_parts(feature=(None, None, config.visual_feat_dim), box=(None, None, config.visual_pos_dim))
+        self.build_parts(feature_norm=hidden, box_norm=hidden)
+
+
+class CrossMaps(NamedTuple):
+    """The attention weights of one cross layer; None for those not asked for."""
+
+    language_to_vision: Any  # [B, N, L, R]
+    vision_to_language: Any  # [B, N, R, L]
+    language_self: Any  # [B, N, L, L]
+    vision_self: Any  # [B, N, R, R]
+
+
+@keras.saving.register_keras_serializable(package="lxmert")
+class CrossLayer(ConfiguredLayer):
+    """Cross attention both ways, then self-attention and feed-forward in each stream.
+
+    1. Each stream attends to the other's input, with one set of weights for both directions (`cross_attention`).
+    2. Each stream attends to itself.
+    3. Each stream passes its feed-forward.
+    """
+
+    def __init__(self, config: LxmertConfig, index: int, **kwargs: Any):
+        super().__init__(config, **kwargs)
+        self.index = index
+        policy, pruned, path = self.dtype_policy, config.pruned_heads, f"cross_layers.{index}"
+
+        def attention(name: str) -> Attention:
+            return Attention(config, pruned.get(f"{path}.{name}", ()), dtype=policy, name=name)
+
+        self.cross_attention = attention("cross_attention")
+        self.language_self_attention = attention("language_self_attention")
+        self.visual_self_attention = attention("visual_self_attention")
+        self.language_feed_forward = FeedForward(config, dtype=policy, name="language_feed_forward")
+        self.visual_feed_forward = FeedForward(config, dtype=policy, name="visual_feed_forward")
+
+    def call(
+        self,
+        language: Any,
+        visual: Any,
+        language_bias: ContextBias | None = None,
+        visual_bias: ContextBias | None = None,
+        attentions: bool | str = False,
+        need_visual: bool = True,
+        training: bool = False,
+    ) -> tuple[Any, Any, CrossMaps]:  # [B, L, D], [B, R, D] -> the same
+        """Run the layer; without `need_visual` the visual stream ends here."""
+        every = dict(need_weights=attentions == "all", training=training)
+        some = dict(need_weights=bool(attentions), training=training)
+        language_in, visual_in = language, visual
+        language, language_to_vision = self.cross_attention(language_in, visual_in, visual_bias, **some)
+        language, language_self = self.language_self_attention(language, language, language_bias, **every)
+        language = self.language_feed_forward(language, training=training)
+        if not need_visual:
+            return language, None, CrossMaps(language_to_vision, None, language_self, None)
+        visual, vision_to_language = self.cross_attention(visual_in, language_in, language_bias, **every)
+        visual, vision_self = self.visual_self_attention(visual, visual, visual_bias, **every)
+        visual = self.visual_feed_forward(visual, training=training)
+        return language, visual, CrossMaps(language_to_vision, vision_to_language, language_self, vision_self)
+
+    def build(self, language_shape: Any = None, visual_shape: Any = None) -> None:
+        """Make the weights; their sizes come from the config."""
+        hidden = (None, None, self.config.hidden_size)
+        self.build_parts(
+            cross_attention=hidden,
+            language_self_attention=hidden,
+            visual_self_attention=hidden,
+            language_feed_forward=hidden,
+            visual_feed_forward=hidden,
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        """What the constructor needs."""
+        return {**super().get_config(), "index": self.index}
+
+
+@keras.saving.register_keras_serializable(package="lxmert")
+class Pooler(ConfiguredLayer):
+    """tanh(dense(language[:, 0]))."""
+
+    def __init__(self, config: LxmertConfig, **kwargs: Any):
+        super().__init__(config, **kwargs)
+        self.dense = self.linear(config.hidden_size, "dense")
+
+    def call(self, language: Any) -> Any:  # [B, L, D] -> [B, D]
+        """Summarize a sentence and its picture by the state of the first token."""
+        return ops.tanh(self.dense(language[:, 0]))
+
+    def build(self, input_shape: Any = None) -> None:
+        """Make the weights; their sizes come from the config."""
+        self.build_parts(dense=(None, self.config.hidden_size))
+
+    @property
+    def output_shape(self) -> tuple[int | None, ...]:
+        """What `summary()` shows."""
+        return (None, self.config.hidden_size)
+
+
+@keras.saving.register_keras_serializable(package="lxmert")
+class TFLxmertModel(PreTrainedModel):
+    """The backbone: language layers, visual layers, cross layers, pooler."""
+
+    config_class = LxmertConfig
+    label_names = ()
+
+    def __init__(self, config: LxmertConfig, **kwargs: Any):
+        super().__init__(config, **kwargs)
+        pruned, policy = config.pruned_heads, self.dtype_policy
+
+        def layers(name: str, count: int) -> list[TransformerLayer]:
+            paths = [f"{name}.{i}" for i in range(count)]
+            return [TransformerLayer(config, pruned.get(f"{p}.attention", ()), dtype=policy, name=p) for p in paths]
+
+        self.embeddings = LanguageEmbeddings(config, dtype=policy, name="embeddings")
+        self.region_embeddings = RegionEmbeddings(config, dtype=policy, name="region_embeddings")
+        self.language_layers = layers("language_layers", config.l_layers)
+        self.visual_layers = layers("visual_layers", config.r_layers)
+        self.cross_layers = [
+            CrossLayer(config, i, dtype=policy, name=f"cross_layers.{i}") for i in range(config.x_layers)
+        ]
+        self.pooler = Pooler(config, dtype=policy, name="pooler")
+        self.build((None, None))
+
+    def call(
+        self,
+        input_ids: Any = None,
+        visual_feats: Any = None,
+        visual_pos: Any = None,
+        attention_mask: Any = None,
+        visual_attention_mask: Any = None,
+        token_type_ids: Any = None,
+        inputs_embeds: Any = None,
+        output_attentions: bool | str | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+        vision_output: bool = True,
+        training: bool = False,
+    ) -> LxmertModelOutput | tuple[Any, ...]:
+        """Encode sentences and the regions of their pictures.
+
+        The inputs come as keywords, as one dict, or as a list in this order.
+
+        Args:
+            input_ids: [B, L] token ids.
+            visual_feats: [B, R, F] region features.
+            visual_pos: [B, R, P] boxes; the published models want (x1, y1, x2, y2) over width and height, in 0 … 1.
+            attention_mask: [B, L], 1 for tokens that are read, 0 for padding; all ones by default.
+            visual_attention_mask: [B, R], likewise for regions.
+            token_type_ids: [B, L], 0 for the first sentence, 1 for the second; zeros by default.
+            inputs_embeds: [B, L, D] word vectors instead of `input_ids`.
+            output_attentions: True for the maps that `transformers` gives, "all" for those of every attention.
+            output_hidden_states: whether to give the states after every layer.
+            return_dict: False gives a tuple of the fields that are present.
+            vision_output: False leaves out the image branch of the last cross layer, which nothing but the vision
+                outputs needs; hidden states or all maps, if asked for, bring it back.
+            training: whether dropout is on.
+
+        Raises:
+            ValueError, TypeError: inputs that do not fit the config or each other; the message names the argument.
+        """
+        given, config = self.gather(input_ids, locals()), self.config
+        inputs = {name: given[name] for name in LXMERT_INPUTS}
+        check_lxmert_inputs(config, inputs, describe)
+        if inputs["input_ids"] is not None:
+            check_values("input_ids", inputs["input_ids"], config.vocab_size)
+        if inputs["token_type_ids"] is not None:
+            check_values("token_type_ids", inputs["token_type_ids"], config.type_vocab_size)
+        attentions = attention_choice(given["output_attentions"], config)
+        hidden_states = given["output_hidden_states"]
+        hidden_states = config.output_hidden_states if hidden_states is None else hidden_states
+        return_dict = config.return_dict if given["return_dict"] is None else given["return_dict"]
+        vision_output = given["vision_output"] or hidden_states or attentions == "all"
+
+        language = self.embeddings(
+            inputs["input_ids"], inputs["token_type_ids"], inputs["inputs_embeds"], training=training
+        )
+        visual = self.region_embeddings(inputs["visual_feats"], inputs["visual_pos"], training=training)
+        attention_mask, visual_attention_mask = inputs["attention_mask"], inputs["visual_attention_mask"]
+        language_bias = None if attention_mask is None else context_bias(attention_mask, self.compute_dtype)
+        visual_bias = None if visual_attention_mask is None else context_bias(visual_attention_mask, self.compute_dtype)
+
+        language_states, visual_states = [], []
+        language_maps, visual_maps, cross_maps = [], [], []
+        some = dict(need_weights=bool(attentions), training=training)
+        for layer in self.language_layers:
+            language, weights = run_layer(self, layer, language, language_bias, **some)
+            language_states.append(language)
+            language_maps.append(weights)
+        for layer in self.visual_layers:
+            visual, weights = run_layer(self, layer, visual, visual_bias, **some)
+            visual_states.append(visual)
+            visual_maps.append(weights)
+        for i, layer in enumerate(self.cross_layers):
+            need_visual = vision_output or i < config.x_layers - 1
+            some = dict(attentions=attentions, need_visual=need_visual, training=training)
+            language, visual, maps = run_layer(self, layer, language, visual, language_bias, visual_bias, **some)
+            language_states.append(language)
+            visual_states.append(visual)
+            cross_maps.append(maps)
+
+        every = attentions == "all"
+        output = LxmertModelOutput(
+            language_output=language,
+            vision_output=visual,
+            pooled_output=self.pooler(language),
+            language_hidden_states=tuple(language_states) if hidden_states else None,
+            vision_hidden_states=tuple(visual_states) if hidden_states else None,
+            language_attentions=tuple(language_maps) if attentions else None,
+            vision_attentions=tuple(visual_maps) if attentions else None,
+            cross_encoder_attentions=tuple(m.language_to_vision for m in cross_maps) if attentions else None,
+            cross_encoder_vision_attentions=tuple(m.vision_to_language for m in cross_maps) if every else None,
+            cross_encoder_language_self_attentions=tuple(m.language_self for m in cross_maps) if every else None,
+            cross_encoder_vision_self_attentions=tuple(m.vision_self for m in cross_maps) if every else None,
+        )
+        return output if return_dict else output.to_tuple()
+
+    def build(self, input_shape: Any = None) -> None:
+        """Make the weights; their sizes come from the config."""
+        hidden = (None, None, self.config.hidden_size)
+        self.embeddings.build((None, None))
+        self.region_embeddings.build(visual_feats_shape=(None, None, self.config.visual_feat_dim))
+        for layer in (*self.language_layers, *self.visual_layers, *self.cross_layers):
+            layer.build(hidden)
+        self.pooler.build(hidden)
+
+    @property
+    def output_shape(self) -> tuple[Any, ...]:
+        """What `summary()` shows: the shapes of language, vision and pooled output."""
+        hidden = self.config.hidden_size
+        return ((None, None, hidden), (None, None, hidden), (None, hidden))

@@ -1,0 +1,180 @@
+"""The task models of LXMERT: pre-training and question answering.
+
+Dimensions: B batch, L language tokens, R regions, D hidden size, F visual feature size, V vocabulary, A answers.
+"""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from lxmert.common.config import LxmertConfig
+from lxmert.common.inputs import LXMERT_INPUTS
+from lxmert.common.outputs import LxmertForPreTrainingOutput, LxmertForQuestionAnsweringOutput
+
+from .heads import LxmertHeads
+from .losses import answer_loss, match_loss, object_loss, word_loss
+from .lxmert import TFLxmertModel
+from .pretrained import PreTrainedModel
+
+
+class LxmertTaskModel(PreTrainedModel):
+    """A backbone with the heads of one task: what the models below share."""
+
+    config_class = LxmertConfig
+
+    def __init__(self, config: LxmertConfig, **kwargs: Any):
+        super().__init__(config, **kwargs)
+        # The scope makes the paths of the backbone's variables begin with this model's name, like all others.
+        with keras.name_scope(self.name):
+            self.backbone = TFLxmertModel(config, dtype=self.dtype_policy, name="backbone")
+        self.heads = LxmertHeads(config, self.head_names(config), dtype=self.dtype_policy, name="heads")
+        self.build((None, None))
+
+    def build(self, input_shape: Any = None) -> None:
+        """Make the weights; their sizes come from the config. The backbone has made its own."""
+        self.heads.build((None, None, self.config.hidden_size))
+
+
+@keras.saving.register_keras_serializable(package="lxmert")
+class TFLxmertForPreTraining(LxmertTaskModel):
+    """The backbone with the heads of the paper's pre-training: words, matching, objects, answers."""
+
+    label_names = ("labels", "obj_labels", "matched_label", "ans")
+    prediction_name = "prediction_logits"
+
+    def call(
+        self,
+        input_ids: Any = None,
+        visual_feats: Any = None,
+        visual_pos: Any = None,
+        attention_mask: Any = None,
+        visual_attention_mask: Any = None,
+        token_type_ids: Any = None,
+        inputs_embeds: Any = None,
+        labels: Any = None,
+        obj_labels: Any = None,
+        matched_label: Any = None,
+        ans: Any = None,
+        output_attentions: bool | str | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+        masked_lm_labels: Any = None,
+        training: bool = False,
+    ) -> LxmertForPreTrainingOutput | tuple[Any, ...]:
+        """Score words, match and answers; with labels, sum the losses that were asked for.
+
+        The inputs are those of `TFLxmertModel`. A label whose task the config switches off adds nothing.
+
+        Args:
+            labels: [B, L] word ids at masked positions, -100 elsewhere (also under Keras' name `masked_lm_labels`).
+            obj_labels: {"obj": (ids [B, R], confidence [B, R]), "attr": likewise, "feat": (features [B, R, F],
+                confidence [B, R])}, any subset of the keys.
+            matched_label: [B], 1 where sentence and picture belong together, else 0.
+            ans: [B] answer indices (-100 ignored), or [B, A] scores of every answer in 0 … 1.
+
+        Raises:
+            ValueError, TypeError: inputs or labels that do not fit; the message names the argument.
+        """
+        given = self.gather(input_ids, locals())
+        labels, obj_labels = given["labels"], given["obj_labels"]
+        matched_label, ans = given["matched_label"], given["ans"]
+        if given["masked_lm_labels"] is not None:
+            if labels is not None:
+                raise ValueError("labels and masked_lm_labels are two names of one argument; got both.")
+            labels = given["masked_lm_labels"]
+        config, heads = self.config, self.heads
+        states = self.backbone(
+            **{name: given[name] for name in LXMERT_INPUTS},
+            output_attentions=given["output_attentions"],
+            output_hidden_states=given["output_hidden_states"],
+            return_dict=True,
+            vision_output=obj_labels is not None and heads.object is not None,
+            training=training,
+        )
+        word_scores = heads.word(states.language_output, ops.convert_to_tensor(self.backbone.embeddings.word.embeddings))
+        match_scores = heads.match(states.pooled_output)
+        # Differs from HF: without an answer head there is no score at all; there a scalar of the pooled output.
+        answer_scores = None if heads.answer is None else heads.answer(states.pooled_output)
+
+        losses = []
+        if labels is not None and config.task_mask_lm:
+            losses.append(word_loss(word_scores, labels))
+        if matched_label is not None and config.task_matched:
+            losses.append(match_loss(match_scores, matched_label))
+        if obj_labels is not None and heads.object is not None:
+            object_scores = heads.object(states.vision_output)
+            losses.append(object_loss(config, object_scores, obj_labels, tuple(states.vision_output.shape[:2])))
+        if ans is not None and heads.answer is not None:
+            losses.append(answer_loss(answer_scores, ans, "ans"))
+        asked = any(label is not None for label in (labels, obj_labels, matched_label, ans))
+        output = LxmertForPreTrainingOutput(
+            loss=sum(losses, ops.zeros(())) if asked else None,
+            prediction_logits=word_scores,
+            cross_relationship_score=match_scores,
+            question_answering_score=answer_scores,
+            **states.states(),
+        )
+        return_dict = config.return_dict if given["return_dict"] is None else given["return_dict"]
+        return output if return_dict else output.to_tuple()
+
+
+@keras.saving.register_keras_serializable(package="lxmert")
+class TFLxmertForQuestionAnswering(LxmertTaskModel):
+    """The backbone with the answer head.
+
+    The image branch of the last cross layer cannot reach an answer. It is not computed, and its parameters are frozen
+    (`trainable=False`), so that every trainable parameter gets a gradient; asking for hidden states or for all
+    attention maps computes it.
+    """
+
+    label_names = ("labels",)
+    prediction_name = "question_answering_score"
+
+    def __init__(self, config: LxmertConfig, **kwargs: Any):
+        super().__init__(config, **kwargs)
+        self.backbone.cross_layers[-1].visual_self_attention.trainable = False
+        self.backbone.cross_layers[-1].visual_feed_forward.trainable = False
+
+    def call(
+        self,
+        input_ids: Any = None,
+        visual_feats: Any = None,
+        visual_pos: Any = None,
+        attention_mask: Any = None,
+        visual_attention_mask: Any = None,
+        token_type_ids: Any = None,
+        inputs_embeds: Any = None,
+        labels: Any = None,
+        output_attentions: bool | str | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+        training: bool = False,
+    ) -> LxmertForQuestionAnsweringOutput | tuple[Any, ...]:
+        """Score the answers; with labels, compute their loss.
+
+        The inputs are those of `TFLxmertModel`.
+
+        Args:
+            labels: [B] answer indices (-100 ignored), or [B, A] scores of every answer in 0 … 1.
+
+        Raises:
+            ValueError, TypeError: inputs or labels that do not fit; the message names the argument.
+        """
+        given = self.gather(input_ids, locals())
+        states = self.backbone(
+            **{name: given[name] for name in LXMERT_INPUTS},
+            output_attentions=given["output_attentions"],
+            output_hidden_states=given["output_hidden_states"],
+            return_dict=True,
+            vision_output=False,
+            training=training,
+        )
+        answer_scores = self.heads.answer(states.pooled_output)
+        output = LxmertForQuestionAnsweringOutput(
+            loss=None if given["labels"] is None else answer_loss(answer_scores, given["labels"]),
+            question_answering_score=answer_scores,
+            **states.states(),
+        )
+        return_dict = self.config.return_dict if given["return_dict"] is None else given["return_dict"]
+        return output if return_dict else output.to_tuple()
