@@ -3,7 +3,7 @@
 Dimensions: B batch, L language tokens, R regions, F visual feature size, V vocabulary, A answers.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -99,7 +99,7 @@ def object_loss(
     The mean goes over all B·R regions, whatever their confidence. "obj" and "attr" are cross-entropies (-100 ignored);
     "feat" is smooth L1, averaged over F.
     """
-    total = 0.0
+    total: Any = 0.0
     for key, (label, confidence) in check_object_labels(config, obj_labels, regions, describe).items():
         score = _wide(scores[key])
         if key == "feat":
@@ -110,4 +110,9 @@ def object_loss(
                 score.flatten(0, -2), label.flatten().long(), ignore_index=IGNORED_LABEL, reduction="none"
             )
         total = total + (loss.flatten() * confidence.flatten().to(score.dtype)).mean() * config.visual_loss_normalizer
-    return total if isinstance(total, Tensor) else torch.zeros((), device=next(iter(scores.values())).device)
+    return total
+
+
+def total_loss(losses: Sequence[Tensor], scores: Tensor) -> Tensor:
+    """The plain sum of the losses, 0 without any, in the number format that they were computed in for `scores`."""
+    return sum(losses, torch.zeros((), dtype=_wide(scores).dtype, device=scores.device))

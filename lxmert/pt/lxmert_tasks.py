@@ -5,7 +5,6 @@ Dimensions: B batch, L language tokens, R regions, D hidden size, F visual featu
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from lxmert.common.config import LxmertConfig
@@ -13,7 +12,7 @@ from lxmert.common.messages import check_keywords
 from lxmert.common.outputs import LxmertForPreTrainingOutput, LxmertForQuestionAnsweringOutput
 
 from .heads import LxmertHeads
-from .losses import answer_loss, match_loss, object_loss, word_loss
+from .losses import answer_loss, match_loss, object_loss, total_loss, word_loss
 from .lxmert import LxmertModel
 from .pretrained import PreTrainedModel
 
@@ -103,7 +102,7 @@ class LxmertForPreTraining(LxmertTaskModel):
             losses.append(answer_loss(answer_scores, ans, "ans"))
         asked = any(label is not None for label in (labels, obj_labels, matched_label, ans))
         output = LxmertForPreTrainingOutput(
-            loss=sum(losses, torch.zeros((), device=match_scores.device)) if asked else None,
+            loss=total_loss(losses, match_scores) if asked else None,
             prediction_logits=word_scores,
             cross_relationship_score=match_scores,
             question_answering_score=answer_scores,

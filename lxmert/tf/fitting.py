@@ -13,25 +13,27 @@ import keras
 import optree
 
 from lxmert.common import outputs
+from lxmert.common.batch_encoding import BatchEncoding
 from lxmert.common.messages import check_keywords
 
 
-def _register(output: type[outputs.ModelOutput]) -> None:
-    """Let Keras look into an output as it looks into a dict, so that `predict` and functional models accept it."""
+def _register(kind: type, make: Any) -> None:
+    """Let Keras look into a structure as it looks into a dict, so that `fit`, `predict` and functional models take it."""
     optree.register_pytree_node(
-        output,
-        lambda out: (out.values(), out.keys(), out.keys()),
-        lambda names, values: output(**dict(zip(names, values, strict=True))),
+        kind,
+        lambda given: (tuple(given.values()), tuple(given.keys()), tuple(given.keys())),
+        lambda names, values: make(dict(zip(names, values, strict=True))),
         namespace="keras",
     )
 
 
+_register(BatchEncoding, BatchEncoding)
 for _output in (
     outputs.LxmertModelOutput,
     outputs.LxmertForPreTrainingOutput,
     outputs.LxmertForQuestionAnsweringOutput,
 ):
-    _register(_output)
+    _register(_output, lambda fields, _output=_output: _output(**fields))
 
 
 class OwnLoss(keras.Model):

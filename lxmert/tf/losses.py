@@ -3,7 +3,7 @@
 Dimensions: B batch, L language tokens, R regions, F visual feature size, V vocabulary, A answers.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -106,7 +106,7 @@ def object_loss(
     The mean goes over all B·R regions, whatever their confidence. "obj" and "attr" are cross-entropies (-100 ignored);
     "feat" is smooth L1, averaged over F.
     """
-    total = 0.0
+    total: Any = 0.0
     for key, (label, confidence) in check_object_labels(config, obj_labels, regions, describe).items():
         score = _wide(scores[key])
         if key == "feat":
@@ -117,3 +117,8 @@ def object_loss(
             loss = _cross_entropy(score, label)
         total = total + ops.mean(loss * ops.cast(confidence, score.dtype)) * config.visual_loss_normalizer
     return total
+
+
+def total_loss(losses: Sequence[Any], scores: Any) -> Any:
+    """The plain sum of the losses, 0 without any, in the number format that they were computed in for `scores`."""
+    return sum(losses, ops.zeros((), dtype=_wide(scores).dtype))

@@ -13,7 +13,7 @@ from lxmert.common.inputs import LXMERT_INPUTS
 from lxmert.common.outputs import LxmertForPreTrainingOutput, LxmertForQuestionAnsweringOutput
 
 from .heads import LxmertHeads
-from .losses import answer_loss, match_loss, object_loss, word_loss
+from .losses import answer_loss, match_loss, object_loss, total_loss, word_loss
 from .lxmert import TFLxmertModel
 from .pretrained import PreTrainedModel
 
@@ -109,7 +109,7 @@ class TFLxmertForPreTraining(LxmertTaskModel):
             losses.append(answer_loss(answer_scores, ans, "ans"))
         asked = any(label is not None for label in (labels, obj_labels, matched_label, ans))
         output = LxmertForPreTrainingOutput(
-            loss=sum(losses, ops.zeros(())) if asked else None,
+            loss=total_loss(losses, match_scores) if asked else None,
             prediction_logits=word_scores,
             cross_relationship_score=match_scores,
             question_answering_score=answer_scores,
