@@ -109,10 +109,10 @@ def _from_deep_gray(gray: np.ndarray, mode: str) -> np.ndarray:
     # Pillow's own conversion clips these modes at 255, which turns 16-bit pictures white.
     values = gray.astype(np.float64)
     high = float(values.max(initial=0.0))
-    if mode == "F":
-        full = 1.0 if high <= 1.0 else 255.0
-    else:
-        full = 255.0 if mode == "I" and high <= 255.0 else 65535.0
+    # Pillow does not say what counts as white in these modes; the values do, well enough.
+    full = 65535.0 if mode.startswith("I;16") else next(top for top in (1.0, 255.0, 65535.0, np.inf) if high <= top)
+    if mode == "I" and full == 1.0:
+        full = 255.0
     if not np.isfinite(values).all():
         raise ValueError(f"picture must have finite values; the PIL image of mode {mode} holds NaN or infinity.")
     levels = np.rint(np.clip(values / full, 0.0, 1.0) * 255.0).astype(np.uint8)

@@ -15,9 +15,9 @@ from typing import TypedDict
 
 import numpy as np
 
-from lxmert.data.background import estimate_background, largest_channel
 from lxmert.data.extra import require
 from lxmert.data.pictures import Picture, open_picture
+from lxmert.data.shapes import find_shapes
 
 CELLS = 8
 """A region is described by CELLS x CELLS cells."""
@@ -29,8 +29,6 @@ MAX_SHAPES = 7
 """At most so many shapes of a picture become regions, the largest ones, unless told otherwise."""
 
 _WORKING_PIXELS = 512 * 512  # larger pictures are scaled down to this before anything is looked for
-_LEAST_CONTRAST = 10.0  # of 255; below it, JPEG artefacts would count as shapes
-_EDGE = 0.4  # a shape's edge is where the contrast falls to this part of the shape's own
 
 
 class RegionBatch(TypedDict):
@@ -65,27 +63,18 @@ def picture_regions(picture: Picture, max_shapes: int = MAX_SHAPES) -> tuple[np.
     """
     if max_shapes < 0:
         raise ValueError(f"max_shapes must be at least 0; got {max_shapes}.")
-    pixels = _working_size(open_picture(picture)).astype(np.float32)
-    background, noise = estimate_background(pixels)
-    labels, contrasts, distance = _find_shapes(pixels, background, noise)
-    height, width = labels.shape
-    slices = require("scipy.ndimage", "Finding regions").find_objects(labels)
-    sizes = np.bincount(labels.ravel(), minlength=len(slices) + 1)[1:]
-    order = np.argsort(-sizes, kind="stable")[:max_shapes]
-
-    features = np.zeros((1 + len(order), FEATURE_SIZE), np.float32)
-    boxes = np.empty((1 + len(order), 4), np.float32)
+    pixels = _working_size(open_picture(picture))
+    height, width = pixels.shape[:2]
+    shapes = find_shapes(pixels, max_shapes)
+    features = np.zeros((1 + len(shapes), FEATURE_SIZE), np.float32)
+    boxes = np.empty((1 + len(shapes), 4), np.float32)
     boxes[0] = (0.0, 0.0, 1.0, 1.0)
-    shown = np.zeros((height, width, 4), np.float32)  # the shapes alone, as described: red, green, blue, cover
-    for region, shape in enumerate(order, start=1):
-        ys, xs = slices[shape]
-        mine = labels[ys, xs] == shape + 1
-        under = background if background.shape[0] == 1 else background[ys, xs]
-        cut = _cut_out(pixels[ys, xs], under, distance[ys, xs] / contrasts[shape], mine)
+    shown = np.zeros((height, width, 4), np.float32)  # the shapes alone, where they are in the picture
+    for region, (rows, columns, cut) in enumerate(shapes, start=1):
         features[region] = _describe(cut)
-        boxes[region] = (xs.start / width, ys.start / height, xs.stop / width, ys.stop / height)
-        shown[ys, xs] += cut
-    if len(order):
+        boxes[region] = (columns.start / width, rows.start / height, columns.stop / width, rows.stop / height)
+        shown[rows, columns] += cut
+    if shapes:
         features[0] = _describe(shown)
     return features, boxes
 
@@ -135,59 +124,6 @@ def _working_size(pixels: np.ndarray) -> np.ndarray:
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     image_module = require("PIL.Image", "Finding regions")
     return np.asarray(image_module.fromarray(pixels).resize(size, image_module.Resampling.BOX))
-
-
-def _find_shapes(
-    pixels: np.ndarray, background: np.ndarray, noise: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What stands out: labels int ``[H, W]`` (0 is background), contrast per label, and the distance ``[H, W]``."""
-    ndimage = require("scipy.ndimage", "Finding regions")
-    distance = largest_channel(pixels - background)
-    looked_at = distance
-    threshold = max(_LEAST_CONTRAST, 5.0 * noise)
-    if noise > 2.0:
-        # Averaging nine pixels divides the noise by three and leaves shapes where they are.
-        smooth = ndimage.uniform_filter(pixels - background, size=(3, 3, 1), mode="nearest")
-        looked_at = largest_channel(smooth)
-        threshold = max(_LEAST_CONTRAST, 2.5 * noise)
-    labels, count = ndimage.label(looked_at > threshold)
-    if count == 0:
-        return labels, np.zeros(0, np.float32), distance
-    # First at the threshold, where a shape includes its blurred rim; then each at the middle of its own edge.
-    contrasts = _contrasts(looked_at, labels, count)
-    clear = np.concatenate([[False], contrasts > 12.0 * noise])[labels]
-    looked_at = np.where(clear, distance, looked_at)  # where the noise does no harm, averaging only blunts corners
-    limits = np.concatenate([[np.inf], np.maximum(_EDGE * contrasts, threshold)])
-    labels, count = ndimage.label(looked_at > limits[labels])
-    contrasts = _contrasts(looked_at, labels, count)
-    areas = np.bincount(labels.ravel(), minlength=count + 1)[1:]
-    largest = areas.max(initial=0)
-    # JPEG leaves small faint specks next to a shape; a small region must therefore be strong to count.
-    least = np.where(areas < 0.1 * largest, 0.3, 0.12) * contrasts.max(initial=0.0)
-    keep = (areas >= max(6.0, 2e-4 * labels.size, 0.005 * largest)) & (contrasts >= least)
-    renumbered = np.zeros(count + 1, labels.dtype)
-    renumbered[1:][keep] = np.arange(1, keep.sum() + 1)
-    return renumbered[labels], contrasts[keep], distance
-
-
-def _contrasts(distance: np.ndarray, labels: np.ndarray, count: int) -> np.ndarray:
-    """Per label, how far a typical inner pixel is from the background: the 80th percentile."""
-    inside = labels > 0
-    owner, values = labels[inside], distance[inside]
-    order = np.lexsort((values, owner))
-    owner, values = owner[order], values[order]
-    ends = np.searchsorted(owner, np.arange(1, count + 2))
-    return values[ends[:-1] + ((ends[1:] - ends[:-1]) * 4) // 5] if count else np.zeros(0, np.float32)
-
-
-def _cut_out(pixels: np.ndarray, background: np.ndarray, share: np.ndarray, mine: np.ndarray) -> np.ndarray:
-    """A shape without its background, ``[h, w, 4]``: colours in -1..1 times cover, and cover.
-
-    A pixel of the rim mixes shape and background; taking the background's part away leaves the shape's colour.
-    """
-    cover = np.where(mine, np.clip((share - 0.15) / 0.7, 0.0, 1.0), 0.0)[..., None]
-    colour = (pixels - (1.0 - cover) * background) / 127.5 - cover
-    return np.concatenate([np.where(mine[..., None], np.clip(colour, -cover, cover), 0.0), cover], axis=2)
 
 
 def _describe(cut: np.ndarray) -> np.ndarray:

@@ -61,7 +61,7 @@ def draw(
     jpeg: int | None = None,
     seed: int = 0,
 ) -> np.ndarray:
-    """uint8 [H, W, 3]: the shapes on a background, optionally anti-aliased, noisy, and through a JPEG of that quality."""
+    """uint8 [H, W, 3]: the shapes on a background; anti-aliased, noisy, and through a JPEG of that quality, if asked."""
     picture = background(on, width, height).astype(np.float64)
     scale = SMOOTH if smooth else 1
     for shape in shapes:

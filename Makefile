@@ -1,0 +1,42 @@
+# Two commands set everything up: `make demo` and `make test`. A second call does no set-up again.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+READY := $(VENV)/.ready
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.PHONY: help demo test check format setup clean
+
+help:
+	@echo "make demo    answer real questions in PyTorch and Keras, and compare (sets up first)"
+	@echo "make test    run all tests (sets up first)"
+	@echo "make check   check format, lint and types"
+	@echo "make format  format the code"
+	@echo "make clean   remove the environment and what the tools left"
+
+demo: $(READY)
+	$(VENV)/bin/lxmert demo
+
+# Two workers: each holds both frameworks, and they use the cores between them.
+test: $(READY)
+	$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile
+
+check: $(READY)
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+
+format: $(READY)
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; %s is %s. Run: make PYTHON=python3.11 ..." % (sys.executable, sys.version.split()[0]))'
+	@echo "Setting up $(VENV): about 3 GB and a few minutes, once."
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[all,dev]"
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache build dist *.egg-info lxmert-demo.html

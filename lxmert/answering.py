@@ -1,0 +1,220 @@
+"""Pictures and questions in, answers out: the whole journey of a question in one object, over either backend."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from importlib import import_module, resources
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from lxmert.common.files import write_text
+from lxmert.common.tokenizer import LxmertTokenizer
+from lxmert.data.pictures import Picture
+from lxmert.data.regions import FEATURE_SIZE, RegionBatch, pad_regions, picture_regions
+
+ANSWERS_NAME = "answers.json"
+BACKENDS = {"pt": "LxmertForQuestionAnswering", "tf": "TFLxmertForQuestionAnswering"}
+
+
+def backend_module(backend: str, name: str = "") -> Any:
+    """Import `lxmert.pt` or `lxmert.tf`, or a module of it.
+
+    Raises:
+        ValueError: another backend.
+        ImportError: its framework is not installed.
+    """
+    if backend not in BACKENDS:
+        raise ValueError(f'backend must be "pt" (PyTorch) or "tf" (Keras); got {backend!r}.')
+    return import_module(f"lxmert.{backend}{'.' if name else ''}{name}")
+
+
+def checkpoint_folder(source: str | Path) -> Path:
+    """The folder of a checkpoint: one that comes with the package by its name ("easy-vqa"), or the path of a folder.
+
+    Raises:
+        FileNotFoundError: neither.
+    """
+    shipped = Path(str(resources.files("lxmert"))) / "checkpoints"
+    names = sorted(path.name for path in shipped.iterdir() if path.is_dir()) if shipped.is_dir() else []
+    if str(source) in names:
+        return shipped / str(source)
+    if not Path(source).is_dir():
+        raise FileNotFoundError(f"{source} is neither a folder nor a checkpoint of this package ({', '.join(names)}).")
+    return Path(source)
+
+
+class VisualQuestionAnswering:
+    """Answers questions about pictures.
+
+    `answerer = VisualQuestionAnswering.from_pretrained("easy-vqa", backend="tf")`, then
+    `answerer("picture.png", "what color is the circle?")` gives `[{"answer": "red", "score": 0.99}]`.
+
+    Attributes:
+        model: the question-answering model of the backend.
+        tokenizer: its tokenizer.
+        answers: its answers, in the order of its scores.
+        backend: "pt" or "tf".
+    """
+
+    def __init__(self, model: Any, tokenizer: LxmertTokenizer, answers: Sequence[str], backend: str):
+        config = model.config
+        if config.visual_feat_dim != FEATURE_SIZE:
+            raise ValueError(
+                f"the model reads regions of {config.visual_feat_dim} features; this package finds regions of "
+                f"{FEATURE_SIZE}. A model of other features needs its own: call the model itself with them."
+            )
+        if len(answers) != config.num_qa_labels:
+            raise ValueError(f"answers must be one per score: {config.num_qa_labels}; got {len(answers)}.")
+        self.model = model
+        self.tokenizer = tokenizer
+        self.answers = list(answers)
+        self.backend = backend
+        self._run: Callable[..., dict[str, Any]] = backend_module(backend, "arrays").run_arrays
+
+    @classmethod
+    def from_pretrained(cls, source: str | Path = "easy-vqa", backend: str = "pt") -> Self:
+        """Load a model with its tokenizer and its answers.
+
+        Args:
+            source: "easy-vqa", the checkpoint that comes with the package, or a folder with config.json, weights,
+                vocabulary and answers.json.
+            backend: "pt" for PyTorch, "tf" for Keras.
+
+        Raises:
+            FileNotFoundError: no such checkpoint, or a file of it is missing.
+            ImportError: the backend's framework is not installed.
+            ValueError: an unknown backend, or files that do not fit each other.
+        """
+        models = backend_module(backend)
+        folder = checkpoint_folder(source)
+        model = getattr(models, BACKENDS[backend]).from_pretrained(folder)
+        return cls(model, LxmertTokenizer.from_pretrained(folder), read_answers(folder), backend)
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write the folder that `from_pretrained` reads, in either backend."""
+        self.model.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+        write_text(Path(folder) / ANSWERS_NAME, json.dumps(self.answers, indent=1) + "\n")
+
+    def __call__(
+        self,
+        pictures: Picture | Sequence[Picture],
+        questions: str | Sequence[str],
+        top_k: int = 1,
+        batch_size: int = 64,
+    ) -> list[dict[str, Any]] | list[list[dict[str, Any]]]:
+        """Answer questions about pictures.
+
+        Args:
+            pictures: one picture (a path, a PIL image or an array [H, W, 3]) or several.
+            questions: one question or several. Several pictures and several questions go together one by one; a single
+                one goes with all of the other.
+            top_k: how many answers to give for each, the likeliest first.
+            batch_size: how many questions go through the model at once.
+
+        Returns:
+            For each question a list of `{"answer": str, "score": float}`, the scores in 0 … 1; a list of such lists
+            if there were several pictures or several questions.
+
+        Raises:
+            ValueError, TypeError: no pictures or questions, different numbers of them, or a picture that is none.
+        """
+        if not isinstance(top_k, int) or not 1 <= top_k <= len(self.answers):
+            raise ValueError(f"top_k must be 1 to {len(self.answers)}; got {top_k!r}.")
+        single = isinstance(questions, str) and not isinstance(pictures, (list, tuple))
+        asked = [questions] if isinstance(questions, str) else list(questions)
+        shown = list(pictures) if isinstance(pictures, (list, tuple)) else [pictures]
+        for name, given in (("pictures", shown), ("questions", asked)):
+            if not given:
+                raise ValueError(f"{name} must be at least one; got none.")
+        if not (len(shown) == len(asked) or len(shown) == 1 or len(asked) == 1):
+            raise ValueError(
+                f"pictures and questions must be as many of each, or one of either; got {len(shown)} and {len(asked)}."
+            )
+        regions = [picture_regions(picture) for picture in shown]
+        count = max(len(shown), len(asked))
+        asked = asked * count if len(asked) == 1 else asked
+        scores = self.scores([regions[i % len(regions)] for i in range(count)], asked, batch_size)
+        best = np.argsort(-scores, axis=1, kind="stable")[:, :top_k]
+        found = [
+            [{"answer": self.answers[i], "score": float(row[i])} for i in order]
+            for row, order in zip(scores, best, strict=True)
+        ]
+        return found[0] if single else found
+
+    def scores(
+        self,
+        regions: Sequence[tuple[np.ndarray, np.ndarray]],
+        questions: Sequence[str],
+        batch_size: int = 64,
+        progress: Callable[[Iterable[int]], Iterable[int]] = iter,
+    ) -> np.ndarray:
+        """The probability of every answer, [questions, answers], for the regions of one picture per question.
+
+        Args:
+            regions: features [R, F] and boxes [R, 4] of the picture of each question, as `picture_regions` gives them.
+            questions: the questions.
+            batch_size: how many go through the model at once.
+            progress: wraps the starts of the batches, to show how far it is.
+        """
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1; got {batch_size}.")
+        rows = []
+        for start in progress(range(0, len(questions), batch_size)):
+            inputs = self.inputs(regions[start : start + batch_size], questions[start : start + batch_size])
+            logits = self._run(self.model, inputs)["question_answering_score"].astype(np.float64)
+            logits = np.exp(logits - logits.max(axis=1, keepdims=True))
+            rows.append(logits / logits.sum(axis=1, keepdims=True))
+        return np.concatenate(rows)
+
+    def maps(self, regions: Sequence[tuple[np.ndarray, np.ndarray]], questions: Sequence[str]) -> list[np.ndarray]:
+        """Where each question looked: for every question [L, R], how much each of its tokens attends to each region.
+
+        The attention of language to vision, averaged over the heads and the cross layers; rows sum to one.
+        """
+        inputs = self.inputs(regions, questions)
+        layers = self._run(self.model, inputs, output_attentions=True)["cross_encoder_attentions"]
+        means = np.mean([layer.mean(axis=1) for layer in layers], axis=0)
+        tokens = inputs["attention_mask"].sum(axis=1)
+        return [m[: int(n), : len(boxes)] for m, n, (_, boxes) in zip(means, tokens, regions, strict=True)]
+
+    def inputs(
+        self, regions: Sequence[tuple[np.ndarray, np.ndarray]], questions: Sequence[str]
+    ) -> dict[str, np.ndarray]:
+        """The model's inputs by argument name, padded to the longest question and the picture with most regions."""
+        length = self.model.config.max_position_embeddings
+        text = self.tokenizer(list(questions), padding=True, truncation=True, max_length=length, return_tensors="np")
+        self._warn_of_unknown(questions, text["input_ids"])
+        visual: RegionBatch = pad_regions(list(regions))
+        return {**text, **visual}
+
+    def _warn_of_unknown(self, questions: Sequence[str], ids: np.ndarray) -> None:
+        """Warn of questions in which the model knows no word: it answers them, but from the picture alone."""
+        tokenizer = self.tokenizer
+        specials = [tokenizer.unk_token_id, tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id]
+        for question, row in zip(questions, ids, strict=True):
+            if np.isin(row, specials).all():
+                warnings.warn(f"no word of the question {question!r} is known; the answer is a guess.", stacklevel=3)
+
+
+def read_answers(folder: str | Path) -> list[str]:
+    """The answers of a checkpoint, in the order of its scores.
+
+    Raises:
+        FileNotFoundError: no answers.json in the folder.
+        ValueError: it is not a list of strings.
+    """
+    path = Path(folder) / ANSWERS_NAME
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder} has no {ANSWERS_NAME}, the list of answers in the order of the scores.")
+    try:
+        answers = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not a JSON file: {error}") from None
+    if not isinstance(answers, list) or not all(isinstance(answer, str) for answer in answers):
+        raise ValueError(f"{path} must hold a list of strings.")
+    return answers

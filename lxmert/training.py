@@ -1,0 +1,90 @@
+"""Making the checkpoint that comes with the package: easy-VQA, from the data set to a measured model, in either backend."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+
+from lxmert.answering import BACKENDS, VisualQuestionAnswering, backend_module
+from lxmert.common.config import LxmertConfig
+from lxmert.common.tokenizer import LxmertTokenizer
+from lxmert.data import easy_vqa
+from lxmert.data.batches import batches
+from lxmert.data.regions import picture_regions
+from lxmert.data.scenes import Scenes
+from lxmert.data.vocabulary import build_vocabulary
+
+
+def train_easy_vqa(
+    backend: str = "pt", recipe: easy_vqa.Recipe = easy_vqa.RECIPE, progress: bool = True
+) -> VisualQuestionAnswering:
+    """Train a model from scratch on the questions of the training split.
+
+    Args:
+        backend: "pt" for PyTorch, "tf" for Keras. Both take the same recipe and see the same batches.
+        recipe: sizes, epochs, rates, seed.
+        progress: whether to show progress bars.
+
+    Returns:
+        The trained model with its tokenizer and answers.
+    """
+    models, training = backend_module(backend), backend_module(backend, "train")
+    data = easy_vqa.load("train")
+    tokenizer = _tokenizer(data.questions)
+    text = tokenizer(data.questions, padding="max_length", max_length=recipe.text_length, return_tensors="np")
+    scenes = Scenes(data, recipe, progress)
+
+    def of_epoch(epoch: int) -> Iterable[dict[str, np.ndarray]]:
+        return batches(text, scenes, data.picture_index, data.labels, recipe.batch_size, recipe.seed, epoch)
+
+    _seed(backend, recipe.seed)
+    config = LxmertConfig.from_dict({"vocab_size": len(tokenizer), **recipe.config})
+    model = getattr(models, BACKENDS[backend])(config)
+    training.train_question_answering(model, of_epoch, len(data) // recipe.batch_size, recipe, progress)
+    return VisualQuestionAnswering(model, tokenizer, easy_vqa.answer_list(), backend)
+
+
+def scores_of_split(
+    answerer: VisualQuestionAnswering,
+    data: easy_vqa.EasyVqa,
+    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
+) -> np.ndarray:
+    """The probability of every answer, [Q, A], for all questions of a split, each picture looked at once."""
+    regions = [picture_regions(path) for path in data.picture_paths]
+    return answerer.scores([regions[i] for i in data.picture_index], data.questions, 512, progress)
+
+
+def accuracy(answerer: VisualQuestionAnswering, data: easy_vqa.EasyVqa, scores: np.ndarray) -> float:
+    """The part of the questions whose likeliest answer is the true one."""
+    places = [answerer.answers.index(answer) for answer in data.answers]
+    return float((scores.argmax(axis=1) == np.array(places)).mean())
+
+
+def with_epochs(recipe: easy_vqa.Recipe, epochs: int | None, seed: int | None) -> easy_vqa.Recipe:
+    """The recipe with another number of epochs or another seed, where they are given."""
+    changes = {name: value for name, value in (("epochs", epochs), ("seed", seed)) if value is not None}
+    return dataclasses.replace(recipe, **changes)
+
+
+def _tokenizer(questions: Iterable[str]) -> LxmertTokenizer:
+    """A tokenizer whose vocabulary is made from the questions."""
+    with tempfile.TemporaryDirectory() as folder:
+        vocabulary = Path(folder) / "vocab.txt"
+        vocabulary.write_text("\n".join(build_vocabulary(questions)) + "\n", encoding="utf-8")
+        return LxmertTokenizer(vocabulary)
+
+
+def _seed(backend: str, seed: int) -> None:
+    """Fix the initial weights."""
+    if backend == "pt":
+        import torch
+
+        torch.manual_seed(seed)
+    else:
+        import keras
+
+        keras.utils.set_random_seed(seed)
