@@ -194,11 +194,17 @@ class VisualQuestionAnswering:
 
     def _warn_of_unknown(self, questions: Sequence[str], ids: np.ndarray) -> None:
         """Warn of questions in which the model knows no word: it answers them, but from the picture alone."""
-        tokenizer = self.tokenizer
-        specials = [tokenizer.unk_token_id, tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id]
         for question, row in zip(questions, ids, strict=True):
-            if np.isin(row, specials).all():
-                warnings.warn(f"no word of the question {question!r} is known; the answer is a guess.", stacklevel=3)
+            if not self._knows_a_word(self.tokenizer.convert_ids_to_tokens([int(i) for i in row])):
+                warnings.warn(f"no word of the question {question!r} is known; the answer is a guess.", stacklevel=4)
+
+    def _knows_a_word(self, tokens: Sequence[str]) -> bool:
+        """Whether a token is a whole word; single characters, and words spelled out in pieces, are none."""
+        special = set(self.tokenizer.all_special_tokens)
+        return any(
+            len(token) > 1 and token not in special and not token.startswith("##") and not after.startswith("##")
+            for token, after in zip(tokens, [*tokens[1:], ""], strict=True)
+        )
 
 
 def read_answers(folder: str | Path) -> list[str]:

@@ -20,7 +20,10 @@ from lxmert.data.vocabulary import build_vocabulary
 
 
 def train_easy_vqa(
-    backend: str = "pt", recipe: easy_vqa.Recipe = easy_vqa.RECIPE, progress: bool = True
+    backend: str = "pt",
+    recipe: easy_vqa.Recipe = easy_vqa.RECIPE,
+    progress: bool = True,
+    data: easy_vqa.EasyVqa | None = None,
 ) -> VisualQuestionAnswering:
     """Train a model from scratch on the questions of the training split.
 
@@ -28,12 +31,13 @@ def train_easy_vqa(
         backend: "pt" for PyTorch, "tf" for Keras. Both take the same recipe and see the same batches.
         recipe: sizes, epochs, rates, seed.
         progress: whether to show progress bars.
+        data: the questions; all of the training split by default.
 
     Returns:
         The trained model with its tokenizer and answers.
     """
     models, training = backend_module(backend), backend_module(backend, "train")
-    data = easy_vqa.load("train")
+    data = easy_vqa.load("train") if data is None else data
     tokenizer = _tokenizer(data.questions)
     text = tokenizer(data.questions, padding="max_length", max_length=recipe.text_length, return_tensors="np")
     scenes = Scenes(data, recipe, progress)

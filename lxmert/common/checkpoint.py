@@ -5,22 +5,21 @@ Both backends and the converter take their weights from here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .config import LxmertConfig
-from .files import CONFIG_NAME, WeightFile, open_weights
-from .names import SPELLINGS, TIED_DECODER, Parameter, Spelling, head_names, parameters
-
-EVERY_HEAD = ("word", "match", "object", "answer")
+from .files import CONFIG_NAME
+from .mismatch import mismatch_message
+from .names import HEADS, SPELLINGS, TIED_DECODER, Parameter, Spelling, head_names, parameters
+from .weight_files import WeightFile, open_weights
 
 
 class CheckpointMismatchError(ValueError):
-    """A weight file does not fit a model. The message lists every name that is missing, unexpected or wrongly shaped."""
+    """A weight file does not fit a model. The message lists all that is missing, unexpected or wrongly shaped."""
 
 
 @dataclass(frozen=True)
@@ -42,22 +41,21 @@ class LoadReport:
 
 @dataclass
 class Checkpoint:
-    """A weight file whose spelling is known."""
+    """A weight file whose spelling is known; `nested` tells whether its backbone is a task model's.
+
+    A context: the file is let go at the end of a `with` block.
+    """
 
     file: WeightFile
     config: LxmertConfig
     spelling: Spelling
     nested: bool
-    names: dict[str, str] = field(default_factory=dict)  # in the file, by our name
 
     @property
     def heads(self) -> tuple[str, ...]:
-        """The heads that the file holds."""
-        return tuple(
-            head
-            for head in EVERY_HEAD
-            if any(self.spelling.write(p, self.nested) in self.file.shapes for p in parameters(self.config, (head,)) if p.head)
-        )
+        """The heads that the file holds, whole or in part."""
+        held = {p.head for p in parameters(self.config, HEADS) if self.spelled(p) in self.file.shapes}
+        return tuple(head for head in HEADS if head in held)
 
     @property
     def architecture(self) -> str:
@@ -66,18 +64,22 @@ class Checkpoint:
             return "LxmertModel"
         return "LxmertForQuestionAnswering" if self.heads == ("answer",) else "LxmertForPreTraining"
 
+    def spelled(self, parameter: Parameter) -> str:
+        """The name of a parameter as the file would write it."""
+        return self.spelling.write(parameter, self.nested)
+
     def shape(self, parameter: Parameter) -> tuple[int, ...] | None:
         """The shape of a parameter in the file, PyTorch's way round; None where the file has none."""
-        shape = self.file.shapes.get(self.spelling.write(parameter, self.nested))
+        shape = self.file.shapes.get(self.spelled(parameter))
         return shape[::-1] if shape is not None and self._turned(parameter) else shape
 
     def dtype(self, parameter: Parameter) -> np.dtype:
         """The number format of a parameter in the file."""
-        return self.file.dtypes[self.spelling.write(parameter, self.nested)]
+        return self.file.dtypes[self.spelled(parameter)]
 
     def read(self, parameter: Parameter) -> np.ndarray:
         """The values of a parameter, PyTorch's way round, contiguous."""
-        values = self.file.read(self.spelling.write(parameter, self.nested))
+        values = self.file.read(self.spelled(parameter))
         return np.ascontiguousarray(values.T if self._turned(parameter) else values)
 
     def _turned(self, parameter: Parameter) -> bool:
@@ -105,13 +107,22 @@ def open_checkpoint(source: str | Path, config: LxmertConfig | None = None, **ov
     Raises:
         FileNotFoundError: no weights, or no configuration.
         ValueError: a damaged or foreign file.
+        TypeError: an override that is no field, or a value of the wrong kind.
     """
     file = open_weights(source)
     try:
         if config is None:
-            if file.config is None:
-                raise FileNotFoundError(f"{file.path} has no {CONFIG_NAME} beside it; put it there or pass config=.")
-            config = LxmertConfig.from_dict(file.config, **overrides)
+            stored = file.config
+            if stored is None:
+                raise FileNotFoundError(
+                    f"{file.path} has no {CONFIG_NAME} beside it; put it there or give a configuration "
+                    "(config=..., or --config on the command line)."
+                )
+            try:
+                config = LxmertConfig.from_dict(stored, **overrides)
+            except (TypeError, ValueError) as error:
+                also = " with the values given beside it" if overrides else ""
+                raise type(error)(f"the configuration of {file.path}{also}: {error}") from None
         elif overrides:
             config = config.replace(**overrides)
         spelling, nested = _spelling(file, config)
@@ -123,13 +134,26 @@ def open_checkpoint(source: str | Path, config: LxmertConfig | None = None, **ov
 
 def _spelling(file: WeightFile, config: LxmertConfig) -> tuple[Spelling, bool]:
     """The spelling that knows most of the file's names."""
-    every = list(parameters(config, EVERY_HEAD))
+    # Every layer has tensors: a configuration with more layers is not the file's, and could be of any length.
+    layers = {name: getattr(config, name) for name in ("l_layers", "x_layers", "r_layers")}
+    for name, count in layers.items():
+        if count > max(1000, len(file.shapes)):
+            raise CheckpointMismatchError(
+                f"{file.path} holds {len(file.shapes)} tensors, which cannot be a model of {name}={count}; "
+                f"give the {CONFIG_NAME} that belongs to it."
+            )
+    every = list(parameters(config, HEADS))
     candidates = [(spelling, nested) for spelling in SPELLINGS for nested in (True, False)]
     best = max(candidates, key=lambda c: sum(c[0].write(p, c[1]) in file.shapes for p in every))
     if not any(best[0].write(p, best[1]) in file.shapes for p in every):
         raise CheckpointMismatchError(
             f"{file.path} is not an LXMERT file: none of its {len(file.shapes)} names is known "
             f"(the first are {', '.join(list(file.shapes)[:3]) or 'none'})."
+            + (
+                " Weights that Hugging Face wrote from TensorFlow are not read."
+                if any(":" in n for n in file.shapes)
+                else ""
+            )
         )
     return best
 
@@ -152,12 +176,14 @@ def fit(
         The parameters to take from the file, and the report.
 
     Raises:
-        CheckpointMismatchError: listing all that is missing, unexpected or wrongly shaped.
+        CheckpointMismatchError: listing all that is missing, unexpected or wrongly shaped; or the word head's decoder,
+            which is the word embedding here, is stored beside it with other values.
+        ValueError: another value of `only`.
     """
     if only not in (None, "backbone"):
         raise ValueError(f'only must be None or "backbone"; got {only!r}.')
-    config, write = checkpoint.config, checkpoint.spelling.write
-    known = {write(p, checkpoint.nested): p for p in parameters(config, EVERY_HEAD)}
+    config, held = checkpoint.config, checkpoint.file.shapes
+    known = {checkpoint.spelled(p): p for p in parameters(config, HEADS)}
     wanted = list(parameters(config, head_names(architecture, config)))
     shapes = {p.name: checkpoint.shape(p) for p in wanted}
     fresh_heads = set()
@@ -167,53 +193,39 @@ def fit(
     taken = [p for p in wanted if p.head not in fresh_heads]
     missing = [p for p in taken if shapes[p.name] is None]
     wrong = [p for p in taken if shapes[p.name] not in (None, p.shape)]
-    unexpected = [name for name in checkpoint.file.shapes if name not in known and name != TIED_DECODER]
+    tied = checkpoint.spelling.tied and TIED_DECODER in held
+    unexpected = [name for name in held if name not in known and not (tied and name == TIED_DECODER)]
     if only == "backbone":
         unexpected = [name for name in unexpected if not _is_head_name(name, known)]
     if missing or wrong or unexpected:
-        raise CheckpointMismatchError(_mismatch(checkpoint, architecture, missing, unexpected, wrong))
-    used = {write(p, checkpoint.nested) for p in taken}
+        raise CheckpointMismatchError(mismatch_message(checkpoint, architecture, missing, unexpected, wrong))
+    used = {checkpoint.spelled(p) for p in taken}
+    if tied and any(p.head == "word" for p in taken):
+        _check_decoder(checkpoint, next(p for p in taken if p.module == "embeddings.word"))
+        used.add(TIED_DECODER)
     report = LoadReport(
         source=str(checkpoint.file.path),
         spelling=checkpoint.spelling.title,
         new=tuple(p.name for p in wanted if p.head in fresh_heads),
-        left_out=tuple(name for name in known if name in checkpoint.file.shapes and name not in used),
+        left_out=tuple(name for name in held if name not in used and name not in unexpected),
     )
     return taken, report
+
+
+def _check_decoder(checkpoint: Checkpoint, embedding: Parameter) -> None:
+    """Refuse a decoder stored beside the word embedding that it is tied to, if it has other values."""
+    file, name = checkpoint.file, checkpoint.spelled(embedding)
+    shapes = [file.shapes[TIED_DECODER], file.shapes[name]]
+    same = shapes[0] == shapes[1] and np.array_equal(file.read(TIED_DECODER), file.read(name), equal_nan=True)
+    if not same:
+        raise CheckpointMismatchError(
+            f"{file.path} holds {TIED_DECODER} {list(shapes[0])} beside {name} {list(shapes[1])} with other values; "
+            "the two are one tensor in an LXMERT model. Nothing was loaded. "
+            f"Take {TIED_DECODER} out of the file if the embedding is right, or put the right values in both."
+        )
 
 
 def _is_head_name(name: str, known: dict[str, Parameter]) -> bool:
     """Whether an unknown name lies in a head, judged by the part of the name before its first dot or slash."""
     roots = {key.replace("/", ".").split(".")[0] for key, p in known.items() if p.head}
     return name.replace("/", ".").split(".")[0] in roots
-
-
-def _mismatch(
-    checkpoint: Checkpoint, architecture: str, missing: list[Parameter], unexpected: list[str], wrong: list[Parameter]
-) -> str:
-    """The message of a mismatch: counts, names, and what to do where that can be told."""
-    config = checkpoint.config
-
-    def listed(names: Iterable[str]) -> str:
-        names = list(names)
-        return ": " + ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "") if names else ""
-
-    shapes = [f"{p.name} wants {list(p.shape)}, the file has {list(checkpoint.shape(p) or ())}" for p in wrong]
-    lines = [
-        f"{checkpoint.file.path.name} ({checkpoint.spelling.title}) does not fit {architecture}"
-        f"(l_layers={config.l_layers}, x_layers={config.x_layers}, r_layers={config.r_layers}):",
-        f"  missing     {len(missing)}{listed(checkpoint.spelling.write(p, checkpoint.nested) for p in missing)}",
-        f"  unexpected  {len(unexpected)}{listed(unexpected)}",
-        f"  wrong shape {len(wrong)}{listed(shapes)}",
-    ]
-    advice = []
-    for p in wrong:
-        held = checkpoint.shape(p) or (0,)
-        if p.module == "embeddings.word":
-            advice.append(f"The file's vocabulary has {held[0]} words: pass vocab_size={held[0]}.")
-        if p.module == "heads.answer.out" and p.leaf.torch == "weight":
-            advice.append(f"The file's answer head has {held[0]} answers: pass num_qa_labels={held[0]}, or allow_new_head=True.")
-    if missing and all(p.head for p in missing):
-        heads = ", ".join(sorted({p.head for p in missing if p.head}))
-        advice.append(f"The file has no head for: {heads}. Pass allow_new_head=True to start it fresh.")
-    return "\n".join([*lines, " ".join(["Nothing was loaded.", *advice])])

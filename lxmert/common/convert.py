@@ -6,6 +6,7 @@ Source and target are walked along the name table, one tensor at a time, so that
 from __future__ import annotations
 
 import json
+import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -14,18 +15,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .checkpoint import Checkpoint, LoadReport, fit, open_checkpoint
+from .checkpoint import LoadReport, fit, open_checkpoint
 from .config import LxmertConfig
-from .files import (
-    CONFIG_ATTRIBUTE,
-    CONFIG_NAME,
-    KERAS_WEIGHTS,
-    SAFETENSORS_NAME,
-    replacing,
-    write_safetensors,
-    write_text,
-)
+from .files import CONFIG_NAME, SAFETENSORS_NAME, making_folder, replacing
+from .keras_files import CONFIG_ATTRIBUTE, KERAS_WEIGHTS
 from .names import HUGGING_FACE, KERAS_H5, Parameter
+from .safetensors_files import write_safetensors
 
 # What a .keras archive calls the classes.
 KERAS_MODULES = {
@@ -37,7 +32,7 @@ FORMATS = ("folder", "weights.h5", "keras")
 
 
 class Item(NamedTuple):
-    """A parameter to write: its row of the table, its number format, and how to get its values, PyTorch's way round."""
+    """A parameter to write: its row of the table, its number format, how to get its values, PyTorch's way round."""
 
     parameter: Parameter
     dtype: np.dtype
@@ -58,19 +53,49 @@ class Conversion:
 
 
 def write_folder(folder: str | Path, config: LxmertConfig, architecture: str, items: Sequence[Item]) -> None:
-    """Write config.json and model.safetensors in Hugging Face's spelling: the folder that every side reads."""
+    """Write config.json and model.safetensors in Hugging Face's spelling: the folder that every side reads.
+
+    Both files take their places when both are complete; other files in the folder stay. bfloat16, which NumPy does not
+    have, is written as float32, which holds all of its values.
+
+    Args:
+        folder: made if it is missing.
+        config: the model's configuration.
+        architecture: the model's class name without the prefix TF.
+        items: every parameter of the model.
+
+    Raises:
+        NotADirectoryError: `folder` is a file.
+    """
     folder = Path(folder)
-    if folder.is_file():
-        raise NotADirectoryError(f"{folder} is a file; give a folder to write {CONFIG_NAME} and {SAFETENSORS_NAME} into.")
-    folder.mkdir(parents=True, exist_ok=True)
+    _check_folder(folder)
     nested = architecture != "LxmertModel"
-    named = [(HUGGING_FACE.write(i.parameter, nested), i.dtype, i.parameter.shape, i.read) for i in items]
-    write_safetensors(folder / SAFETENSORS_NAME, named, {"format": "pt"})
-    write_text(folder / CONFIG_NAME, _stamped(config, architecture).to_json_string())
+    plain = [_without_bfloat16(item) for item in items]
+    named = [(HUGGING_FACE.write(i.parameter, nested), i.dtype, i.parameter.shape, i.read) for i in plain]
+    with (
+        making_folder(folder),
+        replacing(folder / SAFETENSORS_NAME) as weights,
+        replacing(folder / CONFIG_NAME) as description,
+    ):
+        description.write_text(_stamped(config, architecture).to_json_string(), encoding="utf-8")
+        write_safetensors(weights, named, {"format": "pt"})
+
+
+def _without_bfloat16(item: Item) -> Item:
+    if item.dtype.name != "bfloat16":
+        return item
+    return Item(item.parameter, np.dtype("float32"), lambda: item.read().astype("float32"))
 
 
 def write_keras_weights(path: str | Path, config: LxmertConfig, architecture: str, items: Iterable[Item]) -> None:
-    """Write what `save_weights` of the Keras model would write, with the config inside."""
+    """Write what `save_weights` of the Keras model would write, with the config inside.
+
+    Args:
+        path: the file; an older one is overwritten, so give a temporary name (`files.replacing`).
+        config: the model's configuration.
+        architecture: the model's class name without the prefix TF.
+        items: every parameter of the model.
+    """
     import h5py
 
     nested = architecture != "LxmertModel"
@@ -83,7 +108,7 @@ def write_keras_weights(path: str | Path, config: LxmertConfig, architecture: st
 
 
 def write_keras_archive(path: str | Path, config: LxmertConfig, architecture: str, items: Iterable[Item]) -> None:
-    """Write what `save` of the Keras model would write: a .keras archive."""
+    """Write what `save` of the Keras model would write: a .keras archive. The arguments are the same."""
     items = list(items)
     dtype = "float32" if not items else np.dtype(items[0].dtype).name
     description = {
@@ -93,7 +118,12 @@ def write_keras_archive(path: str | Path, config: LxmertConfig, architecture: st
         "config": {
             "name": "model",
             "trainable": True,
-            "dtype": {"module": "keras", "class_name": "DTypePolicy", "config": {"name": dtype}, "registered_name": None},
+            "dtype": {
+                "module": "keras",
+                "class_name": "DTypePolicy",
+                "config": {"name": dtype},
+                "registered_name": None,
+            },
             "config": _stamped(config, architecture).to_dict(),
         },
     }
@@ -101,13 +131,20 @@ def write_keras_archive(path: str | Path, config: LxmertConfig, architecture: st
         archive.writestr("metadata.json", json.dumps({"keras_version": "3.0.0", "date_saved": ""}))
         archive.writestr(CONFIG_NAME, json.dumps(description))
         # HDF5 goes back and forth in its file, which a zip member does not allow.
-        with replacing(Path(path).with_suffix(".weights")) as weights:
+        with tempfile.TemporaryDirectory(dir=Path(path).parent, prefix=".") as folder:
+            weights = Path(folder) / KERAS_WEIGHTS
             write_keras_weights(weights, config, architecture, items)
             archive.write(weights, KERAS_WEIGHTS)
 
 
 def stamp_config(path: str | Path, config: LxmertConfig, architecture: str) -> None:
-    """Store the config in a .weights.h5 file that Keras wrote."""
+    """Store the config in a .weights.h5 file that Keras wrote.
+
+    Args:
+        path: the file.
+        config: the model's configuration.
+        architecture: the model's class name without the prefix TF.
+    """
     import h5py
 
     with h5py.File(path, "a") as file:
@@ -126,6 +163,8 @@ def target_format(target: str | Path) -> str:
         ValueError: a name that ends like another kind of file.
     """
     path = Path(target)
+    if path.is_dir():
+        return "folder"
     if path.name.endswith(".weights.h5"):
         return "weights.h5"
     if path.suffix == ".keras":
@@ -138,6 +177,16 @@ def target_format(target: str | Path) -> str:
     return "folder"
 
 
+def _check_folder(folder: Path) -> None:
+    """Refuse a file where a folder is to be, before anything is read or written."""
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is a file; give a folder to write {CONFIG_NAME} and {SAFETENSORS_NAME} in.")
+
+
+def _is_one_file(first: Path, second: Path) -> bool:
+    return second.exists() and first.samefile(second)
+
+
 def convert(
     source: str | Path,
     target: str | Path,
@@ -146,6 +195,9 @@ def convert(
 ) -> Conversion:
     """Convert weights between the formats of PyTorch and Keras; needs neither. Values do not change by a bit.
 
+    The target takes its place when it is complete: after an error, the old one is there as it was. The source is only
+    read. Names that the model of this configuration does not have are left out, and listed in the result's report.
+
     Args:
         source: a folder with config.json and model.safetensors, or a .safetensors, .weights.h5 or .keras file.
         target: a folder, or a file ending in .weights.h5 or .keras; it is replaced when complete.
@@ -153,13 +205,17 @@ def convert(
         progress: called after each tensor with its bytes and those of all tensors.
 
     Raises:
-        FileNotFoundError, ValueError: no such source, a damaged or foreign one, or a target of unknown format.
+        FileNotFoundError, ValueError: no such source, a damaged or foreign one, a target of unknown format, or one that
+            is the source.
+        OSError: the target cannot be written.
         CheckpointMismatchError: the source lacks tensors of its model, or has others, or of other shapes.
     """
     source, target = Path(source), Path(target)
     kind = target_format(target)
+    if kind == "folder":
+        _check_folder(target)
     with open_checkpoint(source, config) as checkpoint:
-        if checkpoint.file.path.resolve() in (target.resolve(), (target / SAFETENSORS_NAME).resolve()):
+        if _is_one_file(checkpoint.file.path, target / SAFETENSORS_NAME if kind == "folder" else target):
             raise ValueError(f"{target} is the source itself; give another target.")
         architecture = checkpoint.architecture
         wanted, report = fit(checkpoint, architecture)
@@ -178,8 +234,7 @@ def convert(
         if kind == "folder":
             write_folder(target, checkpoint.config, architecture, items)
         else:
-            target.parent.mkdir(parents=True, exist_ok=True)
             write = write_keras_weights if kind == "weights.h5" else write_keras_archive
-            with replacing(target) as temporary:
+            with making_folder(target.parent), replacing(target) as temporary:
                 write(temporary, checkpoint.config, architecture, items)
     return Conversion(source, target, kind, architecture, len(items), sum(sizes), report)

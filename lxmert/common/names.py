@@ -1,8 +1,8 @@
-"""The weight-name table: every module of a model once, from which every parameter's name in every file format follows.
+"""The weight-name table: every module of a model once, from which each parameter's name in each file format follows.
 
-A row names one module: our path, Hugging Face's path, its kind and its size. The kind decides the parameters inside, their
-leaf names, and the only transform there is, a transpose. A spelling says how one file format writes a row. Conversion is
-then a dictionary lookup, and completeness a comparison of sets. Everything here is text and whole numbers.
+A row names one module: our path, Hugging Face's path, its kind and its size. The kind decides the parameters inside,
+their leaf names, and the only transform there is, a transpose. A spelling says how one file format writes a row.
+Conversion is then a dictionary lookup, and completeness a comparison of sets. Everything here is text and numbers.
 """
 
 from __future__ import annotations
@@ -111,6 +111,8 @@ LXMERT: tuple[Row, ...] = (
     Row("heads.answer.out", "answer_head.logit_fc.3", "dense", ("A", "2D")),
 )
 
+OBJECTS = ("obj", "attr", "feat")  # the rows of the object head that a config can switch off
+HEADS = ("word", "match", "object", "answer")
 ARCHITECTURES = ("LxmertModel", "LxmertForPreTraining", "LxmertForQuestionAnswering")
 
 
@@ -119,6 +121,10 @@ def head_names(architecture: str, config: LxmertConfig) -> tuple[str, ...]:
 
     Args:
         architecture: a class name without the prefix TF.
+        config: says which tasks of pre-training have heads.
+
+    Raises:
+        ValueError: no such class.
     """
     if architecture == "LxmertModel":
         return ()
@@ -174,14 +180,19 @@ def _joined(separator: str, *parts: str) -> str:
 
 
 def parameters(config: LxmertConfig, heads: Collection[str]) -> Iterator[Parameter]:
-    """Every parameter of a model with the given heads, in the order of the table."""
+    """Every parameter of a model with the given heads, in the order of the table.
+
+    Args:
+        config: sizes and layer counts.
+        heads: some of "word", "match", "object", "answer"; see `head_names`.
+    """
     symbols = sizes(config)
     head_size = config.hidden_size // config.num_attention_heads
     for row in LXMERT:
         parts = row.ours.split(".")
-        if parts[0] == "heads" and (
-            parts[1] not in heads or (parts[1] == "object" and parts[2] in OBJECTS and parts[2] not in config.visual_losses)
-        ):
+        if parts[0] == "heads" and parts[1] not in heads:
+            continue
+        if parts[:2] == ["heads", "object"] and parts[2] in OBJECTS and parts[2] not in config.visual_losses:
             continue
         for i in range(getattr(config, row.repeat) if row.repeat else 1):
             module = row.ours.format(i=i)
@@ -194,19 +205,18 @@ def parameters(config: LxmertConfig, heads: Collection[str]) -> Iterator[Paramet
                 yield Parameter(module, row.theirs.format(i=i), row.kind, leaf, size)
 
 
-OBJECTS = ("obj", "attr", "feat")
-
-
 class Spelling(NamedTuple):
     """How one file format writes names: the prefix of the backbone, and whether dense kernels lie transposed.
 
-    `alone` is the backbone's prefix in a file of the backbone alone, `nested` in a file of a task model.
+    `alone` is the backbone's prefix in a file of the backbone alone, `nested` in a file of a task model. `tied` tells
+    whether some writers store the word head's decoder (`TIED_DECODER`) beside the embedding that it is tied to.
     """
 
     title: str
     alone: str
     nested: str
     transposed: bool
+    tied: bool = False
 
     def write(self, parameter: Parameter, nested: bool) -> str:
         """The name of `parameter` in this spelling."""
@@ -219,8 +229,8 @@ class Spelling(NamedTuple):
 
 
 NATIVE = Spelling("lxmert (PyTorch)", "", "backbone.", transposed=False)
-HUGGING_FACE = Spelling("Hugging Face (PyTorch)", "", "lxmert.", transposed=False)
-ORIGINAL = Spelling("the original authors'", "bert.", "bert.", transposed=False)
+HUGGING_FACE = Spelling("Hugging Face (PyTorch)", "", "lxmert.", transposed=False, tied=True)
+ORIGINAL = Spelling("the original authors'", "bert.", "bert.", transposed=False, tied=True)
 KERAS_H5 = Spelling("Keras weights", "", "backbone/", transposed=True)
 SPELLINGS = (HUGGING_FACE, ORIGINAL, NATIVE, KERAS_H5)
 
@@ -244,5 +254,26 @@ def _keras_h5_path(parameter: Parameter) -> str:
     return "/".join([*parts, "vars", str(place)])
 
 
-# Stored beside the tensor that it is tied to by some writers, left out by others.
+def layer_counts(spelling: Spelling, nested: bool, names: Collection[str]) -> dict[str, int]:
+    """How many layers of each kind a file has, by the config field that counts them, judged by its names.
+
+    Args:
+        spelling: the file's.
+        nested: whether its backbone is a task model's.
+        names: the names in the file.
+    """
+    counts = {}
+    for row in LXMERT:
+        if row.repeat and row.repeat not in counts:
+            leaf, i = KINDS[row.kind][0], 0
+            while (
+                spelling.write(Parameter(row.ours.format(i=i), row.theirs.format(i=i), row.kind, leaf, ()), nested)
+                in names
+            ):
+                i += 1
+            counts[row.repeat] = i
+    return counts
+
+
+# Where some writers store the word embedding a second time, as the word head's decoder.
 TIED_DECODER = "cls.predictions.decoder.weight"

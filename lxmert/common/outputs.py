@@ -32,7 +32,7 @@ class ModelOutput:
 
     def get(self, name: str, default: Any = None) -> Any:
         """The field `name`, or `default` where it is absent."""
-        return self[name] if name in self else default
+        return dict(self.items()).get(name, default)
 
     def to_tuple(self) -> tuple[Any, ...]:
         """Values of the fields that are present, in order: what `return_dict=False` gives."""
@@ -71,8 +71,8 @@ class _LxmertStates(ModelOutput):
     dropout, so that every row sums to one in training too.
 
     Attributes:
-        language_hidden_states: [B, L, D], one per language layer, then one per cross layer; the embeddings are not among
-            them.
+        language_hidden_states: [B, L, D], one per language layer, then one per cross layer; the embeddings are not
+            among them.
         vision_hidden_states: [B, R, D], one per visual layer, then one per cross layer.
         language_attentions: [B, N, L, L], one per language layer.
         vision_attentions: [B, N, R, R], one per visual layer.
@@ -95,7 +95,6 @@ class _LxmertStates(ModelOutput):
     def states(self) -> dict[str, Any]:
         """The fields declared here, by name: what a task model hands on from its backbone."""
         return {name: getattr(self, name) for name in _STATE_NAMES}
-
 
 
 _STATE_NAMES = tuple(f.name for f in dataclasses.fields(_LxmertStates))

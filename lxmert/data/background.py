@@ -97,7 +97,7 @@ def _border(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
 
 @lru_cache(maxsize=64)
 def _planes(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Eight spots of the border ``[8, n]``; per triple of spots, what turns their colours into a plane ``[T, 3, 8]``."""
+    """Eight spots of the border ``[8, n]``; per triple of spots, what makes their colours a plane ``[T, 3, 8]``."""
     rows, columns = _border(height, width)
     count = len(rows)
     y, x = _axis(height)[rows], _axis(width)[columns]

@@ -92,5 +92,10 @@ def _cut(
         else:
             regions, answers = pictures.draw(rows, random)
         answers[batch_size - missing :] = IGNORED_LABEL
-        shown = {name: array for name, array in regions.items() if isinstance(array, np.ndarray)}
-        yield {name: array[rows] for name, array in text.items()} | shown | {"labels": answers}
+        yield {
+            **{name: array[rows] for name, array in text.items()},
+            "visual_feats": regions["visual_feats"],
+            "visual_pos": regions["visual_pos"],
+            "visual_attention_mask": regions["visual_attention_mask"],
+            "labels": answers,
+        }

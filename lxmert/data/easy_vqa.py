@@ -79,7 +79,7 @@ RECIPE = Recipe(
         "hidden_size": 96,
         "num_attention_heads": 4,
         "intermediate_size": 192,
-        "l_layers": 2,
+        "l_layers": 1,
         "x_layers": 2,
         "r_layers": 1,
         "num_qa_labels": 13,

@@ -5,6 +5,7 @@ Kept apart from the regions so that everything after this point sees one form an
 
 from __future__ import annotations
 
+import contextlib
 import os
 import warnings
 from pathlib import Path
@@ -93,9 +94,10 @@ def _from_image(image: Any, name: str) -> np.ndarray:
     orientation_module = require("PIL.ImageOps", "Opening a picture")
     try:
         image.load()
-        image = orientation_module.exif_transpose(image)
     except (OSError, ValueError, SyntaxError, EOFError) as error:  # what Pillow's decoders raise for broken data
         raise ValueError(f"picture must be a whole image; {name} is truncated or damaged ({error}).") from error
+    with contextlib.suppress(Exception):  # where the EXIF data is damaged, the picture is taken as it lies
+        image = orientation_module.exif_transpose(image)
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
         return _from_deep_gray(np.asarray(image), image.mode)
     if image.has_transparency_data:
@@ -108,13 +110,12 @@ def _from_image(image: Any, name: str) -> np.ndarray:
 def _from_deep_gray(gray: np.ndarray, mode: str) -> np.ndarray:
     # Pillow's own conversion clips these modes at 255, which turns 16-bit pictures white.
     values = gray.astype(np.float64)
-    high = float(values.max(initial=0.0))
-    # Pillow does not say what counts as white in these modes; the values do, well enough.
-    full = 65535.0 if mode.startswith("I;16") else next(top for top in (1.0, 255.0, 65535.0, np.inf) if high <= top)
-    if mode == "I" and full == 1.0:
-        full = 255.0
     if not np.isfinite(values).all():
         raise ValueError(f"picture must have finite values; the PIL image of mode {mode} holds NaN or infinity.")
+    # Modes I and F do not say which value is white; the values tell well enough.
+    high = float(values.max())
+    whites = {"F": (1.0, 255.0, 65535.0), "I": (255.0, 65535.0)}.get(mode, (65535.0,))
+    full = next((white for white in whites if high <= white), high)
     levels = np.rint(np.clip(values / full, 0.0, 1.0) * 255.0).astype(np.uint8)
     return np.repeat(levels[:, :, None], 3, axis=2)
 

@@ -37,12 +37,16 @@ def find_shapes(pixels: np.ndarray, most: int) -> list[CutShape]:
     background, noise = estimate_background(pixels)
     labels, contrasts, distance = _label_shapes(pixels, background, noise)
     sizes = np.bincount(labels.ravel(), minlength=len(contrasts) + 1)[1:]
-    boxes = require("scipy.ndimage", "Finding regions").find_objects(labels)
+    ndimage = require("scipy.ndimage", "Finding regions")
+    boxes = ndimage.find_objects(labels)
     shapes = []
     for shape in np.argsort(-sizes, kind="stable")[:most]:
         box = boxes[shape]
         under = background if background.shape[0] == 1 else background[box]
-        cut = _cut_out(pixels[box], under, distance[box] / contrasts[shape], labels[box] == shape + 1)
+        # The rim, a pixel wide, is less than half the shape's but not nothing.
+        rim = ndimage.binary_dilation(labels[box] == shape + 1, np.ones((3, 3)))
+        mine = (labels[box] == shape + 1) | (rim & (labels[box] == 0))
+        cut = _cut_out(pixels[box], under, distance[box] / contrasts[shape], mine)
         shapes.append(CutShape(box[0], box[1], cut))
     return shapes
 
@@ -73,7 +77,7 @@ def _label_shapes(
     areas = np.bincount(labels.ravel(), minlength=count + 1)[1:]
     largest = areas.max(initial=0)
     # JPEG leaves small faint specks next to a shape; a small region must therefore be strong to count.
-    least = np.where(areas < 0.1 * largest, 0.3, 0.12) * contrasts.max(initial=0.0)
+    least = np.where(areas < 0.3 * largest, 0.35, 0.12) * contrasts.max(initial=0.0)
     keep = (areas >= max(6.0, 2e-4 * labels.size, 0.005 * largest)) & (contrasts >= least)
     renumbered = np.zeros(count + 1, labels.dtype)
     renumbered[1:][keep] = np.arange(1, keep.sum() + 1)

@@ -6,6 +6,7 @@ Separate from the models, because nothing of it changes what they compute.
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -36,30 +37,43 @@ for _output in (
     _register(_output, lambda fields, _output=_output: _output(**fields))
 
 
+# The output that a label of the same batch is compared with by compiled metrics.
+_SCORES = {
+    "labels": None,  # the model's own prediction
+    "masked_lm_labels": None,
+    "matched_label": "cross_relationship_score",
+    "ans": "question_answering_score",
+}
+
+
 class OwnLoss(keras.Model):
     """A model that trains on its own loss when it is compiled without one.
 
     - `compile(optimizer)`: the labels stand in the input dict under their argument names, or come as `y`: a dict of
-      them, or the answers alone for a question-answering model.
+      them, or the answers alone for a question-answering model. Metrics compare each label with its scores.
     - `compile(optimizer, loss=...)`: `y` is what that loss wants, and it is compared with the model's scores
-      (`question_answering_score`), or, if it is a dict, with the outputs of the same names.
+      (`question_answering_score`, `prediction_logits`, `pooled_output`), or, if it is a dict, with the outputs of the
+      same names.
     """
 
     label_names: ClassVar[tuple[str, ...]]
-    prediction_name: ClassVar[str]
+    prediction_name: ClassVar[str] = "pooled_output"
 
     def train_step(self, data: Any) -> Any:
         """One step of `fit`."""
-        return super().train_step(self._with_labels(data))
+        with warnings.catch_warnings():
+            # A head whose label is not given gets no gradient: that is what leaving a label out means.
+            warnings.filterwarnings("ignore", message="Gradients do not exist for variables")
+            return super().train_step(self._prepared(data))
 
     def test_step(self, data: Any) -> Any:
         """One step of `evaluate`."""
-        return super().test_step(self._with_labels(data))
+        return super().test_step(self._prepared(data))
 
     def predict_step(self, data: Any) -> Any:
         """One step of `predict`. A loss, of labels in the input dict, is no prediction and is left out."""
-        out = super().predict_step(data)
-        return dataclasses.replace(out, loss=None) if "loss" in out else out
+        x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        return dataclasses.replace(super().predict_step((self._named(x),)), loss=None)
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
@@ -67,6 +81,8 @@ class OwnLoss(keras.Model):
         """The compiled loss, or without one the model's own."""
         if self._compile_loss is not None:
             return super().compute_loss(x, y, self._prediction(y, y_pred), sample_weight, training)
+        if not self.label_names:
+            raise ValueError(f"{type(self).__name__} has no loss of its own. Compile it with loss=...")
         if "loss" not in y_pred:
             raise ValueError(
                 f"{type(self).__name__} was compiled without a loss, and the data holds no labels to train on. Put "
@@ -76,29 +92,36 @@ class OwnLoss(keras.Model):
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """The loss and the compiled metrics; labels in the input dict serve as their truth."""
-        if y is None and isinstance(x, Mapping) and len(self.label_names) == 1:
-            y = x.get(self.label_names[0])
+        if y is None:
+            truths = {_SCORES[name] or self.prediction_name: x[name] for name in _SCORES if x.get(name) is not None}
+            y = truths.get(self.prediction_name) if len(self.label_names) == 1 else truths
         return super().compute_metrics(x, y, self._prediction(y, y_pred), sample_weight)
 
-    def _with_labels(self, data: Any) -> Any:
+    def _prepared(self, data: Any) -> Any:
         """The data of a step with `y` moved to where the model's own loss finds it."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        if self._compile_loss is not None:
-            return data
+        x = self._named(x)
+        if self._compile_loss is not None or not self.label_names:
+            return x, y, sample_weight
         if sample_weight is not None:
             raise ValueError(
                 "sample_weight and class_weight need a compiled loss: the model's own loss does not read them. "
                 "Use compile(loss=...)."
             )
         if y is None:
-            return data
+            return (x,)
         if not isinstance(y, Mapping):
             if len(self.label_names) != 1:
                 raise ValueError(f"y must be a dict of {', '.join(self.label_names)}; got {type(y).__name__}.")
             y = {self.label_names[0]: y}
         check_keywords(f"y of {type(self).__name__}", y, (*self.label_names, "masked_lm_labels"))
-        inputs = x if isinstance(x, Mapping) else dict(zip(self.keywords(), x, strict=False))
-        return ({**inputs, **y},)
+        return ({**x, **y},)
+
+    def _named(self, x: Any) -> dict[str, Any]:
+        """The inputs by name, with the outputs asked for by name too, whatever the config says."""
+        names = self.keywords()
+        inputs = x if isinstance(x, Mapping) else dict(zip(names, x if isinstance(x, (list, tuple)) else [x], strict=False))
+        return {**inputs, "return_dict": True}
 
     def _prediction(self, y: Any, y_pred: Any) -> Any:
         """The part of the outputs that `y` is compared with."""
@@ -106,6 +129,7 @@ class OwnLoss(keras.Model):
             return {name: y_pred[name] for name in y if name in y_pred}
         return y_pred[self.prediction_name]
 
-    def keywords(self) -> tuple[str, ...]:
+    @classmethod
+    def keywords(cls) -> tuple[str, ...]:
         """The argument names of `call`, in order."""
         raise NotImplementedError

@@ -60,6 +60,23 @@ class FirstRowZero(keras.initializers.Initializer):
         return {"stddev": self.stddev}
 
 
+@ops.custom_gradient
+def look_up(table: Any, ids: Any) -> Any:  # [V, D], [...] -> [..., D]
+    """table[ids], with a gradient as in PyTorch: a whole table, and none into row 0.
+
+    TensorFlow's own gradient of a lookup lists the rows one by one, and Keras' optimizers square the entries of that list:
+    with Adam, a row that a batch looks up twice would get another second moment than the sum of its gradients has.
+    """
+
+    def gradient(*args: Any, upstream: Any = None) -> tuple[Any, None]:
+        upstream = args[0] if upstream is None else upstream
+        kept = ops.where(ops.equal(ids, 0)[..., None], ops.zeros_like(upstream), upstream)
+        flat = ops.reshape(kept, (-1, table.shape[-1]))
+        return ops.segment_sum(flat, ops.reshape(ids, (-1,)), num_segments=table.shape[0]), None
+
+    return ops.take(table, ids, axis=0), gradient
+
+
 @keras.saving.register_keras_serializable(package="lxmert")
 class Embedding(keras.layers.Embedding):
     """row = table[id]; row 0 gets no gradient from the lookup.
@@ -69,8 +86,7 @@ class Embedding(keras.layers.Embedding):
 
     def call(self, inputs: Any) -> Any:  # [...] -> [..., D]
         """Look the ids up."""
-        rows = super().call(inputs)
-        return ops.where(ops.equal(inputs, 0)[..., None], ops.stop_gradient(rows), rows)
+        return look_up(ops.cast(self.embeddings, self.compute_dtype), ops.cast(inputs, "int32"))
 
 
 class DrawnSeed(keras.random.SeedGenerator):
@@ -184,7 +200,8 @@ class Attention(ConfiguredLayer):
         scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2))) * (1 / math.sqrt(self.head_size))  # [B, N, S, C]
         if bias is not None:
             scores = scores + bias.additive
-        weights = ops.softmax(scores, axis=-1)
+        # Keras warns of a softmax over one entry, which a single region or token makes: it is 1, its gradient 0.
+        weights = scores * 0.0 + 1.0 if scores.shape[-1] == 1 else ops.softmax(scores, axis=-1)
         mixed = ops.matmul(self.weights_dropout(weights, training=training), value)
         out = self.dropout(self.out(self.merge_heads(mixed)), training=training)
         return self.norm(out + states), weights if need_weights else None

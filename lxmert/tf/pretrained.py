@@ -21,6 +21,10 @@ from .fitting import OwnLoss
 from .layers import Attention, Dropout, Embedding
 
 
+# Arguments that are no tensors.
+_CHOICES = frozenset(("output_attentions", "output_hidden_states", "return_dict", "vision_output"))
+
+
 def run_layer(model: PreTrainedModel, layer: keras.layers.Layer, *inputs: Any, **options: Any) -> Any:
     """Run one layer; with gradient checkpointing on, its inner values are recomputed in the backward pass."""
     if not (model.gradient_checkpointing and options["training"]):
@@ -58,6 +62,8 @@ class PreTrainedModel(OwnLoss):
     config_class: ClassVar[type[LxmertConfig]]
     load_report: LoadReport | None = None
     gradient_checkpointing = False
+    # Keras would offer SavedModel a signature of one float input, which no model here can answer; see `export`.
+    _default_save_signature = None
 
     def __init__(self, config: LxmertConfig, **kwargs: Any):
         # Labels travel in the input dict; casting them to a small number format would change them. Layers cast.
@@ -73,6 +79,10 @@ class PreTrainedModel(OwnLoss):
         first = args[0] if args else kwargs.get("input_ids")
         names = [*(first if isinstance(first, Mapping) else ()), *kwargs]
         check_keywords(type(self).__name__, names, (*self.keywords(), "training"))
+        if args and isinstance(first, Mapping) and not _CHOICES.isdisjoint(first):
+            # Keras lets tensors alone pass as a positional argument, so what is chosen in the dict goes beside it.
+            args = ({name: value for name, value in first.items() if name not in _CHOICES}, *args[1:])
+            kwargs = {**{name: first[name] for name in _CHOICES if name in first}, **kwargs}
         return super().__call__(*args, **kwargs)
 
     def __dir__(self) -> list[str]:

@@ -17,7 +17,7 @@ COLOURS = {
     "yellow": (255, 255, 0),
 }
 SHAPES = ("circle", "rectangle", "triangle")
-SMOOTH = 8  # a smooth picture is drawn so many times larger, then averaged
+SMOOTH = 4  # a smooth picture is drawn so many times larger, then averaged
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def draw(
     jpeg: int | None = None,
     seed: int = 0,
 ) -> np.ndarray:
-    """uint8 [H, W, 3]: the shapes on a background; anti-aliased, noisy, and through a JPEG of that quality, if asked."""
+    """uint8 [H, W, 3]: the shapes on a background; with smooth edges, noise, or as a JPEG of that quality leaves it."""
     picture = background(on, width, height).astype(np.float64)
     scale = SMOOTH if smooth else 1
     for shape in shapes:

@@ -1,0 +1,26 @@
+"""`lxmert demo`: real questions answered in both backends, and compared."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+SUMMARY = "answer the test questions of easy-VQA in PyTorch and in Keras, compare, and write a page"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("--model", default="easy-vqa", help="a checkpoint of the package, or a folder (default: easy-vqa)")
+    parser.add_argument(
+        "--page", default="lxmert-demo.html", metavar="FILE", help="the page to write (default: lxmert-demo.html)"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the demo; the exit status is 1 if the backends gave different answers."""
+    from lxmert.demo import run_demo
+
+    progress = not arguments.quiet and sys.stderr.isatty()
+    comparison = run_demo(arguments.model, arguments.page, progress=progress)
+    return 0 if comparison.agreeing == comparison.questions else 1

@@ -1,0 +1,170 @@
+"""Whether two weight files are one model: the first run in PyTorch, the second in Keras, on the same random inputs.
+
+Separate from `lxmert.common.convert`, which needs neither framework; this needs both.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import torch
+
+import lxmert.pt as pt
+import lxmert.tf as tf
+from lxmert.common.checkpoint import open_checkpoint
+from lxmert.common.config import LxmertConfig
+from lxmert.common.convert import target_format
+
+# float32 keeps 24 bits, 6e-8 of a value. The two frameworks add up in another order, layer after layer, which makes
+# about 1e-6; a wrong or missing weight, or a transposed one, makes more than 1e-3.
+TOLERANCE = 1e-5
+
+
+@dataclass(frozen=True)
+class Row:
+    """One output of one way of loading: its largest value and the largest difference, a tuple's over all layers."""
+
+    loader: str
+    output: str
+    largest: float
+    difference: float
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the difference is within the tolerance, relative to the output's largest value if that is above 1."""
+        return self.difference <= TOLERANCE * max(1.0, self.largest)  # NaN compares false
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How far the outputs of two files are apart."""
+
+    source: Path
+    target: Path
+    rows: tuple[Row, ...]
+
+    @property
+    def agrees(self) -> bool:
+        """Whether every output is within the tolerance."""
+        return all(row.agrees for row in self.rows)
+
+    def table(self) -> str:
+        """Outputs down, ways of loading across: the largest differences, and beside them the largest value."""
+        loaders = dict.fromkeys(row.loader for row in self.rows)
+        width = max(len(row.output) for row in self.rows)
+        lines = [f"{'largest difference of':<{width}}  {'largest value':>13}" + "".join(f"  {x:>15}" for x in loaders)]
+        for output in dict.fromkeys(row.output for row in self.rows):
+            rows = [row for row in self.rows if row.output == output]
+            differences = "".join(f"  {row.difference:15.1e}" for row in rows)
+            verdict = "" if all(row.agrees for row in rows) else "  differs"
+            lines.append(f"{output:<{width}}  {rows[0].largest:13.3g}{differences}{verdict}")
+        return "\n".join(lines)
+
+    def complaint(self) -> str:
+        """Which outputs are too far apart, and how far apart they may be."""
+        names = sorted({row.output for row in self.rows if not row.agrees})
+        return (
+            f"{self.target} in Keras does not give the outputs of {self.source} in PyTorch: {', '.join(names)} differ "
+            f"by more than {TOLERANCE:g} (times the largest value, where that is above 1). float32 sums in another "
+            "order differ by about 1e-6, so this is another model: convert again, and report it if it stays."
+        )
+
+
+def random_inputs(config: LxmertConfig, seed: int = 0) -> dict[str, np.ndarray]:
+    """Inputs that no mistake slips through: more regions than words, and masks that hide some of both.
+
+    Args:
+        config: the sizes.
+        seed: of the random numbers.
+    """
+    random = np.random.default_rng(seed)
+    batch, words, regions = 2, min(5, config.max_position_embeddings), 7
+    mask, visual_mask = np.ones((batch, words), "int64"), np.ones((batch, regions), "int64")
+    mask[1, (words + 1) // 2 :] = 0
+    visual_mask[0, 4:] = 0
+    return {
+        "input_ids": random.integers(config.vocab_size, size=(batch, words)),
+        "visual_feats": random.standard_normal((batch, regions, config.visual_feat_dim), dtype="float32"),
+        "visual_pos": random.random((batch, regions, config.visual_pos_dim), dtype="float32"),
+        "attention_mask": mask,
+        "visual_attention_mask": visual_mask,
+        "token_type_ids": random.integers(config.type_vocab_size, size=(batch, words)),
+    }
+
+
+def verify(source: str | Path, target: str | Path, config: LxmertConfig | None = None) -> Comparison:
+    """Run `source` in PyTorch and `target` in Keras, in float32, and compare every output, hidden state and attention.
+
+    Keras loads `target` by `from_pretrained`, and also by its own `load_weights` or `keras.saving.load_model`, as far
+    as they read that format.
+
+    Args:
+        source: weights of any format that is read.
+        target: weights of any format that is read.
+        config: the configuration, where a file has none.
+
+    Raises:
+        FileNotFoundError, ValueError: no such file, or a damaged or foreign one.
+    """
+    source, target = Path(source), Path(target)
+    with open_checkpoint(source, config) as checkpoint:
+        architecture, config = checkpoint.architecture, checkpoint.config
+    inputs = random_inputs(config)
+    expected = _run_torch(getattr(pt, architecture).from_pretrained(source, config=config, dtype=torch.float32), inputs)
+    rows: list[Row] = []
+    for loader, model in _keras_models(getattr(tf, f"TF{architecture}"), target, config):
+        rows.extend(_compare(loader, expected, _run_keras(model, inputs)))
+    return Comparison(source, target, tuple(rows))
+
+
+_ALL = {"output_attentions": "all", "output_hidden_states": True, "return_dict": True}
+Outputs = Mapping[str, tuple[np.ndarray, ...]]
+
+
+def _run_torch(model: Any, inputs: Mapping[str, np.ndarray]) -> Outputs:
+    with torch.no_grad():
+        out = model(**{name: torch.from_numpy(values) for name, values in inputs.items()}, **_ALL)
+    return {name: tuple(x.numpy() for x in _listed(value)) for name, value in out.items()}
+
+
+def _run_keras(model: Any, inputs: Mapping[str, np.ndarray]) -> Outputs:
+    out = model({name: keras.ops.convert_to_tensor(values) for name, values in inputs.items()}, **_ALL)
+    return {name: tuple(keras.ops.convert_to_numpy(x) for x in _listed(value)) for name, value in out.items()}
+
+
+def _listed(value: Any) -> tuple[Any, ...]:
+    return value if isinstance(value, tuple) else (value,)
+
+
+def _keras_models(kind: Any, target: Path, config: LxmertConfig) -> Iterator[tuple[str, Any]]:
+    """The target in Keras, one way of loading after the other, so that memory holds one model at a time."""
+    yield "from_pretrained", kind.from_pretrained(target, config=config, dtype="float32")
+    file_format = target_format(target)
+    if file_format == "weights.h5":
+        model = kind(config, dtype="float32")
+        model.load_weights(target)
+        yield "load_weights", model
+    if file_format == "keras":
+        model = kind(config, dtype="float32")
+        model.set_weights(keras.saving.load_model(target).get_weights())  # a saved float16 model would run in float16
+        yield "load_model", model
+
+
+def _compare(loader: str, expected: Outputs, got: Outputs) -> Iterator[Row]:
+    """The largest difference of every output; infinite where one side lacks it or has another shape."""
+    for name in dict.fromkeys([*expected, *got]):
+        mine, theirs = expected.get(name, ()), got.get(name, ())
+        largest, difference = 0.0, 0.0 if len(mine) == len(theirs) else math.inf
+        for a, b in zip(mine, theirs, strict=False):
+            same = a.shape == b.shape
+            apart = float(np.max(np.abs(a.astype("float64") - b), initial=0.0)) if same else math.inf
+            # max() would drop a NaN.
+            difference = apart if math.isnan(apart) or apart > difference else difference
+            largest = max(largest, float(np.max(np.abs(a), initial=0.0)))
+        yield Row(loader, name, largest, difference)

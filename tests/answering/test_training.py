@@ -1,0 +1,84 @@
+"""Training on a small part of easy-VQA: it learns, and both backends do the same."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from lxmert import LxmertConfig, LxmertForQuestionAnswering, TFLxmertForQuestionAnswering
+from lxmert.answering import VisualQuestionAnswering
+from lxmert.cli import main
+from lxmert.data.easy_vqa import RECIPE, load
+from lxmert.pt.train import train_question_answering as train_pt
+from lxmert.tf.train import train_question_answering as train_tf
+from lxmert.training import accuracy, scores_of_split, train_easy_vqa
+
+BACKENDS = ("pt", "tf")
+
+
+@pytest.fixture(scope="module")
+def part():
+    """The first 40 pictures of the training split, with their questions."""
+    return load("train").first(40)
+
+
+@pytest.fixture(scope="module")
+def batches():
+    """Three epochs of four batches with learnable labels, and the recipe that goes with them."""
+    random = np.random.default_rng(0)
+    of_epoch = [
+        [
+            {
+                "input_ids": random.integers(1, 30, (8, 5)),
+                "visual_feats": random.normal(size=(8, 3, 6)).astype("float32"),
+                "visual_pos": random.random((8, 3, 4)).astype("float32"),
+                "labels": random.integers(0, 4, 8),
+            }
+            for _ in range(4)
+        ]
+        for _ in range(3)
+    ]
+    return of_epoch, dataclasses.replace(RECIPE, epochs=3, batch_size=8, warm_up=0.3, learning_rate=3e-3)
+
+
+def test_both_backends_train_alike(batches, tmp_path):
+    of_epoch, recipe = batches
+    config = LxmertConfig(
+        vocab_size=30, hidden_size=24, num_attention_heads=3, intermediate_size=40, num_qa_labels=4, l_layers=1, x_layers=1,
+        r_layers=1, visual_feat_dim=6, max_position_embeddings=8, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
+    )  # fmt: skip
+    pt = LxmertForQuestionAnswering(config)
+    pt.save_pretrained(tmp_path)
+    tf = TFLxmertForQuestionAnswering.from_pretrained(tmp_path)
+    losses_pt = train_pt(pt, of_epoch.__getitem__, 4, recipe, progress=False)
+    losses_tf = train_tf(tf, of_epoch.__getitem__, 4, recipe, progress=False)
+    assert len(losses_pt) == len(losses_tf) == 3
+    # Float32, twelve steps: 2e-6 was measured.
+    np.testing.assert_allclose(losses_pt, losses_tf, atol=1e-4)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_it_learns(part, backend, tmp_path):
+    recipe = dataclasses.replace(RECIPE, epochs=6, variants=0, company=0.0, batch_size=32)
+    answerer = train_easy_vqa(backend, recipe, progress=False, data=part)
+    scores = scores_of_split(answerer, part)
+    # Always saying "no", the most frequent answer, gives 0.35.
+    assert accuracy(answerer, part, scores) > 0.5
+    answerer.save_pretrained(tmp_path)
+    again = VisualQuestionAnswering.from_pretrained(tmp_path, backend=backend)
+    np.testing.assert_allclose(scores_of_split(again, part), scores, atol=1e-6)
+
+
+def test_a_seed_gives_the_same_model_again(part):
+    recipe = dataclasses.replace(RECIPE, epochs=1, variants=1, batch_size=64)
+    one, two = (train_easy_vqa("pt", recipe, progress=False, data=part) for _ in range(2))
+    other = train_easy_vqa("pt", dataclasses.replace(recipe, seed=1), progress=False, data=part)
+    np.testing.assert_array_equal(scores_of_split(one, part), scores_of_split(two, part))
+    assert np.abs(scores_of_split(one, part) - scores_of_split(other, part)).max() > 1e-3
+
+
+def test_train_command_refuses_an_unknown_data_set(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["train", "imagenet", "folder"])
+    assert stop.value.code == 2
+    assert "easy-vqa" in capsys.readouterr().err
