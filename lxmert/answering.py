@@ -151,7 +151,7 @@ class VisualQuestionAnswering:
         regions: Sequence[tuple[np.ndarray, np.ndarray]],
         questions: Sequence[str],
         batch_size: int = 64,
-        progress: Callable[[Iterable[int]], Iterable[int]] = iter,
+        progress: Callable[..., Iterable[int]] = iter,
     ) -> np.ndarray:
         """The probability of every answer, [questions, answers], for the regions of one picture per question.
 

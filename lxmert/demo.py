@@ -42,7 +42,9 @@ class Comparison:
     shown: list[Shown]
 
 
-def run_demo(source: str | Path, page: str | Path, say: Callable[[str], None] = print, progress: bool = True) -> Comparison:
+def run_demo(
+    source: str | Path, page: str | Path, say: Callable[[str], None] = print, progress: bool = True
+) -> Comparison:
     """Answer the test questions of easy-VQA in PyTorch and in Keras, say how they agree, and write a page.
 
     Args:
@@ -71,15 +73,13 @@ def run_demo(source: str | Path, page: str | Path, say: Callable[[str], None] = 
         agreeing=int((scores["pt"].argmax(1) == scores["tf"].argmax(1)).sum()),
         shown=_shown(answerers, data, regions, scores),
     )
-    _report(comparison, data, say)
+    _report(comparison, say)
     _write(page, comparison)
     say(f"\nWrote {page}: open it to see the regions, and where each question looked.")
     return comparison
 
 
-def load_both(
-    source: str | Path, folder: Path, say: Callable[[str], None]
-) -> dict[str, VisualQuestionAnswering]:
+def load_both(source: str | Path, folder: Path, say: Callable[[str], None]) -> dict[str, VisualQuestionAnswering]:
     """Load a checkpoint in PyTorch, convert it to Keras' format, and load that in Keras.
 
     Args:
@@ -107,11 +107,12 @@ def _shown(
     """A few pictures, spread over the data set, with some of their questions."""
     answers, tokenizer = answerers["pt"].answers, answerers["pt"].tokenizer
     shown = []
-    for picture in np.linspace(0, len(data.picture_paths) - 1, PICTURES).round().astype(int):
+    for picture in _different(data):
         rows = _varied(data, np.flatnonzero(data.picture_index == picture))
         questions = [data.questions[row] for row in rows]
         maps = answerers["pt"].maps([regions[picture]] * len(rows), questions)
-        item = Shown(open_picture(data.picture_paths[picture]), regions[picture][1])
+        path = Path(data.picture_paths[picture])
+        item = Shown(f"{path.parent.name}/{path.name}", open_picture(path), regions[picture][1])
         for row, question, looked in zip(rows, questions, maps, strict=True):
             said = {
                 TITLES[backend]: (answers[int(of_split[row].argmax())], float(of_split[row].max()))
@@ -123,6 +124,19 @@ def _shown(
     return shown
 
 
+def _different(data: easy_vqa.EasyVqa) -> list[int]:
+    """The first pictures whose questions have an answer, a colour or a shape, that no picture before them has."""
+    seen: set[str] = set()
+    chosen: list[int] = []
+    for picture in range(len(data.picture_paths)):
+        rows = np.flatnonzero(data.picture_index == picture)
+        told = {data.answers[row] for row in rows} - {"yes", "no"}
+        if len(rows) >= QUESTIONS and told - seen and len(chosen) < PICTURES:
+            seen |= told
+            chosen.append(picture)
+    return chosen
+
+
 def _varied(data: easy_vqa.EasyVqa, rows: np.ndarray) -> list[int]:
     """Some of a picture's questions: those with different answers first."""
     seen: set[str] = set()
@@ -130,13 +144,11 @@ def _varied(data: easy_vqa.EasyVqa, rows: np.ndarray) -> list[int]:
     return [int(row) for row in [*first, *(row for row in rows if row not in first)][:QUESTIONS]]
 
 
-def _report(comparison: Comparison, data: easy_vqa.EasyVqa, say: Callable[[str], None]) -> None:
+def _report(comparison: Comparison, say: Callable[[str], None]) -> None:
     """Print the pictures' questions with their answers, and the figures."""
     say(f"\n{'question':<44} {'PyTorch':<18} {'Keras':<18} true")
-    names = iter(np.linspace(0, len(data.picture_paths) - 1, PICTURES).round().astype(int))
     for item in comparison.shown:
-        path = Path(data.picture_paths[next(names)])
-        say(f"picture {path.parent.name}/{path.name}: {len(item.boxes)} regions")
+        say(f"{item.name}: {len(item.boxes)} regions")
         for one in item.asked:
             said = [f"{answer} {score:.4f}" for answer, score in one.answers.values()]
             say(f"  {one.question:<42} {said[0]:<18} {said[1]:<18} {one.truth}")

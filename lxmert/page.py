@@ -38,28 +38,38 @@ class Asked:
 class Shown:
     """One picture [H, W, 3] (uint8) with its regions' boxes [R, 4] in 0 … 1, and what was asked about it."""
 
+    name: str
     picture: np.ndarray
     boxes: np.ndarray
     asked: list[Asked] = field(default_factory=list)
 
 
 _STYLE = """
-:root { color-scheme: light dark; --line: #8884; --soft: #8881; --good: #1a7f37; --bad: #c62828; --look: 230 90 20 }
+:root { color-scheme: light dark; --line: #8884; --good: #1a7f37; --bad: #c62828; --look: 230 90 20 }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem }
-h1 { font-size: 1.5rem; margin-bottom: 0 } p.lead { margin-top: .3rem; opacity: .8 }
-table.figures { border-collapse: collapse; margin: 1rem 0 } .figures td, .figures th { padding: .2rem 1rem .2rem 0; text-align: left }
+h1 { font-size: 1.5rem; margin-bottom: 0 }
+p.lead { margin-top: .3rem; opacity: .8 }
+table.figures { border-collapse: collapse; margin: 1rem 0 }
+.figures td, .figures th { padding: .2rem 1rem .2rem 0; text-align: left }
 section { display: flex; flex-wrap: wrap; gap: 1.5rem; border-top: 1px solid var(--line); padding: 1.2rem 0 }
-figure { margin: 0; flex: 0 0 240px } figcaption { font-size: .85rem; opacity: .75; margin-top: .3rem }
-.asked { flex: 1 1 26rem; min-width: 0 } .asked > div { margin-bottom: 1.1rem }
-.question { font-weight: 600 } .answer { margin-right: 1rem; white-space: nowrap }
-.right { color: var(--good) } .wrong { color: var(--bad) }
+figure { margin: 0; flex: 0 0 240px }
+figcaption { font-size: .85rem; opacity: .75; margin-top: .3rem }
+.asked { flex: 1 1 26rem; min-width: 0 }
+.asked > div { margin-bottom: 1.1rem }
+.question { font-weight: 600 }
+.answer { margin-right: 1rem; white-space: nowrap }
+.right { color: var(--good) }
+.wrong { color: var(--bad) }
 .look { display: flex; gap: 1rem; align-items: flex-start; margin-top: .4rem }
-.tokens span { display: inline-block; padding: .05rem .35rem; margin: .1rem; border-radius: .3rem; border: 1px solid var(--line) }
+.tokens span { display: inline-block; padding: .05rem .35rem; margin: .1rem }
+.tokens span { border-radius: .3rem; border: 1px solid var(--line) }
 svg { display: block; border-radius: .4rem; image-rendering: pixelated }
 """
 
 
-def write_page(path: str | Path, title: str, lead: str, figures: Sequence[tuple[str, str]], shown: Sequence[Shown]) -> None:
+def write_page(
+    path: str | Path, title: str, lead: str, figures: Sequence[tuple[str, str]], shown: Sequence[Shown]
+) -> None:
     """Write the page.
 
     Args:
@@ -75,9 +85,9 @@ def write_page(path: str | Path, title: str, lead: str, figures: Sequence[tuple[
 <title>{html.escape(title)}</title><style>{_STYLE}</style></head><body>
 <h1>{html.escape(title)}</h1><p class="lead">{html.escape(lead)}</p>
 <table class="figures">{rows}</table>
-<p>The large picture shows the regions that the model reads: region 0 is the whole picture. Beside each question, the darker a
-region, the more the question's words looked at it (attention from language to vision, mean over heads and layers); below it,
-the darker a word, the more that word looked at the found shapes rather than at the whole picture.</p>
+<p>The large picture shows the regions that the model reads: region 0 is the whole picture. Below each question, the
+darker a region, the more the question's words looked at it (attention from language to vision, mean over heads and
+layers); and the darker a word, the more that word looked at the found shapes rather than at the whole picture.</p>
 {"".join(_section(item) for item in shown)}
 </body></html>
 """
@@ -89,7 +99,8 @@ def _section(item: Shown) -> str:
     height, width = item.picture.shape[:2]
     asked = "".join(_asked(item, one, image) for one in item.asked)
     return f"""<section><figure>{_drawing(image, item.boxes, None, 240)}
-<figcaption>{width} × {height} pixels, {len(item.boxes)} regions</figcaption></figure><div class="asked">{asked}</div></section>
+<figcaption>{html.escape(item.name)}, {width} by {height} pixels, {len(item.boxes)} regions</figcaption>
+</figure><div class="asked">{asked}</div></section>
 """
 
 
@@ -126,7 +137,9 @@ def _drawing(image: str, boxes: np.ndarray, looked: np.ndarray | None, size: int
             f'fill-opacity="{0.75 * tint:.2f}" stroke="rgb(230 90 20)" stroke-width="1.5">{share}</rect>'
         )
         if looked is None and i:
-            shapes.append(f'<text x="{x1 + 1.5:.2f}" y="{max(y1 - 2, 7):.2f}" font-size="7" fill="rgb(230 90 20)">{i}</text>')
+            shapes.append(
+                f'<text x="{x1 + 1.5:.2f}" y="{max(y1 - 2, 7):.2f}" font-size="7" fill="rgb(230 90 20)">{i}</text>'
+            )
     return (
         f'<svg width="{size}" height="{size}" viewBox="0 0 100 100">'
         f'<image href="{image}" width="100" height="100" preserveAspectRatio="none"/>{"".join(shapes)}</svg>'

@@ -1,4 +1,4 @@
-"""Making the checkpoint that comes with the package: easy-VQA, from the data set to a measured model, in either backend."""
+"""Making the checkpoint that comes with the package: from the data set to a measured model, in either backend."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import dataclasses
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -55,7 +56,7 @@ def train_easy_vqa(
 def scores_of_split(
     answerer: VisualQuestionAnswering,
     data: easy_vqa.EasyVqa,
-    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
+    progress: Callable[..., Iterable[int]] = iter,
 ) -> np.ndarray:
     """The probability of every answer, [Q, A], for all questions of a split, each picture looked at once."""
     regions = [picture_regions(path) for path in data.picture_paths]
@@ -70,7 +71,7 @@ def accuracy(answerer: VisualQuestionAnswering, data: easy_vqa.EasyVqa, scores: 
 
 def with_epochs(recipe: easy_vqa.Recipe, epochs: int | None, seed: int | None) -> easy_vqa.Recipe:
     """The recipe with another number of epochs or another seed, where they are given."""
-    changes = {name: value for name, value in (("epochs", epochs), ("seed", seed)) if value is not None}
+    changes: dict[str, Any] = {name: value for name, value in (("epochs", epochs), ("seed", seed)) if value is not None}
     return dataclasses.replace(recipe, **changes)
 
 

@@ -11,15 +11,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
-import torch
 
+# First of all, because a missing framework is named here, and what to install.
 import lxmert.pt as pt
 import lxmert.tf as tf
+
+# isort: split
+import keras
+import torch
+
 from lxmert.common.checkpoint import open_checkpoint
 from lxmert.common.config import LxmertConfig
 from lxmert.common.convert import target_format
+from lxmert.pt.arrays import run_arrays as run_in_torch
+from lxmert.tf.arrays import run_arrays as run_in_keras
 
 # float32 keeps 24 bits, 6e-8 of a value. The two frameworks add up in another order, layer after layer, which makes
 # about 1e-6; a wrong or missing weight, or a transposed one, makes more than 1e-3.
@@ -116,10 +122,11 @@ def verify(source: str | Path, target: str | Path, config: LxmertConfig | None =
     with open_checkpoint(source, config) as checkpoint:
         architecture, config = checkpoint.architecture, checkpoint.config
     inputs = random_inputs(config)
-    expected = _run_torch(getattr(pt, architecture).from_pretrained(source, config=config, dtype=torch.float32), inputs)
+    origin = getattr(pt, architecture).from_pretrained(source, config=config, dtype=torch.float32)
+    expected = _listed(run_in_torch(origin, inputs, **_ALL))
     rows: list[Row] = []
     for loader, model in _keras_models(getattr(tf, f"TF{architecture}"), target, config):
-        rows.extend(_compare(loader, expected, _run_keras(model, inputs)))
+        rows.extend(_compare(loader, expected, _listed(run_in_keras(model, inputs, **_ALL))))
     return Comparison(source, target, tuple(rows))
 
 
@@ -127,19 +134,9 @@ _ALL = {"output_attentions": "all", "output_hidden_states": True, "return_dict":
 Outputs = Mapping[str, tuple[np.ndarray, ...]]
 
 
-def _run_torch(model: Any, inputs: Mapping[str, np.ndarray]) -> Outputs:
-    with torch.no_grad():
-        out = model(**{name: torch.from_numpy(values) for name, values in inputs.items()}, **_ALL)
-    return {name: tuple(x.numpy() for x in _listed(value)) for name, value in out.items()}
-
-
-def _run_keras(model: Any, inputs: Mapping[str, np.ndarray]) -> Outputs:
-    out = model({name: keras.ops.convert_to_tensor(values) for name, values in inputs.items()}, **_ALL)
-    return {name: tuple(keras.ops.convert_to_numpy(x) for x in _listed(value)) for name, value in out.items()}
-
-
-def _listed(value: Any) -> tuple[Any, ...]:
-    return value if isinstance(value, tuple) else (value,)
+def _listed(outputs: Mapping[str, Any]) -> Outputs:
+    """Every output as a tuple of arrays."""
+    return {name: value if isinstance(value, tuple) else (value,) for name, value in outputs.items()}
 
 
 def _keras_models(kind: Any, target: Path, config: LxmertConfig) -> Iterator[tuple[str, Any]]:

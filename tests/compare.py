@@ -1,4 +1,4 @@
-"""The only comparison of results. It asserts, and says every name that differs and by how much; it never returns a verdict.
+"""The only comparison of results. It asserts, and names all that differs and by how much; it returns no verdict.
 
 What is compared may be a tensor of either framework, an array, or any nesting of mappings, tuples and model outputs.
 """
@@ -19,7 +19,7 @@ def arrays(tree: Any, path: str = "") -> dict[str, np.ndarray | None]:
         return {path: None}
     else:
         return {path: np.asarray(tree.detach().cpu() if hasattr(tree, "detach") else tree)}
-    if not children:
+    if not children and path:
         return {f"{path}/(empty)": None}
     flat: dict[str, np.ndarray | None] = {}
     for key, child in children:
@@ -33,14 +33,12 @@ def assert_same(given: Any, expected: Any, tolerance: float) -> None:
     _assert_same(given, expected, dict.fromkeys(expected, tolerance))
 
 
-def assert_same_gradients(
-    given: Mapping[str, Any], expected: Mapping[str, Any], tolerance: float
-) -> None:
+def assert_same_gradients(given: Mapping[str, Any], expected: Mapping[str, Any], tolerance: float) -> None:
     """As `assert_same`, with `tolerance` relative to the largest entry of each gradient.
 
-    Query, key and value of one attention share a scale, the largest of theirs: the gradient of a key's bias is 0 but for
-    rounding (it moves all scores of a query alike), and so are those of query and key where only one region is attended
-    to. A gradient that is None on one side must be None on the other.
+    Query, key and value of one attention share a scale, the largest of theirs: the gradient of a key's bias is 0 but
+    for rounding (it moves all scores of a query alike), and so are those of query and key where only one region is
+    attended to. A gradient that is None on one side must be None on the other.
     """
     given, expected = arrays(given), arrays(expected)
     scales: dict[str, float] = {}
@@ -85,7 +83,8 @@ def _fault(values: np.ndarray | None, wanted: np.ndarray | None, tolerance: floa
         return f"is {_what(values)}, expected {_what(wanted)}"
     for array, side in ((values, "it"), (wanted, "the expected one")):
         if not np.isfinite(array).all():
-            return f"is not finite: {side} holds {np.count_nonzero(~np.isfinite(array))} of {array.size} values that are not"
+            count = np.count_nonzero(~np.isfinite(array))
+            return f"is not finite: {side} holds {count} of {array.size} values that are not"
     differs = difference(values, wanted)
     # Written so that anything but a proven "at most" is a fault.
     if not differs <= tolerance:

@@ -19,7 +19,7 @@ from lxmert.common.names import Parameter
 
 from .inputs import Sizes
 
-# Two thread pools on few cores wait for each other: with more than one thread the small models are a hundred times slower.
+# Two thread pools on few cores wait for each other: with more threads the small models are a hundred times slower.
 torch.set_num_threads(1)
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+from typing import Any
+
+from .quiet import import_quietly
 
 SUMMARY = "answer questions about a picture"
 
@@ -11,12 +14,16 @@ SUMMARY = "answer questions about a picture"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("picture", help="the picture: a PNG, JPEG or other picture file")
-    parser.add_argument("questions", nargs="+", metavar="question", help='a question, such as "what color is the circle?"')
+    parser.add_argument(
+        "questions", nargs="+", metavar="question", help='a question, such as "what color is the circle?"'
+    )
     parser.add_argument("--backend", choices=("pt", "tf"), default="pt", help="PyTorch or Keras (default: pt)")
     parser.add_argument("--top-k", type=int, default=1, metavar="K", help="answers to give per question (default: 1)")
     parser.add_argument("--json", action="store_true", help="print JSON: for each question its answers and scores")
     parser.add_argument(
-        "--model", default="easy-vqa", help="a checkpoint of the package, or a folder that `lxmert train` wrote (default: easy-vqa)"
+        "--model",
+        default="easy-vqa",
+        help="a checkpoint of the package, or a folder that `lxmert train` wrote (default: easy-vqa)",
     )
 
 
@@ -24,10 +31,14 @@ def run(arguments: argparse.Namespace) -> int:
     """Answer, and print."""
     from lxmert.answering import VisualQuestionAnswering
 
+    import_quietly(arguments.backend)
     answerer = VisualQuestionAnswering.from_pretrained(arguments.model, backend=arguments.backend)
-    found = answerer([arguments.picture], arguments.questions, top_k=arguments.top_k)
+    found: Any = answerer([arguments.picture], arguments.questions, top_k=arguments.top_k)
     if arguments.json:
-        rows = [{"question": question, "answers": answers} for question, answers in zip(arguments.questions, found, strict=True)]
+        rows = [
+            {"question": question, "answers": answers}
+            for question, answers in zip(arguments.questions, found, strict=True)
+        ]
         print(json.dumps(rows, indent=2))
         return 0
     width = max(map(len, arguments.questions))

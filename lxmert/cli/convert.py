@@ -6,6 +6,8 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
+from .quiet import import_quietly
+
 if TYPE_CHECKING:
     from lxmert.common.config import LxmertConfig
     from lxmert.common.convert import Conversion
@@ -46,6 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     config = None if arguments.config is None else LxmertConfig.from_pretrained(arguments.config)
     if arguments.verify:
+        import_quietly("tf")
         from lxmert.verify import verify  # before converting: it says at once if a framework is missing
 
     done = _convert(arguments, config)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import argparse
 import sys
 
+from .quiet import import_quietly
+
 SUMMARY = "answer the test questions of easy-VQA in PyTorch and in Keras, compare, and write a page"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("--model", default="easy-vqa", help="a checkpoint of the package, or a folder (default: easy-vqa)")
+    parser.add_argument(
+        "--model", default="easy-vqa", help="a checkpoint of the package, or a folder (default: easy-vqa)"
+    )
     parser.add_argument(
         "--page", default="lxmert-demo.html", metavar="FILE", help="the page to write (default: lxmert-demo.html)"
     )
@@ -21,6 +25,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the demo; the exit status is 1 if the backends gave different answers."""
     from lxmert.demo import run_demo
 
+    import_quietly("tf")
     progress = not arguments.quiet and sys.stderr.isatty()
     comparison = run_demo(arguments.model, arguments.page, progress=progress)
     return 0 if comparison.agreeing == comparison.questions else 1

@@ -6,6 +6,8 @@ import argparse
 import sys
 import time
 
+from .quiet import import_quietly
+
 SUMMARY = "train a model on easy-VQA from scratch, measure it, and write it to a folder"
 
 
@@ -15,7 +17,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("output", metavar="FOLDER", help="where the checkpoint goes")
     parser.add_argument("--backend", choices=("pt", "tf"), default="pt", help="PyTorch or Keras (default: pt)")
     parser.add_argument("--epochs", type=int, help="passes over the data (default: the recipe's)")
-    parser.add_argument("--seed", type=int, help="of the initial weights and the order of the data (default: the recipe's)")
+    parser.add_argument(
+        "--seed", type=int, help="of the initial weights and the order of the data (default: the recipe's)"
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
 
 
@@ -24,6 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
     from lxmert.data.easy_vqa import RECIPE, load
     from lxmert.training import accuracy, scores_of_split, train_easy_vqa, with_epochs
 
+    import_quietly(arguments.backend)
     start = time.perf_counter()
     recipe = with_epochs(RECIPE, arguments.epochs, arguments.seed)
     answerer = train_easy_vqa(arguments.backend, recipe, progress=not arguments.quiet and sys.stderr.isatty())

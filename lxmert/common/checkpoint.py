@@ -183,7 +183,9 @@ def fit(
     if only not in (None, "backbone"):
         raise ValueError(f'only must be None or "backbone"; got {only!r}.')
     config, held = checkpoint.config, checkpoint.file.shapes
-    known = {checkpoint.spelled(p): p for p in parameters(config, HEADS)}
+    # A head that this model does without is known all the same.
+    whole = config.replace(visual_obj_loss=True, visual_attr_loss=True, visual_feat_loss=True)
+    known = {checkpoint.spelled(p): p for p in parameters(whole, HEADS)}
     wanted = list(parameters(config, head_names(architecture, config)))
     shapes = {p.name: checkpoint.shape(p) for p in wanted}
     fresh_heads = set()

@@ -76,10 +76,11 @@ class LxmertConfig(ModelConfig):
         for name in ("l_layers", "r_layers"):
             self._require(getattr(self, name) >= 0, name, "at least 0")
         self._require(0 <= self.visual_loss_normalizer < math.inf, "visual_loss_normalizer", "at least 0")
-        paths = self.attention_paths
         for path, heads in self.pruned_heads.items():
-            if path not in paths:
-                raise ValueError(f"pruned_heads names attentions by path, as {paths[0]!r}; got {path!r}.")
+            if not self._has_attention(path):
+                raise ValueError(
+                    f"pruned_heads names attentions by path, as 'language_layers.0.attention'; got {path!r}."
+                )
             if not set(heads) < set(range(self.num_attention_heads)):
                 raise ValueError(
                     f"pruned_heads[{path!r}] must be some of the heads 0 to {self.num_attention_heads - 1}, not all; "
@@ -89,14 +90,20 @@ class LxmertConfig(ModelConfig):
     @property
     def attention_paths(self) -> tuple[str, ...]:
         """The path of every attention: the names that `pruned_heads` uses."""
+        return tuple(
+            f"{layers}.{i}.{name}"
+            for layers, (count, names) in _ATTENTIONS.items()
+            for i in range(getattr(self, count))
+            for name in names
+        )
+
+    def _has_attention(self, path: str) -> bool:
+        """Whether `path` is one of `attention_paths`, without listing them: a file may claim any number of layers."""
+        layers, _, rest = path.partition(".")
+        number, _, name = rest.partition(".")
+        count, names = _ATTENTIONS.get(layers, ("", ()))
         return (
-            *(f"language_layers.{i}.attention" for i in range(self.l_layers)),
-            *(f"visual_layers.{i}.attention" for i in range(self.r_layers)),
-            *(
-                f"cross_layers.{i}.{name}"
-                for i in range(self.x_layers)
-                for name in ("cross_attention", "language_self_attention", "visual_self_attention")
-            ),
+            name in names and number.isdecimal() and str(int(number)) == number and int(number) < getattr(self, count)
         )
 
     @property
@@ -116,6 +123,14 @@ class LxmertConfig(ModelConfig):
         """The enabled visual losses in the order of the object head, each with the width of its prediction."""
         widths = {"obj": self.num_object_labels, "attr": self.num_attr_labels, "feat": self.visual_feat_dim}
         return {key: width for key, width in widths.items() if getattr(self, f"visual_{key}_loss")}
+
+
+# The attentions of each kind of layer: the field that counts the layers, and the names inside one.
+_ATTENTIONS = {
+    "language_layers": ("l_layers", ("attention",)),
+    "visual_layers": ("r_layers", ("attention",)),
+    "cross_layers": ("x_layers", ("cross_attention", "language_self_attention", "visual_self_attention")),
+}
 
 
 def config_from_dict(values: Mapping[str, Any]) -> ModelConfig:

@@ -86,11 +86,9 @@ def read_json(path: str | Path) -> dict[str, Any]:
         OSError: the file cannot be read.
         ValueError: no JSON, JSON of another kind, or far larger than a description of a model.
     """
-    with Path(path).open("rb") as file:
-        text = file.read(LARGEST_JSON + 1)
-    if len(text) > LARGEST_JSON:
+    if Path(path).stat().st_size > LARGEST_JSON:
         raise ValueError(f"{path} is larger than {LARGEST_JSON} bytes; that is no description of a model.")
-    return parse_json(text, path)
+    return parse_json(Path(path).read_bytes(), path)
 
 
 def config_beside(path: Path) -> dict[str, Any] | None:

@@ -41,7 +41,9 @@ def _shape_text(shape: Sequence[int | None]) -> str:
 
 def _fits(shape: Sequence[int | None], wanted: Sequence[int | None]) -> bool:
     """Whether two shapes can be the same; an unknown dimension fits any."""
-    return len(shape) == len(wanted) and all(a is None or b is None or a == b for a, b in zip(shape, wanted, strict=True))
+    return len(shape) == len(wanted) and all(
+        a is None or b is None or a == b for a, b in zip(shape, wanted, strict=True)
+    )
 
 
 def _want_kind(name: str, given: Given, kinds: Sequence[str], wanted: str) -> None:
@@ -67,7 +69,10 @@ def check_lxmert_inputs(config: LxmertConfig, inputs: Mapping[str, Any], describ
             continue
         if isinstance(value, (str, bytes, dict)):
             raise TypeError(f"{name} must be a tensor; got {type(value).__name__}.")
-        given[name] = describe(value)
+        try:
+            given[name] = describe(value)
+        except TypeError as error:
+            raise TypeError(f"{name}: {error}") from None
     if ("input_ids" in given) == ("inputs_embeds" in given):
         what = "both" if "input_ids" in given else "neither"
         raise ValueError(f"exactly one of input_ids and inputs_embeds must be given; got {what}.")
@@ -77,7 +82,9 @@ def check_lxmert_inputs(config: LxmertConfig, inputs: Mapping[str, Any], describ
 
     words = "input_ids" if "input_ids" in given else "inputs_embeds"
     rank = 2 if words == "input_ids" else 3
-    if len(given[words].shape) != rank or (rank == 3 and not _fits(given[words].shape, (None, None, config.hidden_size))):
+    if len(given[words].shape) != rank or (
+        rank == 3 and not _fits(given[words].shape, (None, None, config.hidden_size))
+    ):
         wanted = "[B, L]" if rank == 2 else f"[B, L, {config.hidden_size}] (hidden_size)"
         raise ValueError(f"{words} must be {wanted}; got {_shape_text(given[words].shape)}.")
     feats, pos = given["visual_feats"].shape, given["visual_pos"].shape
@@ -98,21 +105,21 @@ def check_lxmert_inputs(config: LxmertConfig, inputs: Mapping[str, Any], describ
             f"{words} and visual_feats must have the same batch size; "
             f"got {_shape_text(given[words].shape)} and {_shape_text(feats)}."
         )
-    for size, what in ((length, f"{words}: L"), (feats[1], "visual_feats: R"), (batch, f"{words}: B")):
-        if size == 0:
+    for count, what in ((length, f"{words}: L"), (feats[1], "visual_feats: R"), (batch, f"{words}: B")):
+        if count == 0:
             raise ValueError(f"{what} must be at least 1; got 0.")
     if length is not None and length > config.max_position_embeddings:
         raise ValueError(
-            f"{words} may have at most max_position_embeddings = {config.max_position_embeddings} tokens; got {length}. "
-            "Truncate the text (the published models were trained on 20 tokens)."
+            f"{words} may have at most max_position_embeddings = {config.max_position_embeddings} tokens; "
+            f"got {length}. Truncate the text (the published models were trained on 20 tokens)."
         )
-    for name, wanted, letters in (
+    for name, like, letters in (
         ("attention_mask", (batch, length), "[B, L]"),
         ("visual_attention_mask", feats[:2], "[B, R]"),
         ("token_type_ids", (batch, length), "[B, L]"),
     ):
-        if name in given and not _fits(given[name].shape, wanted):
-            raise ValueError(f"{name} must be {letters} = {_shape_text(wanted)}; got {_shape_text(given[name].shape)}.")
+        if name in given and not _fits(given[name].shape, like):
+            raise ValueError(f"{name} must be {letters} = {_shape_text(like)}; got {_shape_text(given[name].shape)}.")
     for name in ("input_ids", "token_type_ids"):
         if name in given:
             _want_kind(name, given[name], ("int",), "whole numbers (token ids)")
@@ -168,8 +175,8 @@ def is_soft_answer(name: str, given: Given, batch: int | None, answers: int) -> 
         check_label(name, given, (batch,), "[B]")
         return False
     raise ValueError(
-        f"{name} must be [B] = {_shape_text((batch,))} (a class index each) or [B, A] = {_shape_text((batch, answers))} "
-        f"(a score for each answer); got {_shape_text(given.shape)}."
+        f"{name} must be [B] = {_shape_text((batch,))} (a class index each) or "
+        f"[B, A] = {_shape_text((batch, answers))} (a score for each answer); got {_shape_text(given.shape)}."
     )
 
 
@@ -189,7 +196,9 @@ def check_object_labels(
         TypeError: a value of the wrong kind.
     """
     if not isinstance(obj_labels, Mapping):
-        raise TypeError(f"obj_labels must be a mapping of obj, attr, feat to (label, confidence); got {type(obj_labels).__name__}.")
+        raise TypeError(
+            f"obj_labels must be a mapping of obj, attr, feat to (label, confidence); got {type(obj_labels).__name__}."
+        )
     for key, pair in obj_labels.items():
         if key not in ("obj", "attr", "feat"):
             raise ValueError(f"obj_labels may have the keys obj, attr and feat; got {key!r}.")
@@ -199,12 +208,16 @@ def check_object_labels(
         if key == "feat":
             wanted = (*regions, config.visual_feat_dim)
             if not _fits(label.shape, wanted):
-                raise ValueError(f"obj_labels['feat'][0] must be [B, R, F] = {_shape_text(wanted)}; got {_shape_text(label.shape)}.")
+                raise ValueError(
+                    f"obj_labels['feat'][0] must be [B, R, F] = {_shape_text(wanted)}; got {_shape_text(label.shape)}."
+                )
             _want_kind("obj_labels['feat'][0]", label, ("float",), "floating-point numbers")
         else:
             check_label(f"obj_labels[{key!r}][0]", label, regions, "[B, R]")
         if not _fits(confidence.shape, regions):
-            raise ValueError(f"obj_labels[{key!r}][1] must be [B, R] = {_shape_text(regions)}; got {_shape_text(confidence.shape)}.")
+            raise ValueError(
+                f"obj_labels[{key!r}][1] must be [B, R] = {_shape_text(regions)}; got {_shape_text(confidence.shape)}."
+            )
     return {key: tuple(obj_labels[key]) for key in config.visual_losses if key in obj_labels}
 
 

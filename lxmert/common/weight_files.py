@@ -57,12 +57,13 @@ def open_weights(source: str | Path) -> WeightFile:
         start = file.read(9)
     if not start:
         raise ValueError(f"{path} is empty; it was to hold weights.")
-    # A pickle of PyTorch is a zip archive too.
-    if path.suffix in _PICKLES or start.startswith(b"\x80"):
+    is_safetensors = start[8:9] == b"{"  # behind the length of the header, which is any number
+    # A pickle of PyTorch is a zip archive, as a .keras file is.
+    if path.suffix in _PICKLES or (start.startswith(b"\x80") and not is_safetensors):
         raise ValueError(f"{path} looks like a pickled PyTorch file, which is not read. Save it as safetensors first.")
     if start.startswith(b"\x89HDF\r\n\x1a\n") or start.startswith(b"PK\x03\x04"):
         return KerasH5File(path)
-    if start[8:9] == b"{" or path.suffix == ".safetensors":
+    if is_safetensors or path.suffix == ".safetensors":
         return SafetensorsFile(path)
     raise ValueError(f"{path} is no weight file: it is neither safetensors nor HDF5 nor a .keras archive.")
 

@@ -47,6 +47,7 @@ class Recipe:
         learning_rate: The highest, reached after the warm-up; from there it falls linearly to 0.
         warm_up: The part of all steps in which the learning rate rises linearly from 0.
         weight_decay: AdamW's, for weights of two and more dimensions; none for biases and norms.
+        epsilon: AdamW's. PyTorch adds it to the bias-corrected root, Keras to the uncorrected one.
         clip_norm: The norm that all gradients together are scaled down to.
         seed: Of the initial weights and of the order and changes of the pictures.
     """
@@ -61,6 +62,7 @@ class Recipe:
     learning_rate: float = 1e-3
     warm_up: float = 0.1
     weight_decay: float = 0.01
+    epsilon: float = 1e-8
     clip_norm: float = 1.0
     seed: int = 0
 
@@ -119,6 +121,18 @@ class EasyVqa:
 
     def __len__(self) -> int:
         return len(self.questions)
+
+    def first(self, pictures: int) -> EasyVqa:
+        """The questions about the first so many pictures, for a quick try."""
+        rows = np.flatnonzero(self.picture_index < pictures)
+        return EasyVqa(
+            split=self.split,
+            questions=[self.questions[row] for row in rows],
+            answers=[self.answers[row] for row in rows],
+            labels=self.labels[rows],
+            picture_index=self.picture_index[rows],
+            picture_paths=self.picture_paths[:pictures],
+        )
 
     def regions(self, max_shapes: int = 1, progress: bool = True) -> RegionBatch:
         """The regions of all pictures in order, ``[P, R, ...]``; some seconds of work, shown by a progress bar.

@@ -3,8 +3,9 @@
 This is the place that an object detector has in the original LXMERT. It suits drawn pictures: a few shapes on a smooth
 background. A region's description depends on neither the background nor the picture's size.
 
-Limits, by the nature of the method: a shape whose colour is close to the background's (gray on gray) is not seen;
-shapes that touch one another are one region; photographs are mostly one region.
+Limits, by the nature of the method: a shape whose colour is within 10 of 255 of the background's in every channel (gray
+on gray) is not seen; shapes that touch one another are one region; a frame drawn around a picture is taken for its
+background, and so is a shape that covers most of the border; photographs are mostly one region.
 """
 
 from __future__ import annotations

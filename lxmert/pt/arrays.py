@@ -24,8 +24,8 @@ def run_arrays(model: PreTrainedModel, inputs: Mapping[str, Any], **options: Any
     parameter = next(model.parameters())
 
     def tensor(array: np.ndarray) -> Tensor:
-        array = torch.as_tensor(np.asarray(array), device=parameter.device)
-        return array.to(parameter.dtype) if array.is_floating_point() else array
+        values = torch.as_tensor(np.asarray(array), device=parameter.device)
+        return values.to(parameter.dtype) if values.is_floating_point() else values
 
     training = model.training
     model.eval()

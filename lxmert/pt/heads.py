@@ -66,7 +66,7 @@ class LxmertHeads(nn.Module):
 
     def __init__(self, config: Any, names: Collection[str]):
         super().__init__()
-        self.word = WordHead(config) if "word" in names else None
-        self.match = nn.Linear(config.hidden_size, 2) if "match" in names else None
-        self.object = ObjectHead(config) if "object" in names else None
-        self.answer = AnswerHead(config) if "answer" in names else None
+        self.word: Any = WordHead(config) if "word" in names else None
+        self.match: Any = nn.Linear(config.hidden_size, 2) if "match" in names else None
+        self.object: Any = ObjectHead(config) if "object" in names else None
+        self.answer: Any = AnswerHead(config) if "answer" in names else None

@@ -22,9 +22,9 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 class ContextBias(NamedTuple):
     """A 0/1 mask of a context in the form that attention adds and multiplies.
 
-    A sequence whose whole context is masked attends to all of it equally. Its additive form is then 0 and its `live` 0, which
-    empties the queries: equal scores, finite in every number format, and no gradient into them. (Adding the smallest
-    number to every score gives the same output, but fused kernels then compute wrong gradients.)
+    A sequence whose whole context is masked attends to all of it equally. Its additive form is then 0 and its `live` 0,
+    which empties the queries: equal scores, finite in every number format, and no gradient into them. (Adding the
+    smallest number to every score gives the same output, but fused kernels then compute wrong gradients.)
     """
 
     additive: Tensor  # [B, 1, 1, C]: 0 where the mask is 1, the smallest number where it is 0

@@ -14,7 +14,7 @@ from lxmert.common.inputs import attention_choice, check_lxmert_inputs
 from lxmert.common.messages import check_keywords
 from lxmert.common.outputs import LxmertModelOutput
 
-from .layers import Attention, Embedding, FeedForward, ContextBias, TransformerLayer, context_bias
+from .layers import Attention, ContextBias, Embedding, FeedForward, TransformerLayer, context_bias
 from .losses import check_values, describe
 from .pretrained import PreTrainedModel, run_layer
 
@@ -177,7 +177,7 @@ class LxmertModel(PreTrainedModel):
         """
         check_keywords(type(self).__name__, unknown, self.keywords())
         config = self.config
-        inputs = dict(
+        inputs: dict[str, Any] = dict(
             input_ids=input_ids,
             visual_feats=visual_feats,
             visual_pos=visual_pos,
@@ -197,7 +197,8 @@ class LxmertModel(PreTrainedModel):
         vision_output = vision_output or hidden_states or attentions == "all"
 
         language = self.embeddings(input_ids, token_type_ids, inputs_embeds)
-        visual = self.region_embeddings(visual_feats.to(language.dtype), visual_pos.to(language.dtype))
+        feats, pos = (inputs[name].to(language.dtype) for name in ("visual_feats", "visual_pos"))
+        visual = self.region_embeddings(feats, pos)
         language_bias = None if attention_mask is None else context_bias(attention_mask, language.dtype)
         visual_bias = None if visual_attention_mask is None else context_bias(visual_attention_mask, language.dtype)
 

@@ -172,7 +172,7 @@ class PreTrainedModel(nn.Module):
         self.base.embeddings.word = embeddings
         word_head = getattr(getattr(self, "heads", None), "word", None)
         if word_head is not None:
-            word_head.bias = nn.Parameter(_resized(word_head.bias, count, 0.0))
+            word_head.bias = _resized(word_head.bias, count, 0.0)
         self._set_config(vocab_size=count)
 
     def resize_token_embeddings(self, count: int | None = None, pad_to_multiple_of: int | None = None) -> nn.Embedding:
@@ -190,7 +190,7 @@ class PreTrainedModel(nn.Module):
             raise ValueError(f"count must be at least 1; got {count}.")
         if count != table.weight.shape[0]:
             resized = Embedding(1, 1)
-            resized.weight = nn.Parameter(_resized(table.weight, count, self.config.initializer_range))
+            resized.weight = _resized(table.weight, count, self.config.initializer_range)
             resized.num_embeddings, resized.embedding_dim = resized.weight.shape
             self.set_input_embeddings(resized)
         return self.get_input_embeddings()
@@ -207,8 +207,8 @@ class PreTrainedModel(nn.Module):
             return layer
         if count < 1:
             raise ValueError(f"count must be at least 1; got {count}.")
-        layer.weight = nn.Parameter(_resized(layer.weight, count, self.config.initializer_range))
-        layer.bias = nn.Parameter(_resized(layer.bias, count, 0.0))
+        layer.weight = _resized(layer.weight, count, self.config.initializer_range)
+        layer.bias = _resized(layer.bias, count, 0.0)
         layer.out_features = count
         self._set_config(num_qa_labels=count)
         return layer
@@ -236,7 +236,9 @@ class PreTrainedModel(nn.Module):
                 layer.weight = nn.Parameter(layer.weight.detach()[rows], layer.weight.requires_grad)
                 layer.bias = nn.Parameter(layer.bias.detach()[rows], layer.bias.requires_grad)
                 layer.out_features = len(rows)
-            attention.out.weight = nn.Parameter(attention.out.weight.detach()[:, rows], attention.out.weight.requires_grad)
+            attention.out.weight = nn.Parameter(
+                attention.out.weight.detach()[:, rows], attention.out.weight.requires_grad
+            )
             attention.out.in_features = len(rows)
             attention.num_heads = len(kept)
         self._set_config(pruned_heads=config.pruned_heads)
@@ -256,10 +258,10 @@ class PreTrainedModel(nn.Module):
         self.base.gradient_checkpointing = False
 
 
-def _resized(old: Tensor, count: int, std: float) -> Tensor:
-    """The first `count` rows of `old`, continued by fresh ones."""
+def _resized(old: Tensor, count: int, std: float) -> nn.Parameter:
+    """The first `count` rows of `old`, continued by fresh ones; frozen if it was."""
     new = torch.empty(count, *old.shape[1:], dtype=old.dtype, device=old.device)
     nn.init.normal_(new, std=std) if std else new.zero_()
     kept = min(count, old.shape[0])
     new[:kept] = old.detach()[:kept]
-    return new
+    return nn.Parameter(new, old.requires_grad)

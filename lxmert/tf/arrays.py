@@ -23,8 +23,8 @@ def run_arrays(model: PreTrainedModel, inputs: Mapping[str, Any], **options: Any
     """
 
     def tensor(array: np.ndarray) -> Any:
-        array = np.asarray(array)
-        return ops.convert_to_tensor(array, dtype=model.variable_dtype if array.dtype.kind == "f" else None)
+        values = np.asarray(array)
+        return ops.convert_to_tensor(values, dtype=model.variable_dtype if values.dtype.kind == "f" else None)
 
     outputs = model({name: tensor(array) for name, array in inputs.items()}, training=False, **options)
     return {name: _array(value) for name, value in outputs.items()}

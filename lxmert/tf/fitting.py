@@ -19,13 +19,15 @@ from lxmert.common.messages import check_keywords
 
 
 def _register(kind: type, make: Any) -> None:
-    """Let Keras look into a structure as it looks into a dict, so that `fit`, `predict` and functional models take it."""
-    optree.register_pytree_node(
-        kind,
-        lambda given: (tuple(given.values()), tuple(given.keys()), tuple(given.keys())),
-        lambda names, values: make(dict(zip(names, values, strict=True))),
-        namespace="keras",
-    )
+    """Let Keras look into a structure as into a dict, so that `fit`, `predict` and functional models take it."""
+
+    def take_apart(given: Any) -> tuple[Any, Any, Any]:
+        return tuple(given.values()), tuple(given.keys()), tuple(given.keys())
+
+    def put_together(names: Any, values: Any) -> Any:
+        return make(dict(zip(names, values, strict=True)))
+
+    optree.register_pytree_node(kind, take_apart, put_together, namespace="keras")
 
 
 _register(BatchEncoding, BatchEncoding)
@@ -73,13 +75,19 @@ class OwnLoss(keras.Model):
     def predict_step(self, data: Any) -> Any:
         """One step of `predict`. A loss, of labels in the input dict, is no prediction and is left out."""
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        return dataclasses.replace(super().predict_step((self._named(x),)), loss=None)
+        out = super().predict_step((self._named(x),))
+        return dataclasses.replace(out, loss=None) if "loss" in out else out
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:
         """The compiled loss, or without one the model's own."""
         if self._compile_loss is not None:
+            if y is None:
+                raise ValueError(
+                    f"{type(self).__name__} was compiled with a loss, which reads its labels from y; got no y. "
+                    "Pass y, or compile without a loss to train on the labels in the input dict."
+                )
             return super().compute_loss(x, y, self._prediction(y, y_pred), sample_weight, training)
         if not self.label_names:
             raise ValueError(f"{type(self).__name__} has no loss of its own. Compile it with loss=...")
@@ -120,7 +128,9 @@ class OwnLoss(keras.Model):
     def _named(self, x: Any) -> dict[str, Any]:
         """The inputs by name, with the outputs asked for by name too, whatever the config says."""
         names = self.keywords()
-        inputs = x if isinstance(x, Mapping) else dict(zip(names, x if isinstance(x, (list, tuple)) else [x], strict=False))
+        inputs = (
+            x if isinstance(x, Mapping) else dict(zip(names, x if isinstance(x, (list, tuple)) else [x], strict=False))
+        )
         return {**inputs, "return_dict": True}
 
     def _prediction(self, y: Any, y_pred: Any) -> Any:

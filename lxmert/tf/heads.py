@@ -97,10 +97,10 @@ class LxmertHeads(ConfiguredLayer):
         super().__init__(config, **kwargs)
         self.names = list(names)
         policy = self.dtype_policy
-        self.word = WordHead(config, dtype=policy, name="word") if "word" in names else None
-        self.match = self.linear(2, "match") if "match" in names else None
-        self.object = ObjectHead(config, dtype=policy, name="object") if "object" in names else None
-        self.answer = AnswerHead(config, dtype=policy, name="answer") if "answer" in names else None
+        self.word: Any = WordHead(config, dtype=policy, name="word") if "word" in names else None
+        self.match: Any = self.linear(2, "match") if "match" in names else None
+        self.object: Any = ObjectHead(config, dtype=policy, name="object") if "object" in names else None
+        self.answer: Any = AnswerHead(config, dtype=policy, name="answer") if "answer" in names else None
 
     def build(self, input_shape: Any = None) -> None:
         """Make the weights of every head; their sizes come from the config."""

@@ -4,7 +4,8 @@ Dimensions: B batch, S any sequence, C its context (what is attended to), D hidd
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import keras
@@ -51,6 +52,7 @@ class FirstRowZero(keras.initializers.Initializer):
         self.stddev = stddev
 
     def __call__(self, shape: Sequence[int], dtype: Any = None, **kwargs: Any) -> Any:
+        """Draw the table."""
         rows = keras.initializers.RandomNormal(stddev=self.stddev)(shape, dtype=dtype)
         first = ops.arange(shape[0])[:, None] == 0
         return ops.where(first, ops.zeros_like(rows), rows)
@@ -64,8 +66,8 @@ class FirstRowZero(keras.initializers.Initializer):
 def look_up(table: Any, ids: Any) -> Any:  # [V, D], [...] -> [..., D]
     """table[ids], with a gradient as in PyTorch: a whole table, and none into row 0.
 
-    TensorFlow's own gradient of a lookup lists the rows one by one, and Keras' optimizers square the entries of that list:
-    with Adam, a row that a batch looks up twice would get another second moment than the sum of its gradients has.
+    TensorFlow's own gradient of a lookup lists the rows one by one, and Keras' optimizers square the entries of that
+    list: with Adam, a row that a batch looks up twice would get another second moment than its summed gradient has.
     """
 
     def gradient(*args: Any, upstream: Any = None) -> tuple[Any, None]:
@@ -89,31 +91,36 @@ class Embedding(keras.layers.Embedding):
         return look_up(ops.cast(self.embeddings, self.compute_dtype), ops.cast(inputs, "int32"))
 
 
-class DrawnSeed(keras.random.SeedGenerator):
-    """A seed that was drawn already, given out again and again."""
+class RepeatedDraws(keras.random.SeedGenerator):
+    """The draws of another generator, kept, so that they can be given out again in their order."""
 
-    def __init__(self, seed: Any):
-        self.drawn = seed
+    def __init__(self, generator: keras.random.SeedGenerator):
+        self.generator = generator
+        self.kept: list[Any] = []
+        self.place = 0
 
     def next(self, ordered: bool = True) -> Any:
-        """The same seed every time."""
-        return self.drawn
+        """The next kept draw, or a new one."""
+        if self.place == len(self.kept):
+            self.kept.append(self.generator.next(ordered))
+        self.place += 1
+        return self.kept[self.place - 1]
 
 
 @keras.saving.register_keras_serializable(package="lxmert")
 class Dropout(keras.layers.Dropout):
-    """Dropout whose next draw can be fixed, so that a recomputed layer drops what it dropped the first time."""
+    """Dropout whose draws can be repeated, so that a recomputed layer drops what it dropped the first time."""
 
-    def fix_draw(self) -> None:
-        """Draw once for all calls until `free_draw`."""
-        if self.rate > 0:
-            self._free_generator = self.seed_generator
-            self.seed_generator = DrawnSeed(self.seed_generator.next())
-
-    def free_draw(self) -> None:
-        """Draw afresh at each call again."""
-        if self.rate > 0:
-            self.seed_generator = self._free_generator
+    @contextmanager
+    def repeating(self, draws: RepeatedDraws) -> Iterator[None]:
+        """Take the draws from `draws`, from its first one on."""
+        generator, draws.place = self.seed_generator, 0
+        # Not by Keras' own way to set an attribute, which takes a generator for new state of a layer.
+        object.__setattr__(self, "seed_generator", draws)
+        try:
+            yield
+        finally:
+            object.__setattr__(self, "seed_generator", generator)
 
 
 class ConfiguredLayer(keras.layers.Layer):
@@ -189,7 +196,12 @@ class Attention(ConfiguredLayer):
         return ops.reshape(x, (-1, ops.shape(x)[1], self.num_heads * self.head_size))
 
     def call(
-        self, states: Any, context: Any, bias: ContextBias | None = None, need_weights: bool = False, training: bool = False
+        self,
+        states: Any,
+        context: Any,
+        bias: ContextBias | None = None,
+        need_weights: bool = False,
+        training: bool = False,
     ) -> tuple[Any, Any]:  # [B, S, D], [B, C, D] -> [B, S, D], [B, N, S, C]
         """Attend from `states` to `context`; the softmax weights, before dropout, come along if asked for."""
         query = self.split_heads(self.query(states))

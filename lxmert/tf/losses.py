@@ -38,9 +38,10 @@ def check_values(name: str, tensor: Any, count: int, *, ignored: bool = False) -
     """Refuse ids or labels outside 0 … count-1, where the values can be looked at."""
     if not _readable(tensor):
         return
-    if ignored:
-        tensor = ops.where(ops.equal(tensor, IGNORED_LABEL), ops.zeros_like(tensor), tensor)
-    check_range(name, int(ops.min(tensor)), int(ops.max(tensor)), count, ignored=ignored)
+    values = tensor.numpy()  # NumPy's, because Keras may be tracing a layer around tensors that are not traced
+    values = values[values != IGNORED_LABEL] if ignored else values
+    if values.size:
+        check_range(name, int(values.min()), int(values.max()), count, ignored=ignored)
 
 
 def _wide(scores: Any) -> Any:
@@ -49,10 +50,12 @@ def _wide(scores: Any) -> Any:
 
 
 def _cross_entropy(scores: Any, label: Any) -> Any:  # [..., classes], [...] -> [...]
-    """Cross-entropy per label; 0 where the label is -100."""
+    """Cross-entropy per label; 0 where the label is -100, NaN where it is no class: a graph cannot raise errors."""
     counted = ops.not_equal(label, IGNORED_LABEL)
-    label = ops.where(counted, label, ops.zeros_like(label))
+    known = ops.logical_and(label >= 0, label < scores.shape[-1])
+    label = ops.where(known, label, ops.zeros_like(label))
     loss = -ops.squeeze(ops.take_along_axis(ops.log_softmax(scores, axis=-1), label[..., None], axis=-1), -1)
+    loss = ops.where(known, loss, ops.full_like(loss, float("nan")))
     return ops.where(counted, loss, ops.zeros_like(loss))
 
 
@@ -91,7 +94,7 @@ def answer_loss(scores: Any, labels: Any, name: str = "labels") -> Any:  # [B, A
         check_values(name, labels, scores.shape[-1], ignored=True)
         return class_loss(scores, ops.reshape(labels, (-1,)))
     if _readable(labels):
-        check_answer_scores(name, float(ops.min(labels)), float(ops.max(labels)))
+        check_answer_scores(name, float(labels.numpy().min()), float(labels.numpy().max()))
     scores = _wide(scores)
     labels = ops.cast(labels, scores.dtype)
     loss = ops.relu(scores) - scores * labels + ops.log1p(ops.exp(-ops.abs(scores)))

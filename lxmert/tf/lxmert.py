@@ -269,7 +269,7 @@ class TFLxmertModel(PreTrainedModel):
 
         language_states, visual_states = [], []
         language_maps, visual_maps, cross_maps = [], [], []
-        some = dict(need_weights=bool(attentions), training=training)
+        some: dict[str, Any] = dict(need_weights=bool(attentions), training=training)
         for layer in self.language_layers:
             language, weights = run_layer(self, layer, language, language_bias, **some)
             language_states.append(language)

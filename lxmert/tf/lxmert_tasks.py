@@ -92,7 +92,9 @@ class TFLxmertForPreTraining(LxmertTaskModel):
             vision_output=obj_labels is not None and heads.object is not None,
             training=training,
         )
-        word_scores = heads.word(states.language_output, ops.convert_to_tensor(self.backbone.embeddings.word.embeddings))
+        word_scores = heads.word(
+            states.language_output, ops.convert_to_tensor(self.backbone.embeddings.word.embeddings)
+        )
         match_scores = heads.match(states.pooled_output)
         # Differs from HF: without an answer head there is no score at all; there a scalar of the pooled output.
         answer_scores = None if heads.answer is None else heads.answer(states.pooled_output)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -18,8 +19,7 @@ from lxmert.common.messages import check_keywords
 from lxmert.common.names import Parameter, head_names, parameters
 
 from .fitting import OwnLoss
-from .layers import Attention, Dropout, Embedding
-
+from .layers import Attention, Dropout, Embedding, RepeatedDraws
 
 # Arguments that are no tensors.
 _CHOICES = frozenset(("output_attentions", "output_hidden_states", "return_dict", "vision_output"))
@@ -30,26 +30,24 @@ def run_layer(model: PreTrainedModel, layer: keras.layers.Layer, *inputs: Any, *
     if not (model.gradient_checkpointing and options["training"]):
         return layer(*inputs, **options)
     # Keras recomputes functions of tensors only, so what is None on the way in or out is put back afterwards. And it
-    # would draw other dropout masks the second time, so those of this call are fixed.
-    drops = [part for part in layer._flatten_layers() if isinstance(part, Dropout)]
+    # would draw other dropout masks the second time, so those of the first time are kept.
+    drops = [part for part in layer._flatten_layers() if isinstance(part, Dropout) and part.rate > 0]
+    draws = [RepeatedDraws(drop.seed_generator) for drop in drops]
     is_none = keras.tree.map_structure(lambda x: x is None, inputs)
     structure: list[Any] = []
 
     def of_tensors(*tensors: Any) -> list[Any]:
         rest = iter(tensors)
         given = keras.tree.map_structure(lambda none: None if none else next(rest), is_none)
-        out = layer(*given, **options)
+        with ExitStack() as repeating:
+            for drop, drawn in zip(drops, draws, strict=True):
+                repeating.enter_context(drop.repeating(drawn))
+            out = layer(*given, **options)
         structure[:] = [out]
         return [x for x in keras.tree.flatten(out) if x is not None]
 
-    for drop in drops:
-        drop.fix_draw()
-    try:
-        tensors = [x for x in keras.tree.flatten(inputs) if x is not None]
-        rest = iter(keras.remat(of_tensors)(*tensors))
-    finally:
-        for drop in drops:
-            drop.free_draw()
+    tensors = [x for x in keras.tree.flatten(inputs) if x is not None]
+    rest = iter(keras.remat(of_tensors)(*tensors))
     return keras.tree.map_structure(lambda x: None if x is None else next(rest), structure[0])
 
 
@@ -76,6 +74,7 @@ class PreTrainedModel(OwnLoss):
         self.config = config
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Refuse unknown names, and call the model."""
         first = args[0] if args else kwargs.get("input_ids")
         names = [*(first if isinstance(first, Mapping) else ()), *kwargs]
         check_keywords(type(self).__name__, names, (*self.keywords(), "training"))
@@ -87,8 +86,8 @@ class PreTrainedModel(OwnLoss):
 
     def __dir__(self) -> list[str]:
         # Keras names the groups of a weight file by walking over this list. `layers` repeats what the attributes hold,
-        # and would name whatever follows it in the alphabet by its place: layers/transformer_layer_9, not pooler. `base`
-        # of a backbone is itself, and the walk would not end.
+        # and would name whatever follows it in the alphabet by its place: layers/transformer_layer_9, not pooler. And
+        # `base` of a backbone is itself: the walk would not end.
         return [name for name in super().__dir__() if name not in ("layers", "base")]
 
     @classmethod
@@ -206,12 +205,12 @@ class PreTrainedModel(OwnLoss):
         if str(filepath).endswith(".weights.h5"):
             stamp_config(filepath, self.config, self.architecture())
 
-    def export(self, filepath: str | Path, format: str = "tf_saved_model", **kwargs: Any) -> None:  # noqa: A002
+    def export(self, filepath: str | Path, format: str = "tf_saved_model", **kwargs: Any) -> None:
         """Write the model for serving; it answers without this package.
 
-        Its input is a dict of `input_ids`, `visual_feats`, `visual_pos` and the two masks, `token_type_ids` among them, of
-        any batch size, length and number of regions; its output a dict of the scores. For other inputs wrap the model in
-        a functional `keras.Model` and export that.
+        Its input is a dict of `input_ids`, `visual_feats`, `visual_pos`, the two masks and `token_type_ids`, of any
+        batch size, length and number of regions; its output a dict of the scores. For other inputs wrap the model in a
+        functional `keras.Model` and export that.
         """
         config = self.config
         shapes = {
@@ -242,16 +241,17 @@ class PreTrainedModel(OwnLoss):
         Raises:
             ValueError: the width is not the hidden size.
         """
-        count, size = embeddings.embeddings.shape
+        count, size = embeddings.input_dim, embeddings.output_dim
         if size != self.config.hidden_size:
             raise ValueError(f"embeddings must be [V, {self.config.hidden_size}] (hidden_size); got [{count}, {size}].")
         old = self._arrays()
         self._set_config(vocab_size=count)
-        _replace(self.base.embeddings, "word", embeddings)
+        _replace(self.base.embeddings, "word", embeddings, (None, None))
         word_head = getattr(getattr(self, "heads", None), "word", None)
         if word_head is not None:
             new = type(word_head)(self.config, dtype=self.dtype_policy, name="word")
             _replace(self.heads, "word", new)
+            new.trainable = word_head.trainable
             old["heads.word.bias"] = _resized(old["heads.word.bias"], count, 0.0)
             self._restore("heads.word.", old)
 
@@ -273,9 +273,9 @@ class PreTrainedModel(OwnLoss):
             raise ValueError(f"count must be at least 1; got {count}.")
         if count != len(old):
             resized = Embedding(count, old.shape[1], dtype=self.dtype_policy, name="word")
-            resized.build((None, None))
-            resized.embeddings.assign(_resized(old, count, self.config.initializer_range))
             self.set_input_embeddings(resized)
+            resized.embeddings.assign(_resized(old, count, self.config.initializer_range))
+            resized.trainable = table.trainable
         return self.get_input_embeddings()
 
     def get_qa_logit_layer(self) -> keras.layers.Dense | None:
@@ -299,6 +299,7 @@ class PreTrainedModel(OwnLoss):
         for name, std in (("weight", self.config.initializer_range), ("bias", 0.0)):
             old[f"heads.answer.out.{name}"] = _resized(old[f"heads.answer.out.{name}"], count, std)
         self._restore("heads.answer.out.", old)
+        head.out.trainable = layer.trainable
         return self.get_qa_logit_layer()
 
     def prune_heads(self, heads: Mapping[str, Iterable[int]]) -> None:

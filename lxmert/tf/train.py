@@ -20,7 +20,8 @@ class WarmUpAndDecay(keras.optimizers.schedules.LearningRateSchedule):
         self.rates = np.array([recipe.learning_rate_at(step, steps) for step in range(steps)], "float32")
 
     def __call__(self, step: Any) -> Any:
-        return ops.take(ops.convert_to_tensor(self.rates), ops.cast(step, "int32"), mode="clip")
+        """The rate of a step, counted from 0."""
+        return ops.take(self.rates, ops.minimum(ops.cast(step, "int32"), len(self.rates) - 1))
 
     def get_config(self) -> dict[str, Any]:
         """Nothing: the schedule belongs to one run."""
@@ -49,17 +50,18 @@ def train_question_answering(
     optimizer = keras.optimizers.AdamW(
         WarmUpAndDecay(recipe, recipe.epochs * steps_per_epoch),
         weight_decay=recipe.weight_decay,
-        epsilon=1e-8,
+        epsilon=recipe.epsilon,
         global_clipnorm=recipe.clip_norm,
     )
     optimizer.exclude_from_weight_decay(var_list=[v for v in model.trainable_variables if len(v.shape) < 2])
     model.compile(optimizer)
-    # One endless stream: `fit` takes the batches of an epoch from it, then those of the next.
-    stream = itertools.chain.from_iterable(batches(epoch) for epoch in itertools.count())
+    # One stream: `fit` takes the batches of an epoch from it, then those of the next.
+    stream = itertools.chain.from_iterable(batches(epoch) for epoch in range(recipe.epochs))
     history = model.fit(
         ((batch,) for batch in stream),
         steps_per_epoch=steps_per_epoch,
         epochs=recipe.epochs,
+        shuffle=False,
         verbose=1 if progress else 0,
     )
     return [float(loss) for loss in history.history["loss"]]

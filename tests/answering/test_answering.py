@@ -82,7 +82,7 @@ def test_backends_agree(answerers):
     questions = ["what color is the circle?", "is there not a red shape?", "what shape is in the picture?"]
     pt, tf = (answerers[b](pictures, questions, top_k=13) for b in BACKENDS)
     for a, b in zip(pt, tf, strict=True):
-        assert [e["answer"] for e in a][0] == [e["answer"] for e in b][0]
+        assert a[0]["answer"] == b[0]["answer"]
         scores = {e["answer"]: e["score"] for e in b}
         np.testing.assert_allclose([e["score"] for e in a], [scores[e["answer"]] for e in a], atol=1e-5)
 

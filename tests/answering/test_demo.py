@@ -57,7 +57,9 @@ def test_ask_prints_answers(capsys, tmp_path):
     out = capsys.readouterr().out
     assert re.search(r"what color is the circle\?\s+red", out)
     assert re.search(r"is there a circle\?\s+yes", out)
-    assert main(["ask", str(tmp_path / "a.png"), "is there a circle?", "--json", "--top-k", "2", "--backend", "tf"]) == 0
+    assert (
+        main(["ask", str(tmp_path / "a.png"), "is there a circle?", "--json", "--top-k", "2", "--backend", "tf"]) == 0
+    )
     import json
 
     found = json.loads(capsys.readouterr().out)

@@ -160,7 +160,10 @@ def test_no_layers_of_one_stream_are_allowed():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: LxmertConfig(hiden_size=3), "LxmertConfig: unexpected keyword 'hiden_size'. Did you mean 'hidden_size'?"),
+        (
+            lambda: LxmertConfig(hiden_size=3),
+            "LxmertConfig: unexpected keyword 'hiden_size'. Did you mean 'hidden_size'?",
+        ),
         (
             lambda: LxmertConfig().replace(num_qa_label=3),
             "LxmertConfig.replace: unexpected keyword 'num_qa_label'. Did you mean 'num_qa_labels'?",
@@ -225,7 +228,7 @@ def test_unknown_keys_are_attributes():
     assert config.id2label == {"0": "no"}
     assert config.extra == {"id2label": {"0": "no"}, "extra": 5}
     assert config.to_dict()["extra"] == 5
-    with pytest.raises(AttributeError, match="LxmertConfig has no 'num_labels'; it has .*vocab_size.*id2label"):
+    with pytest.raises(AttributeError, match=r"LxmertConfig has no 'num_labels'; it has .*vocab_size.*id2label"):
         _ = config.num_labels
 
 
@@ -245,9 +248,28 @@ def test_visual_losses_in_the_order_of_the_head():
 
 def test_config_from_dict_tells_the_model_type():
     assert config_from_dict({"model_type": "lxmert", "l_layers": 2}) == LxmertConfig(l_layers=2)
-    with pytest.raises(ValueError, match="model_type must be one of lxmert.*; got 'bert'"):
+    with pytest.raises(ValueError, match=r"model_type must be one of lxmert.*; got 'bert'"):
         config_from_dict({"model_type": "bert"})
-    with pytest.raises(ValueError, match="got None"):
+    with pytest.raises(ValueError, match=r"got None"):
         config_from_dict({})
-    with pytest.raises(TypeError, match="wants a mapping of keys to values; got list"):
+    with pytest.raises(TypeError, match=r"wants a mapping of keys to values; got list"):
         LxmertConfig.from_dict([1])
+
+
+@pytest.mark.parametrize("path", ["language_layers.9.attention", "cross_layers.0.attention", "pooler.0.attention", "x"])
+def test_pruned_heads_name_attentions_that_exist(path):
+    assert path not in LxmertConfig().attention_paths
+    with pytest.raises(ValueError, match=r"pruned_heads names attentions by path"):
+        LxmertConfig(pruned_heads={path: [1]})
+
+
+def test_every_attention_has_a_path():
+    config = LxmertConfig(l_layers=11)
+    assert len(config.attention_paths) == 11 + 5 + 3 * 5
+    assert config.replace(pruned_heads={path: [1] for path in config.attention_paths}).pruned_heads
+    with pytest.raises(ValueError, match=r"got 'language_layers.01.attention'"):
+        config.replace(pruned_heads={"language_layers.01.attention": [1]})
+
+
+def test_any_number_of_layers_is_cheap():
+    assert LxmertConfig(l_layers=10**12, pruned_heads={"language_layers.77.attention": [1]}).l_layers == 10**12

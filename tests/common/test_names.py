@@ -68,7 +68,7 @@ def test_parameters_are_those_of_the_pytorch_model(architecture, config):
     nested = architecture != "LxmertModel"
     table = {NATIVE.write(p, nested): p.shape for p in expanded(architecture, config)}
     assert table == {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    assert Counter(table) == Counter(NATIVE.write(p, nested) for p in expanded(architecture, config))
+    assert Counter(list(table)) == Counter(NATIVE.write(p, nested) for p in expanded(architecture, config))
 
 
 @pytest.mark.parametrize(("architecture", "config"), EACH)
@@ -96,12 +96,14 @@ def test_parameters_are_those_of_the_keras_model_and_its_file(architecture, conf
     assert written == {KERAS_H5.write(p, nested): shape for p, shape in turned.items()}
 
 
-@pytest.mark.parametrize(("architecture", "count"), zip(ARCHITECTURES, (449, 472, 455), strict=True))
+@pytest.mark.parametrize(("architecture", "count"), [*zip(ARCHITECTURES, (449, 472, 455), strict=True)])
 def test_hugging_face_names_and_shapes_at_full_size(architecture, count):
     with torch.device("meta"):
         model = getattr(transformers, architecture)(transformers.LxmertConfig())
     theirs = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items() if name != TIED_DECODER}
-    ours = {HUGGING_FACE.write(p, architecture != "LxmertModel"): p.shape for p in expanded(architecture, LxmertConfig())}
+    ours = {
+        HUGGING_FACE.write(p, architecture != "LxmertModel"): p.shape for p in expanded(architecture, LxmertConfig())
+    }
     assert ours == theirs
     assert len(ours) == count
 
@@ -143,7 +145,7 @@ def test_heads_of_each_class():
     assert head_names("LxmertForQuestionAnswering", CONFIG.replace(task_qa=False)) == ("answer",)
     assert head_names("LxmertForPreTraining", CONFIG) == HEADS
     assert head_names("LxmertForPreTraining", CONFIG.replace(task_obj_predict=False)) == ("word", "match", "answer")
-    with pytest.raises(ValueError, match="unknown architecture 'TFLxmertModel'; known: LxmertModel, "):
+    with pytest.raises(ValueError, match=r"unknown architecture 'TFLxmertModel'; known: LxmertModel, "):
         head_names("TFLxmertModel", CONFIG)
 
 

@@ -30,7 +30,7 @@ FIELDS = {
 }
 
 
-@pytest.mark.parametrize(("kind", "own"), FIELDS.items())
+@pytest.mark.parametrize(("kind", "own"), list(FIELDS.items()))
 def test_fields_in_order(kind, own):
     names = (*own, *STATES)
     out = kind(*range(len(names)))
@@ -58,7 +58,7 @@ def test_absent_fields():
     assert "loss" not in out
     assert out.get("loss") is None
     assert out.get("loss", 3) == 3
-    with pytest.raises(KeyError, match="'loss' is not in this .*Output, which has question_answering_score"):
+    with pytest.raises(KeyError, match=r"'loss' is not in this .*Output, which has question_answering_score"):
         out["loss"]
     with pytest.raises(IndexError):
         out[1]

@@ -1,4 +1,4 @@
-"""Small weights in Hugging Face's spelling, written with the safetensors library alone: no framework, none of our writers."""
+"""Small weights in Hugging Face's spelling, written by the safetensors library: no framework, none of our writers."""
 
 import json
 import zlib

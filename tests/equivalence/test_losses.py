@@ -93,7 +93,12 @@ def test_the_total_is_the_sum_of_the_losses():
 
 @pytest.mark.parametrize(
     ("off", "name"),
-    [("task_mask_lm", "labels"), ("task_matched", "matched_label"), ("task_obj_predict", "obj_labels"), ("task_qa", "ans")],
+    [
+        ("task_mask_lm", "labels"),
+        ("task_matched", "matched_label"),
+        ("task_obj_predict", "obj_labels"),
+        ("task_qa", "ans"),
+    ],
 )
 def test_the_label_of_a_task_that_is_off_adds_nothing(off, name):
     config = small("1/1/1", **{off: False})
@@ -112,6 +117,8 @@ def test_a_visual_loss_that_is_off_adds_nothing():
     config = small("1/1/1", visual_attr_loss=False)
     for run, make in ((run_pt, pt_model), (run_tf, tf_model)):
         model = make(config, "LxmertForPreTraining", "float64")
-        every, enabled = (run(model, {**GIVEN, **objects(*keys)}).loss for keys in (("obj", "attr", "feat"), ("obj", "feat")))
+        every, enabled = (
+            run(model, {**GIVEN, **objects(*keys)}).loss for keys in (("obj", "attr", "feat"), ("obj", "feat"))
+        )
         assert_same(every, enabled, 0.0)
         assert_same(run(model, {**GIVEN, **objects("attr")}).loss, np.zeros(()), 0.0)

@@ -1,4 +1,4 @@
-"""PyTorch against Keras: every output, hidden state, attention map and gradient, in every configuration, under every mask."""
+"""PyTorch against Keras: every output, hidden state, attention map and gradient, in every case under every mask."""
 
 import itertools
 
@@ -7,7 +7,7 @@ import pytest
 from tests import tolerances
 from tests.compare import assert_same, assert_same_gradients
 from tests.inputs import MASKS, inputs, labels
-from tests.models import CASES, gradients_pt, gradients_tf, pt_model, run_pt, tf_model, run_tf
+from tests.models import CASES, gradients_pt, gradients_tf, pt_model, run_pt, run_tf, tf_model
 
 EVERYTHING = dict(output_attentions="all", output_hidden_states=True)
 FIELDS = {

@@ -159,7 +159,7 @@ def test_masked_places_do_not_matter(masks):
 @pytest.mark.parametrize("masks", MASKS)
 @pytest.mark.parametrize("name", CLASSES[1:])
 def test_attention_maps_do_not_change_the_result(name, masks):
-    """PyTorch computes attention in one fused step unless the maps are asked for: outputs and gradients are the same."""
+    """PyTorch computes attention in one fused step unless the maps are asked for: results and gradients are equal."""
     pt = pt_model(SMALLEST, name, "float64")
     given = {**labelled(name), **inputs(SMALLEST, SIZES, masks)}
     fused, expected = gradients_pt(pt, given)

@@ -27,7 +27,7 @@ def batches(config, name):
 
 @pytest.mark.parametrize("name", CLASSES[1:])
 def test_ten_steps_of_adamw_agree(name):
-    config = small("2/2/1", **NO_DROPOUT)
+    config = small("1/1/1", **NO_DROPOUT)
     pt, keras_model = new_pt(config, name, "float64").train(), new_tf(config, name, "float64")
     start = weights(new_pt(config, name, "float64"))
     assert_same(weights(keras_model), start, 0.0)
@@ -59,15 +59,16 @@ def test_ten_steps_of_adamw_agree(name):
     decayed = (1 - RATE * DECAY) ** STEPS
     for table in ("embeddings.position.weight", "embeddings.token_type.weight"):
         assert_same(found[table][0], start[table][0] * decayed, tolerances.WEIGHTS["float64"])
-    words = ("embeddings.word.weight", decayed)
     if name == "LxmertForQuestionAnswering":
-        assert_same(found[words[0]][0], start[words[0]][0] * decayed, tolerances.WEIGHTS["float64"])
+        row = start["embeddings.word.weight"][0] * decayed
+        assert_same(found["embeddings.word.weight"][0], row, tolerances.WEIGHTS["float64"])
 
 
 def checkpointed(model, take, given, on, **options):
     """Outputs and gradients in training, with gradient checkpointing on or off, under one seed."""
     getattr(model, f"gradient_checkpointing_{'enable' if on else 'disable'}")()
-    keras.utils.set_random_seed(7)  # PyTorch's too
+    keras.utils.set_random_seed(7)
+    torch.manual_seed(7)
     return take(model, given, **options)
 
 
@@ -75,7 +76,7 @@ def checkpointed(model, take, given, on, **options):
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
 @pytest.mark.parametrize("backend", ["pt", "tf"])
 def test_gradient_checkpointing_changes_nothing(backend, dropout, name):
-    config = small("1/2/1", hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout)
+    config = small("1/1/1", hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout)
     given = {**inputs(config, SIZES), **labels(config, SIZES)}
     if name == "LxmertForQuestionAnswering":
         given = {**inputs(config, SIZES), "labels": given["ans"]}
@@ -105,7 +106,7 @@ def test_gradient_checkpointing_changes_nothing(backend, dropout, name):
 
 @pytest.mark.parametrize("name", CLASSES[1:])
 def test_checkpointed_gradients_agree(name):
-    config = small("2/2/1", **NO_DROPOUT)
+    config = small("1/1/1", **NO_DROPOUT)
     given = next(iter(batches(config, name)))
     pt, keras_model = new_pt(config, name, "float64").train(), new_tf(config, name, "float64")
     pt.gradient_checkpointing_enable()

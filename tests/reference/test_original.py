@@ -1,7 +1,7 @@
 """Both backends against what the authors' own code computed: tests/golden/airsplay, made from their repository.
 
-The files are a pre-training checkpoint as the authors write it, from one and from several GPUs, and inputs with the outputs
-(float64) of their model. Their ignored label is -1, their factor of the visual losses 1/0.15.
+The files are a pre-training checkpoint as the authors write it, from one and from several GPUs, and inputs with the
+outputs (float64) of their model. Their ignored label is -1, their factor of the visual losses 1/0.15.
 """
 
 import json
@@ -97,6 +97,8 @@ def test_losses(golden, model_and_run):
 
 def test_the_golden_labels_have_ignored_ones(golden):
     """So that the two values of an ignored label, -1 there and -100 here, are compared at all."""
-    ignored = [name for name in ("lm_labels", "ans", "obj_labels_obj_0", "obj_labels_attr_0") if (golden[name] == -1).any()]
+    ignored = [
+        name for name in ("lm_labels", "ans", "obj_labels_obj_0", "obj_labels_attr_0") if (golden[name] == -1).any()
+    ]
     assert "lm_labels" in ignored
     assert "ans" in ignored

@@ -4,12 +4,14 @@ A warning is an error here, so that none of them says "gradients do not exist".
 """
 
 import csv
+import itertools
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+import lxmert.tf
 from lxmert.common.batch_encoding import BatchEncoding
 from lxmert.tf import TFLxmertForPreTraining, TFLxmertForQuestionAnswering, TFLxmertModel
 from tests.small_lxmert import ANSWERS, answer_indices, answer_scores, small_config, small_inputs, small_labels
@@ -59,26 +61,26 @@ def losses_of(history):
 # The model's own loss
 
 
-@pytest.mark.parametrize("place", ["input", "y"])
-@pytest.mark.parametrize("kind", ANSWER_LABELS)
+@pytest.mark.parametrize(("kind", "place"), [("indices", "input"), *((kind, "y") for kind in ANSWER_LABELS)])
 def test_answers_train_on_the_own_loss(kind, place):
     model, labels = answering(), ANSWER_LABELS[kind]
     expected = float(model(X, labels=labels).loss)
     data = ({**X, "labels": labels},) if place == "input" else (X, labels)
-    history = losses_of(model.fit(*data, epochs=5, verbose=0))
+    history = losses_of(model.fit(*data, epochs=3, verbose=0))
     assert history[0] == pytest.approx(expected, rel=1e-5)
-    assert all(later < earlier for earlier, later in zip(history, history[1:], strict=False))
+    assert all(later < earlier for earlier, later in itertools.pairwise(history))
 
 
-@pytest.mark.parametrize("place", ["input", "y"])
-@pytest.mark.parametrize("kind", PRETRAINING_LABELS)
+@pytest.mark.parametrize(
+    ("kind", "place"), [("all", "input"), *((kind, "input" if "words" in kind else "y") for kind in PRETRAINING_LABELS)]
+)
 def test_pretraining_trains_on_the_labels_that_are_given(kind, place):
     model, labels = pretraining(rate=0.01), PRETRAINING_LABELS[kind]
     expected = float(model(X, **labels).loss)
     data = ({**X, **labels},) if place == "input" else (X, labels)
-    history = losses_of(model.fit(*data, epochs=3, verbose=0))
+    history = losses_of(model.fit(*data, epochs=2, verbose=0))
     assert history[0] == pytest.approx(expected, rel=1e-5)
-    assert history[-1] < history[0]
+    assert history[1] < history[0]
 
 
 def test_labels_may_stand_in_both_places():
@@ -96,7 +98,9 @@ def test_the_loss_of_unequal_batches_is_the_mean_over_the_examples():
 
 @pytest.mark.parametrize("place", ["input", "y"])
 def test_metrics_beside_the_own_loss(place):
-    model = answering(metrics=["accuracy", keras.metrics.SparseTopKCategoricalAccuracy(3, name="top3", from_sorted_ids=False)])
+    model = answering(
+        metrics=["accuracy", keras.metrics.SparseTopKCategoricalAccuracy(3, name="top3", from_sorted_ids=False)]
+    )
     data = ({**X, "labels": ANSWER},) if place == "input" else (X, ANSWER)
     found = model.evaluate(*data, verbose=0, return_dict=True)
     scores = np.asarray(model(X).question_answering_score)
@@ -198,11 +202,9 @@ def test_a_graph_trains_on_the_own_loss_several_steps_at_once():
 def test_xla_trains_on_the_own_loss():
     eager, xla = answering(), answering(run_eagerly=False, jit_compile=True)
     xla.set_weights(eager.get_weights())
-    options = dict(batch_size=2, epochs=2, shuffle=False, verbose=0)
+    options = dict(epochs=2, verbose=0)
     expected = losses_of(eager.fit(X, ANSWER, **options))
     assert losses_of(xla.fit(X, ANSWER, **options)) == pytest.approx(expected, rel=1e-4)
-    scores = xla.predict(X, batch_size=2, verbose=0).question_answering_score
-    np.testing.assert_allclose(scores, eager(X).question_answering_score, atol=1e-5)
 
 
 # Callbacks and the other entry points
@@ -238,18 +240,15 @@ def test_batches_by_hand():
     assert model.test_on_batch(X, ANSWER) == pytest.approx(expected, rel=1e-5)
     assert model.train_on_batch({**X, "labels": ANSWER}) == pytest.approx(expected, rel=1e-5)
     assert model.test_on_batch(X, ANSWER) < expected
-    np.testing.assert_array_equal(
-        model.predict_on_batch(X).question_answering_score, model(X).question_answering_score
-    )
+    np.testing.assert_array_equal(model.predict_on_batch(X).question_answering_score, model(X).question_answering_score)
 
 
 @pytest.mark.parametrize("name", ["TFLxmertModel", "TFLxmertForPreTraining", "TFLxmertForQuestionAnswering"])
 def test_predict_gives_what_a_call_gives(name):
-    kind = {kind.__name__: kind for kind in (TFLxmertModel, TFLxmertForPreTraining, TFLxmertForQuestionAnswering)}[name]
-    model = compiled(kind(small_config(output_hidden_states=True, output_attentions=True)))
+    model = compiled(getattr(lxmert.tf, name)(small_config(output_hidden_states=True, output_attentions=True)))
     found, expected = model.predict(X, batch_size=3, verbose=0), model(X)
     assert found.keys() == expected.keys()
-    assert type(found) is type(expected)
+    assert type(found) is type(expected) is getattr(lxmert.tf, f"{name}Output")
     keras.tree.map_structure(
         lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), found.to_tuple(), expected.to_tuple()
     )
@@ -283,10 +282,14 @@ def endless(data):
         yield data
 
 
-@pytest.mark.parametrize("place", ["input", "y"])
-@pytest.mark.parametrize("kind", ["tf.data", "PyDataset", "generator", "arrays"])
+@pytest.mark.parametrize(
+    ("kind", "place"),
+    [(kind, "input") for kind in ("tf.data", "PyDataset", "generator", "arrays")]
+    + [("tf.data", "y"), ("PyDataset", "y")],
+)
 def test_kinds_of_data(kind, place):
-    data = ({**X, **LABELS},) if place == "input" else (X, LABELS)
+    labels = {name: LABELS[name] for name in ("obj_labels", "ans")}
+    data = ({**X, **labels},) if place == "input" else (X, labels)
     # A data set of bare dicts needs no tuple around them.
     bare = data[0] if place == "input" else data
     sources = {

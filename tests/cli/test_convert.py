@@ -1,0 +1,177 @@
+"""`lxmert convert` and the script: what it writes, what it prints, and when it fails."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import pytest
+
+from lxmert import LxmertConfig
+from lxmert.cli import main
+from tests.common.weight_folders import CONFIG, assert_bits_equal, make_folder, read_folder, tensors_of
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "convert_pt_tf.py"
+
+
+@pytest.fixture
+def source(tmp_path):
+    return make_folder(tmp_path / "source")
+
+
+def convert(*arguments):
+    return main(["convert", *map(str, arguments)])
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [
+        ("a.weights.h5", "Keras weights (.weights.h5)"),
+        ("a.keras", "Keras model (.keras)"),
+        ("a", "folder with config.json and model.safetensors"),
+    ],
+)
+def test_what_was_written_is_printed(name, title, source, tmp_path, capsys):
+    assert convert(source, tmp_path / name) == 0
+    count = len(tensors_of("LxmertForPreTraining"))
+    size = sum(x.nbytes for x in tensors_of("LxmertForPreTraining").values())
+    told = f"wrote {tmp_path / name}: LxmertForPreTraining, {count} tensors, {size:,} bytes, {title}\n"
+    assert capsys.readouterr() == (told, "")
+
+
+def test_there_and_back(source, tmp_path, capsys):
+    assert convert(source, tmp_path / "a.weights.h5", "--quiet") == 0
+    assert convert(tmp_path / "a.weights.h5", tmp_path / "b.keras", "--quiet") == 0
+    assert convert(tmp_path / "b.keras", tmp_path / "new" / "back", "--quiet") == 0
+    assert_bits_equal(read_folder(tmp_path / "new" / "back"), read_folder(source))
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_configuration_beside(source, tmp_path, capsys):
+    (source / "config.json").rename(tmp_path / "config.json")
+    assert convert(source, tmp_path / "a") == 1
+    assert "has no config.json beside it; put it there or give a configuration" in capsys.readouterr().err
+    assert convert(source, tmp_path / "a", "--config", tmp_path / "config.json") == 0
+    assert LxmertConfig.from_pretrained(tmp_path / "a") == CONFIG
+
+
+def test_what_is_left_out_is_printed(source, tmp_path, capsys):
+    (tmp_path / "config.json").write_text(json.dumps({**CONFIG.to_dict(), "task_qa": False}))
+    assert convert(source, tmp_path / "a", "--config", tmp_path) == 0
+    assert (
+        "left out 6 tensors that the configuration has no use for: answer_head.logit_fc.0." in capsys.readouterr().out
+    )
+
+
+@pytest.mark.parametrize(
+    ("make", "target", "message"),
+    [
+        (lambda place: place / "absent", "a.keras", "absent is neither a folder with config.json"),
+        (lambda place: place, "a.keras", "has no model.safetensors; it holds"),
+        (lambda place: place / "source", "a.h5", "does not tell which format is wanted"),
+        (lambda place: place / "source", "source", "is the source itself"),
+        (lambda place: place / "source", "source/config.json/a.keras", "config.json"),
+    ],
+)
+def test_errors(make, target, message, source, tmp_path, capsys):
+    assert convert(make(tmp_path), tmp_path / target) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("lxmert convert: error: ")
+    assert message in err
+    assert "Traceback" not in err
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["source"]
+
+
+@pytest.mark.parametrize(
+    ("name", "loaders"),
+    [
+        ("a.weights.h5", ["from_pretrained", "load_weights"]),
+        ("a.keras", ["from_pretrained", "load_model"]),
+        ("a", ["from_pretrained"]),
+    ],
+)
+def test_verify(name, loaders, source, tmp_path, capsys):
+    assert convert(source, tmp_path / name, "--verify") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("wrote ")
+    assert lines[1].split() == ["largest", "difference", "of", "largest", "value", *loaders]
+    rows = {line.split()[0]: [float(x) for x in line.split()[1:]] for line in lines[2:]}
+    assert list(rows)[:3] == ["prediction_logits", "cross_relationship_score", "question_answering_score"]
+    assert len(rows) == 11
+    for largest, *differences in rows.values():
+        assert len(differences) == len(loaders)
+        assert all(x <= 1e-5 * max(1, largest) for x in differences)
+
+
+def test_verify_sees_a_wrong_weight(source, tmp_path, capsys, monkeypatch):
+    from lxmert import verify
+
+    convert(source, tmp_path / "a.weights.h5", "--quiet")
+    with h5py.File(tmp_path / "a.weights.h5", "a") as file:
+        file["heads/match/vars/1"][0] += 0.001
+    comparison = verify.verify(source, tmp_path / "a.weights.h5")
+    assert not comparison.agrees
+    assert [row.output for row in comparison.rows if not row.agrees] == ["cross_relationship_score"] * 2
+    assert "cross_relationship_score" in comparison.complaint()
+    assert sum(line.endswith("differs") for line in comparison.table().splitlines()) == 1
+
+    monkeypatch.setattr(verify, "verify", lambda *_: comparison)
+    assert convert(source, tmp_path / "b.keras", "--verify", "--quiet") == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "cross_relationship_score differ by more than 1e-05" in err
+
+
+def test_verify_of_small_number_formats(tmp_path):
+    assert convert(make_folder(tmp_path / "half", dtype="float16"), tmp_path / "a.keras", "--verify") == 0
+
+
+@pytest.mark.parametrize(
+    ("row", "agrees"),
+    [
+        ((1.0, 1e-5), True),
+        ((0.1, 1.1e-5), False),
+        ((100.0, 9e-4), True),
+        ((100.0, 1.1e-3), False),
+        ((1.0, float("nan")), False),
+        ((float("nan"), 0.1), False),
+        ((1.0, float("inf")), False),
+    ],
+)
+def test_tolerance(row, agrees):
+    from lxmert.verify import Row
+
+    assert Row("loader", "output", *row).agrees is agrees
+
+
+def test_verify_needs_both_frameworks(source, tmp_path):
+    script = (
+        "import sys\n"
+        "class Blocked:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.partition('.')[0] == sys.argv[1]: raise ImportError(name + ' is blocked')\n"
+        "sys.meta_path.insert(0, Blocked())\n"
+        "from lxmert.cli import main\n"
+        "sys.exit(main(['convert', *sys.argv[2:], '--verify']))\n"
+    )
+    for framework, told in (("torch", "lxmert.pt needs PyTorch. Install"), ("keras", "lxmert.tf needs Keras 3")):
+        done = subprocess.run(
+            [sys.executable, "-c", script, framework, source, tmp_path / "a.keras"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 1
+        assert f"lxmert convert: error: {told}" in done.stderr
+        assert "Traceback" not in done.stderr
+    assert not (tmp_path / "a.keras").exists()
+
+
+def test_the_script_is_the_same_command(source, tmp_path):
+    done = subprocess.run(
+        [sys.executable, SCRIPT, source, tmp_path / "a.keras"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"wrote {tmp_path / 'a.keras'}: LxmertForPreTraining, ")

@@ -1,0 +1,119 @@
+"""The command `lxmert` itself: help, version, and how errors, interrupts and closed pipes end."""
+
+import subprocess
+import sys
+
+import pytest
+
+import lxmert
+from lxmert import cli
+from lxmert.cli import convert as command
+
+
+def python(*arguments, **options):
+    return subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, timeout=60, check=False, **options
+    )
+
+
+def test_help_lists_every_command_and_imports_no_framework():
+    script = (
+        "import sys\n"
+        "from lxmert.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        "print(sorted({'torch', 'keras', 'tensorflow', 'numpy', 'h5py'} & set(sys.modules)))\n"
+    )
+    done = python("-c", script)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert all(f"\n    {name} " in done.stdout for name in cli.COMMANDS)
+
+
+def test_a_command_imports_only_itself():
+    script = (
+        "import sys\n"
+        "from lxmert.cli import main\n"
+        "try: main(['convert', '--help'])\n"
+        "except SystemExit: pass\n"
+        "print(sorted(name for name in sys.modules if name.startswith('lxmert.')))\n"
+    )
+    assert python("-c", script).stdout.splitlines()[-1] == "['lxmert.cli', 'lxmert.cli.convert']"
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main(["--version"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out == f"lxmert {lxmert.__version__}\n"
+
+
+@pytest.mark.parametrize("arguments", [[], ["convrt"], ["convert"], ["convert", "a"], ["convert", "a", "b", "--verfy"]])
+def test_arguments_that_do_not_parse(arguments, capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main(arguments)
+    assert end.value.code == 2
+    assert "usage: lxmert" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_every_command_explains_itself(name, capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main([name, "--help"])
+    assert end.value.code == 0
+    assert f"usage: lxmert {name}" in capsys.readouterr().out
+
+
+def test_python_m():
+    done = python("-m", "lxmert", "--version")
+    assert (done.returncode, done.stdout) == (0, f"lxmert {lxmert.__version__}\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "told"),
+    [
+        (ValueError("a is wrong"), 1, "lxmert convert: error: a is wrong\n"),
+        (TypeError("b is wrong"), 1, "lxmert convert: error: b is wrong\n"),
+        (lxmert.CheckpointMismatchError("two\nlines"), 1, "lxmert convert: error: two\nlines\n"),
+        (FileNotFoundError("nothing there"), 1, "lxmert convert: error: nothing there\n"),
+        (
+            OSError(28, "No space left on device", "a.keras"),
+            1,
+            "lxmert convert: error: a.keras: No space left on device\n",
+        ),
+        (ImportError("lxmert.pt needs PyTorch."), 1, "lxmert convert: error: lxmert.pt needs PyTorch.\n"),
+        (ValueError(), 1, "lxmert convert: error: ValueError\n"),
+        (KeyboardInterrupt(), 130, "lxmert convert: interrupted\n"),
+    ],
+)
+def test_errors_of_users(error, status, told, capsys, monkeypatch):
+    def fail(_):
+        raise error
+
+    monkeypatch.setattr(command, "run", fail)
+    assert cli.main(["convert", "a", "b"]) == status
+    assert capsys.readouterr() == ("", told)
+
+
+def test_our_own_mistakes_keep_their_traceback(monkeypatch):
+    def fail(_):
+        raise KeyError("ours")
+
+    monkeypatch.setattr(command, "run", fail)
+    with pytest.raises(KeyError):
+        cli.main(["convert", "a", "b"])
+
+
+def test_a_closed_pipe_is_no_error():
+    script = (
+        "import sys\n"
+        "from lxmert import cli\n"
+        "from lxmert.cli import convert\n"
+        "convert.run = lambda arguments: [print('x' * 100) for _ in range(10_000)] and 0\n"
+        "sys.exit(cli.main(['convert', 'a', 'b']))\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.read(10)
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(60) == 141

@@ -1,0 +1,146 @@
+"""Conversion seen from outside: without the frameworks, killed half-way, in little memory, and read by Keras itself."""
+
+import signal
+import subprocess
+import sys
+import tracemalloc
+
+import keras
+import numpy as np
+import pytest
+
+import lxmert.tf
+from lxmert import convert
+from lxmert.common.names import ARCHITECTURES, head_names, parameters
+from tests.small_lxmert import small_config, small_inputs, small_labels
+
+from .weight_folders import CONFIG, assert_bits_equal, make_folder, read_folder, tensors_of, values_of
+
+
+def run(script, *arguments):
+    """Run a script in a fresh process."""
+    return subprocess.run(
+        [sys.executable, "-c", script, *map(str, arguments)], capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+WITHOUT_FRAMEWORKS = """
+import sys
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("torch", "keras", "tensorflow", "jax", "transformers"):
+            raise ImportError(name + " is blocked")
+sys.meta_path.insert(0, Blocked())
+from lxmert import convert
+places = sys.argv[1:]
+for source, target in zip(places, places[1:]):
+    convert(source, target)
+assert not {"torch", "keras", "tensorflow"} & set(sys.modules)
+"""
+
+
+def test_no_framework_is_needed(tmp_path):
+    source = make_folder(tmp_path / "source")
+    done = run(WITHOUT_FRAMEWORKS, source, tmp_path / "a.weights.h5", tmp_path / "b.keras", tmp_path / "back")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "back" / "model.safetensors").read_bytes() == (source / "model.safetensors").read_bytes()
+
+
+KILLED = """
+import os, signal, sys
+from lxmert import convert
+seen = []
+def progress(size, total):
+    seen.append(size)
+    if len(seen) == 50:
+        os.kill(os.getpid(), signal.SIGKILL)
+convert(sys.argv[1], sys.argv[2], progress=progress)
+"""
+
+
+@pytest.mark.parametrize("name", ["folder", "a.weights.h5", "a.keras"])
+def test_a_killed_conversion_leaves_the_old_target(name, tmp_path):
+    target = tmp_path / "place" / name
+    convert(make_folder(tmp_path / "older", "LxmertModel"), target)
+    done = run(KILLED, make_folder(tmp_path / "source"), target)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    convert(target, tmp_path / "read")
+    assert_bits_equal(read_folder(tmp_path / "read"), tensors_of("LxmertModel"))
+
+
+@pytest.mark.parametrize("name", ["folder", "a.weights.h5", "a.keras"])
+def test_memory_holds_few_tensors_at_a_time(name, tmp_path):
+    config = CONFIG.replace(hidden_size=240, intermediate_size=400, l_layers=5, x_layers=3, r_layers=5)
+    source = make_folder(tmp_path / "source", "LxmertModel", config)
+    largest = max(x.nbytes for x in read_folder(source).values())
+    whole = (source / "model.safetensors").stat().st_size
+    convert(source, tmp_path / "warm.keras")  # what is imported and kept once is not counted
+    convert(source, tmp_path / "first" / name)
+    for start in (source, tmp_path / "first" / name):
+        tracemalloc.start()
+        convert(start, tmp_path / "second" / name)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert whole > 40 * largest
+        assert peak < 4 * largest + 2**20  # a tensor, its transpose, the bytes on their way; and the names
+
+
+LOADS = """
+import os, sys
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+import keras, numpy as np
+import lxmert.tf
+model = keras.saving.load_model(sys.argv[1])
+assert type(model).__name__ == sys.argv[2], type(model)
+np.savez(sys.argv[3], **model._arrays())
+"""
+
+
+def test_a_keras_archive_loads_in_a_fresh_process(tmp_path):
+    convert(make_folder(tmp_path / "source"), tmp_path / "a.keras")
+    done = run(LOADS, tmp_path / "a.keras", "TFLxmertForPreTraining", tmp_path / "weights.npz")
+    assert done.returncode == 0, done.stderr
+    assert_equal_values(dict(np.load(tmp_path / "weights.npz")), "LxmertForPreTraining")
+
+
+def assert_equal_values(arrays, architecture):
+    wanted = list(parameters(CONFIG, head_names(architecture, CONFIG)))
+    assert sorted(arrays) == sorted(p.name for p in wanted)
+    for p in wanted:
+        assert arrays[p.name].tobytes() == np.ascontiguousarray(values_of(p)).tobytes(), p.name
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_keras_reads_what_we_write(architecture, tmp_path):
+    source = make_folder(tmp_path / "source", architecture)
+    convert(source, tmp_path / "a.keras")
+    convert(source, tmp_path / "a.weights.h5")
+    assert_equal_values(keras.saving.load_model(tmp_path / "a.keras")._arrays(), architecture)
+    model = getattr(lxmert.tf, f"TF{architecture}")(CONFIG)
+    model.load_weights(tmp_path / "a.weights.h5")
+    assert_equal_values(model._arrays(), architecture)
+
+
+def test_what_keras_saves_of_a_trained_model_reads(tmp_path):
+    model = lxmert.tf.TFLxmertForQuestionAnswering(small_config())
+    model.compile(optimizer="adam", run_eagerly=True)
+    model.train_on_batch({**small_inputs(), "labels": small_labels()["ans"]})
+    model.save_weights(tmp_path / "trained.weights.h5")
+    model.save(tmp_path / "trained.keras")
+    for name in ("trained.weights.h5", "trained.keras"):
+        report = convert(tmp_path / name, tmp_path / "folder")
+        assert report.architecture == "LxmertForQuestionAnswering"
+        assert report.report.left_out == ()
+        again = lxmert.tf.TFLxmertForQuestionAnswering.from_pretrained(tmp_path / "folder")._arrays()
+        assert all(np.array_equal(values, again[key]) for key, values in model._arrays().items())
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_small_number_formats_of_keras_read_exactly(dtype, tmp_path):
+    model = lxmert.tf.TFLxmertModel(CONFIG, dtype=dtype)
+    model.save_weights(tmp_path / "a.weights.h5")
+    convert(tmp_path / "a.weights.h5", tmp_path / "converted")
+    model.save_pretrained(tmp_path / "saved")
+    assert_bits_equal(read_folder(tmp_path / "converted"), read_folder(tmp_path / "saved"))
+    widest = np.dtype("float32" if dtype == "bfloat16" else "float16")
+    assert {x.dtype for x in read_folder(tmp_path / "converted").values()} == {widest}

@@ -1,0 +1,120 @@
+"""lxmert/pt and lxmert/tf are two files of one shape: the same classes, functions and methods, in the same order.
+
+So a reader may lay two files side by side and see nothing but the differences of the frameworks, which stand below.
+"""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "lxmert"
+
+# Files that one backend has alone.
+OWN_FILES = {
+    "tf/fitting.py": "Keras trains by compile and fit, and predicts by predict; PyTorch users write the loop",
+}
+
+# What every Keras layer or model may have beside its PyTorch sibling.
+KERAS_METHODS = {
+    "build": "Keras makes weights when it knows the sizes; here that is at once, but in a method of its own",
+    "output_shape": "what summary() shows",
+    "get_config": "Keras saves the arguments of the constructor",
+    "from_config": "and makes the object from them again",
+}
+
+# What else one backend has alone: "file: name" or "file: class.method".
+NATIVE = {
+    "tf/layers.py: look_up": "PyTorch's gradient of a lookup: a dense one, and none into row 0",
+    "tf/layers.py: FirstRowZero": "an initializer is an object in Keras; PyTorch has reset_parameters",
+    "tf/layers.py: RepeatedDraws": "PyTorch's checkpoint repeats dropout by itself",
+    "tf/layers.py: Dropout": "PyTorch's checkpoint repeats dropout by itself",
+    "tf/layers.py: ConfiguredLayer": "every Keras layer saves its configuration; and initializes and names its parts",
+    "tf/layers.py: Embedding.call": "padding_idx, which nn.Embedding has",
+    "pt/layers.py: Embedding.__init__": "padding_idx, which nn.Embedding has",
+    "tf/losses.py: _cross_entropy": "F.cross_entropy ignores a label; the Keras one does not",
+    "tf/lxmert.py: LanguageEmbeddings.table": "three embeddings with an initializer each",
+    "tf/train.py: WarmUpAndDecay": "a schedule of learning rates is an object in Keras, a function in PyTorch",
+    "pt/pretrained.py: PreTrainedModel.reset_parameters": "Keras initializes in build",
+    "tf/pretrained.py: PreTrainedModel.__call__": "Keras binds the arguments before call; misspelled ones are met here",
+    "tf/pretrained.py: PreTrainedModel.__dir__": "Keras names the groups of a weight file by walking over it",
+    "tf/pretrained.py: PreTrainedModel.gather": "inputs as one dict or as a list",
+    "tf/pretrained.py: PreTrainedModel._arrays": "Keras has no way to resize a variable: its values pass through NumPy",
+    "tf/pretrained.py: PreTrainedModel._restore": "the same",
+    "tf/pretrained.py: PreTrainedModel.save_weights": "Keras' own format, with the config inside",
+    "tf/pretrained.py: PreTrainedModel.export": "Keras' own format, with the inputs of the model",
+    "tf/pretrained.py: PreTrainedModel.get_build_config": "Keras saves how a model was built; our constructor builds",
+    "tf/pretrained.py: PreTrainedModel.build_from_config": "the same",
+    "tf/pretrained.py: _sublayer": "nn.Module.get_submodule",
+    "tf/pretrained.py: _turned": "dense kernels lie transposed in Keras",
+    "tf/pretrained.py: _replace": "Keras locks the layers of a built model",
+}
+
+SIBLINGS = sorted(path.name for path in (PACKAGE / "pt").glob("*.py") if path.name != "__init__.py")
+
+
+def outline(backend, file):
+    """The top-level functions and classes of a file and the methods of the classes, in order, under their own names."""
+    tree = ast.parse((PACKAGE / backend / file).read_text(encoding="utf-8"))
+    names = []
+    for node in tree.body:
+        if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
+            names.append(node.name)
+        if isinstance(node, ast.ClassDef):
+            names += [f"{node.name}.{part.name}" for part in node.body if isinstance(part, ast.FunctionDef)]
+    return names
+
+
+def shared(backend, file):
+    """The outline without what the backend has alone, under names that both backends use."""
+    kept = []
+    for name in outline(backend, file):
+        owner, _, method = name.partition(".")
+        own = {f"{backend}/{file}: {name}", f"{backend}/{file}: {owner}"} & set(NATIVE)
+        if own or (backend == "tf" and method in KERAS_METHODS):
+            continue
+        method = "forward" if method == "call" else method
+        kept.append(".".join(part for part in (owner.removeprefix("TF"), method) if part))
+    return kept
+
+
+@pytest.mark.parametrize("file", SIBLINGS)
+def test_sibling_files_have_the_same_outline(file):
+    assert shared("tf", file) == shared("pt", file)
+
+
+def test_both_backends_have_the_same_files():
+    files = {backend: {path.name for path in (PACKAGE / backend).glob("*.py")} for backend in ("pt", "tf")}
+    alone = {f"{backend}/{name}" for backend in files for name in files[backend]} - {
+        f"{backend}/{name}" for backend in files for name in files["pt"] & files["tf"]
+    }
+    assert alone == set(OWN_FILES)
+
+
+def test_the_tables_name_nothing_that_is_not_there():
+    for entry in NATIVE:
+        place, name = entry.split(": ")
+        backend, file = place.split("/")
+        assert name in outline(backend, file), f"{entry} is in the table of native differences, and not in the code"
+    methods = {name.partition(".")[2] for file in SIBLINGS for name in outline("tf", file)}
+    assert set(KERAS_METHODS) <= methods
+
+
+def test_the_arguments_of_forward_and_call_agree():
+    """In name and order, but for `training`, a mode in PyTorch, and what catches misspelled keywords."""
+    own = {"self", "training", "unknown", "kwargs"}
+    for file in SIBLINGS:
+        arguments = {}
+        for backend in ("pt", "tf"):
+            tree = ast.parse((PACKAGE / backend / file).read_text(encoding="utf-8"))
+            for node in tree.body:
+                for part in getattr(node, "body", ()):
+                    if (
+                        isinstance(part, ast.FunctionDef)
+                        and part.name in ("forward", "call")
+                        and node.name != "Embedding"
+                    ):
+                        given = [a.arg for a in (*part.args.args, *part.args.kwonlyargs) if a.arg not in own]
+                        arguments.setdefault(node.name.removeprefix("TF"), {})[backend] = given
+        for name, by_backend in arguments.items():
+            assert by_backend["pt"] == by_backend["tf"], f"the arguments of {name} in {file}"
