@@ -68,15 +68,21 @@ def look_up(table: Any, ids: Any) -> Any:  # [V, D], [...] -> [..., D]
 
     TensorFlow's own gradient of a lookup lists the rows one by one, and Keras' optimizers square the entries of that
     list: with Adam, a row that a batch looks up twice would get another second moment than its summed gradient has.
+
+    An id that the table does not have is an error in a graph on the CPU. Where a graph cannot raise one, under XLA, its
+    row is NaN, and not some other row.
     """
+    count = table.shape[0]
+    ids = ops.where(ops.less(ids, 0), count, ids)  # a negative id would count from the end
 
     def gradient(*args: Any, upstream: Any = None) -> tuple[Any, None]:
         upstream = args[0] if upstream is None else upstream
         kept = ops.where(ops.equal(ids, 0)[..., None], ops.zeros_like(upstream), upstream)
         flat = ops.reshape(kept, (-1, table.shape[-1]))
-        return ops.segment_sum(flat, ops.reshape(ids, (-1,)), num_segments=table.shape[0]), None
+        return ops.segment_sum(flat, ops.reshape(ids, (-1,)), num_segments=count), None
 
-    return ops.take(table, ids, axis=0), gradient
+    rows = ops.take(table, ids, axis=0)
+    return ops.where(ops.less(ids, count)[..., None], rows, ops.full_like(rows, float("nan"))), gradient
 
 
 @keras.saving.register_keras_serializable(package="lxmert")

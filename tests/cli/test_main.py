@@ -38,7 +38,7 @@ def test_a_command_imports_only_itself():
         "except SystemExit: pass\n"
         "print(sorted(name for name in sys.modules if name.startswith('lxmert.')))\n"
     )
-    assert python("-c", script).stdout.splitlines()[-1] == "['lxmert.cli', 'lxmert.cli.convert']"
+    assert python("-c", script).stdout.splitlines()[-1] == "['lxmert.cli', 'lxmert.cli.convert', 'lxmert.cli.quiet']"
 
 
 def test_version(capsys):
