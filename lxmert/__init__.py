@@ -11,7 +11,8 @@ __version__ = "0.1.0"
 _HOMES = {
     "lxmert.common.config": ("LxmertConfig",),
     "lxmert.common.tokenizer": ("LxmertTokenizer", "LxmertTokenizerFast"),
-    "lxmert.common.checkpoint": ("CheckpointMismatchError", "LoadReport"),
+    "lxmert.common.checkpoint": ("CheckpointMismatchError",),
+    "lxmert.common.loading": ("LoadReport",),
     "lxmert.common.convert": ("convert",),
     "lxmert.common.outputs": (
         "LxmertForPreTrainingOutput",

@@ -13,30 +13,12 @@ import numpy as np
 
 from .config import LxmertConfig
 from .files import CONFIG_NAME
-from .mismatch import mismatch_message
-from .names import HEADS, SPELLINGS, TIED_DECODER, Parameter, Spelling, head_names, parameters
+from .names import HEADS, SPELLINGS, Parameter, Spelling, parameters
 from .weight_files import WeightFile, open_weights
 
 
 class CheckpointMismatchError(ValueError):
     """A weight file does not fit a model. The message lists all that is missing, unexpected or wrongly shaped."""
-
-
-@dataclass(frozen=True)
-class LoadReport:
-    """What became of a file's tensors and of a model's parameters.
-
-    Attributes:
-        source: the file.
-        spelling: whose names the file uses.
-        new: names of parameters that the file does not have and that were made fresh, because that was asked for.
-        left_out: names in the file that belong to heads which this model does without.
-    """
-
-    source: str
-    spelling: str
-    new: tuple[str, ...] = ()
-    left_out: tuple[str, ...] = ()
 
 
 @dataclass
@@ -156,78 +138,3 @@ def _spelling(file: WeightFile, config: LxmertConfig) -> tuple[Spelling, bool]:
             )
         )
     return best
-
-
-def fit(
-    checkpoint: Checkpoint,
-    architecture: str,
-    only: str | None = None,
-    allow_new_head: bool = False,
-) -> tuple[list[Parameter], LoadReport]:
-    """Compare a file with a model, both ways round, before anything is loaded.
-
-    Args:
-        checkpoint: the file.
-        architecture: the model's class name without the prefix TF.
-        only: "backbone" leaves every head fresh, whatever the file holds.
-        allow_new_head: whether heads that are absent, or of another size, may stay fresh.
-
-    Returns:
-        The parameters to take from the file, and the report.
-
-    Raises:
-        CheckpointMismatchError: listing all that is missing, unexpected or wrongly shaped; or the word head's decoder,
-            which is the word embedding here, is stored beside it with other values.
-        ValueError: another value of `only`.
-    """
-    if only not in (None, "backbone"):
-        raise ValueError(f'only must be None or "backbone"; got {only!r}.')
-    config, held = checkpoint.config, checkpoint.file.shapes
-    # A head that this model does without is known all the same.
-    whole = config.replace(visual_obj_loss=True, visual_attr_loss=True, visual_feat_loss=True)
-    known = {checkpoint.spelled(p): p for p in parameters(whole, HEADS)}
-    wanted = list(parameters(config, head_names(architecture, config)))
-    shapes = {p.name: checkpoint.shape(p) for p in wanted}
-    fresh_heads = set()
-    for p in wanted:
-        if p.head and (only == "backbone" or (allow_new_head and shapes[p.name] != p.shape)):
-            fresh_heads.add(p.head)
-    taken = [p for p in wanted if p.head not in fresh_heads]
-    missing = [p for p in taken if shapes[p.name] is None]
-    wrong = [p for p in taken if shapes[p.name] not in (None, p.shape)]
-    tied = checkpoint.spelling.tied and TIED_DECODER in held
-    unexpected = [name for name in held if name not in known and not (tied and name == TIED_DECODER)]
-    if only == "backbone":
-        unexpected = [name for name in unexpected if not _is_head_name(name, known)]
-    if missing or wrong or unexpected:
-        raise CheckpointMismatchError(mismatch_message(checkpoint, architecture, missing, unexpected, wrong))
-    used = {checkpoint.spelled(p) for p in taken}
-    if tied and any(p.head == "word" for p in taken):
-        _check_decoder(checkpoint, next(p for p in taken if p.module == "embeddings.word"))
-        used.add(TIED_DECODER)
-    report = LoadReport(
-        source=str(checkpoint.file.path),
-        spelling=checkpoint.spelling.title,
-        new=tuple(p.name for p in wanted if p.head in fresh_heads),
-        left_out=tuple(name for name in held if name not in used and name not in unexpected),
-    )
-    return taken, report
-
-
-def _check_decoder(checkpoint: Checkpoint, embedding: Parameter) -> None:
-    """Refuse a decoder stored beside the word embedding that it is tied to, if it has other values."""
-    file, name = checkpoint.file, checkpoint.spelled(embedding)
-    shapes = [file.shapes[TIED_DECODER], file.shapes[name]]
-    same = shapes[0] == shapes[1] and np.array_equal(file.read(TIED_DECODER), file.read(name), equal_nan=True)
-    if not same:
-        raise CheckpointMismatchError(
-            f"{file.path} holds {TIED_DECODER} {list(shapes[0])} beside {name} {list(shapes[1])} with other values; "
-            "the two are one tensor in an LXMERT model. Nothing was loaded. "
-            f"Take {TIED_DECODER} out of the file if the embedding is right, or put the right values in both."
-        )
-
-
-def _is_head_name(name: str, known: dict[str, Parameter]) -> bool:
-    """Whether an unknown name lies in a head, judged by the part of the name before its first dot or slash."""
-    roots = {key.replace("/", ".").split(".")[0] for key, p in known.items() if p.head}
-    return name.replace("/", ".").split(".")[0] in roots

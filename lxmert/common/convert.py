@@ -15,10 +15,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .checkpoint import LoadReport, fit, open_checkpoint
+from .checkpoint import open_checkpoint
 from .config import LxmertConfig
 from .files import CONFIG_NAME, SAFETENSORS_NAME, making_folder, replacing
 from .keras_files import CONFIG_ATTRIBUTE, KERAS_WEIGHTS
+from .loading import LoadReport, fit
 from .names import HUGGING_FACE, KERAS_H5, Parameter
 from .safetensors_files import write_safetensors
 

@@ -14,8 +14,8 @@ import keras
 import optree
 
 from lxmert.common import outputs
-from lxmert.common.batch_encoding import BatchEncoding
 from lxmert.common.messages import check_keywords
+from lxmert.common.tokenizer import BatchEncoding
 
 
 def _register(kind: type, make: Any) -> None:

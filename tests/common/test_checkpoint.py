@@ -8,8 +8,9 @@ import pytest
 from safetensors.numpy import save_file
 
 from lxmert import CheckpointMismatchError
-from lxmert.common.checkpoint import fit, open_checkpoint
+from lxmert.common.checkpoint import open_checkpoint
 from lxmert.common.convert import convert
+from lxmert.common.loading import fit
 from lxmert.common.names import HEADS, NATIVE, ORIGINAL, TIED_DECODER, head_names, parameters
 
 from .weight_folders import CONFIG, make_folder, tensors_of, values_of

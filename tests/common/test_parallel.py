@@ -39,15 +39,15 @@ NATIVE = {
     "tf/pretrained.py: PreTrainedModel.__call__": "Keras binds the arguments before call; misspelled ones are met here",
     "tf/pretrained.py: PreTrainedModel.__dir__": "Keras names the groups of a weight file by walking over it",
     "tf/pretrained.py: PreTrainedModel.gather": "inputs as one dict or as a list",
-    "tf/pretrained.py: PreTrainedModel._arrays": "Keras has no way to resize a variable: its values pass through NumPy",
-    "tf/pretrained.py: PreTrainedModel._restore": "the same",
+    "tf/named_weights.py: NamedWeights._arrays": "Keras has no way to resize a variable: its values pass through NumPy",
+    "tf/resizing.py: Resizable._restore": "the same",
     "tf/pretrained.py: PreTrainedModel.save_weights": "Keras' own format, with the config inside",
     "tf/pretrained.py: PreTrainedModel.export": "Keras' own format, with the inputs of the model",
     "tf/pretrained.py: PreTrainedModel.get_build_config": "Keras saves how a model was built; our constructor builds",
     "tf/pretrained.py: PreTrainedModel.build_from_config": "the same",
-    "tf/pretrained.py: _sublayer": "nn.Module.get_submodule",
-    "tf/pretrained.py: _turned": "dense kernels lie transposed in Keras",
-    "tf/pretrained.py: _replace": "Keras locks the layers of a built model",
+    "tf/named_weights.py: sublayer": "nn.Module.get_submodule",
+    "tf/named_weights.py: turned": "dense kernels lie transposed in Keras",
+    "tf/resizing.py: _replace": "Keras locks the layers of a built model",
 }
 
 SIBLINGS = sorted(path.name for path in (PACKAGE / "pt").glob("*.py") if path.name != "__init__.py")

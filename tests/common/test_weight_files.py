@@ -7,8 +7,9 @@ import h5py
 import numpy as np
 import pytest
 
-from lxmert.common.checkpoint import fit, open_checkpoint
+from lxmert.common.checkpoint import open_checkpoint
 from lxmert.common.keras_files import CONFIG_ATTRIBUTE, KerasH5File
+from lxmert.common.loading import fit
 from lxmert.common.safetensors_files import SafetensorsFile
 from lxmert.common.weight_files import open_weights
 

@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 import lxmert.tf
-from lxmert.common.batch_encoding import BatchEncoding
+from lxmert.common.tokenizer import BatchEncoding
 from lxmert.tf import TFLxmertForPreTraining, TFLxmertForQuestionAnswering, TFLxmertModel
 from tests.small_lxmert import ANSWERS, answer_indices, answer_scores, small_config, small_inputs, small_labels
 

@@ -1,8 +1,8 @@
 """The tokenizers of LXMERT and VisualBERT, under the names and with the arguments that users know.
 
 Framework-free; the work is done by the Rust library `tokenizers`. Text to ids is in wordpiece_tokenizer.py, ids to text
-in token_ids.py, the pipeline in wordpiece.py, files in tokenizer_files.py, arrays and tensors in batch_encoding.py,
-checks of arguments in tokenizer_inputs.py.
+in token_ids.py, the pipeline in wordpiece.py, files in vocabulary_files.py, arrays and tensors in batch_encoding.py,
+checks of arguments in text_inputs.py.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from .batch_encoding import BatchEncoding
-from .tokenizer_files import TokenizerSource, read_tokenizer_json, read_vocab
-from .tokenizer_inputs import checked_keywords
+from .text_inputs import checked_keywords
+from .vocabulary_files import TokenizerSource, read_tokenizer_json, read_vocab
 from .wordpiece import TokenizerSettings
 from .wordpiece_tokenizer import WordPieceTokenizer
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer
 
-from .tokenizer_files import TokenizerSource
-from .tokenizer_inputs import Lengths, as_ids, checked_keywords, clean_up_spaces, kind_of
+from .text_inputs import Lengths, as_ids, checked_keywords, clean_up_spaces, kind_of
+from .vocabulary_files import TokenizerSource
 from .wordpiece import SPECIAL_NAMES, TokenizerSettings, build_tokenizer
 
 _SETTINGS = frozenset(field.name for field in dataclasses.fields(TokenizerSettings))

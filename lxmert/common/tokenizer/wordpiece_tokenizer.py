@@ -12,12 +12,12 @@ from typing import Any, ClassVar, Self
 
 from tokenizers import Encoding
 
+from ..files import write_text
+from ..messages import check_keywords
 from .batch_encoding import BatchEncoding, as_tensors
-from .files import write_text
-from .messages import check_keywords
+from .text_inputs import Lengths, Pair, Texts, as_batch, checked_keywords, plan_lengths
 from .token_ids import TokenIds
-from .tokenizer_files import CONFIG_NAME, TOKENIZER_NAME, VOCAB_NAME, read_folder
-from .tokenizer_inputs import Lengths, Pair, Texts, as_batch, checked_keywords, plan_lengths
+from .vocabulary_files import CONFIG_NAME, TOKENIZER_NAME, VOCAB_NAME, read_folder
 from .wordpiece import TokenizerSettings
 
 logger = logging.getLogger(__name__)

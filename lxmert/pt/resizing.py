@@ -1,0 +1,111 @@
+"""Changing a model's sizes: words, answers, attention heads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from .layers import Attention, Embedding
+from .named_weights import NamedWeights
+
+
+class Resizable(NamedWeights):
+    """A model whose vocabulary, answers and attention heads can change; its config changes with it."""
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        """The word embedding."""
+        return self.base.embeddings.word
+
+    def set_input_embeddings(self, embeddings: nn.Embedding) -> None:
+        """Put another word embedding [V, D] in place; a word head stays tied to it.
+
+        Raises:
+            ValueError: the width is not the hidden size.
+        """
+        count, size = embeddings.weight.shape
+        if size != self.config.hidden_size:
+            raise ValueError(f"embeddings must be [V, {self.config.hidden_size}] (hidden_size); got [{count}, {size}].")
+        self.base.embeddings.word = embeddings
+        word_head = getattr(getattr(self, "heads", None), "word", None)
+        if word_head is not None:
+            word_head.bias = _resized(word_head.bias, count, 0.0)
+        self._set_config(vocab_size=count)
+
+    def resize_token_embeddings(self, count: int | None = None, pad_to_multiple_of: int | None = None) -> nn.Embedding:
+        """Change the number of words; old rows stay, new ones are drawn afresh. Gives the word embedding.
+
+        Args:
+            count: the new number of words; None keeps it.
+            pad_to_multiple_of: round the number up to a multiple of this.
+        """
+        table = self.get_input_embeddings()
+        count = table.weight.shape[0] if count is None else count
+        if pad_to_multiple_of:
+            count = -(-count // pad_to_multiple_of) * pad_to_multiple_of
+        if count < 1:
+            raise ValueError(f"count must be at least 1; got {count}.")
+        if count != table.weight.shape[0]:
+            resized = Embedding(1, 1)
+            resized.weight = _resized(table.weight, count, self.config.initializer_range)
+            resized.num_embeddings, resized.embedding_dim = resized.weight.shape
+            self.set_input_embeddings(resized)
+        return self.get_input_embeddings()
+
+    def get_qa_logit_layer(self) -> nn.Linear | None:
+        """The last layer of the answer head, None without one."""
+        head = getattr(getattr(self, "heads", None), "answer", None)
+        return None if head is None else head.out
+
+    def resize_num_qa_labels(self, count: int | None = None) -> nn.Linear | None:
+        """Change the number of answers; old rows stay, new ones are drawn afresh. Gives the layer, None without one."""
+        layer = self.get_qa_logit_layer()
+        if layer is None or count is None or count == layer.out_features:
+            return layer
+        if count < 1:
+            raise ValueError(f"count must be at least 1; got {count}.")
+        layer.weight = _resized(layer.weight, count, self.config.initializer_range)
+        layer.bias = _resized(layer.bias, count, 0.0)
+        layer.out_features = count
+        self._set_config(num_qa_labels=count)
+        return layer
+
+    def prune_heads(self, heads: Mapping[str, Iterable[int]]) -> None:
+        """Remove attention heads for good: their rows leave the weights, and the config remembers it.
+
+        Args:
+            heads: for an attention's path in the backbone ("language_layers.0.attention") the heads to remove,
+                counted as in the unpruned model. Heads already gone are left alone.
+
+        Raises:
+            ValueError: an unknown path or head, or all heads of an attention.
+        """
+        old = self.config.pruned_heads
+        asked = {path: set(map(int, numbers)) | set(old.get(path, ())) for path, numbers in heads.items()}
+        config = self.config.replace(pruned_heads={**old, **{path: tuple(gone) for path, gone in asked.items()}})
+        for path in asked:
+            attention: Attention = self.base.get_submodule(path)
+            before = [head for head in range(config.num_attention_heads) if head not in old.get(path, ())]
+            kept = [i for i, head in enumerate(before) if head not in asked[path]]
+            size = attention.head_size
+            rows = torch.tensor([i * size + j for i in kept for j in range(size)])
+            for layer in (attention.query, attention.key, attention.value):
+                layer.weight = nn.Parameter(layer.weight.detach()[rows], layer.weight.requires_grad)
+                layer.bias = nn.Parameter(layer.bias.detach()[rows], layer.bias.requires_grad)
+                layer.out_features = len(rows)
+            attention.out.weight = nn.Parameter(
+                attention.out.weight.detach()[:, rows], attention.out.weight.requires_grad
+            )
+            attention.out.in_features = len(rows)
+            attention.num_heads = len(kept)
+        self._set_config(pruned_heads=config.pruned_heads)
+
+
+def _resized(old: Tensor, count: int, std: float) -> nn.Parameter:
+    """The first `count` rows of `old`, continued by fresh ones; frozen if it was."""
+    new = torch.empty(count, *old.shape[1:], dtype=old.dtype, device=old.device)
+    nn.init.normal_(new, std=std) if std else new.zero_()
+    kept = min(count, old.shape[0])
+    new[:kept] = old.detach()[:kept]
+    return nn.Parameter(new, old.requires_grad)

@@ -1,0 +1,78 @@
+"""A model's weights by the names of the weight-name table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from lxmert.common.config import LxmertConfig
+from lxmert.common.names import ARCHITECTURES, Parameter, head_names, parameters
+
+
+class NamedWeights(keras.Model):
+    """A model whose variables are found by their names."""
+
+    config: LxmertConfig
+
+    @classmethod
+    def architecture(cls) -> str:
+        """The class name that config.json records: that of the nearest PyTorch class, for a user's subclass too."""
+        names = [kind.__name__.removeprefix("TF") for kind in cls.__mro__]
+        return next((name for name in names if name in ARCHITECTURES), names[0])
+
+    @classmethod
+    def head_names(cls, config: LxmertConfig) -> tuple[str, ...]:
+        """The heads that this class has under a config."""
+        return head_names(cls.architecture(), config)
+
+    @property
+    def base(self) -> Any:
+        """The backbone; a backbone is its own."""
+        return getattr(self, "backbone", self)
+
+    def locate(self, parameter: Parameter) -> tuple[keras.layers.Layer, str]:
+        """The layer that holds a parameter of the name table, and the attribute under which it does."""
+        owner = self if parameter.head else self.base
+        path = parameter.module if parameter.leaf.keras else parameter.module.rpartition(".")[0]
+        return sublayer(owner, path), parameter.leaf.keras or parameter.module.rpartition(".")[2]
+
+    def weights_by_name(self) -> Iterator[tuple[Parameter, keras.Variable]]:
+        """Every variable with its row of the name table."""
+        for parameter in parameters(self.config, self.head_names(self.config)):
+            layer, attribute = self.locate(parameter)
+            yield parameter, getattr(layer, attribute)
+
+    def num_parameters(self, only_trainable: bool = False) -> int:
+        """How many numbers the model holds, tied ones once."""
+        return sum(int(np.prod(w.shape)) for _, w in self.weights_by_name() if w.trainable or not only_trainable)
+
+    def _assign(self, parameter: Parameter, values: np.ndarray) -> None:
+        layer, attribute = self.locate(parameter)
+        getattr(layer, attribute).assign(values.T if parameter.leaf.transposed else values)
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        """Every parameter's values by name, PyTorch's way round."""
+        return {p.name: turned(p, ops.convert_to_numpy(w)) for p, w in self.weights_by_name()}
+
+    def _set_config(self, **changes: Any) -> None:
+        """Replace the config, here and in every layer."""
+        config = self.config.replace(**changes)
+        for layer in (self, *self._flatten_layers()):
+            if hasattr(layer, "config"):
+                layer.config = config
+
+
+def sublayer(owner: Any, path: str) -> Any:
+    """What lies at an attribute path; a number is a place in a list."""
+    for part in path.split("."):
+        owner = owner[int(part)] if part.isdigit() else getattr(owner, part)
+    return owner
+
+
+def turned(parameter: Parameter, values: np.ndarray) -> np.ndarray:
+    """A variable's values PyTorch's way round."""
+    return values.T if parameter.leaf.transposed else values

@@ -1,0 +1,139 @@
+"""Changing a model's sizes: words, answers, attention heads. A compiled model has to be compiled again afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from .layers import Attention, Embedding
+from .named_weights import NamedWeights, sublayer
+
+
+class Resizable(NamedWeights):
+    """A model whose vocabulary, answers and attention heads can change; its config changes with it."""
+
+    def get_input_embeddings(self) -> keras.layers.Embedding:
+        """The word embedding."""
+        return self.base.embeddings.word
+
+    def set_input_embeddings(self, embeddings: keras.layers.Embedding) -> None:
+        """Put another word embedding [V, D] in place; a word head stays tied to it.
+
+        Raises:
+            ValueError: the width is not the hidden size.
+        """
+        count, size = embeddings.input_dim, embeddings.output_dim
+        if size != self.config.hidden_size:
+            raise ValueError(f"embeddings must be [V, {self.config.hidden_size}] (hidden_size); got [{count}, {size}].")
+        old = self._arrays()
+        self._set_config(vocab_size=count)
+        _replace(self.base.embeddings, "word", embeddings, (None, None))
+        word_head = getattr(getattr(self, "heads", None), "word", None)
+        if word_head is not None:
+            new = type(word_head)(self.config, dtype=self.dtype_policy, name="word")
+            _replace(self.heads, "word", new)
+            new.trainable = word_head.trainable
+            old["heads.word.bias"] = _resized(old["heads.word.bias"], count, 0.0)
+            self._restore("heads.word.", old)
+
+    def resize_token_embeddings(self, count: int | None = None, pad_to_multiple_of: int | None = None) -> Any:
+        """Change the number of words; old rows stay, new ones are drawn afresh. Gives the word embedding.
+
+        Args:
+            count: the new number of words; None keeps it.
+            pad_to_multiple_of: round the number up to a multiple of this.
+        """
+        table = self.get_input_embeddings()
+        old = ops.convert_to_numpy(table.embeddings)
+        count = len(old) if count is None else count
+        if pad_to_multiple_of:
+            count = -(-count // pad_to_multiple_of) * pad_to_multiple_of
+        if count < 1:
+            raise ValueError(f"count must be at least 1; got {count}.")
+        if count != len(old):
+            resized = Embedding(count, old.shape[1], dtype=self.dtype_policy, name="word")
+            self.set_input_embeddings(resized)
+            resized.embeddings.assign(_resized(old, count, self.config.initializer_range))
+            resized.trainable = table.trainable
+        return self.get_input_embeddings()
+
+    def get_qa_logit_layer(self) -> keras.layers.Dense | None:
+        """The last layer of the answer head, None without one."""
+        head = getattr(getattr(self, "heads", None), "answer", None)
+        return None if head is None else head.out
+
+    def resize_num_qa_labels(self, count: int | None = None) -> keras.layers.Dense | None:
+        """Change the number of answers; old rows stay, new ones are drawn afresh. Gives the layer, None without one."""
+        layer = self.get_qa_logit_layer()
+        if layer is None or count is None or count == layer.units:
+            return layer
+        if count < 1:
+            raise ValueError(f"count must be at least 1; got {count}.")
+        old, head = self._arrays(), self.heads.answer
+        self._set_config(num_qa_labels=count)
+        _replace(head, "out", head.linear(count, "out"), (None, 2 * self.config.hidden_size))
+        for name, std in (("weight", self.config.initializer_range), ("bias", 0.0)):
+            old[f"heads.answer.out.{name}"] = _resized(old[f"heads.answer.out.{name}"], count, std)
+        self._restore("heads.answer.out.", old)
+        head.out.trainable = layer.trainable
+        return self.get_qa_logit_layer()
+
+    def prune_heads(self, heads: Mapping[str, Iterable[int]]) -> None:
+        """Remove attention heads for good: their rows leave the weights, and the config remembers it.
+
+        Args:
+            heads: for an attention's path in the backbone ("language_layers.0.attention") the heads to remove,
+                counted as in the unpruned model. Heads already gone are left alone.
+
+        Raises:
+            ValueError: an unknown path or head, or all heads of an attention.
+        """
+        gone = self.config.pruned_heads
+        asked = {path: set(map(int, numbers)) | set(gone.get(path, ())) for path, numbers in heads.items()}
+        config = self.config.replace(pruned_heads={**gone, **{path: tuple(lost) for path, lost in asked.items()}})
+        old = self._arrays()
+        self._set_config(pruned_heads=config.pruned_heads)
+        for path in asked:
+            parent, name = sublayer(self.base, path.rpartition(".")[0]), path.rpartition(".")[2]
+            attention: Attention = getattr(parent, name)
+            before = [head for head in range(config.num_attention_heads) if head not in gone.get(path, ())]
+            kept = [i for i, head in enumerate(before) if head not in asked[path]]
+            size, trained = attention.head_size, attention.trainable
+            rows = [i * size + j for i in kept for j in range(size)]
+            for part in ("query", "key", "value"):
+                for leaf in ("weight", "bias"):
+                    old[f"{path}.{part}.{leaf}"] = old[f"{path}.{part}.{leaf}"][rows]
+            old[f"{path}.out.weight"] = old[f"{path}.out.weight"][:, rows]
+            new = Attention(config, config.pruned_heads.get(path, ()), dtype=self.dtype_policy, name=name)
+            _replace(parent, name, new)
+            new.trainable = trained
+            self._restore(f"{path}.", old)
+
+    def _restore(self, prefix: str, arrays: Mapping[str, np.ndarray]) -> None:
+        """Give the parameters under `prefix` these values."""
+        for parameter, _ in self.weights_by_name():
+            if parameter.name.startswith(prefix):
+                self._assign(parameter, arrays[parameter.name])
+
+
+def _replace(parent: keras.layers.Layer, name: str, layer: keras.layers.Layer, shape: Any = None) -> None:
+    """Put another sub-layer in place of `parent.name`, which Keras allows before building only."""
+    tracker = parent._tracker
+    tracker.unlock()
+    tracker.untrack(getattr(parent, name))
+    setattr(parent, name, layer)
+    if not layer.built:
+        with parent._open_name_scope():
+            layer.build(shape)
+    tracker.lock()
+
+
+def _resized(old: np.ndarray, count: int, std: float) -> np.ndarray:
+    """The first `count` rows of `old`, continued by fresh ones."""
+    kept = min(count, len(old))
+    fresh = keras.random.normal((count - kept, *old.shape[1:]), stddev=std) if std else np.zeros((count - kept,))
+    return np.concatenate([old[:kept], ops.convert_to_numpy(fresh).astype(old.dtype)])
