@@ -32,7 +32,7 @@ class Given(NamedTuple):
     kind: str  # "int", "float" or "bool"
 
 
-Describe = Callable[[Any], Given]
+Describe = Callable[[str, Any], Given]  # of an argument, by its name and value; TypeError if it is no tensor
 
 
 def _shape_text(shape: Sequence[int | None]) -> str:
@@ -57,7 +57,7 @@ def check_lxmert_inputs(config: LxmertConfig, inputs: Mapping[str, Any], describ
     Args:
         config: the model's configuration.
         inputs: arguments by name; None for those not given.
-        describe: gives the shape and kind of one of the backend's tensors.
+        describe: gives the shape and kind of an argument, as the backend sees it.
 
     Raises:
         ValueError: a missing argument, or a wrong or disagreeing shape; the message names the argument.
@@ -65,14 +65,8 @@ def check_lxmert_inputs(config: LxmertConfig, inputs: Mapping[str, Any], describ
     """
     given = {}
     for name, value in inputs.items():
-        if value is None:
-            continue
-        if isinstance(value, (str, bytes, dict)):
-            raise TypeError(f"{name} must be a tensor; got {type(value).__name__}.")
-        try:
-            given[name] = describe(value)
-        except TypeError as error:
-            raise TypeError(f"{name}: {error}") from None
+        if value is not None:
+            given[name] = describe(name, value)
     if ("input_ids" in given) == ("inputs_embeds" in given):
         what = "both" if "input_ids" in given else "neither"
         raise ValueError(f"exactly one of input_ids and inputs_embeds must be given; got {what}.")
@@ -189,7 +183,7 @@ def check_object_labels(
         config: the model's configuration.
         obj_labels: any subset of the keys; labels [B, R] (class indices), for "feat" [B, R, F]; confidences [B, R].
         regions: (B, R) of the visual features.
-        describe: gives the shape and kind of one of the backend's tensors.
+        describe: gives the shape and kind of an argument, as the backend sees it.
 
     Raises:
         ValueError: an unknown key, not a pair, or a wrong shape.
@@ -204,7 +198,7 @@ def check_object_labels(
             raise ValueError(f"obj_labels may have the keys obj, attr and feat; got {key!r}.")
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:
             raise ValueError(f"obj_labels[{key!r}] must be a pair (label, confidence); got {type(pair).__name__}.")
-        label, confidence = describe(pair[0]), describe(pair[1])
+        label, confidence = (describe(f"obj_labels[{key!r}][{i}]", part) for i, part in enumerate(pair))
         if key == "feat":
             wanted = (*regions, config.visual_feat_dim)
             if not _fits(label.shape, wanted):

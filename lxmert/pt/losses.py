@@ -21,10 +21,14 @@ from lxmert.common.inputs import (
 )
 
 
-def describe(tensor: Any) -> Given:
-    """The shape and kind of a tensor, as the shared input checks want them."""
+def describe(name: str, tensor: Any) -> Given:
+    """The shape and kind of an argument, as the shared input checks want them.
+
+    Raises:
+        TypeError: it is no tensor.
+    """
     if not isinstance(tensor, Tensor):
-        raise TypeError(f"a PyTorch model reads torch tensors; got {type(tensor).__name__}. Use torch.as_tensor(...).")
+        raise TypeError(f"{name} must be a torch tensor; got {type(tensor).__name__}. Use torch.as_tensor(...).")
     kind = "bool" if tensor.dtype == torch.bool else "float" if tensor.is_floating_point() else "int"
     return Given(tuple(tensor.shape), kind)
 
@@ -40,6 +44,7 @@ def check_values(name: str, tensor: Tensor, count: int, *, ignored: bool = False
     """Refuse ids or labels outside 0 … count-1, where the values can be looked at."""
     if not _readable(tensor):
         return
+    tensor = tensor.long()  # an 8-bit number cannot be compared with -100
     if ignored:
         tensor = tensor.masked_fill(tensor == IGNORED_LABEL, 0)
     low, high = tensor.aminmax()
@@ -56,22 +61,21 @@ def class_loss(scores: Tensor, label: Tensor) -> Tensor:  # [..., classes], [...
 
     Differs from HF: a batch without any label has loss 0 there NaN.
     """
-    loss = F.cross_entropy(
-        _wide(scores).flatten(0, -2), label.flatten().long(), ignore_index=IGNORED_LABEL, reduction="sum"
-    )
+    label = label.flatten().long()
+    loss = F.cross_entropy(_wide(scores).flatten(0, -2), label, ignore_index=IGNORED_LABEL, reduction="sum")
     return loss / (label != IGNORED_LABEL).sum().clamp(min=1)
 
 
 def word_loss(scores: Tensor, labels: Tensor) -> Tensor:  # [B, L, V], [B, L] -> scalar
     """Cross-entropy of the masked words; -100 marks the positions that do not count."""
-    check_label("labels", describe(labels), scores.shape[:2], "[B, L]")
+    check_label("labels", describe("labels", labels), scores.shape[:2], "[B, L]")
     check_values("labels", labels, scores.shape[-1], ignored=True)
     return class_loss(scores, labels)
 
 
 def match_loss(scores: Tensor, matched_label: Tensor) -> Tensor:  # [B, 2], [B] -> scalar
     """Cross-entropy of the match: 1 says that sentence and picture belong together, 0 that they do not."""
-    check_label("matched_label", describe(matched_label), scores.shape[:1], "[B]")
+    check_label("matched_label", describe("matched_label", matched_label), scores.shape[:1], "[B]")
     check_values("matched_label", matched_label, 2, ignored=True)
     return class_loss(scores, matched_label.reshape(-1))
 
@@ -82,7 +86,7 @@ def answer_loss(scores: Tensor, labels: Tensor, name: str = "labels") -> Tensor:
     Class indices [B] give cross-entropy, -100 ignored. Rows of scores [B, A] in [0, 1] give binary cross-entropy with
     logits, summed over the answers and averaged over the batch: what the published VQA and GQA models were tuned with.
     """
-    if not is_soft_answer(name, describe(labels), *scores.shape):
+    if not is_soft_answer(name, describe(name, labels), *scores.shape):
         check_values(name, labels, scores.shape[-1], ignored=True)
         return class_loss(scores, labels.reshape(-1))
     if _readable(labels):

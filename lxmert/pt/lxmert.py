@@ -34,7 +34,7 @@ class LanguageEmbeddings(nn.Module):
         self, input_ids: Tensor | None, token_type_ids: Tensor | None, inputs_embeds: Tensor | None
     ) -> Tensor:  # [B, L] or [B, L, D] -> [B, L, D]
         """Embed the tokens; `inputs_embeds` takes the place of the word rows only."""
-        words = self.word(input_ids) if inputs_embeds is None else inputs_embeds
+        words = self.word(input_ids) if inputs_embeds is None else inputs_embeds.to(self.word.weight.dtype)
         positions = torch.arange(words.shape[1], device=words.device)[None]
         if token_type_ids is None:
             token_type_ids = torch.zeros_like(positions)
@@ -188,8 +188,10 @@ class LxmertModel(PreTrainedModel):
         )
         check_lxmert_inputs(config, inputs, describe)
         if input_ids is not None:
+            input_ids = input_ids.long()
             check_values("input_ids", input_ids, config.vocab_size)
         if token_type_ids is not None:
+            token_type_ids = token_type_ids.long()
             check_values("token_type_ids", token_type_ids, config.type_vocab_size)
         attentions = attention_choice(output_attentions, config)
         hidden_states = config.output_hidden_states if output_hidden_states is None else output_hidden_states

@@ -17,6 +17,7 @@ from lxmert.common.convert import Item, write_folder
 from lxmert.common.loading import LoadReport, fit
 from lxmert.common.names import Parameter
 
+from .heads import WordHead
 from .layers import Embedding
 from .resizing import Resizable
 
@@ -50,12 +51,16 @@ class PreTrainedModel(Resizable):
         kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
         return tuple(p.name for p in inspect.signature(cls.forward).parameters.values() if p.kind in kinds)[1:]
 
-    def reset_parameters(self) -> None:
-        """Draw fresh weights: normal with `initializer_range`, row 0 of each table and every bias 0, norms 1 and 0."""
-        for module in self.modules():
+    def reset_parameters(self, part: nn.Module | None = None) -> None:
+        """Draw fresh weights: normal with `initializer_range`, row 0 of each table and every bias 0, norms 1 and 0.
+
+        Args:
+            part: the part of the model whose weights are drawn; all of it by default.
+        """
+        for module in (self if part is None else part).modules():
             if isinstance(module, (nn.Linear, nn.Embedding)):
                 nn.init.normal_(module.weight, std=self.config.initializer_range)
-            if isinstance(module, nn.Linear):
+            if isinstance(module, (nn.Linear, WordHead)):
                 nn.init.zeros_(module.bias)
             if isinstance(module, Embedding):
                 with torch.no_grad():
@@ -95,15 +100,13 @@ class PreTrainedModel(Resizable):
             dtype = dtype or torch.get_default_dtype()
             with torch.device("meta"):
                 model = cls(file.config)
-            made = {p.name for p in taken}
-            if report.new:
-                fresh = cls(file.config)
-                made |= set(report.new)
-                for parameter, values in fresh.weights_by_name():
-                    if parameter.name in report.new:
-                        model._assign(parameter, values.detach().to(dtype))
             for parameter in taken:
                 model._assign(parameter, torch.from_numpy(file.read(parameter)).to(dtype))
+            new = [parameter for parameter, _ in model.weights_by_name() if parameter.name in report.new]
+            for parameter in new:
+                model._assign(parameter, torch.empty(parameter.shape, dtype=dtype))
+            for head in {parameter.head for parameter in new}:
+                model.reset_parameters(model.get_submodule(f"heads.{head}"))
         model.load_report = report
         return model.eval()
 

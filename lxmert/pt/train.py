@@ -48,7 +48,7 @@ def train_question_answering(
             batches(epoch), total=steps_per_epoch, desc=f"epoch {epoch + 1}/{recipe.epochs}", disable=not progress
         )
         total = 0.0
-        for batch in bar:
+        for step, batch in enumerate(bar, start=1):
             loss = model(**{name: torch.as_tensor(array, device=device) for name, array in batch.items()}).loss
             optimizer.zero_grad()
             loss.backward()
@@ -56,7 +56,7 @@ def train_question_answering(
             optimizer.step()
             schedule.step()
             total += loss.item()
-            bar.set_postfix(loss=f"{total / (bar.n + 1):.4f}", refresh=False)
+            bar.set_postfix(loss=f"{total / step:.4f}", refresh=False)
         losses.append(total / steps_per_epoch)
     model.eval()
     return losses

@@ -20,10 +20,14 @@ from lxmert.common.inputs import (
 )
 
 
-def describe(tensor: Any) -> Given:
-    """The shape and kind of a tensor, as the shared input checks want them."""
+def describe(name: str, tensor: Any) -> Given:
+    """The shape and kind of an argument, as the shared input checks want them.
+
+    Raises:
+        TypeError: it is no tensor.
+    """
     if not hasattr(tensor, "shape") or not hasattr(tensor, "dtype"):
-        raise TypeError(f"a Keras model reads tensors or arrays; got {type(tensor).__name__}. Use np.asarray(...).")
+        raise TypeError(f"{name} must be a tensor or an array; got {type(tensor).__name__}. Use np.asarray(...).")
     dtype = keras.backend.standardize_dtype(tensor.dtype)
     kind = "bool" if dtype == "bool" else "int" if "int" in dtype else "float"
     return Given(tuple(tensor.shape), kind)
@@ -38,7 +42,9 @@ def check_values(name: str, tensor: Any, count: int, *, ignored: bool = False) -
     """Refuse ids or labels outside 0 … count-1, where the values can be looked at."""
     if not _readable(tensor):
         return
-    values = tensor.numpy()  # NumPy's, because Keras may be tracing a layer around tensors that are not traced
+    values = tensor.numpy().astype(
+        "int64"
+    )  # NumPy's, because Keras may be tracing a layer around tensors that are not traced
     values = values[values != IGNORED_LABEL] if ignored else values
     if values.size:
         check_range(name, int(values.min()), int(values.max()), count, ignored=ignored)
@@ -51,6 +57,7 @@ def _wide(scores: Any) -> Any:
 
 def _cross_entropy(scores: Any, label: Any) -> Any:  # [..., classes], [...] -> [...]
     """Cross-entropy per label; 0 where the label is -100, NaN where it is no class: a graph cannot raise errors."""
+    label = ops.cast(label, "int32")  # an 8-bit number cannot be compared with -100
     counted = ops.not_equal(label, IGNORED_LABEL)
     known = ops.logical_and(label >= 0, label < scores.shape[-1])
     label = ops.where(known, label, ops.zeros_like(label))
@@ -64,7 +71,7 @@ def class_loss(scores: Any, label: Any) -> Any:  # [..., classes], [...] -> scal
 
     Differs from HF: a batch without any label has loss 0 there NaN.
     """
-    scores = _wide(scores)
+    scores, label = _wide(scores), ops.cast(label, "int32")
     loss = ops.sum(_cross_entropy(scores, label))
     count = ops.sum(ops.cast(ops.not_equal(label, IGNORED_LABEL), scores.dtype))
     return loss / ops.maximum(count, ops.ones_like(count))
@@ -72,14 +79,14 @@ def class_loss(scores: Any, label: Any) -> Any:  # [..., classes], [...] -> scal
 
 def word_loss(scores: Any, labels: Any) -> Any:  # [B, L, V], [B, L] -> scalar
     """Cross-entropy of the masked words; -100 marks the positions that do not count."""
-    check_label("labels", describe(labels), tuple(scores.shape[:2]), "[B, L]")
+    check_label("labels", describe("labels", labels), tuple(scores.shape[:2]), "[B, L]")
     check_values("labels", labels, scores.shape[-1], ignored=True)
     return class_loss(scores, labels)
 
 
 def match_loss(scores: Any, matched_label: Any) -> Any:  # [B, 2], [B] -> scalar
     """Cross-entropy of the match: 1 says that sentence and picture belong together, 0 that they do not."""
-    check_label("matched_label", describe(matched_label), tuple(scores.shape[:1]), "[B]")
+    check_label("matched_label", describe("matched_label", matched_label), tuple(scores.shape[:1]), "[B]")
     check_values("matched_label", matched_label, 2, ignored=True)
     return class_loss(scores, ops.reshape(matched_label, (-1,)))
 
@@ -90,7 +97,7 @@ def answer_loss(scores: Any, labels: Any, name: str = "labels") -> Any:  # [B, A
     Class indices [B] give cross-entropy, -100 ignored. Rows of scores [B, A] in [0, 1] give binary cross-entropy with
     logits, summed over the answers and averaged over the batch: what the published VQA and GQA models were tuned with.
     """
-    if not is_soft_answer(name, describe(labels), *scores.shape):
+    if not is_soft_answer(name, describe(name, labels), *scores.shape):
         check_values(name, labels, scores.shape[-1], ignored=True)
         return class_loss(scores, ops.reshape(labels, (-1,)))
     if _readable(labels):

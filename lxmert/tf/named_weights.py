@@ -54,9 +54,10 @@ class NamedWeights(keras.Model):
         layer, attribute = self.locate(parameter)
         getattr(layer, attribute).assign(values.T if parameter.leaf.transposed else values)
 
-    def _arrays(self) -> dict[str, np.ndarray]:
-        """Every parameter's values by name, PyTorch's way round."""
-        return {p.name: turned(p, ops.convert_to_numpy(w)) for p, w in self.weights_by_name()}
+    def _arrays(self, prefix: str = "") -> dict[str, np.ndarray]:
+        """The values of the parameters under `prefix` by name, PyTorch's way round."""
+        named = ((p, w) for p, w in self.weights_by_name() if p.name.startswith(prefix))
+        return {p.name: turned(p, ops.convert_to_numpy(w)) for p, w in named}
 
     def _set_config(self, **changes: Any) -> None:
         """Replace the config, here and in every layer."""

@@ -77,15 +77,29 @@ class PreTrainedModel(Resizable, OwnLoss):
         self.config = config
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Refuse unknown names, and call the model."""
+        """Refuse names that are unknown or given twice, and call the model."""
         first = args[0] if args else kwargs.get("input_ids")
-        names = [*(first if isinstance(first, Mapping) else ()), *kwargs]
-        check_keywords(type(self).__name__, names, (*self.keywords(), "training"))
-        if args and isinstance(first, Mapping) and not _CHOICES.isdisjoint(first):
-            # Keras lets tensors alone pass as a positional argument, so what is chosen in the dict goes beside it.
-            args = ({name: value for name, value in first.items() if name not in _CHOICES}, *args[1:])
-            kwargs = {**{name: first[name] for name in _CHOICES if name in first}, **kwargs}
+        if isinstance(first, (Mapping, list, tuple)):
+            inputs = self._named(first)
+            beside = [*self.keywords()[1 : len(args)], *(name for name in kwargs if args or name != "input_ids")]
+            twice = [name for name in beside if name in inputs]
+            if twice:
+                raise TypeError(f"{twice[0]} is given twice: among the inputs in the first argument, and by itself.")
+            # Keras lets tensors alone pass as a positional argument, so what is chosen among them goes beside it.
+            kwargs = {**{name: inputs.pop(name) for name in _CHOICES & set(inputs)}, **kwargs}
+            args, kwargs = ((inputs, *args[1:]), kwargs) if args else (args, {**kwargs, "input_ids": inputs})
+        check_keywords(type(self).__name__, kwargs, (*self.keywords(), "training"))
         return super().__call__(*args, **kwargs)
+
+    def _named(self, inputs: Any) -> dict[str, Any]:
+        """Inputs that came as one dict, or as a list in order, by name."""
+        names = self.keywords()
+        if isinstance(inputs, Mapping):
+            check_keywords(type(self).__name__, inputs, names)
+            return dict(inputs)
+        if len(inputs) > len(names):
+            raise TypeError(f"{type(self).__name__} takes at most {len(names)} inputs; got {len(inputs)}.")
+        return dict(zip(names, inputs, strict=False))
 
     def __dir__(self) -> list[str]:
         # Keras names the groups of a weight file by walking over this list. `layers` repeats what the attributes hold,
@@ -99,24 +113,14 @@ class PreTrainedModel(Resizable, OwnLoss):
         return tuple(name for name in inspect.signature(cls.call).parameters if name not in ("self", "training"))
 
     def gather(self, first: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """All arguments of a call by name, whether they came as keywords, as one dict, or as a list in order.
+        """All arguments of a call by name, whether they came as keywords or in one dict.
 
         Args:
-            first: the first argument: a dict or a list of all inputs, or `input_ids` alone.
+            first: the first argument: a dict of inputs, or `input_ids` alone.
             arguments: the arguments by name, as Python bound them.
-
-        Raises:
-            TypeError: a list longer than there are arguments.
         """
-        names = self.keywords()
-        given = {name: arguments[name] for name in names}
-        if isinstance(first, Mapping):
-            return {**given, "input_ids": None, **first}
-        if isinstance(first, (list, tuple)):
-            if len(first) > len(names):
-                raise TypeError(f"{type(self).__name__} takes at most {len(names)} inputs; got {len(first)}.")
-            return {**given, **dict(zip(names, first, strict=False))}
-        return given
+        given = {name: arguments[name] for name in self.keywords()}
+        return {**given, "input_ids": None, **first} if isinstance(first, Mapping) else given
 
     # Loading and saving
 

@@ -29,7 +29,7 @@ class Resizable(NamedWeights):
         count, size = embeddings.input_dim, embeddings.output_dim
         if size != self.config.hidden_size:
             raise ValueError(f"embeddings must be [V, {self.config.hidden_size}] (hidden_size); got [{count}, {size}].")
-        old = self._arrays()
+        old = self._arrays("heads.word.")
         self._set_config(vocab_size=count)
         _replace(self.base.embeddings, "word", embeddings, (None, None))
         word_head = getattr(getattr(self, "heads", None), "word", None)
@@ -38,7 +38,7 @@ class Resizable(NamedWeights):
             _replace(self.heads, "word", new)
             new.trainable = word_head.trainable
             old["heads.word.bias"] = _resized(old["heads.word.bias"], count, 0.0)
-            self._restore("heads.word.", old)
+            self._restore(old)
 
     def resize_token_embeddings(self, count: int | None = None, pad_to_multiple_of: int | None = None) -> Any:
         """Change the number of words; old rows stay, new ones are drawn afresh. Gives the word embedding.
@@ -73,12 +73,12 @@ class Resizable(NamedWeights):
             return layer
         if count < 1:
             raise ValueError(f"count must be at least 1; got {count}.")
-        old, head = self._arrays(), self.heads.answer
+        old, head = self._arrays("heads.answer.out."), self.heads.answer
         self._set_config(num_qa_labels=count)
         _replace(head, "out", head.linear(count, "out"), (None, 2 * self.config.hidden_size))
         for name, std in (("weight", self.config.initializer_range), ("bias", 0.0)):
             old[f"heads.answer.out.{name}"] = _resized(old[f"heads.answer.out.{name}"], count, std)
-        self._restore("heads.answer.out.", old)
+        self._restore(old)
         head.out.trainable = layer.trainable
         return self.get_qa_logit_layer()
 
@@ -95,7 +95,7 @@ class Resizable(NamedWeights):
         gone = self.config.pruned_heads
         asked = {path: set(map(int, numbers)) | set(gone.get(path, ())) for path, numbers in heads.items()}
         config = self.config.replace(pruned_heads={**gone, **{path: tuple(lost) for path, lost in asked.items()}})
-        old = self._arrays()
+        old = {name: values for path in asked for name, values in self._arrays(f"{path}.").items()}
         self._set_config(pruned_heads=config.pruned_heads)
         for path in asked:
             parent, name = sublayer(self.base, path.rpartition(".")[0]), path.rpartition(".")[2]
@@ -111,12 +111,12 @@ class Resizable(NamedWeights):
             new = Attention(config, config.pruned_heads.get(path, ()), dtype=self.dtype_policy, name=name)
             _replace(parent, name, new)
             new.trainable = trained
-            self._restore(f"{path}.", old)
+        self._restore(old)
 
-    def _restore(self, prefix: str, arrays: Mapping[str, np.ndarray]) -> None:
-        """Give the parameters under `prefix` these values."""
+    def _restore(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Give the parameters that are named here these values."""
         for parameter, _ in self.weights_by_name():
-            if parameter.name.startswith(prefix):
+            if parameter.name in arrays:
                 self._assign(parameter, arrays[parameter.name])
 
 

@@ -27,6 +27,11 @@ def test_wrong_inputs(models, wrong):
         models[wrong.model](**tensors(given(wrong.change)))
 
 
+def test_labels_that_are_no_tensors(models):
+    with pytest.raises(TypeError, match=re.escape("labels must be a torch tensor; got list.")):
+        models[ANSWERING](**tensors(given({})), labels=[0, 1, 2])
+
+
 @pytest.mark.parametrize("what", RIGHT)
 def test_right_inputs(models, what):
     name, change = RIGHT[what]
@@ -36,14 +41,14 @@ def test_right_inputs(models, what):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"input_ids": "a red cat"}, "input_ids must be a tensor; got str."),
-        ({"visual_feats": [[[0.0] * 9] * 7] * 3}, "visual_feats: a PyTorch model reads torch tensors; got list."),
+        ({"input_ids": "a red cat"}, "input_ids must be a torch tensor; got str."),
+        ({"visual_feats": [[[0.0] * 9] * 7] * 3}, "visual_feats must be a torch tensor; got list."),
         (
             {"visual_pos": small_inputs()["visual_pos"]},
-            "visual_pos: a PyTorch model reads torch tensors; got ndarray. Use torch.as_tensor(...).",
+            "visual_pos must be a torch tensor; got ndarray. Use torch.as_tensor(...).",
         ),
-        ({"attention_mask": 1}, "attention_mask: a PyTorch model reads torch tensors; got int."),
-        ({"input_ids": {"input_ids": X["input_ids"]}}, "input_ids must be a tensor; got dict."),
+        ({"attention_mask": 1}, "attention_mask must be a torch tensor; got int."),
+        ({"input_ids": {"input_ids": X["input_ids"]}}, "input_ids must be a torch tensor; got dict."),
     ],
     ids=["text", "a list", "an array", "a number", "a dict"],
 )

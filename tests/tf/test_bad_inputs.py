@@ -42,10 +42,10 @@ def test_right_inputs(models, what):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"input_ids": "a red cat"}, "input_ids must be a tensor; got str."),
+        ({"input_ids": "a red cat"}, "input_ids must be a tensor or an array; got str."),
         (
             {"visual_feats": X["visual_feats"].tolist()},
-            "visual_feats: a Keras model reads tensors or arrays; got list. Use np.asarray(...).",
+            "visual_feats must be a tensor or an array; got list. Use np.asarray(...).",
         ),
     ],
     ids=["text", "a list"],
@@ -53,6 +53,18 @@ def test_right_inputs(models, what):
 def test_what_is_no_tensor(models, change, message):
     with pytest.raises(TypeError, match=re.escape(message)):
         models[MODEL](**given(change))
+
+
+def test_labels_that_are_no_tensors(models):
+    with pytest.raises(TypeError, match=re.escape("labels must be a tensor or an array; got list.")):
+        models[ANSWERING](**given({"labels": [0, 1, 2]}))
+
+
+@pytest.mark.parametrize("form", ["dict", "list"])
+def test_an_input_given_twice(models, form):
+    inputs = given({}) if form == "dict" else [X["input_ids"], X["visual_feats"], X["visual_pos"]]
+    with pytest.raises(TypeError, match="visual_pos is given twice"):
+        models[MODEL](inputs, visual_pos=X["visual_pos"])
 
 
 def test_a_list_longer_than_the_arguments(models):
