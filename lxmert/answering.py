@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from lxmert.common.files import write_text
+from lxmert.common.files import read_json, write_text
 from lxmert.common.tokenizer import LxmertTokenizer
 from lxmert.data.pictures import Picture
 from lxmert.data.regions import FEATURE_SIZE, RegionBatch, pad_regions, picture_regions
@@ -196,7 +196,7 @@ class VisualQuestionAnswering:
         """Warn of questions in which the model knows no word: it answers them, but from the picture alone."""
         for question, row in zip(questions, ids, strict=True):
             if not self._knows_a_word(self.tokenizer.convert_ids_to_tokens([int(i) for i in row])):
-                warnings.warn(f"no word of the question {question!r} is known; the answer is a guess.", stacklevel=4)
+                warnings.warn(f"no word of the question {question!r} is known; the answer is a guess.", stacklevel=5)
 
     def _knows_a_word(self, tokens: Sequence[str]) -> bool:
         """Whether a token is a whole word; single characters, and words spelled out in pieces, are none."""
@@ -217,10 +217,7 @@ def read_answers(folder: str | Path) -> list[str]:
     path = Path(folder) / ANSWERS_NAME
     if not path.is_file():
         raise FileNotFoundError(f"{folder} has no {ANSWERS_NAME}, the list of answers in the order of the scores.")
-    try:
-        answers = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not a JSON file: {error}") from None
-    if not isinstance(answers, list) or not all(isinstance(answer, str) for answer in answers):
+    answers = read_json(path, list)
+    if not all(isinstance(answer, str) for answer in answers):
         raise ValueError(f"{path} must hold a list of strings.")
     return answers

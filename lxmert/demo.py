@@ -53,9 +53,9 @@ def run_demo(
         say: gets each line for the user.
         progress: whether to show progress bars.
     """
+    data = easy_vqa.load("test")
     with tempfile.TemporaryDirectory() as folder:
         answerers = load_both(source, Path(folder), say)
-    data = easy_vqa.load("test")
     paths = tqdm(data.picture_paths, desc="finding regions", unit=" pictures", disable=not progress)
     regions = [picture_regions(path) for path in paths]
     of_question = [regions[i] for i in data.picture_index]

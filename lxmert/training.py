@@ -15,6 +15,7 @@ from lxmert.common.config import LxmertConfig
 from lxmert.common.tokenizer import LxmertTokenizer
 from lxmert.data import easy_vqa
 from lxmert.data.batches import batches
+from lxmert.data.recipe import RECIPE, Recipe
 from lxmert.data.regions import picture_regions
 from lxmert.data.scenes import Scenes
 from lxmert.data.vocabulary import build_vocabulary
@@ -22,7 +23,7 @@ from lxmert.data.vocabulary import build_vocabulary
 
 def train_easy_vqa(
     backend: str = "pt",
-    recipe: easy_vqa.Recipe = easy_vqa.RECIPE,
+    recipe: Recipe = RECIPE,
     progress: bool = True,
     data: easy_vqa.EasyVqa | None = None,
 ) -> VisualQuestionAnswering:
@@ -69,7 +70,7 @@ def accuracy(answerer: VisualQuestionAnswering, data: easy_vqa.EasyVqa, scores: 
     return float((scores.argmax(axis=1) == np.array(places)).mean())
 
 
-def with_epochs(recipe: easy_vqa.Recipe, epochs: int | None, seed: int | None) -> easy_vqa.Recipe:
+def with_changes(recipe: Recipe, epochs: int | None, seed: int | None) -> Recipe:
     """The recipe with another number of epochs or another seed, where they are given."""
     changes: dict[str, Any] = {name: value for name, value in (("epochs", epochs), ("seed", seed)) if value is not None}
     return dataclasses.replace(recipe, **changes)

@@ -45,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Convert, tell what was written, and compare if asked to; the exit status is 1 if the outputs differ."""
     from lxmert.common.config import LxmertConfig
+    from lxmert.common.loading import listed
 
     config = None if arguments.config is None else LxmertConfig.from_pretrained(arguments.config)
     if arguments.verify:
@@ -59,9 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
         left = done.report.left_out
         if left:
-            print(
-                f"left out {len(left)} tensors that the configuration has no use for: {', '.join(left[:6])}, ..."[:400]
-            )
+            print(f"left out {len(left)} tensors that the configuration has no use for{listed(left)}")
     if not arguments.verify:
         return 0
     comparison = verify(done.source, done.target, config)

@@ -25,12 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, measure, write."""
-    from lxmert.data.easy_vqa import RECIPE, load
-    from lxmert.training import accuracy, scores_of_split, train_easy_vqa, with_epochs
+    from lxmert.data.easy_vqa import load
+    from lxmert.data.recipe import RECIPE
+    from lxmert.training import accuracy, scores_of_split, train_easy_vqa, with_changes
 
     import_quietly(arguments.backend)
     start = time.perf_counter()
-    recipe = with_epochs(RECIPE, arguments.epochs, arguments.seed)
+    recipe = with_changes(RECIPE, arguments.epochs, arguments.seed)
     answerer = train_easy_vqa(arguments.backend, recipe, progress=not arguments.quiet and sys.stderr.isatty())
     seconds = time.perf_counter() - start
     answerer.save_pretrained(arguments.output)

@@ -29,7 +29,6 @@ KERAS_MODULES = {
     "LxmertForPreTraining": "lxmert.tf.lxmert_tasks",
     "LxmertForQuestionAnswering": "lxmert.tf.lxmert_tasks",
 }
-FORMATS = ("folder", "weights.h5", "keras")
 
 
 class Item(NamedTuple):

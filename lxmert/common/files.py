@@ -60,12 +60,13 @@ def write_text(path: str | Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def parse_json(text: str | bytes, place: str | Path) -> dict[str, Any]:
-    """The keys and values of a JSON object.
+def parse_json(text: str | bytes, place: str | Path, kind: type = dict) -> Any:
+    """What a JSON text holds.
 
     Args:
         text: the JSON text, bytes as UTF-8.
         place: where it was found, for the message.
+        kind: what it must hold: dict for an object, list for an array.
 
     Raises:
         ValueError: no JSON, or JSON of another kind.
@@ -74,13 +75,14 @@ def parse_json(text: str | bytes, place: str | Path) -> dict[str, Any]:
         values = json.loads(text)
     except (ValueError, RecursionError) as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors
         raise ValueError(f"{place} is not a JSON file: {error}") from None
-    if not isinstance(values, dict):
-        raise ValueError(f"{place} must hold a JSON object of keys and values; it holds a {type(values).__name__}.")
+    if not isinstance(values, kind):
+        wanted = "object of keys and values" if kind is dict else "list"
+        raise ValueError(f"{place} must hold a JSON {wanted}; it holds a {type(values).__name__}.")
     return values
 
 
-def read_json(path: str | Path) -> dict[str, Any]:
-    """The keys and values of a JSON file that holds an object.
+def read_json(path: str | Path, kind: type = dict) -> Any:
+    """What a JSON file holds, an object of keys and values unless another kind is wanted.
 
     Raises:
         OSError: the file cannot be read.
@@ -88,7 +90,7 @@ def read_json(path: str | Path) -> dict[str, Any]:
     """
     if Path(path).stat().st_size > LARGEST_JSON:
         raise ValueError(f"{path} is larger than {LARGEST_JSON} bytes; that is no description of a model.")
-    return parse_json(Path(path).read_bytes(), path)
+    return parse_json(Path(path).read_bytes(), path, kind)
 
 
 def config_beside(path: Path) -> dict[str, Any] | None:

@@ -140,22 +140,27 @@ def _mismatch_message(
         [
             f"{checkpoint.file.path.name} ({checkpoint.spelling.title}) does not fit {architecture}"
             f"(l_layers={config.l_layers}, x_layers={config.x_layers}, r_layers={config.r_layers}):",
-            f"  missing     {len(missing)}{_listed(checkpoint.spelled(p) for p in missing)}",
-            f"  unexpected  {len(unexpected)}{_listed(unexpected)}",
-            f"  wrong shape {len(wrong)}{_listed(shapes)}",
-            " ".join(["Nothing was loaded.", *_advice(checkpoint, missing, unexpected, wrong)]),
+            f"  missing     {len(missing)}{listed(checkpoint.spelled(p) for p in missing)}",
+            f"  unexpected  {len(unexpected)}{listed(unexpected)}",
+            f"  wrong shape {len(wrong)}{listed(shapes)}",
+            " ".join(["Nothing was loaded.", *_advice(checkpoint, architecture, missing, unexpected, wrong)]),
         ]
     )
 
 
-def _listed(names: Iterable[str]) -> str:
+def listed(names: Iterable[str]) -> str:
+    """The first few of some names, after a colon, and how many more there are."""
     names = list(names)
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ": " + ", ".join(names[:_SHOWN]) + more if names else ""
 
 
 def _advice(
-    checkpoint: Checkpoint, missing: Sequence[Parameter], unexpected: Sequence[str], wrong: Sequence[Parameter]
+    checkpoint: Checkpoint,
+    architecture: str,
+    missing: Sequence[Parameter],
+    unexpected: Sequence[str],
+    wrong: Sequence[Parameter],
 ) -> Iterator[str]:
     """What to do, sentence by sentence."""
     told = {}
@@ -173,12 +178,16 @@ def _advice(
             ):
                 told[field] = (held[axis], counted)
     for field, (count, counted) in told.items():
-        yield f"The file has {count} {counted}: pass {field}={count}, or put it into config.json."
+        yield f"The file has {count} {counted}: put {field}={count} into config.json, or pass it to from_pretrained."
     if "num_qa_labels" in told:
-        yield "Or pass allow_new_head=True to start the answer head afresh."
+        yield "Or pass allow_new_head=True to from_pretrained, to start the answer head afresh."
     heads = sorted({p.head for p in missing if p.head})
     if heads and all(p.head for p in missing):
-        yield f"The file lacks tensors of the heads: {', '.join(heads)}. Pass allow_new_head=True to start them afresh,"
-        yield "or switch their tasks off (task_qa, task_obj_predict, visual_*_loss) where the model can do without."
+        yield f"The file lacks tensors of the heads: {', '.join(heads)}."
+        yield "Pass allow_new_head=True to from_pretrained, to start them afresh."
+        flags = {"answer": "task_qa", "object": "task_obj_predict, visual_*_loss"}
+        off = [flags[head] for head in heads if head in flags]
+        if len(off) == len(heads) and architecture == "LxmertForPreTraining":
+            yield f"Or do without them: {', '.join(off)} false in config.json."
     if not told and not heads:
         yield "Give the config.json that belongs to the file."

@@ -51,7 +51,8 @@ def open_weights(source: str | Path) -> WeightFile:
     if not path.is_file():
         raise FileNotFoundError(
             f"{source} is neither a folder with {CONFIG_NAME} and {SAFETENSORS_NAME} nor a weight file. "
-            "Give the path of one; files that Keras wrote end in .weights.h5 or .keras."
+            "Give the path of one; files that Keras wrote end in .weights.h5 or .keras. Names on a model hub are not "
+            "looked up: load the model with transformers once, and save_pretrained it to a folder."
         )
     with path.open("rb") as file:
         start = file.read(9)

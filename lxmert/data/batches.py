@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lxmert.common.inputs import IGNORED_LABEL
 from lxmert.data.regions import RegionBatch
 
 if TYPE_CHECKING:
     from lxmert.data.scenes import Scenes
-
-IGNORED_LABEL = -100
-"""The label of rows that only fill up a batch; the models' losses leave them out."""
 
 
 def batches(

@@ -11,8 +11,9 @@ import re
 import numpy as np
 from tqdm import tqdm
 
-from lxmert.data.easy_vqa import COLOURS, SHAPES, EasyVqa, Recipe, answer_list
+from lxmert.data.easy_vqa import COLOURS, SHAPES, EasyVqa, answer_list
 from lxmert.data.pictures import open_picture
+from lxmert.data.recipe import Recipe
 from lxmert.data.regions import FEATURE_SIZE, RegionBatch, picture_regions
 from lxmert.data.variants import vary
 

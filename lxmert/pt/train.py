@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from lxmert.data.easy_vqa import Recipe
+from lxmert.data.recipe import Recipe
 
 from .lxmert_tasks import LxmertForQuestionAnswering
 

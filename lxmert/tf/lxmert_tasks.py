@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from lxmert.common.config import LxmertConfig
-from lxmert.common.inputs import LXMERT_INPUTS
+from lxmert.common.inputs import LXMERT_ANSWER_LABELS, LXMERT_INPUTS, LXMERT_PRETRAINING_LABELS
 from lxmert.common.outputs import LxmertForPreTrainingOutput, LxmertForQuestionAnsweringOutput
 
 from .heads import LxmertHeads
@@ -40,7 +40,7 @@ class LxmertTaskModel(PreTrainedModel):
 class TFLxmertForPreTraining(LxmertTaskModel):
     """The backbone with the heads of the paper's pre-training: words, matching, objects, answers."""
 
-    label_names = ("labels", "obj_labels", "matched_label", "ans")
+    label_names = LXMERT_PRETRAINING_LABELS
     prediction_name = "prediction_logits"
 
     def call(
@@ -130,7 +130,7 @@ class TFLxmertForQuestionAnswering(LxmertTaskModel):
     attention maps computes it.
     """
 
-    label_names = ("labels",)
+    label_names = LXMERT_ANSWER_LABELS
     prediction_name = "question_answering_score"
 
     def __init__(self, config: LxmertConfig, **kwargs: Any):

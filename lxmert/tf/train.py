@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from lxmert.data.easy_vqa import Recipe
+from lxmert.data.recipe import Recipe
 
 from .lxmert_tasks import TFLxmertForQuestionAnswering
 

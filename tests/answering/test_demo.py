@@ -3,8 +3,10 @@
 import re
 
 import pytest
+from PIL import Image, ImageDraw
 
 from lxmert.cli import main
+from lxmert.data.easy_vqa import load
 from lxmert.demo import run_demo
 
 
@@ -39,7 +41,7 @@ def test_the_page_shows_pictures_regions_and_looks(demo):
     comparison, page, _ = demo
     text = page.read_text(encoding="utf-8")
     assert text.count("<section>") == len(comparison.shown)
-    assert text.count("data:image/png;base64,") >= len(comparison.shown)
+    assert text.count("data:image/png;base64,") == sum(1 + len(shown.asked) for shown in comparison.shown)
     assert text.count("<rect") == sum(len(s.boxes) * (1 + len(s.asked)) for s in comparison.shown)
     for shown in comparison.shown:
         for one in shown.asked:
@@ -48,8 +50,6 @@ def test_the_page_shows_pictures_regions_and_looks(demo):
 
 
 def test_ask_prints_answers(capsys, tmp_path):
-    from PIL import Image, ImageDraw
-
     picture = Image.new("RGB", (80, 60), "white")
     ImageDraw.Draw(picture).ellipse([20, 10, 60, 50], fill="red")
     picture.save(tmp_path / "a.png")
@@ -69,4 +69,20 @@ def test_ask_prints_answers(capsys, tmp_path):
 def test_ask_refuses_what_is_no_picture(capsys, tmp_path):
     (tmp_path / "a.png").write_text("hello")
     assert main(["ask", str(tmp_path / "a.png"), "what?"]) == 1
-    assert "error" in capsys.readouterr().err
+    assert re.search(r"lxmert ask: error: .*a\.png", capsys.readouterr().err)
+
+
+def test_ask_tells_of_a_question_without_a_known_word(capsys, tmp_path):
+    Image.new("RGB", (80, 60), "white").save(tmp_path / "a.png")
+    assert main(["ask", str(tmp_path / "a.png"), "xyzzy"]) == 0
+    assert (
+        capsys.readouterr().err
+        == "lxmert ask: warning: no word of the question 'xyzzy' is known; the answer is a guess.\n"
+    )
+
+
+def test_the_command_writes_the_page(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr("lxmert.demo.easy_vqa.load", lambda split: load(split).first(20))
+    assert main(["demo", "--page", str(tmp_path / "page.html"), "--quiet"]) == 0
+    assert "largest difference of any score" in capsys.readouterr().out
+    assert (tmp_path / "page.html").stat().st_size > 10_000

@@ -8,7 +8,8 @@ import pytest
 from lxmert import LxmertConfig, LxmertForQuestionAnswering, TFLxmertForQuestionAnswering
 from lxmert.answering import VisualQuestionAnswering
 from lxmert.cli import main
-from lxmert.data.easy_vqa import RECIPE, load
+from lxmert.data.easy_vqa import load
+from lxmert.data.recipe import RECIPE
 from lxmert.pt.train import train_question_answering as train_pt
 from lxmert.tf.train import train_question_answering as train_tf
 from lxmert.training import accuracy, scores_of_split, train_easy_vqa
@@ -77,6 +78,13 @@ def test_a_seed_gives_the_same_model_again(part):
     other = train_easy_vqa("pt", dataclasses.replace(recipe, seed=1), progress=False, data=part)
     np.testing.assert_array_equal(scores_of_split(one, part), scores_of_split(two, part))
     assert np.abs(scores_of_split(one, part) - scores_of_split(other, part)).max() > 1e-3
+
+
+def test_train_command_writes_a_folder_that_answers(part, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("lxmert.data.easy_vqa.load", lambda split: part)
+    assert main(["train", "easy-vqa", str(tmp_path / "new"), "--epochs", "1", "--seed", "3", "--quiet"]) == 0
+    assert "seed 3" in capsys.readouterr().out
+    assert len(VisualQuestionAnswering.from_pretrained(tmp_path / "new").answers) == 13
 
 
 def test_train_command_refuses_an_unknown_data_set(capsys):

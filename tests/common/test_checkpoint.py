@@ -118,19 +118,25 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path):
 @pytest.mark.parametrize(
     ("overrides", "advice"),
     [
-        ({"l_layers": 3}, "The file has 2 layers of the kind that l_layers counts: pass l_layers=2, or put it into"),
-        ({"r_layers": 0}, "The file has 3 layers of the kind that r_layers counts: pass r_layers=3"),
-        ({"x_layers": 90}, "The file has 1 layers of the kind that x_layers counts: pass x_layers=1"),
-        ({"vocab_size": 29}, "The file has 23 words in its vocabulary: pass vocab_size=23"),
-        ({"hidden_size": 24}, "pass hidden_size=12"),
-        ({"max_position_embeddings": 512}, "The file has 9 positions: pass max_position_embeddings=9"),
-        ({"type_vocab_size": 2}, "pass type_vocab_size=3"),
-        ({"intermediate_size": 11}, "pass intermediate_size=10"),
-        ({"visual_feat_dim": 2048}, "The file has 7 visual features: pass visual_feat_dim=7"),
-        ({"visual_pos_dim": 4}, "pass visual_pos_dim=8"),
-        ({"num_object_labels": 1600}, "pass num_object_labels=4"),
-        ({"num_attr_labels": 400}, "pass num_attr_labels=6"),
-        ({"num_qa_labels": 9500}, "pass num_qa_labels=5, or put it into config.json. Or pass allow_new_head=True"),
+        (
+            {"l_layers": 3},
+            "The file has 2 layers of the kind that l_layers counts: put l_layers=2 into config.json, or pass it to",
+        ),
+        ({"r_layers": 0}, "The file has 3 layers of the kind that r_layers counts: put r_layers=3"),
+        ({"x_layers": 90}, "The file has 1 layers of the kind that x_layers counts: put x_layers=1"),
+        ({"vocab_size": 29}, "The file has 23 words in its vocabulary: put vocab_size=23"),
+        ({"hidden_size": 24}, "put hidden_size=12"),
+        ({"max_position_embeddings": 512}, "The file has 9 positions: put max_position_embeddings=9"),
+        ({"type_vocab_size": 2}, "put type_vocab_size=3"),
+        ({"intermediate_size": 11}, "put intermediate_size=10"),
+        ({"visual_feat_dim": 2048}, "The file has 7 visual features: put visual_feat_dim=7"),
+        ({"visual_pos_dim": 4}, "put visual_pos_dim=8"),
+        ({"num_object_labels": 1600}, "put num_object_labels=4"),
+        ({"num_attr_labels": 400}, "put num_attr_labels=6"),
+        (
+            {"num_qa_labels": 9500},
+            "put num_qa_labels=5 into config.json, or pass it to from_pretrained. Or pass allow_new_head=True",
+        ),
     ],
 )
 def test_a_configuration_that_disagrees(overrides, advice, tmp_path):

@@ -620,8 +620,8 @@ GOOD_JSON = {
         ({}, FileNotFoundError, "must hold vocab.txt or tokenizer.json; it holds nothing"),
         ({"config.json": {}}, FileNotFoundError, "it holds config.json"),
         ({"tokenizer.json": ""}, ValueError, "tokenizer.json: expected a JSON file; the file is empty"),
-        ({"tokenizer.json": "{"}, ValueError, "tokenizer.json: expected JSON; "),
-        ({"tokenizer.json": []}, ValueError, "expected a JSON object; got list"),
+        ({"tokenizer.json": "{"}, ValueError, "tokenizer.json is not a JSON file"),
+        ({"tokenizer.json": []}, ValueError, "must hold a JSON object"),
         ({"tokenizer.json": {}}, ValueError, "expected a WordPiece tokenizer; the file holds no model"),
         (
             {"tokenizer.json": GOOD_JSON | {"model": GOOD_MODEL | {"type": "BPE"}}},
@@ -653,7 +653,7 @@ GOOD_JSON = {
         (
             {"tokenizer.json": GOOD_JSON, "tokenizer_config.json": "no"},
             ValueError,
-            "tokenizer_config.json: expected JSON",
+            "tokenizer_config.json is not a JSON file",
         ),
         (
             {"tokenizer.json": GOOD_JSON, "tokenizer_config.json": {"do_lower_case": "yes"}},

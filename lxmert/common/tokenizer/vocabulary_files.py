@@ -7,7 +7,6 @@ added tokens and settings.
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,11 +15,12 @@ from typing import Any
 
 from tokenizers import AddedToken
 
+from ..files import parse_json
 from .wordpiece import SPECIAL_NAMES, TokenizerSettings, count_of
 
 VOCAB_NAME = "vocab.txt"
 TOKENIZER_NAME = "tokenizer.json"
-CONFIG_NAME = "tokenizer_config.json"
+TOKENIZER_CONFIG_NAME = "tokenizer_config.json"
 
 # Keys of tokenizer_config.json that name places on the writer's machine, or that we write from what we know.
 _DROPPED = (
@@ -115,14 +115,14 @@ def read_folder(folder: str | os.PathLike[str]) -> TokenizerSource:
         raise FileNotFoundError(f"{str(folder)!r} must hold {VOCAB_NAME} or {TOKENIZER_NAME}; it holds {found}.")
     # Differs from HF: where tokenizer_config.json is silent, tokenizer.json decides, not the constructor's defaults: a
     # cased tokenizer.json alone stays cased.
-    config = _optional_json(folder / "special_tokens_map.json") | _optional_json(folder / CONFIG_NAME)
+    config = _optional_json(folder / "special_tokens_map.json") | _optional_json(folder / TOKENIZER_CONFIG_NAME)
     added = source.added or _added_beside(folder, config)
     settings, extra = _split_config(config)
     settings = source.settings | settings
     try:
         TokenizerSettings(**settings)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{folder / CONFIG_NAME}: {error}") from error
+        raise ValueError(f"{folder / TOKENIZER_CONFIG_NAME}: {error}") from error
     return TokenizerSource(source.vocab, added, settings, extra)
 
 
@@ -148,7 +148,9 @@ def _added_beside(folder: Path, config: Mapping[str, Any]) -> dict[int, AddedTok
     """Added tokens of a folder without tokenizer.json: in its config, or in the added_tokens.json of older versions."""
     decoder = config.get("added_tokens_decoder")
     if isinstance(decoder, dict):
-        return _added_tokens(folder / CONFIG_NAME, [({"id": number}, entry) for number, entry in decoder.items()])
+        return _added_tokens(
+            folder / TOKENIZER_CONFIG_NAME, [({"id": number}, entry) for number, entry in decoder.items()]
+        )
     path = folder / "added_tokens.json"
     return _added_tokens(path, [({"id": number}, {"content": token}) for token, number in _optional_json(path).items()])
 
@@ -202,13 +204,7 @@ def _read_text(path: str | os.PathLike[str], what: str) -> str:
 
 
 def _read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
-    try:
-        content = json.loads(_read_text(path, "a JSON file"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}: expected JSON; {error}.") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path}: expected a JSON object; got {type(content).__name__}.")
-    return content
+    return parse_json(_read_text(path, "a JSON file"), Path(path))
 
 
 def _optional_json(path: Path) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from ..messages import check_keywords
 from .batch_encoding import BatchEncoding, as_tensors
 from .text_inputs import Lengths, Pair, Texts, as_batch, checked_keywords, plan_lengths
 from .token_ids import TokenIds
-from .vocabulary_files import CONFIG_NAME, TOKENIZER_NAME, VOCAB_NAME, read_folder
+from .vocabulary_files import TOKENIZER_CONFIG_NAME, TOKENIZER_NAME, VOCAB_NAME, read_folder
 from .wordpiece import TokenizerSettings
 
 logger = logging.getLogger(__name__)
@@ -237,8 +237,10 @@ class WordPieceTokenizer(TokenIds):
         config |= {name: getattr(self, name) for name in ("model_max_length", "padding_side", "truncation_side")}
         paths = self.save_vocabulary(folder)
         write_text(folder / TOKENIZER_NAME, backend)
-        write_text(folder / CONFIG_NAME, json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
-        return (*paths, str(folder / TOKENIZER_NAME), str(folder / CONFIG_NAME))
+        write_text(
+            folder / TOKENIZER_CONFIG_NAME, json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+        )
+        return (*paths, str(folder / TOKENIZER_NAME), str(folder / TOKENIZER_CONFIG_NAME))
 
 
 def _folder(path: str | os.PathLike[str]) -> Path:
