@@ -125,6 +125,8 @@ class VisualQuestionAnswering:
         """
         if not isinstance(top_k, int) or not 1 <= top_k <= len(self.answers):
             raise ValueError(f"top_k must be 1 to {len(self.answers)}; got {top_k!r}.")
+        if not isinstance(questions, (str, list, tuple)):
+            raise TypeError(f"questions must be a text or a list of texts; got {type(questions).__name__}.")
         single = isinstance(questions, str) and not isinstance(pictures, (list, tuple))
         asked = [questions] if isinstance(questions, str) else list(questions)
         shown = list(pictures) if isinstance(pictures, (list, tuple)) else [pictures]
@@ -136,6 +138,10 @@ class VisualQuestionAnswering:
                 f"pictures and questions must be as many of each, or one of either; got {len(shown)} and {len(asked)}."
             )
         regions = [picture_regions(picture) for picture in shown]
+        for number, (_, boxes) in enumerate(regions, start=1):
+            if len(boxes) == 1:
+                which = f" {number}" if len(shown) > 1 else ""
+                warnings.warn(f"no shape was found in picture{which}; the answer is a guess.", stacklevel=2)
         count = max(len(shown), len(asked))
         asked = asked * count if len(asked) == 1 else asked
         scores = self.scores([regions[i % len(regions)] for i in range(count)], asked, batch_size)

@@ -109,7 +109,7 @@ def _asked(item: Shown, one: Asked, image: str) -> str:
     for backend, (answer, score) in one.answers.items():
         mark = "" if one.truth is None else " right" if answer == one.truth else " wrong"
         answers.append(
-            f'<span class="answer{mark}">{html.escape(backend)}: <b>{html.escape(answer)}</b> {score:.1%}</span>'
+            f'<span class="answer{mark}">{html.escape(backend)}: <b>{html.escape(answer)}</b> {score:.2%}</span>'
         )
     if one.truth is not None:
         answers.append(f'<span class="answer">true: {html.escape(one.truth)}</span>')
@@ -134,7 +134,7 @@ def _drawing(image: str, boxes: np.ndarray, looked: np.ndarray | None, size: int
         share = "" if looked is None else f"<title>region {i}: {tint:.0%} of the look</title>"
         shapes.append(
             f'<rect x="{x1:.2f}" y="{y1:.2f}" width="{x2 - x1:.2f}" height="{y2 - y1:.2f}" fill="rgb(230 90 20)" '
-            f'fill-opacity="{0.75 * tint:.2f}" stroke="rgb(230 90 20)" stroke-width="1.5">{share}</rect>'
+            f'fill-opacity="{0.4 * tint:.2f}" stroke="rgb(230 90 20)" stroke-width="1.5">{share}</rect>'
         )
         if looked is None and i:
             shapes.append(

@@ -45,9 +45,9 @@ def run(arguments: argparse.Namespace) -> int:
             {"question": question, "answers": answers}
             for question, answers in zip(arguments.questions, found, strict=True)
         ]
-        print(json.dumps(rows, indent=2))
+        print(json.dumps(rows, indent=2, ensure_ascii=False))
         return 0
     width = max(map(len, arguments.questions))
     for question, answers in zip(arguments.questions, found, strict=True):
-        print(f"{question:<{width}}  " + ", ".join(f"{a['answer']} {a['score']:.1%}" for a in answers))
+        print(f"{question:<{width}}  " + ", ".join(f"{a['answer']} {a['score']:.2%}" for a in answers))
     return 0

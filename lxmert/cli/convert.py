@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     config = None if arguments.config is None else LxmertConfig.from_pretrained(arguments.config)
     if arguments.verify:
         import_quietly("tf")
-        from lxmert.verify import verify  # before converting: it says at once if a framework is missing
+        from lxmert.verify import TOLERANCE, verify  # before converting: it says at once if a framework is missing
 
     done = _convert(arguments, config)
     if not arguments.quiet:
@@ -66,6 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
     comparison = verify(done.source, done.target, config)
     if not arguments.quiet:
         print(comparison.table())
+        if comparison.agrees:
+            print(f"every output agrees, within {TOLERANCE:g} (times its largest value, where that is above 1)")
     if not comparison.agrees:
         print(f"lxmert convert: error: {comparison.complaint()}", file=sys.stderr)
         return 1

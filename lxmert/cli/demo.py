@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from .quiet import import_quietly
 
@@ -25,6 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the demo; the exit status is 1 if the backends gave different answers."""
     from lxmert.demo import run_demo
 
+    Path(arguments.page).parent.mkdir(parents=True, exist_ok=True)
     import_quietly("tf")
     progress = not arguments.quiet and sys.stderr.isatty()
     comparison = run_demo(arguments.model, arguments.page, progress=progress)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from pathlib import Path
 
 from .quiet import import_quietly
 
@@ -29,9 +30,10 @@ def run(arguments: argparse.Namespace) -> int:
     from lxmert.data.recipe import RECIPE
     from lxmert.training import accuracy, scores_of_split, train_easy_vqa, with_changes
 
+    recipe = with_changes(RECIPE, arguments.epochs, arguments.seed)
+    Path(arguments.output).mkdir(parents=True, exist_ok=True)  # told now if it cannot be, not after the training
     import_quietly(arguments.backend)
     start = time.perf_counter()
-    recipe = with_changes(RECIPE, arguments.epochs, arguments.seed)
     answerer = train_easy_vqa(arguments.backend, recipe, progress=not arguments.quiet and sys.stderr.isatty())
     seconds = time.perf_counter() - start
     answerer.save_pretrained(arguments.output)

@@ -25,7 +25,10 @@ def replacing(path: str | Path) -> Iterator[Path]:
     So a reader sees the old file or the complete new one, whatever happens in between.
     """
     path = Path(path)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    except OSError as error:  # it would name the temporary file, which says nothing to the user
+        raise type(error)(error.errno, error.strerror, str(path)) from None
     os.close(handle)
     temporary = Path(name)
     try:

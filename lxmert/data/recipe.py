@@ -39,6 +39,11 @@ class Recipe:
     clip_norm: float = 1.0
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}.")
+
     def learning_rate_at(self, step: int, steps: int) -> float:
         """The learning rate of step 0 <= ``step`` < ``steps``."""
         rising = max(1, round(self.warm_up * steps))

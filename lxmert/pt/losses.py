@@ -27,6 +27,8 @@ def describe(name: str, tensor: Any) -> Given:
     Raises:
         TypeError: it is no tensor.
     """
+    if isinstance(tensor, Mapping):
+        raise TypeError(f"{name} must be a torch tensor; got {type(tensor).__name__}. Use model(**inputs) for a dict.")
     if not isinstance(tensor, Tensor):
         raise TypeError(f"{name} must be a torch tensor; got {type(tensor).__name__}. Use torch.as_tensor(...).")
     kind = "bool" if tensor.dtype == torch.bool else "float" if tensor.is_floating_point() else "int"

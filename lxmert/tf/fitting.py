@@ -11,9 +11,12 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import keras
+import numpy as np
 import optree
 
 from lxmert.common import outputs
+from lxmert.common.config import LxmertConfig
+from lxmert.common.inputs import IGNORED_LABEL, LXMERT_ANSWER_LABELS, check_range
 from lxmert.common.messages import check_keywords
 from lxmert.common.tokenizer import BatchEncoding
 
@@ -58,8 +61,24 @@ class OwnLoss(keras.Model):
       same names.
     """
 
+    config: LxmertConfig
     label_names: ClassVar[tuple[str, ...]]
     prediction_name: ClassVar[str] = "pooled_output"
+
+    def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Keras' `fit`; ids and labels in arrays are looked at first."""
+        self._look_at(x, y)
+        return super().fit(x, y, *args, **kwargs)
+
+    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Keras' `evaluate`; ids and labels in arrays are looked at first."""
+        self._look_at(x, y)
+        return super().evaluate(x, y, *args, **kwargs)
+
+    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """Keras' `predict`; ids in arrays are looked at first."""
+        self._look_at(x, None)
+        return super().predict(x, *args, **kwargs)
 
     def train_step(self, data: Any) -> Any:
         """One step of `fit`."""
@@ -75,7 +94,7 @@ class OwnLoss(keras.Model):
     def predict_step(self, data: Any) -> Any:
         """One step of `predict`. A loss, of labels in the input dict, is no prediction and is left out."""
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        out = super().predict_step((self._named(x),))
+        out = super().predict_step((self._with_fields(x),))
         return dataclasses.replace(out, loss=None) if "loss" in out else out
 
     def compute_loss(
@@ -108,7 +127,7 @@ class OwnLoss(keras.Model):
     def _prepared(self, data: Any) -> Any:
         """The data of a step with `y` moved to where the model's own loss finds it."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        x = self._named(x)
+        x = self._with_fields(x)
         if self._compile_loss is not None or not self.label_names:
             return x, y, sample_weight
         if sample_weight is not None:
@@ -122,16 +141,40 @@ class OwnLoss(keras.Model):
             if len(self.label_names) != 1:
                 raise ValueError(f"y must be a dict of {', '.join(self.label_names)}; got {type(y).__name__}.")
             y = {self.label_names[0]: y}
+        twice = [name for name in y if isinstance(x, Mapping) and x.get(name) is not None]
+        if twice:
+            raise ValueError(f"{twice[0]} is given twice: in the input dict, and as y.")
         check_keywords(f"y of {type(self).__name__}", y, (*self.label_names, "masked_lm_labels"))
         return ({**x, **y},)
 
-    def _named(self, x: Any) -> dict[str, Any]:
+    def _with_fields(self, x: Any) -> dict[str, Any]:
         """The inputs by name, with the outputs asked for by name too, whatever the config says."""
-        names = self.keywords()
-        inputs = (
-            x if isinstance(x, Mapping) else dict(zip(names, x if isinstance(x, (list, tuple)) else [x], strict=False))
-        )
-        return {**inputs, "return_dict": True}
+        return {**self.by_name(x if isinstance(x, (Mapping, list, tuple)) else [x]), "return_dict": True}
+
+    def _look_at(self, x: Any, y: Any) -> None:
+        """Refuse ids and labels out of range in arrays, before a graph, which cannot, meets them."""
+        if not isinstance(x, (Mapping, list, tuple)):
+            return
+        given = self.by_name(x)
+        if y is not None and self._compile_loss is None and self.label_names:
+            given |= y if isinstance(y, Mapping) else {self.label_names[0]: y}
+        config = self.config
+        answers_alone = self.label_names == LXMERT_ANSWER_LABELS
+        counts = {
+            "input_ids": config.vocab_size,
+            "token_type_ids": config.type_vocab_size,
+            "labels": config.num_qa_labels if answers_alone else config.vocab_size,
+            "masked_lm_labels": config.vocab_size,
+            "matched_label": 2,
+            "ans": config.num_qa_labels,
+        }
+        for name, count in counts.items():
+            values = given.get(name)
+            if isinstance(values, np.ndarray) and values.dtype.kind in "iu":
+                is_id = name in ("input_ids", "token_type_ids")
+                values = values if is_id else values[values.astype("int64") != IGNORED_LABEL]
+                if values.size:
+                    check_range(name, int(values.min()), int(values.max()), count, ignored=not is_id)
 
     def _prediction(self, y: Any, y_pred: Any) -> Any:
         """The part of the outputs that `y` is compared with."""
@@ -139,7 +182,6 @@ class OwnLoss(keras.Model):
             return {name: y_pred[name] for name in y if name in y_pred}
         return y_pred[self.prediction_name]
 
-    @classmethod
-    def keywords(cls) -> tuple[str, ...]:
-        """The argument names of `call`, in order."""
+    def by_name(self, inputs: Any) -> dict[str, Any]:
+        """Inputs that came as one dict, or as a list in order, by name."""
         raise NotImplementedError

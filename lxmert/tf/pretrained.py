@@ -80,7 +80,7 @@ class PreTrainedModel(Resizable, OwnLoss):
         """Refuse names that are unknown or given twice, and call the model."""
         first = args[0] if args else kwargs.get("input_ids")
         if isinstance(first, (Mapping, list, tuple)):
-            inputs = self._named(first)
+            inputs = self.by_name(first)
             beside = [*self.keywords()[1 : len(args)], *(name for name in kwargs if args or name != "input_ids")]
             twice = [name for name in beside if name in inputs]
             if twice:
@@ -91,7 +91,7 @@ class PreTrainedModel(Resizable, OwnLoss):
         check_keywords(type(self).__name__, kwargs, (*self.keywords(), "training"))
         return super().__call__(*args, **kwargs)
 
-    def _named(self, inputs: Any) -> dict[str, Any]:
+    def by_name(self, inputs: Any) -> dict[str, Any]:
         """Inputs that came as one dict, or as a list in order, by name."""
         names = self.keywords()
         if isinstance(inputs, Mapping):

@@ -83,8 +83,8 @@ def test_batch_size_does_not_change_answers(answerers, backend):
         "is there not a red shape?",
         "what shape is this?",
     ]
-    alone = answerers[backend](pictures, questions, top_k=13, batch_size=1)
-    together = answerers[backend](pictures, questions, top_k=13, batch_size=4)
+    with pytest.warns(UserWarning, match="no shape was found in picture 1"):
+        alone, together = (answerers[backend](pictures, questions, top_k=13, batch_size=size) for size in (1, 4))
     for a, b in zip(alone, together, strict=True):
         scores = {e["answer"]: e["score"] for e in b}
         np.testing.assert_allclose([e["score"] for e in a], [scores[e["answer"]] for e in a], atol=1e-5)
@@ -105,6 +105,12 @@ def test_a_question_without_a_known_word_is_answered_with_a_warning(answerers, q
     with pytest.warns(UserWarning, match="no word of the question"):
         found = answerers["pt"](draw(), question)
     assert len(found) == 1
+
+
+def test_a_picture_without_a_shape_is_answered_with_a_warning(answerers):
+    with pytest.warns(UserWarning, match="no shape was found in picture 2"):
+        found = answerers["pt"]([draw(), Image.new("RGB", (20, 20), "white")], "is there a circle?")
+    assert len(found) == 2
 
 
 def test_a_long_question_is_answered(answerers):

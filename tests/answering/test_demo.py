@@ -73,7 +73,9 @@ def test_ask_refuses_what_is_no_picture(capsys, tmp_path):
 
 
 def test_ask_tells_of_a_question_without_a_known_word(capsys, tmp_path):
-    Image.new("RGB", (80, 60), "white").save(tmp_path / "a.png")
+    picture = Image.new("RGB", (80, 60), "white")
+    ImageDraw.Draw(picture).ellipse([20, 10, 60, 50], fill="red")
+    picture.save(tmp_path / "a.png")
     assert main(["ask", str(tmp_path / "a.png"), "xyzzy"]) == 0
     assert (
         capsys.readouterr().err

@@ -97,7 +97,8 @@ def test_verify(name, loaders, source, tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("wrote ")
     assert lines[1].split() == ["largest", "difference", "of", "largest", "value", *loaders]
-    rows = {line.split()[0]: [float(x) for x in line.split()[1:]] for line in lines[2:]}
+    rows = {line.split()[0]: [float(x) for x in line.split()[1:]] for line in lines[2:-1]}
+    assert lines[-1].startswith("every output agrees")
     assert list(rows)[:3] == ["prediction_logits", "cross_relationship_score", "question_answering_score"]
     assert len(rows) == 11
     for largest, *differences in rows.values():

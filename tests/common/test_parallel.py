@@ -38,7 +38,7 @@ NATIVE = {
     "pt/pretrained.py: PreTrainedModel.reset_parameters": "Keras initializes in build",
     "tf/pretrained.py: PreTrainedModel.__call__": "Keras binds the arguments before call; misspelled ones are met here",
     "tf/pretrained.py: PreTrainedModel.__dir__": "Keras names the groups of a weight file by walking over it",
-    "tf/pretrained.py: PreTrainedModel._named": "inputs as one dict or as a list",
+    "tf/pretrained.py: PreTrainedModel.by_name": "inputs as one dict or as a list",
     "tf/pretrained.py: PreTrainedModel.gather": "inputs as one dict or as a list",
     "tf/named_weights.py: NamedWeights._arrays": "Keras has no way to resize a variable: its values pass through NumPy",
     "tf/resizing.py: Resizable._restore": "the same",
