@@ -8,7 +8,7 @@ import sys
 import warnings
 from typing import Any
 
-from .quiet import import_quietly
+from .backends import add_backend, import_quietly
 
 SUMMARY = "answer questions about a picture"
 
@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "questions", nargs="+", metavar="question", help='a question, such as "what color is the circle?"'
     )
-    parser.add_argument("--backend", choices=("pt", "tf"), default="pt", help="PyTorch or Keras (default: pt)")
+    add_backend(parser)
     parser.add_argument("--top-k", type=int, default=1, metavar="K", help="answers to give per question (default: 1)")
     parser.add_argument("--json", action="store_true", help="print JSON: for each question its answers and scores")
     parser.add_argument(

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from .quiet import import_quietly
+from .backends import import_quietly
 
 if TYPE_CHECKING:
     from lxmert.common.config import LxmertConfig

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from .quiet import import_quietly
+from .backends import import_quietly
 
 SUMMARY = "answer the test questions of easy-VQA in PyTorch and in Keras, compare, and write a page"
 

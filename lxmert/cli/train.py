@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from .quiet import import_quietly
+from .backends import add_backend, import_quietly
 
 SUMMARY = "train a model on easy-VQA from scratch, measure it, and write it to a folder"
 
@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("data", choices=("easy-vqa",), help="the data set")
     parser.add_argument("output", metavar="FOLDER", help="where the checkpoint goes")
-    parser.add_argument("--backend", choices=("pt", "tf"), default="pt", help="PyTorch or Keras (default: pt)")
+    add_backend(parser)
     parser.add_argument("--epochs", type=int, help="passes over the data (default: the recipe's)")
     parser.add_argument(
         "--seed", type=int, help="of the initial weights and the order of the data (default: the recipe's)"

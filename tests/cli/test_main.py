@@ -1,5 +1,6 @@
 """The command `lxmert` itself: help, version, and how errors, interrupts and closed pipes end."""
 
+import argparse
 import subprocess
 import sys
 
@@ -7,6 +8,7 @@ import pytest
 
 import lxmert
 from lxmert import cli
+from lxmert.cli import backends
 from lxmert.cli import convert as command
 
 
@@ -38,7 +40,18 @@ def test_a_command_imports_only_itself():
         "except SystemExit: pass\n"
         "print(sorted(name for name in sys.modules if name.startswith('lxmert.')))\n"
     )
-    assert python("-c", script).stdout.splitlines()[-1] == "['lxmert.cli', 'lxmert.cli.convert', 'lxmert.cli.quiet']"
+    assert python("-c", script).stdout.splitlines()[-1] == "['lxmert.cli', 'lxmert.cli.backends', 'lxmert.cli.convert']"
+
+
+@pytest.mark.parametrize(
+    ("installed", "chosen"), [(("torch", "keras"), "pt"), (("torch",), "pt"), (("keras",), "tf"), ((), "pt")]
+)
+def test_the_backend_is_what_is_installed(installed, chosen, monkeypatch):
+    monkeypatch.setattr(backends, "find_spec", lambda name: name if name in installed else None)
+    parser = argparse.ArgumentParser()
+    backends.add_backend(parser)
+    assert parser.parse_args([]).backend == chosen
+    assert parser.parse_args(["--backend", "tf"]).backend == "tf"
 
 
 def test_version(capsys):

@@ -1,10 +1,23 @@
-"""Importing TensorFlow without what it tells of the machine."""
+"""The option that chooses a backend, and importing TensorFlow without what it tells of the machine."""
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from importlib import import_module
+from importlib.util import find_spec
+
+
+def add_backend(parser: argparse.ArgumentParser) -> None:
+    """Declare `--backend`; by default it is PyTorch where that is installed, else Keras."""
+    chosen = "pt" if find_spec("torch") is not None or find_spec("keras") is None else "tf"
+    parser.add_argument(
+        "--backend",
+        choices=("pt", "tf"),
+        default=chosen,
+        help="PyTorch or Keras (default: what is installed, PyTorch first)",
+    )
 
 
 def import_quietly(backend: str) -> None:
