@@ -16,9 +16,11 @@ import optree
 
 from lxmert.common import outputs
 from lxmert.common.config import LxmertConfig
-from lxmert.common.inputs import IGNORED_LABEL, LXMERT_ANSWER_LABELS, check_range
+from lxmert.common.inputs import LXMERT_ANSWER_LABELS
 from lxmert.common.messages import check_keywords
 from lxmert.common.tokenizer import BatchEncoding
+
+from .losses import check_values
 
 
 def _register(kind: type, make: Any) -> None:
@@ -141,7 +143,7 @@ class OwnLoss(keras.Model):
             if len(self.label_names) != 1:
                 raise ValueError(f"y must be a dict of {', '.join(self.label_names)}; got {type(y).__name__}.")
             y = {self.label_names[0]: y}
-        twice = [name for name in y if isinstance(x, Mapping) and x.get(name) is not None]
+        twice = [name for name in y if x.get(name) is not None]
         if twice:
             raise ValueError(f"{twice[0]} is given twice: in the input dict, and as y.")
         check_keywords(f"y of {type(self).__name__}", y, (*self.label_names, "masked_lm_labels"))
@@ -171,10 +173,7 @@ class OwnLoss(keras.Model):
         for name, count in counts.items():
             values = given.get(name)
             if isinstance(values, np.ndarray) and values.dtype.kind in "iu":
-                is_id = name in ("input_ids", "token_type_ids")
-                values = values if is_id else values[values.astype("int64") != IGNORED_LABEL]
-                if values.size:
-                    check_range(name, int(values.min()), int(values.max()), count, ignored=not is_id)
+                check_values(name, values, count, ignored=name not in ("input_ids", "token_type_ids"))
 
     def _prediction(self, y: Any, y_pred: Any) -> Any:
         """The part of the outputs that `y` is compared with."""

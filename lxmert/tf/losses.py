@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from lxmert.common.inputs import (
@@ -35,16 +36,15 @@ def describe(name: str, tensor: Any) -> Given:
 
 def _readable(tensor: Any) -> bool:
     """Whether the values can be looked at: not while a graph is traced."""
-    return hasattr(tensor, "numpy") and 0 not in tensor.shape
+    return (isinstance(tensor, np.ndarray) or hasattr(tensor, "numpy")) and 0 not in tensor.shape
 
 
 def check_values(name: str, tensor: Any, count: int, *, ignored: bool = False) -> None:
     """Refuse ids or labels outside 0 … count-1, where the values can be looked at."""
     if not _readable(tensor):
         return
-    values = tensor.numpy().astype(
-        "int64"
-    )  # NumPy's, because Keras may be tracing a layer around tensors that are not traced
+    # NumPy's values, because Keras may be tracing a layer around tensors that are not traced.
+    values = (tensor if isinstance(tensor, np.ndarray) else tensor.numpy()).astype("int64")
     values = values[values != IGNORED_LABEL] if ignored else values
     if values.size:
         check_range(name, int(values.min()), int(values.max()), count, ignored=ignored)
