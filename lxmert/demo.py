@@ -16,7 +16,7 @@ from lxmert.data import easy_vqa
 from lxmert.data.pictures import open_picture
 from lxmert.data.regions import picture_regions
 from lxmert.page import Asked, Shown, write_page
-from lxmert.training import accuracy
+from lxmert.training import accuracy, scores_of_split
 
 TITLES = {"pt": "PyTorch", "tf": "Keras"}
 PICTURES = 6  # on the page and on the screen
@@ -58,14 +58,13 @@ def run_demo(
         answerers = load_both(source, Path(folder), say)
     paths = tqdm(data.picture_paths, desc="finding regions", unit=" pictures", disable=not progress)
     regions = [picture_regions(path) for path in paths]
-    of_question = [regions[i] for i in data.picture_index]
     scores = {}
     for backend, answerer in answerers.items():
 
         def bar(starts: range, title: str = TITLES[backend]) -> tqdm:
             return tqdm(starts, desc=f"answering in {title}", disable=not progress)
 
-        scores[backend] = answerer.scores(of_question, data.questions, 512, bar)
+        scores[backend] = scores_of_split(answerer, data, bar, regions)
     comparison = Comparison(
         questions=len(data),
         accuracy={backend: accuracy(answerers[backend], data, scores[backend]) for backend in answerers},
@@ -104,7 +103,7 @@ def _shown(
     regions: list[tuple[np.ndarray, np.ndarray]],
     scores: dict[str, np.ndarray],
 ) -> list[Shown]:
-    """A few pictures, spread over the data set, with some of their questions."""
+    """A few pictures that differ, with some of their questions."""
     answers, tokenizer = answerers["pt"].answers, answerers["pt"].tokenizer
     shown = []
     for picture in _different(data):
@@ -139,9 +138,10 @@ def _different(data: easy_vqa.EasyVqa) -> list[int]:
 
 def _varied(data: easy_vqa.EasyVqa, rows: np.ndarray) -> list[int]:
     """Some of a picture's questions: those with different answers first."""
-    seen: set[str] = set()
-    first = [row for row in rows if not (data.answers[row] in seen or seen.add(data.answers[row]))]  # type: ignore[func-returns-value]
-    return [int(row) for row in [*first, *(row for row in rows if row not in first)][:QUESTIONS]]
+    first: dict[str, int] = {}
+    for row in rows:
+        first.setdefault(data.answers[row], int(row))
+    return [*first.values(), *(int(row) for row in rows if row not in first.values())][:QUESTIONS]
 
 
 def _report(comparison: Comparison, say: Callable[[str], None]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,9 +58,18 @@ def scores_of_split(
     answerer: VisualQuestionAnswering,
     data: easy_vqa.EasyVqa,
     progress: Callable[..., Iterable[int]] = iter,
+    regions: Sequence[tuple[np.ndarray, np.ndarray]] | None = None,
 ) -> np.ndarray:
-    """The probability of every answer, [Q, A], for all questions of a split, each picture looked at once."""
-    regions = [picture_regions(path) for path in data.picture_paths]
+    """The probability of every answer, [Q, A], for all questions of a split.
+
+    Args:
+        answerer: who answers.
+        data: the split.
+        progress: wraps the starts of the batches, to show how far it is.
+        regions: what `picture_regions` gave for each picture, where that is known already.
+    """
+    if regions is None:
+        regions = [picture_regions(path) for path in data.picture_paths]
     return answerer.scores([regions[i] for i in data.picture_index], data.questions, 512, progress)
 
 
