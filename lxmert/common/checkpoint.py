@@ -82,7 +82,7 @@ def open_checkpoint(source: str | Path, config: LxmertConfig | None = None, **ov
     """Open a weight file or folder and find out which spelling it has.
 
     Args:
-        source: see `files.open_weights`.
+        source: see `weight_files.open_weights`.
         config: the model's configuration, where the file has none or another is wanted.
         overrides: config fields that take other values than the file's.
 

@@ -175,7 +175,8 @@ class LxmertModel(PreTrainedModel):
         Raises:
             ValueError, TypeError: inputs that do not fit the config or each other; the message names the argument.
         """
-        check_keywords(type(self).__name__, unknown, self.keywords())
+        if unknown:
+            check_keywords(type(self).__name__, unknown, self.keywords())
         config = self.config
         inputs: dict[str, Any] = dict(
             input_ids=input_ids,

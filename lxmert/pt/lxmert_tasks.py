@@ -66,7 +66,8 @@ class LxmertForPreTraining(LxmertTaskModel):
         Raises:
             ValueError, TypeError: inputs or labels that do not fit; the message names the argument.
         """
-        check_keywords(type(self).__name__, unknown, self.keywords())
+        if unknown:
+            check_keywords(type(self).__name__, unknown, self.keywords())
         if masked_lm_labels is not None:
             if labels is not None:
                 raise ValueError("labels and masked_lm_labels are two names of one argument; got both.")
@@ -150,7 +151,8 @@ class LxmertForQuestionAnswering(LxmertTaskModel):
         Raises:
             ValueError, TypeError: inputs or labels that do not fit; the message names the argument.
         """
-        check_keywords(type(self).__name__, unknown, self.keywords())
+        if unknown:
+            check_keywords(type(self).__name__, unknown, self.keywords())
         states = self.backbone(
             input_ids,
             visual_feats,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -108,6 +109,7 @@ class PreTrainedModel(Resizable, OwnLoss):
         return [name for name in super().__dir__() if name not in ("layers", "base")]
 
     @classmethod
+    @functools.cache  # asked for at every call
     def keywords(cls) -> tuple[str, ...]:
         """The argument names of `call`, in order, without `training`."""
         return tuple(name for name in inspect.signature(cls.call).parameters if name not in ("self", "training"))
