@@ -1,4 +1,4 @@
-"""LXMERT for PyTorch and Keras 3: one function in two native backends.
+"""LXMERT and VisualBERT for PyTorch and Keras 3: one function in two native backends.
 
 Importing this package imports no framework. A name below is looked up when it is first used, and brings its backend.
 """
@@ -9,7 +9,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "lxmert.common.config": ("LxmertConfig",),
+    "lxmert.common.config": ("LxmertConfig", "VisualBertConfig"),
     "lxmert.common.tokenizer": ("LxmertTokenizer", "LxmertTokenizerFast"),
     "lxmert.common.checkpoint": ("CheckpointMismatchError",),
     "lxmert.common.loading": ("LoadReport",),
@@ -18,9 +18,22 @@ _HOMES = {
         "LxmertForPreTrainingOutput",
         "LxmertForQuestionAnsweringOutput",
         "LxmertModelOutput",
+        "VisualBertForPreTrainingOutput",
+        "VisualBertModelOutput",
+        "VisualBertTaskOutput",
     ),
     "lxmert.answering": ("VisualQuestionAnswering",),
-    "lxmert.pt": ("LxmertForPreTraining", "LxmertForQuestionAnswering", "LxmertModel"),
+    "lxmert.pt": (
+        "LxmertForPreTraining",
+        "LxmertForQuestionAnswering",
+        "LxmertModel",
+        "VisualBertForMultipleChoice",
+        "VisualBertForPreTraining",
+        "VisualBertForQuestionAnswering",
+        "VisualBertForRegionToPhraseAlignment",
+        "VisualBertForVisualReasoning",
+        "VisualBertModel",
+    ),
     "lxmert.tf": (
         "TFLxmertForPreTraining",
         "TFLxmertForPreTrainingOutput",
@@ -28,6 +41,15 @@ _HOMES = {
         "TFLxmertForQuestionAnsweringOutput",
         "TFLxmertModel",
         "TFLxmertModelOutput",
+        "TFVisualBertForMultipleChoice",
+        "TFVisualBertForPreTraining",
+        "TFVisualBertForPreTrainingOutput",
+        "TFVisualBertForQuestionAnswering",
+        "TFVisualBertForRegionToPhraseAlignment",
+        "TFVisualBertForVisualReasoning",
+        "TFVisualBertModel",
+        "TFVisualBertModelOutput",
+        "TFVisualBertTaskOutput",
     ),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -277,14 +277,14 @@ WRONG = [
         ANSWERING,
         {"labels": floats(3, 11, last=1.5)},
         ValueError,
-        "labels as rows of answer scores must be between 0 and 1; got values from 0.0 to 1.5.",
+        "labels as rows of scores must be between 0 and 1; got values from 0.0 to 1.5.",
     ),
     Wrong(
         "scores that are not numbers",
         ANSWERING,
         {"labels": floats(3, 11, last=np.nan)},
         ValueError,
-        "labels as rows of answer scores must be between 0 and 1",
+        "labels as rows of scores must be between 0 and 1",
     ),
     # Labels of pre-training
     Wrong(

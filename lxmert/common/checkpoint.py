@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from .config import LxmertConfig
+from .config import CONFIGS, config_class
 from .files import CONFIG_NAME
-from .names import HEADS, SPELLINGS, Parameter, Spelling, parameters
+from .model_config import ModelConfig
+from .names import SPELLINGS, Parameter, Spelling, parameters
+from .tables import ARCHITECTURES, HEADS, TITLES, head_names, layer_fields
 from .weight_files import WeightFile, open_weights
 
 
@@ -29,22 +31,49 @@ class Checkpoint:
     """
 
     file: WeightFile
-    config: LxmertConfig
+    config: ModelConfig
     spelling: Spelling
     nested: bool
 
     @property
     def heads(self) -> tuple[str, ...]:
         """The heads that the file holds, whole or in part."""
-        held = {p.head for p in parameters(self.config, HEADS) if self.spelled(p) in self.file.shapes}
-        return tuple(head for head in HEADS if head in held)
+        every = HEADS[self.config.model_type]
+        held = {p.head for p in parameters(self.config, every) if self.spelled(p) in self.file.shapes}
+        if {"classifier", "choice"} <= held:  # two heads under one name
+            held.remove("classifier" if self._is_choice() else "choice")
+        return tuple(head for head in every if head in held)
+
+    def _is_choice(self) -> bool:
+        """Whether the linear layer of a VisualBERT file scores choices: the config says so, or else the shape does."""
+        named = ARCHITECTURES["visual_bert"].get(self._stated or "", ())
+        if "classifier" in named or "choice" in named:
+            return "choice" in named
+        layer = next(p for p in parameters(self.config, ("choice",)) if p.head)
+        return self.shape(layer) == layer.shape
+
+    @property
+    def has_pooler(self) -> bool:
+        """Whether the file holds the pooler; a backbone may be without one."""
+        return any(self.spelled(p) in self.file.shapes for p in parameters(self.config, ()) if "pooler" in p.module)
 
     @property
     def architecture(self) -> str:
-        """The model class that the file's heads make up."""
-        if not self.heads:
-            return "LxmertModel"
-        return "LxmertForQuestionAnswering" if self.heads == ("answer",) else "LxmertForPreTraining"
+        """The model class that the file's heads make up; where several do, the one that the config names."""
+        heads, config = self.heads, self.config
+
+        def fits(name: str) -> tuple[bool, bool, int]:
+            own = head_names(name, config)
+            return own == heads, name == self._stated, len(set(own) & set(heads))
+
+        return max(ARCHITECTURES[config.model_type], key=fits)
+
+    @property
+    def _stated(self) -> str | None:
+        """The model class that the config names, without the prefix TF."""
+        stated = self.config.extra.get("architectures")
+        first = stated[0] if isinstance(stated, list) and stated else None
+        return first.removeprefix("TF") if isinstance(first, str) else None
 
     def spelled(self, parameter: Parameter) -> str:
         """The name of a parameter as the file would write it."""
@@ -78,12 +107,18 @@ class Checkpoint:
         self.close()
 
 
-def open_checkpoint(source: str | Path, config: LxmertConfig | None = None, **overrides: Any) -> Checkpoint:
+def open_checkpoint(
+    source: str | Path,
+    config: ModelConfig | None = None,
+    kind: type[ModelConfig] | None = None,
+    **overrides: Any,
+) -> Checkpoint:
     """Open a weight file or folder and find out which spelling it has.
 
     Args:
         source: see `weight_files.open_weights`.
         config: the model's configuration, where the file has none or another is wanted.
+        kind: the class of the configuration, where only one kind of model will do.
         overrides: config fields that take other values than the file's.
 
     Raises:
@@ -101,7 +136,9 @@ def open_checkpoint(source: str | Path, config: LxmertConfig | None = None, **ov
                     "(config=..., or --config on the command line)."
                 )
             try:
-                config = LxmertConfig.from_dict(stored, **overrides)
+                # Without a model type the file is taken for LXMERT's, as its authors' files have none.
+                named = config_class(stored) if "model_type" in stored else CONFIGS["lxmert"]
+                config = (kind or named).from_dict(stored, **overrides)
             except (TypeError, ValueError) as error:
                 also = " with the values given beside it" if overrides else ""
                 raise type(error)(f"the configuration of {file.path}{also}: {error}") from None
@@ -114,22 +151,23 @@ def open_checkpoint(source: str | Path, config: LxmertConfig | None = None, **ov
         raise
 
 
-def _spelling(file: WeightFile, config: LxmertConfig) -> tuple[Spelling, bool]:
+def _spelling(file: WeightFile, config: ModelConfig) -> tuple[Spelling, bool]:
     """The spelling that knows most of the file's names."""
     # Every layer has tensors: a configuration with more layers is not the file's, and could be of any length.
-    layers = {name: getattr(config, name) for name in ("l_layers", "x_layers", "r_layers")}
+    model_type = config.model_type
+    layers = {name: getattr(config, name) for name in layer_fields(model_type)}
     for name, count in layers.items():
         if count > max(1000, len(file.shapes)):
             raise CheckpointMismatchError(
                 f"{file.path} holds {len(file.shapes)} tensors, which cannot be a model of {name}={count}; "
                 f"give the {CONFIG_NAME} that belongs to it."
             )
-    every = list(parameters(config, HEADS))
-    candidates = [(spelling, nested) for spelling in SPELLINGS for nested in (True, False)]
+    every = list(parameters(config, HEADS[model_type]))
+    candidates = [(spelling, nested) for spelling in SPELLINGS[model_type] for nested in (True, False)]
     best = max(candidates, key=lambda c: sum(c[0].write(p, c[1]) in file.shapes for p in every))
     if not any(best[0].write(p, best[1]) in file.shapes for p in every):
         raise CheckpointMismatchError(
-            f"{file.path} is not an LXMERT file: none of its {len(file.shapes)} names is known "
+            f"{file.path} is not a file of {TITLES[model_type]}: none of its {len(file.shapes)} names is known "
             f"(the first are {', '.join(list(file.shapes)[:3]) or 'none'})."
             + (
                 " Weights that Hugging Face wrote from TensorFlow are not read."

@@ -8,10 +8,11 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
 
-from .model_config import ModelConfig
+from .model_config import ModelConfig, read_config
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,11 @@ class LxmertConfig(ModelConfig):
 
     model_type: ClassVar[str] = "lxmert"
     activations: ClassVar[tuple[str, ...]] = ("gelu", "relu", "silu", "gelu_new")
+    attentions: ClassVar[Mapping[str, tuple[str, tuple[str, ...]]]] = {
+        "language_layers": ("l_layers", ("attention",)),
+        "visual_layers": ("r_layers", ("attention",)),
+        "cross_layers": ("x_layers", ("cross_attention", "language_self_attention", "visual_self_attention")),
+    }
 
     vocab_size: int = 30522
     hidden_size: int = 768
@@ -64,7 +70,6 @@ class LxmertConfig(ModelConfig):
     output_attentions: bool = False
     output_hidden_states: bool = False
     return_dict: bool = True
-    pruned_heads: Mapping[str, tuple[int, ...]] = field(default_factory=dict, hash=False)
 
     def _sizes(self) -> tuple[str, ...]:
         whole = [f.name for f in dataclasses.fields(self) if f.type == "int"]
@@ -76,35 +81,6 @@ class LxmertConfig(ModelConfig):
         for name in ("l_layers", "r_layers"):
             self._require(getattr(self, name) >= 0, name, "at least 0")
         self._require(0 <= self.visual_loss_normalizer < math.inf, "visual_loss_normalizer", "at least 0")
-        for path, heads in self.pruned_heads.items():
-            if not self._has_attention(path):
-                raise ValueError(
-                    f"pruned_heads names attentions by path, as 'language_layers.0.attention'; got {path!r}."
-                )
-            if not set(heads) < set(range(self.num_attention_heads)):
-                raise ValueError(
-                    f"pruned_heads[{path!r}] must be some of the heads 0 to {self.num_attention_heads - 1}, not all; "
-                    f"got {list(heads)}."
-                )
-
-    @property
-    def attention_paths(self) -> tuple[str, ...]:
-        """The path of every attention: the names that `pruned_heads` uses."""
-        return tuple(
-            f"{layers}.{i}.{name}"
-            for layers, (count, names) in _ATTENTIONS.items()
-            for i in range(getattr(self, count))
-            for name in names
-        )
-
-    def _has_attention(self, path: str) -> bool:
-        """Whether `path` is one of `attention_paths`, without listing them: a file may claim any number of layers."""
-        layers, _, rest = path.partition(".")
-        number, _, name = rest.partition(".")
-        count, names = _ATTENTIONS.get(layers, ("", ()))
-        return (
-            name in names and number.isdecimal() and str(int(number)) == number and int(number) < getattr(self, count)
-        )
 
     @property
     def num_hidden_layers(self) -> dict[str, int]:
@@ -125,26 +101,129 @@ class LxmertConfig(ModelConfig):
         return {key: width for key, width in widths.items() if getattr(self, f"visual_{key}_loss")}
 
 
-# The attentions of each kind of layer: the field that counts the layers, and the names inside one.
-_ATTENTIONS = {
-    "language_layers": ("l_layers", ("attention",)),
-    "visual_layers": ("r_layers", ("attention",)),
-    "cross_layers": ("x_layers", ("cross_attention", "language_self_attention", "visual_self_attention")),
-}
+@dataclass(frozen=True)
+class VisualBertConfig(ModelConfig):
+    """Sizes, rates and switches of a VisualBERT model; names and defaults as in `transformers`.
+
+    `visual_embedding_dim` is the width of the region features, another one in each published checkpoint.
+    `bypass_transformer` sends the words alone through the layers and joins the regions to them in one additional layer.
+    `special_visual_initialize` starts the regions' tables of positions and types as copies of the words'. The lookup of
+    word `pad_token_id` gets no gradient; None lets every word learn. (The default of 1, unlike BERT's vocabulary, whose
+    padding is 0, is what the published models were made with.) `num_labels` counts the classes of question answering
+    and visual reasoning: 3129 and 2 in the published models. `pruned_heads` names, for each pruned attention by its
+    path ("encoder_layers.0.attention"), the heads that are gone; a file may name the layer by its number alone.
+
+    Source: Li et al. 2019 (arXiv 1908.03557); the keys are those of `transformers`' VisualBertConfig.
+
+    Raises:
+        TypeError: an unknown keyword, or a value of the wrong kind.
+        ValueError: a value out of range, or `hidden_size` not a multiple of `num_attention_heads`.
+    """
+
+    model_type: ClassVar[str] = "visual_bert"
+    activations: ClassVar[tuple[str, ...]] = ("gelu", "relu", "selu", "gelu_new", "silu")
+    attentions: ClassVar[Mapping[str, tuple[str, tuple[str, ...]]]] = {
+        "encoder_layers": ("num_hidden_layers", ("attention",))
+    }
+
+    vocab_size: int = 30522
+    hidden_size: int = 768
+    visual_embedding_dim: int = 512
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 12
+    intermediate_size: int = 3072
+    hidden_act: str = "gelu"
+    hidden_dropout_prob: float = 0.1
+    attention_probs_dropout_prob: float = 0.1
+    max_position_embeddings: int = 512
+    type_vocab_size: int = 2
+    initializer_range: float = 0.02
+    layer_norm_eps: float = 1e-12
+    bypass_transformer: bool = False
+    special_visual_initialize: bool = True
+    pad_token_id: int | None = 1
+    bos_token_id: int | None = 0
+    eos_token_id: int | None = 2
+    num_labels: int = 2
+    output_attentions: bool = False
+    output_hidden_states: bool = False
+    return_dict: bool = True
+
+    def __post_init__(self) -> None:
+        pruned = self.pruned_heads
+        if isinstance(pruned, Mapping):
+            object.__setattr__(self, "pruned_heads", {self.attention_path(key): pruned[key] for key in pruned})
+        super().__post_init__()
+        # transformers takes the number of labels from their names: those of another number of labels are stale.
+        if len(self.extra.get("id2label") or ()) not in (0, self.num_labels):
+            kept = {name: value for name, value in self.extra.items() if name not in ("id2label", "label2id")}
+            object.__setattr__(self, "extra", kept)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], **overrides: Any) -> Self:
+        """Make a configuration from the keys of a config.json; `id2label` tells the number of labels if nothing else.
+
+        See `ModelConfig.from_dict`.
+        """
+        if isinstance(values, Mapping) and "num_labels" not in values and isinstance(values.get("id2label"), Mapping):
+            values = {**values, "num_labels": len(values["id2label"])}
+        return super().from_dict(values, **overrides)
+
+    def _sizes(self) -> tuple[str, ...]:
+        return tuple(f.name for f in dataclasses.fields(self) if f.type == "int")
+
+    def _validate(self) -> None:
+        super()._validate()
+        pad = self.pad_token_id
+        self._require(pad is None or 0 <= pad < self.vocab_size, "pad_token_id", "a word's id, or None")
+
+    def attention_path(self, key: str | int) -> str:
+        """The path of the attention that a key of `pruned_heads` names; `transformers` numbers the layers."""
+        return f"encoder_layers.{int(key)}.attention" if str(key).isdecimal() else str(key)
+
+    def _has_attention(self, path: str) -> bool:
+        return super()._has_attention(path) or (self.bypass_transformer and path == "additional_layer.attention")
+
+    @property
+    def attention_paths(self) -> tuple[str, ...]:
+        """The path of every attention: the names that `pruned_heads` uses."""
+        return (*super().attention_paths, *(("additional_layer.attention",) if self.bypass_transformer else ()))
 
 
-def config_from_dict(values: Mapping[str, Any]) -> ModelConfig:
+CONFIGS: dict[str, type[ModelConfig]] = {kind.model_type: kind for kind in (LxmertConfig, VisualBertConfig)}
+
+
+def config_class(values: Mapping[str, Any]) -> type[ModelConfig]:
+    """The class of the configuration whose `model_type` the keys of a config.json name.
+
+    Raises:
+        ValueError: no such model type.
+    """
+    model_type = values.get("model_type")
+    if model_type not in CONFIGS:
+        raise ValueError(f"model_type must be one of {', '.join(CONFIGS)}; got {model_type!r}.")
+    return CONFIGS[model_type]
+
+
+def config_from_dict(values: Mapping[str, Any], **overrides: Any) -> ModelConfig:
     """The configuration whose `model_type` the values name.
 
     Args:
         values: the keys and values of a config.json.
+        overrides: fields that take other values than the file's.
 
     Raises:
         ValueError: no such model type, or a value out of range.
         TypeError: a value of the wrong kind.
     """
-    kinds = {kind.model_type: kind for kind in (LxmertConfig,)}
-    model_type = values.get("model_type")
-    if model_type not in kinds:
-        raise ValueError(f"model_type must be one of {', '.join(kinds)}; got {model_type!r}.")
-    return kinds[model_type].from_dict(values)
+    return config_class(values).from_dict(values, **overrides)
+
+
+def config_from_pretrained(path: str | Path) -> ModelConfig:
+    """Read the config.json of any model, given the folder that holds it or the file itself.
+
+    Raises:
+        FileNotFoundError: no config.json there.
+        ValueError: the file is not JSON, or of another kind of model.
+    """
+    return config_class(read_config(path)[1]).from_pretrained(path)

@@ -16,19 +16,15 @@ from typing import NamedTuple
 import numpy as np
 
 from .checkpoint import open_checkpoint
-from .config import LxmertConfig
-from .files import CONFIG_NAME, SAFETENSORS_NAME, making_folder, replacing
+from .files import CONFIG_NAME, SAFETENSORS_NAME, check_folder, making_folder, replacing
 from .keras_files import CONFIG_ATTRIBUTE, KERAS_WEIGHTS
 from .loading import LoadReport, fit
+from .model_config import ModelConfig
 from .names import HUGGING_FACE, KERAS_H5, Parameter
 from .safetensors_files import write_safetensors
+from .tables import is_task_model
 
-# What a .keras archive calls the classes.
-KERAS_MODULES = {
-    "LxmertModel": "lxmert.tf.lxmert",
-    "LxmertForPreTraining": "lxmert.tf.lxmert_tasks",
-    "LxmertForQuestionAnswering": "lxmert.tf.lxmert_tasks",
-}
+_FOLDER_CONTENT = f"{CONFIG_NAME} and {SAFETENSORS_NAME}"
 
 
 class Item(NamedTuple):
@@ -52,7 +48,7 @@ class Conversion:
     report: LoadReport
 
 
-def write_folder(folder: str | Path, config: LxmertConfig, architecture: str, items: Sequence[Item]) -> None:
+def write_folder(folder: str | Path, config: ModelConfig, architecture: str, items: Sequence[Item]) -> None:
     """Write config.json and model.safetensors in Hugging Face's spelling: the folder that every side reads.
 
     Both files take their places when both are complete; other files in the folder stay. bfloat16, which NumPy does not
@@ -68,8 +64,8 @@ def write_folder(folder: str | Path, config: LxmertConfig, architecture: str, it
         NotADirectoryError: `folder` is a file.
     """
     folder = Path(folder)
-    _check_folder(folder)
-    nested = architecture != "LxmertModel"
+    check_folder(folder, _FOLDER_CONTENT)
+    nested = is_task_model(architecture)
     plain = [_without_bfloat16(item) for item in items]
     named = [(HUGGING_FACE.write(i.parameter, nested), i.dtype, i.parameter.shape, i.read) for i in plain]
     with (
@@ -87,7 +83,7 @@ def _without_bfloat16(item: Item) -> Item:
     return Item(item.parameter, np.dtype("float32"), lambda: item.read().astype("float32"))
 
 
-def write_keras_weights(path: str | Path, config: LxmertConfig, architecture: str, items: Iterable[Item]) -> None:
+def write_keras_weights(path: str | Path, config: ModelConfig, architecture: str, items: Iterable[Item]) -> None:
     """Write what `save_weights` of the Keras model would write, with the config inside.
 
     Args:
@@ -98,7 +94,7 @@ def write_keras_weights(path: str | Path, config: LxmertConfig, architecture: st
     """
     import h5py
 
-    nested = architecture != "LxmertModel"
+    nested = is_task_model(architecture)
     with h5py.File(path, "w") as file:
         for item in items:
             values = item.read()
@@ -107,12 +103,12 @@ def write_keras_weights(path: str | Path, config: LxmertConfig, architecture: st
         file.attrs[CONFIG_ATTRIBUTE] = _stamped(config, architecture).to_json_string()
 
 
-def write_keras_archive(path: str | Path, config: LxmertConfig, architecture: str, items: Iterable[Item]) -> None:
+def write_keras_archive(path: str | Path, config: ModelConfig, architecture: str, items: Iterable[Item]) -> None:
     """Write what `save` of the Keras model would write: a .keras archive. The arguments are the same."""
     items = list(items)
     dtype = "float32" if not items else np.dtype(items[0].dtype).name
     description = {
-        "module": KERAS_MODULES[architecture],
+        "module": f"lxmert.tf.{config.model_type}" + ("_tasks" if is_task_model(architecture) else ""),
         "class_name": f"TF{architecture}",
         "registered_name": f"lxmert>TF{architecture}",
         "config": {
@@ -137,7 +133,7 @@ def write_keras_archive(path: str | Path, config: LxmertConfig, architecture: st
             archive.write(weights, KERAS_WEIGHTS)
 
 
-def stamp_config(path: str | Path, config: LxmertConfig, architecture: str) -> None:
+def stamp_config(path: str | Path, config: ModelConfig, architecture: str) -> None:
     """Store the config in a .weights.h5 file that Keras wrote.
 
     Args:
@@ -151,7 +147,7 @@ def stamp_config(path: str | Path, config: LxmertConfig, architecture: str) -> N
         file.attrs[CONFIG_ATTRIBUTE] = _stamped(config, architecture).to_json_string()
 
 
-def _stamped(config: LxmertConfig, architecture: str) -> LxmertConfig:
+def _stamped(config: ModelConfig, architecture: str) -> ModelConfig:
     """The config with the name of the model class, as config.json records it."""
     return config.replace(extra={**config.extra, "architectures": [architecture]})
 
@@ -171,16 +167,10 @@ def target_format(target: str | Path) -> str:
         return "keras"
     if path.suffix in (".h5", ".hdf5", ".safetensors", ".bin", ".pt", ".pth", ".npz", ".ckpt", ".json"):
         raise ValueError(
-            f"{target} does not tell which format is wanted. Name a folder (for {CONFIG_NAME} and {SAFETENSORS_NAME}), "
+            f"{target} does not tell which format is wanted. Name a folder (for {_FOLDER_CONTENT}), "
             "a file ending in .weights.h5, or one ending in .keras."
         )
     return "folder"
-
-
-def _check_folder(folder: Path) -> None:
-    """Refuse a file where a folder is to be, before anything is read or written."""
-    if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(f"{folder} is a file; give a folder to write {CONFIG_NAME} and {SAFETENSORS_NAME} in.")
 
 
 def _is_one_file(first: Path, second: Path) -> bool:
@@ -190,7 +180,7 @@ def _is_one_file(first: Path, second: Path) -> bool:
 def convert(
     source: str | Path,
     target: str | Path,
-    config: LxmertConfig | None = None,
+    config: ModelConfig | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Conversion:
     """Convert weights between the formats of PyTorch and Keras; needs neither. Values do not change by a bit.
@@ -213,12 +203,14 @@ def convert(
     source, target = Path(source), Path(target)
     kind = target_format(target)
     if kind == "folder":
-        _check_folder(target)
+        check_folder(target, _FOLDER_CONTENT)
     with open_checkpoint(source, config) as checkpoint:
         if _is_one_file(checkpoint.file.path, target / SAFETENSORS_NAME if kind == "folder" else target):
             raise ValueError(f"{target} is the source itself; give another target.")
         architecture = checkpoint.architecture
-        wanted, report = fit(checkpoint, architecture)
+        # Only a backbone may be without a pooler.
+        pooler = is_task_model(architecture) or checkpoint.has_pooler
+        wanted, report = fit(checkpoint, architecture, pooler=pooler)
         sizes = [int(np.prod(p.shape)) * checkpoint.dtype(p).itemsize for p in wanted]
 
         def item(parameter: Parameter, size: int) -> Item:

@@ -57,6 +57,16 @@ def making_folder(folder: str | Path) -> Iterator[Path]:
         raise
 
 
+def check_folder(folder: Path, content: str) -> None:
+    """Refuse a file where a folder for `content` is to be, before anything is read or written.
+
+    Raises:
+        NotADirectoryError: `folder` is a file.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is a file; give a folder to write {content} in.")
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Write `text` as UTF-8 under a temporary name, then rename it to `path`."""
     with replacing(path) as temporary:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from .checkpoint import Checkpoint, CheckpointMismatchError
-from .names import HEADS, TIED_DECODER, Parameter, head_names, layer_counts, parameters
+from .names import Parameter, layer_counts, parameters
+from .tables import HEADS, TITLES, head_names, layer_fields
 
 # Sizes that the shape of one weight tells: its module, the axis, the field, and what the field counts.
 _TELLING = (
@@ -18,10 +19,13 @@ _TELLING = (
     ("embeddings.token_type", 0, "type_vocab_size", "token types"),
     ("region_embeddings.feature", 1, "visual_feat_dim", "visual features"),
     ("region_embeddings.box", 1, "visual_pos_dim", "numbers in a box"),
+    ("embeddings.feature", 1, "visual_embedding_dim", "visual features"),
     ("language_layers.0.feed_forward.up", 0, "intermediate_size", "units between the layers of a feed-forward block"),
+    ("encoder_layers.0.feed_forward.up", 0, "intermediate_size", "units between the layers of a feed-forward block"),
     ("heads.object.obj", 0, "num_object_labels", "object classes"),
     ("heads.object.attr", 0, "num_attr_labels", "attribute classes"),
     ("heads.answer.out", 0, "num_qa_labels", "answers"),
+    ("heads.classifier", 0, "num_labels", "labels"),
 )
 _SHOWN = 6
 
@@ -48,6 +52,7 @@ def fit(
     architecture: str,
     only: str | None = None,
     allow_new_head: bool = False,
+    pooler: bool = True,
 ) -> tuple[list[Parameter], LoadReport]:
     """Compare a file with a model, both ways round, before anything is loaded.
 
@@ -56,22 +61,24 @@ def fit(
         architecture: the model's class name without the prefix TF.
         only: "backbone" leaves every head fresh, whatever the file holds.
         allow_new_head: whether heads that are absent, or of another size, may stay fresh.
+        pooler: whether the model has one.
 
     Returns:
         The parameters to take from the file, and the report.
 
     Raises:
-        CheckpointMismatchError: listing all that is missing, unexpected or wrongly shaped; or the word head's decoder,
-            which is the word embedding here, is stored beside it with other values.
+        CheckpointMismatchError: listing all that is missing, unexpected or wrongly shaped; or a tensor of the word head
+            that is another one of the model (its decoder is the word embedding) is stored with other values.
         ValueError: another value of `only`.
     """
     if only not in (None, "backbone"):
         raise ValueError(f'only must be None or "backbone"; got {only!r}.')
-    config, held = checkpoint.config, checkpoint.file.shapes
+    config, held, spelling = checkpoint.config, checkpoint.file.shapes, checkpoint.spelling
     # A head that this model does without is known all the same.
-    whole = config.replace(visual_obj_loss=True, visual_attr_loss=True, visual_feat_loss=True)
-    known = {checkpoint.spelled(p): p for p in parameters(whole, HEADS)}
-    wanted = list(parameters(config, head_names(architecture, config)))
+    losses = ("visual_obj_loss", "visual_attr_loss", "visual_feat_loss")
+    whole = config.replace(**dict.fromkeys(losses, True)) if config.model_type == "lxmert" else config
+    known = {checkpoint.spelled(p): p for p in parameters(whole, HEADS[config.model_type])}
+    wanted = list(parameters(config, head_names(architecture, config), pooler))
     shapes = {p.name: checkpoint.shape(p) for p in wanted}
     fresh_heads = set()
     for p in wanted:
@@ -80,16 +87,16 @@ def fit(
     taken = [p for p in wanted if p.head not in fresh_heads]
     missing = [p for p in taken if shapes[p.name] is None]
     wrong = [p for p in taken if shapes[p.name] not in (None, p.shape)]
-    tied = checkpoint.spelling.tied and TIED_DECODER in held
-    unexpected = [name for name in held if name not in known and not (tied and name == TIED_DECODER)]
+    copies = {name: module for name, module in spelling.copies().items() if name in held}
+    unexpected = [name for name in held if not (name in known or name in copies or spelling.leaves_out(name))]
     if only == "backbone":
-        unexpected = [name for name in unexpected if not _is_head_name(name, known)]
+        unexpected = [name for name in unexpected if not _is_head_name(name, known, spelling.heads)]
     if missing or wrong or unexpected:
         raise CheckpointMismatchError(_mismatch_message(checkpoint, architecture, missing, unexpected, wrong))
     used = {checkpoint.spelled(p) for p in taken}
-    if tied and any(p.head == "word" for p in taken):
-        _check_decoder(checkpoint, next(p for p in taken if p.module == "embeddings.word"))
-        used.add(TIED_DECODER)
+    for name, module in copies.items() if any(p.head == "word" for p in taken) else ():
+        _check_copy(checkpoint, name, next(p for p in taken if p.module == module))
+        used.add(name)
     report = LoadReport(
         source=str(checkpoint.file.path),
         spelling=checkpoint.spelling.title,
@@ -99,23 +106,26 @@ def fit(
     return taken, report
 
 
-def _check_decoder(checkpoint: Checkpoint, embedding: Parameter) -> None:
-    """Refuse a decoder stored beside the word embedding that it is tied to, if it has other values."""
-    file, name = checkpoint.file, checkpoint.spelled(embedding)
-    shapes = [file.shapes[TIED_DECODER], file.shapes[name]]
-    same = shapes[0] == shapes[1] and np.array_equal(file.read(TIED_DECODER), file.read(name), equal_nan=True)
+def _check_copy(checkpoint: Checkpoint, copy: str, parameter: Parameter) -> None:
+    """Refuse a tensor stored beside the one that it is tied to, if it has other values."""
+    file, name = checkpoint.file, checkpoint.spelled(parameter)
+    shapes = [file.shapes[copy], file.shapes[name]]
+    same = shapes[0] == shapes[1] and np.array_equal(file.read(copy), file.read(name), equal_nan=True)
     if not same:
         raise CheckpointMismatchError(
-            f"{file.path} holds {TIED_DECODER} {list(shapes[0])} beside {name} {list(shapes[1])} with other values; "
-            "the two are one tensor in an LXMERT model. Nothing was loaded. "
-            f"Take {TIED_DECODER} out of the file if the embedding is right, or put the right values in both."
+            f"{file.path} holds {copy} {list(shapes[0])} beside {name} {list(shapes[1])} with other values; "
+            f"the two are one tensor in a model of {TITLES[parameter.model_type]}. Nothing was loaded. "
+            f"Take {copy} out of the file if the other is right, or put the right values in both."
         )
 
 
-def _is_head_name(name: str, known: dict[str, Parameter]) -> bool:
-    """Whether an unknown name lies in a head, judged by the part of the name before its first dot or slash."""
-    roots = {key.replace("/", ".").split(".")[0] for key, p in known.items() if p.head}
-    return name.replace("/", ".").split(".")[0] in roots
+def _is_head_name(name: str, known: dict[str, Parameter], prefix: str) -> bool:
+    """Whether an unknown name lies in a head, judged by what follows the prefix of the heads, up to a dot or slash."""
+
+    def root(name: str) -> str:
+        return name.removeprefix(prefix).replace("/", ".").split(".")[0]
+
+    return name.startswith(prefix) and root(name) in {root(key) for key, p in known.items() if p.head}
 
 
 def _mismatch_message(
@@ -135,11 +145,11 @@ def _mismatch_message(
         wrong: parameters that the file has in another shape.
     """
     config = checkpoint.config
+    layers = ", ".join(f"{field}={getattr(config, field)}" for field in layer_fields(config.model_type))
     shapes = [f"{p.name} wants {list(p.shape)}, the file has {list(checkpoint.shape(p) or ())}" for p in wrong]
     return "\n".join(
         [
-            f"{checkpoint.file.path.name} ({checkpoint.spelling.title}) does not fit {architecture}"
-            f"(l_layers={config.l_layers}, x_layers={config.x_layers}, r_layers={config.r_layers}):",
+            f"{checkpoint.file.path.name} ({checkpoint.spelling.title}) does not fit {architecture}({layers}):",
             f"  missing     {len(missing)}{listed(checkpoint.spelled(p) for p in missing)}",
             f"  unexpected  {len(unexpected)}{listed(unexpected)}",
             f"  wrong shape {len(wrong)}{listed(shapes)}",
@@ -164,14 +174,16 @@ def _advice(
 ) -> Iterator[str]:
     """What to do, sentence by sentence."""
     told = {}
-    for field, count in layer_counts(checkpoint.spelling, checkpoint.nested, checkpoint.file.shapes).items():
-        if count != getattr(checkpoint.config, field) and (missing or unexpected):
+    config, held_names = checkpoint.config, checkpoint.file.shapes
+    for field, count in layer_counts(config.model_type, checkpoint.spelling, checkpoint.nested, held_names).items():
+        if count != getattr(config, field) and (missing or unexpected):
             told[field] = (count, f"layers of the kind that {field} counts")
     for p in wrong:
         for module, axis, field, counted in _TELLING:
             held = checkpoint.shape(p) or ()
             if (
-                p.module == module
+                hasattr(config, field)
+                and p.module == module
                 and p.leaf.torch == "weight"
                 and len(held) == len(p.shape)
                 and held[axis] != p.shape[axis]
@@ -179,7 +191,7 @@ def _advice(
                 told[field] = (held[axis], counted)
     for field, (count, counted) in told.items():
         yield f"The file has {count} {counted}: put {field}={count} into config.json, or pass it to from_pretrained."
-    if "num_qa_labels" in told:
+    if "num_qa_labels" in told or "num_labels" in told:
         yield "Or pass allow_new_head=True to from_pretrained, to start the answer head afresh."
     heads = sorted({p.head for p in missing if p.head})
     if heads and all(p.head for p in missing):
@@ -189,5 +201,11 @@ def _advice(
         off = [flags[head] for head in heads if head in flags]
         if len(off) == len(heads) and architecture == "LxmertForPreTraining":
             yield f"Or do without them: {', '.join(off)} false in config.json."
-    if not told and not heads:
+    poolers = bool(missing) and all(p.module == "pooler.dense" for p in missing)
+    if poolers and architecture == "VisualBertModel":
+        yield "The file has no pooler: pass add_pooling_layer=False to from_pretrained."
+    additional = any("additional_layer" in name for name in unexpected)
+    if additional:
+        yield "The file has an additional layer: put bypass_transformer=true into config.json."
+    if not (told or heads or poolers or additional):
         yield "Give the config.json that belongs to the file."

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from .files import CONFIG_NAME, read_json, write_text
+from .files import CONFIG_NAME, check_folder, read_json, write_text
 from .messages import check_keywords
 
 
@@ -31,6 +31,10 @@ class ModelConfig:
     model_type: ClassVar[str]
     activations: ClassVar[tuple[str, ...]]
 
+    # The attentions of each kind of layer: the field that counts the layers, and the names inside one.
+    attentions: ClassVar[Mapping[str, tuple[str, tuple[str, ...]]]]
+
+    pruned_heads: Mapping[str, tuple[int, ...]] = field(default_factory=dict, kw_only=True, hash=False)
     extra: Mapping[str, Any] = field(default_factory=dict, kw_only=True, compare=False, repr=False)
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
@@ -59,6 +63,42 @@ class ModelConfig:
                 f"hidden_size must be a multiple of num_attention_heads; got hidden_size {hidden} and "
                 f"num_attention_heads {heads}."
             )
+        for path, gone in self.pruned_heads.items():
+            if not self._has_attention(path):
+                example = next(iter(self.attentions))
+                raise ValueError(f"pruned_heads names attentions by path, as '{example}.0.attention'; got {path!r}.")
+            if not set(gone) < set(range(heads)):
+                raise ValueError(
+                    f"pruned_heads[{path!r}] must be some of the heads 0 to {heads - 1}, not all; got {list(gone)}."
+                )
+
+    @property
+    def attention_paths(self) -> tuple[str, ...]:
+        """The path of every attention: the names that `pruned_heads` uses."""
+        return tuple(
+            f"{layers}.{i}.{name}"
+            for layers, (count, names) in self.attentions.items()
+            for i in range(getattr(self, count))
+            for name in names
+        )
+
+    def attention_path(self, key: str | int) -> str:
+        """The path of the attention that a key of `pruned_heads` names."""
+        return str(key)
+
+    def kept_heads(self, path: str) -> list[int]:
+        """The numbers of the heads that the attention at `path` still has."""
+        gone = self.pruned_heads.get(path, ())
+        return [head for head in range(self.num_attention_heads) if head not in gone]
+
+    def _has_attention(self, path: str) -> bool:
+        """Whether `path` is one of `attention_paths`, without listing them: a file may claim any number of layers."""
+        layers, _, rest = path.partition(".")
+        number, _, name = rest.partition(".")
+        count, names = self.attentions.get(layers, ("", ()))
+        return (
+            name in names and number.isdecimal() and str(int(number)) == number and int(number) < getattr(self, count)
+        )
 
     def _sizes(self) -> tuple[str, ...]:
         """Names of the fields that must be at least 1."""
@@ -118,12 +158,7 @@ class ModelConfig:
             FileNotFoundError: no config.json there.
             ValueError: the file is not JSON, or another model's.
         """
-        path = Path(path)
-        file = path / CONFIG_NAME if path.is_dir() else path
-        if not file.is_file():
-            problem = f"{path} has no {CONFIG_NAME}" if path.is_dir() else f"there is no file or folder {path}"
-            raise FileNotFoundError(f"{problem}; give a folder that holds a {CONFIG_NAME}, or the file itself.")
-        values = read_json(file)
+        file, values = read_config(path)
         try:
             return cls.from_dict(values, **overrides)
         except (TypeError, ValueError) as error:
@@ -151,19 +186,47 @@ class ModelConfig:
         return json.dumps(self.to_dict(), indent=2, sort_keys=True) + "\n"
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write config.json into `folder`, which is made if it is missing."""
+        """Write config.json into `folder`, which is made if it is missing.
+
+        Raises:
+            NotADirectoryError: `folder` is a file.
+        """
+        check_folder(Path(folder), CONFIG_NAME)
         Path(folder).mkdir(parents=True, exist_ok=True)
         write_text(Path(folder) / CONFIG_NAME, self.to_json_string())
 
 
-_WANTED = {"bool": "true or false", "int": "a whole number", "float": "a number", "str": "a string"}
+def read_config(path: str | Path) -> tuple[Path, dict[str, Any]]:
+    """A config.json and what it holds, given the folder or the file itself.
+
+    Raises:
+        FileNotFoundError: no config.json there.
+        ValueError: the file is not JSON.
+    """
+    path = Path(path)
+    file = path / CONFIG_NAME if path.is_dir() else path
+    if not file.is_file():
+        problem = f"{path} has no {CONFIG_NAME}" if path.is_dir() else f"there is no file or folder {path}"
+        raise FileNotFoundError(f"{problem}; give a folder that holds a {CONFIG_NAME}, or the file itself.")
+    return file, read_json(file)
+
+
+_WANTED = {
+    "bool": "true or false",
+    "int": "a whole number",
+    "int | None": "a whole number or null",
+    "float": "a number",
+    "str": "a string",
+}
 
 
 def _checked_kind(f: dataclasses.Field, value: Any) -> Any:
     """`value` as the kind that field `f` declares, or TypeError."""
     if f.type == "bool" and isinstance(value, bool):
         return value
-    if f.type == "int" and isinstance(value, numbers.Integral) and not isinstance(value, bool):
+    if f.type == "int | None" and value is None:
+        return None
+    if f.type in ("int", "int | None") and isinstance(value, numbers.Integral) and not isinstance(value, bool):
         return int(value)
     if f.type == "float" and isinstance(value, numbers.Real) and not isinstance(value, bool):
         return float(value)

@@ -1,8 +1,7 @@
-"""The weight-name table: every module of a model once, from which each parameter's name in each file format follows.
+"""Every parameter of a model by name, made from the tables of modules: nothing is parsed.
 
-A row names one module: our path, Hugging Face's path, its kind and its size. The kind decides the parameters inside,
-their leaf names, and the only transform there is, a transpose. A spelling says how one file format writes a row.
-Conversion is then a dictionary lookup, and completeness a comparison of sets. Everything here is text and numbers.
+A spelling says how one file format writes a parameter. Conversion is then a dictionary lookup, and completeness a
+comparison of sets. Everything here is text and numbers.
 """
 
 from __future__ import annotations
@@ -11,153 +10,15 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from .config import LxmertConfig
-
-
-class Leaf(NamedTuple):
-    """One parameter of a kind: its name in PyTorch and in Keras, and whether Keras keeps it transposed."""
-
-    torch: str
-    keras: str
-    transposed: bool = False
-
-
-KINDS: dict[str, tuple[Leaf, ...]] = {
-    "dense": (Leaf("weight", "kernel", transposed=True), Leaf("bias", "bias")),
-    "norm": (Leaf("weight", "gamma"), Leaf("bias", "beta")),
-    "embedding": (Leaf("weight", "embeddings"),),
-    "vector": (Leaf("", ""),),
-}
-
-
-class Row(NamedTuple):
-    """One module, or one per layer where `repeat` names the config field that counts the layers (`{i}` is the layer).
-
-    `size` is the shape of the weight, PyTorch's way round ([out, in] for dense), in the symbols of `sizes`.
-    """
-
-    ours: str
-    theirs: str
-    kind: str
-    size: tuple[str, ...]
-    repeat: str | None = None
-
-
-def _attention(ours: str, theirs: str, repeat: str, inner: str = "self") -> tuple[Row, ...]:
-    return (
-        Row(f"{ours}.query", f"{theirs}.{inner}.query", "dense", ("W", "D"), repeat),
-        Row(f"{ours}.key", f"{theirs}.{inner}.key", "dense", ("W", "D"), repeat),
-        Row(f"{ours}.value", f"{theirs}.{inner}.value", "dense", ("W", "D"), repeat),
-        Row(f"{ours}.out", f"{theirs}.output.dense", "dense", ("D", "W"), repeat),
-        Row(f"{ours}.norm", f"{theirs}.output.LayerNorm", "norm", ("D",), repeat),
-    )
-
-
-def _feed_forward(ours: str, up: str, down: str, repeat: str) -> tuple[Row, ...]:
-    return (
-        Row(f"{ours}.up", f"{up}.dense", "dense", ("I", "D"), repeat),
-        Row(f"{ours}.down", f"{down}.dense", "dense", ("D", "I"), repeat),
-        Row(f"{ours}.norm", f"{down}.LayerNorm", "norm", ("D",), repeat),
-    )
-
-
-def _layer(ours: str, theirs: str, repeat: str) -> tuple[Row, ...]:
-    return (
-        *_attention(f"{ours}.attention", f"{theirs}.attention", repeat),
-        *_feed_forward(f"{ours}.feed_forward", f"{theirs}.intermediate", f"{theirs}.output", repeat),
-    )
-
-
-_CROSS = ("cross_layers.{i}", "encoder.x_layers.{i}", "x_layers")
-
-LXMERT: tuple[Row, ...] = (
-    Row("embeddings.word", "embeddings.word_embeddings", "embedding", ("V", "D")),
-    Row("embeddings.position", "embeddings.position_embeddings", "embedding", ("positions", "D")),
-    Row("embeddings.token_type", "embeddings.token_type_embeddings", "embedding", ("types", "D")),
-    Row("embeddings.norm", "embeddings.LayerNorm", "norm", ("D",)),
-    Row("region_embeddings.feature", "encoder.visn_fc.visn_fc", "dense", ("D", "F")),
-    Row("region_embeddings.feature_norm", "encoder.visn_fc.visn_layer_norm", "norm", ("D",)),
-    Row("region_embeddings.box", "encoder.visn_fc.box_fc", "dense", ("D", "P")),
-    Row("region_embeddings.box_norm", "encoder.visn_fc.box_layer_norm", "norm", ("D",)),
-    *_layer("language_layers.{i}", "encoder.layer.{i}", "l_layers"),
-    *_layer("visual_layers.{i}", "encoder.r_layers.{i}", "r_layers"),
-    *_attention("cross_layers.{i}.cross_attention", "encoder.x_layers.{i}.visual_attention", "x_layers", inner="att"),
-    *_attention("cross_layers.{i}.language_self_attention", "encoder.x_layers.{i}.lang_self_att", "x_layers"),
-    *_attention("cross_layers.{i}.visual_self_attention", "encoder.x_layers.{i}.visn_self_att", "x_layers"),
-    *_feed_forward(
-        "cross_layers.{i}.language_feed_forward",
-        "encoder.x_layers.{i}.lang_inter",
-        "encoder.x_layers.{i}.lang_output",
-        "x_layers",
-    ),
-    *_feed_forward(
-        "cross_layers.{i}.visual_feed_forward",
-        "encoder.x_layers.{i}.visn_inter",
-        "encoder.x_layers.{i}.visn_output",
-        "x_layers",
-    ),
-    Row("pooler.dense", "pooler.dense", "dense", ("D", "D")),
-    Row("heads.word.transform", "cls.predictions.transform.dense", "dense", ("D", "D")),
-    Row("heads.word.norm", "cls.predictions.transform.LayerNorm", "norm", ("D",)),
-    Row("heads.word.bias", "cls.predictions.bias", "vector", ("V",)),
-    Row("heads.match", "cls.seq_relationship", "dense", ("2", "D")),
-    Row("heads.object.transform", "obj_predict_head.transform.dense", "dense", ("D", "D")),
-    Row("heads.object.norm", "obj_predict_head.transform.LayerNorm", "norm", ("D",)),
-    Row("heads.object.obj", "obj_predict_head.decoder_dict.obj", "dense", ("obj", "D")),
-    Row("heads.object.attr", "obj_predict_head.decoder_dict.attr", "dense", ("attr", "D")),
-    Row("heads.object.feat", "obj_predict_head.decoder_dict.feat", "dense", ("F", "D")),
-    Row("heads.answer.up", "answer_head.logit_fc.0", "dense", ("2D", "D")),
-    Row("heads.answer.norm", "answer_head.logit_fc.2", "norm", ("2D",)),
-    Row("heads.answer.out", "answer_head.logit_fc.3", "dense", ("A", "2D")),
-)
-
-OBJECTS = ("obj", "attr", "feat")  # the rows of the object head that a config can switch off
-HEADS = ("word", "match", "object", "answer")
-ARCHITECTURES = ("LxmertModel", "LxmertForPreTraining", "LxmertForQuestionAnswering")
-
-
-def head_names(architecture: str, config: LxmertConfig) -> tuple[str, ...]:
-    """The heads that a model class has under a config, in the order of the table.
-
-    Args:
-        architecture: a class name without the prefix TF.
-        config: says which tasks of pre-training have heads.
-
-    Raises:
-        ValueError: no such class.
-    """
-    if architecture == "LxmertModel":
-        return ()
-    if architecture == "LxmertForQuestionAnswering":
-        return ("answer",)
-    if architecture == "LxmertForPreTraining":
-        objects = ("object",) if config.task_obj_predict else ()
-        return ("word", "match", *objects, *(("answer",) if config.task_qa else ()))
-    raise ValueError(f"unknown architecture {architecture!r}; known: {', '.join(ARCHITECTURES)}.")
-
-
-def sizes(config: LxmertConfig) -> dict[str, int]:
-    """What the symbols of the table's sizes stand for; W, the width of an attention, depends on its pruned heads."""
-    return {
-        "2": 2,
-        "D": config.hidden_size,
-        "2D": 2 * config.hidden_size,
-        "I": config.intermediate_size,
-        "V": config.vocab_size,
-        "positions": config.max_position_embeddings,
-        "types": config.type_vocab_size,
-        "F": config.visual_feat_dim,
-        "P": config.visual_pos_dim,
-        "A": config.num_qa_labels,
-        "obj": config.num_object_labels,
-        "attr": config.num_attr_labels,
-    }
+from .model_config import ModelConfig
+from .tables import KINDS, OBJECTS, TABLES, Leaf, sizes
 
 
 @dataclass(frozen=True)
 class Parameter:
     """One tensor of a model: where it sits, and its shape PyTorch's way round."""
 
+    model_type: str
     module: str
     theirs: str
     kind: str
@@ -179,66 +40,109 @@ def _joined(separator: str, *parts: str) -> str:
     return separator.join(part for part in parts if part)
 
 
-def parameters(config: LxmertConfig, heads: Collection[str]) -> Iterator[Parameter]:
+def parameters(config: ModelConfig, heads: Collection[str], pooler: bool = True) -> Iterator[Parameter]:
     """Every parameter of a model with the given heads, in the order of the table.
 
     Args:
-        config: sizes and layer counts.
-        heads: some of "word", "match", "object", "answer"; see `head_names`.
+        config: sizes, layer counts and switches.
+        heads: some of the model's heads; see `tables.head_names`.
+        pooler: whether the model has one.
     """
-    symbols = sizes(config)
-    head_size = config.hidden_size // config.num_attention_heads
-    for row in LXMERT:
+    symbols, kind_of_model = sizes(config), config.model_type
+    for row in TABLES[kind_of_model]:
         parts = row.ours.split(".")
         if parts[0] == "heads" and parts[1] not in heads:
             continue
         if parts[:2] == ["heads", "object"] and parts[2] in OBJECTS and parts[2] not in config.visual_losses:
             continue
+        if (row.only_if and not getattr(config, row.only_if)) or (parts[0] == "pooler" and not pooler):
+            continue
         for i in range(getattr(config, row.repeat) if row.repeat else 1):
             module = row.ours.format(i=i)
             pruned = len(config.pruned_heads.get(module.rpartition(".")[0], ()))
-            symbols["W"] = (config.num_attention_heads - pruned) * head_size
+            symbols["W"] = (config.num_attention_heads - pruned) * symbols["K"]
             shape = tuple(symbols[symbol] for symbol in row.size)
             for leaf in KINDS[row.kind]:
                 # Beside the weight, a module has vectors of its outputs only.
                 size = shape if leaf is KINDS[row.kind][0] else shape[:1]
-                yield Parameter(module, row.theirs.format(i=i), row.kind, leaf, size)
+                yield Parameter(kind_of_model, module, row.theirs.format(i=i), row.kind, leaf, size)
 
 
 class Spelling(NamedTuple):
-    """How one file format writes names: the prefix of the backbone, and whether dense kernels lie transposed.
+    """How one file format writes names.
 
-    `alone` is the backbone's prefix in a file of the backbone alone, `nested` in a file of a task model. `tied` tells
-    whether some writers store the word head's decoder (`TIED_DECODER`) beside the embedding that it is tied to.
+    `alone` is the backbone's prefix in a file of the backbone alone, `nested` in a file of a task model, `{model}` the
+    model's type; `heads` is the prefix of the heads. `renamed` are modules that the format calls otherwise
+    than Hugging Face.
+    `unused` are parts of paths below which lies what no model of ours has.
     """
 
     title: str
     alone: str
     nested: str
-    transposed: bool
+    transposed: bool = False
+    heads: str = ""
+    renamed: tuple[tuple[str, str], ...] = ()
+    unused: tuple[str, ...] = ()
     tied: bool = False
 
     def write(self, parameter: Parameter, nested: bool) -> str:
         """The name of `parameter` in this spelling."""
-        prefix = "" if parameter.head else self.nested if nested else self.alone
+        prefix = self.heads if parameter.head else self.nested if nested else self.alone
+        prefix = prefix.format(model=parameter.model_type)
         if self is KERAS_H5:
             return prefix + _keras_h5_path(parameter)
         if self is NATIVE:
             return prefix + parameter.name
-        return prefix + _joined(".", parameter.theirs, parameter.leaf.torch)
+        theirs = dict(self.renamed).get(parameter.theirs, parameter.theirs)
+        return prefix + _joined(".", theirs, parameter.leaf.torch)
+
+    def copies(self) -> dict[str, str]:
+        """Names under which some writers store a tensor of ours a second time, each with our module."""
+        return {self.heads + name: module for name, module in TIED.items()} if self.tied else {}
+
+    def leaves_out(self, name: str) -> bool:
+        """Whether a name in a file belongs to what no model of ours has."""
+        return any(part in self.unused for part in name.split("."))
 
 
-NATIVE = Spelling("lxmert (PyTorch)", "", "backbone.", transposed=False)
-HUGGING_FACE = Spelling("Hugging Face (PyTorch)", "", "lxmert.", transposed=False, tied=True)
-ORIGINAL = Spelling("the original authors'", "bert.", "bert.", transposed=False, tied=True)
+# The word head's decoder is the word embedding, with the head's own bias.
+TIED = {"cls.predictions.decoder.weight": "embeddings.word", "cls.predictions.decoder.bias": "heads.word.bias"}
+
+NATIVE = Spelling("lxmert (PyTorch)", "", "backbone.")
+# Old files hold the numbers of the positions, 0, 1, 2, ..., as a tensor.
+HUGGING_FACE = Spelling("Hugging Face (PyTorch)", "", "{model}.", unused=("position_ids",), tied=True)
 KERAS_H5 = Spelling("Keras weights", "", "backbone/", transposed=True)
-SPELLINGS = (HUGGING_FACE, ORIGINAL, NATIVE, KERAS_H5)
+ORIGINAL = Spelling("the original authors'", "bert.", "bert.", tied=True)
+ORIGINAL_VISUAL_BERT = Spelling(
+    "the original authors'",
+    "bert.bert.",
+    "bert.bert.",
+    heads="bert.",
+    renamed=(
+        ("embeddings.visual_projection", "embeddings.projection"),
+        ("embeddings.visual_position_embeddings", "embeddings.position_embeddings_visual"),
+        ("embeddings.visual_token_type_embeddings", "embeddings.token_type_embeddings_visual"),
+        ("cls", "classifier"),
+        ("attention.query", "flickr_attention.query"),
+        ("attention.key", "flickr_attention.key"),
+        ("attention.value", "flickr_attention.value"),
+    ),
+    # The models of commonsense reasoning hold the detector that they were trained with.
+    unused=("detector", "position_ids"),
+    tied=True,
+)
+SPELLINGS = {
+    "lxmert": (HUGGING_FACE, ORIGINAL, NATIVE, KERAS_H5),
+    "visual_bert": (HUGGING_FACE, ORIGINAL_VISUAL_BERT, NATIVE, KERAS_H5),
+}
 
 # Keras calls the entries of a list by their class, and numbers them from the second on.
 _KERAS_LISTS = {
     "language_layers": "transformer_layer",
     "visual_layers": "transformer_layer",
     "cross_layers": "cross_layer",
+    "encoder_layers": "transformer_layer",
 }
 
 
@@ -254,26 +158,25 @@ def _keras_h5_path(parameter: Parameter) -> str:
     return "/".join([*parts, "vars", str(place)])
 
 
-def layer_counts(spelling: Spelling, nested: bool, names: Collection[str]) -> dict[str, int]:
+def layer_counts(model_type: str, spelling: Spelling, nested: bool, names: Collection[str]) -> dict[str, int]:
     """How many layers of each kind a file has, by the config field that counts them, judged by its names.
 
     Args:
+        model_type: of the model that the file is taken for.
         spelling: the file's.
         nested: whether its backbone is a task model's.
         names: the names in the file.
     """
-    counts = {}
-    for row in LXMERT:
+    counts: dict[str, int] = {}
+    for row in TABLES[model_type]:
         if row.repeat and row.repeat not in counts:
             leaf, i = KINDS[row.kind][0], 0
             while (
-                spelling.write(Parameter(row.ours.format(i=i), row.theirs.format(i=i), row.kind, leaf, ()), nested)
+                spelling.write(
+                    Parameter(model_type, row.ours.format(i=i), row.theirs.format(i=i), row.kind, leaf, ()), nested
+                )
                 in names
             ):
                 i += 1
             counts[row.repeat] = i
     return counts
-
-
-# Where some writers store the word embedding a second time, as the word head's decoder.
-TIED_DECODER = "cls.predictions.decoder.weight"

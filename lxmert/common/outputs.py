@@ -97,6 +97,28 @@ class _LxmertStates(ModelOutput):
         return {name: getattr(self, name) for name in _STATE_NAMES}
 
 
+@dataclass(eq=False)
+class _VisualBertStates(ModelOutput):
+    """The hidden states and attention maps that every VisualBERT model can return.
+
+    Shapes: B batch, S = L + R words and regions in one sequence, D hidden size, N heads. With an axis of choices, B is
+    B · choices here. Attention maps are the softmax weights before dropout, times the head mask if there is one.
+
+    Attributes:
+        hidden_states: [B, S, D], the embeddings and then one per layer. With `bypass_transformer` and regions they are
+            [B, L, D], and the last one, of the additional layer, [B, S, D].
+        attentions: [B, N, S, S], one per layer. With `bypass_transformer` and regions they are [B, N, L, L], and the
+            last one, of the additional layer, [B, N, S, S].
+    """
+
+    hidden_states: tuple[Any, ...] | None = None
+    attentions: tuple[Any, ...] | None = None
+
+    def states(self) -> dict[str, Any]:
+        """The fields declared here, by name: what a task model hands on from its backbone."""
+        return {"hidden_states": self.hidden_states, "attentions": self.attentions}
+
+
 _STATE_NAMES = tuple(f.name for f in dataclasses.fields(_LxmertStates))
 
 # A dataclass collects its fields from its last base to its first, so a class below has its own scores first, as the
@@ -160,4 +182,61 @@ class LxmertForQuestionAnsweringOutput(_LxmertStates, _LxmertForQuestionAnswerin
     Attributes:
         loss: the answer loss; absent without labels.
         question_answering_score: [B, A], one logit per answer.
+    """
+
+
+@dataclass(eq=False)
+class _VisualBertModelScores(ModelOutput):
+    """What `VisualBertModel` itself computes."""
+
+    last_hidden_state: Any = None
+    pooler_output: Any = None
+
+
+@dataclass(eq=False)
+class VisualBertModelOutput(_VisualBertStates, _VisualBertModelScores):
+    """What `VisualBertModel` returns.
+
+    Attributes:
+        last_hidden_state: [B, S, D], words first, then regions.
+        pooler_output: [B, D], tanh(dense(last_hidden_state[:, 0])); absent with `add_pooling_layer=False`.
+    """
+
+
+@dataclass(eq=False)
+class _VisualBertForPreTrainingScores(ModelOutput):
+    """What the pre-training heads compute."""
+
+    loss: Any = None
+    prediction_logits: Any = None
+    seq_relationship_logits: Any = None
+
+
+@dataclass(eq=False)
+class VisualBertForPreTrainingOutput(_VisualBertStates, _VisualBertForPreTrainingScores):
+    """What `VisualBertForPreTraining` returns.
+
+    Attributes:
+        loss: the sum of the losses whose labels were given; absent without labels.
+        prediction_logits: [B, S, V], the word at each position.
+        seq_relationship_logits: [B, 2]; in the published models index 1 says that caption and picture match.
+    """
+
+
+@dataclass(eq=False)
+class _VisualBertTaskScores(ModelOutput):
+    """What one head computes."""
+
+    loss: Any = None
+    logits: Any = None
+
+
+@dataclass(eq=False)
+class VisualBertTaskOutput(_VisualBertStates, _VisualBertTaskScores):
+    """What VisualBERT's models of multiple choice, question answering, visual reasoning and alignment return.
+
+    Attributes:
+        loss: the loss; absent without labels.
+        logits: [B, choices] of multiple choice, [B, num_labels] of question answering and visual reasoning, [B, P, R]
+            of region-to-phrase alignment: for each of P phrases a logit of every region.
     """

@@ -1,4 +1,4 @@
-"""LXMERT in PyTorch: plain `nn.Module`s."""
+"""LXMERT and VisualBERT in PyTorch: plain `nn.Module`s."""
 
 try:
     import torch
@@ -11,13 +11,31 @@ from lxmert.common.outputs import (
     LxmertForPreTrainingOutput,
     LxmertForQuestionAnsweringOutput,
     LxmertModelOutput,
+    VisualBertForPreTrainingOutput,
+    VisualBertModelOutput,
+    VisualBertTaskOutput,
 )
 
 from .lxmert import LxmertModel
 from .lxmert_tasks import LxmertForPreTraining, LxmertForQuestionAnswering
+from .visual_bert import VisualBertModel
+from .visual_bert_tasks import (
+    VisualBertForMultipleChoice,
+    VisualBertForPreTraining,
+    VisualBertForQuestionAnswering,
+    VisualBertForRegionToPhraseAlignment,
+    VisualBertForVisualReasoning,
+)
 
 # torch.export wants to know how to take an output apart.
-for _output in (LxmertModelOutput, LxmertForPreTrainingOutput, LxmertForQuestionAnsweringOutput):
+for _output in (
+    LxmertModelOutput,
+    LxmertForPreTrainingOutput,
+    LxmertForQuestionAnsweringOutput,
+    VisualBertModelOutput,
+    VisualBertForPreTrainingOutput,
+    VisualBertTaskOutput,
+):
     torch.export.register_dataclass(_output, serialized_type_name=f"lxmert.{_output.__name__}")
 
 __all__ = [
@@ -27,4 +45,13 @@ __all__ = [
     "LxmertForQuestionAnsweringOutput",
     "LxmertModel",
     "LxmertModelOutput",
+    "VisualBertForMultipleChoice",
+    "VisualBertForPreTraining",
+    "VisualBertForPreTrainingOutput",
+    "VisualBertForQuestionAnswering",
+    "VisualBertForRegionToPhraseAlignment",
+    "VisualBertForVisualReasoning",
+    "VisualBertModel",
+    "VisualBertModelOutput",
+    "VisualBertTaskOutput",
 ]

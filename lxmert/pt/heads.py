@@ -1,8 +1,10 @@
-"""Heads on top of a model: words, matching, objects, answers.
+"""Heads on top of a model: words, matching, objects, answers, alignment of phrases with regions.
 
-Dimensions: B batch, S any sequence, L language tokens, R regions, D hidden size, V vocabulary, A answers.
+Dimensions: B batch, S any sequence, L language tokens, R regions, P phrases, D hidden size, N heads, K = D / N,
+V vocabulary, A answers.
 """
 
+import math
 from collections.abc import Collection
 from typing import Any
 
@@ -70,3 +72,36 @@ class LxmertHeads(nn.Module):
         self.match: Any = nn.Linear(config.hidden_size, 2) if "match" in names else None
         self.object: Any = ObjectHead(config) if "object" in names else None
         self.answer: Any = AnswerHead(config) if "answer" in names else None
+
+
+class AlignmentHead(nn.Module):
+    """query(phrases)·key(regions)ᵀ / √K, one head wide; masked regions get the smallest number."""
+
+    def __init__(self, config: Any):
+        super().__init__()
+        self.head_size = config.hidden_size // config.num_attention_heads
+        self.query = nn.Linear(config.hidden_size, self.head_size)
+        self.key = nn.Linear(config.hidden_size, self.head_size)
+        # As in the original: it is in every file, and nothing uses it.
+        self.value = nn.Linear(config.hidden_size, self.head_size).requires_grad_(False)
+
+    def forward(self, phrases: Tensor, regions: Tensor, visual_attention_mask: Tensor | None) -> Tensor:
+        # [B, P, D], [B, R, D] -> [B, P, R]
+        """Score every region for each phrase."""
+        scores = self.query(phrases) @ self.key(regions).transpose(-1, -2) * (1 / math.sqrt(self.head_size))
+        if visual_attention_mask is None:
+            return scores
+        return scores.masked_fill((visual_attention_mask == 0)[:, None], torch.finfo(scores.dtype).min)
+
+
+class VisualBertHeads(nn.Module):
+    """The heads of one VisualBERT task model, each under its name; one that the task does without is None."""
+
+    def __init__(self, config: Any, names: Collection[str]):
+        super().__init__()
+        self.word: Any = WordHead(config) if "word" in names else None
+        self.match: Any = nn.Linear(config.hidden_size, 2) if "match" in names else None
+        self.classifier: Any = nn.Linear(config.hidden_size, config.num_labels) if "classifier" in names else None
+        self.choice: Any = nn.Linear(config.hidden_size, 1) if "choice" in names else None
+        self.alignment: Any = AlignmentHead(config) if "alignment" in names else None
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)

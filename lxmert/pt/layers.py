@@ -15,6 +15,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": F.gelu,
     "relu": F.relu,
     "silu": F.silu,
+    "selu": F.selu,
     "gelu_new": lambda x: F.gelu(x, approximate="tanh"),
 }
 
@@ -41,13 +42,14 @@ def context_bias(mask: Tensor, dtype: torch.dtype) -> ContextBias:
 
 
 class Embedding(nn.Embedding):
-    """row = table[id]; row 0 gets no gradient from the lookup.
+    """row = table[id]; row `padding_idx` gets no gradient from the lookup.
 
-    As in the original: all tables have padding_idx 0, so that position 0 and token type 0 stay as they were made.
+    As in the original: all tables of LXMERT have padding_idx 0, so that position 0 and token type 0 stay as they were
+    made.
     """
 
-    def __init__(self, count: int, size: int):
-        super().__init__(count, size, padding_idx=0)
+    def __init__(self, count: int, size: int, padding_idx: int | None = 0):
+        super().__init__(count, size, padding_idx=padding_idx)
 
 
 class Attention(nn.Module):
@@ -79,9 +81,17 @@ class Attention(nn.Module):
         return x.transpose(1, 2).flatten(-2)
 
     def forward(
-        self, states: Tensor, context: Tensor, bias: ContextBias | None = None, need_weights: bool = False
+        self,
+        states: Tensor,
+        context: Tensor,
+        bias: ContextBias | None = None,
+        head_mask: Tensor | None = None,
+        need_weights: bool = False,
     ) -> tuple[Tensor, Tensor | None]:  # [B, S, D], [B, C, D] -> [B, S, D], [B, N, S, C]
-        """Attend from `states` to `context`; the softmax weights, before dropout, come along if asked for."""
+        """Attend from `states` to `context`; the softmax weights, before dropout, come along if asked for.
+
+        `head_mask` [N] multiplies what each head gives, and its weights.
+        """
         query = self.split_heads(self.query(states))
         key = self.split_heads(self.key(context))
         value = self.split_heads(self.value(context))
@@ -98,6 +108,10 @@ class Attention(nn.Module):
             rate = self.weights_dropout if self.training else 0.0
             additive = None if bias is None else bias.additive
             mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=additive, dropout_p=rate)
+        if head_mask is not None:
+            head_mask = head_mask[:, None, None]
+            mixed = mixed * head_mask
+            weights = None if weights is None else weights * head_mask
         out = self.dropout(self.out(self.merge_heads(mixed)))
         return self.norm(out + states), weights
 
@@ -120,7 +134,7 @@ class FeedForward(nn.Module):
 
 
 class TransformerLayer(nn.Module):
-    """feed_forward(attention(states, states)): one layer of the language or of the visual encoder."""
+    """feed_forward(attention(states, states)): one layer of an encoder."""
 
     def __init__(self, config: Any, pruned_heads: Sequence[int] = ()):
         super().__init__()
@@ -128,8 +142,24 @@ class TransformerLayer(nn.Module):
         self.feed_forward = FeedForward(config)
 
     def forward(
-        self, states: Tensor, bias: ContextBias | None = None, need_weights: bool = False
+        self,
+        states: Tensor,
+        bias: ContextBias | None = None,
+        head_mask: Tensor | None = None,
+        need_weights: bool = False,
     ) -> tuple[Tensor, Tensor | None]:  # [B, S, D] -> [B, S, D], [B, N, S, S]
         """Run the layer; the attention weights come along if asked for."""
-        states, weights = self.attention(states, states, bias, need_weights)
+        states, weights = self.attention(states, states, bias, head_mask, need_weights=need_weights)
         return self.feed_forward(states), weights
+
+
+class Pooler(nn.Module):
+    """tanh(dense(states[:, 0]))."""
+
+    def __init__(self, config: Any):
+        super().__init__()
+        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+
+    def forward(self, states: Tensor) -> Tensor:  # [B, S, D] -> [B, D]
+        """Summarize a sentence and its picture by the state of the first token."""
+        return torch.tanh(self.dense(states[:, 0]))

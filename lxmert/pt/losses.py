@@ -1,6 +1,7 @@
 """The losses that the models train on. Small number formats are widened to float32 before any sum.
 
-Dimensions: B batch, L language tokens, R regions, F visual feature size, V vocabulary, A answers.
+Dimensions: B batch, L language tokens, R regions, S any sequence, P phrases, F visual feature size, V vocabulary,
+A answers.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,15 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lxmert.common.inputs import (
-    IGNORED_LABEL,
-    Given,
-    check_answer_scores,
-    check_label,
-    check_object_labels,
-    check_range,
-    is_soft_answer,
-)
+from lxmert.common.inputs import IGNORED_LABEL, Given, Range, check_label, check_range, check_scores, is_soft_answer
+from lxmert.common.lxmert_inputs import check_object_labels
+from lxmert.common.visual_bert_inputs import check_alignment_labels
 
 
 def describe(name: str, tensor: Any) -> Given:
@@ -42,15 +37,15 @@ def _readable(tensor: Tensor) -> bool:
     return not (tensor.is_cuda and torch.cuda.is_current_stream_capturing())
 
 
-def check_values(name: str, tensor: Tensor, count: int, *, ignored: bool = False) -> None:
-    """Refuse ids or labels outside 0 … count-1, where the values can be looked at."""
+def check_values(name: str, tensor: Tensor, allowed: Range) -> None:
+    """Refuse ids or labels out of range, where the values can be looked at."""
     if not _readable(tensor):
         return
     tensor = tensor.long()  # an 8-bit number cannot be compared with -100
-    if ignored:
+    if allowed.ignored:
         tensor = tensor.masked_fill(tensor == IGNORED_LABEL, 0)
     low, high = tensor.aminmax()
-    check_range(name, int(low), int(high), count, ignored=ignored)
+    check_range(name, int(low), int(high), allowed)
 
 
 def _wide(scores: Tensor) -> Tensor:
@@ -68,18 +63,20 @@ def class_loss(scores: Tensor, label: Tensor) -> Tensor:  # [..., classes], [...
     return loss / (label != IGNORED_LABEL).sum().clamp(min=1)
 
 
-def word_loss(scores: Tensor, labels: Tensor) -> Tensor:  # [B, L, V], [B, L] -> scalar
+def word_loss(scores: Tensor, labels: Tensor, letters: str = "[B, L]") -> Tensor:  # [B, S, V], [B, S] -> scalar
     """Cross-entropy of the masked words; -100 marks the positions that do not count."""
-    check_label("labels", describe("labels", labels), scores.shape[:2], "[B, L]")
-    check_values("labels", labels, scores.shape[-1], ignored=True)
+    check_label("labels", describe("labels", labels), scores.shape[:2], letters)
+    check_values("labels", labels, Range(scores.shape[-1], ignored=True))
     return class_loss(scores, labels)
 
 
-def match_loss(scores: Tensor, matched_label: Tensor) -> Tensor:  # [B, 2], [B] -> scalar
-    """Cross-entropy of the match: 1 says that sentence and picture belong together, 0 that they do not."""
-    check_label("matched_label", describe("matched_label", matched_label), scores.shape[:1], "[B]")
-    check_values("matched_label", matched_label, 2, ignored=True)
-    return class_loss(scores, matched_label.reshape(-1))
+def index_loss(scores: Tensor, labels: Tensor, name: str = "labels") -> Tensor:  # [B, classes], [B] -> scalar
+    """Cross-entropy of one class for each example, -100 ignored; of a match: 1 says that text and picture belong
+    together, 0 that they do not.
+    """
+    check_label(name, describe(name, labels), scores.shape[:1], "[B]")
+    check_values(name, labels, Range(scores.shape[-1], ignored=True))
+    return class_loss(scores, labels.reshape(-1))
 
 
 def answer_loss(scores: Tensor, labels: Tensor, name: str = "labels") -> Tensor:  # [B, A], [B] or [B, A] -> scalar
@@ -89,12 +86,44 @@ def answer_loss(scores: Tensor, labels: Tensor, name: str = "labels") -> Tensor:
     logits, summed over the answers and averaged over the batch: what the published VQA and GQA models were tuned with.
     """
     if not is_soft_answer(name, describe(name, labels), *scores.shape):
-        check_values(name, labels, scores.shape[-1], ignored=True)
-        return class_loss(scores, labels.reshape(-1))
-    if _readable(labels):
-        check_answer_scores(name, float(labels.min()), float(labels.max()))
+        return index_loss(scores, labels, name)
+    _check_scores(name, labels)
     scores = _wide(scores)
     return F.binary_cross_entropy_with_logits(scores, labels.to(scores.dtype), reduction="sum") / scores.shape[0]
+
+
+def distribution_loss(scores: Tensor, labels: Tensor) -> Tensor:  # [B, A], [B] or [B, A] -> scalar
+    """The loss of answers that share the probability of one, by the form of the labels.
+
+    Rows [B, A] in [0, 1] give the divergence Σ label · (log label - log_softmax(scores)), averaged over the batch.
+    Class indices [B] give cross-entropy, -100 ignored: the same as rows with a single 1.
+    """
+    if not is_soft_answer("labels", describe("labels", labels), *scores.shape):
+        return index_loss(scores, labels)
+    _check_scores("labels", labels)
+    scores = _wide(scores)
+    return F.kl_div(F.log_softmax(scores, -1), labels.to(scores.dtype), reduction="sum") / scores.shape[0]
+
+
+def alignment_loss(scores: Tensor, labels: Tensor, visual_attention_mask: Tensor | None) -> Tensor:
+    # [B, P, R], [B, P, R] -> scalar
+    """The same divergence for the regions of each phrase, summed over the phrases and averaged over the batch.
+
+    Differs from HF: what a label gives to a masked region is left out; the loss is infinite there.
+    """
+    check_alignment_labels(labels, tuple(scores.shape), describe)
+    _check_scores("labels", labels)
+    scores = _wide(scores)
+    labels = labels.to(scores.dtype)
+    if visual_attention_mask is not None:
+        labels = labels.masked_fill((visual_attention_mask == 0)[:, None], 0.0)
+    return F.kl_div(F.log_softmax(scores, -1), labels, reduction="sum") / scores.shape[0]
+
+
+def _check_scores(name: str, labels: Tensor) -> None:
+    """Refuse labels outside 0 … 1, where the values can be looked at."""
+    if _readable(labels):
+        check_scores(name, float(labels.min()), float(labels.max()))
 
 
 def object_loss(
@@ -111,7 +140,7 @@ def object_loss(
         if key == "feat":
             loss = F.smooth_l1_loss(score, label.to(score.dtype), reduction="none").mean(-1)
         else:
-            check_values(f"obj_labels[{key!r}][0]", label, score.shape[-1], ignored=True)
+            check_values(f"obj_labels[{key!r}][0]", label, Range(score.shape[-1], ignored=True))
             loss = F.cross_entropy(
                 score.flatten(0, -2), label.flatten().long(), ignore_index=IGNORED_LABEL, reduction="none"
             )

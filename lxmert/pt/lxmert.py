@@ -6,57 +6,19 @@ Source: Tan and Bansal 2019 (arXiv 1908.07490).
 
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor, nn
 
 from lxmert.common.config import LxmertConfig
-from lxmert.common.inputs import attention_choice, check_lxmert_inputs
+from lxmert.common.inputs import attention_choice
+from lxmert.common.lxmert_inputs import check_lxmert_inputs
 from lxmert.common.messages import check_keywords
 from lxmert.common.outputs import LxmertModelOutput
+from lxmert.common.signatures import value_ranges
 
-from .layers import Attention, ContextBias, Embedding, FeedForward, TransformerLayer, context_bias
+from .embeddings import LanguageEmbeddings, RegionEmbeddings
+from .layers import Attention, ContextBias, FeedForward, Pooler, TransformerLayer, context_bias
 from .losses import check_values, describe
 from .pretrained import PreTrainedModel, run_layer
-
-
-class LanguageEmbeddings(nn.Module):
-    """dropout(norm(word[ids] + position[0…L-1] + token_type[types]))."""
-
-    def __init__(self, config: LxmertConfig):
-        super().__init__()
-        self.word = Embedding(config.vocab_size, config.hidden_size)
-        self.position = Embedding(config.max_position_embeddings, config.hidden_size)
-        self.token_type = Embedding(config.type_vocab_size, config.hidden_size)
-        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
-
-    def forward(
-        self, input_ids: Tensor | None, token_type_ids: Tensor | None, inputs_embeds: Tensor | None
-    ) -> Tensor:  # [B, L] or [B, L, D] -> [B, L, D]
-        """Embed the tokens; `inputs_embeds` takes the place of the word rows only."""
-        words = self.word(input_ids) if inputs_embeds is None else inputs_embeds.to(self.word.weight.dtype)
-        positions = torch.arange(words.shape[1], device=words.device)[None]
-        if token_type_ids is None:
-            token_type_ids = torch.zeros_like(positions)
-        return self.dropout(self.norm(words + self.position(positions) + self.token_type(token_type_ids)))
-
-
-class RegionEmbeddings(nn.Module):
-    """dropout((feature_norm(feature(visual_feats)) + box_norm(box(visual_pos))) / 2)."""
-
-    def __init__(self, config: LxmertConfig):
-        super().__init__()
-        self.feature = nn.Linear(config.visual_feat_dim, config.hidden_size)
-        self.feature_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.box = nn.Linear(config.visual_pos_dim, config.hidden_size)
-        self.box_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
-
-    def forward(self, visual_feats: Tensor, visual_pos: Tensor) -> Tensor:  # [B, R, F], [B, R, P] -> [B, R, D]
-        """Embed the regions."""
-        features = self.feature_norm(self.feature(visual_feats))
-        boxes = self.box_norm(self.box(visual_pos))
-        return self.dropout((features + boxes) / 2)
 
 
 class CrossMaps(NamedTuple):
@@ -95,29 +57,18 @@ class CrossLayer(nn.Module):
         need_visual: bool = True,
     ) -> tuple[Tensor, Tensor | None, CrossMaps]:  # [B, L, D], [B, R, D] -> the same
         """Run the layer; without `need_visual` the visual stream ends here."""
-        every = attentions == "all"
+        every = dict(need_weights=attentions == "all")
+        some = dict(need_weights=bool(attentions))
         language_in, visual_in = language, visual
-        language, language_to_vision = self.cross_attention(language_in, visual_in, visual_bias, bool(attentions))
-        language, language_self = self.language_self_attention(language, language, language_bias, every)
+        language, language_to_vision = self.cross_attention(language_in, visual_in, visual_bias, **some)
+        language, language_self = self.language_self_attention(language, language, language_bias, **every)
         language = self.language_feed_forward(language)
         if not need_visual:
             return language, None, CrossMaps(language_to_vision, None, language_self, None)
-        visual, vision_to_language = self.cross_attention(visual_in, language_in, language_bias, every)
-        visual, vision_self = self.visual_self_attention(visual, visual, visual_bias, every)
+        visual, vision_to_language = self.cross_attention(visual_in, language_in, language_bias, **every)
+        visual, vision_self = self.visual_self_attention(visual, visual, visual_bias, **every)
         visual = self.visual_feed_forward(visual)
         return language, visual, CrossMaps(language_to_vision, vision_to_language, language_self, vision_self)
-
-
-class Pooler(nn.Module):
-    """tanh(dense(language[:, 0]))."""
-
-    def __init__(self, config: LxmertConfig):
-        super().__init__()
-        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
-
-    def forward(self, language: Tensor) -> Tensor:  # [B, L, D] -> [B, D]
-        """Summarize a sentence and its picture by the state of the first token."""
-        return torch.tanh(self.dense(language[:, 0]))
 
 
 class LxmertModel(PreTrainedModel):
@@ -188,18 +139,16 @@ class LxmertModel(PreTrainedModel):
             inputs_embeds=inputs_embeds,
         )
         check_lxmert_inputs(config, inputs, describe)
-        if input_ids is not None:
-            input_ids = input_ids.long()
-            check_values("input_ids", input_ids, config.vocab_size)
-        if token_type_ids is not None:
-            token_type_ids = token_type_ids.long()
-            check_values("token_type_ids", token_type_ids, config.type_vocab_size)
+        for name, allowed in value_ranges(config, "LxmertModel").items():
+            if inputs[name] is not None:
+                inputs[name] = inputs[name].long()
+                check_values(name, inputs[name], allowed)
         attentions = attention_choice(output_attentions, config)
         hidden_states = config.output_hidden_states if output_hidden_states is None else output_hidden_states
         return_dict = config.return_dict if return_dict is None else return_dict
         vision_output = vision_output or hidden_states or attentions == "all"
 
-        language = self.embeddings(input_ids, token_type_ids, inputs_embeds)
+        language = self.embeddings(inputs["input_ids"], inputs["token_type_ids"], inputs_embeds)
         feats, pos = (inputs[name].to(language.dtype) for name in ("visual_feats", "visual_pos"))
         visual = self.region_embeddings(feats, pos)
         language_bias = None if attention_mask is None else context_bias(attention_mask, language.dtype)
@@ -207,19 +156,19 @@ class LxmertModel(PreTrainedModel):
 
         language_states, visual_states = [], []
         language_maps, visual_maps, cross_maps = [], [], []
+        some: dict[str, Any] = dict(need_weights=bool(attentions))
         for layer in self.language_layers:
-            language, weights = run_layer(self, layer, language, language_bias, bool(attentions))
+            language, weights = run_layer(self, layer, language, language_bias, **some)
             language_states.append(language)
             language_maps.append(weights)
         for layer in self.visual_layers:
-            visual, weights = run_layer(self, layer, visual, visual_bias, bool(attentions))
+            visual, weights = run_layer(self, layer, visual, visual_bias, **some)
             visual_states.append(visual)
             visual_maps.append(weights)
         for i, layer in enumerate(self.cross_layers):
             need_visual = vision_output or i < config.x_layers - 1
-            language, visual, maps = run_layer(
-                self, layer, language, visual, language_bias, visual_bias, attentions, need_visual
-            )
+            some = dict(attentions=attentions, need_visual=need_visual)
+            language, visual, maps = run_layer(self, layer, language, visual, language_bias, visual_bias, **some)
             language_states.append(language)
             visual_states.append(visual)
             cross_maps.append(maps)

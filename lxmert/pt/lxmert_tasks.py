@@ -12,7 +12,7 @@ from lxmert.common.messages import check_keywords
 from lxmert.common.outputs import LxmertForPreTrainingOutput, LxmertForQuestionAnsweringOutput
 
 from .heads import LxmertHeads
-from .losses import answer_loss, match_loss, object_loss, total_loss, word_loss
+from .losses import answer_loss, index_loss, object_loss, total_loss, word_loss
 from .lxmert import LxmertModel
 from .pretrained import PreTrainedModel
 
@@ -95,7 +95,7 @@ class LxmertForPreTraining(LxmertTaskModel):
         if labels is not None and config.task_mask_lm:
             losses.append(word_loss(word_scores, labels))
         if matched_label is not None and config.task_matched:
-            losses.append(match_loss(match_scores, matched_label))
+            losses.append(index_loss(match_scores, matched_label, "matched_label"))
         if obj_labels is not None and heads.object is not None:
             object_scores = heads.object(states.vision_output)
             losses.append(object_loss(config, object_scores, obj_labels, states.vision_output.shape[:2]))

@@ -7,23 +7,25 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from lxmert.common.config import LxmertConfig
-from lxmert.common.names import ARCHITECTURES, Parameter, head_names, parameters
+from lxmert.common.model_config import ModelConfig
+from lxmert.common.names import Parameter, parameters
+from lxmert.common.tables import ARCHITECTURES, head_names
 
 
 class NamedWeights(nn.Module):
     """A model whose parameters are found by their names."""
 
-    config: LxmertConfig
+    config: ModelConfig
 
     @classmethod
     def architecture(cls) -> str:
         """The class name that config.json records; that of the nearest class of this package, for a user's subclass."""
         names = [kind.__name__ for kind in cls.__mro__]
-        return next((name for name in names if name in ARCHITECTURES), names[0])
+        known = {name for classes in ARCHITECTURES.values() for name in classes}
+        return next((name for name in names if name in known), names[0])
 
     @classmethod
-    def head_names(cls, config: LxmertConfig) -> tuple[str, ...]:
+    def head_names(cls, config: ModelConfig) -> tuple[str, ...]:
         """The heads that this class has under a config."""
         return head_names(cls.architecture(), config)
 
@@ -40,7 +42,8 @@ class NamedWeights(nn.Module):
 
     def weights_by_name(self) -> Iterator[tuple[Parameter, Tensor]]:
         """Every parameter with its row of the name table."""
-        for parameter in parameters(self.config, self.head_names(self.config)):
+        pooler = self.base.pooler is not None
+        for parameter in parameters(self.config, self.head_names(self.config), pooler):
             module, attribute = self.locate(parameter)
             yield parameter, getattr(module, attribute)
 

@@ -12,31 +12,32 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint as checkpointed
 
 from lxmert.common.checkpoint import open_checkpoint
-from lxmert.common.config import LxmertConfig
 from lxmert.common.convert import Item, write_folder
 from lxmert.common.loading import LoadReport, fit
+from lxmert.common.model_config import ModelConfig
 from lxmert.common.names import Parameter
 
+from .embeddings import JointEmbeddings
 from .heads import WordHead
-from .layers import Embedding
 from .resizing import Resizable
 
 
-def run_layer(model: PreTrainedModel, layer: nn.Module, *inputs: Any) -> Any:
+def run_layer(model: PreTrainedModel, layer: nn.Module, *inputs: Any, **options: Any) -> Any:
     """Run one layer; with gradient checkpointing on, its inner values are recomputed in the backward pass."""
     if model.gradient_checkpointing and model.training and torch.is_grad_enabled():
-        return checkpointed(layer, *inputs, use_reentrant=False)
-    return layer(*inputs)
+        return checkpointed(layer, *inputs, use_reentrant=False, **options)
+    return layer(*inputs, **options)
 
 
 class PreTrainedModel(Resizable):
     """Base of all models: weights by name, loading and saving, resizing, pruning."""
 
-    config_class: ClassVar[type[LxmertConfig]]
+    config_class: ClassVar[type[ModelConfig]]
+    made_with: ClassVar[tuple[str, ...]] = ()  # what the constructor takes beside the config
     load_report: LoadReport | None = None
     gradient_checkpointing = False
 
-    def __init__(self, config: LxmertConfig):
+    def __init__(self, config: ModelConfig):
         super().__init__()
         if not isinstance(config, self.config_class):
             raise TypeError(
@@ -52,21 +53,25 @@ class PreTrainedModel(Resizable):
         return tuple(p.name for p in inspect.signature(cls.forward).parameters.values() if p.kind in kinds)[1:]
 
     def reset_parameters(self, part: nn.Module | None = None) -> None:
-        """Draw fresh weights: normal with `initializer_range`, row 0 of each table and every bias 0, norms 1 and 0.
+        """Draw fresh weights: normal with `initializer_range`, a table's padding row and every bias 0, norms 1 and 0.
 
         Args:
             part: the part of the model whose weights are drawn; all of it by default.
         """
-        for module in (self if part is None else part).modules():
+        modules = list((self if part is None else part).modules())
+        for module in modules:
             if isinstance(module, (nn.Linear, nn.Embedding)):
                 nn.init.normal_(module.weight, std=self.config.initializer_range)
             if isinstance(module, (nn.Linear, WordHead)):
                 nn.init.zeros_(module.bias)
-            if isinstance(module, Embedding):
+            if isinstance(module, nn.Embedding) and module.padding_idx is not None:
                 with torch.no_grad():
-                    module.weight[0].zero_()
+                    module.weight[module.padding_idx].zero_()
             if isinstance(module, nn.LayerNorm):
                 module.reset_parameters()
+        for module in modules:
+            if isinstance(module, JointEmbeddings):
+                module.start_visual_tables()
 
     # Loading and saving
 
@@ -75,7 +80,7 @@ class PreTrainedModel(Resizable):
         cls,
         source: str | Path,
         *,
-        config: LxmertConfig | None = None,
+        config: ModelConfig | None = None,
         dtype: torch.dtype | None = None,
         only: str | None = None,
         allow_new_head: bool = False,
@@ -89,17 +94,20 @@ class PreTrainedModel(Resizable):
             dtype: of the parameters; PyTorch's default by default.
             only: "backbone" leaves every head fresh.
             allow_new_head: whether a head that the file does not have, or has in another size, may stay fresh.
-            overrides: config fields that take other values than the file's.
+            overrides: config fields that take other values than the file's; and what the constructor takes beside the
+                config (`add_pooling_layer=False`).
 
         Raises:
             FileNotFoundError, ValueError: no such file, or a damaged or foreign one.
             CheckpointMismatchError: names or shapes do not fit; all are listed, and nothing is loaded.
         """
-        with open_checkpoint(source, config, **overrides) as file:
-            taken, report = fit(file, cls.architecture(), only, allow_new_head)
+        made_with = {name: overrides.pop(name) for name in cls.made_with if name in overrides}
+        with open_checkpoint(source, config, cls.config_class, **overrides) as file:
+            pooler = made_with.get("add_pooling_layer", True)
+            taken, report = fit(file, cls.architecture(), only, allow_new_head, pooler)
             dtype = dtype or torch.get_default_dtype()
             with torch.device("meta"):
-                model = cls(file.config)
+                model = cls(file.config, **made_with)
             for parameter in taken:
                 model._assign(parameter, torch.from_numpy(file.read(parameter)).to(dtype))
             new = [parameter for parameter, _ in model.weights_by_name() if parameter.name in report.new]

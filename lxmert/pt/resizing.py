@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
+from lxmert.common.tables import ANSWERS
+
 from .layers import Attention, Embedding
 from .named_weights import NamedWeights
 
@@ -47,16 +49,17 @@ class Resizable(NamedWeights):
         if count < 1:
             raise ValueError(f"count must be at least 1; got {count}.")
         if count != table.weight.shape[0]:
-            resized = Embedding(1, 1)
+            resized = Embedding(count, 1, table.padding_idx)
             resized.weight = _resized(table.weight, count, self.config.initializer_range)
-            resized.num_embeddings, resized.embedding_dim = resized.weight.shape
+            resized.embedding_dim = resized.weight.shape[1]
             self.set_input_embeddings(resized)
         return self.get_input_embeddings()
 
     def get_qa_logit_layer(self) -> nn.Linear | None:
-        """The last layer of the answer head, None without one."""
-        head = getattr(getattr(self, "heads", None), "answer", None)
-        return None if head is None else head.out
+        """The layer that scores the answers, or VisualBERT's labels; None without one."""
+        _, name, *rest = ANSWERS[self.config.model_type][0].split(".")
+        head = getattr(getattr(self, "heads", None), name, None)
+        return head if head is None or not rest else head.get_submodule(rest[0])
 
     def resize_num_qa_labels(self, count: int | None = None) -> nn.Linear | None:
         """Change the number of answers; old rows stay, new ones are drawn afresh. Gives the layer, None without one."""
@@ -68,26 +71,27 @@ class Resizable(NamedWeights):
         layer.weight = _resized(layer.weight, count, self.config.initializer_range)
         layer.bias = _resized(layer.bias, count, 0.0)
         layer.out_features = count
-        self._set_config(num_qa_labels=count)
+        self._set_config(**{ANSWERS[self.config.model_type][1]: count})
         return layer
 
     def prune_heads(self, heads: Mapping[str, Iterable[int]]) -> None:
         """Remove attention heads for good: their rows leave the weights, and the config remembers it.
 
         Args:
-            heads: for an attention's path in the backbone ("language_layers.0.attention") the heads to remove,
-                counted as in the unpruned model. Heads already gone are left alone.
+            heads: for an attention's path in the backbone ("language_layers.0.attention", in VisualBERT also the
+                number of the layer) the heads to remove, counted as in the unpruned model. Heads already gone are left
+                alone.
 
         Raises:
             ValueError: an unknown path or head, or all heads of an attention.
         """
-        old = self.config.pruned_heads
-        asked = {path: set(map(int, numbers)) | set(old.get(path, ())) for path, numbers in heads.items()}
+        before, old = self.config, self.config.pruned_heads
+        named = {before.attention_path(key): numbers for key, numbers in heads.items()}
+        asked = {path: set(map(int, numbers)) | set(old.get(path, ())) for path, numbers in named.items()}
         config = self.config.replace(pruned_heads={**old, **{path: tuple(gone) for path, gone in asked.items()}})
         for path in asked:
             attention: Attention = self.base.get_submodule(path)
-            before = [head for head in range(config.num_attention_heads) if head not in old.get(path, ())]
-            kept = [i for i, head in enumerate(before) if head not in asked[path]]
+            kept = [i for i, head in enumerate(before.kept_heads(path)) if head not in asked[path]]
             size = attention.head_size
             rows = torch.tensor([i * size + j for i in kept for j in range(size)])
             for layer in (attention.query, attention.key, attention.value):

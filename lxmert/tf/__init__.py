@@ -1,4 +1,4 @@
-"""LXMERT in Keras 3: plain `keras.Model`s."""
+"""LXMERT and VisualBERT in Keras 3: plain `keras.Model`s."""
 
 try:
     import keras
@@ -14,9 +14,20 @@ if int(keras.__version__.split(".")[0]) < 3:
 from lxmert.common.outputs import LxmertForPreTrainingOutput as TFLxmertForPreTrainingOutput
 from lxmert.common.outputs import LxmertForQuestionAnsweringOutput as TFLxmertForQuestionAnsweringOutput
 from lxmert.common.outputs import LxmertModelOutput as TFLxmertModelOutput
+from lxmert.common.outputs import VisualBertForPreTrainingOutput as TFVisualBertForPreTrainingOutput
+from lxmert.common.outputs import VisualBertModelOutput as TFVisualBertModelOutput
+from lxmert.common.outputs import VisualBertTaskOutput as TFVisualBertTaskOutput
 
 from .lxmert import TFLxmertModel
 from .lxmert_tasks import TFLxmertForPreTraining, TFLxmertForQuestionAnswering
+from .visual_bert import TFVisualBertModel
+from .visual_bert_tasks import (
+    TFVisualBertForMultipleChoice,
+    TFVisualBertForPreTraining,
+    TFVisualBertForQuestionAnswering,
+    TFVisualBertForRegionToPhraseAlignment,
+    TFVisualBertForVisualReasoning,
+)
 
 __all__ = [
     "TFLxmertForPreTraining",
@@ -25,4 +36,13 @@ __all__ = [
     "TFLxmertForQuestionAnsweringOutput",
     "TFLxmertModel",
     "TFLxmertModelOutput",
+    "TFVisualBertForMultipleChoice",
+    "TFVisualBertForPreTraining",
+    "TFVisualBertForPreTrainingOutput",
+    "TFVisualBertForQuestionAnswering",
+    "TFVisualBertForRegionToPhraseAlignment",
+    "TFVisualBertForVisualReasoning",
+    "TFVisualBertModel",
+    "TFVisualBertModelOutput",
+    "TFVisualBertTaskOutput",
 ]

@@ -8,16 +8,16 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import keras
 import numpy as np
 import optree
 
 from lxmert.common import outputs
-from lxmert.common.config import LxmertConfig
-from lxmert.common.inputs import LXMERT_ANSWER_LABELS
 from lxmert.common.messages import check_keywords
+from lxmert.common.model_config import ModelConfig
+from lxmert.common.signatures import LABELS, SCORES, value_ranges
 from lxmert.common.tokenizer import BatchEncoding
 
 from .losses import check_values
@@ -40,6 +40,9 @@ for _output in (
     outputs.LxmertModelOutput,
     outputs.LxmertForPreTrainingOutput,
     outputs.LxmertForQuestionAnsweringOutput,
+    outputs.VisualBertModelOutput,
+    outputs.VisualBertForPreTrainingOutput,
+    outputs.VisualBertTaskOutput,
 ):
     _register(_output, lambda fields, _output=_output: _output(**fields))
 
@@ -50,6 +53,7 @@ _SCORES = {
     "masked_lm_labels": None,
     "matched_label": "cross_relationship_score",
     "ans": "question_answering_score",
+    "sentence_image_labels": "seq_relationship_logits",
 }
 
 
@@ -59,13 +63,21 @@ class OwnLoss(keras.Model):
     - `compile(optimizer)`: the labels stand in the input dict under their argument names, or come as `y`: a dict of
       them, or the answers alone for a question-answering model. Metrics compare each label with its scores.
     - `compile(optimizer, loss=...)`: `y` is what that loss wants, and it is compared with the model's scores
-      (`question_answering_score`, `prediction_logits`, `pooled_output`), or, if it is a dict, with the outputs of the
-      same names.
+      (`question_answering_score`, `prediction_logits`, `logits`, `pooled_output`, `pooler_output`), or, if it is a
+      dict, with the outputs of the same names.
     """
 
-    config: LxmertConfig
-    label_names: ClassVar[tuple[str, ...]]
-    prediction_name: ClassVar[str] = "pooled_output"
+    config: ModelConfig
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The labels that the model's own loss reads."""
+        return LABELS[self.architecture()]
+
+    @property
+    def prediction_name(self) -> str:
+        """The output that a compiled loss is compared with."""
+        return SCORES[self.architecture()]
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Keras' `fit`; ids and labels in arrays are looked at first."""
@@ -160,26 +172,21 @@ class OwnLoss(keras.Model):
         given = self.by_name(x)
         if y is not None and self._compile_loss is None and self.label_names:
             given |= y if isinstance(y, Mapping) else {self.label_names[0]: y}
-        config = self.config
-        answers_alone = self.label_names == LXMERT_ANSWER_LABELS
-        counts = {
-            "input_ids": config.vocab_size,
-            "token_type_ids": config.type_vocab_size,
-            "labels": config.num_qa_labels if answers_alone else config.vocab_size,
-            "masked_lm_labels": config.vocab_size,
-            "matched_label": 2,
-            "ans": config.num_qa_labels,
-        }
-        for name, count in counts.items():
+        for name, allowed in value_ranges(self.config, self.architecture()).items():
             values = given.get(name)
             if isinstance(values, np.ndarray) and values.dtype.kind in "iu":
-                check_values(name, values, count, ignored=name not in ("input_ids", "token_type_ids"))
+                check_values(name, values, allowed)
 
     def _prediction(self, y: Any, y_pred: Any) -> Any:
         """The part of the outputs that `y` is compared with."""
         if isinstance(y, Mapping):
             return {name: y_pred[name] for name in y if name in y_pred}
         return y_pred[self.prediction_name]
+
+    @classmethod
+    def architecture(cls) -> str:
+        """The model's class name without the prefix TF."""
+        raise NotImplementedError
 
     def by_name(self, inputs: Any) -> dict[str, Any]:
         """Inputs that came as one dict, or as a list in order, by name."""

@@ -1,12 +1,15 @@
-"""Heads on top of a model: words, matching, objects, answers.
+"""Heads on top of a model: words, matching, objects, answers, alignment of phrases with regions.
 
-Dimensions: B batch, S any sequence, L language tokens, R regions, D hidden size, V vocabulary, A answers.
+Dimensions: B batch, S any sequence, L language tokens, R regions, P phrases, D hidden size, N heads, K = D / N,
+V vocabulary, A answers.
 """
 
+import math
 from collections.abc import Collection
 from typing import Any
 
 import keras
+import ml_dtypes
 from keras import ops
 
 from .layers import ACTIVATIONS, ConfiguredLayer
@@ -116,6 +119,78 @@ class LxmertHeads(ConfiguredLayer):
             "match": (None, 2),
             "object": (None, None, sum(config.visual_losses.values())),
             "answer": (None, config.num_qa_labels),
+        }
+        return tuple(shapes[name] for name in self.names) if len(self.names) > 1 else shapes[self.names[0]]
+
+    def get_config(self) -> dict[str, Any]:
+        """What the constructor needs."""
+        return {**super().get_config(), "names": self.names}
+
+
+@keras.saving.register_keras_serializable(package="lxmert")
+class AlignmentHead(ConfiguredLayer):
+    """query(phrases)·key(regions)ᵀ / √K, one head wide; masked regions get the smallest number."""
+
+    def __init__(self, config: Any, **kwargs: Any):
+        super().__init__(config, **kwargs)
+        self.head_size = config.hidden_size // config.num_attention_heads
+        self.query = self.linear(self.head_size, "query")
+        self.key = self.linear(self.head_size, "key")
+        # As in the original: it is in every file, and nothing uses it.
+        self.value = self.linear(self.head_size, "value")
+        self.value.trainable = False
+
+    def call(self, phrases: Any, regions: Any, visual_attention_mask: Any = None) -> Any:
+        # [B, P, D], [B, R, D] -> [B, P, R]
+        """Score every region for each phrase."""
+        keys = ops.transpose(self.key(regions), (0, 2, 1))
+        scores = ops.matmul(self.query(phrases), keys) * (1 / math.sqrt(self.head_size))
+        if visual_attention_mask is None:
+            return scores
+        masked = ops.equal(ops.cast(visual_attention_mask, "int32"), 0)[:, None]
+        smallest = float(ml_dtypes.finfo(self.compute_dtype).min)
+        return ops.where(masked, ops.full_like(scores, smallest), scores)
+
+    def build(self, phrases_shape: Any = None, regions_shape: Any = None) -> None:
+        """Make the weights; their sizes come from the config."""
+        hidden = (None, None, self.config.hidden_size)
+        self.build_parts(query=hidden, key=hidden, value=hidden)
+
+    @property
+    def output_shape(self) -> tuple[int | None, ...]:
+        """What `summary()` shows."""
+        return (None, None, None)
+
+
+@keras.saving.register_keras_serializable(package="lxmert")
+class VisualBertHeads(ConfiguredLayer):
+    """The heads of one VisualBERT task model, each under its name; one that the task does without is None."""
+
+    def __init__(self, config: Any, names: Collection[str], **kwargs: Any):
+        super().__init__(config, **kwargs)
+        self.names = list(names)
+        policy = self.dtype_policy
+        self.word: Any = WordHead(config, dtype=policy, name="word") if "word" in names else None
+        self.match: Any = self.linear(2, "match") if "match" in names else None
+        self.classifier: Any = self.linear(config.num_labels, "classifier") if "classifier" in names else None
+        self.choice: Any = self.linear(1, "choice") if "choice" in names else None
+        self.alignment: Any = AlignmentHead(config, dtype=policy, name="alignment") if "alignment" in names else None
+        self.dropout = self.drop(config.hidden_dropout_prob)
+
+    def build(self, input_shape: Any = None) -> None:
+        """Make the weights of every head; their sizes come from the config."""
+        hidden = (None, None, self.config.hidden_size)
+        self.build_parts(**dict.fromkeys(self.names, hidden))
+
+    @property
+    def output_shape(self) -> tuple[Any, ...]:
+        """What `summary()` shows: the shape of each head's scores; those of the choices before they are gathered."""
+        shapes = {
+            "word": (None, None, self.config.vocab_size),
+            "match": (None, 2),
+            "classifier": (None, self.config.num_labels),
+            "choice": (None, 1),
+            "alignment": (None, None, None),
         }
         return tuple(shapes[name] for name in self.names) if len(self.names) > 1 else shapes[self.names[0]]
 

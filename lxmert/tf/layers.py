@@ -19,6 +19,7 @@ ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
     "gelu": lambda x: x * 0.5 * (ops.erf(x * math.sqrt(0.5)) + 1.0),
     "relu": ops.relu,
     "silu": ops.silu,
+    "selu": ops.selu,
     "gelu_new": lambda x: x * 0.5 * (ops.tanh((x + x * x * x * 0.044715) * math.sqrt(2 / math.pi)) + 1.0),
 }
 
@@ -45,26 +46,28 @@ def context_bias(mask: Any, dtype: str) -> ContextBias:
 
 
 @keras.saving.register_keras_serializable(package="lxmert")
-class FirstRowZero(keras.initializers.Initializer):
-    """Normal numbers, zeros in row 0: how a table with padding_idx 0 starts in PyTorch."""
+class PaddingRowZero(keras.initializers.Initializer):
+    """Normal numbers, zeros in row `padding_idx`: how a table with that setting starts in PyTorch."""
 
-    def __init__(self, stddev: float):
+    def __init__(self, stddev: float, padding_idx: int | None):
         self.stddev = stddev
+        self.padding_idx = padding_idx
 
     def __call__(self, shape: Sequence[int], dtype: Any = None, **kwargs: Any) -> Any:
         """Draw the table."""
         rows = keras.initializers.RandomNormal(stddev=self.stddev)(shape, dtype=dtype)
-        first = ops.arange(shape[0])[:, None] == 0
-        return ops.where(first, ops.zeros_like(rows), rows)
+        if self.padding_idx is None:
+            return rows
+        padding = ops.arange(shape[0])[:, None] == self.padding_idx
+        return ops.where(padding, ops.zeros_like(rows), rows)
 
     def get_config(self) -> dict[str, Any]:
         """What the constructor needs."""
-        return {"stddev": self.stddev}
+        return {"stddev": self.stddev, "padding_idx": self.padding_idx}
 
 
-@ops.custom_gradient
-def look_up(table: Any, ids: Any) -> Any:  # [V, D], [...] -> [..., D]
-    """table[ids], with a gradient as in PyTorch: a whole table, and none into row 0.
+def look_up(table: Any, ids: Any, padding_idx: int | None) -> Any:  # [V, D], [...] -> [..., D]
+    """table[ids], with a gradient as in PyTorch: a whole table, and none into row `padding_idx`.
 
     TensorFlow's own gradient of a lookup lists the rows one by one, and Keras' optimizers square the entries of that
     list: with Adam, a row that a batch looks up twice would get another second moment than its summed gradient has.
@@ -72,29 +75,46 @@ def look_up(table: Any, ids: Any) -> Any:  # [V, D], [...] -> [..., D]
     An id that the table does not have is an error in a graph on the CPU. Where a graph cannot raise one, under XLA, its
     row is NaN, and not some other row.
     """
-    count = table.shape[0]
-    ids = ops.where(ops.less(ids, 0), count, ids)  # a negative id would count from the end
 
-    def gradient(*args: Any, upstream: Any = None) -> tuple[Any, None]:
-        upstream = args[0] if upstream is None else upstream
-        kept = ops.where(ops.equal(ids, 0)[..., None], ops.zeros_like(upstream), upstream)
-        flat = ops.reshape(kept, (-1, table.shape[-1]))
-        return ops.segment_sum(flat, ops.reshape(ids, (-1,)), num_segments=count), None
+    @ops.custom_gradient
+    def rows_of(table: Any, ids: Any) -> Any:
+        count = table.shape[0]
+        ids = ops.where(ops.less(ids, 0), count, ids)  # a negative id would count from the end
 
-    rows = ops.take(table, ids, axis=0)
-    return ops.where(ops.less(ids, count)[..., None], rows, ops.full_like(rows, float("nan"))), gradient
+        def gradient(*args: Any, upstream: Any = None) -> tuple[Any, None]:
+            upstream = args[0] if upstream is None else upstream
+            if padding_idx is not None:
+                padding = ops.equal(ids, padding_idx)[..., None]
+                upstream = ops.where(padding, ops.zeros_like(upstream), upstream)
+            flat = ops.reshape(upstream, (-1, table.shape[-1]))
+            return ops.segment_sum(flat, ops.reshape(ids, (-1,)), num_segments=count), None
+
+        rows = ops.take(table, ids, axis=0)
+        return ops.where(ops.less(ids, count)[..., None], rows, ops.full_like(rows, float("nan"))), gradient
+
+    return rows_of(table, ids)
 
 
 @keras.saving.register_keras_serializable(package="lxmert")
 class Embedding(keras.layers.Embedding):
-    """row = table[id]; row 0 gets no gradient from the lookup.
+    """row = table[id]; row `padding_idx` gets no gradient from the lookup.
 
-    As in the original: all tables have padding_idx 0, so that position 0 and token type 0 stay as they were made.
+    As in the original: all tables of LXMERT have padding_idx 0, so that position 0 and token type 0 stay as they were
+    made.
     """
+
+    def __init__(self, input_dim: int, output_dim: int, padding_idx: int | None = 0, **kwargs: Any):
+        super().__init__(input_dim, output_dim, **kwargs)
+        self.padding_idx = padding_idx
 
     def call(self, inputs: Any) -> Any:  # [...] -> [..., D]
         """Look the ids up."""
-        return look_up(ops.cast(self.embeddings, self.compute_dtype), ops.cast(inputs, "int32"))
+        table = ops.cast(self.embeddings, self.compute_dtype)
+        return look_up(table, ops.cast(inputs, "int32"), self.padding_idx)
+
+    def get_config(self) -> dict[str, Any]:
+        """What the constructor needs."""
+        return {**super().get_config(), "padding_idx": self.padding_idx}
 
 
 class RepeatedDraws(keras.random.SeedGenerator):
@@ -148,6 +168,12 @@ class ConfiguredLayer(keras.layers.Layer):
     def drop(self, rate: float, name: str = "dropout") -> Dropout:
         """A dropout layer."""
         return Dropout(rate, dtype=self.dtype_policy, name=name)
+
+    def table(self, count: int, name: str, padding_idx: int | None = 0) -> Embedding:
+        """A table of `count` rows."""
+        rows = PaddingRowZero(self.config.initializer_range, padding_idx)
+        size = self.config.hidden_size
+        return Embedding(count, size, padding_idx, embeddings_initializer=rows, dtype=self.dtype_policy, name=name)
 
     def build_parts(self, **shapes: Sequence[int | None]) -> None:
         """Build sub-layers, each under its attribute name from its input shape."""
@@ -206,10 +232,14 @@ class Attention(ConfiguredLayer):
         states: Any,
         context: Any,
         bias: ContextBias | None = None,
+        head_mask: Any = None,
         need_weights: bool = False,
         training: bool = False,
     ) -> tuple[Any, Any]:  # [B, S, D], [B, C, D] -> [B, S, D], [B, N, S, C]
-        """Attend from `states` to `context`; the softmax weights, before dropout, come along if asked for."""
+        """Attend from `states` to `context`; the softmax weights, before dropout, come along if asked for.
+
+        `head_mask` [N] multiplies what each head gives, and its weights.
+        """
         query = self.split_heads(self.query(states))
         key = self.split_heads(self.key(context))
         value = self.split_heads(self.value(context))
@@ -221,6 +251,10 @@ class Attention(ConfiguredLayer):
         # Keras warns of a softmax over one entry, which a single region or token makes: it is 1, its gradient 0.
         weights = scores * 0.0 + 1.0 if scores.shape[-1] == 1 else ops.softmax(scores, axis=-1)
         mixed = ops.matmul(self.weights_dropout(weights, training=training), value)
+        if head_mask is not None:
+            head_mask = head_mask[:, None, None]
+            mixed = mixed * head_mask
+            weights = weights * head_mask
         out = self.dropout(self.out(self.merge_heads(mixed)), training=training)
         return self.norm(out + states), weights if need_weights else None
 
@@ -260,7 +294,7 @@ class FeedForward(ConfiguredLayer):
 
 @keras.saving.register_keras_serializable(package="lxmert")
 class TransformerLayer(ConfiguredLayer):
-    """feed_forward(attention(states, states)): one layer of the language or of the visual encoder."""
+    """feed_forward(attention(states, states)): one layer of an encoder."""
 
     def __init__(self, config: Any, pruned_heads: Sequence[int] = (), **kwargs: Any):
         super().__init__(config, **kwargs)
@@ -268,10 +302,16 @@ class TransformerLayer(ConfiguredLayer):
         self.feed_forward = FeedForward(config, dtype=self.dtype_policy, name="feed_forward")
 
     def call(
-        self, states: Any, bias: ContextBias | None = None, need_weights: bool = False, training: bool = False
+        self,
+        states: Any,
+        bias: ContextBias | None = None,
+        head_mask: Any = None,
+        need_weights: bool = False,
+        training: bool = False,
     ) -> tuple[Any, Any]:  # [B, S, D] -> [B, S, D], [B, N, S, S]
         """Run the layer; the attention weights come along if asked for."""
-        states, weights = self.attention(states, states, bias, need_weights=need_weights, training=training)
+        some = dict(need_weights=need_weights, training=training)
+        states, weights = self.attention(states, states, bias, head_mask, **some)
         return self.feed_forward(states, training=training), weights
 
     def build(self, input_shape: Any = None) -> None:
@@ -282,3 +322,25 @@ class TransformerLayer(ConfiguredLayer):
     def get_config(self) -> dict[str, Any]:
         """What the constructor needs."""
         return {**super().get_config(), "pruned_heads": self.attention.pruned_heads}
+
+
+@keras.saving.register_keras_serializable(package="lxmert")
+class Pooler(ConfiguredLayer):
+    """tanh(dense(states[:, 0]))."""
+
+    def __init__(self, config: Any, **kwargs: Any):
+        super().__init__(config, **kwargs)
+        self.dense = self.linear(config.hidden_size, "dense")
+
+    def call(self, states: Any) -> Any:  # [B, S, D] -> [B, D]
+        """Summarize a sentence and its picture by the state of the first token."""
+        return ops.tanh(self.dense(states[:, 0]))
+
+    def build(self, input_shape: Any = None) -> None:
+        """Make the weights; their sizes come from the config."""
+        self.build_parts(dense=(None, self.config.hidden_size))
+
+    @property
+    def output_shape(self) -> tuple[int | None, ...]:
+        """What `summary()` shows."""
+        return (None, self.config.hidden_size)

@@ -1,6 +1,7 @@
 """The losses that the models train on. Small number formats are widened to float32 before any sum.
 
-Dimensions: B batch, L language tokens, R regions, F visual feature size, V vocabulary, A answers.
+Dimensions: B batch, L language tokens, R regions, S any sequence, P phrases, F visual feature size, V vocabulary,
+A answers.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,15 +11,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from lxmert.common.inputs import (
-    IGNORED_LABEL,
-    Given,
-    check_answer_scores,
-    check_label,
-    check_object_labels,
-    check_range,
-    is_soft_answer,
-)
+from lxmert.common.inputs import IGNORED_LABEL, Given, Range, check_label, check_range, check_scores, is_soft_answer
+from lxmert.common.lxmert_inputs import check_object_labels
+from lxmert.common.visual_bert_inputs import check_alignment_labels
 
 
 def describe(name: str, tensor: Any) -> Given:
@@ -39,15 +34,15 @@ def _readable(tensor: Any) -> bool:
     return (isinstance(tensor, np.ndarray) or hasattr(tensor, "numpy")) and 0 not in tensor.shape
 
 
-def check_values(name: str, tensor: Any, count: int, *, ignored: bool = False) -> None:
-    """Refuse ids or labels outside 0 … count-1, where the values can be looked at."""
+def check_values(name: str, tensor: Any, allowed: Range) -> None:
+    """Refuse ids or labels out of range, where the values can be looked at."""
     if not _readable(tensor):
         return
     # NumPy's values, because Keras may be tracing a layer around tensors that are not traced.
     values = (tensor if isinstance(tensor, np.ndarray) else tensor.numpy()).astype("int64")
-    values = values[values != IGNORED_LABEL] if ignored else values
+    values = values[values != IGNORED_LABEL] if allowed.ignored else values
     if values.size:
-        check_range(name, int(values.min()), int(values.max()), count, ignored=ignored)
+        check_range(name, int(values.min()), int(values.max()), allowed)
 
 
 def _wide(scores: Any) -> Any:
@@ -77,18 +72,21 @@ def class_loss(scores: Any, label: Any) -> Any:  # [..., classes], [...] -> scal
     return loss / ops.maximum(count, ops.ones_like(count))
 
 
-def word_loss(scores: Any, labels: Any) -> Any:  # [B, L, V], [B, L] -> scalar
+def word_loss(scores: Any, labels: Any, letters: str = "[B, L]") -> Any:  # [B, S, V], [B, S] -> scalar
     """Cross-entropy of the masked words; -100 marks the positions that do not count."""
-    check_label("labels", describe("labels", labels), tuple(scores.shape[:2]), "[B, L]")
-    check_values("labels", labels, scores.shape[-1], ignored=True)
+    check_label("labels", describe("labels", labels), tuple(scores.shape[:2]), letters)
+    check_values("labels", labels, Range(scores.shape[-1], ignored=True))
     return class_loss(scores, labels)
 
 
-def match_loss(scores: Any, matched_label: Any) -> Any:  # [B, 2], [B] -> scalar
-    """Cross-entropy of the match: 1 says that sentence and picture belong together, 0 that they do not."""
-    check_label("matched_label", describe("matched_label", matched_label), tuple(scores.shape[:1]), "[B]")
-    check_values("matched_label", matched_label, 2, ignored=True)
-    return class_loss(scores, ops.reshape(matched_label, (-1,)))
+def index_loss(scores: Any, labels: Any, name: str = "labels") -> Any:  # [B, classes], [B] -> scalar
+    """Cross-entropy of one class for each example, -100 ignored; of a match: 1 says that text and picture belong
+    together, 0 that they do not.
+    """
+    check_label(name, describe(name, labels), tuple(scores.shape[:1]), "[B]")
+    if scores.shape[-1] is not None:
+        check_values(name, labels, Range(scores.shape[-1], ignored=True))
+    return class_loss(scores, ops.reshape(labels, (-1,)))
 
 
 def answer_loss(scores: Any, labels: Any, name: str = "labels") -> Any:  # [B, A], [B] or [B, A] -> scalar
@@ -98,14 +96,55 @@ def answer_loss(scores: Any, labels: Any, name: str = "labels") -> Any:  # [B, A
     logits, summed over the answers and averaged over the batch: what the published VQA and GQA models were tuned with.
     """
     if not is_soft_answer(name, describe(name, labels), *scores.shape):
-        check_values(name, labels, scores.shape[-1], ignored=True)
-        return class_loss(scores, ops.reshape(labels, (-1,)))
-    if _readable(labels):
-        check_answer_scores(name, float(labels.numpy().min()), float(labels.numpy().max()))
+        return index_loss(scores, labels, name)
+    _check_scores(name, labels)
     scores = _wide(scores)
     labels = ops.cast(labels, scores.dtype)
     loss = ops.relu(scores) - scores * labels + ops.log1p(ops.exp(-ops.abs(scores)))
     return ops.sum(loss) / ops.cast(ops.shape(scores)[0], scores.dtype)
+
+
+def distribution_loss(scores: Any, labels: Any) -> Any:  # [B, A], [B] or [B, A] -> scalar
+    """The loss of answers that share the probability of one, by the form of the labels.
+
+    Rows [B, A] in [0, 1] give the divergence Σ label · (log label - log_softmax(scores)), averaged over the batch.
+    Class indices [B] give cross-entropy, -100 ignored: the same as rows with a single 1.
+    """
+    if not is_soft_answer("labels", describe("labels", labels), *scores.shape):
+        return index_loss(scores, labels)
+    _check_scores("labels", labels)
+    return _divergence(_wide(scores), labels)
+
+
+def alignment_loss(scores: Any, labels: Any, visual_attention_mask: Any = None) -> Any:
+    # [B, P, R], [B, P, R] -> scalar
+    """The same divergence for the regions of each phrase, summed over the phrases and averaged over the batch.
+
+    Differs from HF: what a label gives to a masked region is left out; the loss is infinite there.
+    """
+    check_alignment_labels(labels, tuple(scores.shape), describe)
+    _check_scores("labels", labels)
+    scores = _wide(scores)
+    labels = ops.cast(labels, scores.dtype)
+    if visual_attention_mask is not None:
+        masked = ops.equal(ops.cast(visual_attention_mask, "int32"), 0)[:, None]
+        labels = ops.where(masked, ops.zeros_like(labels), labels)
+    return _divergence(scores, labels)
+
+
+def _divergence(scores: Any, labels: Any) -> Any:  # [B, ..., classes] twice -> scalar
+    """Σ label · (log label - log_softmax(scores)) / B, where 0 · log 0 is 0."""
+    labels = ops.cast(labels, scores.dtype)
+    logs = ops.log(ops.where(labels > 0, labels, ops.ones_like(labels)))
+    loss = ops.sum(labels * logs - labels * ops.log_softmax(scores, axis=-1))
+    return loss / ops.cast(ops.shape(scores)[0], scores.dtype)
+
+
+def _check_scores(name: str, labels: Any) -> None:
+    """Refuse labels outside 0 … 1, where the values can be looked at."""
+    if _readable(labels):
+        values = labels if isinstance(labels, np.ndarray) else labels.numpy()
+        check_scores(name, float(values.min()), float(values.max()))
 
 
 def object_loss(
@@ -123,7 +162,7 @@ def object_loss(
             error = ops.abs(score - ops.cast(label, score.dtype))
             loss = ops.mean(ops.where(error < 1, error * error * 0.5, error - 0.5), axis=-1)
         else:
-            check_values(f"obj_labels[{key!r}][0]", label, score.shape[-1], ignored=True)
+            check_values(f"obj_labels[{key!r}][0]", label, Range(score.shape[-1], ignored=True))
             loss = _cross_entropy(score, label)
         total = total + ops.mean(loss * ops.cast(confidence, score.dtype)) * config.visual_loss_normalizer
     return total

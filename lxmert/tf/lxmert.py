@@ -7,87 +7,17 @@ Source: Tan and Bansal 2019 (arXiv 1908.07490).
 from typing import Any, NamedTuple
 
 import keras
-from keras import ops
 
 from lxmert.common.config import LxmertConfig
-from lxmert.common.inputs import LXMERT_INPUTS, attention_choice, check_lxmert_inputs
+from lxmert.common.inputs import attention_choice
+from lxmert.common.lxmert_inputs import check_lxmert_inputs
 from lxmert.common.outputs import LxmertModelOutput
+from lxmert.common.signatures import LXMERT_INPUTS, value_ranges
 
-from .layers import (
-    Attention,
-    ConfiguredLayer,
-    ContextBias,
-    Embedding,
-    FeedForward,
-    FirstRowZero,
-    TransformerLayer,
-    context_bias,
-)
+from .embeddings import LanguageEmbeddings, RegionEmbeddings
+from .layers import Attention, ConfiguredLayer, ContextBias, FeedForward, Pooler, TransformerLayer, context_bias
 from .losses import check_values, describe
 from .pretrained import PreTrainedModel, run_layer
-
-
-@keras.saving.register_keras_serializable(package="lxmert")
-class LanguageEmbeddings(ConfiguredLayer):
-    """dropout(norm(word[ids] + position[0…L-1] + token_type[types]))."""
-
-    def __init__(self, config: LxmertConfig, **kwargs: Any):
-        super().__init__(config, **kwargs)
-        self.word = self.table(config.vocab_size, "word")
-        self.position = self.table(config.max_position_embeddings, "position")
-        self.token_type = self.table(config.type_vocab_size, "token_type")
-        self.norm = self.layer_norm()
-        self.dropout = self.drop(config.hidden_dropout_prob)
-
-    def call(
-        self, input_ids: Any = None, token_type_ids: Any = None, inputs_embeds: Any = None, training: bool = False
-    ) -> Any:  # [B, L] or [B, L, D] -> [B, L, D]
-        """Embed the tokens; `inputs_embeds` takes the place of the word rows only."""
-        words = self.word(input_ids) if inputs_embeds is None else inputs_embeds
-        positions = ops.arange(ops.shape(words)[1], dtype="int32")[None]
-        if token_type_ids is None:
-            token_type_ids = ops.zeros_like(positions)
-        return self.dropout(
-            self.norm(words + self.position(positions) + self.token_type(token_type_ids)), training=training
-        )
-
-    def build(self, input_shape: Any = None) -> None:
-        """Make the weights; their sizes come from the config."""
-        ids = (None, None)
-        self.build_parts(word=ids, position=ids, token_type=ids, norm=(None, None, self.config.hidden_size))
-
-    def table(self, count: int, name: str) -> Embedding:
-        """A table of `count` rows."""
-        rows = FirstRowZero(self.config.initializer_range)
-        return Embedding(
-            count, self.config.hidden_size, embeddings_initializer=rows, dtype=self.dtype_policy, name=name
-        )
-
-
-@keras.saving.register_keras_serializable(package="lxmert")
-class RegionEmbeddings(ConfiguredLayer):
-    """dropout((feature_norm(feature(visual_feats)) + box_norm(box(visual_pos))) / 2)."""
-
-    def __init__(self, config: LxmertConfig, **kwargs: Any):
-        super().__init__(config, **kwargs)
-        self.feature = self.linear(config.hidden_size, "feature")
-        self.feature_norm = self.layer_norm("feature_norm")
-        self.box = self.linear(config.hidden_size, "box")
-        self.box_norm = self.layer_norm("box_norm")
-        self.dropout = self.drop(config.hidden_dropout_prob)
-
-    def call(self, visual_feats: Any, visual_pos: Any, training: bool = False) -> Any:
-        # [B, R, F], [B, R, P] -> [B, R, D]
-        """Embed the regions."""
-        features = self.feature_norm(self.feature(visual_feats))
-        boxes = self.box_norm(self.box(visual_pos))
-        return self.dropout((features + boxes) / 2, training=training)
-
-    def build(self, visual_feats_shape: Any = None, visual_pos_shape: Any = None) -> None:
-        """Make the weights; their sizes come from the config."""
-        config, hidden = self.config, (None, None, self.config.hidden_size)
-        self.build_parts(feature=(None, None, config.visual_feat_dim), box=(None, None, config.visual_pos_dim))
-        self.build_parts(feature_norm=hidden, box_norm=hidden)
 
 
 class CrossMaps(NamedTuple):
@@ -163,33 +93,10 @@ class CrossLayer(ConfiguredLayer):
 
 
 @keras.saving.register_keras_serializable(package="lxmert")
-class Pooler(ConfiguredLayer):
-    """tanh(dense(language[:, 0]))."""
-
-    def __init__(self, config: LxmertConfig, **kwargs: Any):
-        super().__init__(config, **kwargs)
-        self.dense = self.linear(config.hidden_size, "dense")
-
-    def call(self, language: Any) -> Any:  # [B, L, D] -> [B, D]
-        """Summarize a sentence and its picture by the state of the first token."""
-        return ops.tanh(self.dense(language[:, 0]))
-
-    def build(self, input_shape: Any = None) -> None:
-        """Make the weights; their sizes come from the config."""
-        self.build_parts(dense=(None, self.config.hidden_size))
-
-    @property
-    def output_shape(self) -> tuple[int | None, ...]:
-        """What `summary()` shows."""
-        return (None, self.config.hidden_size)
-
-
-@keras.saving.register_keras_serializable(package="lxmert")
 class TFLxmertModel(PreTrainedModel):
     """The backbone: language layers, visual layers, cross layers, pooler."""
 
     config_class = LxmertConfig
-    label_names = ()
 
     def __init__(self, config: LxmertConfig, **kwargs: Any):
         super().__init__(config, **kwargs)
@@ -249,10 +156,9 @@ class TFLxmertModel(PreTrainedModel):
         given, config = self.gather(input_ids, locals()), self.config
         inputs = {name: given[name] for name in LXMERT_INPUTS}
         check_lxmert_inputs(config, inputs, describe)
-        if inputs["input_ids"] is not None:
-            check_values("input_ids", inputs["input_ids"], config.vocab_size)
-        if inputs["token_type_ids"] is not None:
-            check_values("token_type_ids", inputs["token_type_ids"], config.type_vocab_size)
+        for name, allowed in value_ranges(config, "LxmertModel").items():
+            if inputs[name] is not None:
+                check_values(name, inputs[name], allowed)
         attentions = attention_choice(given["output_attentions"], config)
         hidden_states = given["output_hidden_states"]
         hidden_states = config.output_hidden_states if hidden_states is None else hidden_states

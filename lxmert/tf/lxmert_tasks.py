@@ -9,11 +9,11 @@ import keras
 from keras import ops
 
 from lxmert.common.config import LxmertConfig
-from lxmert.common.inputs import LXMERT_ANSWER_LABELS, LXMERT_INPUTS, LXMERT_PRETRAINING_LABELS
 from lxmert.common.outputs import LxmertForPreTrainingOutput, LxmertForQuestionAnsweringOutput
+from lxmert.common.signatures import LXMERT_INPUTS
 
 from .heads import LxmertHeads
-from .losses import answer_loss, match_loss, object_loss, total_loss, word_loss
+from .losses import answer_loss, index_loss, object_loss, total_loss, word_loss
 from .lxmert import TFLxmertModel
 from .pretrained import PreTrainedModel
 
@@ -39,9 +39,6 @@ class LxmertTaskModel(PreTrainedModel):
 @keras.saving.register_keras_serializable(package="lxmert")
 class TFLxmertForPreTraining(LxmertTaskModel):
     """The backbone with the heads of the paper's pre-training: words, matching, objects, answers."""
-
-    label_names = LXMERT_PRETRAINING_LABELS
-    prediction_name = "prediction_logits"
 
     def call(
         self,
@@ -103,7 +100,7 @@ class TFLxmertForPreTraining(LxmertTaskModel):
         if labels is not None and config.task_mask_lm:
             losses.append(word_loss(word_scores, labels))
         if matched_label is not None and config.task_matched:
-            losses.append(match_loss(match_scores, matched_label))
+            losses.append(index_loss(match_scores, matched_label, "matched_label"))
         if obj_labels is not None and heads.object is not None:
             object_scores = heads.object(states.vision_output)
             losses.append(object_loss(config, object_scores, obj_labels, tuple(states.vision_output.shape[:2])))
@@ -129,9 +126,6 @@ class TFLxmertForQuestionAnswering(LxmertTaskModel):
     (`trainable=False`), so that every trainable parameter gets a gradient; asking for hidden states or for all
     attention maps computes it.
     """
-
-    label_names = LXMERT_ANSWER_LABELS
-    prediction_name = "question_answering_score"
 
     def __init__(self, config: LxmertConfig, **kwargs: Any):
         super().__init__(config, **kwargs)

@@ -9,23 +9,25 @@ import keras
 import numpy as np
 from keras import ops
 
-from lxmert.common.config import LxmertConfig
-from lxmert.common.names import ARCHITECTURES, Parameter, head_names, parameters
+from lxmert.common.model_config import ModelConfig
+from lxmert.common.names import Parameter, parameters
+from lxmert.common.tables import ARCHITECTURES, head_names
 
 
 class NamedWeights(keras.Model):
     """A model whose variables are found by their names."""
 
-    config: LxmertConfig
+    config: ModelConfig
 
     @classmethod
     def architecture(cls) -> str:
         """The class name that config.json records: that of the nearest PyTorch class, for a user's subclass too."""
         names = [kind.__name__.removeprefix("TF") for kind in cls.__mro__]
-        return next((name for name in names if name in ARCHITECTURES), names[0])
+        known = {name for classes in ARCHITECTURES.values() for name in classes}
+        return next((name for name in names if name in known), names[0])
 
     @classmethod
-    def head_names(cls, config: LxmertConfig) -> tuple[str, ...]:
+    def head_names(cls, config: ModelConfig) -> tuple[str, ...]:
         """The heads that this class has under a config."""
         return head_names(cls.architecture(), config)
 
@@ -42,7 +44,8 @@ class NamedWeights(keras.Model):
 
     def weights_by_name(self) -> Iterator[tuple[Parameter, keras.Variable]]:
         """Every variable with its row of the name table."""
-        for parameter in parameters(self.config, self.head_names(self.config)):
+        pooler = self.base.pooler is not None
+        for parameter in parameters(self.config, self.head_names(self.config), pooler):
             layer, attribute = self.locate(parameter)
             yield parameter, getattr(layer, attribute)
 

@@ -14,11 +14,13 @@ import numpy as np
 from keras import ops
 
 from lxmert.common.checkpoint import open_checkpoint
-from lxmert.common.config import LxmertConfig, config_from_dict
+from lxmert.common.config import config_from_dict
 from lxmert.common.convert import Item, stamp_config, write_folder
 from lxmert.common.loading import LoadReport, fit
 from lxmert.common.messages import check_keywords
+from lxmert.common.model_config import ModelConfig
 from lxmert.common.names import Parameter
+from lxmert.common.signatures import input_shapes
 
 from .fitting import OwnLoss
 from .layers import Dropout, RepeatedDraws
@@ -61,13 +63,14 @@ class PreTrainedModel(Resizable, OwnLoss):
     A model is built when it is made: the config knows every size.
     """
 
-    config_class: ClassVar[type[LxmertConfig]]
+    config_class: ClassVar[type[ModelConfig]]
+    made_with: ClassVar[tuple[str, ...]] = ()  # what the constructor takes beside the config
     load_report: LoadReport | None = None
     gradient_checkpointing = False
     # Keras would offer SavedModel a signature of one float input, which no model here can answer; see `export`.
     _default_save_signature = None
 
-    def __init__(self, config: LxmertConfig, **kwargs: Any):
+    def __init__(self, config: ModelConfig, **kwargs: Any):
         # Labels travel in the input dict; casting them to a small number format would change them. Layers cast.
         super().__init__(**{"autocast": False, **kwargs})
         if not isinstance(config, self.config_class):
@@ -131,7 +134,7 @@ class PreTrainedModel(Resizable, OwnLoss):
         cls,
         source: str | Path,
         *,
-        config: LxmertConfig | None = None,
+        config: ModelConfig | None = None,
         dtype: str | None = None,
         only: str | None = None,
         allow_new_head: bool = False,
@@ -145,15 +148,18 @@ class PreTrainedModel(Resizable, OwnLoss):
             dtype: number format or policy of the model ("float32", "mixed_bfloat16", ...); Keras' default by default.
             only: "backbone" leaves every head fresh.
             allow_new_head: whether a head that the file does not have, or has in another size, may stay fresh.
-            overrides: config fields that take other values than the file's.
+            overrides: config fields that take other values than the file's; and what the constructor takes beside the
+                config (`add_pooling_layer=False`).
 
         Raises:
             FileNotFoundError, ValueError: no such file, or a damaged or foreign one.
             CheckpointMismatchError: names or shapes do not fit; all are listed, and nothing is loaded.
         """
-        with open_checkpoint(source, config, **overrides) as file:
-            taken, report = fit(file, cls.architecture(), only, allow_new_head)
-            model = cls(file.config, dtype=dtype)
+        made_with = {name: overrides.pop(name) for name in cls.made_with if name in overrides}
+        with open_checkpoint(source, config, cls.config_class, **overrides) as file:
+            pooler = made_with.get("add_pooling_layer", True)
+            taken, report = fit(file, cls.architecture(), only, allow_new_head, pooler)
+            model = cls(file.config, dtype=dtype, **made_with)
             for parameter in taken:
                 model._assign(parameter, file.read(parameter))
         model.load_report = report
@@ -176,24 +182,14 @@ class PreTrainedModel(Resizable, OwnLoss):
     def export(self, filepath: str | Path, format: str = "tf_saved_model", **kwargs: Any) -> None:
         """Write the model for serving; it answers without this package.
 
-        Its input is a dict of `input_ids`, `visual_feats`, `visual_pos`, the two masks and `token_type_ids`, of any
-        batch size, length and number of regions; its output a dict of the scores. For other inputs wrap the model in a
-        functional `keras.Model` and export that.
+        Its input is a dict of the words, the regions, the two masks and the token types (what
+        `lxmert.common.signatures.input_shapes` lists), of any batch size, length and number of regions; its output a
+        dict of the scores. For other inputs wrap the model in a functional `keras.Model` and export that.
         """
-        config = self.config
-        shapes = {
-            "input_ids": (None,),
-            "visual_feats": (None, config.visual_feat_dim),
-            "visual_pos": (None, config.visual_pos_dim),
-            "attention_mask": (None,),
-            "visual_attention_mask": (None,),
-            "token_type_ids": (None,),
-        }
-        floats = ("visual_feats", "visual_pos")
-        inputs = {
-            name: keras.Input(shape, dtype=self.variable_dtype if name in floats else "int32", name=name)
-            for name, shape in shapes.items()
-        }
+        inputs = {}
+        for name, (shape, kind) in input_shapes(self.config, self.architecture()).items():
+            sizes = tuple(None if isinstance(size, str) else size for size in shape[1:])
+            inputs[name] = keras.Input(sizes, dtype=self.variable_dtype if kind == "float" else "int32", name=name)
         scores = self(inputs, output_attentions=False, output_hidden_states=False, return_dict=True)
         keras.Model(inputs, dict(scores.items())).export(str(filepath), format=format, **kwargs)
 

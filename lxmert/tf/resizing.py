@@ -9,6 +9,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from lxmert.common.tables import ANSWERS
+
 from .layers import Attention, Embedding
 from .named_weights import NamedWeights, sublayer
 
@@ -55,16 +57,18 @@ class Resizable(NamedWeights):
         if count < 1:
             raise ValueError(f"count must be at least 1; got {count}.")
         if count != len(old):
-            resized = Embedding(count, old.shape[1], dtype=self.dtype_policy, name="word")
+            padding_idx = getattr(table, "padding_idx", None)
+            resized = Embedding(count, old.shape[1], padding_idx, dtype=self.dtype_policy, name="word")
             self.set_input_embeddings(resized)
             resized.embeddings.assign(_resized(old, count, self.config.initializer_range))
             resized.trainable = table.trainable
         return self.get_input_embeddings()
 
     def get_qa_logit_layer(self) -> keras.layers.Dense | None:
-        """The last layer of the answer head, None without one."""
-        head = getattr(getattr(self, "heads", None), "answer", None)
-        return None if head is None else head.out
+        """The layer that scores the answers, or VisualBERT's labels; None without one."""
+        _, name, *rest = ANSWERS[self.config.model_type][0].split(".")
+        head = getattr(getattr(self, "heads", None), name, None)
+        return head if head is None or not rest else getattr(head, rest[0])
 
     def resize_num_qa_labels(self, count: int | None = None) -> keras.layers.Dense | None:
         """Change the number of answers; old rows stay, new ones are drawn afresh. Gives the layer, None without one."""
@@ -73,35 +77,38 @@ class Resizable(NamedWeights):
             return layer
         if count < 1:
             raise ValueError(f"count must be at least 1; got {count}.")
-        old, head = self._arrays("heads.answer.out."), self.heads.answer
-        self._set_config(num_qa_labels=count)
-        _replace(head, "out", head.linear(count, "out"), (None, 2 * self.config.hidden_size))
-        for name, std in (("weight", self.config.initializer_range), ("bias", 0.0)):
-            old[f"heads.answer.out.{name}"] = _resized(old[f"heads.answer.out.{name}"], count, std)
+        path, field = ANSWERS[self.config.model_type]
+        old, parent, name = self._arrays(f"{path}."), sublayer(self, path.rpartition(".")[0]), path.rpartition(".")[2]
+        self._set_config(**{field: count})
+        new = parent.linear(count, name)
+        _replace(parent, name, new, (None, layer.kernel.shape[0]))
+        for leaf, std in (("weight", self.config.initializer_range), ("bias", 0.0)):
+            old[f"{path}.{leaf}"] = _resized(old[f"{path}.{leaf}"], count, std)
         self._restore(old)
-        head.out.trainable = layer.trainable
-        return self.get_qa_logit_layer()
+        new.trainable = layer.trainable
+        return new
 
     def prune_heads(self, heads: Mapping[str, Iterable[int]]) -> None:
         """Remove attention heads for good: their rows leave the weights, and the config remembers it.
 
         Args:
-            heads: for an attention's path in the backbone ("language_layers.0.attention") the heads to remove,
-                counted as in the unpruned model. Heads already gone are left alone.
+            heads: for an attention's path in the backbone ("language_layers.0.attention", in VisualBERT also the
+                number of the layer) the heads to remove, counted as in the unpruned model. Heads already gone are left
+                alone.
 
         Raises:
             ValueError: an unknown path or head, or all heads of an attention.
         """
-        gone = self.config.pruned_heads
-        asked = {path: set(map(int, numbers)) | set(gone.get(path, ())) for path, numbers in heads.items()}
+        before, gone = self.config, self.config.pruned_heads
+        named = {before.attention_path(key): numbers for key, numbers in heads.items()}
+        asked = {path: set(map(int, numbers)) | set(gone.get(path, ())) for path, numbers in named.items()}
         config = self.config.replace(pruned_heads={**gone, **{path: tuple(lost) for path, lost in asked.items()}})
         old = {name: values for path in asked for name, values in self._arrays(f"{path}.").items()}
         self._set_config(pruned_heads=config.pruned_heads)
         for path in asked:
             parent, name = sublayer(self.base, path.rpartition(".")[0]), path.rpartition(".")[2]
             attention: Attention = getattr(parent, name)
-            before = [head for head in range(config.num_attention_heads) if head not in gone.get(path, ())]
-            kept = [i for i, head in enumerate(before) if head not in asked[path]]
+            kept = [i for i, head in enumerate(before.kept_heads(path)) if head not in asked[path]]
             size, trained = attention.head_size, attention.trainable
             rows = [i * size + j for i in kept for j in range(size)]
             for part in ("query", "key", "value"):

@@ -1,0 +1,181 @@
+"""VisualBERT: one encoder over the words and the regions of a picture, as one sequence.
+
+Dimensions: B batch, L language tokens, R regions, S = L + R, D hidden size, N heads, F visual feature size.
+Source: Li et al. 2019 (arXiv 1908.03557).
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lxmert.common.config import VisualBertConfig
+from lxmert.common.inputs import attention_choice
+from lxmert.common.messages import check_keywords
+from lxmert.common.outputs import VisualBertModelOutput
+from lxmert.common.signatures import value_ranges
+from lxmert.common.visual_bert_inputs import check_visual_bert_inputs
+
+from .embeddings import JointEmbeddings
+from .layers import Pooler, TransformerLayer, context_bias
+from .losses import check_values, describe
+from .pretrained import PreTrainedModel, run_layer
+
+
+class VisualBertModel(PreTrainedModel):
+    """The backbone: embeddings of words and regions, encoder layers over both, pooler.
+
+    Args:
+        config: the sizes.
+        add_pooling_layer: whether there is a pooler.
+    """
+
+    config_class = VisualBertConfig
+    made_with = ("add_pooling_layer",)
+
+    def __init__(self, config: VisualBertConfig, add_pooling_layer: bool = True):
+        super().__init__(config)
+        pruned = config.pruned_heads
+        self.embeddings = JointEmbeddings(config)
+        self.encoder_layers = nn.ModuleList(
+            TransformerLayer(config, pruned.get(f"encoder_layers.{i}.attention", ()))
+            for i in range(config.num_hidden_layers)
+        )
+        self.additional_layer = (
+            TransformerLayer(config, pruned.get("additional_layer.attention", ()))
+            if config.bypass_transformer
+            else None
+        )
+        self.pooler = Pooler(config) if add_pooling_layer else None
+        self.reset_parameters()
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        head_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        visual_embeds: Tensor | None = None,
+        visual_attention_mask: Tensor | None = None,
+        visual_token_type_ids: Tensor | None = None,
+        image_text_alignment: Tensor | None = None,
+        output_attentions: bool | str | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+        **unknown: Any,
+    ) -> VisualBertModelOutput | tuple[Any, ...]:
+        """Encode texts and the regions of their pictures; texts alone without `visual_embeds`.
+
+        With `bypass_transformer` in the config, the words alone pass the encoder layers, and one additional layer reads
+        what comes out beside the embeddings of the regions.
+
+        Args:
+            input_ids: [B, L] token ids.
+            attention_mask: [B, L], 1 for tokens that are read, 0 for padding; all ones by default.
+            token_type_ids: [B, L], 0 for the first sentence, 1 for the second; zeros by default.
+            position_ids: [B, L] or [1, L]; 0, 1, 2, ... by default.
+            head_mask: [N] or [layers, N], multiplies what each head of the encoder layers gives; heads are counted as
+                in the unpruned model.
+            inputs_embeds: [B, L, D] word vectors instead of `input_ids`.
+            visual_embeds: [B, R, F] region features.
+            visual_attention_mask: [B, R], 1 for regions that are read, 0 for padding; all ones by default.
+            visual_token_type_ids: [B, R]; ones by default, as in `transformers`. The published models were trained with
+                zeros (with two pictures: 0 for the regions of the first, 1 for those of the second), which
+                `prepare_visual_bert_inputs` gives.
+            image_text_alignment: [B, R, K], for each region the positions of the words that it belongs to, filled up
+                with -1; the region gets the mean of their position embeddings.
+            output_attentions: whether to give the attention maps.
+            output_hidden_states: whether to give the embeddings and the states after every layer.
+            return_dict: False gives a tuple of the fields that are present.
+
+        Raises:
+            ValueError, TypeError: inputs that do not fit the config or each other; the message names the argument.
+        """
+        if unknown:
+            check_keywords(type(self).__name__, unknown, self.keywords())
+        config = self.config
+        inputs: dict[str, Any] = dict(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            token_type_ids=token_type_ids,
+            position_ids=position_ids,
+            head_mask=head_mask,
+            inputs_embeds=inputs_embeds,
+            visual_embeds=visual_embeds,
+            visual_attention_mask=visual_attention_mask,
+            visual_token_type_ids=visual_token_type_ids,
+            image_text_alignment=image_text_alignment,
+        )
+        check_visual_bert_inputs(config, inputs, describe)
+        for name, allowed in value_ranges(config, "VisualBertModel").items():
+            if inputs[name] is not None:
+                inputs[name] = inputs[name].long()
+                check_values(name, inputs[name], allowed)
+        attentions = attention_choice(output_attentions, config)
+        hidden_states = config.output_hidden_states if output_hidden_states is None else output_hidden_states
+        return_dict = config.return_dict if return_dict is None else return_dict
+
+        dtype = self.embeddings.word.weight.dtype
+        if visual_embeds is not None:
+            visual_embeds = visual_embeds.to(dtype)
+        embedded = self.embeddings(
+            inputs["input_ids"],
+            inputs["token_type_ids"],
+            inputs["position_ids"],
+            inputs_embeds,
+            visual_embeds,
+            inputs["visual_token_type_ids"],
+            inputs["image_text_alignment"],
+        )
+        length = embedded.shape[1] if visual_embeds is None else embedded.shape[1] - visual_embeds.shape[1]
+        mask = joint_mask(attention_mask, visual_attention_mask, embedded, length)
+        bias = None if mask is None else context_bias(mask, dtype)
+        # Differs from HF: it ends in an error there where regions are given.
+        bypass = config.bypass_transformer and visual_embeds is not None
+        states, states_bias = embedded, bias
+        if bypass:
+            states = embedded[:, :length]
+            states_bias = None if attention_mask is None else context_bias(attention_mask, dtype)
+
+        all_states, all_maps = [states], []
+        some: dict[str, Any] = dict(need_weights=bool(attentions))
+        for i, layer in enumerate(self.encoder_layers):
+            kept = self.kept_of(head_mask, i)
+            states, weights = run_layer(self, layer, states, states_bias, kept, **some)
+            all_states.append(states)
+            all_maps.append(weights)
+        if bypass:
+            states = torch.cat([states, embedded[:, length:]], dim=1)
+            states, weights = run_layer(self, self.additional_layer, states, bias, None, **some)
+            all_states.append(states)
+            all_maps.append(weights)
+
+        output = VisualBertModelOutput(
+            last_hidden_state=states,
+            pooler_output=None if self.pooler is None else self.pooler(states),
+            hidden_states=tuple(all_states) if hidden_states else None,
+            attentions=tuple(all_maps) if attentions else None,
+        )
+        return output if return_dict else output.to_tuple()
+
+    def kept_of(self, head_mask: Tensor | None, layer: int) -> Tensor | None:  # [N] or [layers, N] -> [N]
+        """The part of the head mask that belongs to the heads which a layer still has."""
+        if head_mask is None:
+            return None
+        row = head_mask if head_mask.ndim == 1 else head_mask[layer]
+        kept = self.config.kept_heads(f"encoder_layers.{layer}.attention")
+        return row.to(self.embeddings.word.weight.dtype)[kept]
+
+
+def joint_mask(
+    attention_mask: Tensor | None, visual_attention_mask: Tensor | None, embedded: Tensor, length: int
+) -> Tensor | None:  # [B, L], [B, R] -> [B, S]
+    """The mask of words and regions in one sequence, ones where one of the two is absent; None without either."""
+    if attention_mask is None and visual_attention_mask is None:
+        return None
+    ones = torch.ones(embedded.shape[:2], dtype=torch.bool, device=embedded.device)
+    text = ones[:, :length] if attention_mask is None else attention_mask != 0
+    regions = ones[:, length:] if visual_attention_mask is None else visual_attention_mask != 0
+    return torch.cat([text, regions], dim=1)

@@ -1,0 +1,393 @@
+"""The task models of VisualBERT: pre-training, multiple choice, question answering, visual reasoning, alignment.
+
+Dimensions: B batch, L language tokens, R regions, S = L + R, P phrases, D hidden size, V vocabulary, A answers.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lxmert.common.config import VisualBertConfig
+from lxmert.common.inputs import Range
+from lxmert.common.messages import check_keywords
+from lxmert.common.outputs import VisualBertForPreTrainingOutput, VisualBertTaskOutput
+from lxmert.common.visual_bert_inputs import check_alignment_inputs, check_visual_bert_inputs
+
+from .heads import VisualBertHeads
+from .losses import (
+    alignment_loss,
+    check_values,
+    describe,
+    distribution_loss,
+    index_loss,
+    total_loss,
+    word_loss,
+)
+from .pretrained import PreTrainedModel
+from .visual_bert import VisualBertModel
+
+
+class VisualBertTaskModel(PreTrainedModel):
+    """A backbone with the heads of one task: what the models below share."""
+
+    config_class = VisualBertConfig
+
+    def __init__(self, config: VisualBertConfig):
+        super().__init__(config)
+        self.backbone = VisualBertModel(config)
+        self.heads = VisualBertHeads(config, self.head_names(config))
+        self.reset_parameters()
+
+
+class VisualBertForPreTraining(VisualBertTaskModel):
+    """The backbone with the heads of the paper's pre-training: words and matching."""
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        head_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        visual_embeds: Tensor | None = None,
+        visual_attention_mask: Tensor | None = None,
+        visual_token_type_ids: Tensor | None = None,
+        image_text_alignment: Tensor | None = None,
+        output_attentions: bool | str | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+        labels: Tensor | None = None,
+        sentence_image_labels: Tensor | None = None,
+        **unknown: Any,
+    ) -> VisualBertForPreTrainingOutput | tuple[Any, ...]:
+        """Score words and match; with labels, sum the losses that were asked for.
+
+        The inputs are those of `VisualBertModel`.
+
+        Args:
+            labels: [B, S] word ids at masked positions, -100 elsewhere, as at every region.
+            sentence_image_labels: [B] classes. In the published models 1 says that the caption matches the picture and
+                0 that it is a random one. (`transformers`' documentation says the opposite.)
+
+        Raises:
+            ValueError, TypeError: inputs or labels that do not fit; the message names the argument.
+        """
+        if unknown:
+            check_keywords(type(self).__name__, unknown, self.keywords())
+        states = self.backbone(
+            input_ids,
+            attention_mask,
+            token_type_ids,
+            position_ids,
+            head_mask,
+            inputs_embeds,
+            visual_embeds,
+            visual_attention_mask,
+            visual_token_type_ids,
+            image_text_alignment,
+            output_attentions=output_attentions,
+            output_hidden_states=output_hidden_states,
+            return_dict=True,
+        )
+        word_scores = self.heads.word(states.last_hidden_state, self.backbone.embeddings.word.weight)
+        match_scores = self.heads.match(states.pooler_output)
+        losses = []
+        if labels is not None:
+            losses.append(word_loss(word_scores, labels, "[B, L + R]"))
+        # Differs from HF: these labels alone give a loss too.
+        if sentence_image_labels is not None:
+            losses.append(index_loss(match_scores, sentence_image_labels, "sentence_image_labels"))
+        output = VisualBertForPreTrainingOutput(
+            loss=total_loss(losses, match_scores) if losses else None,
+            prediction_logits=word_scores,
+            seq_relationship_logits=match_scores,
+            **states.states(),
+        )
+        return_dict = self.config.return_dict if return_dict is None else return_dict
+        return output if return_dict else output.to_tuple()
+
+
+class VisualBertForMultipleChoice(VisualBertTaskModel):
+    """The backbone with one score for each of several pairs of text and picture.
+
+    Every input but `head_mask` has an axis of choices behind the batch: `input_ids` [B, choices, L], `visual_embeds`
+    [B, choices, R, F].
+    """
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        head_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        visual_embeds: Tensor | None = None,
+        visual_attention_mask: Tensor | None = None,
+        visual_token_type_ids: Tensor | None = None,
+        image_text_alignment: Tensor | None = None,
+        output_attentions: bool | str | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+        labels: Tensor | None = None,
+        **unknown: Any,
+    ) -> VisualBertTaskOutput | tuple[Any, ...]:
+        """Score the choices; with labels, compute the loss.
+
+        The inputs are those of `VisualBertModel`, each with an axis of choices behind the batch.
+
+        Args:
+            labels: [B] the right choice, -100 to be ignored.
+
+        Raises:
+            ValueError, TypeError: inputs or labels that do not fit; the message names the argument.
+        """
+        if unknown:
+            check_keywords(type(self).__name__, unknown, self.keywords())
+        inputs: dict[str, Any] = dict(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            token_type_ids=token_type_ids,
+            position_ids=position_ids,
+            head_mask=head_mask,
+            inputs_embeds=inputs_embeds,
+            visual_embeds=visual_embeds,
+            visual_attention_mask=visual_attention_mask,
+            visual_token_type_ids=visual_token_type_ids,
+            image_text_alignment=image_text_alignment,
+        )
+        check_visual_bert_inputs(self.config, inputs, describe, choices=True)
+        count = (input_ids if input_ids is not None else inputs_embeds).shape[1]
+        # Differs from HF: the alignment is flattened too; it ends in an error there.
+        flat = {name: x if x is None or name == "head_mask" else x.flatten(0, 1) for name, x in inputs.items()}
+        states = self.backbone(
+            **flat,
+            output_attentions=output_attentions,
+            output_hidden_states=output_hidden_states,
+            return_dict=True,
+        )
+        scores = self.heads.choice(self.heads.dropout(states.pooler_output))  # [B · choices, 1]
+        scores = scores.reshape(-1, count)  # [B, choices]
+        output = VisualBertTaskOutput(
+            loss=None if labels is None else index_loss(scores, labels), logits=scores, **states.states()
+        )
+        return_dict = self.config.return_dict if return_dict is None else return_dict
+        return output if return_dict else output.to_tuple()
+
+
+class VisualBertForQuestionAnswering(VisualBertTaskModel):
+    """The backbone with a linear layer on the last token but one of the question.
+
+    The published model wants questions written as `[CLS] question ? [MASK] [SEP]`, so that this token is `[MASK]`;
+    `prepare_visual_bert_inputs` writes them. The pooler does nothing here and is frozen.
+    """
+
+    def __init__(self, config: VisualBertConfig):
+        super().__init__(config)
+        self.backbone.pooler.requires_grad_(False)
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        head_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        visual_embeds: Tensor | None = None,
+        visual_attention_mask: Tensor | None = None,
+        visual_token_type_ids: Tensor | None = None,
+        image_text_alignment: Tensor | None = None,
+        output_attentions: bool | str | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+        labels: Tensor | None = None,
+        **unknown: Any,
+    ) -> VisualBertTaskOutput | tuple[Any, ...]:
+        """Score the answers; with labels, compute their loss. The scores are the same with labels and without.
+
+        The inputs are those of `VisualBertModel`.
+
+        Args:
+            labels: [B, A] rows in 0 … 1 that share the probability of one among the answers, or [B] answer indices
+                (-100 ignored).
+
+        Raises:
+            ValueError, TypeError: inputs or labels that do not fit; the message names the argument.
+        """
+        if unknown:
+            check_keywords(type(self).__name__, unknown, self.keywords())
+        states = self.backbone(
+            input_ids,
+            attention_mask,
+            token_type_ids,
+            position_ids,
+            head_mask,
+            inputs_embeds,
+            visual_embeds,
+            visual_attention_mask,
+            visual_token_type_ids,
+            image_text_alignment,
+            output_attentions=output_attentions,
+            output_hidden_states=output_hidden_states,
+            return_dict=True,
+        )
+        words = input_ids if inputs_embeds is None else inputs_embeds[..., 0]
+        # Differs from HF: any mask will do, or none; the mask has to be given there, without holes or padding in front.
+        position = answer_position(torch.ones_like(words) if attention_mask is None else attention_mask)
+        state = states.last_hidden_state[torch.arange(len(position), device=position.device), position]  # [B, D]
+        scores = self.heads.classifier(self.heads.dropout(state))
+        # Differs from HF: the scores are given as they are; with labels they are log-softmaxed there.
+        output = VisualBertTaskOutput(
+            loss=None if labels is None else distribution_loss(scores, labels), logits=scores, **states.states()
+        )
+        return_dict = self.config.return_dict if return_dict is None else return_dict
+        return output if return_dict else output.to_tuple()
+
+
+class VisualBertForVisualReasoning(VisualBertTaskModel):
+    """The backbone with a linear layer on the pooled output.
+
+    The published model reads two pictures at once: the regions of both, one after the other, and
+    `visual_token_type_ids` of 0 for the first and 1 for the second; `prepare_visual_bert_inputs` joins them.
+    """
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        head_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        visual_embeds: Tensor | None = None,
+        visual_attention_mask: Tensor | None = None,
+        visual_token_type_ids: Tensor | None = None,
+        image_text_alignment: Tensor | None = None,
+        output_attentions: bool | str | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+        labels: Tensor | None = None,
+        **unknown: Any,
+    ) -> VisualBertTaskOutput | tuple[Any, ...]:
+        """Score the classes; with labels, compute the loss.
+
+        The inputs are those of `VisualBertModel`.
+
+        Args:
+            labels: [B] classes (-100 ignored).
+
+        Raises:
+            ValueError, TypeError: inputs or labels that do not fit; the message names the argument.
+        """
+        if unknown:
+            check_keywords(type(self).__name__, unknown, self.keywords())
+        states = self.backbone(
+            input_ids,
+            attention_mask,
+            token_type_ids,
+            position_ids,
+            head_mask,
+            inputs_embeds,
+            visual_embeds,
+            visual_attention_mask,
+            visual_token_type_ids,
+            image_text_alignment,
+            output_attentions=output_attentions,
+            output_hidden_states=output_hidden_states,
+            return_dict=True,
+        )
+        scores = self.heads.classifier(self.heads.dropout(states.pooler_output))
+        output = VisualBertTaskOutput(
+            loss=None if labels is None else index_loss(scores, labels), logits=scores, **states.states()
+        )
+        return_dict = self.config.return_dict if return_dict is None else return_dict
+        return output if return_dict else output.to_tuple()
+
+
+class VisualBertForRegionToPhraseAlignment(VisualBertTaskModel):
+    """The backbone with a head that scores every region for each phrase, given by the position of a token.
+
+    As in `transformers`, the heads of pre-training are there too; they and the pooler do nothing here and are frozen.
+    """
+
+    def __init__(self, config: VisualBertConfig):
+        super().__init__(config)
+        for part in (self.backbone.pooler, self.heads.word, self.heads.match):
+            part.requires_grad_(False)
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        head_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        visual_embeds: Tensor | None = None,
+        visual_attention_mask: Tensor | None = None,
+        visual_token_type_ids: Tensor | None = None,
+        image_text_alignment: Tensor | None = None,
+        output_attentions: bool | str | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+        region_to_phrase_position: Tensor | None = None,
+        labels: Tensor | None = None,
+        **unknown: Any,
+    ) -> VisualBertTaskOutput | tuple[Any, ...]:
+        """Score every region for each phrase; with labels, compute the loss.
+
+        The inputs are those of `VisualBertModel`; `visual_embeds` has to be given.
+
+        Args:
+            region_to_phrase_position: [B, P] the position of each phrase in the sequence of words and regions, filled
+                up with -1, which stands for position 0. In `transformers`' documentation P is S.
+            labels: [B, P, R] rows in 0 … 1 that share the probability of one among the regions; all zeros for a phrase
+                that does not count.
+
+        Raises:
+            ValueError, TypeError: inputs or labels that do not fit; the message names the argument.
+        """
+        if unknown:
+            check_keywords(type(self).__name__, unknown, self.keywords())
+        words = input_ids if input_ids is not None else inputs_embeds
+        check_alignment_inputs(words, visual_embeds, region_to_phrase_position, describe)
+        states = self.backbone(
+            input_ids,
+            attention_mask,
+            token_type_ids,
+            position_ids,
+            head_mask,
+            inputs_embeds,
+            visual_embeds,
+            visual_attention_mask,
+            visual_token_type_ids,
+            image_text_alignment,
+            output_attentions=output_attentions,
+            output_hidden_states=output_hidden_states,
+            return_dict=True,
+        )
+        sequence = states.last_hidden_state
+        positions = region_to_phrase_position.long()
+        check_values("region_to_phrase_position", positions, Range(sequence.shape[1], lowest=-1))
+        places = positions.clamp(min=0).unsqueeze(-1).expand(-1, -1, sequence.shape[-1])
+        phrases = sequence.gather(1, places)  # [B, P, D]
+        regions = sequence[:, sequence.shape[1] - visual_embeds.shape[1] :]
+        scores = self.heads.alignment(phrases, regions, visual_attention_mask)
+        output = VisualBertTaskOutput(
+            loss=None if labels is None else alignment_loss(scores, labels, visual_attention_mask),
+            logits=scores,
+            **states.states(),
+        )
+        return_dict = self.config.return_dict if return_dict is None else return_dict
+        return output if return_dict else output.to_tuple()
+
+
+def answer_position(mask: Tensor) -> Tensor:  # [B, L] -> [B]
+    """The place of the last unmasked token but one; of the only one if there is no other; 0 without any."""
+    kept = (mask != 0).long()
+    from_here = kept.flip(1).cumsum(1).flip(1)  # how many unmasked tokens follow, this one counted
+    wanted = kept.sum(1, keepdim=True).clamp(max=2)
+    return (kept * (from_here == wanted)).argmax(1)

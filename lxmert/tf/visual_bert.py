@@ -1,0 +1,190 @@
+"""VisualBERT: one encoder over the words and the regions of a picture, as one sequence.
+
+Dimensions: B batch, L language tokens, R regions, S = L + R, D hidden size, N heads, F visual feature size.
+Source: Li et al. 2019 (arXiv 1908.03557).
+"""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from lxmert.common.config import VisualBertConfig
+from lxmert.common.inputs import attention_choice
+from lxmert.common.outputs import VisualBertModelOutput
+from lxmert.common.signatures import VISUAL_BERT_INPUTS, value_ranges
+from lxmert.common.visual_bert_inputs import check_visual_bert_inputs
+
+from .embeddings import JointEmbeddings
+from .layers import Pooler, TransformerLayer, context_bias
+from .losses import check_values, describe
+from .pretrained import PreTrainedModel, run_layer
+
+
+@keras.saving.register_keras_serializable(package="lxmert")
+class TFVisualBertModel(PreTrainedModel):
+    """The backbone: embeddings of words and regions, encoder layers over both, pooler.
+
+    Args:
+        config: the sizes.
+        add_pooling_layer: whether there is a pooler.
+    """
+
+    config_class = VisualBertConfig
+    made_with = ("add_pooling_layer",)
+
+    def __init__(self, config: VisualBertConfig, add_pooling_layer: bool = True, **kwargs: Any):
+        super().__init__(config, **kwargs)
+        pruned, policy = config.pruned_heads, self.dtype_policy
+
+        def layer(path: str) -> TransformerLayer:
+            return TransformerLayer(config, pruned.get(f"{path}.attention", ()), dtype=policy, name=path)
+
+        self.embeddings = JointEmbeddings(config, dtype=policy, name="embeddings")
+        self.encoder_layers = [layer(f"encoder_layers.{i}") for i in range(config.num_hidden_layers)]
+        self.additional_layer = layer("additional_layer") if config.bypass_transformer else None
+        self.pooler = Pooler(config, dtype=policy, name="pooler") if add_pooling_layer else None
+        self.build((None, None))
+
+    def call(
+        self,
+        input_ids: Any = None,
+        attention_mask: Any = None,
+        token_type_ids: Any = None,
+        position_ids: Any = None,
+        head_mask: Any = None,
+        inputs_embeds: Any = None,
+        visual_embeds: Any = None,
+        visual_attention_mask: Any = None,
+        visual_token_type_ids: Any = None,
+        image_text_alignment: Any = None,
+        output_attentions: bool | str | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+        training: bool = False,
+    ) -> VisualBertModelOutput | tuple[Any, ...]:
+        """Encode texts and the regions of their pictures; texts alone without `visual_embeds`.
+
+        The inputs come as keywords, as one dict, or as a list in this order.
+
+        With `bypass_transformer` in the config, the words alone pass the encoder layers, and one additional layer reads
+        what comes out beside the embeddings of the regions.
+
+        Args:
+            input_ids: [B, L] token ids.
+            attention_mask: [B, L], 1 for tokens that are read, 0 for padding; all ones by default.
+            token_type_ids: [B, L], 0 for the first sentence, 1 for the second; zeros by default.
+            position_ids: [B, L] or [1, L]; 0, 1, 2, ... by default.
+            head_mask: [N] or [layers, N], multiplies what each head of the encoder layers gives; heads are counted as
+                in the unpruned model.
+            inputs_embeds: [B, L, D] word vectors instead of `input_ids`.
+            visual_embeds: [B, R, F] region features.
+            visual_attention_mask: [B, R], 1 for regions that are read, 0 for padding; all ones by default.
+            visual_token_type_ids: [B, R]; ones by default, as in `transformers`. The published models were trained with
+                zeros (with two pictures: 0 for the regions of the first, 1 for those of the second), which
+                `prepare_visual_bert_inputs` gives.
+            image_text_alignment: [B, R, K], for each region the positions of the words that it belongs to, filled up
+                with -1; the region gets the mean of their position embeddings.
+            output_attentions: whether to give the attention maps.
+            output_hidden_states: whether to give the embeddings and the states after every layer.
+            return_dict: False gives a tuple of the fields that are present.
+            training: whether dropout is on.
+
+        Raises:
+            ValueError, TypeError: inputs that do not fit the config or each other; the message names the argument.
+        """
+        given, config = self.gather(input_ids, locals()), self.config
+        inputs = {name: given[name] for name in VISUAL_BERT_INPUTS}
+        check_visual_bert_inputs(config, inputs, describe)
+        for name, allowed in value_ranges(config, "VisualBertModel").items():
+            if inputs[name] is not None:
+                check_values(name, inputs[name], allowed)
+        attentions = attention_choice(given["output_attentions"], config)
+        hidden_states = given["output_hidden_states"]
+        hidden_states = config.output_hidden_states if hidden_states is None else hidden_states
+        return_dict = config.return_dict if given["return_dict"] is None else given["return_dict"]
+
+        dtype, visual_embeds, head_mask = self.compute_dtype, inputs["visual_embeds"], inputs["head_mask"]
+        attention_mask, visual_attention_mask = inputs["attention_mask"], inputs["visual_attention_mask"]
+        embedded = self.embeddings(
+            inputs["input_ids"],
+            inputs["token_type_ids"],
+            inputs["position_ids"],
+            inputs["inputs_embeds"],
+            visual_embeds,
+            inputs["visual_token_type_ids"],
+            inputs["image_text_alignment"],
+            training=training,
+        )
+        length = (
+            ops.shape(embedded)[1] if visual_embeds is None else ops.shape(embedded)[1] - ops.shape(visual_embeds)[1]
+        )
+        mask = joint_mask(attention_mask, visual_attention_mask, embedded, length)
+        bias = None if mask is None else context_bias(mask, dtype)
+        # Differs from HF: it ends in an error there where regions are given.
+        bypass = config.bypass_transformer and visual_embeds is not None
+        states, states_bias = embedded, bias
+        if bypass:
+            states = embedded[:, :length]
+            states_bias = None if attention_mask is None else context_bias(attention_mask, dtype)
+
+        all_states, all_maps = [states], []
+        some: dict[str, Any] = dict(need_weights=bool(attentions), training=training)
+        for i, layer in enumerate(self.encoder_layers):
+            kept = self.kept_of(head_mask, i)
+            states, weights = run_layer(self, layer, states, states_bias, kept, **some)
+            all_states.append(states)
+            all_maps.append(weights)
+        if bypass:
+            states = ops.concatenate([states, embedded[:, length:]], axis=1)
+            states, weights = run_layer(self, self.additional_layer, states, bias, None, **some)
+            all_states.append(states)
+            all_maps.append(weights)
+
+        output = VisualBertModelOutput(
+            last_hidden_state=states,
+            pooler_output=None if self.pooler is None else self.pooler(states),
+            hidden_states=tuple(all_states) if hidden_states else None,
+            attentions=tuple(all_maps) if attentions else None,
+        )
+        return output if return_dict else output.to_tuple()
+
+    def kept_of(self, head_mask: Any, layer: int) -> Any:  # [N] or [layers, N] -> [N]
+        """The part of the head mask that belongs to the heads which a layer still has."""
+        if head_mask is None:
+            return None
+        row = head_mask if len(head_mask.shape) == 1 else head_mask[layer]
+        kept = self.config.kept_heads(f"encoder_layers.{layer}.attention")
+        return ops.take(ops.cast(row, self.compute_dtype), kept)
+
+    def build(self, input_shape: Any = None) -> None:
+        """Make the weights; their sizes come from the config."""
+        hidden = (None, None, self.config.hidden_size)
+        self.embeddings.build((None, None))
+        for layer in (*self.encoder_layers, self.additional_layer, self.pooler):
+            if layer is not None:
+                layer.build(hidden)
+
+    @property
+    def output_shape(self) -> tuple[Any, ...]:
+        """What `summary()` shows: the shapes of the last states and of the pooled output."""
+        hidden = self.config.hidden_size
+        return ((None, None, hidden), (None, hidden)) if self.pooler is not None else (None, None, hidden)
+
+    def get_config(self) -> dict[str, Any]:
+        """What the constructor needs."""
+        return {**super().get_config(), "add_pooling_layer": self.pooler is not None}
+
+
+def joint_mask(
+    attention_mask: Any, visual_attention_mask: Any, embedded: Any, length: Any
+) -> Any:  # [B, L], [B, R] -> [B, S]
+    """The mask of words and regions in one sequence, ones where one of the two is absent; None without either."""
+    if attention_mask is None and visual_attention_mask is None:
+        return None
+    ones = ops.ones_like(embedded[..., 0], dtype="int32")
+    text, regions = (
+        part if mask is None else ops.cast(ops.not_equal(ops.cast(mask, "float32"), 0), "int32")
+        for mask, part in ((attention_mask, ones[:, :length]), (visual_attention_mask, ones[:, length:]))
+    )
+    return ops.concatenate([text, regions], axis=1)
