@@ -22,8 +22,10 @@ import keras
 import torch
 
 from lxmert.common.checkpoint import open_checkpoint
-from lxmert.common.config import LxmertConfig
 from lxmert.common.convert import target_format
+from lxmert.common.model_config import ModelConfig
+from lxmert.common.signatures import input_shapes, value_ranges
+from lxmert.common.tables import is_task_model
 from lxmert.pt.arrays import run_arrays as run_in_torch
 from lxmert.tf.arrays import run_arrays as run_in_keras
 
@@ -82,29 +84,35 @@ class Comparison:
         )
 
 
-def random_inputs(config: LxmertConfig, seed: int = 0) -> dict[str, np.ndarray]:
+def random_inputs(config: ModelConfig, architecture: str, seed: int = 0) -> dict[str, np.ndarray]:
     """Inputs that no mistake slips through: more regions than words, and masks that hide some of both.
 
     Args:
         config: the sizes.
+        architecture: the model's class name without the prefix TF.
         seed: of the random numbers.
     """
     random = np.random.default_rng(seed)
-    batch, words, regions = 2, min(5, config.max_position_embeddings), 7
-    mask, visual_mask = np.ones((batch, words), "int64"), np.ones((batch, regions), "int64")
-    mask[1, (words + 1) // 2 :] = 0
-    visual_mask[0, 4:] = 0
-    return {
-        "input_ids": random.integers(config.vocab_size, size=(batch, words)),
-        "visual_feats": random.standard_normal((batch, regions, config.visual_feat_dim), dtype="float32"),
-        "visual_pos": random.random((batch, regions, config.visual_pos_dim), dtype="float32"),
-        "attention_mask": mask,
-        "visual_attention_mask": visual_mask,
-        "token_type_ids": random.integers(config.type_vocab_size, size=(batch, words)),
-    }
+    sizes = {"B": 2, "choices": 3, "L": min(5, config.max_position_embeddings), "R": 7, "P": 4}
+    ranges, inputs = value_ranges(config, architecture), {}
+    for name, (letters, kind) in input_shapes(config, architecture).items():
+        shape = tuple(sizes[size] if isinstance(size, str) else size for size in letters)
+        if kind == "float":
+            # Boxes lie between 0 and 1.
+            draw = random.random if name == "visual_pos" else random.standard_normal
+            inputs[name] = draw(shape, dtype="float32")
+        elif name.endswith("attention_mask"):
+            inputs[name] = np.ones(shape, "int64")
+        elif name in ranges:
+            inputs[name] = random.integers(ranges[name].end, size=shape)
+        else:  # positions in the sequence, -1 for none
+            inputs[name] = random.integers(-1, sizes["L"] + sizes["R"], size=shape)
+    inputs["attention_mask"][1, ..., (sizes["L"] + 1) // 2 :] = 0
+    inputs["visual_attention_mask"][0, ..., 4:] = 0
+    return inputs
 
 
-def verify(source: str | Path, target: str | Path, config: LxmertConfig | None = None) -> Comparison:
+def verify(source: str | Path, target: str | Path, config: ModelConfig | None = None) -> Comparison:
     """Run `source` in PyTorch and `target` in Keras, in float32, and compare every output, hidden state and attention.
 
     Keras loads `target` by `from_pretrained`, and also by its own `load_weights` or `keras.saving.load_model`, as far
@@ -121,11 +129,13 @@ def verify(source: str | Path, target: str | Path, config: LxmertConfig | None =
     source, target = Path(source), Path(target)
     with open_checkpoint(source, config) as checkpoint:
         architecture, config = checkpoint.architecture, checkpoint.config
-    inputs = random_inputs(config)
-    origin = getattr(pt, architecture).from_pretrained(source, config=config, dtype=torch.float32)
+        pooler = is_task_model(architecture) or checkpoint.has_pooler
+    made_with = {} if pooler else {"add_pooling_layer": False}
+    inputs = random_inputs(config, architecture)
+    origin = getattr(pt, architecture).from_pretrained(source, config=config, dtype=torch.float32, **made_with)
     expected = _listed(run_in_torch(origin, inputs, **_ALL))
     rows: list[Row] = []
-    for loader, model in _keras_models(getattr(tf, f"TF{architecture}"), target, config):
+    for loader, model in _keras_models(getattr(tf, f"TF{architecture}"), target, config, made_with):
         rows.extend(_compare(loader, expected, _listed(run_in_keras(model, inputs, **_ALL))))
     return Comparison(source, target, tuple(rows))
 
@@ -139,16 +149,18 @@ def _listed(outputs: Mapping[str, Any]) -> Outputs:
     return {name: value if isinstance(value, tuple) else (value,) for name, value in outputs.items()}
 
 
-def _keras_models(kind: Any, target: Path, config: LxmertConfig) -> Iterator[tuple[str, Any]]:
+def _keras_models(
+    kind: Any, target: Path, config: ModelConfig, made_with: Mapping[str, Any]
+) -> Iterator[tuple[str, Any]]:
     """The target in Keras, one way of loading after the other, so that memory holds one model at a time."""
-    yield "from_pretrained", kind.from_pretrained(target, config=config, dtype="float32")
+    yield "from_pretrained", kind.from_pretrained(target, config=config, dtype="float32", **made_with)
     file_format = target_format(target)
     if file_format == "weights.h5":
-        model = kind(config, dtype="float32")
+        model = kind(config, dtype="float32", **made_with)
         model.load_weights(target)
         yield "load_weights", model
     if file_format == "keras":
-        model = kind(config, dtype="float32")
+        model = kind(config, dtype="float32", **made_with)
         model.set_weights(keras.saving.load_model(target).get_weights())  # a saved float16 model would run in float16
         yield "load_model", model
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from .backends import import_quietly
 
 if TYPE_CHECKING:
-    from lxmert.common.config import LxmertConfig
     from lxmert.common.convert import Conversion
+    from lxmert.common.model_config import ModelConfig
 
 SUMMARY = "convert weights between PyTorch and Keras, bit by bit, in any direction"
 
@@ -44,10 +44,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Convert, tell what was written, and compare if asked to; the exit status is 1 if the outputs differ."""
-    from lxmert.common.config import LxmertConfig
+    from lxmert.common.config import config_from_pretrained
     from lxmert.common.loading import listed
 
-    config = None if arguments.config is None else LxmertConfig.from_pretrained(arguments.config)
+    config = None if arguments.config is None else config_from_pretrained(arguments.config)
     if arguments.verify:
         import_quietly("tf")
         from lxmert.verify import TOLERANCE, verify  # before converting: it says at once if a framework is missing
@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _convert(arguments: argparse.Namespace, config: LxmertConfig | None) -> Conversion:
+def _convert(arguments: argparse.Namespace, config: ModelConfig | None) -> Conversion:
     """Convert, with a progress bar where someone watches."""
     from tqdm import tqdm
 

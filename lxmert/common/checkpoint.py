@@ -15,7 +15,7 @@ from .config import CONFIGS, config_class
 from .files import CONFIG_NAME
 from .model_config import ModelConfig
 from .names import SPELLINGS, Parameter, Spelling, parameters
-from .tables import ARCHITECTURES, HEADS, TITLES, head_names, layer_fields
+from .tables import ARCHITECTURES, HEADS, LAYERS, TITLES, head_names
 from .weight_files import WeightFile, open_weights
 
 
@@ -155,7 +155,7 @@ def _spelling(file: WeightFile, config: ModelConfig) -> tuple[Spelling, bool]:
     """The spelling that knows most of the file's names."""
     # Every layer has tensors: a configuration with more layers is not the file's, and could be of any length.
     model_type = config.model_type
-    layers = {name: getattr(config, name) for name in layer_fields(model_type)}
+    layers = {name: getattr(config, name) for name in LAYERS[model_type]}
     for name, count in layers.items():
         if count > max(1000, len(file.shapes)):
             raise CheckpointMismatchError(

@@ -107,6 +107,8 @@ def write_keras_archive(path: str | Path, config: ModelConfig, architecture: str
     """Write what `save` of the Keras model would write: a .keras archive. The arguments are the same."""
     items = list(items)
     dtype = "float32" if not items else np.dtype(items[0].dtype).name
+    # Only this class may be without a pooler.
+    pooler = {"add_pooling_layer": any(item.parameter.module == "pooler.dense" for item in items)}
     description = {
         "module": f"lxmert.tf.{config.model_type}" + ("_tasks" if is_task_model(architecture) else ""),
         "class_name": f"TF{architecture}",
@@ -121,6 +123,7 @@ def write_keras_archive(path: str | Path, config: ModelConfig, architecture: str
                 "registered_name": None,
             },
             "config": _stamped(config, architecture).to_dict(),
+            **(pooler if architecture == "VisualBertModel" else {}),
         },
     }
     with zipfile.ZipFile(path, "w") as archive:

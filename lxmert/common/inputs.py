@@ -94,9 +94,9 @@ def check_length(name: str, length: int | None, config: ModelConfig) -> None:
 
 
 class Range(NamedTuple):
-    """The whole numbers that an argument may hold: `lowest` … count-1, and -100 where that means to be ignored."""
+    """The whole numbers that an argument may hold: `lowest` … end-1, and -100 where that means to be ignored."""
 
-    count: int
+    end: int
     lowest: int = 0
     ignored: bool = False
 
@@ -107,10 +107,10 @@ def check_range(name: str, low: int, high: int, allowed: Range) -> None:
     Raises:
         ValueError: naming the argument, its range and the range that is allowed.
     """
-    if low < allowed.lowest or high >= allowed.count:
+    if low < allowed.lowest or high >= allowed.end:
         also = f", or {IGNORED_LABEL} to be ignored" if allowed.ignored else ""
         raise ValueError(
-            f"{name} must be {allowed.lowest} to {allowed.count - 1}{also}; got values from {low} to {high}."
+            f"{name} must be {allowed.lowest} to {allowed.end - 1}{also}; got values from {low} to {high}."
         )
 
 

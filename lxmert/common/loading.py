@@ -9,7 +9,7 @@ import numpy as np
 
 from .checkpoint import Checkpoint, CheckpointMismatchError
 from .names import Parameter, layer_counts, parameters
-from .tables import HEADS, TITLES, head_names, layer_fields
+from .tables import HEADS, LAYERS, TITLES, head_names
 
 # Sizes that the shape of one weight tells: its module, the axis, the field, and what the field counts.
 _TELLING = (
@@ -145,7 +145,7 @@ def _mismatch_message(
         wrong: parameters that the file has in another shape.
     """
     config = checkpoint.config
-    layers = ", ".join(f"{field}={getattr(config, field)}" for field in layer_fields(config.model_type))
+    layers = ", ".join(f"{field}={getattr(config, field)}" for field in LAYERS[config.model_type])
     shapes = [f"{p.name} wants {list(p.shape)}, the file has {list(checkpoint.shape(p) or ())}" for p in wrong]
     return "\n".join(
         [

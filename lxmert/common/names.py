@@ -107,7 +107,8 @@ class Spelling(NamedTuple):
 
 
 # The word head's decoder is the word embedding, with the head's own bias.
-TIED = {"cls.predictions.decoder.weight": "embeddings.word", "cls.predictions.decoder.bias": "heads.word.bias"}
+TIED_DECODER = "cls.predictions.decoder.weight"
+TIED = {TIED_DECODER: "embeddings.word", "cls.predictions.decoder.bias": "heads.word.bias"}
 
 NATIVE = Spelling("lxmert (PyTorch)", "", "backbone.")
 # Old files hold the numbers of the positions, 0, 1, 2, ..., as a tensor.

@@ -144,6 +144,8 @@ HEADS = {
     "lxmert": ("word", "match", "object", "answer"),
     "visual_bert": ("word", "match", "classifier", "choice", "alignment"),
 }
+# The config fields that count the layers.
+LAYERS = {"lxmert": ("l_layers", "x_layers", "r_layers"), "visual_bert": ("num_hidden_layers",)}
 # Each class without the prefix TF and its heads, the backbone first.
 ARCHITECTURES: dict[str, dict[str, tuple[str, ...]]] = {
     "lxmert": {
@@ -200,11 +202,6 @@ def head_names(architecture: str, config: ModelConfig) -> tuple[str, ...]:
             head for head, task in (("object", "task_obj_predict"), ("answer", "task_qa")) if not config.__dict__[task]
         }
     return tuple(head for head in classes[architecture] if head not in off)
-
-
-def layer_fields(model_type: str) -> tuple[str, ...]:
-    """The config fields that count the layers of a model."""
-    return tuple(dict.fromkeys(row.repeat for row in TABLES[model_type] if row.repeat))
 
 
 def sizes(config: ModelConfig) -> dict[str, int]:

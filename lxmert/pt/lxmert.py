@@ -75,6 +75,7 @@ class LxmertModel(PreTrainedModel):
     """The backbone: language layers, visual layers, cross layers, pooler."""
 
     config_class = LxmertConfig
+    config: LxmertConfig
 
     def __init__(self, config: LxmertConfig):
         super().__init__(config)

@@ -31,6 +31,7 @@ class VisualBertModel(PreTrainedModel):
     """
 
     config_class = VisualBertConfig
+    config: VisualBertConfig
     made_with = ("add_pooling_layer",)
 
     def __init__(self, config: VisualBertConfig, add_pooling_layer: bool = True):
@@ -41,12 +42,12 @@ class VisualBertModel(PreTrainedModel):
             TransformerLayer(config, pruned.get(f"encoder_layers.{i}.attention", ()))
             for i in range(config.num_hidden_layers)
         )
-        self.additional_layer = (
+        self.additional_layer: Any = (
             TransformerLayer(config, pruned.get("additional_layer.attention", ()))
             if config.bypass_transformer
             else None
         )
-        self.pooler = Pooler(config) if add_pooling_layer else None
+        self.pooler: Any = Pooler(config) if add_pooling_layer else None
         self.reset_parameters()
 
     def forward(

@@ -32,6 +32,7 @@ class VisualBertTaskModel(PreTrainedModel):
     """A backbone with the heads of one task: what the models below share."""
 
     config_class = VisualBertConfig
+    config: VisualBertConfig
 
     def __init__(self, config: VisualBertConfig):
         super().__init__(config)
@@ -159,7 +160,8 @@ class VisualBertForMultipleChoice(VisualBertTaskModel):
             image_text_alignment=image_text_alignment,
         )
         check_visual_bert_inputs(self.config, inputs, describe, choices=True)
-        count = (input_ids if input_ids is not None else inputs_embeds).shape[1]
+        words: Any = input_ids if input_ids is not None else inputs_embeds
+        count = words.shape[1]
         # Differs from HF: the alignment is flattened too; it ends in an error there.
         flat = {name: x if x is None or name == "head_mask" else x.flatten(0, 1) for name, x in inputs.items()}
         states = self.backbone(
@@ -353,7 +355,8 @@ class VisualBertForRegionToPhraseAlignment(VisualBertTaskModel):
         if unknown:
             check_keywords(type(self).__name__, unknown, self.keywords())
         words = input_ids if input_ids is not None else inputs_embeds
-        check_alignment_inputs(words, visual_embeds, region_to_phrase_position, describe)
+        positions: Any = region_to_phrase_position
+        check_alignment_inputs(words, visual_embeds, positions, describe)
         states = self.backbone(
             input_ids,
             attention_mask,
@@ -370,7 +373,7 @@ class VisualBertForRegionToPhraseAlignment(VisualBertTaskModel):
             return_dict=True,
         )
         sequence = states.last_hidden_state
-        positions = region_to_phrase_position.long()
+        positions = positions.long()
         check_values("region_to_phrase_position", positions, Range(sequence.shape[1], lowest=-1))
         places = positions.clamp(min=0).unsqueeze(-1).expand(-1, -1, sequence.shape[-1])
         phrases = sequence.gather(1, places)  # [B, P, D]

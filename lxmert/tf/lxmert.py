@@ -97,6 +97,7 @@ class TFLxmertModel(PreTrainedModel):
     """The backbone: language layers, visual layers, cross layers, pooler."""
 
     config_class = LxmertConfig
+    config: LxmertConfig
 
     def __init__(self, config: LxmertConfig, **kwargs: Any):
         super().__init__(config, **kwargs)

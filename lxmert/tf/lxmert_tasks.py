@@ -22,6 +22,7 @@ class LxmertTaskModel(PreTrainedModel):
     """A backbone with the heads of one task: what the models below share."""
 
     config_class = LxmertConfig
+    config: LxmertConfig
 
     def __init__(self, config: LxmertConfig, **kwargs: Any):
         super().__init__(config, **kwargs)

@@ -31,6 +31,7 @@ class TFVisualBertModel(PreTrainedModel):
     """
 
     config_class = VisualBertConfig
+    config: VisualBertConfig
     made_with = ("add_pooling_layer",)
 
     def __init__(self, config: VisualBertConfig, add_pooling_layer: bool = True, **kwargs: Any):
@@ -42,8 +43,8 @@ class TFVisualBertModel(PreTrainedModel):
 
         self.embeddings = JointEmbeddings(config, dtype=policy, name="embeddings")
         self.encoder_layers = [layer(f"encoder_layers.{i}") for i in range(config.num_hidden_layers)]
-        self.additional_layer = layer("additional_layer") if config.bypass_transformer else None
-        self.pooler = Pooler(config, dtype=policy, name="pooler") if add_pooling_layer else None
+        self.additional_layer: Any = layer("additional_layer") if config.bypass_transformer else None
+        self.pooler: Any = Pooler(config, dtype=policy, name="pooler") if add_pooling_layer else None
         self.build((None, None))
 
     def call(

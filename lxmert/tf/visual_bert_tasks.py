@@ -32,6 +32,7 @@ class VisualBertTaskModel(PreTrainedModel):
     """A backbone with the heads of one task: what the models below share."""
 
     config_class = VisualBertConfig
+    config: VisualBertConfig
 
     def __init__(self, config: VisualBertConfig, **kwargs: Any):
         super().__init__(config, **kwargs)

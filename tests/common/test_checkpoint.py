@@ -11,7 +11,8 @@ from lxmert import CheckpointMismatchError
 from lxmert.common.checkpoint import open_checkpoint
 from lxmert.common.convert import convert
 from lxmert.common.loading import fit
-from lxmert.common.names import HEADS, NATIVE, ORIGINAL, TIED_DECODER, head_names, parameters
+from lxmert.common.names import NATIVE, ORIGINAL, TIED_DECODER, parameters
+from lxmert.common.tables import HEADS, head_names
 
 from .weight_folders import CONFIG, make_folder, tensors_of, values_of
 
@@ -23,7 +24,7 @@ WORDS = "lxmert.embeddings.word_embeddings.weight"
     [
         ("LxmertModel", ()),
         ("LxmertForQuestionAnswering", ("answer",)),
-        ("LxmertForPreTraining", HEADS),
+        ("LxmertForPreTraining", HEADS["lxmert"]),
     ],
 )
 def test_what_a_file_holds(architecture, heads, tmp_path):
@@ -50,7 +51,7 @@ def test_a_backbone_alone_reads_with_and_without_prefix(prefix, tmp_path):
 
 @pytest.mark.parametrize("spelling", [NATIVE, ORIGINAL], ids=lambda s: s.title)
 def test_other_spellings_in_safetensors(spelling, tmp_path):
-    found = list(parameters(CONFIG, HEADS))
+    found = list(parameters(CONFIG, HEADS["lxmert"]))
     tensors = {spelling.write(p, True): values_of(p) for p in found}
     if spelling.tied:
         tensors[TIED_DECODER] = tensors["bert.embeddings.word_embeddings.weight"]
@@ -202,7 +203,11 @@ def test_no_configuration(tmp_path):
 @pytest.mark.parametrize(
     ("values", "error", "message"),
     [
-        ({"model_type": "bert"}, ValueError, "the configuration of .*: this is the configuration of a 'bert' model"),
+        (
+            {"model_type": "bert"},
+            ValueError,
+            "the configuration of .*: model_type must be one of lxmert, visual_bert; got 'bert'",
+        ),
         ({"hidden_size": "12"}, TypeError, "the configuration of .*: hidden_size must be a whole number; got '12'"),
         ({"hidden_size": 13}, ValueError, "the configuration of .*: hidden_size must be a multiple of"),
     ],
@@ -220,7 +225,7 @@ def test_weights_of_something_else(tmp_path):
     save_file({"encoder.weight": np.ones(2, "f4"), "a": np.ones(2, "f4")}, tmp_path / "model.safetensors")
     CONFIG.save_pretrained(tmp_path)
     with pytest.raises(
-        CheckpointMismatchError, match=r"is not an LXMERT file: none of its 2 names is known \(the first"
+        CheckpointMismatchError, match=r"is not a file of LXMERT: none of its 2 names is known \(the first"
     ):
         open_checkpoint(tmp_path)
     save_file({}, tmp_path / "model.safetensors")

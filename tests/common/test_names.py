@@ -12,21 +12,16 @@ import lxmert.tf
 from lxmert import LxmertConfig
 from lxmert.common.keras_files import KERAS_TRAINING_GROUPS
 from lxmert.common.names import (
-    ARCHITECTURES,
-    HEADS,
     HUGGING_FACE,
     KERAS_H5,
-    KINDS,
-    LXMERT,
     NATIVE,
     ORIGINAL,
     SPELLINGS,
     TIED_DECODER,
-    head_names,
     layer_counts,
     parameters,
-    sizes,
 )
+from lxmert.common.tables import ARCHITECTURES, HEADS, KINDS, LXMERT, head_names, sizes
 
 from .weight_folders import CONFIG
 
@@ -44,7 +39,7 @@ CONFIGS = {
 EACH = [
     pytest.param(architecture, config, id=f"{architecture}, {name}")
     for name, config in CONFIGS.items()
-    for architecture in ARCHITECTURES
+    for architecture in ARCHITECTURES["lxmert"]
 ]
 
 
@@ -96,7 +91,7 @@ def test_parameters_are_those_of_the_keras_model_and_its_file(architecture, conf
     assert written == {KERAS_H5.write(p, nested): shape for p, shape in turned.items()}
 
 
-@pytest.mark.parametrize(("architecture", "count"), [*zip(ARCHITECTURES, (449, 472, 455), strict=True)])
+@pytest.mark.parametrize(("architecture", "count"), [*zip(ARCHITECTURES["lxmert"], (449, 472, 455), strict=True)])
 def test_hugging_face_names_and_shapes_at_full_size(architecture, count):
     with torch.device("meta"):
         model = getattr(transformers, architecture)(transformers.LxmertConfig())
@@ -118,18 +113,18 @@ def test_hugging_face_names_and_shapes_of_small_models(architecture, config):
     assert ours == theirs
 
 
-@pytest.mark.parametrize("spelling", SPELLINGS, ids=lambda s: s.title)
+@pytest.mark.parametrize("spelling", SPELLINGS["lxmert"], ids=lambda s: s.title)
 @pytest.mark.parametrize("nested", [False, True])
 @pytest.mark.parametrize("config", [LxmertConfig(), LxmertConfig(l_layers=12, x_layers=11, r_layers=13)])
 def test_no_two_parameters_have_one_name(spelling, nested, config):
-    every = list(parameters(config, HEADS))
+    every = list(parameters(config, HEADS["lxmert"]))
     assert len({spelling.write(p, nested) for p in every}) == len(every)
 
 
 def test_how_each_format_writes_one_name():
-    layer = next(p for p in parameters(CONFIG, HEADS) if p.name == "language_layers.1.attention.query.weight")
-    first = next(p for p in parameters(CONFIG, HEADS) if p.name == "language_layers.0.attention.norm.bias")
-    bias = next(p for p in parameters(CONFIG, HEADS) if p.name == "heads.word.bias")
+    layer = next(p for p in parameters(CONFIG, HEADS["lxmert"]) if p.name == "language_layers.1.attention.query.weight")
+    first = next(p for p in parameters(CONFIG, HEADS["lxmert"]) if p.name == "language_layers.0.attention.norm.bias")
+    bias = next(p for p in parameters(CONFIG, HEADS["lxmert"]) if p.name == "heads.word.bias")
     assert HUGGING_FACE.write(layer, True) == "lxmert.encoder.layer.1.attention.self.query.weight"
     assert HUGGING_FACE.write(layer, False) == "encoder.layer.1.attention.self.query.weight"
     assert ORIGINAL.write(layer, True) == "bert.encoder.layer.1.attention.self.query.weight"
@@ -143,13 +138,13 @@ def test_how_each_format_writes_one_name():
 def test_heads_of_each_class():
     assert head_names("LxmertModel", CONFIG) == ()
     assert head_names("LxmertForQuestionAnswering", CONFIG.replace(task_qa=False)) == ("answer",)
-    assert head_names("LxmertForPreTraining", CONFIG) == HEADS
+    assert head_names("LxmertForPreTraining", CONFIG) == HEADS["lxmert"]
     assert head_names("LxmertForPreTraining", CONFIG.replace(task_obj_predict=False)) == ("word", "match", "answer")
     with pytest.raises(ValueError, match=r"unknown architecture 'TFLxmertModel'; known: LxmertModel, "):
         head_names("TFLxmertModel", CONFIG)
 
 
-@pytest.mark.parametrize("spelling", SPELLINGS, ids=lambda s: s.title)
+@pytest.mark.parametrize("spelling", SPELLINGS["lxmert"], ids=lambda s: s.title)
 def test_layers_are_counted_by_names(spelling):
     names = {spelling.write(p, True) for p in parameters(CONFIG, ())}
-    assert layer_counts(spelling, True, names) == {"l_layers": 2, "r_layers": 3, "x_layers": 1}
+    assert layer_counts("lxmert", spelling, True, names) == {"l_layers": 2, "r_layers": 3, "x_layers": 1}

@@ -26,14 +26,15 @@ KERAS_METHODS = {
 # What else one backend has alone: "file: name" or "file: class.method".
 NATIVE = {
     "tf/layers.py: look_up": "PyTorch's gradient of a lookup: a dense one, and none into row 0",
-    "tf/layers.py: FirstRowZero": "an initializer is an object in Keras; PyTorch has reset_parameters",
+    "tf/layers.py: PaddingRowZero": "an initializer is an object in Keras; PyTorch has reset_parameters",
     "tf/layers.py: RepeatedDraws": "PyTorch's checkpoint repeats dropout by itself",
     "tf/layers.py: Dropout": "PyTorch's checkpoint repeats dropout by itself",
     "tf/layers.py: ConfiguredLayer": "every Keras layer saves its configuration; and initializes and names its parts",
     "tf/layers.py: Embedding.call": "padding_idx, which nn.Embedding has",
-    "pt/layers.py: Embedding.__init__": "padding_idx, which nn.Embedding has",
     "tf/losses.py: _cross_entropy": "F.cross_entropy ignores a label; the Keras one does not",
-    "tf/lxmert.py: LanguageEmbeddings.table": "three embeddings with an initializer each",
+    "tf/losses.py: _divergence": "F.kl_div takes 0 · log 0 for 0; the Keras one clips it",
+    "tf/visual_bert_tasks.py: take_places": "Tensor.gather",
+    "tf/visual_bert_tasks.py: flattened": "Tensor.flatten",
     "tf/train.py: WarmUpAndDecay": "a schedule of learning rates is an object in Keras, a function in PyTorch",
     "pt/pretrained.py: PreTrainedModel.reset_parameters": "Keras initializes in build",
     "tf/pretrained.py: PreTrainedModel.__call__": "Keras binds the arguments before call; misspelled ones are met here",

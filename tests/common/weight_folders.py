@@ -9,7 +9,8 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from lxmert.common.config import LxmertConfig
-from lxmert.common.names import HUGGING_FACE, Parameter, head_names, parameters
+from lxmert.common.names import HUGGING_FACE, Parameter, parameters
+from lxmert.common.tables import head_names
 
 # No two sizes are equal, so that nothing fits by accident: a transpose that was forgotten has the wrong shape.
 SIZES: dict[str, Any] = dict(

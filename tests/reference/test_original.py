@@ -15,7 +15,8 @@ import lxmert.pt
 import lxmert.tf
 from lxmert.common.config import LxmertConfig
 from lxmert.common.convert import Item, write_folder
-from lxmert.common.names import ORIGINAL, TIED_DECODER, head_names, parameters
+from lxmert.common.names import ORIGINAL, TIED_DECODER, parameters
+from lxmert.common.tables import head_names
 from tests import tolerances
 from tests.compare import assert_same
 from tests.models import run_pt, run_tf

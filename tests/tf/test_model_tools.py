@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from lxmert.common.config import LxmertConfig
-from lxmert.common.names import head_names, parameters
+from lxmert.common.names import parameters
+from lxmert.common.tables import head_names
 from lxmert.tf import TFLxmertForPreTraining, TFLxmertForQuestionAnswering, TFLxmertModel
 from lxmert.tf.layers import Embedding
 from tests.small_lxmert import ANSWERS, WORDS, answer_indices, small_config, small_inputs, small_labels

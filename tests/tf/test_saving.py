@@ -12,6 +12,7 @@ import transformers
 
 from lxmert.common.config import LxmertConfig
 from lxmert.tf import TFLxmertForPreTraining, TFLxmertForQuestionAnswering, TFLxmertModel
+from lxmert.tf import embeddings as tf_embeddings
 from lxmert.tf import heads as tf_heads
 from lxmert.tf import layers as tf_layers
 from lxmert.tf import lxmert as tf_lxmert
@@ -124,15 +125,15 @@ def layers():
     config = small_config()
     hidden = (None, None, 24)
     return [
-        (tf_layers.Embedding(9, 24, embeddings_initializer=tf_layers.FirstRowZero(0.1)), (None, None)),
+        (tf_layers.Embedding(9, 24, embeddings_initializer=tf_layers.PaddingRowZero(0.1, 0)), (None, None)),
         (tf_layers.Dropout(0.1), hidden),
         (tf_layers.Attention(config, pruned_heads=(1,)), hidden),
         (tf_layers.FeedForward(config), hidden),
         (tf_layers.TransformerLayer(config, pruned_heads=(0, 2)), hidden),
-        (tf_lxmert.LanguageEmbeddings(config), (None, None)),
-        (tf_lxmert.RegionEmbeddings(config), (None, None, 9)),
+        (tf_embeddings.LanguageEmbeddings(config), (None, None)),
+        (tf_embeddings.RegionEmbeddings(config), (None, None, 9)),
         (tf_lxmert.CrossLayer(config, 0), hidden),
-        (tf_lxmert.Pooler(config), hidden),
+        (tf_layers.Pooler(config), hidden),
         (tf_heads.WordHead(config), hidden),
         (tf_heads.ObjectHead(config), hidden),
         (tf_heads.AnswerHead(config), (None, 24)),
