@@ -94,7 +94,8 @@ def random_inputs(config: ModelConfig, architecture: str, seed: int = 0) -> dict
     """
     random = np.random.default_rng(seed)
     sizes = {"B": 2, "choices": 3, "L": min(5, config.max_position_embeddings), "R": 7, "P": 4}
-    ranges, inputs = value_ranges(config, architecture), {}
+    ranges = value_ranges(config, architecture)
+    inputs: dict[str, np.ndarray] = {}
     for name, (letters, kind) in input_shapes(config, architecture).items():
         shape = tuple(sizes[size] if isinstance(size, str) else size for size in letters)
         if kind == "float":

@@ -355,8 +355,9 @@ class VisualBertForRegionToPhraseAlignment(VisualBertTaskModel):
         if unknown:
             check_keywords(type(self).__name__, unknown, self.keywords())
         words = input_ids if input_ids is not None else inputs_embeds
+        pictures: Any = visual_embeds
         positions: Any = region_to_phrase_position
-        check_alignment_inputs(words, visual_embeds, positions, describe)
+        check_alignment_inputs(words, pictures, positions, describe)
         states = self.backbone(
             input_ids,
             attention_mask,
@@ -377,7 +378,7 @@ class VisualBertForRegionToPhraseAlignment(VisualBertTaskModel):
         check_values("region_to_phrase_position", positions, Range(sequence.shape[1], lowest=-1))
         places = positions.clamp(min=0).unsqueeze(-1).expand(-1, -1, sequence.shape[-1])
         phrases = sequence.gather(1, places)  # [B, P, D]
-        regions = sequence[:, sequence.shape[1] - visual_embeds.shape[1] :]
+        regions = sequence[:, sequence.shape[1] - pictures.shape[1] :]
         scores = self.heads.alignment(phrases, regions, visual_attention_mask)
         output = VisualBertTaskOutput(
             loss=None if labels is None else alignment_loss(scores, labels, visual_attention_mask),
