@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "lxmert.common.config": ("LxmertConfig", "VisualBertConfig"),
+    "lxmert.common.published_inputs": ("prepare_visual_bert_inputs",),
     "lxmert.common.tokenizer": ("LxmertTokenizer", "LxmertTokenizerFast"),
     "lxmert.common.checkpoint": ("CheckpointMismatchError",),
     "lxmert.common.loading": ("LoadReport",),

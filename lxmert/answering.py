@@ -11,13 +11,15 @@ from typing import Any, Self
 
 import numpy as np
 
+from lxmert.common.config import config_from_pretrained
 from lxmert.common.files import read_json, write_text
 from lxmert.common.tokenizer import LxmertTokenizer
 from lxmert.data.pictures import Picture
-from lxmert.data.regions import FEATURE_SIZE, RegionBatch, pad_regions, picture_regions
+from lxmert.data.regions import FEATURE_SIZE, pad_regions, picture_regions
+from lxmert.question_models import QUESTION_MODELS, answer_count, scores_name
 
 ANSWERS_NAME = "answers.json"
-BACKENDS = {"pt": "LxmertForQuestionAnswering", "tf": "TFLxmertForQuestionAnswering"}
+BACKENDS = ("pt", "tf")
 
 
 def backend_module(backend: str, name: str = "") -> Any:
@@ -32,8 +34,14 @@ def backend_module(backend: str, name: str = "") -> Any:
     return import_module(f"lxmert.{backend}{'.' if name else ''}{name}")
 
 
+def question_model_class(backend: str, model_type: str) -> Any:
+    """The question-answering class of a backend for one kind of model."""
+    prefix = "TF" if backend == "tf" else ""
+    return getattr(backend_module(backend), prefix + QUESTION_MODELS[model_type].architecture)
+
+
 def checkpoint_folder(source: str | Path) -> Path:
-    """The folder of a checkpoint: one that comes with the package by its name ("easy-vqa"), or the path of a folder.
+    """The folder of a checkpoint: one that comes with the package by its name, or the path of a folder.
 
     Raises:
         FileNotFoundError: neither.
@@ -54,7 +62,8 @@ class VisualQuestionAnswering:
     `answerer("picture.png", "what color is the circle?")` gives `[{"answer": "red", "score": 0.99}]`.
 
     Attributes:
-        model: the question-answering model of the backend.
+        model: the question-answering model of the backend, LXMERT or VisualBERT.
+        kind: how this kind of model is asked.
         tokenizer: its tokenizer.
         answers: its answers, in the order of its scores.
         backend: "pt" or "tf".
@@ -62,13 +71,15 @@ class VisualQuestionAnswering:
 
     def __init__(self, model: Any, tokenizer: LxmertTokenizer, answers: Sequence[str], backend: str):
         config = model.config
-        if config.visual_feat_dim != FEATURE_SIZE:
+        self.kind = QUESTION_MODELS[config.model_type]
+        features = getattr(config, self.kind.features)
+        if features != FEATURE_SIZE:
             raise ValueError(
-                f"the model reads regions of {config.visual_feat_dim} features; this package finds regions of "
+                f"the model reads regions of {features} features; this package finds regions of "
                 f"{FEATURE_SIZE}. A model of other features needs its own: call the model itself with them."
             )
-        if len(answers) != config.num_qa_labels:
-            raise ValueError(f"answers must be one per score: {config.num_qa_labels}; got {len(answers)}.")
+        if len(answers) != answer_count(config):
+            raise ValueError(f"answers must be one per score: {answer_count(config)}; got {len(answers)}.")
         self.model = model
         self.tokenizer = tokenizer
         self.answers = list(answers)
@@ -80,8 +91,8 @@ class VisualQuestionAnswering:
         """Load a model with its tokenizer and its answers.
 
         Args:
-            source: "easy-vqa", the checkpoint that comes with the package, or a folder with config.json, weights,
-                vocabulary and answers.json.
+            source: "easy-vqa" (LXMERT) or "easy-vqa-visual-bert", the checkpoints that come with the package, or a
+                folder with config.json, weights, vocabulary and answers.json.
             backend: "pt" for PyTorch, "tf" for Keras.
 
         Raises:
@@ -89,9 +100,10 @@ class VisualQuestionAnswering:
             ImportError: the backend's framework is not installed.
             ValueError: an unknown backend, or files that do not fit each other.
         """
-        models = backend_module(backend)
+        backend_module(backend)  # says what is missing, before anything is read
         folder = checkpoint_folder(source)
-        model = getattr(models, BACKENDS[backend]).from_pretrained(folder)
+        kind = question_model_class(backend, config_from_pretrained(folder).model_type)
+        model = kind.from_pretrained(folder)
         return cls(model, LxmertTokenizer.from_pretrained(folder), read_answers(folder), backend)
 
     def save_pretrained(self, folder: str | Path) -> None:
@@ -172,7 +184,7 @@ class VisualQuestionAnswering:
         rows = []
         for start in progress(range(0, len(questions), batch_size)):
             inputs = self.inputs(regions[start : start + batch_size], questions[start : start + batch_size])
-            logits = self._run(self.model, inputs)["question_answering_score"].astype(np.float64)
+            logits = self._run(self.model, inputs)[scores_name(self.model.config.model_type)].astype(np.float64)
             logits = np.exp(logits - logits.max(axis=1, keepdims=True))
             rows.append(logits / logits.sum(axis=1, keepdims=True))
         return np.concatenate(rows)
@@ -180,11 +192,11 @@ class VisualQuestionAnswering:
     def maps(self, regions: Sequence[tuple[np.ndarray, np.ndarray]], questions: Sequence[str]) -> list[np.ndarray]:
         """Where each question looked: for every question [L, R], how much each of its tokens attends to each region.
 
-        The attention of language to vision, averaged over the heads and the cross layers; rows sum to one.
+        The attention of language to vision, averaged over the heads and the layers that have it; rows sum to one.
         """
         inputs = self.inputs(regions, questions)
-        layers = self._run(self.model, inputs, output_attentions=True)["cross_encoder_attentions"]
-        means = np.mean([layer.mean(axis=1) for layer in layers], axis=0)
+        outputs = self._run(self.model, inputs, output_attentions=True)
+        means = self.kind.looked(outputs, inputs["input_ids"].shape[1])
         tokens = inputs["attention_mask"].sum(axis=1)
         return [m[: int(n), : len(boxes)] for m, n, (_, boxes) in zip(means, tokens, regions, strict=True)]
 
@@ -193,10 +205,9 @@ class VisualQuestionAnswering:
     ) -> dict[str, np.ndarray]:
         """The model's inputs by argument name, padded to the longest question and the picture with most regions."""
         length = self.model.config.max_position_embeddings
-        text = self.tokenizer(list(questions), padding=True, truncation=True, max_length=length, return_tensors="np")
+        text = self.kind.encode(self.tokenizer, questions, length)
         self._warn_of_unknown(questions, text["input_ids"])
-        visual: RegionBatch = pad_regions(list(regions))
-        return {**text, **visual}
+        return {**text, **self.kind.name_regions(pad_regions(list(regions)))}
 
     def _warn_of_unknown(self, questions: Sequence[str], ids: np.ndarray) -> None:
         """Warn of questions in which the model knows no word: it answers them, but from the picture alone."""

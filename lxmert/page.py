@@ -16,22 +16,35 @@ from lxmert.data.extra import require
 
 
 @dataclass
+class Said:
+    """What one model said to a question.
+
+    Attributes:
+        model: its title.
+        answers: for each backend's title the answer and its score.
+        tokens: the tokens as the model read them, L of them.
+        looked: [L, R], how much each token attends to each region.
+    """
+
+    model: str
+    answers: dict[str, tuple[str, float]]
+    tokens: list[str]
+    looked: np.ndarray
+
+
+@dataclass
 class Asked:
     """One question about a picture.
 
     Attributes:
         question: its text.
         truth: the true answer, None if it is not known.
-        answers: for each backend's title the answer and its score.
-        tokens: the tokens as the model read them, L of them.
-        looked: [L, R], how much each token attends to each region.
+        said: what each model said.
     """
 
     question: str
     truth: str | None
-    answers: dict[str, tuple[str, float]]
-    tokens: list[str]
-    looked: np.ndarray
+    said: list[Said] = field(default_factory=list)
 
 
 @dataclass
@@ -57,6 +70,8 @@ figcaption { font-size: .85rem; opacity: .75; margin-top: .3rem }
 .asked { flex: 1 1 26rem; min-width: 0 }
 .asked > div { margin-bottom: 1.1rem }
 .question { font-weight: 600 }
+.truth { font-weight: 400; opacity: .75; margin-left: .6rem }
+.model { display: inline-block; min-width: 6.5rem; opacity: .75 }
 .answer { margin-right: 1rem; white-space: nowrap }
 .right { color: var(--good) }
 .wrong { color: var(--bad) }
@@ -68,7 +83,7 @@ svg { display: block; border-radius: .4rem; image-rendering: pixelated }
 
 
 def write_page(
-    path: str | Path, title: str, lead: str, figures: Sequence[tuple[str, str]], shown: Sequence[Shown]
+    path: str | Path, title: str, lead: str, figures: Sequence[Sequence[str]], shown: Sequence[Shown]
 ) -> None:
     """Write the page.
 
@@ -76,18 +91,22 @@ def write_page(
         path: the HTML file.
         title: its heading.
         lead: a sentence below the heading.
-        figures: rows of a small table, name and value.
+        figures: rows of a small table: a name, and a value for each model; the first row is the heading.
         shown: the pictures.
     """
-    rows = "".join(f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>" for name, value in figures)
+    heading, *others = ([html.escape(cell) for cell in row] for row in figures)
+    rows = f"<tr>{''.join(f'<th>{cell}</th>' for cell in heading)}</tr>" + "".join(
+        f"<tr><th>{name}</th>{''.join(f'<td>{value}</td>' for value in values)}</tr>" for name, *values in others
+    )
     text = f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{html.escape(title)}</title><style>{_STYLE}</style></head><body>
 <h1>{html.escape(title)}</h1><p class="lead">{html.escape(lead)}</p>
 <table class="figures">{rows}</table>
-<p>The large picture shows the regions that the model reads: region 0 is the whole picture. Below each question, the
-darker a region, the more the question's words looked at it (attention from language to vision, mean over heads and
-layers); and the darker a word, the more that word looked at the found shapes rather than at the whole picture.</p>
+<p>The large picture shows the regions that the models read: region 0 is the whole picture. Below each question, for
+each model, the darker a region, the more the question's words looked at it (attention from language to vision, mean
+over heads and layers); and the darker a word, the more that word looked at the found shapes rather than at the whole
+picture.</p>
 {"".join(_section(item) for item in shown)}
 </body></html>
 """
@@ -105,24 +124,29 @@ def _section(item: Shown) -> str:
 
 
 def _asked(item: Shown, one: Asked, image: str) -> str:
+    truth = "" if one.truth is None else f' <span class="truth">true: {html.escape(one.truth)}</span>'
+    said = "".join(_said(item, one.truth, model, image) for model in one.said)
+    return f"""<div><div class="question">{html.escape(one.question)}{truth}</div>{said}</div>
+"""
+
+
+def _said(item: Shown, truth: str | None, said: Said, image: str) -> str:
     answers = []
-    for backend, (answer, score) in one.answers.items():
-        mark = "" if one.truth is None else " right" if answer == one.truth else " wrong"
+    for backend, (answer, score) in said.answers.items():
+        mark = "" if truth is None else " right" if answer == truth else " wrong"
         answers.append(
             f'<span class="answer{mark}">{html.escape(backend)}: <b>{html.escape(answer)}</b> {score:.2%}</span>'
         )
-    if one.truth is not None:
-        answers.append(f'<span class="answer">true: {html.escape(one.truth)}</span>')
-    shapes = one.looked[:, 1:].sum(axis=1)
+    shapes = said.looked[:, 1:].sum(axis=1)
     span = shapes.max() - shapes.min()
     tokens = "".join(
         f'<span style="background: rgb(var(--look) / {0.05 + 0.6 * (value - shapes.min()) / (span or 1):.2f})" '
         f'title="{value:.0%} of its look at the shapes">{html.escape(token)}</span>'
-        for token, value in zip(one.tokens, shapes, strict=True)
+        for token, value in zip(said.tokens, shapes, strict=True)
     )
-    drawing = _drawing(image, item.boxes, one.looked.mean(axis=0), 96)
-    return f"""<div><div class="question">{html.escape(one.question)}</div><div>{"".join(answers)}</div>
-<div class="look">{drawing}<div class="tokens">{tokens}</div></div></div>
+    drawing = _drawing(image, item.boxes, said.looked.mean(axis=0), 80)
+    return f"""<div class="look">{drawing}<div><div><span class="model">{html.escape(said.model)}</span>
+{"".join(answers)}</div><div class="tokens">{tokens}</div></div></div>
 """
 
 

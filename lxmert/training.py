@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lxmert.answering import BACKENDS, VisualQuestionAnswering, backend_module
-from lxmert.common.config import LxmertConfig
+from lxmert.answering import VisualQuestionAnswering, backend_module, question_model_class
+from lxmert.common.config import config_from_dict
+from lxmert.common.tables import ANSWERS
 from lxmert.common.tokenizer import LxmertTokenizer
 from lxmert.data import easy_vqa
 from lxmert.data.batches import batches
-from lxmert.data.recipe import RECIPE, Recipe
+from lxmert.data.recipe import LXMERT_RECIPE, Recipe
 from lxmert.data.regions import picture_regions
 from lxmert.data.scenes import Scenes
 from lxmert.data.vocabulary import build_vocabulary
+from lxmert.question_models import QUESTION_MODELS
 
 
 def train_easy_vqa(
     backend: str = "pt",
-    recipe: Recipe = RECIPE,
+    recipe: Recipe = LXMERT_RECIPE,
     progress: bool = True,
     data: easy_vqa.EasyVqa | None = None,
 ) -> VisualQuestionAnswering:
@@ -31,25 +33,28 @@ def train_easy_vqa(
 
     Args:
         backend: "pt" for PyTorch, "tf" for Keras. Both take the same recipe and see the same batches.
-        recipe: sizes, epochs, rates, seed.
+        recipe: the kind of model, sizes, epochs, rates, seed.
         progress: whether to show progress bars.
         data: the questions; all of the training split by default.
 
     Returns:
         The trained model with its tokenizer and answers.
     """
-    models, training = backend_module(backend), backend_module(backend, "train")
+    training, kind = backend_module(backend, "train"), QUESTION_MODELS[recipe.model_type]
     data = easy_vqa.load("train") if data is None else data
     tokenizer = _tokenizer(data.questions)
-    text = tokenizer(data.questions, padding="max_length", max_length=recipe.text_length, return_tensors="np")
+    text = kind.encode(tokenizer, data.questions, recipe.text_length, padding="max_length")
     scenes = Scenes(data, recipe, progress)
 
-    def of_epoch(epoch: int) -> Iterable[dict[str, np.ndarray]]:
-        return batches(text, scenes, data.picture_index, data.labels, recipe.batch_size, recipe.seed, epoch)
+    def of_epoch(epoch: int) -> Iterator[dict[str, np.ndarray]]:
+        for batch in batches(text, scenes, data.picture_index, data.labels, recipe.batch_size, recipe.seed, epoch):
+            words = {name: batch[name] for name in text}
+            yield {**words, **kind.name_regions(batch), "labels": batch["labels"]}
 
     _seed(backend, recipe.seed)
-    config = LxmertConfig.from_dict({"vocab_size": len(tokenizer), **recipe.config})
-    model = getattr(models, BACKENDS[backend])(config)
+    answers = {ANSWERS[recipe.model_type][1]: len(easy_vqa.answer_list()), "vocab_size": len(tokenizer)}
+    config = config_from_dict({"model_type": recipe.model_type, **answers, **recipe.config})
+    model = question_model_class(backend, recipe.model_type)(config)
     training.train_question_answering(model, of_epoch, len(data) // recipe.batch_size, recipe, progress)
     return VisualQuestionAnswering(model, tokenizer, easy_vqa.answer_list(), backend)
 

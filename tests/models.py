@@ -14,10 +14,12 @@ import torch
 
 import lxmert.pt
 import lxmert.tf
-from lxmert.common.config import LxmertConfig
+from lxmert.common.config import LxmertConfig, VisualBertConfig
+from lxmert.common.model_config import ModelConfig
 from lxmert.common.names import Parameter
 
-from .inputs import Sizes
+from .inputs import Sizes, inputs, labels
+from .visual_bert_inputs import visual_bert_inputs, visual_bert_labels
 
 # Two thread pools on few cores wait for each other: with more threads the small models are a hundred times slower.
 torch.set_num_threads(1)
@@ -26,12 +28,12 @@ torch.set_num_threads(1)
 class Case(NamedTuple):
     """A configuration and the sizes of its inputs."""
 
-    config: LxmertConfig
+    config: Any
     sizes: Sizes = Sizes()
 
 
 def small(layers: str, **changes: Any) -> LxmertConfig:
-    """A small configuration; `layers` counts language, cross and visual layers."""
+    """A small configuration of LXMERT; `layers` counts language, cross and visual layers."""
     l_layers, x_layers, r_layers = (int(count) for count in layers.split("/"))
     sizes = dict(
         vocab_size=37,
@@ -67,7 +69,64 @@ CASES = {
 }
 SMALLEST = CASES["smallest"].config
 CLASSES = ("LxmertModel", "LxmertForPreTraining", "LxmertForQuestionAnswering")
+
+
+def small_visual_bert(layers: int, **changes: Any) -> VisualBertConfig:
+    """A small configuration of VisualBERT with so many layers."""
+    sizes = dict(
+        vocab_size=37,
+        hidden_size=24,
+        visual_embedding_dim=11,
+        num_attention_heads=4,
+        intermediate_size=20,
+        max_position_embeddings=9,
+        num_labels=6,
+    )
+    return VisualBertConfig(**{**sizes, **changes}, num_hidden_layers=layers)
+
+
+# Every activation, and each of the other choices in some cases one way and in others another.
+VISUAL_BERT_CASES = {
+    "smallest": Case(small_visual_bert(1)),
+    "deep": Case(small_visual_bert(3, num_labels=8), Sizes(4, 6, 5)),
+    "relu, every word learns": Case(
+        small_visual_bert(2, hidden_act="relu", pad_token_id=None, type_vocab_size=4), Sizes(2, 6, 4)
+    ),
+    "selu, one label, padding 0": Case(
+        small_visual_bert(1, hidden_act="selu", pad_token_id=0, num_labels=1), Sizes(4, 5, 2)
+    ),
+    "gelu_new, one region, one type": Case(
+        small_visual_bert(2, hidden_act="gelu_new", type_vocab_size=1, layer_norm_eps=0.1), Sizes(2, 5, 1)
+    ),
+    "silu, one head, one word": Case(
+        small_visual_bert(1, hidden_act="silu", num_attention_heads=1, layer_norm_eps=1e-5), Sizes(2, 1, 7)
+    ),
+    "regions bypass the layers": Case(small_visual_bert(2, bypass_transformer=True), Sizes(4, 9, 2)),
+    "regions bypass one layer": Case(
+        small_visual_bert(1, bypass_transformer=True, hidden_size=20, num_attention_heads=5, pad_token_id=0),
+        Sizes(2, 4, 7),
+    ),
+}
+SMALLEST_VISUAL_BERT = VISUAL_BERT_CASES["smallest"].config
+VISUAL_BERT_CLASSES = (
+    "VisualBertModel",
+    "VisualBertForPreTraining",
+    "VisualBertForMultipleChoice",
+    "VisualBertForQuestionAnswering",
+    "VisualBertForVisualReasoning",
+    "VisualBertForRegionToPhraseAlignment",
+)
 DTYPES = ("float64", "float32")
+
+
+def labelled(config: ModelConfig, name: str, sizes: Sizes, masks: str = "ragged", seed: int = 0) -> dict[str, Any]:
+    """The inputs of a class of either model, with every label that it takes."""
+    if isinstance(config, VisualBertConfig):
+        given = visual_bert_inputs(config, sizes, masks, name, seed)
+        return {**given, **visual_bert_labels(config, sizes, name, seed)}
+    every = labels(config, sizes, seed)
+    taken = {"LxmertModel": {}, "LxmertForPreTraining": every}.get(name, {"labels": every["ans"]})
+    return {**inputs(config, sizes, masks, seed), **taken}
 
 
 def weight(parameter: Parameter) -> np.ndarray:
@@ -77,18 +136,18 @@ def weight(parameter: Parameter) -> np.ndarray:
     return (center + 0.3 * draw.standard_normal(parameter.shape)).astype(np.float32)
 
 
-def new_pt(config: LxmertConfig, name: str, dtype: str) -> Any:
+def new_pt(config: ModelConfig, name: str, dtype: str, **made_with: Any) -> Any:
     """A fresh PyTorch model, in evaluation."""
-    model = getattr(lxmert.pt, name)(config).to(getattr(torch, dtype)).eval()
+    model = getattr(lxmert.pt, name)(config, **made_with).to(getattr(torch, dtype)).eval()
     with torch.no_grad():
         for parameter, values in model.weights_by_name():
             values.copy_(torch.from_numpy(weight(parameter)))
     return model
 
 
-def new_tf(config: LxmertConfig, name: str, dtype: str) -> Any:
+def new_tf(config: ModelConfig, name: str, dtype: str, **made_with: Any) -> Any:
     """A fresh Keras model with the same weights."""
-    model = getattr(lxmert.tf, f"TF{name}")(config, dtype=dtype)
+    model = getattr(lxmert.tf, f"TF{name}")(config, dtype=dtype, **made_with)
     for parameter, variable in model.weights_by_name():
         values = weight(parameter).astype(dtype)
         variable.assign(values.T if parameter.leaf.transposed else values)
@@ -115,13 +174,17 @@ def cast(tree: Any, dtype: str) -> Any:
     )
 
 
-def run_pt(model: Any, given: dict[str, Any], **options: Any) -> Any:
-    """The outputs of a PyTorch model."""
+def tensors(model: Any, given: dict[str, Any]) -> dict[str, Any]:
+    """Arrays as PyTorch's tensors, their fractions in the format of the model."""
     dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
-    tensors = keras.tree.map_structure(
+    return keras.tree.map_structure(
         lambda x: torch.from_numpy(x) if isinstance(x, np.ndarray) else x, cast(given, dtype)
     )
-    return model(**tensors, **options)
+
+
+def run_pt(model: Any, given: dict[str, Any], **options: Any) -> Any:
+    """The outputs of a PyTorch model."""
+    return model(**tensors(model, given), **options)
 
 
 def run_tf(model: Any, given: dict[str, Any], **options: Any) -> Any:
@@ -129,22 +192,34 @@ def run_tf(model: Any, given: dict[str, Any], **options: Any) -> Any:
     return model(**cast(given, model.variable_dtype), **options)
 
 
-def gradients_pt(model: Any, given: dict[str, Any], **options: Any) -> tuple[Any, dict[str, Any]]:
-    """The outputs, and the gradient of the loss by name for every trainable parameter; None where it does not reach."""
-    output = run_pt(model, given, **options)
+def gradients_pt(model: Any, given: dict[str, Any], also: tuple[str, ...] = (), **options: Any) -> tuple[Any, Any]:
+    """The outputs, and the gradient of the loss by name for every trainable parameter; None where it does not reach.
+
+    `also` names inputs whose gradients are wanted beside them.
+    """
+    taken = tensors(model, given)
+    for name in also:
+        taken[name].requires_grad_()
+    output = model(**taken, **options)
     named = {p.name: values for p, values in model.weights_by_name() if values.requires_grad}
+    named |= {name: taken[name] for name in also}
     found = torch.autograd.grad(output.loss, list(named.values()), allow_unused=True)
     return output, dict(zip(named, found, strict=True))
 
 
-def gradients_tf(model: Any, given: dict[str, Any], **options: Any) -> tuple[Any, dict[str, Any]]:
+def gradients_tf(model: Any, given: dict[str, Any], also: tuple[str, ...] = (), **options: Any) -> tuple[Any, Any]:
     """The same of a Keras model; kernels are turned PyTorch's way round."""
     named = {p: variable for p, variable in model.weights_by_name() if variable.trainable}
+    taken = cast(given, model.variable_dtype)
+    watched = {name: tf.convert_to_tensor(taken[name]) for name in also}
     with tf.GradientTape() as tape:
-        output = run_tf(model, given, **options)
-    found = tape.gradient(output.loss, [variable.value for variable in named.values()])
+        tape.watch(list(watched.values()))
+        output = model(**{**taken, **watched}, **options)
+    sources = [variable.value for variable in named.values()]
+    found = tape.gradient(output.loss, [*sources, *watched.values()])
     by_name = {}
-    for parameter, gradient in zip(named, found, strict=True):
+    for parameter, gradient in zip([*named, *watched], found, strict=True):
         values = None if gradient is None else tf.convert_to_tensor(gradient).numpy()
-        by_name[parameter.name] = values.T if values is not None and parameter.leaf.transposed else values
+        turned = values is not None and isinstance(parameter, Parameter) and parameter.leaf.transposed
+        by_name[getattr(parameter, "name", parameter)] = values.T if turned else values
     return output, by_name

@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         default="easy-vqa",
-        help="a checkpoint of the package, or a folder that `lxmert train` wrote (default: easy-vqa)",
+        help="easy-vqa (LXMERT), easy-vqa-visual-bert, or a folder that `lxmert train` wrote (default: easy-vqa)",
     )
 
 

@@ -8,13 +8,17 @@ from pathlib import Path
 
 from .backends import import_quietly
 
-SUMMARY = "answer the test questions of easy-VQA in PyTorch and in Keras, compare, and write a page"
+SUMMARY = "answer the test questions of easy-VQA with each model in PyTorch and in Keras, compare, and write a page"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument(
-        "--model", default="easy-vqa", help="a checkpoint of the package, or a folder (default: easy-vqa)"
+        "--model",
+        action="append",
+        metavar="NAME",
+        help="a checkpoint of the package, or a folder that `lxmert train` wrote; may be given several times "
+        "(default: easy-vqa, which is LXMERT, and easy-vqa-visual-bert)",
     )
     parser.add_argument(
         "--page", default="lxmert-demo.html", metavar="FILE", help="the page to write (default: lxmert-demo.html)"
@@ -24,10 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the demo; the exit status is 1 if the backends gave different answers."""
-    from lxmert.demo import run_demo
+    from lxmert.demo import CHECKPOINTS, run_demo
 
     Path(arguments.page).parent.mkdir(parents=True, exist_ok=True)
     import_quietly("tf")
     progress = not arguments.quiet and sys.stderr.isatty()
-    comparison = run_demo(arguments.model, arguments.page, progress=progress)
-    return 0 if comparison.agreeing == comparison.questions else 1
+    demo = run_demo(arguments.model or CHECKPOINTS, arguments.page, progress=progress)
+    return 0 if all(comparison.agreeing == comparison.questions for comparison in demo.comparisons) else 1

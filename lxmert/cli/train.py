@@ -16,6 +16,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("data", choices=("easy-vqa",), help="the data set")
     parser.add_argument("output", metavar="FOLDER", help="where the checkpoint goes")
+    parser.add_argument(
+        "--model", choices=("lxmert", "visual_bert"), default="lxmert", help="the kind of model (default: lxmert)"
+    )
     add_backend(parser)
     parser.add_argument("--epochs", type=int, help="passes over the data (default: the recipe's)")
     parser.add_argument(
@@ -27,10 +30,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Train, measure, write."""
     from lxmert.data.easy_vqa import load
-    from lxmert.data.recipe import RECIPE
+    from lxmert.data.recipe import RECIPES
     from lxmert.training import accuracy, scores_of_split, train_easy_vqa, with_changes
 
-    recipe = with_changes(RECIPE, arguments.epochs, arguments.seed)
+    recipe = with_changes(RECIPES[arguments.model], arguments.epochs, arguments.seed)
     Path(arguments.output).mkdir(parents=True, exist_ok=True)  # told now if it cannot be, not after the training
     import_quietly(arguments.backend)
     start = time.perf_counter()

@@ -175,7 +175,11 @@ class VisualBertConfig(ModelConfig):
     def _validate(self) -> None:
         super()._validate()
         pad = self.pad_token_id
-        self._require(pad is None or 0 <= pad < self.vocab_size, "pad_token_id", "a word's id, or None")
+        self._require(
+            pad is None or 0 <= pad < self.vocab_size,
+            "pad_token_id",
+            f"a word's id, 0 to {self.vocab_size - 1}, or None",
+        )
 
     def attention_path(self, key: str | int) -> str:
         """The path of the attention that a key of `pruned_heads` names; `transformers` numbers the layers."""

@@ -125,7 +125,8 @@ def check_alignment_inputs(words: Any, visual_embeds: Any, positions: Any, descr
     for name, value in (("visual_embeds", visual_embeds), ("region_to_phrase_position", positions)):
         if value is None:
             raise ValueError(f"{name} must be given: phrases are aligned with regions; got None.")
-    batch = None if words is None else describe("input_ids", words).shape[0]
+    text = () if words is None else describe("input_ids", words).shape
+    batch = text[0] if text else None
     given = describe("region_to_phrase_position", positions)
     if not fits(given.shape, (batch, None)) or given.shape[1] == 0:
         raise ValueError(

@@ -10,7 +10,8 @@ class Recipe:
     """How a model that answers easy-VQA is made, for either backend.
 
     Attributes:
-        config: Arguments of `LxmertConfig`; the vocabulary's size is the vocabulary's.
+        model_type: The kind of model, by the model type of its configuration.
+        config: Arguments of the configuration; the numbers of words and of answers are the data's.
         text_length: L of every batch; the longest question takes it all.
         variants: How many changed versions of each picture are made once, before training.
         varied: The part of the shapes that are shown in a changed version.
@@ -25,6 +26,7 @@ class Recipe:
         seed: Of the initial weights and of the order and changes of the pictures.
     """
 
+    model_type: str
     config: dict[str, int | float]
     text_length: int = 12
     variants: int = 2
@@ -50,7 +52,8 @@ class Recipe:
         return self.learning_rate * min((step + 1) / rising, (steps - step) / max(1, steps - rising))
 
 
-RECIPE = Recipe(
+LXMERT_RECIPE = Recipe(
+    model_type="lxmert",
     config={
         "hidden_size": 96,
         "num_attention_heads": 4,
@@ -58,7 +61,6 @@ RECIPE = Recipe(
         "l_layers": 1,
         "x_layers": 2,
         "r_layers": 1,
-        "num_qa_labels": 13,
         "visual_feat_dim": 256,
         "visual_pos_dim": 4,
         "max_position_embeddings": 32,
@@ -68,6 +70,27 @@ RECIPE = Recipe(
         # The usual 0.02 suits widths near 768. At a width of 96 the layers then start so weak that training may stay
         # for many epochs where it answers "not" questions by chance.
         "initializer_range": 0.05,
-    }
+    },
 )
 """Found by measuring; see `Recipe` for what each number does."""
+
+VISUAL_BERT_RECIPE = Recipe(
+    model_type="visual_bert",
+    text_length=13,  # one more than LXMERT's questions have: [MASK]
+    config={
+        "hidden_size": 96,
+        "num_attention_heads": 4,
+        "intermediate_size": 192,
+        "num_hidden_layers": 4,
+        "visual_embedding_dim": 256,
+        "max_position_embeddings": 32,
+        "pad_token_id": 0,  # as in the vocabulary that is made from the questions
+        # The same reasons as above.
+        "hidden_dropout_prob": 0.0,
+        "attention_probs_dropout_prob": 0.0,
+        "initializer_range": 0.05,
+    },
+)
+"""The same for VisualBERT."""
+
+RECIPES = {recipe.model_type: recipe for recipe in (LXMERT_RECIPE, VISUAL_BERT_RECIPE)}

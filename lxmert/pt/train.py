@@ -8,11 +8,11 @@ from tqdm import tqdm
 
 from lxmert.data.recipe import Recipe
 
-from .lxmert_tasks import LxmertForQuestionAnswering
+from .pretrained import PreTrainedModel
 
 
 def train_question_answering(
-    model: LxmertForQuestionAnswering,
+    model: PreTrainedModel,
     batches: Callable[[int], Iterable[Mapping[str, np.ndarray]]],
     steps_per_epoch: int,
     recipe: Recipe,
@@ -21,7 +21,7 @@ def train_question_answering(
     """Train with AdamW, warm-up and linear decay, and clipped gradients, as the recipe says.
 
     Args:
-        model: the model; afterwards it is set to evaluation.
+        model: a question-answering model; afterwards it is set to evaluation.
         batches: gives the batches of an epoch, counted from 0: inputs and `labels` by argument name.
         steps_per_epoch: how many there are.
         recipe: epochs, rates and norms.

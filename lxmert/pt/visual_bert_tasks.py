@@ -376,7 +376,7 @@ class VisualBertForRegionToPhraseAlignment(VisualBertTaskModel):
         sequence = states.last_hidden_state
         positions = positions.long()
         check_values("region_to_phrase_position", positions, Range(sequence.shape[1], lowest=-1))
-        places = positions.clamp(min=0).unsqueeze(-1).expand(-1, -1, sequence.shape[-1])
+        places = positions.masked_fill(positions == -1, 0).unsqueeze(-1).expand(-1, -1, sequence.shape[-1])
         phrases = sequence.gather(1, places)  # [B, P, D]
         regions = sequence[:, sequence.shape[1] - pictures.shape[1] :]
         scores = self.heads.alignment(phrases, regions, visual_attention_mask)

@@ -147,7 +147,7 @@ class AlignmentHead(ConfiguredLayer):
         scores = ops.matmul(self.query(phrases), keys) * (1 / math.sqrt(self.head_size))
         if visual_attention_mask is None:
             return scores
-        masked = ops.equal(ops.cast(visual_attention_mask, "int32"), 0)[:, None]
+        masked = ops.equal(visual_attention_mask, 0)[:, None]
         smallest = float(ml_dtypes.finfo(self.compute_dtype).min)
         return ops.where(masked, ops.full_like(scores, smallest), scores)
 

@@ -54,7 +54,7 @@ def _cross_entropy(scores: Any, label: Any) -> Any:  # [..., classes], [...] -> 
     """Cross-entropy per label; 0 where the label is -100, NaN where it is no class: a graph cannot raise errors."""
     label = ops.cast(label, "int32")  # an 8-bit number cannot be compared with -100
     counted = ops.not_equal(label, IGNORED_LABEL)
-    known = ops.logical_and(label >= 0, label < scores.shape[-1])
+    known = ops.logical_and(label >= 0, label < ops.shape(scores)[-1])
     label = ops.where(known, label, ops.zeros_like(label))
     loss = -ops.squeeze(ops.take_along_axis(ops.log_softmax(scores, axis=-1), label[..., None], axis=-1), -1)
     loss = ops.where(known, loss, ops.full_like(loss, float("nan")))
@@ -127,7 +127,7 @@ def alignment_loss(scores: Any, labels: Any, visual_attention_mask: Any = None) 
     scores = _wide(scores)
     labels = ops.cast(labels, scores.dtype)
     if visual_attention_mask is not None:
-        masked = ops.equal(ops.cast(visual_attention_mask, "int32"), 0)[:, None]
+        masked = ops.equal(visual_attention_mask, 0)[:, None]
         labels = ops.where(masked, ops.zeros_like(labels), labels)
     return _divergence(scores, labels)
 

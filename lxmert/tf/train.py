@@ -10,7 +10,7 @@ from keras import ops
 
 from lxmert.data.recipe import Recipe
 
-from .lxmert_tasks import TFLxmertForQuestionAnswering
+from .pretrained import PreTrainedModel
 
 
 class WarmUpAndDecay(keras.optimizers.schedules.LearningRateSchedule):
@@ -29,7 +29,7 @@ class WarmUpAndDecay(keras.optimizers.schedules.LearningRateSchedule):
 
 
 def train_question_answering(
-    model: TFLxmertForQuestionAnswering,
+    model: PreTrainedModel,
     batches: Callable[[int], Iterable[Mapping[str, np.ndarray]]],
     steps_per_epoch: int,
     recipe: Recipe,
@@ -38,7 +38,7 @@ def train_question_answering(
     """Train with AdamW, warm-up and linear decay, and clipped gradients, as the recipe says.
 
     Args:
-        model: the model; afterwards it stays compiled.
+        model: a question-answering model; afterwards it stays compiled.
         batches: gives the batches of an epoch, counted from 0: inputs and `labels` by argument name.
         steps_per_epoch: how many there are.
         recipe: epochs, rates and norms.

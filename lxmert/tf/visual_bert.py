@@ -185,7 +185,7 @@ def joint_mask(
         return None
     ones = ops.ones_like(embedded[..., 0], dtype="int32")
     text, regions = (
-        part if mask is None else ops.cast(ops.not_equal(ops.cast(mask, "float32"), 0), "int32")
+        part if mask is None else ops.cast(ops.not_equal(mask, 0), "int32")
         for mask, part in ((attention_mask, ones[:, :length]), (visual_attention_mask, ones[:, length:]))
     )
     return ops.concatenate([text, regions], axis=1)

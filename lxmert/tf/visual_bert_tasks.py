@@ -342,7 +342,8 @@ class TFVisualBertForRegionToPhraseAlignment(VisualBertTaskModel):
         sequence = states.last_hidden_state
         positions = given["region_to_phrase_position"]
         check_values("region_to_phrase_position", positions, Range(sequence.shape[1], lowest=-1))
-        phrases = take_places(sequence, ops.maximum(ops.cast(positions, "int32"), 0))  # [B, P, D]
+        positions = ops.cast(positions, "int32")
+        phrases = take_places(sequence, ops.where(ops.equal(positions, -1), 0, positions))  # [B, P, D]
         regions = sequence[:, ops.shape(sequence)[1] - ops.shape(given["visual_embeds"])[1] :]
         scores = self.heads.alignment(phrases, regions, visual_attention_mask)
         output = VisualBertTaskOutput(
@@ -356,15 +357,18 @@ class TFVisualBertForRegionToPhraseAlignment(VisualBertTaskModel):
 
 def answer_position(mask: Any) -> Any:  # [B, L] -> [B]
     """The place of the last unmasked token but one; of the only one if there is no other; 0 without any."""
-    kept = ops.cast(ops.not_equal(ops.cast(mask, "int32"), 0), "int32")
+    kept = ops.cast(ops.not_equal(mask, 0), "int32")
     from_here = ops.flip(ops.cumsum(ops.flip(kept, axis=1), axis=1), axis=1)  # how many follow, this one counted
     wanted = ops.minimum(ops.sum(kept, axis=1, keepdims=True), 2)
     return ops.argmax(kept * ops.cast(ops.equal(from_here, wanted), "int32"), axis=1)
 
 
 def take_places(states: Any, places: Any) -> Any:  # [B, S, D], [B, P] -> [B, P, D]
-    """The states at some places of each sequence."""
-    return ops.take_along_axis(states, ops.cast(places, "int32")[..., None], axis=1)
+    """The states at some places of each sequence; NaN at a place that it does not have: a graph cannot raise errors."""
+    places = ops.cast(places, "int32")[..., None]
+    known = ops.logical_and(places >= 0, places < ops.shape(states)[1])
+    rows = ops.take_along_axis(states, ops.where(known, places, 0), axis=1)
+    return ops.where(known, rows, ops.full_like(rows, float("nan")))
 
 
 def flattened(x: Any) -> Any:  # [B, choices, ...] -> [B · choices, ...]

@@ -66,6 +66,15 @@ def as_tensors(rows: Mapping[str, list[Any]], kind: str, padded: bool) -> dict[s
         name: np.asarray(row, dtype=np.int64) if row else np.zeros(shapes.get(name, (0, 0)), dtype=np.int64)
         for name, row in rows.items()
     }
+    return as_framework_arrays(arrays, kind)
+
+
+def as_framework_arrays(arrays: Mapping[str, np.ndarray], kind: str) -> dict[str, Any]:
+    """NumPy arrays as those of a framework; whole numbers are int32 in TensorFlow (as `transformers` does).
+
+    Raises:
+        ImportError: the framework is not installed.
+    """
     if kind == "np":
         return dict(arrays)
     if kind == "pt":
@@ -78,7 +87,11 @@ def as_tensors(rows: Mapping[str, list[Any]], kind: str, padded: bool) -> dict[s
         import tensorflow
     except ImportError as error:
         raise _missing("tf", "TensorFlow") from error
-    return {name: tensorflow.constant(array, dtype=tensorflow.int32) for name, array in arrays.items()}
+    whole = tensorflow.int32
+    return {
+        name: tensorflow.constant(array, dtype=whole if array.dtype.kind in "iu" else None)
+        for name, array in arrays.items()
+    }
 
 
 def _missing(kind: str, framework: str) -> ImportError:
