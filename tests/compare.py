@@ -38,7 +38,8 @@ def assert_same_gradients(given: Mapping[str, Any], expected: Mapping[str, Any],
 
     Query, key and value of one attention share a scale, the largest of theirs: the gradient of a key's bias is 0 but
     for rounding (it moves all scores of a query alike), and so are those of query and key where only one region is
-    attended to. So do weight and bias of the head that scores choices, for the same reason. A gradient that is None on one side must be None on the other.
+    attended to. Weight and bias of the head that scores choices share one for the same reason: its bias moves all
+    choices alike. A gradient that is None on one side must be None on the other.
     """
     given, expected = arrays(given), arrays(expected)
     scales: dict[str, float] = {}

@@ -22,8 +22,18 @@ REASONING = "VisualBertForVisualReasoning"
 ALIGNING = "VisualBertForRegionToPhraseAlignment"
 NAMES = tuple(ARCHITECTURES["visual_bert"])
 TASKS = NAMES[1:]
-# The names that a task model's weights have after those of the backbone, without what it does not train.
-UNUSED = {ANSWERING: ("backbone.pooler",), ALIGNING: ("backbone.pooler", "heads.word", "heads.match")}
+# What a task leaves alone, by the modules of the name table; its weights are frozen.
+UNUSED = {
+    ANSWERING: {"pooler.dense"},
+    ALIGNING: {
+        "pooler.dense",
+        "heads.word.transform",
+        "heads.word.norm",
+        "heads.word.bias",
+        "heads.match",
+        "heads.alignment.value",
+    },
+}
 
 
 def small_config(**changes: Any) -> VisualBertConfig:
@@ -47,7 +57,9 @@ def small_inputs(
     name: str = MODEL, batch: int = 2, length: int = 5, regions: int = 7, seed: int = 0
 ) -> dict[str, np.ndarray]:
     """What a class reads, by name, with ragged masks; the last row of words is wholly masked."""
-    return _float32(visual_bert_inputs(small_config(), Sizes(batch, length, regions), "language row masked", name, seed))
+    return _float32(
+        visual_bert_inputs(small_config(), Sizes(batch, length, regions), "language row masked", name, seed)
+    )
 
 
 def small_labels(name: str, batch: int = 2, length: int = 5, regions: int = 7, seed: int = 0) -> dict[str, np.ndarray]:

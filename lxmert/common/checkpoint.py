@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .config import CONFIGS, config_class
+from .config import LxmertConfig, config_class
 from .files import CONFIG_NAME
 from .model_config import ModelConfig
 from .names import SPELLINGS, Parameter, Spelling, parameters
@@ -124,8 +124,11 @@ def open_checkpoint(
     Raises:
         FileNotFoundError: no weights, or no configuration.
         ValueError: a damaged or foreign file.
-        TypeError: an override that is no field, or a value of the wrong kind.
+        TypeError: an override that is no field, a value of the wrong kind, or another model's configuration.
     """
+    wanted = kind or ModelConfig
+    if config is not None and not isinstance(config, wanted):
+        raise TypeError(f"config must be a {wanted.__name__}; got {type(config).__name__}.")
     file = open_weights(source)
     try:
         if config is None:
@@ -137,8 +140,7 @@ def open_checkpoint(
                 )
             try:
                 # Without a model type the file is taken for LXMERT's, as its authors' files have none.
-                named = config_class(stored) if "model_type" in stored else CONFIGS["lxmert"]
-                config = (kind or named).from_dict(stored, **overrides)
+                config = (kind or config_class(stored, default=LxmertConfig)).from_dict(stored, **overrides)
             except (TypeError, ValueError) as error:
                 also = " with the values given beside it" if overrides else ""
                 raise type(error)(f"the configuration of {file.path}{also}: {error}") from None
@@ -165,14 +167,13 @@ def _spelling(file: WeightFile, config: ModelConfig) -> tuple[Spelling, bool]:
     every = list(parameters(config, HEADS[model_type]))
     candidates = [(spelling, nested) for spelling in SPELLINGS[model_type] for nested in (True, False)]
     best = max(candidates, key=lambda c: sum(c[0].write(p, c[1]) in file.shapes for p in every))
-    if not any(best[0].write(p, best[1]) in file.shapes for p in every):
+    # The names of the heads alone tell nothing: LXMERT and VisualBERT share some.
+    if not any(best[0].write(p, best[1]) in file.shapes for p in every if not p.head):
+        advice = f"Give the {CONFIG_NAME} that belongs to it; its model_type tells the model."
+        if any(":" in name for name in file.shapes):
+            advice = "Weights that Hugging Face wrote from TensorFlow are not read."
         raise CheckpointMismatchError(
-            f"{file.path} is not a file of {TITLES[model_type]}: none of its {len(file.shapes)} names is known "
-            f"(the first are {', '.join(list(file.shapes)[:3]) or 'none'})."
-            + (
-                " Weights that Hugging Face wrote from TensorFlow are not read."
-                if any(":" in n for n in file.shapes)
-                else ""
-            )
+            f"{file.path} is not a file of {TITLES[model_type]}: none of its {len(file.shapes)} names is known as a "
+            f"weight of the backbone (the first are {', '.join(list(file.shapes)[:3]) or 'none'}). {advice}"
         )
     return best

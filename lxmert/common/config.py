@@ -152,10 +152,14 @@ class VisualBertConfig(ModelConfig):
     def __post_init__(self) -> None:
         pruned = self.pruned_heads
         if isinstance(pruned, Mapping):
-            object.__setattr__(self, "pruned_heads", {self.attention_path(key): pruned[key] for key in pruned})
+            paths = {key: self.attention_path(key) for key in pruned}
+            if len(set(paths.values())) < len(paths):
+                raise ValueError(f"pruned_heads must name each attention once; got {', '.join(map(repr, paths))}.")
+            object.__setattr__(self, "pruned_heads", {paths[key]: pruned[key] for key in pruned})
         super().__post_init__()
         # transformers takes the number of labels from their names: those of another number of labels are stale.
-        if len(self.extra.get("id2label") or ()) not in (0, self.num_labels):
+        labels = self.extra.get("id2label")
+        if isinstance(labels, Mapping) and len(labels) != self.num_labels:
             kept = {name: value for name, value in self.extra.items() if name not in ("id2label", "label2id")}
             object.__setattr__(self, "extra", kept)
 
@@ -165,8 +169,9 @@ class VisualBertConfig(ModelConfig):
 
         See `ModelConfig.from_dict`.
         """
-        if isinstance(values, Mapping) and "num_labels" not in values and isinstance(values.get("id2label"), Mapping):
-            values = {**values, "num_labels": len(values["id2label"])}
+        if isinstance(values, Mapping) and "num_labels" not in values:
+            labels = values.get("id2label")
+            values = {**values, "num_labels": len(labels)} if isinstance(labels, Mapping) and labels else values
         return super().from_dict(values, **overrides)
 
     def _sizes(self) -> tuple[str, ...]:
@@ -197,14 +202,23 @@ class VisualBertConfig(ModelConfig):
 CONFIGS: dict[str, type[ModelConfig]] = {kind.model_type: kind for kind in (LxmertConfig, VisualBertConfig)}
 
 
-def config_class(values: Mapping[str, Any]) -> type[ModelConfig]:
+def config_class(values: Mapping[str, Any], default: type[ModelConfig] | None = None) -> type[ModelConfig]:
     """The class of the configuration whose `model_type` the keys of a config.json name.
+
+    Args:
+        values: the keys and values of a config.json.
+        default: what they are taken for if they name no model type.
 
     Raises:
         ValueError: no such model type.
+        TypeError: no mapping.
     """
+    if not isinstance(values, Mapping):
+        raise TypeError(f"a configuration is a mapping of keys to values; got {type(values).__name__}.")
+    if default is not None and "model_type" not in values:
+        return default
     model_type = values.get("model_type")
-    if model_type not in CONFIGS:
+    if not isinstance(model_type, str) or model_type not in CONFIGS:
         raise ValueError(f"model_type must be one of {', '.join(CONFIGS)}; got {model_type!r}.")
     return CONFIGS[model_type]
 
@@ -226,8 +240,15 @@ def config_from_dict(values: Mapping[str, Any], **overrides: Any) -> ModelConfig
 def config_from_pretrained(path: str | Path) -> ModelConfig:
     """Read the config.json of any model, given the folder that holds it or the file itself.
 
+    Without a model type it is taken for LXMERT's, as its authors' files have none.
+
     Raises:
         FileNotFoundError: no config.json there.
         ValueError: the file is not JSON, or of another kind of model.
     """
-    return config_class(read_config(path)[1]).from_pretrained(path)
+    file, values = read_config(path)
+    try:
+        kind = config_class(values, default=LxmertConfig)
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from None
+    return kind.from_pretrained(file)

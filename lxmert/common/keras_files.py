@@ -172,7 +172,9 @@ def _open_archive(path: Path) -> tuple[BinaryIO, BinaryIO, dict[str, Any]]:
     if not isinstance(config, dict) or "model_type" not in config:
         raw.close()
         kind = description.get("class_name", "something else")
-        raise ValueError(f"{path} is no .keras file of this package: it holds a {kind!r}, not a TFLxmert model.")
+        raise ValueError(
+            f"{path} is no .keras file of this package: it holds a {kind!r}, not a TFLxmert or TFVisualBert model."
+        )
     return raw, opened, config
 
 

@@ -38,7 +38,7 @@ class LoadReport:
         source: the file.
         spelling: whose names the file uses.
         new: names of parameters that the file does not have and that were made fresh, because that was asked for.
-        left_out: names in the file that belong to heads which this model does without.
+        left_out: names in the file that belong to what this model does without: heads, a pooler, or what no model has.
     """
 
     source: str
@@ -67,8 +67,9 @@ def fit(
         The parameters to take from the file, and the report.
 
     Raises:
-        CheckpointMismatchError: listing all that is missing, unexpected or wrongly shaped; or a tensor of the word head
-            that is another one of the model (its decoder is the word embedding) is stored with other values.
+        CheckpointMismatchError: listing all that is missing, unexpected or wrongly shaped; or a weight is stored as
+            whole numbers; or a tensor of the word head that is another one of the model (its decoder is the word
+            embedding) is stored with other values.
         ValueError: another value of `only`.
     """
     if only not in (None, "backbone"):
@@ -93,6 +94,13 @@ def fit(
         unexpected = [name for name in unexpected if not _is_head_name(name, known, spelling.heads)]
     if missing or wrong or unexpected:
         raise CheckpointMismatchError(_mismatch_message(checkpoint, architecture, missing, unexpected, wrong))
+    whole_numbers = [p for p in taken if checkpoint.dtype(p).kind != "f"]
+    if whole_numbers:
+        names = listed(f"{checkpoint.spelled(p)} as {checkpoint.dtype(p)}" for p in whole_numbers)
+        raise CheckpointMismatchError(
+            f"{checkpoint.file.path} holds {len(whole_numbers)} weights as whole numbers{names}. "
+            "Nothing was loaded. Save them as floating-point numbers."
+        )
     used = {checkpoint.spelled(p) for p in taken}
     for name, module in copies.items() if any(p.head == "word" for p in taken) else ():
         _check_copy(checkpoint, name, next(p for p in taken if p.module == module))
@@ -175,8 +183,10 @@ def _advice(
     """What to do, sentence by sentence."""
     told = {}
     config, held_names = checkpoint.config, checkpoint.file.shapes
-    for field, count in layer_counts(config.model_type, checkpoint.spelling, checkpoint.nested, held_names).items():
-        if count != getattr(config, field) and (missing or unexpected):
+    counts = layer_counts(config.model_type, checkpoint.spelling, checkpoint.nested, held_names)
+    for field, count in counts.items():
+        # A file without any layer is another model's.
+        if any(counts.values()) and count != getattr(config, field) and (missing or unexpected):
             told[field] = (count, f"layers of the kind that {field} counts")
     for p in wrong:
         for module, axis, field, counted in _TELLING:
@@ -193,19 +203,33 @@ def _advice(
         yield f"The file has {count} {counted}: put {field}={count} into config.json, or pass it to from_pretrained."
     if "num_qa_labels" in told or "num_labels" in told:
         yield "Or pass allow_new_head=True to from_pretrained, to start the answer head afresh."
+    explained = bool(told)
     heads = sorted({p.head for p in missing if p.head})
     if heads and all(p.head for p in missing):
+        explained = True
         yield f"The file lacks tensors of the heads: {', '.join(heads)}."
         yield "Pass allow_new_head=True to from_pretrained, to start them afresh."
         flags = {"answer": "task_qa", "object": "task_obj_predict, visual_*_loss"}
         off = [flags[head] for head in heads if head in flags]
         if len(off) == len(heads) and architecture == "LxmertForPreTraining":
             yield f"Or do without them: {', '.join(off)} false in config.json."
-    poolers = bool(missing) and all(p.module == "pooler.dense" for p in missing)
-    if poolers and architecture == "VisualBertModel":
-        yield "The file has no pooler: pass add_pooling_layer=False to from_pretrained."
-    additional = any("additional_layer" in name for name in unexpected)
-    if additional:
-        yield "The file has an additional layer: put bypass_transformer=true into config.json."
-    if not (told or heads or poolers or additional):
+    elif any(p.head == "choice" for p in wrong):
+        explained = True
+        yield "The file has another head than that of the choices: pass allow_new_head=True to from_pretrained."
+    if missing and config.model_type == "visual_bert" and not checkpoint.has_pooler:
+        explained = True
+        yield (
+            "The file has no pooler: pass add_pooling_layer=False to from_pretrained."
+            if architecture == "VisualBertModel"
+            else f"The file has no pooler, which {architecture} needs; VisualBertModel does without one, "
+            "with add_pooling_layer=False."
+        )
+    bypass = any("additional_layer" in name for name in held_names)
+    if bypass != getattr(config, "bypass_transformer", bypass):
+        explained = True
+        yield (
+            f"The file has {'an' if bypass else 'no'} additional layer: put bypass_transformer={str(bypass).lower()} "
+            f"into config.json, or pass bypass_transformer={bypass} to from_pretrained."
+        )
+    if not explained:
         yield "Give the config.json that belongs to the file."

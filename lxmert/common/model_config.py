@@ -141,7 +141,8 @@ class ModelConfig:
         model_type = values.get("model_type", cls.model_type)
         if model_type != cls.model_type:
             raise ValueError(
-                f"this is the configuration of a {model_type!r} model; {cls.__name__} reads {cls.model_type!r}."
+                f"this is the configuration of a {model_type!r} model; {cls.__name__} reads {cls.model_type!r}. "
+                "Use the classes of that model, or give the files of this one."
             )
         names = {f.name for f in dataclasses.fields(cls)} - {"extra"}
         check_keywords(cls.__name__, overrides, sorted(names))

@@ -12,6 +12,7 @@ import numpy as np
 
 from .tokenizer import BatchEncoding, LxmertTokenizer
 from .tokenizer.batch_encoding import TENSOR_KINDS, as_framework_arrays
+from .tokenizer.text_inputs import as_batch
 
 TASKS = ("pretraining", "vqa", "vcr", "nlvr2")
 
@@ -117,8 +118,8 @@ def encode_questions(
         raise ValueError(f'the vocabulary must hold "?" and {tokenizer.mask_token!r}, which end each question.')
     if max_length < 5:
         raise ValueError(f"max_length must be at least 5: [CLS], a word, ?, [MASK], [SEP]; got {max_length}.")
-    rows = []
-    for question in questions:
+    rows, texts = [], as_batch(list(questions), None)[0]
+    for question in map(str, texts):
         tokens = tokenizer.tokenize(question.rstrip(" ?"))[: max_length - 4]
         ids = tokenizer.convert_tokens_to_ids(tokens)
         rows.append([tokenizer.cls_token_id, *ids, *end, tokenizer.sep_token_id])

@@ -14,13 +14,16 @@ from .files import config_beside, widened
 
 SAFETENSORS_DTYPES = {"float64": "F64", "float32": "F32", "float16": "F16"}
 _NUMPY_NAMES = {tag: name for name, tag in SAFETENSORS_DTYPES.items()} | {"BF16": "float32"}
+# No weights; but beside them a file may hold the numbers of positions, or how many batches a detector has seen.
+_WHOLE = {f"{kind}{size}": f"{name}{size}" for kind, name in (("I", "int"), ("U", "uint")) for size in (8, 16, 32, 64)}
+_WHOLE["BOOL"] = "bool"
 
 
 class SafetensorsFile:
     """A .safetensors file; its config is the config.json beside it. bfloat16 is read as float32, exactly.
 
     Raises:
-        ValueError: a truncated or foreign file, or one that holds other numbers than floating-point ones.
+        ValueError: a truncated or foreign file, or one that holds numbers in a format that NumPy does not have.
     """
 
     def __init__(self, path: Path):
@@ -34,12 +37,13 @@ class SafetensorsFile:
         handle = self._handle = self._file.__enter__()
         slices = {name: handle.get_slice(name) for name in handle.keys()}  # noqa: SIM118
         tags = {name: piece.get_dtype() for name, piece in slices.items()}
-        other = [f"{name} as {tag}" for name, tag in tags.items() if tag not in _NUMPY_NAMES]
+        formats = _NUMPY_NAMES | _WHOLE
+        other = [f"{name} as {tag}" for name, tag in tags.items() if tag not in formats]
         if other:
             self.close()
             raise ValueError(f"{path} holds {', '.join(other[:3])}; these are read: {', '.join(_NUMPY_NAMES)}.")
         self.shapes = {name: tuple(piece.get_shape()) for name, piece in slices.items()}
-        self.dtypes = {name: np.dtype(_NUMPY_NAMES[tag]) for name, tag in tags.items()}
+        self.dtypes = {name: np.dtype(formats[tag]) for name, tag in tags.items()}
         self._starts = _starts(path, [name for name, tag in tags.items() if tag == "BF16"])
 
     @property

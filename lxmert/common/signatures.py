@@ -5,6 +5,8 @@ Both backends take them from here; what is wrong with an argument that a user gi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from .inputs import Range
 from .model_config import ModelConfig
 
@@ -52,13 +54,20 @@ SCORES = {
     "VisualBertForVisualReasoning": "logits",
     "VisualBertForRegionToPhraseAlignment": "logits",
 }
+# The labels that may be rows of scores in 0 … 1.
+SCORE_LABELS = {
+    "LxmertForPreTraining": ("ans",),
+    "LxmertForQuestionAnswering": ("labels",),
+    "VisualBertForQuestionAnswering": ("labels",),
+    "VisualBertForRegionToPhraseAlignment": ("labels",),
+}
 
 
 def value_ranges(config: ModelConfig, architecture: str) -> dict[str, Range]:
     """The whole numbers that ids and labels may be, by argument name.
 
-    Labels that may also be rows of scores stand here with their range as classes; a number of choices, or of positions
-    in a sequence, is not known before the call.
+    Labels that may also be rows of scores stand here with their range as classes. What depends on the sizes of other
+    arguments is in `sized_ranges`.
 
     Args:
         config: the model's configuration.
@@ -85,6 +94,22 @@ def value_ranges(config: ModelConfig, architecture: str) -> dict[str, Range]:
     elif architecture == "LxmertForQuestionAnswering":
         ranges["labels"] = of_answer
     return ranges
+
+
+def sized_ranges(architecture: str, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Range]:
+    """The whole numbers that count the choices, or positions in the sequence of words and regions, by argument name.
+
+    Args:
+        architecture: the model's class name without the prefix TF.
+        shapes: the shapes of the arguments by name, as far as they are known.
+    """
+    words = shapes.get("input_ids", shapes.get("inputs_embeds", ()))
+    regions = shapes.get("visual_embeds", ())
+    if architecture == "VisualBertForMultipleChoice" and len(words) > 1:
+        return {"labels": Range(words[1], ignored=True)}
+    if architecture == "VisualBertForRegionToPhraseAlignment" and len(words) > 1 and len(regions) > 1:
+        return {"region_to_phrase_position": Range(words[1] + regions[1], lowest=-1)}
+    return {}
 
 
 def input_shapes(config: ModelConfig, architecture: str) -> dict[str, tuple[tuple[str | int, ...], str]]:

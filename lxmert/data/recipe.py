@@ -27,7 +27,7 @@ class Recipe:
     """
 
     model_type: str
-    config: dict[str, int | float]
+    config: dict[str, int | float | None]
     text_length: int = 12
     variants: int = 2
     varied: float = 0.5
@@ -84,7 +84,10 @@ VISUAL_BERT_RECIPE = Recipe(
         "num_hidden_layers": 4,
         "visual_embedding_dim": 256,
         "max_position_embeddings": 32,
-        "pad_token_id": 0,  # as in the vocabulary that is made from the questions
+        # As in the vocabulary that is made from the questions.
+        "pad_token_id": 0,
+        "bos_token_id": None,
+        "eos_token_id": None,
         # The same reasons as above.
         "hidden_dropout_prob": 0.0,
         "attention_probs_dropout_prob": 0.0,

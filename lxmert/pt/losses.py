@@ -87,9 +87,9 @@ def answer_loss(scores: Tensor, labels: Tensor, name: str = "labels") -> Tensor:
     """
     if not is_soft_answer(name, describe(name, labels), *scores.shape):
         return index_loss(scores, labels, name)
-    _check_scores(name, labels)
     scores = _wide(scores)
-    return F.binary_cross_entropy_with_logits(scores, labels.to(scores.dtype), reduction="sum") / scores.shape[0]
+    labels = _score_rows(name, labels, scores.dtype)
+    return F.binary_cross_entropy_with_logits(scores, labels, reduction="sum") / scores.shape[0]
 
 
 def distribution_loss(scores: Tensor, labels: Tensor) -> Tensor:  # [B, A], [B] or [B, A] -> scalar
@@ -100,9 +100,9 @@ def distribution_loss(scores: Tensor, labels: Tensor) -> Tensor:  # [B, A], [B] 
     """
     if not is_soft_answer("labels", describe("labels", labels), *scores.shape):
         return index_loss(scores, labels)
-    _check_scores("labels", labels)
     scores = _wide(scores)
-    return F.kl_div(F.log_softmax(scores, -1), labels.to(scores.dtype), reduction="sum") / scores.shape[0]
+    labels = _score_rows("labels", labels, scores.dtype)
+    return F.kl_div(F.log_softmax(scores, -1), labels, reduction="sum") / scores.shape[0]
 
 
 def alignment_loss(scores: Tensor, labels: Tensor, visual_attention_mask: Tensor | None) -> Tensor:
@@ -112,18 +112,18 @@ def alignment_loss(scores: Tensor, labels: Tensor, visual_attention_mask: Tensor
     Differs from HF: what a label gives to a masked region is left out; the loss is infinite there.
     """
     check_alignment_labels(labels, tuple(scores.shape), describe)
-    _check_scores("labels", labels)
     scores = _wide(scores)
-    labels = labels.to(scores.dtype)
+    labels = _score_rows("labels", labels, scores.dtype)
     if visual_attention_mask is not None:
         labels = labels.masked_fill((visual_attention_mask == 0)[:, None], 0.0)
     return F.kl_div(F.log_softmax(scores, -1), labels, reduction="sum") / scores.shape[0]
 
 
-def _check_scores(name: str, labels: Tensor) -> None:
-    """Refuse labels outside 0 … 1, where the values can be looked at."""
+def _score_rows(name: str, labels: Tensor, dtype: torch.dtype) -> Tensor:
+    """Rows of scores in a number format; refused outside 0 … 1 where the values can be looked at."""
     if _readable(labels):
         check_scores(name, float(labels.min()), float(labels.max()))
+    return labels.to(dtype)
 
 
 def object_loss(

@@ -15,9 +15,10 @@ import numpy as np
 import optree
 
 from lxmert.common import outputs
+from lxmert.common.inputs import check_scores
 from lxmert.common.messages import check_keywords
 from lxmert.common.model_config import ModelConfig
-from lxmert.common.signatures import LABELS, SCORES, value_ranges
+from lxmert.common.signatures import LABELS, SCORE_LABELS, SCORES, sized_ranges, value_ranges
 from lxmert.common.tokenizer import BatchEncoding
 
 from .losses import check_values
@@ -172,10 +173,15 @@ class OwnLoss(keras.Model):
         given = self.by_name(x)
         if y is not None and self._compile_loss is None and self.label_names:
             given |= y if isinstance(y, Mapping) else {self.label_names[0]: y}
-        for name, allowed in value_ranges(self.config, self.architecture()).items():
-            values = given.get(name)
-            if isinstance(values, np.ndarray) and values.dtype.kind in "iu":
-                check_values(name, values, allowed)
+        arrays = {name: values for name, values in given.items() if isinstance(values, np.ndarray)}
+        sized = sized_ranges(self.architecture(), {name: values.shape for name, values in arrays.items()})
+        for name, allowed in {**value_ranges(self.config, self.architecture()), **sized}.items():
+            if name in arrays and arrays[name].dtype.kind in "iu":
+                check_values(name, arrays[name], allowed)
+        for name in SCORE_LABELS.get(self.architecture(), ()):
+            rows = arrays.get(name)
+            if rows is not None and rows.dtype.kind == "f" and rows.ndim > 1 and rows.size:
+                check_scores(name, float(rows.min()), float(rows.max()))
 
     def _prediction(self, y: Any, y_pred: Any) -> Any:
         """The part of the outputs that `y` is compared with."""

@@ -97,9 +97,8 @@ def answer_loss(scores: Any, labels: Any, name: str = "labels") -> Any:  # [B, A
     """
     if not is_soft_answer(name, describe(name, labels), *scores.shape):
         return index_loss(scores, labels, name)
-    _check_scores(name, labels)
     scores = _wide(scores)
-    labels = ops.cast(labels, scores.dtype)
+    labels = _score_rows(name, labels, scores.dtype)
     loss = ops.relu(scores) - scores * labels + ops.log1p(ops.exp(-ops.abs(scores)))
     return ops.sum(loss) / ops.cast(ops.shape(scores)[0], scores.dtype)
 
@@ -112,8 +111,8 @@ def distribution_loss(scores: Any, labels: Any) -> Any:  # [B, A], [B] or [B, A]
     """
     if not is_soft_answer("labels", describe("labels", labels), *scores.shape):
         return index_loss(scores, labels)
-    _check_scores("labels", labels)
-    return _divergence(_wide(scores), labels)
+    scores = _wide(scores)
+    return _divergence(scores, _score_rows("labels", labels, scores.dtype))
 
 
 def alignment_loss(scores: Any, labels: Any, visual_attention_mask: Any = None) -> Any:
@@ -123,9 +122,8 @@ def alignment_loss(scores: Any, labels: Any, visual_attention_mask: Any = None) 
     Differs from HF: what a label gives to a masked region is left out; the loss is infinite there.
     """
     check_alignment_labels(labels, tuple(scores.shape), describe)
-    _check_scores("labels", labels)
     scores = _wide(scores)
-    labels = ops.cast(labels, scores.dtype)
+    labels = _score_rows("labels", labels, scores.dtype)
     if visual_attention_mask is not None:
         masked = ops.equal(visual_attention_mask, 0)[:, None]
         labels = ops.where(masked, ops.zeros_like(labels), labels)
@@ -134,17 +132,18 @@ def alignment_loss(scores: Any, labels: Any, visual_attention_mask: Any = None) 
 
 def _divergence(scores: Any, labels: Any) -> Any:  # [B, ..., classes] twice -> scalar
     """Σ label · (log label - log_softmax(scores)) / B, where 0 · log 0 is 0."""
-    labels = ops.cast(labels, scores.dtype)
     logs = ops.log(ops.where(labels > 0, labels, ops.ones_like(labels)))
     loss = ops.sum(labels * logs - labels * ops.log_softmax(scores, axis=-1))
     return loss / ops.cast(ops.shape(scores)[0], scores.dtype)
 
 
-def _check_scores(name: str, labels: Any) -> None:
-    """Refuse labels outside 0 … 1, where the values can be looked at."""
+def _score_rows(name: str, labels: Any, dtype: Any) -> Any:
+    """Rows of scores in a number format; refused outside 0 … 1 where the values can be looked at, else NaN there."""
     if _readable(labels):
         values = labels if isinstance(labels, np.ndarray) else labels.numpy()
         check_scores(name, float(values.min()), float(values.max()))
+    labels = ops.cast(labels, dtype)
+    return ops.where(ops.logical_and(labels >= 0, labels <= 1), labels, ops.full_like(labels, float("nan")))
 
 
 def object_loss(

@@ -365,9 +365,11 @@ def answer_position(mask: Any) -> Any:  # [B, L] -> [B]
 
 def take_places(states: Any, places: Any) -> Any:  # [B, S, D], [B, P] -> [B, P, D]
     """The states at some places of each sequence; NaN at a place that it does not have: a graph cannot raise errors."""
+    count = ops.shape(states)[1]
     places = ops.cast(places, "int32")[..., None]
-    known = ops.logical_and(places >= 0, places < ops.shape(states)[1])
-    rows = ops.take_along_axis(states, ops.where(known, places, 0), axis=1)
+    chosen = ops.cast(ops.equal(places, ops.arange(count, dtype="int32")), states.dtype)  # [B, P, S]
+    known = ops.logical_and(places >= 0, places < count)
+    rows = ops.matmul(chosen, states)
     return ops.where(known, rows, ops.full_like(rows, float("nan")))
 
 

@@ -10,11 +10,19 @@ from lxmert import VisualQuestionAnswering
 from lxmert.answering import checkpoint_folder, read_answers
 
 BACKENDS = ("pt", "tf")
+CHECKPOINTS = {"easy-vqa": "lxmert", "easy-vqa-visual-bert": "visual_bert"}
 
 
-@pytest.fixture(scope="module")
-def answerers():
-    return {backend: VisualQuestionAnswering.from_pretrained("easy-vqa", backend=backend) for backend in BACKENDS}
+@pytest.fixture(scope="module", params=CHECKPOINTS)
+def answerers(request):
+    return {backend: VisualQuestionAnswering.from_pretrained(request.param, backend=backend) for backend in BACKENDS}
+
+
+def test_each_checkpoint_is_of_its_model():
+    for source, model_type in CHECKPOINTS.items():
+        model = VisualQuestionAnswering.from_pretrained(source).model
+        assert model.config.model_type == model_type
+    assert type(VisualQuestionAnswering.from_pretrained().model).__name__ == "LxmertForQuestionAnswering"
 
 
 def draw(size=(64, 64), shape="ellipse", colour="red", background="white"):
@@ -122,7 +130,8 @@ def test_maps_say_where_each_token_looked(answerers):
 
     regions = picture_regions(draw())
     pt, tf = (answerers[b].maps([regions], ["what color is the circle?"])[0] for b in BACKENDS)
-    assert pt.shape == (8, len(regions[1]))
+    # [CLS] what color is the circle ? [SEP]; VisualBERT reads [MASK] too.
+    assert pt.shape == (8 + (answerers["pt"].model.config.model_type == "visual_bert"), len(regions[1]))
     np.testing.assert_allclose(pt.sum(axis=1), 1, atol=1e-5)
     np.testing.assert_allclose(pt, tf, atol=1e-5)
 
@@ -168,8 +177,9 @@ def test_checkpoint_errors(tmp_path):
         read_answers(tmp_path)
 
 
-def test_shipped_checkpoint_is_small_and_whole():
-    folder = checkpoint_folder("easy-vqa")
+@pytest.mark.parametrize("source", CHECKPOINTS)
+def test_shipped_checkpoint_is_small_and_whole(source):
+    folder = checkpoint_folder(source)
     names = {path.name for path in folder.iterdir()}
     assert names >= {"config.json", "model.safetensors", "vocab.txt", "answers.json"}
     assert sum(path.stat().st_size for path in folder.iterdir()) <= 4_000_000

@@ -14,38 +14,45 @@ from lxmert.demo import run_demo
 def demo(tmp_path_factory):
     page = tmp_path_factory.mktemp("demo") / "page.html"
     lines: list[str] = []
-    return run_demo("easy-vqa", page, lines.append, progress=False), page, lines
+    return run_demo(page=page, say=lines.append, progress=False), page, lines
 
 
 def test_both_backends_answer_all_test_questions_alike(demo):
-    comparison, _, _ = demo
-    assert comparison.questions == 9673
-    assert comparison.agreeing == comparison.questions
-    # Scores are probabilities in float32 from two implementations: 3e-6 was measured.
-    assert comparison.difference < 1e-4
-    for backend in ("pt", "tf"):
-        assert comparison.accuracy[backend] >= 0.999
+    found, _, _ = demo
+    assert [comparison.title for comparison in found.comparisons] == ["LXMERT", "VisualBERT"]
+    for comparison in found.comparisons:
+        assert comparison.questions == 9673
+        assert comparison.agreeing == comparison.questions
+        # Scores are probabilities in float32 from two implementations: 3e-6 was measured.
+        assert comparison.difference < 1e-4
+        for backend in ("pt", "tf"):
+            assert comparison.accuracy[backend] >= 0.999
 
 
-def test_it_prints_question_both_answers_and_truth(demo):
-    comparison, _, lines = demo
+def test_it_prints_question_every_answer_and_truth(demo):
+    found, _, lines = demo
     text = "\n".join(lines)
-    assert "PyTorch" in text
-    assert "Keras" in text
+    for heading in ("LXMERT: PyTorch", "LXMERT: Keras", "VisualBERT: PyTorch", "VisualBERT: Keras"):
+        assert heading in text
     assert "largest difference of any score" in text
-    one = comparison.shown[0].asked[0]
-    assert re.search(re.escape(one.question) + r"\s+" + one.answers["PyTorch"][0], text)
+    one = found.shown[0].asked[0]
+    answers = [said.answers[backend][0] for said in one.said for backend in ("PyTorch", "Keras")]
+    told = r" [\d.]+\s+".join(map(re.escape, answers))
+    assert re.search(rf"{re.escape(one.question)}\s+{told} [\d.]+\s+{one.truth}\n", text)
 
 
 def test_the_page_shows_pictures_regions_and_looks(demo):
-    comparison, page, _ = demo
-    text = page.read_text(encoding="utf-8")
-    assert text.count("<section>") == len(comparison.shown)
-    assert text.count("data:image/png;base64,") == sum(1 + len(shown.asked) for shown in comparison.shown)
-    assert text.count("<rect") == sum(len(s.boxes) * (1 + len(s.asked)) for s in comparison.shown)
-    for shown in comparison.shown:
+    found, page, _ = demo
+    text, models = page.read_text(encoding="utf-8"), len(found.comparisons)
+    assert text.count("<section>") == len(found.shown)
+    assert text.count("data:image/png;base64,") == sum(1 + models * len(shown.asked) for shown in found.shown)
+    assert text.count("<rect") == sum(len(s.boxes) * (1 + models * len(s.asked)) for s in found.shown)
+    for shown in found.shown:
         for one in shown.asked:
-            assert one.looked.shape == (len(one.tokens), len(shown.boxes))
+            assert [said.model for said in one.said] == ["LXMERT", "VisualBERT"]
+            for said in one.said:
+                assert said.looked.shape == (len(said.tokens), len(shown.boxes))
+    assert "[MASK]" in text, "VisualBERT reads its question with a mask at its end"
     assert "http" not in re.sub(r"data:[^\"]*", "", text), "the page must need nothing beside it"
 
 

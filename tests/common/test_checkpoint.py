@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from lxmert import CheckpointMismatchError
+from lxmert import CheckpointMismatchError, LxmertConfig
 from lxmert.common.checkpoint import open_checkpoint
 from lxmert.common.convert import convert
 from lxmert.common.loading import fit
 from lxmert.common.names import NATIVE, ORIGINAL, TIED_DECODER, parameters
 from lxmert.common.tables import HEADS, head_names
 
-from .weight_folders import CONFIG, make_folder, tensors_of, values_of
+from .weight_folders import CONFIG, VISUAL_BERT, make_folder, tensors_of, values_of
 
 WORDS = "lxmert.embeddings.word_embeddings.weight"
 
@@ -225,16 +225,32 @@ def test_weights_of_something_else(tmp_path):
     save_file({"encoder.weight": np.ones(2, "f4"), "a": np.ones(2, "f4")}, tmp_path / "model.safetensors")
     CONFIG.save_pretrained(tmp_path)
     with pytest.raises(
-        CheckpointMismatchError, match=r"is not a file of LXMERT: none of its 2 names is known \(the first"
+        CheckpointMismatchError, match=r"is not a file of LXMERT: none of its 2 names is known .* \(the first"
     ):
         open_checkpoint(tmp_path)
     save_file({}, tmp_path / "model.safetensors")
-    with pytest.raises(CheckpointMismatchError, match=r"none of its 0 names is known \(the first are none\)"):
+    with pytest.raises(CheckpointMismatchError, match=r"none of its 0 names is known .* \(the first are none\)"):
         open_checkpoint(tmp_path)
     with h5py.File(tmp_path / "tf_model.h5", "w") as file:
         file["lxmert/tf_lxmert_model/lxmert/pooler/dense/kernel:0"] = np.ones((12, 12), "f4")
     with pytest.raises(CheckpointMismatchError, match=r"Weights that Hugging Face wrote from TensorFlow are not read"):
         open_checkpoint(tmp_path / "tf_model.h5")
+
+
+def test_weights_that_are_whole_numbers_are_refused(tmp_path):
+    changed = {"cls.seq_relationship.bias": np.ones(2, "int64"), "lxmert.pooler.dense.bias": np.ones(12, "int8")}
+    with open_checkpoint(make_folder(tmp_path, **changed)) as checkpoint:
+        with pytest.raises(CheckpointMismatchError) as error:
+            fit(checkpoint, "LxmertForPreTraining")
+        found = "lxmert.pooler.dense.bias as int8, cls.seq_relationship.bias as int64"
+        assert f"holds 2 weights as whole numbers: {found}. " in str(error.value)
+        assert "Nothing was loaded. Save them as floating-point numbers." in str(error.value)
+
+
+@pytest.mark.parametrize("config", [CONFIG.to_dict(), VISUAL_BERT])
+def test_a_configuration_of_another_kind_than_asked_for(config, tmp_path):
+    with pytest.raises(TypeError, match=rf"config must be a LxmertConfig; got {type(config).__name__}\."):
+        open_checkpoint(make_folder(tmp_path), config, LxmertConfig)
 
 
 def test_pruned_weights_fit_their_configuration(tmp_path):

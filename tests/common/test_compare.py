@@ -98,6 +98,13 @@ def test_the_projections_of_an_attention_share_a_scale():
         assert_same_gradients({**expected, "b.key.bias": np.array([-3e-17])}, expected, TOLERANCE)
 
 
+def test_the_head_of_choices_has_one_scale():
+    expected = {"heads.choice.weight": np.array([1.0]), "heads.choice.bias": np.array([1e-17])}
+    assert_same_gradients({**expected, "heads.choice.bias": np.array([-3e-17])}, expected, TOLERANCE)
+    with pytest.raises(AssertionError, match=r"choice\.bias differs"):
+        assert_same_gradients({**expected, "heads.choice.bias": np.array([2 * TOLERANCE])}, expected, TOLERANCE)
+
+
 def test_a_gradient_of_zeros_is_not_an_absent_one():
     with pytest.raises(AssertionError, match="weight is None"):
         assert_same_gradients({"weight": None}, {"weight": np.zeros(2)}, TOLERANCE)

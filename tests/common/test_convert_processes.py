@@ -12,10 +12,10 @@ import pytest
 import lxmert.tf
 from lxmert import convert
 from lxmert.common.names import parameters
-from lxmert.common.tables import ARCHITECTURES, head_names
+from lxmert.common.tables import head_names
 from tests.small_lxmert import small_config, small_inputs, small_labels
 
-from .weight_folders import CONFIG, assert_bits_equal, make_folder, read_folder, tensors_of, values_of
+from .weight_folders import CONFIG, CONFIG_OF, assert_bits_equal, make_folder, read_folder, tensors_of, values_of
 
 
 def run(script, *arguments):
@@ -33,18 +33,21 @@ class Blocked:
             raise ImportError(name + " is blocked")
 sys.meta_path.insert(0, Blocked())
 from lxmert import convert
-places = sys.argv[1:]
-for source, target in zip(places, places[1:]):
-    convert(source, target)
+for places in (line.split("|") for line in sys.argv[1:]):
+    for source, target in zip(places, places[1:]):
+        convert(source, target)
 assert not {"torch", "keras", "tensorflow"} & set(sys.modules)
 """
 
 
 def test_no_framework_is_needed(tmp_path):
-    source = make_folder(tmp_path / "source")
-    done = run(WITHOUT_FRAMEWORKS, source, tmp_path / "a.weights.h5", tmp_path / "b.keras", tmp_path / "back")
+    sources = [make_folder(tmp_path / name / "source", name) for name in CONFIG_OF]
+    steps = ("source", "a.weights.h5", "b.keras", "back")
+    done = run(WITHOUT_FRAMEWORKS, *("|".join(str(source.parent / step) for step in steps) for source in sources))
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "back" / "model.safetensors").read_bytes() == (source / "model.safetensors").read_bytes()
+    for source in sources:
+        back = source.parent / "back" / "model.safetensors"
+        assert back.read_bytes() == (source / "model.safetensors").read_bytes()
 
 
 KILLED = """
@@ -91,33 +94,38 @@ import os, sys
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 import keras, numpy as np
 import lxmert.tf
-model = keras.saving.load_model(sys.argv[1])
-assert type(model).__name__ == sys.argv[2], type(model)
-np.savez(sys.argv[3], **model._arrays())
+for name in sys.argv[2:]:
+    model = keras.saving.load_model(f"{sys.argv[1]}/{name}.keras")
+    assert type(model).__name__ == f"TF{name}", type(model)
+    np.savez(f"{sys.argv[1]}/{name}.npz", **model._arrays())
 """
 
 
 def test_a_keras_archive_loads_in_a_fresh_process(tmp_path):
-    convert(make_folder(tmp_path / "source"), tmp_path / "a.keras")
-    done = run(LOADS, tmp_path / "a.keras", "TFLxmertForPreTraining", tmp_path / "weights.npz")
+    names = ("LxmertForPreTraining", "VisualBertModel", "VisualBertForRegionToPhraseAlignment")
+    for name in names:
+        convert(make_folder(tmp_path / name, name), tmp_path / f"{name}.keras")
+    done = run(LOADS, tmp_path, *names)
     assert done.returncode == 0, done.stderr
-    assert_equal_values(dict(np.load(tmp_path / "weights.npz")), "LxmertForPreTraining")
+    for name in names:
+        assert_equal_values(dict(np.load(tmp_path / f"{name}.npz")), name)
 
 
 def assert_equal_values(arrays, architecture):
-    wanted = list(parameters(CONFIG, head_names(architecture, CONFIG)))
+    config = CONFIG_OF[architecture]
+    wanted = list(parameters(config, head_names(architecture, config)))
     assert sorted(arrays) == sorted(p.name for p in wanted)
     for p in wanted:
         assert arrays[p.name].tobytes() == np.ascontiguousarray(values_of(p)).tobytes(), p.name
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES["lxmert"])
+@pytest.mark.parametrize("architecture", CONFIG_OF)
 def test_keras_reads_what_we_write(architecture, tmp_path):
     source = make_folder(tmp_path / "source", architecture)
     convert(source, tmp_path / "a.keras")
     convert(source, tmp_path / "a.weights.h5")
     assert_equal_values(keras.saving.load_model(tmp_path / "a.keras")._arrays(), architecture)
-    model = getattr(lxmert.tf, f"TF{architecture}")(CONFIG)
+    model = getattr(lxmert.tf, f"TF{architecture}")(CONFIG_OF[architecture])
     model.load_weights(tmp_path / "a.weights.h5")
     assert_equal_values(model._arrays(), architecture)
 

@@ -191,8 +191,8 @@ def test_reading_bfloat16(tmp_path):
         (raw_safetensors({"x": {"dtype": "F32", "shape": [9], "data_offsets": [0, 36]}}, b"123"), "is not a whole"),
         (raw_safetensors({"x": {"dtype": "F32", "shape": [2**40], "data_offsets": [0, 4]}}, b"1234"), "is not a whole"),
         (
-            raw_safetensors({"x": {"dtype": "I64", "shape": [1], "data_offsets": [0, 8]}}, b"12345678"),
-            "holds x as I64; these are read: F64, F32, F16, BF16",
+            raw_safetensors({"x": {"dtype": "F8_E4M3", "shape": [8], "data_offsets": [0, 8]}}, b"12345678"),
+            "holds x as F8_E4M3; these are read: F64, F32, F16, BF16",
         ),
     ],
 )

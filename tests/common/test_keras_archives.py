@@ -20,8 +20,11 @@ def archive_of(path, members, **options):
     [
         (b"{", "is not a JSON file"),
         (b"[]", "must hold a JSON object"),
-        (b"{}", "is no .keras file of this package: it holds a 'something else', not a TFLxmert model"),
-        (b'{"class_name": "Functional", "config": {"layers": []}}', "it holds a 'Functional', not a TFLxmert model"),
+        (b"{}", "is no .keras file of this package: it holds a 'something else', not a TFLxmert or TFVisualBert model"),
+        (
+            b'{"class_name": "Functional", "config": {"layers": []}}',
+            "it holds a 'Functional', not a TFLxmert or TFVisualBert model",
+        ),
         (b'{"class_name": "X", "config": {"config": [1]}}', "it holds a 'X'"),
         (b'{"class_name": "X", "config": {"config": {"a": 1}}}', "it holds a 'X'"),
         (b" " * (16 * 2**20 + 1), "its config.json is larger than 16777216 bytes"),

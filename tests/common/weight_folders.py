@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from lxmert.common.config import LxmertConfig
-from lxmert.common.names import HUGGING_FACE, Parameter, parameters
-from lxmert.common.tables import head_names
+from lxmert.common.config import LxmertConfig, VisualBertConfig
+from lxmert.common.model_config import ModelConfig
+from lxmert.common.names import HUGGING_FACE, Parameter, Spelling, parameters
+from lxmert.common.tables import ARCHITECTURES, head_names, is_task_model
 
 # No two sizes are equal, so that nothing fits by accident: a transpose that was forgotten has the wrong shape.
 SIZES: dict[str, Any] = dict(
@@ -30,6 +31,21 @@ SIZES: dict[str, Any] = dict(
     visual_pos_dim=8,
 )
 CONFIG = LxmertConfig(**SIZES)
+VISUAL_BERT = VisualBertConfig(
+    vocab_size=23,
+    hidden_size=12,
+    visual_embedding_dim=7,
+    num_hidden_layers=2,
+    num_attention_heads=3,
+    intermediate_size=10,
+    max_position_embeddings=9,
+    type_vocab_size=3,
+    num_labels=5,
+)
+CONFIG_OF: dict[str, ModelConfig] = {
+    **dict.fromkeys(ARCHITECTURES["lxmert"], CONFIG),
+    **dict.fromkeys(ARCHITECTURES["visual_bert"], VISUAL_BERT),
+}
 
 
 def values_of(parameter: Parameter, dtype: str = "float32") -> np.ndarray:
@@ -38,23 +54,32 @@ def values_of(parameter: Parameter, dtype: str = "float32") -> np.ndarray:
     return draw.standard_normal(parameter.shape).astype(dtype)
 
 
-def tensors_of(architecture: str, config: LxmertConfig = CONFIG, dtype: str = "float32") -> dict[str, np.ndarray]:
-    """Every tensor of a model, in Hugging Face's spelling."""
-    nested = architecture != "LxmertModel"
-    found = parameters(config, head_names(architecture, config))
-    return {HUGGING_FACE.write(p, nested): values_of(p, dtype) for p in found}
+def tensors_of(
+    architecture: str,
+    config: ModelConfig | None = None,
+    dtype: str = "float32",
+    pooler: bool = True,
+    spelling: Spelling = HUGGING_FACE,
+) -> dict[str, np.ndarray]:
+    """Every tensor of a model, in one spelling."""
+    config = config or CONFIG_OF[architecture]
+    found = parameters(config, head_names(architecture, config), pooler)
+    return {spelling.write(p, is_task_model(architecture)): values_of(p, dtype) for p in found}
 
 
 def make_folder(
     folder: Path,
     architecture: str = "LxmertForPreTraining",
-    config: LxmertConfig = CONFIG,
+    config: ModelConfig | None = None,
     dtype: str = "float32",
+    pooler: bool = True,
+    spelling: Spelling = HUGGING_FACE,
     **changed: np.ndarray | None,
 ) -> Path:
     """Write config.json and model.safetensors; `changed` replaces tensors, or leaves them out where it is None."""
+    config = config or CONFIG_OF[architecture]
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {**tensors_of(architecture, config, dtype), **changed}
+    tensors = {**tensors_of(architecture, config, dtype, pooler, spelling), **changed}
     save_file({name: x for name, x in tensors.items() if x is not None}, folder / "model.safetensors", {"format": "pt"})
     values = {**config.to_dict(), "architectures": [architecture]}
     (folder / "config.json").write_text(json.dumps(values))

@@ -11,7 +11,7 @@ import pytest
 from lxmert.data.batches import IGNORED_LABEL, batches
 from lxmert.data.easy_vqa import COLOURS, SHAPES, EasyVqa, answer_labels, answer_list, load
 from lxmert.data.pictures import open_picture
-from lxmert.data.recipe import RECIPE
+from lxmert.data.recipe import LXMERT_RECIPE, VISUAL_BERT_RECIPE
 from lxmert.data.regions import FEATURE_SIZE, RegionBatch, picture_regions
 from lxmert.data.scenes import Scenes
 from lxmert.data.variants import vary
@@ -42,7 +42,7 @@ def test_counts(test_split):
     train = load("train")
     assert (len(train), len(train.picture_paths)) == (38_575, 4_000)
     assert (len(test_split), len(test_split.picture_paths)) == (9_673, 1_000)
-    assert len(answer_list()) == len(set(answer_list())) == RECIPE.config["num_qa_labels"] == 13
+    assert len(answer_list()) == len(set(answer_list())) == 13
     assert set(answer_list()) == {*COLOURS, *SHAPES, "yes", "no"}
     for data in (train, test_split):
         assert [answer_list()[label] for label in data.labels[:50]] == data.answers[:50]
@@ -60,7 +60,8 @@ def test_every_test_picture_has_one_shape_of_its_colour(test_split, capfd):
     regions = test_split.regions(progress=True)
     assert "regions of test pictures" in capfd.readouterr().err
     assert regions["visual_feats"].shape == (1000, 2, FEATURE_SIZE)
-    assert RECIPE.config["visual_feat_dim"] == FEATURE_SIZE
+    assert LXMERT_RECIPE.config["visual_feat_dim"] == FEATURE_SIZE
+    assert VISUAL_BERT_RECIPE.config["visual_embedding_dim"] == FEATURE_SIZE
     assert regions["visual_attention_mask"].all()
     cells = regions["visual_feats"][:, 1].reshape(1000, -1, 4)
     colours = (cells[..., :3].sum(axis=1) / cells[..., 3].sum(axis=1, keepdims=True) + 1) * 127.5
@@ -84,7 +85,9 @@ def test_vocabulary_knows_every_word(test_split):
     assert len(vocabulary) == len(set(vocabulary)) < 150
     assert {word for question in test_split.questions for word in re.findall(r"\w+|\?", question)} <= set(vocabulary)
     assert {"##z", "q", "7"} <= set(vocabulary)
-    assert max(len(re.findall(r"\w+|\?", question)) for question in test_split.questions) + 2 == RECIPE.text_length
+    longest = max(len(re.findall(r"\w+|\?", question)) for question in test_split.questions)
+    assert longest + 2 == LXMERT_RECIPE.text_length  # [CLS] and [SEP]
+    assert longest + 3 == VISUAL_BERT_RECIPE.text_length  # and [MASK]
     with pytest.raises(TypeError, match="got one str"):
         build_vocabulary("is it red?")
 
@@ -147,7 +150,7 @@ def test_batches_in_order_fill_up_the_last_one():
 
 
 def test_scenes_change_answers_only_where_the_company_does(few):
-    scenes = Scenes(few, RECIPE, progress=False)
+    scenes = Scenes(few, LXMERT_RECIPE, progress=False)
     rows = np.tile(np.arange(len(few)), 3)
     regions, labels = scenes.draw(rows, np.random.default_rng(0))
     again, _ = scenes.draw(rows, np.random.default_rng(0))
@@ -181,11 +184,11 @@ def test_scenes_change_answers_only_where_the_company_does(few):
 
 
 def test_learning_rate_rises_then_falls():
-    rates = [RECIPE.learning_rate_at(step, 100) for step in range(100)]
-    assert max(rates) == RECIPE.learning_rate == rates[9] == rates[10]
+    rates = [LXMERT_RECIPE.learning_rate_at(step, 100) for step in range(100)]
+    assert max(rates) == LXMERT_RECIPE.learning_rate == rates[9] == rates[10]
     assert all(a < b for a, b in pairwise(rates[:10]))
     assert all(a > b for a, b in pairwise(rates[10:]))
-    assert 0 < rates[-1] < RECIPE.learning_rate / 50
+    assert 0 < rates[-1] < LXMERT_RECIPE.learning_rate / 50
 
 
 def test_importing_the_package_is_light():

@@ -7,27 +7,45 @@ import torch
 
 from tests import tolerances
 from tests.compare import assert_same, assert_same_gradients
-from tests.inputs import Sizes, inputs, labels
-from tests.models import CLASSES, SMALLEST, gradients_pt, gradients_tf, new_pt, new_tf, run_pt, run_tf, small, weights
+from tests.inputs import Sizes
+from tests.models import (
+    CLASSES,
+    SMALLEST,
+    SMALLEST_VISUAL_BERT,
+    VISUAL_BERT_CLASSES,
+    gradients_pt,
+    gradients_tf,
+    labelled,
+    new_pt,
+    new_tf,
+    run_pt,
+    run_tf,
+    weights,
+)
 
 SIZES = Sizes()
 STEPS = 10
 # Keras rounds these to float32, so they are numbers that float32 holds exactly.
 RATE, BETAS, DECAY = 2.0**-10, (0.875, 1 - 2.0**-6), 2.0**-6
 EPSILON = 1e-8
-NO_DROPOUT = dict(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+LXMERT = [(name, SMALLEST) for name in CLASSES[1:]]
+VISUAL_BERT = [(name, SMALLEST_VISUAL_BERT) for name in VISUAL_BERT_CLASSES[1:]]
+BYPASS = [("VisualBertForVisualReasoning", SMALLEST_VISUAL_BERT.replace(bypass_transformer=True))]
+
+
+def with_dropout(config, rate):
+    return config.replace(hidden_dropout_prob=rate, attention_probs_dropout_prob=rate)
 
 
 def batches(config, name):
     """A batch for each step, with every label that the class takes."""
     for step in range(STEPS):
-        given, every = inputs(config, SIZES, seed=step), labels(config, SIZES, seed=step)
-        yield {**given, **(every if name == "LxmertForPreTraining" else {"labels": every["ans"]})}
+        yield labelled(config, name, SIZES, seed=step)
 
 
-@pytest.mark.parametrize("name", CLASSES[1:])
-def test_ten_steps_of_adamw_agree(name):
-    config = small("1/1/1", **NO_DROPOUT)
+@pytest.mark.parametrize(("name", "config"), LXMERT + VISUAL_BERT + BYPASS)
+def test_ten_steps_of_adamw_agree(name, config):
+    config = with_dropout(config, 0.0)
     pt, keras_model = new_pt(config, name, "float64").train(), new_tf(config, name, "float64")
     start = weights(new_pt(config, name, "float64"))
     assert_same(weights(keras_model), start, 0.0)
@@ -55,13 +73,15 @@ def test_ten_steps_of_adamw_agree(name):
     still = {key for key in start if (start[key] == found[key]).all()}
     frozen = {parameter.name for parameter, values in pt.weights_by_name() if not values.requires_grad}
     assert still == frozen, "every weight has moved but those that no answer can reach"
-    # Row 0 of the tables moves by weight decay alone, but for the word row that the tied head trains.
+    # The padding rows of the tables move by weight decay alone, but for the word row that a tied head trains.
     decayed = (1 - RATE * DECAY) ** STEPS
-    for table in ("embeddings.position.weight", "embeddings.token_type.weight"):
-        assert_same(found[table][0], start[table][0] * decayed, tolerances.WEIGHTS["float64"])
-    if name == "LxmertForQuestionAnswering":
-        row = start["embeddings.word.weight"][0] * decayed
-        assert_same(found["embeddings.word.weight"][0], row, tolerances.WEIGHTS["float64"])
+    rows = {"embeddings.position.weight": 0, "embeddings.token_type.weight": 0} if name in CLASSES else {}
+    if "ForPreTraining" not in name:
+        rows["embeddings.word.weight"] = 0 if name in CLASSES else config.pad_token_id
+    for table, row in rows.items():
+        assert_same(found[table][row], start[table][row] * decayed, tolerances.WEIGHTS["float64"])
+        with pytest.raises(AssertionError, match="differs"):
+            assert_same(found[table][row + 1], start[table][row + 1] * decayed, 1e-4)
 
 
 def checkpointed(model, take, given, on, **options):
@@ -72,14 +92,12 @@ def checkpointed(model, take, given, on, **options):
     return take(model, given, **options)
 
 
-@pytest.mark.parametrize("name", CLASSES[1:])
+@pytest.mark.parametrize(("name", "config"), LXMERT + VISUAL_BERT[:2] + BYPASS)
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
 @pytest.mark.parametrize("backend", ["pt", "tf"])
-def test_gradient_checkpointing_changes_nothing(backend, dropout, name):
-    config = small("1/1/1", hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout)
-    given = {**inputs(config, SIZES), **labels(config, SIZES)}
-    if name == "LxmertForQuestionAnswering":
-        given = {**inputs(config, SIZES), "labels": given["ans"]}
+def test_gradient_checkpointing_changes_nothing(backend, dropout, name, config):
+    config = with_dropout(config, dropout)
+    given = labelled(config, name, SIZES)
     if backend == "pt":
         take, options = gradients_pt, {}
         models = [new_pt(config, name, "float64").train() for _ in range(2)]
@@ -104,10 +122,10 @@ def test_gradient_checkpointing_changes_nothing(backend, dropout, name):
         assert_same(output.loss, calm.loss, tolerances.OUTPUTS["float64"])
 
 
-@pytest.mark.parametrize("name", CLASSES[1:])
-def test_checkpointed_gradients_agree(name):
-    config = small("1/1/1", **NO_DROPOUT)
-    given = next(iter(batches(config, name)))
+@pytest.mark.parametrize(("name", "config"), LXMERT + VISUAL_BERT + BYPASS)
+def test_checkpointed_gradients_agree(name, config):
+    config = with_dropout(config, 0.0)
+    given = labelled(config, name, SIZES)
     pt, keras_model = new_pt(config, name, "float64").train(), new_tf(config, name, "float64")
     pt.gradient_checkpointing_enable()
     keras_model.gradient_checkpointing_enable()
@@ -119,14 +137,28 @@ def test_checkpointed_gradients_agree(name):
 
 @pytest.mark.parametrize("table", ["word", "position", "token_type"])
 def test_the_lookup_of_row_0_has_no_gradient(table):
-    given = {**inputs(SMALLEST, SIZES), **labels(SMALLEST, SIZES)}
-    assert (given["input_ids"] == 0).any()
-    answers = {**inputs(SMALLEST, SIZES), "labels": given["ans"]}
+    for name in LXMERT:
+        assert (labelled(SMALLEST, name[0], SIZES)["input_ids"] == 0).any()
     for new, take in ((new_pt, gradients_pt), (new_tf, gradients_tf)):
-        _, found = take(new(SMALLEST, "LxmertForQuestionAnswering", "float64"), answers)
-        gradient = found[f"embeddings.{table}.weight"]
-        assert not gradient[0].any()
-        assert gradient[1].any()
-        # The table is the word head's too, and as such row 0 is trained.
-        _, found = take(new(SMALLEST, "LxmertForPreTraining", "float64"), given)
-        assert bool(found[f"embeddings.{table}.weight"][0].any()) == (table == "word")
+        for name, config in LXMERT:
+            _, found = take(new(config, name, "float64"), labelled(config, name, SIZES))
+            gradient = found[f"embeddings.{table}.weight"]
+            # The table is the word head's too, and as such row 0 is trained.
+            assert bool(gradient[0].any()) == (table == "word" and name == "LxmertForPreTraining")
+            assert gradient[1].any()
+
+
+@pytest.mark.parametrize("padding", [None, 0, 1])
+def test_only_the_lookup_of_the_padding_word_has_no_gradient(padding):
+    """VisualBERT's other tables learn in every row that is looked up."""
+    name, config = "VisualBertForVisualReasoning", SMALLEST_VISUAL_BERT.replace(pad_token_id=padding)
+    given = labelled(config, name, SIZES, "ones")
+    given["input_ids"][:, :2] = 0, 1
+    for new, take in ((new_pt, gradients_pt), (new_tf, gradients_tf)):
+        _, found = take(new(config, name, "float64"), given)
+        for row in (0, 1):
+            assert bool(found["embeddings.word.weight"][row].any()) == (row != padding)
+            for table in ("position", "token_type", "visual_token_type"):
+                assert found[f"embeddings.{table}.weight"][row].any()
+        assert found["embeddings.visual_position.weight"][0].any()
+        assert not found["embeddings.visual_position.weight"][1:].any()

@@ -1,0 +1,353 @@
+"""Wrong inputs to the VisualBERT models and what both backends say to them, and right ones beside them, in NumPy.
+
+The sizes are those of `small_visual_bert`: B 2, L 5, R 7, S and P 12, D 24, F 9, N 3, 2 layers, 29 words, 8 positions,
+11 classes, and 3 choices.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from .bad_inputs import IGNORED, INDEX, ONE_OF_TWO, Wrong, floats, ints
+from .small_visual_bert import (
+    ALIGNING,
+    ANSWERING,
+    CHOOSING,
+    MODEL,
+    NAMES,
+    PRETRAINING,
+    REASONING,
+    small_inputs,
+    small_labels,
+    small_options,
+)
+
+BARE = {"attention_mask": None, "token_type_ids": None, "visual_attention_mask": None, "visual_token_type_ids": None}
+TEXT = {"visual_embeds": None, "visual_attention_mask": None, "visual_token_type_ids": None}
+ALIGNMENT = "image_text_alignment must be [B, R, K] with the regions of visual_embeds, [2, 7], and K word positions"
+PHRASES = "region_to_phrase_position must be"
+ALIGNED = "must be given: phrases are aligned with regions; got None."
+HEAD_MASK = "head_mask must be [3] (num_attention_heads) or [2, 3] (num_hidden_layers before it); got"
+OF_REGIONS = "is about regions, and visual_embeds is not given; leave out"
+EITHER = "labels must be [B] = [2] (a class index each) or [B, A] = [2, 11] (a score for each answer); got"
+SCORES = "labels as rows of scores must be between 0 and 1; got values from"
+
+
+def given(model: str, change: dict[str, Any]) -> dict[str, Any]:
+    """The right inputs of a class, changed."""
+    return {name: value for name, value in {**small_inputs(model), **change}.items() if value is not None}
+
+
+def sided(*rows: list[int]) -> np.ndarray:
+    """Whole numbers [B, ...] from rows."""
+    return np.array(rows, dtype="int64")
+
+
+def wrong(what: str, change: dict[str, Any], message: str, model: str = MODEL, error: Any = ValueError) -> Wrong:
+    """One wrong input, to the backbone if no other class is named."""
+    return Wrong(what, model, change, error, message)
+
+
+def of_kind(what: str, change: dict[str, Any], message: str, model: str = MODEL) -> Wrong:
+    """One input of the wrong kind."""
+    return Wrong(what, model, change, TypeError, message)
+
+
+WRONG = [
+    # Words
+    wrong("no words", {"input_ids": None}, f"{ONE_OF_TWO} neither."),
+    wrong("words twice", {"inputs_embeds": floats(2, 5, 24)}, f"{ONE_OF_TWO} both."),
+    wrong("no words to align", {"input_ids": None}, f"{ONE_OF_TWO} neither.", ALIGNING),
+    wrong("no words to choose", {"input_ids": None}, f"{ONE_OF_TWO} neither.", CHOOSING),
+    wrong("a number for words", {"input_ids": ints()}, "input_ids must be [B, L]; got [].", ALIGNING),
+    wrong("ids [L]", {"input_ids": ints(5)}, "input_ids must be [B, L]; got [5]."),
+    wrong("ids with choices", {"input_ids": ints(2, 3, 5)}, "input_ids must be [B, L]; got [2, 3, 5].", ANSWERING),
+    wrong("ids without choices", {"input_ids": ints(2, 5)}, "input_ids must be [B, choices, L]; got [2, 5].", CHOOSING),
+    wrong(
+        "narrow word vectors",
+        {"input_ids": None, "inputs_embeds": floats(2, 5, 23)},
+        "inputs_embeds must be [B, L, 24] (hidden_size); got [2, 5, 23].",
+    ),
+    wrong(
+        "word vectors without choices",
+        {"input_ids": None, "inputs_embeds": floats(2, 5, 24)},
+        "inputs_embeds must be [B, choices, L, 24] (hidden_size); got [2, 5, 24].",
+        CHOOSING,
+    ),
+    wrong("no example", {"input_ids": ints(0, 5), **BARE, **TEXT}, "input_ids: B must be at least 1; got 0."),
+    wrong("no token", {"input_ids": ints(2, 0), **BARE, **TEXT}, "input_ids: L must be at least 1; got 0."),
+    wrong(
+        "no choice",
+        {"input_ids": ints(2, 0, 5), **BARE, **TEXT},
+        "input_ids: choices must be at least 1; got 0.",
+        CHOOSING,
+    ),
+    wrong(
+        "too many tokens",
+        {"input_ids": ints(2, 9), **BARE},
+        "input_ids may have at most max_position_embeddings = 8 tokens; got 9. Truncate the text",
+    ),
+    of_kind("ids as fractions", {"input_ids": floats(2, 5)}, "input_ids must hold whole numbers (token ids); got"),
+    wrong("a word too many", {"input_ids": ints(2, 5, last=29)}, "input_ids must be 0 to 28; got values from 0 to 29."),
+    wrong("a third type", {"token_type_ids": ints(2, 5, last=2)}, "token_type_ids must be 0 to 1; got values from 0"),
+    of_kind("types as fractions", {"token_type_ids": floats(2, 5)}, "token_type_ids must hold whole numbers"),
+    # Regions
+    wrong(
+        "features [B, F]",
+        {"visual_embeds": floats(2, 9)},
+        "visual_embeds must be [B, R, 9] (visual_embedding_dim); got [2, 9].",
+    ),
+    wrong(
+        "narrow features",
+        {"visual_embeds": floats(2, 7, 8)},
+        "visual_embeds must be [B, R, 9] (visual_embedding_dim); got [2, 7, 8].",
+        REASONING,
+    ),
+    wrong(
+        "features without choices",
+        {"visual_embeds": floats(2, 7, 9)},
+        "visual_embeds must be [B, choices, R, 9] (visual_embedding_dim); got [2, 7, 9].",
+        CHOOSING,
+    ),
+    wrong(
+        "other choices of pictures",
+        {"visual_embeds": floats(2, 4, 7, 9)},
+        "input_ids and visual_embeds must have the same batch size and choices; got [2, 3, 5] and [2, 4, 7, 9].",
+        CHOOSING,
+    ),
+    wrong(
+        "fewer pictures than texts",
+        {"visual_embeds": floats(1, 7, 9)},
+        "input_ids and visual_embeds must have the same batch size; got [2, 5] and [1, 7, 9].",
+    ),
+    wrong(
+        "no region",
+        {"visual_embeds": floats(2, 0, 9), **BARE},
+        "visual_embeds: R must be at least 1; got 0. For text alone leave visual_embeds out.",
+    ),
+    of_kind("features as whole numbers", {"visual_embeds": ints(2, 7, 9)}, "visual_embeds must hold floating-point"),
+    wrong(
+        "a third type of regions",
+        {"visual_token_type_ids": ints(2, 7, last=2)},
+        "visual_token_type_ids must be 0 to 1; got values from 0 to 2.",
+    ),
+    of_kind(
+        "types of regions as fractions",
+        {"visual_token_type_ids": floats(2, 7)},
+        "visual_token_type_ids must hold whole numbers (token types); got values of kind float.",
+    ),
+    *(
+        wrong(f"{name} without regions", {**TEXT, name: value}, f"{name} {OF_REGIONS} {name} too.")
+        for name, value in (
+            ("visual_attention_mask", ints(2, 7)),
+            ("visual_token_type_ids", ints(2, 7)),
+            ("image_text_alignment", ints(2, 7, 4)),
+        )
+    ),
+    # Masks
+    wrong("a short mask", {"attention_mask": ints(2, 4)}, "attention_mask must be [B, L] = [2, 5]; got [2, 4]."),
+    wrong(
+        "a mask of words and regions",
+        {"attention_mask": ints(2, 12)},
+        "attention_mask must be [B, L] = [2, 5]; got [2, 12].",
+    ),
+    wrong(
+        "a mask of words for regions",
+        {"visual_attention_mask": ints(2, 5)},
+        "visual_attention_mask must be [B, R] = [2, 7]; got [2, 5].",
+    ),
+    wrong(
+        "a mask without choices",
+        {"attention_mask": ints(2, 5)},
+        "attention_mask must be [B, choices, L] = [2, 3, 5]; got [2, 5].",
+        CHOOSING,
+    ),
+    wrong(
+        "one row of types",
+        {"token_type_ids": ints(1, 5)},
+        "token_type_ids must be [B, L] = [2, 5]; got [1, 5].",
+    ),
+    wrong("a mask of two heads", {"head_mask": floats(2)}, f"{HEAD_MASK} [2]."),
+    wrong("a mask of three layers", {"head_mask": floats(3, 3)}, f"{HEAD_MASK} [3, 3]."),
+    wrong("a mask of heads for each example", {"head_mask": floats(2, 2, 3)}, f"{HEAD_MASK} [2, 2, 3].", ANSWERING),
+    # Positions
+    wrong(
+        "a position too many", {"position_ids": ints(2, 5, last=8)}, "position_ids must be 0 to 7; got values from 0"
+    ),
+    wrong("a negative position", {"position_ids": ints(1, 5, last=-1)}, "position_ids must be 0 to 7; got values from"),
+    wrong("positions of another length", {"position_ids": ints(2, 4)}, "position_ids must be [B, L] = [2, 5]; got [2,"),
+    wrong("positions [L]", {"position_ids": ints(5)}, "position_ids must be [B, L] = [2, 5]; got [5]."),
+    wrong(
+        "positions without choices",
+        {"position_ids": ints(2, 5)},
+        "position_ids must be [B, choices, L] = [2, 3, 5]; got [2, 5].",
+        CHOOSING,
+    ),
+    of_kind(
+        "positions as fractions",
+        {"position_ids": floats(2, 5)},
+        "position_ids must hold whole numbers (positions); got values of kind float.",
+    ),
+    wrong("an alignment of fewer regions", {"image_text_alignment": ints(2, 6, 4)}, f"{ALIGNMENT} for each; got [2, 6"),
+    wrong("an alignment of more regions", {"image_text_alignment": ints(2, 8, 4)}, f"{ALIGNMENT} for each; got [2, 8"),
+    wrong("an alignment [B, R]", {"image_text_alignment": ints(2, 7)}, f"{ALIGNMENT} for each; got [2, 7]."),
+    wrong(
+        "an alignment without choices",
+        {"image_text_alignment": ints(2, 7, 4)},
+        "image_text_alignment must be [B, choices, R, K] with the regions of visual_embeds, [2, 3, 7],",
+        CHOOSING,
+    ),
+    wrong(
+        "an alignment with a word too many",
+        {"image_text_alignment": ints(2, 7, 4, last=8)},
+        "image_text_alignment must be -1 to 7; got values from 0 to 8.",
+    ),
+    wrong(
+        "an alignment filled up with -2",
+        {"image_text_alignment": ints(2, 3, 7, 4, last=-2)},
+        "image_text_alignment must be -1 to 7; got values from -2 to 0.",
+        CHOOSING,
+    ),
+    of_kind(
+        "an alignment of fractions",
+        {"image_text_alignment": floats(2, 7, 4)},
+        "image_text_alignment must hold whole numbers (positions of words, -1 for none); got values of kind float.",
+    ),
+    # Phrases
+    wrong("no phrases", {"region_to_phrase_position": None}, f"region_to_phrase_position {ALIGNED}", ALIGNING),
+    wrong("no regions to align", TEXT, f"visual_embeds {ALIGNED}", ALIGNING),
+    wrong("phrases [P]", {"region_to_phrase_position": ints(12)}, f"{PHRASES} [B, P] = [2, ?], P positions", ALIGNING),
+    wrong("no phrase", {"region_to_phrase_position": ints(2, 0)}, f"{PHRASES} [B, P] = [2, ?], P positions", ALIGNING),
+    wrong(
+        "phrases of one text more",
+        {"region_to_phrase_position": ints(3, 12)},
+        f"{PHRASES} [B, P] = [2, ?], P positions of phrases; got [3, 12].",
+        ALIGNING,
+    ),
+    wrong(
+        "a phrase behind the sequence",
+        {"region_to_phrase_position": ints(2, 4, last=12)},
+        f"{PHRASES} -1 to 11; got values from 0 to 12.",
+        ALIGNING,
+    ),
+    wrong(
+        "a phrase before the sequence",
+        {"region_to_phrase_position": ints(2, 4, last=-2)},
+        f"{PHRASES} -1 to 11; got values from -2 to 0.",
+        ALIGNING,
+    ),
+    of_kind(
+        "phrases as fractions",
+        {"region_to_phrase_position": floats(2, 12)},
+        "region_to_phrase_position must hold whole numbers (positions in the sequence, -1 for none); got values of",
+        ALIGNING,
+    ),
+    # Labels
+    wrong("words only", {"labels": ints(2, 5)}, "labels must be [B, L + R] = [2, 12]; got [2, 5].", PRETRAINING),
+    wrong("an unknown word", {"labels": ints(2, 12, last=29)}, f"labels must be 0 to 28{IGNORED} 0 to", PRETRAINING),
+    wrong("a negative word", {"labels": ints(2, 12, last=-1)}, f"labels must be 0 to 28{IGNORED} -1", PRETRAINING),
+    of_kind("words as fractions", {"labels": floats(2, 12)}, f"labels must hold {INDEX}; got values", PRETRAINING),
+    wrong(
+        "a match for each word",
+        {"sentence_image_labels": ints(2, 12)},
+        "sentence_image_labels must be [B] = [2]; got [2, 12].",
+        PRETRAINING,
+    ),
+    wrong(
+        "a third match",
+        {"sentence_image_labels": ints(2, last=2)},
+        f"sentence_image_labels must be 0 to 1{IGNORED} 0 to 2.",
+        PRETRAINING,
+    ),
+    wrong("a score for each choice", {"labels": ints(2, 3)}, "labels must be [B] = [2]; got [2, 3].", CHOOSING),
+    wrong("a fourth choice", {"labels": ints(2, last=3)}, f"labels must be 0 to 2{IGNORED} 0 to 3.", CHOOSING),
+    of_kind("a choice as a fraction", {"labels": floats(2)}, f"labels must hold {INDEX}; got values of", CHOOSING),
+    wrong("an answer too few", {"labels": ints(1)}, "labels must be [B] = [2]; got [1].", ANSWERING),
+    wrong("narrow scores", {"labels": floats(2, 10)}, f"{EITHER} [2, 10].", ANSWERING),
+    wrong("scores [B, 1, A]", {"labels": floats(2, 1, 11)}, f"{EITHER} [2, 1, 11].", ANSWERING),
+    wrong("an unknown answer", {"labels": ints(2, last=11)}, f"labels must be 0 to 10{IGNORED} 0 to 11.", ANSWERING),
+    wrong("scores above 1", {"labels": floats(2, 11, last=1.5)}, f"{SCORES} 0.0 to 1.5.", ANSWERING),
+    wrong("scores below 0", {"labels": floats(2, 11, last=-0.5)}, f"{SCORES} -0.5 to 0.0.", ANSWERING),
+    of_kind("an answer as a fraction", {"labels": floats(2)}, f"labels must hold {INDEX}; got values of", ANSWERING),
+    wrong("a class for each pair", {"labels": ints(1)}, "labels must be [B] = [2]; got [1].", REASONING),
+    wrong("a class too many", {"labels": ints(2, last=11)}, f"labels must be 0 to 10{IGNORED} 0 to 11.", REASONING),
+    of_kind("classes as fractions", {"labels": floats(2)}, f"labels must hold {INDEX}; got values of", REASONING),
+    wrong(
+        "a region for each phrase",
+        {"labels": ints(2, 12)},
+        "labels must be [B, P, R] = [2, 12, 7] (for each phrase a score of every region); got [2, 12].",
+        ALIGNING,
+    ),
+    wrong(
+        "labels of more phrases",
+        {"region_to_phrase_position": ints(2, 4), "labels": floats(2, 12, 7)},
+        "labels must be [B, P, R] = [2, 4, 7] (for each phrase a score of every region); got [2, 12, 7].",
+        ALIGNING,
+    ),
+    wrong("aligned above 1", {"labels": floats(2, 12, 7, last=1.5)}, f"{SCORES} 0.0 to 1.5.", ALIGNING),
+    # Names
+    *(
+        of_kind(
+            f"a misspelled input of {name}", {"visual_embed": floats(2, 7, 9)}, "Did you mean 'visual_embeds'?", name
+        )
+        for name in NAMES
+    ),
+    of_kind("LXMERT's features", {"visual_feats": floats(2, 7, 9)}, "unexpected keyword 'visual_feats'. Did you mean"),
+    of_kind("a label for the backbone", {"labels": ints(2)}, "VisualBertModel: unexpected keyword 'labels'."),
+    of_kind("phrases to answer", {"region_to_phrase_position": ints(2, 12)}, "unexpected keyword", ANSWERING),
+    wrong("maps of some kind", {"output_attentions": "some"}, 'output_attentions must be True, False, None or "all"'),
+]
+
+# Inputs that look odd and are right: a model and a change.
+RIGHT: dict[str, tuple[str, dict[str, Any]]] = {
+    **{f"{name} as it is": (name, small_labels(name)) for name in NAMES},
+    **{f"{name} with every option": (name, small_options(name)) for name in NAMES},
+    **{f"{name} without masks and types": (name, BARE) for name in NAMES},
+    **{f"{name} of text alone": (name, TEXT) for name in NAMES if name != ALIGNING},
+    "the last word, types and positions": (
+        MODEL,
+        {
+            "input_ids": ints(2, 5, last=28),
+            "token_type_ids": ints(2, 5, last=1),
+            "position_ids": ints(2, 5, last=7),
+            "visual_token_type_ids": ints(2, 7, last=1),
+            "image_text_alignment": ints(2, 7, 4, last=7),
+        },
+    ),
+    "one row of positions": (ANSWERING, {"position_ids": ints(1, 5, last=7)}),
+    "one row of positions for all choices": (CHOOSING, {"position_ids": ints(1, 1, 5)}),
+    "more tokens than positions, all placed": (MODEL, {"input_ids": ints(2, 9), "position_ids": ints(2, 9), **BARE}),
+    "regions aligned with no word": (MODEL, {"image_text_alignment": ints(2, 7, 4) - 1}),
+    "an alignment without entries": (MODEL, {"image_text_alignment": ints(2, 7, 0)}),
+    "a short alignment of 8 bits": (CHOOSING, {"image_text_alignment": (ints(2, 3, 7, 2) - 1).astype("int8")}),
+    "heads masked by whole numbers": (MODEL, {"head_mask": sided([1, 0, 1], [0, 0, 0])}),
+    "heads masked by booleans": (MODEL, {"head_mask": sided(1, 0, 1) == 0}),
+    "one token": (ANSWERING, {"input_ids": ints(2, 1), **BARE}),
+    "one token, masked": (ANSWERING, {"input_ids": ints(2, 1), **BARE, "attention_mask": ints(2, 1)}),
+    "one region": (ALIGNING, {"visual_embeds": floats(2, 1, 9), **BARE, "region_to_phrase_position": ints(2, 6)}),
+    "one choice": (CHOOSING, {"input_ids": ints(2, 1, 5), **BARE, **TEXT, "labels": ints(2)}),
+    "boolean masks": (ALIGNING, {"attention_mask": ints(2, 5) == 0, "visual_attention_mask": ints(2, 7) == 0}),
+    "masks as fractions": (ANSWERING, {"attention_mask": floats(2, 5), "visual_attention_mask": floats(2, 7) + 0.5}),
+    "word vectors": (ANSWERING, {"input_ids": None, "inputs_embeds": floats(2, 5, 24)}),
+    "word vectors of choices": (CHOOSING, {"input_ids": None, "inputs_embeds": floats(2, 3, 5, 24)}),
+    "word vectors to align": (ALIGNING, {"input_ids": None, "inputs_embeds": floats(2, 5, 24)}),
+    "wide features": (REASONING, {"visual_embeds": floats(2, 7, 9).astype("float64")}),
+    "ids of 16 bits": (ANSWERING, {"input_ids": ints(2, 5, last=28).astype("int16")}),
+    "types of 8 bits": (MODEL, {"visual_token_type_ids": ints(2, 7, last=1).astype("uint8")}),
+    "words of text alone": (PRETRAINING, {**TEXT, "labels": ints(2, 5)}),
+    "no word masked": (PRETRAINING, {"labels": ints(2, 12) - 100}),
+    "a match alone": (PRETRAINING, {"sentence_image_labels": ints(2, last=1)}),
+    "a column of matches": (PRETRAINING, {"sentence_image_labels": ints(2, 1)}),
+    "an ignored choice": (CHOOSING, {"labels": ints(2, last=-100)}),
+    "a choice of 8 bits": (CHOOSING, {"labels": ints(2, last=2).astype("int8")}),
+    "answer indices": (ANSWERING, {"labels": ints(2, last=10)}),
+    "ignored answers": (ANSWERING, {"labels": ints(2) - 100}),
+    "whole scores of answers": (ANSWERING, {"labels": ints(2, 11, last=1)}),
+    "scores that do not sum to one": (ANSWERING, {"labels": floats(2, 11) + 1}),
+    "the last class": (REASONING, {"labels": ints(2, last=10)}),
+    "few phrases": (ALIGNING, {"region_to_phrase_position": ints(2, 4, last=11), "labels": floats(2, 4, 7)}),
+    "phrases of 8 bits": (ALIGNING, {"region_to_phrase_position": ints(2, 4, last=-1).astype("int8")}),
+    "phrases of 8 bits without a sign": (ALIGNING, {"region_to_phrase_position": ints(2, 4, last=11).astype("uint8")}),
+    "a masked region with a label": (ALIGNING, {"visual_attention_mask": ints(2, 7), "labels": floats(2, 12, 7) + 1}),
+    "whole scores of regions": (ALIGNING, {"labels": ints(2, 12, 7, last=1)}),
+}
