@@ -174,6 +174,16 @@ class VisualBertConfig(ModelConfig):
             values = {**values, "num_labels": len(labels)} if isinstance(labels, Mapping) and labels else values
         return super().from_dict(values, **overrides)
 
+    def to_dict(self) -> dict[str, Any]:
+        """The keys of a config.json; pruned layers are numbered, as `transformers` wants them. See `ModelConfig`."""
+        values = super().to_dict()
+        if "pruned_heads" in values:
+            values["pruned_heads"] = {
+                path.split(".")[1] if path.startswith("encoder_layers.") else path: gone
+                for path, gone in values["pruned_heads"].items()
+            }
+        return values
+
     def _sizes(self) -> tuple[str, ...]:
         return tuple(f.name for f in dataclasses.fields(self) if f.type == "int")
 

@@ -29,11 +29,11 @@ class Resizable(NamedWeights):
         count, size = embeddings.weight.shape
         if size != self.config.hidden_size:
             raise ValueError(f"embeddings must be [V, {self.config.hidden_size}] (hidden_size); got [{count}, {size}].")
+        self._set_config(vocab_size=count)
         self.base.embeddings.word = embeddings
         word_head = getattr(getattr(self, "heads", None), "word", None)
         if word_head is not None:
             word_head.bias = _resized(word_head.bias, count, 0.0)
-        self._set_config(vocab_size=count)
 
     def resize_token_embeddings(self, count: int | None = None, pad_to_multiple_of: int | None = None) -> nn.Embedding:
         """Change the number of words; old rows stay, new ones are drawn afresh. Gives the word embedding.
@@ -49,6 +49,7 @@ class Resizable(NamedWeights):
         if count < 1:
             raise ValueError(f"count must be at least 1; got {count}.")
         if count != table.weight.shape[0]:
+            self.config.replace(vocab_size=count)  # refuses to lose the padding
             resized = Embedding(count, 1, table.padding_idx)
             resized.weight = _resized(table.weight, count, self.config.initializer_range)
             resized.embedding_dim = resized.weight.shape[1]

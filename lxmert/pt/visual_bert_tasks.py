@@ -239,7 +239,8 @@ class VisualBertForQuestionAnswering(VisualBertTaskModel):
         words = input_ids if inputs_embeds is None else inputs_embeds[..., 0]
         # Differs from HF: any mask will do, or none; the mask has to be given there, without holes or padding in front.
         position = answer_position(torch.ones_like(words) if attention_mask is None else attention_mask)
-        state = states.last_hidden_state[torch.arange(len(position), device=position.device), position]  # [B, D]
+        rows = torch.arange(position.shape[0], device=position.device)
+        state = states.last_hidden_state[rows, position]  # [B, D]
         scores = self.heads.classifier(self.heads.dropout(state))
         # Differs from HF: the scores are given as they are; with labels they are log-softmaxed there.
         output = VisualBertTaskOutput(

@@ -57,6 +57,7 @@ class Resizable(NamedWeights):
         if count < 1:
             raise ValueError(f"count must be at least 1; got {count}.")
         if count != len(old):
+            self.config.replace(vocab_size=count)  # refuses to lose the padding
             padding_idx = getattr(table, "padding_idx", None)
             resized = Embedding(count, old.shape[1], padding_idx, dtype=self.dtype_policy, name="word")
             self.set_input_embeddings(resized)

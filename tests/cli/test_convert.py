@@ -6,11 +6,20 @@ import sys
 from pathlib import Path
 
 import h5py
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
-from lxmert import LxmertConfig
+from lxmert import LxmertConfig, VisualBertConfig
 from lxmert.cli import main
-from tests.common.weight_folders import CONFIG, assert_bits_equal, make_folder, read_folder, tensors_of
+from tests.common.weight_folders import (
+    CONFIG,
+    VISUAL_BERT,
+    assert_bits_equal,
+    make_folder,
+    read_folder,
+    tensors_of,
+)
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "convert_pt_tf.py"
 
@@ -123,6 +132,95 @@ def test_verify_sees_a_wrong_weight(source, tmp_path, capsys, monkeypatch):
     out, err = capsys.readouterr()
     assert out == ""
     assert "cross_relationship_score differ by more than 1e-05" in err
+
+
+@pytest.mark.parametrize(
+    ("architecture", "name", "bypass", "outputs"),
+    [
+        ("VisualBertModel", "a.weights.h5", True, ["last_hidden_state", "pooler_output"]),
+        ("VisualBertForPreTraining", "a", False, ["prediction_logits", "seq_relationship_logits"]),
+        ("VisualBertForMultipleChoice", "a.keras", True, ["logits"]),
+        ("VisualBertForQuestionAnswering", "a.weights.h5", False, ["logits"]),
+        ("VisualBertForVisualReasoning", "a", True, ["logits"]),
+        ("VisualBertForRegionToPhraseAlignment", "a", False, ["logits"]),
+    ],
+)
+def test_verify_visual_bert(architecture, name, bypass, outputs, tmp_path, capsys):
+    source = make_folder(tmp_path / "source", architecture, VISUAL_BERT.replace(bypass_transformer=bypass))
+    assert convert(source, tmp_path / name, "--verify") == 0
+    lines = capsys.readouterr().out.splitlines()
+    count = len(read_folder(source))
+    assert lines[0].startswith(f"wrote {tmp_path / name}: {architecture}, {count} tensors, ")
+    assert [line.split()[0] for line in lines[2:-1]] == [*outputs, "hidden_states", "attentions"]
+    assert lines[-1].startswith("every output agrees")
+
+
+def test_verify_a_backbone_without_pooler(tmp_path, capsys):
+    source = make_folder(tmp_path / "source", "VisualBertModel", pooler=False)
+    assert convert(source, tmp_path / "a.keras", "--verify") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[2:-1]] == ["last_hidden_state", "hidden_states", "attentions"]
+
+
+@pytest.mark.parametrize(
+    ("architecture", "tensor", "differs"),
+    [
+        ("VisualBertForVisualReasoning", "cls.bias", ["logits"]),
+        ("VisualBertForVisualReasoning", "visual_bert.pooler.dense.weight", ["logits"]),
+        ("VisualBertForMultipleChoice", "cls.weight", ["logits"]),
+        ("VisualBertForPreTraining", "cls.seq_relationship.weight", ["seq_relationship_logits"]),
+        (
+            "VisualBertForQuestionAnswering",
+            "visual_bert.embeddings.visual_token_type_embeddings.weight",
+            ["logits", "hidden_states", "attentions"],
+        ),
+        (
+            "VisualBertModel",
+            "encoder.layer.1.attention.self.value.bias",
+            ["last_hidden_state", "pooler_output", "hidden_states", "attentions"],
+        ),
+        (
+            "VisualBertModel",
+            "additional_layer.attention.self.query.weight",
+            ["last_hidden_state", "pooler_output", "hidden_states", "attentions"],
+        ),
+        # Masked regions have the smallest number for a logit, beside which no other difference may look small.
+        ("VisualBertForRegionToPhraseAlignment", "attention.query.weight", ["logits"]),
+    ],
+)
+def test_verify_sees_a_changed_weight_of_visual_bert(architecture, tensor, differs, tmp_path):
+    from lxmert.verify import verify
+
+    config = VISUAL_BERT.replace(bypass_transformer=True)
+    source = make_folder(tmp_path / "source", architecture, config)
+    convert(source, tmp_path / "a", "--quiet")
+    changed = read_folder(tmp_path / "a")
+    changed[tensor].reshape(-1)[0] += 0.1  # of all at once, a norm would hide it
+    save_file(changed, tmp_path / "a" / "model.safetensors")
+    comparison = verify(source, tmp_path / "a")
+    assert [row.output for row in comparison.rows if not row.agrees] == differs
+    assert ", ".join(sorted(differs)) + " differ by more than" in comparison.complaint()
+
+
+def test_a_configuration_of_visual_bert_beside(tmp_path, capsys):
+    source = make_folder(tmp_path / "source", "VisualBertForQuestionAnswering")
+    (source / "config.json").rename(tmp_path / "config.json")
+    assert convert(source, tmp_path / "a", "--config", tmp_path) == 0
+    assert VisualBertConfig.from_pretrained(tmp_path / "a") == VISUAL_BERT
+    assert capsys.readouterr().out.startswith(f"wrote {tmp_path / 'a'}: VisualBertForQuestionAnswering, ")
+    # That of the authors' LXMERT has no model type.
+    (tmp_path / "config.json").write_text(
+        json.dumps({name: value for name, value in CONFIG.to_dict().items() if name != "model_type"})
+    )
+    assert convert(make_folder(tmp_path / "lxmert"), tmp_path / "b", "--config", tmp_path) == 0
+    assert LxmertConfig.from_pretrained(tmp_path / "b") == CONFIG
+
+
+def test_old_names_that_are_left_out_are_printed(tmp_path, capsys):
+    old = {"visual_bert.embeddings.position_ids": np.arange(9)[None]}
+    assert convert(make_folder(tmp_path / "source", "VisualBertForPreTraining", **old), tmp_path / "a") == 0
+    told = "left out 1 tensors that the configuration has no use for: visual_bert.embeddings.position_ids\n"
+    assert capsys.readouterr().out.endswith(told)
 
 
 def test_verify_of_small_number_formats(tmp_path):

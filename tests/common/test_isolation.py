@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+import lxmert.pt
+import lxmert.tf
+from lxmert.common.tables import ARCHITECTURES
+
 ROOT = Path(__file__).parents[2]
 
 # What asks for these modules is told that they are not installed.
@@ -42,6 +46,19 @@ after = Model.from_pretrained(sys.argv[1])(**given)
 for name in ("loss", "question_answering_score"):
     difference = abs(before[name]{detach} - after[name]{detach}).{largest}
     assert float(difference) == 0, (name, difference)
+
+from lxmert import VisualBertConfig, {prefix}VisualBertForVisualReasoning as Model
+
+config = VisualBertConfig(vocab_size=30, hidden_size=8, visual_embedding_dim=5, num_hidden_layers=1,
+                          num_attention_heads=2, intermediate_size=10, max_position_embeddings=6)
+given = dict(input_ids=given["input_ids"], visual_embeds=given["visual_feats"], labels=given["labels"] * 0 + 1)
+model = Model(config){evaluation}
+before = model(**given)
+model.save_pretrained(sys.argv[1])
+after = Model.from_pretrained(sys.argv[1])(**given)
+for name in ("loss", "logits"):
+    difference = abs(before[name]{detach} - after[name]{detach}).{largest}
+    assert float(difference) == 0, (name, difference)
 """
 
 PYTORCH = dict(prefix="", to_tensors="import torch\ngiven = {k: torch.from_numpy(v) for k, v in given.items()}")
@@ -67,6 +84,32 @@ def test_importing_the_package_imports_no_framework():
     }
 
 
+def test_what_needs_no_framework_is_there_without_one():
+    program = """
+        import lxmert
+        names = [name for name in lxmert.__all__ if name.startswith(("Lxmert", "VisualBert")) and "For" not in name]
+        names = [name for name in names if not name.endswith("Model")] + ["convert", "LoadReport"]
+        names += [name for name in lxmert.__all__ if name.endswith("Output") and not name.startswith("TF")]
+        print(*(getattr(lxmert, name).__name__ for name in names))
+    """
+    found = run(BLOCK.format(blocked=("torch", "keras", "tensorflow", "h5py")) + textwrap.dedent(program)).split()
+    assert {"LxmertConfig", "VisualBertConfig", "convert", "VisualBertModelOutput", "VisualBertTaskOutput"} <= set(
+        found
+    )
+    assert "VisualBertForPreTrainingOutput" in found
+
+
+def test_every_class_of_either_backend_is_a_public_name():
+    for module in (lxmert.pt, lxmert.tf):
+        assert set(module.__all__) <= set(lxmert.__all__)
+        for name in module.__all__:
+            assert getattr(lxmert, name) is getattr(module, name)
+    models = [name for classes in ARCHITECTURES.values() for name in classes]
+    assert {*models, *(f"TF{name}" for name in models)} <= set(dir(lxmert))
+    with pytest.raises(AttributeError, match="module 'lxmert' has no attribute 'VisualBertForNothing'"):
+        lxmert.VisualBertForNothing  # noqa: B018
+
+
 def test_pytorch_alone(tmp_path):
     program = BLOCK.format(blocked=("keras", "tensorflow", "h5py")) + USE.format(
         **PYTORCH, evaluation=".eval()", detach=".detach()", largest="max()"
@@ -83,6 +126,7 @@ def test_keras_alone(tmp_path):
     ("blocked", "name", "message"),
     [
         ("torch", "LxmertModel", 'lxmert.pt needs PyTorch. Install it with: pip install "lxmert[pt]"'),
+        ("torch", "VisualBertModel", 'lxmert.pt needs PyTorch. Install it with: pip install "lxmert[pt]"'),
         (
             "keras",
             "TFLxmertModel",

@@ -5,10 +5,17 @@ import pickle
 
 import pytest
 
-from lxmert import LxmertForPreTrainingOutput, LxmertForQuestionAnsweringOutput, LxmertModelOutput
+from lxmert import (
+    LxmertForPreTrainingOutput,
+    LxmertForQuestionAnsweringOutput,
+    LxmertModelOutput,
+    VisualBertForPreTrainingOutput,
+    VisualBertModelOutput,
+    VisualBertTaskOutput,
+)
 from lxmert.common import outputs
 
-STATES = (
+LXMERT_STATES = (
     "language_hidden_states",
     "vision_hidden_states",
     "language_attentions",
@@ -18,6 +25,7 @@ STATES = (
     "cross_encoder_language_self_attentions",
     "cross_encoder_vision_self_attentions",
 )
+STATES = {"Lxmert": LXMERT_STATES, "VisualBert": ("hidden_states", "attentions")}
 FIELDS = {
     LxmertModelOutput: ("language_output", "vision_output", "pooled_output"),
     LxmertForPreTrainingOutput: (
@@ -27,17 +35,28 @@ FIELDS = {
         "question_answering_score",
     ),
     LxmertForQuestionAnsweringOutput: ("loss", "question_answering_score"),
+    VisualBertModelOutput: ("last_hidden_state", "pooler_output"),
+    VisualBertForPreTrainingOutput: ("loss", "prediction_logits", "seq_relationship_logits"),
+    VisualBertTaskOutput: ("loss", "logits"),
 }
+
+
+def states_of(kind):
+    """The states that the outputs of one model share, and where they are declared."""
+    model = next(model for model in STATES if kind.__name__.startswith(model))
+    return STATES[model], getattr(outputs, f"_{model}States")
 
 
 @pytest.mark.parametrize(("kind", "own"), list(FIELDS.items()))
 def test_fields_in_order(kind, own):
-    names = (*own, *STATES)
+    states, _ = states_of(kind)
+    names = (*own, *states)
     out = kind(*range(len(names)))
     assert out.keys() == names
     assert out.to_tuple() == out.values() == tuple(range(len(names)))
     assert out.items() == tuple(zip(names, range(len(names)), strict=True))
-    assert out.states() == dict(zip(STATES, range(len(own), len(names)), strict=True))
+    assert out.states() == dict(zip(states, range(len(own), len(names)), strict=True))
+    assert kind().states() == dict.fromkeys(states)
 
 
 def test_ways_to_read():
@@ -84,15 +103,18 @@ def test_values_are_never_compared_or_asked_for_truth():
     assert out != LxmertModelOutput()
 
 
-def test_copies_and_tensorflow_structure():
-    out = LxmertModelOutput(language_output=[1], pooled_output=[2])
+@pytest.mark.parametrize(("kind", "own"), list(FIELDS.items()))
+def test_copies_and_tensorflow_structure(kind, own):
+    out = kind(**{own[-1]: [1], states_of(kind)[0][-1]: ([2], [3])})
+    assert len(out) == 2
     for twin in (copy.copy(out), copy.deepcopy(out), pickle.loads(pickle.dumps(out))):
         assert twin.items() == out.items()
     names, values = out.__tf_flatten__()
-    assert LxmertModelOutput.__tf_unflatten__(names, values).items() == out.items()
+    assert kind.__tf_unflatten__(names, values).items() == out.items()
 
 
 def test_every_output_is_documented_field_by_field():
     for kind, own in FIELDS.items():
+        states, declared = states_of(kind)
         assert all(f"{name}: " in kind.__doc__ for name in own), kind
-    assert all(f"{name}: " in outputs._LxmertStates.__doc__ for name in STATES)
+        assert all(f"{name}: " in declared.__doc__ for name in states), declared

@@ -52,13 +52,11 @@ def leading(name):
 )
 def test_options_agree(name, options):
     models, given = both(CONFIG, name), labelled(CONFIG, name, SIZES)
-    output = assert_outputs_agree(models, given, **options)
+    output, expected = run_pt(models[0], given, **options), run_tf(models[1], given, **options)
+    assert_same(output, expected, TOLERANCE)
     named = run_pt(models[0], given, **{**options, "return_dict": True})
-    if options.get("return_dict") is False:
-        assert type(output) is type(run_tf(models[1], given, **options)) is tuple
-        assert_same(output, tuple(named.values()), 0.0)
-    else:
-        assert type(output) is type(named) is type(run_tf(models[1], given, **options))
+    assert type(output) is type(expected) is (tuple if options.get("return_dict") is False else type(named))
+    assert_same(tuple(output), tuple(named.values()), 0.0)
     assert ("hidden_states" in named) == options.get("output_hidden_states", False)
     assert ("attentions" in named) == bool(options.get("output_attentions", False))
 
