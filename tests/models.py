@@ -119,7 +119,7 @@ VISUAL_BERT_CLASSES = (
 DTYPES = ("float64", "float32")
 
 
-def labelled(config: ModelConfig, name: str, sizes: Sizes, masks: str = "ragged", seed: int = 0) -> dict[str, Any]:
+def labelled(config: Any, name: str, sizes: Sizes, masks: str = "ragged", seed: int = 0) -> dict[str, Any]:
     """The inputs of a class of either model, with every label that it takes."""
     if isinstance(config, VisualBertConfig):
         given = visual_bert_inputs(config, sizes, masks, name, seed)

@@ -58,13 +58,13 @@ def test_positions_that_are_no_tensors(models, name, argument):
 def test_folders_of_the_other_model(tmp_path):
     kind(MODEL)(small_config()).save_pretrained(tmp_path / "visual_bert")
     lxmert.pt.LxmertModel(lxmert_config()).save_pretrained(tmp_path / "lxmert")
-    with pytest.raises(ValueError, match="of a 'visual_bert' model; LxmertConfig reads 'lxmert'. Use the classes"):
+    with pytest.raises(ValueError, match="of a 'visual_bert' model; LxmertConfig reads 'lxmert'"):
         lxmert.pt.LxmertModel.from_pretrained(tmp_path / "visual_bert")
-    with pytest.raises(ValueError, match="of a 'lxmert' model; VisualBertConfig reads 'visual_bert'. Use the classes"):
+    with pytest.raises(ValueError, match="of a 'lxmert' model; VisualBertConfig reads 'visual_bert'"):
         kind(ANSWERING).from_pretrained(tmp_path / "lxmert")
     with pytest.raises(TypeError, match="config must be a VisualBertConfig; got LxmertConfig"):
         kind(MODEL).from_pretrained(tmp_path / "visual_bert", config=lxmert_config())
-    with pytest.raises(CheckpointMismatchError, match="does not fit|is not a file of LXMERT"):
+    with pytest.raises(CheckpointMismatchError, match="is not a file of LXMERT"):
         lxmert.pt.LxmertModel.from_pretrained(tmp_path / "visual_bert", config=lxmert_config())
 
 

@@ -1,4 +1,4 @@
-"""The VisualBERT models as plain nn.Modules: state, copies, how they start, gradients, dropout, which attention runs."""
+"""The VisualBERT models as plain nn.Modules: state, copies, starts, gradients, dropout, and which attention runs."""
 
 import copy
 import pickle

@@ -47,6 +47,13 @@ def equal(found, expected, atol=1e-6):
     keras.tree.map_structure(lambda a, b: np.testing.assert_allclose(a, b, atol=atol), list(found), list(expected))
 
 
+def symbolic(name):
+    """Inputs, and placeholders of their shapes."""
+    x = {**small_inputs(name), **small_options(name)}
+    del x["head_mask"]  # it has no axis of examples, which a symbolic input has
+    return x, {key: keras.Input(values.shape[1:], dtype=values.dtype.name, name=key) for key, values in x.items()}
+
+
 def loss_of(model, x, **options):
     output = model(x, **options)
     return output.loss if "loss" in output else keras.ops.mean(output.pooler_output)
@@ -135,8 +142,7 @@ def test_every_trainable_variable_gets_a_gradient(models, name):
     assert {p.module for p, variable in model.weights_by_name() if not variable.trainable} == UNUSED.get(name, set())
 
 
-@every_name
-@pytest.mark.parametrize("bypass", [False, True])
+@pytest.mark.parametrize(("name", "bypass"), [*((name, False) for name in NAMES), (MODEL, True)])
 def test_gradient_checkpointing_repeats_the_draws_of_dropout(name, bypass):
     model = make(name, **DROPOUT, bypass_transformer=bypass)
     x = {**small_inputs(name), **small_options(name), **small_labels(name)}
@@ -184,12 +190,17 @@ def test_a_graph_of_unknown_sizes(models, name):
 
 
 @every_name
+def test_a_functional_model_of_a_dict_gives_the_whole_output(models, name):
+    x, inputs = symbolic(name)
+    output = keras.Model(inputs, models[name](inputs))(x)
+    assert type(output) is type(models[name](x))
+    equal(output, models[name](x))
+
+
+@pytest.mark.parametrize("name", [PRETRAINING, CHOOSING, ALIGNING])
 def test_a_functional_model_is_made_of_it_trained_and_saved(models, name, tmp_path):
-    x = {**small_inputs(name), **small_options(name)}
-    del x["head_mask"]  # it has no axis of examples, which a symbolic input has
-    inputs = {key: keras.Input(values.shape[1:], dtype=values.dtype.name, name=key) for key, values in x.items()}
-    output = models[name](inputs)
-    equal(keras.Model(inputs, output)(x), models[name](x))
+    x, inputs = symbolic(name)
+    output = models[name](**inputs)
     scores = keras.ops.concatenate([keras.layers.Flatten()(values) for values in output], axis=1)
     model = keras.Model(inputs, keras.layers.Dense(2, name="verdict")(scores))
     model.compile(
