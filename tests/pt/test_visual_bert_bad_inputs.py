@@ -1,4 +1,4 @@
-"""Wrong inputs to the PyTorch VisualBERT models, and right ones beside them. The table is shared with Keras."""
+"""Wrong inputs to the PyTorch VisualBERT models, and right ones beside them. The tables are shared with Keras."""
 
 import re
 
@@ -9,7 +9,8 @@ import lxmert.pt
 from lxmert.common.checkpoint import CheckpointMismatchError
 from tests.small_lxmert import small_config as lxmert_config
 from tests.small_visual_bert import ALIGNING, ANSWERING, CHOOSING, MODEL, NAMES, PRETRAINING, REASONING, small_config
-from tests.visual_bert_bad_inputs import RIGHT, WRONG, given
+from tests.visual_bert_bad_inputs import WRONG, given
+from tests.visual_bert_right_inputs import RIGHT
 
 from .tensors import flat, tensors
 
@@ -64,7 +65,7 @@ def test_folders_of_the_other_model(tmp_path):
         kind(ANSWERING).from_pretrained(tmp_path / "lxmert")
     with pytest.raises(TypeError, match="config must be a VisualBertConfig; got LxmertConfig"):
         kind(MODEL).from_pretrained(tmp_path / "visual_bert", config=lxmert_config())
-    with pytest.raises(CheckpointMismatchError, match="is not a file of LXMERT"):
+    with pytest.raises(CheckpointMismatchError, match="does not fit LxmertModel"):
         lxmert.pt.LxmertModel.from_pretrained(tmp_path / "visual_bert", config=lxmert_config())
 
 

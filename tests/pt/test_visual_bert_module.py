@@ -205,7 +205,14 @@ def test_gradients_stay_on_attention_maps():
     assert all(weights.grad.isfinite().all() and (weights.grad != 0).any() for weights in output.attentions)
 
 
-# Dropout and attention
+# Masks, dropout and attention
+
+
+@pytest.mark.parametrize("name", [ANSWERING, ALIGNING])
+def test_a_mask_keeps_what_is_not_zero(name):
+    model, x = make(name).eval(), {**inputs(name), **labels(name)}
+    halves = {key: x[key] * 0.5 for key in ("attention_mask", "visual_attention_mask")}
+    equal(model(**{**x, **halves}), model(**x))
 
 
 @every_name

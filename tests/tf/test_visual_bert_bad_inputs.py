@@ -1,4 +1,4 @@
-"""Wrong inputs to the Keras VisualBERT models, and right ones beside them. The table is shared with PyTorch."""
+"""Wrong inputs to the Keras VisualBERT models, and right ones beside them. The tables are shared with PyTorch."""
 
 import re
 
@@ -25,7 +25,8 @@ from tests.small_visual_bert import (
     small_inputs,
     small_labels,
 )
-from tests.visual_bert_bad_inputs import RIGHT, WRONG, given
+from tests.visual_bert_bad_inputs import WRONG, given
+from tests.visual_bert_right_inputs import RIGHT
 
 
 def kind(name):

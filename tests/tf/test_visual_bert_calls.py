@@ -218,3 +218,10 @@ def test_a_functional_model_is_made_of_it_trained_and_saved(models, name, tmp_pa
 def test_answers_do_not_depend_on_the_labels(models):
     x, labels = small_inputs(ANSWERING), small_labels(ANSWERING)
     equal([models[ANSWERING](x, **labels).logits], [models[ANSWERING](x).logits], atol=0)
+
+
+@pytest.mark.parametrize("name", [ANSWERING, ALIGNING])
+def test_a_mask_keeps_what_is_not_zero(models, name):
+    x = {**small_inputs(name), **small_labels(name)}
+    halves = {key: x[key] * 0.5 for key in ("attention_mask", "visual_attention_mask")}
+    equal(models[name]({**x, **halves}), models[name](x), atol=0)
