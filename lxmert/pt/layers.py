@@ -90,7 +90,7 @@ class Attention(nn.Module):
     ) -> tuple[Tensor, Tensor | None]:  # [B, S, D], [B, C, D] -> [B, S, D], [B, N, S, C]
         """Attend from `states` to `context`; the softmax weights, before dropout, come along if asked for.
 
-        `head_mask` [N] multiplies what each head gives, and its weights.
+        `head_mask` [N] multiplies the weights of each head.
         """
         query = self.split_heads(self.query(states))
         key = self.split_heads(self.key(context))
@@ -103,15 +103,15 @@ class Attention(nn.Module):
             if bias is not None:
                 scores = scores + bias.additive
             weights = torch.softmax(scores, dim=-1)
+            if head_mask is not None:
+                weights = weights * head_mask[:, None, None]
             mixed = F.dropout(weights, self.weights_dropout, self.training) @ value
         else:
             rate = self.weights_dropout if self.training else 0.0
             additive = None if bias is None else bias.additive
             mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=additive, dropout_p=rate)
-        if head_mask is not None:
-            head_mask = head_mask[:, None, None]
-            mixed = mixed * head_mask
-            weights = None if weights is None else weights * head_mask
+            if head_mask is not None:
+                mixed = mixed * head_mask[:, None, None]
         out = self.dropout(self.out(self.merge_heads(mixed)))
         return self.norm(out + states), weights
 

@@ -4,8 +4,7 @@ Dimensions: B batch, S any sequence, C its context (what is attended to), D hidd
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -13,6 +12,9 @@ import ml_dtypes
 from keras import ops
 
 from lxmert.common.config import config_from_dict
+
+from .dropout import Dropout
+from .lookup import PaddingRowZero, look_up
 
 # Keras' own GELU takes √2 in float32, and its default is the tanh form; both are too coarse for float64.
 ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
@@ -46,56 +48,6 @@ def context_bias(mask: Any, dtype: str) -> ContextBias:
 
 
 @keras.saving.register_keras_serializable(package="lxmert")
-class PaddingRowZero(keras.initializers.Initializer):
-    """Normal numbers, zeros in row `padding_idx`: how a table with that setting starts in PyTorch."""
-
-    def __init__(self, stddev: float, padding_idx: int | None):
-        self.stddev = stddev
-        self.padding_idx = padding_idx
-
-    def __call__(self, shape: Sequence[int], dtype: Any = None, **kwargs: Any) -> Any:
-        """Draw the table."""
-        rows = keras.initializers.RandomNormal(stddev=self.stddev)(shape, dtype=dtype)
-        if self.padding_idx is None:
-            return rows
-        padding = ops.arange(shape[0])[:, None] == self.padding_idx
-        return ops.where(padding, ops.zeros_like(rows), rows)
-
-    def get_config(self) -> dict[str, Any]:
-        """What the constructor needs."""
-        return {"stddev": self.stddev, "padding_idx": self.padding_idx}
-
-
-def look_up(table: Any, ids: Any, padding_idx: int | None) -> Any:  # [V, D], [...] -> [..., D]
-    """table[ids], with a gradient as in PyTorch: a whole table, and none into row `padding_idx`.
-
-    TensorFlow's own gradient of a lookup lists the rows one by one, and Keras' optimizers square the entries of that
-    list: with Adam, a row that a batch looks up twice would get another second moment than its summed gradient has.
-
-    An id that the table does not have is an error in a graph on the CPU. Where a graph cannot raise one, under XLA, its
-    row is NaN, and not some other row.
-    """
-
-    @ops.custom_gradient
-    def rows_of(table: Any, ids: Any) -> Any:
-        count = table.shape[0]
-        ids = ops.where(ops.less(ids, 0), count, ids)  # a negative id would count from the end
-
-        def gradient(*args: Any, upstream: Any = None) -> tuple[Any, None]:
-            upstream = args[0] if upstream is None else upstream
-            if padding_idx is not None:
-                padding = ops.equal(ids, padding_idx)[..., None]
-                upstream = ops.where(padding, ops.zeros_like(upstream), upstream)
-            flat = ops.reshape(upstream, (-1, table.shape[-1]))
-            return ops.segment_sum(flat, ops.reshape(ids, (-1,)), num_segments=count), None
-
-        rows = ops.take(table, ids, axis=0)
-        return ops.where(ops.less(ids, count)[..., None], rows, ops.full_like(rows, float("nan"))), gradient
-
-    return rows_of(table, ids)
-
-
-@keras.saving.register_keras_serializable(package="lxmert")
 class Embedding(keras.layers.Embedding):
     """row = table[id]; row `padding_idx` gets no gradient from the lookup.
 
@@ -115,38 +67,6 @@ class Embedding(keras.layers.Embedding):
     def get_config(self) -> dict[str, Any]:
         """What the constructor needs."""
         return {**super().get_config(), "padding_idx": self.padding_idx}
-
-
-class RepeatedDraws(keras.random.SeedGenerator):
-    """The draws of another generator, kept, so that they can be given out again in their order."""
-
-    def __init__(self, generator: keras.random.SeedGenerator):
-        self.generator = generator
-        self.kept: list[Any] = []
-        self.place = 0
-
-    def next(self, ordered: bool = True) -> Any:
-        """The next kept draw, or a new one."""
-        if self.place == len(self.kept):
-            self.kept.append(self.generator.next(ordered))
-        self.place += 1
-        return self.kept[self.place - 1]
-
-
-@keras.saving.register_keras_serializable(package="lxmert")
-class Dropout(keras.layers.Dropout):
-    """Dropout whose draws can be repeated, so that a recomputed layer drops what it dropped the first time."""
-
-    @contextmanager
-    def repeating(self, draws: RepeatedDraws) -> Iterator[None]:
-        """Take the draws from `draws`, from its first one on."""
-        generator, draws.place = self.seed_generator, 0
-        # Not by Keras' own way to set an attribute, which takes a generator for new state of a layer.
-        object.__setattr__(self, "seed_generator", draws)
-        try:
-            yield
-        finally:
-            object.__setattr__(self, "seed_generator", generator)
 
 
 class ConfiguredLayer(keras.layers.Layer):
@@ -238,7 +158,7 @@ class Attention(ConfiguredLayer):
     ) -> tuple[Any, Any]:  # [B, S, D], [B, C, D] -> [B, S, D], [B, N, S, C]
         """Attend from `states` to `context`; the softmax weights, before dropout, come along if asked for.
 
-        `head_mask` [N] multiplies what each head gives, and its weights.
+        `head_mask` [N] multiplies the weights of each head.
         """
         query = self.split_heads(self.query(states))
         key = self.split_heads(self.key(context))
@@ -250,11 +170,9 @@ class Attention(ConfiguredLayer):
             scores = scores + bias.additive
         # Keras warns of a softmax over one entry, which a single region or token makes: it is 1, its gradient 0.
         weights = scores * 0.0 + 1.0 if scores.shape[-1] == 1 else ops.softmax(scores, axis=-1)
-        mixed = ops.matmul(self.weights_dropout(weights, training=training), value)
         if head_mask is not None:
-            head_mask = head_mask[:, None, None]
-            mixed = mixed * head_mask
-            weights = weights * head_mask
+            weights = weights * head_mask[:, None, None]
+        mixed = ops.matmul(self.weights_dropout(weights, training=training), value)
         out = self.dropout(self.out(self.merge_heads(mixed)), training=training)
         return self.norm(out + states), weights if need_weights else None
 

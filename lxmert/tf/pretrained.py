@@ -22,8 +22,8 @@ from lxmert.common.model_config import ModelConfig
 from lxmert.common.names import Parameter
 from lxmert.common.signatures import input_shapes
 
+from .dropout import Dropout, RepeatedDraws
 from .fitting import OwnLoss
-from .layers import Dropout, RepeatedDraws
 from .named_weights import turned
 from .resizing import Resizable
 

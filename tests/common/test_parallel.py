@@ -12,6 +12,8 @@ PACKAGE = Path(__file__).parents[2] / "lxmert"
 
 # Files that one backend has alone.
 OWN_FILES = {
+    "tf/lookup.py": "nn.Embedding has a dense gradient and none into its padding row; its start is in reset_parameters",
+    "tf/dropout.py": "PyTorch's checkpoint repeats dropout by itself",
     "tf/fitting.py": "Keras trains by compile and fit, and predicts by predict; PyTorch users write the loop",
 }
 
@@ -25,10 +27,6 @@ KERAS_METHODS = {
 
 # What else one backend has alone: "file: name" or "file: class.method".
 NATIVE = {
-    "tf/layers.py: look_up": "PyTorch's gradient of a lookup: a dense one, and none into row 0",
-    "tf/layers.py: PaddingRowZero": "an initializer is an object in Keras; PyTorch has reset_parameters",
-    "tf/layers.py: RepeatedDraws": "PyTorch's checkpoint repeats dropout by itself",
-    "tf/layers.py: Dropout": "PyTorch's checkpoint repeats dropout by itself",
     "tf/layers.py: ConfiguredLayer": "every Keras layer saves its configuration; and initializes and names its parts",
     "tf/layers.py: Embedding.call": "padding_idx, which nn.Embedding has",
     "tf/losses.py: _cross_entropy": "F.cross_entropy ignores a label; the Keras one does not",

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow
 import torch
 
 from tests import tolerances
@@ -57,6 +58,22 @@ def test_head_masks_agree(name, config, form):
     fused, fused_found = gradients_pt(models[0], masked, also=("head_mask",))
     assert_same(fused.loss, output.loss, TOLERANCE)
     assert_same(fused_found["head_mask"], found["head_mask"], TOLERANCE)
+
+
+@pytest.mark.parametrize("mask", [None, *HEAD_MASKS])
+def test_maps_lie_on_the_road_of_the_gradients(mask):
+    """What explains a model by the gradients of its attention needs them, with a head mask too."""
+    name = "VisualBertForVisualReasoning"
+    (pt, tf), given = both(CONFIG, name), labelled(CONFIG, name, SIZES)
+    if mask is not None:
+        given["head_mask"] = HEAD_MASKS[mask]
+    output = run_pt(pt, given, **MAPS)
+    found = torch.autograd.grad(output.loss, output.attentions)
+    with tensorflow.GradientTape() as tape:
+        expected = run_tf(tf, given, **MAPS)
+    expected = tape.gradient(expected.loss, list(expected.attentions))
+    assert_same(found, tuple(expected), TOLERANCE)
+    assert all(gradient.any() for gradient in found)
 
 
 @pytest.mark.parametrize("form", HEAD_MASKS)

@@ -12,9 +12,11 @@ import transformers
 
 from lxmert.common.config import LxmertConfig
 from lxmert.tf import TFLxmertForPreTraining, TFLxmertForQuestionAnswering, TFLxmertModel
+from lxmert.tf import dropout as tf_dropout
 from lxmert.tf import embeddings as tf_embeddings
 from lxmert.tf import heads as tf_heads
 from lxmert.tf import layers as tf_layers
+from lxmert.tf import lookup as tf_lookup
 from lxmert.tf import lxmert as tf_lxmert
 from tests.small_lxmert import answer_indices, small_config, small_inputs
 
@@ -125,8 +127,8 @@ def layers():
     config = small_config()
     hidden = (None, None, 24)
     return [
-        (tf_layers.Embedding(9, 24, embeddings_initializer=tf_layers.PaddingRowZero(0.1, 0)), (None, None)),
-        (tf_layers.Dropout(0.1), hidden),
+        (tf_layers.Embedding(9, 24, embeddings_initializer=tf_lookup.PaddingRowZero(0.1, 0)), (None, None)),
+        (tf_dropout.Dropout(0.1), hidden),
         (tf_layers.Attention(config, pruned_heads=(1,)), hidden),
         (tf_layers.FeedForward(config), hidden),
         (tf_layers.TransformerLayer(config, pruned_heads=(0, 2)), hidden),

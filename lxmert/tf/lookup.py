@@ -1,0 +1,60 @@
+"""A table's start and its lookup's gradient, as PyTorch's `nn.Embedding` has them.
+
+Separate from the layers, because nothing here has a sibling in PyTorch.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="lxmert")
+class PaddingRowZero(keras.initializers.Initializer):
+    """Normal numbers, zeros in row `padding_idx`: how a table with that setting starts in PyTorch."""
+
+    def __init__(self, stddev: float, padding_idx: int | None):
+        self.stddev = stddev
+        self.padding_idx = padding_idx
+
+    def __call__(self, shape: Sequence[int], dtype: Any = None, **kwargs: Any) -> Any:
+        """Draw the table."""
+        rows = keras.initializers.RandomNormal(stddev=self.stddev)(shape, dtype=dtype)
+        if self.padding_idx is None:
+            return rows
+        padding = ops.arange(shape[0])[:, None] == self.padding_idx
+        return ops.where(padding, ops.zeros_like(rows), rows)
+
+    def get_config(self) -> dict[str, Any]:
+        """What the constructor needs."""
+        return {"stddev": self.stddev, "padding_idx": self.padding_idx}
+
+
+def look_up(table: Any, ids: Any, padding_idx: int | None) -> Any:  # [V, D], [...] -> [..., D]
+    """table[ids], with a gradient as in PyTorch: a whole table, and none into row `padding_idx`.
+
+    TensorFlow's own gradient of a lookup lists the rows one by one, and Keras' optimizers square the entries of that
+    list: with Adam, a row that a batch looks up twice would get another second moment than its summed gradient has.
+
+    An id that the table does not have is an error in a graph on the CPU. Where a graph cannot raise one, under XLA, its
+    row is NaN, and not some other row.
+    """
+
+    @ops.custom_gradient
+    def rows_of(table: Any, ids: Any) -> Any:
+        count = table.shape[0]
+        ids = ops.where(ops.less(ids, 0), count, ids)  # a negative id would count from the end
+
+        def gradient(*args: Any, upstream: Any = None) -> tuple[Any, None]:
+            upstream = args[0] if upstream is None else upstream
+            if padding_idx is not None:
+                padding = ops.equal(ids, padding_idx)[..., None]
+                upstream = ops.where(padding, ops.zeros_like(upstream), upstream)
+            flat = ops.reshape(upstream, (-1, table.shape[-1]))
+            return ops.segment_sum(flat, ops.reshape(ids, (-1,)), num_segments=count), None
+
+        rows = ops.take(table, ids, axis=0)
+        return ops.where(ops.less(ids, count)[..., None], rows, ops.full_like(rows, float("nan"))), gradient
+
+    return rows_of(table, ids)
