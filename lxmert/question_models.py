@@ -12,7 +12,7 @@ import numpy as np
 
 from lxmert.common.published_inputs import encode_questions
 from lxmert.common.signatures import SCORES
-from lxmert.common.tables import ANSWERS, TITLES
+from lxmert.common.tables import ANSWERS
 from lxmert.common.tokenizer import LxmertTokenizer
 
 
@@ -105,8 +105,3 @@ def scores_name(model_type: str) -> str:
 def answer_count(config: Any) -> int:
     """How many answers a model of this configuration scores."""
     return getattr(config, ANSWERS[config.model_type][1])
-
-
-def title(model_type: str) -> str:
-    """What people call this kind of model."""
-    return TITLES[model_type]

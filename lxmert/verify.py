@@ -25,7 +25,6 @@ from lxmert.common.checkpoint import open_checkpoint
 from lxmert.common.convert import target_format
 from lxmert.common.model_config import ModelConfig
 from lxmert.common.signatures import input_shapes, value_ranges
-from lxmert.common.tables import is_task_model
 from lxmert.pt.arrays import run_arrays as run_in_torch
 from lxmert.tf.arrays import run_arrays as run_in_keras
 
@@ -130,8 +129,7 @@ def verify(source: str | Path, target: str | Path, config: ModelConfig | None = 
     source, target = Path(source), Path(target)
     with open_checkpoint(source, config) as checkpoint:
         architecture, config = checkpoint.architecture, checkpoint.config
-        pooler = is_task_model(architecture) or checkpoint.has_pooler
-    made_with = {} if pooler else {"add_pooling_layer": False}
+        made_with = {} if checkpoint.pooler else {"add_pooling_layer": False}
     inputs = random_inputs(config, architecture)
     origin = getattr(pt, architecture).from_pretrained(source, config=config, dtype=torch.float32, **made_with)
     expected = _listed(run_in_torch(origin, inputs, **_ALL))

@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         SystemExit: after `--help` and `--version` (status 0), and for arguments that do not parse (status 2).
     """
     argv = sys.argv[1:] if argv is None else list(argv)
-    parser = argparse.ArgumentParser(prog="lxmert", description="LXMERT for PyTorch and Keras 3.")
+    parser = argparse.ArgumentParser(prog="lxmert", description="LXMERT and VisualBERT for PyTorch and Keras 3.")
     parser.add_argument("--version", action="version", version=f"lxmert {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name in argv[:1] if argv and argv[0] in COMMANDS else COMMANDS:

@@ -59,14 +59,26 @@ class Checkpoint:
 
     @property
     def architecture(self) -> str:
-        """The model class that the file's heads make up; where several do, the one that the config names."""
-        heads, config = self.heads, self.config
+        """The model class that the file's heads make up; where several do, the one that the config names.
 
-        def fits(name: str) -> tuple[bool, bool, int]:
-            own = head_names(name, config)
-            return own == heads, name == self._stated, len(set(own) & set(heads))
+        Raises:
+            CheckpointMismatchError: several do, and the config names none of them.
+        """
+        own = {name: head_names(name, self.config) for name in ARCHITECTURES[self.config.model_type]}
+        fitting = [name for name, heads in own.items() if heads == self.heads]
+        if self._stated in fitting:
+            return str(self._stated)
+        if len(fitting) > 1:
+            raise CheckpointMismatchError(
+                f"{self.file.path} may be {' or '.join(fitting)}, which read their scores at different places: put "
+                f'"architectures": ["{fitting[0]}"] or the other into its {CONFIG_NAME}.'
+            )
+        return fitting[0] if fitting else max(own, key=lambda name: len(set(own[name]) & set(self.heads)))
 
-        return max(ARCHITECTURES[config.model_type], key=fits)
+    @property
+    def pooler(self) -> bool:
+        """Whether a model made from the file has a pooler: every task model has, a backbone as the file says."""
+        return bool(self.heads) or self.has_pooler
 
     @property
     def _stated(self) -> str | None:

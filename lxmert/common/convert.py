@@ -168,7 +168,7 @@ def target_format(target: str | Path) -> str:
         return "weights.h5"
     if path.suffix == ".keras":
         return "keras"
-    if path.suffix in (".h5", ".hdf5", ".safetensors", ".bin", ".pt", ".pth", ".npz", ".ckpt", ".json"):
+    if path.suffix in (".h5", ".hdf5", ".safetensors", ".bin", ".pt", ".pth", ".th", ".npz", ".ckpt", ".json"):
         raise ValueError(
             f"{target} does not tell which format is wanted. Name a folder (for {_FOLDER_CONTENT}), "
             "a file ending in .weights.h5, or one ending in .keras."
@@ -211,9 +211,7 @@ def convert(
         if _is_one_file(checkpoint.file.path, target / SAFETENSORS_NAME if kind == "folder" else target):
             raise ValueError(f"{target} is the source itself; give another target.")
         architecture = checkpoint.architecture
-        # Only a backbone may be without a pooler.
-        pooler = is_task_model(architecture) or checkpoint.has_pooler
-        wanted, report = fit(checkpoint, architecture, pooler=pooler)
+        wanted, report = fit(checkpoint, architecture, pooler=checkpoint.pooler)
         sizes = [int(np.prod(p.shape)) * checkpoint.dtype(p).itemsize for p in wanted]
 
         def item(parameter: Parameter, size: int) -> Item:

@@ -86,6 +86,21 @@ class ModelConfig:
         """The path of the attention that a key of `pruned_heads` names."""
         return str(key)
 
+    def pruned_with(self, heads: Mapping[str, Any]) -> Self:
+        """This configuration with more heads gone.
+
+        Args:
+            heads: for each attention the numbers of the heads to remove, counted as in the unpruned model.
+
+        Raises:
+            ValueError: an unknown attention or head, or all heads of an attention.
+            TypeError: heads that are not whole numbers.
+        """
+        gone: dict[str, set[int]] = {path: set(numbers) for path, numbers in self.pruned_heads.items()}
+        for key, numbers in heads.items():
+            gone.setdefault(self.attention_path(key), set()).update(_head_numbers(str(key), numbers))
+        return self.replace(pruned_heads={path: sorted(numbers) for path, numbers in gone.items()})
+
     def kept_heads(self, path: str) -> list[int]:
         """The numbers of the heads that the attention at `path` still has."""
         gone = self.pruned_heads.get(path, ())
@@ -243,6 +258,7 @@ def _checked_kind(f: dataclasses.Field, value: Any) -> Any:
 
 def _head_numbers(path: str, heads: Any) -> tuple[int, ...]:
     """The numbers of the heads pruned from one attention, in order, or TypeError."""
+    heads = heads.tolist() if hasattr(heads, "tolist") else heads  # an array
     if not isinstance(heads, (list, tuple, set, frozenset, range)) or not all(
         isinstance(head, numbers.Integral) and not isinstance(head, bool) for head in heads
     ):

@@ -15,7 +15,7 @@ class ModelOutput:
     `out.loss`, `out["loss"]` and `out[0]` read one field; `loss, scores = out` unpacks the fields that are present, in
     order; `keys()`, `values()`, `items()`, `**out` and `dict(out)` see the same fields. A field that is None is absent.
 
-    Differs from `transformers`: iterating gives values, not names, so that unpacking works directly.
+    Differs from HF: iterating gives values, not names, so that unpacking works directly.
     """
 
     def keys(self) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ def prepare_visual_bert_inputs(
     tokenizer: LxmertTokenizer,
     text: str | Sequence[str],
     visual_embeds: Any,
-    text_pair: Sequence[str] | Sequence[Sequence[str]] | None = None,
+    text_pair: str | Sequence[str] | Sequence[Sequence[str]] | None = None,
     *,
     task: str,
     visual_attention_mask: Any = None,
@@ -66,8 +66,8 @@ def prepare_visual_bert_inputs(
         raise ValueError(f'return_tensors must be "np", "pt" or "tf"; got {return_tensors!r}.')
     if padding not in (True, "max_length"):
         raise ValueError(f'padding must be True or "max_length"; got {padding!r}.')
-    texts = [text] if isinstance(text, str) else list(text)
-    pairs: Any = text_pair
+    texts: Any = as_batch(text, None)[0]
+    pairs: Any = [text_pair] if isinstance(text_pair, str) else text_pair
     if text_pair is None and task == "vcr":
         raise ValueError('text_pair must be the choices of each text for task="vcr"; got None.')
     if text_pair is not None and task in ("vqa", "nlvr2"):
@@ -79,7 +79,7 @@ def prepare_visual_bert_inputs(
     if task == "vqa":
         words: Any = encode_questions(tokenizer, texts, max_length, padding)
     elif task == "vcr":
-        choices = _choices(pairs, len(texts))
+        choices = _choices(text_pair, len(texts))
         repeated = [one for one, several in zip(texts, choices, strict=True) for _ in several]
         words = tokenizer(repeated, [choice for several in choices for choice in several], **options)
         count = len(choices[0])
@@ -127,7 +127,8 @@ def encode_questions(
     input_ids = np.full((len(rows), length), tokenizer.pad_token_id, np.int64)
     attention_mask = np.zeros((len(rows), length), np.int64)
     for place, row in enumerate(rows):
-        input_ids[place, : len(row)], attention_mask[place, : len(row)] = row, 1
+        own = slice(length - len(row), None) if tokenizer.padding_side == "left" else slice(len(row))
+        input_ids[place, own], attention_mask[place, own] = row, 1
     return {
         "input_ids": input_ids,
         "attention_mask": attention_mask,
@@ -149,6 +150,8 @@ def _regions(task: str, embeds: Any, mask: Any, batch: int) -> tuple[np.ndarray,
     for part in pictures:
         if part.ndim != 3 or len(part) != batch:
             raise ValueError(f"visual_embeds must be [B, R, F] with B = {batch} texts; got {list(part.shape)}.")
+    if len({part.shape[2] for part in pictures}) > 1:
+        raise ValueError(f"both pictures must have the same F; got {[part.shape[2] for part in pictures]}.")
     kept = [
         np.ones(part.shape[:2], np.int64) if own is None else np.asarray(own)
         for part, own in zip(pictures, masks, strict=True)
@@ -162,7 +165,9 @@ def _regions(task: str, embeds: Any, mask: Any, batch: int) -> tuple[np.ndarray,
 
 def _choices(text_pair: Any, batch: int) -> list[list[str]]:
     """For each text its choices, as many for each."""
-    choices = [[one] if isinstance(one, str) else list(one) for one in text_pair]
+    if isinstance(text_pair, str) or any(isinstance(one, str) for one in text_pair):
+        raise ValueError('text_pair must be a list of choices for each text, as [["red", "blue"], ["one", "two"]].')
+    choices = [list(several) for several in text_pair]
     if len(choices) != batch or not choices or len({len(several) for several in choices}) != 1 or not choices[0]:
         raise ValueError(
             f"text_pair must be the choices of each of {batch} texts, as many for each; got "

@@ -109,11 +109,10 @@ def check_visual_bert_inputs(
             want_kind(name, given[name], ("float",), "floating-point numbers")
 
 
-def check_alignment_inputs(words: Any, visual_embeds: Any, positions: Any, describe: Describe) -> None:
+def check_alignment_inputs(visual_embeds: Any, positions: Any, describe: Describe) -> None:
     """Refuse what region-to-phrase alignment cannot read; the rest of the inputs are the backbone's to check.
 
     Args:
-        words: `input_ids` or `inputs_embeds`.
         visual_embeds: the argument of that name.
         positions: `region_to_phrase_position`.
         describe: gives the shape and kind of an argument, as the backend sees it.
@@ -125,14 +124,14 @@ def check_alignment_inputs(words: Any, visual_embeds: Any, positions: Any, descr
     for name, value in (("visual_embeds", visual_embeds), ("region_to_phrase_position", positions)):
         if value is None:
             raise ValueError(f"{name} must be given: phrases are aligned with regions; got None.")
-    text = () if words is None else describe("input_ids", words).shape
-    batch = text[0] if text else None
+    batch = next(iter(describe("visual_embeds", visual_embeds).shape), None)
     given = describe("region_to_phrase_position", positions)
     if not fits(given.shape, (batch, None)) or given.shape[1] == 0:
         raise ValueError(
             f"region_to_phrase_position must be [B, P] = {shape_text((batch, None))}, P positions of phrases; "
             f"got {shape_text(given.shape)}."
         )
+    # Differs from HF: its own example gives floating-point positions, and ends in an error inside PyTorch.
     want_kind("region_to_phrase_position", given, ("int",), "whole numbers (positions in the sequence, -1 for none)")
 
 

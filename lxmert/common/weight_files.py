@@ -12,7 +12,7 @@ from .keras_files import KerasH5File
 from .safetensors_files import SafetensorsFile
 
 # Pickles, which can run any code when they are read.
-_PICKLES = (".bin", ".pth", ".pt", ".pkl")
+_PICKLES = (".bin", ".pth", ".pt", ".th", ".pkl")
 
 
 class WeightFile(Protocol):

@@ -56,7 +56,7 @@ def _wide(scores: Tensor) -> Tensor:
 def class_loss(scores: Tensor, label: Tensor) -> Tensor:  # [..., classes], [...] -> scalar
     """Mean cross-entropy over the labels that are not -100; 0 when all of them are.
 
-    Differs from HF: a batch without any label has loss 0 there NaN.
+    Differs from HF: a batch without any label has loss 0; there it is NaN.
     """
     label = label.flatten().long()
     loss = F.cross_entropy(_wide(scores).flatten(0, -2), label, ignore_index=IGNORED_LABEL, reduction="sum")
@@ -97,6 +97,8 @@ def distribution_loss(scores: Tensor, labels: Tensor) -> Tensor:  # [B, A], [B] 
 
     Rows [B, A] in [0, 1] give the divergence Σ label · (log label - log_softmax(scores)), averaged over the batch.
     Class indices [B] give cross-entropy, -100 ignored: the same as rows with a single 1.
+
+    Differs from HF: it knows no class indices.
     """
     if not is_soft_answer("labels", describe("labels", labels), *scores.shape):
         return index_loss(scores, labels)
@@ -109,7 +111,8 @@ def alignment_loss(scores: Tensor, labels: Tensor, visual_attention_mask: Tensor
     # [B, P, R], [B, P, R] -> scalar
     """The same divergence for the regions of each phrase, summed over the phrases and averaged over the batch.
 
-    Differs from HF: what a label gives to a masked region is left out; the loss is infinite there.
+    Differs from HF: what a label gives to a masked region is left out; the loss is infinite there. (A row that loses a
+    part of itself this way sums to less than one, and its divergence may be below 0.)
     """
     check_alignment_labels(labels, tuple(scores.shape), describe)
     scores = _wide(scores)

@@ -85,14 +85,13 @@ class Resizable(NamedWeights):
 
         Raises:
             ValueError: an unknown path or head, or all heads of an attention.
+            TypeError: heads that are not a list of whole numbers.
         """
-        before, old = self.config, self.config.pruned_heads
-        named = {before.attention_path(key): numbers for key, numbers in heads.items()}
-        asked = {path: set(map(int, numbers)) | set(old.get(path, ())) for path, numbers in named.items()}
-        config = self.config.replace(pruned_heads={**old, **{path: tuple(gone) for path, gone in asked.items()}})
+        before, config = self.config, self.config.pruned_with(heads)
+        asked = dict.fromkeys(before.attention_path(key) for key in heads)
         for path in asked:
             attention: Attention = self.base.get_submodule(path)
-            kept = [i for i, head in enumerate(before.kept_heads(path)) if head not in asked[path]]
+            kept = [i for i, head in enumerate(before.kept_heads(path)) if head in config.kept_heads(path)]
             size = attention.head_size
             rows = torch.tensor([i * size + j for i in kept for j in range(size)])
             for layer in (attention.query, attention.key, attention.value):

@@ -355,10 +355,9 @@ class VisualBertForRegionToPhraseAlignment(VisualBertTaskModel):
         """
         if unknown:
             check_keywords(type(self).__name__, unknown, self.keywords())
-        words = input_ids if input_ids is not None else inputs_embeds
         pictures: Any = visual_embeds
         positions: Any = region_to_phrase_position
-        check_alignment_inputs(words, pictures, positions, describe)
+        check_alignment_inputs(pictures, positions, describe)
         states = self.backbone(
             input_ids,
             attention_mask,

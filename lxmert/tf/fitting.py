@@ -187,6 +187,12 @@ class OwnLoss(keras.Model):
         """The part of the outputs that `y` is compared with."""
         if isinstance(y, Mapping):
             return {name: y_pred[name] for name in y if name in y_pred}
+        if self.prediction_name not in y_pred:
+            raise ValueError(
+                f"{type(self).__name__} gives {', '.join(y_pred.keys())} and no {self.prediction_name}, which a "
+                "compiled loss is compared with. Compile a dict of losses, one for each output by name, and pass y "
+                "likewise."
+            )
         return y_pred[self.prediction_name]
 
     @classmethod

@@ -43,7 +43,7 @@ def look_up(table: Any, ids: Any, padding_idx: int | None) -> Any:  # [V, D], [.
 
     @ops.custom_gradient
     def rows_of(table: Any, ids: Any) -> Any:
-        count = table.shape[0]
+        count = ops.shape(table)[0]
         ids = ops.where(ops.less(ids, 0), count, ids)  # a negative id would count from the end
 
         def gradient(*args: Any, upstream: Any = None) -> tuple[Any, None]:

@@ -64,7 +64,7 @@ def _cross_entropy(scores: Any, label: Any) -> Any:  # [..., classes], [...] -> 
 def class_loss(scores: Any, label: Any) -> Any:  # [..., classes], [...] -> scalar
     """Mean cross-entropy over the labels that are not -100; 0 when all of them are.
 
-    Differs from HF: a batch without any label has loss 0 there NaN.
+    Differs from HF: a batch without any label has loss 0; there it is NaN.
     """
     scores, label = _wide(scores), ops.cast(label, "int32")
     loss = ops.sum(_cross_entropy(scores, label))
@@ -108,6 +108,8 @@ def distribution_loss(scores: Any, labels: Any) -> Any:  # [B, A], [B] or [B, A]
 
     Rows [B, A] in [0, 1] give the divergence Σ label · (log label - log_softmax(scores)), averaged over the batch.
     Class indices [B] give cross-entropy, -100 ignored: the same as rows with a single 1.
+
+    Differs from HF: it knows no class indices.
     """
     if not is_soft_answer("labels", describe("labels", labels), *scores.shape):
         return index_loss(scores, labels)
@@ -119,7 +121,8 @@ def alignment_loss(scores: Any, labels: Any, visual_attention_mask: Any = None) 
     # [B, P, R], [B, P, R] -> scalar
     """The same divergence for the regions of each phrase, summed over the phrases and averaged over the batch.
 
-    Differs from HF: what a label gives to a masked region is left out; the loss is infinite there.
+    Differs from HF: what a label gives to a masked region is left out; the loss is infinite there. (A row that loses a
+    part of itself this way sums to less than one, and its divergence may be below 0.)
     """
     check_alignment_labels(labels, tuple(scores.shape), describe)
     scores = _wide(scores)

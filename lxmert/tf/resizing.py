@@ -99,17 +99,16 @@ class Resizable(NamedWeights):
 
         Raises:
             ValueError: an unknown path or head, or all heads of an attention.
+            TypeError: heads that are not a list of whole numbers.
         """
-        before, gone = self.config, self.config.pruned_heads
-        named = {before.attention_path(key): numbers for key, numbers in heads.items()}
-        asked = {path: set(map(int, numbers)) | set(gone.get(path, ())) for path, numbers in named.items()}
-        config = self.config.replace(pruned_heads={**gone, **{path: tuple(lost) for path, lost in asked.items()}})
+        before, config = self.config, self.config.pruned_with(heads)
+        asked = dict.fromkeys(before.attention_path(key) for key in heads)
         old = {name: values for path in asked for name, values in self._arrays(f"{path}.").items()}
         self._set_config(pruned_heads=config.pruned_heads)
         for path in asked:
             parent, name = sublayer(self.base, path.rpartition(".")[0]), path.rpartition(".")[2]
             attention: Attention = getattr(parent, name)
-            kept = [i for i, head in enumerate(before.kept_heads(path)) if head not in asked[path]]
+            kept = [i for i, head in enumerate(before.kept_heads(path)) if head in config.kept_heads(path)]
             size, trained = attention.head_size, attention.trainable
             rows = [i * size + j for i in kept for j in range(size)]
             for part in ("query", "key", "value"):

@@ -81,12 +81,12 @@ class TFVisualBertModel(PreTrainedModel):
             inputs_embeds: [B, L, D] word vectors instead of `input_ids`.
             visual_embeds: [B, R, F] region features.
             visual_attention_mask: [B, R], 1 for regions that are read, 0 for padding; all ones by default.
-            visual_token_type_ids: [B, R]; ones by default, as in `transformers`. The published models were trained with
-                zeros (with two pictures: 0 for the regions of the first, 1 for those of the second), which
-                `prepare_visual_bert_inputs` gives.
+            visual_token_type_ids: [B, R]; ones by default, as in `transformers` (zeros if there is one type only). The
+                published models were trained with zeros (with two pictures: 0 for the regions of the first, 1 for those
+                of the second), which `prepare_visual_bert_inputs` gives.
             image_text_alignment: [B, R, K], for each region the positions of the words that it belongs to, filled up
                 with -1; the region gets the mean of their position embeddings.
-            output_attentions: whether to give the attention maps.
+            output_attentions: whether to give the attention maps; "all" gives the same.
             output_hidden_states: whether to give the embeddings and the states after every layer.
             return_dict: False gives a tuple of the fields that are present.
             training: whether dropout is on.
@@ -122,7 +122,7 @@ class TFVisualBertModel(PreTrainedModel):
         )
         mask = joint_mask(attention_mask, visual_attention_mask, embedded, length)
         bias = None if mask is None else context_bias(mask, dtype)
-        # Differs from HF: it ends in an error there where regions are given.
+        # Differs from HF: with regions, bypassing the layers ends in an error there.
         bypass = config.bypass_transformer and visual_embeds is not None
         states, states_bias = embedded, bias
         if bypass:
@@ -155,8 +155,8 @@ class TFVisualBertModel(PreTrainedModel):
         if head_mask is None:
             return None
         row = head_mask if len(head_mask.shape) == 1 else head_mask[layer]
-        kept = self.config.kept_heads(f"encoder_layers.{layer}.attention")
-        return ops.take(ops.cast(row, self.compute_dtype), kept)
+        row, kept = ops.cast(row, self.compute_dtype), self.config.kept_heads(f"encoder_layers.{layer}.attention")
+        return row if len(kept) == self.config.num_attention_heads else ops.take(row, kept)
 
     def build(self, input_shape: Any = None) -> None:
         """Make the weights; their sizes come from the config."""
@@ -180,7 +180,10 @@ class TFVisualBertModel(PreTrainedModel):
 def joint_mask(
     attention_mask: Any, visual_attention_mask: Any, embedded: Any, length: Any
 ) -> Any:  # [B, L], [B, R] -> [B, S]
-    """The mask of words and regions in one sequence, ones where one of the two is absent; None without either."""
+    """The mask of words and regions in one sequence, ones where one of the two is absent; None without either.
+
+    Differs from HF: three of its heads read the masks themselves, and end in an error without them.
+    """
     if attention_mask is None and visual_attention_mask is None:
         return None
     ones = ops.ones_like(embedded[..., 0], dtype="int32")

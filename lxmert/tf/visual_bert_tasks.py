@@ -15,6 +15,7 @@ from lxmert.common.signatures import VISUAL_BERT_INPUTS
 from lxmert.common.visual_bert_inputs import check_alignment_inputs, check_visual_bert_inputs
 
 from .heads import VisualBertHeads
+from .lookup import look_up
 from .losses import (
     alignment_loss,
     check_values,
@@ -330,8 +331,7 @@ class TFVisualBertForRegionToPhraseAlignment(VisualBertTaskModel):
         """
         given = self.gather(input_ids, locals())
         labels, visual_attention_mask = given["labels"], given["visual_attention_mask"]
-        words = given["input_ids"] if given["input_ids"] is not None else given["inputs_embeds"]
-        check_alignment_inputs(words, given["visual_embeds"], given["region_to_phrase_position"], describe)
+        check_alignment_inputs(given["visual_embeds"], given["region_to_phrase_position"], describe)
         states = self.backbone(
             **{name: given[name] for name in VISUAL_BERT_INPUTS},
             output_attentions=given["output_attentions"],
@@ -365,12 +365,12 @@ def answer_position(mask: Any) -> Any:  # [B, L] -> [B]
 
 def take_places(states: Any, places: Any) -> Any:  # [B, S, D], [B, P] -> [B, P, D]
     """The states at some places of each sequence; NaN at a place that it does not have: a graph cannot raise errors."""
-    count = ops.shape(states)[1]
-    places = ops.cast(places, "int32")[..., None]
-    chosen = ops.cast(ops.equal(places, ops.arange(count, dtype="int32")), states.dtype)  # [B, P, S]
+    batch, count = ops.shape(states)[:2]
+    places = ops.cast(places, "int32")
     known = ops.logical_and(places >= 0, places < count)
-    rows = ops.matmul(chosen, states)
-    return ops.where(known, rows, ops.full_like(rows, float("nan")))
+    first = ops.arange(batch, dtype="int32")[:, None] * count  # of each sequence among all states in a row
+    rows = look_up(ops.reshape(states, (-1, states.shape[-1])), ops.where(known, places, 0) + first, None)
+    return ops.where(known[..., None], rows, ops.full_like(rows, float("nan")))
 
 
 def flattened(x: Any) -> Any:  # [B, choices, ...] -> [B · choices, ...]

@@ -90,6 +90,13 @@ def test_it_learns(part, model_type, backend, tmp_path):
     np.testing.assert_allclose(scores_of_split(again, part), scores, atol=1e-6)
 
 
+@pytest.mark.parametrize("source", ["easy-vqa", "easy-vqa-visual-bert"])
+def test_the_checkpoints_are_those_of_the_recipes(source):
+    config = VisualQuestionAnswering.from_pretrained(source).model.config
+    wanted = RECIPES[config.model_type].config
+    assert {name: getattr(config, name) for name in wanted} == wanted
+
+
 def test_a_seed_gives_the_same_model_again(part):
     recipe = dataclasses.replace(LXMERT_RECIPE, epochs=1, variants=1, batch_size=64)
     one, two = (train_easy_vqa("pt", recipe, progress=False, data=part) for _ in range(2))

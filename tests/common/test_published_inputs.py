@@ -1,5 +1,7 @@
 """Inputs as the published VisualBERT models were trained on them: text, types of regions, choices, two pictures."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -42,6 +44,14 @@ def test_a_long_question_keeps_its_end(tokenizer):
     assert given["attention_mask"].sum(axis=1).tolist() == [8, 5]
     assert not given["token_type_ids"].any()
     assert encode_questions(tokenizer, ["red"], 9, padding="max_length")["input_ids"].shape == (1, 9)
+
+
+def test_padding_in_front(tokenizer):
+    tokenizer = copy.deepcopy(tokenizer)
+    tokenizer.padding_side = "left"
+    given = encode_questions(tokenizer, ["what is red?", "a cat"], 20)
+    assert told(tokenizer, given["input_ids"])[1] == "[PAD] [CLS] a cat ? [MASK] [SEP]"
+    assert given["attention_mask"].tolist() == [[1] * 7, [0] + [1] * 6]
 
 
 def test_vqa(tokenizer):
@@ -128,6 +138,9 @@ def test_kinds_of_tensors(tokenizer):
         ({"task": "vcr", "text_pair": [["a"], ["a", "b"]]}, ValueError, r"as many for each; got \[1, 2\] choices"),
         ({"task": "vcr", "text_pair": [["a"]]}, ValueError, r"as many for each; got \[1\] choices"),
         ({"task": "nlvr2"}, ValueError, "visual_embeds must be a pair"),
+        ({"task": "vcr", "text_pair": ["a", "b"]}, ValueError, "text_pair must be a list of choices for each text"),
+        ({"task": "nlvr2", "visual_embeds": (REGIONS, REGIONS[..., :2])}, ValueError, r"the same F; got \[7, 2\]"),
+        ({"text": None}, TypeError, "text must be a str or a list of str; got None"),
         ({"visual_embeds": REGIONS[:1]}, ValueError, r"\[B, R, F\] with B = 2 texts; got \[1, 3, 7\]"),
         ({"visual_embeds": REGIONS[0]}, ValueError, r"\[B, R, F\] with B = 2 texts; got \[3, 7\]"),
         ({"visual_attention_mask": np.ones((2, 4))}, ValueError, r"\[B, R\] = \[2, 3\]; got \[2, 4\]"),

@@ -48,14 +48,9 @@ def test_what_a_file_holds(name, tmp_path):
     [
         *((name, [f"TF{name}"], name) for name in CLASSES),
         # The names of the tensors decide; the two models of a classifier differ in nothing but what the config says.
-        *((name, None, name) for name in CLASSES if name != REASONING),
+        *((name, None, name) for name in CLASSES if name not in (ANSWERING, REASONING)),
         *((name, [other], name) for name in (PRE_TRAINING, CHOICE, ALIGNMENT) for other in ("LxmertModel", "X", None)),
-        (REASONING, None, ANSWERING),
-        (REASONING, ["BertModel"], ANSWERING),
         (ANSWERING, [REASONING], REASONING),
-        (REASONING, REASONING, ANSWERING),  # no list
-        (REASONING, [], ANSWERING),
-        (REASONING, [3], ANSWERING),
         (PRE_TRAINING, [ANSWERING], PRE_TRAINING),
         (PRE_TRAINING, [ALIGNMENT], PRE_TRAINING),
         ("VisualBertModel", [ANSWERING], "VisualBertModel"),
@@ -65,6 +60,17 @@ def test_which_class_a_file_makes_up(holds, architectures, found, tmp_path):
     with open_checkpoint(stated(make_folder(tmp_path, holds), architectures)) as checkpoint:
         assert checkpoint.architecture == found
         assert len(fit(checkpoint, found)[0]) == len(tensors_of(holds))
+
+
+@pytest.mark.parametrize("architectures", [None, [], ["BertModel"], [3], REASONING])  # the last is no list
+def test_a_classifier_of_which_nothing_tells_the_class(architectures, tmp_path):
+    """Its answer is read at a token or from the pooled output; as the wrong class it would answer nonsense."""
+    folder = stated(make_folder(tmp_path / "source", REASONING), architectures)
+    with pytest.raises(CheckpointMismatchError, match=f'may be {ANSWERING} or {REASONING}, .* put "architectures"'):
+        convert(folder, tmp_path / "target")
+    assert not (tmp_path / "target").exists()
+    with open_checkpoint(folder) as checkpoint:  # who loads it by a class says which it is
+        assert len(fit(checkpoint, REASONING)[0]) == len(tensors_of(REASONING))
 
 
 @pytest.mark.parametrize(

@@ -235,3 +235,14 @@ def test_a_graph_validates_and_predicts_unequal_batches():
     assert history["val_loss"][-1] == pytest.approx(eager.evaluate(x, truth, verbose=0), rel=1e-4)
     found = graph.predict(x, batch_size=3, verbose=0).logits
     np.testing.assert_allclose(found, eager(x).logits, atol=1e-5)
+
+
+def test_a_compiled_loss_needs_an_output_to_read():
+    model = lxmert.tf.TFVisualBertModel(small_config(), add_pooling_layer=False)
+    data = small_inputs()
+    states = np.zeros_like(model(data).last_hidden_state)
+    model.compile("sgd", loss="mse", run_eagerly=True)
+    with pytest.raises(ValueError, match=r"gives last_hidden_state and no pooler_output, .* Compile a dict of losses"):
+        model.fit(data, states[:, 0], verbose=0)
+    model.compile("sgd", loss={"last_hidden_state": "mse"})
+    assert np.isfinite(model.fit(data, {"last_hidden_state": states}, verbose=0).history["loss"]).all()

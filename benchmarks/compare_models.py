@@ -1,9 +1,9 @@
 """LXMERT and VisualBERT on easy-VQA, in both backends: accuracy, parameters, training time.
 
 Each model is trained from scratch as `lxmert train easy-vqa` does it, each run in a process of its own, one after the
-other. Prints the table of the README, and writes the figures to benchmarks/results/easy_vqa.json.
+other. Prints the table of the README, and writes the figures to benchmarks/results/compare_models.json.
 
-    python benchmarks/easy_vqa.py [--seed N] [--epochs N] [--save FOLDER]
+    python benchmarks/compare_models.py [--seed N] [--epochs N] [--save FOLDER]
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from lxmert.common.tables import TITLES
 from lxmert.data.recipe import RECIPES
 from lxmert.demo import TITLES as BACKEND_TITLES
 
-RESULTS = Path(__file__).parent / "results" / "easy_vqa.json"
+RESULTS = Path(__file__).parent / "results" / "compare_models.json"
 
 
 def measure(model_type: str, backend: str, epochs: int | None, seed: int | None, save: Path | None) -> dict[str, Any]:
