@@ -96,10 +96,10 @@ class ModelConfig:
             ValueError: an unknown attention or head, or all heads of an attention.
             TypeError: heads that are not whole numbers.
         """
-        gone: dict[str, set[int]] = {path: set(numbers) for path, numbers in self.pruned_heads.items()}
-        for key, numbers in heads.items():
-            gone.setdefault(self.attention_path(key), set()).update(_head_numbers(str(key), numbers))
-        return self.replace(pruned_heads={path: sorted(numbers) for path, numbers in gone.items()})
+        gone: dict[str, set[int]] = {path: set(before) for path, before in self.pruned_heads.items()}
+        for key, more in heads.items():
+            gone.setdefault(self.attention_path(key), set()).update(_head_numbers(str(key), more))
+        return self.replace(pruned_heads={path: sorted(every) for path, every in gone.items()})
 
     def kept_heads(self, path: str) -> list[int]:
         """The numbers of the heads that the attention at `path` still has."""
