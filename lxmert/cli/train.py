@@ -17,7 +17,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", choices=("easy-vqa",), help="the data set")
     parser.add_argument("output", metavar="FOLDER", help="where the checkpoint goes")
     parser.add_argument(
-        "--model", choices=("lxmert", "visual_bert"), default="lxmert", help="the kind of model (default: lxmert)"
+        "--model",
+        type=lambda name: name.replace("-", "_"),
+        choices=("lxmert", "visual_bert"),
+        default="lxmert",
+        help="the kind of model (default: lxmert)",
     )
     add_backend(parser)
     parser.add_argument("--epochs", type=int, help="passes over the data (default: the recipe's)")
@@ -29,10 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, measure, write."""
+    from lxmert.common.files import check_named
     from lxmert.data.easy_vqa import load
     from lxmert.data.recipe import RECIPES
     from lxmert.training import accuracy, scores_of_split, train_easy_vqa, with_changes
 
+    check_named("FOLDER", arguments.output)
     recipe = with_changes(RECIPES[arguments.model], arguments.epochs, arguments.seed)
     Path(arguments.output).mkdir(parents=True, exist_ok=True)  # told now if it cannot be, not after the training
     import_quietly(arguments.backend)

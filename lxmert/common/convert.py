@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .checkpoint import open_checkpoint
-from .files import CONFIG_NAME, SAFETENSORS_NAME, check_folder, making_folder, replacing
+from .files import CONFIG_NAME, SAFETENSORS_NAME, check_folder, check_named, making_folder, replacing
 from .keras_files import CONFIG_ATTRIBUTE, KERAS_WEIGHTS
 from .loading import LoadReport, fit
 from .model_config import ModelConfig
@@ -203,6 +203,8 @@ def convert(
         OSError: the target cannot be written.
         CheckpointMismatchError: the source lacks tensors of its model, or has others, or of other shapes.
     """
+    for name, path in (("source", source), ("target", target)):
+        check_named(name, path)
     source, target = Path(source), Path(target)
     kind = target_format(target)
     if kind == "folder":

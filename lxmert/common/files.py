@@ -67,6 +67,16 @@ def check_folder(folder: Path, content: str) -> None:
         raise NotADirectoryError(f"{folder} is a file; give a folder to write {content} in.")
 
 
+def check_named(name: str, path: str | Path) -> None:
+    """Refuse an empty path, which would stand for the working directory: a shell variable that is not set, say.
+
+    Raises:
+        ValueError: naming the argument.
+    """
+    if str(path) == "":
+        raise ValueError(f"{name} must be a path; got an empty text. For the working directory give a dot.")
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Write `text` as UTF-8 under a temporary name, then rename it to `path`."""
     with replacing(path) as temporary:

@@ -5,6 +5,7 @@ The checks see shapes, kinds and ranges, never a tensor, so both backends refuse
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -112,6 +113,20 @@ def check_range(name: str, low: int, high: int, allowed: Range) -> None:
         raise ValueError(
             f"{name} must be {allowed.lowest} to {allowed.end - 1}{also}; got values from {low} to {high}."
         )
+
+
+def whole_number(name: str, value: Any) -> int:
+    """A count that a user gave, as an int.
+
+    Raises:
+        TypeError: no whole number.
+        ValueError: below 1.
+    """
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool):
+        raise TypeError(f"{name} must be a whole number; got {value!r}.")
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1; got {value}.")
+    return int(value)
 
 
 def check_scores(name: str, low: float, high: float) -> None:

@@ -66,7 +66,10 @@ class ModelConfig:
         for path, gone in self.pruned_heads.items():
             if not self._has_attention(path):
                 example = next(iter(self.attentions))
-                raise ValueError(f"pruned_heads names attentions by path, as '{example}.0.attention'; got {path!r}.")
+                counts = ", ".join(f"{count}={getattr(self, count)}" for count, _ in self.attentions.values())
+                raise ValueError(
+                    f"pruned_heads names attentions by path, as '{example}.0.attention'; got {path!r} with {counts}."
+                )
             if not set(gone) < set(range(heads)):
                 raise ValueError(
                     f"pruned_heads[{path!r}] must be some of the heads 0 to {heads - 1}, not all; got {list(gone)}."
@@ -96,6 +99,8 @@ class ModelConfig:
             ValueError: an unknown attention or head, or all heads of an attention.
             TypeError: heads that are not whole numbers.
         """
+        if not isinstance(heads, Mapping):
+            raise TypeError(f"heads must be a mapping of attentions to lists of heads; got {type(heads).__name__}.")
         gone: dict[str, set[int]] = {path: set(before) for path, before in self.pruned_heads.items()}
         for key, more in heads.items():
             gone.setdefault(self.attention_path(key), set()).update(_head_numbers(str(key), more))
@@ -138,6 +143,11 @@ class ModelConfig:
         names = [f.name for f in dataclasses.fields(self)]
         check_keywords(f"{type(self).__name__}.replace", changes, names)
         return dataclasses.replace(self, **changes)
+
+    @classmethod
+    def field_names(cls) -> tuple[str, ...]:
+        """The names of the fields, without `extra`."""
+        return tuple(f.name for f in dataclasses.fields(cls) if f.name != "extra")
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], **overrides: Any) -> Self:

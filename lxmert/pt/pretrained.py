@@ -14,6 +14,7 @@ from torch.utils.checkpoint import checkpoint as checkpointed
 from lxmert.common.checkpoint import open_checkpoint
 from lxmert.common.convert import Item, write_folder
 from lxmert.common.loading import LoadReport, fit
+from lxmert.common.messages import check_keywords
 from lxmert.common.model_config import ModelConfig
 from lxmert.common.names import Parameter
 
@@ -40,9 +41,11 @@ class PreTrainedModel(Resizable):
     def __init__(self, config: ModelConfig):
         super().__init__()
         if not isinstance(config, self.config_class):
+            name, kind = self.config_class.__name__, type(config)
             raise TypeError(
-                f"{type(self).__name__} is made from a {self.config_class.__name__}; got {type(config).__name__}. "
-                f"To load weights use {type(self).__name__}.from_pretrained(path)."
+                f"{type(self).__name__} is made from a {name} of lxmert; got {kind.__module__}.{kind.__name__}. "
+                f"From the configuration of another package make one by {name}.from_dict(config.to_dict()); "
+                f"to load weights use {type(self).__name__}.from_pretrained(path)."
             )
         self.config = config
 
@@ -101,6 +104,8 @@ class PreTrainedModel(Resizable):
             FileNotFoundError, ValueError: no such file, or a damaged or foreign one.
             CheckpointMismatchError: names or shapes do not fit; all are listed, and nothing is loaded.
         """
+        options = ("config", "dtype", "only", "allow_new_head", *cls.made_with, *cls.config_class.field_names())
+        check_keywords(f"{cls.__name__}.from_pretrained", overrides, options)
         made_with = {name: overrides.pop(name) for name in cls.made_with if name in overrides}
         with open_checkpoint(source, config, cls.config_class, **overrides) as file:
             pooler = made_with.get("add_pooling_layer", True)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
+from lxmert.common.inputs import whole_number
 from lxmert.common.tables import ANSWERS
 
 from .layers import Attention, Embedding
@@ -35,19 +36,19 @@ class Resizable(NamedWeights):
         if word_head is not None:
             word_head.bias = _resized(word_head.bias, count, 0.0)
 
-    def resize_token_embeddings(self, count: int | None = None, pad_to_multiple_of: int | None = None) -> nn.Embedding:
+    def resize_token_embeddings(
+        self, new_num_tokens: int | None = None, pad_to_multiple_of: int | None = None
+    ) -> nn.Embedding:
         """Change the number of words; old rows stay, new ones are drawn afresh. Gives the word embedding.
 
         Args:
-            count: the new number of words; None keeps it.
+            new_num_tokens: the new number of words; None keeps it.
             pad_to_multiple_of: round the number up to a multiple of this.
         """
         table = self.get_input_embeddings()
-        count = table.weight.shape[0] if count is None else count
+        count = table.weight.shape[0] if new_num_tokens is None else whole_number("new_num_tokens", new_num_tokens)
         if pad_to_multiple_of:
             count = -(-count // pad_to_multiple_of) * pad_to_multiple_of
-        if count < 1:
-            raise ValueError(f"count must be at least 1; got {count}.")
         if count != table.weight.shape[0]:
             self.config.replace(vocab_size=count)  # refuses to lose the padding
             resized = Embedding(count, 1, table.padding_idx)
@@ -62,13 +63,12 @@ class Resizable(NamedWeights):
         head = getattr(getattr(self, "heads", None), name, None)
         return head if head is None or not rest else head.get_submodule(rest[0])
 
-    def resize_num_qa_labels(self, count: int | None = None) -> nn.Linear | None:
+    def resize_num_qa_labels(self, num_labels: int | None = None) -> nn.Linear | None:
         """Change the number of answers; old rows stay, new ones are drawn afresh. Gives the layer, None without one."""
         layer = self.get_qa_logit_layer()
+        count = None if num_labels is None else whole_number("num_labels", num_labels)
         if layer is None or count is None or count == layer.out_features:
             return layer
-        if count < 1:
-            raise ValueError(f"count must be at least 1; got {count}.")
         layer.weight = _resized(layer.weight, count, self.config.initializer_range)
         layer.bias = _resized(layer.bias, count, 0.0)
         layer.out_features = count

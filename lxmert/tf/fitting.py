@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -83,17 +84,20 @@ class OwnLoss(keras.Model):
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Keras' `fit`; ids and labels in arrays are looked at first."""
         self._look_at(x, y)
-        return super().fit(x, y, *args, **kwargs)
+        with self._traced_anew_after_errors():
+            return super().fit(x, y, *args, **kwargs)
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Keras' `evaluate`; ids and labels in arrays are looked at first."""
         self._look_at(x, y)
-        return super().evaluate(x, y, *args, **kwargs)
+        with self._traced_anew_after_errors():
+            return super().evaluate(x, y, *args, **kwargs)
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """Keras' `predict`; ids in arrays are looked at first."""
         self._look_at(x, None)
-        return super().predict(x, *args, **kwargs)
+        with self._traced_anew_after_errors():
+            return super().predict(x, *args, **kwargs)
 
     def train_step(self, data: Any) -> Any:
         """One step of `fit`."""
@@ -165,6 +169,15 @@ class OwnLoss(keras.Model):
     def _with_fields(self, x: Any) -> dict[str, Any]:
         """The inputs by name, with the outputs asked for by name too, whatever the config says."""
         return {**self.by_name(x if isinstance(x, (Mapping, list, tuple)) else [x]), "return_dict": True}
+
+    @contextmanager
+    def _traced_anew_after_errors(self) -> Iterator[None]:
+        """Forget the graphs of a call that failed: half traced, they would fail again on data that is right."""
+        try:
+            yield
+        except BaseException:
+            self.train_function = self.test_function = self.predict_function = None
+            raise
 
     def _look_at(self, x: Any, y: Any) -> None:
         """Refuse ids and labels out of range in arrays, before a graph, which cannot, meets them."""

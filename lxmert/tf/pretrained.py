@@ -24,6 +24,7 @@ from lxmert.common.signatures import input_shapes
 
 from .dropout import Dropout, RepeatedDraws
 from .fitting import OwnLoss
+from .losses import describe
 from .named_weights import turned
 from .resizing import Resizable
 
@@ -74,9 +75,11 @@ class PreTrainedModel(Resizable, OwnLoss):
         # Labels travel in the input dict; casting them to a small number format would change them. Layers cast.
         super().__init__(**{"autocast": False, **kwargs})
         if not isinstance(config, self.config_class):
+            name, kind = self.config_class.__name__, type(config)
             raise TypeError(
-                f"{type(self).__name__} is made from a {self.config_class.__name__}; got {type(config).__name__}. "
-                f"To load weights use {type(self).__name__}.from_pretrained(path)."
+                f"{type(self).__name__} is made from a {name} of lxmert; got {kind.__module__}.{kind.__name__}. "
+                f"From the configuration of another package make one by {name}.from_dict(config.to_dict()); "
+                f"to load weights use {type(self).__name__}.from_pretrained(path)."
             )
         self.config = config
 
@@ -89,6 +92,9 @@ class PreTrainedModel(Resizable, OwnLoss):
             twice = [name for name in beside if name in inputs]
             if twice:
                 raise TypeError(f"{twice[0]} is given twice: among the inputs in the first argument, and by itself.")
+            for name, value in inputs.items():
+                if isinstance(value, (list, tuple)):
+                    describe(name, value)  # says what to pass instead
             # Keras lets tensors alone pass as a positional argument, so what is chosen among them goes beside it.
             kwargs = {**{name: inputs.pop(name) for name in _CHOICES & set(inputs)}, **kwargs}
             args, kwargs = ((inputs, *args[1:]), kwargs) if args else (args, {**kwargs, "input_ids": inputs})
@@ -155,6 +161,8 @@ class PreTrainedModel(Resizable, OwnLoss):
             FileNotFoundError, ValueError: no such file, or a damaged or foreign one.
             CheckpointMismatchError: names or shapes do not fit; all are listed, and nothing is loaded.
         """
+        options = ("config", "dtype", "only", "allow_new_head", *cls.made_with, *cls.config_class.field_names())
+        check_keywords(f"{cls.__name__}.from_pretrained", overrides, options)
         made_with = {name: overrides.pop(name) for name in cls.made_with if name in overrides}
         with open_checkpoint(source, config, cls.config_class, **overrides) as file:
             pooler = made_with.get("add_pooling_layer", True)

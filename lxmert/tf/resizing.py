@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from lxmert.common.inputs import whole_number
 from lxmert.common.tables import ANSWERS
 
 from .layers import Attention, Embedding
@@ -42,20 +43,18 @@ class Resizable(NamedWeights):
             old["heads.word.bias"] = _resized(old["heads.word.bias"], count, 0.0)
             self._restore(old)
 
-    def resize_token_embeddings(self, count: int | None = None, pad_to_multiple_of: int | None = None) -> Any:
+    def resize_token_embeddings(self, new_num_tokens: int | None = None, pad_to_multiple_of: int | None = None) -> Any:
         """Change the number of words; old rows stay, new ones are drawn afresh. Gives the word embedding.
 
         Args:
-            count: the new number of words; None keeps it.
+            new_num_tokens: the new number of words; None keeps it.
             pad_to_multiple_of: round the number up to a multiple of this.
         """
         table = self.get_input_embeddings()
         old = ops.convert_to_numpy(table.embeddings)
-        count = len(old) if count is None else count
+        count = len(old) if new_num_tokens is None else whole_number("new_num_tokens", new_num_tokens)
         if pad_to_multiple_of:
             count = -(-count // pad_to_multiple_of) * pad_to_multiple_of
-        if count < 1:
-            raise ValueError(f"count must be at least 1; got {count}.")
         if count != len(old):
             self.config.replace(vocab_size=count)  # refuses to lose the padding
             padding_idx = getattr(table, "padding_idx", None)
@@ -71,13 +70,12 @@ class Resizable(NamedWeights):
         head = getattr(getattr(self, "heads", None), name, None)
         return head if head is None or not rest else getattr(head, rest[0])
 
-    def resize_num_qa_labels(self, count: int | None = None) -> keras.layers.Dense | None:
+    def resize_num_qa_labels(self, num_labels: int | None = None) -> keras.layers.Dense | None:
         """Change the number of answers; old rows stay, new ones are drawn afresh. Gives the layer, None without one."""
         layer = self.get_qa_logit_layer()
+        count = None if num_labels is None else whole_number("num_labels", num_labels)
         if layer is None or count is None or count == layer.units:
             return layer
-        if count < 1:
-            raise ValueError(f"count must be at least 1; got {count}.")
         path, field = ANSWERS[self.config.model_type]
         old, parent, name = self._arrays(f"{path}."), sublayer(self, path.rpartition(".")[0]), path.rpartition(".")[2]
         self._set_config(**{field: count})

@@ -127,7 +127,7 @@ def test_the_word_head_stays_tied(tmp_path):
 
 
 def test_a_vocabulary_has_words():
-    with pytest.raises(ValueError, match="count must be at least 1; got 0"):
+    with pytest.raises(ValueError, match="must be at least 1; got 0"):
         LxmertModel(small_config()).resize_token_embeddings(0)
 
 
@@ -169,7 +169,7 @@ def test_models_without_answers():
     assert model.resize_num_qa_labels(5) is None
     assert "question_answering_score" not in model(**X)
     assert LxmertModel(small_config()).get_qa_logit_layer() is None
-    with pytest.raises(ValueError, match="count must be at least 1; got 0"):
+    with pytest.raises(ValueError, match="must be at least 1; got 0"):
         LxmertForQuestionAnswering(small_config()).resize_num_qa_labels(0)
 
 

@@ -172,7 +172,7 @@ def test_resizing_the_vocabulary(name, asked, count):
 def test_a_vocabulary_keeps_its_padding(count):
     model = make(PRETRAINING)
     output = model(**inputs(PRETRAINING))
-    with pytest.raises(ValueError, match=r"count must be at least 1; got 0|pad_token_id must be a word's id"):
+    with pytest.raises(ValueError, match=r"new_num_tokens must be at least 1; got 0|pad_token_id must be a word's id"):
         model.resize_token_embeddings(count)
     with pytest.raises(ValueError, match="pad_token_id must be a word's id"):
         model.set_input_embeddings(nn.Embedding(1, 24))

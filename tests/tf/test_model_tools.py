@@ -135,7 +135,7 @@ def test_models_without_a_word_head_are_resized_too(kind):
 
 
 def test_a_vocabulary_has_words():
-    with pytest.raises(ValueError, match="count must be at least 1; got 0"):
+    with pytest.raises(ValueError, match="must be at least 1; got 0"):
         TFLxmertModel(small_config()).resize_token_embeddings(0)
 
 
@@ -171,7 +171,7 @@ def test_models_without_answers():
     assert model.resize_num_qa_labels(5) is None
     assert "question_answering_score" not in model(X)
     assert TFLxmertModel(small_config()).get_qa_logit_layer() is None
-    with pytest.raises(ValueError, match="count must be at least 1; got 0"):
+    with pytest.raises(ValueError, match="must be at least 1; got 0"):
         TFLxmertForQuestionAnswering(small_config()).resize_num_qa_labels(0)
 
 
