@@ -68,7 +68,8 @@ class ModelConfig:
                 example = next(iter(self.attentions))
                 counts = ", ".join(f"{count}={getattr(self, count)}" for count, _ in self.attentions.values())
                 raise ValueError(
-                    f"pruned_heads names attentions by path, as '{example}.0.attention'; got {path!r} with {counts}."
+                    f"pruned_heads names attentions by path, as '{example}.0.attention'; got {path!r}. "
+                    f"This model has {counts}."
                 )
             if not set(gone) < set(range(heads)):
                 raise ValueError(

@@ -41,12 +41,12 @@ class PreTrainedModel(Resizable):
     def __init__(self, config: ModelConfig):
         super().__init__()
         if not isinstance(config, self.config_class):
-            name, kind = self.config_class.__name__, type(config)
-            raise TypeError(
-                f"{type(self).__name__} is made from a {name} of lxmert; got {kind.__module__}.{kind.__name__}. "
-                f"From the configuration of another package make one by {name}.from_dict(config.to_dict()); "
-                f"to load weights use {type(self).__name__}.from_pretrained(path)."
-            )
+            name, given = self.config_class.__name__, type(config).__name__
+            hint = f"To load weights use {type(self).__name__}.from_pretrained(path)."
+            if given == name:  # transformers' class has the same name
+                given = f"{type(config).__module__}.{given}"
+                hint = f"Make one by {name}.from_dict(config.to_dict())."
+            raise TypeError(f"{type(self).__name__} is made from a {name}; got {given}. {hint}")
         self.config = config
 
     @classmethod

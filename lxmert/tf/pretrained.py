@@ -75,12 +75,12 @@ class PreTrainedModel(Resizable, OwnLoss):
         # Labels travel in the input dict; casting them to a small number format would change them. Layers cast.
         super().__init__(**{"autocast": False, **kwargs})
         if not isinstance(config, self.config_class):
-            name, kind = self.config_class.__name__, type(config)
-            raise TypeError(
-                f"{type(self).__name__} is made from a {name} of lxmert; got {kind.__module__}.{kind.__name__}. "
-                f"From the configuration of another package make one by {name}.from_dict(config.to_dict()); "
-                f"to load weights use {type(self).__name__}.from_pretrained(path)."
-            )
+            name, given = self.config_class.__name__, type(config).__name__
+            hint = f"To load weights use {type(self).__name__}.from_pretrained(path)."
+            if given == name:  # transformers' class has the same name
+                given = f"{type(config).__module__}.{given}"
+                hint = f"Make one by {name}.from_dict(config.to_dict())."
+            raise TypeError(f"{type(self).__name__} is made from a {name}; got {given}. {hint}")
         self.config = config
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -93,7 +93,7 @@ class PreTrainedModel(Resizable, OwnLoss):
             if twice:
                 raise TypeError(f"{twice[0]} is given twice: among the inputs in the first argument, and by itself.")
             for name, value in inputs.items():
-                if isinstance(value, (list, tuple)):
+                if isinstance(value, (list, tuple)) and name != "obj_labels":  # which is no tensor, and checked later
                     describe(name, value)  # says what to pass instead
             # Keras lets tensors alone pass as a positional argument, so what is chosen among them goes beside it.
             kwargs = {**{name: inputs.pop(name) for name in _CHOICES & set(inputs)}, **kwargs}

@@ -274,3 +274,15 @@ def test_the_script_is_the_same_command(source, tmp_path):
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(f"wrote {tmp_path / 'a.keras'}: LxmertForPreTraining, ")
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_an_empty_path_is_not_the_working_directory(place, tmp_path, capsys, monkeypatch):
+    source = make_folder(tmp_path / "source")
+    monkeypatch.chdir(make_folder(tmp_path / "here"))
+    before = (tmp_path / "here" / "config.json").read_bytes()
+    paths = [source, tmp_path / "target"]
+    paths[place] = ""
+    assert convert(*paths) == 1
+    assert "must be a path; got an empty text" in capsys.readouterr().err
+    assert (tmp_path / "here" / "config.json").read_bytes() == before

@@ -96,7 +96,8 @@ def test_activations(act):
         ),
         (
             {"pruned_heads": {"layer.0": [1]}},
-            "pruned_heads names attentions by path, as 'language_layers.0.attention'; got 'layer.0'.",
+            "pruned_heads names attentions by path, as 'language_layers.0.attention'; got 'layer.0'. "
+            "This model has l_layers=9, r_layers=5, x_layers=5.",
         ),
         (
             {"pruned_heads": {"language_layers.0.attention": range(12)}},

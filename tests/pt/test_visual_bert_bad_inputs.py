@@ -4,6 +4,7 @@ import re
 
 import pytest
 import torch
+import transformers
 
 import lxmert.pt
 from lxmert.common.checkpoint import CheckpointMismatchError
@@ -100,3 +101,15 @@ def test_compiled_positions_are_pytorchs_to_refuse():
         inputs["region_to_phrase_position"][-1, -1] = place
         with pytest.raises((RuntimeError, IndexError), match="out of bounds"):
             model(**tensors(inputs))
+
+
+def test_a_config_of_transformers_and_misspelled_options(tmp_path):
+    theirs = transformers.VisualBertConfig()
+    with pytest.raises(
+        TypeError, match=r"got transformers.*VisualBertConfig\. Make one by VisualBertConfig\.from_dict"
+    ):
+        kind(MODEL)(theirs)
+    kind(MODEL)(small_config()).save_pretrained(tmp_path)
+    for wrong, right in (("add_pooling_layers", "add_pooling_layer"), ("allow_new_heads", "allow_new_head")):
+        with pytest.raises(TypeError, match=f"unexpected keyword '{wrong}'. Did you mean '{right}'"):
+            kind(MODEL).from_pretrained(tmp_path, **{wrong: False})

@@ -246,3 +246,12 @@ def test_a_compiled_loss_needs_an_output_to_read():
         model.fit(data, states[:, 0], verbose=0)
     model.compile("sgd", loss={"last_hidden_state": "mse"})
     assert np.isfinite(model.fit(data, {"last_hidden_state": states}, verbose=0).history["loss"]).all()
+
+
+def test_fit_works_after_a_fit_that_failed():
+    model = lxmert.tf.TFVisualBertForQuestionAnswering(small_config())
+    model.compile("adam")
+    right = {**small_inputs(), **small_labels(ANSWERING)}
+    with pytest.raises(ValueError, match="the data holds no labels to train on"):
+        model.fit(small_inputs(), verbose=0)
+    assert np.isfinite(model.fit(right, verbose=0).history["loss"]).all()
