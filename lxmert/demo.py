@@ -33,7 +33,6 @@ class Comparison:
 
     Attributes:
         title: what people call the model.
-        source: its checkpoint.
         parameters: how many numbers it holds.
         questions: how many were asked.
         accuracy: for each backend the part of them answered rightly.
@@ -44,7 +43,6 @@ class Comparison:
     """
 
     title: str
-    source: str
     parameters: int
     questions: int
     accuracy: dict[str, float]
@@ -82,10 +80,7 @@ def run_demo(
         models = [load_both(source, Path(folder), say) for source in sources]
     paths = tqdm(data.picture_paths, desc="finding regions", unit=" pictures", disable=not progress)
     regions = [picture_regions(path) for path in paths]
-    comparisons = [
-        compare(str(source), answerers, data, regions, progress)
-        for source, answerers in zip(sources, models, strict=True)
-    ]
+    comparisons = [compare(answerers, data, regions, progress) for answerers in models]
     demo = Demo(comparisons, _shown(comparisons, data, regions))
     _report(demo, say)
     _write(page, demo)
@@ -115,7 +110,6 @@ def load_both(source: str | Path, folder: Path, say: Callable[[str], None]) -> d
 
 
 def compare(
-    source: str,
     answerers: dict[str, VisualQuestionAnswering],
     data: easy_vqa.EasyVqa,
     regions: Regions,
@@ -124,7 +118,6 @@ def compare(
     """Ask one model in both backends all questions.
 
     Args:
-        source: its checkpoint.
         answerers: the model in each backend.
         data: the questions.
         regions: those of each picture.
@@ -140,7 +133,6 @@ def compare(
         scores[backend] = scores_of_split(answerer, data, bar, regions)
     return Comparison(
         title=title,
-        source=source,
         parameters=model.num_parameters(),
         questions=len(data),
         accuracy={backend: accuracy(answerers[backend], data, scores[backend]) for backend in answerers},

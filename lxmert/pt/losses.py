@@ -104,7 +104,7 @@ def distribution_loss(scores: Tensor, labels: Tensor) -> Tensor:  # [B, A], [B] 
         return index_loss(scores, labels)
     scores = _wide(scores)
     labels = _score_rows("labels", labels, scores.dtype)
-    return F.kl_div(F.log_softmax(scores, -1), labels, reduction="sum") / scores.shape[0]
+    return _divergence(scores, labels)
 
 
 def alignment_loss(scores: Tensor, labels: Tensor, visual_attention_mask: Tensor | None) -> Tensor:
@@ -119,6 +119,11 @@ def alignment_loss(scores: Tensor, labels: Tensor, visual_attention_mask: Tensor
     labels = _score_rows("labels", labels, scores.dtype)
     if visual_attention_mask is not None:
         labels = labels.masked_fill((visual_attention_mask == 0)[:, None], 0.0)
+    return _divergence(scores, labels)
+
+
+def _divergence(scores: Tensor, labels: Tensor) -> Tensor:  # [B, ..., classes] twice -> scalar
+    """Σ label · (log label - log_softmax(scores)) / B, where 0 · log 0 is 0."""
     return F.kl_div(F.log_softmax(scores, -1), labels, reduction="sum") / scores.shape[0]
 
 

@@ -146,7 +146,6 @@ class LxmertModel(PreTrainedModel):
                 check_values(name, inputs[name], allowed)
         attentions = attention_choice(output_attentions, config)
         hidden_states = config.output_hidden_states if output_hidden_states is None else output_hidden_states
-        return_dict = config.return_dict if return_dict is None else return_dict
         vision_output = vision_output or hidden_states or attentions == "all"
 
         language = self.embeddings(inputs["input_ids"], inputs["token_type_ids"], inputs_embeds)
@@ -188,4 +187,4 @@ class LxmertModel(PreTrainedModel):
             cross_encoder_language_self_attentions=tuple(m.language_self for m in cross_maps) if every else None,
             cross_encoder_vision_self_attentions=tuple(m.vision_self for m in cross_maps) if every else None,
         )
-        return output if return_dict else output.to_tuple()
+        return self.as_asked(output, return_dict)

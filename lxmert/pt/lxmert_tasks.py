@@ -110,8 +110,7 @@ class LxmertForPreTraining(LxmertTaskModel):
             question_answering_score=answer_scores,
             **states.states(),
         )
-        return_dict = config.return_dict if return_dict is None else return_dict
-        return output if return_dict else output.to_tuple()
+        return self.as_asked(output, return_dict)
 
 
 class LxmertForQuestionAnswering(LxmertTaskModel):
@@ -173,5 +172,4 @@ class LxmertForQuestionAnswering(LxmertTaskModel):
             question_answering_score=answer_scores,
             **states.states(),
         )
-        return_dict = self.config.return_dict if return_dict is None else return_dict
-        return output if return_dict else output.to_tuple()
+        return self.as_asked(output, return_dict)

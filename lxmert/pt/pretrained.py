@@ -17,6 +17,7 @@ from lxmert.common.loading import LoadReport, fit
 from lxmert.common.messages import check_keywords
 from lxmert.common.model_config import ModelConfig
 from lxmert.common.names import Parameter
+from lxmert.common.outputs import ModelOutput
 
 from .embeddings import JointEmbeddings
 from .heads import WordHead
@@ -75,6 +76,11 @@ class PreTrainedModel(Resizable):
         for module in modules:
             if isinstance(module, JointEmbeddings):
                 module.start_visual_tables()
+
+    def as_asked(self, output: ModelOutput, return_dict: bool | None) -> Any:
+        """An output, or a tuple of its present fields without `return_dict`; None takes the config's choice."""
+        return_dict = self.config.return_dict if return_dict is None else return_dict
+        return output if return_dict else output.to_tuple()
 
     # Loading and saving
 

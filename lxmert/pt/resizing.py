@@ -91,7 +91,8 @@ class Resizable(NamedWeights):
         asked = dict.fromkeys(before.attention_path(key) for key in heads)
         for path in asked:
             attention: Attention = self.base.get_submodule(path)
-            kept = [i for i, head in enumerate(before.kept_heads(path)) if head in config.kept_heads(path)]
+            left = config.kept_heads(path)
+            kept = [i for i, head in enumerate(before.kept_heads(path)) if head in left]
             size = attention.head_size
             rows = torch.tensor([i * size + j for i in kept for j in range(size)])
             for layer in (attention.query, attention.key, attention.value):

@@ -116,7 +116,6 @@ class VisualBertModel(PreTrainedModel):
                 check_values(name, inputs[name], allowed)
         attentions = attention_choice(output_attentions, config)
         hidden_states = config.output_hidden_states if output_hidden_states is None else output_hidden_states
-        return_dict = config.return_dict if return_dict is None else return_dict
 
         dtype = self.embeddings.word.weight.dtype
         if visual_embeds is not None:
@@ -159,17 +158,14 @@ class VisualBertModel(PreTrainedModel):
             hidden_states=tuple(all_states) if hidden_states else None,
             attentions=tuple(all_maps) if attentions else None,
         )
-        return output if return_dict else output.to_tuple()
+        return self.as_asked(output, return_dict)
 
     def kept_of(self, head_mask: Tensor | None, layer: int) -> Tensor | None:  # [N] or [layers, N] -> [N]
         """The part of the head mask that belongs to the heads which a layer still has."""
         if head_mask is None:
             return None
-        row = head_mask if head_mask.ndim == 1 else head_mask[layer]
-        row, kept = (
-            row.to(self.embeddings.word.weight.dtype),
-            self.config.kept_heads(f"encoder_layers.{layer}.attention"),
-        )
+        row = (head_mask if head_mask.ndim == 1 else head_mask[layer]).to(self.embeddings.word.weight.dtype)
+        kept = self.config.kept_heads(f"encoder_layers.{layer}.attention")
         return row if len(kept) == self.config.num_attention_heads else row[kept]
 
 

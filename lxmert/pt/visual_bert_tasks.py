@@ -106,8 +106,7 @@ class VisualBertForPreTraining(VisualBertTaskModel):
             seq_relationship_logits=match_scores,
             **states.states(),
         )
-        return_dict = self.config.return_dict if return_dict is None else return_dict
-        return output if return_dict else output.to_tuple()
+        return self.as_asked(output, return_dict)
 
 
 class VisualBertForMultipleChoice(VisualBertTaskModel):
@@ -175,8 +174,7 @@ class VisualBertForMultipleChoice(VisualBertTaskModel):
         output = VisualBertTaskOutput(
             loss=None if labels is None else index_loss(scores, labels), logits=scores, **states.states()
         )
-        return_dict = self.config.return_dict if return_dict is None else return_dict
-        return output if return_dict else output.to_tuple()
+        return self.as_asked(output, return_dict)
 
 
 class VisualBertForQuestionAnswering(VisualBertTaskModel):
@@ -246,8 +244,7 @@ class VisualBertForQuestionAnswering(VisualBertTaskModel):
         output = VisualBertTaskOutput(
             loss=None if labels is None else distribution_loss(scores, labels), logits=scores, **states.states()
         )
-        return_dict = self.config.return_dict if return_dict is None else return_dict
-        return output if return_dict else output.to_tuple()
+        return self.as_asked(output, return_dict)
 
 
 class VisualBertForVisualReasoning(VisualBertTaskModel):
@@ -306,8 +303,7 @@ class VisualBertForVisualReasoning(VisualBertTaskModel):
         output = VisualBertTaskOutput(
             loss=None if labels is None else index_loss(scores, labels), logits=scores, **states.states()
         )
-        return_dict = self.config.return_dict if return_dict is None else return_dict
-        return output if return_dict else output.to_tuple()
+        return self.as_asked(output, return_dict)
 
 
 class VisualBertForRegionToPhraseAlignment(VisualBertTaskModel):
@@ -385,8 +381,7 @@ class VisualBertForRegionToPhraseAlignment(VisualBertTaskModel):
             logits=scores,
             **states.states(),
         )
-        return_dict = self.config.return_dict if return_dict is None else return_dict
-        return output if return_dict else output.to_tuple()
+        return self.as_asked(output, return_dict)
 
 
 def answer_position(mask: Tensor) -> Tensor:  # [B, L] -> [B]

@@ -163,7 +163,6 @@ class TFLxmertModel(PreTrainedModel):
         attentions = attention_choice(given["output_attentions"], config)
         hidden_states = given["output_hidden_states"]
         hidden_states = config.output_hidden_states if hidden_states is None else hidden_states
-        return_dict = config.return_dict if given["return_dict"] is None else given["return_dict"]
         vision_output = given["vision_output"] or hidden_states or attentions == "all"
 
         language = self.embeddings(
@@ -207,7 +206,7 @@ class TFLxmertModel(PreTrainedModel):
             cross_encoder_language_self_attentions=tuple(m.language_self for m in cross_maps) if every else None,
             cross_encoder_vision_self_attentions=tuple(m.vision_self for m in cross_maps) if every else None,
         )
-        return output if return_dict else output.to_tuple()
+        return self.as_asked(output, given["return_dict"])
 
     def build(self, input_shape: Any = None) -> None:
         """Make the weights; their sizes come from the config."""

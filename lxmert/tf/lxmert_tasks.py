@@ -115,8 +115,7 @@ class TFLxmertForPreTraining(LxmertTaskModel):
             question_answering_score=answer_scores,
             **states.states(),
         )
-        return_dict = config.return_dict if given["return_dict"] is None else given["return_dict"]
-        return output if return_dict else output.to_tuple()
+        return self.as_asked(output, given["return_dict"])
 
 
 @keras.saving.register_keras_serializable(package="lxmert")
@@ -173,5 +172,4 @@ class TFLxmertForQuestionAnswering(LxmertTaskModel):
             question_answering_score=answer_scores,
             **states.states(),
         )
-        return_dict = self.config.return_dict if given["return_dict"] is None else given["return_dict"]
-        return output if return_dict else output.to_tuple()
+        return self.as_asked(output, given["return_dict"])

@@ -20,6 +20,7 @@ from lxmert.common.loading import LoadReport, fit
 from lxmert.common.messages import check_keywords
 from lxmert.common.model_config import ModelConfig
 from lxmert.common.names import Parameter
+from lxmert.common.outputs import ModelOutput
 from lxmert.common.signatures import input_shapes
 
 from .dropout import Dropout, RepeatedDraws
@@ -132,6 +133,11 @@ class PreTrainedModel(Resizable, OwnLoss):
         """
         given = {name: arguments[name] for name in self.keywords()}
         return {**given, "input_ids": None, **first} if isinstance(first, Mapping) else given
+
+    def as_asked(self, output: ModelOutput, return_dict: bool | None) -> Any:
+        """An output, or a tuple of its present fields without `return_dict`; None takes the config's choice."""
+        return_dict = self.config.return_dict if return_dict is None else return_dict
+        return output if return_dict else output.to_tuple()
 
     # Loading and saving
 

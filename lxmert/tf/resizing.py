@@ -106,7 +106,8 @@ class Resizable(NamedWeights):
         for path in asked:
             parent, name = sublayer(self.base, path.rpartition(".")[0]), path.rpartition(".")[2]
             attention: Attention = getattr(parent, name)
-            kept = [i for i, head in enumerate(before.kept_heads(path)) if head in config.kept_heads(path)]
+            left = config.kept_heads(path)
+            kept = [i for i, head in enumerate(before.kept_heads(path)) if head in left]
             size, trained = attention.head_size, attention.trainable
             rows = [i * size + j for i in kept for j in range(size)]
             for part in ("query", "key", "value"):

@@ -103,7 +103,6 @@ class TFVisualBertModel(PreTrainedModel):
         attentions = attention_choice(given["output_attentions"], config)
         hidden_states = given["output_hidden_states"]
         hidden_states = config.output_hidden_states if hidden_states is None else hidden_states
-        return_dict = config.return_dict if given["return_dict"] is None else given["return_dict"]
 
         dtype, visual_embeds, head_mask = self.compute_dtype, inputs["visual_embeds"], inputs["head_mask"]
         attention_mask, visual_attention_mask = inputs["attention_mask"], inputs["visual_attention_mask"]
@@ -148,14 +147,14 @@ class TFVisualBertModel(PreTrainedModel):
             hidden_states=tuple(all_states) if hidden_states else None,
             attentions=tuple(all_maps) if attentions else None,
         )
-        return output if return_dict else output.to_tuple()
+        return self.as_asked(output, given["return_dict"])
 
     def kept_of(self, head_mask: Any, layer: int) -> Any:  # [N] or [layers, N] -> [N]
         """The part of the head mask that belongs to the heads which a layer still has."""
         if head_mask is None:
             return None
-        row = head_mask if len(head_mask.shape) == 1 else head_mask[layer]
-        row, kept = ops.cast(row, self.compute_dtype), self.config.kept_heads(f"encoder_layers.{layer}.attention")
+        row = ops.cast(head_mask if len(head_mask.shape) == 1 else head_mask[layer], self.compute_dtype)
+        kept = self.config.kept_heads(f"encoder_layers.{layer}.attention")
         return row if len(kept) == self.config.num_attention_heads else ops.take(row, kept)
 
     def build(self, input_shape: Any = None) -> None:

@@ -106,8 +106,7 @@ class TFVisualBertForPreTraining(VisualBertTaskModel):
             seq_relationship_logits=match_scores,
             **states.states(),
         )
-        return_dict = self.config.return_dict if given["return_dict"] is None else given["return_dict"]
-        return output if return_dict else output.to_tuple()
+        return self.as_asked(output, given["return_dict"])
 
 
 @keras.saving.register_keras_serializable(package="lxmert")
@@ -165,8 +164,7 @@ class TFVisualBertForMultipleChoice(VisualBertTaskModel):
         output = VisualBertTaskOutput(
             loss=None if labels is None else index_loss(scores, labels), logits=scores, **states.states()
         )
-        return_dict = self.config.return_dict if given["return_dict"] is None else given["return_dict"]
-        return output if return_dict else output.to_tuple()
+        return self.as_asked(output, given["return_dict"])
 
 
 @keras.saving.register_keras_serializable(package="lxmert")
@@ -228,8 +226,7 @@ class TFVisualBertForQuestionAnswering(VisualBertTaskModel):
         output = VisualBertTaskOutput(
             loss=None if labels is None else distribution_loss(scores, labels), logits=scores, **states.states()
         )
-        return_dict = self.config.return_dict if given["return_dict"] is None else given["return_dict"]
-        return output if return_dict else output.to_tuple()
+        return self.as_asked(output, given["return_dict"])
 
 
 @keras.saving.register_keras_serializable(package="lxmert")
@@ -281,8 +278,7 @@ class TFVisualBertForVisualReasoning(VisualBertTaskModel):
         output = VisualBertTaskOutput(
             loss=None if labels is None else index_loss(scores, labels), logits=scores, **states.states()
         )
-        return_dict = self.config.return_dict if given["return_dict"] is None else given["return_dict"]
-        return output if return_dict else output.to_tuple()
+        return self.as_asked(output, given["return_dict"])
 
 
 @keras.saving.register_keras_serializable(package="lxmert")
@@ -351,8 +347,7 @@ class TFVisualBertForRegionToPhraseAlignment(VisualBertTaskModel):
             logits=scores,
             **states.states(),
         )
-        return_dict = self.config.return_dict if given["return_dict"] is None else given["return_dict"]
-        return output if return_dict else output.to_tuple()
+        return self.as_asked(output, given["return_dict"])
 
 
 def answer_position(mask: Any) -> Any:  # [B, L] -> [B]

@@ -30,7 +30,6 @@ NATIVE = {
     "tf/layers.py: ConfiguredLayer": "every Keras layer saves its configuration; and initializes and names its parts",
     "tf/layers.py: Embedding.call": "padding_idx, which nn.Embedding has",
     "tf/losses.py: _cross_entropy": "F.cross_entropy ignores a label; the Keras one does not",
-    "tf/losses.py: _divergence": "F.kl_div takes 0 · log 0 for 0; the Keras one clips it",
     "tf/visual_bert_tasks.py: take_places": "Tensor.gather",
     "tf/visual_bert_tasks.py: flattened": "Tensor.flatten",
     "tf/train.py: WarmUpAndDecay": "a schedule of learning rates is an object in Keras, a function in PyTorch",
