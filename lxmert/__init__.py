@@ -18,6 +18,7 @@ _HOMES = {
     "lxmert.common.outputs": (
         "LxmertForPreTrainingOutput",
         "LxmertForQuestionAnsweringOutput",
+        "LxmertForVisualReasoningOutput",
         "LxmertModelOutput",
         "VisualBertForPreTrainingOutput",
         "VisualBertModelOutput",
@@ -27,6 +28,7 @@ _HOMES = {
     "lxmert.pt": (
         "LxmertForPreTraining",
         "LxmertForQuestionAnswering",
+        "LxmertForVisualReasoning",
         "LxmertModel",
         "VisualBertForMultipleChoice",
         "VisualBertForPreTraining",
@@ -40,6 +42,8 @@ _HOMES = {
         "TFLxmertForPreTrainingOutput",
         "TFLxmertForQuestionAnswering",
         "TFLxmertForQuestionAnsweringOutput",
+        "TFLxmertForVisualReasoning",
+        "TFLxmertForVisualReasoningOutput",
         "TFLxmertModel",
         "TFLxmertModelOutput",
         "TFVisualBertForMultipleChoice",

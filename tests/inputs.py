@@ -42,18 +42,22 @@ def mask(kind: str | None, batch: int, count: int) -> np.ndarray | None:
     return kept
 
 
-def inputs(config: LxmertConfig, sizes: Sizes, masks: str = "ragged", seed: int = 0) -> dict[str, np.ndarray]:
-    """What every model reads. Without masks there are no token types either: then the defaults are compared."""
+def inputs(
+    config: LxmertConfig, sizes: Sizes, masks: str = "ragged", seed: int = 0, architecture: str = "LxmertModel"
+) -> dict[str, np.ndarray]:
+    """What a model reads. Without masks there are no token types either: then the defaults are compared."""
     draw = np.random.default_rng([seed, *sizes])
     batch, length, regions = sizes
+    pictures = (batch, 2) if architecture == "LxmertForVisualReasoning" else (batch,)
+    visual = mask(MASKS[masks][1], int(np.prod(pictures)), regions)
     input_ids = draw.integers(1, config.vocab_size, (batch, length))
     input_ids[-1, -1] = 0  # the row of the table that gets no gradient from the lookup
     given = {
         "input_ids": input_ids,
-        "visual_feats": draw.standard_normal((batch, regions, config.visual_feat_dim)),
-        "visual_pos": draw.random((batch, regions, config.visual_pos_dim)),
+        "visual_feats": draw.standard_normal((*pictures, regions, config.visual_feat_dim)),
+        "visual_pos": draw.random((*pictures, regions, config.visual_pos_dim)),
         "attention_mask": mask(MASKS[masks][0], batch, length),
-        "visual_attention_mask": mask(MASKS[masks][1], batch, regions),
+        "visual_attention_mask": None if visual is None else visual.reshape(*pictures, regions),
         "token_type_ids": None if masks == "absent" else draw.integers(0, config.type_vocab_size, (batch, length)),
     }
     return {name: values for name, values in given.items() if values is not None}
@@ -80,3 +84,15 @@ def labels(config: LxmertConfig, sizes: Sizes, seed: int = 0) -> dict[str, Any]:
         "matched_label": draw.integers(0, 2, batch),
         "ans": draw.integers(0, config.num_qa_labels, batch),
     }
+
+
+def labels_of(config: LxmertConfig, sizes: Sizes, architecture: str, seed: int = 0) -> dict[str, Any]:
+    """Every label that a class takes."""
+    every = labels(config, sizes, seed)
+    taken = {
+        "LxmertModel": {},
+        "LxmertForPreTraining": every,
+        "LxmertForQuestionAnswering": {"labels": every["ans"]},
+        "LxmertForVisualReasoning": {"labels": every["matched_label"]},
+    }
+    return taken[architecture]

@@ -18,7 +18,7 @@ from lxmert.common.config import LxmertConfig, VisualBertConfig
 from lxmert.common.model_config import ModelConfig
 from lxmert.common.names import Parameter
 
-from .inputs import Sizes, inputs, labels
+from .inputs import Sizes, inputs, labels_of
 from .visual_bert_inputs import visual_bert_inputs, visual_bert_labels
 
 # Two thread pools on few cores wait for each other: with more threads the small models are a hundred times slower.
@@ -68,7 +68,7 @@ CASES = {
     ),
 }
 SMALLEST = CASES["smallest"].config
-CLASSES = ("LxmertModel", "LxmertForPreTraining", "LxmertForQuestionAnswering")
+CLASSES = ("LxmertModel", "LxmertForPreTraining", "LxmertForQuestionAnswering", "LxmertForVisualReasoning")
 
 
 def small_visual_bert(layers: int, **changes: Any) -> VisualBertConfig:
@@ -124,9 +124,7 @@ def labelled(config: Any, name: str, sizes: Sizes, masks: str = "ragged", seed: 
     if isinstance(config, VisualBertConfig):
         given = visual_bert_inputs(config, sizes, masks, name, seed)
         return {**given, **visual_bert_labels(config, sizes, name, seed)}
-    every = labels(config, sizes, seed)
-    taken = {"LxmertModel": {}, "LxmertForPreTraining": every}.get(name, {"labels": every["ans"]})
-    return {**inputs(config, sizes, masks, seed), **taken}
+    return {**inputs(config, sizes, masks, seed, name), **labels_of(config, sizes, name, seed)}
 
 
 def weight(parameter: Parameter) -> np.ndarray:

@@ -16,3 +16,7 @@ WEIGHTS = {"float64": 1e-8}
 
 # Absolute, for the full-size model in float32: its loss, near 60, moves in steps of 4e-6.
 FULL_SIZE = {"float32": 2e-5}
+
+# Absolute, and for VisualBERT relative too, for the published values of the published models: they were printed with
+# four digits, from float32.
+PUBLISHED = 1e-4

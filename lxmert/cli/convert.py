@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
             f"wrote {done.target}: {done.architecture}, {done.tensors:,} tensors, {done.size:,} bytes, "
             f"{_TITLES[done.format]}"
         )
-        left = done.report.left_out
+        left = done.report.unexpected
         if left:
             print(f"left out {len(left)} tensors that the configuration has no use for{listed(left)}")
     if not arguments.verify:

@@ -5,57 +5,101 @@ Both backends and the converter take their weights from here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import warnings
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from .config import LxmertConfig, config_class
+from .config import CONFIGS, LxmertConfig, config_class
+from .config_from_shapes import config_from_shapes
 from .files import CONFIG_NAME
 from .model_config import ModelConfig
-from .names import SPELLINGS, Parameter, Spelling, parameters
+from .names import (
+    BERT,
+    SPELLINGS,
+    Parameter,
+    Spelling,
+    bare_parameters,
+    layer_counts,
+    parameters,
+    plain,
+)
 from .tables import ARCHITECTURES, HEADS, LAYERS, TITLES, head_names
 from .weight_files import WeightFile, open_weights
 
+_READERS = 2
+
 
 class CheckpointMismatchError(ValueError):
-    """A weight file does not fit a model. The message lists all that is missing, unexpected or wrongly shaped."""
+    """A weight file does not fit a model. The message lists all that is missing, unexpected or wrongly shaped.
+
+    Attributes:
+        missing: names in the file's spelling that the model needs and the file lacks.
+        unexpected: names in the file that no model of this configuration has.
+        wrong_shape: names of parameters that the file has in another shape.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        missing: tuple[str, ...] = (),
+        unexpected: tuple[str, ...] = (),
+        wrong_shape: tuple[str, ...] = (),
+    ):
+        super().__init__(message)
+        self.missing, self.unexpected, self.wrong_shape = missing, unexpected, wrong_shape
 
 
 @dataclass
 class Checkpoint:
     """A weight file whose spelling is known; `nested` tells whether its backbone is a task model's.
 
-    A context: the file is let go at the end of a `with` block.
+    `held` has the file's names by the names that the table would write (`names.plain`). `config_source` says where the
+    configuration is from. A context: the file is let go at the end of a `with` block.
     """
 
     file: WeightFile
     config: ModelConfig
     spelling: Spelling
     nested: bool
+    held: Mapping[str, str] = field(repr=False)
+    config_source: str = ""
+
+    @property
+    def is_bert(self) -> bool:
+        """Whether the file is a plain BERT, which fills the part of a model that reads words."""
+        return self.spelling is BERT
 
     @property
     def heads(self) -> tuple[str, ...]:
         """The heads that the file holds, whole or in part."""
         every = HEADS[self.config.model_type]
-        held = {p.head for p in parameters(self.config, every) if self.spelled(p) in self.file.shapes}
-        if {"classifier", "choice"} <= held:  # two heads under one name
-            held.remove("classifier" if self._is_choice() else "choice")
+        held = {p.head for p in parameters(self.config, every) if self.holds(p)}
+        for rivals in (("classifier", "choice"), ("answer", "reasoning")):  # two heads under one name
+            if held.issuperset(rivals):
+                held.remove(rivals[self._right_one(rivals) == rivals[0]])
         return tuple(head for head in every if head in held)
 
-    def _is_choice(self) -> bool:
-        """Whether the linear layer of a VisualBERT file scores choices: the config says so, or else the shape does."""
-        named = ARCHITECTURES["visual_bert"].get(self._stated or "", ())
-        if "classifier" in named or "choice" in named:
-            return "choice" in named
-        layer = next(p for p in parameters(self.config, ("choice",)) if p.head)
-        return self.shape(layer) == layer.shape
+    def _right_one(self, rivals: tuple[str, str]) -> str:
+        """Which of two heads under one name a file holds: the config says so, or else the shapes do."""
+        named = set(ARCHITECTURES[self.config.model_type].get(self._stated or "", ())) & set(rivals)
+        if len(named) == 1:
+            return named.pop()
+        wrong = {
+            head: sum(self.shape(p) != p.shape for p in parameters(self.config, (head,)) if p.head) for head in rivals
+        }
+        # A classifier of one label has the shape of a choice, and is more likely that.
+        return min(reversed(rivals), key=wrong.__getitem__)
 
     @property
     def has_pooler(self) -> bool:
         """Whether the file holds the pooler; a backbone may be without one."""
-        return any(self.spelled(p) in self.file.shapes for p in parameters(self.config, ()) if "pooler" in p.module)
+        return any(self.holds(p) for p in parameters(self.config, ()) if "pooler" in p.module)
 
     @property
     def architecture(self) -> str:
@@ -71,7 +115,8 @@ class Checkpoint:
         if len(fitting) > 1:
             raise CheckpointMismatchError(
                 f"{self.file.path} may be {' or '.join(fitting)}, which read their scores at different places: put "
-                f'"architectures": ["{fitting[0]}"] or the other into its {CONFIG_NAME}.'
+                f'"architectures": ["{fitting[0]}"] or the other into its {CONFIG_NAME}, or say which on the command '
+                "line (--head)."
             )
         return fitting[0] if fitting else max(own, key=lambda name: len(set(own[name]) & set(self.heads)))
 
@@ -88,22 +133,46 @@ class Checkpoint:
         return first.removeprefix("TF") if isinstance(first, str) else None
 
     def spelled(self, parameter: Parameter) -> str:
-        """The name of a parameter as the file would write it."""
+        """The name of a parameter as the file's spelling writes it."""
         return self.spelling.write(parameter, self.nested)
+
+    def holds(self, parameter: Parameter) -> bool:
+        """Whether the file has a parameter."""
+        return self.spelled(parameter) in self.held
+
+    def stored(self, parameter: Parameter) -> str:
+        """The name of a parameter in the file."""
+        return self.held[self.spelled(parameter)]
 
     def shape(self, parameter: Parameter) -> tuple[int, ...] | None:
         """The shape of a parameter in the file, PyTorch's way round; None where the file has none."""
-        shape = self.file.shapes.get(self.spelled(parameter))
-        return shape[::-1] if shape is not None and self._turned(parameter) else shape
+        if not self.holds(parameter):
+            return None
+        shape = self.file.shapes[self.stored(parameter)]
+        return shape[::-1] if self._turned(parameter) else shape
 
     def dtype(self, parameter: Parameter) -> np.dtype:
         """The number format of a parameter in the file."""
-        return self.file.dtypes[self.spelled(parameter)]
+        return self.file.dtypes[self.stored(parameter)]
+
+    def view(self, parameter: Parameter) -> np.ndarray:
+        """The values of a parameter, PyTorch's way round; a transposed view where the file has them the other way."""
+        values = self.file.read(self.stored(parameter))
+        return values.T if self._turned(parameter) else values
 
     def read(self, parameter: Parameter) -> np.ndarray:
         """The values of a parameter, PyTorch's way round, contiguous."""
-        values = self.file.read(self.spelled(parameter))
-        return np.ascontiguousarray(values.T if self._turned(parameter) else values)
+        return np.ascontiguousarray(self.view(parameter))
+
+    def arrays(self, wanted: Sequence[Parameter]) -> Iterator[tuple[Parameter, np.ndarray]]:
+        """The values of parameters one after the other, PyTorch's way round, contiguous; a few are read ahead."""
+        with ThreadPoolExecutor(_READERS) as pool:
+            ahead: deque[Future[np.ndarray]] = deque()
+            rest = iter(wanted)
+            for parameter in wanted:
+                while len(ahead) < 2 * _READERS and (following := next(rest, None)) is not None:
+                    ahead.append(pool.submit(self.read, following))
+                yield parameter, ahead.popleft().result()
 
     def _turned(self, parameter: Parameter) -> bool:
         return self.spelling.transposed and parameter.leaf.transposed
@@ -123,69 +192,249 @@ def open_checkpoint(
     source: str | Path,
     config: ModelConfig | None = None,
     kind: type[ModelConfig] | None = None,
+    hub: Mapping[str, Any] | None = None,
     **overrides: Any,
 ) -> Checkpoint:
-    """Open a weight file or folder and find out which spelling it has.
+    """Open a weight file or folder, find out which spelling it has, and what its configuration is.
 
     Args:
-        source: see `weight_files.open_weights`.
+        source: see `weight_files.open_weights`; or a model on the hub.
         config: the model's configuration, where the file has none or another is wanted.
         kind: the class of the configuration, where only one kind of model will do.
+        hub: `revision`, `cache_dir`, `token` and `local_files_only` for a model on the hub.
         overrides: config fields that take other values than the file's.
 
     Raises:
-        FileNotFoundError: no weights, or no configuration.
+        FileNotFoundError: no weights.
         ValueError: a damaged or foreign file.
         TypeError: an override that is no field, a value of the wrong kind, or another model's configuration.
     """
     wanted = kind or ModelConfig
     if config is not None and not isinstance(config, wanted):
         raise TypeError(f"config must be a {wanted.__name__}; got {type(config).__name__}.")
+    if not Path(source).exists():
+        from .hub import weights_folder
+
+        source = weights_folder(source, **(hub or {}))  # says what is wrong with a name that is none
     file = open_weights(source)
     try:
-        if config is None:
-            stored = file.config
-            if stored is None:
-                raise FileNotFoundError(
-                    f"{file.path} has no {CONFIG_NAME} beside it; put it there or give a configuration "
-                    "(config=..., or --config on the command line)."
-                )
-            try:
-                # Without a model type the file is taken for LXMERT's, as its authors' files have none.
-                config = (kind or config_class(stored, default=LxmertConfig)).from_dict(stored, **overrides)
-            except (TypeError, ValueError) as error:
-                also = " with the values given beside it" if overrides else ""
-                raise type(error)(f"the configuration of {file.path}{also}: {error}") from None
-        elif overrides:
-            config = config.replace(**overrides)
-        spelling, nested = _spelling(file, config)
-        return Checkpoint(file, config, spelling, nested)
+        stored = file.config if config is None else None
+        found = _find_spelling(file, _model_types(file, config, kind, stored))
+        config, config_source = _configuration(file, found, config, kind, stored, overrides)
+        checkpoint = Checkpoint(file, config, found.spelling, found.nested, found.held, config_source)
+        _check_layer_counts(checkpoint)
+        return _with_decoder(checkpoint, "tie_word_embeddings" in overrides)
     except BaseException:
         file.close()
         raise
 
 
-def _spelling(file: WeightFile, config: ModelConfig) -> tuple[Spelling, bool]:
-    """The spelling that knows most of the file's names."""
-    # Every layer has tensors: a configuration with more layers is not the file's, and could be of any length.
-    model_type = config.model_type
-    layers = {name: getattr(config, name) for name in LAYERS[model_type]}
-    for name, count in layers.items():
-        if count > max(1000, len(file.shapes)):
-            raise CheckpointMismatchError(
-                f"{file.path} holds {len(file.shapes)} tensors, which cannot be a model of {name}={count}; "
-                f"give the {CONFIG_NAME} that belongs to it."
-            )
-    every = list(parameters(config, HEADS[model_type]))
-    candidates = [(spelling, nested) for spelling in SPELLINGS[model_type] for nested in (True, False)]
-    best = max(candidates, key=lambda c: sum(c[0].write(p, c[1]) in file.shapes for p in every))
-    # The names of the heads alone tell nothing: LXMERT and VisualBERT share some.
-    if not any(best[0].write(p, best[1]) in file.shapes for p in every if not p.head):
-        advice = f"Give the {CONFIG_NAME} that belongs to it; its model_type tells the model."
-        if any(":" in name for name in file.shapes):
-            advice = "Weights that Hugging Face wrote from TensorFlow are not read."
+class _Found(NamedTuple):
+    """What a file's names tell: whose they are, how they are spelled, and how many layers they speak of."""
+
+    model_type: str
+    spelling: Spelling
+    nested: bool
+    held: Mapping[str, str]
+    counts: Mapping[str, int]
+
+
+def _model_types(
+    file: WeightFile, config: ModelConfig | None, kind: type[ModelConfig] | None, stored: Mapping[str, Any] | None
+) -> tuple[str, ...]:
+    """The kinds of models that a file may be of, as far as its configuration says."""
+    if config is not None:
+        return (config.model_type,)
+    if stored is None or _is_berts(stored):
+        return (kind.model_type,) if kind else tuple(CONFIGS)
+    try:
+        # Without a model type the file is taken for LXMERT's, as its authors' files have none.
+        named = kind or config_class(stored, default=LxmertConfig)
+        if stored.get("model_type", named.model_type) != named.model_type:
+            named.from_dict(stored)  # says whose it is
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"the configuration of {file.path}: {error}") from None
+    return (named.model_type,)
+
+
+def _is_berts(stored: Mapping[str, Any]) -> bool:
+    return stored.get("model_type") == BERT.nested.removesuffix(".")
+
+
+def _find_spelling(file: WeightFile, model_types: tuple[str, ...]) -> _Found:
+    """The spelling that knows most of a file's names."""
+    best: tuple[int, _Found] | None = None
+    names = list(file.shapes)
+    plain_names = _plain(file)
+    for held in _without_common_parts(plain_names):
+        for model_type in model_types:
+            for spelling in SPELLINGS[model_type]:
+                for nested in (True, False):
+                    counts = layer_counts(model_type, spelling, nested, held)
+                    every = {spelling.write(p, nested): p for p in bare_parameters(model_type, counts)}
+                    known = [p for name, p in every.items() if name in held]
+                    # The names of the heads alone tell nothing: LXMERT and VisualBERT share some.
+                    if any(not p.head for p in known) and (best is None or len(known) > best[0]):
+                        best = len(known), _Found(model_type, spelling, nested, held, counts)
+    if best is None:
+        titles = " or ".join(TITLES[model_type] for model_type in model_types)
         raise CheckpointMismatchError(
-            f"{file.path} is not a file of {TITLES[model_type]}: none of its {len(file.shapes)} names is known as a "
-            f"weight of the backbone (the first are {', '.join(list(file.shapes)[:3]) or 'none'}). {advice}"
+            f"{file.path} is not a file of {titles}: none of its {len(names)} names is known as a weight of the "
+            f"backbone (the first are {', '.join(names[:3]) or 'none'}). "
+            f"Give the {CONFIG_NAME} that belongs to it; its model_type tells the model."
         )
-    return best
+    return _as_bert(best[1])
+
+
+def _as_bert(found: _Found) -> _Found:
+    """The same, as a plain BERT where nothing of it is of a picture."""
+    of_pictures = ("region_embeddings", "visual_layers", "cross_layers", "embeddings.feature", "embeddings.visual_")
+    for model_type, spellings in SPELLINGS.items():  # it may be the other model, asked for by mistake
+        for p in bare_parameters(model_type, dict.fromkeys(LAYERS[model_type], 1)):
+            if p.module.startswith(of_pictures) and any(
+                spelling.write(p, nested) in found.held for spelling in spellings for nested in (True, False)
+            ):
+                return found
+    for nested in (True, False):
+        counts = layer_counts(found.model_type, BERT, nested, found.held)
+        if any(counts.values()):
+            return found._replace(spelling=BERT, nested=nested, counts=counts)
+    return found
+
+
+def _plain(file: WeightFile) -> dict[str, str]:
+    """The names in a file by their plain forms."""
+    held: dict[str, str] = {}
+    for name in file.shapes:
+        other = held.setdefault(plain(name), name)
+        if other != name:
+            raise CheckpointMismatchError(f"{file.path} holds both {other} and {name}, two names of one weight.")
+    return held
+
+
+def _without_common_parts(held: Mapping[str, str]) -> list[Mapping[str, str]]:
+    """The names, and the names without what all of them begin with: a model may be an attribute of another one."""
+    candidates: list[Mapping[str, str]] = [held]
+    for _ in range(3):
+        heads = {name.partition(".")[0] for name in held}
+        if len(heads) != 1 or not all("." in name for name in held):
+            break
+        held = {name.partition(".")[2]: stored for name, stored in held.items()}
+        candidates.append(held)
+    return candidates
+
+
+def _configuration(
+    file: WeightFile,
+    found: _Found,
+    config: ModelConfig | None,
+    kind: type[ModelConfig] | None,
+    stored: Mapping[str, Any] | None,
+    overrides: Mapping[str, Any],
+) -> tuple[ModelConfig, str]:
+    """The configuration, and where it is from: given, stored, or told by the shapes."""
+    if config is not None:
+        return (config.replace(**overrides) if overrides else config), "given"
+    kind = kind or CONFIGS[found.model_type]
+    try:
+        if stored is not None and not _is_berts(stored):
+            return kind.from_dict(stored, **overrides), CONFIG_NAME
+        if stored is not None:
+            return kind.from_dict(_from_berts(stored, kind, found.counts), **overrides), f"a BERT's {CONFIG_NAME}"
+    except (TypeError, ValueError) as error:
+        also = " with the values given beside it" if overrides else ""
+        raise type(error)(f"the configuration of {file.path}{also}: {error}") from None
+
+    def shape_of(parameter: Parameter) -> tuple[int, ...] | None:
+        name = found.held.get(found.spelling.write(parameter, found.nested))
+        turned = found.spelling.transposed and parameter.leaf.transposed
+        return None if name is None else file.shapes[name][::-1] if turned else file.shapes[name]
+
+    counts = _layers_of_berts(kind, found.counts) if found.spelling is BERT else found.counts
+    return config_from_shapes(kind, counts, shape_of, str(file.path), overrides), "told by the shapes"
+
+
+# The fields that mean the same in BERT's configuration.
+_OF_BERT = (
+    "vocab_size",
+    "hidden_size",
+    "num_attention_heads",
+    "intermediate_size",
+    "hidden_act",
+    "hidden_dropout_prob",
+    "attention_probs_dropout_prob",
+    "max_position_embeddings",
+    "type_vocab_size",
+    "initializer_range",
+    "layer_norm_eps",
+)
+
+
+def _from_berts(stored: Mapping[str, Any], kind: type[ModelConfig], counts: Mapping[str, int]) -> dict[str, Any]:
+    """The keys of a config.json of a model that is to begin with a BERT."""
+    shared = {name: stored[name] for name in _OF_BERT if name in stored and name in kind.field_names()}
+    return shared | _layers_of_berts(kind, counts)
+
+
+def _layers_of_berts(kind: type[ModelConfig], counts: Mapping[str, int]) -> dict[str, int]:
+    """How many layers a model has that begins with a BERT.
+
+    As in the original: LXMERT's language layers are the first of BERT's, nine of twelve; the others are its own.
+    """
+    language = LAYERS[kind.model_type][0]
+    most = kind().l_layers if kind is LxmertConfig else counts[language]
+    return {language: min(most, counts[language])}
+
+
+def _check_layer_counts(checkpoint: Checkpoint) -> None:
+    """Refuse a configuration of far more layers than the file can have: names are made for every one of them.
+
+    Raises:
+        CheckpointMismatchError: naming the field.
+    """
+    file, config = checkpoint.file, checkpoint.config
+    for name in LAYERS[config.model_type]:
+        if getattr(config, name) > max(1000, len(file.shapes)):
+            raise CheckpointMismatchError(
+                f"{file.path} holds {len(file.shapes)} tensors, which cannot be a model of "
+                f"{name}={getattr(config, name)}; give the {CONFIG_NAME} that belongs to it."
+            )
+
+
+def _differ(checkpoint: Checkpoint, first: Parameter, second: Parameter) -> bool:
+    """Whether two parameters of one shape have different values in a file."""
+    if checkpoint.shape(first) != checkpoint.shape(second):
+        return False  # one of them does not fit the model, which is told later
+    return not np.array_equal(checkpoint.view(first), checkpoint.view(second), equal_nan=True)
+
+
+def _with_decoder(checkpoint: Checkpoint, chosen: bool) -> Checkpoint:
+    """A checkpoint whose configuration says truly whether the word head has a decoder of its own.
+
+    As in `transformers`: where the file has one that differs from the word embedding, the two are not tied; where it
+    has one of the two, that is both.
+
+    Args:
+        checkpoint: the file.
+        chosen: whether the caller says whether they are tied.
+    """
+    config, held = checkpoint.config, dict(checkpoint.held)
+    untied = config.replace(tie_word_embeddings=False)
+    both = {p.module: p for p in parameters(untied, HEADS[config.model_type])}
+    decoder, word = both["heads.word.decoder"], both["embeddings.word"]
+    if checkpoint.spelling.transposed or not (checkpoint.holds(word) or checkpoint.holds(decoder)):
+        return checkpoint  # Keras' files hold a decoder if the model has one
+    if not checkpoint.holds(word):
+        held[checkpoint.spelled(word)] = checkpoint.stored(decoder)
+    elif not checkpoint.holds(decoder):
+        if not config.tie_word_embeddings and checkpoint.holds(both["heads.word.transform"]):
+            held[checkpoint.spelled(decoder)] = checkpoint.stored(word)
+    elif config.tie_word_embeddings and not chosen and _differ(checkpoint, decoder, word):
+        warnings.warn(
+            f"{checkpoint.file.path} holds {checkpoint.stored(decoder)} with other values than "
+            f"{checkpoint.stored(word)}; the model gets both: tie_word_embeddings=False.",
+            UserWarning,
+            stacklevel=3,
+        )
+        config = untied
+    return replace(checkpoint, config=config, held=held)

@@ -21,8 +21,9 @@ class LxmertConfig(ModelConfig):
 
     `l_layers`, `x_layers` and `r_layers` count the language, cross-modality and visual (object-relationship) layers.
     The `task_*` flags switch pre-training losses; `task_qa`, `task_obj_predict` and the `visual_*_loss` flags also
-    decide whether their heads exist. `visual_loss_normalizer` multiplies each visual loss. `pruned_heads` names, for
-    each pruned attention by its path ("language_layers.0.attention"), the heads that are gone.
+    decide whether their heads exist. `visual_loss_normalizer` multiplies each visual loss. With `tie_word_embeddings` the
+    word head scores words by the word embedding, without it by a decoder of its own. `pruned_heads` names, for each
+    pruned attention by its path ("language_layers.0.attention"), the heads that are gone.
 
     Source: Tan and Bansal 2019 (arXiv 1908.07490); the keys are those of `transformers`' LxmertConfig.
 
@@ -70,6 +71,7 @@ class LxmertConfig(ModelConfig):
     output_attentions: bool = False
     output_hidden_states: bool = False
     return_dict: bool = True
+    tie_word_embeddings: bool = True
 
     def _sizes(self) -> tuple[str, ...]:
         whole = [f.name for f in dataclasses.fields(self) if f.type == "int"]
@@ -95,6 +97,11 @@ class LxmertConfig(ModelConfig):
         return ("num_hidden_layers",)
 
     @property
+    def untied_words(self) -> bool:
+        """Whether the word head has a decoder of its own, rather than the word embedding."""
+        return not self.tie_word_embeddings
+
+    @property
     def visual_losses(self) -> dict[str, int]:
         """The enabled visual losses in the order of the object head, each with the width of its prediction."""
         widths = {"obj": self.num_object_labels, "attr": self.num_attr_labels, "feat": self.visual_feat_dim}
@@ -110,8 +117,9 @@ class VisualBertConfig(ModelConfig):
     `special_visual_initialize` starts the regions' tables of positions and types as copies of the words'. The lookup of
     word `pad_token_id` gets no gradient; None lets every word learn. (The default of 1, unlike BERT's vocabulary, whose
     padding is 0, is what the published models were made with.) `num_labels` counts the classes of question answering
-    and visual reasoning: 3129 and 2 in the published models. `pruned_heads` names, for each pruned attention by its
-    path ("encoder_layers.0.attention"), the heads that are gone; a file may name the layer by its number alone.
+    and visual reasoning: 3129 and 2 in the published models. With `tie_word_embeddings` the word head scores words by the
+    word embedding, without it by a decoder of its own. `pruned_heads` names, for each pruned attention by its path
+    ("encoder_layers.0.attention"), the heads that are gone; a file may name the layer by its number alone.
 
     Source: Li et al. 2019 (arXiv 1908.03557); the keys are those of `transformers`' VisualBertConfig.
 
@@ -148,6 +156,7 @@ class VisualBertConfig(ModelConfig):
     output_attentions: bool = False
     output_hidden_states: bool = False
     return_dict: bool = True
+    tie_word_embeddings: bool = True
 
     def __post_init__(self) -> None:
         pruned = self.pruned_heads
@@ -208,6 +217,11 @@ class VisualBertConfig(ModelConfig):
         """The path of every attention: the names that `pruned_heads` uses."""
         return (*super().attention_paths, *(("additional_layer.attention",) if self.bypass_transformer else ()))
 
+    @property
+    def untied_words(self) -> bool:
+        """Whether the word head has a decoder of its own, rather than the word embedding."""
+        return not self.tie_word_embeddings
+
 
 CONFIGS: dict[str, type[ModelConfig]] = {kind.model_type: kind for kind in (LxmertConfig, VisualBertConfig)}
 
@@ -247,16 +261,26 @@ def config_from_dict(values: Mapping[str, Any], **overrides: Any) -> ModelConfig
     return config_class(values).from_dict(values, **overrides)
 
 
-def config_from_pretrained(path: str | Path) -> ModelConfig:
-    """Read the config.json of any model, given the folder that holds it or the file itself.
+def config_from_pretrained(
+    source: str | Path,
+    *,
+    revision: str | None = None,
+    cache_dir: str | Path | None = None,
+    token: str | bool | None = None,
+    local_files_only: bool = False,
+) -> ModelConfig:
+    """Read the config.json of any model, given the folder that holds it, the file itself, or a model on the hub.
 
     Without a model type it is taken for LXMERT's, as its authors' files have none.
 
+    Args:
+        source: a folder or file; a text that names none may be a model on the hub, "owner/name".
+        revision, cache_dir, token, local_files_only: of a model on the hub; see `ModelConfig.from_pretrained`.
+
     Raises:
-        FileNotFoundError: no config.json there.
-        ValueError: the file is not JSON, or of another kind of model.
+        As `ModelConfig.from_pretrained`; ValueError for another kind of model too.
     """
-    file, values = read_config(path)
+    file, values = read_config(source, revision, cache_dir, token, local_files_only)
     try:
         kind = config_class(values, default=LxmertConfig)
     except ValueError as error:

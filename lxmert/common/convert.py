@@ -1,183 +1,112 @@
-"""Writing weights in the formats of both backends, and converting between them without either.
+"""Converting weights from any format that is read to any that is written, without either framework.
 
-Source and target are walked along the name table, one tensor at a time, so that memory holds one tensor at a time too.
+Source and target are walked along the name table, one tensor at a time. Values keep their bits unless another number
+format is asked for. (A pickle is read by PyTorch, which alone does that safely.)
 """
 
 from __future__ import annotations
 
-import json
-import tempfile
-import zipfile
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 
-from .checkpoint import open_checkpoint
-from .files import CONFIG_NAME, SAFETENSORS_NAME, check_folder, check_named, making_folder, replacing
-from .keras_files import CONFIG_ATTRIBUTE, KERAS_WEIGHTS
+from .answers import matching_rows, read_answers, transplanted
+from .checkpoint import Checkpoint, open_checkpoint
+from .files import SAFETENSORS_NAME, check_folder, check_named, making_folder, replacing
 from .loading import LoadReport, fit
 from .model_config import ModelConfig
-from .names import HUGGING_FACE, KERAS_H5, Parameter
-from .safetensors_files import write_safetensors
-from .tables import is_task_model
+from .names import Parameter
+from .tables import ANSWERS, ARCHITECTURES, head_names
+from .weight_files.opening import TF_NAME
+from .weight_files.raw_arrays import FLOATS
+from .writing import (
+    FOLDER_CONTENT,
+    Item,
+    byte_count,
+    check_for_tf,
+    write_folder,
+    write_keras_archive,
+    write_keras_weights,
+    write_tf_folder,
+    write_tf_weights,
+)
 
-_FOLDER_CONTENT = f"{CONFIG_NAME} and {SAFETENSORS_NAME}"
-
-
-class Item(NamedTuple):
-    """A parameter to write: its row of the table, its number format, how to get its values, PyTorch's way round."""
-
-    parameter: Parameter
-    dtype: np.dtype
-    read: Callable[[], np.ndarray]
+# What can be written: the name on the command line, and what it is.
+FORMATS = {
+    "folder": f"folder with {FOLDER_CONTENT}",
+    "tf_model.h5": f"folder with config.json and {TF_NAME}, for transformers 4.x in TensorFlow",
+    "weights.h5": "Keras weights (.weights.h5)",
+    "keras": "Keras model (.keras)",
+}
+# The classes by what they are for, the model classes of every kind.
+TASKS = {
+    "backbone": ("LxmertModel", "VisualBertModel"),
+    "pre-training": ("LxmertForPreTraining", "VisualBertForPreTraining"),
+    "question-answering": ("LxmertForQuestionAnswering", "VisualBertForQuestionAnswering"),
+    "visual-reasoning": ("LxmertForVisualReasoning", "VisualBertForVisualReasoning"),
+    "multiple-choice": ("VisualBertForMultipleChoice",),
+    "alignment": ("VisualBertForRegionToPhraseAlignment",),
+}
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """What a conversion did: the two paths, the target's format, the model class, its tensors and their bytes."""
+    """What a conversion did.
 
-    source: Path
+    Attributes:
+        source: as it was given.
+        target: the path that was written.
+        format: the target's, a key of FORMATS.
+        architecture: the model class.
+        tensors: how many were written.
+        size: their bytes.
+        report: what became of the source's tensors.
+        overflowed: how many finite numbers of which parameter became infinite in a narrower number format.
+        answers: where an answer head was moved to another table, how many answers it has and how many of them the old
+            table has.
+    """
+
+    source: str | Path
     target: Path
     format: str
     architecture: str
     tensors: int
     size: int
     report: LoadReport
+    overflowed: dict[str, int]
+    answers: tuple[int, int] | None = None
 
 
-def write_folder(folder: str | Path, config: ModelConfig, architecture: str, items: Sequence[Item]) -> None:
-    """Write config.json and model.safetensors in Hugging Face's spelling: the folder that every side reads.
-
-    Both files take their places when both are complete; other files in the folder stay. bfloat16, which NumPy does not
-    have, is written as float32, which holds all of its values.
-
-    Args:
-        folder: made if it is missing.
-        config: the model's configuration.
-        architecture: the model's class name without the prefix TF.
-        items: every parameter of the model.
+def target_format(target: str | Path, to: str | None = None) -> str:
+    """The format that is asked for, or that a target's name asks for: a key of FORMATS.
 
     Raises:
-        NotADirectoryError: `folder` is a file.
-    """
-    folder = Path(folder)
-    check_folder(folder, _FOLDER_CONTENT)
-    nested = is_task_model(architecture)
-    plain = [_without_bfloat16(item) for item in items]
-    named = [(HUGGING_FACE.write(i.parameter, nested), i.dtype, i.parameter.shape, i.read) for i in plain]
-    with (
-        making_folder(folder),
-        replacing(folder / SAFETENSORS_NAME) as weights,
-        replacing(folder / CONFIG_NAME) as description,
-    ):
-        description.write_text(_stamped(config, architecture).to_json_string(), encoding="utf-8")
-        write_safetensors(weights, named, {"format": "pt"})
-
-
-def _without_bfloat16(item: Item) -> Item:
-    if item.dtype.name != "bfloat16":
-        return item
-    return Item(item.parameter, np.dtype("float32"), lambda: item.read().astype("float32"))
-
-
-def write_keras_weights(path: str | Path, config: ModelConfig, architecture: str, items: Iterable[Item]) -> None:
-    """Write what `save_weights` of the Keras model would write, with the config inside.
-
-    Args:
-        path: the file; an older one is overwritten, so give a temporary name (`files.replacing`).
-        config: the model's configuration.
-        architecture: the model's class name without the prefix TF.
-        items: every parameter of the model.
-    """
-    import h5py
-
-    nested = is_task_model(architecture)
-    with h5py.File(path, "w") as file:
-        for item in items:
-            values = item.read()
-            values = values.T if item.parameter.leaf.transposed else values
-            file.create_dataset(KERAS_H5.write(item.parameter, nested), data=np.ascontiguousarray(values))
-        file.attrs[CONFIG_ATTRIBUTE] = _stamped(config, architecture).to_json_string()
-
-
-def write_keras_archive(path: str | Path, config: ModelConfig, architecture: str, items: Iterable[Item]) -> None:
-    """Write what `save` of the Keras model would write: a .keras archive. The arguments are the same."""
-    items = list(items)
-    dtype = "float32" if not items else np.dtype(items[0].dtype).name
-    # Only this class may be without a pooler.
-    pooler = {"add_pooling_layer": any(item.parameter.module == "pooler.dense" for item in items)}
-    description = {
-        "module": f"lxmert.tf.{config.model_type}" + ("_tasks" if is_task_model(architecture) else ""),
-        "class_name": f"TF{architecture}",
-        "registered_name": f"lxmert>TF{architecture}",
-        "config": {
-            "name": "model",
-            "trainable": True,
-            "dtype": {
-                "module": "keras",
-                "class_name": "DTypePolicy",
-                "config": {"name": dtype},
-                "registered_name": None,
-            },
-            "config": _stamped(config, architecture).to_dict(),
-            **(pooler if architecture == "VisualBertModel" else {}),
-        },
-    }
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("metadata.json", json.dumps({"keras_version": "3.0.0", "date_saved": ""}))
-        archive.writestr(CONFIG_NAME, json.dumps(description))
-        # HDF5 goes back and forth in its file, which a zip member does not allow.
-        with tempfile.TemporaryDirectory(dir=Path(path).parent, prefix=".") as folder:
-            weights = Path(folder) / KERAS_WEIGHTS
-            write_keras_weights(weights, config, architecture, items)
-            archive.write(weights, KERAS_WEIGHTS)
-
-
-def stamp_config(path: str | Path, config: ModelConfig, architecture: str) -> None:
-    """Store the config in a .weights.h5 file that Keras wrote.
-
-    Args:
-        path: the file.
-        config: the model's configuration.
-        architecture: the model's class name without the prefix TF.
-    """
-    import h5py
-
-    with h5py.File(path, "a") as file:
-        file.attrs[CONFIG_ATTRIBUTE] = _stamped(config, architecture).to_json_string()
-
-
-def _stamped(config: ModelConfig, architecture: str) -> ModelConfig:
-    """The config with the name of the model class, as config.json records it."""
-    return config.replace(extra={**config.extra, "architectures": [architecture]})
-
-
-def target_format(target: str | Path) -> str:
-    """The format that a target's name asks for: "weights.h5", "keras", or "folder".
-
-    Raises:
-        ValueError: a name that ends like another kind of file.
+        ValueError: an unknown format, or a name that ends like another kind of file.
     """
     path = Path(target)
+    endings = {"weights.h5": ".weights.h5", "keras": ".keras"}
+    if to is not None and to not in FORMATS:
+        raise ValueError(f"unknown format {to!r}; these are written: {', '.join(FORMATS)}.")
+    if to in endings and not path.name.endswith(endings[to]):
+        raise ValueError(f"{target} must end in {endings[to]}, by which Keras tells what it is.")
+    if to is not None:
+        return to
     if path.is_dir():
         return "folder"
-    if path.name.endswith(".weights.h5"):
-        return "weights.h5"
-    if path.suffix == ".keras":
-        return "keras"
-    if path.suffix in (".h5", ".hdf5", ".safetensors", ".bin", ".pt", ".pth", ".th", ".npz", ".ckpt", ".json"):
+    for kind, ending in endings.items():
+        if path.name.endswith(ending):
+            return kind
+    if path.suffix == ".h5":
+        return "tf_model.h5"
+    if path.suffix in (".hdf5", ".safetensors", ".bin", ".pt", ".pth", ".th", ".npz", ".ckpt", ".json"):
         raise ValueError(
-            f"{target} does not tell which format is wanted. Name a folder (for {_FOLDER_CONTENT}), "
-            "a file ending in .weights.h5, or one ending in .keras."
+            f"{target} does not tell which format is wanted. Name a folder (for {FOLDER_CONTENT}), "
+            "a file ending in .weights.h5, .keras or .h5 (for transformers 4.x in TensorFlow), or say --to."
         )
     return "folder"
-
-
-def _is_one_file(first: Path, second: Path) -> bool:
-    return second.exists() and first.samefile(second)
 
 
 def convert(
@@ -185,17 +114,33 @@ def convert(
     target: str | Path,
     config: ModelConfig | None = None,
     progress: Callable[[int, int], None] | None = None,
+    *,
+    to: str | None = None,
+    task: str | None = None,
+    dtype: str | None = None,
+    max_shard_size: int | str | None = None,
+    answers: tuple[str | Path, str | Path] | None = None,
+    hub: dict[str, Any] | None = None,
+    **overrides: Any,
 ) -> Conversion:
-    """Convert weights between the formats of PyTorch and Keras; needs neither. Values do not change by a bit.
+    """Convert weights of any format that is read; no framework is needed, and values do not change by a bit.
 
     The target takes its place when it is complete: after an error, the old one is there as it was. The source is only
     read. Names that the model of this configuration does not have are left out, and listed in the result's report.
 
     Args:
-        source: a folder with config.json and model.safetensors, or a .safetensors, .weights.h5 or .keras file.
-        target: a folder, or a file ending in .weights.h5 or .keras; it is replaced when complete.
+        source: a file or folder of weights, told by its content, or a model on the hub ("owner/name").
+        target: a folder, or a file ending in .weights.h5, .keras or .h5; it is replaced when complete.
         config: the configuration, where the source has none.
-        progress: called after each tensor with its bytes and those of all tensors.
+        progress: called after each tensor with its bytes and those of all tensors, from several threads.
+        to: a key of FORMATS; by default what the target's name asks for.
+        task: a key of TASKS: the model class to write; by default the one that the source's heads make up.
+        dtype: "float32", "float16", "bfloat16" or "float64"; by default each tensor keeps its own.
+        max_shard_size: of a folder; see `writing.write_folder`.
+        answers: two tables of answers, the source's and the target's: the answer head is moved to the second by the
+            text of the answers. Answers that the first does not have start at zero.
+        hub: see `checkpoint.open_checkpoint`.
+        overrides: config fields that take other values than the source's.
 
     Raises:
         FileNotFoundError, ValueError: no such source, a damaged or foreign one, a target of unknown format, or one that
@@ -205,31 +150,103 @@ def convert(
     """
     for name, path in (("source", source), ("target", target)):
         check_named(name, path)
-    source, target = Path(source), Path(target)
-    kind = target_format(target)
-    if kind == "folder":
-        check_folder(target, _FOLDER_CONTENT)
-    with open_checkpoint(source, config) as checkpoint:
-        if _is_one_file(checkpoint.file.path, target / SAFETENSORS_NAME if kind == "folder" else target):
+    target = Path(target)
+    kind = target_format(target, to)
+    is_folder = kind == "folder" or (kind == "tf_model.h5" and target.suffix != ".h5")
+    if is_folder:
+        check_folder(target, FOLDER_CONTENT)
+    if dtype is not None and dtype not in FLOATS:
+        raise ValueError(f"dtype must be one of {', '.join(FLOATS)}; got {dtype!r}.")
+    if max_shard_size is not None:
+        byte_count(max_shard_size)
+        if kind != "folder":
+            raise ValueError(f"max_shard_size divides a folder's safetensors; {target} is to be: {FORMATS[kind]}.")
+    with open_checkpoint(source, config, hub=hub, **overrides) as checkpoint:
+        written = target / {"folder": SAFETENSORS_NAME, "tf_model.h5": TF_NAME}[kind] if is_folder else target
+        if written.exists() and checkpoint.file.path.samefile(written):
             raise ValueError(f"{target} is the source itself; give another target.")
-        architecture = checkpoint.architecture
-        wanted, report = fit(checkpoint, architecture, pooler=checkpoint.pooler)
-        sizes = [int(np.prod(p.shape)) * checkpoint.dtype(p).itemsize for p in wanted]
-
-        def item(parameter: Parameter, size: int) -> Item:
-            def read() -> np.ndarray:
-                values = checkpoint.read(parameter)
-                if progress is not None:
-                    progress(size, sum(sizes))
-                return values
-
-            return Item(parameter, checkpoint.dtype(parameter), read)
-
-        items = [item(parameter, size) for parameter, size in zip(wanted, sizes, strict=True)]
+        if checkpoint.is_bert:
+            raise ValueError(
+                f"{source} is a plain BERT, which is only a part of these models. Load it into one, which draws the "
+                "rest at random, and save that: LxmertForPreTraining.from_pretrained(source).save_pretrained(folder)."
+            )
+        architecture = checkpoint.architecture if task is None else _class_for(task, checkpoint)
+        taken, report = fit(checkpoint, architecture, pooler=checkpoint.pooler or task not in (None, "backbone"))
+        if kind == "tf_model.h5":
+            check_for_tf(checkpoint.config, architecture, [FLOATS[dtype]] if dtype else map(checkpoint.dtype, taken))
+        items = [Item(p, FLOATS[dtype] if dtype else checkpoint.dtype(p), _reader(checkpoint, p)) for p in taken]
+        model_config, matched = checkpoint.config, None
+        if answers is not None:
+            items, model_config, matched = _with_answers(checkpoint, architecture, items, *answers)
+        total = sum(item.size for item in items)
+        if progress is not None:
+            items = [item._replace(read=_told(item, total, progress)) for item in items]
+        arguments = (model_config, architecture, items)
         if kind == "folder":
-            write_folder(target, checkpoint.config, architecture, items)
+            overflowed = write_folder(target, *arguments, max_shard_size=max_shard_size)
+        elif is_folder:
+            overflowed = write_tf_folder(target, *arguments)
         else:
-            write = write_keras_weights if kind == "weights.h5" else write_keras_archive
+            writers = {
+                "weights.h5": write_keras_weights,
+                "keras": write_keras_archive,
+                "tf_model.h5": write_tf_weights,
+            }
             with making_folder(target.parent), replacing(target) as temporary:
-                write(temporary, checkpoint.config, architecture, items)
-    return Conversion(source, target, kind, architecture, len(items), sum(sizes), report)
+                overflowed = writers[kind](temporary, *arguments)
+    return Conversion(source, target, kind, architecture, len(items), total, report, overflowed, matched)
+
+
+def _class_for(task: str, checkpoint: Checkpoint) -> str:
+    """The model class for a task, of the kind of model that the file is of."""
+    if task not in TASKS:
+        raise ValueError(f"unknown head {task!r}; these are known: {', '.join(TASKS)}.")
+    classes = [name for name in TASKS[task] if name in ARCHITECTURES[checkpoint.config.model_type]]
+    if not classes:
+        raise ValueError(
+            f"{checkpoint.file.path} is a {checkpoint.config.model_type} model, which has no {task} class."
+        )
+    return classes[0]
+
+
+def _reader(checkpoint: Checkpoint, parameter: Parameter) -> Callable[[], np.ndarray]:
+    return lambda: checkpoint.view(parameter)
+
+
+def _told(item: Item, total: int, progress: Callable[[int, int], None]) -> Callable[[], np.ndarray]:
+    def read() -> np.ndarray:
+        values = item.read()
+        progress(item.size, total)
+        return values
+
+    return read
+
+
+def _with_answers(
+    checkpoint: Checkpoint, architecture: str, items: Sequence[Item], old: str | Path, new: str | Path
+) -> tuple[list[Item], ModelConfig, tuple[int, int]]:
+    """The items with the answer head moved from one table of answers to another, and the config for it.
+
+    Raises:
+        ValueError: the model has no answer head, or its size is not that of the old table.
+    """
+    module, field = ANSWERS[checkpoint.config.model_type]
+    head = module.split(".")[1]
+    config = checkpoint.config
+    if head not in head_names(architecture, config):
+        raise ValueError(f"{checkpoint.file.path} is taken for {architecture}, which has no answer head to move.")
+    before, after = read_answers(old), read_answers(new)
+    if len(before) != getattr(config, field):
+        raise ValueError(
+            f"{old} has {len(before)} answers, and the answer head of {checkpoint.file.path} scores "
+            f"{getattr(config, field)}; give the table that it was trained with first, and the wanted one second."
+        )
+    rows = matching_rows(before, after)
+
+    def moved(item: Item) -> Item:
+        if item.parameter.module != module:
+            return item
+        shape = (len(after), *item.parameter.shape[1:])
+        return Item(replace(item.parameter, shape=shape), item.dtype, lambda: transplanted(item.read(), rows))
+
+    return [moved(item) for item in items], config.replace(**{field: len(after)}), (len(after), int((rows >= 0).sum()))

@@ -63,22 +63,27 @@ def words_argument(given: Mapping[str, Given]) -> str:
     return "input_ids" if "input_ids" in given else "inputs_embeds"
 
 
-def check_words(name: str, given: Given, config: ModelConfig, lead: Sequence[str] = ("B",)) -> None:
+def check_words(name: str, given: Given, config: ModelConfig, *leads: Sequence[str]) -> Sequence[str]:
     """Refuse words of another rank, or word vectors of another width.
 
     Args:
         name: `input_ids` or `inputs_embeds`.
         given: the argument.
         config: the model's configuration.
-        lead: the letters of the axes before L.
+        leads: the axes before L, each a letter or a number, in every form that they may have.
+
+    Returns:
+        The form that they have.
 
     Raises:
         ValueError: naming the argument and its shape.
     """
     width: tuple[int, ...] = () if name == "input_ids" else (config.hidden_size,)
-    if not fits(given.shape, (*(None for _ in lead), None, *width)):
-        wanted = ", ".join([*lead, "L", *map(str, width)])
-        raise ValueError(f"{name} must be [{wanted}]{' (hidden_size)' * len(width)}; got {shape_text(given.shape)}.")
+    for lead in leads:
+        if fits(given.shape, (*(int(axis) if axis.isdecimal() else None for axis in lead), None, *width)):
+            return lead
+    wanted = " or ".join("[" + ", ".join([*lead, "L", *map(str, width)]) + "]" for lead in leads)
+    raise ValueError(f"{name} must be {wanted}{' (hidden_size)' * len(width)}; got {shape_text(given.shape)}.")
 
 
 def check_length(name: str, length: int | None, config: ModelConfig) -> None:

@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from .checkpoint import Checkpoint, CheckpointMismatchError
+from .config_from_shapes import TELLING
 from .names import Parameter, layer_counts, parameters
 from .tables import HEADS, LAYERS, TITLES, head_names
+from .weight_files.raw_arrays import is_float
 
-# Sizes that the shape of one weight tells: its module, the axis, the field, and what the field counts.
-_TELLING = (
-    ("embeddings.word", 0, "vocab_size", "words in its vocabulary"),
-    ("embeddings.word", 1, "hidden_size", "numbers in each word's embedding"),
-    ("embeddings.position", 0, "max_position_embeddings", "positions"),
-    ("embeddings.token_type", 0, "type_vocab_size", "token types"),
-    ("region_embeddings.feature", 1, "visual_feat_dim", "visual features"),
-    ("region_embeddings.box", 1, "visual_pos_dim", "numbers in a box"),
-    ("embeddings.feature", 1, "visual_embedding_dim", "visual features"),
-    ("language_layers.0.feed_forward.up", 0, "intermediate_size", "units between the layers of a feed-forward block"),
-    ("encoder_layers.0.feed_forward.up", 0, "intermediate_size", "units between the layers of a feed-forward block"),
-    ("heads.object.obj", 0, "num_object_labels", "object classes"),
-    ("heads.object.attr", 0, "num_attr_labels", "attribute classes"),
-    ("heads.answer.out", 0, "num_qa_labels", "answers"),
-    ("heads.classifier", 0, "num_labels", "labels"),
-)
 _SHOWN = 6
 
 
@@ -36,15 +23,21 @@ class LoadReport:
 
     Attributes:
         source: the file.
+        format: what kind of file it is.
         spelling: whose names the file uses.
-        new: names of parameters that the file does not have and that were made fresh, because that was asked for.
-        left_out: names in the file that belong to what this model does without: heads, a pooler, or what no model has.
+        config_source: where the configuration is from: "given", "config.json", or "told by the shapes".
+        new: names of parameters that were made fresh, because that was asked for, or because the file is a plain BERT.
+        missing: those of them that the file does not have; the others it has in another size, or they were not wanted.
+        unexpected: names in the file that this model has no use for: other heads, a pooler, or what no model has.
     """
 
     source: str
+    format: str
     spelling: str
+    config_source: str
     new: tuple[str, ...] = ()
-    left_out: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    unexpected: tuple[str, ...] = ()
 
 
 def fit(
@@ -55,6 +48,8 @@ def fit(
     pooler: bool = True,
 ) -> tuple[list[Parameter], LoadReport]:
     """Compare a file with a model, both ways round, before anything is loaded.
+
+    A plain BERT fills what it has; the rest stays fresh, and a warning says so.
 
     Args:
         checkpoint: the file.
@@ -68,55 +63,78 @@ def fit(
 
     Raises:
         CheckpointMismatchError: listing all that is missing, unexpected or wrongly shaped; or a weight is stored as
-            whole numbers; or a tensor of the word head that is another one of the model (its decoder is the word
-            embedding) is stored with other values.
+            whole numbers; or a second copy of a tensor of the word head is stored with other values.
         ValueError: another value of `only`.
     """
     if only not in (None, "backbone"):
         raise ValueError(f'only must be None or "backbone"; got {only!r}.')
-    config, held, spelling = checkpoint.config, checkpoint.file.shapes, checkpoint.spelling
-    # A head that this model does without is known all the same.
-    losses = ("visual_obj_loss", "visual_attr_loss", "visual_feat_loss")
-    whole = config.replace(**dict.fromkeys(losses, True)) if config.model_type == "lxmert" else config
-    known = {checkpoint.spelled(p): p for p in parameters(whole, HEADS[config.model_type])}
+    config, spelling = checkpoint.config, checkpoint.spelling
     wanted = list(parameters(config, head_names(architecture, config), pooler))
     shapes = {p.name: checkpoint.shape(p) for p in wanted}
     fresh_heads = set()
     for p in wanted:
         if p.head and (only == "backbone" or (allow_new_head and shapes[p.name] != p.shape)):
             fresh_heads.add(p.head)
-    taken = [p for p in wanted if p.head not in fresh_heads]
+    is_fresh = {p.name: p.head in fresh_heads or (checkpoint.is_bert and shapes[p.name] is None) for p in wanted}
+    fresh = [p for p in wanted if is_fresh[p.name]]
+    taken = [p for p in wanted if not is_fresh[p.name]]
     missing = [p for p in taken if shapes[p.name] is None]
     wrong = [p for p in taken if shapes[p.name] not in (None, p.shape)]
-    copies = {name: module for name, module in spelling.copies().items() if name in held}
-    unexpected = [name for name in held if not (name in known or name in copies or spelling.leaves_out(name))]
+    known = _known_names(checkpoint)
+    copies = {n: module for n, module in spelling.copies().items() if n in checkpoint.held and n not in known}
+    unknown = [n for n in checkpoint.held if not (n in known or n in copies or spelling.leaves_out(n))]
     if only == "backbone":
-        unexpected = [name for name in unexpected if not _is_head_name(name, known, spelling.heads)]
+        unknown = [n for n in unknown if not _is_head_name(n, known, spelling.heads)]
+    unexpected = [] if checkpoint.is_bert else [checkpoint.held[n] for n in unknown]
     if missing or wrong or unexpected:
-        raise CheckpointMismatchError(_mismatch_message(checkpoint, architecture, missing, unexpected, wrong))
-    whole_numbers = [p for p in taken if checkpoint.dtype(p).kind != "f"]
+        raise CheckpointMismatchError(
+            _mismatch_message(checkpoint, architecture, missing, unexpected, wrong),
+            missing=tuple(checkpoint.spelled(p) for p in missing),
+            unexpected=tuple(unexpected),
+            wrong_shape=tuple(p.name for p in wrong),
+        )
+    whole_numbers = [p for p in taken if not is_float(checkpoint.dtype(p))]
     if whole_numbers:
-        names = listed(f"{checkpoint.spelled(p)} as {checkpoint.dtype(p)}" for p in whole_numbers)
+        names = listed(f"{checkpoint.stored(p)} as {checkpoint.dtype(p)}" for p in whole_numbers)
         raise CheckpointMismatchError(
             f"{checkpoint.file.path} holds {len(whole_numbers)} weights as whole numbers{names}. "
             "Nothing was loaded. Save them as floating-point numbers."
         )
-    used = {checkpoint.spelled(p) for p in taken}
+    used = {checkpoint.stored(p) for p in taken}
     for name, module in copies.items() if any(p.head == "word" for p in taken) else ():
         _check_copy(checkpoint, name, next(p for p in taken if p.module == module))
-        used.add(name)
+        used.add(checkpoint.held[name])
     report = LoadReport(
         source=str(checkpoint.file.path),
-        spelling=checkpoint.spelling.title,
-        new=tuple(p.name for p in wanted if p.head in fresh_heads),
-        left_out=tuple(name for name in held if name not in used and name not in unexpected),
+        format=checkpoint.file.title,
+        spelling=spelling.title,
+        config_source=checkpoint.config_source,
+        new=tuple(p.name for p in fresh),
+        missing=tuple(p.name for p in fresh if shapes[p.name] is None),
+        unexpected=tuple(name for name in checkpoint.file.shapes if name not in used),
     )
+    if checkpoint.is_bert:
+        warnings.warn(
+            f"{report.source} is a plain BERT: it fills {len(taken)} of the {len(wanted)} weights of {architecture}, "
+            f"and the other {len(fresh)} are random until they are trained. load_report.new lists them.",
+            UserWarning,
+            stacklevel=3,
+        )
     return taken, report
+
+
+def _known_names(checkpoint: Checkpoint) -> dict[str, Parameter]:
+    """Every name that a file of this configuration may have, those of heads that the model does without among them."""
+    config = checkpoint.config
+    # The switches of the config that leave out a part of a head.
+    losses = ("visual_obj_loss", "visual_attr_loss", "visual_feat_loss")
+    whole = config.replace(**dict.fromkeys(losses, True)) if config.model_type == "lxmert" else config
+    return {checkpoint.spelled(p): p for p in parameters(whole, HEADS[config.model_type])}
 
 
 def _check_copy(checkpoint: Checkpoint, copy: str, parameter: Parameter) -> None:
     """Refuse a tensor stored beside the one that it is tied to, if it has other values."""
-    file, name = checkpoint.file, checkpoint.spelled(parameter)
+    file, copy, name = checkpoint.file, checkpoint.held[copy], checkpoint.stored(parameter)
     shapes = [file.shapes[copy], file.shapes[name]]
     same = shapes[0] == shapes[1] and np.array_equal(file.read(copy), file.read(name), equal_nan=True)
     if not same:
@@ -182,14 +200,14 @@ def _advice(
 ) -> Iterator[str]:
     """What to do, sentence by sentence."""
     told = {}
-    config, held_names = checkpoint.config, checkpoint.file.shapes
+    config, held_names = checkpoint.config, checkpoint.held
     counts = layer_counts(config.model_type, checkpoint.spelling, checkpoint.nested, held_names)
     for field, count in counts.items():
         # A file without any layer is another model's.
         if any(counts.values()) and count != getattr(config, field) and (missing or unexpected):
             told[field] = (count, f"layers of the kind that {field} counts")
     for p in wrong:
-        for module, axis, field, counted in _TELLING:
+        for module, axis, field, counted in TELLING:
             held = checkpoint.shape(p) or ()
             if (
                 hasattr(config, field)

@@ -19,13 +19,17 @@ from .inputs import (
 )
 
 
-def check_lxmert_inputs(config: LxmertConfig, inputs: Mapping[str, Any], describe: Describe) -> None:
+def check_lxmert_inputs(
+    config: LxmertConfig, inputs: Mapping[str, Any], describe: Describe, pictures: bool = False
+) -> None:
     """Refuse inputs that no LXMERT model can read.
 
     Args:
         config: the model's configuration.
         inputs: arguments by name; None for those not given.
         describe: gives the shape and kind of an argument, as the backend sees it.
+        pictures: whether there is an axis of two pictures behind the batch, in what is about regions; what is about
+            words may have one too.
 
     Raises:
         ValueError: a missing argument, or a wrong or disagreeing shape; the message names the argument.
@@ -37,36 +41,42 @@ def check_lxmert_inputs(config: LxmertConfig, inputs: Mapping[str, Any], describ
         if name not in given:
             raise ValueError(f"{name} must be given: LXMERT reads a picture's regions beside the words; got None.")
 
-    check_words(words, given[words], config)
+    leads = (("B",), ("B", "2")) if pictures else (("B",),)
+    lead = check_words(words, given[words], config, *leads)
+    text = given[words].shape[: len(lead) + 1]
+    text_letters, visual_letters = ", ".join((*lead, "L")), ", ".join((*leads[-1], "R"))
     feats, pos = given["visual_feats"].shape, given["visual_pos"].shape
+    axes = (None, 2, None) if pictures else (None, None)
+    hint = " Give each sentence the regions of two pictures." if pictures else ""
     for name, shape, size, field in (
         ("visual_feats", feats, config.visual_feat_dim, "visual_feat_dim"),
         ("visual_pos", pos, config.visual_pos_dim, "visual_pos_dim"),
     ):
-        if not fits(shape, (None, None, size)):
-            raise ValueError(f"{name} must be [B, R, {size}] ({field}); got {shape_text(shape)}.")
-    if not fits(feats[:2], pos[:2]):
+        if not fits(shape, (*axes, size)):
+            raise ValueError(f"{name} must be [{visual_letters}, {size}] ({field}); got {shape_text(shape)}.{hint}")
+    regions = feats[:-1]
+    if not fits(regions, pos[:-1]):
         raise ValueError(
-            f"visual_pos must be [B, R, {config.visual_pos_dim}] with the B and R of visual_feats; "
+            f"visual_pos must be [{visual_letters}, {config.visual_pos_dim}] with the B and R of visual_feats; "
             f"got visual_feats {shape_text(feats)} and visual_pos {shape_text(pos)}."
         )
-    batch, length = given[words].shape[:2]
+    batch, length = text[0], text[-1]
     if not fits((batch,), feats[:1]):
         raise ValueError(
             f"{words} and visual_feats must have the same batch size; "
             f"got {shape_text(given[words].shape)} and {shape_text(feats)}."
         )
-    for count, what in ((length, f"{words}: L"), (feats[1], "visual_feats: R"), (batch, f"{words}: B")):
+    for count, what in ((length, f"{words}: L"), (regions[-1], "visual_feats: R"), (batch, f"{words}: B")):
         if count == 0:
             raise ValueError(f"{what} must be at least 1; got 0.")
     check_length(words, length, config)
     for name, like, letters in (
-        ("attention_mask", (batch, length), "[B, L]"),
-        ("visual_attention_mask", feats[:2], "[B, R]"),
-        ("token_type_ids", (batch, length), "[B, L]"),
+        ("attention_mask", text, text_letters),
+        ("visual_attention_mask", regions, visual_letters),
+        ("token_type_ids", text, text_letters),
     ):
         if name in given and not fits(given[name].shape, like):
-            raise ValueError(f"{name} must be {letters} = {shape_text(like)}; got {shape_text(given[name].shape)}.")
+            raise ValueError(f"{name} must be [{letters}] = {shape_text(like)}; got {shape_text(given[name].shape)}.")
     for name in ("input_ids", "token_type_ids"):
         if name in given:
             want_kind(name, given[name], ("int",), "whole numbers (token ids)")

@@ -1,7 +1,9 @@
 """Sentences that several errors share. Separate, so that every part words them alike."""
 
 import difflib
-from collections.abc import Iterable
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Any
 
 
 def unknown_keyword_message(name: str, known: Iterable[str]) -> str:
@@ -27,3 +29,9 @@ def check_keywords(owner: str, given: Iterable[str], known: Iterable[str]) -> No
     for name in given:
         if name not in known:
             raise TypeError(f"{owner}: {unknown_keyword_message(name, known)}")
+
+
+def signature_names(function: Callable[..., Any]) -> tuple[str, ...]:
+    """The names of the arguments that a function takes by keyword only."""
+    arguments = inspect.signature(function).parameters.values()
+    return tuple(argument.name for argument in arguments if argument.kind is argument.KEYWORD_ONLY)

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from .files import CONFIG_NAME, check_folder, read_json, write_text
-from .messages import check_keywords
+from .hub import folder_with, looks_like_hub_id
+from .messages import check_keywords, signature_names
 
 
 @dataclass(frozen=True)
@@ -178,14 +179,34 @@ class ModelConfig:
         return cls(**(known | overrides), extra=extra)
 
     @classmethod
-    def from_pretrained(cls, path: str | Path, **overrides: Any) -> Self:
-        """Read a config.json, given the folder that holds it or the file itself.
+    def from_pretrained(
+        cls,
+        source: str | Path,
+        *,
+        revision: str | None = None,
+        cache_dir: str | Path | None = None,
+        token: str | bool | None = None,
+        local_files_only: bool = False,
+        **overrides: Any,
+    ) -> Self:
+        """Read a config.json, given the folder that holds it, the file itself, or a model on the hub.
+
+        Args:
+            source: a folder or file; a text that names none may be a model on the hub, "owner/name".
+            revision: of a model on the hub: a branch, a tag, a commit or refs/pr/NUMBER; the main branch by default.
+            cache_dir: where files from the hub are kept; the folder of `huggingface_hub` by default.
+            token: for the hub; True takes the saved one, False none. By default the saved one or HF_TOKEN, if any.
+            local_files_only: whether to look into the cache only, not at the hub.
+            overrides: fields that take other values than the file's.
 
         Raises:
             FileNotFoundError: no config.json there.
+            PermissionError, ConnectionError, OSError: the hub refuses it, cannot be reached, or a download failed.
             ValueError: the file is not JSON, or another model's.
         """
-        file, values = read_config(path)
+        owner, known = f"{cls.__name__}.from_pretrained", signature_names(cls.from_pretrained)
+        check_keywords(owner, overrides, (*known, *sorted(cls.field_names())))
+        file, values = read_config(source, revision, cache_dir, token, local_files_only)
         try:
             return cls.from_dict(values, **overrides)
         except (TypeError, ValueError) as error:
@@ -223,14 +244,27 @@ class ModelConfig:
         write_text(Path(folder) / CONFIG_NAME, self.to_json_string())
 
 
-def read_config(path: str | Path) -> tuple[Path, dict[str, Any]]:
-    """A config.json and what it holds, given the folder or the file itself.
+def read_config(
+    source: str | Path,
+    revision: str | None = None,
+    cache_dir: str | Path | None = None,
+    token: str | bool | None = None,
+    local_files_only: bool = False,
+) -> tuple[Path, dict[str, Any]]:
+    """A config.json and what it holds, given the folder, the file itself, or a model on the hub.
 
-    Raises:
-        FileNotFoundError: no config.json there.
-        ValueError: the file is not JSON.
+    Arguments and errors as those of `ModelConfig.from_pretrained`.
     """
-    path = Path(path)
+    path = Path(source)
+    if not path.exists() and looks_like_hub_id(source):
+        path = folder_with(
+            source,
+            (CONFIG_NAME,),
+            revision=revision,
+            cache_dir=cache_dir,
+            token=token,
+            local_files_only=local_files_only,
+        )
     file = path / CONFIG_NAME if path.is_dir() else path
     if not file.is_file():
         problem = f"{path} has no {CONFIG_NAME}" if path.is_dir() else f"there is no file or folder {path}"

@@ -67,8 +67,9 @@ class ModelOutput:
 class _LxmertStates(ModelOutput):
     """The hidden states and attention maps that every LXMERT model can return.
 
-    Shapes: B batch, L language tokens, R regions, D hidden size, N heads. Attention maps are the softmax weights before
-    dropout, so that every row sums to one in training too.
+    Shapes: B batch, L language tokens, R regions, D hidden size, N heads. With two pictures for each sentence, B is 2B
+    here: the first picture of the first sentence, its second, the first of the second sentence, and so on. Attention
+    maps are the softmax weights before dropout, so that every row sums to one in training too.
 
     Attributes:
         language_hidden_states: [B, L, D], one per language layer, then one per cross layer; the embeddings are not
@@ -182,6 +183,24 @@ class LxmertForQuestionAnsweringOutput(_LxmertStates, _LxmertForQuestionAnswerin
     Attributes:
         loss: the answer loss; absent without labels.
         question_answering_score: [B, A], one logit per answer.
+    """
+
+
+@dataclass(eq=False)
+class _LxmertForVisualReasoningScores(ModelOutput):
+    """What the head of visual reasoning computes."""
+
+    loss: Any = None
+    logits: Any = None
+
+
+@dataclass(eq=False)
+class LxmertForVisualReasoningOutput(_LxmertStates, _LxmertForVisualReasoningScores):
+    """What `LxmertForVisualReasoning` returns.
+
+    Attributes:
+        loss: the loss; absent without labels.
+        logits: [B, 2]; in the authors' models index 1 says that the sentence is true of the two pictures.
     """
 
 

@@ -36,6 +36,7 @@ LABELS = {
     "LxmertModel": (),
     "LxmertForPreTraining": ("labels", "obj_labels", "matched_label", "ans"),
     "LxmertForQuestionAnswering": ("labels",),
+    "LxmertForVisualReasoning": ("labels",),
     "VisualBertModel": (),
     "VisualBertForPreTraining": ("labels", "sentence_image_labels"),
     "VisualBertForMultipleChoice": ("labels",),
@@ -47,6 +48,7 @@ SCORES = {
     "LxmertModel": "pooled_output",
     "LxmertForPreTraining": "prediction_logits",
     "LxmertForQuestionAnswering": "question_answering_score",
+    "LxmertForVisualReasoning": "logits",
     "VisualBertModel": "pooler_output",
     "VisualBertForPreTraining": "prediction_logits",
     "VisualBertForMultipleChoice": "logits",
@@ -93,6 +95,8 @@ def value_ranges(config: ModelConfig, architecture: str) -> dict[str, Range]:
         ranges |= {"labels": of_word, "masked_lm_labels": of_word, "matched_label": of_match, "ans": of_answer}
     elif architecture == "LxmertForQuestionAnswering":
         ranges["labels"] = of_answer
+    elif architecture == "LxmertForVisualReasoning":
+        ranges["labels"] = Range(2, ignored=True)
     return ranges
 
 
@@ -120,12 +124,13 @@ def input_shapes(config: ModelConfig, architecture: str) -> dict[str, tuple[tupl
         architecture: the model's class name without the prefix TF.
     """
     if config.model_type == "lxmert":
+        pictures: tuple[str | int, ...] = ("B", 2) if architecture == "LxmertForVisualReasoning" else ("B",)
         return {
             "input_ids": (("B", "L"), "int"),
-            "visual_feats": (("B", "R", config.visual_feat_dim), "float"),
-            "visual_pos": (("B", "R", config.visual_pos_dim), "float"),
+            "visual_feats": ((*pictures, "R", config.visual_feat_dim), "float"),
+            "visual_pos": ((*pictures, "R", config.visual_pos_dim), "float"),
             "attention_mask": (("B", "L"), "int"),
-            "visual_attention_mask": (("B", "R"), "int"),
+            "visual_attention_mask": ((*pictures, "R"), "int"),
             "token_type_ids": (("B", "L"), "int"),
         }
     lead = ("B", "choices") if architecture == "VisualBertForMultipleChoice" else ("B",)

@@ -71,6 +71,7 @@ _WORD_AND_MATCH = (
     Row("heads.word.transform", "cls.predictions.transform.dense", "dense", ("D", "D")),
     Row("heads.word.norm", "cls.predictions.transform.LayerNorm", "norm", ("D",)),
     Row("heads.word.bias", "cls.predictions.bias", "vector", ("V",)),
+    Row("heads.word.decoder", "cls.predictions.decoder", "embedding", ("V", "D"), only_if="untied_words"),
     Row("heads.match", "cls.seq_relationship", "dense", ("2", "D")),
 )
 
@@ -107,9 +108,13 @@ LXMERT: tuple[Row, ...] = (
     Row("heads.object.obj", "obj_predict_head.decoder_dict.obj", "dense", ("obj", "D")),
     Row("heads.object.attr", "obj_predict_head.decoder_dict.attr", "dense", ("attr", "D")),
     Row("heads.object.feat", "obj_predict_head.decoder_dict.feat", "dense", ("F", "D")),
+    # Two heads under one name of theirs: a file holds one or the other.
     Row("heads.answer.up", "answer_head.logit_fc.0", "dense", ("2D", "D")),
     Row("heads.answer.norm", "answer_head.logit_fc.2", "norm", ("2D",)),
     Row("heads.answer.out", "answer_head.logit_fc.3", "dense", ("A", "2D")),
+    Row("heads.reasoning.up", "answer_head.logit_fc.0", "dense", ("2D", "2D")),
+    Row("heads.reasoning.norm", "answer_head.logit_fc.2", "norm", ("2D",)),
+    Row("heads.reasoning.out", "answer_head.logit_fc.3", "dense", ("2", "2D")),
 )
 
 VISUAL_BERT: tuple[Row, ...] = (
@@ -127,7 +132,7 @@ VISUAL_BERT: tuple[Row, ...] = (
     ),
     Row("pooler.dense", "pooler.dense", "dense", ("D", "D")),
     *_WORD_AND_MATCH,
-    # Two heads under one name of theirs: a file holds one or the other.
+    # Likewise two heads under one name.
     Row("heads.classifier", "cls", "dense", ("labels", "D")),
     Row("heads.choice", "cls", "dense", ("1", "D")),
     Row("heads.alignment.query", "attention.query", "dense", ("K", "D")),
@@ -141,7 +146,7 @@ OBJECTS = ("obj", "attr", "feat")  # the rows of the object head that a config c
 TITLES = {"lxmert": "LXMERT", "visual_bert": "VisualBERT"}
 TABLES = {"lxmert": LXMERT, "visual_bert": VISUAL_BERT}
 HEADS = {
-    "lxmert": ("word", "match", "object", "answer"),
+    "lxmert": ("word", "match", "object", "answer", "reasoning"),
     "visual_bert": ("word", "match", "classifier", "choice", "alignment"),
 }
 # The config fields that count the layers.
@@ -152,6 +157,7 @@ ARCHITECTURES: dict[str, dict[str, tuple[str, ...]]] = {
         "LxmertModel": (),
         "LxmertForPreTraining": ("word", "match", "object", "answer"),
         "LxmertForQuestionAnswering": ("answer",),
+        "LxmertForVisualReasoning": ("reasoning",),
     },
     "visual_bert": {
         "VisualBertModel": (),

@@ -10,6 +10,7 @@ except ImportError as _error:
 from lxmert.common.outputs import (
     LxmertForPreTrainingOutput,
     LxmertForQuestionAnsweringOutput,
+    LxmertForVisualReasoningOutput,
     LxmertModelOutput,
     VisualBertForPreTrainingOutput,
     VisualBertModelOutput,
@@ -17,7 +18,7 @@ from lxmert.common.outputs import (
 )
 
 from .lxmert import LxmertModel
-from .lxmert_tasks import LxmertForPreTraining, LxmertForQuestionAnswering
+from .lxmert_tasks import LxmertForPreTraining, LxmertForQuestionAnswering, LxmertForVisualReasoning
 from .visual_bert import VisualBertModel
 from .visual_bert_tasks import (
     VisualBertForMultipleChoice,
@@ -32,6 +33,7 @@ for _output in (
     LxmertModelOutput,
     LxmertForPreTrainingOutput,
     LxmertForQuestionAnsweringOutput,
+    LxmertForVisualReasoningOutput,
     VisualBertModelOutput,
     VisualBertForPreTrainingOutput,
     VisualBertTaskOutput,
@@ -43,6 +45,8 @@ __all__ = [
     "LxmertForPreTrainingOutput",
     "LxmertForQuestionAnswering",
     "LxmertForQuestionAnsweringOutput",
+    "LxmertForVisualReasoning",
+    "LxmertForVisualReasoningOutput",
     "LxmertModel",
     "LxmertModelOutput",
     "VisualBertForMultipleChoice",

@@ -12,11 +12,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .layers import ACTIVATIONS
+from .layers import ACTIVATIONS, Embedding
 
 
 class WordHead(nn.Module):
-    """norm(act(transform(states)))·tableᵀ + bias; the table is the word embedding itself, so the two stay tied."""
+    """norm(act(transform(states)))·tableᵀ + bias; the table is the word embedding itself, so the two stay tied.
+
+    With `tie_word_embeddings=False` it is the head's own `decoder` instead, which is None otherwise.
+    """
 
     def __init__(self, config: Any):
         super().__init__()
@@ -24,9 +27,12 @@ class WordHead(nn.Module):
         self.activation = ACTIVATIONS[config.hidden_act]
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.bias = nn.Parameter(torch.zeros(config.vocab_size))
+        own = config.untied_words
+        self.decoder = Embedding(config.vocab_size, config.hidden_size, padding_idx=None) if own else None
 
     def forward(self, states: Tensor, table: Tensor) -> Tensor:  # [B, S, D], [V, D] -> [B, S, V]
-        """Score every word of the vocabulary at each position."""
+        """Score every word of the vocabulary at each position; `table` is the word embedding."""
+        table = table if self.decoder is None else self.decoder.weight
         return F.linear(self.norm(self.activation(self.transform(states))), table, self.bias)
 
 
@@ -49,16 +55,19 @@ class ObjectHead(nn.Module):
 
 
 class AnswerHead(nn.Module):
-    """out(norm(gelu(up(pooled)))): the width is doubled, the activation is exact GELU whatever the config says."""
+    """out(norm(gelu(up(pooled)))): up to twice the hidden size, by exact GELU whatever the config says.
 
-    def __init__(self, config: Any):
+    `pictures` pooled outputs, joined, are read at once: one for questions, two for reasoning.
+    """
+
+    def __init__(self, config: Any, answers: int, pictures: int = 1):
         super().__init__()
         hidden = config.hidden_size
-        self.up = nn.Linear(hidden, 2 * hidden)
+        self.up = nn.Linear(pictures * hidden, 2 * hidden)
         self.norm = nn.LayerNorm(2 * hidden, eps=config.layer_norm_eps)
-        self.out = nn.Linear(2 * hidden, config.num_qa_labels)
+        self.out = nn.Linear(2 * hidden, answers)
 
-    def forward(self, pooled: Tensor) -> Tensor:  # [B, D] -> [B, A]
+    def forward(self, pooled: Tensor) -> Tensor:  # [B, pictures · D] -> [B, A]
         """Score every answer."""
         return self.out(self.norm(ACTIVATIONS["gelu"](self.up(pooled))))
 
@@ -71,7 +80,8 @@ class LxmertHeads(nn.Module):
         self.word: Any = WordHead(config) if "word" in names else None
         self.match: Any = nn.Linear(config.hidden_size, 2) if "match" in names else None
         self.object: Any = ObjectHead(config) if "object" in names else None
-        self.answer: Any = AnswerHead(config) if "answer" in names else None
+        self.answer: Any = AnswerHead(config, config.num_qa_labels) if "answer" in names else None
+        self.reasoning: Any = AnswerHead(config, 2, pictures=2) if "reasoning" in names else None
 
 
 class AlignmentHead(nn.Module):

@@ -1,18 +1,24 @@
-"""The task models of LXMERT: pre-training and question answering.
+"""The task models of LXMERT: pre-training, question answering, visual reasoning.
 
 Dimensions: B batch, L language tokens, R regions, D hidden size, F visual feature size, V vocabulary, A answers.
 """
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from lxmert.common.config import LxmertConfig
+from lxmert.common.lxmert_inputs import check_lxmert_inputs
 from lxmert.common.messages import check_keywords
-from lxmert.common.outputs import LxmertForPreTrainingOutput, LxmertForQuestionAnsweringOutput
+from lxmert.common.outputs import (
+    LxmertForPreTrainingOutput,
+    LxmertForQuestionAnsweringOutput,
+    LxmertForVisualReasoningOutput,
+)
 
 from .heads import LxmertHeads
-from .losses import answer_loss, index_loss, object_loss, total_loss, word_loss
+from .losses import answer_loss, describe, index_loss, object_loss, total_loss, word_loss
 from .lxmert import LxmertModel
 from .pretrained import PreTrainedModel
 
@@ -173,3 +179,82 @@ class LxmertForQuestionAnswering(LxmertTaskModel):
             **states.states(),
         )
         return self.as_asked(output, return_dict)
+
+
+class LxmertForVisualReasoning(LxmertTaskModel):
+    """The backbone with a head that tells whether a sentence is true of two pictures, as in NLVR2.
+
+    As in the original: the backbone reads the sentence with each picture by itself, and the head both pooled outputs,
+    joined. As in question answering, the image branch of the last cross layer is not computed, and its parameters are
+    frozen.
+    """
+
+    def __init__(self, config: LxmertConfig):
+        super().__init__(config)
+        self.backbone.cross_layers[-1].visual_self_attention.requires_grad_(False)
+        self.backbone.cross_layers[-1].visual_feed_forward.requires_grad_(False)
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        visual_feats: Tensor | None = None,
+        visual_pos: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        visual_attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        output_attentions: bool | str | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+        **unknown: Any,
+    ) -> LxmertForVisualReasoningOutput | tuple[Any, ...]:
+        """Score false and true; with labels, compute the loss.
+
+        The other inputs are those of `LxmertModel`. Hidden states and attention maps have a row for each picture:
+        both of the first sentence, both of the second, and so on.
+
+        Args:
+            input_ids: [B, L] token ids, read with both pictures; or [B, 2, L], others for each. `attention_mask` and
+                `token_type_ids` have the same shape, and `inputs_embeds` an axis D more.
+            visual_feats: [B, 2, R, F] features of the regions of two pictures.
+            visual_pos: [B, 2, R, P] their boxes.
+            visual_attention_mask: [B, 2, R], 1 for regions that are read, 0 for padding; all ones by default.
+            labels: [B], 1 where the sentence is true of the pictures, else 0; -100 is ignored.
+
+        Raises:
+            ValueError, TypeError: inputs or labels that do not fit; the message names the argument.
+        """
+        if unknown:
+            check_keywords(type(self).__name__, unknown, self.keywords())
+        inputs: dict[str, Any] = dict(
+            input_ids=input_ids,
+            visual_feats=visual_feats,
+            visual_pos=visual_pos,
+            attention_mask=attention_mask,
+            visual_attention_mask=visual_attention_mask,
+            token_type_ids=token_type_ids,
+            inputs_embeds=inputs_embeds,
+        )
+        check_lxmert_inputs(self.config, inputs, describe, pictures=True)
+        one_text = inputs["input_ids"].ndim == 2 if inputs_embeds is None else inputs_embeds.ndim == 3
+        shared = {name: one_text and not name.startswith("visual") for name in inputs}
+        rows = {name: x if x is None else picture_rows(x, shared[name]) for name, x in inputs.items()}
+        states = self.backbone(
+            **rows,
+            output_attentions=output_attentions,
+            output_hidden_states=output_hidden_states,
+            return_dict=True,
+            vision_output=False,
+        )
+        joined = states.pooled_output.reshape(-1, 2 * self.config.hidden_size)  # [2B, D] -> [B, 2D]
+        scores = self.heads.reasoning(joined)
+        output = LxmertForVisualReasoningOutput(
+            loss=None if labels is None else index_loss(scores, labels), logits=scores, **states.states()
+        )
+        return self.as_asked(output, return_dict)
+
+
+def picture_rows(x: Tensor, shared: bool) -> Tensor:  # [B, 2, ...], shared [B, ...] -> [2B, ...]
+    """A row for each picture, both of the first example first; what the two share is repeated."""
+    return (torch.stack([x, x], dim=1) if shared else x).flatten(0, 1)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 
 from lxmert.common.model_config import ModelConfig
 from lxmert.common.names import Parameter, parameters
 from lxmert.common.tables import ARCHITECTURES, head_names
+from lxmert.common.weight_files.raw_arrays import BFLOAT16
 
 
 class NamedWeights(nn.Module):
@@ -59,3 +62,18 @@ class NamedWeights(nn.Module):
     def _set_config(self, **changes: Any) -> None:
         """Replace the config, here and in the backbone."""
         self.config = self.base.config = self.config.replace(**changes)
+
+
+def tensor_of(values: np.ndarray) -> Tensor:
+    """An array as a tensor on the same memory; bfloat16, which PyTorch does not take from NumPy, by its bits."""
+    if values.dtype == BFLOAT16:
+        return torch.from_numpy(values.view(np.int16)).view(torch.bfloat16)
+    return torch.from_numpy(values)
+
+
+def array_of(tensor: Tensor) -> np.ndarray:
+    """A tensor as an array, the other way round."""
+    tensor = tensor.detach().cpu().contiguous()
+    if tensor.dtype == torch.bfloat16:
+        return tensor.view(torch.int16).numpy().view(BFLOAT16)
+    return tensor.numpy()

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint as checkpointed
 
 from lxmert.common.checkpoint import open_checkpoint
-from lxmert.common.convert import Item, write_folder
 from lxmert.common.loading import LoadReport, fit
-from lxmert.common.messages import check_keywords
+from lxmert.common.messages import check_keywords, signature_names
 from lxmert.common.model_config import ModelConfig
 from lxmert.common.names import Parameter
 from lxmert.common.outputs import ModelOutput
+from lxmert.common.weight_files.raw_arrays import FLOATS
+from lxmert.common.writing import Item, write_folder
 
 from .embeddings import JointEmbeddings
 from .heads import WordHead
+from .named_weights import array_of, tensor_of
 from .resizing import Resizable
 
 
@@ -62,7 +64,10 @@ class PreTrainedModel(Resizable):
         Args:
             part: the part of the model whose weights are drawn; all of it by default.
         """
-        modules = list((self if part is None else part).modules())
+        self._start_modules(list((self if part is None else part).modules()))
+
+    def _start_modules(self, modules: Sequence[nn.Module]) -> None:
+        """Draw fresh weights for these modules, without the modules inside of them."""
         for module in modules:
             if isinstance(module, (nn.Linear, nn.Embedding)):
                 nn.init.normal_(module.weight, std=self.config.initializer_range)
@@ -93,16 +98,23 @@ class PreTrainedModel(Resizable):
         dtype: torch.dtype | None = None,
         only: str | None = None,
         allow_new_head: bool = False,
+        revision: str | None = None,
+        cache_dir: str | Path | None = None,
+        token: str | bool | None = None,
+        local_files_only: bool = False,
         **overrides: Any,
     ) -> Self:
         """Load a model, set to evaluation. `model.load_report` tells what was left out or made fresh.
 
         Args:
-            source: a folder with config.json and model.safetensors, or a .safetensors, .weights.h5 or .keras file.
+            source: a folder or file of weights in any published format, told by its content; or a model on the hub,
+                "owner/name".
             config: the configuration, where the file has none or another is wanted.
             dtype: of the parameters; PyTorch's default by default.
             only: "backbone" leaves every head fresh.
             allow_new_head: whether a head that the file does not have, or has in another size, may stay fresh.
+            revision, cache_dir, token, local_files_only: of a model on the hub: a branch, tag or commit; the folder to
+                keep files in; the user's token; whether to do without the network.
             overrides: config fields that take other values than the file's; and what the constructor takes beside the
                 config (`add_pooling_layer=False`).
 
@@ -110,34 +122,46 @@ class PreTrainedModel(Resizable):
             FileNotFoundError, ValueError: no such file, or a damaged or foreign one.
             CheckpointMismatchError: names or shapes do not fit; all are listed, and nothing is loaded.
         """
-        options = ("config", "dtype", "only", "allow_new_head", *cls.made_with, *cls.config_class.field_names())
+        options = (*signature_names(cls.from_pretrained), *cls.made_with, *cls.config_class.field_names())
         check_keywords(f"{cls.__name__}.from_pretrained", overrides, options)
         made_with = {name: overrides.pop(name) for name in cls.made_with if name in overrides}
-        with open_checkpoint(source, config, cls.config_class, **overrides) as file:
+        hub = dict(revision=revision, cache_dir=cache_dir, token=token, local_files_only=local_files_only)
+        with open_checkpoint(source, config, cls.config_class, hub, **overrides) as file:
             pooler = made_with.get("add_pooling_layer", True)
             taken, report = fit(file, cls.architecture(), only, allow_new_head, pooler)
             dtype = dtype or torch.get_default_dtype()
             with torch.device("meta"):
                 model = cls(file.config, **made_with)
-            for parameter in taken:
-                model._assign(parameter, torch.from_numpy(file.read(parameter)).to(dtype))
-            new = [parameter for parameter, _ in model.weights_by_name() if parameter.name in report.new]
-            for parameter in new:
-                model._assign(parameter, torch.empty(parameter.shape, dtype=dtype))
-            for head in {parameter.head for parameter in new}:
-                model.reset_parameters(model.get_submodule(f"heads.{head}"))
+            for parameter, values in file.arrays(taken):
+                model._assign(parameter, tensor_of(values).to(dtype))
+        model._start_new(report, dtype)
         model.load_report = report
         return model.eval()
 
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write config.json and model.safetensors in Hugging Face's spelling; `transformers` reads the folder too."""
+    def _start_new(self, report: LoadReport, dtype: torch.dtype) -> None:
+        """Draw the weights that were not loaded."""
+        new = [parameter for parameter, _ in self.weights_by_name() if parameter.name in set(report.new)]
+        for parameter in new:
+            self._assign(parameter, torch.empty(parameter.shape, dtype=dtype))
+        modules = {parameter.module: self.locate(parameter)[0] for parameter in new}
+        self._start_modules(list(modules.values()))
+        if "embeddings.visual_position" in modules:
+            self.base.embeddings.start_visual_tables()
+
+    def save_pretrained(self, folder: str | Path, max_shard_size: int | str | None = None) -> None:
+        """Write config.json and model.safetensors in Hugging Face's spelling; `transformers` reads the folder too.
+
+        Args:
+            folder: made if it is missing.
+            max_shard_size: above so many bytes ("2GB") the weights go into several files; None keeps one.
+        """
 
         def item(p: Parameter, tensor: Tensor) -> Item:
-            # NumPy has no bfloat16; float32 holds all of its values.
-            tensor = tensor.detach().float() if tensor.dtype == torch.bfloat16 else tensor.detach()
-            return Item(p, np.dtype(str(tensor.dtype).removeprefix("torch.")), lambda: tensor.cpu().numpy())
+            tensor = tensor.detach()
+            return Item(p, FLOATS[str(tensor.dtype).removeprefix("torch.")], lambda: array_of(tensor))
 
-        write_folder(folder, self.config, self.architecture(), [item(p, w) for p, w in self.weights_by_name()])
+        items = [item(p, w) for p, w in self.weights_by_name()]
+        write_folder(folder, self.config, self.architecture(), items, max_shard_size)
 
     # Memory
 

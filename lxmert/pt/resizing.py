@@ -22,7 +22,7 @@ class Resizable(NamedWeights):
         return self.base.embeddings.word
 
     def set_input_embeddings(self, embeddings: nn.Embedding) -> None:
-        """Put another word embedding [V, D] in place; a word head stays tied to it.
+        """Put another word embedding [V, D] in place; a word head stays tied to it, or has its own decoder resized.
 
         Raises:
             ValueError: the width is not the hidden size.
@@ -35,6 +35,10 @@ class Resizable(NamedWeights):
         word_head = getattr(getattr(self, "heads", None), "word", None)
         if word_head is not None:
             word_head.bias = _resized(word_head.bias, count, 0.0)
+            if word_head.decoder is not None:
+                decoder = word_head.decoder
+                decoder.weight = _resized(decoder.weight, count, self.config.initializer_range)
+                decoder.num_embeddings = count
 
     def resize_token_embeddings(
         self, new_num_tokens: int | None = None, pad_to_multiple_of: int | None = None

@@ -13,13 +13,14 @@ if int(keras.__version__.split(".")[0]) < 3:
 
 from lxmert.common.outputs import LxmertForPreTrainingOutput as TFLxmertForPreTrainingOutput
 from lxmert.common.outputs import LxmertForQuestionAnsweringOutput as TFLxmertForQuestionAnsweringOutput
+from lxmert.common.outputs import LxmertForVisualReasoningOutput as TFLxmertForVisualReasoningOutput
 from lxmert.common.outputs import LxmertModelOutput as TFLxmertModelOutput
 from lxmert.common.outputs import VisualBertForPreTrainingOutput as TFVisualBertForPreTrainingOutput
 from lxmert.common.outputs import VisualBertModelOutput as TFVisualBertModelOutput
 from lxmert.common.outputs import VisualBertTaskOutput as TFVisualBertTaskOutput
 
 from .lxmert import TFLxmertModel
-from .lxmert_tasks import TFLxmertForPreTraining, TFLxmertForQuestionAnswering
+from .lxmert_tasks import TFLxmertForPreTraining, TFLxmertForQuestionAnswering, TFLxmertForVisualReasoning
 from .visual_bert import TFVisualBertModel
 from .visual_bert_tasks import (
     TFVisualBertForMultipleChoice,
@@ -34,6 +35,8 @@ __all__ = [
     "TFLxmertForPreTrainingOutput",
     "TFLxmertForQuestionAnswering",
     "TFLxmertForQuestionAnsweringOutput",
+    "TFLxmertForVisualReasoning",
+    "TFLxmertForVisualReasoningOutput",
     "TFLxmertModel",
     "TFLxmertModelOutput",
     "TFVisualBertForMultipleChoice",

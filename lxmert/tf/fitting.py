@@ -42,6 +42,7 @@ for _output in (
     outputs.LxmertModelOutput,
     outputs.LxmertForPreTrainingOutput,
     outputs.LxmertForQuestionAnsweringOutput,
+    outputs.LxmertForVisualReasoningOutput,
     outputs.VisualBertModelOutput,
     outputs.VisualBertForPreTrainingOutput,
     outputs.VisualBertTaskOutput,

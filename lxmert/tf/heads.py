@@ -17,23 +17,30 @@ from .layers import ACTIVATIONS, ConfiguredLayer
 
 @keras.saving.register_keras_serializable(package="lxmert")
 class WordHead(ConfiguredLayer):
-    """norm(act(transform(states)))·tableᵀ + bias; the table is the word embedding itself, so the two stay tied."""
+    """norm(act(transform(states)))·tableᵀ + bias; the table is the word embedding itself, so the two stay tied.
+
+    With `tie_word_embeddings=False` it is the head's own `decoder` instead, which is None otherwise.
+    """
 
     def __init__(self, config: Any, **kwargs: Any):
         super().__init__(config, **kwargs)
         self.transform = self.linear(config.hidden_size, "transform")
         self.activation = ACTIVATIONS[config.hidden_act]
         self.norm = self.layer_norm()
+        own = config.untied_words
+        self.decoder = self.table(config.vocab_size, "decoder", padding_idx=None) if own else None
 
     def call(self, states: Any, table: Any) -> Any:  # [B, S, D], [V, D] -> [B, S, V]
-        """Score every word of the vocabulary at each position."""
+        """Score every word of the vocabulary at each position; `table` is the word embedding."""
+        table = table if self.decoder is None else self.decoder.embeddings
         states = self.norm(self.activation(self.transform(states)))
         return ops.matmul(states, ops.transpose(ops.cast(table, self.compute_dtype))) + self.bias
 
     def build(self, states_shape: Any = None, table_shape: Any = None) -> None:
         """Make the weights; their sizes come from the config."""
         hidden = (None, None, self.config.hidden_size)
-        self.build_parts(transform=hidden, norm=hidden)
+        own = {} if self.decoder is None else {"decoder": (None, None)}
+        self.build_parts(transform=hidden, norm=hidden, **own)
         self.bias = self.add_weight(shape=(self.config.vocab_size,), initializer="zeros", name="bias")
 
     @property
@@ -68,28 +75,36 @@ class ObjectHead(ConfiguredLayer):
 
 @keras.saving.register_keras_serializable(package="lxmert")
 class AnswerHead(ConfiguredLayer):
-    """out(norm(gelu(up(pooled)))): the width is doubled, the activation is exact GELU whatever the config says."""
+    """out(norm(gelu(up(pooled)))): up to twice the hidden size, by exact GELU whatever the config says.
 
-    def __init__(self, config: Any, **kwargs: Any):
+    `pictures` pooled outputs, joined, are read at once: one for questions, two for reasoning.
+    """
+
+    def __init__(self, config: Any, answers: int, pictures: int = 1, **kwargs: Any):
         super().__init__(config, **kwargs)
         hidden = config.hidden_size
+        self.pictures = pictures
         self.up = self.linear(2 * hidden, "up")
         self.norm = self.layer_norm()
-        self.out = self.linear(config.num_qa_labels, "out")
+        self.out = self.linear(answers, "out")
 
-    def call(self, pooled: Any) -> Any:  # [B, D] -> [B, A]
+    def call(self, pooled: Any) -> Any:  # [B, pictures · D] -> [B, A]
         """Score every answer."""
         return self.out(self.norm(ACTIVATIONS["gelu"](self.up(pooled))))
 
     def build(self, input_shape: Any = None) -> None:
         """Make the weights; their sizes come from the config."""
         hidden = self.config.hidden_size
-        self.build_parts(up=(None, hidden), norm=(None, 2 * hidden), out=(None, 2 * hidden))
+        self.build_parts(up=(None, self.pictures * hidden), norm=(None, 2 * hidden), out=(None, 2 * hidden))
 
     @property
     def output_shape(self) -> tuple[int | None, ...]:
         """What `summary()` shows."""
-        return (None, self.config.num_qa_labels)
+        return (None, self.out.units)
+
+    def get_config(self) -> dict[str, Any]:
+        """What the constructor needs."""
+        return {**super().get_config(), "answers": self.out.units, "pictures": self.pictures}
 
 
 @keras.saving.register_keras_serializable(package="lxmert")
@@ -103,7 +118,10 @@ class LxmertHeads(ConfiguredLayer):
         self.word: Any = WordHead(config, dtype=policy, name="word") if "word" in names else None
         self.match: Any = self.linear(2, "match") if "match" in names else None
         self.object: Any = ObjectHead(config, dtype=policy, name="object") if "object" in names else None
-        self.answer: Any = AnswerHead(config, dtype=policy, name="answer") if "answer" in names else None
+        answers = config.num_qa_labels
+        self.answer: Any = AnswerHead(config, answers, dtype=policy, name="answer") if "answer" in names else None
+        both: dict[str, Any] = dict(answers=2, pictures=2, dtype=policy, name="reasoning")
+        self.reasoning: Any = AnswerHead(config, **both) if "reasoning" in names else None
 
     def build(self, input_shape: Any = None) -> None:
         """Make the weights of every head; their sizes come from the config."""
@@ -119,6 +137,7 @@ class LxmertHeads(ConfiguredLayer):
             "match": (None, 2),
             "object": (None, None, sum(config.visual_losses.values())),
             "answer": (None, config.num_qa_labels),
+            "reasoning": (None, 2),
         }
         return tuple(shapes[name] for name in self.names) if len(self.names) > 1 else shapes[self.names[0]]
 

@@ -14,7 +14,8 @@ from keras import ops
 from lxmert.common.config import config_from_dict
 
 from .dropout import Dropout
-from .lookup import PaddingRowZero, look_up
+from .lookup import look_up
+from .starting import NormalStart
 
 # Keras' own GELU takes √2 in float32, and its default is the tanh form; both are too coarse for float64.
 ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
@@ -78,7 +79,7 @@ class ConfiguredLayer(keras.layers.Layer):
 
     def linear(self, units: int, name: str) -> keras.layers.Dense:
         """A linear layer with the model's initialization and number format."""
-        spread = keras.initializers.RandomNormal(stddev=self.config.initializer_range)
+        spread = NormalStart(self.config.initializer_range)
         return keras.layers.Dense(units, kernel_initializer=spread, dtype=self.dtype_policy, name=name)
 
     def layer_norm(self, name: str = "norm") -> keras.layers.LayerNormalization:
@@ -91,7 +92,7 @@ class ConfiguredLayer(keras.layers.Layer):
 
     def table(self, count: int, name: str, padding_idx: int | None = 0) -> Embedding:
         """A table of `count` rows."""
-        rows = PaddingRowZero(self.config.initializer_range, padding_idx)
+        rows = NormalStart(self.config.initializer_range, padding_idx)
         size = self.config.hidden_size
         return Embedding(count, size, padding_idx, embeddings_initializer=rows, dtype=self.dtype_policy, name=name)
 

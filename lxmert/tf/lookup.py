@@ -1,34 +1,11 @@
-"""A table's start and its lookup's gradient, as PyTorch's `nn.Embedding` has them.
+"""A table's lookup, with the gradient that PyTorch's `nn.Embedding` has.
 
 Separate from the layers, because nothing here has a sibling in PyTorch.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
-import keras
 from keras import ops
-
-
-@keras.saving.register_keras_serializable(package="lxmert")
-class PaddingRowZero(keras.initializers.Initializer):
-    """Normal numbers, zeros in row `padding_idx`: how a table with that setting starts in PyTorch."""
-
-    def __init__(self, stddev: float, padding_idx: int | None):
-        self.stddev = stddev
-        self.padding_idx = padding_idx
-
-    def __call__(self, shape: Sequence[int], dtype: Any = None, **kwargs: Any) -> Any:
-        """Draw the table."""
-        rows = keras.initializers.RandomNormal(stddev=self.stddev)(shape, dtype=dtype)
-        if self.padding_idx is None:
-            return rows
-        padding = ops.arange(shape[0])[:, None] == self.padding_idx
-        return ops.where(padding, ops.zeros_like(rows), rows)
-
-    def get_config(self) -> dict[str, Any]:
-        """What the constructor needs."""
-        return {"stddev": self.stddev, "padding_idx": self.padding_idx}
 
 
 def look_up(table: Any, ids: Any, padding_idx: int | None) -> Any:  # [V, D], [...] -> [..., D]

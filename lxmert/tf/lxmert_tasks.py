@@ -1,4 +1,4 @@
-"""The task models of LXMERT: pre-training and question answering.
+"""The task models of LXMERT: pre-training, question answering, visual reasoning.
 
 Dimensions: B batch, L language tokens, R regions, D hidden size, F visual feature size, V vocabulary, A answers.
 """
@@ -9,11 +9,16 @@ import keras
 from keras import ops
 
 from lxmert.common.config import LxmertConfig
-from lxmert.common.outputs import LxmertForPreTrainingOutput, LxmertForQuestionAnsweringOutput
+from lxmert.common.lxmert_inputs import check_lxmert_inputs
+from lxmert.common.outputs import (
+    LxmertForPreTrainingOutput,
+    LxmertForQuestionAnsweringOutput,
+    LxmertForVisualReasoningOutput,
+)
 from lxmert.common.signatures import LXMERT_INPUTS
 
 from .heads import LxmertHeads
-from .losses import answer_loss, index_loss, object_loss, total_loss, word_loss
+from .losses import answer_loss, describe, index_loss, object_loss, total_loss, word_loss
 from .lxmert import TFLxmertModel
 from .pretrained import PreTrainedModel
 
@@ -173,3 +178,78 @@ class TFLxmertForQuestionAnswering(LxmertTaskModel):
             **states.states(),
         )
         return self.as_asked(output, given["return_dict"])
+
+
+@keras.saving.register_keras_serializable(package="lxmert")
+class TFLxmertForVisualReasoning(LxmertTaskModel):
+    """The backbone with a head that tells whether a sentence is true of two pictures, as in NLVR2.
+
+    As in the original: the backbone reads the sentence with each picture by itself, and the head both pooled outputs,
+    joined. As in question answering, the image branch of the last cross layer is not computed, and its parameters are
+    frozen.
+    """
+
+    def __init__(self, config: LxmertConfig, **kwargs: Any):
+        super().__init__(config, **kwargs)
+        self.backbone.cross_layers[-1].visual_self_attention.trainable = False
+        self.backbone.cross_layers[-1].visual_feed_forward.trainable = False
+
+    def call(
+        self,
+        input_ids: Any = None,
+        visual_feats: Any = None,
+        visual_pos: Any = None,
+        attention_mask: Any = None,
+        visual_attention_mask: Any = None,
+        token_type_ids: Any = None,
+        inputs_embeds: Any = None,
+        labels: Any = None,
+        output_attentions: bool | str | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+        training: bool = False,
+    ) -> LxmertForVisualReasoningOutput | tuple[Any, ...]:
+        """Score false and true; with labels, compute the loss.
+
+        The other inputs are those of `TFLxmertModel`. Hidden states and attention maps have a row for each picture:
+        both of the first sentence, both of the second, and so on.
+
+        Args:
+            input_ids: [B, L] token ids, read with both pictures; or [B, 2, L], others for each. `attention_mask` and
+                `token_type_ids` have the same shape, and `inputs_embeds` an axis D more.
+            visual_feats: [B, 2, R, F] features of the regions of two pictures.
+            visual_pos: [B, 2, R, P] their boxes.
+            visual_attention_mask: [B, 2, R], 1 for regions that are read, 0 for padding; all ones by default.
+            labels: [B], 1 where the sentence is true of the pictures, else 0; -100 is ignored.
+
+        Raises:
+            ValueError, TypeError: inputs or labels that do not fit; the message names the argument.
+        """
+        given = self.gather(input_ids, locals())
+        labels = given["labels"]
+        inputs = {name: given[name] for name in LXMERT_INPUTS}
+        check_lxmert_inputs(self.config, inputs, describe, pictures=True)
+        ids, embeds = inputs["input_ids"], inputs["inputs_embeds"]
+        one_text = len(ids.shape) == 2 if embeds is None else len(embeds.shape) == 3
+        shared = {name: one_text and not name.startswith("visual") for name in inputs}
+        rows = {name: x if x is None else picture_rows(x, shared[name]) for name, x in inputs.items()}
+        states = self.backbone(
+            **rows,
+            output_attentions=given["output_attentions"],
+            output_hidden_states=given["output_hidden_states"],
+            return_dict=True,
+            vision_output=False,
+            training=training,
+        )
+        joined = ops.reshape(states.pooled_output, (-1, 2 * self.config.hidden_size))  # [2B, D] -> [B, 2D]
+        scores = self.heads.reasoning(joined)
+        output = LxmertForVisualReasoningOutput(
+            loss=None if labels is None else index_loss(scores, labels), logits=scores, **states.states()
+        )
+        return self.as_asked(output, given["return_dict"])
+
+
+def picture_rows(x: Any, shared: bool) -> Any:  # [B, 2, ...], shared [B, ...] -> [2B, ...]
+    """A row for each picture, both of the first example first; what the two share is repeated."""
+    x = ops.stack([x, x], axis=1) if shared else x
+    return ops.reshape(x, (-1, *ops.shape(x)[2:]))

@@ -55,7 +55,8 @@ class NamedWeights(keras.Model):
 
     def _assign(self, parameter: Parameter, values: np.ndarray) -> None:
         layer, attribute = self.locate(parameter)
-        getattr(layer, attribute).assign(values.T if parameter.leaf.transposed else values)
+        variable = getattr(layer, attribute)
+        variable.assign(turned(parameter, values).astype(variable.dtype, copy=False))
 
     def _arrays(self, prefix: str = "") -> dict[str, np.ndarray]:
         """The values of the parameters under `prefix` by name, PyTorch's way round."""

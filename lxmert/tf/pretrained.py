@@ -15,19 +15,21 @@ from keras import ops
 
 from lxmert.common.checkpoint import open_checkpoint
 from lxmert.common.config import config_from_dict
-from lxmert.common.convert import Item, stamp_config, write_folder
 from lxmert.common.loading import LoadReport, fit
-from lxmert.common.messages import check_keywords
+from lxmert.common.messages import check_keywords, signature_names
 from lxmert.common.model_config import ModelConfig
 from lxmert.common.names import Parameter
 from lxmert.common.outputs import ModelOutput
 from lxmert.common.signatures import input_shapes
+from lxmert.common.weight_files import open_weights
+from lxmert.common.writing import Item, stamp_config, write_folder
 
 from .dropout import Dropout, RepeatedDraws
 from .fitting import OwnLoss
 from .losses import describe
 from .named_weights import turned
 from .resizing import Resizable
+from .starting import without_draws
 
 # Arguments that are no tensors.
 _CHOICES = frozenset(("output_attentions", "output_hidden_states", "return_dict", "vision_output"))
@@ -150,16 +152,23 @@ class PreTrainedModel(Resizable, OwnLoss):
         dtype: str | None = None,
         only: str | None = None,
         allow_new_head: bool = False,
+        revision: str | None = None,
+        cache_dir: str | Path | None = None,
+        token: str | bool | None = None,
+        local_files_only: bool = False,
         **overrides: Any,
     ) -> Self:
         """Load a model. `model.load_report` tells what was left out or made fresh.
 
         Args:
-            source: a folder with config.json and model.safetensors, or a .safetensors, .weights.h5 or .keras file.
+            source: a folder or file of weights in any published format, told by its content; or a model on the hub,
+                "owner/name". (What PyTorch pickled needs PyTorch to be read.)
             config: the configuration, where the file has none or another is wanted.
             dtype: number format or policy of the model ("float32", "mixed_bfloat16", ...); Keras' default by default.
             only: "backbone" leaves every head fresh.
             allow_new_head: whether a head that the file does not have, or has in another size, may stay fresh.
+            revision, cache_dir, token, local_files_only: of a model on the hub: a branch, tag or commit; the folder to
+                keep files in; the user's token; whether to do without the network.
             overrides: config fields that take other values than the file's; and what the constructor takes beside the
                 config (`add_pooling_layer=False`).
 
@@ -167,31 +176,57 @@ class PreTrainedModel(Resizable, OwnLoss):
             FileNotFoundError, ValueError: no such file, or a damaged or foreign one.
             CheckpointMismatchError: names or shapes do not fit; all are listed, and nothing is loaded.
         """
-        options = ("config", "dtype", "only", "allow_new_head", *cls.made_with, *cls.config_class.field_names())
+        options = (*signature_names(cls.from_pretrained), *cls.made_with, *cls.config_class.field_names())
         check_keywords(f"{cls.__name__}.from_pretrained", overrides, options)
         made_with = {name: overrides.pop(name) for name in cls.made_with if name in overrides}
-        with open_checkpoint(source, config, cls.config_class, **overrides) as file:
+        hub = dict(revision=revision, cache_dir=cache_dir, token=token, local_files_only=local_files_only)
+        with open_checkpoint(source, config, cls.config_class, hub, **overrides) as file:
             pooler = made_with.get("add_pooling_layer", True)
             taken, report = fit(file, cls.architecture(), only, allow_new_head, pooler)
-            model = cls(file.config, dtype=dtype, **made_with)
-            for parameter in taken:
-                model._assign(parameter, file.read(parameter))
+            with without_draws():
+                model = cls(file.config, dtype=dtype, **made_with)
+            for parameter, values in file.arrays(taken):
+                model._assign(parameter, values)
+        model._start_new(report)
         model.load_report = report
         return model
 
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write config.json and model.safetensors in Hugging Face's spelling; `transformers` reads the folder too."""
+    def _start_new(self, report: LoadReport) -> None:
+        """Draw the weights that were not loaded."""
+        new = [parameter for parameter, _ in self.weights_by_name() if parameter.name in set(report.new)]
+        for parameter in new:
+            layer, attribute = self.locate(parameter)
+            if attribute in ("kernel", "embeddings"):  # the others start at 0 and 1 in any case
+                variable = getattr(layer, attribute)
+                variable.assign(getattr(layer, f"{attribute}_initializer")(variable.shape, dtype=variable.dtype))
+        if "embeddings.visual_position" in {parameter.module for parameter in new}:
+            self.base.embeddings.start_visual_tables()
+
+    def save_pretrained(self, folder: str | Path, max_shard_size: int | str | None = None) -> None:
+        """Write config.json and model.safetensors in Hugging Face's spelling; `transformers` reads the folder too.
+
+        Args:
+            folder: made if it is missing.
+            max_shard_size: above so many bytes ("2GB") the weights go into several files; None keeps one.
+        """
 
         def item(p: Parameter, w: keras.Variable) -> Item:
-            return Item(p, np.dtype(w.dtype), lambda: np.ascontiguousarray(turned(p, ops.convert_to_numpy(w))))
+            return Item(p, np.dtype(w.dtype), lambda: turned(p, ops.convert_to_numpy(w)))
 
-        write_folder(folder, self.config, self.architecture(), [item(p, w) for p, w in self.weights_by_name()])
+        items = [item(p, w) for p, w in self.weights_by_name()]
+        write_folder(folder, self.config, self.architecture(), items, max_shard_size)
 
     def save_weights(self, filepath: str | Path, overwrite: bool = True, **kwargs: Any) -> None:
         """Write a .weights.h5 file, as Keras does, and the config into it, so that the file describes itself."""
         super().save_weights(filepath, overwrite=overwrite, **kwargs)
         if str(filepath).endswith(".weights.h5"):
             stamp_config(filepath, self.config, self.architecture())
+
+    def load_weights(self, filepath: str | Path, skip_mismatch: bool = False, **kwargs: Any) -> None:
+        """Read a weight file as Keras does, after a look at whether it points or claims to be what it is not."""
+        if str(filepath).endswith((".h5", ".hdf5", ".keras")) and Path(filepath).is_file():
+            open_weights(filepath).close()
+        super().load_weights(filepath, skip_mismatch=skip_mismatch, **kwargs)
 
     def export(self, filepath: str | Path, format: str = "tf_saved_model", **kwargs: Any) -> None:
         """Write the model for serving; it answers without this package.

@@ -24,7 +24,7 @@ class Resizable(NamedWeights):
         return self.base.embeddings.word
 
     def set_input_embeddings(self, embeddings: keras.layers.Embedding) -> None:
-        """Put another word embedding [V, D] in place; a word head stays tied to it.
+        """Put another word embedding [V, D] in place; a word head stays tied to it, or has its own decoder resized.
 
         Raises:
             ValueError: the width is not the hidden size.
@@ -41,6 +41,10 @@ class Resizable(NamedWeights):
             _replace(self.heads, "word", new)
             new.trainable = word_head.trainable
             old["heads.word.bias"] = _resized(old["heads.word.bias"], count, 0.0)
+            if word_head.decoder is not None:
+                new.decoder.trainable = word_head.decoder.trainable
+                decoder = "heads.word.decoder.weight"
+                old[decoder] = _resized(old[decoder], count, self.config.initializer_range)
             self._restore(old)
 
     def resize_token_embeddings(self, new_num_tokens: int | None = None, pad_to_multiple_of: int | None = None) -> Any:

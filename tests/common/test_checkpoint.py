@@ -24,7 +24,8 @@ WORDS = "lxmert.embeddings.word_embeddings.weight"
     [
         ("LxmertModel", ()),
         ("LxmertForQuestionAnswering", ("answer",)),
-        ("LxmertForPreTraining", HEADS["lxmert"]),
+        ("LxmertForPreTraining", ("word", "match", "object", "answer")),
+        ("LxmertForVisualReasoning", ("reasoning",)),
     ],
 )
 def test_what_a_file_holds(architecture, heads, tmp_path):
@@ -33,7 +34,7 @@ def test_what_a_file_holds(architecture, heads, tmp_path):
         assert checkpoint.config == CONFIG
         taken, report = fit(checkpoint, architecture)
         assert taken == list(parameters(CONFIG, heads))
-        assert (report.new, report.left_out) == ((), ())
+        assert (report.new, report.unexpected) == ((), ())
         assert report.spelling == "Hugging Face (PyTorch)"
         for parameter in taken:
             assert np.array_equal(checkpoint.read(parameter), values_of(parameter))
@@ -59,7 +60,7 @@ def test_other_spellings_in_safetensors(spelling, tmp_path):
     with open_checkpoint(tmp_path / "model.safetensors", CONFIG) as checkpoint:
         assert checkpoint.spelling is spelling
         taken, report = fit(checkpoint, "LxmertForPreTraining")
-        assert (taken, report.left_out) == (found, ())
+        assert (taken, report.unexpected) == (found, ())
 
 
 def test_heads_that_a_model_does_without_are_left_out_and_named(tmp_path):
@@ -67,16 +68,16 @@ def test_heads_that_a_model_does_without_are_left_out_and_named(tmp_path):
     with open_checkpoint(tmp_path) as checkpoint:
         taken, report = fit(checkpoint, "LxmertForQuestionAnswering")
         assert {p.head for p in taken} == {None, "answer"}
-        assert TIED_DECODER in report.left_out
-        assert "cls.seq_relationship.bias" in report.left_out
-        assert not any(name.startswith(("lxmert.", "answer_head.")) for name in report.left_out)
+        assert TIED_DECODER in report.unexpected
+        assert "cls.seq_relationship.bias" in report.unexpected
+        assert not any(name.startswith(("lxmert.", "answer_head.")) for name in report.unexpected)
 
 
 def test_a_tied_decoder_of_equal_values_is_the_embedding(tmp_path):
     words = tensors_of("LxmertForPreTraining")[WORDS]
     words[3, 4] = np.nan
     with open_checkpoint(make_folder(tmp_path, **{WORDS: words, TIED_DECODER: words.copy()})) as checkpoint:
-        assert fit(checkpoint, "LxmertForPreTraining")[1].left_out == ()
+        assert fit(checkpoint, "LxmertForPreTraining")[1].unexpected == ()
 
 
 @pytest.mark.parametrize("shape", [(23, 12), (12, 23), (24, 12)])
@@ -270,7 +271,7 @@ def test_a_task_that_the_configuration_switches_off(tmp_path):
         assert not any(p.module.startswith(("heads.answer", "heads.object.attr")) for p in wanted)
         taken, report = fit(checkpoint, "LxmertForPreTraining")
         assert taken == wanted
-        assert sorted({name.rpartition(".")[0] for name in report.left_out}) == [
+        assert sorted({name.rpartition(".")[0] for name in report.unexpected}) == [
             *(f"answer_head.logit_fc.{i}" for i in (0, 2, 3)),
             "obj_predict_head.decoder_dict.attr",
         ]

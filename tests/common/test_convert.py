@@ -13,7 +13,8 @@ from lxmert import CheckpointMismatchError, LxmertConfig, convert
 from lxmert.common import convert as conversion
 from lxmert.common.checkpoint import open_checkpoint
 from lxmert.common.config import config_from_pretrained
-from lxmert.common.convert import Item, target_format, write_folder
+from lxmert.common.convert import target_format
+from lxmert.common.writing import Item, write_folder
 from lxmert.common.names import HUGGING_FACE, KERAS_H5, TIED_DECODER, parameters
 from lxmert.common.tables import head_names
 
@@ -41,7 +42,7 @@ def test_every_direction_keeps_every_bit(steps, architecture, tmp_path):
         assert report.architecture == architecture
         assert report.tensors == len(tensors_of(architecture))
         assert report.size == sum(x.nbytes for x in tensors_of(architecture).values())
-        assert (report.report.new, report.report.left_out) == ((), ())
+        assert (report.report.new, report.report.unexpected) == ((), ())
         place = target
     assert (place / "model.safetensors").read_bytes() == (source / "model.safetensors").read_bytes()
     stored = json.loads((place / "config.json").read_text())
@@ -93,8 +94,8 @@ def test_a_stored_decoder_is_written_once(tmp_path):
 def test_what_the_configuration_switches_off_is_left_out_and_reported(tmp_path):
     source = make_folder(tmp_path / "source")
     report = convert(source, tmp_path / "back", CONFIG.replace(task_qa=False)).report
-    assert report.left_out
-    assert all(name.startswith("answer_head.") for name in report.left_out)
+    assert report.unexpected
+    assert all(name.startswith("answer_head.") for name in report.unexpected)
     expected = {k: v for k, v in tensors_of("LxmertForPreTraining").items() if not k.startswith("answer_head.")}
     assert_bits_equal(read_folder(tmp_path / "back"), expected)
 

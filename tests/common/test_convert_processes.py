@@ -139,7 +139,7 @@ def test_what_keras_saves_of_a_trained_model_reads(tmp_path):
     for name in ("trained.weights.h5", "trained.keras"):
         report = convert(tmp_path / name, tmp_path / "folder")
         assert report.architecture == "LxmertForQuestionAnswering"
-        assert report.report.left_out == ()
+        assert report.report.unexpected == ()
         again = lxmert.tf.TFLxmertForQuestionAnswering.from_pretrained(tmp_path / "folder")._arrays()
         assert all(np.array_equal(values, again[key]) for key, values in model._arrays().items())
 

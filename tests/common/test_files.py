@@ -10,7 +10,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from lxmert.common.files import making_folder, parse_json, read_json, replacing, widened, write_text
-from lxmert.common.safetensors_files import SafetensorsFile, write_safetensors
+from lxmert.common.weight_files.safetensors_files import SafetensorsFile, write_safetensors
 
 
 def names_in(folder):

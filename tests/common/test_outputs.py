@@ -8,6 +8,7 @@ import pytest
 from lxmert import (
     LxmertForPreTrainingOutput,
     LxmertForQuestionAnsweringOutput,
+    LxmertForVisualReasoningOutput,
     LxmertModelOutput,
     VisualBertForPreTrainingOutput,
     VisualBertModelOutput,
@@ -35,6 +36,7 @@ FIELDS = {
         "question_answering_score",
     ),
     LxmertForQuestionAnsweringOutput: ("loss", "question_answering_score"),
+    LxmertForVisualReasoningOutput: ("loss", "logits"),
     VisualBertModelOutput: ("last_hidden_state", "pooler_output"),
     VisualBertForPreTrainingOutput: ("loss", "prediction_logits", "seq_relationship_logits"),
     VisualBertTaskOutput: ("loss", "logits"),

@@ -38,7 +38,7 @@ def test_what_a_file_holds(name, tmp_path):
         assert checkpoint.has_pooler
         taken, report = fit(checkpoint, name)
         assert taken == list(parameters(VISUAL_BERT, head_names(name, VISUAL_BERT)))
-        assert (report.source, report.new, report.left_out) == (str(tmp_path / "model.safetensors"), (), ())
+        assert (report.source, report.new, report.unexpected) == (str(tmp_path / "model.safetensors"), (), ())
         for parameter in taken:
             assert np.array_equal(checkpoint.read(parameter), values_of(parameter))
 
@@ -105,7 +105,7 @@ def test_every_spelling_reads_and_converts(name, spelling, tmp_path):
         taken, report = fit(checkpoint, name)
         assert len(taken) == len(tensors_of(name))
         assert (report.spelling, report.new) == (spelling.title, ())
-        assert sorted(report.left_out) == sorted(BESIDE[spelling])
+        assert sorted(report.unexpected) == sorted(BESIDE[spelling])
     done = convert(source, tmp_path / "target")
     assert (done.architecture, done.tensors, done.report) == (name, len(tensors_of(name)), report)
     assert_bits_equal(read_folder(tmp_path / "target"), tensors_of(name))
@@ -121,7 +121,7 @@ def test_copies_of_tied_tensors(name, spelling, tmp_path):
         make_folder(tmp_path, name, spelling=spelling, **{k: held[v] for k, v in copies.items()})
     ) as file:
         taken, report = fit(file, name)
-        assert (len(taken), report.left_out) == (len(held), ())
+        assert (len(taken), report.unexpected) == (len(held), ())
     for copy, original in copies.items():
         for values in (held[original] + 1, held[original][:-1]):
             with open_checkpoint(make_folder(tmp_path, name, spelling=spelling, **{copy: values})) as file:
@@ -220,7 +220,7 @@ def test_a_file_without_pooler(tmp_path):
 
 def test_a_pooler_that_the_model_does_without_is_left_out_and_named(tmp_path):
     with open_checkpoint(make_folder(tmp_path, "VisualBertModel")) as checkpoint:
-        left_out = fit(checkpoint, "VisualBertModel", pooler=False)[1].left_out
+        left_out = fit(checkpoint, "VisualBertModel", pooler=False)[1].unexpected
     assert sorted(left_out) == ["pooler.dense.bias", "pooler.dense.weight"]
 
 
@@ -243,7 +243,7 @@ def test_a_file_with_other_heads(holds, wanted, advice, tmp_path):
         assert report.new == tuple(p.name for p in fresh)
         backbone, report = fit(checkpoint, wanted, only="backbone")
         assert len(backbone) == len(tensors_of("VisualBertModel"))
-        assert set(report.left_out) == {n for n in tensors_of(holds) if n.startswith(("cls.", "attention."))}
+        assert set(report.unexpected) == {n for n in tensors_of(holds) if n.startswith(("cls.", "attention."))}
 
 
 def test_a_head_of_either_model_of_a_classifier_fits_the_other(tmp_path):
@@ -294,7 +294,7 @@ def test_what_transformers_saves_reads(name, tmp_path):
     with open_checkpoint(tmp_path) as checkpoint:
         assert (checkpoint.config, checkpoint.architecture) == (VISUAL_BERT, name)
         taken, report = fit(checkpoint, name)
-        assert (len(taken), report.left_out) == (len(tensors_of(name)), ())
+        assert (len(taken), report.unexpected) == (len(tensors_of(name)), ())
         held = theirs.state_dict()
         for p in taken:
             assert np.array_equal(checkpoint.read(p), held[checkpoint.spelled(p)].numpy()), p.name

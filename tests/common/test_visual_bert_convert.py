@@ -84,7 +84,7 @@ def test_what_no_model_has_is_left_out_and_reported(tmp_path):
         tmp_path / "a.keras",
         progress=lambda size, total: seen.append((size, total)),
     )
-    assert done.report.left_out == ("visual_bert.embeddings.position_ids",)
+    assert done.report.unexpected == ("visual_bert.embeddings.position_ids",)
     assert done.report.source == str(tmp_path / "source" / "model.safetensors")
     assert done.report.spelling == HUGGING_FACE.title
     assert (done.tensors, done.size) == (len(held), sum(x.nbytes for x in held.values()))
@@ -149,6 +149,6 @@ def test_what_keras_saves_of_a_trained_model_reads(tmp_path):
     model.save(tmp_path / "trained.keras")
     for name in ("trained.weights.h5", "trained.keras"):
         done = convert(tmp_path / name, tmp_path / "folder")
-        assert (done.architecture, done.report.left_out) == (CHOOSING, ())
+        assert (done.architecture, done.report.unexpected) == (CHOOSING, ())
         again = lxmert.tf.TFVisualBertForMultipleChoice.from_pretrained(tmp_path / "folder")
         assert_bits_equal(again._arrays(), model._arrays())

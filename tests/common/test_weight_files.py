@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from lxmert.common.checkpoint import open_checkpoint
-from lxmert.common.keras_files import CONFIG_ATTRIBUTE, KerasH5File
+from lxmert.common.weight_files.hdf5_files import CONFIG_ATTRIBUTE, Hdf5File
 from lxmert.common.loading import fit
-from lxmert.common.safetensors_files import SafetensorsFile
+from lxmert.common.weight_files.safetensors_files import SafetensorsFile
 from lxmert.common.weight_files import open_weights
 
 from .weight_folders import tensors_of

@@ -14,7 +14,7 @@ import torch
 import lxmert.pt
 import lxmert.tf
 from lxmert.common.config import LxmertConfig
-from lxmert.common.convert import Item, write_folder
+from lxmert.common.writing import Item, write_folder
 from lxmert.common.names import ORIGINAL, TIED_DECODER, parameters
 from lxmert.common.tables import head_names
 from tests import tolerances

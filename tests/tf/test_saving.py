@@ -16,7 +16,7 @@ from lxmert.tf import dropout as tf_dropout
 from lxmert.tf import embeddings as tf_embeddings
 from lxmert.tf import heads as tf_heads
 from lxmert.tf import layers as tf_layers
-from lxmert.tf import lookup as tf_lookup
+from lxmert.tf import starting as tf_starting
 from lxmert.tf import lxmert as tf_lxmert
 from tests.small_lxmert import answer_indices, small_config, small_inputs
 
@@ -127,7 +127,7 @@ def layers():
     config = small_config()
     hidden = (None, None, 24)
     return [
-        (tf_layers.Embedding(9, 24, embeddings_initializer=tf_lookup.PaddingRowZero(0.1, 0)), (None, None)),
+        (tf_layers.Embedding(9, 24, embeddings_initializer=tf_starting.NormalStart(0.1, 0)), (None, None)),
         (tf_dropout.Dropout(0.1), hidden),
         (tf_layers.Attention(config, pruned_heads=(1,)), hidden),
         (tf_layers.FeedForward(config), hidden),
@@ -138,7 +138,9 @@ def layers():
         (tf_layers.Pooler(config), hidden),
         (tf_heads.WordHead(config), hidden),
         (tf_heads.ObjectHead(config), hidden),
-        (tf_heads.AnswerHead(config), (None, 24)),
+        (tf_heads.AnswerHead(config, 11), (None, 24)),
+        (tf_heads.AnswerHead(config, 2, pictures=2), (None, 48)),
+        (tf_heads.WordHead(small_config(tie_word_embeddings=False)), hidden),
         (tf_heads.LxmertHeads(config, ("word", "match")), hidden),
     ]
 

@@ -10,7 +10,7 @@ import lxmert.tf
 from lxmert.tf import embeddings as tf_embeddings
 from lxmert.tf import heads as tf_heads
 from lxmert.tf import layers as tf_layers
-from lxmert.tf import lookup as tf_lookup
+from lxmert.tf import starting as tf_starting
 from tests.small_visual_bert import (
     ALIGNING,
     ANSWERING,
@@ -156,8 +156,8 @@ def layers():
     hidden = (None, None, 24)
     heads = {"all": ("word", "match", "classifier", "choice", "alignment"), "one": ("choice",)}
     return [
-        (tf_layers.Embedding(9, 24, 1, embeddings_initializer=tf_lookup.PaddingRowZero(0.1, 1)), (None, None)),
-        (tf_layers.Embedding(9, 24, None, embeddings_initializer=tf_lookup.PaddingRowZero(0.1, None)), (None, None)),
+        (tf_layers.Embedding(9, 24, 1, embeddings_initializer=tf_starting.NormalStart(0.1, 1)), (None, None)),
+        (tf_layers.Embedding(9, 24, None, embeddings_initializer=tf_starting.NormalStart(0.1, None)), (None, None)),
         (tf_layers.TransformerLayer(CONFIG, pruned_heads=(0, 2)), hidden),
         (tf_embeddings.JointEmbeddings(CONFIG), (None, None)),
         (tf_layers.Pooler(CONFIG), hidden),

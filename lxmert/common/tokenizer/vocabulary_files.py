@@ -21,6 +21,11 @@ from .wordpiece import SPECIAL_NAMES, TokenizerSettings, count_of
 VOCAB_NAME = "vocab.txt"
 TOKENIZER_NAME = "tokenizer.json"
 TOKENIZER_CONFIG_NAME = "tokenizer_config.json"
+SPECIAL_TOKENS_NAME = "special_tokens_map.json"
+ADDED_TOKENS_NAME = "added_tokens.json"
+# What `read_folder` reads: the first of these that is there, and these if they are there.
+VOCABULARY_NAMES = (TOKENIZER_NAME, VOCAB_NAME)
+SMALL_NAMES = (TOKENIZER_CONFIG_NAME, SPECIAL_TOKENS_NAME, ADDED_TOKENS_NAME)
 
 # Keys of tokenizer_config.json that name places on the writer's machine, or that we write from what we know.
 _DROPPED = (
@@ -115,7 +120,7 @@ def read_folder(folder: str | os.PathLike[str]) -> TokenizerSource:
         raise FileNotFoundError(f"{str(folder)!r} must hold {VOCAB_NAME} or {TOKENIZER_NAME}; it holds {found}.")
     # Differs from HF: where tokenizer_config.json is silent, tokenizer.json decides, not the constructor's defaults: a
     # cased tokenizer.json alone stays cased.
-    config = _optional_json(folder / "special_tokens_map.json") | _optional_json(folder / TOKENIZER_CONFIG_NAME)
+    config = _optional_json(folder / SPECIAL_TOKENS_NAME) | _optional_json(folder / TOKENIZER_CONFIG_NAME)
     added = source.added or _added_beside(folder, config)
     settings, extra = _split_config(config)
     settings = source.settings | settings
@@ -151,7 +156,7 @@ def _added_beside(folder: Path, config: Mapping[str, Any]) -> dict[int, AddedTok
         return _added_tokens(
             folder / TOKENIZER_CONFIG_NAME, [({"id": number}, entry) for number, entry in decoder.items()]
         )
-    path = folder / "added_tokens.json"
+    path = folder / ADDED_TOKENS_NAME
     return _added_tokens(path, [({"id": number}, {"content": token}) for token, number in _optional_json(path).items()])
 
 

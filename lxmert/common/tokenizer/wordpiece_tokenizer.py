@@ -13,11 +13,19 @@ from typing import Any, ClassVar, Self
 from tokenizers import Encoding
 
 from ..files import write_text
-from ..messages import check_keywords
+from ..hub import folder_with, looks_like_hub_id
+from ..messages import check_keywords, signature_names
 from .batch_encoding import BatchEncoding, as_tensors
 from .text_inputs import Lengths, Pair, Texts, as_batch, checked_keywords, plan_lengths
 from .token_ids import TokenIds
-from .vocabulary_files import TOKENIZER_CONFIG_NAME, TOKENIZER_NAME, VOCAB_NAME, read_folder
+from .vocabulary_files import (
+    SMALL_NAMES,
+    TOKENIZER_CONFIG_NAME,
+    TOKENIZER_NAME,
+    VOCAB_NAME,
+    VOCABULARY_NAMES,
+    read_folder,
+)
 from .wordpiece import TokenizerSettings
 
 logger = logging.getLogger(__name__)
@@ -181,26 +189,52 @@ class WordPieceTokenizer(TokenIds):
         return self._encode(batch, add_special_tokens, Lengths(None, None))[0].tokens
 
     @classmethod
-    def from_pretrained(cls, folder: str | os.PathLike[str], **overrides: Any) -> Self:
+    def from_pretrained(
+        cls,
+        source: str | os.PathLike[str],
+        *,
+        revision: str | None = None,
+        cache_dir: str | Path | None = None,
+        token: str | bool | None = None,
+        local_files_only: bool = False,
+        **overrides: Any,
+    ) -> Self:
         """Read a folder with vocab.txt or tokenizer.json, and tokenizer_config.json if it is there.
 
         Reads what `save_pretrained` of this class and of `transformers` (any version) writes.
 
         Args:
-            folder: the folder.
+            source: the folder; a text that names none may be a model on the hub, "owner/name".
+            revision: of a model on the hub: a branch, a tag, a commit or refs/pr/NUMBER; the main branch by default.
+            cache_dir: where files from the hub are kept; the folder of `huggingface_hub` by default.
+            token: for the hub; True takes the saved one, False none. By default the saved one or HF_TOKEN, if any.
+            local_files_only: whether to look into the cache only, not at the hub.
             overrides: settings that take other values than the files', as `do_lower_case=False`.
 
         Raises:
-            FileNotFoundError: no such folder, or no vocabulary in it.
+            FileNotFoundError: no such folder or model, or no vocabulary in it.
+            PermissionError, ConnectionError, OSError: the hub refuses it, cannot be reached, or a download failed.
             ValueError: a file is empty, malformed, or not that of a WordPiece tokenizer.
             TypeError: an override that is no setting.
         """
         known = [f.name for f in dataclasses.fields(TokenizerSettings)]
-        check_keywords(f"{cls.__name__}.from_pretrained", overrides, known)
-        source = read_folder(folder)
-        values = {"clean_up_tokenization_spaces": cls._clean_up_default} | source.settings | overrides
+        options = signature_names(cls.from_pretrained)
+        check_keywords(f"{cls.__name__}.from_pretrained", overrides, (*options, *known))
+        folder = source
+        if not Path(source).exists() and looks_like_hub_id(source):
+            folder = folder_with(
+                source,
+                VOCABULARY_NAMES,
+                SMALL_NAMES,
+                revision=revision,
+                cache_dir=cache_dir,
+                token=token,
+                local_files_only=local_files_only,
+            )
+        files = read_folder(folder)
+        values = {"clean_up_tokenization_spaces": cls._clean_up_default} | files.settings | overrides
         tokenizer = cls.__new__(cls)
-        tokenizer._build(source, TokenizerSettings(**values))
+        tokenizer._build(files, TokenizerSettings(**values))
         return tokenizer
 
     def save_vocabulary(self, save_directory: str | os.PathLike[str], filename_prefix: str | None = None) -> tuple[str]:

@@ -1,0 +1,149 @@
+"""Arrays whose places in a file are known, read and written there: from several threads, with little memory.
+
+safetensors, HDF5 as Keras writes it, and uncompressed archives all keep an array's numbers in one piece, row by row.
+Their libraries find the places; the numbers move here, past the libraries' copies and locks.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Lock
+from typing import NamedTuple
+
+import ml_dtypes
+import numpy as np
+
+BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
+FLOATS: Mapping[str, np.dtype] = {name: np.dtype(name) for name in ("float64", "float32", "float16")} | {
+    "bfloat16": BFLOAT16
+}
+# Two threads keep a disk and a processor busy; more would only hold more memory.
+_WRITERS = 2
+_BLOCK = 8 * 2**20
+
+
+def is_float(dtype: np.dtype) -> bool:
+    """Whether a number format is one that weights have. (NumPy itself does not count bfloat16 as one.)"""
+    return dtype in FLOATS.values()
+
+
+class FileBytes:
+    """An open file that any thread may read from anywhere. It stays the file that was opened if another replaces it."""
+
+    def __init__(self, path: Path):
+        self._file = path.open("rb", buffering=0)
+        self._lock = Lock()
+
+    @property
+    def size(self) -> int:
+        """How many bytes the file has now."""
+        return os.fstat(self._file.fileno()).st_size
+
+    def array(self, offset: int, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
+        """A little-endian array that begins at `offset`.
+
+        Raises:
+            ValueError: the file ends before it.
+        """
+        values = np.empty(shape, dtype.newbyteorder("<"))
+        rest = values.reshape(-1).view(np.uint8).data
+        while len(rest):
+            count = self._read(rest, offset)
+            if not count:
+                raise ValueError(f"{self._file.name} ends at byte {offset}, inside of an array; it is cut off.")
+            rest, offset = rest[count:], offset + count
+        return values.astype(dtype, copy=False)
+
+    def _read(self, view: memoryview, offset: int) -> int:
+        if hasattr(os, "preadv"):
+            return os.preadv(self._file.fileno(), [view], offset)
+        with self._lock:  # Windows
+            self._file.seek(offset)
+            return self._file.readinto(view) or 0
+
+    def close(self) -> None:
+        """Let the file go."""
+        self._file.close()
+
+
+class Slot(NamedTuple):
+    """A place in a file that an array is to be written to, and the call that gives its values.
+
+    The values may have another number format of the same kind, which is converted, and may be a transposed view.
+    """
+
+    name: str
+    offset: int
+    dtype: np.dtype
+    shape: tuple[int, ...]
+    read: Callable[[], np.ndarray]
+
+
+def write_slots(path: str | Path, slots: Sequence[Slot]) -> dict[str, int]:
+    """Write arrays into their places in an existing file, little-endian, row by row.
+
+    Returns:
+        How many finite numbers of each array became infinite because its number format is too narrow; names without
+        any are left out.
+
+    Raises:
+        ValueError: values that do not have the announced shape.
+        OSError: the disk is full, say.
+    """
+    overflowed: dict[str, int] = {}
+    with Path(path).open("r+b", buffering=0) as file:
+
+        def write(slot: Slot) -> None:
+            lost = 0
+            offset = slot.offset
+            for rows in _blocks(slot):
+                with np.errstate(over="ignore"):  # counted below
+                    narrow = rows.astype(slot.dtype) if rows.dtype != slot.dtype else rows
+                if narrow.dtype.itemsize < rows.dtype.itemsize or narrow.dtype.kind != rows.dtype.kind:
+                    lost += int(np.count_nonzero(np.isinf(narrow)) - np.count_nonzero(np.isinf(rows)))
+                little = np.ascontiguousarray(narrow).astype(slot.dtype.newbyteorder("<"), copy=False)
+                offset += _write(file.fileno(), little.reshape(-1).view(np.uint8).data, offset)
+            if lost:
+                overflowed[slot.name] = lost
+
+        with ThreadPoolExecutor(_WRITERS) as pool:
+            jobs = [pool.submit(write, slot) for slot in slots]
+            try:
+                for job in jobs:
+                    job.result()
+            except BaseException:
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
+    return {slot.name: overflowed[slot.name] for slot in slots if slot.name in overflowed}
+
+
+def _blocks(slot: Slot) -> Iterator[np.ndarray]:
+    """The values in pieces of a few megabytes, so that a transposed or converted copy is never whole."""
+    values = slot.read()
+    if values.shape != tuple(slot.shape):
+        raise ValueError(f"{slot.name} was to be {list(slot.shape)}; got {list(values.shape)}.")
+    if values.ndim < 2 or not values.size:
+        yield values
+        return
+    rows = max(1, _BLOCK // (math.prod(values.shape[1:]) * values.dtype.itemsize))
+    for start in range(0, len(values), rows):
+        yield values[start : start + rows]
+
+
+def _write(handle: int, view: memoryview, offset: int) -> int:
+    done = 0
+    while done < len(view):
+        if hasattr(os, "pwrite"):
+            done += os.pwrite(handle, view[done:], offset + done)
+        else:  # Windows
+            with _POSITION:
+                os.lseek(handle, offset + done, os.SEEK_SET)
+                done += os.write(handle, view[done:])
+    return done
+
+
+_POSITION = Lock()
