@@ -10,6 +10,7 @@ import numpy as np
 from .small_lxmert import small_inputs, small_labels
 
 MODEL, PRETRAINING, ANSWERING = "LxmertModel", "LxmertForPreTraining", "LxmertForQuestionAnswering"
+REASONING = "LxmertForVisualReasoning"
 
 
 class Wrong(NamedTuple):
@@ -39,9 +40,9 @@ def floats(*shape: int, last: float = 0.0) -> np.ndarray:
     )
 
 
-def given(change: dict[str, Any]) -> dict[str, Any]:
-    """The right inputs, changed."""
-    return {name: value for name, value in {**small_inputs(), **change}.items() if value is not None}
+def given(change: dict[str, Any], model: str = MODEL) -> dict[str, Any]:
+    """The right inputs of a model, changed."""
+    return {name: value for name, value in {**small_inputs(name=model), **change}.items() if value is not None}
 
 
 NO_MASKS = {"attention_mask": None, "visual_attention_mask": None, "token_type_ids": None}
@@ -50,6 +51,7 @@ ONE_OF_TWO = "exactly one of input_ids and inputs_embeds must be given; got"
 REGIONS = "must be given: LXMERT reads a picture's regions beside the words; got None."
 SAME_REGIONS = "visual_pos must be [B, R, 4] with the B and R of visual_feats; got visual_feats"
 IGNORED = ", or -100 to be ignored; got values from"
+TWO = "Give each sentence the regions of two pictures."
 EITHER_ANSWER = "must be [B] = [3] (a class index each) or [B, A] = [3, 11] (a score for each answer); got"
 
 WRONG = [
@@ -407,6 +409,141 @@ WRONG = [
         TypeError,
         "obj_labels['feat'][0] must hold floating-point numbers; got values of kind int.",
     ),
+    # Two pictures
+    Wrong(
+        "one picture",
+        REASONING,
+        {"visual_feats": floats(3, 7, 9), "visual_pos": floats(3, 7, 4), "visual_attention_mask": None},
+        ValueError,
+        f"visual_feats must be [B, 2, R, 9] (visual_feat_dim); got [3, 7, 9]. {TWO}",
+    ),
+    Wrong(
+        "one picture with an axis",
+        REASONING,
+        {"visual_feats": floats(3, 1, 7, 9), "visual_pos": floats(3, 1, 7, 4), "visual_attention_mask": None},
+        ValueError,
+        f"visual_feats must be [B, 2, R, 9] (visual_feat_dim); got [3, 1, 7, 9]. {TWO}",
+    ),
+    Wrong(
+        "three pictures",
+        REASONING,
+        {"visual_feats": floats(3, 3, 7, 9), "visual_pos": floats(3, 3, 7, 4)},
+        ValueError,
+        f"visual_feats must be [B, 2, R, 9] (visual_feat_dim); got [3, 3, 7, 9]. {TWO}",
+    ),
+    Wrong(
+        "the pictures of all sentences in a row",
+        REASONING,
+        {"visual_feats": floats(6, 7, 9), "visual_pos": floats(6, 7, 4)},
+        ValueError,
+        f"visual_feats must be [B, 2, R, 9] (visual_feat_dim); got [6, 7, 9]. {TWO}",
+    ),
+    Wrong(
+        "boxes of one picture",
+        REASONING,
+        {"visual_pos": floats(3, 7, 4)},
+        ValueError,
+        f"visual_pos must be [B, 2, R, 4] (visual_pos_dim); got [3, 7, 4]. {TWO}",
+    ),
+    Wrong(
+        "a box too few in each picture",
+        REASONING,
+        {"visual_pos": floats(3, 2, 6, 4)},
+        ValueError,
+        "visual_pos must be [B, 2, R, 4] with the B and R of visual_feats; "
+        "got visual_feats [3, 2, 7, 9] and visual_pos [3, 2, 6, 4].",
+    ),
+    Wrong(
+        "two pictures of fewer sentences",
+        REASONING,
+        {"visual_feats": floats(2, 2, 7, 9), "visual_pos": floats(2, 2, 7, 4)},
+        ValueError,
+        "input_ids and visual_feats must have the same batch size; got [3, 5] and [2, 2, 7, 9].",
+    ),
+    Wrong(
+        "two pictures for the model of one",
+        ANSWERING,
+        {"visual_feats": floats(3, 2, 7, 9), "visual_pos": floats(3, 2, 7, 4)},
+        ValueError,
+        "visual_feats must be [B, R, 9] (visual_feat_dim); got [3, 2, 7, 9].",
+    ),
+    Wrong(
+        "three sentences for two pictures",
+        REASONING,
+        {"input_ids": ints(3, 3, 5), "attention_mask": ints(3, 3, 5), "token_type_ids": ints(3, 3, 5)},
+        ValueError,
+        "input_ids must be [B, L] or [B, 2, L]; got [3, 3, 5].",
+    ),
+    Wrong(
+        "word vectors of three sentences",
+        REASONING,
+        {"input_ids": None, "inputs_embeds": floats(3, 3, 5, 24)},
+        ValueError,
+        "inputs_embeds must be [B, L, 24] or [B, 2, L, 24] (hidden_size); got [3, 3, 5, 24].",
+    ),
+    Wrong(
+        "a mask for each picture over one sentence",
+        REASONING,
+        {"attention_mask": ints(3, 2, 5)},
+        ValueError,
+        "attention_mask must be [B, L] = [3, 5]; got [3, 2, 5].",
+    ),
+    Wrong(
+        "one mask over two sentences",
+        REASONING,
+        {"input_ids": ints(3, 2, 5), "token_type_ids": None},
+        ValueError,
+        "attention_mask must be [B, 2, L] = [3, 2, 5]; got [3, 5].",
+    ),
+    Wrong(
+        "types of one of two sentences",
+        REASONING,
+        {"input_ids": ints(3, 2, 5), "attention_mask": None},
+        ValueError,
+        "token_type_ids must be [B, 2, L] = [3, 2, 5]; got [3, 5].",
+    ),
+    Wrong(
+        "a mask over one picture",
+        REASONING,
+        {"visual_attention_mask": ints(3, 7)},
+        ValueError,
+        "visual_attention_mask must be [B, 2, R] = [3, 2, 7]; got [3, 7].",
+    ),
+    Wrong(
+        "no region in either picture",
+        REASONING,
+        {"visual_feats": floats(3, 2, 0, 9), "visual_pos": floats(3, 2, 0, 4), "visual_attention_mask": None},
+        ValueError,
+        "visual_feats: R must be at least 1; got 0.",
+    ),
+    Wrong(
+        "no pair",
+        REASONING,
+        {"input_ids": ints(0, 5), "visual_feats": floats(0, 2, 7, 9), "visual_pos": floats(0, 2, 7, 4), **NO_MASKS},
+        ValueError,
+        "input_ids: B must be at least 1; got 0.",
+    ),
+    Wrong(
+        "a verdict for each picture",
+        REASONING,
+        {"labels": ints(3, 2)},
+        ValueError,
+        "labels must be [B] = [3]; got [3, 2].",
+    ),
+    Wrong(
+        "scores of false and true",
+        REASONING,
+        {"labels": floats(3, 2)},
+        TypeError,
+        f"labels must hold {INDEX}; got values of kind float.",
+    ),
+    Wrong(
+        "a third verdict",
+        REASONING,
+        {"labels": ints(3, last=2)},
+        ValueError,
+        f"labels must be 0 to 1{IGNORED} 0 to 2.",
+    ),
 ]
 
 _LABELS = small_labels()
@@ -445,4 +582,20 @@ RIGHT: dict[str, tuple[str, dict[str, Any]]] = {
     "a column of matches": (PRETRAINING, {"matched_label": ints(3, 1)}),
     "pairs as lists": (PRETRAINING, {"obj_labels": {key: list(pair) for key, pair in _LABELS["obj_labels"].items()}}),
     "no objects": (PRETRAINING, {"obj_labels": {}}),
+    "two pictures": (REASONING, {"labels": ints(3, last=1)}),
+    "two pictures without masks": (REASONING, {**NO_MASKS, "labels": ints(3, last=-100)}),
+    "a sentence for each picture": (
+        REASONING,
+        {"input_ids": ints(3, 2, 5, last=28), "attention_mask": ints(3, 2, 5, last=1), "token_type_ids": None},
+    ),
+    "word vectors for two pictures": (REASONING, {"input_ids": None, "inputs_embeds": floats(3, 5, 24)}),
+    "word vectors for each picture": (
+        REASONING,
+        {**NO_MASKS, "input_ids": None, "inputs_embeds": floats(3, 2, 5, 24)},
+    ),
+    "two pictures of one region": (
+        REASONING,
+        {"visual_feats": floats(3, 2, 1, 9), "visual_pos": floats(3, 2, 1, 4), "visual_attention_mask": None},
+    ),
+    "a column of verdicts": (REASONING, {"labels": ints(3, 1)}),
 }

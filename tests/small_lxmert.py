@@ -35,9 +35,11 @@ def small_config(**changes: Any) -> LxmertConfig:
     return LxmertConfig(**{**sizes, **changes})
 
 
-def small_inputs(batch: int = 3, length: int = 5, regions: int = 7, seed: int = 0) -> dict[str, np.ndarray]:
-    """Every input of the models by name, with ragged masks; the last row of words is wholly masked."""
-    return _float32(inputs(small_config(), Sizes(batch, length, regions), "language row masked", seed))
+def small_inputs(
+    batch: int = 3, length: int = 5, regions: int = 7, seed: int = 0, name: str = "LxmertModel"
+) -> dict[str, np.ndarray]:
+    """Every input of a class by name, with ragged masks; the last row of words is wholly masked."""
+    return _float32(inputs(small_config(), Sizes(batch, length, regions), "language row masked", seed, name))
 
 
 def small_labels(batch: int = 3, length: int = 5, regions: int = 7, seed: int = 0) -> dict[str, Any]:
@@ -53,6 +55,11 @@ def answer_indices(batch: int = 3, seed: int = 0) -> np.ndarray:
 def answer_scores(batch: int = 3, seed: int = 0) -> np.ndarray:
     """[B, A], a score for every answer."""
     return np.random.default_rng(seed).uniform(size=(batch, ANSWERS)).astype("float32")
+
+
+def truths(batch: int = 3, seed: int = 0) -> np.ndarray:
+    """[B], whether each sentence is true of its pictures; both occur."""
+    return np.random.default_rng(seed).permutation(np.arange(batch) % 2)
 
 
 def _float32(tree: Any) -> Any:

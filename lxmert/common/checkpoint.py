@@ -5,7 +5,6 @@ Both backends and the converter take their weights from here.
 
 from __future__ import annotations
 
-import warnings
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,6 +20,7 @@ from .files import CONFIG_NAME
 from .model_config import ModelConfig
 from .names import (
     BERT,
+    DECODER_BIAS,
     SPELLINGS,
     Parameter,
     Spelling,
@@ -31,6 +31,7 @@ from .names import (
 )
 from .tables import ARCHITECTURES, HEADS, LAYERS, TITLES, head_names
 from .weight_files import WeightFile, open_weights
+from .weight_files.raw_arrays import contiguous
 
 _READERS = 2
 
@@ -69,6 +70,8 @@ class Checkpoint:
     nested: bool
     held: Mapping[str, str] = field(repr=False)
     config_source: str = ""
+    # Whether it was told by the values alone that the word head has a decoder of its own.
+    found_untied: bool = False
 
     @property
     def is_bert(self) -> bool:
@@ -155,23 +158,32 @@ class Checkpoint:
         """The number format of a parameter in the file."""
         return self.file.dtypes[self.stored(parameter)]
 
-    def view(self, parameter: Parameter) -> np.ndarray:
+    def view(self, parameter: Parameter, mapped: bool = False) -> np.ndarray:
         """The values of a parameter, PyTorch's way round; a transposed view where the file has them the other way."""
-        values = self.file.read(self.stored(parameter))
+        values = self.file.read(self.stored(parameter), mapped)
         return values.T if self._turned(parameter) else values
 
-    def read(self, parameter: Parameter) -> np.ndarray:
-        """The values of a parameter, PyTorch's way round, contiguous."""
-        return np.ascontiguousarray(self.view(parameter))
+    def read(self, parameter: Parameter, mapped: bool = False, turned: bool = False) -> np.ndarray:
+        """The values of a parameter, contiguous, PyTorch's way round, or Keras' (`turned`)."""
+        values = self.view(parameter, mapped)
+        return contiguous(values.T if turned and parameter.leaf.transposed else values)
 
-    def arrays(self, wanted: Sequence[Parameter]) -> Iterator[tuple[Parameter, np.ndarray]]:
-        """The values of parameters one after the other, PyTorch's way round, contiguous; a few are read ahead."""
+    def arrays(
+        self, wanted: Sequence[Parameter], mapped: bool = False, turned: bool = False
+    ) -> Iterator[tuple[Parameter, np.ndarray]]:
+        """The values of parameters one after the other, contiguous; a few are read ahead.
+
+        Args:
+            wanted: the parameters.
+            mapped: whether arrays may be maps of the file; see `WeightFile.read`.
+            turned: Keras' way round, rather than PyTorch's.
+        """
         with ThreadPoolExecutor(_READERS) as pool:
             ahead: deque[Future[np.ndarray]] = deque()
             rest = iter(wanted)
             for parameter in wanted:
                 while len(ahead) < 2 * _READERS and (following := next(rest, None)) is not None:
-                    ahead.append(pool.submit(self.read, following))
+                    ahead.append(pool.submit(self.read, following, mapped, turned))
                 yield parameter, ahead.popleft().result()
 
     def _turned(self, parameter: Parameter) -> bool:
@@ -367,6 +379,7 @@ _OF_BERT = (
     "type_vocab_size",
     "initializer_range",
     "layer_norm_eps",
+    "pad_token_id",
 )
 
 
@@ -430,11 +443,8 @@ def _with_decoder(checkpoint: Checkpoint, chosen: bool) -> Checkpoint:
         if not config.tie_word_embeddings and checkpoint.holds(both["heads.word.transform"]):
             held[checkpoint.spelled(decoder)] = checkpoint.stored(word)
     elif config.tie_word_embeddings and not chosen and _differ(checkpoint, decoder, word):
-        warnings.warn(
-            f"{checkpoint.file.path} holds {checkpoint.stored(decoder)} with other values than "
-            f"{checkpoint.stored(word)}; the model gets both: tie_word_embeddings=False.",
-            UserWarning,
-            stacklevel=3,
-        )
-        config = untied
+        return replace(checkpoint, config=untied, found_untied=True)
+    bias = checkpoint.spelling.heads + DECODER_BIAS
+    if config.untied_words and bias in held:
+        held[checkpoint.spelled(both["heads.word.bias"])] = held[bias]
     return replace(checkpoint, config=config, held=held)

@@ -21,8 +21,8 @@ class LxmertConfig(ModelConfig):
 
     `l_layers`, `x_layers` and `r_layers` count the language, cross-modality and visual (object-relationship) layers.
     The `task_*` flags switch pre-training losses; `task_qa`, `task_obj_predict` and the `visual_*_loss` flags also
-    decide whether their heads exist. `visual_loss_normalizer` multiplies each visual loss. With `tie_word_embeddings` the
-    word head scores words by the word embedding, without it by a decoder of its own. `pruned_heads` names, for each
+    decide whether their heads exist. `visual_loss_normalizer` multiplies each visual loss. With `tie_word_embeddings`
+    the word head scores words by the word embedding, without it by a decoder of its own. `pruned_heads` names, for each
     pruned attention by its path ("language_layers.0.attention"), the heads that are gone.
 
     Source: Tan and Bansal 2019 (arXiv 1908.07490); the keys are those of `transformers`' LxmertConfig.
@@ -117,8 +117,8 @@ class VisualBertConfig(ModelConfig):
     `special_visual_initialize` starts the regions' tables of positions and types as copies of the words'. The lookup of
     word `pad_token_id` gets no gradient; None lets every word learn. (The default of 1, unlike BERT's vocabulary, whose
     padding is 0, is what the published models were made with.) `num_labels` counts the classes of question answering
-    and visual reasoning: 3129 and 2 in the published models. With `tie_word_embeddings` the word head scores words by the
-    word embedding, without it by a decoder of its own. `pruned_heads` names, for each pruned attention by its path
+    and visual reasoning: 3129 and 2 in the published models. With `tie_word_embeddings` the word head scores words by
+    the word embedding, without it by a decoder of its own. `pruned_heads` names, for each pruned attention by its path
     ("encoder_layers.0.attention"), the heads that are gone; a file may name the layer by its number alone.
 
     Source: Li et al. 2019 (arXiv 1908.03557); the keys are those of `transformers`' VisualBertConfig.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import shutil
@@ -108,8 +109,10 @@ def _settle(folder: Path) -> None:
     if not complete.is_dir() or complete.is_symlink():
         return
     if (complete / _STALE).is_file():
-        for name in read_json(complete / _STALE, list):
+        stale = read_json(complete / _STALE, list)
+        for name in stale:
             check_base_name(name, complete / _STALE)
+        for name in stale:
             (folder / name).unlink(missing_ok=True)
         (complete / _STALE).unlink()
     for file in sorted(complete.iterdir()):
@@ -141,9 +144,9 @@ def _remove_abandoned(folder: Path, name: str) -> None:
     """Remove temporary files whose writers were killed: nobody holds their lock."""
     if not fcntl:
         return
-    for left in folder.glob(f".{name}.*{_TEMPORARY}"):
+    for left in folder.glob(f".{glob.escape(name)}.*{_TEMPORARY}"):
         with suppress(OSError):
-            handle = os.open(left, os.O_RDONLY | os.O_NOFOLLOW)
+            handle = os.open(left, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # a pipe would have us wait
             try:
                 if time.time() - os.stat(handle).st_mtime < _YOUNG:  # perhaps made, and about to be locked
                     continue

@@ -49,7 +49,8 @@ def fit(
 ) -> tuple[list[Parameter], LoadReport]:
     """Compare a file with a model, both ways round, before anything is loaded.
 
-    A plain BERT fills what it has; the rest stays fresh, and a warning says so.
+    A plain BERT fills what it has; the rest stays fresh, and a warning says so. Another warning says that the word head
+    gets a decoder of its own because the file's differs from the word embedding.
 
     Args:
         checkpoint: the file.
@@ -113,6 +114,15 @@ def fit(
         missing=tuple(p.name for p in fresh if shapes[p.name] is None),
         unexpected=tuple(name for name in checkpoint.file.shapes if name not in used),
     )
+    parts = {p.module: p for p in wanted}
+    if checkpoint.found_untied and "heads.word.decoder" in parts:
+        decoder, word = (checkpoint.stored(parts[name]) for name in ("heads.word.decoder", "embeddings.word"))
+        warnings.warn(
+            f"{report.source} holds {decoder} with other values than {word}; the model gets both: "
+            "tie_word_embeddings=False.",
+            UserWarning,
+            stacklevel=3,
+        )
     if checkpoint.is_bert:
         warnings.warn(
             f"{report.source} is a plain BERT: it fills {len(taken)} of the {len(wanted)} weights of {architecture}, "

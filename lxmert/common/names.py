@@ -147,7 +147,9 @@ def _tensorflow(parameter: Parameter, renamed: Mapping[str, str]) -> str:
 
 # The word head's decoder is the word embedding, with the head's own bias.
 TIED_DECODER = "cls.predictions.decoder.weight"
-TIED = {TIED_DECODER: "embeddings.word", "cls.predictions.decoder.bias": "heads.word.bias"}
+# transformers' VisualBERT has a bias in the decoder too; where the decoder is untied, it is the one that is used.
+DECODER_BIAS = "cls.predictions.decoder.bias"
+TIED = {TIED_DECODER: "embeddings.word", DECODER_BIAS: "heads.word.bias"}
 
 NATIVE = Spelling("lxmert (PyTorch)", "", "backbone.", _native)
 # Old files hold the numbers of the positions, 0, 1, 2, ..., as a tensor.

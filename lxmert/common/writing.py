@@ -27,7 +27,7 @@ from .files import (
     replacing_files,
 )
 from .model_config import ModelConfig
-from .names import HUGGING_FACE, HUGGING_FACE_TF, KERAS_H5, Parameter
+from .names import DECODER_BIAS, HUGGING_FACE, HUGGING_FACE_TF, KERAS_H5, Parameter
 from .tables import is_task_model
 from .weight_files.hdf5_files import CONFIG_ATTRIBUTE
 from .weight_files.keras_archives import KERAS_WEIGHTS
@@ -80,22 +80,21 @@ def write_folder(
     largest = math.inf if max_shard_size is None else byte_count(max_shard_size)
     check_folder(folder, FOLDER_CONTENT)
     nested = is_task_model(architecture)
-    shards = _shards(items, largest, lambda item: HUGGING_FACE.write(item.parameter, nested))
+    named = [(name, item) for item in items for name in _names_in_folder(item.parameter, config, nested)]
+    shards = _shards(named, largest)
     names = [SAFETENSORS_NAME]
     if len(shards) > 1:
         names = [f"model-{i:05}-of-{len(shards):05}.safetensors" for i in range(1, len(shards) + 1)]
     with making_folder(folder), replacing_files(folder, _stale(folder, names)) as new:
         overflowed: Overflowed = {}
-        for name, shard in zip(names, shards, strict=True):
-            tensors = [(HUGGING_FACE.write(i.parameter, nested), i.dtype, i.parameter.shape, i.read) for i in shard]
-            overflowed |= write_safetensors(new / name, tensors, {"format": "pt"})
+        homes = {}
+        for file, shard in zip(names, shards, strict=True):
+            tensors = [(name, item.dtype, item.parameter.shape, item.read) for name, item in shard]
+            overflowed |= write_safetensors(new / file, tensors, {"format": "pt"})
+            homes.update({name: file for name, _ in shard})
         if len(shards) > 1:
-            homes = {
-                HUGGING_FACE.write(item.parameter, nested): name
-                for name, shard in zip(names, shards, strict=True)
-                for item in shard
-            }
-            index = {"metadata": {"total_size": sum(i.size for i in items)}, "weight_map": dict(sorted(homes.items()))}
+            total = sum(item.size for _, item in named)
+            index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(homes.items()))}
             (new / INDEX_NAME).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
         (new / CONFIG_NAME).write_text(stamped(config, architecture).to_json_string(), encoding="utf-8")
     return overflowed
@@ -123,15 +122,22 @@ def byte_count(size: int | str) -> int:
     return count
 
 
-def _shards(items: Sequence[Item], largest: float, name: Callable[[Item], str]) -> list[list[Item]]:
-    """The items in as many parts as needed, none above `largest` but where one tensor is."""
-    shards: list[list[Item]] = [[]]
+def _names_in_folder(parameter: Parameter, config: ModelConfig, nested: bool) -> tuple[str, ...]:
+    """The names under which `transformers` looks for a parameter."""
+    name = HUGGING_FACE.write(parameter, nested)
+    twice = parameter.module == "heads.word.bias" and config.model_type == "visual_bert" and config.untied_words
+    return (name, DECODER_BIAS) if twice else (name,)
+
+
+def _shards(named: Sequence[tuple[str, Item]], largest: float) -> list[list[tuple[str, Item]]]:
+    """The items by name in as many parts as needed, none above `largest` but where one tensor is."""
+    shards: list[list[tuple[str, Item]]] = [[]]
     held = 0
-    for item in sorted(items, key=name) if math.isfinite(largest) else items:
+    for name, item in sorted(named, key=lambda pair: pair[0]):
         if shards[-1] and held + item.size > largest:
             shards.append([])
             held = 0
-        shards[-1].append(item)
+        shards[-1].append((name, item))
         held += item.size
     return shards
 
@@ -272,7 +278,7 @@ def write_tf_weights(path: str | Path, config: ModelConfig, architecture: str, i
     check_for_tf(config, architecture, {item.dtype for item in items})
     root = _TF_ROOTS[architecture]
     by_module: dict[str, list[Item]] = {}
-    for item in items:
+    for item in sorted(items, key=_layer_number):  # the table goes through all layers row by row
         by_module.setdefault(item.parameter.module, []).append(item)
 
     def below(*starts: str) -> list[Item]:
@@ -309,6 +315,12 @@ def write_tf_weights(path: str | Path, config: ModelConfig, architecture: str, i
             slots += [_slot(h5py, group, name, item) for name, item in named]
         file.create_group("top_level_model_weights").attrs["weight_names"] = np.zeros(0)
     return write_slots(path, slots)
+
+
+def _layer_number(item: Item) -> int:
+    """The place of a parameter's layer among its kind; 0 where there is but one."""
+    number = item.parameter.module.split(".")[1]
+    return int(number) if number.isdigit() else 0
 
 
 def check_for_tf(config: ModelConfig, architecture: str, dtypes: Iterable[np.dtype]) -> None:

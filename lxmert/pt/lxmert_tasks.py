@@ -5,7 +5,6 @@ Dimensions: B batch, L language tokens, R regions, D hidden size, F visual featu
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from lxmert.common.config import LxmertConfig
@@ -257,4 +256,4 @@ class LxmertForVisualReasoning(LxmertTaskModel):
 
 def picture_rows(x: Tensor, shared: bool) -> Tensor:  # [B, 2, ...], shared [B, ...] -> [2B, ...]
     """A row for each picture, both of the first example first; what the two share is repeated."""
-    return (torch.stack([x, x], dim=1) if shared else x).flatten(0, 1)
+    return x.repeat_interleave(2, 0) if shared else x.flatten(0, 1)

@@ -24,6 +24,7 @@ from .embeddings import JointEmbeddings
 from .heads import WordHead
 from .named_weights import array_of, tensor_of
 from .resizing import Resizable
+from .starting import without_draws
 
 
 def run_layer(model: PreTrainedModel, layer: nn.Module, *inputs: Any, **options: Any) -> Any:
@@ -130,9 +131,9 @@ class PreTrainedModel(Resizable):
             pooler = made_with.get("add_pooling_layer", True)
             taken, report = fit(file, cls.architecture(), only, allow_new_head, pooler)
             dtype = dtype or torch.get_default_dtype()
-            with torch.device("meta"):
+            with without_draws():
                 model = cls(file.config, **made_with)
-            for parameter, values in file.arrays(taken):
+            for parameter, values in file.arrays(taken, mapped=True):
                 model._assign(parameter, tensor_of(values).to(dtype))
         model._start_new(report, dtype)
         model.load_report = report

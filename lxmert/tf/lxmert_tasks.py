@@ -251,5 +251,5 @@ class TFLxmertForVisualReasoning(LxmertTaskModel):
 
 def picture_rows(x: Any, shared: bool) -> Any:  # [B, 2, ...], shared [B, ...] -> [2B, ...]
     """A row for each picture, both of the first example first; what the two share is repeated."""
-    x = ops.stack([x, x], axis=1) if shared else x
-    return ops.reshape(x, (-1, *ops.shape(x)[2:]))
+    # Not by stacking x on itself, which TensorFlow's optimizer of graphs (2.21) rewrites into another order of rows.
+    return ops.repeat(x, 2, axis=0) if shared else ops.reshape(x, (-1, *ops.shape(x)[2:]))

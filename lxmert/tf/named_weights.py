@@ -12,6 +12,7 @@ from keras import ops
 from lxmert.common.model_config import ModelConfig
 from lxmert.common.names import Parameter, parameters
 from lxmert.common.tables import ARCHITECTURES, head_names
+from lxmert.common.weight_files.raw_arrays import ALIGNED
 
 
 class NamedWeights(keras.Model):
@@ -54,9 +55,13 @@ class NamedWeights(keras.Model):
         return sum(int(np.prod(w.shape)) for _, w in self.weights_by_name() if w.trainable or not only_trainable)
 
     def _assign(self, parameter: Parameter, values: np.ndarray) -> None:
+        self._place(parameter, turned(parameter, values))
+
+    def _place(self, parameter: Parameter, values: np.ndarray) -> None:
+        """Assign values that are Keras' way round."""
         layer, attribute = self.locate(parameter)
         variable = getattr(layer, attribute)
-        variable.assign(turned(parameter, values).astype(variable.dtype, copy=False))
+        variable.assign(tensor_of(values.astype(variable.dtype, copy=False)))
 
     def _arrays(self, prefix: str = "") -> dict[str, np.ndarray]:
         """The values of the parameters under `prefix` by name, PyTorch's way round."""
@@ -76,6 +81,16 @@ def sublayer(owner: Any, path: str) -> Any:
     for part in path.split("."):
         owner = owner[int(part)] if part.isdigit() else getattr(owner, part)
     return owner
+
+
+def tensor_of(values: np.ndarray) -> Any:
+    """An array as a tensor, on the same memory where TensorFlow can take it: it copies twice otherwise."""
+    straight = keras.backend.backend() == "tensorflow" and values.dtype.kind == "f" and values.flags.writeable
+    if not straight or not values.size or not values.flags.c_contiguous or values.ctypes.data % ALIGNED:
+        return values
+    import tensorflow
+
+    return tensorflow.experimental.dlpack.from_dlpack(values.__dlpack__())
 
 
 def turned(parameter: Parameter, values: np.ndarray) -> np.ndarray:

@@ -185,8 +185,8 @@ class PreTrainedModel(Resizable, OwnLoss):
             taken, report = fit(file, cls.architecture(), only, allow_new_head, pooler)
             with without_draws():
                 model = cls(file.config, dtype=dtype, **made_with)
-            for parameter, values in file.arrays(taken):
-                model._assign(parameter, values)
+            for parameter, values in file.arrays(taken, turned=True):
+                model._place(parameter, values)
         model._start_new(report)
         model.load_report = report
         return model

@@ -41,6 +41,7 @@ DEFAULTS = dict(
     output_attentions=False,
     output_hidden_states=False,
     return_dict=True,
+    tie_word_embeddings=True,
 )
 OTHER = {
     name: not value if isinstance(value, bool) else "relu" if isinstance(value, str) else value / 2 if value < 1 else 7
@@ -65,9 +66,18 @@ def test_dict_round_trip_holds_every_field():
     config = LxmertConfig(**OTHER)
     values = config.to_dict()
     assert {name: values[name] for name in OTHER} == OTHER
-    assert set(values) == {*OTHER, "model_type", "num_hidden_layers"}
+    assert set(values) == {*OTHER, "model_type", "num_hidden_layers", "tie_word_embeddings"}
     assert LxmertConfig.from_dict(values) == config
     assert LxmertConfig.from_dict(values).extra == {}
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_the_word_head_may_be_untied(tied):
+    config = LxmertConfig.from_dict({"tie_word_embeddings": tied})
+    assert (config.tie_word_embeddings, config.untied_words, config.extra) == (tied, not tied, {})
+    assert (config == LxmertConfig()) == tied
+    with pytest.raises(TypeError, match="tie_word_embeddings must be true or false; got 1"):
+        LxmertConfig(tie_word_embeddings=1)
 
 
 @pytest.mark.parametrize("act", ["gelu", "relu", "silu", "gelu_new"])

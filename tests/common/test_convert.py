@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import h5py
@@ -14,9 +15,10 @@ from lxmert.common import convert as conversion
 from lxmert.common.checkpoint import open_checkpoint
 from lxmert.common.config import config_from_pretrained
 from lxmert.common.convert import target_format
-from lxmert.common.writing import Item, write_folder
 from lxmert.common.names import HUGGING_FACE, KERAS_H5, TIED_DECODER, parameters
 from lxmert.common.tables import head_names
+from lxmert.common.weight_files.raw_arrays import BFLOAT16
+from lxmert.common.writing import Item, write_folder
 
 from .weight_folders import CONFIG, CONFIG_OF, assert_bits_equal, make_folder, read_folder, tensors_of, values_of
 
@@ -85,10 +87,22 @@ def test_a_stored_decoder_is_written_once(tmp_path):
     source = make_folder(tmp_path / "source", **{TIED_DECODER: words})
     convert(source, tmp_path / "back")
     assert_bits_equal(read_folder(tmp_path / "back"), tensors_of("LxmertForPreTraining"))
-    make_folder(tmp_path / "source", **{TIED_DECODER: words + 1})
-    with pytest.raises(CheckpointMismatchError, match=r"with other values"):
+    make_folder(tmp_path / "source", **{TIED_DECODER: words[:-1]})
+    with pytest.raises(CheckpointMismatchError, match=r"beside .* with other values"):
         convert(source, tmp_path / "other")
     assert not (tmp_path / "other").exists()
+
+
+def test_a_decoder_of_its_own_is_kept(tmp_path):
+    words = tensors_of("LxmertForPreTraining")["lxmert.embeddings.word_embeddings.weight"]
+    source = make_folder(tmp_path / "source", **{TIED_DECODER: words + 1})
+    place = source
+    for number, step in enumerate(("a.weights.h5", "b.keras", "back")):
+        # From the first step on, the configuration says it.
+        with pytest.warns(UserWarning, match="the model gets both") if number == 0 else nullcontext():
+            convert(place, place := tmp_path / step)
+    assert_bits_equal(read_folder(place), read_folder(source))
+    assert config_from_pretrained(place) == CONFIG.replace(tie_word_embeddings=False)
 
 
 def test_what_the_configuration_switches_off_is_left_out_and_reported(tmp_path):
@@ -183,7 +197,15 @@ def test_the_source_itself_is_no_target(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("a.weights.h5", "weights.h5"), ("a.b.keras", "keras"), ("a", "folder"), ("v1.0", "folder"), ("a/", "folder")],
+    [
+        ("a.weights.h5", "weights.h5"),
+        ("a.b.keras", "keras"),
+        ("a", "folder"),
+        ("v1.0", "folder"),
+        ("a/", "folder"),
+        ("tf_model.h5", "tf_model.h5"),
+        ("a.h5", "tf_model.h5"),
+    ],
 )
 def test_the_format_is_told_by_the_targets_name(name, kind):
     assert target_format(name) == kind
@@ -194,12 +216,26 @@ def test_a_folder_is_a_folder_whatever_it_is_called(tmp_path):
     assert target_format(tmp_path / "run.keras") == "folder"
 
 
-@pytest.mark.parametrize("name", ["a.h5", "a.safetensors", "a.bin", "a.pth", "a.json"])
+@pytest.mark.parametrize("name", ["a.safetensors", "a.bin", "a.pth", "a.json", "a.hdf5", "a.th"])
 def test_names_that_tell_no_format(name):
     with pytest.raises(
-        ValueError, match=r"does not tell which format is wanted. Name a folder .* \.weights\.h5, or one"
+        ValueError, match=r"does not tell which format is wanted. Name a folder .* ending in \.weights\.h5, \.keras or"
     ):
         target_format(name)
+    assert target_format(name, "folder") == "folder"
+
+
+@pytest.mark.parametrize(
+    ("name", "to", "message"),
+    [
+        ("a", "onnx", "unknown format 'onnx'; these are written: folder, tf_model.h5, weights.h5, keras"),
+        ("a", "keras", "a must end in .keras, by which Keras tells what it is"),
+        ("a.h5", "weights.h5", "a.h5 must end in .weights.h5, by which Keras tells what it is"),
+    ],
+)
+def test_formats_that_a_name_cannot_have(name, to, message):
+    with pytest.raises(ValueError, match=message):
+        target_format(name, to)
 
 
 def test_a_file_where_a_folder_is_to_be(tmp_path):
@@ -221,11 +257,12 @@ def test_progress_counts_every_byte_once(tmp_path):
     assert {total for _, total in seen} == {report.size}
 
 
-def test_one_tensor_is_in_memory_at_a_time(tmp_path, monkeypatch):
-    """Every tensor is read once, and written before the next is read."""
+def test_every_tensor_is_read_once(tmp_path, monkeypatch):
     read: list[str] = []
     monkeypatch.setattr(
-        conversion, "open_checkpoint", lambda *a: _noting(open_checkpoint(*a), lambda name: read.append(name))
+        conversion,
+        "open_checkpoint",
+        lambda *a, **options: _noting(open_checkpoint(*a, **options), lambda name: read.append(name)),
     )
     convert(make_folder(tmp_path / "a"), tmp_path / "b.weights.h5")
     assert sorted(read) == sorted(tensors_of("LxmertForPreTraining"))
@@ -242,16 +279,14 @@ def _noting(checkpoint, note):
     return checkpoint
 
 
-def test_bfloat16_items_are_written_as_float32(tmp_path):
-    import ml_dtypes
+def test_bfloat16_is_kept(tmp_path):
+    def values(p):
+        return values_of(p).astype(BFLOAT16)
 
-    items = [
-        Item(p, np.dtype(ml_dtypes.bfloat16), lambda p=p: values_of(p).astype(ml_dtypes.bfloat16))
-        for p in parameters(CONFIG, ())
-    ]
-    write_folder(tmp_path, CONFIG, "LxmertModel", items)
-    written = read_folder(tmp_path)
-    for p in parameters(CONFIG, ()):
-        assert np.array_equal(
-            written[HUGGING_FACE.write(p, False)], values_of(p).astype(ml_dtypes.bfloat16).astype("f4")
-        )
+    found = list(parameters(CONFIG, head_names("LxmertForPreTraining", CONFIG)))
+    items = [Item(p, BFLOAT16, lambda p=p: values(p)) for p in found]
+    write_folder(tmp_path / "source", CONFIG, "LxmertForPreTraining", items)
+    place = tmp_path / "source"
+    for step in ("a.weights.h5", "b.keras", "back"):
+        convert(place, place := tmp_path / step)
+    assert_bits_equal(read_folder(place), {HUGGING_FACE.write(p, True): values(p) for p in found})

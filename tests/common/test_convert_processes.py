@@ -27,16 +27,13 @@ def run(script, *arguments):
 
 WITHOUT_FRAMEWORKS = """
 import sys
-class Blocked:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("torch", "keras", "tensorflow", "jax", "transformers"):
-            raise ImportError(name + " is blocked")
-sys.meta_path.insert(0, Blocked())
+blocked = ("torch", "keras", "tensorflow", "jax", "transformers")
+sys.modules.update(dict.fromkeys(blocked))  # an import of what is None there fails
 from lxmert import convert
 for places in (line.split("|") for line in sys.argv[1:]):
     for source, target in zip(places, places[1:]):
         convert(source, target)
-assert not {"torch", "keras", "tensorflow"} & set(sys.modules)
+assert all(sys.modules[name] is None for name in blocked)
 """
 
 
@@ -151,5 +148,4 @@ def test_small_number_formats_of_keras_read_exactly(dtype, tmp_path):
     convert(tmp_path / "a.weights.h5", tmp_path / "converted")
     model.save_pretrained(tmp_path / "saved")
     assert_bits_equal(read_folder(tmp_path / "converted"), read_folder(tmp_path / "saved"))
-    widest = np.dtype("float32" if dtype == "bfloat16" else "float16")
-    assert {x.dtype for x in read_folder(tmp_path / "converted").values()} == {widest}
+    assert {x.dtype.name for x in read_folder(tmp_path / "converted").values()} == {dtype}

@@ -9,7 +9,8 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from lxmert.common.files import making_folder, parse_json, read_json, replacing, widened, write_text
+from lxmert.common.files import making_folder, parse_json, read_json, replacing, write_text
+from lxmert.common.weight_files.raw_arrays import BFLOAT16
 from lxmert.common.weight_files.safetensors_files import SafetensorsFile, write_safetensors
 
 
@@ -98,15 +99,6 @@ def test_json(tmp_path):
         read_json(tmp_path / "absent.json")
 
 
-def test_every_bfloat16_widens_exactly():
-    bits = np.arange(2**16, dtype="uint16")
-    wide = widened(bits)
-    assert wide.dtype == np.float32
-    assert np.array_equal(wide.view(np.uint32), bits.astype(np.uint32) << 16)
-    assert widened(np.array([0x3F80, 0xC000], "uint16")).tolist() == [1.0, -2.0]
-    assert widened(np.array(0x3F80, "uint16")).tolist() == 1.0
-
-
 ARRAYS = {
     "b.half": np.arange(6, dtype="float16").reshape(2, 3),
     "a.single": np.arange(6, dtype="float32").reshape(3, 2) / 7,
@@ -137,12 +129,27 @@ def test_views_and_foreign_byte_orders_are_written_as_they_read(tmp_path):
         assert np.array_equal(values, views[name]), name
 
 
+def test_values_of_another_format_are_converted_and_what_overflows_is_counted(tmp_path):
+    values = np.array([1.0, 1e30, -1e300, np.inf, np.nan, 1e-30])
+    tensors = [
+        ("half", np.dtype("float16"), (6,), lambda: values),
+        ("brain", BFLOAT16, (6,), lambda: values),
+        ("wide", np.dtype("float64"), (2,), lambda: np.array([1, 2], "f4")),
+    ]
+    assert write_safetensors(tmp_path / "file", tensors, {}) == {"half": 2, "brain": 1}
+    written = load_file(tmp_path / "file")
+    assert {name: x.dtype for name, x in written.items()} == {name: dtype for name, dtype, *_ in tensors}
+    with np.errstate(over="ignore"):
+        assert np.array_equal(written["half"], values.astype("f2"), equal_nan=True)
+        assert np.array_equal(written["brain"].astype("f4"), values.astype(BFLOAT16).astype("f4"), equal_nan=True)
+
+
 @pytest.mark.parametrize(
     ("tensor", "message"),
     [
         (("x", np.dtype("int64"), (2,), lambda: np.ones(2, int)), "x is int64; these are written: float64, float32"),
-        (("x", np.dtype("float32"), (3,), lambda: np.ones(2, "f4")), r"x was to be float32 \[3\]; got float32 \[2\]"),
-        (("x", np.dtype("float32"), (2,), lambda: np.ones(2)), r"x was to be float32 \[2\]; got float64 \[2\]"),
+        (("x", np.dtype("float32"), (3,), lambda: np.ones(2, "f4")), r"x was to be \[3\]; got \[2\]"),
+        (("x", np.dtype("float32"), (2, 3), lambda: np.ones((3, 2), "f4")), r"x was to be \[2, 3\]; got \[3, 2\]"),
     ],
 )
 def test_values_that_are_not_as_announced(tensor, message, tmp_path):
@@ -176,7 +183,7 @@ def test_reading_bfloat16(tmp_path):
     data = np.ones(1, "f4").tobytes() + np.array([0x3F80, 0xC000, 0x7F80, 0x4049], "<u2").tobytes()
     (tmp_path / "file").write_bytes(raw_safetensors(header, data))
     file = SafetensorsFile(tmp_path / "file")
-    assert file.dtypes["small"] == np.float32
+    assert file.dtypes["small"] == BFLOAT16
     assert file.read("small").tolist() == [[1.0, -2.0], [np.inf, 3.140625]]
     assert file.read("first").tolist() == [1.0]
     assert file.read("empty").shape == (0,)

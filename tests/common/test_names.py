@@ -10,9 +10,9 @@ import transformers
 import lxmert.pt
 import lxmert.tf
 from lxmert import LxmertConfig, VisualBertConfig
-from lxmert.common.weight_files.hdf5_files import KERAS_TRAINING_GROUPS
 from lxmert.common.names import HUGGING_FACE, KERAS_H5, NATIVE, TIED, parameters
 from lxmert.common.tables import ARCHITECTURES, HEADS, KINDS, TABLES, head_names, is_task_model, sizes
+from lxmert.common.weight_files.hdf5_files import KERAS_TRAINING_GROUPS
 
 from .weight_folders import CONFIG, VISUAL_BERT
 

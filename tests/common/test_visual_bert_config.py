@@ -53,11 +53,12 @@ def test_order_of_positional_arguments():
     config = VisualBertConfig(*OTHER.values())
     assert {name: getattr(config, name) for name in OTHER} == OTHER
     assert config == VisualBertConfig(**OTHER)
-    assert [f.name for f in dataclasses.fields(config) if not f.kw_only] == [*DEFAULTS, *BESIDE]
+    names = [f.name for f in dataclasses.fields(config) if not f.kw_only]
+    assert names == [*DEFAULTS, *BESIDE, "tie_word_embeddings"]
 
 
 def test_round_trips_hold_every_field():
-    config = VisualBertConfig(**OTHER, pruned_heads={FIRST: [2]}, extra={"tie_word_embeddings": True, "x": [1, None]})
+    config = VisualBertConfig(**OTHER, pruned_heads={FIRST: [2]}, extra={"x": [1, None]})
     values = config.to_dict()
     assert {name: values[name] for name in OTHER} == OTHER
     assert set(values) == {*OTHER, *BESIDE, "model_type", "pruned_heads", "tie_word_embeddings", "x"}
@@ -65,6 +66,13 @@ def test_round_trips_hold_every_field():
         twin = VisualBertConfig.from_dict(again)
         assert (twin, twin.extra) == (config, config.extra)
     assert config.x == [1, None]
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_the_word_head_may_be_untied(tied):
+    config = VisualBertConfig.from_dict({"tie_word_embeddings": tied})
+    assert (config.tie_word_embeddings, config.untied_words, config.extra) == (tied, not tied, {})
+    assert (config == VisualBertConfig()) == tied
 
 
 @pytest.mark.parametrize("act", ["gelu", "relu", "selu", "gelu_new", "silu"])

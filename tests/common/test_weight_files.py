@@ -8,22 +8,23 @@ import numpy as np
 import pytest
 
 from lxmert.common.checkpoint import open_checkpoint
-from lxmert.common.weight_files.hdf5_files import CONFIG_ATTRIBUTE, Hdf5File
 from lxmert.common.loading import fit
+from lxmert.common.weight_files import choose_weights, open_weights
+from lxmert.common.weight_files.hdf5_files import CONFIG_ATTRIBUTE, Hdf5File
+from lxmert.common.weight_files.keras_archives import KerasArchive
 from lxmert.common.weight_files.safetensors_files import SafetensorsFile
-from lxmert.common.weight_files import open_weights
 
 from .weight_folders import tensors_of
 
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("model.safetensors", SafetensorsFile), ("good.weights.h5", KerasH5File), ("good.keras", KerasH5File)],
+    [("model.safetensors", SafetensorsFile), ("good.weights.h5", Hdf5File), ("good.keras", KerasArchive)],
 )
 def test_told_by_content(name, kind, good, tmp_path):
     (tmp_path / "misnamed.dat").write_bytes((good / name).read_bytes())
     file = open_weights(tmp_path / "misnamed.dat")
-    assert isinstance(file, kind)
+    assert type(file) is kind
     assert len(file.shapes) == len(file.dtypes) == len(tensors_of("LxmertForPreTraining"))
     file.close()
 
@@ -37,14 +38,14 @@ def test_a_folder_is_its_safetensors_file(good):
 @pytest.mark.parametrize(
     ("held", "message"),
     [
-        ([], "has no model.safetensors; it holds nothing. Give a folder that has one"),
-        (["config.json"], "has no model.safetensors; it holds config.json. Give a folder that has one"),
         (
-            ["pytorch_model.bin"],
-            "it holds pytorch_model.bin. Pickled weights are not read; load them with transformers",
+            [],
+            "has no model.safetensors, pytorch_model.bin or tf_model.h5, and no single other weight file; it holds "
+            "nothing. Give a folder that has one, or a weight file.",
         ),
-        (["tf.weights.h5", "x"], "it holds tf.weights.h5, x. Give the path of the .weights.h5 or .keras file itself"),
-        (["model.safetensors.index.json"], r"Its weights are in several parts; .*max_shard_size"),
+        (["config.json"], "it holds config.json. Give a folder that has one, or a weight file."),
+        (["training_args.bin", "optimizer.pt"], "it holds optimizer.pt, training_args.bin. "),
+        (["a.weights.h5", "b.pth", "x"], "it holds a.weights.h5, b.pth, x. Give the path of one of them."),
         ([f"{i:02}" for i in range(12)], "it holds 00, 01, 02, 03, 04, 05, 06, 07 and 4 more"),
     ],
 )
@@ -55,10 +56,33 @@ def test_folders_without_weights(held, message, tmp_path):
         open_weights(tmp_path)
 
 
-def pickled_zip():
+PUBLISHED = [
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+    "tf_model.h5",
+]
+
+
+def test_which_file_of_a_folder_is_read(monkeypatch):
+    beside = ["config.json", "vocab.txt", "a.weights.h5", "b.keras", "training_args.bin", "model-00001-of-00002.bin"]
+    for number, name in enumerate(PUBLISHED):
+        assert choose_weights([*beside, *reversed(PUBLISHED[number:])]) == name
+    assert choose_weights(["config.json", "optimizer.pt", "BEST.pth"]) == "BEST.pth"
+    assert choose_weights([]) is None
+    assert choose_weights(["a.pth", "b.pth"]) is None
+    # Where PyTorch is missing, what needs none comes first; a pickle that is alone is chosen, and then asks for it.
+    monkeypatch.setattr("lxmert.common.weight_files.opening.find_spec", lambda name: None)
+    assert choose_weights(PUBLISHED) == PUBLISHED[0]
+    assert choose_weights(PUBLISHED[2:]) == "tf_model.h5"
+    assert choose_weights(["pytorch_model.bin"]) == "pytorch_model.bin"
+
+
+def some_zip(name="archive/data.txt"):
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
-        archive.writestr("archive/data.pkl", b"\x80\x02}q\x00.")
+        archive.writestr(name, b"\x80\x02}q\x00.")
     return content.getvalue()
 
 
@@ -72,9 +96,10 @@ def pickled_zip():
             "is no weight file: it is neither safetensors nor HDF5 nor a .keras archive",
         ),
         ("w.safetensors", b"hello, I am a text\n", "is not a whole safetensors file"),
-        ("w.bin", pickled_zip(), "looks like a pickled PyTorch file, which is not read. Save it as safetensors first"),
-        ("w.pth", b"\x80\x02}q\x00.", "looks like a pickled PyTorch file"),
-        ("w.dat", pickled_zip(), "is a zip archive, but not a .keras file: it lacks config.json or model.weights.h5"),
+        ("w.bin", some_zip("a/data.pkl"), r"is not read by torch.load\(weights_only=True\)"),
+        ("w.pth", b"\x80\x02}q\x00.", "is not a whole file of torch.save"),
+        ("w.dat", some_zip(), "is a zip archive, but not a .keras file: it lacks config.json or model.weights.h5"),
+        ("w.bin", b"version https://git-lfs.github.com/spec/v1", "git's note of where they are: fetch them with git"),
         ("w.keras", b"PK\x03\x04 and then nothing", "is not a whole zip archive"),
         ("w.h5", b"\x89HDF\r\n\x1a\n and then nothing", "is not a whole HDF5 file"),
     ],
@@ -86,7 +111,7 @@ def test_foreign_files(name, content, message, tmp_path):
 
 
 def test_nothing_there(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"absent is neither a folder with .* nor a weight file"):
+    with pytest.raises(FileNotFoundError, match=r"there is no file or folder .*absent\."):
         open_weights(tmp_path / "absent")
 
 

@@ -6,7 +6,7 @@ import torch
 
 from tests import tolerances
 from tests.compare import arrays, assert_same, assert_same_gradients
-from tests.inputs import MASKS, Sizes, inputs, labels
+from tests.inputs import MASKS, Sizes, inputs, labels_of
 from tests.models import (
     CASES,
     CLASSES,
@@ -26,12 +26,11 @@ from tests.models import (
 
 SIZES = Sizes()
 GIVEN = inputs(SMALLEST, SIZES)
-ALL = labels(SMALLEST, SIZES)
 
 
 def labelled(name):
     """The inputs with all labels that a class takes."""
-    return {**GIVEN, **{"LxmertModel": {}, "LxmertForPreTraining": ALL}.get(name, {"labels": ALL["ans"]})}
+    return {**inputs(SMALLEST, SIZES, architecture=name), **labels_of(SMALLEST, SIZES, name)}
 
 
 def both(name, config=SMALLEST, dtype="float64"):
@@ -161,7 +160,7 @@ def test_masked_places_do_not_matter(masks):
 def test_attention_maps_do_not_change_the_result(name, masks):
     """PyTorch computes attention in one fused step unless the maps are asked for: results and gradients are equal."""
     pt = pt_model(SMALLEST, name, "float64")
-    given = {**labelled(name), **inputs(SMALLEST, SIZES, masks)}
+    given = {**labelled(name), **inputs(SMALLEST, SIZES, masks, architecture=name)}
     fused, expected = gradients_pt(pt, given)
     plain, found = gradients_pt(pt, given, output_attentions="all")
     assert_same(dict(list(plain.items())[: len(fused)]), fused, tolerances.OUTPUTS["float64"])

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tests.small_lxmert import answer_indices, small_inputs, small_labels
+from tests.small_lxmert import answer_indices, small_inputs, small_labels, truths
 
 
 def tensors(tree: Any) -> Any:
@@ -17,9 +17,9 @@ def tensors(tree: Any) -> Any:
     return torch.from_numpy(tree.copy()) if isinstance(tree, np.ndarray) else tree
 
 
-def inputs(*sizes: int) -> dict[str, torch.Tensor]:
-    """Every input by name."""
-    return tensors(small_inputs(*sizes))
+def inputs(*sizes: int, architecture: str = "LxmertModel") -> dict[str, torch.Tensor]:
+    """Every input of a model class by name."""
+    return tensors(small_inputs(*sizes, name=architecture))
 
 
 def labels_of(architecture: str, *sizes: int) -> dict[str, Any]:
@@ -28,6 +28,8 @@ def labels_of(architecture: str, *sizes: int) -> dict[str, Any]:
         return {}
     if architecture == "LxmertForPreTraining":
         return tensors(small_labels(*sizes))
+    if architecture == "LxmertForVisualReasoning":
+        return {"labels": torch.from_numpy(truths(*sizes[:1]))}
     return {"labels": torch.from_numpy(answer_indices(*sizes[:1]))}
 
 

@@ -8,7 +8,7 @@ import torch
 import lxmert.pt
 from lxmert.common.checkpoint import CheckpointMismatchError
 from lxmert.pt import LxmertForPreTraining, LxmertForQuestionAnswering, LxmertModel
-from tests.bad_inputs import ANSWERING, MODEL, PRETRAINING, RIGHT, WRONG, given
+from tests.bad_inputs import ANSWERING, MODEL, PRETRAINING, REASONING, RIGHT, WRONG, given
 from tests.small_lxmert import small_config, small_inputs
 
 from .tensors import inputs, tensors
@@ -16,15 +16,18 @@ from .tensors import inputs, tensors
 X = inputs()
 
 
+MODELS = (MODEL, PRETRAINING, ANSWERING, REASONING)
+
+
 @pytest.fixture(scope="module")
 def models():
-    return {name: getattr(lxmert.pt, name)(small_config()).eval() for name in (MODEL, PRETRAINING, ANSWERING)}
+    return {name: getattr(lxmert.pt, name)(small_config()).eval() for name in MODELS}
 
 
 @pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: wrong.what)
 def test_wrong_inputs(models, wrong):
     with pytest.raises(wrong.error, match=re.escape(wrong.message)):
-        models[wrong.model](**tensors(given(wrong.change)))
+        models[wrong.model](**tensors(given(wrong.change, wrong.model)))
 
 
 def test_labels_that_are_no_tensors(models):
@@ -35,7 +38,7 @@ def test_labels_that_are_no_tensors(models):
 @pytest.mark.parametrize("what", RIGHT)
 def test_right_inputs(models, what):
     name, change = RIGHT[what]
-    assert all(values.isfinite().all() for values in models[name](**tensors(given(change))))
+    assert all(values.isfinite().all() for values in models[name](**tensors(given(change, name))))
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from lxmert.pt import LxmertForPreTraining, LxmertForQuestionAnswering, LxmertModel
+from lxmert.pt import LxmertForPreTraining, LxmertForQuestionAnswering, LxmertForVisualReasoning, LxmertModel
 from tests.small_lxmert import small_config
 
 from .tensors import flat, inputs, labels_of
 
-KINDS = (LxmertModel, LxmertForPreTraining, LxmertForQuestionAnswering)
+KINDS = (LxmertModel, LxmertForPreTraining, LxmertForQuestionAnswering, LxmertForVisualReasoning)
 every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 
 
@@ -25,7 +25,7 @@ def close(found, expected):
 # "aot_eager" traces forward and backward as the default engine does, and leaves out its minutes of C++.
 @every_kind
 def test_compile_takes_the_model_as_one_graph(kind):
-    model, x = kind(small_config()).eval(), inputs()
+    model, x = kind(small_config()).eval(), inputs(architecture=kind.__name__)
     graph = torch.compile(model, fullgraph=True, backend="aot_eager")
     with torch.no_grad():
         output = graph(**x)
@@ -35,7 +35,8 @@ def test_compile_takes_the_model_as_one_graph(kind):
 
 @pytest.mark.parametrize("kind", KINDS[1:], ids=lambda kind: kind.__name__)
 def test_compile_trains(kind):
-    model, x, labels = kind(small_config()), inputs(), labels_of(kind.__name__)
+    name = kind.__name__
+    model, x, labels = kind(small_config()), inputs(architecture=name), labels_of(name)
 
     def loss(**given):
         return model(**given).loss
@@ -67,15 +68,18 @@ def test_the_default_compiler():
 
 @every_kind
 def test_export_with_free_batch_length_and_regions(kind):
-    model, x = kind(small_config()).eval(), inputs(3, 5, 7)
+    model, name = kind(small_config()).eval(), kind.__name__
+    x = inputs(3, 5, 7, architecture=name)
     batch, length, regions = (
         torch.export.Dim(name, min=1, max=most) for name, most in (("B", 64), ("L", 8), ("R", 99))
     )
-    shapes = {name: {0: batch, 1: regions if name.startswith("visual") else length} for name in x}
+    behind = 2 if kind is LxmertForVisualReasoning else 1  # there the two pictures lie between
+    shapes = {key: {0: batch, behind: regions} if key.startswith("visual") else {0: batch, 1: length} for key in x}
     program = torch.export.export(model, (), x, dynamic_shapes=shapes)
     for sizes in ((2, 3, 4), (5, 8, 2)):
         with torch.no_grad():
-            close(program.module()(**inputs(*sizes)), model(**inputs(*sizes)))
+            given = inputs(*sizes, architecture=name)
+            close(program.module()(**given), model(**given))
 
 
 def test_export_keeps_the_output_class(tmp_path):

@@ -8,14 +8,19 @@ import torch
 import torch.nn.functional as F
 
 from lxmert.common.config import LxmertConfig
-from lxmert.pt import LxmertForPreTraining, LxmertForQuestionAnswering, LxmertModel
+from lxmert.pt import LxmertForPreTraining, LxmertForQuestionAnswering, LxmertForVisualReasoning, LxmertModel
 from tests.small_lxmert import small_config
 
 from .tensors import flat, inputs, labels_of
 
-KINDS = (LxmertModel, LxmertForPreTraining, LxmertForQuestionAnswering)
+KINDS = (LxmertModel, LxmertForPreTraining, LxmertForQuestionAnswering, LxmertForVisualReasoning)
 every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 X = inputs()
+
+
+def x_of(kind):
+    """The inputs of a class."""
+    return inputs(architecture=kind.__name__)
 
 
 def equal(found, expected):
@@ -31,7 +36,7 @@ def test_state_dicts(kind, tmp_path):
     model, other = kind(small_config()).eval(), kind(small_config()).eval()
     torch.save(model.state_dict(), tmp_path / "state.pt")
     other.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
-    equal(other(**X), model(**X))
+    equal(other(**x_of(kind)), model(**x_of(kind)))
     nested = "" if kind is LxmertModel else "backbone."
     names = {p.name if p.head else nested + p.name for p, _ in model.weights_by_name()}
     assert set(model.state_dict()) == names
@@ -41,14 +46,14 @@ def test_state_dicts(kind, tmp_path):
 @every_kind
 def test_copies_and_pickles(kind):
     model = kind(small_config()).eval()
-    output = model(**X)
+    output = model(**x_of(kind))
     for again in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         assert again.config == model.config
-        equal(again(**X), output)
+        equal(again(**x_of(kind)), output)
     with torch.no_grad():
         first = copy.deepcopy(model)
         first.get_input_embeddings().weight.add_(1.0)
-    equal(model(**X), output)
+    equal(model(**x_of(kind)), output)
 
 
 def test_outputs_and_configs_are_copied_and_pickled():
@@ -75,13 +80,13 @@ def test_outputs_answer_to_names_and_places():
 def test_the_meta_device_makes_no_numbers(kind):
     with torch.device("meta"):
         model = kind(small_config())
-        x = {name: torch.empty(values.shape, dtype=values.dtype) for name, values in X.items()}
+        x = {name: torch.empty(values.shape, dtype=values.dtype) for name, values in x_of(kind).items()}
     assert all(p.is_meta for p in model.parameters())
-    shapes = [tuple(tensor.shape) for tensor in flat(kind(small_config())(**X))]
+    shapes = [tuple(tensor.shape) for tensor in flat(kind(small_config())(**x_of(kind)))]
     assert [tuple(tensor.shape) for tensor in flat(model(**x))] == shapes
     model.to_empty(device="cpu")
     model.reset_parameters()
-    assert all(tensor.isfinite().all() for tensor in flat(model(**X)))
+    assert all(tensor.isfinite().all() for tensor in flat(model(**x_of(kind))))
 
 
 def test_fresh_weights_come_from_the_seed():
@@ -95,13 +100,23 @@ def test_fresh_weights_come_from_the_seed():
     assert all((table[0] == 0).all() and (table[1] != 0).any() for table in tables)
 
 
+def test_a_decoder_of_its_own_starts_like_the_other_tables():
+    torch.manual_seed(3)
+    model = LxmertForPreTraining(small_config(tie_word_embeddings=False, vocab_size=500, initializer_range=0.5))
+    decoder = model.heads.word.decoder.weight.detach()
+    assert abs(float(decoder.std()) - 0.5) < 0.05
+    assert decoder.any(1).all(), "it has no padding row"
+    assert LxmertForPreTraining(small_config()).heads.word.decoder is None
+
+
 # Gradients
 
 
-def test_every_trainable_parameter_of_answering_gets_a_gradient():
+@pytest.mark.parametrize("kind", [LxmertForQuestionAnswering, LxmertForVisualReasoning])
+def test_every_trainable_parameter_of_a_pooled_answer_gets_a_gradient(kind):
     # What DistributedDataParallel wants when it is not told to look for parameters without one.
-    model = LxmertForQuestionAnswering(small_config(l_layers=2, x_layers=2))
-    model(**X, **labels_of("LxmertForQuestionAnswering")).loss.backward()
+    model = kind(small_config(l_layers=2, x_layers=2))
+    model(**x_of(kind), **labels_of(kind.__name__)).loss.backward()
     assert [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None] == []
     frozen = {".".join(name.split(".")[:4]) for name, p in model.named_parameters() if not p.requires_grad}
     last = "backbone.cross_layers.1"
@@ -145,7 +160,7 @@ def test_gradient_checkpointing_changes_no_gradient(kind):
     def gradients():
         torch.manual_seed(1)
         model.zero_grad()
-        output = model(**X, **labels_of(kind.__name__))
+        output = model(**x_of(kind), **labels_of(kind.__name__))
         (output.pooled_output.sum() if kind is LxmertModel else output.loss).backward()
         return [p.grad.clone() for p in model.parameters() if p.grad is not None]
 
@@ -224,7 +239,12 @@ def test_fused_attention_drops_in_training_only(monkeypatch):
 # Size
 
 
-PUBLISHED = {LxmertModel: 207_936_768, LxmertForPreTraining: 228_051_752, LxmertForQuestionAnswering: 223_722_524}
+PUBLISHED = {
+    LxmertModel: 207_936_768,
+    LxmertForPreTraining: 228_051_752,
+    LxmertForQuestionAnswering: 223_722_524,
+    LxmertForVisualReasoning: 210_303_746,
+}
 
 
 @pytest.mark.parametrize("kind", PUBLISHED, ids=lambda kind: kind.__name__)
@@ -233,4 +253,4 @@ def test_the_default_sizes_add_up_to_the_published_totals(kind):
         model = kind(LxmertConfig())
     assert model.num_parameters() == PUBLISHED[kind]
     trainable = model.num_parameters(only_trainable=True)
-    assert (trainable < PUBLISHED[kind]) == (kind is LxmertForQuestionAnswering)
+    assert (trainable < PUBLISHED[kind]) == (kind in (LxmertForQuestionAnswering, LxmertForVisualReasoning))

@@ -11,7 +11,7 @@ import lxmert.tf
 from lxmert.common.checkpoint import CheckpointMismatchError
 from lxmert.tf import TFLxmertForPreTraining, TFLxmertForQuestionAnswering, TFLxmertModel
 from lxmert.tf.losses import answer_loss
-from tests.bad_inputs import ANSWERING, MODEL, PRETRAINING, RIGHT, WRONG, given, ints
+from tests.bad_inputs import ANSWERING, MODEL, PRETRAINING, REASONING, RIGHT, WRONG, given, ints
 from tests.small_lxmert import answer_indices, small_config, small_inputs
 
 X = small_inputs()
@@ -19,15 +19,18 @@ ANSWER = answer_indices()
 CROSS_ENTROPY = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
+MODELS = (MODEL, PRETRAINING, ANSWERING, REASONING)
+
+
 @pytest.fixture(scope="module")
 def models():
-    return {name: getattr(lxmert.tf, f"TF{name}")(small_config()) for name in (MODEL, PRETRAINING, ANSWERING)}
+    return {name: getattr(lxmert.tf, f"TF{name}")(small_config()) for name in MODELS}
 
 
 @pytest.mark.parametrize("form", ["keywords", "dict"])
 @pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: wrong.what)
 def test_wrong_inputs(models, wrong, form):
-    inputs = given(wrong.change)
+    inputs = given(wrong.change, wrong.model)
     with pytest.raises(wrong.error, match=re.escape(wrong.message)):
         models[wrong.model](**inputs) if form == "keywords" else models[wrong.model](inputs)
 
@@ -35,7 +38,7 @@ def test_wrong_inputs(models, wrong, form):
 @pytest.mark.parametrize("what", RIGHT)
 def test_right_inputs(models, what):
     name, change = RIGHT[what]
-    output = models[name](given(change))
+    output = models[name](given(change, name))
     assert all(np.isfinite(values).all() for values in output)
 
 

@@ -9,6 +9,8 @@ from lxmert.tf import (
     TFLxmertForPreTraining,
     TFLxmertForQuestionAnswering,
     TFLxmertForQuestionAnsweringOutput,
+    TFLxmertForVisualReasoning,
+    TFLxmertForVisualReasoningOutput,
     TFLxmertModel,
     TFLxmertModelOutput,
 )
@@ -168,6 +170,26 @@ def test_a_functional_model_is_made_of_it_trained_and_saved(answering, tmp_path)
     model.save(tmp_path / "verdict.keras")
     again = keras.models.load_model(tmp_path / "verdict.keras")
     equal([again(x)], [model(x)])
+
+
+@pytest.mark.parametrize("each", [False, True])
+def test_a_functional_model_of_two_pictures(each):
+    """Of any batch size, length and number of regions; with a sentence for both pictures, or one for each."""
+    reasoning, name = TFLxmertForVisualReasoning(small_config()), "LxmertForVisualReasoning"
+    words = ("input_ids", "attention_mask", "token_type_ids")
+    inputs = {}
+    for key, values in small_inputs(name=name).items():
+        free = (None,) if key in words else (2, None)
+        shape = (2, None) if each and key in words else (*free, *values.shape[3:])
+        inputs[key] = keras.Input(shape, dtype=values.dtype.name, name=key)
+    model = keras.Model(inputs, reasoning(inputs))
+    for sizes in ((3, 5, 7), (1, 2, 4)):
+        x = small_inputs(*sizes, name=name)
+        if each:
+            x |= {key: np.stack([x[key]] * 2, axis=1) for key in words}
+        output = model(x)
+        assert isinstance(output, TFLxmertForVisualReasoningOutput)
+        equal(output, reasoning(x))
 
 
 def test_a_functional_model_of_a_dict_gives_the_whole_output(backbone):

@@ -13,13 +13,15 @@ import tensorflow as tf
 
 import lxmert.tf
 from lxmert.common.tokenizer import BatchEncoding
-from lxmert.tf import TFLxmertForPreTraining, TFLxmertForQuestionAnswering, TFLxmertModel
-from tests.small_lxmert import ANSWERS, answer_indices, answer_scores, small_config, small_inputs, small_labels
+from lxmert.tf import TFLxmertForPreTraining, TFLxmertForQuestionAnswering, TFLxmertForVisualReasoning, TFLxmertModel
+from tests.small_lxmert import ANSWERS, answer_indices, answer_scores, small_config, small_inputs, small_labels, truths
 
 BATCH = 4
 X = small_inputs(BATCH)
 ANSWER = answer_indices(BATCH)
 LABELS = small_labels(BATCH)
+PAIRS = small_inputs(BATCH, name="LxmertForVisualReasoning")
+TRUTHS = truths(BATCH)
 CROSS_ENTROPY = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 ANSWER_LABELS = {
     "indices": ANSWER,
@@ -54,6 +56,10 @@ def pretraining(**options):
     return compiled(TFLxmertForPreTraining(small_config()), **options)
 
 
+def reasoning(**options):
+    return compiled(TFLxmertForVisualReasoning(small_config()), **options)
+
+
 def losses_of(history):
     return history.history["loss"]
 
@@ -81,6 +87,39 @@ def test_pretraining_trains_on_the_labels_that_are_given(kind, place):
     history = losses_of(model.fit(*data, epochs=2, verbose=0))
     assert history[0] == pytest.approx(expected, rel=1e-5)
     assert history[1] < history[0]
+
+
+@pytest.mark.parametrize("place", ["input", "y"])
+def test_reasoning_trains_on_the_own_loss(place):
+    model = reasoning(metrics=["accuracy"])
+    expected = model(PAIRS, labels=TRUTHS)
+    data = ({**PAIRS, "labels": TRUTHS},) if place == "input" else (PAIRS, TRUTHS)
+    right = np.mean(np.asarray(expected.logits).argmax(-1) == TRUTHS)
+    assert model.evaluate(*data, batch_size=3, verbose=0, return_dict=True)["accuracy"] == pytest.approx(right)
+    history = losses_of(model.fit(*data, epochs=3, verbose=0))
+    assert history[0] == pytest.approx(float(expected.loss), rel=1e-5)
+    assert all(later < earlier for earlier, later in itertools.pairwise(history))
+    assert model.predict(PAIRS, batch_size=3, verbose=0).logits.shape == (BATCH, 2)
+
+
+def test_reasoning_trains_on_a_compiled_loss():
+    model = reasoning(loss=CROSS_ENTROPY)
+    expected = float(model(PAIRS, labels=TRUTHS).loss)
+    assert losses_of(model.fit(PAIRS, TRUTHS, verbose=0)) == pytest.approx([expected], rel=1e-5)
+
+
+@pytest.mark.parametrize("each", [False, True])
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_reasoning_trains_in_a_graph(jit_compile, each):
+    """With a sentence for both pictures, and with one for each."""
+    eager, graph = reasoning(), reasoning(run_eagerly=False, jit_compile=jit_compile)
+    graph.set_weights(eager.get_weights())
+    words = ("input_ids", "attention_mask", "token_type_ids")
+    two = {name: np.stack([PAIRS[name], PAIRS[name][::-1]], axis=1) for name in words}
+    given = {**PAIRS, **two} if each else PAIRS
+    options = dict(batch_size=2, epochs=2, shuffle=False, verbose=0)
+    expected = losses_of(eager.fit(given, TRUTHS, **options))
+    assert losses_of(graph.fit(given, TRUTHS, **options)) == pytest.approx(expected, rel=1e-4)
 
 
 def test_labels_may_stand_in_both_places():

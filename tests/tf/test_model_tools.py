@@ -7,13 +7,18 @@ import pytest
 from lxmert.common.config import LxmertConfig
 from lxmert.common.names import parameters
 from lxmert.common.tables import head_names
-from lxmert.tf import TFLxmertForPreTraining, TFLxmertForQuestionAnswering, TFLxmertModel
+from lxmert.tf import TFLxmertForPreTraining, TFLxmertForQuestionAnswering, TFLxmertForVisualReasoning, TFLxmertModel
 from lxmert.tf.layers import Embedding
 from tests.small_lxmert import ANSWERS, WORDS, answer_indices, small_config, small_inputs, small_labels
 
 X = small_inputs()
-KINDS = (TFLxmertModel, TFLxmertForPreTraining, TFLxmertForQuestionAnswering)
+KINDS = (TFLxmertModel, TFLxmertForPreTraining, TFLxmertForQuestionAnswering, TFLxmertForVisualReasoning)
 every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+
+
+def x_of(kind):
+    """The inputs of a class."""
+    return small_inputs(name=kind.architecture())
 
 
 def numpy(values):
@@ -34,7 +39,8 @@ def test_the_summary_shows_shapes(kind):
     model.summary(print_fn=lines.append, expand_nested=True)
     text = "\n".join(map(str, lines))
     assert "?" not in text
-    for shape in ("(None, None, 24)", "(None, 24)", *{"TFLxmertModel": ()}.get(kind.__name__, (f"(None, {ANSWERS})",))):
+    scores = {TFLxmertModel: (), TFLxmertForVisualReasoning: ("(None, 2)",)}.get(kind, (f"(None, {ANSWERS})",))
+    for shape in ("(None, None, 24)", "(None, 24)", *scores):
         assert shape in text
     assert f"{model.count_params():,}" in text
 
@@ -43,6 +49,7 @@ PUBLISHED = {
     "LxmertModel": 207_936_768,
     "LxmertForPreTraining": 228_051_752,
     "LxmertForQuestionAnswering": 223_722_524,
+    "LxmertForVisualReasoning": 210_303_746,
 }
 
 
@@ -61,7 +68,7 @@ def test_counts_are_those_of_the_name_table(kind):
     assert model.num_parameters() == model.count_params() == total
     trainable = sum(int(np.prod(v.shape)) for v in model.trainable_variables)
     assert model.num_parameters(only_trainable=True) == trainable
-    assert (trainable < total) == (kind is TFLxmertForQuestionAnswering)
+    assert (trainable < total) == (kind in (TFLxmertForQuestionAnswering, TFLxmertForVisualReasoning))
 
 
 # Words
@@ -122,6 +129,15 @@ def test_frozen_layers_stay_frozen_when_they_are_resized():
         "heads/answer/out/bias",
     }
     assert model.get_input_embeddings().dtype_policy.name == "mixed_bfloat16"
+
+
+def test_a_frozen_decoder_of_its_own_stays_frozen_when_it_is_resized():
+    model = TFLxmertForPreTraining(small_config(tie_word_embeddings=False))
+    model.heads.word.decoder.trainable = False
+    model.resize_token_embeddings(40)
+    assert [v.path.split("/", 1)[1] for v in model.non_trainable_variables] == ["heads/word/decoder/embeddings"]
+    assert model.heads.word.decoder.embeddings.shape == (40, 24)
+    assert model(X).prediction_logits.shape == (3, 5, 40)
 
 
 @pytest.mark.parametrize("kind", [TFLxmertModel, TFLxmertForQuestionAnswering])
@@ -205,13 +221,13 @@ def test_pruning_takes_away_what_the_heads_add(kind, tmp_path):
     assert sorted(paths(model)) == sorted(names)
     # Three heads are gone, each with 8 columns of three projections, their biases, and 8 rows of the fourth.
     assert model.num_parameters() == count - 3 * (4 * 8 * 24 + 3 * 8)
-    for found, expected in zip(model(X), whole(X), strict=True):
+    for found, expected in zip(model(x_of(kind)), whole(x_of(kind)), strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-5)
     model.save_pretrained(tmp_path / "folder")
     model.save(tmp_path / "model.keras")
     for again in (kind.from_pretrained(tmp_path / "folder"), keras.models.load_model(tmp_path / "model.keras")):
         assert again.config.pruned_heads == PRUNED
-        for found, expected in zip(again(X), model(X), strict=True):
+        for found, expected in zip(again(x_of(kind)), model(x_of(kind)), strict=True):
             np.testing.assert_allclose(found, expected, atol=1e-6)
 
 

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import transformers
 
+from lxmert.common.checkpoint import CheckpointMismatchError
 from lxmert.common.config import LxmertConfig
-from lxmert.tf import TFLxmertForPreTraining, TFLxmertForQuestionAnswering, TFLxmertModel
+from lxmert.tf import TFLxmertForPreTraining, TFLxmertForQuestionAnswering, TFLxmertForVisualReasoning, TFLxmertModel
 from lxmert.tf import dropout as tf_dropout
 from lxmert.tf import embeddings as tf_embeddings
 from lxmert.tf import heads as tf_heads
@@ -22,8 +23,13 @@ from tests.small_lxmert import answer_indices, small_config, small_inputs
 
 X = small_inputs()
 ANSWER = answer_indices()
-KINDS = (TFLxmertModel, TFLxmertForPreTraining, TFLxmertForQuestionAnswering)
+KINDS = (TFLxmertModel, TFLxmertForPreTraining, TFLxmertForQuestionAnswering, TFLxmertForVisualReasoning)
 every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+
+
+def x_of(kind):
+    """The inputs of a class."""
+    return small_inputs(name=kind.architecture())
 
 
 def equal(found, expected, atol=0.0):
@@ -52,7 +58,7 @@ def test_a_keras_archive_keeps_everything(kind, tmp_path):
     assert again.config == model.config.replace(extra={"architectures": [kind.architecture()]})
     assert [v.path for v in again.variables] == [v.path for v in model.variables]
     assert [v.trainable for v in again.variables] == [v.trainable for v in model.variables]
-    equal(again(X), model(X))
+    equal(again(x_of(kind)), model(x_of(kind)))
 
 
 def test_training_goes_on_after_loading(tmp_path):
@@ -87,15 +93,33 @@ def test_a_fresh_process_loads_a_keras_archive(tmp_path):
         equal([found[name] for name in found.files], model(X), atol=1e-6)
 
 
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_decoder_of_its_own_is_kept_in_every_format(frozen, tmp_path):
+    model = TFLxmertForPreTraining(small_config(tie_word_embeddings=False))
+    model.heads.word.decoder.trainable = not frozen
+    model.save(tmp_path / "model.keras")
+    model.save_weights(tmp_path / "a.weights.h5")
+    archived = keras.models.load_model(tmp_path / "model.keras")
+    other = TFLxmertForPreTraining(small_config(tie_word_embeddings=False))
+    other.load_weights(tmp_path / "a.weights.h5")
+    read = [TFLxmertForPreTraining.from_pretrained(tmp_path / name) for name in ("model.keras", "a.weights.h5")]
+    for again in (archived, other, *read):
+        assert again.config.untied_words
+        equal([again.heads.word.decoder.embeddings], [model.heads.word.decoder.embeddings])
+        equal(again(X), model(X))
+    with pytest.raises(CheckpointMismatchError, match="unexpected  1: heads/word/decoder/vars/0"):
+        TFLxmertForPreTraining.from_pretrained(tmp_path / "a.weights.h5", tie_word_embeddings=True)
+
+
 @every_kind
 def test_weights_files(kind, tmp_path):
     model, other = kind(small_config()), kind(small_config())
     model.save_weights(tmp_path / "a.weights.h5")
     other.load_weights(tmp_path / "a.weights.h5")
-    equal(other(X), model(X))
+    equal(other(x_of(kind)), model(x_of(kind)))
     read = kind.from_pretrained(tmp_path / "a.weights.h5")
     assert read.config.extra["architectures"] == [kind.architecture()]
-    equal(read(X), model(X))
+    equal(read(x_of(kind)), model(x_of(kind)))
 
 
 @every_kind
@@ -166,7 +190,9 @@ def test_exported_models_answer_without_this_package(tmp_path):
     for name, model in models.items():
         model.export(tmp_path / name, verbose=False)
     for i, (batch, length, regions) in enumerate(sizes):
-        np.savez(tmp_path / f"inputs{i}.npz", **small_inputs(batch, length, regions))
+        for name in models:
+            given = small_inputs(batch, length, regions, name=name.removeprefix("TF"))
+            np.savez(tmp_path / f"{name}_inputs{i}.npz", **given)
     run_fresh(
         """
         import sys
@@ -179,7 +205,7 @@ def test_exported_models_answer_without_this_package(tmp_path):
             for i in range(2):
                 given = {
                     key: tf.constant(values, "int32" if values.dtype.kind == "i" else "float32")
-                    for key, values in np.load(f"{folder}/inputs{i}.npz").items()
+                    for key, values in np.load(f"{folder}/{name}_inputs{i}.npz").items()
                 }
                 np.savez(f"{folder}/{name}{i}.npz", **{key: v.numpy() for key, v in served.serve(given).items()})
         """,
@@ -188,7 +214,7 @@ def test_exported_models_answer_without_this_package(tmp_path):
     )
     for name, model in models.items():
         for i, size in enumerate(sizes):
-            expected = dict(model(small_inputs(*size)).items())
+            expected = dict(model(small_inputs(*size, name=model.architecture())).items())
             with np.load(tmp_path / f"{name}{i}.npz") as found:
                 assert set(found.files) == set(expected)
                 equal([found[key] for key in expected], list(expected.values()), atol=1e-6)
@@ -223,7 +249,7 @@ def test_a_folder_comes_back(kind, tmp_path):
     assert LxmertConfig.from_pretrained(tmp_path / "new" / "folder").extra["architectures"] == [kind.architecture()]
     assert again.load_report.new == again.load_report.left_out == ()
     assert [v.trainable for v in again.variables] == [v.trainable for v in model.variables]
-    equal(again(X), model(X))
+    equal(again(x_of(kind)), model(x_of(kind)))
 
 
 def test_parts_of_a_folder(tmp_path):

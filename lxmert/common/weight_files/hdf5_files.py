@@ -7,7 +7,9 @@ anything is read: nothing that a file says is trusted with a path or with memory
 
 from __future__ import annotations
 
+import io
 import math
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,9 +24,17 @@ CONFIG_ATTRIBUTE = "lxmert_config"  # of a file that this package wrote, so that
 # What a compiled Keras model saves beside its weights.
 KERAS_TRAINING_GROUPS = ("optimizer", "_loss_tracker", "_compile_metrics", "loss_tracker", "metrics")
 # Deflate, the strongest compression in use, makes at most this of one byte: a larger claim is a made-up one.
-LARGEST_EXPANSION = 1032
+_LARGEST_EXPANSION = 1032
+# Weights hardly shrink; but small ones may be all zeros.
+_SMALL = 256 * 2**20
+_DEFLATE, _SHUFFLE = 1, 2  # filters of HDF5; the second puts bytes in another order
 _MOST_OBJECTS = 200_000
 _DEEPEST = 32
+
+
+def most_unpacked(packed: int) -> int:
+    """How many bytes weights may claim to be that are packed in so many: what deflate allows, and what is plausible."""
+    return min(_LARGEST_EXPANSION * packed, max(_SMALL, 100 * packed))
 
 
 class Hdf5File:
@@ -61,6 +71,8 @@ class Hdf5File:
         self._start: int | None
         opened, self._start = (path, 0) if content is None else content
         self._bytes = FileBytes(path)
+        self._size = self._bytes.size if self._start is not None else opened.seek(0, io.SEEK_END)
+        self._stored = 0
         try:
             self._file = h5py.File(opened, "r", rdcc_nbytes=0)
         except (OSError, RuntimeError, ValueError) as error:
@@ -76,6 +88,11 @@ class Hdf5File:
         except (OSError, RuntimeError, KeyError, TypeError, UnicodeDecodeError, OverflowError, SystemError) as error:
             self.close()
             raise ValueError(f"{path} is a damaged HDF5 file: {error}") from None
+        except ValueError as error:
+            self.close()
+            if str(error).startswith(str(path)):  # ours
+                raise
+            raise ValueError(f"{path} is a damaged HDF5 file: {error}") from None
         except BaseException:
             self.close()
             raise
@@ -87,9 +104,9 @@ class Hdf5File:
             if self._older:
                 # /layer/model/…; the config says which model it is, and what it was called there tells nothing.
                 name = "/".join(place.split("/")[2:]) or place
-            elif place.split("/")[0] in KERAS_TRAINING_GROUPS:
-                continue
-            self._note(h5py, name, place, item)
+            self._check_place(place, item)
+            if self._older or place.split("/")[0] not in KERAS_TRAINING_GROUPS:
+                self._note(name, place, item)
 
     def _arrays(self, h5py: Any) -> Iterator[tuple[str, Any]]:
         groups, seen = [("", self._file, 0)], {h5py.h5o.get_info(self._file.id).addr}
@@ -113,21 +130,36 @@ class Hdf5File:
                 elif isinstance(item, h5py.Dataset):
                     yield place, item
 
-    def _note(self, h5py: Any, name: str, place: str, item: Any) -> None:
-        """Note one array: its shape, its number format, and where its numbers lie."""
+    def _check_place(self, place: str, item: Any) -> None:
+        """Refuse an array whose numbers are not in the file, or are far fewer than it claims."""
         if item.external or item.is_virtual:
             raise ValueError(f"{self.path}: the values of {place} lie in another file, which is not followed.")
+        shape, width = tuple(item.shape or ()), item.id.get_type().get_size()
+        claimed, stored = math.prod(shape) * width, item.id.get_storage_size()
+        self._stored += stored
+        properties = item.id.get_create_plist()
+        filters = [properties.get_filter(i)[0] for i in range(properties.get_nfilters())]
+        if not set(filters) <= {_DEFLATE, _SHUFFLE} or len(set(filters)) < len(filters):
+            raise ValueError(f"{self.path}: {place} is packed in another way than by deflate, which is not read.")
+        chunk = math.prod(item.chunks or ()) * width
+        if (
+            claimed > (most_unpacked(stored) if filters else stored)
+            or self._stored > self._size
+            or (item.chunks and chunk > max(2 * claimed, 2**20))
+        ):
+            raise ValueError(
+                f"{self.path}: {place} claims to be {list(shape)}, more than the file can hold in the {stored} bytes "
+                "that it stores of it."
+            )
+
+    def _note(self, name: str, place: str, item: Any) -> None:
+        """Note one array: its shape, its number format, and where its numbers lie."""
         bfloat16 = item.dtype == np.dtype("V2") and item.attrs.get("dtype") == "bfloat16"
         native = BFLOAT16 if bfloat16 else item.dtype.newbyteorder("=")
         if native not in FLOATS.values():
             raise ValueError(f"{self.path} holds {place} as {item.dtype}; these are read: {', '.join(FLOATS)}.")
         shape = tuple(item.shape or ())
         claimed, stored = math.prod(shape) * native.itemsize, item.id.get_storage_size()
-        if claimed > LARGEST_EXPANSION * stored or stored > self._bytes.size:
-            raise ValueError(
-                f"{self.path}: {place} claims to be {list(shape)}, more than the file can hold in the {stored} bytes "
-                "that it stores of it."
-            )
         if name in self.shapes and (self.shapes[name], self.dtypes[name]) != (shape, native):
             raise ValueError(f"{self.path} holds {name} twice, as {list(self.shapes[name])} and as {list(shape)}.")
         self.shapes[name], self.dtypes[name] = shape, native
@@ -140,7 +172,8 @@ class Hdf5File:
         if CONFIG_ATTRIBUTE not in self._file.attrs:
             return None
         kind = self._file.attrs.get_id(CONFIG_ATTRIBUTE)
-        if math.prod(kind.shape) * kind.dtype.itemsize > LARGEST_JSON:
+        # A list of texts may name one text of the file again and again.
+        if kind.shape or kind.dtype.itemsize > LARGEST_JSON:
             raise ValueError(f"{self.path}: its attribute {CONFIG_ATTRIBUTE} is larger than {LARGEST_JSON} bytes.")
         stored = self._file.attrs[CONFIG_ATTRIBUTE]
         if not isinstance(stored, (str, bytes)):
@@ -154,8 +187,8 @@ class Hdf5File:
         """The config stored in the file, else the config.json beside it, None without one."""
         return config_beside(self.path) if self._config is None else self._config
 
-    def read(self, name: str) -> np.ndarray:
-        """One array, whole. Threads may read at the same time.
+    def read(self, name: str, mapped: bool = False) -> np.ndarray:
+        """One array, whole; see `WeightFile.read`.
 
         Raises:
             ValueError: the file is damaged there, or holds the array twice with different values.
@@ -172,10 +205,24 @@ class Hdf5File:
         if offset is not None and self._start is not None:
             return self._bytes.array(self._start + offset, dtype, self.shapes[name])
         try:
-            values = self._file[place][()]
-        except (OSError, RuntimeError, KeyError, TypeError, ValueError, MemoryError) as error:
+            item = self._file[place]
+            if item.compression:
+                self._check_packed(place, item)
+            values = item[()]
+        except (OSError, RuntimeError, KeyError, TypeError, ValueError, MemoryError, zlib.error) as error:
             raise ValueError(f"{self.path} is damaged at {place}: {error}") from None
         return values.view(BFLOAT16) if dtype == BFLOAT16 else values.astype(dtype, copy=False)
+
+    def _check_packed(self, place: str, item: Any) -> None:
+        """Refuse packed numbers that are not as many as they are to be: the library unpacks all that there is."""
+        size = math.prod(item.chunks) * item.dtype.itemsize
+        chunks: list[Any] = []
+        item.id.chunk_iter(chunks.append)
+        for chunk in chunks:
+            skipped, packed = item.id.read_direct_chunk(chunk.chunk_offset)
+            unpacking = zlib.decompressobj()
+            if skipped or len(unpacking.decompress(packed, size + 1)) != size or not unpacking.eof:
+                raise ValueError(f"a piece of it at {chunk.chunk_offset} is not {size} bytes, packed by deflate")
 
     def close(self) -> None:
         """Let the file go."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
+import struct
 import tempfile
 import zipfile
 import zlib
@@ -12,7 +13,7 @@ from typing import Any, BinaryIO
 
 from lxmert.common.files import CONFIG_NAME, LARGEST_JSON, parse_json
 
-from .hdf5_files import LARGEST_EXPANSION, Hdf5File
+from .hdf5_files import Hdf5File, most_unpacked
 
 KERAS_WEIGHTS = "model.weights.h5"  # inside the archive
 
@@ -26,17 +27,23 @@ class KerasArchive(Hdf5File):
 
     def __init__(self, path: Path):
         self._archive = path.open("rb")
+        self._weights: Any = None
         try:
-            weights, start, config = _open_archive(path, self._archive)
-            super().__init__(path, (weights, start), config)
+            self._weights, start, config = _open_archive(path, self._archive)
+            super().__init__(path, (self._weights, start), config)
             self.title = "Keras archive (.keras)"
         except BaseException:
-            self._archive.close()
+            self._close_archive()
             raise
 
     def close(self) -> None:
         """Let the file go."""
         super().close()
+        self._close_archive()
+
+    def _close_archive(self) -> None:
+        if self._weights is not None:
+            self._weights.close()
         self._archive.close()
 
 
@@ -51,9 +58,16 @@ def _open_archive(path: Path, raw: BinaryIO) -> tuple[Any, int | None, dict[str,
     try:
         archive = zipfile.ZipFile(raw)
         held = archive.getinfo(CONFIG_NAME)
+        for member in (held, archive.getinfo(KERAS_WEIGHTS)):
+            # The other ways to pack want memory before they have unpacked anything.
+            if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise ValueError(f"{path}: {member.filename} is packed in a way that Keras does not use.")
+            if member.header_offset < 0:
+                raise zipfile.BadZipFile(f"{member.filename} is to begin before the file")
         if held.file_size > LARGEST_JSON:
             raise ValueError(f"{path}: its {CONFIG_NAME} is larger than {LARGEST_JSON} bytes.")
         description = parse_json(archive.read(held), f"{CONFIG_NAME} in {path}")
+        config = _model_config(path, description)
         weights = archive.getinfo(KERAS_WEIGHTS)
         # Within a zip archive Python goes back by reading from the start again. Keras stores the weights as they are,
         # so they can be read in place.
@@ -69,11 +83,23 @@ def _open_archive(path: Path, raw: BinaryIO) -> tuple[Any, int | None, dict[str,
     except (
         zipfile.BadZipFile,
         zlib.error,
+        struct.error,
         EOFError,
         OSError,
-        RuntimeError,
-    ) as error:  # RuntimeError: encrypted, unknown
+        OverflowError,
+        RuntimeError,  # encrypted, unknown
+        UnicodeDecodeError,
+    ) as error:
         raise ValueError(f"{path} is not a whole zip archive: {error}") from None
+    return opened, start, config
+
+
+def _model_config(path: Path, description: dict[str, Any]) -> dict[str, Any]:
+    """The configuration in the description of a model.
+
+    Raises:
+        ValueError: it is no model of this package.
+    """
     outer = description.get("config")
     config = outer.get("config") if isinstance(outer, dict) else None
     if not isinstance(config, dict) or "model_type" not in config:
@@ -81,7 +107,7 @@ def _open_archive(path: Path, raw: BinaryIO) -> tuple[Any, int | None, dict[str,
         raise ValueError(
             f"{path} is no .keras file of this package: it holds a {kind!r}, not a TFLxmert or TFVisualBert model."
         )
-    return opened, start, config
+    return config
 
 
 def _unpacked(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> BinaryIO:
@@ -90,7 +116,7 @@ def _unpacked(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> 
     Raises:
         ValueError: it claims to be larger than compression allows.
     """
-    if member.file_size > LARGEST_EXPANSION * member.compress_size:
+    if member.file_size > most_unpacked(member.compress_size):
         raise ValueError(f"{path}: {member.filename} claims {member.file_size} bytes, more than can be packed in it.")
     file: Any = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the archive
     try:

@@ -40,8 +40,15 @@ class WeightFile(Protocol):
     def config(self) -> dict[str, Any] | None:
         """The keys of the config.json that belongs to the file, None without one."""
 
-    def read(self, name: str) -> np.ndarray:
-        """One array, whole. Threads may read at the same time."""
+    def read(self, name: str, mapped: bool = False) -> np.ndarray:
+        """One array, whole. Threads may read at the same time.
+
+        Args:
+            name: of the array.
+            mapped: whether it may be a map of the file, whose pages are read when they are used and copied when they
+                are changed. Files that are replaced by renaming stay as they were; one that is cut short under the map
+                ends the process.
+        """
 
     def close(self) -> None:
         """Let the file go."""

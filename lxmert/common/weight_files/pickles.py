@@ -8,8 +8,11 @@ larger than the file, which can only be claims of sizes that nothing stands behi
 from __future__ import annotations
 
 import pickletools
+import struct
 import zipfile
-from collections.abc import Mapping
+import zlib
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,7 +23,7 @@ from lxmert.common.files import config_beside
 from .raw_arrays import BFLOAT16, is_float
 
 # What `torch.save` of a state dict names, in any version.
-_STORAGES = ("Double", "Float", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")
+_STORAGES = dict(Double=8, Float=4, Half=2, BFloat16=2, Long=8, Int=4, Short=2, Char=1, Byte=1, Bool=1)  # bytes each
 _NAMED = {
     "collections OrderedDict",
     "torch._utils _rebuild_tensor",
@@ -59,11 +62,11 @@ class PickleFile:
         """The config.json beside the file, None without one."""
         return config_beside(self.path)
 
-    def read(self, name: str) -> np.ndarray:
-        """One array, whole. Threads may read at the same time."""
+    def read(self, name: str, mapped: bool = False) -> np.ndarray:
+        """One array, whole; see `WeightFile.read`."""
         import torch
 
-        tensor = self._tensors[name].detach().contiguous()
+        tensor = self._tensors[name].detach().clone(memory_format=torch.contiguous_format)  # off the map of the file
         if tensor.dtype == torch.bfloat16:
             return tensor.view(torch.int16).numpy().view(BFLOAT16)
         return tensor.numpy()
@@ -77,9 +80,13 @@ def is_torch_archive(path: Path) -> bool:
     """Whether a zip archive is one of `torch.save`."""
     try:
         with zipfile.ZipFile(path) as archive:
-            return any(name == "data.pkl" or name.endswith("/data.pkl") for name in archive.namelist())
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+            return any(name.lower().endswith("data.pkl") for name in archive.namelist())
+    except (*_DAMAGE, ValueError):
         return False
+
+
+# What zipfile says of damage; unknown versions and ciphers are RuntimeErrors.
+_DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, OSError, OverflowError, RuntimeError)
 
 
 def _load(path: Path, zipped: bool) -> dict[str, Any]:
@@ -113,6 +120,9 @@ def _load(path: Path, zipped: bool) -> dict[str, Any]:
         # One number can stand for a tensor of any size, by steps of 0.
         if tensor.numel() > tensor.untyped_storage().nbytes() // tensor.element_size():
             raise ValueError(f"{path}: {name} claims to be {list(tensor.shape)}, more than the file holds of it.")
+    # A tensor may be there under two names (the word head's decoder is the word embedding), but not all of them often.
+    if sum(tensor.numel() * tensor.element_size() for tensor in tensors.values()) > 2 * path.stat().st_size:
+        raise ValueError(f"{path}: its {len(tensors)} tensors claim to be more than the file holds, all together.")
     return tensors
 
 
@@ -137,10 +147,8 @@ def _look_through(path: Path, zipped: bool) -> None:
         if zipped:
             _look_through_archive(path)
         else:
-            with path.open("rb") as file:
-                for _ in range(5):  # a number, a version, the machine, the tensors, the names of what follows
-                    _look_through_program(path, file, path.stat().st_size)
-    except (zipfile.BadZipFile, EOFError, OSError, KeyError, IndexError, RuntimeError, NotImplementedError) as error:
+            _look_through_old_format(path)
+    except (*_DAMAGE, EOFError, KeyError, IndexError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not a whole file of torch.save: {error}") from None
 
 
@@ -151,16 +159,90 @@ def _look_through_archive(path: Path) -> None:
         packed = [member.filename for member in members if member.compress_type != zipfile.ZIP_STORED]
         if packed or sum(member.file_size for member in members) > whole:
             raise ValueError(f"{path} is packed or claims more than its {whole} bytes; torch.save does neither.")
-        programs = [member for member in members if member.filename.split("/")[-1] == "data.pkl"]
+        # PyTorch does not tell apart large and small letters in names.
+        names = [member.filename.replace("\\", "/").split("/")[-1].lower() for member in members]
+        programs = [member for member, name in zip(members, names, strict=True) if name == "data.pkl"]
         if len(programs) != 1 or programs[0].file_size > _LARGEST_PROGRAM:
             raise ValueError(f"{path} has {len(programs)} descriptions of its tensors, or one beyond any model.")
+        if "constants.pkl" in names:
+            raise ValueError(
+                f"{path} holds a whole program (TorchScript), which is not run. Where it comes from, save the weights "
+                "alone: torch.save(model.state_dict(), path)."
+            )
         with archive.open(programs[0]) as file:
-            _look_through_program(path, file, whole)
+            deque(_words(path, _Bounded(file, programs[0].file_size), whole), maxlen=0)
 
 
-def _look_through_program(path: Path, file: IO[bytes], largest: int) -> None:
+def _look_through_old_format(path: Path) -> None:
+    """Refuse a file of the old format that names numbers which it does not hold: they would be what memory held."""
+    whole = path.stat().st_size
+    with path.open("rb") as file:
+        bounded = _Bounded(file, whole)
+        for _ in range(3):  # a number, a version, the machine
+            deque(_words(path, bounded, whole), maxlen=0)
+        named = _named_storages(path, _words(path, bounded, whole))
+        held = {argument for _, argument in _words(path, bounded, whole) if isinstance(argument, str)}
+    if sum(named.values()) > whole or min(named.values(), default=0) < 0:
+        raise ValueError(f"{path}: its tensors claim to be {sum(named.values())} bytes, more than the file's {whole}.")
+    if set(named) != held:
+        raise ValueError(f"{path} does not hold the numbers of all the tensors that it names, or others.")
+
+
+def _named_storages(path: Path, words: Iterable[tuple[str, Any]]) -> dict[str, int]:
+    """How many bytes a program of the old format wants of each of the pieces that hold its tensors' numbers.
+
+    Every mention of a piece is the same sequence of words, so nothing has to be run: a mark, "storage", the kind of
+    numbers, the name of the piece, "cpu", how many numbers, None, and what makes a tuple of them.
+    """
+    found: dict[str, int] = {}
+    other = ("", None)
+    memo: dict[Any, tuple[str, Any]] = {}
+    last: deque[tuple[str, Any]] = deque([other] * 8, maxlen=8)
+    for word, argument in words:
+        if word in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"):
+            memo[len(memo) if argument is None else argument] = last[-1]
+            continue
+        if word == "BINPERSID":
+            kinds, values = zip(*last, strict=True)
+            storage = str(values[2]).removeprefix("torch ").removesuffix("Storage")
+            if kinds != ("MARK", "text", "GLOBAL", "text", "text", "number", "NONE", "TUPLE") or (
+                values[1] != "storage" or storage not in _STORAGES
+            ):
+                raise ValueError(f"{path} names the numbers of its tensors in another way than torch.save does.")
+            found.setdefault(values[3], values[5] * _STORAGES[storage])
+        if word.endswith("GET"):
+            seen = memo.get(argument, other)
+            last.append(seen if seen[0] in ("text", "GLOBAL") else other)
+        elif isinstance(argument, str) and word != "GLOBAL":
+            last.append(("text", argument))
+        elif isinstance(argument, int):
+            last.append(("number", argument))
+        else:
+            last.append((word, argument))
+    return found
+
+
+class _Bounded:
+    """A file as pickletools reads it, which asks for as many bytes as a program says: never more than there are."""
+
+    def __init__(self, file: IO[bytes], size: int):
+        self._file, self._left = file, size
+
+    def read(self, size: int) -> bytes:
+        return self._taken(self._file.read(min(size, self._left)))
+
+    def readline(self) -> bytes:
+        return self._taken(self._file.readline(self._left))
+
+    def _taken(self, content: bytes) -> bytes:
+        self._left -= len(content)
+        return content
+
+
+def _words(path: Path, file: _Bounded, largest: int) -> Iterator[tuple[str, Any]]:
+    """The words of one program with their arguments, each looked at; the program is not run."""
     try:
-        for count, (word, argument, _) in enumerate(pickletools.genops(file)):
+        for count, (word, argument, _) in enumerate(pickletools.genops(file)):  # type: ignore[arg-type]
             if word.name in _REFUSED or (word.name == "GLOBAL" and argument not in _NAMED):
                 what = argument if word.name == "GLOBAL" else word.name
                 raise _Refused(
@@ -171,6 +253,7 @@ def _look_through_program(path: Path, file: IO[bytes], largest: int) -> None:
                 raise _Refused(f"{path} speaks of {argument} of something, which is more than its {largest} bytes.")
             if count > _MOST_WORDS:
                 raise _Refused(f"{path} describes its tensors at more length than any model needs.")
+            yield word.name, argument
     except _Refused:
         raise
     except ValueError as error:  # what pickletools says of damage

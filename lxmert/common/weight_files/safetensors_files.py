@@ -54,9 +54,10 @@ class SafetensorsFile:
         """The config.json beside the file, None without one."""
         return config_beside(self.path)
 
-    def read(self, name: str) -> np.ndarray:
-        """One array, whole. Threads may read at the same time."""
-        return self._bytes.array(self._offsets[name], self.dtypes[name], self.shapes[name])
+    def read(self, name: str, mapped: bool = False) -> np.ndarray:
+        """One array, whole; see `WeightFile.read`."""
+        take = self._bytes.mapped if mapped else self._bytes.array
+        return take(self._offsets[name], self.dtypes[name], self.shapes[name])
 
     def close(self) -> None:
         """Let the file go."""
@@ -78,9 +79,17 @@ def _header(path: Path) -> dict[str, Any]:
     try:
         with safe_open(path, framework="numpy"):
             pass
-        return json.loads(text)
+        # The library and Python's reader might take different ones of two entries under one name.
+        return json.loads(text, object_pairs_hook=_once)
     except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not a whole safetensors file: {error}") from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        raise ValueError("a name is there twice")
+    return values
 
 
 Tensor = tuple[str, np.dtype, tuple[int, ...], Callable[[], np.ndarray]]

@@ -67,9 +67,9 @@ class ShardedFiles:
         """The config.json beside the index, None without one."""
         return config_beside(self.path)
 
-    def read(self, name: str) -> np.ndarray:
-        """One array, whole. Threads may read at the same time."""
-        return self._home[name].read(name)
+    def read(self, name: str, mapped: bool = False) -> np.ndarray:
+        """One array, whole; see `WeightFile.read`."""
+        return self._home[name].read(name, mapped)
 
     def close(self) -> None:
         """Let the files go."""
@@ -102,16 +102,18 @@ def shard_names(index: Mapping[str, Any], path: str | Path) -> dict[str, str]:
 def _inside(index: Path, name: str) -> Path:
     """The path of a file that an index names, which has to lie beside it.
 
-    The cache of the model hub keeps links in `snapshots/…` to what it has downloaded, in `blobs` two folders above;
-    other links that lead out of the folder are refused.
+    The cache of the model hub keeps links in `models--…/snapshots/…` to what it has downloaded, in `blobs` of that
+    model, or in `blobs/…` of the whole cache; other links that lead out of the folder are refused.
     """
     path = index.parent / name
     if not path.is_file():
         raise FileNotFoundError(f"{index} names {name}, which is not there.")
     folder = index.parent.resolve()
-    homes = [folder]
+    target = path.resolve().parent
+    allowed = target == folder
     if folder.parent.name == "snapshots":
-        homes.append(folder.parent.parent / "blobs")
-    if path.resolve().parent not in homes:
+        model = folder.parent.parent
+        allowed = allowed or target == model / "blobs" or target.parent == model.parent / "blobs"
+    if not allowed:
         raise ValueError(f"{index} names {name}, a link that leads out of {index.parent}; it was not followed.")
     return path

@@ -1,0 +1,29 @@
+"""How a model is made whose weights are about to be loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+
+@contextmanager
+def without_draws() -> Iterator[None]:
+    """Make models without memory in this block, and draw nothing.
+
+    Drawing on the meta device gives no numbers, but the first draw there imports PyTorch's compiler: two seconds.
+    """
+    with torch.device("meta"), _WithoutDraws():
+        yield
+
+
+class _WithoutDraws(TorchFunctionMode):
+    """Leaves out the functions of `torch.nn.init`."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(function, "__module__", None) == "torch.nn.init":
+            return args[0] if args else kwargs["tensor"]
+        return function(*args, **(kwargs or {}))
