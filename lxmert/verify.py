@@ -21,10 +21,11 @@ import lxmert.tf as tf
 import keras
 import torch
 
+from lxmert.common.answers import matching_rows, read_answers, transplanted
 from lxmert.common.checkpoint import open_checkpoint
-from lxmert.common.convert import target_format
 from lxmert.common.model_config import ModelConfig
 from lxmert.common.signatures import input_shapes, value_ranges
+from lxmert.common.weight_files import open_weights
 from lxmert.pt.arrays import run_arrays as run_in_torch
 from lxmert.tf.arrays import run_arrays as run_in_keras
 
@@ -52,8 +53,8 @@ class Row:
 class Comparison:
     """How far the outputs of two files are apart."""
 
-    source: Path
-    target: Path
+    source: str | Path
+    target: str | Path
     rows: tuple[Row, ...]
 
     @property
@@ -112,31 +113,76 @@ def random_inputs(config: ModelConfig, architecture: str, seed: int = 0) -> dict
     return inputs
 
 
-def verify(source: str | Path, target: str | Path, config: ModelConfig | None = None) -> Comparison:
+def verify(
+    source: str | Path,
+    target: str | Path,
+    config: ModelConfig | None = None,
+    *,
+    architecture: str | None = None,
+    dtype: str | None = None,
+    answers: tuple[str | Path, str | Path] | None = None,
+    hub: Mapping[str, Any] | None = None,
+    **overrides: Any,
+) -> Comparison:
     """Run `source` in PyTorch and `target` in Keras, in float32, and compare every output, hidden state and attention.
 
     Keras loads `target` by `from_pretrained`, and also by its own `load_weights` or `keras.saving.load_model`, as far
-    as they read that format.
+    as they read that format. What follows the hub's options are those of `common.convert.convert` that `target` was
+    made with.
 
     Args:
         source: weights of any format that is read.
         target: weights of any format that is read.
         config: the configuration, where a file has none.
+        architecture: the model class of both; by default the one that the heads in `source` make up.
+        dtype: the number format that `target`'s weights were given. `source` then runs with its weights rounded to it:
+            what rounding does to the outputs depends on the model, and no tolerance for it would tell a wrong weight.
+        answers: the two tables of answers between which the answer head of `target` was moved. The scores of an answer
+            are then compared with those of the same one in `source`, and with 0 where that has none.
+        hub: `revision`, `cache_dir`, `token` and `local_files_only`, where `source` is a model on the hub.
+        overrides: config fields that take other values than `source`'s.
 
     Raises:
         FileNotFoundError, ValueError: no such file, or a damaged or foreign one.
     """
-    source, target = Path(source), Path(target)
-    with open_checkpoint(source, config) as checkpoint:
-        architecture, config = checkpoint.architecture, checkpoint.config
-        made_with = {} if checkpoint.pooler else {"add_pooling_layer": False}
-    inputs = random_inputs(config, architecture)
-    origin = getattr(pt, architecture).from_pretrained(source, config=config, dtype=torch.float32, **made_with)
+    with open_checkpoint(source, config, hub=hub, **overrides) as checkpoint:
+        architecture = architecture or checkpoint.architecture
+        source_config = checkpoint.config
+    with open_checkpoint(target, config if _has_no_config(target) else None, type(source_config)) as checkpoint:
+        target_config = checkpoint.config
+        # Only this class may be without one.
+        bare = architecture == "VisualBertModel" and not checkpoint.pooler
+    made_with = {"add_pooling_layer": False} if bare else {}
+    inputs = random_inputs(source_config, architecture)
+    origin = getattr(pt, architecture).from_pretrained(
+        source, config=source_config, dtype=torch.float32, **made_with, **(hub or {})
+    )
+    if dtype is not None:
+        for parameter in origin.parameters():
+            parameter.data = parameter.data.to(getattr(torch, dtype)).to(torch.float32)
     expected = _listed(run_in_torch(origin, inputs, **_ALL))
-    rows: list[Row] = []
-    for loader, model in _keras_models(getattr(tf, f"TF{architecture}"), target, config, made_with):
-        rows.extend(_compare(loader, expected, _listed(run_in_keras(model, inputs, **_ALL))))
-    return Comparison(source, target, tuple(rows))
+    if answers is not None:
+        rows = matching_rows(*map(read_answers, answers))
+        expected = {name: _moved(name, values, rows) for name, values in expected.items()}
+    found: list[Row] = []
+    for loader, model in _keras_models(getattr(tf, f"TF{architecture}"), Path(target), target_config, made_with):
+        found.extend(_compare(loader, expected, _listed(run_in_keras(model, inputs, **_ALL))))
+    return Comparison(source, target, tuple(found))
+
+
+def _has_no_config(path: str | Path) -> bool:
+    file = open_weights(path)
+    try:
+        return file.config is None
+    finally:
+        file.close()
+
+
+def _moved(name: str, values: tuple[np.ndarray, ...], rows: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The scores of answers in the order of another table; other outputs as they are."""
+    if name not in ("question_answering_score", "logits"):
+        return values
+    return tuple(transplanted(scores.T, rows).T for scores in values)  # [B, A]
 
 
 _ALL = {"output_attentions": "all", "output_hidden_states": True, "return_dict": True}
@@ -153,12 +199,11 @@ def _keras_models(
 ) -> Iterator[tuple[str, Any]]:
     """The target in Keras, one way of loading after the other, so that memory holds one model at a time."""
     yield "from_pretrained", kind.from_pretrained(target, config=config, dtype="float32", **made_with)
-    file_format = target_format(target)
-    if file_format == "weights.h5":
+    if target.name.endswith(".weights.h5"):
         model = kind(config, dtype="float32", **made_with)
         model.load_weights(target)
         yield "load_weights", model
-    if file_format == "keras":
+    if target.name.endswith(".keras"):
         model = kind(config, dtype="float32", **made_with)
         model.set_weights(keras.saving.load_model(target).get_weights())  # a saved float16 model would run in float16
         yield "load_model", model

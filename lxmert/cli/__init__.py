@@ -10,12 +10,15 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
+from typing import Any
 
 from lxmert import __version__
 
-COMMANDS = ("ask", "demo", "convert", "train")
+COMMANDS = ("ask", "demo", "convert", "inspect", "compare", "train")
 
 # What a user can cause: wrong values, absent files, a framework that is not installed. Anything else is our mistake,
 # and keeps its traceback.
@@ -49,7 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     # TensorFlow tells much about the machine on stderr; who wants to read it sets the variable.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        status = arguments.run(arguments)
+        with _plain_warnings(arguments.command):
+            status = arguments.run(arguments)
         sys.stdout.flush()
         return status
     except KeyboardInterrupt:
@@ -62,6 +66,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     except USER_ERRORS as error:
         print(f"lxmert {arguments.command}: error: {_told(error)}", file=sys.stderr)
         return 1
+
+
+@contextmanager
+def _plain_warnings(command: str) -> Iterator[None]:
+    """Say a warning to the user as an error is said: in one line, once, without a line of source code."""
+    told = set()
+
+    others = warnings.showwarning
+
+    def show(message: Any, category: type[Warning], *place: Any) -> None:
+        if not issubclass(category, UserWarning):
+            others(message, category, *place)
+        elif str(message) not in told:
+            told.add(str(message))
+            print(f"lxmert {command}: warning: {message}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = show  # type: ignore[assignment]
+        yield
 
 
 def _sentence(summary: str) -> str:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
-import warnings
 from typing import Any
 
 from .backends import add_backend, import_quietly
@@ -35,11 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     import_quietly(arguments.backend)
     answerer = VisualQuestionAnswering.from_pretrained(arguments.model, backend=arguments.backend)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UserWarning)
-        found: Any = answerer([arguments.picture], arguments.questions, top_k=arguments.top_k)
-    for warning in caught:
-        print(f"lxmert ask: warning: {warning.message}", file=sys.stderr)
+    found: Any = answerer([arguments.picture], arguments.questions, top_k=arguments.top_k)
     if arguments.json:
         rows = [
             {"question": question, "answers": answers}

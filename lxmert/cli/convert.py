@@ -1,4 +1,4 @@
-"""`lxmert convert`: weights from one backend's files to the other's."""
+"""`lxmert convert`: weights from any published format to any that is written."""
 
 from __future__ import annotations
 
@@ -7,84 +7,133 @@ import sys
 from typing import TYPE_CHECKING
 
 from .backends import import_quietly
+from .options import SOURCE_HELP, add_revision, add_set, overrides, progress_bar
 
 if TYPE_CHECKING:
     from lxmert.common.convert import Conversion
-    from lxmert.common.model_config import ModelConfig
 
-SUMMARY = "convert weights between PyTorch and Keras, bit by bit, in any direction"
+SUMMARY = "convert weights from any published format to any other, bit by bit"
 
-_TITLES = {
-    "folder": "folder with config.json and model.safetensors",
-    "weights.h5": "Keras weights (.weights.h5)",
-    "keras": "Keras model (.keras)",
-}
+# The keys of the tables in lxmert.common, which are slow to import.
+_FORMATS = ("folder", "tf_model.h5", "weights.h5", "keras")
+_TASKS = ("backbone", "pre-training", "question-answering", "visual-reasoning", "multiple-choice", "alignment")
+_DTYPES = ("float64", "float32", "float16", "bfloat16")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument(
-        "source",
-        metavar="SOURCE",
-        help="a folder with config.json and model.safetensors, or a .safetensors, .weights.h5 or .keras file",
-    )
+    parser.add_argument("source", metavar="SOURCE", help=SOURCE_HELP)
     parser.add_argument(
         "target",
         metavar="TARGET",
-        help="NAME.weights.h5, NAME.keras, or else a folder, for config.json and model.safetensors",
+        help="NAME.weights.h5, NAME.keras, NAME.h5, or else a folder, for config.json and model.safetensors",
     )
+    parser.add_argument("--to", choices=_FORMATS, help="the format to write (default: what TARGET's name asks for)")
+    parser.add_argument(
+        "--head", choices=_TASKS, help="what the model is to be for (default: what the heads in SOURCE are for)"
+    )
+    parser.add_argument("--dtype", choices=_DTYPES, help="number format of the weights (default: as they are)")
+    parser.add_argument(
+        "--max-shard-size",
+        metavar="SIZE",
+        help="divide a folder's weights into files of at most this size, such as 2GB or 500MB",
+    )
+    parser.add_argument(
+        "--answers",
+        nargs=2,
+        metavar=("OLD", "NEW"),
+        help="move the answer head from one table of answers (JSON) to another, by the text of the answers; those that "
+        "OLD does not have start at zero",
+    )
+    add_set(parser)
     parser.add_argument("--config", metavar="PATH", help="the config.json to use (default: the one that SOURCE has)")
+    add_revision(parser)
     parser.add_argument(
         "--verify",
         action="store_true",
         help="afterwards run SOURCE in PyTorch and TARGET in Keras and compare every output; needs both",
     )
-    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    parser.add_argument("--quiet", action="store_true", help="print nothing but warnings and errors")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Convert, tell what was written, and compare if asked to; the exit status is 1 if the outputs differ."""
     from lxmert.common.config import config_from_pretrained
+    from lxmert.common.convert import convert
     from lxmert.common.loading import listed
 
     config = None if arguments.config is None else config_from_pretrained(arguments.config)
+    changed = overrides(arguments)
+    hub = {"revision": arguments.revision}
     if arguments.verify:
         import_quietly("tf")
         from lxmert.verify import TOLERANCE, verify  # before converting: it says at once if a framework is missing
 
-    done = _convert(arguments, config)
-    if not arguments.quiet:
-        print(
-            f"wrote {done.target}: {done.architecture}, {done.tensors:,} tensors, {done.size:,} bytes, "
-            f"{_TITLES[done.format]}"
+    with progress_bar("converting", arguments.quiet) as progress:
+        done = convert(
+            arguments.source,
+            arguments.target,
+            config,
+            progress,
+            to=arguments.to,
+            task=arguments.head,
+            dtype=arguments.dtype,
+            max_shard_size=arguments.max_shard_size,
+            answers=arguments.answers,
+            hub=hub,
+            **changed,
         )
-        left = done.report.unexpected
-        if left:
-            print(f"left out {len(left)} tensors that the configuration has no use for{listed(left)}")
+    if not arguments.quiet:
+        _tell(done)
+    if done.overflowed:
+        numbers = listed(f"{name} ({count:,})" for name, count in done.overflowed.items())
+        print(
+            f"lxmert convert: warning: {sum(done.overflowed.values()):,} numbers of {len(done.overflowed)} tensors are "
+            f"too large for {arguments.dtype} and became infinite{numbers}",
+            file=sys.stderr,
+        )
     if not arguments.verify:
         return 0
-    comparison = verify(done.source, done.target, config)
+    comparison = verify(
+        done.source,
+        done.written,
+        config,
+        architecture=done.architecture,
+        dtype=arguments.dtype,
+        answers=arguments.answers,
+        hub=hub,
+        **changed,
+    )
     if not arguments.quiet:
         print(comparison.table())
         if comparison.agrees:
             print(f"every output agrees, within {TOLERANCE:g} (times its largest value, where that is above 1)")
+            if arguments.dtype is not None:
+                print(f"(SOURCE ran with its weights rounded to {arguments.dtype}, as TARGET's are)")
     if not comparison.agrees:
         print(f"lxmert convert: error: {comparison.complaint()}", file=sys.stderr)
         return 1
     return 0
 
 
-def _convert(arguments: argparse.Namespace, config: ModelConfig | None) -> Conversion:
-    """Convert, with a progress bar where someone watches."""
-    from tqdm import tqdm
+def _tell(done: Conversion) -> None:
+    """Print what was read, what was written, and what became of the rest."""
+    from lxmert.common.convert import FORMATS
+    from lxmert.common.loading import listed
 
-    from lxmert.common.convert import convert
-
-    shown = sys.stderr.isatty() and not arguments.quiet
-    with tqdm(unit="B", unit_scale=True, desc="converting", file=sys.stderr, leave=False, disable=not shown) as bar:
-
-        def advance(size: int, total: int) -> None:
-            bar.total = total
-            bar.update(size)
-
-        return convert(arguments.source, arguments.target, config, progress=advance)
+    report = done.report
+    print(f"read {report.source}: {report.format}; names: {report.spelling}; configuration: {report.config_source}")
+    files = "" if done.files == 1 else f", in {done.files} files"
+    title = FORMATS[done.format]
+    if done.format == "tf_model.h5" and done.written == done.target:
+        title = title.removeprefix("folder with config.json and ")
+    print(f"wrote {done.target}: {done.architecture}, {done.tensors:,} tensors, {done.size:,} bytes, {title}{files}")
+    if report.unexpected:
+        print(
+            f"left out {len(report.unexpected)} tensors that {done.architecture} has no use for"
+            f"{listed(report.unexpected)}"
+        )
+    if done.answers is not None:
+        every, found = done.answers
+        rest = f"; the other {every - found:,} start at zero" if found < every else ""
+        print(f"answers: {found:,} of {every:,} were found in the old table{rest}")

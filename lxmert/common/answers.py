@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -53,11 +54,11 @@ def read_answers(path: str | Path) -> list[str]:
     if answers is None:
         raise ValueError(
             f'{path} is no table of answers: a list of texts is wanted, a list of objects with "ans", or an object of '
-            "answers and their numbers 0, 1, 2, ..."
+            "answers and their numbers 0, 1, 2, ..., each once."
         )
     twice = len(answers) - len(set(answers))
     if twice:
-        first = next(answer for i, answer in enumerate(answers) if answer in answers[:i])
+        first = next(answer for answer, count in Counter(answers).items() if count > 1)
         raise ValueError(f"{path} has {twice} answers twice; the first is {first!r}.")
     return answers
 
@@ -65,13 +66,16 @@ def read_answers(path: str | Path) -> list[str]:
 def _listed(table: Any) -> list[str] | None:
     """The answers in order, None where they are in no known layout."""
     if isinstance(table, dict):
-        if all(isinstance(value, int) for value in table.values()):
-            table = {number: answer for answer, number in table.items()}
-        elif all(key.isdecimal() for key in table):
-            table = {int(key): answer for key, answer in table.items()}
-        if sorted(table, key=str) != sorted(range(len(table)), key=str):
+        pairs = list(table.items())
+        if all(type(value) is int for _, value in pairs):
+            pairs = [(number, answer) for answer, number in pairs]
+        elif all(key.isdecimal() for key, _ in pairs):
+            pairs = [(int(key), answer) for key, answer in pairs]
+        numbered = dict(pairs)
+        # Fewer numbers than answers: one is given twice.
+        if len(numbered) < len(table) or numbered.keys() != set(range(len(table))):
             return None
-        table = [table[i] for i in range(len(table))]
+        table = [numbered[i] for i in range(len(table))]
     answers: list[Any] = [entry.get("ans") if isinstance(entry, dict) else entry for entry in table]
     return answers if answers and all(isinstance(answer, str) for answer in answers) else None
 

@@ -280,7 +280,7 @@ def _find_spelling(file: WeightFile, model_types: tuple[str, ...]) -> _Found:
     plain_names = _plain(file)
     for held in _without_common_parts(plain_names):
         for model_type in model_types:
-            for spelling in SPELLINGS[model_type]:
+            for spelling in (*SPELLINGS[model_type], BERT):
                 for nested in (True, False):
                     counts = layer_counts(model_type, spelling, nested, held)
                     every = {spelling.write(p, nested): p for p in bare_parameters(model_type, counts)}
@@ -288,25 +288,30 @@ def _find_spelling(file: WeightFile, model_types: tuple[str, ...]) -> _Found:
                     # The names of the heads alone tell nothing: LXMERT and VisualBERT share some.
                     if any(not p.head for p in known) and (best is None or len(known) > best[0]):
                         best = len(known), _Found(model_type, spelling, nested, held, counts)
-    if best is None:
+    if best is None or (best[1].spelling is BERT and _reads_pictures(best[1].held)):
         titles = " or ".join(TITLES[model_type] for model_type in model_types)
         raise CheckpointMismatchError(
             f"{file.path} is not a file of {titles}: none of its {len(names)} names is known as a weight of the "
             f"backbone (the first are {', '.join(names[:3]) or 'none'}). "
             f"Give the {CONFIG_NAME} that belongs to it; its model_type tells the model."
         )
-    return _as_bert(best[1])
+    return best[1] if _reads_pictures(best[1].held) else _as_bert(best[1])
 
 
-def _as_bert(found: _Found) -> _Found:
-    """The same, as a plain BERT where nothing of it is of a picture."""
+def _reads_pictures(held: Mapping[str, str]) -> bool:
+    """Whether a file holds weights of either model that a BERT does not have."""
     of_pictures = ("region_embeddings", "visual_layers", "cross_layers", "embeddings.feature", "embeddings.visual_")
     for model_type, spellings in SPELLINGS.items():  # it may be the other model, asked for by mistake
         for p in bare_parameters(model_type, dict.fromkeys(LAYERS[model_type], 1)):
             if p.module.startswith(of_pictures) and any(
-                spelling.write(p, nested) in found.held for spelling in spellings for nested in (True, False)
+                spelling.write(p, nested) in held for spelling in spellings for nested in (True, False)
             ):
-                return found
+                return True
+    return False
+
+
+def _as_bert(found: _Found) -> _Found:
+    """The same as a plain BERT, if it is one."""
     for nested in (True, False):
         counts = layer_counts(found.model_type, BERT, nested, found.held)
         if any(counts.values()):
@@ -394,9 +399,10 @@ def _layers_of_berts(kind: type[ModelConfig], counts: Mapping[str, int]) -> dict
 
     As in the original: LXMERT's language layers are the first of BERT's, nine of twelve; the others are its own.
     """
+    usual = {name: getattr(kind(), name) for name in LAYERS[kind.model_type]}
     language = LAYERS[kind.model_type][0]
-    most = kind().l_layers if kind is LxmertConfig else counts[language]
-    return {language: min(most, counts[language])}
+    most = usual[language] if kind is LxmertConfig else counts[language]
+    return {**usual, language: min(most, counts[language])}
 
 
 def _check_layer_counts(checkpoint: Checkpoint) -> None:
@@ -443,8 +449,9 @@ def _with_decoder(checkpoint: Checkpoint, chosen: bool) -> Checkpoint:
         if not config.tie_word_embeddings and checkpoint.holds(both["heads.word.transform"]):
             held[checkpoint.spelled(decoder)] = checkpoint.stored(word)
     elif config.tie_word_embeddings and not chosen and _differ(checkpoint, decoder, word):
-        return replace(checkpoint, config=untied, found_untied=True)
+        config = untied
     bias = checkpoint.spelling.heads + DECODER_BIAS
     if config.untied_words and bias in held:
         held[checkpoint.spelled(both["heads.word.bias"])] = held[bias]
-    return replace(checkpoint, config=config, held=held)
+    found_untied = config.untied_words and checkpoint.config.tie_word_embeddings
+    return replace(checkpoint, config=config, held=held, found_untied=found_untied)

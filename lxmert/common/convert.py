@@ -15,13 +15,14 @@ import numpy as np
 
 from .answers import matching_rows, read_answers, transplanted
 from .checkpoint import Checkpoint, open_checkpoint
-from .files import SAFETENSORS_NAME, check_folder, check_named, making_folder, replacing
+from .files import INDEX_NAME, SAFETENSORS_NAME, check_folder, check_named, making_folder, read_json, replacing
 from .loading import LoadReport, fit
 from .model_config import ModelConfig
 from .names import Parameter
 from .tables import ANSWERS, ARCHITECTURES, head_names
 from .weight_files.opening import TF_NAME
 from .weight_files.raw_arrays import FLOATS
+from .weight_files.shards import shard_names
 from .writing import (
     FOLDER_CONTENT,
     Item,
@@ -58,7 +59,9 @@ class Conversion:
 
     Attributes:
         source: as it was given.
-        target: the path that was written.
+        target: as it was given, a path.
+        written: the file that holds the weights, or the index of several.
+        files: how many files the weights are in.
         format: the target's, a key of FORMATS.
         architecture: the model class.
         tensors: how many were written.
@@ -71,6 +74,8 @@ class Conversion:
 
     source: str | Path
     target: Path
+    written: Path
+    files: int
     format: str
     architecture: str
     tensors: int
@@ -194,7 +199,13 @@ def convert(
             }
             with making_folder(target.parent), replacing(target) as temporary:
                 overflowed = writers[kind](temporary, *arguments)
-    return Conversion(source, target, kind, architecture, len(items), total, report, overflowed, matched)
+    files = 1
+    if kind == "folder" and (target / INDEX_NAME).is_file():  # an older one is removed where there is one file only
+        written = target / INDEX_NAME
+        files = len(set(shard_names(read_json(written), written).values()))
+    return Conversion(
+        source, target, written, files, kind, architecture, len(items), total, report, overflowed, matched
+    )
 
 
 def _class_for(task: str, checkpoint: Checkpoint) -> str:
@@ -249,4 +260,10 @@ def _with_answers(
         shape = (len(after), *item.parameter.shape[1:])
         return Item(replace(item.parameter, shape=shape), item.dtype, lambda: transplanted(item.read(), rows))
 
-    return [moved(item) for item in items], config.replace(**{field: len(after)}), (len(after), int((rows >= 0).sum()))
+    # As `transformers` keeps them: the answers of the old table would be wrong beside the new head.
+    labels = {
+        "id2label": {str(i): answer for i, answer in enumerate(after)},
+        "label2id": {answer: i for i, answer in enumerate(after)},
+    }
+    config = config.replace(**{field: len(after)}, extra={**config.extra, **labels})
+    return [moved(item) for item in items], config, (len(after), int((rows >= 0).sum()))

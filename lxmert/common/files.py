@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,7 @@ _COMPLETE = ".lxmert-complete"  # a folder of files that are complete and on the
 
 
 @contextmanager
-def replacing_files(folder: str | Path, stale: Collection[str] = ()) -> Iterator[Path]:
+def replacing_files(folder: str | Path, stale: Callable[[], Collection[str]] | None = None) -> Iterator[Path]:
     """Give a temporary folder inside `folder`; when the block ends well its files move up, all of them or none.
 
     The one step that decides is the renaming of the temporary folder. A process that is killed behind it has done its
@@ -62,7 +62,8 @@ def replacing_files(folder: str | Path, stale: Collection[str] = ()) -> Iterator
 
     Args:
         folder: where the files are to be.
-        stale: names of files that are of no use beside the new ones, and are removed.
+        stale: tells the names of files that are of no use beside the new ones, and are removed. It is asked at the end,
+            when no other writer is at work.
     """
     folder = Path(folder)
     _remove_abandoned(folder, "folder")
@@ -75,12 +76,12 @@ def replacing_files(folder: str | Path, stale: Collection[str] = ()) -> Iterator
         if handle is not None:
             _lock(handle)
         yield temporary
-        (temporary / _STALE).write_text(json.dumps(sorted(stale)), encoding="utf-8")
         mode = 0o666 & ~_umask()
         for file in temporary.iterdir():
             file.chmod(mode)
         with _only_writer(folder):
             _settle(folder)
+            (temporary / _STALE).write_text(json.dumps(sorted(stale() if stale else ())), encoding="utf-8")
             os.rename(temporary, folder / _COMPLETE)
             _settle(folder)
     finally:

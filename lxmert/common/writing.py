@@ -85,7 +85,7 @@ def write_folder(
     names = [SAFETENSORS_NAME]
     if len(shards) > 1:
         names = [f"model-{i:05}-of-{len(shards):05}.safetensors" for i in range(1, len(shards) + 1)]
-    with making_folder(folder), replacing_files(folder, _stale(folder, names)) as new:
+    with making_folder(folder), replacing_files(folder, lambda: _stale(folder, names)) as new:
         overflowed: Overflowed = {}
         homes = {}
         for file, shard in zip(names, shards, strict=True):
@@ -148,7 +148,8 @@ def _stale(folder: Path, names: Sequence[str]) -> set[str]:
     index = folder / INDEX_NAME
     if index.is_file():
         with suppress(ValueError):  # no index of anything
-            stale |= set(shard_names(read_json(index), index).values())
+            named = shard_names(read_json(index), index).values()
+            stale |= {name for name in named if name.endswith(".safetensors")}  # it may name anything
     # What `names` replaces stays until it is replaced.
     keep = {*names, *((INDEX_NAME,) if len(names) > 1 else ())}
     return {name for name in stale - keep if (folder / name).exists()}

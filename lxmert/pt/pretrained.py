@@ -96,7 +96,7 @@ class PreTrainedModel(Resizable):
         source: str | Path,
         *,
         config: ModelConfig | None = None,
-        dtype: torch.dtype | None = None,
+        dtype: torch.dtype | str | None = None,
         only: str | None = None,
         allow_new_head: bool = False,
         revision: str | None = None,
@@ -111,7 +111,7 @@ class PreTrainedModel(Resizable):
             source: a folder or file of weights in any published format, told by its content; or a model on the hub,
                 "owner/name".
             config: the configuration, where the file has none or another is wanted.
-            dtype: of the parameters; PyTorch's default by default.
+            dtype: of the parameters, torch.float16 or "float16", say; PyTorch's default by default.
             only: "backbone" leaves every head fresh.
             allow_new_head: whether a head that the file does not have, or has in another size, may stay fresh.
             revision, cache_dir, token, local_files_only: of a model on the hub: a branch, tag or commit; the folder to
@@ -131,6 +131,9 @@ class PreTrainedModel(Resizable):
             pooler = made_with.get("add_pooling_layer", True)
             taken, report = fit(file, cls.architecture(), only, allow_new_head, pooler)
             dtype = dtype or torch.get_default_dtype()
+            dtype = getattr(torch, dtype) if isinstance(dtype, str) and dtype in FLOATS else dtype
+            if not isinstance(dtype, torch.dtype):
+                raise ValueError(f"dtype must be a torch.dtype or one of {', '.join(FLOATS)}; got {dtype!r}.")
             with without_draws():
                 model = cls(file.config, **made_with)
             for parameter, values in file.arrays(taken, mapped=True):

@@ -3,6 +3,7 @@
 import argparse
 import subprocess
 import sys
+import warnings
 
 import pytest
 
@@ -40,7 +41,8 @@ def test_a_command_imports_only_itself():
         "except SystemExit: pass\n"
         "print(sorted(name for name in sys.modules if name.startswith('lxmert.')))\n"
     )
-    assert python("-c", script).stdout.splitlines()[-1] == "['lxmert.cli', 'lxmert.cli.backends', 'lxmert.cli.convert']"
+    own = ["lxmert.cli", "lxmert.cli.backends", "lxmert.cli.convert", "lxmert.cli.options"]
+    assert python("-c", script).stdout.splitlines()[-1] == str(own)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +63,21 @@ def test_version(capsys):
     assert capsys.readouterr().out == f"lxmert {lxmert.__version__}\n"
 
 
-@pytest.mark.parametrize("arguments", [[], ["convrt"], ["convert"], ["convert", "a"], ["convert", "a", "b", "--verfy"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["convrt"],
+        ["convert"],
+        ["convert", "a"],
+        ["convert", "a", "b", "--verfy"],
+        ["convert", "a", "b", "--to", "pickle"],
+        ["inspect"],
+        ["inspect", "a", "b"],
+        ["compare", "a"],
+        ["compare", "a", "b", "--tolerance", "small"],
+    ],
+)
 def test_arguments_that_do_not_parse(arguments, capsys):
     with pytest.raises(SystemExit) as end:
         cli.main(arguments)
@@ -106,6 +122,29 @@ def test_errors_of_users(error, status, told, capsys, monkeypatch):
     monkeypatch.setattr(command, "run", fail)
     assert cli.main(["convert", "a", "b"]) == status
     assert capsys.readouterr() == ("", told)
+
+
+def test_a_warning_is_one_line(capsys, monkeypatch):
+    def warn(_):
+        for _ in range(2):
+            warnings.warn("a is a guess", UserWarning, stacklevel=1)
+        warnings.warn("b is a guess", UserWarning, stacklevel=1)
+        return 0
+
+    monkeypatch.setattr(command, "run", warn)
+    show, filters = warnings.showwarning, list(warnings.filters)
+    for _ in range(2):  # each run says it
+        assert cli.main(["convert", "a", "b"]) == 0
+        told = "lxmert convert: warning: a is a guess\nlxmert convert: warning: b is a guess\n"
+        assert capsys.readouterr() == ("", told)
+    assert warnings.showwarning is show
+    assert warnings.filters == filters
+
+
+def test_what_is_no_warning_for_users_is_left_to_python(monkeypatch):
+    monkeypatch.setattr(command, "run", lambda _: warnings.warn("old", DeprecationWarning, stacklevel=1))
+    with pytest.raises(DeprecationWarning, match="old"):  # an error here, as the tests want it
+        cli.main(["convert", "a", "b"])
 
 
 def test_our_own_mistakes_keep_their_traceback(monkeypatch):

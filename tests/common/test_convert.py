@@ -271,9 +271,9 @@ def test_every_tensor_is_read_once(tmp_path, monkeypatch):
 def _noting(checkpoint, note):
     whole = checkpoint.file.read
 
-    def reading(name):
+    def reading(name, *options):
         note(name)
-        return whole(name)
+        return whole(name, *options)
 
     checkpoint.file.read = reading
     return checkpoint

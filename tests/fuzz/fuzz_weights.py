@@ -36,7 +36,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import h5py
-import numpy as np
 import torch
 
 from lxmert.common.checkpoint import open_checkpoint
@@ -301,7 +300,9 @@ def damaged_pickle(draw: random.Random, content: bytes) -> bytes:
         at = draw.randrange(end)
         match draw.randrange(4):
             case 0:
-                data[at] = draw.choice(b"(.0125FGIJKLMNPQRSTUVXabcdghijlopqrstu}]e)\x80\x81\x85\x86\x87\x88\x89\x8a\x8c\x8e\x93\x95")
+                data[at] = draw.choice(
+                    b"(.0125FGIJKLMNPQRSTUVXabcdghijlopqrstu}]e)\x80\x81\x85\x86\x87\x88\x89\x8a\x8c\x8e\x93\x95"
+                )
             case 1:  # the number behind a word for numbers
                 word = draw.choice((b"K", b"M", b"J", b"h", b"X"))
                 at = data.find(word, at)
@@ -309,7 +310,9 @@ def damaged_pickle(draw: random.Random, content: bytes) -> bytes:
                     wide = {b"K": 1, b"M": 2, b"J": 4, b"h": 1, b"X": 4}[word]
                     data[at + 1 : at + 1 + wide] = (draw.choice(_NUMBERS) % 256**wide).to_bytes(wide, "little")
             case 2:
-                data[at:at] = draw.choice((b"K\x00", b"h\x05", b"(", b"t", b"}", b"N", b"0", b"2", b"Q", b"R", b"b", b"s"))
+                data[at:at] = draw.choice(
+                    (b"K\x00", b"h\x05", b"(", b"t", b"}", b"N", b"0", b"2", b"Q", b"R", b"b", b"s")
+                )
             case 3:
                 other = draw.randrange(end)
                 data[at], data[other] = data[other], data[at]
@@ -427,7 +430,9 @@ def fuzz(
         found = sources(Path(folder))
         for kind, files in found.items():
             if verdict(Path(folder) / "case", Case(kind, files)) != "read":
-                raise AssertionError(f"the undamaged {kind} is not read: {verdict(Path(folder) / 'case', Case(kind, files))}")
+                raise AssertionError(
+                    f"the undamaged {kind} is not read: {verdict(Path(folder) / 'case', Case(kind, files))}"
+                )
         kinds = kinds or list(found)
         results = Path(folder) / "results"
         results.touch()

@@ -65,8 +65,7 @@ def real():
 def theirs(real, sentences):
     """The hidden states of transformers' BERT, the embeddings first."""
     with torch.no_grad():
-        output = real(**{name: torch.from_numpy(x) for name, x in sentences.items()}, output_hidden_states=True)
-    return output
+        return real(**{name: torch.from_numpy(x) for name, x in sentences.items()}, output_hidden_states=True)
 
 
 @pytest.mark.parametrize("backend", ["pt", "tf"])
@@ -161,7 +160,7 @@ def expecting_a_bert():
 @pytest.mark.parametrize("rename", [str, old_name, lambda name: f"module.{name}"], ids=["today", "gamma", "wrapped"])
 @pytest.mark.parametrize("backend", ["pt", "tf"])
 def test_the_first_nine_of_twelve_layers_and_the_heads(rename, backend, tmp_path):
-    """As in the original: the language layers are the first nine, and the heads of the words and the match are BERT's."""
+    """As in the original, which takes the heads of the words and of the match from BERT too."""
     held = small_bert(tmp_path, rename=rename)
     classes = {"pt": lxmert.pt.LxmertForPreTraining, "tf": lxmert.tf.TFLxmertForPreTraining}
     with expecting_a_bert():

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import io
 import math
+import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
 
 from lxmert.common.files import LARGEST_JSON, config_beside, parse_json
 
-from .raw_arrays import BFLOAT16, FLOATS, FileBytes
+from .hdf5_headers import check_attributes
+from .raw_arrays import BFLOAT16, BLOCK, FLOATS, FileBytes
 
 CONFIG_ATTRIBUTE = "lxmert_config"  # of a file that this package wrote, so that it describes itself
 # What a compiled Keras model saves beside its weights.
@@ -28,6 +31,7 @@ _LARGEST_EXPANSION = 1032
 # Weights hardly shrink; but small ones may be all zeros.
 _SMALL = 256 * 2**20
 _DEFLATE, _SHUFFLE = 1, 2  # filters of HDF5; the second puts bytes in another order
+_LOCK = Lock()
 _MOST_OBJECTS = 200_000
 _DEEPEST = 32
 
@@ -70,6 +74,7 @@ class Hdf5File:
         opened: Any
         self._start: int | None
         opened, self._start = (path, 0) if content is None else content
+        self._content = opened
         self._bytes = FileBytes(path)
         self._size = self._bytes.size if self._start is not None else opened.seek(0, io.SEEK_END)
         self._stored = 0
@@ -79,18 +84,28 @@ class Hdf5File:
             self._bytes.close()
             raise ValueError(f"{path} is not a whole HDF5 file: {error}") from None
         try:
+            if self._file.userblock_size:
+                raise ValueError(f"{path} begins with what is not HDF5, which Keras does not write; nothing was read.")
+            check_attributes(self._stored_bytes, h5py.h5o.get_info(self._file.id).addr)
             self._older = "layer_names" in self._file.attrs or "layer_names0" in self._file.attrs
             self.title = f"HDF5, as {'Hugging Face saves TensorFlow models' if self._older else 'Keras 3 writes it'}"
             self._collect(h5py)
             if self._config is None:
                 self._config = self._stored_config(h5py)
         # What h5py says of damage.
-        except (OSError, RuntimeError, KeyError, TypeError, UnicodeDecodeError, OverflowError, SystemError) as error:
+        except (
+            OSError,
+            RuntimeError,
+            KeyError,
+            IndexError,
+            TypeError,
+            ValueError,
+            OverflowError,
+            SystemError,
+            struct.error,
+        ) as error:
             self.close()
-            raise ValueError(f"{path} is a damaged HDF5 file: {error}") from None
-        except ValueError as error:
-            self.close()
-            if str(error).startswith(str(path)):  # ours
+            if str(error).startswith(str(path)):  # ours, and clear
                 raise
             raise ValueError(f"{path} is a damaged HDF5 file: {error}") from None
         except BaseException:
@@ -104,9 +119,12 @@ class Hdf5File:
             if self._older:
                 # /layer/model/…; the config says which model it is, and what it was called there tells nothing.
                 name = "/".join(place.split("/")[2:]) or place
-            self._check_place(place, item)
+            if item.external or item.is_virtual:
+                raise ValueError(f"{self.path}: the values of {place} lie in another file, which is not followed.")
             if self._older or place.split("/")[0] not in KERAS_TRAINING_GROUPS:
                 self._note(name, place, item)
+            else:  # not read here, but Keras may
+                self._check_size(place, item)
 
     def _arrays(self, h5py: Any) -> Iterator[tuple[str, Any]]:
         groups, seen = [("", self._file, 0)], {h5py.h5o.get_info(self._file.id).addr}
@@ -123,6 +141,7 @@ class Hdf5File:
                         f"{self.path}: {place} is also there under another name, which Keras does not write."
                     )
                 seen.add(address)
+                check_attributes(self._stored_bytes, address)
                 if len(seen) > _MOST_OBJECTS or depth > _DEEPEST:
                     raise ValueError(f"{self.path} has more groups than any model, or deeper ones; nothing was read.")
                 if isinstance(item, h5py.Group):
@@ -130,10 +149,8 @@ class Hdf5File:
                 elif isinstance(item, h5py.Dataset):
                     yield place, item
 
-    def _check_place(self, place: str, item: Any) -> None:
-        """Refuse an array whose numbers are not in the file, or are far fewer than it claims."""
-        if item.external or item.is_virtual:
-            raise ValueError(f"{self.path}: the values of {place} lie in another file, which is not followed.")
+    def _check_size(self, place: str, item: Any) -> None:
+        """Refuse an array that claims to be larger than what the file holds of it."""
         shape, width = tuple(item.shape or ()), item.id.get_type().get_size()
         claimed, stored = math.prod(shape) * width, item.id.get_storage_size()
         self._stored += stored
@@ -158,6 +175,7 @@ class Hdf5File:
         native = BFLOAT16 if bfloat16 else item.dtype.newbyteorder("=")
         if native not in FLOATS.values():
             raise ValueError(f"{self.path} holds {place} as {item.dtype}; these are read: {', '.join(FLOATS)}.")
+        self._check_size(place, item)
         shape = tuple(item.shape or ())
         claimed, stored = math.prod(shape) * native.itemsize, item.id.get_storage_size()
         if name in self.shapes and (self.shapes[name], self.dtypes[name]) != (shape, native):
@@ -166,14 +184,15 @@ class Hdf5File:
         self._places.setdefault(name, []).append(place)
         # In one piece and in this machine's order of bytes: read past HDF5.
         straight = item.chunks is None and item.dtype.newbyteorder("<") == item.dtype and claimed == stored
-        self._offsets[place] = item.id.get_offset() if straight and self._file.userblock_size == 0 else None
+        self._offsets[place] = item.id.get_offset() if straight else None
 
     def _stored_config(self, h5py: Any) -> dict[str, Any] | None:
         if CONFIG_ATTRIBUTE not in self._file.attrs:
             return None
         kind = self._file.attrs.get_id(CONFIG_ATTRIBUTE)
-        # A list of texts may name one text of the file again and again.
-        if kind.shape or kind.dtype.itemsize > LARGEST_JSON:
+        if kind.shape:  # not even read: each of a list may be the same long text
+            raise ValueError(f"{self.path}: its attribute {CONFIG_ATTRIBUTE} must be text; got ndarray.")
+        if kind.dtype.itemsize > LARGEST_JSON:
             raise ValueError(f"{self.path}: its attribute {CONFIG_ATTRIBUTE} is larger than {LARGEST_JSON} bytes.")
         stored = self._file.attrs[CONFIG_ATTRIBUTE]
         if not isinstance(stored, (str, bytes)):
@@ -196,33 +215,63 @@ class Hdf5File:
         first, *others = self._places[name]
         values = self._values(name, first)
         for place in others:
-            if not np.array_equal(values.view(np.uint8), self._values(name, place).view(np.uint8)):
+            if not self._is_same(values, name, place):
                 raise ValueError(f"{self.path} holds {name} twice, with other values at {place} than at {first}.")
         return values
+
+    def _is_same(self, values: np.ndarray, name: str, place: str) -> bool:
+        """Whether an array has the same bits at another place; compared in pieces, so that it is not whole twice."""
+        offset, start = self._offsets[place], self._start
+        if offset is None or start is None or values.ndim < 2:
+            return values.tobytes() == self._values(name, place).tobytes()
+        row = values[:1].nbytes
+        for first in range(0, len(values), rows := max(1, BLOCK // max(1, row))):
+            piece = values[first : first + rows]
+            other = self._bytes.array(start + offset + first * row, values.dtype, piece.shape)
+            if not np.array_equal(piece.view(np.uint8), other.view(np.uint8)):
+                return False
+        return True
 
     def _values(self, name: str, place: str) -> np.ndarray:
         offset, dtype = self._offsets[place], self.dtypes[name]
         if offset is not None and self._start is not None:
             return self._bytes.array(self._start + offset, dtype, self.shapes[name])
         try:
-            item = self._file[place]
-            if item.compression:
-                self._check_packed(place, item)
-            values = item[()]
+            with _LOCK:
+                item = self._file[place]
+                if item.compression:
+                    self._check_packed(item)
+                values = item[()]
         except (OSError, RuntimeError, KeyError, TypeError, ValueError, MemoryError, zlib.error) as error:
             raise ValueError(f"{self.path} is damaged at {place}: {error}") from None
         return values.view(BFLOAT16) if dtype == BFLOAT16 else values.astype(dtype, copy=False)
 
-    def _check_packed(self, place: str, item: Any) -> None:
-        """Refuse packed numbers that are not as many as they are to be: the library unpacks all that there is."""
+    def _check_packed(self, item: Any) -> None:
+        """Refuse packed numbers that are not as many as they are to be: the library unpacks all that there is.
+
+        Raises:
+            ValueError: naming the piece.
+        """
         size = math.prod(item.chunks) * item.dtype.itemsize
         chunks: list[Any] = []
         item.id.chunk_iter(chunks.append)
         for chunk in chunks:
-            skipped, packed = item.id.read_direct_chunk(chunk.chunk_offset)
+            packed = b"" if chunk.byte_offset is None else self._stored_bytes(chunk.byte_offset, chunk.size)
             unpacking = zlib.decompressobj()
-            if skipped or len(unpacking.decompress(packed, size + 1)) != size or not unpacking.eof:
-                raise ValueError(f"a piece of it at {chunk.chunk_offset} is not {size} bytes, packed by deflate")
+            if chunk.filter_mask or len(unpacking.decompress(packed, size + 1)) != size or not unpacking.eof:
+                raise ValueError(f"its piece at {chunk.chunk_offset} is not {size} bytes, packed by deflate")
+
+    def _stored_bytes(self, offset: int, size: int) -> bytes:
+        """Bytes of the HDF5 file as they are, none behind its end.
+
+        (h5py's `read_direct_chunk` is not safe among threads.)
+        """
+        if offset + size > self._size:
+            return b""
+        if self._start is not None:
+            return self._bytes.array(self._start + offset, np.dtype("uint8"), (size,)).tobytes()
+        self._content.seek(offset)
+        return self._content.read(size)
 
     def close(self) -> None:
         """Let the file go."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Collection
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,7 +13,7 @@ from lxmert.common.files import INDEX_NAME, SAFETENSORS_NAME, settle
 
 from .hdf5_files import Hdf5File
 from .keras_archives import KerasArchive
-from .pickles import PickleFile, is_torch_archive
+from .pickles import PickleFile, is_torch_archive, is_zip
 from .safetensors_files import SafetensorsFile
 from .shards import ShardedFiles
 
@@ -111,7 +110,7 @@ def _open_file(path: Path) -> WeightFile:
         return Hdf5File(path)
     if start[8:9] == b"{":  # behind the length of the header, which is any number
         return SafetensorsFile(path)
-    if zipfile.is_zipfile(path) or start.startswith(b"PK\x03\x04"):
+    if is_zip(path) or start.startswith(b"PK\x03\x04"):
         return PickleFile(path) if is_torch_archive(path) else KerasArchive(path)
     if start.startswith(b"\x80"):
         return PickleFile(path)

@@ -50,7 +50,7 @@ class PickleFile:
 
     def __init__(self, path: Path):
         self.path = path
-        zipped = zipfile.is_zipfile(path)
+        zipped = is_zip(path)
         self.title = "PyTorch pickle" if zipped else "PyTorch pickle of the old format"
         _look_through(path, zipped)
         self._tensors = _load(path, zipped)
@@ -74,6 +74,14 @@ class PickleFile:
     def close(self) -> None:
         """Let the file go."""
         self._tensors = {}
+
+
+def is_zip(path: Path) -> bool:
+    """Whether a file is a zip archive, as far as its end tells."""
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:  # one in parts
+        return False
 
 
 def is_torch_archive(path: Path) -> bool:

@@ -25,7 +25,7 @@ FLOATS: Mapping[str, np.dtype] = {name: np.dtype(name) for name in ("float64", "
 }
 # Two threads keep a disk and a processor busy; more would only hold more memory.
 _WRITERS = 2
-_BLOCK = 8 * 2**20
+BLOCK = 8 * 2**20
 
 
 def is_float(dtype: np.dtype) -> bool:
@@ -164,7 +164,7 @@ def _blocks(slot: Slot) -> Iterator[np.ndarray]:
     if values.ndim < 2 or not values.size:
         yield values
         return
-    rows = max(1, _BLOCK // (math.prod(values.shape[1:]) * values.dtype.itemsize))
+    rows = max(1, BLOCK // (math.prod(values.shape[1:]) * values.dtype.itemsize))
     for start in range(0, len(values), rows):
         yield values[start : start + rows]
 

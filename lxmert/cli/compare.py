@@ -1,0 +1,110 @@
+"""`lxmert compare`: whether two weight files hold the same weights."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from .options import SOURCE_HELP, TIMES, add_set, overrides, plain_json, progress_bar, some_of, table
+
+if TYPE_CHECKING:
+    from lxmert.common.comparison import Comparison, ModuleDifference, Side
+
+SUMMARY = "tell whether two weight files hold the same weights, whatever their formats, and which modules differ"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("first", metavar="A", help=SOURCE_HELP)
+    parser.add_argument("second", metavar="B", help="another one, of any format")
+    parser.add_argument(
+        "--tolerance",
+        type=float,
+        metavar="T",
+        help="count numbers as the same that are at most so far apart (default: every bit counts)",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON, with every field")
+    parser.add_argument(
+        "--all", action="store_true", help="list every module of every layer, those that are the same too"
+    )
+    add_set(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Compare, and print; the exit status is 0 if both hold the same weights, else 1."""
+    from lxmert.common.comparison import compare
+
+    with progress_bar("comparing", arguments.json) as progress:
+        comparison = compare(
+            arguments.first,
+            arguments.second,
+            progress,
+            tolerance=arguments.tolerance,
+            folded=not arguments.all,
+            **overrides(arguments),
+        )
+    status = 0 if comparison.same else 1
+    if arguments.json:
+        print(json.dumps({"same": comparison.same, **plain_json(comparison)}, indent=2, ensure_ascii=False))
+        return status
+    print(f"A  {_side(comparison.first)}")
+    print(f"B  {_side(comparison.second)}")
+    for name, (a, b) in comparison.config.items():
+        print(f"configuration: {name} is {json.dumps(a)} in A and {json.dumps(b)} in B")
+    for letter, names in (("A", comparison.only_first), ("B", comparison.only_second)):
+        if names:
+            print(f"only in {letter}, {len(names):,}: {some_of(names, arguments.all)}")
+    for letter, side in (("A", comparison.first), ("B", comparison.second)):
+        if side.unused:
+            print(
+                f"not compared, of no model, in {letter}, {len(side.unused):,}: {some_of(side.unused, arguments.all)}"
+            )
+    for module in comparison.modules:
+        for name, a, b in module.shapes:
+            print(f"{name} is {list(a)} in A and {list(b)} in B")
+    shown = [module for module in comparison.modules if arguments.all or module.differing]
+    if shown:
+        print(table(("module", "format", "numbers", "differing", "largest difference"), map(_row, shown), left=2))
+    print(_verdict(comparison))
+    return status
+
+
+def _side(side: Side) -> str:
+    kind = ", ".join([side.model, " or ".join(side.architectures)] if side.architectures else [side.model])
+    return f"{side.path}: {kind}; {side.format}; names: {side.spelling}; configuration: {side.config_source}"
+
+
+def _row(module: ModuleDifference) -> Sequence[str]:
+    formats = [", ".join(names) for names in module.dtypes]
+    return (
+        module.path + (f" {TIMES}{module.layers}" if module.layers > 1 else ""),
+        formats[0] if formats[0] == formats[1] else " / ".join(formats),
+        f"{module.parameters:,}",
+        f"{module.differing:,}",
+        f"{module.largest:.3g}" if module.differing else "0",
+    )
+
+
+def _verdict(comparison: Comparison) -> str:
+    if not comparison.comparable:
+        return f"different models: A is {comparison.first.model}, B is {comparison.second.model}"
+    numbers = sum(module.parameters for module in comparison.modules)
+    within = "bit for bit" if comparison.tolerance is None else f"within {comparison.tolerance:g}"
+    if comparison.same:
+        configurations = "; the configurations differ" if comparison.config else ""
+        return f"the same weights: {numbers:,} numbers, {within}{configurations}"
+    reasons = []
+    differing = sum(module.differing for module in comparison.modules)
+    if differing:
+        reasons.append(f"{differing:,} of {numbers:,} numbers differ")
+    shapes = sum(len(module.shapes) for module in comparison.modules)
+    if shapes:
+        reasons.append(f"{shapes:,} parameters have other shapes")
+    if not reasons:
+        reasons.append(f"what both hold is the same, {numbers:,} numbers, {within}")
+    for letter, names in (("A", comparison.only_first), ("B", comparison.only_second)):
+        if names:
+            reasons.append(f"{len(names):,} parameters are only in {letter}")
+    return f"not the same weights: {'; '.join(reasons)}"

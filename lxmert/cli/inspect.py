@@ -1,0 +1,109 @@
+"""`lxmert inspect`: what a weight file is and holds."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import textwrap
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from .options import SOURCE_HELP, TIMES, add_revision, add_set, overrides, plain_json, progress_bar, some_of, table
+
+if TYPE_CHECKING:
+    from lxmert.common.summary import Module, Summary
+
+SUMMARY = (
+    "tell what a weight file is: model, heads, configuration, modules with shapes and sizes, NaN and infinite values"
+)
+
+_MARGIN = 16
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("source", metavar="SOURCE", help=SOURCE_HELP)
+    parser.add_argument("--json", action="store_true", help="print JSON, with every field")
+    parser.add_argument(
+        "--all", action="store_true", help="list every module of every layer, and every tensor that is not used"
+    )
+    parser.add_argument(
+        "--no-values", action="store_true", help="do not read the values, and count no NaN and infinite ones"
+    )
+    add_set(parser)
+    add_revision(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print what the file is; the exit status is 0, whatever it holds."""
+    from lxmert.common.summary import summarize
+
+    with progress_bar("reading", arguments.json) as progress:
+        summary = summarize(
+            arguments.source,
+            progress,
+            values=not arguments.no_values,
+            folded=not arguments.all,
+            hub={"revision": arguments.revision},
+            **overrides(arguments),
+        )
+    if arguments.json:
+        print(json.dumps(plain_json(summary), indent=2, ensure_ascii=False))
+        return 0
+    for title, text in _facts(summary, arguments.all):
+        first, *rest = textwrap.wrap(text, 120 - _MARGIN, break_long_words=False, break_on_hyphens=False) or [""]
+        print(f"{title:<{_MARGIN}}{first}".rstrip())
+        for line in rest:
+            print(" " * _MARGIN + line)
+    print()
+    print(table(_TITLES, map(_row, summary.modules), left=3))
+    if not arguments.no_values:
+        found = [module.path for module in summary.modules if module.nan or module.inf]
+        print()
+        if found:
+            print(f"{summary.nan:,} values are NaN and {summary.inf:,} infinite, in {some_of(found, arguments.all)}")
+        else:
+            print("no value is NaN or infinite")
+    return 0
+
+
+def _facts(summary: Summary, every: bool) -> Iterator[tuple[str, str]]:
+    """What is told above the table, each with its title."""
+    yield "file", summary.path
+    yield "format", summary.format
+    yield "names", summary.spelling
+    classes = " or ".join(summary.architectures)
+    more = ", which read their scores at different places; the configuration does not say which"
+    if classes:
+        yield "model", f"{summary.model}, {classes}{more if len(summary.architectures) > 1 else ''}"
+    else:
+        yield "model", f"{summary.model}, which fills a part of LXMERT or VisualBERT"
+    yield "heads", ", ".join(summary.heads) or "none"
+    if summary.decoder is not None:
+        yield "decoder", summary.decoder
+    formats = ", ".join(f"{name} {count:,}" for name, count in summary.dtypes.items())
+    yield "tensors", f"{summary.tensors:,}: {summary.parameters:,} numbers, {summary.size:,} bytes ({formats})"
+    if summary.missing:
+        yield "missing", f"{len(summary.missing):,}: {some_of(summary.missing, every)}"
+    if summary.wrong_shape:
+        yield "wrong shape", f"{len(summary.wrong_shape):,}: {some_of(summary.wrong_shape, every)}"
+    if summary.unused:
+        names = [f"{unused.name} {list(unused.shape)}" for unused in summary.unused]
+        yield "not used", f"{len(names):,}: {some_of(names, every)}"
+    values = ", ".join(f"{name}={json.dumps(value)}" for name, value in summary.config.items())
+    yield "configuration", f"{summary.config_source}: {values}"
+
+
+_TITLES = ("module", "weight", "format", "numbers", "bytes", "NaN", "infinite")
+
+
+def _row(module: Module) -> Sequence[str]:
+    return (
+        module.path + (f" {TIMES}{module.layers}" if module.layers > 1 else ""),
+        " ".join(str(list(shape)) for shape in module.shapes),
+        ", ".join(module.dtypes),
+        f"{module.parameters:,}",
+        f"{module.size:,}",
+        "-" if module.nan is None else f"{module.nan:,}",
+        "-" if module.inf is None else f"{module.inf:,}",
+    )

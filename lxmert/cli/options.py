@@ -1,0 +1,133 @@
+"""What several commands about weights share: options, the bar that shows how far they are, tables and JSON."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import math
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from threading import Lock
+from typing import Any
+
+TIMES = "\N{MULTIPLICATION SIGN}"  # before the number of layers that a row of a table stands for
+SOURCE_HELP = (
+    "a folder or a file of weights in any published format, told by its content; or a model on the hub, owner/name"
+)
+
+
+def add_set(parser: argparse.ArgumentParser) -> None:
+    """Declare `--set`."""
+    parser.add_argument(
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        type=_field,
+        metavar="FIELD=VALUE",
+        help="values that the configuration has in place of its own: numbers, true, false, null, or else text",
+    )
+
+
+def add_revision(parser: argparse.ArgumentParser) -> None:
+    """Declare `--revision`."""
+    parser.add_argument("--revision", metavar="REV", help="of a model on the hub: a branch, a tag or a commit")
+
+
+def _field(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not FIELD=VALUE")
+    try:
+        return name, json.loads(value)
+    except (ValueError, RecursionError):
+        return name, value
+
+
+def overrides(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The fields that `--set` gives.
+
+    Raises:
+        ValueError: a field that no configuration has; the message lists those that there are.
+    """
+    from lxmert.common.config import CONFIGS
+    from lxmert.common.tables import TITLES
+
+    fields = {TITLES[kind]: config.field_names() for kind, config in CONFIGS.items()}
+    for name, _ in arguments.set:
+        if not any(name in known for known in fields.values()):
+            listed = "; ".join(f"{title} has {', '.join(known)}" for title, known in fields.items())
+            raise ValueError(f"--set: no configuration has a field {name!r}. {listed}.")
+    return dict(arguments.set)
+
+
+@contextmanager
+def progress_bar(doing: str, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
+    """A bar on stderr where someone watches: give the call that advances it, from any thread.
+
+    Args:
+        doing: what the bar is called.
+        quiet: whether there is to be none.
+    """
+    from tqdm import tqdm
+
+    lock = Lock()
+    bar: Any = None
+
+    def advance(size: int, total: int) -> None:
+        nonlocal bar
+        with lock:
+            # Made with the first bytes: what is said before them stays on lines of its own.
+            if bar is None:
+                shown = sys.stderr.isatty() and not quiet
+                bar = tqdm(
+                    total=total, unit="B", unit_scale=True, desc=doing, file=sys.stderr, leave=False, disable=not shown
+                )
+            bar.update(size)
+
+    try:
+        yield advance
+    finally:
+        if bar is not None:
+            bar.close()
+
+
+def table(titles: Sequence[str], rows: Iterable[Sequence[str]], left: int) -> str:
+    """A table of text.
+
+    Args:
+        titles: of the columns.
+        rows: of the table.
+        left: how many of the columns begin at the left; the others are numbers, which end at the right.
+    """
+    lines = [titles, *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(
+            f"{cell:<{width}}" if i < left else f"{cell:>{width}}"
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
+def some_of(names: Sequence[str], every: bool) -> str:
+    """The first few of some names, or every one, and how many more there are."""
+    shown = names if every else names[:8]
+    more = len(names) - len(shown)
+    return ", ".join(shown) + (f" and {more:,} more (--all)" if more else "")
+
+
+def plain_json(value: Any) -> Any:
+    """A data class as JSON has it: objects, lists, and the numbers that JSON has not as text ("NaN", "Infinity")."""
+    if dataclasses.is_dataclass(value):
+        return {field.name: plain_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {name: plain_json(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain_json(part) for part in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return value
