@@ -7,6 +7,7 @@ format is asked for. (A pickle is read by PyTorch, which alone does that safely.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -168,8 +169,9 @@ def convert(
             raise ValueError(f"max_shard_size divides a folder's safetensors; {target} is to be: {FORMATS[kind]}.")
     with open_checkpoint(source, config, hub=hub, **overrides) as checkpoint:
         written = target / {"folder": SAFETENSORS_NAME, "tf_model.h5": TF_NAME}[kind] if is_folder else target
-        if written.exists() and checkpoint.file.path.samefile(written):
-            raise ValueError(f"{target} is the source itself; give another target.")
+        with suppress(FileNotFoundError):  # no target yet, or no more: another process may be replacing it
+            if checkpoint.file.path.samefile(written):
+                raise ValueError(f"{target} is the source itself; give another target.")
         if checkpoint.is_bert:
             raise ValueError(
                 f"{source} is a plain BERT, which is only a part of these models. Load it into one, which draws the "
@@ -200,9 +202,10 @@ def convert(
             with making_folder(target.parent), replacing(target) as temporary:
                 overflowed = writers[kind](temporary, *arguments)
     files = 1
-    if kind == "folder" and (target / INDEX_NAME).is_file():  # an older one is removed where there is one file only
-        written = target / INDEX_NAME
-        files = len(set(shard_names(read_json(written), written).values()))
+    if kind == "folder":
+        with suppress(FileNotFoundError):  # an index is there if there are several files
+            files = len(set(shard_names(read_json(target / INDEX_NAME), target / INDEX_NAME).values()))
+            written = target / INDEX_NAME
     return Conversion(
         source, target, written, files, kind, architecture, len(items), total, report, overflowed, matched
     )

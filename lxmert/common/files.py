@@ -35,12 +35,12 @@ def replacing(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     _remove_abandoned(path.parent, path.name)
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_TEMPORARY)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=TEMPORARY)
     except OSError as error:  # it would name the temporary file, which says nothing to the user
         raise type(error)(error.errno, error.strerror, str(path)) from None
     temporary = Path(name)
     try:
-        _lock(handle)
+        lock(handle)
         yield temporary
         temporary.chmod(0o666 & ~_umask())  # mkstemp makes files private; a result is as readable as any other
         os.replace(temporary, path)
@@ -49,7 +49,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
         os.close(handle)
 
 
-_TEMPORARY = ".tmp"
+TEMPORARY = ".tmp"  # the ending of temporary files
 _COMPLETE = ".lxmert-complete"  # a folder of files that are complete and on their way to where they belong
 
 
@@ -68,13 +68,13 @@ def replacing_files(folder: str | Path, stale: Callable[[], Collection[str]] | N
     folder = Path(folder)
     _remove_abandoned(folder, "folder")
     try:
-        temporary = Path(tempfile.mkdtemp(dir=folder, prefix=".folder.", suffix=_TEMPORARY))
+        temporary = Path(tempfile.mkdtemp(dir=folder, prefix=".folder.", suffix=TEMPORARY))
     except OSError as error:
         raise type(error)(error.errno, error.strerror, str(folder)) from None
     handle = os.open(temporary, os.O_RDONLY) if fcntl else None
     try:
         if handle is not None:
-            _lock(handle)
+            lock(handle)
         yield temporary
         mode = 0o666 & ~_umask()
         for file in temporary.iterdir():
@@ -134,8 +134,8 @@ def _only_writer(folder: Path) -> Iterator[None]:
             os.close(handle)
 
 
-def _lock(handle: int) -> None:
-    """Mark a temporary file as one that is being written."""
+def lock(handle: int) -> None:
+    """Mark a temporary file as one that is being written, so that nobody takes it for one that was left behind."""
     if fcntl:
         with suppress(OSError):  # a file system without locks
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -145,7 +145,7 @@ def _remove_abandoned(folder: Path, name: str) -> None:
     """Remove temporary files whose writers were killed: nobody holds their lock."""
     if not fcntl:
         return
-    for left in folder.glob(f".{glob.escape(name)}.*{_TEMPORARY}"):
+    for left in folder.glob(f".{glob.escape(name)}.*{TEMPORARY}"):
         with suppress(OSError):
             handle = os.open(left, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # a pipe would have us wait
             try:

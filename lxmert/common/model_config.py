@@ -72,7 +72,7 @@ class ModelConfig:
                     f"pruned_heads names attentions by path, as '{example}.0.attention'; got {path!r}. "
                     f"This model has {counts}."
                 )
-            if not set(gone) < set(range(heads)):
+            if len(gone) >= heads or gone[0] < 0 or gone[-1] >= heads:  # they are in order, each once
                 raise ValueError(
                     f"pruned_heads[{path!r}] must be some of the heads 0 to {heads - 1}, not all; got {list(gone)}."
                 )

@@ -10,8 +10,8 @@ import json
 import math
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +21,9 @@ from .files import (
     CONFIG_NAME,
     INDEX_NAME,
     SAFETENSORS_NAME,
+    TEMPORARY,
     check_folder,
+    lock,
     making_folder,
     read_json,
     replacing_files,
@@ -31,7 +33,7 @@ from .names import DECODER_BIAS, HUGGING_FACE, HUGGING_FACE_TF, KERAS_H5, Parame
 from .tables import is_task_model
 from .weight_files.hdf5_files import CONFIG_ATTRIBUTE
 from .weight_files.keras_archives import KERAS_WEIGHTS
-from .weight_files.opening import TF_NAME
+from .weight_files.opening import TF_NAME, choose_weights
 from .weight_files.raw_arrays import BFLOAT16, Slot, write_slots
 from .weight_files.safetensors_files import write_safetensors
 from .weight_files.shards import shard_names
@@ -167,10 +169,22 @@ def write_keras_weights(path: str | Path, config: ModelConfig, architecture: str
     import h5py
 
     nested = is_task_model(architecture)
-    with h5py.File(path, "w", locking=False) as file:  # `files.replacing` has locked it
+    with _new_hdf5(path) as file:
         slots = [_slot(h5py, file, KERAS_H5.write(item.parameter, nested), item) for item in items]
         file.attrs[CONFIG_ATTRIBUTE] = stamped(config, architecture).to_json_string()
     return write_slots(path, slots)
+
+
+@contextmanager
+def _new_hdf5(path: str | Path) -> Iterator[Any]:
+    """A new HDF5 file. Where it cannot be written the library speaks of an error of its own; this says OSError."""
+    import h5py
+
+    try:
+        with h5py.File(path, "w", locking=False) as file:  # `files.replacing` has locked it
+            yield file
+    except RuntimeError as error:
+        raise OSError(f"{path} cannot be written: {error}") from None
 
 
 def _slot(h5py: Any, group: Any, name: str, item: Item) -> Slot:
@@ -226,9 +240,11 @@ def write_keras_archive(path: str | Path, config: ModelConfig, architecture: str
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("metadata.json", json.dumps({"keras_version": "3.0.0", "date_saved": ""}))
         archive.writestr(CONFIG_NAME, json.dumps(description))
-        # HDF5 goes back and forth in its file, which a zip member does not allow. Without a name the file is gone with
-        # this process, however it ends.
-        with tempfile.NamedTemporaryFile(dir=Path(path).parent, prefix=f"{Path(path).name}.") as weights:
+        # HDF5 goes back and forth in its file, which a zip member does not allow. Where this process is killed, the
+        # next one that writes the archive removes the file, as its name begins like the archive's.
+        folder, beginning = Path(path).parent, f"{Path(path).name}."
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=beginning, suffix=TEMPORARY) as weights:
+            lock(weights.fileno())
             overflowed = write_keras_weights(weights.name, config, architecture, items)
             archive.write(weights.name, KERAS_WEIGHTS)
     return overflowed
@@ -245,10 +261,28 @@ def write_tf_folder(folder: str | Path, config: ModelConfig, architecture: str, 
     """
     folder = Path(folder)
     check_folder(folder, f"{CONFIG_NAME} and {TF_NAME}")
+    _check_neighbours(folder, config)
     with making_folder(folder), replacing_files(folder) as new:
         overflowed = write_tf_weights(new / TF_NAME, config, architecture, items)
         (new / CONFIG_NAME).write_text(stamped(config, architecture).to_json_string(), encoding="utf-8")
     return overflowed
+
+
+def _check_neighbours(folder: Path, config: ModelConfig) -> None:
+    """Refuse a folder of weights that a new config.json would make another model's.
+
+    Raises:
+        ValueError: saying which weights.
+    """
+    file = folder / CONFIG_NAME
+    others = (
+        choose_weights([item.name for item in folder.iterdir() if item.name != TF_NAME]) if file.is_file() else None
+    )
+    if others is not None and type(config).from_dict(read_json(file)).replace(extra={}) != config.replace(extra={}):
+        raise ValueError(
+            f"{folder} holds {others}, whose {CONFIG_NAME} is of another model than the {TF_NAME} to be written beside "
+            "it; give another folder."
+        )
 
 
 # The classes that it had, and what Keras called a model of each.
@@ -304,7 +338,7 @@ def write_tf_weights(path: str | Path, config: ModelConfig, architecture: str, i
         layers = {"lxmert": backbone}
     layers = {layer: held for layer, held in layers.items() if held}
     slots = []
-    with h5py.File(path, "w", locking=False) as file:
+    with _new_hdf5(path) as file:
         _write_names(file, "layer_names", list(layers))
         file.attrs["backend"] = b"tensorflow"
         file.attrs["keras_version"] = b"2.18.0"

@@ -21,7 +21,7 @@ from lxmert.common.model_config import ModelConfig
 from lxmert.common.names import Parameter
 from lxmert.common.outputs import ModelOutput
 from lxmert.common.signatures import input_shapes
-from lxmert.common.weight_files import open_weights
+from lxmert.common.weight_files import check_for_keras
 from lxmert.common.writing import Item, stamp_config, write_folder
 
 from .dropout import Dropout, RepeatedDraws
@@ -224,8 +224,7 @@ class PreTrainedModel(Resizable, OwnLoss):
 
     def load_weights(self, filepath: str | Path, skip_mismatch: bool = False, **kwargs: Any) -> None:
         """Read a weight file as Keras does, after a look at whether it points or claims to be what it is not."""
-        if str(filepath).endswith((".h5", ".hdf5", ".keras")) and Path(filepath).is_file():
-            open_weights(filepath).close()
+        check_for_keras(Path(filepath))
         super().load_weights(filepath, skip_mismatch=skip_mismatch, **kwargs)
 
     def export(self, filepath: str | Path, format: str = "tf_saved_model", **kwargs: Any) -> None:

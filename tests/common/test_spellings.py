@@ -7,9 +7,11 @@ import pytest
 from lxmert import LxmertConfig, VisualBertConfig
 from lxmert.common.names import (
     HUGGING_FACE,
+    HUGGING_FACE_TF,
     KERAS_H5,
     NATIVE,
     ORIGINAL,
+    ORIGINAL_FINE_TUNED,
     ORIGINAL_VISUAL_BERT,
     SPELLINGS,
     layer_counts,
@@ -46,8 +48,13 @@ def test_no_two_parameters_have_one_name(config, spelling, nested):
         theirs = {HUGGING_FACE: {"cls"}, ORIGINAL_VISUAL_BERT: {"bert.classifier"}}
     else:
         answer = {f"answer_head.logit_fc.{i}" for i in (0, 2, 3)}
-        theirs = {HUGGING_FACE: answer, ORIGINAL: answer}
-    assert shared == {f"{module}.{leaf}" for module in theirs.get(spelling, ()) for leaf in ("weight", "bias")}
+        theirs = {HUGGING_FACE: answer, ORIGINAL: answer, ORIGINAL_FINE_TUNED: {f"logit_fc.{i}" for i in (0, 2, 3)}}
+    expected = {f"{module}.{leaf}" for module in theirs.get(spelling, ()) for leaf in ("weight", "bias")}
+    if spelling is HUGGING_FACE_TF:
+        dense, norm = ("kernel", "bias"), ("gamma", "beta")
+        parts = {f"answer_head/logit_fc_._{i}": norm if i == 2 else dense for i in (0, 2, 3)}
+        expected = {f"{module}/{leaf}:0" for module, leaves in parts.items() for leaf in leaves}
+    assert shared == expected
 
 
 def test_how_each_format_writes_one_name():

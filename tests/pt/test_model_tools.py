@@ -36,7 +36,7 @@ def test_a_folder_comes_back(kind, tmp_path):
     model.save_pretrained(tmp_path / "new" / "folder")
     again = kind.from_pretrained(tmp_path / "new" / "folder")
     assert LxmertConfig.from_pretrained(tmp_path / "new" / "folder").extra["architectures"] == [kind.__name__]
-    assert again.load_report.new == again.load_report.left_out == ()
+    assert again.load_report.new == again.load_report.unexpected == ()
     assert [p.requires_grad for p in again.parameters()] == [p.requires_grad for p in model.parameters()]
     equal(again(**x_of(kind)), model(**x_of(kind)))
 
@@ -61,7 +61,7 @@ def test_parts_of_a_folder(tmp_path):
     backbone = LxmertModel.from_pretrained(tmp_path)
     equal(backbone(**X), model.backbone(**X))
     assert all(
-        name.split(".")[0] in ("cls", "obj_predict_head", "answer_head") for name in backbone.load_report.left_out
+        name.split(".")[0] in ("cls", "obj_predict_head", "answer_head") for name in backbone.load_report.unexpected
     )
     answering = LxmertForQuestionAnswering.from_pretrained(tmp_path)
     equal(answering(**X).question_answering_score, model(**X).question_answering_score)

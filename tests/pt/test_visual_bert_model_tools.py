@@ -64,7 +64,7 @@ def test_a_folder_comes_back(name, tmp_path):
     assert not again.training
     assert again.config == CONFIG
     assert again.config.extra["architectures"] == [name]
-    assert again.load_report.new == again.load_report.left_out == ()
+    assert again.load_report.new == again.load_report.unexpected == ()
     assert [p.requires_grad for p in again.parameters()] == [p.requires_grad for p in model.parameters()]
     equal(again(**inputs(name)), model(**inputs(name)))
 
@@ -101,10 +101,10 @@ def test_parts_of_a_folder(tmp_path):
     x = inputs(MODEL)
     backbone = kind(MODEL).from_pretrained(tmp_path)
     equal(backbone(**x), model.backbone(**x))
-    assert {name.split(".")[0] for name in backbone.load_report.left_out} == {"cls"}
+    assert {name.split(".")[0] for name in backbone.load_report.unexpected} == {"cls"}
     bare = kind(MODEL).from_pretrained(tmp_path, add_pooling_layer=False)
     equal(bare(**x), model.backbone(**x)[:1])
-    assert any(name.endswith("pooler.dense.weight") for name in bare.load_report.left_out)
+    assert any(name.endswith("pooler.dense.weight") for name in bare.load_report.unexpected)
     for name, head in ((CHOOSING, "choice"), (ANSWERING, "classifier"), (REASONING, "classifier")):
         fresh = kind(name).from_pretrained(tmp_path, only="backbone")
         assert {part.split(".")[1] for part in fresh.load_report.new} == {head}
@@ -263,7 +263,9 @@ def test_pruning_takes_away_what_a_mask_would_silence(name, form, tmp_path):
     model.save_pretrained(tmp_path)
     again = kind(name).from_pretrained(tmp_path)
     assert again.config.pruned_heads == PRUNED
-    equal(again(**x), model(**x))
+    assert all(torch.equal(a, b) for a, b in zip(again.state_dict().values(), model.state_dict().values(), strict=True))
+    # The same numbers at other addresses, in the mapped file, are summed up in another order.
+    equal(again(**x), model(**x), atol=1e-6)
 
 
 def test_the_additional_layer_loses_heads_too():

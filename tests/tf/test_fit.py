@@ -338,8 +338,8 @@ def test_kinds_of_data(kind, place):
         "arrays": lambda: data,
     }
     options = {"generator": {"steps_per_epoch": 2}, "arrays": {"batch_size": 3}}.get(kind, {})
-    history = pretraining().fit(*sources[kind](), epochs=2, shuffle=False, verbose=0, **options)
-    assert losses_of(history)[1] < losses_of(history)[0]
+    history = pretraining().fit(*sources[kind](), epochs=3, shuffle=False, verbose=0, **options)
+    assert losses_of(history)[-1] < losses_of(history)[0]  # dropout is on: from one to the next it may rise
 
 
 @pytest.mark.parametrize("place", ["input", "y"])

@@ -17,8 +17,8 @@ from lxmert.tf import dropout as tf_dropout
 from lxmert.tf import embeddings as tf_embeddings
 from lxmert.tf import heads as tf_heads
 from lxmert.tf import layers as tf_layers
-from lxmert.tf import starting as tf_starting
 from lxmert.tf import lxmert as tf_lxmert
+from lxmert.tf import starting as tf_starting
 from tests.small_lxmert import answer_indices, small_config, small_inputs
 
 X = small_inputs()
@@ -247,7 +247,7 @@ def test_a_folder_comes_back(kind, tmp_path):
     model.save_pretrained(tmp_path / "new" / "folder")
     again = kind.from_pretrained(tmp_path / "new" / "folder")
     assert LxmertConfig.from_pretrained(tmp_path / "new" / "folder").extra["architectures"] == [kind.architecture()]
-    assert again.load_report.new == again.load_report.left_out == ()
+    assert again.load_report.new == again.load_report.unexpected == ()
     assert [v.trainable for v in again.variables] == [v.trainable for v in model.variables]
     equal(again(x_of(kind)), model(x_of(kind)))
 
@@ -258,7 +258,7 @@ def test_parts_of_a_folder(tmp_path):
     backbone = TFLxmertModel.from_pretrained(tmp_path)
     equal(backbone(X), model.backbone(X))
     assert all(
-        name.split(".")[0] in ("cls", "obj_predict_head", "answer_head") for name in backbone.load_report.left_out
+        name.split(".")[0] in ("cls", "obj_predict_head", "answer_head") for name in backbone.load_report.unexpected
     )
     answering = TFLxmertForQuestionAnswering.from_pretrained(tmp_path)
     np.testing.assert_array_equal(answering(X).question_answering_score, model(X).question_answering_score)

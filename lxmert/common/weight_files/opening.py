@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from lxmert.common.files import INDEX_NAME, SAFETENSORS_NAME, settle
+from lxmert.common.files import INDEX_NAME, SAFETENSORS_NAME, check_base_name, read_json, settle
 
 from .hdf5_files import Hdf5File
 from .keras_archives import KerasArchive
@@ -95,6 +95,31 @@ def open_weights(source: str | Path) -> WeightFile:
     if not path.is_file():
         raise FileNotFoundError(f"there is no file or folder {source}.")
     return _open_index(path) if path.name.endswith(".index.json") else _open_file(path)
+
+
+def check_for_keras(path: Path) -> None:
+    """Refuse a file that Keras is about to open by its name, if it is not what Keras writes. Others are left to Keras.
+
+    Raises:
+        ValueError: another kind of file, or one that points or claims to be what it is not.
+    """
+    if not path.is_file():
+        return
+    if path.name.endswith(".weights.json"):  # parts, each with its name or a list of names
+        parts = read_json(path).get("weight_map")
+        for part in parts.values() if isinstance(parts, dict) else ():
+            for name in part if isinstance(part, list) else [part]:
+                check_base_name(name, path)
+                _check_is_keras(path.parent / name)
+    elif path.name.endswith((".h5", ".hdf5", ".keras")):
+        _check_is_keras(path)
+
+
+def _check_is_keras(path: Path) -> None:
+    file = _open_file(path)
+    file.close()
+    if not isinstance(file, Hdf5File) or isinstance(file, KerasArchive) != (path.suffix == ".keras"):
+        raise ValueError(f"{path} is {file.title}, whatever its name says; load it by from_pretrained.")
 
 
 def _open_index(path: Path) -> WeightFile:

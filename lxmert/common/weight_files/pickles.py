@@ -35,7 +35,8 @@ _NAMED = {
 _REFUSED = ("STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4", "PERSID", "NEXT_BUFFER")
 _MAGIC = 0x1950A86A20F9469CFC6C  # the first object of the format before PyTorch 1.6
 _LARGEST_PROGRAM = 16 * 2**20
-_MOST_WORDS = 5_000_000
+_LARGEST_ANYWHERE = 2**16  # a number that even the smallest file may speak of: a version, an epoch
+_MOST_WORDS = 1_000_000
 # Under which training scripts keep the weights among other things.
 _WEIGHTS_KEYS = ("state_dict", "model_state_dict", "model", "module", "net")
 
@@ -247,8 +248,9 @@ class _Bounded:
         return content
 
 
-def _words(path: Path, file: _Bounded, largest: int) -> Iterator[tuple[str, Any]]:
+def _words(path: Path, file: _Bounded, whole: int) -> Iterator[tuple[str, Any]]:
     """The words of one program with their arguments, each looked at; the program is not run."""
+    largest = max(whole, _LARGEST_ANYWHERE)
     try:
         for count, (word, argument, _) in enumerate(pickletools.genops(file)):  # type: ignore[arg-type]
             if word.name in _REFUSED or (word.name == "GLOBAL" and argument not in _NAMED):
@@ -258,7 +260,7 @@ def _words(path: Path, file: _Bounded, largest: int) -> Iterator[tuple[str, Any]
                     "from, save the weights alone: torch.save(model.state_dict(), path)."
                 )
             if isinstance(argument, int) and abs(argument) > largest and argument != _MAGIC:
-                raise _Refused(f"{path} speaks of {argument} of something, which is more than its {largest} bytes.")
+                raise _Refused(f"{path} speaks of {argument} of something, which is more than its {whole} bytes.")
             if count > _MOST_WORDS:
                 raise _Refused(f"{path} describes its tensors at more length than any model needs.")
             yield word.name, argument
