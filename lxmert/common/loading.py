@@ -228,8 +228,10 @@ def _advice(
             ):
                 told[field] = (held[axis], counted)
     for field, (count, counted) in told.items():
-        yield f"The file has {count} {counted}: put {field}={count} into config.json, or pass it to from_pretrained "
+        yield (
+            f"The file has {count} {counted}: put {field}={count} into config.json, or pass it to from_pretrained "
             "(--set on the command line)."
+        )
     if "num_qa_labels" in told or "num_labels" in told:
         yield "Or pass allow_new_head=True to from_pretrained, to start the answer head afresh."
     explained = bool(told)

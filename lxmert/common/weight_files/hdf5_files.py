@@ -103,6 +103,7 @@ class Hdf5File:
             OverflowError,
             SystemError,
             struct.error,
+            zlib.error,
         ) as error:
             self.close()
             if str(error).startswith(str(path)):  # ours, and clear
@@ -156,7 +157,7 @@ class Hdf5File:
         self._stored += stored
         properties = item.id.get_create_plist()
         filters = [properties.get_filter(i)[0] for i in range(properties.get_nfilters())]
-        if not set(filters) <= {_DEFLATE, _SHUFFLE} or len(set(filters)) < len(filters):
+        if filters not in ([], [_DEFLATE], [_SHUFFLE, _DEFLATE]):
             raise ValueError(f"{self.path}: {place} is packed in another way than by deflate, which is not read.")
         chunk = math.prod(item.chunks or ()) * width
         if (
@@ -168,6 +169,8 @@ class Hdf5File:
                 f"{self.path}: {place} claims to be {list(shape)}, more than the file can hold in the {stored} bytes "
                 "that it stores of it."
             )
+        if filters:
+            self._check_packed(place, item)
 
     def _note(self, name: str, place: str, item: Any) -> None:
         """Note one array: its shape, its number format, and where its numbers lie."""
@@ -238,20 +241,13 @@ class Hdf5File:
             return self._bytes.array(self._start + offset, dtype, self.shapes[name])
         try:
             with _LOCK:
-                item = self._file[place]
-                if item.compression:
-                    self._check_packed(item)
-                values = item[()]
-        except (OSError, RuntimeError, KeyError, TypeError, ValueError, MemoryError, zlib.error) as error:
+                values = self._file[place][()]
+        except (OSError, RuntimeError, KeyError, TypeError, ValueError, MemoryError) as error:
             raise ValueError(f"{self.path} is damaged at {place}: {error}") from None
         return values.view(BFLOAT16) if dtype == BFLOAT16 else values.astype(dtype, copy=False)
 
-    def _check_packed(self, item: Any) -> None:
-        """Refuse packed numbers that are not as many as they are to be: the library unpacks all that there is.
-
-        Raises:
-            ValueError: naming the piece.
-        """
+    def _check_packed(self, place: str, item: Any) -> None:
+        """Refuse packed numbers that are not as many as they are to be: the library unpacks all that there is."""
         size = math.prod(item.chunks) * item.dtype.itemsize
         chunks: list[Any] = []
         item.id.chunk_iter(chunks.append)
@@ -259,7 +255,10 @@ class Hdf5File:
             packed = b"" if chunk.byte_offset is None else self._stored_bytes(chunk.byte_offset, chunk.size)
             unpacking = zlib.decompressobj()
             if chunk.filter_mask or len(unpacking.decompress(packed, size + 1)) != size or not unpacking.eof:
-                raise ValueError(f"its piece at {chunk.chunk_offset} is not {size} bytes, packed by deflate")
+                raise ValueError(
+                    f"{self.path} is damaged at {place}: its piece at {chunk.chunk_offset} is not {size} bytes, packed "
+                    "by deflate."
+                )
 
     def _stored_bytes(self, offset: int, size: int) -> bytes:
         """Bytes of the HDF5 file as they are, none behind its end.
