@@ -137,7 +137,7 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path):
         ({"num_attr_labels": 400}, "put num_attr_labels=6"),
         (
             {"num_qa_labels": 9500},
-            "or pass it to from_pretrained. Or pass allow_new_head=True",
+            "or pass it to from_pretrained (--set on the command line). Or pass allow_new_head=True",
         ),
     ],
 )

@@ -156,7 +156,7 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path):
         "  unexpected  1: visual_bert.embeddings.position.ids",
         "  wrong shape 1: embeddings.feature.weight wants [12, 7], the file has [7, 12]",
         "Nothing was loaded. The file has 12 visual features: put visual_embedding_dim=12 into config.json, "
-        "or pass it to from_pretrained.",
+        "or pass it to from_pretrained (--set on the command line).",
     ]
 
 
@@ -164,7 +164,7 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path):
     ("overrides", "advice"),
     [
         ({"num_hidden_layers": 3}, "The file has 2 layers of the kind that num_hidden_layers counts: put num_hidden"),
-        ({"num_hidden_layers": 1}, "counts: put num_hidden_layers=2 into config.json, or pass it to from_pretrained."),
+        ({"num_hidden_layers": 1}, "counts: put num_hidden_layers=2 into config.json, or pass it to from_pre"),
         ({"visual_embedding_dim": 2048}, "The file has 7 visual features: put visual_embedding_dim=7"),
         ({"vocab_size": 29}, "The file has 23 words in its vocabulary: put vocab_size=23"),
         ({"hidden_size": 24}, "put hidden_size=12"),
