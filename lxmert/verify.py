@@ -205,7 +205,9 @@ def _keras_models(
         yield "load_weights", model
     if target.name.endswith(".keras"):
         model = kind(config, dtype="float32", **made_with)
-        model.set_weights(keras.saving.load_model(target).get_weights())  # a saved float16 model would run in float16
+        model.set_weights(
+            keras.saving.load_model(target, safe_mode=True).get_weights()
+        )  # a saved float16 model would run in float16
         yield "load_model", model
 
 

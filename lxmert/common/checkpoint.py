@@ -5,9 +5,12 @@ Both backends and the converter take their weights from here.
 
 from __future__ import annotations
 
+import os
+import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +19,7 @@ import numpy as np
 
 from .config import CONFIGS, LxmertConfig, config_class
 from .config_from_shapes import config_from_shapes
-from .files import CONFIG_NAME
+from .files import CONFIG_NAME, is_settled
 from .model_config import ModelConfig
 from .names import (
     BERT,
@@ -30,10 +33,11 @@ from .names import (
     plain,
 )
 from .tables import ARCHITECTURES, HEADS, LAYERS, TITLES, head_names
-from .weight_files import WeightFile, open_weights
+from .weight_files import WeightFile, find_weights, open_weights
 from .weight_files.raw_arrays import contiguous
 
 _READERS = 2
+FROM_SHAPES = "told by the shapes"  # where a configuration is from
 
 
 class CheckpointMismatchError(ValueError):
@@ -168,23 +172,32 @@ class Checkpoint:
         values = self.view(parameter, mapped)
         return contiguous(values.T if turned and parameter.leaf.transposed else values)
 
+    @contextmanager
     def arrays(
         self, wanted: Sequence[Parameter], mapped: bool = False, turned: bool = False
-    ) -> Iterator[tuple[Parameter, np.ndarray]]:
-        """The values of parameters one after the other, contiguous; a few are read ahead.
+    ) -> Iterator[Iterator[tuple[Parameter, np.ndarray]]]:
+        """Read parameters in the background, while the model is made that takes their memory over.
 
         Args:
             wanted: the parameters.
             mapped: whether arrays may be maps of the file; see `WeightFile.read`.
             turned: Keras' way round, rather than PyTorch's.
+
+        Yields:
+            The parameters, each with its values, contiguous.
         """
-        with ThreadPoolExecutor(_READERS) as pool:
-            ahead: deque[Future[np.ndarray]] = deque()
-            rest = iter(wanted)
-            for parameter in wanted:
-                while len(ahead) < 2 * _READERS and (following := next(rest, None)) is not None:
-                    ahead.append(pool.submit(self.read, following, mapped, turned))
-                yield parameter, ahead.popleft().result()
+        pool = ThreadPoolExecutor(_READERS)
+        try:
+            ahead = deque((p, pool.submit(self.read, p, mapped, turned)) for p in wanted)
+
+            def taken() -> Iterator[tuple[Parameter, np.ndarray]]:
+                while ahead:
+                    parameter, values = ahead.popleft()
+                    yield parameter, values.result()
+
+            yield taken()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def _turned(self, parameter: Parameter) -> bool:
         return self.spelling.transposed and parameter.leaf.transposed
@@ -228,9 +241,8 @@ def open_checkpoint(
         from .hub import weights_folder
 
         source = weights_folder(source, **(hub or {}))  # says what is wrong with a name that is none
-    file = open_weights(source)
+    file, stored = _open_with_config(source, config is None)
     try:
-        stored = file.config if config is None else None
         found = _find_spelling(file, _model_types(file, config, kind, stored))
         config, config_source = _configuration(file, found, config, kind, stored, overrides)
         checkpoint = Checkpoint(file, config, found.spelling, found.nested, found.held, config_source)
@@ -239,6 +251,31 @@ def open_checkpoint(
     except BaseException:
         file.close()
         raise
+
+
+def _open_with_config(source: str | Path, with_config: bool) -> tuple[WeightFile, dict[str, Any] | None]:
+    """Weights and the configuration that belongs to them, though another process may be replacing both.
+
+    Raises:
+        OSError: they are replaced again and again.
+    """
+    for _ in range(_ATTEMPTS):
+        path = find_weights(source)
+        before = path.stat()
+        file = open_weights(path)
+        try:
+            stored = file.config if with_config else None
+            if is_settled(path.parent) and path.exists() and os.path.samestat(before, path.stat()):
+                return file, stored
+        except BaseException:
+            file.close()
+            raise
+        file.close()
+        time.sleep(0.01)
+    raise OSError(f"{source} is replaced by another process again and again; it was not opened.")
+
+
+_ATTEMPTS = 500
 
 
 class _Found(NamedTuple):
@@ -368,7 +405,7 @@ def _configuration(
         return None if name is None else file.shapes[name][::-1] if turned else file.shapes[name]
 
     counts = _layers_of_berts(kind, found.counts) if found.spelling is BERT else found.counts
-    return config_from_shapes(kind, counts, shape_of, str(file.path), overrides), "told by the shapes"
+    return config_from_shapes(kind, counts, shape_of, str(file.path), overrides), FROM_SHAPES
 
 
 # The fields that mean the same in BERT's configuration.
@@ -441,8 +478,11 @@ def _with_decoder(checkpoint: Checkpoint, chosen: bool) -> Checkpoint:
     untied = config.replace(tie_word_embeddings=False)
     both = {p.module: p for p in parameters(untied, HEADS[config.model_type])}
     decoder, word = both["heads.word.decoder"], both["embeddings.word"]
-    if checkpoint.spelling.transposed or not (checkpoint.holds(word) or checkpoint.holds(decoder)):
-        return checkpoint  # Keras' files hold a decoder if the model has one
+    if not checkpoint.spelling.tied:  # it holds a decoder if the model has one
+        told = checkpoint.config_source == FROM_SHAPES and not chosen
+        return replace(checkpoint, config=untied) if told and checkpoint.holds(decoder) else checkpoint
+    if not (checkpoint.holds(word) or checkpoint.holds(decoder)):
+        return checkpoint
     if not checkpoint.holds(word):
         held[checkpoint.spelled(word)] = checkpoint.stored(decoder)
     elif not checkpoint.holds(decoder):

@@ -105,6 +105,11 @@ def settle(folder: Path) -> None:
             _settle(folder)
 
 
+def is_settled(folder: Path) -> bool:
+    """Whether no process is moving files in `folder`, or was killed while it did."""
+    return not (folder / _COMPLETE).is_dir()
+
+
 def _settle(folder: Path) -> None:
     complete = folder / _COMPLETE
     if not complete.is_dir() or complete.is_symlink():

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from .files import CONFIG_NAME, check_folder, read_json, write_text
+from .files import CONFIG_NAME, check_folder, read_json, settle, write_text
 from .hub import folder_with, looks_like_hub_id
 from .messages import check_keywords, signature_names
 
@@ -265,6 +265,8 @@ def read_config(
             token=token,
             local_files_only=local_files_only,
         )
+    if path.is_dir():
+        settle(path)
     file = path / CONFIG_NAME if path.is_dir() else path
     if not file.is_file():
         problem = f"{path} has no {CONFIG_NAME}" if path.is_dir() else f"there is no file or folder {path}"

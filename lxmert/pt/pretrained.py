@@ -134,10 +134,11 @@ class PreTrainedModel(Resizable):
             dtype = getattr(torch, dtype) if isinstance(dtype, str) and dtype in FLOATS else dtype
             if not isinstance(dtype, torch.dtype):
                 raise ValueError(f"dtype must be a torch.dtype or one of {', '.join(FLOATS)}; got {dtype!r}.")
-            with without_draws():
-                model = cls(file.config, **made_with)
-            for parameter, values in file.arrays(taken, mapped=True):
-                model._assign(parameter, tensor_of(values).to(dtype))
+            with file.arrays(taken, mapped=True) as arrays:
+                with without_draws():
+                    model = cls(file.config, **made_with)
+                for parameter, values in arrays:
+                    model._assign(parameter, tensor_of(values).to(dtype))
         model._start_new(report, dtype)
         model.load_report = report
         return model.eval()

@@ -183,10 +183,11 @@ class PreTrainedModel(Resizable, OwnLoss):
         with open_checkpoint(source, config, cls.config_class, hub, **overrides) as file:
             pooler = made_with.get("add_pooling_layer", True)
             taken, report = fit(file, cls.architecture(), only, allow_new_head, pooler)
-            with without_draws():
-                model = cls(file.config, dtype=dtype, **made_with)
-            for parameter, values in file.arrays(taken, turned=True):
-                model._place(parameter, values)
+            with file.arrays(taken, turned=True) as arrays:
+                with without_draws():
+                    model = cls(file.config, dtype=dtype, **made_with)
+                for parameter, values in arrays:
+                    model._place(parameter, values)
         model._start_new(report)
         model.load_report = report
         return model

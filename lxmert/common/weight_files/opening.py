@@ -84,6 +84,12 @@ def open_weights(source: str | Path) -> WeightFile:
         ImportError: a pickle, and PyTorch is not installed.
         ValueError: an empty, damaged or foreign file.
     """
+    path = find_weights(source)
+    return _open_index(path) if path.name.endswith(".index.json") else _open_file(path)
+
+
+def find_weights(source: str | Path) -> Path:
+    """The path of the weights that a source is or holds; see `open_weights`."""
     path = Path(source)
     if path.is_dir():
         settle(path)
@@ -94,7 +100,7 @@ def open_weights(source: str | Path) -> WeightFile:
         path = path / chosen
     if not path.is_file():
         raise FileNotFoundError(f"there is no file or folder {source}.")
-    return _open_index(path) if path.name.endswith(".index.json") else _open_file(path)
+    return path
 
 
 def check_for_keras(path: Path) -> None:
