@@ -50,7 +50,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Agreement:
     """How far the outputs of two files are apart."""
 
     source: str | Path
@@ -123,7 +123,7 @@ def verify(
     answers: tuple[str | Path, str | Path] | None = None,
     hub: Mapping[str, Any] | None = None,
     **overrides: Any,
-) -> Comparison:
+) -> Agreement:
     """Run `source` in PyTorch and `target` in Keras, in float32, and compare every output, hidden state and attention.
 
     Keras loads `target` by `from_pretrained`, and also by its own `load_weights` or `keras.saving.load_model`, as far
@@ -167,7 +167,7 @@ def verify(
     found: list[Row] = []
     for loader, model in _keras_models(getattr(tf, f"TF{architecture}"), Path(target), target_config, made_with):
         found.extend(_compare(loader, expected, _listed(run_in_keras(model, inputs, **_ALL))))
-    return Comparison(source, target, tuple(found))
+    return Agreement(source, target, tuple(found))
 
 
 def _has_no_config(path: str | Path) -> bool:

@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _BROKEN_PIPE
     except USER_ERRORS as error:
-        print(f"lxmert {arguments.command}: error: {_told(error)}", file=sys.stderr)
+        _complain(f"lxmert {arguments.command}: error: {_told(error)}")
         return 1
 
 
@@ -80,12 +80,19 @@ def _plain_warnings(command: str) -> Iterator[None]:
             others(message, category, *place)
         elif str(message) not in told:
             told.add(str(message))
-            print(f"lxmert {command}: warning: {message}", file=sys.stderr)
+            _complain(f"lxmert {command}: warning: {message}")
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = show  # type: ignore[assignment]
         yield
+
+
+def _complain(text: str) -> None:
+    """Print to stderr. What files and their names bring along does not reach the terminal as commands."""
+    from lxmert.common.messages import escaped
+
+    print(escaped(text, lines=True), file=sys.stderr)
 
 
 def _sentence(summary: str) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 from typing import Any
 
 from .backends import add_backend, import_quietly
+from .options import json_text
 
 SUMMARY = "answer questions about a picture"
 
@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Answer, and print."""
     from lxmert.answering import VisualQuestionAnswering
+    from lxmert.common.messages import escaped
 
     import_quietly(arguments.backend)
     answerer = VisualQuestionAnswering.from_pretrained(arguments.model, backend=arguments.backend)
@@ -39,9 +40,9 @@ def run(arguments: argparse.Namespace) -> int:
             {"question": question, "answers": answers}
             for question, answers in zip(arguments.questions, found, strict=True)
         ]
-        print(json.dumps(rows, indent=2, ensure_ascii=False))
+        print(json_text(rows))
         return 0
     width = max(map(len, arguments.questions))
     for question, answers in zip(arguments.questions, found, strict=True):
-        print(f"{question:<{width}}  " + ", ".join(f"{a['answer']} {a['score']:.2%}" for a in answers))
+        print(f"{question:<{width}}  " + ", ".join(f"{escaped(a['answer'])} {a['score']:.2%}" for a in answers))
     return 0

@@ -7,7 +7,18 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .options import SOURCE_HELP, TIMES, add_set, overrides, plain_json, progress_bar, some_of, table
+from .options import (
+    SOURCE_HELP,
+    TIMES,
+    add_revision,
+    add_set,
+    json_text,
+    overrides,
+    plain_json,
+    progress_bar,
+    some_of,
+    table,
+)
 
 if TYPE_CHECKING:
     from lxmert.common.comparison import Comparison, ModuleDifference, Side
@@ -30,11 +41,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--all", action="store_true", help="list every module of every layer, those that are the same too"
     )
     add_set(parser)
+    add_revision(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Compare, and print; the exit status is 0 if both hold the same weights, else 1."""
     from lxmert.common.comparison import compare
+    from lxmert.common.messages import escaped
 
     with progress_bar("comparing", arguments.json) as progress:
         comparison = compare(
@@ -43,16 +56,17 @@ def run(arguments: argparse.Namespace) -> int:
             progress,
             tolerance=arguments.tolerance,
             folded=not arguments.all,
+            hub={"revision": arguments.revision},
             **overrides(arguments),
         )
     status = 0 if comparison.same else 1
     if arguments.json:
-        print(json.dumps({"same": comparison.same, **plain_json(comparison)}, indent=2, ensure_ascii=False))
+        print(json_text({"same": comparison.same, **plain_json(comparison)}))
         return status
-    print(f"A  {_side(comparison.first)}")
-    print(f"B  {_side(comparison.second)}")
+    print(escaped(f"A  {_side(comparison.first)}"))
+    print(escaped(f"B  {_side(comparison.second)}"))
     for name, (a, b) in comparison.config.items():
-        print(f"configuration: {name} is {json.dumps(a)} in A and {json.dumps(b)} in B")
+        print(escaped(f"configuration: {name} is {json.dumps(a)} in A and {json.dumps(b)} in B"))
     for letter, names in (("A", comparison.only_first), ("B", comparison.only_second)):
         if names:
             print(f"only in {letter}, {len(names):,}: {some_of(names, arguments.all)}")

@@ -61,6 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     from lxmert.common.config import config_from_pretrained
     from lxmert.common.convert import convert
     from lxmert.common.loading import listed
+    from lxmert.common.messages import escaped
 
     config = None if arguments.config is None else config_from_pretrained(arguments.config)
     changed = overrides(arguments)
@@ -94,7 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
     if not arguments.verify:
         return 0
-    comparison = verify(
+    agreement = verify(
         done.source,
         done.written,
         config,
@@ -105,13 +106,13 @@ def run(arguments: argparse.Namespace) -> int:
         **changed,
     )
     if not arguments.quiet:
-        print(comparison.table())
-        if comparison.agrees:
+        print(agreement.table())
+        if agreement.agrees:
             print(f"every output agrees, within {TOLERANCE:g} (times its largest value, where that is above 1)")
             if arguments.dtype is not None:
                 print(f"(SOURCE ran with its weights rounded to {arguments.dtype}, as TARGET's are)")
-    if not comparison.agrees:
-        print(f"lxmert convert: error: {comparison.complaint()}", file=sys.stderr)
+    if not agreement.agrees:
+        print(escaped(f"lxmert convert: error: {agreement.complaint()}"), file=sys.stderr)
         return 1
     return 0
 
@@ -120,14 +121,17 @@ def _tell(done: Conversion) -> None:
     """Print what was read, what was written, and what became of the rest."""
     from lxmert.common.convert import FORMATS
     from lxmert.common.loading import listed
+    from lxmert.common.messages import escaped
 
     report = done.report
-    print(f"read {report.source}: {report.format}; names: {report.spelling}; configuration: {report.config_source}")
+    read = f"read {report.source}: {report.format}; names: {report.spelling}; configuration: {report.config_source}"
+    print(escaped(read))
     files = "" if done.files == 1 else f", in {done.files} files"
     title = FORMATS[done.format]
     if done.format == "tf_model.h5" and done.written == done.target:
         title = title.removeprefix("folder with config.json and ")
-    print(f"wrote {done.target}: {done.architecture}, {done.tensors:,} tensors, {done.size:,} bytes, {title}{files}")
+    wrote = f"wrote {done.target}: {done.architecture}, {done.tensors:,} tensors, {done.size:,} bytes, {title}{files}"
+    print(escaped(wrote))
     if report.unexpected:
         print(
             f"left out {len(report.unexpected)} tensors that {done.architecture} has no use for"

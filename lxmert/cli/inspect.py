@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from .options import SOURCE_HELP, TIMES, add_revision, add_set, overrides, plain_json, progress_bar, some_of, table
+from .options import SOURCE_HELP, TIMES, add_revision, add_set, json_text, overrides, progress_bar, some_of, table
 
 if TYPE_CHECKING:
-    from lxmert.common.summary import Module, Summary
+    from lxmert.common.summary import Module, StoredTensor, Summary
 
 SUMMARY = (
     "tell what a weight file is: model, heads, configuration, modules with shapes and sizes, NaN and infinite values"
@@ -36,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print what the file is; the exit status is 0, whatever it holds."""
+    from lxmert.common.messages import escaped
     from lxmert.common.summary import summarize
 
     with progress_bar("reading", arguments.json) as progress:
@@ -48,17 +49,20 @@ def run(arguments: argparse.Namespace) -> int:
             **overrides(arguments),
         )
     if arguments.json:
-        print(json.dumps(plain_json(summary), indent=2, ensure_ascii=False))
+        print(json_text(summary))
         return 0
     for title, text in _facts(summary, arguments.all):
-        first, *rest = textwrap.wrap(text, 120 - _MARGIN, break_long_words=False, break_on_hyphens=False) or [""]
+        width = 120 - _MARGIN
+        first, *rest = textwrap.wrap(escaped(text), width, break_long_words=False, break_on_hyphens=False) or [""]
         print(f"{title:<{_MARGIN}}{first}".rstrip())
         for line in rest:
             print(" " * _MARGIN + line)
     print()
-    print(table(_TITLES, map(_row, summary.modules), left=3))
+    rows = [*map(_row, summary.modules), *_other_rows(summary, arguments.all)]
+    print(table(_TITLES, rows, left=3))
     if not arguments.no_values:
         found = [module.path for module in summary.modules if module.nan or module.inf]
+        found += [other.name for other in (*summary.copies, *summary.unused) if other.nan or other.inf]
         print()
         if found:
             print(f"{summary.nan:,} values are NaN and {summary.inf:,} infinite, in {some_of(found, arguments.all)}")
@@ -101,9 +105,32 @@ def _row(module: Module) -> Sequence[str]:
     return (
         module.path + (f" {TIMES}{module.layers}" if module.layers > 1 else ""),
         " ".join(str(list(shape)) for shape in module.shapes),
-        ", ".join(module.dtypes),
-        f"{module.parameters:,}",
-        f"{module.size:,}",
-        "-" if module.nan is None else f"{module.nan:,}",
-        "-" if module.inf is None else f"{module.inf:,}",
+        *_figures([module], module.dtypes),
+    )
+
+
+def _other_rows(summary: Summary, every: bool) -> Iterator[Sequence[str]]:
+    """What else is in the file: what it stores a second time, and what is not used, one by one or as a sum."""
+    from lxmert.common.messages import escaped
+
+    for copy in summary.copies:
+        yield f"a copy: {escaped(copy.name)}", str(list(copy.shape)), *_figures([copy], [copy.dtype])
+    unused = summary.unused
+    if every:
+        for tensor in unused:
+            yield f"not used: {escaped(tensor.name)}", str(list(tensor.shape)), *_figures([tensor], [tensor.dtype])
+    elif unused:
+        yield f"not used {TIMES}{len(unused):,}", "", *_figures(unused, dict.fromkeys(one.dtype for one in unused))
+
+
+def _figures(parts: Sequence[Module | StoredTensor], dtypes: Iterable[str]) -> Sequence[str]:
+    """The cells of a row that are sums; a dash for values that were not read."""
+    nan = [part.nan for part in parts if part.nan is not None]
+    inf = [part.inf for part in parts if part.inf is not None]
+    return (
+        ", ".join(dtypes),
+        f"{sum(part.parameters for part in parts):,}",
+        f"{sum(part.size for part in parts):,}",
+        f"{sum(nan):,}" if nan else "-",
+        f"{sum(inf):,}" if inf else "-",
     )

@@ -113,11 +113,19 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[str]], left: int) -> st
     )
 
 
-def some_of(names: Sequence[str], every: bool) -> str:
+def some_of(names: Iterable[str], every: bool) -> str:
     """The first few of some names, or every one, and how many more there are."""
-    shown = names if every else names[:8]
-    more = len(names) - len(shown)
-    return ", ".join(shown) + (f" and {more:,} more (--all)" if more else "")
+    from lxmert.common.messages import first_few
+
+    return first_few(names, None if every else 8, " (--all)")
+
+
+def json_text(value: Any) -> str:
+    """JSON to print: text as it is read, but for what a terminal would obey, which is escaped as JSON does."""
+    from lxmert.common.messages import is_plain
+
+    text = json.dumps(plain_json(value), indent=2, ensure_ascii=False)
+    return "".join(c if c == "\n" or is_plain(c) else json.dumps(c)[1:-1] for c in text)
 
 
 def plain_json(value: Any) -> Any:

@@ -83,10 +83,22 @@ def _listed(table: Any) -> list[str] | None:
 def matching_rows(old: Sequence[str], new: Sequence[str]) -> np.ndarray:
     """For each new answer the number of the same old one, -1 where there is none.
 
-    As in the original: the new answer is normalised and looked for among the old ones as they are.
+    As in the original, the new answer is normalised and looked for among the old ones as they are. The original leaves
+    it at that, because its old table is normalised throughout; in others the answer may stand as it is, or in another
+    way of writing. So where that finds none, the same text is looked for, and then the normalised new answer among the
+    normalised old ones, of which the first counts. An answer that both tables have is thus always found.
     """
-    numbers = {answer: i for i, answer in enumerate(old)}
-    return np.array([numbers.get(normalize_answer(answer), -1) for answer in new], dtype=np.int64)
+    exact = {answer: i for i, answer in enumerate(old)}
+    normalized: dict[str, int] = {}
+    for i, answer in enumerate(old):
+        normalized.setdefault(normalize_answer(answer), i)
+
+    def row(answer: str) -> int:
+        wanted = normalize_answer(answer)
+        ways = (exact.get(wanted), exact.get(answer), normalized.get(wanted))
+        return next((number for number in ways if number is not None), -1)
+
+    return np.array([row(answer) for answer in new], dtype=np.int64)
 
 
 def transplanted(values: np.ndarray, rows: np.ndarray) -> np.ndarray:

@@ -25,6 +25,7 @@ from .names import (
     BERT,
     DECODER_BIAS,
     SPELLINGS,
+    TIED_DECODER,
     Parameter,
     Spelling,
     bare_parameters,
@@ -36,7 +37,7 @@ from .tables import ARCHITECTURES, HEADS, LAYERS, TITLES, head_names
 from .weight_files import WeightFile, find_weights, open_weights
 from .weight_files.raw_arrays import contiguous
 
-_READERS = 2
+READERS = 2  # threads; as many tensors more than are wanted are in memory
 FROM_SHAPES = "told by the shapes"  # where a configuration is from
 
 
@@ -109,23 +110,29 @@ class Checkpoint:
         return any(self.holds(p) for p in parameters(self.config, ()) if "pooler" in p.module)
 
     @property
+    def architectures(self) -> tuple[str, ...]:
+        """The model classes that the file's heads make up: one, or several that the config does not choose from."""
+        own = {name: head_names(name, self.config) for name in ARCHITECTURES[self.config.model_type]}
+        fitting = tuple(name for name, heads in own.items() if heads == self.heads)
+        if self._stated in fitting:
+            return (str(self._stated),)
+        return fitting or (max(own, key=lambda name: len(set(own[name]) & set(self.heads))),)
+
+    @property
     def architecture(self) -> str:
         """The model class that the file's heads make up; where several do, the one that the config names.
 
         Raises:
             CheckpointMismatchError: several do, and the config names none of them.
         """
-        own = {name: head_names(name, self.config) for name in ARCHITECTURES[self.config.model_type]}
-        fitting = [name for name, heads in own.items() if heads == self.heads]
-        if self._stated in fitting:
-            return str(self._stated)
-        if len(fitting) > 1:
+        first, *others = self.architectures
+        if others:
             raise CheckpointMismatchError(
-                f"{self.file.path} may be {' or '.join(fitting)}, which read their scores at different places: put "
-                f'"architectures": ["{fitting[0]}"] or the other into its {CONFIG_NAME}, or say which on the command '
-                "line (--head)."
+                f"{self.file.path} may be {' or '.join([first, *others])}, which read their scores at different "
+                f'places: put "architectures": ["{first}"] or the other into its {CONFIG_NAME}, or say which on the '
+                "command line (--head)."
             )
-        return fitting[0] if fitting else max(own, key=lambda name: len(set(own[name]) & set(self.heads)))
+        return first
 
     @property
     def pooler(self) -> bool:
@@ -186,7 +193,7 @@ class Checkpoint:
         Yields:
             The parameters, each with its values, contiguous.
         """
-        pool = ThreadPoolExecutor(_READERS)
+        pool = ThreadPoolExecutor(READERS)
         try:
             ahead = deque((p, pool.submit(self.read, p, mapped, turned)) for p in wanted)
 
@@ -401,6 +408,8 @@ def _configuration(
 
     def shape_of(parameter: Parameter) -> tuple[int, ...] | None:
         name = found.held.get(found.spelling.write(parameter, found.nested))
+        if name is None and parameter.module == "embeddings.word":  # the decoder may be kept in its place
+            name = found.held.get(found.spelling.heads + TIED_DECODER)
         turned = found.spelling.transposed and parameter.leaf.transposed
         return None if name is None else file.shapes[name][::-1] if turned else file.shapes[name]
 

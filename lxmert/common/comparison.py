@@ -13,11 +13,9 @@ import numpy as np
 
 from .checkpoint import Checkpoint, open_checkpoint
 from .config import CONFIGS
+from .held_weights import held_parameters, other_names, path_of, pieces, read_each, row_of, with_all_layers
 from .names import Parameter
-from .summary import held_parameters, path_of, possible_architectures, read_each, row_of, with_all_layers
 from .tables import TITLES
-
-_PIECE = 2**20
 
 
 @dataclass(frozen=True)
@@ -115,6 +113,7 @@ def compare(
     *,
     tolerance: float | None = None,
     folded: bool = True,
+    hub: Mapping[str, Any] | None = None,
     **overrides: Any,
 ) -> Comparison:
     """Compare two weight files, parameter by parameter; a few tensors are in memory at a time.
@@ -127,6 +126,7 @@ def compare(
         progress: called after each parameter with its bytes in both and those of all, from several threads.
         tolerance: how far apart two numbers may be and count as the same, absolutely; by default every bit counts.
         folded: whether the same module of several layers is one entry of `modules`.
+        hub: of both, where they are models on the hub; see `checkpoint.open_checkpoint`.
         overrides: config fields that take other values than those of both files.
 
     Raises:
@@ -135,15 +135,15 @@ def compare(
     if tolerance is not None and not 0 <= tolerance < math.inf:
         raise ValueError(f"tolerance must be a number of at least 0; got {tolerance!r}.")
     with ExitStack() as stack:
-        a = stack.enter_context(open_checkpoint(first, **overrides))
-        b = stack.enter_context(open_checkpoint(second, **overrides))
+        a = stack.enter_context(open_checkpoint(first, hub=hub, **overrides))
+        b = stack.enter_context(open_checkpoint(second, hub=hub, **overrides))
         if a.config.model_type != b.config.model_type and a.is_bert != b.is_bert:
             # A plain BERT is a part of either kind of model.
             kind = CONFIGS[(b if a.is_bert else a).config.model_type]
             if a.is_bert:
-                a = stack.enter_context(open_checkpoint(first, kind=kind, **overrides))
+                a = stack.enter_context(open_checkpoint(first, kind=kind, hub=hub, **overrides))
             else:
-                b = stack.enter_context(open_checkpoint(second, kind=kind, **overrides))
+                b = stack.enter_context(open_checkpoint(second, kind=kind, hub=hub, **overrides))
         a, b = (with_all_layers(checkpoint, overrides) if checkpoint.is_bert else checkpoint for checkpoint in (a, b))
         held = [{p.name: p for p in held_parameters(checkpoint)} for checkpoint in (a, b)]
         sides = [_side(*each) for each in ((first, a, held[0]), (second, b, held[1]))]
@@ -166,17 +166,16 @@ def compare(
 
 
 def _side(source: str | Path, checkpoint: Checkpoint, held: Mapping[str, Parameter]) -> Side:
-    used = {checkpoint.stored(p) for p in held.values()}
-    used |= {checkpoint.held[name] for name in checkpoint.spelling.copies() if name in checkpoint.held}
+    _, unused = other_names(checkpoint, held.values())
     return Side(
         source=str(source),
         path=str(checkpoint.file.path),
         format=checkpoint.file.title,
         spelling=checkpoint.spelling.title,
         model="a plain BERT" if checkpoint.is_bert else TITLES[checkpoint.config.model_type],
-        architectures=() if checkpoint.is_bert else possible_architectures(checkpoint),
+        architectures=() if checkpoint.is_bert else checkpoint.architectures,
         config_source=checkpoint.config_source,
-        unused=tuple(name for name in checkpoint.file.shapes if name not in used),
+        unused=tuple(unused),
     )
 
 
@@ -221,10 +220,8 @@ def difference(x: np.ndarray, y: np.ndarray, tolerance: float | None = None) -> 
 
     Without a tolerance every bit counts; where the number formats differ, every bit of the wider one, and NaN is NaN.
     """
-    x, y = x.reshape(-1), y.reshape(-1)
     differing, largest = 0, 0.0
-    for start in range(0, x.size, _PIECE):
-        p, q = x[start : start + _PIECE], y[start : start + _PIECE]
+    for p, q in pieces(x, y):
         one_format = p.dtype == q.dtype
         if one_format and p.tobytes() == q.tobytes():
             continue

@@ -16,14 +16,13 @@ import numpy as np
 
 from .answers import matching_rows, read_answers, transplanted
 from .checkpoint import Checkpoint, open_checkpoint
-from .files import INDEX_NAME, SAFETENSORS_NAME, check_folder, check_named, making_folder, read_json, replacing
+from .files import INDEX_NAME, SAFETENSORS_NAME, check_folder, check_named, making_folder, replacing
 from .loading import LoadReport, fit
 from .model_config import ModelConfig
 from .names import Parameter
 from .tables import ANSWERS, ARCHITECTURES, head_names
 from .weight_files.opening import TF_NAME
 from .weight_files.raw_arrays import FLOATS
-from .weight_files.shards import shard_names
 from .writing import (
     FOLDER_CONTENT,
     Item,
@@ -170,6 +169,9 @@ def convert(
     with open_checkpoint(source, config, hub=hub, **overrides) as checkpoint:
         written = target / {"folder": SAFETENSORS_NAME, "tf_model.h5": TF_NAME}[kind] if is_folder else target
         with suppress(FileNotFoundError):  # no target yet, or no more: another process may be replacing it
+            # A folder's new weights take the place of the old ones, also of those in several files.
+            if kind == "folder" and checkpoint.file.path.name == INDEX_NAME:
+                written = target / INDEX_NAME
             if checkpoint.file.path.samefile(written):
                 raise ValueError(f"{target} is the source itself; give another target.")
         if checkpoint.is_bert:
@@ -188,9 +190,11 @@ def convert(
         total = sum(item.size for item in items)
         if progress is not None:
             items = [item._replace(read=_told(item, total, progress)) for item in items]
-        arguments = (model_config, architecture, items)
+        arguments, files = (model_config, architecture, items), 1
         if kind == "folder":
-            overflowed = write_folder(target, *arguments, max_shard_size=max_shard_size)
+            overflowed, names = write_folder(target, *arguments, max_shard_size=max_shard_size)
+            files = len(names)
+            written = target / (SAFETENSORS_NAME if files == 1 else INDEX_NAME)
         elif is_folder:
             overflowed = write_tf_folder(target, *arguments)
         else:
@@ -201,11 +205,6 @@ def convert(
             }
             with making_folder(target.parent), replacing(target) as temporary:
                 overflowed = writers[kind](temporary, *arguments)
-    files = 1
-    if kind == "folder":
-        with suppress(FileNotFoundError):  # an index is there if there are several files
-            files = len(set(shard_names(read_json(target / INDEX_NAME), target / INDEX_NAME).values()))
-            written = target / INDEX_NAME
     return Conversion(
         source, target, written, files, kind, architecture, len(items), total, report, overflowed, matched
     )

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypedDict, TypeGuard, Unpack
 
 from .files import CONFIG_NAME, check_named, read_json
+from .messages import first_few
 
 logger = logging.getLogger(__name__)
 
@@ -343,6 +344,5 @@ def _first_line(error: Exception) -> str:
 
 
 def _listed(names: Collection[str]) -> str:
-    """Names for a sentence, not more than eight."""
-    shown: list[Any] = sorted(names)
-    return (", ".join(shown[:8]) + (f" and {len(shown) - 8} more" if len(shown) > 8 else "")) or "nothing"
+    """The first few names, for a sentence."""
+    return first_few(sorted(names)) or "nothing"

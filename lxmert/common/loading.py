@@ -10,8 +10,9 @@ import numpy as np
 
 from .checkpoint import Checkpoint, CheckpointMismatchError
 from .config_from_shapes import TELLING
-from .names import Parameter, layer_counts, parameters
-from .tables import HEADS, LAYERS, TITLES, head_names
+from .messages import first_few
+from .names import Parameter, bare_parameters, known_parameters, layer_counts, parameters, plain
+from .tables import LAYERS, TITLES, head_names
 from .weight_files.raw_arrays import is_float
 
 _SHOWN = 6
@@ -81,11 +82,11 @@ def fit(
     taken = [p for p in wanted if not is_fresh[p.name]]
     missing = [p for p in taken if shapes[p.name] is None]
     wrong = [p for p in taken if shapes[p.name] not in (None, p.shape)]
-    known = _known_names(checkpoint)
+    known = {checkpoint.spelled(p) for p in known_parameters(config)}
     copies = {n: module for n, module in spelling.copies().items() if n in checkpoint.held and n not in known}
     unknown = [n for n in checkpoint.held if not (n in known or n in copies or spelling.leaves_out(n))]
-    if only == "backbone":
-        unknown = [n for n in unknown if not _is_head_name(n, known, spelling.heads)]
+    if only == "backbone" or not head_names(architecture, config):  # what others put on top of it does not matter
+        unknown = _in_backbone(unknown, checkpoint)
     unexpected = [] if checkpoint.is_bert else [checkpoint.held[n] for n in unknown]
     if missing or wrong or unexpected:
         raise CheckpointMismatchError(
@@ -133,15 +134,6 @@ def fit(
     return taken, report
 
 
-def _known_names(checkpoint: Checkpoint) -> dict[str, Parameter]:
-    """Every name that a file of this configuration may have, those of heads that the model does without among them."""
-    config = checkpoint.config
-    # The switches of the config that leave out a part of a head.
-    losses = ("visual_obj_loss", "visual_attr_loss", "visual_feat_loss")
-    whole = config.replace(**dict.fromkeys(losses, True)) if config.model_type == "lxmert" else config
-    return {checkpoint.spelled(p): p for p in parameters(whole, HEADS[config.model_type])}
-
-
 def _check_copy(checkpoint: Checkpoint, copy: str, parameter: Parameter) -> None:
     """Refuse a tensor stored beside the one that it is tied to, if it has other values."""
     file, copy, name = checkpoint.file, checkpoint.held[copy], checkpoint.stored(parameter)
@@ -155,13 +147,18 @@ def _check_copy(checkpoint: Checkpoint, copy: str, parameter: Parameter) -> None
         )
 
 
-def _is_head_name(name: str, known: dict[str, Parameter], prefix: str) -> bool:
-    """Whether an unknown name lies in a head, judged by what follows the prefix of the heads, up to a dot or slash."""
+def _in_backbone(names: Iterable[str], checkpoint: Checkpoint) -> list[str]:
+    """Those of a file's names that lie in a part that backbones have, judged by what they begin with."""
+    prefix = checkpoint.spelling.nested if checkpoint.nested else checkpoint.spelling.alone
+    prefix = prefix.format(model=checkpoint.config.model_type)
 
-    def root(name: str) -> str:
+    def part(name: str) -> str:
         return name.removeprefix(prefix).replace("/", ".").split(".")[0]
 
-    return name.startswith(prefix) and root(name) in {root(key) for key, p in known.items() if p.head}
+    model_type = checkpoint.config.model_type
+    every = bare_parameters(model_type, dict.fromkeys(LAYERS[model_type], 1))
+    parts = {part(checkpoint.spelled(p)) for p in every if not p.head}
+    return [name for name in names if name.startswith(prefix) and (prefix or part(name) in parts)]
 
 
 def _mismatch_message(
@@ -196,9 +193,8 @@ def _mismatch_message(
 
 def listed(names: Iterable[str]) -> str:
     """The first few of some names, after a colon, and how many more there are."""
-    names = list(names)
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ": " + ", ".join(names[:_SHOWN]) + more if names else ""
+    few = first_few(names, _SHOWN)
+    return f": {few}" if few else ""
 
 
 def _advice(
@@ -227,6 +223,12 @@ def _advice(
                 and held[axis] != p.shape[axis]
             ):
                 told[field] = (held[axis], counted)
+    rival = {"answer": "LxmertForVisualReasoning", "reasoning": "LxmertForQuestionAnswering"}
+    others = [head for head in rival if any(p.module == f"heads.{head}.up" for p in wrong)]
+    if others:  # the two have one name, and differ in what they read
+        told.pop("num_qa_labels", None)
+        yield f"The file has another head than {architecture}'s: load it with {rival[others[0]]}."
+        yield "Or pass allow_new_head=True to from_pretrained, to start the head afresh."
     for field, (count, counted) in told.items():
         yield (
             f"The file has {count} {counted}: put {field}={count} into config.json, or pass it to from_pretrained "
@@ -234,7 +236,7 @@ def _advice(
         )
     if "num_qa_labels" in told or "num_labels" in told:
         yield "Or pass allow_new_head=True to from_pretrained, to start the answer head afresh."
-    explained = bool(told)
+    explained = bool(told or others)
     heads = sorted({p.head for p in missing if p.head})
     if heads and all(p.head for p in missing):
         explained = True
@@ -244,6 +246,9 @@ def _advice(
         off = [flags[head] for head in heads if head in flags]
         if len(off) == len(heads) and architecture == "LxmertForPreTraining":
             yield f"Or do without them: {', '.join(off)} false in config.json."
+    elif unexpected and not (missing or wrong or _in_backbone(map(plain, unexpected), checkpoint)):
+        explained = True
+        yield 'The file also has what no model here has: take the backbone alone (only="backbone", --head backbone).'
     elif any(p.head == "choice" for p in wrong):
         explained = True
         yield "The file has another head than that of the choices: pass allow_new_head=True to from_pretrained."

@@ -2,6 +2,7 @@
 
 import difflib
 import inspect
+import unicodedata
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -35,3 +36,37 @@ def signature_names(function: Callable[..., Any]) -> tuple[str, ...]:
     """The names of the arguments that a function takes by keyword only."""
     arguments = inspect.signature(function).parameters.values()
     return tuple(argument.name for argument in arguments if argument.kind is argument.KEYWORD_ONLY)
+
+
+def is_plain(character: str) -> bool:
+    """Whether a character may be shown as it is: it can be seen, or is a space of any width."""
+    return character.isprintable() or unicodedata.category(character) == "Zs"
+
+
+def escaped(text: str, lines: bool = False) -> str:
+    """A text from a file, such as the name of a tensor, so that it can be shown.
+
+    What a terminal would obey, or that changes the order of the text, is written as Python writes it in a string; so
+    are halves of characters, which cannot be written at all. What can be seen stays as it is.
+
+    Args:
+        text: of any content.
+        lines: whether it may have several lines and tabs.
+    """
+    if text.isprintable():
+        return text
+    kept = "\n\t" if lines else ""
+    return "".join(c if c in kept or is_plain(c) else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def first_few(names: Iterable[str], most: int | None = 8, hint: str = "") -> str:
+    """The first few of some names from files, escaped, and how many more there are; nothing of none.
+
+    Args:
+        names: what is told.
+        most: how many are written out; None for every one.
+        hint: what follows the number of the others, such as where to find them.
+    """
+    names = list(names)
+    more = 0 if most is None else len(names) - most
+    return ", ".join(map(escaped, names[:most])) + (f" and {more:,} more{hint}" if more > 0 else "")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from .model_config import ModelConfig
-from .tables import KINDS, OBJECTS, TABLES, Leaf, sizes
+from .tables import HEADS, KINDS, OBJECTS, TABLES, Leaf, sizes
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,18 @@ def parameters(config: ModelConfig, heads: Collection[str], pooler: bool = True)
                 # Beside the weight, a module has vectors of its outputs only.
                 size = shape if leaf is KINDS[row.kind][0] else shape[:1]
                 yield Parameter(kind_of_model, module, row.theirs.format(i=i), row.kind, leaf, size)
+
+
+def known_parameters(config: ModelConfig) -> Iterator[Parameter]:
+    """Every parameter that files of a configuration may hold: those of all heads, whole, whatever it has switched off.
+
+    Args:
+        config: sizes and layer counts.
+    """
+    if config.model_type == "lxmert":
+        # The switches that leave out a part of a head.
+        config = config.replace(visual_obj_loss=True, visual_attr_loss=True, visual_feat_loss=True)
+    yield from parameters(config, HEADS[config.model_type])
 
 
 class Spelling(NamedTuple):

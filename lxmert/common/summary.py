@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .checkpoint import Checkpoint, open_checkpoint
-from .names import TIED_DECODER, Parameter, layer_counts, parameters
-from .tables import ARCHITECTURES, LAYERS, TITLES, head_names
+from .held_weights import held_parameters, other_names, path_of, pieces, read_each, row_of, with_all_layers
+from .names import TIED_DECODER, Parameter, parameters
+from .tables import TITLES, head_names
 from .weight_files import WeightFile
 from .weight_files.raw_arrays import is_float
-
-Done = TypeVar("Done")
-# As many tensors are in memory at a time.
-_READERS = 2
-_PIECE = 2**20
 
 
 @dataclass(frozen=True)
@@ -51,12 +45,29 @@ class Module:
 
 
 @dataclass(frozen=True)
-class Unused:
-    """A tensor that the model has no use for: its name in the file, its shape as it is stored, its number format."""
+class StoredTensor:
+    """A tensor of a file that is no parameter of the model.
+
+    Attributes:
+        name: in the file.
+        shape: as it is stored.
+        dtype: its number format.
+        size: its bytes.
+        nan: how many of its values are no numbers; None where they were not read.
+        inf: how many of its values are infinite; None where they were not read.
+    """
 
     name: str
     shape: tuple[int, ...]
     dtype: str
+    size: int
+    nan: int | None
+    inf: int | None
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers it holds."""
+        return math.prod(self.shape)
 
 
 @dataclass(frozen=True)
@@ -84,6 +95,7 @@ class Summary:
         missing: names of parameters that the model needs and the file lacks.
         wrong_shape: names of parameters that the file has in another shape than the configuration says.
         unused: tensors that the model has no use for, or no model has.
+        copies: tensors that the file stores a second time, beside those that they are tied to: the word head's decoder.
         modules: what the file holds of the model, in the model's order.
     """
 
@@ -104,18 +116,25 @@ class Summary:
     decoder: str | None
     missing: tuple[str, ...]
     wrong_shape: tuple[str, ...]
-    unused: tuple[Unused, ...]
+    unused: tuple[StoredTensor, ...]
+    copies: tuple[StoredTensor, ...]
     modules: tuple[Module, ...]
 
     @property
     def nan(self) -> int:
-        """How many values are no numbers, as far as values were read."""
-        return sum(module.nan or 0 for module in self.modules)
+        """How many values in the file are no numbers, as far as values were read."""
+        return sum(part.nan or 0 for part in self._parts)
 
     @property
     def inf(self) -> int:
-        """How many values are infinite, as far as values were read."""
-        return sum(module.inf or 0 for module in self.modules)
+        """How many values in the file are infinite, as far as values were read."""
+        return sum(part.inf or 0 for part in self._parts)
+
+    @property
+    def _parts(self) -> Iterator[Module | StoredTensor]:
+        yield from self.modules
+        yield from self.copies
+        yield from self.unused
 
 
 def summarize(
@@ -127,7 +146,7 @@ def summarize(
     hub: Mapping[str, Any] | None = None,
     **overrides: Any,
 ) -> Summary:
-    """Find out what a file is, and what it holds; tensors are read one by one, from two threads.
+    """Find out what a file is, and what it holds; all of its tensors are read, one by one, from two threads.
 
     Nothing is asked of the file but that it holds weights of a model of this package: tensors that are missing or too
     many are told, not refused.
@@ -147,20 +166,23 @@ def summarize(
         checkpoint = with_all_layers(opened, overrides) if opened.is_bert else opened
         file = checkpoint.file
         found = held_parameters(checkpoint)
-        counts: Iterable[_Counted] = (_Counted(None, None) for _ in found)
+        copies, unused = other_names(checkpoint, found)
+        names = [*map(checkpoint.stored, found), *copies, *unused]
+        sizes = [math.prod(file.shapes[name]) * file.dtypes[name].itemsize for name in names]
+        counts = [_Counted(None, None)] * len(names)
         if values:
-            counts = read_each(
-                found, lambda p: _counted(file, checkpoint.stored(p)), _sizes(checkpoint, found), progress
-            )
-        held = [_Held(p, checkpoint, counted) for p, counted in zip(found, counts, strict=True)]
+            counts = list(read_each(names, lambda name: _counted(file, name), sizes, progress))
+        held = [_Held(p, checkpoint, counted) for p, counted in zip(found, counts, strict=False)]
+        others = {
+            name: StoredTensor(name, file.shapes[name], file.dtypes[name].name, size, *counted)
+            for name, size, counted in list(zip(names, sizes, counts, strict=True))[len(found) :]
+        }
         missing, wrong = _misfits(checkpoint)
-        used = {checkpoint.stored(p) for p in found}
-        copies = [n for n in checkpoint.spelling.copies() if n in checkpoint.held and checkpoint.held[n] not in used]
-        used |= {checkpoint.held[name] for name in copies}
         decoder = None
         if "word" in checkpoint.heads:
             is_own = any(p.module == "heads.word.decoder" for p in found)
-            stored = "twice" if checkpoint.spelling.heads + TIED_DECODER in copies else "once"
+            twice = checkpoint.held.get(checkpoint.spelling.heads + TIED_DECODER) in copies
+            stored = "twice" if twice else "once"
             decoder = "its own" if is_own else f"tied, stored {stored}"
         is_bert = checkpoint.is_bert
         return Summary(
@@ -170,7 +192,7 @@ def summarize(
             spelling=checkpoint.spelling.title,
             model_type="bert" if is_bert else checkpoint.config.model_type,
             model="a plain BERT" if is_bert else TITLES[checkpoint.config.model_type],
-            architectures=() if is_bert else possible_architectures(checkpoint),
+            architectures=() if is_bert else checkpoint.architectures,
             heads=checkpoint.heads,
             config_source=checkpoint.config_source,
             config=checkpoint.config.to_dict(),
@@ -181,62 +203,10 @@ def summarize(
             decoder=decoder,
             missing=missing,
             wrong_shape=wrong,
-            unused=tuple(
-                Unused(name, shape, file.dtypes[name].name) for name, shape in file.shapes.items() if name not in used
-            ),
+            unused=tuple(others[name] for name in unused),
+            copies=tuple(others[name] for name in copies),
             modules=tuple(_modules(held, folded)),
         )
-
-
-def possible_architectures(checkpoint: Checkpoint) -> tuple[str, ...]:
-    """The model classes that a file's heads make up: one, or several that the config does not choose from."""
-    classes = ARCHITECTURES[checkpoint.config.model_type]
-    fitting = tuple(name for name in classes if head_names(name, checkpoint.config) == checkpoint.heads)
-    stated = checkpoint.config.extra.get("architectures")
-    named = [name.removeprefix("TF") for name in stated if isinstance(name, str)] if isinstance(stated, list) else []
-    if len(fitting) > 1 and not set(named[:1]) & set(fitting):
-        return fitting
-    return (checkpoint.architecture,)
-
-
-def held_parameters(checkpoint: Checkpoint) -> list[Parameter]:
-    """What a file holds of its model, in the order of the table, whatever tasks the config has switched off."""
-    config = checkpoint.config
-    if config.model_type == "lxmert":
-        config = config.replace(visual_obj_loss=True, visual_attr_loss=True, visual_feat_loss=True)
-    return [p for p in parameters(config, checkpoint.heads) if checkpoint.holds(p)]
-
-
-def read_each(
-    items: Sequence[Any],
-    work: Callable[[Any], Done],
-    sizes: Sequence[int],
-    progress: Callable[[int, int], None] | None = None,
-) -> Iterator[Done]:
-    """Work on tensors from two threads, and give the results in order: what is read stays in memory for that long only.
-
-    Args:
-        items: what the work is given.
-        work: reads a tensor, and gives a result that is small.
-        sizes: the bytes that the work on each of the items reads.
-        progress: called after each of them with its bytes and those of all.
-    """
-    total = sum(sizes)
-
-    def told(item: Any, size: int) -> Done:
-        result = work(item)
-        if progress is not None:
-            progress(size, total)
-        return result
-
-    with ThreadPoolExecutor(_READERS) as pool:
-        jobs = [pool.submit(told, item, size) for item, size in zip(items, sizes, strict=True)]
-        try:
-            for job in jobs:
-                yield job.result()
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
 
 
 class _Counted(NamedTuple):
@@ -252,31 +222,15 @@ class _Held(NamedTuple):
     counted: _Counted
 
 
-def _sizes(checkpoint: Checkpoint, found: Sequence[Parameter]) -> list[int]:
-    return [math.prod(checkpoint.shape(p) or ()) * checkpoint.dtype(p).itemsize for p in found]
-
-
 def _counted(file: WeightFile, name: str) -> _Counted:
     """How many values of a tensor are NaN, and how many infinite."""
     nan = inf = 0
     if is_float(file.dtypes[name]):
-        values = file.read(name).reshape(-1)
-        for start in range(0, values.size, _PIECE):  # so that nothing of the tensor's own size is made beside it
-            piece = values[start : start + _PIECE]
+        for (piece,) in pieces(file.read(name)):
             if not np.isfinite(piece).all():
                 nan += int(np.count_nonzero(np.isnan(piece)))
                 inf += int(np.count_nonzero(np.isinf(piece)))
     return _Counted(nan, inf)
-
-
-def with_all_layers(checkpoint: Checkpoint, overrides: Mapping[str, Any]) -> Checkpoint:
-    """A plain BERT with all of its layers, of which a model may take the first only."""
-    model_type = checkpoint.config.model_type
-    field = LAYERS[model_type][0]
-    if field in overrides:
-        return checkpoint
-    count = layer_counts(model_type, checkpoint.spelling, checkpoint.nested, checkpoint.held)[field]
-    return replace(checkpoint, config=checkpoint.config.replace(**{field: count}))
 
 
 def _misfits(checkpoint: Checkpoint) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -284,35 +238,11 @@ def _misfits(checkpoint: Checkpoint) -> tuple[tuple[str, ...], tuple[str, ...]]:
     if checkpoint.is_bert:
         wanted = held_parameters(checkpoint)
     else:
-        architecture = possible_architectures(checkpoint)[0]
+        architecture = checkpoint.architectures[0]
         heads = head_names(architecture, checkpoint.config)
         wanted = list(parameters(checkpoint.config, heads, checkpoint.pooler))
     missing = tuple(p.name for p in wanted if not checkpoint.holds(p))
     return missing, tuple(p.name for p in wanted if checkpoint.shape(p) not in (None, p.shape))
-
-
-_LAYER = re.compile(r"\.(\d+)\.")
-
-
-def row_of(module: str) -> str:
-    """The row of the name table that a module is of: its path without the layer's number, "{i}" in its place."""
-    return _LAYER.sub(".{i}.", module)
-
-
-def path_of(modules: Iterable[str]) -> str:
-    """One path for the same module of several layers: "language_layers.{0-8}.attention.query"."""
-    modules = list(dict.fromkeys(modules))
-    if len(modules) == 1:
-        return modules[0]
-    numbers = sorted(int(match[1]) for module in modules if (match := _LAYER.search(module)))
-    spans: list[list[int]] = []
-    for number in numbers:
-        if spans and spans[-1][1] == number - 1:
-            spans[-1][1] = number
-        else:
-            spans.append([number, number])
-    text = ",".join(f"{first}" if first == last else f"{first}-{last}" for first, last in spans)
-    return _LAYER.sub(f".{{{text}}}.", modules[0])
 
 
 def _modules(held: Sequence[_Held], folded: bool) -> Iterator[Module]:

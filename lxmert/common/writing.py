@@ -33,7 +33,7 @@ from .names import DECODER_BIAS, HUGGING_FACE, HUGGING_FACE_TF, KERAS_H5, Parame
 from .tables import is_task_model
 from .weight_files.hdf5_files import CONFIG_ATTRIBUTE
 from .weight_files.keras_archives import KERAS_WEIGHTS
-from .weight_files.opening import TF_NAME, choose_weights
+from .weight_files.opening import FOLDER_WEIGHTS, TF_NAME
 from .weight_files.raw_arrays import BFLOAT16, Slot, write_slots
 from .weight_files.safetensors_files import write_safetensors
 from .weight_files.shards import shard_names
@@ -61,7 +61,7 @@ def write_folder(
     architecture: str,
     items: Sequence[Item],
     max_shard_size: int | str | None = None,
-) -> Overflowed:
+) -> tuple[Overflowed, list[str]]:
     """Write config.json and model.safetensors in Hugging Face's spelling: the folder that every side reads.
 
     All files take their places when all are complete; other files in the folder stay.
@@ -74,6 +74,9 @@ def write_folder(
         max_shard_size: above so many bytes ("2GB", "500MB", or a number) the weights go into several files with an
             index. One tensor is never divided. None keeps all in one file.
 
+    Returns:
+        Besides what became infinite, the names of the files that hold the weights.
+
     Raises:
         NotADirectoryError: `folder` is a file.
         ValueError: a size that is none.
@@ -81,6 +84,7 @@ def write_folder(
     folder = Path(folder)
     largest = math.inf if max_shard_size is None else byte_count(max_shard_size)
     check_folder(folder, FOLDER_CONTENT)
+    _check_neighbours(folder, config, SAFETENSORS_NAME)
     nested = is_task_model(architecture)
     named = [(name, item) for item in items for name in _names_in_folder(item.parameter, config, nested)]
     shards = _shards(named, largest)
@@ -99,7 +103,33 @@ def write_folder(
             index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(homes.items()))}
             (new / INDEX_NAME).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
         (new / CONFIG_NAME).write_text(stamped(config, architecture).to_json_string(), encoding="utf-8")
-    return overflowed
+    return overflowed, names
+
+
+def _check_neighbours(folder: Path, config: ModelConfig, written: str) -> None:
+    """Refuse a folder of weights in another format that a new config.json would make another model's.
+
+    Args:
+        folder: where config.json and `written` are to be.
+        config: the new model's.
+        written: the name of the weights.
+
+    Raises:
+        ValueError: saying which weights.
+    """
+    file, own = folder / CONFIG_NAME, {written, *((INDEX_NAME,) if written == SAFETENSORS_NAME else ())}
+    others = [name for name in FOLDER_WEIGHTS if name not in own and (folder / name).is_file()]
+    if not others or not file.is_file():
+        return
+    try:
+        same = type(config).from_dict(read_json(file)).replace(extra={}) == config.replace(extra={})
+    except (TypeError, ValueError):
+        same = False
+    if not same:
+        raise ValueError(
+            f"{folder} holds {others[0]}, whose {CONFIG_NAME} is of another model than the {written} to be written "
+            "beside it; give another folder, or remove the old weights."
+        )
 
 
 def byte_count(size: int | str) -> int:
@@ -217,7 +247,10 @@ def _slot(h5py: Any, group: Any, name: str, item: Item) -> Slot:
 
 def write_keras_archive(path: str | Path, config: ModelConfig, architecture: str, items: Sequence[Item]) -> Overflowed:
     """Write what `save` of the Keras model would write: a .keras archive. The arguments are the same."""
-    dtype = "float32" if not items else items[0].dtype.name
+    # The widest format of all: a narrower one would narrow what is loaded. Of two of sixteen bits, neither.
+    formats = {item.dtype for item in items}
+    widest = {dtype for dtype in formats if dtype.itemsize == max(d.itemsize for d in formats)}
+    dtype = widest.pop().name if len(widest) == 1 else "float32"
     # Only this class may be without a pooler.
     pooler = {"add_pooling_layer": any(item.parameter.module == "pooler.dense" for item in items)}
     description = {
@@ -261,28 +294,11 @@ def write_tf_folder(folder: str | Path, config: ModelConfig, architecture: str, 
     """
     folder = Path(folder)
     check_folder(folder, f"{CONFIG_NAME} and {TF_NAME}")
-    _check_neighbours(folder, config)
+    _check_neighbours(folder, config, TF_NAME)
     with making_folder(folder), replacing_files(folder) as new:
         overflowed = write_tf_weights(new / TF_NAME, config, architecture, items)
         (new / CONFIG_NAME).write_text(stamped(config, architecture).to_json_string(), encoding="utf-8")
     return overflowed
-
-
-def _check_neighbours(folder: Path, config: ModelConfig) -> None:
-    """Refuse a folder of weights that a new config.json would make another model's.
-
-    Raises:
-        ValueError: saying which weights.
-    """
-    file = folder / CONFIG_NAME
-    others = (
-        choose_weights([item.name for item in folder.iterdir() if item.name != TF_NAME]) if file.is_file() else None
-    )
-    if others is not None and type(config).from_dict(read_json(file)).replace(extra={}) != config.replace(extra={}):
-        raise ValueError(
-            f"{folder} holds {others}, whose {CONFIG_NAME} is of another model than the {TF_NAME} to be written beside "
-            "it; give another folder."
-        )
 
 
 # The classes that it had, and what Keras called a model of each.

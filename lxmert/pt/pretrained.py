@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -132,10 +133,11 @@ class PreTrainedModel(Resizable):
             taken, report = fit(file, cls.architecture(), only, allow_new_head, pooler)
             dtype = dtype or torch.get_default_dtype()
             dtype = getattr(torch, dtype) if isinstance(dtype, str) and dtype in FLOATS else dtype
-            if not isinstance(dtype, torch.dtype):
+            if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
                 raise ValueError(f"dtype must be a torch.dtype or one of {', '.join(FLOATS)}; got {dtype!r}.")
             with file.arrays(taken, mapped=True) as arrays:
-                with without_draws():
+                # A user's subclass may have layers of its own, which are not in the file.
+                with without_draws() if cls.__module__.startswith("lxmert.") else nullcontext():
                     model = cls(file.config, **made_with)
                 for parameter, values in arrays:
                     model._assign(parameter, tensor_of(values).to(dtype))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -184,7 +184,8 @@ class PreTrainedModel(Resizable, OwnLoss):
             pooler = made_with.get("add_pooling_layer", True)
             taken, report = fit(file, cls.architecture(), only, allow_new_head, pooler)
             with file.arrays(taken, turned=True) as arrays:
-                with without_draws():
+                # A user's subclass may have layers of its own, which are not in the file.
+                with without_draws() if cls.__module__.startswith("lxmert.") else nullcontext():
                     model = cls(file.config, dtype=dtype, **made_with)
                 for parameter, values in arrays:
                     model._place(parameter, values)
@@ -219,8 +220,12 @@ class PreTrainedModel(Resizable, OwnLoss):
 
     def save_weights(self, filepath: str | Path, overwrite: bool = True, **kwargs: Any) -> None:
         """Write a .weights.h5 file, as Keras does, and the config into it, so that the file describes itself."""
+        path = Path(filepath)
+        before = path.stat() if path.exists() else None
         super().save_weights(filepath, overwrite=overwrite, **kwargs)
-        if str(filepath).endswith(".weights.h5"):
+        # Keras may have asked whether to overwrite a file, and been told not to.
+        written = path.is_file() and (before is None or path.stat().st_mtime_ns != before.st_mtime_ns)
+        if written and path.name.endswith(".weights.h5"):
             stamp_config(filepath, self.config, self.architecture())
 
     def load_weights(self, filepath: str | Path, skip_mismatch: bool = False, **kwargs: Any) -> None:

@@ -1,6 +1,7 @@
 """`lxmert compare`: the verdict, the exit status, what it prints as text and as JSON, and what it refuses."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -168,6 +169,38 @@ def test_what_other_programs_wrote(capsys):
     assert capsys.readouterr().out.splitlines()[-1] == "the same weights: 43,460 numbers, bit for bit"
     assert compare(*pickles) == 1
     assert "--set num_attention_heads=... on the command line" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("sides", [("owner/a", "owner/b"), (None, "owner/b"), ("owner/a", None)])
+def test_models_on_the_hub(sides, source, tmp_path, capsys, monkeypatch):
+    from lxmert.common import hub
+
+    asked = []
+
+    def weights_folder(name, **options):
+        asked.append((name, options["revision"]))
+        return shutil.copytree(source, tmp_path / name, dirs_exist_ok=True)
+
+    monkeypatch.setattr(hub, "weights_folder", weights_folder)
+    assert compare(*(side or source for side in sides), "--revision", "v2") == 0
+    assert asked == [(side, "v2") for side in sides if side]
+    assert capsys.readouterr().out.splitlines()[-1].startswith("the same weights")
+
+
+def test_nothing_steers_the_terminal(tmp_path, capsys):
+    evil = "evil\x1b]0;title\x07\x9b2J\u202e"
+    config = CONFIG.replace(extra={"architectures": ["LxmertForPreTraining"]})
+    folder = tmp_path / "a\x1b[2J"
+    source = make_folder(folder, config=config, **{evil: np.ones(1, "float32")})
+    assert compare(source, source) == 0
+    out = capsys.readouterr().out
+    assert not set("\x1b\x07\x9b\u202e") & set(out)
+    assert "evil\\x1b]0;title\\x07\\x9b2J\\u202e" in out
+    assert "a\\x1b[2J/model.safetensors" in out
+    assert compare(source, source, "--json") == 0
+    out = capsys.readouterr().out
+    assert not set("\x1b\x07\x9b\u202e") & set(out)
+    assert json.loads(out)["first"]["unused"] == [evil]
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,21 @@ def test_what_is_left_out_is_printed(source, tmp_path, capsys):
     )
 
 
+def test_nothing_steers_the_terminal(tmp_path, capsys):
+    evil = "evil\x1b]0;title\x07\x9b2J"
+    source = make_folder(tmp_path / "a\x1b[2J", **{evil: np.ones(1, "float32")})
+    assert convert(source, tmp_path / "b") == 1
+    err = capsys.readouterr().err
+    assert not set("\x1b\x07\x9b") & set(err)
+    assert "  unexpected  1: evil\\x1b]0;title\\x07\\x9b2J\n" in err
+    source = make_folder(tmp_path / "a\x1b[2J")
+    assert convert(source, tmp_path / "b\x07") == 0
+    out = capsys.readouterr().out
+    assert not set("\x1b\x07\x9b") & set(out)
+    assert f"read {tmp_path}/a\\x1b[2J/model.safetensors: " in out
+    assert f"wrote {tmp_path}/b\\x07: " in out
+
+
 @pytest.mark.parametrize(
     ("make", "target", "message"),
     [
@@ -125,13 +140,13 @@ def test_verify_sees_a_wrong_weight(source, tmp_path, capsys, monkeypatch):
     convert(source, tmp_path / "a.weights.h5", "--quiet")
     with h5py.File(tmp_path / "a.weights.h5", "a") as file:
         file["heads/match/vars/1"][0] += 0.001
-    comparison = verify.verify(source, tmp_path / "a.weights.h5")
-    assert not comparison.agrees
-    assert [row.output for row in comparison.rows if not row.agrees] == ["cross_relationship_score"] * 2
-    assert "cross_relationship_score" in comparison.complaint()
-    assert sum(line.endswith("differs") for line in comparison.table().splitlines()) == 1
+    agreement = verify.verify(source, tmp_path / "a.weights.h5")
+    assert not agreement.agrees
+    assert [row.output for row in agreement.rows if not row.agrees] == ["cross_relationship_score"] * 2
+    assert "cross_relationship_score" in agreement.complaint()
+    assert sum(line.endswith("differs") for line in agreement.table().splitlines()) == 1
 
-    monkeypatch.setattr(verify, "verify", lambda *_, **__: comparison)
+    monkeypatch.setattr(verify, "verify", lambda *_, **__: agreement)
     assert convert(source, tmp_path / "b.keras", "--verify", "--quiet") == 1
     out, err = capsys.readouterr()
     assert out == ""
@@ -201,9 +216,9 @@ def test_verify_sees_a_changed_weight_of_visual_bert(architecture, tensor, diffe
     changed = read_folder(tmp_path / "a")
     changed[tensor].reshape(-1)[0] += 0.1  # of all at once, a norm would hide it
     save_file(changed, tmp_path / "a" / "model.safetensors")
-    comparison = verify(source, tmp_path / "a")
-    assert [row.output for row in comparison.rows if not row.agrees] == differs
-    assert ", ".join(sorted(differs)) + " differ by more than" in comparison.complaint()
+    agreement = verify(source, tmp_path / "a")
+    assert [row.output for row in agreement.rows if not row.agrees] == differs
+    assert ", ".join(sorted(differs)) + " differ by more than" in agreement.complaint()
 
 
 def test_a_configuration_of_visual_bert_beside(tmp_path, capsys):

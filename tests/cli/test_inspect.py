@@ -83,6 +83,50 @@ def test_values_that_are_no_numbers(tmp_path, capsys):
     assert "NaN and" not in out
 
 
+def test_what_no_model_uses_is_counted_too(tmp_path, capsys):
+    word = tensors_of("LxmertForPreTraining")["lxmert.embeddings.word_embeddings.weight"]
+    extra = {"a": np.array([np.nan, 1], "float32"), "b": np.array([np.inf] * 3, "float16"), "c": np.arange(4)}
+    source = make_folder(tmp_path / "source", **extra, **{"cls.predictions.decoder.weight": word})
+    assert inspect(source) == 0
+    _, rows, last = told(capsys)
+    assert list(rows)[-2:] == ["a copy: cls.predictions.decoder.weight", "not used \xd73"]
+    assert rows["a copy: cls.predictions.decoder.weight"] == ["[23,", "12]", "float32", "276", "1,104", "0", "0"]
+    assert rows["not used \xd73"] == ["float32,", "float16,", "int64", "9", "46", "1", "3"]
+    assert last == "1 values are NaN and 3 infinite, in a, b"
+    assert inspect(source, "--all") == 0
+    _, rows, last = told(capsys)
+    assert {name: row for name, row in rows.items() if name.startswith("not used")} == {
+        "not used: a": ["[2]", "float32", "2", "8", "1", "0"],
+        "not used: b": ["[3]", "float16", "3", "6", "0", "3"],
+        "not used: c": ["[4]", "int64", "4", "32", "0", "0"],
+    }
+    assert last == "1 values are NaN and 3 infinite, in a, b"
+    assert inspect(source, "--no-values") == 0
+    assert capsys.readouterr().out.splitlines()[-1].split()[-2:] == ["-", "-"]
+
+
+def test_nothing_steers_the_terminal(tmp_path, capsys):
+    steering = "\x1b\x07\x9b\x7f\u202e\r"
+    evil = "evil\x1b]0;title\x07\x9b2J\x7f\u202e\r"
+    source = make_folder(tmp_path / "a\x1b[2J", **{evil: np.array([np.nan], "float32")})
+    config = json.loads((source / "config.json").read_text())
+    (source / "config.json").write_text(json.dumps({**config, evil: evil, "id2label": {"0": evil}}))
+    shown = "evil\\x1b]0;title\\x07\\x9b2J\\x7f\\u202e\\r"
+    assert inspect(source, "--all") == 0
+    facts, rows, last = told(capsys)
+    assert facts["file"] == f"{tmp_path}/a\\x1b[2J/model.safetensors"
+    assert facts["not used"] == f"1: {shown} [1]"
+    assert f"not used: {shown}" in rows
+    assert last == f"1 values are NaN and 0 infinite, in {shown}"
+    assert inspect(source, "--json") == 0
+    out = capsys.readouterr().out
+    assert not set(steering) & set(out)
+    assert json.loads(out)["unused"][0]["name"] == evil
+    assert inspect(source, "--set", "l_layers=none") == 1
+    out, err = capsys.readouterr()
+    assert not set(steering) & set(out + err)
+
+
 def test_json(tmp_path, capsys):
     changed = {
         "cls.seq_relationship.bias": np.array([np.nan, np.inf], "float32"),
@@ -96,7 +140,10 @@ def test_json(tmp_path, capsys):
     assert (found["model_type"], found["architectures"]) == ("lxmert", ["LxmertForPreTraining"])
     assert found["config"]["num_qa_labels"] == 5
     assert found["dtypes"] == {"float32": found["tensors"] - 1, "float16": 1}
-    assert found["unused"] == [{"name": "something", "shape": [3], "dtype": "float16"}]
+    assert found["unused"] == [
+        {"name": "something", "shape": [3], "dtype": "float16", "size": 6, "nan": 0, "inf": 0},
+    ]
+    assert found["copies"] == []
     assert found["missing"] == ["pooler.dense.bias"]
     match = next(row for row in found["modules"] if row["path"] == "heads.match")
     assert match == {

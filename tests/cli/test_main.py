@@ -112,6 +112,12 @@ def test_python_m():
         ),
         (ImportError("lxmert.pt needs PyTorch."), 1, "lxmert convert: error: lxmert.pt needs PyTorch.\n"),
         (ValueError(), 1, "lxmert convert: error: ValueError\n"),
+        (ValueError("\x1b[2J猫\n\ta\r\x9b"), 1, "lxmert convert: error: \\x1b[2J猫\n\ta\\r\\x9b\n"),
+        (
+            OSError(2, "No such file", "\x1b]0;a\x07\udcff"),
+            1,
+            "lxmert convert: error: \\x1b]0;a\\x07\\udcff: No such file\n",
+        ),
         (KeyboardInterrupt(), 130, "lxmert convert: interrupted\n"),
     ],
 )
@@ -128,14 +134,14 @@ def test_a_warning_is_one_line(capsys, monkeypatch):
     def warn(_):
         for _ in range(2):
             warnings.warn("a is a guess", UserWarning, stacklevel=1)
-        warnings.warn("b is a guess", UserWarning, stacklevel=1)
+        warnings.warn("b \x1b[2Jis a guess", UserWarning, stacklevel=1)
         return 0
 
     monkeypatch.setattr(command, "run", warn)
     show, filters = warnings.showwarning, list(warnings.filters)
     for _ in range(2):  # each run says it
         assert cli.main(["convert", "a", "b"]) == 0
-        told = "lxmert convert: warning: a is a guess\nlxmert convert: warning: b is a guess\n"
+        told = "lxmert convert: warning: a is a guess\nlxmert convert: warning: b \\x1b[2Jis a guess\n"
         assert capsys.readouterr() == ("", told)
     assert warnings.showwarning is show
     assert warnings.filters == filters

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from lxmert.cli.options import add_set, plain_json, progress_bar, some_of, table
+from lxmert.cli.options import add_set, json_text, plain_json, progress_bar, some_of, table
 
 
 @pytest.mark.parametrize(
@@ -81,6 +81,15 @@ def test_some_of_many_names():
     assert some_of(names[:8], every=False) == "0, 1, 2, 3, 4, 5, 6, 7"
     assert some_of(names, every=False) == "0, 1, 2, 3, 4, 5, 6, 7 and 2 more (--all)"
     assert some_of(names, every=True) == "0, 1, 2, 3, 4, 5, 6, 7, 8, 9"
+
+
+@pytest.mark.parametrize("text", ["Grüße, 猫\u3000\U0001f600", "\x1b[2J\x07\x9b\x7f", "a\nb\u202e\ud800", "\U000e0041"])
+def test_json_that_is_shown(text):
+    shown = json_text({text: [text]})
+    assert json.loads(shown) == {text: [text]}
+    assert all(c.isprintable() or c in "\n\u3000" for c in shown)
+    assert ("猫" in text) == ("猫" in shown)
+    shown.encode("utf-8")
 
 
 def test_plain_json():

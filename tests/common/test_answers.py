@@ -94,9 +94,28 @@ def test_no_json(tmp_path):
         read_answers(tmp_path / "absent.json")
 
 
-def test_the_old_answers_are_taken_as_they_are():
-    # The new ones are normalised, so that an old "The dog" is never met.
-    assert matching_rows(["yes", "The dog", "3"], ["The dog", "Yes.", "three", "3", "YES"]).tolist() == [-1, 0, 2, 2, 0]
+@pytest.mark.parametrize(
+    ("old", "new", "rows"),
+    [
+        # As in the original: the new ones normalised, the old ones as they are.
+        (["yes", "3", "dog"], ["A dog", "Yes.", "three", "3", "YES", "cat"], [2, 0, 1, 1, 0, -1]),
+        (["grey", "gray"], ["grey", "gray"], [1, 1]),
+        # The same text, where nothing is found that way; before another way of writing.
+        (["The dog", "the dog"], ["the dog", "The dog"], [1, 0]),
+        (["grey", "the who", "a.", "yes"], ["grey", "the who", "a.", "yes"], [0, 1, 2, 3]),
+        # Another way of writing: the first one counts.
+        (["no", "The Dog", "the dog.", "Three"], ["a dog", "three.", "3", "NO"], [1, 3, 3, 0]),
+        (["grey"], ["gray", "green"], [0, -1]),
+    ],
+)
+def test_the_same_answers(old, new, rows):
+    assert matching_rows(old, new).tolist() == rows
+
+
+def test_every_answer_is_found_in_its_own_table():
+    table = ["a", "an", "the", "a.", ".", "", "A man", "man", "two", "2", "a an the", "Grey.", "the who", "YES"]
+    assert (matching_rows(table, table) >= 0).all()
+    assert (matching_rows(table, table[::-1]) >= 0).all()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", ml_dtypes.bfloat16])

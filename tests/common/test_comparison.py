@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from lxmert.common import comparison as module
+from lxmert.common import held_weights
 from lxmert.common.comparison import compare, difference
 from lxmert.common.convert import convert
 from lxmert.common.names import NATIVE
@@ -21,7 +21,7 @@ NAN, INF = math.nan, math.inf
 
 @pytest.fixture(autouse=True)
 def small_pieces(monkeypatch):
-    monkeypatch.setattr(module, "_PIECE", 4)
+    monkeypatch.setattr(held_weights, "_PIECE", 4)
 
 
 @pytest.mark.parametrize(
@@ -236,3 +236,28 @@ def test_what_other_programs_wrote():
     assert not compare(made / "pt_pretraining_bin", made / "tf_pretraining_h5").same
     pickles = [GOLDEN / "airsplay" / f"{name}.pth" for name in ("model_LXRT", "single_gpu_LXRT")]
     assert compare(*pickles, num_attention_heads=3).same
+
+
+def test_models_on_the_hub(tmp_path, monkeypatch):
+    from lxmert.common import hub
+
+    folders = {"owner/bert": tmp_path / "a", "owner/model": make_folder(tmp_path / "b", "VisualBertModel")}
+    bert = {name: x for name, x in tensors_of("VisualBertModel").items() if "visual" not in name}
+    folders["owner/bert"].mkdir()
+    save_file(bert, folders["owner/bert"] / "model.safetensors")
+    (folders["owner/bert"] / "config.json").write_text(json.dumps({"model_type": "bert", **_bert_sizes()}))
+    asked = []
+
+    def weights_folder(name, **options):
+        asked.append((name, options))
+        return folders[name]
+
+    monkeypatch.setattr(hub, "weights_folder", weights_folder)
+    options = {"revision": "v2", "local_files_only": True}
+    # One of them is opened again, as a part of the other's kind of model.
+    for pair in (("owner/bert", "owner/model"), ("owner/model", "owner/bert")):
+        assert compare(*pair, hub=options).comparable
+        assert {name for name, _ in asked} == set(pair)
+        assert all(given == options for _, given in asked)
+        assert len(asked) == 3
+        asked.clear()

@@ -3,12 +3,14 @@
 import hashlib
 import itertools
 import json
+import zipfile
 from contextlib import nullcontext
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from lxmert import CheckpointMismatchError, LxmertConfig, convert
 from lxmert.common import convert as conversion
@@ -18,7 +20,7 @@ from lxmert.common.convert import target_format
 from lxmert.common.names import HUGGING_FACE, KERAS_H5, TIED_DECODER, parameters
 from lxmert.common.tables import head_names
 from lxmert.common.weight_files.raw_arrays import BFLOAT16
-from lxmert.common.writing import Item, write_folder
+from lxmert.common.writing import Item, write_folder, write_keras_archive
 
 from .weight_folders import CONFIG, CONFIG_OF, assert_bits_equal, make_folder, read_folder, tensors_of, values_of
 
@@ -290,3 +292,38 @@ def test_bfloat16_is_kept(tmp_path):
     for step in ("a.weights.h5", "b.keras", "back"):
         convert(place, place := tmp_path / step)
     assert_bits_equal(read_folder(place), {HUGGING_FACE.write(p, True): values(p) for p in found})
+
+
+def test_a_folder_in_several_files_onto_itself(tmp_path):
+    """Its new weights would take the place of the old ones."""
+    convert(make_folder(tmp_path / "one"), tmp_path / "many", max_shard_size="2KB")
+    before = digest(tmp_path / "many")
+    assert len(before) > 3
+    with pytest.raises(ValueError, match="many is the source itself; give another target"):
+        convert(tmp_path / "many", tmp_path / "many", task="backbone")
+    assert digest(tmp_path / "many") == before
+
+
+@pytest.mark.parametrize(
+    ("formats", "policy"),
+    [(("float16", "float32"), "float32"), (("float16", "float16"), "float16"), (("float16", "bfloat16"), "float32")],
+)
+def test_an_archive_of_several_number_formats_is_a_model_of_the_widest(formats, policy, tmp_path):
+    def item(number, parameter):
+        dtype = BFLOAT16 if formats[number % 2] == "bfloat16" else np.dtype(formats[number % 2])
+        return Item(parameter, dtype, lambda: values_of(parameter))
+
+    items = [item(number, p) for number, p in enumerate(parameters(CONFIG, ()))]
+    write_keras_archive(tmp_path / "a.keras", CONFIG, "LxmertModel", items)
+    with zipfile.ZipFile(tmp_path / "a.keras") as archive:
+        assert json.loads(archive.read("config.json"))["config"]["dtype"]["config"]["name"] == policy
+
+
+def test_a_word_embedding_that_is_kept_as_the_decoder_alone(tmp_path):
+    """safetensors keeps one of two names of one tensor; the sizes are told by it."""
+    tensors = tensors_of("LxmertForPreTraining")
+    tensors[TIED_DECODER] = tensors.pop("lxmert.embeddings.word_embeddings.weight")
+    save_file(tensors, tmp_path / "a.safetensors")
+    convert(tmp_path / "a.safetensors", tmp_path / "b", num_attention_heads=3)
+    expected = tensors_of("LxmertForPreTraining")
+    assert_bits_equal(read_folder(tmp_path / "b"), expected)

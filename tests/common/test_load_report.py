@@ -155,3 +155,34 @@ def test_a_report_is_not_changed():
     report = LoadReport("a", "b", "c", "d")
     with pytest.raises(AttributeError):
         report.new = ("x",)
+
+
+def test_what_others_put_on_top_of_a_backbone_does_not_matter(tmp_path):
+    """A head of somebody's own, a counter of averaged models: the backbone is taken, and they are reported."""
+    extra = {"my_head.weight": np.ones((2, 12), "float32"), "n_averaged": np.ones((), "float32")}
+    folder = make_folder(tmp_path / "a", "LxmertForQuestionAnswering", **extra)
+    with open_checkpoint(folder) as checkpoint:
+        assert set(extra) <= set(fit(checkpoint, "LxmertModel")[1].unexpected)
+        assert set(extra) <= set(fit(checkpoint, "LxmertForQuestionAnswering", only="backbone")[1].unexpected)
+        with pytest.raises(
+            CheckpointMismatchError, match=r"also has what no model here has: take the backbone alone \(only="
+        ) as error:
+            fit(checkpoint, "LxmertForQuestionAnswering")
+    assert set(error.value.unexpected) == set(extra)
+    inside = make_folder(tmp_path / "b", "LxmertModel", **{"encoder.more.weight": np.ones(3, "float32")})
+    with open_checkpoint(inside) as checkpoint, pytest.raises(CheckpointMismatchError, match="unexpected  1"):
+        fit(checkpoint, "LxmertModel")
+
+
+@pytest.mark.parametrize(
+    ("held", "asked"),
+    [
+        ("LxmertForVisualReasoning", "LxmertForQuestionAnswering"),
+        ("LxmertForQuestionAnswering", "LxmertForVisualReasoning"),
+    ],
+)
+def test_two_heads_of_one_name(held, asked, tmp_path):
+    with open_checkpoint(make_folder(tmp_path, held)) as checkpoint:
+        with pytest.raises(CheckpointMismatchError, match=f"another head than {asked}'s: load it with {held}") as error:
+            fit(checkpoint, asked)
+        assert "num_qa_labels" not in str(error.value)

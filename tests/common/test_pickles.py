@@ -1,6 +1,7 @@
 """Files of torch.save that hold weights, as scripts leave them. (Those made to mislead are elsewhere.)"""
 
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -42,8 +43,22 @@ def of_its_own_storage(folder, held, **options):
         lambda held: {"module": held, "ds_version": "0.14"},
         lambda held: {"model": {"state_dict": held}},
         lambda held: {**held, "epoch": 3},
+        lambda held: {"state_dict": held, "global_step": 10**9, "seed": 2**70, "betas": [(0.9, 0.999)] * 3},
+        lambda held: {"model": held, "optimizer": {"state": {139_637_976_727_552: {"step": 3}, (0, "a"): {}}}},
     ],
-    ids=["ordered", "plain", "parameters", "lightning", "trainer", "script", "deepspeed", "nested", "beside"],
+    ids=[
+        "ordered",
+        "plain",
+        "parameters",
+        "lightning",
+        "trainer",
+        "script",
+        "deepspeed",
+        "nested",
+        "beside",
+        "large numbers",
+        "other keys",
+    ],
 )
 def test_weights_among_other_things(wrap, options, tmp_path):
     source = of_its_own_storage(tmp_path / "source", wrap(tensors()), **options)
@@ -115,6 +130,48 @@ def test_a_model_pickled_whole_is_refused_with_advice(tmp_path):
     )
     with pytest.raises(ValueError, match=said):
         open_weights(tmp_path / "a.pt")
+
+
+@pytest.mark.parametrize("options", [{}, OLD], ids=["zip", "old"])
+def test_with_what_optimizers_and_modules_leave(options, tmp_path):
+    """Real ones: state by number, metadata as attributes, tuples that are there again and again."""
+    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.LayerNorm(4))
+    training = torch.optim.AdamW([{"params": [x], "lr": 10.0**-i} for i, x in enumerate(model.parameters())])
+    model(torch.ones(1, 3)).sum().backward()
+    training.step()
+    torch.save({"model": model.state_dict(), "optimizer": training.state_dict()}, tmp_path / "a.pt", **options)
+    file = open_weights(tmp_path / "a.pt")
+    assert {name: file.read(name).tolist() for name in file.shapes} == {
+        name: x.tolist() for name, x in model.state_dict().items()
+    }
+    file.close()
+
+
+@pytest.mark.parametrize("options", [{}, OLD], ids=["zip", "old"])
+@pytest.mark.parametrize("number", [4, 5])
+def test_another_language_of_pickles(number, options, tmp_path):
+    torch.save(tensors(), tmp_path / "a.pt", pickle_protocol=number, **options)
+    said = (
+        rf"was saved with pickle_protocol={number}, .* Where it comes from, save it again with the default: torch\.save"
+    )
+    with pytest.raises(ValueError, match=said) as caught:
+        open_weights(tmp_path / "a.pt")
+    assert caught.type is ValueError
+
+
+def test_as_python_2_wrote_it(tmp_path):
+    """Texts without an encoding, and an OrderedDict that is made of a list of pairs."""
+    torch.save({"a": torch.arange(3.0)}, tmp_path / "new.pt")
+    with zipfile.ZipFile(tmp_path / "new.pt") as archive, zipfile.ZipFile(tmp_path / "a.pt", "w") as made:
+        for item in archive.infolist():
+            content = archive.read(item)
+            if item.filename.endswith("data.pkl"):
+                values = content[content.index(b"ctorch._utils") : content.rindex(b"s.")]
+                content = b"\x80\x02ccollections\nOrderedDict\n]](U\x01a" + values + b"ea\x85R."
+            made.writestr(item.filename, content)
+    file = open_weights(tmp_path / "a.pt")
+    assert file.read("a").tolist() == [0.0, 1.0, 2.0]
+    file.close()
 
 
 def test_without_pytorch(tmp_path, monkeypatch):

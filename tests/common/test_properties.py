@@ -152,7 +152,8 @@ def read_back(path):
         taken, report = fit(checkpoint, checkpoint.architecture, pooler=checkpoint.pooler)
         assert report.new == report.missing == ()
         assert all("bias" in name for name in report.unexpected)  # which is the same as the decoder's
-        return checkpoint.config, checkpoint.architecture, {p.name: x for p, x in checkpoint.arrays(taken)}
+        with checkpoint.arrays(taken) as arrays:
+            return checkpoint.config, checkpoint.architecture, {p.name: x for p, x in arrays}
 
 
 def can_be_tf(config, architecture, values):

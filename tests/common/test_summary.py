@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from lxmert.common import summary as module
+from lxmert.common import held_weights
 from lxmert.common.checkpoint import CheckpointMismatchError
 from lxmert.common.convert import convert
-from lxmert.common.summary import path_of, row_of, summarize
+from lxmert.common.held_weights import path_of, row_of
+from lxmert.common.summary import summarize
 from lxmert.common.tables import TABLES
 from tests.common.weight_folders import CONFIG, VISUAL_BERT, make_folder, read_folder, tensors_of
 
@@ -61,7 +62,7 @@ def test_a_whole_model(target, tmp_path):
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64", ml_dtypes.bfloat16])
 def test_nan_and_infinite_values_are_counted(dtype, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_PIECE", 5)  # in several pieces
+    monkeypatch.setattr(held_weights, "_PIECE", 5)  # in several pieces
     values = np.ones((12, 12), "float32")
     values[3, 4] = np.nan
     values[5, 6:9] = np.inf, -np.inf, np.inf
@@ -81,6 +82,37 @@ def test_nan_and_infinite_values_are_counted(dtype, tmp_path, monkeypatch):
         query = next(row for row in found.modules if row.path == "language_layers.{0-1}.attention.query")
         assert query.dtypes == ("float32", np.dtype(dtype).name)
         assert found.dtypes[np.dtype(dtype).name] == 2
+
+
+@pytest.mark.parametrize("folded", [True, False])
+def test_values_that_no_model_uses_are_counted_too(folded, tmp_path, monkeypatch):
+    monkeypatch.setattr(held_weights, "_PIECE", 5)
+    decoder = tensors_of("LxmertForPreTraining")["lxmert.embeddings.word_embeddings.weight"].copy()
+    decoder[4, 3:5] = np.nan, np.inf
+    bad = np.array([[np.nan, 1, -np.inf]] * 3, "float16")
+    changed = {
+        "cls.predictions.decoder.weight": decoder,
+        "bad": bad,
+        "whole": np.arange(7),
+        "good": np.ones(2, "float32"),
+    }
+    # Said to be tied, so that the second one is a copy, whatever it holds.
+    source = make_folder(tmp_path / "source", **changed)
+    told: list[int] = []
+    found = summarize(source, lambda size, total: told.append(size), folded=folded, tie_word_embeddings=True)
+    assert (found.nan, found.inf) == (4, 4)
+    assert all(row.nan == row.inf == 0 for row in found.modules)
+    (copy,) = found.copies
+    assert (copy.name, copy.shape, copy.nan, copy.inf) == ("cls.predictions.decoder.weight", decoder.shape, 1, 1)
+    assert (copy.parameters, copy.size) == (decoder.size, decoder.nbytes)
+    unused = {one.name: (one.dtype, one.size, one.nan, one.inf) for one in found.unused}
+    assert unused == {"bad": ("float16", 18, 3, 3), "good": ("float32", 8, 0, 0), "whole": ("int64", 56, 0, 0)}
+    assert found.decoder == "tied, stored twice"
+    assert sum(told) == found.size
+    parts = (*found.modules, *found.copies, *found.unused)
+    assert (sum(p.parameters for p in parts), sum(p.size for p in parts)) == (found.parameters, found.size)
+    unread = summarize(source, values=False, tie_word_embeddings=True)
+    assert {(one.nan, one.inf) for one in (*unread.copies, *unread.unused)} == {(None, None)}
 
 
 def test_values_are_read_once_each_in_few_threads_or_not_at_all(tmp_path, monkeypatch):

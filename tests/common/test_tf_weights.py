@@ -249,4 +249,8 @@ def test_beside_the_weights_of_another_model(tmp_path):
     with pytest.raises(ValueError, match=r"holds model\.safetensors, whose config\.json is of another model than the"):
         convert(other, tmp_path / "both", to="tf_model.h5")
     assert (tmp_path / "both/config.json").read_bytes() == before
-    convert(other, tmp_path / "both")  # replaces them
+    with pytest.raises(
+        ValueError, match=r"holds tf_model\.h5, whose config\.json is of another model than the model\.sa"
+    ):
+        convert(other, tmp_path / "both")
+    convert(other, tmp_path / "a")  # its own kind is replaced

@@ -350,8 +350,9 @@ def read_all(path: Path) -> None:
     """What every user of a file does with it: open it, fit it to its model, and read all that it holds."""
     with open_checkpoint(path) as checkpoint:
         taken, _ = fit(checkpoint, checkpoint.architecture, pooler=checkpoint.pooler)
-        for parameter, values in checkpoint.arrays(taken):
-            assert values.shape == parameter.shape
+        with checkpoint.arrays(taken) as arrays:
+            for parameter, values in arrays:
+                assert values.shape == parameter.shape
     file = open_weights(path)
     try:
         for name, shape in file.shapes.items():

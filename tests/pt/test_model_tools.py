@@ -234,3 +234,32 @@ def test_heads_that_cannot_be_pruned(heads, message):
     assert model.config == small_config()
     equal(list(model.parameters()), before)
     assert np.isfinite(sum(p.detach().sum().item() for p in model.parameters()))
+
+
+def test_a_subclass_with_a_layer_of_its_own(tmp_path):
+    """What the file does not have starts as the class starts it; nothing stays without memory."""
+
+    class WithMore(LxmertModel):
+        def __init__(self, config):
+            super().__init__(config)
+            self.more = nn.Linear(config.hidden_size, 3)
+            self.register_buffer("steps", torch.ones(2))
+
+    model = LxmertModel(small_config()).eval()
+    model.save_pretrained(tmp_path)
+    loaded = WithMore.from_pretrained(tmp_path)
+    equal(loaded(**X), model(**X), atol=1e-6)
+    assert loaded.more.weight.std() > 0
+    assert loaded.steps.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, "int8", "half a float"])
+def test_number_formats_that_are_none(dtype, tmp_path):
+    LxmertModel(small_config()).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=r"dtype must be a torch\.dtype or one of float64, float32, .*; got"):
+        LxmertModel.from_pretrained(tmp_path, dtype=dtype)
+
+
+def test_a_number_format_by_its_name(tmp_path):
+    LxmertModel(small_config()).save_pretrained(tmp_path)
+    assert LxmertModel.from_pretrained(tmp_path, dtype="bfloat16").pooler.dense.weight.dtype == torch.bfloat16

@@ -270,3 +270,14 @@ def test_parts_of_a_folder(tmp_path):
     changed = TFLxmertForQuestionAnswering.from_pretrained(tmp_path, output_hidden_states=True, dtype="float64")
     assert changed.config.output_hidden_states
     assert {v.dtype for v in changed.variables} == {"float64"}
+
+
+def test_a_file_that_is_not_to_be_overwritten_stays(tmp_path, monkeypatch):
+    path = tmp_path / "a.weights.h5"
+    TFLxmertForQuestionAnswering(small_config()).save_weights(path)
+    before = path.read_bytes()
+    monkeypatch.setattr("builtins.input", lambda _: "n")
+    TFLxmertModel(small_config()).save_weights(path, overwrite=False)
+    assert path.read_bytes() == before
+    TFLxmertModel(small_config()).save_weights(path)
+    assert b'"LxmertModel"' in path.read_bytes()

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from lxmert.common.files import INDEX_NAME, SAFETENSORS_NAME, check_base_name, read_json, settle
+from lxmert.common.messages import first_few
 
 from .hdf5_files import Hdf5File
 from .keras_archives import KerasArchive
@@ -22,6 +23,7 @@ TF_NAME = "tf_model.h5"
 # What a folder may hold, the best first. A pickle needs PyTorch to be read.
 _SAFE = (SAFETENSORS_NAME, INDEX_NAME)
 _PICKLED = (PICKLE_NAME, f"{PICKLE_NAME}.index.json")
+FOLDER_WEIGHTS = (*_SAFE, *_PICKLED, TF_NAME)
 _ENDINGS = (".safetensors", ".h5", ".hdf5", ".keras", ".bin", ".pth", ".pt", ".th")
 # Beside weights, training leaves pickles that are none.
 _NO_WEIGHTS = ("training_args.bin", "optimizer.bin", "optimizer.pt", "scheduler.pt", "scheduler.bin")
@@ -156,11 +158,10 @@ def _open_file(path: Path) -> WeightFile:
 
 def _lacks_weights(folder: Path, names: Collection[str]) -> str:
     """The message for a folder without weights, or with several: what it holds, and what to do about it."""
-    held = sorted(item.name for item in folder.iterdir())
-    shown = ", ".join(held[:8]) + (f" and {len(held) - 8} more" if len(held) > 8 else "")
+    held = first_few(sorted(item.name for item in folder.iterdir()))
     several = [name for name in names if name.endswith(_ENDINGS)]
     advice = "Give the path of one of them." if len(several) > 1 else "Give a folder that has one, or a weight file."
     return (
         f"{folder} has no {SAFETENSORS_NAME}, {PICKLE_NAME} or {TF_NAME}, and no single other weight file; "
-        f"it holds {shown or 'nothing'}. {advice}"
+        f"it holds {held or 'nothing'}. {advice}"
     )
