@@ -5,8 +5,9 @@ from __future__ import annotations
 import glob
 import json
 import os
+import re
+import secrets
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -31,26 +32,53 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
     So a reader sees the old file or the complete new one, whatever happens in between. What a killed process left is
     removed by the next one that writes the same path.
+
+    Raises:
+        IsADirectoryError: `path` is a folder; said before the block begins.
+        OSError: nothing can be written there.
     """
     path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; give the path of a file, or move the folder away.")
     _remove_abandoned(path.parent, path.name)
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=TEMPORARY)
-    except OSError as error:  # it would name the temporary file, which says nothing to the user
-        raise type(error)(error.errno, error.strerror, str(path)) from None
-    temporary = Path(name)
+    temporary, handle = _make_temporary(path.parent, path.name, path, _make_file)
     try:
         lock(handle)
         yield temporary
-        temporary.chmod(0o666 & ~_umask())  # mkstemp makes files private; a result is as readable as any other
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
         os.close(handle)
 
 
+def _make_temporary(folder: Path, name: str, wanted: Path, make: Callable[[Path], Any]) -> tuple[Path, Any]:
+    """Make a temporary file or folder under a name that nobody has, as readable as any other.
+
+    (What `tempfile` makes is private, and to find out how readable others are changes that for a moment.)
+
+    Raises:
+        OSError: about `wanted`: the temporary name says nothing to the user.
+    """
+    while True:
+        path = folder / f".{name}.{secrets.token_hex(6)}{TEMPORARY}"
+        try:
+            return path, make(path)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise type(error)(error.errno, error.strerror, str(wanted)) from None
+
+
+def _make_file(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+
+
 TEMPORARY = ".tmp"  # the ending of temporary files
 _COMPLETE = ".lxmert-complete"  # a folder of files that are complete and on their way to where they belong
+# What may be on its way: the names that are written. Stale are these and other weights of the same kind.
+_WRITTEN = re.compile(
+    r"config\.json|model(-\d{5,}-of-\d{5,})?\.safetensors|model\.safetensors\.index\.json|tf_model\.h5"
+)
 
 
 @contextmanager
@@ -64,24 +92,26 @@ def replacing_files(folder: str | Path, stale: Callable[[], Collection[str]] | N
         folder: where the files are to be.
         stale: tells the names of files that are of no use beside the new ones, and are removed. It is asked at the end,
             when no other writer is at work.
+
+    Raises:
+        IsADirectoryError: a folder is in the way of one of the files; none was replaced.
+        OSError: nothing can be written there.
+        ValueError: files of other names than this package writes.
     """
     folder = Path(folder)
     _remove_abandoned(folder, "folder")
-    try:
-        temporary = Path(tempfile.mkdtemp(dir=folder, prefix=".folder.", suffix=TEMPORARY))
-    except OSError as error:
-        raise type(error)(error.errno, error.strerror, str(folder)) from None
+    temporary, _ = _make_temporary(folder, "folder", folder, os.mkdir)
     handle = os.open(temporary, os.O_RDONLY) if fcntl else None
     try:
         if handle is not None:
             lock(handle)
         yield temporary
-        mode = 0o666 & ~_umask()
-        for file in temporary.iterdir():
-            file.chmod(mode)
         with _only_writer(folder):
             _settle(folder)
             (temporary / _STALE).write_text(json.dumps(sorted(stale() if stale else ())), encoding="utf-8")
+            if os.path.lexists(folder / _COMPLETE):  # `_settle` leaves only what is none of ours
+                raise _foreign(folder, "is no folder")
+            _check_complete(temporary, folder)
             os.rename(temporary, folder / _COMPLETE)
             _settle(folder)
     finally:
@@ -97,33 +127,68 @@ def settle(folder: Path) -> None:
     """Finish what a killed process had decided: move its complete files to where they belong.
 
     Raises:
+        IsADirectoryError: a folder is in the way of one of the files.
         OSError: `folder` cannot be written.
         ValueError: what lies there was not left by `replacing_files`.
     """
-    if (folder / _COMPLETE).is_dir():
+    if not is_settled(folder):
         with _only_writer(folder):
             _settle(folder)
 
 
 def is_settled(folder: Path) -> bool:
     """Whether no process is moving files in `folder`, or was killed while it did."""
-    return not (folder / _COMPLETE).is_dir()
+    complete = folder / _COMPLETE
+    return complete.is_symlink() or not complete.is_dir()
 
 
 def _settle(folder: Path) -> None:
-    complete = folder / _COMPLETE
-    if not complete.is_dir() or complete.is_symlink():
+    if is_settled(folder):
         return
-    if (complete / _STALE).is_file():
-        stale = read_json(complete / _STALE, list)
-        for name in stale:
-            check_base_name(name, complete / _STALE)
-        for name in stale:
-            (folder / name).unlink(missing_ok=True)
-        (complete / _STALE).unlink()
+    complete = folder / _COMPLETE
+    for name in _check_complete(complete, folder):
+        (folder / name).unlink(missing_ok=True)
+    (complete / _STALE).unlink(missing_ok=True)
     for file in sorted(complete.iterdir()):
         os.replace(file, folder / file.name)
     complete.rmdir()
+
+
+def _check_complete(complete: Path, folder: Path) -> list[str]:
+    """Refuse to move and remove anything that this package would not write: the folder may be anybody's.
+
+    Args:
+        complete: the folder of complete files.
+        folder: where they are to be.
+
+    Returns:
+        The names of the files that are stale.
+    """
+    moved = []
+    for file in sorted(complete.iterdir()):
+        if file.is_symlink() or not file.is_file():
+            raise _foreign(folder, f"holds {file.name!r}, which is no plain file")
+        if file.name != _STALE:
+            moved.append(file.name)
+    stale = read_json(complete / _STALE, list) if (complete / _STALE).exists() else []
+    for name in moved:
+        if not _WRITTEN.fullmatch(name):
+            raise _foreign(folder, f"holds {name!r}")
+    for name in stale:
+        if not _is_plain(name) or not (_WRITTEN.fullmatch(name) or name.endswith(".safetensors")):
+            raise _foreign(folder, f"wants {name!r} removed")
+    for name in (*moved, *stale):
+        place = folder / name
+        if place.is_dir() and not place.is_symlink():
+            raise IsADirectoryError(f"{place} is a folder, in the way of the file of that name; move it away.")
+    return stale
+
+
+def _foreign(folder: Path, what: str) -> ValueError:
+    return ValueError(
+        f"{folder / _COMPLETE} {what}; nothing that this package writes does. It would hold complete files that are on "
+        f"their way to {folder}. Look into it, move what you need, and remove it."
+    )
 
 
 @contextmanager
@@ -132,7 +197,8 @@ def _only_writer(folder: Path) -> Iterator[None]:
     handle = os.open(folder, os.O_RDONLY) if fcntl else None
     try:
         if handle is not None:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:
         if handle is not None:
@@ -166,12 +232,6 @@ def _remove_abandoned(folder: Path, name: str) -> None:
 
 
 _YOUNG = 10.0  # seconds
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 @contextmanager
@@ -219,8 +279,12 @@ def check_base_name(name: Any, place: str | Path) -> None:
     Raises:
         ValueError: anything else.
     """
-    if not isinstance(name, str) or not name or name in (".", "..") or set(name) & set("/\\:\0"):
+    if not _is_plain(name):
         raise ValueError(f"{place} names a file {name!r}; plain names of files beside it are allowed, without folders.")
+
+
+def _is_plain(name: Any) -> bool:
+    return isinstance(name, str) and name not in ("", ".", "..") and not set(name) & set("/\\:\0")
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -60,7 +60,8 @@ def test_the_choices_are_those_of_the_library():
 def test_verify_what_other_programs_wrote(made_by, target, options, told, tmp_path, capsys):
     fields = ["--set", "num_attention_heads=3"] if made_by.endswith(".pth") else []
     if "tf_model.h5" in options:
-        make_folder(tmp_path / "a")  # beside what is written lies another model, which readers prefer
+        # Beside what is written lie other weights of the same configuration, which readers prefer.
+        make_folder(tmp_path / "a", config=LxmertConfig.from_pretrained(GOLDEN / made_by))
     assert run(GOLDEN / made_by, tmp_path / target, "--verify", *fields, *options) == 0
     out, err = capsys.readouterr()
     assert err == ""

@@ -91,7 +91,7 @@ def test_what_no_model_uses_is_counted_too(tmp_path, capsys):
     _, rows, last = told(capsys)
     assert list(rows)[-2:] == ["a copy: cls.predictions.decoder.weight", "not used \xd73"]
     assert rows["a copy: cls.predictions.decoder.weight"] == ["[23,", "12]", "float32", "276", "1,104", "0", "0"]
-    assert rows["not used \xd73"] == ["float32,", "float16,", "int64", "9", "46", "1", "3"]
+    assert rows["not used \xd73"] == ["int64,", "float32,", "float16", "9", "46", "1", "3"]
     assert last == "1 values are NaN and 3 infinite, in a, b"
     assert inspect(source, "--all") == 0
     _, rows, last = told(capsys)

@@ -9,7 +9,7 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from lxmert.common.files import making_folder, parse_json, read_json, replacing, write_text
+from lxmert.common.files import making_folder, parse_json, read_json, replacing, replacing_files, write_text
 from lxmert.common.weight_files.raw_arrays import BFLOAT16
 from lxmert.common.weight_files.safetensors_files import SafetensorsFile, write_safetensors
 
@@ -50,6 +50,38 @@ def test_a_replaced_file_is_as_readable_as_any(tmp_path):
     (tmp_path / "plain").write_text("1")
     modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("ours", "plain")]
     assert modes[0] == modes[1]
+
+
+def test_replacing_a_folder_is_refused_before_the_work(tmp_path):
+    (tmp_path / "folder").mkdir()
+
+    def never():
+        with replacing(tmp_path / "folder"):
+            raise AssertionError("the work began")
+
+    with pytest.raises(
+        IsADirectoryError, match=r"folder is a folder; give the path of a file, or move the folder away"
+    ):
+        never()
+    assert names_in(tmp_path) == ["folder"]
+
+
+def test_the_umask_stays_as_it_is(tmp_path, monkeypatch):
+    """It is the whole process's: other threads make files meanwhile."""
+
+    def never(mask):
+        raise AssertionError("the umask was changed")
+
+    mask = os.umask(0o027)
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "umask", never)
+            write_text(tmp_path / "file", "1")
+            with replacing_files(tmp_path) as new:
+                (new / "config.json").write_text("{}")
+    finally:
+        os.umask(mask)
+    assert {stat.S_IMODE(item.stat().st_mode) for item in tmp_path.iterdir()} == {0o640}
 
 
 def test_a_replaced_link_becomes_a_file_and_its_goal_stays(tmp_path):

@@ -1,5 +1,7 @@
 """Conversions that are killed, stopped, starved or crossed by others: the target is wholly the old or the new one."""
 
+import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -205,8 +207,11 @@ class Killed(BaseException):
     """Stands for the end of the process."""
 
 
-def replace_in(folder, monkeypatch, deaths, stale=("gone",)):
-    """Replace the files a and b, and die instead of the step of that number of those that move and remove."""
+A, B, GONE = "config.json", "model.safetensors", "gone.safetensors"
+
+
+def replace_in(folder, monkeypatch, deaths, stale=(GONE,)):
+    """Replace two files, and die instead of the step of that number of those that move and remove."""
     steps, rmtree = 0, shutil.rmtree
 
     def counting(step):
@@ -226,8 +231,8 @@ def replace_in(folder, monkeypatch, deaths, stale=("gone",)):
             patched.setattr(files.os, name, counting(getattr(os, name)))
         patched.setattr(files.shutil, "rmtree", counting(rmtree))
         with replacing_files(folder, lambda: stale) as new:
-            (new / "a").write_text("new a")
-            (new / "b").write_text("new b")
+            (new / A).write_text("new a")
+            (new / B).write_text("new b")
 
 
 def contents(folder):
@@ -235,8 +240,8 @@ def contents(folder):
 
 
 def test_what_was_decided_is_finished_by_the_next_one(tmp_path, monkeypatch):
-    before = {"a": "old a", "b": "old b", "gone": "old", "other": "stays"}
-    after = {"a": "new a", "b": "new b", "other": "stays"}
+    before = {A: "old a", B: "old b", GONE: "old", "other": "stays"}
+    after = {A: "new a", B: "new b", "other": "stays"}
     monkeypatch.setattr(files, "_YOUNG", 0)
     seen = []
     for deaths in range(20):
@@ -264,47 +269,149 @@ def test_what_is_stale_is_asked_when_no_other_writes(tmp_path):
     """What another one wrote in the meantime is stale too."""
 
     def stale():
-        return [item.name for item in tmp_path.iterdir() if item.name == "theirs"]
+        return [item.name for item in tmp_path.iterdir() if item.name == B]
 
     with replacing_files(tmp_path, stale) as ours:
-        (ours / "ours").write_text("1")
+        (ours / A).write_text("1")
         with replacing_files(tmp_path) as theirs:
-            (theirs / "theirs").write_text("2")
-        assert contents(tmp_path) == {"theirs": "2"}
-    assert contents(tmp_path) == {"ours": "1"}
+            (theirs / B).write_text("2")
+        assert contents(tmp_path) == {B: "2"}
+    assert contents(tmp_path) == {A: "1"}
 
 
 def abandoned(folder, stale):
     complete = folder / ".lxmert-complete"
     complete.mkdir()
-    (complete / "a").write_text("new")
+    (complete / A).write_text("new")
     (complete / "stale.json").write_text(stale)
     return complete
 
 
 @pytest.mark.parametrize(
-    "name", ["../outside", "/outside", "..", ".", "", "a/b", "a\\b", "C:outside", "outside\0", 1, None, ["a"]]
+    "name",
+    ["../outside", "/outside", "..", ".", "", "a/b", "a\\b", "C:outside", "outside\0", 1, None, ["a"], "notes.txt"],
 )
 def test_a_folder_made_to_remove_files_elsewhere(name, tmp_path):
     (tmp_path / "outside").write_text("1")
     (tmp_path / "folder").mkdir()
-    (tmp_path / "folder" / "kept").write_text("2")
-    abandoned(tmp_path / "folder", json.dumps(["kept", name]))
-    with pytest.raises(ValueError, match=r"stale.json names a file .*; plain names of files beside it are allowed"):
+    (tmp_path / "folder" / GONE).write_text("2")
+    (tmp_path / "folder" / "notes.txt").write_text("3")
+    abandoned(tmp_path / "folder", json.dumps([GONE, name]))
+    with pytest.raises(ValueError, match=r"lxmert-complete wants .* removed; nothing .* Look into it, .* remove it"):
         settle(tmp_path / "folder")
     assert contents(tmp_path) == {"outside": "1"}
-    assert contents(tmp_path / "folder") == {"kept": "2"}  # not even the name before
+    assert contents(tmp_path / "folder") == {GONE: "2", "notes.txt": "3"}  # not even the name before
+
+
+@pytest.mark.parametrize("kind", ["another name", "link", "folder", "stale is a link", "stale is no list"])
+def test_a_folder_made_to_replace_other_files(kind, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / A).write_text("old")
+    complete = abandoned(tmp_path, "{}" if kind == "stale is no list" else "[]")
+    if kind == "another name":
+        (complete / "notes.txt").write_text("theirs")
+    elif kind == "link":
+        (complete / B).symlink_to(tmp_path / "notes.txt")
+    elif kind == "folder":
+        (complete / B).mkdir()
+    elif kind == "stale is a link":
+        (complete / "stale.json").unlink()
+        (complete / "stale.json").symlink_to(tmp_path / "notes.txt")
+    said = {
+        "another name": r"lxmert-complete holds 'notes\.txt'; nothing that this package writes does\. .* remove it",
+        "stale is a link": r"lxmert-complete holds 'stale\.json', which is no plain file; .* remove it",
+        "stale is no list": r"stale\.json must hold a JSON list",
+    }
+    with pytest.raises(
+        ValueError, match=said.get(kind, r"holds 'model\.safetensors', which is no plain file; .* remove it")
+    ):
+        settle(tmp_path)
+    assert contents(tmp_path) == {"notes.txt": "mine", A: "old"}
+    with pytest.raises(ValueError, match=r"lxmert-complete"), replacing_files(tmp_path) as new:
+        (new / A).write_text("new")
+    assert contents(tmp_path) == {"notes.txt": "mine", A: "old"}
+    shutil.rmtree(complete)  # what the message says
+    with replacing_files(tmp_path) as new:
+        (new / A).write_text("new")
+    assert contents(tmp_path) == {"notes.txt": "mine", A: "new"}
+
+
+def test_only_known_names_are_written(tmp_path):
+    """What could not be finished later is not decided."""
+    with pytest.raises(ValueError, match=r"holds 'other\.txt'"), replacing_files(tmp_path) as new:
+        (new / "other.txt").write_text("1")
+    with (
+        pytest.raises(ValueError, match=r"wants 'other\.txt' removed"),
+        replacing_files(tmp_path, lambda: ["other.txt"]),
+    ):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", [A, B, GONE])
+def test_a_folder_in_the_way_of_a_file(name, tmp_path):
+    (tmp_path / name).mkdir()
+    said = rf"{name} is a folder, in the way of the file of that name; move it away"
+
+    def write():
+        with replacing_files(tmp_path, lambda: [GONE]) as new:
+            (new / A).write_text("new")
+            (new / B).write_text("new")
+
+    with pytest.raises(IsADirectoryError, match=said):
+        write()
+    assert [item.name for item in tmp_path.iterdir()] == [name]
+    assert files.is_settled(tmp_path)
+
+
+def test_a_file_in_the_way_of_what_is_decided(tmp_path):
+    (tmp_path / ".lxmert-complete").write_text("?")
+    with pytest.raises(ValueError, match=r"lxmert-complete is no folder; .* remove it"), replacing_files(tmp_path):
+        pass
+    assert [item.name for item in tmp_path.iterdir()] == [".lxmert-complete"]
+
+
+def test_another_user_may_read_what_was_decided(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_YOUNG", 0)
+    (tmp_path / "plain").mkdir()
+    (tmp_path / "file").write_text("1")
+    folder = tmp_path / "folder"
+    for deaths in range(3, 20):
+        folder.mkdir()
+        with contextlib.suppress(Killed):
+            replace_in(folder, monkeypatch, deaths)
+        if (folder / ".lxmert-complete" / A).exists():
+            break
+        shutil.rmtree(folder)
+    modes = [(folder / ".lxmert-complete").stat().st_mode, (folder / ".lxmert-complete" / A).stat().st_mode]
+    assert modes == [(tmp_path / name).stat().st_mode for name in ("plain", "file")]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK])
+def test_a_file_system_without_locks(number, tmp_path, monkeypatch):
+    def flock(*_):
+        raise OSError(number, "no locks")
+
+    monkeypatch.setattr(files.fcntl, "flock", flock)
+    with replacing_files(tmp_path) as new:
+        (new / A).write_text("new")
+    with replacing(tmp_path / "b") as temporary:
+        temporary.write_text("new")
+    assert contents(tmp_path) == {A: "new", "b": "new"}
 
 
 def test_a_link_in_place_of_complete_files(tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "folder").mkdir()
-    complete = abandoned(tmp_path / "elsewhere", '["kept"]')
-    (tmp_path / "folder" / "kept").write_text("2")
+    complete = abandoned(tmp_path / "elsewhere", json.dumps([GONE]))
+    (tmp_path / "folder" / GONE).write_text("2")
     (tmp_path / "folder" / ".lxmert-complete").symlink_to(complete)
+    assert files.is_settled(tmp_path / "folder")
     settle(tmp_path / "folder")
-    assert contents(tmp_path / "folder") == {"kept": "2"}
-    assert sorted(contents(complete)) == ["a", "stale.json"]
+    with pytest.raises(ValueError, match=r"is no folder"), replacing_files(tmp_path / "folder"):
+        pass
+    assert contents(tmp_path / "folder") == {GONE: "2"}
+    assert sorted(contents(complete)) == [A, "stale.json"]
 
 
 def test_what_abandoned_files_may_be(tmp_path, monkeypatch):

@@ -20,7 +20,7 @@ import numpy as np
 
 from lxmert.common.files import LARGEST_JSON, config_beside, parse_json
 
-from .hdf5_headers import check_attributes
+from .hdf5_headers import HeaderChecks
 from .raw_arrays import BFLOAT16, BLOCK, FLOATS, FileBytes
 
 CONFIG_ATTRIBUTE = "lxmert_config"  # of a file that this package wrote, so that it describes itself
@@ -78,6 +78,7 @@ class Hdf5File:
         self._bytes = FileBytes(path)
         self._size = self._bytes.size if self._start is not None else opened.seek(0, io.SEEK_END)
         self._stored = 0
+        self._headers = HeaderChecks(self._stored_bytes, self._size)
         try:
             self._file = h5py.File(opened, "r", rdcc_nbytes=0)
         except (OSError, RuntimeError, ValueError) as error:
@@ -85,8 +86,8 @@ class Hdf5File:
             raise ValueError(f"{path} is not a whole HDF5 file: {error}") from None
         try:
             if self._file.userblock_size:
-                raise ValueError(f"{path} begins with what is not HDF5, which Keras does not write; nothing was read.")
-            check_attributes(self._stored_bytes, h5py.h5o.get_info(self._file.id).addr)
+                raise _Refused(f"{path} begins with what is not HDF5, which Keras does not write; nothing was read.")
+            self._headers.check(h5py.h5o.get_info(self._file.id).addr)
             self._older = "layer_names" in self._file.attrs or "layer_names0" in self._file.attrs
             self.title = f"HDF5, as {'Hugging Face saves TensorFlow models' if self._older else 'Keras 3 writes it'}"
             self._collect(h5py)
@@ -106,9 +107,8 @@ class Hdf5File:
             zlib.error,
         ) as error:
             self.close()
-            if str(error).startswith(str(path)):  # ours, and clear
-                raise
-            raise ValueError(f"{path} is a damaged HDF5 file: {error}") from None
+            said = str(error) if isinstance(error, _Refused) else f"{path} is a damaged HDF5 file: {error}"
+            raise ValueError(said) from None
         except BaseException:
             self.close()
             raise
@@ -121,7 +121,7 @@ class Hdf5File:
                 # /layer/model/…; the config says which model it is, and what it was called there tells nothing.
                 name = "/".join(place.split("/")[2:]) or place
             if item.external or item.is_virtual:
-                raise ValueError(f"{self.path}: the values of {place} lie in another file, which is not followed.")
+                raise _Refused(f"{self.path}: the values of {place} lie in another file, which is not followed.")
             if self._older or place.split("/")[0] not in KERAS_TRAINING_GROUPS:
                 self._note(name, place, item)
             else:  # not read here, but Keras may
@@ -134,17 +134,17 @@ class Hdf5File:
             for key in group:
                 place = prefix + key
                 if not isinstance(group.get(key, getlink=True), h5py.HardLink):
-                    raise ValueError(f"{self.path}: {place} is a link, which Keras does not write; nothing was read.")
+                    raise _Refused(f"{self.path}: {place} is a link, which Keras does not write; nothing was read.")
                 item = group[key]
                 address = h5py.h5o.get_info(item.id).addr
                 if address in seen:
-                    raise ValueError(
+                    raise _Refused(
                         f"{self.path}: {place} is also there under another name, which Keras does not write."
                     )
                 seen.add(address)
-                check_attributes(self._stored_bytes, address)
+                self._headers.check(address)
                 if len(seen) > _MOST_OBJECTS or depth > _DEEPEST:
-                    raise ValueError(f"{self.path} has more groups than any model, or deeper ones; nothing was read.")
+                    raise _Refused(f"{self.path} has more groups than any model, or deeper ones; nothing was read.")
                 if isinstance(item, h5py.Group):
                     groups.append((place + "/", item, depth + 1))
                 elif isinstance(item, h5py.Dataset):
@@ -158,14 +158,14 @@ class Hdf5File:
         properties = item.id.get_create_plist()
         filters = [properties.get_filter(i)[0] for i in range(properties.get_nfilters())]
         if filters not in ([], [_DEFLATE], [_SHUFFLE, _DEFLATE]):
-            raise ValueError(f"{self.path}: {place} is packed in another way than by deflate, which is not read.")
+            raise _Refused(f"{self.path}: {place} is packed in another way than by deflate, which is not read.")
         chunk = math.prod(item.chunks or ()) * width
         if (
             claimed > (most_unpacked(stored) if filters else stored)
             or self._stored > self._size
             or (item.chunks and chunk > max(2 * claimed, 2**20))
         ):
-            raise ValueError(
+            raise _Refused(
                 f"{self.path}: {place} claims to be {list(shape)}, more than the file can hold in the {stored} bytes "
                 "that it stores of it."
             )
@@ -177,12 +177,12 @@ class Hdf5File:
         bfloat16 = item.dtype == np.dtype("V2") and item.attrs.get("dtype") == "bfloat16"
         native = BFLOAT16 if bfloat16 else item.dtype.newbyteorder("=")
         if native not in FLOATS.values():
-            raise ValueError(f"{self.path} holds {place} as {item.dtype}; these are read: {', '.join(FLOATS)}.")
+            raise _Refused(f"{self.path} holds {place} as {item.dtype}; these are read: {', '.join(FLOATS)}.")
         self._check_size(place, item)
         shape = tuple(item.shape or ())
         claimed, stored = math.prod(shape) * native.itemsize, item.id.get_storage_size()
         if name in self.shapes and (self.shapes[name], self.dtypes[name]) != (shape, native):
-            raise ValueError(f"{self.path} holds {name} twice, as {list(self.shapes[name])} and as {list(shape)}.")
+            raise _Refused(f"{self.path} holds {name} twice, as {list(self.shapes[name])} and as {list(shape)}.")
         self.shapes[name], self.dtypes[name] = shape, native
         self._places.setdefault(name, []).append(place)
         # In one piece and in this machine's order of bytes: read past HDF5.
@@ -194,15 +194,16 @@ class Hdf5File:
             return None
         kind = self._file.attrs.get_id(CONFIG_ATTRIBUTE)
         if kind.shape:  # not even read: each of a list may be the same long text
-            raise ValueError(f"{self.path}: its attribute {CONFIG_ATTRIBUTE} must be text; got ndarray.")
+            raise _Refused(f"{self.path}: its attribute {CONFIG_ATTRIBUTE} must be text; got ndarray.")
         if kind.dtype.itemsize > LARGEST_JSON:
-            raise ValueError(f"{self.path}: its attribute {CONFIG_ATTRIBUTE} is larger than {LARGEST_JSON} bytes.")
+            raise _Refused(f"{self.path}: its attribute {CONFIG_ATTRIBUTE} is larger than {LARGEST_JSON} bytes.")
         stored = self._file.attrs[CONFIG_ATTRIBUTE]
         if not isinstance(stored, (str, bytes)):
-            raise ValueError(
-                f"{self.path}: its attribute {CONFIG_ATTRIBUTE} must be text; got {type(stored).__name__}."
-            )
-        return parse_json(stored, f"{self.path}, its attribute {CONFIG_ATTRIBUTE},")
+            raise _Refused(f"{self.path}: its attribute {CONFIG_ATTRIBUTE} must be text; got {type(stored).__name__}.")
+        try:
+            return parse_json(stored, f"{self.path}, its attribute {CONFIG_ATTRIBUTE},")
+        except ValueError as error:
+            raise _Refused(str(error)) from None
 
     @property
     def config(self) -> dict[str, Any] | None:
@@ -255,7 +256,7 @@ class Hdf5File:
             packed = b"" if chunk.byte_offset is None else self._stored_bytes(chunk.byte_offset, chunk.size)
             unpacking = zlib.decompressobj()
             if chunk.filter_mask or len(unpacking.decompress(packed, size + 1)) != size or not unpacking.eof:
-                raise ValueError(
+                raise _Refused(
                     f"{self.path} is damaged at {place}: its piece at {chunk.chunk_offset} is not {size} bytes, packed "
                     "by deflate."
                 )
@@ -276,3 +277,7 @@ class Hdf5File:
         """Let the file go."""
         self._file.close()
         self._bytes.close()
+
+
+class _Refused(ValueError):
+    """What is wrong with a file that is being opened, in words for the user; other errors are the library's."""

@@ -87,7 +87,7 @@ def open_weights(source: str | Path) -> WeightFile:
         ValueError: an empty, damaged or foreign file.
     """
     path = find_weights(source)
-    return _open_index(path) if path.name.endswith(".index.json") else _open_file(path)
+    return ShardedFiles(path, _open_file) if _is_index(path) else _open_file(path)
 
 
 def find_weights(source: str | Path) -> Path:
@@ -130,8 +130,12 @@ def _check_is_keras(path: Path) -> None:
         raise ValueError(f"{path} is {file.title}, whatever its name says; load it by from_pretrained.")
 
 
-def _open_index(path: Path) -> WeightFile:
-    return ShardedFiles(path, _open_file)
+def _is_index(path: Path) -> bool:
+    """Whether a file is a JSON object, whatever it is called."""
+    with path.open("rb") as file:
+        start = file.read(9)
+    # safetensors may begin with that byte too: the length of the header, whose other bytes are not all of a text.
+    return start.lstrip().startswith(b"{") and b"\0" not in start
 
 
 def _open_file(path: Path) -> WeightFile:
