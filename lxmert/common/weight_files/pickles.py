@@ -240,7 +240,7 @@ def _words(path: Path, file: _Bounded) -> Iterator[tuple[str, Any]]:
                 "Where it comes from, save it again with the default: torch.save(model.state_dict(), path)."
             )
         if word.name not in _WORDS or (word.name == "GLOBAL" and argument not in _NAMED):
-            raise _foreign(path, argument if word.name == "GLOBAL" else word.name)
+            raise _foreign(path, str(argument) if word.name == "GLOBAL" else word.name)
         yield word.name, argument
     raise ValueError(f"{path} describes its tensors at more length than any model needs.")
 
@@ -400,7 +400,9 @@ class _Outline:
 
     def _storage(self, saved: Any) -> _Thing:
         """A mention of a piece that holds numbers: "storage", their kind, the piece's name, "cpu", how many, None."""
-        mark, kind, key, place, count, *view = saved if isinstance(saved, tuple) and len(saved) >= 5 else [None] * 5
+        if not isinstance(saved, tuple) or len(saved) < 5:
+            saved = (None,) * 5
+        mark, kind, key, place, count, *view = saved
         storage = kind.name.removeprefix("torch ").removesuffix("Storage") if _is(kind, "name") else None
         strings = isinstance(key, str) and isinstance(place, str)
         if (
