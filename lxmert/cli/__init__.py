@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -25,6 +26,7 @@ COMMANDS = ("ask", "demo", "convert", "inspect", "compare", "train")
 USER_ERRORS = (ValueError, TypeError, OSError, ImportError)
 _INTERRUPTED = 128 + 2  # as shells report a command that Ctrl-C ended
 _BROKEN_PIPE = 128 + 13
+_TERMINATED = 128 + 15
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # TensorFlow tells much about the machine on stderr; who wants to read it sets the variable.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        with _plain_warnings(arguments.command):
+        with _plain_warnings(arguments.command), _ending_in_order():
             status = arguments.run(arguments)
         sys.stdout.flush()
         return status
@@ -66,6 +68,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     except USER_ERRORS as error:
         _complain(f"lxmert {arguments.command}: error: {_told(error)}")
         return 1
+
+
+@contextmanager
+def _ending_in_order() -> Iterator[None]:
+    """When the process is asked to end, by `kill` or a batch system, remove what is half written, as after Ctrl-C."""
+
+    def end(*_: object) -> None:
+        raise SystemExit(_TERMINATED)
+
+    try:
+        before = signal.signal(signal.SIGTERM, end)
+    except ValueError:  # only the main thread may listen
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -241,6 +241,11 @@ def open_checkpoint(
         ValueError: a damaged or foreign file.
         TypeError: an override that is no field, a value of the wrong kind, or another model's configuration.
     """
+    if not isinstance(source, (str, os.PathLike)):
+        raise TypeError(
+            f"source must be a path or a model on the hub; got {type(source).__name__}. A state dict in memory goes into "
+            "a model of this package by load_state_dict; any other one has to be saved first."
+        )
     wanted = kind or ModelConfig
     if config is not None and not isinstance(config, wanted):
         raise TypeError(f"config must be a {wanted.__name__}; got {type(config).__name__}.")
@@ -329,6 +334,8 @@ def _find_spelling(file: WeightFile, model_types: tuple[str, ...]) -> _Found:
                     counts = layer_counts(model_type, spelling, nested, held)
                     every = {spelling.write(p, nested): p for p in bare_parameters(model_type, counts)}
                     known = [p for name, p in every.items() if name in held]
+                    if spelling is BERT:
+                        known = [p for p in known if not p.module.startswith(_OF_PICTURES)]
                     # The names of the heads alone tell nothing: LXMERT and VisualBERT share some.
                     if any(not p.head for p in known) and (best is None or len(known) > best[0]):
                         best = len(known), _Found(model_type, spelling, nested, held, counts)
@@ -342,12 +349,14 @@ def _find_spelling(file: WeightFile, model_types: tuple[str, ...]) -> _Found:
     return best[1] if _reads_pictures(best[1].held) else _as_bert(best[1])
 
 
+_OF_PICTURES = ("region_embeddings", "visual_layers", "cross_layers", "embeddings.feature", "embeddings.visual_")
+
+
 def _reads_pictures(held: Mapping[str, str]) -> bool:
     """Whether a file holds weights of either model that a BERT does not have."""
-    of_pictures = ("region_embeddings", "visual_layers", "cross_layers", "embeddings.feature", "embeddings.visual_")
     for model_type, spellings in SPELLINGS.items():  # it may be the other model, asked for by mistake
         for p in bare_parameters(model_type, dict.fromkeys(LAYERS[model_type], 1)):
-            if p.module.startswith(of_pictures) and any(
+            if p.module.startswith(_OF_PICTURES) and any(
                 spelling.write(p, nested) in held for spelling in spellings for nested in (True, False)
             ):
                 return True

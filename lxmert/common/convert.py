@@ -6,6 +6,9 @@ format is asked for. (A pickle is read by PyTorch, which alone does that safely.
 
 from __future__ import annotations
 
+import errno
+import shutil
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -21,7 +24,7 @@ from .loading import LoadReport, fit
 from .model_config import ModelConfig
 from .names import Parameter
 from .tables import ANSWERS, ARCHITECTURES, head_names
-from .weight_files.opening import TF_NAME
+from .weight_files.opening import FOLDER_WEIGHTS, TF_NAME
 from .weight_files.raw_arrays import FLOATS
 from .writing import (
     FOLDER_CONTENT,
@@ -168,12 +171,7 @@ def convert(
             raise ValueError(f"max_shard_size divides a folder's safetensors; {target} is to be: {FORMATS[kind]}.")
     with open_checkpoint(source, config, hub=hub, **overrides) as checkpoint:
         written = target / {"folder": SAFETENSORS_NAME, "tf_model.h5": TF_NAME}[kind] if is_folder else target
-        with suppress(FileNotFoundError):  # no target yet, or no more: another process may be replacing it
-            # A folder's new weights take the place of the old ones, also of those in several files.
-            if kind == "folder" and checkpoint.file.path.name == INDEX_NAME:
-                written = target / INDEX_NAME
-            if checkpoint.file.path.samefile(written):
-                raise ValueError(f"{target} is the source itself; give another target.")
+        _check_target(target, written, kind, checkpoint)
         if checkpoint.is_bert:
             raise ValueError(
                 f"{source} is a plain BERT, which is only a part of these models. Load it into one, which draws the "
@@ -188,6 +186,7 @@ def convert(
         if answers is not None:
             items, model_config, matched = _with_answers(checkpoint, architecture, items, *answers)
         total = sum(item.size for item in items)
+        _check_room(target, total * (2 if kind == "keras" else 1))  # an archive is put together from a file
         if progress is not None:
             items = [item._replace(read=_told(item, total, progress)) for item in items]
         arguments, files = (model_config, architecture, items), 1
@@ -208,6 +207,47 @@ def convert(
     return Conversion(
         source, target, written, files, kind, architecture, len(items), total, report, overflowed, matched
     )
+
+
+def _check_target(target: Path, written: Path, kind: str, checkpoint: Checkpoint) -> None:
+    """Refuse a target whose writing would lose the source, or that readers would not look at.
+
+    Args:
+        target: as it was given.
+        written: the file that is to be.
+        kind: the format.
+        checkpoint: the source.
+
+    Raises:
+        ValueError: saying which.
+    """
+    source = checkpoint.file.path
+    with suppress(FileNotFoundError):  # no target yet, or no more: another process may be replacing it
+        # A folder's new weights take the place of the old ones, also of those in several files.
+        replaced = target / INDEX_NAME if kind == "folder" and source.name == INDEX_NAME else written
+        if source.samefile(replaced):
+            raise ValueError(f"{target} is the source itself; give another target.")
+    if kind == "tf_model.h5" and target.is_dir() and not source.parent.samefile(target):
+        others = [name for name in FOLDER_WEIGHTS if name != TF_NAME and (target / name).exists()]
+        if others:
+            raise ValueError(
+                f"{target} holds {others[0]}, which every reader takes before a {TF_NAME} beside it; give another "
+                "folder, or remove the old weights."
+            )
+
+
+def _check_room(target: Path, size: int) -> None:
+    """Refuse a disk that has not enough room, before anything is written.
+
+    Raises:
+        OSError: saying how much is there, and how much is wanted.
+    """
+    place = next(folder for folder in (target, *target.absolute().parents) if folder.is_dir())
+    free = shutil.disk_usage(place).free
+    if free < size:
+        raise OSError(
+            errno.ENOSPC, f"no room on the disk: {size:,} bytes are to be written, {free:,} are free", str(target)
+        )
 
 
 def _class_for(task: str, checkpoint: Checkpoint) -> str:
@@ -255,6 +295,13 @@ def _with_answers(
             f"{getattr(config, field)}; give the table that it was trained with first, and the wanted one second."
         )
     rows = matching_rows(before, after)
+    if not (rows >= 0).any():
+        warnings.warn(
+            f"none of the {len(after)} answers of {new} is in {old}: the whole answer head starts at zero. "
+            "Are these the right tables?",
+            UserWarning,
+            stacklevel=3,
+        )
 
     def moved(item: Item) -> Item:
         if item.parameter.module != module:

@@ -2,7 +2,10 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import ml_dtypes
 import numpy as np
@@ -59,9 +62,6 @@ def test_the_choices_are_those_of_the_library():
 )
 def test_verify_what_other_programs_wrote(made_by, target, options, told, tmp_path, capsys):
     fields = ["--set", "num_attention_heads=3"] if made_by.endswith(".pth") else []
-    if "tf_model.h5" in options:
-        # Beside what is written lie other weights of the same configuration, which readers prefer.
-        make_folder(tmp_path / "a", config=LxmertConfig.from_pretrained(GOLDEN / made_by))
     assert run(GOLDEN / made_by, tmp_path / target, "--verify", *fields, *options) == 0
     out, err = capsys.readouterr()
     assert err == ""
@@ -292,8 +292,8 @@ def test_a_conversion_says_where_the_weights_are(source, tmp_path):
     assert done.files == len(list((tmp_path / "a").glob("*.safetensors"))) > 1
     done = convert(source, tmp_path / "a")
     assert (done.written, done.files) == (tmp_path / "a" / "model.safetensors", 1)
-    done = convert(source, tmp_path / "a", to="tf_model.h5")
-    assert (done.written, done.files) == (tmp_path / "a" / "tf_model.h5", 1)
+    done = convert(source, tmp_path / "b", to="tf_model.h5")
+    assert (done.written, done.files) == (tmp_path / "b" / "tf_model.h5", 1)
 
 
 def test_quiet_is_quiet_of_what_is_left_out(tmp_path, capsys):
@@ -307,3 +307,26 @@ def test_bfloat16_is_rounded_to_the_nearest(source, tmp_path):
     assert run(source, tmp_path / "a", "--dtype", "bfloat16", "--quiet") == 0
     before = {name: x.astype(ml_dtypes.bfloat16) for name, x in read_folder(source).items()}
     assert_bits_equal(load_file(tmp_path / "a" / "model.safetensors"), before)
+
+
+def test_a_process_that_is_asked_to_end_leaves_nothing(tmp_path):
+    """As after Ctrl-C: batch systems send this signal first."""
+    source = make_folder(tmp_path / "source")
+    code = (
+        "import os, signal, sys; from lxmert.common import writing; from lxmert.cli import main\n"
+        "writing.write_slots = lambda *_: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    for target in ("a.weights.h5", "a.keras", "tf/tf_model.h5"):
+        command = [sys.executable, "-c", code, "convert", str(source), str(tmp_path / "out" / target)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 128 + 15, done.stderr
+        assert not (tmp_path / "out").exists()
+
+
+def test_a_disk_without_room(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=100))
+    assert main(["convert", str(make_folder(tmp_path / "source")), str(tmp_path / "out")]) == 1
+    assert "out: no room on the disk: " in (error := capsys.readouterr().err)
+    assert "bytes are to be written, 100 are free" in error
+    assert not (tmp_path / "out").exists()

@@ -7,7 +7,10 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+from lxmert import convert
 from lxmert.common.answers import matching_rows, normalize_answer, read_answers, transplanted
+
+from .weight_folders import make_folder
 
 
 @pytest.mark.parametrize(
@@ -136,3 +139,14 @@ def test_rows(dtype):
 
 def test_no_answer_is_known():
     assert transplanted(np.ones((2, 3)), np.array([-1, -1])).tolist() == [[0, 0, 0]] * 2
+
+
+def test_tables_that_share_nothing(tmp_path):
+    old, new = tmp_path / "old.json", tmp_path / "new.json"
+    old.write_text(json.dumps([f"old {i}" for i in range(5)]))
+    new.write_text('["north", "south"]')
+    source = make_folder(tmp_path / "source", "LxmertForQuestionAnswering")
+    with pytest.warns(
+        UserWarning, match=r"none of the 2 answers of .*new\.json is in .*old\.json: the whole answer head"
+    ):
+        convert(source, tmp_path / "out", answers=(old, new))

@@ -391,3 +391,17 @@ def test_the_model_is_told_too(tmp_path):
         pytest.raises(CheckpointMismatchError, match=said),
     ):
         fit(checkpoint, "LxmertModel")
+
+
+def test_a_visual_bert_that_somebody_called_bert(tmp_path):
+    """`self.bert = VisualBertModel(...)`: BERT's prefix, and what no BERT has."""
+    tensors = {f"bert.{name}": x for name, x in tensors_of("VisualBertModel").items()}
+    save_file(tensors, tmp_path / "a.safetensors")
+    with open_checkpoint(tmp_path / "a.safetensors", num_attention_heads=3) as checkpoint:
+        assert (checkpoint.is_bert, checkpoint.architecture) == (False, "VisualBertModel")
+
+
+@pytest.mark.parametrize("source", [{"a": 1}, None, 3])
+def test_a_source_that_is_no_path(source):
+    with pytest.raises(TypeError, match=r"source must be a path or a model on the hub; got .* load_state_dict"):
+        open_checkpoint(source)

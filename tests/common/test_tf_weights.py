@@ -243,10 +243,12 @@ def test_a_damaged_copy_says_what_is_missing(tmp_path):
 def test_beside_the_weights_of_another_model(tmp_path):
     """A new config.json would make the old weights another model's."""
     convert(make_folder(tmp_path / "a"), tmp_path / "both")
-    convert(tmp_path / "a", tmp_path / "both", to="tf_model.h5")  # of the same model: both may lie there
+    with pytest.raises(ValueError, match=r"holds model\.safetensors, which every reader takes before a tf_model\.h5"):
+        convert(tmp_path / "a", tmp_path / "both", to="tf_model.h5")
+    convert(tmp_path / "both", tmp_path / "both", to="tf_model.h5")  # the same weights: both may lie there
     other = make_folder(tmp_path / "b", config=CONFIG.replace(num_attention_heads=2))
     before = (tmp_path / "both/config.json").read_bytes()
-    with pytest.raises(ValueError, match=r"holds model\.safetensors, whose config\.json is of another model than the"):
+    with pytest.raises(ValueError, match=r"holds model\.safetensors, which every reader takes before"):
         convert(other, tmp_path / "both", to="tf_model.h5")
     assert (tmp_path / "both/config.json").read_bytes() == before
     with pytest.raises(
