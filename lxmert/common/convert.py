@@ -20,23 +20,14 @@ import numpy as np
 from .answers import matching_rows, read_answers, transplanted
 from .checkpoint import Checkpoint, open_checkpoint
 from .files import INDEX_NAME, SAFETENSORS_NAME, check_folder, check_named, making_folder, replacing
+from .hdf5_writing import check_for_tf, write_keras_archive, write_keras_weights, write_tf_folder, write_tf_weights
 from .loading import LoadReport, fit
 from .model_config import ModelConfig
 from .names import Parameter
 from .tables import ANSWERS, ARCHITECTURES, head_names
 from .weight_files.opening import FOLDER_WEIGHTS, TF_NAME
 from .weight_files.raw_arrays import FLOATS
-from .writing import (
-    FOLDER_CONTENT,
-    Item,
-    byte_count,
-    check_for_tf,
-    write_folder,
-    write_keras_archive,
-    write_keras_weights,
-    write_tf_folder,
-    write_tf_weights,
-)
+from .writing import FOLDER_CONTENT, Item, byte_count, write_folder
 
 # What can be written: the name on the command line, and what it is.
 FORMATS = {

@@ -15,6 +15,7 @@ from keras import ops
 
 from lxmert.common.checkpoint import open_checkpoint
 from lxmert.common.config import config_from_dict
+from lxmert.common.hdf5_writing import stamp_config
 from lxmert.common.loading import LoadReport, fit
 from lxmert.common.messages import check_keywords, signature_names
 from lxmert.common.model_config import ModelConfig
@@ -22,7 +23,7 @@ from lxmert.common.names import Parameter
 from lxmert.common.outputs import ModelOutput
 from lxmert.common.signatures import input_shapes
 from lxmert.common.weight_files import check_for_keras
-from lxmert.common.writing import Item, stamp_config, write_folder
+from lxmert.common.writing import Item, write_folder
 
 from .dropout import Dropout, RepeatedDraws
 from .fitting import OwnLoss

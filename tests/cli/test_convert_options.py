@@ -313,8 +313,8 @@ def test_a_process_that_is_asked_to_end_leaves_nothing(tmp_path):
     """As after Ctrl-C: batch systems send this signal first."""
     source = make_folder(tmp_path / "source")
     code = (
-        "import os, signal, sys; from lxmert.common import writing; from lxmert.cli import main\n"
-        "writing.write_slots = lambda *_: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "import os, signal, sys; from lxmert.common import hdf5_writing; from lxmert.cli import main\n"
+        "hdf5_writing.write_slots = lambda *_: os.kill(os.getpid(), signal.SIGTERM)\n"
         "sys.exit(main(sys.argv[1:]))"
     )
     for target in ("a.weights.h5", "a.keras", "tf/tf_model.h5"):

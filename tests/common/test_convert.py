@@ -17,10 +17,11 @@ from lxmert.common import convert as conversion
 from lxmert.common.checkpoint import open_checkpoint
 from lxmert.common.config import config_from_pretrained
 from lxmert.common.convert import target_format
+from lxmert.common.hdf5_writing import write_keras_archive
 from lxmert.common.names import HUGGING_FACE, KERAS_H5, TIED_DECODER, parameters
 from lxmert.common.tables import head_names
 from lxmert.common.weight_files.raw_arrays import BFLOAT16
-from lxmert.common.writing import Item, write_folder, write_keras_archive
+from lxmert.common.writing import Item, write_folder
 
 from .weight_folders import CONFIG, CONFIG_OF, assert_bits_equal, make_folder, read_folder, tensors_of, values_of
 

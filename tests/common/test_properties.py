@@ -15,11 +15,11 @@ from safetensors.numpy import save_file
 from lxmert.common.checkpoint import open_checkpoint
 from lxmert.common.config import LxmertConfig, VisualBertConfig
 from lxmert.common.convert import convert
+from lxmert.common.hdf5_writing import check_for_tf
 from lxmert.common.loading import fit
 from lxmert.common.names import KERAS_H5, SPELLINGS, parameters
 from lxmert.common.tables import ARCHITECTURES, HEADS, head_names, is_task_model
 from lxmert.common.weight_files.raw_arrays import BFLOAT16, FLOATS
-from lxmert.common.writing import check_for_tf
 
 random_cases = settings(
     max_examples=40,
