@@ -2,9 +2,9 @@
 
     python benchmarks/load_and_convert.py [--peer PYTHON] [--rounds 5]
 
-Every job is a process of its own, from its start to its end, so imports count. Jobs take turns, round by round, so that
-a busy minute of the machine meets all of them; the medians are compared. PYTHON is the interpreter of another
-environment with `transformers` 4.49, TensorFlow and tf-keras, which the last version with TensorFlow needs
+Every job is a process of its own, from its start to its end, so imports count. We and the peer take turns, so that a
+busy minute of the machine meets both, and the files of both stay in memory; the medians are compared. PYTHON is the
+interpreter of another environment with `transformers` 4.49, TensorFlow and tf-keras, the last version with TensorFlow
 (`pip install "transformers==4.49.0" "tensorflow-cpu==2.18.*" "tf-keras==2.18.*" torch`); without it the jobs of that
 version are left out. `transformers` 5 is taken from this environment. The results go to
 benchmarks/results/load_and_convert.json.
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def measure(folder: Path, peer: str | None, rounds: int) -> dict:
-    """Run every job `rounds` times, in turns.
+    """Run every job once and then `rounds` times, we and the peer in turns.
 
     Returns:
         For every job its name, and for us and for the peer the medians of seconds and of peak memory in MB.
@@ -68,14 +68,16 @@ def measure(folder: Path, peer: str | None, rounds: int) -> dict:
     )
     found = list(jobs(folder, peer))
     runs: dict[tuple[str, str], list[tuple[float, float]]] = {}
-    for _ in tqdm(range(rounds), desc="rounds"):
-        for name, sides in found:
+    for name, sides in tqdm(found, desc="jobs"):
+        for number in range(rounds + 1):
             for side, command in sides.items():
                 target = folder / "target"
                 shutil.rmtree(target, ignore_errors=True)
                 target.mkdir()
                 os.sync()  # what the last job wrote must not slow this one down
-                runs.setdefault((name, side), []).append(_run(command))
+                figures = _run(command)
+                if number:  # the first time warms the disk
+                    runs.setdefault((name, side), []).append(figures)
     medians = {
         key: {
             "seconds": round(statistics.median(seconds for seconds, _ in values), 2),
