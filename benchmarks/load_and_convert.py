@@ -41,11 +41,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peer", metavar="PYTHON", help="interpreter of an environment with transformers 4.49")
     parser.add_argument("--rounds", type=int, default=5, help="how often each job runs (default: 5)")
+    parser.add_argument(
+        "--only", metavar="TEXT", default="", help="only jobs that have TEXT in their names; others stay"
+    )
     parser.add_argument("--folder", help="where the files are made (default: a temporary folder)")
     parser.add_argument("--output", type=Path, default=RESULTS, help="where the results go")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-        results = measure(Path(folder), arguments.peer, arguments.rounds)
+        results = measure(Path(folder), arguments.peer, arguments.rounds, arguments.only)
+    if arguments.only and arguments.output.is_file():
+        new = {row["job"]: row for row in results["jobs"]}
+        old = json.loads(arguments.output.read_text())["jobs"]
+        results["jobs"] = [new.pop(row["job"], row) for row in old] + list(new.values())
     for row in results["jobs"]:
         print(sentence(row))
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
@@ -53,7 +60,7 @@ def main() -> None:
     print(f"wrote {arguments.output}")
 
 
-def measure(folder: Path, peer: str | None, rounds: int) -> dict:
+def measure(folder: Path, peer: str | None, rounds: int, only: str = "") -> dict:
     """Run every job once and then `rounds` times, we and the peer in turns.
 
     Returns:
@@ -66,7 +73,7 @@ def measure(folder: Path, peer: str | None, rounds: int) -> dict:
     subprocess.run(
         [sys.executable, "-m", "lxmert", "convert", source, str(folder / "tf"), "--to", "tf_model.h5"], check=True
     )
-    found = list(jobs(folder, peer))
+    found = [(name, sides) for name, sides in jobs(folder, peer) if only in name]
     runs: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for name, sides in tqdm(found, desc="jobs"):
         for number in range(rounds + 1):

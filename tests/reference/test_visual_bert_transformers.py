@@ -197,7 +197,7 @@ def test_folders_go_both_ways(name, config, tmp_path):
     for model, run in ((again, run_pt), (keras_again, run_tf)):
         assert model.config == config
         assert not model.load_report.new
-        assert not model.load_report.left_out
+        assert not model.load_report.unexpected
         assert_same(run(model, given), expected, tolerances.OUTPUTS["float32"])
     from_keras = load_theirs(tmp_path / "keras", name, "float32")
     state = theirs(config, name, "float32").state_dict()
