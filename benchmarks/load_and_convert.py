@@ -30,7 +30,8 @@ from lxmert.common.files import write_text
 
 RESULTS = Path(__file__).parent / "results" / "load_and_convert.json"
 
-_READY = "import {module}; from {package} import {name}; {name}.from_pretrained({source!r}{options})"
+_READY = "import {module}; from {package} import {name}; {name}.from_pretrained({source!r}{options}); {leave}"
+_LEAVE = "import os; os._exit(0)"  # ready: taking the interpreter down again does not count
 _THEIRS = (
     "from transformers import {name}; {name}.from_pretrained({source!r}{options}).save_pretrained({target!r}{how})"
 )
@@ -122,7 +123,7 @@ def jobs(folder: Path, peer: str | None):
     yield "safetensors to tf_model.h5", {"lxmert": convert(source, target, "--to", "tf_model.h5"), **theirs(to_tf)}
     yield "safetensors to .weights.h5", {"lxmert": convert(source, f"{target}/a.weights.h5"), **theirs(to_tf)}
     yield "tf_model.h5 to safetensors", {"lxmert": convert(tf, target), **theirs(to_pt)}
-    ready = dict(source=source, options="")
+    ready = dict(source=source, options="", leave=_LEAVE)
     sides = {"lxmert": ours(_READY.format(module="torch", package="lxmert", name="LxmertForPreTraining", **ready))}
     if importlib.util.find_spec("transformers"):
         code = _READY.format(module="torch", package="transformers", name="LxmertForPreTraining", **ready)
@@ -131,10 +132,10 @@ def jobs(folder: Path, peer: str | None):
     name = "TFLxmertForPreTraining"
     code = _READY.format(module="tensorflow", package="lxmert", name=name, **ready)
     at_449 = _READY.format(
-        module="tensorflow", package="transformers", name=name, source=source, options=", from_pt=True"
+        module="tensorflow", package="transformers", name=name, source=source, options=", from_pt=True", leave=_LEAVE
     )
     yield "Keras: process start to a ready model", {"lxmert": ours(code), **theirs(at_449)}
-    yield "importing TensorFlow and Keras alone", {"lxmert": ours("import tensorflow, keras")}
+    yield "importing TensorFlow and Keras alone", {"lxmert": ours(f"import tensorflow, keras; {_LEAVE}")}
 
 
 def _run(command: list[str]) -> tuple[float, float]:
