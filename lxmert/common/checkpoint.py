@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from .config import CONFIGS, LxmertConfig, config_class
+from .config_from_bert import is_bert_config, layers_from_bert, values_from_bert
 from .config_from_shapes import config_from_shapes
 from .files import CONFIG_NAME, is_settled
 from .model_config import ModelConfig
@@ -54,6 +55,7 @@ class Checkpoint:
     config_source: str = ""
     # Whether it was told by the values alone that the word head has a decoder of its own.
     found_untied: bool = False
+    _compared: dict[frozenset[str], bool] = field(default_factory=dict, repr=False)
 
     @property
     def is_bert(self) -> bool:
@@ -155,6 +157,15 @@ class Checkpoint:
         """The values of a parameter, contiguous, PyTorch's way round, or Keras' (`turned`)."""
         values = self.view(parameter, mapped)
         return contiguous(values.T if turned and parameter.leaf.transposed else values)
+
+    def equal(self, first: str, second: str) -> bool:
+        """Whether two tensors, by their names in the file, have one shape and the same values; looked at once."""
+        pair = frozenset((first, second))
+        if pair not in self._compared:
+            self._compared[pair] = self.file.shapes[first] == self.file.shapes[second] and np.array_equal(
+                self.file.read(first), self.file.read(second), equal_nan=True
+            )
+        return self._compared[pair]
 
     @contextmanager
     def arrays(
@@ -273,7 +284,7 @@ def _model_types(
     """The kinds of models that a file may be of, as far as its configuration says."""
     if config is not None:
         return (config.model_type,)
-    if stored is None or _is_berts(stored):
+    if stored is None or is_bert_config(stored):
         return (kind.model_type,) if kind else tuple(CONFIGS)
     try:
         # Without a model type the file is taken for LXMERT's, as its authors' files have none.
@@ -283,10 +294,6 @@ def _model_types(
     except (TypeError, ValueError) as error:
         raise type(error)(f"the configuration of {file.path}: {error}") from None
     return (named.model_type,)
-
-
-def _is_berts(stored: Mapping[str, Any]) -> bool:
-    return stored.get("model_type") == BERT.nested.removesuffix(".")
 
 
 def _configuration(
@@ -302,10 +309,10 @@ def _configuration(
         return (config.replace(**overrides) if overrides else config), "given"
     kind = kind or CONFIGS[found.model_type]
     try:
-        if stored is not None and not _is_berts(stored):
+        if stored is not None and not is_bert_config(stored):
             return kind.from_dict(stored, **overrides), CONFIG_NAME
         if stored is not None:
-            return kind.from_dict(_from_berts(stored, kind, found.counts), **overrides), f"a BERT's {CONFIG_NAME}"
+            return kind.from_dict(values_from_bert(stored, kind, found.counts), **overrides), f"a BERT's {CONFIG_NAME}"
     except (TypeError, ValueError) as error:
         also = " with the values given beside it" if overrides else ""
         raise type(error)(f"the configuration of {file.path}{also}: {error}") from None
@@ -317,42 +324,8 @@ def _configuration(
         turned = found.spelling.transposed and parameter.leaf.transposed
         return None if name is None else file.shapes[name][::-1] if turned else file.shapes[name]
 
-    counts = _layers_of_berts(kind, found.counts) if found.spelling is BERT else found.counts
+    counts = layers_from_bert(kind, found.counts) if found.spelling is BERT else found.counts
     return config_from_shapes(kind, counts, shape_of, str(file.path), overrides), FROM_SHAPES
-
-
-# The fields that mean the same in BERT's configuration.
-_OF_BERT = (
-    "vocab_size",
-    "hidden_size",
-    "num_attention_heads",
-    "intermediate_size",
-    "hidden_act",
-    "hidden_dropout_prob",
-    "attention_probs_dropout_prob",
-    "max_position_embeddings",
-    "type_vocab_size",
-    "initializer_range",
-    "layer_norm_eps",
-    "pad_token_id",
-)
-
-
-def _from_berts(stored: Mapping[str, Any], kind: type[ModelConfig], counts: Mapping[str, int]) -> dict[str, Any]:
-    """The keys of a config.json of a model that is to begin with a BERT."""
-    shared = {name: stored[name] for name in _OF_BERT if name in stored and name in kind.field_names()}
-    return shared | _layers_of_berts(kind, counts)
-
-
-def _layers_of_berts(kind: type[ModelConfig], counts: Mapping[str, int]) -> dict[str, int]:
-    """How many layers a model has that begins with a BERT.
-
-    As in the original: LXMERT's language layers are the first of BERT's, nine of twelve; the others are its own.
-    """
-    usual = {name: getattr(kind(), name) for name in LAYERS[kind.model_type]}
-    language = LAYERS[kind.model_type][0]
-    most = usual[language] if kind is LxmertConfig else counts[language]
-    return {**usual, language: min(most, counts[language])}
 
 
 def _check_layer_counts(checkpoint: Checkpoint) -> None:
@@ -374,7 +347,7 @@ def _differ(checkpoint: Checkpoint, first: Parameter, second: Parameter) -> bool
     """Whether two parameters of one shape have different values in a file."""
     if checkpoint.shape(first) != checkpoint.shape(second):
         return False  # one of them does not fit the model, which is told later
-    return not np.array_equal(checkpoint.view(first), checkpoint.view(second), equal_nan=True)
+    return not checkpoint.equal(checkpoint.stored(first), checkpoint.stored(second))
 
 
 def _with_decoder(checkpoint: Checkpoint, chosen: bool) -> Checkpoint:

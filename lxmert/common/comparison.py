@@ -13,7 +13,7 @@ import numpy as np
 
 from .checkpoint import Checkpoint, open_checkpoint
 from .config import CONFIGS
-from .held_weights import held_parameters, other_names, path_of, pieces, read_each, row_of, with_all_layers
+from .held_weights import grouped, held_parameters, other_names, path_of, pieces, read_each, with_all_layers
 from .names import Parameter
 from .tables import TITLES
 
@@ -244,11 +244,7 @@ def difference(x: np.ndarray, y: np.ndarray, tolerance: float | None = None) -> 
 
 
 def _modules(pairs: Sequence[_Pair], differences: Sequence[_Difference], folded: bool) -> Iterator[ModuleDifference]:
-    groups: dict[str, list[tuple[_Pair, _Difference]]] = {}
-    for pair, apart in zip(pairs, differences, strict=True):
-        module = pair.first.module
-        groups.setdefault(row_of(module) if folded else module, []).append((pair, apart))
-    for group in groups.values():
+    for group in grouped(zip(pairs, differences, strict=True), lambda item: item[0].first.module, folded):
         modules = {pair.first.module for pair, _ in group}
         compared = [pair for pair, _ in group if pair.shapes[0] == pair.shapes[1]]
         formats = [tuple(dict.fromkeys(pair.dtypes[side].name for pair, _ in group)) for side in (0, 1)]

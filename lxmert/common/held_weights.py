@@ -15,6 +15,7 @@ from .names import Parameter, known_parameters, layer_counts
 from .tables import LAYERS
 
 Done = TypeVar("Done")
+Item = TypeVar("Item")
 _PIECE = 2**20
 
 
@@ -88,6 +89,15 @@ def pieces(*arrays: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
     flat = [values.reshape(-1) for values in arrays]
     for start in range(0, flat[0].size, _PIECE):
         yield tuple(values[start : start + _PIECE] for values in flat)
+
+
+def grouped(items: Iterable[Item], module_of: Callable[[Item], str], folded: bool) -> list[list[Item]]:
+    """Items by their modules, in order; those of the same module of several layers together where `folded`."""
+    groups: dict[str, list[Item]] = {}
+    for item in items:
+        module = module_of(item)
+        groups.setdefault(row_of(module) if folded else module, []).append(item)
+    return list(groups.values())
 
 
 _LAYER = re.compile(r"\.(\d+)\.")

@@ -6,8 +6,6 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from .checkpoint import Checkpoint, CheckpointMismatchError
 from .config_from_shapes import TELLING
 from .messages import first_few
@@ -137,9 +135,8 @@ def fit(
 def _check_copy(checkpoint: Checkpoint, copy: str, parameter: Parameter) -> None:
     """Refuse a tensor stored beside the one that it is tied to, if it has other values."""
     file, copy, name = checkpoint.file, checkpoint.held[copy], checkpoint.stored(parameter)
-    shapes = [file.shapes[copy], file.shapes[name]]
-    same = shapes[0] == shapes[1] and np.array_equal(file.read(copy), file.read(name), equal_nan=True)
-    if not same:
+    if not checkpoint.equal(copy, name):
+        shapes = [file.shapes[copy], file.shapes[name]]
         raise CheckpointMismatchError(
             f"{file.path} holds {copy} {list(shapes[0])} beside {name} {list(shapes[1])} with other values; "
             f"the two are one tensor in a model of {TITLES[parameter.model_type]}. Nothing was loaded. "

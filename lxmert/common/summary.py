@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .checkpoint import Checkpoint, open_checkpoint
-from .held_weights import held_parameters, other_names, path_of, pieces, read_each, row_of, with_all_layers
+from .held_weights import grouped, held_parameters, other_names, path_of, pieces, read_each, with_all_layers
 from .names import TIED_DECODER, Parameter, parameters
 from .tables import TITLES, head_names
 from .weight_files import WeightFile
@@ -246,11 +246,7 @@ def _misfits(checkpoint: Checkpoint) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _modules(held: Sequence[_Held], folded: bool) -> Iterator[Module]:
-    groups: dict[str, list[_Held]] = {}
-    for one in held:
-        module = one.parameter.module
-        groups.setdefault(row_of(module) if folded else module, []).append(one)
-    for group in groups.values():
+    for group in grouped(held, lambda one: one.parameter.module, folded):
         shapes = {one.parameter: one.checkpoint.shape(one.parameter) or () for one in group}
         dtypes = [one.checkpoint.dtype(one.parameter) for one in group]
         # The first tensor of a module is its weight, unless the file lacks that.

@@ -3,7 +3,7 @@
 Dimensions: B batch, L language tokens, R regions, D hidden size, F visual feature size, V vocabulary, A answers.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -27,12 +27,16 @@ class LxmertTaskModel(PreTrainedModel):
 
     config_class = LxmertConfig
     config: LxmertConfig
+    reads_vision_output: ClassVar[bool] = True  # else the image branch of the last cross layer reaches nothing
 
     def __init__(self, config: LxmertConfig):
         super().__init__(config)
         self.backbone = LxmertModel(config)
         self.heads = LxmertHeads(config, self.head_names(config))
         self.reset_parameters()
+        if not self.reads_vision_output:
+            self.backbone.cross_layers[-1].visual_self_attention.requires_grad_(False)
+            self.backbone.cross_layers[-1].visual_feed_forward.requires_grad_(False)
 
 
 class LxmertForPreTraining(LxmertTaskModel):
@@ -126,10 +130,7 @@ class LxmertForQuestionAnswering(LxmertTaskModel):
     attention maps computes it.
     """
 
-    def __init__(self, config: LxmertConfig):
-        super().__init__(config)
-        self.backbone.cross_layers[-1].visual_self_attention.requires_grad_(False)
-        self.backbone.cross_layers[-1].visual_feed_forward.requires_grad_(False)
+    reads_vision_output = False
 
     def forward(
         self,
@@ -188,10 +189,7 @@ class LxmertForVisualReasoning(LxmertTaskModel):
     frozen.
     """
 
-    def __init__(self, config: LxmertConfig):
-        super().__init__(config)
-        self.backbone.cross_layers[-1].visual_self_attention.requires_grad_(False)
-        self.backbone.cross_layers[-1].visual_feed_forward.requires_grad_(False)
+    reads_vision_output = False
 
     def forward(
         self,

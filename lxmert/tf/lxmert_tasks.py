@@ -3,7 +3,7 @@
 Dimensions: B batch, L language tokens, R regions, D hidden size, F visual feature size, V vocabulary, A answers.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 from keras import ops
@@ -28,6 +28,7 @@ class LxmertTaskModel(PreTrainedModel):
 
     config_class = LxmertConfig
     config: LxmertConfig
+    reads_vision_output: ClassVar[bool] = True  # else the image branch of the last cross layer reaches nothing
 
     def __init__(self, config: LxmertConfig, **kwargs: Any):
         super().__init__(config, **kwargs)
@@ -36,6 +37,9 @@ class LxmertTaskModel(PreTrainedModel):
             self.backbone = TFLxmertModel(config, dtype=self.dtype_policy, name="backbone")
         self.heads = LxmertHeads(config, self.head_names(config), dtype=self.dtype_policy, name="heads")
         self.build((None, None))
+        if not self.reads_vision_output:
+            self.backbone.cross_layers[-1].visual_self_attention.trainable = False
+            self.backbone.cross_layers[-1].visual_feed_forward.trainable = False
 
     def build(self, input_shape: Any = None) -> None:
         """Make the weights; their sizes come from the config. The backbone has made its own."""
@@ -132,10 +136,7 @@ class TFLxmertForQuestionAnswering(LxmertTaskModel):
     attention maps computes it.
     """
 
-    def __init__(self, config: LxmertConfig, **kwargs: Any):
-        super().__init__(config, **kwargs)
-        self.backbone.cross_layers[-1].visual_self_attention.trainable = False
-        self.backbone.cross_layers[-1].visual_feed_forward.trainable = False
+    reads_vision_output = False
 
     def call(
         self,
@@ -189,10 +190,7 @@ class TFLxmertForVisualReasoning(LxmertTaskModel):
     frozen.
     """
 
-    def __init__(self, config: LxmertConfig, **kwargs: Any):
-        super().__init__(config, **kwargs)
-        self.backbone.cross_layers[-1].visual_self_attention.trainable = False
-        self.backbone.cross_layers[-1].visual_feed_forward.trainable = False
+    reads_vision_output = False
 
     def call(
         self,
