@@ -36,7 +36,7 @@ def measure(model_type: str, backend: str, epochs: int | None, seed: int | None,
         save: where the checkpoint goes, if it is to be kept.
     """
     from lxmert.data.easy_vqa import load
-    from lxmert.training import accuracy, scores_of_split, train_easy_vqa, with_changes
+    from lxmert.training.easy_vqa import accuracy, scores_of_split, train_easy_vqa, with_changes
 
     recipe = with_changes(RECIPES[model_type], epochs, seed)
     start = time.perf_counter()

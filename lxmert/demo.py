@@ -17,7 +17,7 @@ from lxmert.data import easy_vqa
 from lxmert.data.pictures import open_picture
 from lxmert.data.regions import picture_regions
 from lxmert.page import Asked, Said, Shown, write_page
-from lxmert.training import accuracy, scores_of_split
+from lxmert.training.easy_vqa import accuracy, scores_of_split
 
 CHECKPOINTS = ("easy-vqa", "easy-vqa-visual-bert")  # those that come with the package, LXMERT's and VisualBERT's
 TITLES = {"pt": "PyTorch", "tf": "Keras"}

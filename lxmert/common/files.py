@@ -78,6 +78,8 @@ _COMPLETE = ".lxmert-complete"  # a folder of files that are complete and on the
 # What may be on its way: the names that are written. Stale are these and other weights of the same kind.
 _WRITTEN = re.compile(
     r"config\.json|model(-\d{5,}-of-\d{5,})?\.safetensors|model\.safetensors\.index\.json|tf_model\.h5"
+    r"|vocab\.txt|tokenizer\.json|tokenizer_config\.json|special_tokens_map\.json|added_tokens\.json"
+    r"|answers\.json|training\.json|optimizer\.safetensors"
 )
 
 

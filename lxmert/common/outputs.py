@@ -156,6 +156,10 @@ class _LxmertForPreTrainingScores(ModelOutput):
     question_answering_score: Any = None
 
 
+LOSS_NAMES = ("words", "match", "objects", "attributes", "features", "answers")
+"""What LXMERT is pre-trained on, by name; the paper counts the three of regions as two."""
+
+
 @dataclass(eq=False)
 class LxmertForPreTrainingOutput(_LxmertStates, _LxmertForPreTrainingScores):
     """What `LxmertForPreTraining` returns.
@@ -165,7 +169,12 @@ class LxmertForPreTrainingOutput(_LxmertStates, _LxmertForPreTrainingScores):
         prediction_logits: [B, L, V], the word at each position.
         cross_relationship_score: [B, 2]; index 1 says that sentence and picture match, index 0 that they do not.
         question_answering_score: [B, A]; absent when the config has `task_qa=False`.
+        losses: the losses that `loss` is the sum of, by name, those that were asked for: "words", "match", "objects",
+            "attributes", "features" (these three with their weight), "answers"; absent without labels. Last, so that
+            the places of the others are those of `transformers`.
     """
+
+    losses: dict[str, Any] | None = None
 
 
 @dataclass(eq=False)

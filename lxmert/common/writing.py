@@ -54,6 +54,7 @@ def write_folder(
     architecture: str,
     items: Sequence[Item],
     max_shard_size: int | str | None = None,
+    beside: Callable[[Path], None] | None = None,
 ) -> tuple[Overflowed, list[str]]:
     """Write config.json and model.safetensors in Hugging Face's spelling: the folder that every side reads.
 
@@ -66,6 +67,7 @@ def write_folder(
         items: every parameter of the model.
         max_shard_size: above so many bytes ("2GB", "500MB", or a number) the weights go into several files with an
             index. One tensor is never divided. None keeps all in one file.
+        beside: puts further files of a checkpoint into the folder it is given; they take their places with the others.
 
     Returns:
         Besides what became infinite, the names of the files that hold the weights.
@@ -96,6 +98,8 @@ def write_folder(
             index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(homes.items()))}
             (new / INDEX_NAME).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
         (new / CONFIG_NAME).write_text(stamped(config, architecture).to_json_string(), encoding="utf-8")
+        if beside is not None:
+            beside(new)
     return overflowed, names
 
 

@@ -11,12 +11,12 @@ from lxmert.common.inputs import IGNORED_LABEL
 from lxmert.data.regions import RegionBatch
 
 if TYPE_CHECKING:
-    from lxmert.data.scenes import Scenes
+    from lxmert.data.augmentation import AugmentedRegions
 
 
 def batches(
     text: Mapping[str, np.ndarray],
-    pictures: RegionBatch | Scenes,
+    pictures: RegionBatch | AugmentedRegions,
     picture_index: np.ndarray,
     labels: np.ndarray,
     batch_size: int,
@@ -30,12 +30,12 @@ def batches(
 
     Args:
         text: What the tokenizer gave for the Q questions, padded to one length: ``input_ids`` ``[Q, L]`` and so on.
-        pictures: The regions of the P pictures, ``[P, R, ...]``; or `Scenes`, which draws regions and labels anew in
-            every epoch and so needs a seed.
+        pictures: The regions of the P pictures, ``[P, R, ...]``; or `AugmentedRegions`, which draws
+            regions and labels anew in every epoch and so needs a seed.
         picture_index: int ``[Q]``, the picture that a question is about.
         labels: int ``[Q]``, the answers.
         batch_size: B.
-        seed: Of the shuffling and of what `Scenes` draws.
+        seed: Of the shuffling and of what `AugmentedRegions` draws.
         epoch: Which pass over the data this is, from 0.
 
     Yields:
@@ -43,8 +43,8 @@ def batches(
         ``visual_attention_mask`` ``[B, R]``, and ``labels`` int64 ``[B]``.
 
     Raises:
-        ValueError: If the lengths do not agree, ``batch_size`` is below 1 or (with a seed) above Q, or `Scenes` comes
-            without a seed.
+        ValueError: If the lengths do not agree, ``batch_size`` is below 1 or (with a seed) above Q, or
+            `AugmentedRegions` comes without a seed.
     """
     text = {name: np.asarray(rows) for name, rows in text.items()}
     labels = np.asarray(labels, np.int64)
@@ -57,13 +57,13 @@ def batches(
     if batch_size < 1 or (seed is not None and batch_size > len(labels)):
         raise ValueError(f"batch_size must be from 1 to the number of questions, {len(labels)}; got {batch_size}.")
     if not isinstance(pictures, Mapping) and seed is None:
-        raise ValueError("seed must be given with Scenes, which draws by chance; got None. Pass seed=0, say.")
+        raise ValueError("seed must be given with AugmentedRegions, which draws by chance; got None. Pass seed=0, say.")
     return _cut(text, pictures, picture_index, labels, batch_size, seed, epoch)
 
 
 def _cut(
     text: dict[str, np.ndarray],
-    pictures: RegionBatch | Scenes,
+    pictures: RegionBatch | AugmentedRegions,
     picture_index: np.ndarray,
     labels: np.ndarray,
     batch_size: int,

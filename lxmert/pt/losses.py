@@ -15,6 +15,8 @@ from lxmert.common.inputs import IGNORED_LABEL, Given, Range, check_label, check
 from lxmert.common.lxmert_inputs import check_object_labels
 from lxmert.common.visual_bert_inputs import check_alignment_labels
 
+OBJECT_LOSSES = {"obj": "objects", "attr": "attributes", "feat": "features"}  # what each label's loss is called
+
 
 def describe(name: str, tensor: Any) -> Given:
     """The shape and kind of an argument, as the shared input checks want them.
@@ -134,15 +136,15 @@ def _score_rows(name: str, labels: Tensor, dtype: torch.dtype) -> Tensor:
     return labels.to(dtype)
 
 
-def object_loss(
+def object_losses(
     config: Any, scores: Mapping[str, Tensor], obj_labels: Mapping[str, tuple[Tensor, Tensor]], regions: tuple[int, int]
-) -> Tensor:
-    """The sum of the given and enabled visual losses, each mean(loss · confidence) · visual_loss_normalizer.
+) -> dict[str, Tensor]:
+    """The given and enabled visual losses by name, each mean(loss · confidence) · visual_loss_normalizer.
 
     The mean goes over all B·R regions, whatever their confidence. "obj" and "attr" are cross-entropies (-100 ignored);
     "feat" is smooth L1, averaged over F.
     """
-    total: Any = 0.0
+    losses: dict[str, Tensor] = {}
     for key, (label, confidence) in check_object_labels(config, obj_labels, regions, describe).items():
         score = _wide(scores[key])
         if key == "feat":
@@ -152,8 +154,9 @@ def object_loss(
             loss = F.cross_entropy(
                 score.flatten(0, -2), label.flatten().long(), ignore_index=IGNORED_LABEL, reduction="none"
             )
-        total = total + (loss.flatten() * confidence.flatten().to(score.dtype)).mean() * config.visual_loss_normalizer
-    return total
+        mean = (loss.flatten() * confidence.flatten().to(score.dtype)).mean()
+        losses[OBJECT_LOSSES[key]] = mean * config.visual_loss_normalizer
+    return losses
 
 
 def total_loss(losses: Sequence[Tensor], scores: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 import optree
+from keras import ops
 
 from lxmert.common import outputs
 from lxmert.common.inputs import check_scores
@@ -60,17 +61,42 @@ _SCORES = {
 }
 
 
+def _weighted(losses: Mapping[str, Any], weights: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Losses by name, each times the mean of its weights."""
+    if weights is None:
+        return dict(losses)
+    return {name: loss * ops.cast(ops.mean(weights[name]), loss.dtype) for name, loss in losses.items()}
+
+
 class OwnLoss(keras.Model):
     """A model that trains on its own loss when it is compiled without one.
 
     - `compile(optimizer)`: the labels stand in the input dict under their argument names, or come as `y`: a dict of
       them, or the answers alone for a question-answering model. Metrics compare each label with its scores.
+      Losses that average over labels, and so want other weights in other batches, take them by name as
+      `sample_weight`: {"words": [B], ...}, each loss times the mean of its own.
     - `compile(optimizer, loss=...)`: `y` is what that loss wants, and it is compared with the model's scores
       (`question_answering_score`, `prediction_logits`, `logits`, `pooled_output`, `pooler_output`), or, if it is a
       dict, with the outputs of the same names.
     """
 
     config: ModelConfig
+
+    # The means of the losses by name, and which of them were asked for. Not where Keras looks for what it saves.
+    _means_of_losses: dict[str, keras.metrics.Mean] = {}
+    _told_losses: tuple[str, ...] = ()
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Keras' `compile`."""
+        super().compile(*args, **kwargs)
+        if "ans" in self.label_names:
+            means = {name: keras.metrics.Mean(name) for name in outputs.LOSS_NAMES}
+            object.__setattr__(self, "_means_of_losses", means)
+
+    @property
+    def metrics(self) -> list[Any]:
+        """Keras' metrics, and the means of the losses that were asked for by name."""
+        return [*super().metrics, *(self._means_of_losses[name] for name in self._told_losses)]
 
     @property
     def label_names(self) -> tuple[str, ...]:
@@ -112,15 +138,19 @@ class OwnLoss(keras.Model):
         return super().test_step(self._prepared(data))
 
     def predict_step(self, data: Any) -> Any:
-        """One step of `predict`. A loss, of labels in the input dict, is no prediction and is left out."""
+        """One step of `predict`. Losses, of labels in the input dict, are no prediction and are left out."""
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         out = super().predict_step((self._with_fields(x),))
-        return dataclasses.replace(out, loss=None) if "loss" in out else out
+        return dataclasses.replace(out, **dict.fromkeys({"loss", "losses"} & set(out.keys())))
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:
-        """The compiled loss, or without one the model's own."""
+        """The compiled loss, or without one the model's own.
+
+        Under `tf.distribute` it is divided by the number of replicas, because Keras adds up what the replicas give:
+        the sum is the mean of the replicas' losses.
+        """
         if self._compile_loss is not None:
             if y is None:
                 raise ValueError(
@@ -135,13 +165,22 @@ class OwnLoss(keras.Model):
                 f"{type(self).__name__} was compiled without a loss, and the data holds no labels to train on. Put "
                 f"{' or '.join(self.label_names)} into the input dict or pass them as y, or compile with loss=..."
             )
-        return y_pred["loss"] + sum(self.losses)
+        replicas = getattr(getattr(self, "distribute_strategy", None), "num_replicas_in_sync", 1)
+        loss = sum(_weighted(y_pred["losses"], sample_weight).values()) if sample_weight else y_pred["loss"]
+        loss = loss + sum(self.losses)
+        return loss if replicas == 1 else loss / replicas
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """The loss and the compiled metrics; labels in the input dict serve as their truth."""
         if y is None:
             truths = {_SCORES[name] or self.prediction_name: x[name] for name in _SCORES if x.get(name) is not None}
             y = truths.get(self.prediction_name) if len(self.label_names) == 1 else truths
+        if self._compile_loss is None and "losses" in y_pred:
+            weighted = _weighted(y_pred["losses"], sample_weight)
+            self._told_losses = tuple(weighted)
+            for name, loss in weighted.items():
+                self._means_of_losses[name].update_state(loss)
+            sample_weight = None
         return super().compute_metrics(x, y, self._prediction(y, y_pred), sample_weight)
 
     def _prepared(self, data: Any) -> Any:
@@ -150,13 +189,14 @@ class OwnLoss(keras.Model):
         x = self._with_fields(x)
         if self._compile_loss is not None or not self.label_names:
             return x, y, sample_weight
-        if sample_weight is not None:
+        weights = sample_weight if isinstance(sample_weight, Mapping) and "ans" in self.label_names else None
+        if sample_weight is not None and weights is None:
             raise ValueError(
                 "sample_weight and class_weight need a compiled loss: the model's own loss does not read them. "
                 "Use compile(loss=...)."
             )
         if y is None:
-            return (x,)
+            return (x,) if weights is None else (x, None, weights)
         if not isinstance(y, Mapping):
             if len(self.label_names) != 1:
                 raise ValueError(f"y must be a dict of {', '.join(self.label_names)}; got {type(y).__name__}.")
@@ -165,7 +205,7 @@ class OwnLoss(keras.Model):
         if twice:
             raise ValueError(f"{twice[0]} is given twice: in the input dict, and as y.")
         check_keywords(f"y of {type(self).__name__}", y, (*self.label_names, "masked_lm_labels"))
-        return ({**x, **y},)
+        return ({**x, **y},) if weights is None else ({**x, **y}, None, weights)
 
     def _with_fields(self, x: Any) -> dict[str, Any]:
         """The inputs by name, with the outputs asked for by name too, whatever the config says."""

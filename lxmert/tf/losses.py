@@ -15,6 +15,8 @@ from lxmert.common.inputs import IGNORED_LABEL, Given, Range, check_label, check
 from lxmert.common.lxmert_inputs import check_object_labels
 from lxmert.common.visual_bert_inputs import check_alignment_labels
 
+OBJECT_LOSSES = {"obj": "objects", "attr": "attributes", "feat": "features"}  # what each label's loss is called
+
 
 def describe(name: str, tensor: Any) -> Given:
     """The shape and kind of an argument, as the shared input checks want them.
@@ -149,15 +151,15 @@ def _score_rows(name: str, labels: Any, dtype: Any) -> Any:
     return ops.where(ops.logical_and(labels >= 0, labels <= 1), labels, ops.full_like(labels, float("nan")))
 
 
-def object_loss(
+def object_losses(
     config: Any, scores: Mapping[str, Any], obj_labels: Mapping[str, tuple[Any, Any]], regions: tuple[Any, Any]
-) -> Any:
-    """The sum of the given and enabled visual losses, each mean(loss · confidence) · visual_loss_normalizer.
+) -> dict[str, Any]:
+    """The given and enabled visual losses by name, each mean(loss · confidence) · visual_loss_normalizer.
 
     The mean goes over all B·R regions, whatever their confidence. "obj" and "attr" are cross-entropies (-100 ignored);
     "feat" is smooth L1, averaged over F.
     """
-    total: Any = 0.0
+    losses: dict[str, Any] = {}
     for key, (label, confidence) in check_object_labels(config, obj_labels, regions, describe).items():
         score = _wide(scores[key])
         if key == "feat":
@@ -166,8 +168,9 @@ def object_loss(
         else:
             check_values(f"obj_labels[{key!r}][0]", label, Range(score.shape[-1], ignored=True))
             loss = _cross_entropy(score, label)
-        total = total + ops.mean(loss * ops.cast(confidence, score.dtype)) * config.visual_loss_normalizer
-    return total
+        mean = ops.mean(loss * ops.cast(confidence, score.dtype))
+        losses[OBJECT_LOSSES[key]] = mean * config.visual_loss_normalizer
+    return losses
 
 
 def total_loss(losses: Sequence[Any], scores: Any) -> Any:

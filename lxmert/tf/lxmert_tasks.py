@@ -18,7 +18,7 @@ from lxmert.common.outputs import (
 from lxmert.common.signatures import LXMERT_INPUTS
 
 from .heads import LxmertHeads
-from .losses import answer_loss, describe, index_loss, object_loss, total_loss, word_loss
+from .losses import answer_loss, describe, index_loss, object_losses, total_loss, word_loss
 from .lxmert import TFLxmertModel
 from .pretrained import PreTrainedModel
 
@@ -106,22 +106,27 @@ class TFLxmertForPreTraining(LxmertTaskModel):
         # Differs from HF: without an answer head there is no score at all; there a scalar of the pooled output.
         answer_scores = None if heads.answer is None else heads.answer(states.pooled_output)
 
-        losses = []
+        losses: dict[str, Any] = {}
         if labels is not None and config.task_mask_lm:
-            losses.append(word_loss(word_scores, labels))
+            losses["words"] = word_loss(word_scores, labels)
         if matched_label is not None and config.task_matched:
-            losses.append(index_loss(match_scores, matched_label, "matched_label"))
+            losses["match"] = index_loss(match_scores, matched_label, "matched_label")
+        visual: dict[str, Any] = {}
         if obj_labels is not None and heads.object is not None:
             object_scores = heads.object(states.vision_output)
-            losses.append(object_loss(config, object_scores, obj_labels, tuple(states.vision_output.shape[:2])))
+            visual = object_losses(config, object_scores, obj_labels, tuple(states.vision_output.shape[:2]))
+        terms = [*losses.values(), sum(visual.values())]  # the visual ones are one term of the sum
+        losses |= visual
         if ans is not None and heads.answer is not None:
-            losses.append(answer_loss(answer_scores, ans, "ans"))
+            losses["answers"] = answer_loss(answer_scores, ans, "ans")
+            terms.append(losses["answers"])
         asked = any(label is not None for label in (labels, obj_labels, matched_label, ans))
         output = LxmertForPreTrainingOutput(
-            loss=total_loss(losses, match_scores) if asked else None,
+            loss=total_loss(terms, match_scores) if asked else None,
             prediction_logits=word_scores,
             cross_relationship_score=match_scores,
             question_answering_score=answer_scores,
+            losses=losses if asked else None,
             **states.states(),
         )
         return self.as_asked(output, given["return_dict"])

@@ -13,7 +13,7 @@ from lxmert.data.recipe import LXMERT_RECIPE, RECIPES
 from lxmert.pt.train import train_question_answering as train_pt
 from lxmert.question_models import QUESTION_MODELS
 from lxmert.tf.train import train_question_answering as train_tf
-from lxmert.training import accuracy, scores_of_split, train_easy_vqa
+from lxmert.training.easy_vqa import accuracy, scores_of_split, train_easy_vqa
 
 BACKENDS = ("pt", "tf")
 

@@ -54,6 +54,15 @@ NATIVE = {
     "tf/starting.py: NormalStart": "reset_parameters; Keras' layers are given how they start",
     "pt/starting.py: _WithoutDraws": "Keras' initializers look whether to draw; PyTorch's are left out from outside",
     "tf/resizing.py: _replace": "Keras locks the layers of a built model",
+    "tf/optimizers.py: LinearWarmUp": "fit asks a schedule for the rate of a step; a PyTorch loop sets it",
+    "tf/optimizers.py: _Steps": "Keras clips before it adds up the replicas' gradients, and fails to accumulate them",
+    "tf/optimizers.py: AdamW": "torch.optim.AdamW",
+    "tf/optimizers.py: BertAdam.update_step": "Keras updates one variable at a time, PyTorch all of them",
+    "pt/optimizers.py: BertAdam.step": "the same",
+    "pt/optimizers.py: BertAdam._update": "the same",
+    "tf/optimizers.py: _one_less_power": "PyTorch's AdamW corrects by itself",
+    "tf/optimizers.py: _is_small": "clip_grad_norm_ widens by itself",
+    "pt/optimizers.py: _like": "Keras' variables take arrays as they are",
 }
 
 SIBLINGS = sorted(path.name for path in (PACKAGE / "pt").glob("*.py") if path.name != "__init__.py")

@@ -8,12 +8,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from lxmert.data.augmentation import AugmentedRegions
 from lxmert.data.batches import IGNORED_LABEL, batches
 from lxmert.data.easy_vqa import COLOURS, SHAPES, EasyVqa, answer_labels, answer_list, load
 from lxmert.data.pictures import open_picture
 from lxmert.data.recipe import LXMERT_RECIPE, VISUAL_BERT_RECIPE
 from lxmert.data.regions import FEATURE_SIZE, RegionBatch, picture_regions
-from lxmert.data.scenes import Scenes
 from lxmert.data.variants import vary
 from lxmert.data.vocabulary import build_vocabulary
 
@@ -150,10 +150,10 @@ def test_batches_in_order_fill_up_the_last_one():
 
 
 def test_scenes_change_answers_only_where_the_company_does(few):
-    scenes = Scenes(few, LXMERT_RECIPE, progress=False)
+    augmented = AugmentedRegions(few, LXMERT_RECIPE, progress=False)
     rows = np.tile(np.arange(len(few)), 3)
-    regions, labels = scenes.draw(rows, np.random.default_rng(0))
-    again, _ = scenes.draw(rows, np.random.default_rng(0))
+    regions, labels = augmented.draw(rows, np.random.default_rng(0))
+    again, _ = augmented.draw(rows, np.random.default_rng(0))
     np.testing.assert_array_equal(regions["visual_feats"], again["visual_feats"])
     count = regions["visual_attention_mask"].sum(axis=1)
     assert {2.0, 3.0, 4.0} == set(count.tolist())
@@ -177,10 +177,10 @@ def test_scenes_change_answers_only_where_the_company_does(few):
             assert answers[labels[row]] == ("yes" if (named[0] in shown) != denies else "no"), question
             checked += 1
     assert checked > 20
-    batch = next(batches(_text(len(few)), scenes, few.picture_index, few.labels, 16, seed=0))
+    batch = next(batches(_text(len(few)), augmented, few.picture_index, few.labels, 16, seed=0))
     assert batch["visual_feats"].shape == (16, 4, FEATURE_SIZE)
-    with pytest.raises(ValueError, match="seed must be given with Scenes"):
-        batches(_text(len(few)), scenes, few.picture_index, few.labels, 16)
+    with pytest.raises(ValueError, match="seed must be given with AugmentedRegions"):
+        batches(_text(len(few)), augmented, few.picture_index, few.labels, 16)
 
 
 def test_learning_rate_rises_then_falls():

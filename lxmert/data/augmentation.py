@@ -21,7 +21,7 @@ _TRAITS = (*COLOURS, *SHAPES)  # a trait is a place in here, or -1 for none or u
 _COMPANY = 2  # at most so many shapes join a picture's own
 
 
-class Scenes:
+class AugmentedRegions:
     """Regions for training questions, drawn anew each time a question is asked.
 
     Making one finds the regions of every picture and of its changed versions: about 15 s for the training split.
@@ -39,7 +39,7 @@ class Scenes:
         answers = answer_list()
         self._yes, self._no = answers.index("yes"), answers.index("no")
         self._asked = np.array([_trait_in(question) for question in data.questions], np.int64)  # [Q]
-        self._traits = _picture_traits(data)  # [P, 2]: colour and shape
+        self._traits = picture_traits(data)  # [P, 2]: colour and shape
         self._known = np.flatnonzero((self._traits >= 0).all(axis=1))  # only they can join: what they are is certain
         self._features, self._boxes = _versions(data, recipe, progress)  # [1 + variants, P, 2, ...]
 
@@ -111,7 +111,7 @@ def _trait_in(question: str) -> int:
     return -1
 
 
-def _picture_traits(data: EasyVqa) -> np.ndarray:
+def picture_traits(data: EasyVqa) -> np.ndarray:
     """Colour and shape of every picture, int64 ``[P, 2]``, as far as its questions tell."""
     traits = np.full((len(data.picture_paths), 2), -1, np.int64)
     for question, answer, picture in zip(data.questions, data.answers, data.picture_index, strict=True):

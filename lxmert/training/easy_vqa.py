@@ -15,10 +15,10 @@ from lxmert.common.config import config_from_dict
 from lxmert.common.tables import ANSWERS
 from lxmert.common.tokenizer import LxmertTokenizer
 from lxmert.data import easy_vqa
+from lxmert.data.augmentation import AugmentedRegions
 from lxmert.data.batches import batches
 from lxmert.data.recipe import LXMERT_RECIPE, Recipe
 from lxmert.data.regions import picture_regions
-from lxmert.data.scenes import Scenes
 from lxmert.data.vocabulary import build_vocabulary
 from lxmert.question_models import QUESTION_MODELS
 
@@ -44,10 +44,10 @@ def train_easy_vqa(
     data = easy_vqa.load("train") if data is None else data
     tokenizer = _tokenizer(data.questions)
     text = kind.encode(tokenizer, data.questions, recipe.text_length, padding="max_length")
-    scenes = Scenes(data, recipe, progress)
+    augmented = AugmentedRegions(data, recipe, progress)
 
     def of_epoch(epoch: int) -> Iterator[dict[str, np.ndarray]]:
-        for batch in batches(text, scenes, data.picture_index, data.labels, recipe.batch_size, recipe.seed, epoch):
+        for batch in batches(text, augmented, data.picture_index, data.labels, recipe.batch_size, recipe.seed, epoch):
             words = {name: batch[name] for name in text}
             yield {**words, **kind.name_regions(batch), "labels": batch["labels"]}
 

@@ -1,0 +1,97 @@
+"""`lxmert data`: data sets that need no download, written in every format that the pipelines read."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from typing import Any
+
+SUMMARY = "make a data set: drawn scenes, or easy-VQA, in every format that training and evaluation read"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of both data sets."""
+    sets = parser.add_subparsers(dest="data", metavar="DATA", required=True)
+    scenes = sets.add_parser(
+        "scenes",
+        help="drawn pictures of three to six shapes",
+        description="Draw pictures of three to six shapes, and write captions, statements and questions of four kinds: "
+        "attribute, relation, counting, comparison.",
+    )
+    easy = sets.add_parser(
+        "easy-vqa",
+        help="the pictures and questions of the package easy-vqa",
+        description="Write the pictures and questions of the package easy-vqa, with captions and statements made of "
+        "them. A tenth of its training pictures is for validation.",
+    )
+    for each in (scenes, easy):
+        each.add_argument("output", metavar="FOLDER", help="where the data goes: a new or an empty folder")
+        each.add_argument("--seed", type=int, default=0, help="equal seeds give equal files (default: 0)")
+        each.add_argument(
+            "--dtype",
+            choices=("float32", "float16"),
+            default="float32",
+            help="number format of the features; float16 halves them (default: float32)",
+        )
+        each.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    scenes.add_argument("--pictures", type=int, default=10_000, help="how many (default: 10000)")
+    scenes.add_argument("--size", type=int, default=96, help="width and height in pixels (default: 96)")
+    scenes.add_argument("--keep-pictures", action="store_true", help="write the pictures too, as PNG files")
+    scenes.add_argument(
+        "--processes", type=int, help="how many draw; the result is the same (default: one for each processor)"
+    )
+    easy.add_argument(
+        "--first", type=int, metavar="PICTURES", help="use so many pictures of each split, for a quick try"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Make the data set, and tell how much there is of what and what the baselines score."""
+    progress = not arguments.quiet and sys.stderr.isatty()
+    start = time.perf_counter()
+    if arguments.data == "scenes":
+        from lxmert.data.scenes.making import make_scenes
+
+        processes = _processors() if arguments.processes is None else arguments.processes
+        summary = make_scenes(
+            arguments.output,
+            arguments.pictures,
+            arguments.seed,
+            arguments.size,
+            arguments.keep_pictures,
+            arguments.dtype,
+            processes,
+            progress,
+        )
+    else:
+        from lxmert.data.easy_vqa_formats import write_easy_vqa
+
+        summary = write_easy_vqa(arguments.output, arguments.seed, arguments.dtype, arguments.first, progress)
+    if not arguments.quiet:
+        _tell(summary, arguments.output, time.perf_counter() - start)
+    return 0
+
+
+def _processors() -> int:
+    try:
+        return len(os.sched_getaffinity(0))  # those that this process may use
+    except AttributeError:  # not on every system
+        return os.cpu_count() or 1
+
+
+def _tell(summary: dict[str, Any], folder: str, seconds: float) -> None:
+    from lxmert.common.messages import escaped
+
+    columns = ("pictures", "questions", "statements", "captions")
+    print("".join(f"{name:>12}" for name in ("", *columns)))
+    for split, counts in summary["splits"].items():
+        print(f"{split:>12}" + "".join(f"{counts[name]:>12,}" for name in columns))
+    print("\nRight answers to test questions of one who knows")
+    kinds = sorted(kind for kind in summary["baselines"]["question only"] if kind != "all")
+    print(f"{'':17}" + "".join(f"{kind:>12}" for kind in (*kinds, "all")))
+    for name, rates in summary["baselines"].items():
+        print(f"{'the ' + name:17}" + "".join(f"{rates[kind]:>12.1%}" for kind in (*kinds, "all")))
+    print()
+    print(escaped(f"wrote {folder} in {seconds:.0f} s"))

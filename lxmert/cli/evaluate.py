@@ -1,0 +1,159 @@
+"""`lxmert evaluate`: a result file, or a checkpoint, scored as the official evaluation of its task does."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .options import json_text, plain_json, table
+from .predict import add_checkpoint_options, open_checkpoint
+
+if TYPE_CHECKING:
+    from lxmert.data.metrics import GqaScores, Nlvr2Scores, VqaScores
+
+SUMMARY = "score a result file or a trained checkpoint on VQA, GQA or NLVR2 as the official evaluation does"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument(
+        "task",
+        choices=("vqa", "gqa", "nlvr2", "pretrain"),
+        help="what was answered; pretrain: the losses of a checkpoint",
+    )
+    scored = parser.add_mutually_exclusive_group(required=True)
+    scored.add_argument("--predictions", metavar="FILE", help="the results, in the official format of the task")
+    scored.add_argument("--checkpoint", metavar="FOLDER", help="a checkpoint of `lxmert train`, OUTPUT/best say")
+    parser.add_argument(
+        "--annotations",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="FILE",
+        help="the right answers: VQA's official annotations, GQA's questions, NLVR2's statements",
+    )
+    parser.add_argument(
+        "--questions",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="FILE",
+        help="VQA: the questions of the annotations, to check that they belong together; without annotations, "
+        "questions of the original with labels, whose mean score is taken. GQA and NLVR2: the same as --annotations",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON, with the unrounded scores too")
+    parser.add_argument("--per-question", action="store_true", help="VQA: add the score of every question to the JSON")
+    add_checkpoint_options(parser)
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Score, and print."""
+    from lxmert.data.metrics import score_result_file
+
+    if arguments.task == "pretrain":
+        return _run_pretrain(arguments)
+    with tempfile.TemporaryDirectory() as folder:
+        predictions = arguments.predictions
+        if predictions is None:
+            if not arguments.questions:
+                raise ValueError("--questions must be given with --checkpoint: what it is to answer.")
+            predictions = Path(folder) / "predictions"
+            open_checkpoint(arguments).predict(predictions, progress=not arguments.quiet)
+        scores = score_result_file(arguments.task, predictions, arguments.annotations, arguments.questions)
+    print(scores_json(scores, arguments.per_question) if arguments.json else scores_table(scores))
+    return 0
+
+
+def _run_pretrain(arguments: argparse.Namespace) -> int:
+    if arguments.checkpoint is None or not arguments.questions:
+        raise ValueError("pre-training is evaluated by --checkpoint and --questions, the files of sentences.")
+    scores = open_checkpoint(arguments).scores(progress=not arguments.quiet)
+    print(
+        json_text(scores)
+        if arguments.json
+        else table(("loss", "mean"), [(n, f"{v:.4f}") for n, v in scores.items()], 1)
+    )
+    return 0
+
+
+def scores_json(scores: VqaScores | GqaScores | Nlvr2Scores, per_question: bool = False) -> str:
+    """Scores as JSON: rounded to two decimals as they are reported, and under "unrounded" as they were computed."""
+    values = plain_json(scores)
+    if not per_question:
+        values.pop("per_question", None)
+    exact = {name: value for name, value in values.items() if not name.endswith("counts") and _has_fraction(value)}
+    return json_text({**values, **{name: _rounded(value) for name, value in exact.items()}, "unrounded": exact})
+
+
+def _has_fraction(value: Any) -> bool:
+    return isinstance(value, float) or (isinstance(value, Mapping) and any(map(_has_fraction, value.values())))
+
+
+def _rounded(value: Any) -> Any:
+    return {key: _rounded(part) for key, part in value.items()} if isinstance(value, Mapping) else round(value, 2)
+
+
+def scores_table(scores: VqaScores | GqaScores | Nlvr2Scores) -> str:
+    """Scores as text: what they are of, percent, and over how many."""
+    from lxmert.data.metrics import GqaScores, VqaScores
+
+    if isinstance(scores, VqaScores):
+        return _tables(
+            [("overall", scores.overall, len(scores.per_question))],
+            {
+                "answer type": (scores.per_answer_type, scores.answer_type_counts),
+                "question type": (scores.per_question_type, scores.question_type_counts),
+            },
+        )
+    if isinstance(scores, GqaScores):
+        # Otherwise nobody would see that these two are not what the official program prints.
+        told = (
+            "" if scores.by_type else "\n\nThe files have no types: binary are the questions whose answer is yes or no."
+        )
+        tables = _tables(
+            [
+                ("accuracy", scores.accuracy, scores.counts["accuracy"]),
+                ("binary", scores.binary, scores.counts["binary"]),
+                ("open", scores.open, scores.counts["open"]),
+            ],
+            {
+                "structural type": (scores.per_structural_type, scores.structural_type_counts),
+                "semantic type": (scores.per_semantic_type, scores.semantic_type_counts),
+            },
+        )
+        return tables + told
+    return _tables(
+        [
+            ("accuracy, of statements", scores.accuracy, scores.statements),
+            ("consistency, of sentences", scores.consistency, scores.sentences),
+        ],
+        {},
+    )
+
+
+_Row = tuple[str, float | None, int | None]
+
+
+def _tables(rows: Iterable[_Row], groups: Mapping[str, tuple[Mapping[str, float], Mapping[str, int]]]) -> str:
+    """One table after the other, in one width; a group without scores is left out."""
+    columns = ("percent", "number")
+    lines = [_cells(row) for row in rows]
+    starts = []
+    for title, (scores, counts) in groups.items():
+        if scores:
+            starts.append(len(lines) + 1)  # below the first title
+            lines.append((title, *columns))
+            lines += [_cells((name, score, counts[name])) for name, score in sorted(scores.items())]
+    text = table(("score", *columns), lines, left=1).splitlines()
+    return "\n".join(f"\n{line}" if i in starts else line for i, line in enumerate(text))
+
+
+def _cells(row: _Row) -> tuple[str, str, str]:
+    from lxmert.common.messages import escaped
+
+    name, score, count = row
+    return escaped(name), "-" if score is None else f"{score:.2f}", "-" if count is None else f"{count:,}"

@@ -1,0 +1,60 @@
+"""`lxmert predict`: what a trained checkpoint answers, as the official result file of its task."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from .backends import import_quietly
+
+SUMMARY = "write the official result file of a trained checkpoint: vqa, gqa or nlvr2"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("task", choices=("vqa", "gqa", "nlvr2"), help="what the checkpoint was trained for")
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a checkpoint of `lxmert train`: OUTPUT/best, say")
+    parser.add_argument(
+        "--questions", nargs="+", metavar="FILE", required=True, help="files of questions or statements"
+    )
+    parser.add_argument("--output", metavar="FILE", required=True, help="the result file")
+    add_checkpoint_options(parser)
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+
+
+def add_checkpoint_options(parser: argparse.ArgumentParser) -> None:
+    """What a checkpoint is run with, in place of what it was trained with."""
+    trained = "(default: as in training)"
+    parser.add_argument("--features", nargs="+", metavar="FOLDER", help=f"region stores of the pictures {trained}")
+    parser.add_argument("--backend", choices=("pt", "tf"), help=f"PyTorch or Keras {trained}")
+    parser.add_argument("--precision", choices=("float32", "bfloat16", "float64"), help=f"number format {trained}")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), help=f"where to compute {trained}")
+    parser.add_argument("--batch-size", type=int, metavar="VALUE", help=f"examples that are run at once {trained}")
+
+
+def open_checkpoint(arguments: argparse.Namespace) -> Any:
+    """The checkpoint with its files, as the command line says."""
+    from lxmert.training.checkpoints import saved_settings
+
+    backend = arguments.backend or saved_settings(arguments.checkpoint).get("backend", "pt")
+    import_quietly(backend)
+    from lxmert.training.inference import Checkpoint
+
+    return Checkpoint(
+        arguments.checkpoint,
+        arguments.task,
+        arguments.questions,
+        arguments.features or (),
+        backend=backend,
+        precision=arguments.precision,
+        device=arguments.device,
+        evaluate_batch_size=arguments.batch_size,
+        strategy="auto",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Predict and write."""
+    count = open_checkpoint(arguments).predict(arguments.output, progress=not arguments.quiet)
+    print(f"wrote {count:,} predictions to {arguments.output}")
+    return 0

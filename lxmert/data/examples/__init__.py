@@ -1,0 +1,35 @@
+"""Questions, statements and sentences read from the files that data sets come in, and written in the same formats.
+
+Each reader takes one file or several, tells the original LXMERT's layout from the official one by what is in the file,
+and gives columns (records.py). NumPy only, no framework.
+"""
+
+from .columns import Coded, Texts
+from .gqa import read_gqa, write_gqa, write_official_gqa
+from .nlvr2 import read_nlvr2, write_nlvr2, write_official_nlvr2
+from .pretraining import read_pretraining, write_pretraining
+from .records import Questions, Sentences, Statements, check_apart
+from .soft_scores import soft_scores
+from .vqa import read_vqa, write_vqa
+from .vqa_official import write_official_vqa
+
+__all__ = [
+    "Coded",
+    "Questions",
+    "Sentences",
+    "Statements",
+    "Texts",
+    "check_apart",
+    "read_gqa",
+    "read_nlvr2",
+    "read_pretraining",
+    "read_vqa",
+    "soft_scores",
+    "write_gqa",
+    "write_nlvr2",
+    "write_official_gqa",
+    "write_official_nlvr2",
+    "write_official_vqa",
+    "write_pretraining",
+    "write_vqa",
+]

@@ -1,0 +1,121 @@
+"""NLVR2: the statements of the original LXMERT, and the official JSON lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from .columns import Coded, Texts
+from .json_records import first_character, json_lines, list_items
+from .question_columns import one_layout
+from .reading import Paths, RecordFile, check_some, check_unique, files_of, shown
+from .records import Statements
+from .writing import write_lines, write_records
+
+_LABELS = {"True": 1, "False": 0, 1: 1, 0: 0}  # JSON's true and false are 1 and 0, too
+
+
+def read_nlvr2(paths: Paths) -> Statements:
+    """Read statements, each about two pictures.
+
+    Args:
+        paths: one file or several of one layout, told by what they hold:
+
+            - The original's lists of `identifier`, `sent`, `img0`, `img1` and `label` 0 or 1.
+            - The official JSON lines (`dev.json`): `identifier`, `sentence`, `label` "True" or "False". The pictures
+              are named as the identifier without its last part, and `-img0` for the left, `-img1` for the right one.
+
+            A hidden test set has no labels.
+
+    Raises:
+        OSError: a file cannot be read.
+        ValueError: something is wrong with a record or line, which is named; an id that is there twice; no statements.
+    """
+    files = files_of(paths)
+    official = one_layout({file: first_character(file) for file in files}, "the official JSON lines")
+    ids, texts, labels = Texts(), Texts(), []
+    pictures: Coded[tuple[str, str]] = Coded()
+    starts = []
+    for path in files:
+        starts.append((path, len(ids)))
+        file = RecordFile(path, "identifier", "line" if official else "record")
+        for number, value in json_lines(path) if official else list_items(path):
+            record = file.at(value, number)
+            identifier = file.text(record, "identifier", empty=False)
+            ids.append(identifier)
+            texts.append(file.text(record, "sentence" if official else "sent"))
+            if official:
+                pictures.append(_pictures(file, identifier))
+            else:
+                pictures.append((file.name(record, "img0"), file.name(record, "img1")))
+            label = _label(file, record)
+            if label is not None:
+                labels.append(label)
+            if len(labels) not in (0, len(ids)):
+                raise file.error(
+                    "some statements have a label and some have none; read statements with labels and hidden ones apart"
+                )
+    check_some(len(ids), files, "statements")
+    check_unique(ids, "identifier", starts)
+    return Statements(ids, texts, pictures.complete(), labels or None, tuple(files))
+
+
+def _pictures(file: RecordFile, identifier: str) -> tuple[str, str]:
+    stem, dash, last = identifier.rpartition("-")
+    if not (stem and dash and last):
+        raise file.error("identifier must have parts with dashes between them, such as dev-850-0-0")
+    return f"{stem}-img0", f"{stem}-img1"
+
+
+def _label(file: RecordFile, record: dict[str, Any]) -> int | None:
+    label = record.get("label")
+    if label is None:
+        return None
+    if type(label) not in (str, int, bool) or label not in _LABELS:
+        raise file.error(f'label must be "True" or "False", or 1 or 0; got {shown(label)}')
+    return _LABELS[label]
+
+
+def write_nlvr2(path: str | Path, statements: Statements) -> None:
+    """Write statements as the original's list of records; the file is replaced when it is complete.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    write_records(path, _original_records(Path(path).stem, statements))
+
+
+def _original_records(split: str, statements: Statements) -> Iterator[dict[str, Any]]:
+    for row in range(len(statements)):
+        left, right = statements.pictures[row]
+        record: dict[str, Any] = {"identifier": statements.ids[row], "img0": left, "img1": right}
+        if statements.labels is not None:
+            record["label"] = int(statements.labels[row])
+        yield {**record, "sent": statements.texts[row], "uid": f"nlvr2_{split}_{row}"}
+
+
+def write_official_nlvr2(path: str | Path, statements: Statements) -> None:
+    """Write statements as the official JSON lines; the file is replaced when it is complete.
+
+    Raises:
+        OSError: it cannot be written.
+        ValueError: a picture that is not called as its statement's identifier says (see `read_nlvr2`).
+    """
+    write_lines(path, _official_records(statements))
+
+
+def _official_records(statements: Statements) -> Iterator[dict[str, Any]]:
+    for row in range(len(statements)):
+        identifier = statements.ids[row]
+        stem = identifier.rpartition("-")[0]
+        wanted = (f"{stem}-img0", f"{stem}-img1")
+        if not stem or tuple(statements.pictures[row]) != wanted:
+            raise ValueError(
+                f"NLVR2's official files name no pictures: those of {identifier!r} must be {' and '.join(wanted)}; "
+                f"got {' and '.join(statements.pictures[row])}."
+            )
+        record: dict[str, Any] = {"sentence": statements.texts[row], "identifier": identifier}
+        if statements.labels is not None:
+            record["label"] = "True" if statements.labels[row] else "False"
+        yield record

@@ -1,0 +1,191 @@
+"""The accuracy of GQA as its official evaluation counts it: overall, for binary and open questions, and by type.
+
+Its other figures (consistency, validity, plausibility, distribution) need answers to further questions, or files that
+are no questions; they are not computed. All scores are in percent, and as computed.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lxmert.common.messages import first_few
+from lxmert.data.examples.json_records import json_items
+from lxmert.data.examples.reading import RecordFile, files_of, shown
+
+from .predictions import check_predictions
+
+if TYPE_CHECKING:
+    from lxmert.data.examples import Questions
+
+_BINARY = ("yes", "no")  # answers that tell a binary question where its type is not known
+
+
+@dataclass(frozen=True)
+class GqaAnswers:
+    """The right answers to GQA questions: columns of one length.
+
+    Attributes:
+        ids: of the questions.
+        answers: the right one of each.
+        structural_types: "query", "verify", "logical", "choose", "compare"; None where they are not known.
+        semantic_types: "obj", "attr", "rel", "cat", "global"; None where they are not known.
+    """
+
+    ids: list[str]
+    answers: list[str]
+    structural_types: list[str] | None = None
+    semantic_types: list[str] | None = None
+
+    @classmethod
+    def of(cls, questions: Questions) -> GqaAnswers:
+        """Those of questions that were read to train on.
+
+        Args:
+            questions: of GQA; their `question_types` are the structural types.
+
+        Raises:
+            ValueError: questions without an answer.
+        """
+        if questions.answers is None:
+            raise ValueError("questions must have answers to be scored; these are of a test set, which has none.")
+        ids = list(map(str, questions.ids))
+        without = [question for question, labels in zip(ids, questions.answers, strict=True) if not labels]
+        if without:
+            raise ValueError(f"each question must have an answer; {len(without):,} have none: {first_few(without, 5)}.")
+        types = list(questions.question_types or ())
+        return cls(ids, [_best(labels) for labels in questions.answers], types if types and all(types) else None)
+
+
+@dataclass(frozen=True)
+class GqaScores:
+    """Accuracies in percent, 0..100.
+
+    Attributes:
+        accuracy: over all questions.
+        binary, open: over the questions of each kind; None where there are none. With the types of the official files
+            an open question is one of the structural type "query", as in the official evaluation; without them one
+            whose answer is neither "yes" nor "no", which puts "is it red or blue?" among the open ones.
+        per_structural_type, per_semantic_type: empty where types are not known.
+        counts: how many questions there are: "accuracy", "binary", "open".
+        structural_type_counts, semantic_type_counts: likewise, by type.
+        by_type: whether binary and open are told by the types.
+    """
+
+    accuracy: float
+    binary: float | None
+    open: float | None
+    per_structural_type: dict[str, float] = field(default_factory=dict)
+    per_semantic_type: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    structural_type_counts: dict[str, int] = field(default_factory=dict)
+    semantic_type_counts: dict[str, int] = field(default_factory=dict)
+    by_type: bool = False
+
+
+def gqa_accuracy(predictions: Mapping[str, str], answers: GqaAnswers) -> GqaScores:
+    """How many predictions are the right answer, letter for letter.
+
+    Args:
+        predictions: an answer for each question id.
+        answers: the right ones.
+
+    Raises:
+        ValueError: no questions, or questions without a prediction and the reverse.
+    """
+    check_predictions(predictions, dict.fromkeys(answers.ids))
+    if not answers.ids:
+        raise ValueError("there must be at least one question to score; there is none.")
+    right = [predictions[question] == answer for question, answer in zip(answers.ids, answers.answers, strict=True)]
+    by_type = answers.structural_types is not None
+    kinds = (
+        ["open" if kind == "query" else "binary" for kind in answers.structural_types]
+        if answers.structural_types is not None
+        else ["binary" if answer in _BINARY else "open" for answer in answers.answers]
+    )
+    per_kind, counts = _by(kinds, right)
+    structural, structural_counts = _by(answers.structural_types or [], right)
+    semantic, semantic_counts = _by(answers.semantic_types or [], right)
+    return GqaScores(
+        100 * sum(right) / len(right),
+        per_kind.get("binary"),
+        per_kind.get("open"),
+        structural,
+        semantic,
+        {"accuracy": len(right), "binary": counts.get("binary", 0), "open": counts.get("open", 0)},
+        structural_counts,
+        semantic_counts,
+        by_type,
+    )
+
+
+def _by(names: Sequence[str], right: Sequence[bool]) -> tuple[dict[str, float], dict[str, int]]:
+    """The percentage of right ones by name, in alphabetical order, and the number of each; nothing without names."""
+    found: defaultdict[str, list[bool]] = defaultdict(list)
+    for name, is_right in zip(names, right, strict=bool(names)):
+        found[name].append(is_right)
+    parts = sorted(found.items())
+    return {name: 100 * sum(part) / len(part) for name, part in parts}, {name: len(part) for name, part in parts}
+
+
+def read_gqa_answers(paths: str | Path | Sequence[str | Path]) -> GqaAnswers:
+    """The right answers of official question files, or of the original's, and the types that the official ones tell.
+
+    Args:
+        paths: one file or several: official ones (testdev_balanced_questions.json, or the parts of val_all), or the
+            original's lists (testdev.json), told by their content. Of official files only balanced questions count, as
+            in the official evaluation; the types are known if all files have them.
+
+    Raises:
+        OSError: a file cannot be read.
+        ValueError: another layout, a question without an answer, a question that is there twice, or no question; the
+            message names the file and the record.
+    """
+    files = files_of(paths)
+    rows: dict[str, tuple[str, str, str]] = {}
+    for path in files:
+        file = RecordFile(path, "question_id")
+        for key, place, value in json_items(path):
+            if key is None:
+                entry = file.at(value, (place or 0) + 1)
+                question, row = file.name(entry, "question_id"), (_label(file, entry), "", "")
+            else:
+                entry = file.at(value, id=key)
+                question, row = key, _official(file, entry)
+            if question in rows:
+                raise file.error("the question is there twice")
+            if entry.get("isBalanced", True):
+                rows[question] = row
+    if not rows:
+        raise ValueError(f"{', '.join(files)}: there are no balanced questions; one or more are wanted.")
+    answers, structural, semantic = map(list, zip(*rows.values(), strict=True))
+    return GqaAnswers(list(rows), answers, structural if all(structural) else None, semantic if all(semantic) else None)
+
+
+_TEST_SET = "Files of a test set have no answers: the results are scored by the server"
+
+
+def _official(file: RecordFile, entry: dict[str, Any]) -> tuple[str, str, str]:
+    if "answer" not in entry:
+        raise file.error(f"there is no answer. {_TEST_SET}")
+    types = entry.get("types", {})
+    if type(types) is not dict:
+        raise file.error(f"types must be an object; got {shown(types)}")
+    return file.text(entry, "answer"), file.optional_text(types, "structural"), file.optional_text(types, "semantic")
+
+
+def _label(file: RecordFile, entry: dict[str, Any]) -> str:
+    if "label" not in entry:
+        raise file.error(f"there is no label. {_TEST_SET}")
+    labels = file.label(entry["label"])
+    if not labels:
+        raise file.error('label must have an answer, such as {"yes": 1.0}; it is empty')
+    return _best(labels)
+
+
+def _best(labels: Mapping[str, float]) -> str:
+    """The right answer of {answer: 1.0}."""
+    return max(labels, key=lambda answer: labels[answer])

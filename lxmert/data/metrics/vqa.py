@@ -1,0 +1,218 @@
+"""The accuracy of VQA: that of the official evaluation, from ten answers of people, and its mean over soft labels.
+
+All scores are in percent, and as computed; `rounded` gives the two decimals that the official evaluation reports.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lxmert.data.examples.json_records import json_items
+from lxmert.data.examples.reading import RecordFile, files_of, shown
+
+from .predictions import check_predictions
+from .vqa_text import process_answer, tidy_answer
+
+if TYPE_CHECKING:
+    from lxmert.data.examples import Questions
+
+
+@dataclass(frozen=True)
+class VqaScores:
+    """Accuracies in percent, 0..100; the mean over questions each.
+
+    Attributes:
+        overall: over all questions.
+        per_answer_type: by "yes/no", "number", "other", in the order in which the questions have them first.
+        per_question_type: by the first words of the question, as the annotations name them.
+        per_question: by question id.
+        answer_type_counts, question_type_counts: how many questions each of the means is over.
+    """
+
+    overall: float
+    per_answer_type: dict[str, float]
+    per_question_type: dict[str, float]
+    per_question: dict[Any, float]
+    answer_type_counts: dict[str, int] = field(default_factory=dict)
+    question_type_counts: dict[str, int] = field(default_factory=dict)
+
+    def rounded(self, digits: int = 2) -> VqaScores:
+        """The same with every accuracy rounded, as the official evaluation reports it."""
+
+        def each(scores: dict[Any, float]) -> dict[Any, float]:
+            return {name: round(score, digits) for name, score in scores.items()}
+
+        return VqaScores(
+            round(self.overall, digits),
+            each(self.per_answer_type),
+            each(self.per_question_type),
+            each(self.per_question),
+            self.answer_type_counts,
+            self.question_type_counts,
+        )
+
+
+def vqa_accuracy(
+    predictions: Mapping[int, str], annotations: Iterable[Mapping[str, Any]], place: str | Path = "predictions"
+) -> VqaScores:
+    """The official accuracy of VQA v2 (github.com/GT-Vision-Lab/VQA), equal to it on every question.
+
+    An answer scores min(1, m/3), where m people gave it too; this is averaged over the ten ways to leave one of the
+    people out, which makes 0, 30, 60, 90 or 100 percent for 0, 1, 2, 3 or more of ten. Answers are compared as
+    `process_answer` writes them, but for questions to which all people gave the same answer: there only white space
+    around the answers is removed, so that "Yes" is wrong where all said "yes".
+
+    Args:
+        predictions: an answer for each question id.
+        annotations: those of an official file (`read_vqa_annotations`), looked at once: objects with `question_id`,
+            `question_type`, `answer_type`, and `answers`, a list of objects with `answer`.
+        place: where the predictions are from, for messages.
+
+    Raises:
+        ValueError: no annotations, or questions without a prediction and the reverse.
+    """
+    asked: dict[int, None] = {}
+
+    def scored() -> Iterator[tuple[int, float, str, str]]:
+        for annotation in annotations:
+            question = annotation["question_id"]
+            asked[question] = None
+            if question in predictions:
+                score = _agreement(predictions[question], annotation["answers"])
+                yield question, score, annotation["answer_type"], annotation["question_type"]
+
+    rows = list(scored())
+    check_predictions(predictions, asked, place)
+    return _scores(rows)
+
+
+def soft_accuracy(predictions: Mapping[Any, str], questions: Questions) -> VqaScores:
+    """The mean score that the labels give to the predicted answers, as the original measures itself while it trains.
+
+    The score of a prediction is that of the label with the same text, 0 where there is none. Nothing is done to the
+    text. On the labels of VQA this comes close to the official accuracy; on GQA it is the part of right answers.
+
+    Args:
+        predictions: an answer for each question id.
+        questions: with their labels, {answer: score from 0 to 1}.
+
+    Raises:
+        ValueError: questions without labels, no questions, or questions without a prediction and the reverse.
+    """
+    if questions.answers is None:
+        raise ValueError("questions must have answers to be scored; these are of a test set, which has none.")
+    check_predictions(predictions, dict.fromkeys(questions.ids))
+    absent = [None] * len(questions.ids)
+    columns = (questions.ids, questions.answers, questions.answer_types or absent, questions.question_types or absent)
+    return _scores(
+        (question, labels.get(predictions[question], 0.0), answer_type, question_type)
+        for question, labels, answer_type, question_type in zip(*columns, strict=True)
+    )
+
+
+def read_vqa_annotations(paths: str | Path | Sequence[str | Path]) -> Iterator[dict[str, Any]]:
+    """The annotations of official files, one after the other; only one is in memory at a time.
+
+    Args:
+        paths: one file or several, such as v2_mscoco_val2014_annotations.json.
+
+    Raises:
+        OSError: a file cannot be read.
+        ValueError: another layout, a question without answers, or a question that is there twice; the message names
+            the file and the record. Said when the iteration comes there.
+    """
+    seen: set[int] = set()
+    for path in files_of(paths):
+        file = RecordFile(path, "question_id")
+        before = len(seen)
+        for key, place, value in json_items(path):
+            if key == "annotations" and place is not None:
+                annotation = _checked(file, file.at(value, place + 1))
+                if annotation["question_id"] in seen:
+                    raise file.error("the question was annotated before")
+                seen.add(annotation["question_id"])
+                yield annotation
+        if len(seen) == before:
+            raise ValueError(
+                f'{path} must have a list "annotations" with entries, as v2_mscoco_val2014_annotations.json has. '
+                "(A file of questions is another one, and has no answers.)"
+            )
+
+
+def _checked(file: RecordFile, annotation: dict[str, Any]) -> dict[str, Any]:
+    file.number(annotation, "question_id")
+    for key in ("question_type", "answer_type"):
+        file.text(annotation, key)
+    answers = annotation.get("answers")
+    if type(answers) is not list or not answers:
+        raise file.error("answers must be a list of the answers of people, at least one")
+    for answer in answers:
+        if type(answer) is not dict or type(answer.get("answer")) is not str:
+            raise file.error(f'each of answers must be an object with a text "answer"; got {shown(answer)}')
+    return annotation
+
+
+def _agreement(prediction: str, answers: Sequence[Mapping[str, Any]]) -> float:
+    """The accuracy of an answer, 0..1, from the answers of people."""
+    texts = [answer["answer"] for answer in answers]
+    # Few of them are different, and the same ones come again and again, which `process_answer` remembers.
+    agreed = len({tidy_answer(text) for text in set(texts)}) == 1
+    process = tidy_answer if agreed else process_answer
+    texts = [process(text) for text in texts]
+    prediction = process(prediction)
+    count = texts.count(prediction)
+    if not count:
+        return 0.0
+    same = _same_entries(answers, texts)
+    return _mean(tuple([count - same[i] if text == prediction else count for i, text in enumerate(texts)]))
+
+
+def _same_entries(answers: Sequence[Mapping[str, Any]], texts: Sequence[str]) -> list[int]:
+    """For each answer how many entries are equal to it, itself among them; they are left out together.
+
+    As in the original, which compares entries and not places. In VQA v2 each has an `answer_id` of its own; in data
+    sets without them (VizWiz, say) equal answers of equal confidence count as one person.
+    """
+    if len({answer.get("answer_id") for answer in answers}) == len(answers):
+        return [1] * len(answers)
+    entries = [{**answer, "answer": text} for answer, text in zip(answers, texts, strict=True)]
+    return [entries.count(entry) for entry in entries]
+
+
+@lru_cache(maxsize=4096)
+def _mean(others: tuple[int, ...]) -> float:
+    """The mean of min(1, m/3), added up in the original's order, so that it is equal to the last bit."""
+    return sum(min(1, m / 3) for m in others) / len(others)
+
+
+def _scores(rows: Iterable[tuple[Any, float, str | None, str | None]]) -> VqaScores:
+    """Means over (id, score 0..1, answer type, question type)."""
+    every: dict[Any, float] = {}
+    answer_types: defaultdict[str, list[float]] = defaultdict(list)
+    question_types: defaultdict[str, list[float]] = defaultdict(list)
+    for question, score, answer_type, question_type in rows:
+        every[question] = score
+        if answer_type is not None:
+            answer_types[answer_type].append(score)
+        if question_type is not None:
+            question_types[question_type].append(score)
+    if not every:
+        raise ValueError("there must be at least one question to score; there is none.")
+    return VqaScores(
+        _percent(list(every.values())),
+        {name: _percent(scores) for name, scores in answer_types.items()},
+        {name: _percent(scores) for name, scores in question_types.items()},
+        {question: 100 * score for question, score in every.items()},
+        {name: len(scores) for name, scores in answer_types.items()},
+        {name: len(scores) for name, scores in question_types.items()},
+    )
+
+
+def _percent(scores: Sequence[float]) -> float:
+    """The mean in percent. In the original's order of operations, which decides how a half is rounded."""
+    return 100 * sum(scores) / len(scores)

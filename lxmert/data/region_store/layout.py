@@ -1,0 +1,112 @@
+"""What a store's files are: their names, number formats and headers, and the checksum of a picture.
+
+    regions.json        format, version, and the counts below
+    features.npy        [N, F] float16 or float32, the regions of all pictures, picture after picture
+    boxes.npy           [N, 4] float32, x1, y1, x2, y2 in pixels
+    labels.npy          [N] of (object_id, object_confidence, attribute_id, attribute_confidence); -100 and 0: none
+    offsets.npy         [P + 1] int64, where a picture's regions begin and end
+    sizes.npy           [P, 2] int32, height and width in pixels
+    checksums.npy       [P] uint32, CRC-32 of all that is known of a picture
+    names.npy           [P] bytes, the pictures' names in order, so that they are looked up without being read
+    name_places.npy     [P] int64, which picture each of these names is
+
+Every array is one that `numpy.load(path, mmap_mode="r")` maps. Separate, because reader, writer and check share it.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import zlib
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+FORMAT = "lxmert regions"
+VERSION = 1
+INDEX = "regions.json"
+FEATURES, BOXES, LABELS = "features.npy", "boxes.npy", "labels.npy"
+OFFSETS, SIZES, CHECKSUMS = "offsets.npy", "sizes.npy", "checksums.npy"
+NAMES, NAME_PLACES = "names.npy", "name_places.npy"
+
+FEATURE_DTYPES: dict[str, np.dtype] = {"float16": np.dtype("<f2"), "float32": np.dtype("<f4")}
+BOX_DTYPE = np.dtype("<f4")
+LABEL_DTYPE = np.dtype(
+    [("object_id", "<i4"), ("object_confidence", "<f4"), ("attribute_id", "<i4"), ("attribute_confidence", "<f4")]
+)
+OFFSET_DTYPE, SIZE_DTYPE, CHECKSUM_DTYPE = np.dtype("<i8"), np.dtype("<i4"), np.dtype("<u4")
+NO_LABEL = -100  # the label that losses leave out
+
+LONGEST_NAME = 255  # bytes
+HEADER = 256  # bytes before the numbers of every file, so that a header is written when the counts are known
+
+
+class StoredArray(NamedTuple):
+    """Where the numbers of a .npy file are."""
+
+    offset: int
+    dtype: np.dtype
+    shape: tuple[int, ...]
+
+
+def header_of(dtype: np.dtype, shape: tuple[int, ...]) -> bytes:
+    """A .npy header of `HEADER` bytes, whatever it says."""
+    described = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": tuple(shape)}
+    text = "{" + "".join(f"'{name}': {value!r}, " for name, value in described.items()) + "}"
+    start = b"\x93NUMPY\x01\x00" + (HEADER - 10).to_bytes(2, "little")
+    return start + text.encode("latin-1").ljust(HEADER - len(start) - 1) + b"\n"
+
+
+def stored_array(path: Path) -> StoredArray:
+    """Read the header of a .npy file, and see that the file holds exactly what it announces.
+
+    Raises:
+        ValueError: no .npy file of numbers, or one that is cut off.
+    """
+    with path.open("rb") as file:
+        try:
+            version = np.lib.format.read_magic(file)
+            reader = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+            if version not in reader:
+                raise ValueError(f"version {version} of the format")
+            shape, fortran, dtype = reader[version](file)
+        except (ValueError, TypeError, SyntaxError, EOFError, RecursionError, MemoryError) as error:
+            raise ValueError(f"{path} is no .npy file of numbers: {error}") from None
+        offset, size = file.tell(), os.fstat(file.fileno()).st_size
+    if fortran and len(shape) > 1:
+        raise ValueError(f"{path} must hold its numbers row by row; they lie column by column.")
+    if dtype.hasobject:
+        raise ValueError(f"{path} holds Python objects, which are not read.")
+    wanted = offset + math.prod(shape) * dtype.itemsize
+    if size != wanted:
+        state = "is cut off" if size < wanted else "has something behind its numbers"
+        raise ValueError(f"{path} {state}: by its header it has {wanted:,} bytes; it has {size:,}.")
+    return StoredArray(offset, dtype, shape)
+
+
+def checksum(name: bytes, size: np.ndarray, features: np.ndarray, boxes: np.ndarray, labels: np.ndarray) -> int:
+    """CRC-32 of a picture as it is stored: name, height and width, and its rows of the three arrays."""
+    value = zlib.crc32(name)
+    for part in (size, features, boxes, labels):
+        value = zlib.crc32(np.ascontiguousarray(part).reshape(-1).view(np.uint8).data, value)
+    return value
+
+
+def store_name(name: str) -> bytes:
+    """A picture's name as it is stored.
+
+    Raises:
+        ValueError: a name that cannot be stored or shown: empty, too long, with control characters.
+    """
+    if not isinstance(name, str):
+        raise ValueError(f"a picture's name must be a text; got {type(name).__name__}.")
+    try:
+        stored = name.encode("utf-8")
+    except UnicodeEncodeError:
+        raise ValueError(f"a picture's name must be whole characters; got {name!r}.") from None
+    if not stored or len(stored) > LONGEST_NAME:
+        raise ValueError(f"a picture's name must have 1 to {LONGEST_NAME} bytes; got {name[:60]!r} of {len(stored)}.")
+    if (not stored.isascii() and not name.isprintable()) or any(byte < 32 or byte == 127 for byte in stored):
+        raise ValueError(f"a picture's name must have no control characters; got {name!r}.")
+    return stored

@@ -1,0 +1,178 @@
+"""Every question of four kinds that a scene answers beyond doubt, with its answer.
+
+A question names shapes by words that fit exactly one of the scene, and asks what has clear margins. Which of them are
+asked is chosen elsewhere (balance.py), because that takes all scenes into account.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from itertools import permutations
+from typing import NamedTuple
+
+import numpy as np
+
+from .scene import COLOURS, SHAPES, SIZES, DrawnShape, Scene
+
+KINDS = ("attribute", "relation", "counting", "comparison")
+
+YES_NO = ("yes", "no")
+MOST_COUNTED = 4
+_NUMBERS = tuple(str(number) for number in range(MOST_COUNTED + 1))
+_COLOURS = tuple(COLOURS)
+
+ANSWERS = (*YES_NO, *_NUMBERS, *_COLOURS, *SHAPES, *SIZES)
+"""All answers that there are, in the order of the answer tables."""
+
+APART = 0.12  # a shape is left of another whose middle is further right by this part of the picture's side
+_NEARER = 0.8  # the nearest shape's distance is at most this part of the second nearest's
+
+
+class Family(NamedTuple):
+    """Questions of one form.
+
+    Attributes:
+        kind: one of `KINDS`.
+        answers: those that a text of this form can have; each is to be given equally often.
+        share: how often it is asked, against the others of its kind.
+    """
+
+    kind: str
+    answers: tuple[str, ...]
+    share: float
+
+
+FAMILIES = {
+    "color": Family("attribute", _COLOURS, 3),
+    "shape": Family("attribute", SHAPES, 3),
+    "size": Family("attribute", SIZES, 1),
+    "is color": Family("attribute", YES_NO, 1),
+    "shape beside": Family("relation", SHAPES, 2),
+    "color beside": Family("relation", _COLOURS, 2),
+    "shape nearest": Family("relation", SHAPES, 2),
+    "color nearest": Family("relation", _COLOURS, 2),
+    "is beside": Family("relation", YES_NO, 2),
+    "count": Family("counting", _NUMBERS, 3),
+    "count two": Family("counting", _NUMBERS[:3], 1),
+    "more": Family("comparison", YES_NO, 1),
+    "larger": Family("comparison", YES_NO, 1),
+}
+
+
+class Asked(NamedTuple):
+    """A question, its answer, and the `FAMILIES` entry it belongs to."""
+
+    family: str
+    text: str
+    answer: str
+
+
+def possible_questions(scene: Scene, random: np.random.Generator) -> list[Asked]:
+    """All questions that the scene answers; chance only picks what a question wrongly supposes."""
+    return [
+        *_attributes(scene, random),
+        *_relations(scene),
+        *_counts(scene),
+        *_comparisons(scene),
+    ]
+
+
+def _attributes(scene: Scene, random: np.random.Generator) -> Iterator[Asked]:
+    by_shape = _unique(scene.shapes, lambda shape: shape.shape)
+    by_size_and_shape = _unique(scene.shapes, lambda shape: f"{shape.size} {shape.shape}")
+    colours = _present(shape.colour for shape in scene.shapes)
+    for name, shape in {**by_shape, **by_size_and_shape}.items():
+        yield Asked("color", f"what color is the {name}?", shape.colour)
+        yield Asked("is color", f"is the {name} {shape.colour}?", "yes")
+        others = [colour for colour in colours if colour != shape.colour]
+        if others:  # of a shape that is there, so that the word alone is not enough
+            yield Asked("is color", f"is the {name} {others[random.integers(len(others))]}?", "no")
+    by_colour = _unique(scene.shapes, lambda shape: shape.colour)
+    by_size_and_colour = _unique(scene.shapes, lambda shape: f"{shape.size} {shape.colour}")
+    for name, shape in {**by_colour, **by_size_and_colour}.items():
+        yield Asked("shape", f"what shape is the {name} one?", shape.shape)
+    for name, shape in named_shapes(scene).items():
+        yield Asked("size", f"what size is the {name}?", shape.size)
+
+
+def _relations(scene: Scene) -> Iterator[Asked]:
+    named = named_shapes(scene)
+    for name, shape in named.items():
+        others = [other for other in scene.shapes if other is not shape]
+        for side, sign in (("left of", -1.0), ("right of", 1.0)):
+            beyond = [sign * (other.x - shape.x) for other in others]
+            if sum(way > 0 for way in beyond) == 1 and all(abs(way) >= APART for way in beyond):
+                there = others[max(range(len(others)), key=beyond.__getitem__)]
+                yield Asked("shape beside", f"what shape is {side} the {name}?", there.shape)
+                yield Asked("color beside", f"what color is the shape {side} the {name}?", there.colour)
+        nearest = nearest_shape(scene, shape)
+        if nearest is not None:
+            yield Asked("shape nearest", f"what shape is nearest to the {name}?", nearest.shape)
+            yield Asked("color nearest", f"what color is the shape nearest to the {name}?", nearest.colour)
+    for (name, shape), (other_name, other) in permutations(named.items(), 2):
+        if abs(other.x - shape.x) >= APART:
+            left, right = YES_NO if shape.x < other.x else YES_NO[::-1]
+            yield Asked("is beside", f"is the {name} left of the {other_name}?", left)
+            yield Asked("is beside", f"is the {name} right of the {other_name}?", right)
+
+
+def nearest_shape(scene: Scene, shape: DrawnShape) -> DrawnShape | None:
+    """The shape whose middle is nearest to that of ``shape``; None where a second one is hardly further away."""
+    others = [other for other in scene.shapes if other is not shape]
+    far = sorted((math.hypot(other.x - shape.x, other.y - shape.y), place) for place, other in enumerate(others))
+    return others[far[0][1]] if far[0][0] <= _NEARER * far[1][0] else None
+
+
+def _counts(scene: Scene) -> Iterator[Asked]:
+    shapes = Counter(shape.shape for shape in scene.shapes)
+    colours = Counter(shape.colour for shape in scene.shapes)
+    sizes = Counter(shape.size for shape in scene.shapes)
+    both = Counter(f"{shape.colour} {shape.shape}" for shape in scene.shapes)
+    both.update(f"{shape.size} {shape.shape}" for shape in scene.shapes)
+    for word in SHAPES:
+        yield from _count("count", f"{word}s", shapes[word])
+    for word in (*_COLOURS, *SIZES):
+        yield from _count("count", f"{word} shapes", colours[word] + sizes[word])
+    for first in (*_COLOURS, *SIZES):
+        # None of a colour or a shape that is not there at all would be too easy.
+        if colours[first] or sizes[first]:
+            for word in shapes:
+                yield from _count("count two", f"{first} {word}s", both[f"{first} {word}"])
+
+
+def _count(family: str, words: str, count: int) -> Iterator[Asked]:
+    if count < len(FAMILIES[family].answers):
+        yield Asked(family, f"how many {words} are there?", str(count))
+
+
+def _comparisons(scene: Scene) -> Iterator[Asked]:
+    shapes = Counter(shape.shape for shape in scene.shapes)
+    colours = Counter(shape.colour for shape in scene.shapes)
+    for counts, ending in ((shapes, "s"), (colours, " shapes")):
+        for first, second in permutations(SHAPES if counts is shapes else _COLOURS, 2):
+            if counts[first] != counts[second]:
+                more, fewer = YES_NO if counts[first] > counts[second] else YES_NO[::-1]
+                yield Asked("more", f"are there more {first}{ending} than {second}{ending}?", more)
+                yield Asked("more", f"are there fewer {first}{ending} than {second}{ending}?", fewer)
+    for (name, shape), (other_name, other) in permutations(named_shapes(scene).items(), 2):
+        if shape.size != other.size:
+            larger, smaller = YES_NO if shape.size == "large" else YES_NO[::-1]
+            yield Asked("larger", f"is the {name} larger than the {other_name}?", larger)
+            yield Asked("larger", f"is the {name} smaller than the {other_name}?", smaller)
+
+
+def named_shapes(scene: Scene) -> dict[str, DrawnShape]:
+    """The shapes that colour and shape tell from all others, by these words."""
+    return _unique(scene.shapes, lambda shape: f"{shape.colour} {shape.shape}")
+
+
+def _unique(shapes: Iterable[DrawnShape], words: Callable[[DrawnShape], str]) -> dict[str, DrawnShape]:
+    shapes = list(shapes)
+    counts = Counter(map(words, shapes))
+    return {words(shape): shape for shape in shapes if counts[words(shape)] == 1}
+
+
+def _present(words: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(words))

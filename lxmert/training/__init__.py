@@ -1,0 +1,1 @@
+"""Training: what both backends share of it. No framework is imported before a model is made."""

@@ -1,0 +1,146 @@
+"""What a run leaves in its folder: the best model, the last one with everything needed to go on, and its scores.
+
+    OUTPUT/best/    config.json, model.safetensors, the tokenizer, answers.json: what `from_pretrained` reads
+    OUTPUT/last/    the same, optimizer.safetensors and training.json
+    OUTPUT/logs/    log.jsonl, and events for TensorBoard
+
+Each of the two folders changes from one whole state to the next, whenever the process is killed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lxmert.common.files import parse_json, settle
+from lxmert.common.tokenizer import LxmertTokenizer
+from lxmert.common.weight_files.safetensors_files import SafetensorsFile, write_safetensors
+
+from .settings import Settings, differences
+
+BEST, LAST, LOGS = "best", "last", "logs"
+PROGRESS_NAME, OPTIMIZER_NAME, ANSWERS_NAME = "training.json", "optimizer.safetensors", "answers.json"
+_FORMAT = 1
+
+
+@dataclass
+class Progress:
+    """How far a run is.
+
+    Attributes:
+        step: steps done.
+        epochs: the scores after each epoch that is done.
+        best: the number of the epoch, from 1, whose checkpoint is the best; 0 before the first.
+    """
+
+    step: int = 0
+    epochs: list[dict[str, float]] = field(default_factory=list)
+    best: int = 0
+
+
+def write_beside(
+    tokenizer: LxmertTokenizer,
+    answers: Sequence[str] | None,
+    settings: Settings,
+    progress: Progress,
+    optimizer: Mapping[str, np.ndarray] | None = None,
+) -> Callable[[Path], None]:
+    """What puts the files of a checkpoint that are not the model's into a folder.
+
+    Args:
+        tokenizer: the model's.
+        answers: the table of the model's answers, None without an answer head.
+        settings: the run's.
+        progress: how far it is.
+        optimizer: the state of the optimizer by name, for a checkpoint that the run can go on from.
+    """
+
+    def write(folder: Path) -> None:
+        tokenizer.save_pretrained(folder)
+        if answers is not None:
+            (folder / ANSWERS_NAME).write_text(json.dumps(list(answers), indent=1) + "\n", encoding="utf-8")
+        state = {"format": _FORMAT, "settings": settings.to_dict(), **asdict(progress)}
+        (folder / PROGRESS_NAME).write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
+        if optimizer is not None:
+            # The file's formats are floating-point ones; float64 holds every count of steps and every seed exactly.
+            kept = {n: a if a.dtype.kind not in "iu" else a.astype(np.float64) for n, a in optimizer.items()}
+            tensors = [(name, array.dtype, array.shape, lambda array=array: array) for name, array in kept.items()]
+            write_safetensors(folder / OPTIMIZER_NAME, tensors, {"format": "pt"})
+
+    return write
+
+
+def read_optimizer(folder: Path) -> dict[str, np.ndarray]:
+    """The state of the optimizer in a checkpoint, by name.
+
+    Raises:
+        ValueError: a damaged file.
+    """
+    file = SafetensorsFile(folder / OPTIMIZER_NAME)
+    try:
+        return {name: file.read(name) for name in file.shapes}
+    finally:
+        file.close()
+
+
+def last_progress(settings: Settings) -> Progress:
+    """How far the run in the output folder is.
+
+    Raises:
+        FileNotFoundError: there is no run that could go on.
+        ValueError: it had other settings; the message lists them.
+    """
+    folder = Path(settings.output) / LAST
+    if folder.is_dir():
+        settle(folder)
+    path = folder / PROGRESS_NAME
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{settings.output} holds no run to resume: there is no {LAST}/{PROGRESS_NAME} in it. Leave --resume out."
+        )
+    state = parse_json(path.read_bytes(), path)
+    if state.get("format") != _FORMAT or not isinstance(state.get("settings"), dict):
+        raise ValueError(f"{path} was not written by this version of the package; it cannot be resumed.")
+    changed = differences(state["settings"], settings)
+    if changed:
+        raise ValueError(
+            f"the run in {settings.output} was started with other settings, and cannot be resumed with these: "
+            f"{'; '.join(changed)}. Give the old ones, or another output folder."
+        )
+    return Progress(state["step"], list(state["epochs"]), state["best"])
+
+
+def saved_settings(folder: str | Path) -> dict[str, Any]:
+    """The settings that a checkpoint was trained with.
+
+    Raises:
+        FileNotFoundError: the folder is no checkpoint of a run.
+    """
+    folder = Path(folder)
+    if folder.is_dir():
+        settle(folder)
+    path = folder / PROGRESS_NAME
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder} has no {PROGRESS_NAME}: it is no checkpoint of `lxmert train`.")
+    settings = parse_json(path.read_bytes(), path).get("settings")
+    if not isinstance(settings, dict):
+        raise ValueError(f"{path} holds no settings.")
+    return settings
+
+
+def check_fresh(settings: Settings) -> None:
+    """Refuse to begin a run where another one lies.
+
+    Raises:
+        FileExistsError: saying how to go on with that one.
+    """
+    output = Path(settings.output)
+    if (output / LAST).exists() or (output / BEST).exists():
+        raise FileExistsError(
+            f"{output} holds a run already. Go on with it by --resume, or give another output folder."
+        )

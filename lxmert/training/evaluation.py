@@ -1,0 +1,80 @@
+"""How good a model is on examples, and what it answers: for validation during a run, and for `lxmert evaluate`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from tqdm import tqdm
+
+from lxmert.data.task_batches import TaskData
+
+from .settings import LOSSES
+from .steps import label_count
+
+_CHANCE = 2  # what a seed is for; `steps` has the others
+
+
+class Runner(Protocol):
+    """A model that can be run, in one process or in several that work together."""
+
+    rank: int
+    world: int
+
+    def outputs(self, inputs: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+        """Some outputs of the model in evaluation, by name, as arrays; `losses` as a dict of numbers."""
+
+    def gather(self, array: np.ndarray) -> np.ndarray:
+        """The arrays of all processes [b, ...], one after the other."""
+
+
+def outcomes(task: Any, data: TaskData, runner: Runner, batch_size: int, progress: bool = False) -> np.ndarray:
+    """What `task.outcome` keeps of every example, in their order.
+
+    The processes of a run share the batches; the last ones are filled up, so that all have as many and of one shape.
+    """
+    count = len(data)
+    batch_size = min(batch_size, count)
+    random = np.random.default_rng(0)  # the data of these tasks draws nothing
+    found = []
+    total = -(-count // (batch_size * runner.world))
+    for turn in tqdm(range(total), desc="evaluation", unit="batch", leave=False, disable=not progress, file=sys.stderr):
+        start = (turn * runner.world + runner.rank) * batch_size
+        rows = np.arange(start, start + batch_size) % count
+        inputs, _ = data.batch(rows, random)
+        inputs.pop("labels", None)
+        found.append(task.outcome(runner.outputs(inputs, task.outputs)))
+    # [turns, B, ...] of each process, one process after the other, to the order of the examples
+    own = np.stack(found)
+    every = runner.gather(own).reshape(runner.world, *own.shape).swapaxes(0, 1)
+    return every.reshape(-1, *own.shape[2:])[:count]
+
+
+def mean_losses(data: TaskData, runner: Runner, batch_size: int, seed: int, progress: bool = False) -> dict[str, float]:
+    """The losses of pre-training over all examples, each averaged over its labels, and `-loss`, less their sum.
+
+    Masking and mismatches are drawn from the seed, alike each time, so that epochs can be compared.
+    """
+    count = len(data)
+    batch_size = min(batch_size, count)
+    totals = {name: np.zeros(2) for name in LOSSES}
+    starts = range(runner.rank * batch_size, count, runner.world * batch_size)
+    longest = -(-count // (batch_size * runner.world))
+    for turn in tqdm(
+        range(longest), desc="evaluation", unit="batch", leave=False, disable=not progress, file=sys.stderr
+    ):
+        idle = turn >= len(starts)  # it runs all the same: processes that share a model wait for each other
+        start = starts[0] if idle and len(starts) else 0 if idle else starts[turn]
+        rows = np.arange(start, min(start + batch_size, count))
+        random = np.random.default_rng([seed, _CHANCE, start])
+        inputs, counts = data.batch(rows, random)
+        losses = runner.outputs(inputs, ("losses",))["losses"]
+        for name in () if idle else counts:
+            labels = label_count(name, inputs, slice(None))
+            if labels:
+                totals[name] += (float(losses[name]) * labels, labels)
+    sums = runner.gather(np.stack(list(totals.values()))[None]).sum(axis=0)
+    found = {name: float(total / labels) for name, (total, labels) in zip(totals, sums, strict=True) if labels}
+    return {"-loss": -sum(found.values()), **found}

@@ -1,0 +1,77 @@
+"""A trained checkpoint on other files: its scores, and what it predicts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from lxmert.common.files import check_named, replacing
+
+from .evaluation import outcomes
+from .run import evaluate, open_checkpoint_settings, open_data, open_files
+from .settings import Settings
+from .start import make_model
+from .tasks import TASKS
+
+
+class Checkpoint:
+    """A checkpoint of `lxmert train` with the files that it is to answer for.
+
+    Args:
+        folder: the checkpoint, OUTPUT/best say.
+        task: what it was trained for.
+        files: questions, statements or sentences.
+        features: region stores of their pictures; those of its training by default.
+        changes: settings that take other values than in training: backend, precision, device, ...
+
+    Raises:
+        ValueError, OSError: files that are missing, damaged, or do not fit.
+    """
+
+    def __init__(
+        self, folder: str | Path, task: str, files: Sequence[str], features: Sequence[str] = (), **changes: Any
+    ) -> None:
+        given = {name: value for name, value in changes.items() if value is not None}
+        if features:
+            given["features"] = tuple(features)
+        self.settings: Settings = open_checkpoint_settings(folder, task, **given)
+        opened = open_files(self.settings)
+        self.task, self.answers = TASKS[task], opened.answers
+        self.data: Any = open_data(self.settings, files, opened)
+
+        def begin(kind: Any, **options: Any) -> Any:
+            return make_model(self.settings, kind, opened.store, opened.tokenizer, opened.answers, **options)
+
+        self.runner = import_module(f"lxmert.{self.settings.backend}.trainer").Runner(self.settings, begin)
+
+    def scores(self, progress: bool = False) -> dict[str, float]:
+        """How good it is, by name.
+
+        Raises:
+            ValueError: the files have no answers.
+        """
+        examples = self.data.examples
+        known = getattr(examples, "labels" if self.settings.task == "nlvr2" else "answers")
+        if known is None:
+            raise ValueError(
+                f"{', '.join(map(str, examples.files))} holds no answers to compare with; `lxmert predict` writes a "
+                "result file for it."
+            )
+        return evaluate(self.task, self.data, self.runner, self.settings, self.answers, progress)
+
+    def predict(self, path: str | Path, progress: bool = False) -> int:
+        """Write the official result file of the task, and give the number of predictions in it.
+
+        Raises:
+            ValueError: pre-training, which has no such file.
+        """
+        if self.settings.task == "pretrain":
+            raise ValueError("predict is for vqa, gqa and nlvr2; pre-training has no result file.")
+        check_named("--output", path)
+        found = outcomes(self.task, self.data, self.runner, self.settings.evaluate_batch_size, progress)
+        if self.runner.is_main:
+            with replacing(path) as temporary:
+                self.task.write_predictions(temporary, self.data.examples, found, self.answers)
+        return len(found)

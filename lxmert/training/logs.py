@@ -1,0 +1,119 @@
+"""What a run tells while it goes: a bar on the terminal, lines in log.jsonl, curves for TensorBoard."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from tqdm import tqdm
+
+from lxmert.common.files import write_text
+
+LOG_NAME = "log.jsonl"
+
+
+class Logs:
+    """The logs of a run; use it in a `with` block.
+
+    A run that goes on cuts off what was logged behind its checkpoint, so that no step stands twice in log.jsonl.
+
+    Args:
+        folder: where the logs go; None for no files (other processes than the first, say).
+        total: steps of the run.
+        per_epoch: steps of an epoch.
+        first: the step that the run goes on from.
+        every: steps between lines.
+        progress: whether to show a bar, on standard error.
+    """
+
+    def __init__(
+        self, folder: Path | None, total: int, per_epoch: int, first: int = 0, every: int = 10, progress: bool = True
+    ) -> None:
+        self.every, self.per_epoch, self.total = every, per_epoch, total
+        self._bar = tqdm(total=total, initial=first, unit="step", disable=not progress, file=sys.stderr)
+        self._file: Any = None
+        self._curves: Any = None
+        self._begin, self._first = time.perf_counter(), first
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            _cut(folder / LOG_NAME, first)
+            self._file = (folder / LOG_NAME).open("a", encoding="utf-8")
+            self._curves = _curves(folder, first)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self._bar.close()
+        if self._file is not None:
+            self._file.close()
+        if self._curves is not None:
+            self._curves.close()
+
+    def step(self, step: int, losses: Mapping[str, float], rate: float, norm: float | None) -> None:
+        """Log a step, counted from 1, with the losses it had by name, the learning rate, and the gradients' norm."""
+        self._bar.update(step - self._bar.n)
+        if step % self.every and step != self.total:
+            return
+        total = sum(losses.values())
+        shown = {"loss": total, **(losses if len(losses) > 1 else {})}
+        self._bar.set_description(f"epoch {(step - 1) // self.per_epoch + 1}", refresh=False)
+        self._bar.set_postfix({name: f"{value:.3f}" for name, value in shown.items()}, refresh=False)
+        speed = (step - self._first) / (time.perf_counter() - self._begin)
+        values = {**{f"train/{name}": value for name, value in shown.items()}, "rate": rate}
+        self._write(step, values if norm is None else {**values, "norm": norm})
+        self._point(step, {"steps_per_second": speed})
+
+    def epoch(self, step: int, scores: Mapping[str, float]) -> None:
+        """Log what an evaluation found after a step."""
+        self._write(step, {f"valid/{name}": value for name, value in scores.items()})
+        self.say(f"step {step}: " + ", ".join(f"{name} {value:.4g}" for name, value in scores.items()))
+
+    def say(self, text: str) -> None:
+        """A line on standard error, above the bar."""
+        if not self._bar.disable:
+            self._bar.write(text, file=sys.stderr)
+
+    def _write(self, step: int, values: Mapping[str, float]) -> None:
+        if self._file is not None:
+            # JSON has no NaN; the run ends with an error right after it.
+            plain = {name: value if math.isfinite(value) else str(value) for name, value in values.items()}
+            self._file.write(json.dumps({"step": step, **plain}) + "\n")
+            self._file.flush()
+        self._point(step, values)
+
+    def _point(self, step: int, values: Mapping[str, float]) -> None:
+        if self._curves is not None:
+            for name, value in values.items():
+                self._curves.add_scalar(name, value, step)
+
+
+def _cut(path: Path, first: int) -> None:
+    """Leave out the lines of a log that are behind step `first`, and what a killed process left of a line."""
+    if not path.exists():
+        return
+    kept = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            if json.loads(line)["step"] <= first:
+                kept.append(line)
+        except (ValueError, KeyError, TypeError):
+            break
+    write_text(path, "".join(f"{line}\n" for line in kept))
+
+
+def _curves(folder: Path, first: int) -> Any:
+    """A writer of TensorBoard's events, which hides those behind step `first`; None where it is not installed."""
+    try:
+        from tensorboardX import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(folder), purge_step=first + 1 if first else None)

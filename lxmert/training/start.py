@@ -1,0 +1,166 @@
+"""What a run begins with: its tokenizer, its table of answers, and a model, fresh or from any published weights."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from lxmert.common.answers import read_answers
+from lxmert.common.checkpoint import open_checkpoint
+from lxmert.common.config import config_from_dict
+from lxmert.common.convert import convert
+from lxmert.common.messages import first_few
+from lxmert.common.tokenizer import LxmertTokenizer
+from lxmert.data.region_store import RegionStore
+
+from .checkpoints import ANSWERS_NAME
+from .settings import LOSSES, Settings
+from .tasks import TASKS
+
+# As in the original: the visual losses weigh 1 / 0.15. (transformers rounds it to 6.67.)
+_VISUAL_WEIGHT = 1 / 0.15
+_SWITCHES = {
+    "words": "task_mask_lm",
+    "match": "task_matched",
+    "objects": "visual_obj_loss",
+    "attributes": "visual_attr_loss",
+    "features": "visual_feat_loss",
+    "answers": "task_qa",
+}
+
+
+def open_tokenizer(settings: Settings) -> LxmertTokenizer:
+    """The tokenizer that the settings name, or else that of the weights.
+
+    Raises:
+        ValueError: neither is there.
+        OSError: it cannot be read.
+    """
+    source = settings.vocabulary or settings.model
+    if source is None:
+        raise ValueError(
+            "vocabulary must be given for a model from scratch: a vocab.txt, or a folder with a tokenizer."
+        )
+    if Path(source).is_file() and settings.vocabulary:
+        return LxmertTokenizer(source)
+    try:
+        return LxmertTokenizer.from_pretrained(source)
+    except OSError as error:
+        if settings.vocabulary:
+            raise
+        raise ValueError(f"{source} has no tokenizer beside its weights ({error}). Give vocabulary.") from None
+
+
+def open_answers(settings: Settings) -> list[str]:
+    """The table of answers that the settings name, or else that of the weights; empty where the task needs none.
+
+    Raises:
+        ValueError: there is none, or no table in the file.
+    """
+    if not TASKS[settings.task].has_answers or (settings.task == "pretrain" and "answers" not in settings.losses):
+        return []
+    source = settings.answers or _answers_beside(settings.model)
+    if source is None:
+        raise ValueError(
+            "answers must be given: the table of answers that the model is to choose from, in the order of its scores "
+            "(trainval_label2ans.json, trainval_ans2label.json, all_ans.json, ...)."
+        )
+    return read_answers(source)
+
+
+def _answers_beside(model: str | None) -> str | None:
+    path = Path(model) / ANSWERS_NAME if model is not None else None
+    return str(path) if path is not None and path.is_file() else None
+
+
+def make_model(
+    settings: Settings,
+    kind: Any,
+    store: RegionStore,
+    tokenizer: LxmertTokenizer,
+    answers: Sequence[str],
+    say: Callable[[str], None] = lambda text: None,
+    **options: Any,
+) -> Any:
+    """The model that a run begins with.
+
+    From scratch it is as large as `model_config` says, and in what that leaves open as the published ones. Weights keep
+    their sizes. An answer head is taken over by the text of the answers where both tables are known; where only the
+    number of answers is, a head of the same number is kept; any other head begins fresh.
+
+    Args:
+        settings: the run's.
+        kind: the model class of the backend.
+        store: the regions; it tells the size of their features.
+        tokenizer: tells the number of words.
+        answers: the table of answers.
+        say: told what was taken over and what begins fresh.
+        options: what the class takes when it is made, such as `dtype`.
+
+    Raises:
+        ValueError: weights, vocabulary, features or answers that do not fit each other.
+    """
+    sizes: dict[str, Any] = {"visual_feat_dim": store.feature_size}
+    if answers:
+        sizes["num_qa_labels"] = len(answers)
+    if settings.task == "pretrain":
+        sizes |= {_SWITCHES[loss]: loss in settings.losses for loss in LOSSES}
+        sizes["task_obj_predict"] = bool({"objects", "attributes", "features"} & set(settings.losses))
+        if settings.recipe == "original":
+            sizes["visual_loss_normalizer"] = _VISUAL_WEIGHT
+    if settings.model is None:
+        values = {"model_type": "lxmert", "vocab_size": len(tokenizer), **sizes, **settings.model_config}
+        config = config_from_dict(values)
+        _check_sizes(config, tokenizer, store, answers)
+        return kind(config, **options)
+    table = settings.model_answers or _answers_beside(settings.model)
+    if not answers or table is None or read_answers(table) == list(answers):
+        return _loaded(settings, kind, settings.model, sizes, tokenizer, store, answers, say, options)
+    if settings.answers is None:
+        raise ValueError("model_answers is the table of the weights; give the table of this task too, as answers.")
+    with tempfile.TemporaryDirectory() as folder:
+        head = "pre-training" if settings.task == "pretrain" else "question-answering"
+        found = convert(settings.model, folder, head=head, answers=(table, settings.answers))
+        if found.answers is not None:
+            say(f"the answer head begins with {found.answers[1]:,} of {found.answers[0]:,} answers from the weights")
+        return _loaded(settings, kind, folder, sizes, tokenizer, store, answers, say, options)
+
+
+def _loaded(
+    settings: Settings,
+    kind: Any,
+    source: str,
+    sizes: dict[str, Any],
+    tokenizer: LxmertTokenizer,
+    store: RegionStore,
+    answers: Sequence[str],
+    say: Callable[[str], None],
+    options: dict[str, Any],
+) -> Any:
+    """A model from weights, whose heads may be new."""
+    with open_checkpoint(source, None, kind.config_class, {}) as file:
+        known = file.config
+    # What the weights fix is not overridden: the check below says if it does not fit.
+    sizes = {name: value for name, value in sizes.items() if name != "visual_feat_dim"}
+    sizes = {name: value for name, value in sizes.items() if getattr(known, name) != value}
+    model = kind.from_pretrained(source, allow_new_head=True, **{**sizes, **settings.model_config}, **options)
+    _check_sizes(model.config, tokenizer, store, answers)
+    if model.load_report.new:
+        say(f"fresh, as {settings.model} has none that fit: {first_few(model.load_report.new)}")
+    return model
+
+
+def _check_sizes(config: Any, tokenizer: LxmertTokenizer, store: RegionStore, answers: Sequence[str]) -> None:
+    """Refuse files that were not made for each other."""
+    if len(tokenizer) > config.vocab_size:
+        raise ValueError(
+            f"the vocabulary has {len(tokenizer)} words, the model {config.vocab_size}; give the model's own."
+        )
+    if store.feature_size != config.visual_feat_dim:
+        raise ValueError(
+            f"the region store has features of {store.feature_size} numbers, the model reads {config.visual_feat_dim}."
+        )
+    if answers and len(answers) != config.num_qa_labels:
+        raise ValueError(f"the table has {len(answers)} answers, the model's config {config.num_qa_labels}.")

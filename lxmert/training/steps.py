@@ -1,0 +1,127 @@
+"""The steps of a run: which examples each one has, in which order, and what chance decides in it.
+
+A step is a function of the settings' seed and its own number, and of nothing else. So a run that was stopped goes on
+exactly, whoever makes the batches, and several processes of one run agree without talking.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lxmert.common.inputs import IGNORED_LABEL
+from lxmert.data.task_batches import TaskData
+
+_ORDER, _CHANCE, _DROPOUT = 0, 1, 3  # what a seed is for; `evaluation` has 2
+
+
+class MicroBatch(NamedTuple):
+    """What goes through the model at once: a part of a step.
+
+    Attributes:
+        inputs: by argument name, [b, ...].
+        weights: for losses that average over labels, by name: float64 [b], all equal. A loss of this part times its
+            weight, averaged over all parts of the step, is the loss of the whole step.
+    """
+
+    inputs: dict[str, Any]
+    weights: dict[str, np.ndarray]
+
+
+class Steps:
+    """The steps of a run over some data.
+
+    As in the original, the examples are shuffled anew for each epoch, and what does not fill a batch is left out.
+
+    Args:
+        data: the examples.
+        batch_size: examples of a step.
+        epochs: passes over the data.
+        seed: of the order and of what `data` draws.
+        accumulation: parts that a step goes through the model in, one after the other.
+
+    Raises:
+        ValueError: fewer examples than a batch has.
+    """
+
+    def __init__(self, data: TaskData, batch_size: int, epochs: int, seed: int, accumulation: int = 1) -> None:
+        if len(data) < batch_size:
+            raise ValueError(
+                f"batch_size must be at most the number of examples, {len(data)}; got {batch_size}. "
+                "Give more examples or a smaller batch_size."
+            )
+        self.data, self.batch_size, self.seed, self.accumulation = data, batch_size, seed, accumulation
+        self.per_epoch = len(data) // batch_size
+        self.total = self.per_epoch * epochs
+        self._epoch: tuple[int, np.ndarray] | None = None  # the order of the last epoch asked for
+
+    def rows(self, step: int) -> np.ndarray:
+        """The examples of a step, counted from 0: int [batch_size]."""
+        epoch, place = divmod(step, self.per_epoch)
+        if self._epoch is None or self._epoch[0] != epoch:
+            self._epoch = epoch, np.random.default_rng([self.seed, _ORDER, epoch]).permutation(len(self.data))
+        return self._epoch[1][place * self.batch_size : (place + 1) * self.batch_size]
+
+    def micro_batch(self, step: int, micro: int, world: int = 1, rank: int | None = None) -> MicroBatch:
+        """A part of a step.
+
+        Args:
+            step: the step, counted from 0.
+            micro: which of the `accumulation` parts.
+            world: processes or devices that share each part.
+            rank: whose share; None for those of all, one after the other.
+
+        Raises:
+            ValueError: a batch that cannot be shared evenly.
+        """
+        parts = self.accumulation * world
+        if self.batch_size % parts:
+            raise ValueError(
+                f"batch_size must be divisible by the number of processes times accumulation, {world} x "
+                f"{self.accumulation}; got {self.batch_size}."
+            )
+        size = self.batch_size // parts
+        first, count = micro * world * size, world * size
+        if rank is not None:
+            first, count = first + rank * size, size
+        random = np.random.default_rng([self.seed, _CHANCE, step])
+        inputs, counts = self.data.batch(self.rows(step), random, slice(first, first + count))
+        weights = {name: np.ones(count) for name in counts}
+        for start in range(0, count, size):
+            for name, counted in counts.items():
+                own = label_count(name, inputs, slice(start, start + size))
+                weights[name][start : start + size] = own * parts / counted if counted else 0.0
+        return MicroBatch(inputs, weights)
+
+
+def label_count(loss: str, inputs: dict[str, Any], part: slice) -> int:
+    """How many labels a loss of pre-training averages over in a part of a batch."""
+    if loss in ("words", "answers"):
+        return int((inputs["labels" if loss == "words" else "ans"][part] != IGNORED_LABEL).sum())
+    if loss == "match":
+        return len(inputs["matched_label"][part])
+    label, _ = inputs["obj_labels"][{"objects": "obj", "attributes": "attr", "features": "feat"}[loss]]
+    return int(np.prod(label[part].shape[:2]))
+
+
+def chance_of_step(seed: int, step: int, rank: int = 0) -> int:
+    """The seed of the dropout in a step of one process: a whole number below 2^32."""
+    return int(np.random.SeedSequence([seed, _DROPOUT, step, rank]).generate_state(1)[0])
+
+
+def check_numbers(step: int, losses: Mapping[str, float], norm: float = 0.0) -> None:
+    """Stop before weights are spoiled.
+
+    Raises:
+        ValueError: a loss, or the norm of the gradients, is infinite or no number.
+    """
+    bad = [f"{name} is {value}" for name, value in losses.items() if not math.isfinite(value)]
+    bad += [] if math.isfinite(norm) or bad else [f"the norm of the gradients is {norm}"]
+    if bad:
+        raise ValueError(
+            f"training stopped at step {step + 1}: {', '.join(bad)}. The checkpoints are from before. Lower "
+            "learning_rate, or look for damaged features by `lxmert features check`."
+        )

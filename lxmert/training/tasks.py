@@ -1,0 +1,181 @@
+"""The tasks that a model is trained for: their files, their batches, what is counted as right, and their result files.
+
+A task is the only place that knows what its examples look like; everything else of a run is the same for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from lxmert.common.tokenizer import LxmertTokenizer
+from lxmert.data.region_store import RegionStore
+from lxmert.data.task_batches import TaskData
+
+from .settings import Settings
+
+Outputs = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
+"""Runs the model on a batch: inputs by name to outputs by name."""
+
+
+class Task(Protocol):
+    """One task.
+
+    Attributes:
+        architecture: the class of its model, without the prefix TF.
+        has_answers: whether it needs a table of answers.
+        score: the name of the score that chooses the best checkpoint; the larger the better.
+        outputs: the outputs of the model that `outcome` reads.
+    """
+
+    architecture: str
+    has_answers: bool
+    score: str
+    outputs: tuple[str, ...]
+
+    def read(self, files: Sequence[str]) -> Any:
+        """The examples in some files."""
+
+    def data(
+        self, examples: Any, store: RegionStore, tokenizer: LxmertTokenizer, answers: list[str], settings: Settings
+    ) -> TaskData:
+        """The examples as batches."""
+
+    def outcome(self, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """What is kept of a batch's outputs for each example, [B] or [B, ...]: its answer, say."""
+
+    def scores(self, examples: Any, outcomes: np.ndarray, answers: list[str]) -> dict[str, float]:
+        """How good the outcomes are, by name, in percent where they are accuracies."""
+
+    def write_predictions(self, path: Path, examples: Any, outcomes: np.ndarray, answers: list[str]) -> None:
+        """Write the official result file."""
+
+
+class QuestionTask:
+    """Questions with a table of answers: VQA and GQA."""
+
+    architecture = "LxmertForQuestionAnswering"
+    has_answers = True
+    score = "accuracy"
+    outputs = ("question_answering_score",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def read(self, files: Sequence[str]) -> Any:
+        """The questions in some files."""
+        from lxmert.data.examples import read_gqa, read_vqa
+
+        return (read_vqa if self.name == "vqa" else read_gqa)(files)
+
+    def data(
+        self, examples: Any, store: RegionStore, tokenizer: LxmertTokenizer, answers: list[str], settings: Settings
+    ) -> TaskData:
+        """The questions as batches."""
+        from lxmert.data.fine_tuning import QuestionData
+
+        return QuestionData(examples, store, tokenizer, answers, settings.text_length, settings.regions)
+
+    def outcome(self, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The number of the likeliest answer, int64 [B]."""
+        return outputs["question_answering_score"].argmax(axis=1)
+
+    def scores(self, examples: Any, outcomes: np.ndarray, answers: list[str]) -> dict[str, float]:
+        """The mean score of the chosen answers, as the original's evaluator has it, and for each type of question."""
+        from lxmert.data.metrics import soft_accuracy
+
+        found = soft_accuracy(self._predictions(examples, outcomes, answers), examples)
+        scores = {"accuracy": found.overall}
+        for kinds in (found.per_question_type, found.per_answer_type):
+            if 1 < len(kinds) <= _MOST_KINDS:
+                scores |= {f"accuracy/{kind}": score for kind, score in kinds.items()}
+        return scores
+
+    def write_predictions(self, path: Path, examples: Any, outcomes: np.ndarray, answers: list[str]) -> None:
+        """Write the official result file."""
+        from lxmert.data.metrics import write_gqa_predictions, write_vqa_predictions
+
+        write = write_vqa_predictions if self.name == "vqa" else write_gqa_predictions
+        write(path, self._predictions(examples, outcomes, answers), examples.ids)
+
+    def _predictions(self, examples: Any, outcomes: np.ndarray, answers: list[str]) -> dict[Any, str]:
+        return {name: answers[number] for name, number in zip(examples.ids, outcomes, strict=True)}
+
+
+_MOST_KINDS = 12  # VQA has 65 kinds of questions by their first words: too many for a log
+
+
+class StatementTask:
+    """Statements about two pictures: NLVR2."""
+
+    architecture = "LxmertForVisualReasoning"
+    has_answers = False
+    score = "accuracy"
+    outputs = ("logits",)
+
+    def read(self, files: Sequence[str]) -> Any:
+        """The statements in some files."""
+        from lxmert.data.examples import read_nlvr2
+
+        return read_nlvr2(files)
+
+    def data(
+        self, examples: Any, store: RegionStore, tokenizer: LxmertTokenizer, answers: list[str], settings: Settings
+    ) -> TaskData:
+        """The statements as batches."""
+        from lxmert.data.fine_tuning import StatementData
+
+        return StatementData(examples, store, tokenizer, settings.text_length, settings.regions)
+
+    def outcome(self, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """1 for true and 0 for false, int64 [B]."""
+        return outputs["logits"].argmax(axis=1)
+
+    def scores(self, examples: Any, outcomes: np.ndarray, answers: list[str]) -> dict[str, float]:
+        """Accuracy, and the part of the sentences that are right about all of their pictures."""
+        from lxmert.data.metrics import nlvr2_scores
+
+        found = nlvr2_scores(dict(zip(examples.ids, map(bool, outcomes), strict=True)), examples)
+        scores = {"accuracy": found.accuracy}
+        return scores if found.consistency is None else {**scores, "consistency": found.consistency}
+
+    def write_predictions(self, path: Path, examples: Any, outcomes: np.ndarray, answers: list[str]) -> None:
+        """Write the official result file."""
+        from lxmert.data.metrics import write_nlvr2_predictions
+
+        write_nlvr2_predictions(path, dict(zip(examples.ids, map(bool, outcomes), strict=True)), examples.ids)
+
+
+class PretrainTask:
+    """Sentences and questions with everything that the paper pre-trains on."""
+
+    architecture = "LxmertForPreTraining"
+    has_answers = True
+    score = "-loss"  # it has no outcomes: see `evaluation.mean_losses`
+
+    def read(self, files: Sequence[str]) -> Any:
+        """The sentences in some files."""
+        from lxmert.data.examples import read_pretraining
+
+        return read_pretraining(files)
+
+    def data(
+        self, examples: Any, store: RegionStore, tokenizer: LxmertTokenizer, answers: list[str], settings: Settings
+    ) -> TaskData:
+        """The sentences as batches, masked and mismatched by chance."""
+        from lxmert.data.pretraining import PretrainingData
+
+        return PretrainingData(
+            examples, store, tokenizer, answers, settings.text_length, settings.regions, tasks=settings.losses
+        )
+
+
+TASKS: dict[str, Any] = {
+    "pretrain": PretrainTask(),
+    "vqa": QuestionTask("vqa"),
+    "gqa": QuestionTask("gqa"),
+    "nlvr2": StatementTask(),
+}

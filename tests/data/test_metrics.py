@@ -1,0 +1,168 @@
+"""GQA and NLVR2 scores on cases counted by hand, and what their files may hold."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from lxmert.data import metrics
+from lxmert.data.examples import Questions, Statements
+from lxmert.data.metrics import GqaAnswers, gqa_accuracy, nlvr2_scores, read_gqa_answers
+
+# answer, structural type, semantic type, balanced
+GQA = {
+    "01": ("yes", "verify", "attr", True),
+    "02": ("no", "logical", "obj", True),
+    "03": ("red", "choose", "attr", True),
+    "04": ("table", "query", "rel", True),
+    "05": ("yes", "query", "global", True),
+    "06": ("left", "query", "rel", False),
+}
+PREDICTIONS = {"01": "yes", "02": "yes", "03": "red", "04": "chair", "05": "yes"}
+
+
+def official_gqa(changes=None):
+    return {
+        question: {
+            "imageId": "1",
+            "question": "Is it?",
+            "answer": answer,
+            "isBalanced": balanced,
+            "types": {"structural": structural, "semantic": semantic, "detailed": "x"},
+            **(changes or {}),
+        }
+        for question, (answer, structural, semantic, balanced) in GQA.items()
+    }
+
+
+def write(path, value):
+    path.write_text(json.dumps(value))
+    return path
+
+
+def test_gqa_by_official_types(tmp_path):
+    answers = read_gqa_answers(write(tmp_path / "val.json", official_gqa()))
+    assert answers.ids == ["01", "02", "03", "04", "05"]  # 06 is not balanced
+    scores = gqa_accuracy(PREDICTIONS, answers)
+    assert (scores.accuracy, scores.binary, scores.open) == (60, pytest.approx(200 / 3), 50)
+    assert scores.counts == {"accuracy": 5, "binary": 3, "open": 2}
+    assert scores.per_structural_type == {"choose": 100, "logical": 0, "query": 50, "verify": 100}
+    assert scores.per_semantic_type == {"attr": 100, "global": 100, "obj": 0, "rel": 0}
+    assert scores.structural_type_counts == {"choose": 1, "logical": 1, "query": 2, "verify": 1}
+    assert scores.by_type
+
+
+def original_gqa():
+    balanced = {question: row for question, row in GQA.items() if row[3]}
+    return [{"question_id": q, "img_id": "1", "sent": "?", "label": {row[0]: 1.0}} for q, row in balanced.items()]
+
+
+def test_gqa_by_the_answer_where_types_are_not_known(tmp_path):
+    path = write(tmp_path / "testdev.json", original_gqa())
+    scores = gqa_accuracy(PREDICTIONS, read_gqa_answers([path]))
+    # "red" is open now, and the yes to an open question binary.
+    assert (scores.accuracy, scores.binary, scores.open) == (60, pytest.approx(200 / 3), 50)
+    assert scores.counts == {"accuracy": 5, "binary": 3, "open": 2}
+    assert (scores.per_structural_type, scores.per_semantic_type, scores.by_type) == ({}, {}, False)
+    red_wrong = gqa_accuracy({**PREDICTIONS, "03": "blue"}, read_gqa_answers([path]))
+    assert (red_wrong.binary, red_wrong.open) == (pytest.approx(200 / 3), 0)
+
+
+def test_gqa_of_questions_that_were_read_to_train_on():
+    columns = dict(ids=["a", "b"], texts=["?", "?"], pictures=["1", "1"])
+    questions = Questions(**columns, answers=[{"yes": 1.0}, {"red": 1.0}])
+    scores = gqa_accuracy({"a": "yes", "b": "blue"}, GqaAnswers.of(questions))
+    assert (scores.accuracy, scores.binary, scores.open, scores.by_type) == (50, 100, 0, False)
+    typed = Questions(**columns, answers=[{"yes": 1.0}, {"red": 1.0}], question_types=["query", "choose"])
+    scores = gqa_accuracy({"a": "yes", "b": "blue"}, GqaAnswers.of(typed))
+    assert (scores.binary, scores.open, scores.by_type) == (0, 100, True)
+    with pytest.raises(ValueError, match="these are of a test set"):
+        GqaAnswers.of(Questions(**columns))
+    with pytest.raises(ValueError, match="each question must have an answer; 1 have none: b"):
+        GqaAnswers.of(Questions(**columns, answers=[{"yes": 1.0}, {}]))
+
+
+def test_gqa_has_only_one_kind():
+    scores = gqa_accuracy({"a": "yes"}, GqaAnswers(["a"], ["yes"]))
+    assert (scores.binary, scores.open) == (100, None)
+
+
+def test_gqa_letter_for_letter():
+    assert gqa_accuracy({"a": "Yes"}, GqaAnswers(["a"], ["yes"])).accuracy == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({}, "there are no balanced questions"),
+        ({"1": {"answer": "a", "isBalanced": False}}, "there are no balanced questions"),
+        ({"1": {"question": "?"}}, "(question_id '1'): there is no answer. Files of a test set have no answers"),
+        ({"1": {"answer": 3}}, "(question_id '1'): answer must be a text; got 3"),
+        ({"1": 3}, "an object of keys and values is wanted; got 3"),
+        ({"1": {"answer": "a", "types": "query"}}, "types must be an object; got 'query'"),
+        ([{"question_id": "1"}], "record 1 (question_id '1'): there is no label"),
+        ([{"question_id": "1", "label": {}}], "label must have an answer"),
+        ([{"label": {"a": 1}}], "question_id must be a text"),
+        ([{"question_id": "1", "label": {"a": 1}}] * 2, "record 2 (question_id '1'): the question is there twice"),
+    ],
+)
+def test_gqa_files_that_cannot_be_read(content, message, tmp_path):
+    with pytest.raises(ValueError) as error:  # noqa: PT011 the message is below
+        read_gqa_answers(write(tmp_path / "questions.json", content))
+    assert str(error.value).startswith(str(tmp_path / "questions.json"))
+    assert message in str(error.value)
+
+
+def statements(ids, labels):
+    return Statements(ids, ["?"] * len(ids), [("a", "b")] * len(ids), labels)
+
+
+def test_nlvr2():
+    # Two sentences about the pairs 0, 1, 2 of set 5; the second sentence of set 6 is another one.
+    ids = ["dev-5-0-0", "dev-5-1-0", "dev-5-2-0", "dev-5-0-1", "dev-5-1-1", "dev-6-0-1"]
+    labels = [1, 0, 1, 1, 1, 0]
+    judged = dict(zip(ids, [True, False, True, True, False, False], strict=True))
+    scores = nlvr2_scores(judged, statements(ids, labels))
+    assert scores.accuracy == pytest.approx(500 / 6)
+    assert scores.consistency == pytest.approx(200 / 3)
+    assert (scores.statements, scores.sentences) == (6, 3)
+    assert nlvr2_scores(dict(zip(ids, labels, strict=True)), statements(ids, labels)).consistency == 100
+
+
+def test_nlvr2_without_sentences_in_the_identifiers():
+    scores = nlvr2_scores({"dev-5-0-0": True, "5": True}, statements(["dev-5-0-0", "5"], [1, 0]))
+    assert (scores.accuracy, scores.consistency, scores.sentences) == (50, None, None)
+
+
+@pytest.mark.parametrize(
+    ("judged", "ids", "labels", "message"),
+    [
+        ({"a": True}, ["a"], None, "these are of a test set, which has none"),
+        ({}, ["a"], [1], "each of the 1 statements; 1 statement is not judged: a"),
+        ({"a": True, "b": True}, ["a"], [1], "1 prediction is for no statement of these: b"),
+        ({}, [], [], "at least one statement"),
+    ],
+)
+def test_nlvr2_refuses(judged, ids, labels, message):
+    with pytest.raises(ValueError, match=message):
+        nlvr2_scores(judged, statements(ids, labels))
+
+
+def test_every_public_name_is_there():
+    for name in metrics.__all__:
+        assert getattr(metrics, name).__name__ == name
+    assert set(metrics.__all__) <= set(dir(metrics))
+    with pytest.raises(AttributeError, match="has no attribute 'accuracy'; it has GqaAnswers"):
+        _ = metrics.accuracy
+
+
+@pytest.mark.parametrize("first", ["lxmert.data.metrics", "lxmert.data.examples", "lxmert.data.metrics.result_files"])
+def test_scores_and_readers_can_be_imported_in_any_order(first):
+    """They use parts of each other; and none of them loads a framework."""
+    script = (
+        f"import {first}, lxmert.data.examples, lxmert.data.metrics.result_files, sys;"
+        "print(sorted({'torch', 'keras', 'tensorflow', 'h5py', 'PIL', 'scipy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.stderr) == ("[]\n", "")

@@ -1,0 +1,138 @@
+"""Result files: written and read back in the three official formats, and everything that is wrong with one told."""
+
+import json
+
+import pytest
+
+from lxmert.data.metrics import (
+    read_gqa_predictions,
+    read_nlvr2_predictions,
+    read_vqa_predictions,
+    write_gqa_predictions,
+    write_nlvr2_predictions,
+    write_vqa_predictions,
+)
+
+READERS = {"vqa": read_vqa_predictions, "gqa": read_gqa_predictions, "nlvr2": read_nlvr2_predictions}
+WRITERS = {"vqa": write_vqa_predictions, "gqa": write_gqa_predictions, "nlvr2": write_nlvr2_predictions}
+PREDICTIONS = {
+    "vqa": {3: "yes", 1: "", 2: "café, 3 o'clock"},
+    "gqa": {"0031": "yes", "1": "a\nb"},
+    "nlvr2": {"test1-0-1-0": True, "test1-0-0-0": False},
+}
+TEXTS = {
+    "vqa": '[{"question_id": 3, "answer": "yes"}, {"question_id": 1, "answer": ""}, '
+    '{"question_id": 2, "answer": "caf\\u00e9, 3 o\'clock"}]',
+    "gqa": '[{"questionId": "0031", "prediction": "yes"}, {"questionId": "1", "prediction": "a\\nb"}]',
+    "nlvr2": "test1-0-1-0,True\ntest1-0-0-0,False\n",
+}
+
+
+@pytest.mark.parametrize("task", READERS)
+def test_what_is_written_is_read(task, tmp_path):
+    path = tmp_path / "results"
+    WRITERS[task](path, PREDICTIONS[task], list(PREDICTIONS[task]))
+    assert path.read_text() == TEXTS[task]
+    found = READERS[task](path, list(PREDICTIONS[task]))
+    assert list(found.items()) == list(PREDICTIONS[task].items())
+
+
+def test_nlvr2_as_others_write_it(tmp_path):
+    path = tmp_path / "results.csv"
+    path.write_bytes(b"\xef\xbb\xbfdev-1-0-0,true\r\n\r\n dev-1-1-0 , FALSE \r\n")
+    assert read_nlvr2_predictions(path) == {"dev-1-0-0": True, "dev-1-1-0": False}
+
+
+def test_numbers_as_judgements(tmp_path):
+    write_nlvr2_predictions(tmp_path / "a.csv", {"a": 1, "b": 0})
+    assert (tmp_path / "a.csv").read_text() == "a,True\nb,False\n"
+
+
+def test_other_keys_are_passed_over(tmp_path):
+    path = tmp_path / "results.json"
+    path.write_text('[{"question_id": 3, "answer": "yes", "score": 0.7}]')
+    assert read_vqa_predictions(path) == {3: "yes"}
+
+
+@pytest.mark.parametrize(
+    ("task", "text", "message"),
+    [
+        ("vqa", "nothing", "is not a JSON file"),
+        ("vqa", '{"3": "yes"}', "must hold a JSON list; it holds a dict"),
+        ("vqa", "[3]", "1 of 1 entries are not like"),
+        ("vqa", "[3]", 'like {"question_id": 458752000, "answer": "yes"}: entry 0 is 3'),
+        ("vqa", '[{"question_id": "3", "answer": "a"}]', 'entry 0 has the "question_id" "3"'),
+        ("vqa", '[{"question_id": true, "answer": "a"}]', 'entry 0 has the "question_id" true'),
+        ("vqa", '[{"question_id": 3.0, "answer": "a"}]', 'entry 0 has the "question_id" 3.0'),
+        ("vqa", '[{"question_id": 3, "answer": null}]', 'entry 0 has the "answer" null'),
+        ("vqa", '[{"questionId": "3", "prediction": "a"}]', 'has no "question_id" but questionId, prediction'),
+        (
+            "gqa",
+            '[{"questionId": 3, "prediction": "a"}]',
+            'like {"questionId": "201307251", "prediction": "yes"}: entry 0',
+        ),
+        ("gqa", '[{"questionId": "3"}, 5, [], {}]', "4 of 4 entries"),
+        (
+            "gqa",
+            '[{"questionId": "3"}, 5, [], {}]',
+            'entry 0 has no "prediction" but questionId, entry 1 is 5, entry 2 is []',
+        ),
+        ("gqa", '[{"questionId": "3"}, 5, [], {}]', "and 1 more"),
+        (
+            "nlvr2",
+            "identifier,prediction\na,True\n",
+            "1 of 2 lines are not `identifier,True` or `identifier,False`: line 1",
+        ),
+        ("nlvr2", "a\n,True\na,True,1\na,yes\n", "4 of 4 lines"),
+        ("nlvr2", "\xff", "is not a text file in UTF-8"),
+        ("vqa", '[{"question_id": 3, "answer": "a"}, {"question_id": 3, "answer": "a"}]', "answered more than once: 3"),
+        ("nlvr2", "a,True\nb,True\na,False\nb,True\nc,True", "2 statements are judged more than once: a, b"),
+        (
+            "vqa",
+            '[{"question_id": 9, "answer": "a"}]',
+            "for each of the 2 questions; 2 questions are not answered: 1, 2;",
+        ),
+        ("vqa", '[{"question_id": 9, "answer": "a"}]', "1 prediction is for no question of these: 9"),
+        ("gqa", '[{"questionId": "1", "prediction": "a"}]', "1 question is not answered: 2"),
+        ("nlvr2", "1,True\n2,True\n3,True", "1 prediction is for no statement of these: 3"),
+        ("nlvr2", "\n", "2 statements are not judged: 1, 2"),
+    ],
+)
+def test_what_is_wrong_with_a_file(task, text, message, tmp_path):
+    path = tmp_path / "results"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(ValueError) as error:  # noqa: PT011 the message is below
+        READERS[task](path, [1, 2] if task == "vqa" else ["1", "2"])
+    assert str(error.value).startswith(str(path))
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("task", "predictions", "message"),
+    [
+        ("vqa", {"3": "yes"}, "the ids whole numbers; 1 are not"),
+        ("vqa", {3: 5}, '1 are not: {"question_id": 3, "answer": 5}'),
+        ("gqa", {3: "yes"}, "the ids texts; 1 are not"),
+        ("nlvr2", {"a,b": True}, "1 are not: 'a,b': True"),
+        ("nlvr2", {"": True}, "1 are not: '': True"),
+        ("nlvr2", {"a": "False"}, "1 are not: 'a': 'False'"),
+        ("nlvr2", {"a": 0.7}, "1 are not: 'a': 0.7"),
+        ("vqa", {1: "yes"}, "1 question is not answered: 2"),
+        ("gqa", {"1": "a", "2": "b", "3": "c"}, "1 prediction is for no question of these: 3"),
+    ],
+)
+def test_what_is_not_written(task, predictions, message, tmp_path):
+    path = tmp_path / "results"
+    path.write_text("before")
+    with pytest.raises(ValueError) as error:  # noqa: PT011 the message is below
+        WRITERS[task](path, predictions, [1, 2] if task == "vqa" else ["1", "2"])
+    assert message in str(error.value)
+    assert path.read_text() == "before"
+
+
+def test_what_is_told_of_a_file_does_not_steer_the_terminal(tmp_path):
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps([{"questionId": "\x1b[2J", "prediction": "a"}] * 2))
+    with pytest.raises(ValueError, match="more than once") as error:
+        read_gqa_predictions(path)
+    assert "\x1b" not in str(error.value)
