@@ -19,7 +19,7 @@ from typing import Any
 
 from lxmert import __version__
 
-COMMANDS = ("ask", "demo", "convert", "inspect", "compare", "data", "train", "evaluate", "predict")
+COMMANDS = ("ask", "demo", "convert", "inspect", "compare", "features", "data", "train", "evaluate", "predict")
 
 # What a user can cause: wrong values, absent files, a framework that is not installed. Anything else is our mistake,
 # and keeps its traceback.

@@ -17,18 +17,18 @@ from tqdm import tqdm
 from lxmert.data.augmentation import picture_traits
 from lxmert.data.easy_vqa import COLOURS, SHAPES, EasyVqa, answer_list, load
 from lxmert.data.every_format import (
-    NO_LABEL,
     SPLITS,
     DataSet,
-    EveryFormat,
     PictureEntry,
     SplitTexts,
     sentences,
+    writing_every_format,
 )
 from lxmert.data.examples import Questions
 from lxmert.data.pictures import open_picture
+from lxmert.data.region_store.layout import NO_LABEL
 from lxmert.data.regions import picture_regions
-from lxmert.data.scenes.statements import SET, set_statements
+from lxmert.data.statements import SET, set_statements
 
 NAME = "easy-vqa"
 _HELD_OUT = 10  # every tenth picture of the training split is for validation
@@ -92,7 +92,7 @@ def write_easy_vqa(
         "test": _pictures(given["test"], start),
     }
     data = DataSet(NAME, tuple(answer_list()), SHAPES, _COLOURS, {"seed": seed})
-    with EveryFormat(folder, data, dtype) as target:
+    with writing_every_format(folder, data, dtype) as target:
         for split in SPLITS:
             bar = tqdm(splits[split], desc=f"regions of {split} pictures", unit="", disable=not progress)
             for picture in bar:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lxmert.common.files import TEMPORARY, check_folder, check_named, write_text
+from lxmert.common.files import _make_temporary, _remove_abandoned, check_folder, check_named, lock, write_text
 from lxmert.data.baselines import picture_only, question_only
 from lxmert.data.examples import (
     Questions,
@@ -33,7 +32,8 @@ from lxmert.data.examples import (
     write_vqa,
 )
 from lxmert.data.region_store import RegionWriter
-from lxmert.data.scenes.statements import PAIRS, SET, Statement
+from lxmert.data.region_store.layout import NO_LABEL
+from lxmert.data.statements import PAIRS, SET, Statement
 from lxmert.data.vocabulary import build_vocabulary
 
 SPLITS = ("train", "valid", "test")
@@ -41,9 +41,6 @@ SPLITS = ("train", "valid", "test")
 # How the official files of GQA and NLVR2 call the splits.
 _GQA_SPLIT = {"train": "train", "valid": "val", "test": "testdev"}
 _NLVR2_SPLIT = {"train": "train", "valid": "dev", "test": "test1"}
-
-NO_LABEL = -100
-"""The label of a region that shows no one thing."""
 
 
 class PictureEntry(NamedTuple):
@@ -107,52 +104,19 @@ class SplitTexts:
 
 
 class EveryFormat:
-    """Writes a data set into a folder; a context manager. First all pictures of a split in order, then its texts.
-
-    Args:
-        folder: where it is to be; nothing, or an empty folder, is there.
-        data: what is to be written.
-        dtype: of the features, float32 (as they were made) or float16 (half the size).
+    """Writes a data set: first all pictures of a split in order, then its texts. Made by `writing_every_format`.
 
     Attributes:
+        folder: where the files are written.
         summary: how many there are of what, and the scores of the baselines; complete when the block has ended.
-
-    Raises:
-        FileExistsError: there is something in `folder`.
     """
 
-    def __init__(self, folder: str | Path, data: DataSet, dtype: str = "float32"):
-        self._data, self._dtype = data, dtype
-        self._new = new_folder(folder)
+    def __init__(self, folder: Path, data: DataSet, regions: RegionWriter, paired: RegionWriter):
+        self.folder = folder
+        self.summary: dict[str, Any] = {}
+        self._data, self._regions, self._paired = data, regions, paired
         self._texts: dict[str, SplitTexts] = {}
         self._in_pairs: dict[str, list[str]] = {split: [] for split in SPLITS}
-        self.summary: dict[str, Any] = {}
-
-    def __enter__(self) -> EveryFormat:
-        self.folder = self._new.__enter__()
-        try:
-            (self.folder / "nlvr2" / "official").mkdir(parents=True)
-            self._regions = RegionWriter(self.folder / "regions", self._dtype)
-            self._paired = RegionWriter(self.folder / "nlvr2" / "official" / "regions", self._dtype)
-            self._regions.__enter__()
-            self._paired.__enter__()
-        except BaseException as error:
-            self._new.__exit__(type(error), error, error.__traceback__)
-            raise
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        failed = error[0] is not None
-        try:
-            for writer in (self._regions, self._paired):
-                writer.__exit__(*error)
-            if not failed:
-                self._write_shared()
-        except BaseException as late:
-            error = (type(late), late, late.__traceback__)
-            raise
-        finally:
-            self._new.__exit__(*error)
 
     def add_picture(self, split: str, picture: PictureEntry, number: int, in_pairs: bool = True) -> None:
         """Add the next picture of a split.
@@ -212,7 +176,8 @@ class EveryFormat:
             "captions": len(texts.captions),
         }
 
-    def _write_shared(self) -> None:
+    def write_shared(self) -> None:
+        """Write what all splits share: tables, vocabulary, summary."""
         data, folder = self._data, self.folder
         for task in ("vqa", "gqa"):
             _write_json(folder / task / "trainval_ans2label.json", {word: at for at, word in enumerate(data.answers)})
@@ -293,8 +258,32 @@ def _as_nlvr2(
 
 
 @contextmanager
+def writing_every_format(folder: str | Path, data: DataSet, dtype: str = "float32") -> Iterator[EveryFormat]:
+    """Give a writer of a data set; when the block ends well all of it is in `folder`, else nothing.
+
+    Args:
+        folder: where it is to be; nothing, or an empty folder, is there.
+        data: what is to be written.
+        dtype: of the features, float32 (as they were made) or float16 (half the size).
+
+    Raises:
+        FileExistsError: there is something in `folder`.
+        NotADirectoryError: `folder` is a file.
+        ValueError: another number format.
+    """
+    with new_folder(folder) as made:
+        paired = made / "nlvr2" / "official" / "regions"
+        with RegionWriter(made / "regions", dtype) as regions, RegionWriter(paired, dtype) as pairs:
+            target = EveryFormat(made, data, regions, pairs)
+            yield target
+            target.write_shared()
+
+
+@contextmanager
 def new_folder(folder: str | Path) -> Iterator[Path]:
     """Give a hidden folder beside `folder`; when the block ends well it becomes `folder`, else it is removed.
+
+    What a killed process left is removed by the next one that makes the same folder.
 
     Raises:
         FileExistsError: there is something in `folder`.
@@ -306,15 +295,20 @@ def new_folder(folder: str | Path) -> Iterator[Path]:
     if folder.exists() and any(folder.iterdir()):
         raise FileExistsError(f"{folder} is not empty; give another folder, or remove what is in it.")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = folder.parent / f".{folder.name}.{secrets.token_hex(6)}{TEMPORARY}"
-    temporary.mkdir()
+    _remove_abandoned(folder.parent, folder.name)
+    temporary, _ = _make_temporary(folder.parent, folder.name, folder, os.mkdir)
+    handle = None if os.name == "nt" else os.open(temporary, os.O_RDONLY)
     try:
+        if handle is not None:
+            lock(handle)
         yield temporary
         if folder.exists():
             folder.rmdir()  # it is empty; Windows replaces no folder
         os.rename(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        if handle is not None:
+            os.close(handle)
 
 
 def sentences(pictures: Iterable[str], captions: Iterable[Sequence[str]], source: str) -> Sentences:

@@ -137,7 +137,8 @@ class Engine:
                 own names, without those that a wrapper puts in front. Without it the model is only evaluated.
 
         Returns:
-            What to call, `module(**inputs)`, and the optimizer, or None. `plain(module)` is the model again.
+            What to call, `module(**inputs)`, and the optimizer, or None. `plain(module)` is the model again. Evaluation
+            in between is under `torch.no_grad()`: what FSDP2 gathers under `inference_mode` cannot be trained with.
         """
         model.to(PRECISIONS[self.precision])
         if self.world > 1:
@@ -153,7 +154,7 @@ class Engine:
     def plain(self, module: nn.Module) -> PreTrainedModel:
         """The model inside of what `prepare` gave: its config and its names."""
         while not isinstance(module, PreTrainedModel):
-            module = module.module  # type: ignore[assignment]
+            module = module.module
         return module
 
     def autocast(self) -> AbstractContextManager[Any]:

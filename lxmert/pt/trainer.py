@@ -66,13 +66,17 @@ class Runner:
     def outputs(self, inputs: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
         """Some outputs of the model in evaluation, by name, as arrays; `losses` as a dict of numbers."""
         self.module.eval()
-        with torch.inference_mode(), self.engine.autocast():
+        with torch.no_grad(), self.engine.autocast():  # inference mode leaves FSDP2 with weights that cannot be trained
             found = self.model(**self._on_device(inputs))
         return {name: _plain(found[name]) for name in names}
 
     def gather(self, array: np.ndarray) -> np.ndarray:
         """The arrays of all processes, one after the other."""
         return self.engine.gather(array)
+
+    def close(self) -> None:
+        """Part from the other processes, after everything is done."""
+        self.engine.close()
 
     def _ready(self, model: PreTrainedModel) -> None:
         """Change a model before it is wrapped."""

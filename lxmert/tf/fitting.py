@@ -93,6 +93,12 @@ class OwnLoss(keras.Model):
             means = {name: keras.metrics.Mean(name) for name in outputs.LOSS_NAMES}
             object.__setattr__(self, "_means_of_losses", means)
 
+    def compile_from_config(self, config: Any) -> None:
+        """Compile a model that was saved compiled: Keras does it by itself only where `compile` is its own."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.optimizer is not None:
+            self.optimizer.build(self.trainable_variables)
+
     @property
     def metrics(self) -> list[Any]:
         """Keras' metrics, and the means of the losses that were asked for by name."""

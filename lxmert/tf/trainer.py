@@ -77,6 +77,9 @@ class Runner:
         """The arrays of all processes, one after the other: there is one process."""
         return array
 
+    def close(self) -> None:
+        """Part from the other processes: there is one."""
+
     def _ready(self, model: PreTrainedModel) -> None:
         """Change a model where its devices are known."""
 

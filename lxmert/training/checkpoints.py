@@ -36,11 +36,13 @@ class Progress:
         step: steps done.
         epochs: the scores after each epoch that is done.
         best: the number of the epoch, from 1, whose checkpoint is the best; 0 before the first.
+        examples: how many the run learns from.
     """
 
     step: int = 0
     epochs: list[dict[str, float]] = field(default_factory=list)
     best: int = 0
+    examples: int = 0
 
 
 def write_beside(
@@ -112,7 +114,7 @@ def last_progress(settings: Settings) -> Progress:
             f"the run in {settings.output} was started with other settings, and cannot be resumed with these: "
             f"{'; '.join(changed)}. Give the old ones, or another output folder."
         )
-    return Progress(state["step"], list(state["epochs"]), state["best"])
+    return Progress(state["step"], list(state["epochs"]), state["best"], state["examples"])
 
 
 def saved_settings(folder: str | Path) -> dict[str, Any]:
@@ -140,7 +142,12 @@ def check_fresh(settings: Settings) -> None:
         FileExistsError: saying how to go on with that one.
     """
     output = Path(settings.output)
-    if (output / LAST).exists() or (output / BEST).exists():
+    for folder in (output / LAST, output / BEST):
+        if folder.is_dir():
+            settle(folder)
+    if (output / LAST / PROGRESS_NAME).exists():
         raise FileExistsError(
             f"{output} holds a run already. Go on with it by --resume, or give another output folder."
         )
+    if (output / BEST / PROGRESS_NAME).exists():  # the last one was taken away: the best one is all that is left
+        raise FileExistsError(f"{output / BEST} holds the best checkpoint of a run. Give another output folder.")

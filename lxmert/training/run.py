@@ -15,6 +15,7 @@ from typing import Any
 
 from lxmert.common.answers import read_answers
 from lxmert.common.tokenizer import LxmertTokenizer
+from lxmert.data.examples import check_apart
 from lxmert.data.region_store import RegionStore, open_regions
 from lxmert.data.task_batches import TaskData
 
@@ -79,10 +80,22 @@ def train(
     else:
         check_fresh(settings)
         done = Progress()
+
+    def say(text: str) -> None:
+        if progress and os.environ.get("RANK", "0") == "0":  # the trainer is not there yet
+            print(text, file=sys.stderr)
+
     task = TASKS[settings.task]
     opened = open_files(settings)
-    data = open_data(settings, settings.train, opened, settings.first)
-    valid = open_data(settings, settings.valid, opened) if settings.valid else None
+    data, valid = _open_splits(settings, opened)
+    if getattr(data, "outside", 0):
+        say(f"{data.outside:,} of {len(data):,} examples have answers, but none that is in the table")  # type: ignore[attr-defined]
+    if resume and len(data) != done.examples:
+        raise ValueError(
+            f"the run in {settings.output} learned from {done.examples:,} examples, and {', '.join(settings.train)} "
+            f"hold {len(data):,} now. Give the files as they were, or another output folder."
+        )
+    done.examples = len(data)
     steps = Steps(data, settings.batch_size, settings.epochs, settings.seed, settings.accumulation)
     trainer_module = import_module(f"lxmert.{settings.backend}.trainer")
     output, last = Path(settings.output), Path(settings.output) / LAST
@@ -94,16 +107,16 @@ def train(
     def beside(optimizer: Mapping[str, Any] | None) -> Callable[[Path], None]:
         return write_beside(opened.tokenizer, opened.answers or None, settings, done, optimizer)
 
-    def say(text: str) -> None:
-        if progress and os.environ.get("RANK", "0") == "0":  # the trainer is not there yet
-            print(text, file=sys.stderr)
-
     trainer = trainer_module.Trainer(settings, begin, steps.total)
     if resume:
         trainer.load_optimizer(read_optimizer(last))
     folder = output / LOGS if trainer.is_main else None
     shown = progress and trainer.is_main
     with Logs(folder, steps.total, steps.per_epoch, done.step, settings.log_every, shown) as logs:
+        if not resume:
+            # A run that is killed before its first checkpoint can be resumed too; and a disk that cannot hold one is
+            # found now, not after an epoch.
+            trainer.save(last, beside, optimizer=True)
 
         def after_step(step: int, losses: Mapping[str, float], rate: float, norm: float | None) -> None:
             logs.step(step, losses, rate, norm)
@@ -124,7 +137,26 @@ def train(
             trainer.save(last, beside, optimizer=True)
 
         trainer.run(steps, done.step, after_step, after_epoch, callbacks)
+    trainer.close()
     return done.epochs[done.best - 1] if done.best else {}
+
+
+def _open_splits(settings: Settings, opened: Opened) -> tuple[TaskData, TaskData | None]:
+    """What is learned from, and what chooses the best checkpoint, which have nothing in common.
+
+    Raises:
+        ValueError, OSError: as for `open_data`; or files without answers, or with the same examples.
+    """
+    task = TASKS[settings.task]
+    train = read_examples(settings, settings.train, settings.first)
+    valid = read_examples(settings, settings.valid) if settings.valid else None
+    for name, examples in (("train", train), ("valid", valid)):
+        if examples is not None and settings.task != "pretrain":
+            check_answered(examples, f"{name} must be files with answers")
+    if valid is not None:
+        check_apart(train, valid)
+    options = opened.store, opened.tokenizer, opened.answers, settings
+    return task.data(train, *options), None if valid is None else task.data(valid, *options)
 
 
 def _from_checkpoint(settings: Settings, last: Path) -> Settings:
@@ -151,13 +183,30 @@ def open_data(settings: Settings, files: Sequence[str], opened: Opened, first: i
     Raises:
         ValueError, OSError: no files; or one that is missing, damaged, or does not fit the region stores.
     """
+    examples = read_examples(settings, files, first)
+    return TASKS[settings.task].data(examples, opened.store, opened.tokenizer, opened.answers, settings)
+
+
+def read_examples(settings: Settings, files: Sequence[str], first: int | None = None) -> Any:
+    """The examples in some files, the first so many where they are to be fewer.
+
+    Raises:
+        ValueError, OSError: no files; or one that is missing or damaged.
+    """
     if not files:
         raise ValueError(f"train must be given: the files that the task {settings.task} learns from.")
-    task = TASKS[settings.task]
-    examples = task.read(list(files))
-    if first is not None:
-        examples = examples.first(first)
-    return task.data(examples, opened.store, opened.tokenizer, opened.answers, settings)
+    examples = TASKS[settings.task].read(list(files))
+    return examples if first is None else examples.first(first)
+
+
+def check_answered(examples: Any, wanted: str) -> None:
+    """Refuse questions without answers, and statements without labels: those of a test set.
+
+    Raises:
+        ValueError: naming the files.
+    """
+    if getattr(examples, "labels" if hasattr(examples, "labels") else "answers") is None:
+        raise ValueError(f"{wanted}; got {', '.join(map(str, examples.files))}, which has none.")
 
 
 def evaluate(

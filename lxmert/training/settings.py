@@ -114,9 +114,11 @@ class Settings:
             value = getattr(self, name)
             if value is not None and value < bound:
                 raise ValueError(f"{name} must be at least {bound}; got {value}.")
+        if not self.weight_decay < float("inf"):
+            raise ValueError(f"weight_decay must be a number from 0 on; got {self.weight_decay}.")
         for name in ("learning_rate", "clip_norm"):
             if not 0 < getattr(self, name) < float("inf"):
-                raise ValueError(f"{name} must be above 0; got {getattr(self, name)}.")
+                raise ValueError(f"{name} must be a number above 0; got {getattr(self, name)}.")
         if not 0 <= self.warm_up < 1:
             raise ValueError(f"warm_up must be a part of all steps, from 0 to below 1; got {self.warm_up}.")
         if self.batch_size % self.accumulation:

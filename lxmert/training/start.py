@@ -113,7 +113,7 @@ def make_model(
     if settings.model is None:
         values = {"model_type": "lxmert", "vocab_size": len(tokenizer), **sizes, **settings.model_config}
         config = config_from_dict(values)
-        _check_sizes(config, tokenizer, store, answers)
+        _check_sizes(config, settings, tokenizer, store, answers)
         return kind(config, **options)
     table = settings.model_answers or _answers_beside(settings.model)
     if not answers or table is None or read_answers(table) == list(answers):
@@ -146,17 +146,24 @@ def _loaded(
     sizes = {name: value for name, value in sizes.items() if name != "visual_feat_dim"}
     sizes = {name: value for name, value in sizes.items() if getattr(known, name) != value}
     model = kind.from_pretrained(source, allow_new_head=True, **{**sizes, **settings.model_config}, **options)
-    _check_sizes(model.config, tokenizer, store, answers)
+    _check_sizes(model.config, settings, tokenizer, store, answers)
     if model.load_report.new:
         say(f"fresh, as {settings.model} has none that fit: {first_few(model.load_report.new)}")
     return model
 
 
-def _check_sizes(config: Any, tokenizer: LxmertTokenizer, store: RegionStore, answers: Sequence[str]) -> None:
+def _check_sizes(
+    config: Any, settings: Settings, tokenizer: LxmertTokenizer, store: RegionStore, answers: Sequence[str]
+) -> None:
     """Refuse files that were not made for each other."""
     if len(tokenizer) > config.vocab_size:
         raise ValueError(
             f"the vocabulary has {len(tokenizer)} words, the model {config.vocab_size}; give the model's own."
+        )
+    if settings.text_length > config.max_position_embeddings:
+        raise ValueError(
+            f"text_length must be at most the model's max_position_embeddings, {config.max_position_embeddings}; got "
+            f"{settings.text_length}."
         )
     if store.feature_size != config.visual_feat_dim:
         raise ValueError(

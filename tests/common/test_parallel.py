@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).parents[2] / "lxmert"
 
 # Files that one backend has alone.
 OWN_FILES = {
+    "pt/engine.py": "Keras spreads a step over devices by itself, from tf.distribute",
     "tf/lookup.py": "nn.Embedding has a dense gradient and none into its padding row; its start is in reset_parameters",
     "tf/dropout.py": "PyTorch's checkpoint repeats dropout by itself",
     "tf/fitting.py": "Keras trains by compile and fit, and predicts by predict; PyTorch users write the loop",
@@ -65,7 +66,11 @@ NATIVE = {
     "pt/optimizers.py: _like": "Keras' variables take arrays as they are",
 }
 
-SIBLINGS = sorted(path.name for path in (PACKAGE / "pt").glob("*.py") if path.name != "__init__.py")
+SIBLINGS = sorted(
+    path.name
+    for path in (PACKAGE / "pt").glob("*.py")
+    if path.name != "__init__.py" and f"pt/{path.name}" not in OWN_FILES
+)
 
 
 def outline(backend, file):

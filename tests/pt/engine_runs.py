@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from torch.distributed.tensor import DTensor
 
 from lxmert.pt import (
     LxmertForPreTraining,
@@ -107,7 +108,7 @@ def new_model(run: Run, seed: int) -> Any:
 def prepared(engine: Engine, run: Run, seed: int) -> tuple[Any, Any]:
     # Every process draws other weights: those of the main one count.
     return engine.prepare(
-        new_model(run, seed + engine.rank), lambda model: make_optimizer(model, run.optimizer, 0.01, 0.01)
+        new_model(run, seed + engine.rank), lambda model: make_optimizer(model, run.optimizer, 0.002, 0.01)
     )
 
 
@@ -173,6 +174,21 @@ def outcome(engine: Engine, run: Run) -> dict[str, Any]:
     }
 
 
+def held(engine: Engine) -> dict[str, np.ndarray]:
+    """How much of the numbers of a model this process holds, and how much of those that are the optimizer's."""
+    module, optimizer = prepared(engine, RUNS["pre-training"], 0)
+    trained(engine, RUNS["pre-training"], module, optimizer, range(1))
+    whole = sum(tensor.numel() for tensor in module.parameters())
+    states = [entry["exp_avg"] for entry in optimizer.state.values()]
+    parts = [sum(_own(tensor).numel() for tensor in tensors) for tensors in (module.parameters(), states)]
+    return {"held": np.array(parts) / whole}
+
+
+def _own(tensor: torch.Tensor) -> torch.Tensor:
+    """What lies in this process of a tensor."""
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
 def between(engine: Engine) -> dict[str, np.ndarray]:
     """What passes between the processes, in all the forms that it may have."""
     rank = engine.rank
@@ -229,7 +245,12 @@ def everything(strategy: str) -> dict[str, dict[str, Any]]:
     """What came out of every run, and of the rest."""
     engine = make_engine(strategy, "float64", "cpu")
     results = {name: outcome(engine, run) for name, run in RUNS.items()}
-    results |= {"between": between(engine), "refused": refused(engine), "bfloat16": in_bfloat16(strategy)}
+    results |= {
+        "between": between(engine),
+        "refused": refused(engine),
+        "bfloat16": in_bfloat16(strategy),
+        "held": held(engine),
+    }
     return results if engine.is_main else {}
 
 

@@ -85,9 +85,9 @@ def test_a_closure_and_pytorchs_own_state():
         loss.backward()
         return loss
 
-    assert float(optimizer.step(closure)) == 6
+    assert optimizer.step(closure).item() == 6
     expected = 1 - 0.5 * 0.2 / ((0.001 * 4) ** 0.5 + 1e-6)
-    assert abs(float(weight[0]) - expected) < 1e-14
+    assert abs(weight[0].item() - expected) < 1e-14
     copy = torch.nn.Parameter(weight.detach().clone())
     other = BertAdam([copy])
     other.load_state_dict(optimizer.state_dict())

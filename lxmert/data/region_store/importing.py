@@ -104,6 +104,7 @@ def import_regions(
             progress(before, total)
             waiting = 0
             while state.source < len(opened):
+                state.path = str(opened[state.source].path.resolve())
                 for entry in opened[state.source].entries(state.position):
                     state.position = entry.position
                     try:
@@ -121,7 +122,7 @@ def import_regions(
                         waiting = 0
                 progress(waiting, total)
                 waiting = 0
-                state.finish(str(opened[state.source].path.resolve()))
+                state.finish()
                 writer.note = state.note()
             writer.about = {"sources": [f"{source.path.resolve()}" for source in opened], "skipped": state.skipped}
     except _Stopped as stop:
@@ -190,8 +191,8 @@ class _State:
             raise _Stopped(f"{what} More than {_MOST_SKIPPED:,} pictures are damaged; that is no accident.")
         self.skipped = [*self.skipped, what]  # the one that was noted stays as it is
 
-    def finish(self, path: str) -> None:
-        self.finished.append(path)
+    def finish(self) -> None:
+        self.finished.append(self.path)
         self.source, self.position = self.source + 1, None
 
 

@@ -2,8 +2,9 @@
 
 What is small and looked up (names, offsets, sizes) is mapped. Features, boxes and labels are read by position into
 the arrays that are given back: the pages stay the system's, shared by all processes, and none of them counts as the
-memory of a worker, as the pages of a map do that only one worker has touched. A disk that fails is an error then, and
-does not end the process.
+memory of a worker, as the pages of a map do that only one worker has touched. Where the file is not in memory yet, that
+is many times faster than a map; where it is, it costs up to two copies. A disk that fails is an error then, and does
+not end the process.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from __future__ import annotations
 import os
 import sys
 import weakref
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -81,10 +84,10 @@ class RegionStore:
         self.feature_size = self._parts[0].feature_size
         self.most_regions = max(part.most_regions for part in self._parts)
         self.has_labels = all(part.has_labels for part in self._parts)
-        self._first = np.cumsum([0, *(len(part) for part in self._parts)])
+        self._first = list(accumulate(map(len, self._parts), initial=0))
 
     def __len__(self) -> int:
-        return int(self._first[-1])
+        return self._first[-1]
 
     def __reduce__(self) -> tuple[Any, ...]:
         return RegionStore, (self.folders,)
@@ -112,7 +115,7 @@ class RegionStore:
         names = list(names)
         found: dict[str, int] = dict.fromkeys(names, -1)  # each name is looked up once
         missing = list(found)
-        for first, part in zip(self._first.tolist(), self._parts, strict=False):
+        for first, part in zip(self._first, self._parts, strict=False):
             still = []
             for start in range(0, len(missing), _BLOCK):
                 block = missing[start : start + _BLOCK]
@@ -164,40 +167,44 @@ class RegionStore:
             IndexError: a place that no picture has.
             OSError: the disk cannot be read.
         """
-        places = self._checked(places)
-        count = len(places)
-        starts, counts = np.empty(count, np.int64), np.empty(count, np.int64)
-        sizes = np.empty((count, 2), np.float32)
-        split = list(self._split(places))
-        for part, where, own in split:
-            starts[where] = part.offsets[own]
-            counts[where] = part.offsets[own + 1]
-            sizes[where] = part.sizes[own]
-        counts -= starts
+        # Numbers of Python from here on: for a few pictures they cost less than arrays of so few elements.
+        found = [self._find(place) for place in self._checked(places).tolist()]
+        lengths = [part.offsets.item(own + 1) - part.offsets.item(own) for part, own in found]
         if regions is None:
-            regions = int(counts.max(initial=0))
+            regions = max(lengths, default=0)
         elif regions < 1:
             raise ValueError(f"regions must be 1 or more; got {regions}.")
-        else:
-            np.minimum(counts, regions, out=counts)
+        lengths = [min(length, regions) for length in lengths]
+        count = len(found)
         features = np.empty((count, regions, self.feature_size), np.float32)
         boxes = np.zeros((count, regions, 4), np.float32)
+        mask = np.zeros((count, regions), np.float32)
         described = np.zeros((count, regions), LABEL_DTYPE) if labels else None
         if described is not None:
             described["object_id"] = described["attribute_id"] = NO_LABEL
-        for part, where, _ in split:
-            part.read(range(count) if isinstance(where, slice) else where.tolist(), starts, counts, features, boxes)
+        sides = []
+        announced = count < 2
+        for row, ((part, own), length) in enumerate(zip(found, lengths, strict=True)):
+            begin = part.offsets.item(own)
+            if not part.features.into(begin, features[row, :length], waiting=announced):
+                # It is not in memory. The disk is told of all that comes, so that it need not wait for us in between.
+                for (other, later), more in zip(found[row:], lengths[row:], strict=True):
+                    other.features.announce(other.offsets.item(later), more)
+                announced = True
+                part.features.into(begin, features[row, :length])
+            if length < regions:
+                features[row, length:] = 0
+            part.boxes.into(begin, boxes[row, :length])
+            mask[row, :length] = 1
             if described is not None:
-                part.read_labels(
-                    range(count) if isinstance(where, slice) else where.tolist(), starts, counts, described
-                )
-        sides = np.empty((count, 1, 4), np.float32)
-        sides[:, 0, 0::2], sides[:, 0, 1::2] = sizes[:, 1:], sizes[:, :1]
-        boxes /= sides
+                part.labels.into(begin, described[row, :length])
+            height, width = part.sizes.item(own, 0), part.sizes.item(own, 1)
+            sides.append((width, height, width, height))
+        boxes /= np.array(sides, np.float32).reshape(count, 1, 4)
         result = {
             "visual_feats": features,
             "visual_pos": boxes,
-            "visual_attention_mask": (np.arange(regions) < counts[:, None]).astype(np.float32),
+            "visual_attention_mask": mask,
         }
         if described is not None:
             for kind in ("object", "attribute"):
@@ -243,12 +250,20 @@ class RegionStore:
         for part in self._parts:
             part.close()
 
+    def _find(self, place: int) -> tuple[RegionFolder, int]:
+        """The folder that holds a place, and what the place is there."""
+        if len(self._parts) == 1:
+            return self._parts[0], place
+        number = bisect_right(self._first, place) - 1
+        return self._parts[number], place - self._first[number]
+
     def _checked(self, places: Any) -> np.ndarray:
         places = np.asarray(places)
         if places.ndim != 1 or (places.dtype.kind not in "iu" and places.size):
             raise ValueError(f"places must be whole numbers [B]; got {places.dtype} {list(places.shape)}.")
-        if places.size and not (places.min() >= 0 and places.max() < self._first[-1]):
-            wrong = places[(places < 0) | (places >= self._first[-1])][0]
+        known = self._first[-1]
+        if ((places < 0) | (places >= known)).any():
+            wrong = places[(places < 0) | (places >= known)][0]
             raise IndexError(f"there is no picture {wrong}; the store has {len(self):,}, counted from 0.")
         return places.astype(np.int64, copy=False)
 
@@ -322,34 +337,6 @@ class RegionFolder:
         """The name of one picture, found without reading them all into memory."""
         at = int(np.flatnonzero(self._name_places == place)[0])
         return self._names[at].decode("utf-8", "replace")
-
-    def read(
-        self, rows: Iterable[int], starts: np.ndarray, counts: np.ndarray, features: np.ndarray, boxes: np.ndarray
-    ) -> None:
-        """Read features and boxes of some pictures into the rows of arrays; zeros follow the features."""
-        begins, lengths, rows = starts.tolist(), counts.tolist(), list(rows)
-        most = features.shape[1]
-        announced = len(rows) < 2
-        for number, row in enumerate(rows):
-            length = lengths[row]
-            target = features[row, :length]
-            if announced:
-                self.features.into(begins[row], target)
-            elif not self.features.into(begins[row], target, waiting=False):
-                # It is not in memory. The disk is told of all that comes, so that it need not wait for us in between.
-                for later in rows[number:]:
-                    self.features.announce(begins[later], lengths[later])
-                announced = True
-                self.features.into(begins[row], target)
-            if length < most:
-                features[row, length:] = 0
-            self.boxes.into(begins[row], boxes[row, :length])
-
-    def read_labels(self, rows: Iterable[int], starts: np.ndarray, counts: np.ndarray, labels: np.ndarray) -> None:
-        """Read the labels of some pictures into the rows of an array."""
-        begins, lengths = starts.tolist(), counts.tolist()
-        for row in rows:
-            self.labels.into(begins[row], labels[row, : lengths[row]])
 
     def read_rows(self, rows: Sequence[int], targets: Iterable[int], features: np.ndarray) -> None:
         """Read the features of single regions."""

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from lxmert.data.region_store.layout import NO_LABEL
+
 from .scene import COLOURS, SHAPES, Scene
 
 _FINE = 4  # a pixel's cover is measured at FINE x FINE points
@@ -18,9 +20,6 @@ _INSIDE: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "diamond": lambda u, v: np.abs(u) + np.abs(v) <= 1.0,
 }
 _SAME = 0.5  # a region is a shape's where their boxes overlap by more than this (intersection over union)
-
-NO_LABEL = -100
-"""The label of a region that is no single shape, as the models' losses skip it."""
 
 
 def draw(scene: Scene, side: int) -> np.ndarray:

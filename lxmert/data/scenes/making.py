@@ -16,17 +16,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from lxmert.data.every_format import SPLITS, DataSet, EveryFormat, PictureEntry, SplitTexts, sentences
+from lxmert.data.every_format import SPLITS, DataSet, PictureEntry, SplitTexts, sentences, writing_every_format
 from lxmert.data.examples import Questions
 from lxmert.data.extra import require
 from lxmert.data.regions import picture_regions
+from lxmert.data.statements import SET, set_statements
 
 from .balance import Balance
 from .captions import captions
 from .drawing import draw, region_labels
 from .questions import ANSWERS, FAMILIES, YES_NO, Asked, possible_questions
 from .scene import COLOURS, LARGEST_SIDE, MOST, SHAPES, SMALLEST_SIDE, Scene, random_scene
-from .statements import SET, set_statements
 
 NAME = "scenes"
 FEWEST_PICTURES = 10 * SET
@@ -82,7 +82,7 @@ def make_scenes(
         raise ValueError(f"size must be from {SMALLEST_SIDE} to {LARGEST_SIDE} pixels; got {side}.")
     data = DataSet(NAME, ANSWERS, SHAPES, tuple(COLOURS), {"pictures": pictures, "seed": seed, "size": side})
     require("scipy.ndimage", "Finding regions")
-    with EveryFormat(folder, data, dtype) as target:
+    with writing_every_format(folder, data, dtype) as target:
         kept = None
         if keep_pictures:
             require("PIL.Image", "Writing pictures")

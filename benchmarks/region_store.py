@@ -1,0 +1,220 @@
+"""What the store of region features costs: memory of worker processes, random reads, import.
+
+    python benchmarks/region_store.py [--pictures 7000] [--folder FOLDER]
+
+A TSV as the original's is made (36 regions of 2048 numbers for every picture) and imported, as float16 and as float32;
+7,000 pictures are 2.1 GB of features in float32. Measured are
+
+- the import: bytes of the TSV per second, and the memory that it takes; what that is for files of 17 and 30 GB;
+- the private memory that a worker process has more after reading than before, with four workers that read the whole
+  store in random order, each its own quarter (Private_Clean + Private_Dirty of /proc/PID/smaps_rollup; Linux only);
+- a random read of a picture beside a plain copy of the same bytes out of `numpy.load(..., mmap_mode="r")`, in turns:
+  with the file in memory (warm: pages that the process has not touched before, as in an epoch over a large store;
+  warm_mapped: every page was touched before, as a process has it only that may hold the whole store), and with the file
+  thrown out of memory before (cold).
+
+The results go to benchmarks/results/region_store.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import gc
+import json
+import multiprocessing
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from lxmert.common.files import write_text
+from lxmert.data.region_store import check_regions, import_regions, open_regions
+
+RESULTS = Path(__file__).parent / "results" / "region_store.json"
+REGIONS, SIZE = 36, 2048
+_WORKERS, _BATCH = 4, 32
+
+
+def main() -> None:
+    """Make a file, import it, measure, print and write the results."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pictures", type=int, default=7000, help="how many there are (default: 7000)")
+    parser.add_argument("--reads", type=int, default=1500, help="random reads of each kind (default: 1500)")
+    parser.add_argument("--folder", help="where the files are made (default: a temporary folder)")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="where the results go")
+    arguments = parser.parse_args()
+    results: dict = {"pictures": arguments.pictures, "processors": os.cpu_count(), "stores": {}}
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+        source = Path(folder, "regions.tsv")
+        make_tsv(source, arguments.pictures)
+        results["tsv_bytes"] = source.stat().st_size
+        for dtype in ("float16", "float32"):
+            store = Path(folder, dtype)
+            measured = {"import": measure_import(source, store, dtype)}
+            measured["features_bytes"] = (store / "features.npy").stat().st_size
+            measured["workers"] = measure_workers(store)
+            measured["reads_us"] = measure_reads(store, arguments.reads)
+            begun = time.perf_counter()
+            assert check_regions([store]).good
+            measured["check_mb_per_s"] = measured["features_bytes"] / 1e6 / (time.perf_counter() - begun)
+            results["stores"][dtype] = measured
+            print(f"{dtype}: {json.dumps(measured, indent=1)}", flush=True)
+            shutil.rmtree(store)
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    write_text(arguments.output, json.dumps(results, indent=2) + "\n")
+    print(f"wrote {arguments.output}")
+
+
+def make_tsv(path: Path, pictures: int) -> None:
+    """A TSV of made-up regions, half of whose numbers are zero, as those of a detector are."""
+
+    def text(values: np.ndarray) -> str:
+        return base64.b64encode(np.ascontiguousarray(values)).decode()
+
+    draw = np.random.default_rng(0)
+    drawn = [np.maximum(draw.standard_normal((REGIONS, SIZE), dtype=np.float32), 0) for _ in range(16)]
+    features = [text(one) for one in drawn]
+    with path.open("w") as file:
+        for number in tqdm(range(pictures), desc="making the TSV"):
+            corners = np.sort(draw.random((REGIONS, 2, 2), dtype=np.float32), axis=1).reshape(REGIONS, 4)
+            columns = (f"COCO_train2014_{number:012d}", "480", "640", text(draw.integers(0, 1600, REGIONS)))
+            sure = text(draw.random(REGIONS, dtype=np.float32))
+            labels = (sure, text(draw.integers(0, 400, REGIONS)), sure, str(REGIONS))
+            boxes = text(corners * np.array([640, 480, 640, 480], np.float32))
+            file.write("\t".join([*columns, *labels, boxes, features[number % 16]]) + "\n")
+
+
+def measure_import(source: Path, store: Path, dtype: str) -> dict:
+    """Import in a process of its own."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        seconds, cpu, memory = pool.apply(_import, (str(source), str(store), dtype))
+    speed = source.stat().st_size / 1e6 / seconds
+    return {
+        "seconds": seconds,
+        "processor_seconds": cpu,
+        "mb_per_s": speed,
+        "added_memory_mb": memory,
+        "minutes_for_17_gb": 17e3 / speed / 60,
+        "minutes_for_30_gb": 30e3 / speed / 60,
+    }
+
+
+def _import(source: str, store: str, dtype: str) -> tuple[float, float, float]:
+    before = _peak_memory()
+    begun, cpu = time.perf_counter(), time.process_time()
+    import_regions([source], store, dtype)
+    return time.perf_counter() - begun, time.process_time() - cpu, _peak_memory() - before
+
+
+def _peak_memory() -> float:
+    """Megabytes; what `resource` tells would be the parent's, from before this process was itself."""
+    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+    return int(line.split()[1]) / 1024
+
+
+def private_memory() -> float:
+    """Megabytes of this process that no other one shares."""
+    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) / 1024
+
+
+def measure_workers(store: Path) -> dict:
+    """What four processes have more in private memory after reading all of a store."""
+    opened = open_regions(store)
+    order = np.random.default_rng(1).permutation(len(opened))
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(_WORKERS) as pool:
+        jobs = [pool.apply_async(_work, (opened, order[number::_WORKERS])) for number in range(_WORKERS)]
+        added = [job.get() for job in jobs]
+    return {"workers": _WORKERS, "batch": _BATCH, "added_private_mb": added, "most_mb": max(added)}
+
+
+def _work(store, places: np.ndarray) -> float:
+    before = private_memory()
+    most = 0.0
+    for start in range(0, len(places), _BATCH):
+        batch = store.batch(places[start : start + _BATCH], REGIONS, labels=True)
+        most = max(most, private_memory() - before) if start % (_BATCH * 8) == 0 else most
+        del batch
+    return max(most, private_memory() - before)
+
+
+def measure_reads(store: Path, reads: int) -> dict:
+    """Medians in microseconds of a random read, ours and a plain copy of a map; and of a batch, per picture."""
+    opened = open_regions(store)
+    mapped = np.load(store / "features.npy", mmap_mode="r")
+    draw = np.random.default_rng(2)
+
+    def ours(places: list[int]) -> object:
+        return opened.batch(places)
+
+    def copied(places: list[int]) -> object:
+        rows = np.empty((len(places), REGIONS, SIZE), mapped.dtype)
+        for row, place in enumerate(places):
+            rows[row] = mapped[place * REGIONS : (place + 1) * REGIONS]
+        return rows
+
+    def converted(places: list[int]) -> object:
+        return copied(places).astype(np.float32)  # type: ignore[attr-defined]
+
+    jobs = {"ours": ours, "map_copied": copied, "map_converted": converted}
+    results: dict[str, float] = {}
+    kinds = [("warm", 1, reads), ("warm_batch", _BATCH, max(20, reads // _BATCH))]
+    for kind, size, rounds in kinds + [(f"{name}_mapped", size, rounds) for name, size, rounds in kinds]:
+        mapped = np.load(store / "features.npy", mmap_mode="r")
+        with (store / "features.npy").open("rb") as file:  # into the system's memory
+            while file.read(2**23):
+                pass
+        if kind.endswith("_mapped"):  # and every page into the map
+            for place in range(len(opened)):
+                mapped[place * REGIONS : (place + 1) * REGIONS].max()
+        taken: dict[str, list[float]] = {name: [] for name in jobs}
+        gc.disable()
+        for _ in range(rounds):
+            for name in draw.permutation(list(jobs)).tolist():
+                places = draw.integers(0, len(opened), size).tolist()
+                begun = time.perf_counter()
+                result = jobs[name](places)
+                taken[name].append((time.perf_counter() - begun) / size * 1e6)
+                del result
+        gc.enable()
+        results |= {f"{kind}_{name}": statistics.median(times) for name, times in taken.items()}
+    for kind, size, rounds in (("cold", 1, 200), ("cold_batch", _BATCH, 10)):
+        for name in ("ours", "map_copied"):
+            del mapped
+            gc.collect()
+            for file in store.iterdir():
+                _forget(file)
+            mapped = np.load(store / "features.npy", mmap_mode="r")
+            order = np.random.default_rng(3).permutation(len(opened))  # none twice
+            times = []
+            for number in range(min(rounds, len(opened) // size)):
+                places = order[number * size : (number + 1) * size].tolist()
+                begun = time.perf_counter()
+                jobs[name](places)
+                times.append((time.perf_counter() - begun) / size * 1e6)
+            results[f"{kind}_{name}"] = statistics.median(times)
+    for kind in [name.removesuffix("_ours") for name in results if name.endswith("_ours")]:
+        results[f"{kind}_ratio"] = results[f"{kind}_ours"] / results[f"{kind}_map_copied"]
+    return results
+
+
+def _forget(file: Path) -> None:
+    """Have the system throw a file out of its memory."""
+    handle = os.open(file, os.O_RDONLY)
+    os.fdatasync(handle)
+    os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+    os.close(handle)
+
+
+if __name__ == "__main__":
+    if not sys.platform.startswith("linux"):
+        raise SystemExit("Memory is measured as Linux tells it; run this on Linux.")
+    main()
