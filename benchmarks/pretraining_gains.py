@@ -2,11 +2,11 @@
 
     python benchmarks/pretraining_gains.py --processes 2
 
-A small LXMERT is pre-trained on captions and questions of 6,000 pictures, with all losses and with each left out in turn
-(the labels of regions, objects and attributes, count as one, as in the paper). From each of these, and from scratch, a
-model is fine-tuned on 200, 1,000 and 5,000 questions about other pictures, and answers the test questions about others
-again. Five seeds each; `results/pretraining_gains.json` and a plot are written. About an hour on two cores; a second
-call goes on where a first was stopped.
+A small LXMERT is pre-trained on captions and questions of 6,000 pictures, with all losses and with each left out in
+turn (the labels of regions, objects and attributes, count as one, as in the paper). From each of these, and from
+scratch, a model is fine-tuned on 200, 1,000 and 5,000 questions about other pictures, and answers the test questions
+about others again. Five seeds each; `results/pretraining_gains.json` and a plot are written. About an hour on two
+cores; a second call goes on where a first was stopped.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         )
         each.add_argument("--quiet", action="store_true", help="print nothing but errors")
     scenes.add_argument("--pictures", type=int, default=10_000, help="how many (default: 10000)")
-    scenes.add_argument("--size", type=int, default=96, help="width and height in pixels (default: 96)")
+    scenes.add_argument("--size", type=int, default=128, help="width and height in pixels (default: 128)")
     scenes.add_argument("--keep-pictures", action="store_true", help="write the pictures too, as PNG files")
     scenes.add_argument(
         "--processes", type=int, help="how many draw; the result is the same (default: one for each processor)"

@@ -31,6 +31,8 @@ from lxmert.data.regions import picture_regions
 from lxmert.data.statements import SET, set_statements
 
 NAME = "easy-vqa"
+EPOCHS = {"pretrain": 3, "vqa": 5, "gqa": 5, "nlvr2": 10}
+"""Passes over the examples until a small model has learned them."""
 _HELD_OUT = 10  # every tenth picture of the training split is for validation
 _COLOURS = tuple(COLOURS)
 _QUESTIONS = 1000  # ids of questions that a picture has, as in official VQA
@@ -91,7 +93,7 @@ def write_easy_vqa(
         "valid": learned[_HELD_OUT - 1 :: _HELD_OUT],
         "test": _pictures(given["test"], start),
     }
-    data = DataSet(NAME, tuple(answer_list()), SHAPES, _COLOURS, {"seed": seed})
+    data = DataSet(NAME, tuple(answer_list()), SHAPES, _COLOURS, EPOCHS, {"seed": seed})
     with writing_every_format(folder, data, dtype) as target:
         for split in SPLITS:
             bar = tqdm(splits[split], desc=f"regions of {split} pictures", unit="", disable=not progress)

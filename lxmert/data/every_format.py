@@ -31,6 +31,7 @@ from lxmert.data.examples import (
     write_pretraining,
     write_vqa,
 )
+from lxmert.data.ready_settings import ready_settings
 from lxmert.data.region_store import RegionWriter
 from lxmert.data.region_store.layout import NO_LABEL
 from lxmert.data.statements import PAIRS, SET, Statement
@@ -70,6 +71,7 @@ class DataSet:
         answers: the table of answers.
         objects: what the labels of objects mean.
         attributes: what the labels of attributes mean.
+        epochs: passes over the examples of each task that the ready config files ask for.
         about: how the data set was made; goes into the summary.
     """
 
@@ -77,6 +79,7 @@ class DataSet:
     answers: tuple[str, ...]
     objects: tuple[str, ...]
     attributes: tuple[str, ...]
+    epochs: Mapping[str, int]
     about: Mapping[str, Any] = field(default_factory=dict)
 
     def picture_name(self, split: str, number: int) -> str:
@@ -187,6 +190,8 @@ class EveryFormat:
         write_text(folder / "objects.txt", "".join(f"{word}\n" for word in data.objects))
         write_text(folder / "attributes.txt", "".join(f"{word}\n" for word in data.attributes))
         write_text(folder / "vocab.txt", "".join(f"{word}\n" for word in build_vocabulary(self._all_texts())))
+        for name, text in ready_settings(data.epochs, len(data.objects), len(data.attributes)).items():
+            write_text(folder / name, text)
         train, test = self._texts["train"].questions, self._texts["test"].questions
         shown = {**self._texts["train"].shown, **self._texts["test"].shown}
         self.summary = {

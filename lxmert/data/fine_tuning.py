@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from lxmert.common.inputs import IGNORED_LABEL
 from lxmert.common.tokenizer import LxmertTokenizer
 from lxmert.data.examples import Questions, Statements
 from lxmert.data.region_store import RegionStore
@@ -29,6 +30,8 @@ class QuestionData:
         answers: the table, in the order of the model's scores.
         text_length: tokens of a question.
         regions: regions of a picture, R; the most in the store by default.
+        best: whether the labels are the numbers of the best answers, [B], with -100 where none is in the table, for
+            cross-entropy: what the original's `--mceLoss` does for GQA.
 
     Raises:
         ValueError: a picture that is not in the store, or no answer that is in the table.
@@ -42,7 +45,9 @@ class QuestionData:
         answers: Sequence[str],
         text_length: int = 20,
         regions: int | None = None,
+        best: bool = False,
     ) -> None:
+        self.best = best
         self.examples, self.tokenizer, self.text_length = questions, tokenizer, text_length
         self.regions = Regions(store, regions)
         self.places = store.places(questions.pictures)
@@ -64,14 +69,18 @@ class QuestionData:
 
     def batch(self, rows: np.ndarray, random: np.random.Generator, part: slice = slice(None)) -> Batch:
         """The inputs of `rows[part]`; see `TaskData`."""
-        rows = rows[part]
+        every, rows = rows, rows[part]
         inputs: dict[str, Any] = {
             **encoded(self.tokenizer, [self.examples.texts[row] for row in rows], self.text_length),
             **self.regions.batch(self.places[rows]),
         }
-        if self.examples.answers is not None:
-            inputs["labels"] = self.labels(rows)
-        return Batch(inputs, {})
+        if self.examples.answers is None:
+            return Batch(inputs, {})
+        if not self.best:
+            return Batch({**inputs, "labels": self.labels(rows)}, {})
+        # Cross-entropy is a mean over the questions that have an answer.
+        answered = int((self.best_answers(every) != IGNORED_LABEL).sum())
+        return Batch({**inputs, "labels": self.best_answers(rows)}, {"loss": answered})
 
     def labels(self, rows: np.ndarray) -> np.ndarray:
         """The scores of the answers, float32 [B, A]."""
@@ -81,6 +90,15 @@ class QuestionData:
                 number = self._numbers.get(answer)
                 if number is not None:
                     labels[place, number] = score
+        return labels
+
+    def best_answers(self, rows: np.ndarray) -> np.ndarray:
+        """The number of the answer with the highest score, int64 [B]; -100 where none is in the table."""
+        labels = np.full(len(rows), IGNORED_LABEL, np.int64)
+        for place, row in enumerate(rows):
+            known = {a: score for a, score in self.examples.answers[row].items() if a in self._numbers}  # type: ignore[index]
+            if known:
+                labels[place] = self._numbers[max(known, key=known.__getitem__)]
         return labels
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from lxmert.training.settings import Settings
 from lxmert.training.steps import Steps, chance_of_step, check_numbers
 from lxmert.training.tasks import TASKS
 
-from .engine import make_engine
+from .engine import PRECISIONS, make_engine
 from .freezing import freeze_unreached
 from .named_weights import array_of
 from .optimizers import make_optimizer
@@ -43,7 +44,8 @@ class Runner:
         self.settings = settings
         self.engine = make_engine(settings.strategy, settings.precision, settings.device)
         torch.manual_seed(settings.seed)
-        model = begin(getattr(lxmert.pt, TASKS[settings.task].architecture))
+        with _default(PRECISIONS[settings.precision]):  # loaded weights take it: a run goes on with all of their digits
+            model = begin(getattr(lxmert.pt, TASKS[settings.task].architecture))
         self._ready(model)
         self.module, self.optimizer = self.engine.prepare(model, self._make_optimizer)
         self.model = self.engine.plain(self.module)
@@ -236,8 +238,19 @@ def _tensors(part: tuple[Any, Any]) -> tuple[Any, Any]:
 def weighted_losses(output: Any, weights: Mapping[str, float]) -> dict[str, Tensor]:
     """The losses of an output by name, each times its weight; one that has no names is called `loss`."""
     if "losses" not in output:
-        return {"loss": output["loss"]}
+        return {"loss": output["loss"] * weights.get("loss", 1.0)}
     return {name: loss * weights[name] for name, loss in output["losses"].items()}
+
+
+@contextmanager
+def _default(dtype: torch.dtype) -> Iterator[None]:
+    """Make models in a number format."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def _keys(model: PreTrainedModel) -> dict[str, str]:

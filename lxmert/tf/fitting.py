@@ -61,8 +61,9 @@ _SCORES = {
 }
 
 
-def _weighted(losses: Mapping[str, Any], weights: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Losses by name, each times the mean of its weights."""
+def _weighted(output: Any, weights: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The losses of an output by name, each times the mean of its weights; one that has no names is called `loss`."""
+    losses = output["losses"] if "losses" in output else {"loss": output["loss"]}
     if weights is None:
         return dict(losses)
     return {name: loss * ops.cast(ops.mean(weights[name]), loss.dtype) for name, loss in losses.items()}
@@ -172,7 +173,7 @@ class OwnLoss(keras.Model):
                 f"{' or '.join(self.label_names)} into the input dict or pass them as y, or compile with loss=..."
             )
         replicas = getattr(getattr(self, "distribute_strategy", None), "num_replicas_in_sync", 1)
-        loss = sum(_weighted(y_pred["losses"], sample_weight).values()) if sample_weight else y_pred["loss"]
+        loss = sum(_weighted(y_pred, sample_weight).values()) if sample_weight else y_pred["loss"]
         loss = loss + sum(self.losses)
         return loss if replicas == 1 else loss / replicas
 
@@ -181,11 +182,12 @@ class OwnLoss(keras.Model):
         if y is None:
             truths = {_SCORES[name] or self.prediction_name: x[name] for name in _SCORES if x.get(name) is not None}
             y = truths.get(self.prediction_name) if len(self.label_names) == 1 else truths
-        if self._compile_loss is None and "losses" in y_pred:
-            weighted = _weighted(y_pred["losses"], sample_weight)
-            self._told_losses = tuple(weighted)
-            for name, loss in weighted.items():
-                self._means_of_losses[name].update_state(loss)
+        if self._compile_loss is None:
+            if "losses" in y_pred:
+                weighted = _weighted(y_pred, sample_weight)
+                self._told_losses = tuple(weighted)
+                for name, loss in weighted.items():
+                    self._means_of_losses[name].update_state(loss)
             sample_weight = None
         return super().compute_metrics(x, y, self._prediction(y, y_pred), sample_weight)
 
@@ -195,7 +197,7 @@ class OwnLoss(keras.Model):
         x = self._with_fields(x)
         if self._compile_loss is not None or not self.label_names:
             return x, y, sample_weight
-        weights = sample_weight if isinstance(sample_weight, Mapping) and "ans" in self.label_names else None
+        weights = sample_weight if isinstance(sample_weight, Mapping) else None
         if sample_weight is not None and weights is None:
             raise ValueError(
                 "sample_weight and class_weight need a compiled loss: the model's own loss does not read them. "

@@ -6,6 +6,7 @@ This file is for Keras on TensorFlow: `tf.data` feeds the model, `tf.distribute`
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -114,8 +115,8 @@ class Trainer(Runner):
         Args:
             steps: the steps of the run.
             first: the step to begin with, counted from 0.
-            after_step: called after each, with its number from 1, its losses by name, the learning rate, and None for the
-                norm of the gradients, which stays inside Keras' optimizer.
+            after_step: called after each, with its number from 1, its losses by name, the learning rate, and None for
+                the norm of the gradients, which stays inside Keras' optimizer.
             after_epoch: called after the steps of an epoch.
             callbacks: of Keras.
 
@@ -300,8 +301,16 @@ def make_strategy(name: str, device: str) -> Any:
         raise ValueError("device must be one that is there; TensorFlow finds no GPU. Give device cpu.")
     devices = cards or tf.config.list_logical_devices("CPU")
     if name == "mirrored" or (name == "auto" and len(cards) > 1):
-        return tf.distribute.MirroredStrategy([found.name for found in devices])
+        return _mirrored(tuple(found.name for found in devices))
     return tf.distribute.OneDeviceStrategy(devices[0].name) if device == "cpu" else tf.distribute.get_strategy()
+
+
+@cache
+def _mirrored(devices: tuple[str, ...]) -> Any:
+    """One strategy for all models of a process: a second one numbers what its devices exchange as the first one does,
+    and TensorFlow then takes the tensors of one model for the other's.
+    """
+    return tf.distribute.MirroredStrategy(list(devices))
 
 
 def _plain(value: Any) -> Any:

@@ -38,8 +38,6 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
 def _told(text: str, default: Any = dataclasses.MISSING, *, exact: bool = True, choices: tuple[str, ...] = ()) -> Any:
     """A field with its line of help; `exact` ones decide the result, and may not change when a run goes on."""
     metadata = {"help": text, "exact": exact, "choices": choices}
-    if isinstance(default, (dict, list)):
-        return field(default_factory=lambda: type(default)(default), metadata=metadata)
     return field(default=default, metadata=metadata)
 
 
@@ -65,11 +63,16 @@ class Settings:
     model_answers: str | None = _told(
         "the table of answers of these weights: their answer head is taken over by the text of the answers", None
     )
-    model_config: dict[str, Any] = _told(
-        "fields of the model's configuration, in place of the defaults or the weights' own", {}
+    model_config: dict[str, Any] = field(
+        default_factory=dict,
+        metadata={
+            "help": "fields of the model's configuration, in place of the defaults or the weights' own",
+            "exact": True,
+            "choices": (),
+        },
     )
     vocabulary: str | None = _told("a vocab.txt or a folder of a tokenizer; by default that of the weights", None)
-    recipe: str = _told("what the values not given are taken from", "original", choices=tuple(RECIPES))
+    recipe: str = _told("what the values not given are taken from", "original", choices=("original", "adamw"))
     optimizer: str = _told("how weights move", "bert_adam", choices=("bert_adam", "adamw"))
     batch_size: int = _told("examples of a step, over all processes and parts", 32)
     epochs: int = _told("passes over the examples", 4)
@@ -78,6 +81,11 @@ class Settings:
     weight_decay: float = _told("per unit of the learning rate", 0.01)
     clip_norm: float = _told("norm that all gradients together are scaled down to", 5.0)
     losses: tuple[str, ...] = _told("what pre-training learns from", LOSSES, choices=LOSSES)
+    answer_labels: str = _told(
+        "the scores of all answers (as the authors' VQA and GQA), or the best one alone, which is learned faster",
+        "scores",
+        choices=("scores", "best"),
+    )
     text_length: int = _told("tokens of a text, [CLS] and [SEP] among them; longer ones are cut", 20)
     regions: int | None = _told("regions of a picture; by default the most in the region stores", None)
     first: int | None = _told("learn from the first so many examples only", None)

@@ -121,8 +121,7 @@ def make_model(
     if settings.answers is None:
         raise ValueError("model_answers is the table of the weights; give the table of this task too, as answers.")
     with tempfile.TemporaryDirectory() as folder:
-        head = "pre-training" if settings.task == "pretrain" else "question-answering"
-        found = convert(settings.model, folder, head=head, answers=(table, settings.answers))
+        found = convert(settings.model, folder, answers=(table, settings.answers))
         if found.answers is not None:
             say(f"the answer head begins with {found.answers[1]:,} of {found.answers[0]:,} answers from the weights")
         return _loaded(settings, kind, folder, sizes, tokenizer, store, answers, say, options)

@@ -98,9 +98,9 @@ class Steps:
 
 
 def label_count(loss: str, inputs: dict[str, Any], part: slice) -> int:
-    """How many labels a loss of pre-training averages over in a part of a batch."""
-    if loss in ("words", "answers"):
-        return int((inputs["labels" if loss == "words" else "ans"][part] != IGNORED_LABEL).sum())
+    """How many labels a loss averages over in a part of a batch; that of a class with one loss is called `loss`."""
+    if loss in ("loss", "words", "answers"):
+        return int((inputs["ans" if loss == "answers" else "labels"][part] != IGNORED_LABEL).sum())
     if loss == "match":
         return len(inputs["matched_label"][part])
     label, _ = inputs["obj_labels"][{"objects": "obj", "attributes": "attr", "features": "feat"}[loss]]

@@ -77,7 +77,8 @@ class QuestionTask:
         """The questions as batches."""
         from lxmert.data.fine_tuning import QuestionData
 
-        return QuestionData(examples, store, tokenizer, answers, settings.text_length, settings.regions)
+        best = settings.answer_labels == "best"
+        return QuestionData(examples, store, tokenizer, answers, settings.text_length, settings.regions, best)
 
     def outcome(self, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
         """The number of the likeliest answer, int64 [B]."""

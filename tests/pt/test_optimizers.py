@@ -1,5 +1,7 @@
 """What PyTorch's side of the optimizers does beyond the steps themselves, which tests/equivalence compares."""
 
+import copy
+
 import numpy as np
 import torch
 
@@ -88,10 +90,10 @@ def test_a_closure_and_pytorchs_own_state():
     assert optimizer.step(closure).item() == 6
     expected = 1 - 0.5 * 0.2 / ((0.001 * 4) ** 0.5 + 1e-6)
     assert abs(weight[0].item() - expected) < 1e-14
-    copy = torch.nn.Parameter(weight.detach().clone())
-    other = BertAdam([copy])
-    other.load_state_dict(optimizer.state_dict())
+    same = torch.nn.Parameter(weight.detach().clone())
+    other = BertAdam([same])
+    other.load_state_dict(copy.deepcopy(optimizer.state_dict()))  # it shares the tensors that it is given
     optimizer.step(closure)
-    copy.grad = torch.full_like(copy, 2.0)
+    same.grad = torch.full_like(same, 2.0)
     other.step()
-    assert torch.equal(weight, copy)
+    assert torch.equal(weight, same)

@@ -126,7 +126,19 @@ def test_labels_may_stand_in_both_places():
     model = pretraining()
     some, others = {"labels": LABELS["labels"]}, {"ans": LABELS["ans"]}
     expected = float(model(X, **some, **others).loss)
-    assert model.test_on_batch({**X, **some}, others) == pytest.approx(expected, rel=1e-5)
+    total, *parts = model.test_on_batch({**X, **some}, others)
+    assert total == pytest.approx(expected, rel=1e-5)
+    assert sum(parts) == pytest.approx(expected, rel=1e-5)  # the losses by name
+
+
+def test_losses_by_name_take_weights():
+    model = pretraining()
+    labels = {name: LABELS[name] for name in ("labels", "ans")}
+    losses = model(X, **labels).losses
+    weights = {"words": np.full(len(LABELS["ans"]), 2.0), "answers": np.full(len(LABELS["ans"]), 0.5)}
+    expected = 2.0 * float(losses["words"]) + 0.5 * float(losses["answers"])
+    total, *_ = model.test_on_batch(X, labels, weights)
+    assert total == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_loss_of_unequal_batches_is_the_mean_over_the_examples():

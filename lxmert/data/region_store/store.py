@@ -183,7 +183,7 @@ class RegionStore:
         if described is not None:
             described["object_id"] = described["attribute_id"] = NO_LABEL
         sides = []
-        announced = count < 2
+        announced = False
         for row, ((part, own), length) in enumerate(zip(found, lengths, strict=True)):
             begin = part.offsets.item(own)
             if not part.features.into(begin, features[row, :length], waiting=announced):

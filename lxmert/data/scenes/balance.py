@@ -13,8 +13,11 @@ import numpy as np
 
 from .questions import FAMILIES, KINDS, Asked
 
-FEWEST_QUESTIONS, MOST_QUESTIONS = 5, 8
+FEWEST_QUESTIONS, MOST_QUESTIONS = 7, 11
 """Each picture is asked about so many times, where it answers as many that are still wanted."""
+
+_TURNS = (*KINDS, "relation")
+"""Which kinds are asked about in turn: relations twice, the hardest to learn."""
 
 _AHEAD = 1  # by how much an answer may outnumber the rarest answer of its text
 
@@ -39,7 +42,7 @@ class Balance:
         for place in order:
             by_kind[FAMILIES[possible[place].family].kind].append(possible[place])
         chosen: list[Asked] = []
-        kinds = [KINDS[place] for place in random.permutation(len(KINDS))]
+        kinds = [_TURNS[place] for place in random.permutation(len(_TURNS))]
         while kinds and len(chosen) < wanted:
             kind = kinds.pop(0)
             question = self._most_wanted(by_kind[kind], {asked.text for asked in chosen})

@@ -15,7 +15,7 @@ _NUMBERS = ("no", "one", "two", "three", "four", "five", "six")
 
 
 def captions(scene: Scene, random: np.random.Generator) -> list[str]:
-    """From two to five captions: what is there, how many of what, and how two shapes lie and compare."""
+    """From two to four captions: what is there, how many of what, and how two shapes lie."""
     shown = [scene.shapes[place] for place in random.permutation(len(scene.shapes))[:_LISTED]]
     sentences = [_listed([_described(shape) for shape in shown])]
     first, second = random.permutation(2).tolist()
@@ -35,16 +35,11 @@ def captions(scene: Scene, random: np.random.Generator) -> list[str]:
     if near:
         (name, _), (nearest, _) = near[random.integers(len(near))]
         sentences.append(f"the {nearest} is nearest to the {name}")
-    larger = [(a, b) for a, b in pairs if (a[1].size, b[1].size) == ("large", "small")]
-    if larger:
-        (large, _), (small, _) = larger[random.integers(len(larger))]
-        way = ("larger", large, small) if random.random() < 0.5 else ("smaller", small, large)
-        sentences.append(f"the {way[1]} is {way[0]} than the {way[2]}")
     return sentences
 
 
 def _described(shape: DrawnShape) -> str:
-    return f"a {shape.size} {shape.colour} {shape.shape}"
+    return f"a {shape.colour} {shape.shape}"
 
 
 def _listed(phrases: list[str]) -> str:

@@ -29,6 +29,8 @@ from .questions import ANSWERS, FAMILIES, YES_NO, Asked, possible_questions
 from .scene import COLOURS, LARGEST_SIDE, MOST, SHAPES, SMALLEST_SIDE, Scene, random_scene
 
 NAME = "scenes"
+EPOCHS = {"pretrain": 3, "vqa": 12, "gqa": 12, "nlvr2": 12}
+"""Passes over 10,000 pictures' examples until a small model has learned them."""
 FEWEST_PICTURES = 10 * SET
 """So that each split has pictures for a set of statements."""
 
@@ -48,7 +50,7 @@ def make_scenes(
     folder: str | Path,
     pictures: int = 10_000,
     seed: int = 0,
-    side: int = 96,
+    side: int = 128,
     keep_pictures: bool = False,
     dtype: str = "float32",
     processes: int = 1,
@@ -80,7 +82,7 @@ def make_scenes(
             raise ValueError(f"{name} must be {least} or more; got {value}.")
     if not SMALLEST_SIDE <= side <= LARGEST_SIDE:
         raise ValueError(f"size must be from {SMALLEST_SIDE} to {LARGEST_SIDE} pixels; got {side}.")
-    data = DataSet(NAME, ANSWERS, SHAPES, tuple(COLOURS), {"pictures": pictures, "seed": seed, "size": side})
+    data = DataSet(NAME, ANSWERS, SHAPES, tuple(COLOURS), EPOCHS, {"pictures": pictures, "seed": seed, "size": side})
     require("scipy.ndimage", "Finding regions")
     with writing_every_format(folder, data, dtype) as target:
         kept = None

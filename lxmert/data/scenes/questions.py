@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .scene import COLOURS, SHAPES, SIZES, DrawnShape, Scene
+from .scene import COLOURS, SHAPES, DrawnShape, Scene
 
 KINDS = ("attribute", "relation", "counting", "comparison")
 
@@ -23,11 +23,11 @@ MOST_COUNTED = 4
 _NUMBERS = tuple(str(number) for number in range(MOST_COUNTED + 1))
 _COLOURS = tuple(COLOURS)
 
-ANSWERS = (*YES_NO, *_NUMBERS, *_COLOURS, *SHAPES, *SIZES)
+ANSWERS = (*YES_NO, *_NUMBERS, *_COLOURS, *SHAPES)
 """All answers that there are, in the order of the answer tables."""
 
-APART = 0.12  # a shape is left of another whose middle is further right by this part of the picture's side
-_NEARER = 0.8  # the nearest shape's distance is at most this part of the second nearest's
+APART = 0.18  # a shape is left of another whose middle is further right by this part of the picture's side
+_NEARER = 0.7  # the nearest shape's distance is at most this part of the second nearest's
 
 
 class Family(NamedTuple):
@@ -47,7 +47,6 @@ class Family(NamedTuple):
 FAMILIES = {
     "color": Family("attribute", _COLOURS, 3),
     "shape": Family("attribute", SHAPES, 3),
-    "size": Family("attribute", SIZES, 1),
     "is color": Family("attribute", YES_NO, 1),
     "shape beside": Family("relation", SHAPES, 2),
     "color beside": Family("relation", _COLOURS, 2),
@@ -56,8 +55,8 @@ FAMILIES = {
     "is beside": Family("relation", YES_NO, 2),
     "count": Family("counting", _NUMBERS, 3),
     "count two": Family("counting", _NUMBERS[:3], 1),
-    "more": Family("comparison", YES_NO, 1),
-    "larger": Family("comparison", YES_NO, 1),
+    "more": Family("comparison", YES_NO, 2),
+    "as many": Family("comparison", YES_NO, 1),
 }
 
 
@@ -80,21 +79,15 @@ def possible_questions(scene: Scene, random: np.random.Generator) -> list[Asked]
 
 
 def _attributes(scene: Scene, random: np.random.Generator) -> Iterator[Asked]:
-    by_shape = _unique(scene.shapes, lambda shape: shape.shape)
-    by_size_and_shape = _unique(scene.shapes, lambda shape: f"{shape.size} {shape.shape}")
     colours = _present(shape.colour for shape in scene.shapes)
-    for name, shape in {**by_shape, **by_size_and_shape}.items():
+    for name, shape in _unique(scene.shapes, lambda shape: shape.shape).items():
         yield Asked("color", f"what color is the {name}?", shape.colour)
         yield Asked("is color", f"is the {name} {shape.colour}?", "yes")
         others = [colour for colour in colours if colour != shape.colour]
         if others:  # of a shape that is there, so that the word alone is not enough
             yield Asked("is color", f"is the {name} {others[random.integers(len(others))]}?", "no")
-    by_colour = _unique(scene.shapes, lambda shape: shape.colour)
-    by_size_and_colour = _unique(scene.shapes, lambda shape: f"{shape.size} {shape.colour}")
-    for name, shape in {**by_colour, **by_size_and_colour}.items():
+    for name, shape in _unique(scene.shapes, lambda shape: shape.colour).items():
         yield Asked("shape", f"what shape is the {name} one?", shape.shape)
-    for name, shape in named_shapes(scene).items():
-        yield Asked("size", f"what size is the {name}?", shape.size)
 
 
 def _relations(scene: Scene) -> Iterator[Asked]:
@@ -128,16 +121,14 @@ def nearest_shape(scene: Scene, shape: DrawnShape) -> DrawnShape | None:
 def _counts(scene: Scene) -> Iterator[Asked]:
     shapes = Counter(shape.shape for shape in scene.shapes)
     colours = Counter(shape.colour for shape in scene.shapes)
-    sizes = Counter(shape.size for shape in scene.shapes)
     both = Counter(f"{shape.colour} {shape.shape}" for shape in scene.shapes)
-    both.update(f"{shape.size} {shape.shape}" for shape in scene.shapes)
     for word in SHAPES:
         yield from _count("count", f"{word}s", shapes[word])
-    for word in (*_COLOURS, *SIZES):
-        yield from _count("count", f"{word} shapes", colours[word] + sizes[word])
-    for first in (*_COLOURS, *SIZES):
+    for word in _COLOURS:
+        yield from _count("count", f"{word} shapes", colours[word])
+    for first in _COLOURS:
         # None of a colour or a shape that is not there at all would be too easy.
-        if colours[first] or sizes[first]:
+        if colours[first]:
             for word in shapes:
                 yield from _count("count two", f"{first} {word}s", both[f"{first} {word}"])
 
@@ -156,11 +147,9 @@ def _comparisons(scene: Scene) -> Iterator[Asked]:
                 more, fewer = YES_NO if counts[first] > counts[second] else YES_NO[::-1]
                 yield Asked("more", f"are there more {first}{ending} than {second}{ending}?", more)
                 yield Asked("more", f"are there fewer {first}{ending} than {second}{ending}?", fewer)
-    for (name, shape), (other_name, other) in permutations(named_shapes(scene).items(), 2):
-        if shape.size != other.size:
-            larger, smaller = YES_NO if shape.size == "large" else YES_NO[::-1]
-            yield Asked("larger", f"is the {name} larger than the {other_name}?", larger)
-            yield Asked("larger", f"is the {name} smaller than the {other_name}?", smaller)
+            if counts[first] and counts[second]:
+                equal = YES_NO[0] if counts[first] == counts[second] else YES_NO[1]
+                yield Asked("as many", f"are there as many {first}{ending} as {second}{ending}?", equal)
 
 
 def named_shapes(scene: Scene) -> dict[str, DrawnShape]:

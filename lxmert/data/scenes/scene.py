@@ -29,7 +29,7 @@ SMALLEST_SIDE, LARGEST_SIDE = 64, 512
 """Pixels of a picture's side: below, small shapes have too few pixels to be told apart; above, regions are found in a
 smaller copy."""
 
-# Sides of a shape's box as parts of the picture's. A large shape's is at least half as long again as a small one's.
+# Sides of a shape's box as parts of the picture's. Nothing is asked about sizes: boxes alone tell them, faintly.
 _SIDES = {"small": (0.12, 0.14), "large": (0.21, 0.24)}
 _GAP = 0.03  # between boxes, as a part of the picture's side, and at least:
 _LEAST_GAP = 3.0  # pixels, so that blurred edges stay apart
