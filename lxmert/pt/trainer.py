@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -170,7 +171,7 @@ class Trainer(Runner):
         if self.is_main:
             arrays = {name: array_of(weights[key]) for name, key in self._keys.items()}
             named = ((p, arrays[p.name]) for p, _ in self.model.weights_by_name())
-            items = [Item(p, FLOATS[array.dtype.name], lambda array=array: array) for p, array in named]
+            items = [Item(p, FLOATS[array.dtype.name], partial(np.asarray, array)) for p, array in named]
             write_folder(folder, self.model.config, self.model.architecture(), items, beside=beside(state))
         self.engine.barrier()
 
@@ -189,7 +190,7 @@ class Trainer(Runner):
             model.gradient_checkpointing_enable()
         self._keys = _keys(model)
 
-    def _make_optimizer(self, model: PreTrainedModel) -> torch.optim.Optimizer:  # type: ignore[override]
+    def _make_optimizer(self, model: PreTrainedModel) -> torch.optim.Optimizer:
         settings = self.settings
         return make_optimizer(model, settings.optimizer, settings.learning_rate, settings.weight_decay)
 
@@ -202,7 +203,7 @@ class Trainer(Runner):
             DataLoader(
                 parts,
                 batch_size=None,
-                sampler=order,  # type: ignore[arg-type]
+                sampler=order,
                 num_workers=workers,
                 collate_fn=_tensors,
                 pin_memory=self.engine.device.type == "cuda",
@@ -210,7 +211,7 @@ class Trainer(Runner):
         )
 
 
-class _Parts(Dataset):  # type: ignore[type-arg]
+class _Parts(Dataset):
     """The parts of all steps by number, for the loader's processes."""
 
     def __init__(self, steps: Steps, world: int, rank: int) -> None:

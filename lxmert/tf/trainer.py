@@ -6,7 +6,7 @@ This file is for Keras on TensorFlow: `tf.data` feeds the model, `tf.distribute`
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +153,7 @@ class Trainer(Runner):
                 f"training stopped: {first_few(spoiled)} hold no numbers any more. {folder} is from before."
             )
         named = ((p, arrays[p.name]) for p, _ in model.weights_by_name())
-        items = [Item(p, FLOATS[array.dtype.name], lambda array=array: array) for p, array in named]
+        items = [Item(p, FLOATS[array.dtype.name], partial(np.asarray, array)) for p, array in named]
         write_folder(folder, model.config, model.architecture(), items, beside=beside(state))
 
     def load_optimizer(self, state: Mapping[str, np.ndarray]) -> None:

@@ -230,7 +230,12 @@ def open_checkpoint_settings(checkpoint: str | Path, task: str, **changes: Any) 
     if saved.get("task") != task:
         raise ValueError(f"{checkpoint} was trained for the task {saved.get('task')}, not for {task}.")
     table = Path(checkpoint) / ANSWERS_NAME
-    found = {"model": str(checkpoint), "vocabulary": str(checkpoint), "model_answers": None, "model_config": {}}
+    found: dict[str, Any] = {
+        "model": str(checkpoint),
+        "vocabulary": str(checkpoint),
+        "model_answers": None,
+        "model_config": {},
+    }
     found["answers"] = str(table) if table.is_file() else None
     if table.is_file():
         read_answers(table)

@@ -141,10 +141,17 @@ class Settings:
         return json.loads(json.dumps(dataclasses.asdict(self)))
 
 
+_KINDS: dict[str, tuple[Any, str]] = {
+    "int": (int, "a whole number"),
+    "float": ((int, float), "a number"),
+    "bool": (bool, "true or false"),
+    "dict[str, Any]": (dict, "a table of fields"),
+}
+
+
 def _checked(entry: dataclasses.Field[Any], value: Any) -> Any:
     """A value as its field wants it: whole numbers where fractions may stand, lists where several may."""
     kind, choices = str(entry.type), entry.metadata["choices"]
-    wanted: type | tuple[type, ...] = str
     if value is None and "None" in kind:
         return None
     if kind.startswith("tuple"):
@@ -153,10 +160,9 @@ def _checked(entry: dataclasses.Field[Any], value: Any) -> Any:
             raise TypeError(f"{entry.name} must be a list of texts; got {value!r}.")
         value, given = tuple(value), tuple(value)
     else:
-        wanted = {"int": int, "float": (int, float), "bool": bool, "dict[str, Any]": dict}.get(kind.split(" |")[0], str)
+        wanted, name = _KINDS.get(kind.split(" |")[0], (str, "a text"))
         if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
-            name = {str: "a text", int: "a whole number", bool: "true or false", dict: "a table of fields"}
-            raise TypeError(f"{entry.name} must be {name.get(wanted, 'a number')}; got {value!r}.")  # type: ignore[call-overload]
+            raise TypeError(f"{entry.name} must be {name}; got {value!r}.")
         given = (value,)
     if choices and not set(given) <= set(choices):
         wrong = next(choice for choice in given if choice not in choices)
