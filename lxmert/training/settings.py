@@ -189,8 +189,10 @@ def make_settings(task: str, *sources: Mapping[str, Any]) -> Settings:
         for name in source:
             if name not in field_names():
                 raise ValueError(f"settings: {unknown_keyword_message(name, field_names())}")
-        if isinstance(source.get("model_config"), Mapping):
-            config |= source["model_config"]
+        fields = source.get("model_config", {})
+        if not isinstance(fields, Mapping):
+            raise TypeError(f"model_config must be a table of fields; got {fields!r}.")
+        config |= fields
         given |= source
     given.pop("model_config", None)
     if given.setdefault("task", task) != task:

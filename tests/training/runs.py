@@ -42,7 +42,7 @@ def files_of(task: str, scenes: Path) -> dict[str, Any]:
     """The settings that name the files of a task."""
     folder = scenes / task
     if task == "pretrain":
-        names = {split: [f"captions_{split}.json", f"questions_{split}.json"] for split in ("train", "valid")}
+        names = {split: [f"questions_{split}.json", f"captions_{split}.json"] for split in ("train", "valid")}
         files: dict[str, Any] = {split: [str(folder / name) for name in names[split]] for split in names}
     else:
         files = {split: [str(folder / f"{split}.json")] for split in ("train", "valid")}

@@ -1,6 +1,7 @@
 """Settings: from where each value comes, and what is refused."""
 
 import json
+import re
 
 import pytest
 
@@ -103,7 +104,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(
-    ("values", "kind", "message"), BAD, ids=[f"{list(row[0])[0]}-{i}" for i, row in enumerate(BAD)]
+    ("values", "kind", "message"), BAD, ids=[f"{next(iter(row[0]))}-{i}" for i, row in enumerate(BAD)]
 )
 def test_refused(values, kind, message):
     with pytest.raises(kind) as caught:
@@ -112,15 +113,10 @@ def test_refused(values, kind, message):
 
 
 def test_no_losses():
-    with pytest.raises(ValueError, match="losses must be some of words, .*; got none"):
+    with pytest.raises(ValueError, match=r"losses must be some of words, .*; got none"):
         make_settings("pretrain", {"output": "x", "losses": []})
     with pytest.raises(ValueError, match="task must be one of pretrain, vqa, gqa, nlvr2; got 'vcr'"):
         make_settings("vcr", {"output": "x"})
-
-
-def test_no_model_config_in_other_form():
-    with pytest.raises(TypeError, match="model_config must be a table of fields; got 3"):
-        make_settings("vqa", {"output": "x", "model_config": 3})
 
 
 TOML = """
@@ -172,9 +168,8 @@ def test_files_and_their_paths(kind, tmp_path):
 def test_files_that_are_refused(name, text, message, tmp_path):
     path = tmp_path / name
     path.write_text(text)
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(ValueError, match=re.escape(message.format(path=path))):
         read_settings(path)
-    assert str(caught.value).startswith(message.format(path=path))
 
 
 def test_what_may_change_when_a_run_goes_on():
