@@ -62,7 +62,11 @@ def run(arguments: argparse.Namespace) -> int:
             if not arguments.questions:
                 raise ValueError("--questions must be given with --checkpoint: what it is to answer.")
             predictions = Path(folder) / "predictions"
-            open_checkpoint(arguments).predict(predictions, progress=not arguments.quiet)
+            checkpoint = open_checkpoint(arguments)
+            checkpoint.predict(predictions, progress=checkpoint.is_main and not arguments.quiet)
+            checkpoint.close()
+            if not checkpoint.is_main:  # the main process has all of them
+                return 0
         scores = score_result_file(arguments.task, predictions, arguments.annotations, arguments.questions)
     print(scores_json(scores, arguments.per_question) if arguments.json else scores_table(scores))
     return 0
@@ -71,7 +75,11 @@ def run(arguments: argparse.Namespace) -> int:
 def _run_pretrain(arguments: argparse.Namespace) -> int:
     if arguments.checkpoint is None or not arguments.questions:
         raise ValueError("pre-training is evaluated by --checkpoint and --questions, the files of sentences.")
-    scores = open_checkpoint(arguments).scores(progress=not arguments.quiet)
+    checkpoint = open_checkpoint(arguments)
+    scores = checkpoint.scores(progress=checkpoint.is_main and not arguments.quiet)
+    checkpoint.close()
+    if not checkpoint.is_main:
+        return 0
     print(
         json_text(scores)
         if arguments.json

@@ -55,6 +55,9 @@ def open_checkpoint(arguments: argparse.Namespace) -> Any:
 
 def run(arguments: argparse.Namespace) -> int:
     """Predict and write."""
-    count = open_checkpoint(arguments).predict(arguments.output, progress=not arguments.quiet)
-    print(f"wrote {count:,} predictions to {arguments.output}")
+    checkpoint = open_checkpoint(arguments)
+    count = checkpoint.predict(arguments.output, progress=checkpoint.is_main and not arguments.quiet)
+    checkpoint.close()
+    if checkpoint.is_main:
+        print(f"wrote {count:,} predictions to {arguments.output}")
     return 0

@@ -62,6 +62,11 @@ class Runner:
         return self.engine.world
 
     @property
+    def devices(self) -> int:
+        """How many processes or devices share the steps."""
+        return self.engine.world
+
+    @property
     def is_main(self) -> bool:
         """Whether this process writes what all share."""
         return self.engine.is_main

@@ -62,6 +62,11 @@ class Runner:
         """How many processes share the batches of an evaluation."""
         return 1
 
+    @property
+    def devices(self) -> int:
+        """How many processes or devices share the steps."""
+        return int(self.strategy.num_replicas_in_sync)
+
     def outputs(self, inputs: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
         """Some outputs of the model in evaluation, by name, as arrays; `losses` as a dict of numbers."""
         if names not in self._graphs:

@@ -37,12 +37,14 @@ class Progress:
         epochs: the scores after each epoch that is done.
         best: the number of the epoch, from 1, whose checkpoint is the best; 0 before the first.
         examples: how many the run learns from.
+        devices: how many processes or devices shared the last steps; 0 before the first.
     """
 
     step: int = 0
     epochs: list[dict[str, float]] = field(default_factory=list)
     best: int = 0
     examples: int = 0
+    devices: int = 0
 
 
 def write_beside(
@@ -114,7 +116,7 @@ def last_progress(settings: Settings) -> Progress:
             f"the run in {settings.output} was started with other settings, and cannot be resumed with these: "
             f"{'; '.join(changed)}. Give the old ones, or another output folder."
         )
-    return Progress(state["step"], list(state["epochs"]), state["best"], state["examples"])
+    return Progress(state["step"], list(state["epochs"]), state["best"], state["examples"], state.get("devices", 0))
 
 
 def saved_settings(folder: str | Path) -> dict[str, Any]:

@@ -46,6 +46,15 @@ class Checkpoint:
 
         self.runner = import_module(f"lxmert.{self.settings.backend}.trainer").Runner(self.settings, begin)
 
+    @property
+    def is_main(self) -> bool:
+        """Whether this process, of several that torchrun may have started, writes and speaks."""
+        return bool(self.runner.is_main)
+
+    def close(self) -> None:
+        """Part from the other processes, after everything is done."""
+        self.runner.close()
+
     def scores(self, progress: bool = False) -> dict[str, float]:
         """How good it is, by name.
 

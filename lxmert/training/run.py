@@ -61,7 +61,8 @@ def train(
 
     Args:
         settings: see `make_settings`.
-        resume: whether to go on with the run in the output folder; it then ends as if it had never been stopped.
+        resume: whether to go on with the run in the output folder; it then ends as if it had never been stopped, if
+            as many processes or devices go on with it. Another number may, but rounds otherwise and draws other dropout.
         progress: whether to show progress, on standard error.
         callbacks: of Keras, for `fit`, beside those that keep checkpoints and logs.
 
@@ -110,6 +111,12 @@ def train(
     trainer = trainer_module.Trainer(settings, begin, steps.total)
     if resume:
         trainer.load_optimizer(read_optimizer(last))
+        if done.devices not in (0, trainer.devices):
+            say(
+                f"the run was shared by {done.devices} processes or devices, and goes on with {trainer.devices}: sums "
+                "round otherwise, and dropout draws otherwise, than if it had never been stopped"
+            )
+    done.devices = trainer.devices
     folder = output / LOGS if trainer.is_main else None
     shown = progress and trainer.is_main
     with Logs(folder, steps.total, steps.per_epoch, done.step, settings.log_every, shown) as logs:

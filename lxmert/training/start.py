@@ -121,7 +121,7 @@ def make_model(
     if settings.answers is None:
         raise ValueError("model_answers is the table of the weights; give the table of this task too, as answers.")
     with tempfile.TemporaryDirectory() as folder:
-        found = convert(settings.model, folder, answers=(table, settings.answers))
+        found = convert(settings.model, folder, answers=(table, settings.answers), **settings.model_config)
         if found.answers is not None:
             say(f"the answer head begins with {found.answers[1]:,} of {found.answers[0]:,} answers from the weights")
         return _loaded(settings, kind, folder, sizes, tokenizer, store, answers, say, options)
@@ -139,7 +139,7 @@ def _loaded(
     options: dict[str, Any],
 ) -> Any:
     """A model from weights, whose heads may be new."""
-    with open_checkpoint(source, None, kind.config_class, {}) as file:
+    with open_checkpoint(source, None, kind.config_class, {}, **settings.model_config) as file:
         known = file.config
     # What the weights fix is not overridden: the check below says if it does not fit.
     sizes = {name: value for name, value in sizes.items() if name != "visual_feat_dim"}

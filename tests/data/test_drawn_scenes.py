@@ -50,6 +50,12 @@ def nearest(scene: Scene, words: str):
     return far[0][1]
 
 
+def furthest(scene, side):
+    by_x = sorted(scene.shapes, key=lambda shape: shape.x, reverse=side == "right")
+    assert abs(by_x[0].x - by_x[1].x) > 0.1  # beyond doubt
+    return by_x[0]
+
+
 def yes(truth):
     return "yes" if truth else "no"
 
@@ -58,6 +64,8 @@ def yes(truth):
 ANSWERED = {
     r"what color is the shape (left|right) of the (.*)": lambda s, side, words: beside(s, side, words).colour,
     r"what color is the shape nearest to the (.*)": lambda s, words: nearest(s, words).colour,
+    r"what color is the shape furthest (left|right)": lambda s, side: furthest(s, side).colour,
+    r"what shape is furthest (left|right)": lambda s, side: furthest(s, side).shape,
     r"what color is the (.*)": lambda s, words: the(s, words).colour,
     r"what shape is (left|right) of the (.*)": lambda s, side, words: beside(s, side, words).shape,
     r"what shape is nearest to the (.*)": lambda s, words: nearest(s, words).shape,

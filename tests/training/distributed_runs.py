@@ -1,6 +1,6 @@
 """Short runs of the trainer, the same for one process and for several, for one device and for several.
 
-`python -m tests.training.distributed_runs BACKEND STRATEGY DEVICES DATA OUTPUT` makes them all, each in a folder of
+`python -m tests.training.distributed_runs BACKEND STRATEGIES DEVICES DATA OUTPUT` makes them all, each in a folder of
 OUTPUT; under torchrun every process does. It stands alone, because Keras' devices have to be there before TensorFlow
 starts, and because torchrun starts programs.
 """
@@ -60,6 +60,11 @@ RUNS = {
     "vqa": Run("vqa", dict(evaluate_batch_size=13, optimizer="adamw")),
     "nlvr2": Run("nlvr2", dict(evaluate_batch_size=24, workers=1, accumulation=2), stopped=6),
 }
+# Tracing is slow, so these have more in common.
+KERAS_RUNS = {
+    "pretrain": Run("pretrain", dict(evaluate_batch_size=64, accumulation=2), stopped=4),
+    "nlvr2": RUNS["nlvr2"]._replace(settings=dict(evaluate_batch_size=24), stopped=None),
+}
 STEPS, PER_EPOCH, SAVED = 6, 3, 2
 WITH_DROPOUT = Run("vqa", dict(accumulation=2, gradient_checkpointing=True), config=DROPOUT)
 
@@ -117,17 +122,24 @@ def make(run: Run, data: Path, output: Path, **changes: Any) -> dict[str, float]
     return train(settings, resume=run.stopped is not None)
 
 
-def everything(data: Path, output: Path, **changes: Any) -> dict[str, dict[str, float]]:
-    """Make every run, and one with dropout unbroken and broken off. Returns the scores that each gave."""
-    scores = {name: make(run, data, output / name, **changes) for name, run in RUNS.items()}
+def everything(data: Path, output: Path, runs: Mapping[str, Run], **changes: Any) -> dict[str, dict[str, float]]:
+    """Make runs, one with dropout unbroken and broken off, and with PyTorch one that is left unfinished.
+
+    Returns:
+        The scores of the best checkpoint of each.
+    """
+    scores = {name: make(run, data, output / name, **changes) for name, run in runs.items()}
     scores["dropout"] = make(WITH_DROPOUT, data, output / "dropout", **changes)
     scores["dropout, stopped"] = make(WITH_DROPOUT._replace(stopped=5), data, output / "dropout, stopped", **changes)
+    if changes["backend"] == "pt":
+        with stop_after(5):
+            train(settings_of(RUNS["vqa"], data, output / "vqa, left", **changes))
     return scores
 
 
 if __name__ == "__main__":
     warnings.simplefilter("error")
-    backend, strategy, devices, source, target = sys.argv[1:]
+    backend, strategies, devices, source, target = sys.argv[1:]
     if backend == "tf":
         import tensorflow as tf
 
@@ -135,8 +147,12 @@ if __name__ == "__main__":
         warnings.filterwarnings("ignore", message="__array__ implementation doesn't accept a copy keyword")
         first = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(first, [tf.config.LogicalDeviceConfiguration()] * int(devices))
+        for strategy in strategies.split(","):
+            everything(Path(source), Path(target) / strategy, KERAS_RUNS, backend=backend, strategy=strategy)
     else:
         import torch
 
         torch.set_num_threads(1)
-    print(json.dumps(everything(Path(source), Path(target), backend=backend, strategy=strategy)))
+        # One write, so that the lines of two processes do not mix.
+        scores = everything(Path(source), Path(target), RUNS, backend=backend, strategy=strategies)
+        sys.stdout.write(json.dumps(scores) + "\n")

@@ -26,7 +26,7 @@ _COLOURS = tuple(COLOURS)
 ANSWERS = (*YES_NO, *_NUMBERS, *_COLOURS, *SHAPES)
 """All answers that there are, in the order of the answer tables."""
 
-APART = 0.18  # a shape is left of another whose middle is further right by this part of the picture's side
+APART = 0.12  # a shape is left of another whose middle is further right by this part of the picture's side
 _NEARER = 0.7  # the nearest shape's distance is at most this part of the second nearest's
 
 
@@ -48,11 +48,13 @@ FAMILIES = {
     "color": Family("attribute", _COLOURS, 3),
     "shape": Family("attribute", SHAPES, 3),
     "is color": Family("attribute", YES_NO, 1),
+    "shape furthest": Family("relation", SHAPES, 1),
+    "color furthest": Family("relation", _COLOURS, 1),
     "shape beside": Family("relation", SHAPES, 2),
     "color beside": Family("relation", _COLOURS, 2),
     "shape nearest": Family("relation", SHAPES, 2),
     "color nearest": Family("relation", _COLOURS, 2),
-    "is beside": Family("relation", YES_NO, 2),
+    "is beside": Family("relation", YES_NO, 1),
     "count": Family("counting", _NUMBERS, 3),
     "count two": Family("counting", _NUMBERS[:3], 1),
     "more": Family("comparison", YES_NO, 2),
@@ -72,7 +74,7 @@ def possible_questions(scene: Scene, random: np.random.Generator) -> list[Asked]
     """All questions that the scene answers; chance only picks what a question wrongly supposes."""
     return [
         *_attributes(scene, random),
-        *_relations(scene),
+        *_relations(scene, random),
         *_counts(scene),
         *_comparisons(scene),
     ]
@@ -90,8 +92,13 @@ def _attributes(scene: Scene, random: np.random.Generator) -> Iterator[Asked]:
         yield Asked("shape", f"what shape is the {name} one?", shape.shape)
 
 
-def _relations(scene: Scene) -> Iterator[Asked]:
+def _relations(scene: Scene, random: np.random.Generator) -> Iterator[Asked]:
     named = named_shapes(scene)
+    by_x = sorted(scene.shapes, key=lambda shape: shape.x)
+    for side, (last, before) in (("left", by_x[:2]), ("right", by_x[:-3:-1])):
+        if abs(last.x - before.x) >= APART:
+            yield Asked("shape furthest", f"what shape is furthest {side}?", last.shape)
+            yield Asked("color furthest", f"what color is the shape furthest {side}?", last.colour)
     for name, shape in named.items():
         others = [other for other in scene.shapes if other is not shape]
         for side, sign in (("left of", -1.0), ("right of", 1.0)):
@@ -104,11 +111,12 @@ def _relations(scene: Scene) -> Iterator[Asked]:
         if nearest is not None:
             yield Asked("shape nearest", f"what shape is nearest to the {name}?", nearest.shape)
             yield Asked("color nearest", f"what color is the shape nearest to the {name}?", nearest.colour)
-    for (name, shape), (other_name, other) in permutations(named.items(), 2):
-        if abs(other.x - shape.x) >= APART:
-            left, right = YES_NO if shape.x < other.x else YES_NO[::-1]
-            yield Asked("is beside", f"is the {name} left of the {other_name}?", left)
-            yield Asked("is beside", f"is the {name} right of the {other_name}?", right)
+    apart = [(a, b) for a, b in permutations(named.items(), 2) if abs(b[1].x - a[1].x) >= APART]
+    if apart:  # one pair alone: there are so many that nothing else would be asked
+        (name, shape), (other_name, other) = apart[random.integers(len(apart))]
+        left, right = YES_NO if shape.x < other.x else YES_NO[::-1]
+        yield Asked("is beside", f"is the {name} left of the {other_name}?", left)
+        yield Asked("is beside", f"is the {name} right of the {other_name}?", right)
 
 
 def nearest_shape(scene: Scene, shape: DrawnShape) -> DrawnShape | None:

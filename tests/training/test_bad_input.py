@@ -1,0 +1,297 @@
+"""What a run refuses: it names the file or the field, and what was computed before stays."""
+
+import errno
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lxmert.data.region_store import RegionWriter
+from lxmert.training import run
+
+from .runs import TINY, differing, left_by, settings_of, tensors, train_until
+
+ROOT = Path(__file__).parents[2]
+
+
+def questions(scenes, count=8, split="train"):
+    """Some questions as JSON."""
+    return json.loads((scenes / "vqa" / f"{split}.json").read_text())[:count]
+
+
+def written(path, value):
+    path.write_text(json.dumps(value))
+    return str(path)
+
+
+def store(folder, features, names=("a", "b")):
+    """A region store of a few pictures."""
+    with RegionWriter(folder) as writer:
+        for name in names:
+            writer.add(name, features, np.array([[0, 0, 5, 5]] * len(features), "float32"), (10, 10))
+    return str(folder)
+
+
+def missing_picture(scenes, folder):
+    rows = questions(scenes)
+    rows[3]["img_id"] = "not_there"
+    return dict(train=[written(folder / "train.json", rows)]), "not_there"
+
+
+def twice_the_same_id(scenes, folder):
+    rows = questions(scenes)
+    rows[3]["question_id"] = rows[2]["question_id"]
+    return dict(train=[written(folder / "train.json", rows)]), f"{folder / 'train.json'}"
+
+
+def no_answer_in_the_table(scenes, folder):
+    table = written(folder / "table.json", ["nothing", "of", "this"])
+    return dict(answers=table), f"no answer of {scenes / 'vqa' / 'train.json'} is in the table of 3 answers"
+
+
+def no_questions(scenes, folder):
+    return dict(train=[written(folder / "train.json", [])]), f"{folder / 'train.json'}"
+
+
+def no_answers(scenes, folder):
+    rows = questions(scenes)
+    for row in rows:
+        del row["label"]
+    name = written(folder / "train.json", rows)
+    return dict(train=[name]), f"train must be files with answers; got {name}, which has none."
+
+
+def no_answers_to_validate(scenes, folder):
+    rows = questions(scenes, split="valid")
+    for row in rows:
+        del row["label"]
+    name = written(folder / "valid.json", rows)
+    return dict(valid=[name]), f"valid must be files with answers; got {name}, which has none."
+
+
+def validation_on_training(scenes, folder):
+    return (
+        dict(valid=[str(scenes / "vqa" / "train.json")]),
+        "training and validation must be apart; 17 ids are in both: 0, 1, 2",
+    )
+
+
+def fewer_examples_than_a_batch(scenes, folder):
+    return dict(first=3), "batch_size must be at most the number of examples, 3; got 4."
+
+
+def no_files(scenes, folder):
+    return dict(train=[]), "train must be given: the files that the task vqa learns from."
+
+
+def no_features(scenes, folder):
+    return dict(features=[]), "features must be given: the region stores of the pictures"
+
+
+def no_vocabulary(scenes, folder):
+    return dict(vocabulary=None), "vocabulary must be given for a model from scratch"
+
+
+def no_table(scenes, folder):
+    return dict(answers=None), "answers must be given: the table of answers"
+
+
+def long_texts(scenes, folder):
+    return dict(text_length=25), "text_length must be at most the model's max_position_embeddings, 24; got 25."
+
+
+def large_vocabulary(scenes, folder):
+    return dict(model_config={**TINY, "vocab_size": 20}), "words, the model 20; give the model's own."
+
+
+def other_features(scenes, folder):
+    return dict(model_config={**TINY, "visual_feat_dim": 7}), "numbers, the model reads 7."
+
+
+def other_number_of_answers(scenes, folder):
+    return dict(model_config={**TINY, "num_qa_labels": 3}), "answers, the model's config 3."
+
+
+def unknown_field_of_the_model(scenes, folder):
+    return dict(model_config={**TINY, "hiden_size": 3}), "Did you mean 'hidden_size'?"
+
+
+def absent_file(scenes, folder):
+    return dict(train=[str(folder / "none.json")]), f"{folder / 'none.json'}"
+
+
+def a_strategy_of_keras(scenes, folder):
+    return dict(strategy="mirrored"), "strategy must be one of auto, single, ddp, fsdp; got 'mirrored'."
+
+
+BAD = [
+    value for name, value in list(globals().items()) if callable(value) and getattr(value, "__module__", "") == __name__
+]
+BAD = [make for make in BAD if make.__name__ not in ("questions", "written", "store")]
+
+
+@pytest.mark.parametrize("make", BAD, ids=lambda make: make.__name__)
+def test_refused_before_anything_is_written(make, scenes, tmp_path):
+    changes, message = make(scenes, tmp_path)
+    with pytest.raises((ValueError, TypeError, OSError)) as caught:
+        run.train(settings_of("vqa", scenes, tmp_path / "run", **changes))
+    assert message in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_pre_training_on_a_store_without_labels(scenes, tmp_path):
+    name = store(tmp_path / "store", np.ones((2, 5), "float32"))
+    settings = settings_of("pretrain", scenes, tmp_path / "run", features=[name])
+    with pytest.raises(ValueError, match="the region store has pictures without"):
+        run.train(settings)
+
+
+def test_a_few_answers_outside_the_table_are_told(scenes, tmp_path, capsys):
+    rows = questions(scenes)
+    rows[2]["label"] = {"something else": 1.0}
+    name = written(tmp_path / "train.json", rows)
+    run.train(settings_of("vqa", scenes, tmp_path / "run", train=[name], epochs=1), progress=True)
+    assert "1 of 8 examples have answers, but none that is in the table" in capsys.readouterr().err
+
+
+# Nothing computed before is lost
+
+
+@pytest.mark.parametrize("backend", ["pt", "tf"])
+def test_a_loss_that_is_no_number_any_more(backend, scenes, tmp_path):
+    """A rate so high that the numbers overflow."""
+    changes = dict(learning_rate=1e38, clip_norm=1e9, optimizer="adamw", epochs=2, valid=[], save_every=1)
+    settings = settings_of("vqa", scenes, tmp_path, backend=backend, **changes)
+    with pytest.raises(ValueError, match=r"training stopped.* (is|hold no) ") as caught:
+        run.train(settings)
+    assert "before" in str(caught.value)
+    kept = tensors(tmp_path / "last" / "model.safetensors")
+    assert all(np.isfinite(array).all() for array in kept.values())
+    assert json.loads((tmp_path / "last" / "training.json").read_text())["step"] < 8
+
+
+def test_features_that_became_no_numbers(scenes, tmp_path):
+    """The store refuses them when it is written; a disk may still damage it afterwards."""
+    with pytest.raises(ValueError, match="NaN|finite|number"):
+        store(tmp_path / "store", np.array([[np.nan] * 5], "float32"))
+    regions = tmp_path / "regions"
+    shutil.copytree(scenes / "regions", regions)
+    features = np.load(regions / "features.npy", mmap_mode="r+")
+    features[:] = np.nan
+    features.flush()
+    settings = settings_of("vqa", scenes, tmp_path / "run", features=[str(regions)])
+    with pytest.raises(ValueError, match="training stopped at step 1: loss is nan.*lxmert features check"):
+        run.train(settings)
+
+
+@pytest.mark.parametrize("place", ["model.safetensors", "optimizer.safetensors", "training.json"])
+def test_a_full_disk(place, scenes, tmp_path, monkeypatch):
+    settings = settings_of("vqa", scenes, tmp_path, save_every=2)
+    train_until(settings, 7, monkeypatch)
+    before = {path: path.read_bytes() for path in (tmp_path / "last").iterdir()}
+
+    def fail(*arguments, **options):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / "last" / place))
+
+    with monkeypatch.context() as patch:
+        if place == "training.json":
+            patch.setattr("lxmert.training.checkpoints.asdict", fail)
+        else:
+            owner = "lxmert.common.writing" if place.startswith("model") else "lxmert.training.checkpoints"
+            patch.setattr(f"{owner}.write_safetensors", fail)
+        with pytest.raises(OSError, match="No space left on device"):
+            run.train(settings, resume=True)
+    assert {path: path.read_bytes() for path in (tmp_path / "last").iterdir()} == before
+    run.train(settings, resume=True)
+    expected = settings_of("vqa", scenes, tmp_path / "whole", save_every=2)
+    run.train(expected)
+    assert differing(left_by(tmp_path), left_by(tmp_path / "whole")) == []
+
+
+def test_a_limit_of_the_size_of_files(scenes, tmp_path):
+    """The system refuses to write more, in the middle of the first checkpoint: told before any training."""
+    pytest.importorskip("resource")
+    settings = settings_of("vqa", scenes, tmp_path / "run")
+    script = (
+        "import json, resource, signal, sys\n"
+        "from lxmert.training.settings import make_settings\n"
+        "from lxmert.training.run import train\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))\n"
+        "train(make_settings('vqa', json.loads(sys.argv[1])))\n"
+    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", script, json.dumps(settings.to_dict())]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=300)
+    assert done.returncode == 1
+    assert "OSError: [Errno 27] File too large" in done.stderr
+    assert list((tmp_path / "run" / "last").glob("*")) == [], "nothing is left but the folders"
+    assert (tmp_path / "run" / "logs" / "log.jsonl").read_text() == ""
+    run.train(settings)
+
+
+# Going on
+
+
+def test_a_resume_with_other_settings(scenes, tmp_path, monkeypatch):
+    train_until(settings_of("vqa", scenes, tmp_path), 6, monkeypatch)
+    before = left_by(tmp_path)
+    other = settings_of("vqa", scenes, tmp_path, learning_rate=2e-3, batch_size=2)
+    with pytest.raises(ValueError, match="cannot be resumed with these: batch_size was 4 and is 2; learning_rate was"):
+        run.train(other, resume=True)
+    assert differing(left_by(tmp_path), before) == []
+
+
+def test_a_resume_with_other_files_of_the_same_name(scenes, tmp_path, monkeypatch):
+    name = written(tmp_path / "train.json", questions(scenes, 16))
+    settings = settings_of("vqa", scenes, tmp_path / "run", train=[name])
+    train_until(settings, 6, monkeypatch)
+    written(tmp_path / "train.json", questions(scenes, 12))
+    with pytest.raises(ValueError, match=r"learned from 16 examples, and .*train.json hold 12 now"):
+        run.train(settings, resume=True)
+
+
+def test_a_resume_of_nothing(scenes, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"holds no run to resume: there is no last/training.json in it"):
+        run.train(settings_of("vqa", scenes, tmp_path / "none"), resume=True)
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_folder_with_another_run(scenes, tmp_path):
+    settings = settings_of("vqa", scenes, tmp_path, epochs=1)
+    run.train(settings)
+    before = left_by(tmp_path)
+    with pytest.raises(FileExistsError, match=r"holds a run already. Go on with it by --resume"):
+        run.train(settings)
+    shutil.move(tmp_path / "last", tmp_path / "away")
+    with pytest.raises(FileExistsError, match=r"best holds the best checkpoint of a run"):
+        run.train(settings)
+    shutil.move(tmp_path / "away", tmp_path / "last")
+    assert differing(left_by(tmp_path), before) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("training.json", "{", "training.json is not a JSON file"),
+        ("training.json", '{"format": 99}', "was not written by this version of the package"),
+        ("optimizer.safetensors", "", "optimizer.safetensors"),
+        ("model.safetensors", "", "model.safetensors"),
+    ],
+)
+def test_a_damaged_checkpoint(name, text, message, scenes, tmp_path):
+    settings = settings_of("vqa", scenes, tmp_path, epochs=1)
+    run.train(settings)
+    (tmp_path / "last" / name).write_text(text)
+    with pytest.raises(ValueError, match=message):
+        run.train(settings, resume=True)
+
+
+def test_callbacks_are_for_keras(scenes, tmp_path):
+    with pytest.raises(ValueError, match='callbacks are for Keras; with backend "pt" there are none'):
+        run.train(settings_of("vqa", scenes, tmp_path), callbacks=[object()])

@@ -1,0 +1,177 @@
+"""Several processes (DDP, FSDP2) and several devices (Keras) train, evaluate and go on as one does."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.compare import assert_same
+
+from .distributed_runs import KERAS_RUNS, RUNS, STEPS, WITH_DROPOUT, everything, make, settings_of
+from .runs import differing, left_by
+
+ROOT = Path(__file__).parents[2]
+TOLERANCE = 1e-10
+LOGGED = 1e-5  # Keras keeps the means of losses in float32
+TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1", "--nproc-per-node", "2"]
+
+
+def start(*arguments, code=0):
+    """Run Python in a process of its own. Returns what it said on standard output and standard error."""
+    environment = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr[-6000:]
+    return done.stdout, done.stderr
+
+
+def assert_same_run(given, expected, tolerance=TOLERANCE, logged=TOLERANCE):
+    """Two runs left the same files, weights, states of the optimizer, losses, scores and best epoch."""
+    given, expected = left_by(given), left_by(expected)
+    assert given.keys() == expected.keys()
+    arrays = {name for name, value in expected.items() if isinstance(value, np.ndarray)}
+    assert_same({n: given[n] for n in arrays}, {n: expected[n] for n in arrays}, tolerance)
+    for name in given.keys() - arrays:
+        if name.endswith("/files"):
+            assert given[name] == expected[name]
+        else:
+            assert_same(given[name], expected[name], logged)
+
+
+@pytest.fixture(scope="module")
+def alone(scenes, tmp_path_factory):
+    """The folder of what one process of PyTorch left."""
+    folder = tmp_path_factory.mktemp("alone")
+    everything(scenes, folder, RUNS, backend="pt", strategy="single")
+    return folder
+
+
+@pytest.fixture(scope="module", params=["ddp", "fsdp"])
+def together(request, scenes, tmp_path_factory):
+    """The strategy, and the folder of what two processes left."""
+    pytest.importorskip("lightning_fabric")
+    folder = tmp_path_factory.mktemp(request.param)
+    told, _ = start(*TORCHRUN, "-m", "tests.training.distributed_runs", "pt", request.param, 2, scenes, folder)
+    # Both processes know all scores, those of examples that the other one ran too.
+    lines = sorted(told.splitlines())
+    assert len(lines) == 2
+    assert lines[0] == lines[1]
+    return request.param, folder
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_two_processes_train_as_one(name, together, alone):
+    _, folder = together
+    assert_same_run(folder / name, alone / name)
+    left = left_by(alone / name)
+    assert left["last/progress"]["step"] == STEPS
+    assert any(line["norm"] > 1 for line in left["log"] if "norm" in line), "gradients are clipped"
+
+
+def test_the_runs_differ(alone):
+    """Else the comparisons would say little."""
+    with pytest.raises(AssertionError):
+        assert_same_run(alone / "dropout", alone / "vqa")
+
+
+def test_processes_drop_otherwise_and_go_on_exactly(together, alone):
+    _, folder = together
+    whole = left_by(folder / "dropout")
+    assert differing(whole, left_by(folder / "dropout, stopped")) == []
+    assert differing(whole, left_by(alone / "dropout")) != []
+    assert differing(left_by(alone / "dropout"), left_by(alone / "dropout, stopped")) == []
+
+
+def test_one_process_goes_on_with_a_run_of_two(together, scenes, tmp_path, alone, capsys):
+    """Without dropout it ends as one process from the beginning; that the roundings differ is said."""
+    strategy, folder = together
+    shutil.copytree(folder / "vqa, left", tmp_path / "run")
+    from lxmert.training.run import train
+
+    train(settings_of(RUNS["vqa"], scenes, tmp_path / "run", backend="pt", strategy=strategy), resume=True, progress=True)
+    assert "the run was shared by 2 processes or devices, and goes on with 1" in capsys.readouterr().err
+    shutil.rmtree(tmp_path / "run" / "logs" / "events", ignore_errors=True)
+    assert_same_run(tmp_path / "run", alone / "vqa")
+
+
+def test_commands_with_torchrun(scenes, tmp_path, alone):
+    """Two processes go on with a run of one, evaluate and predict; one of them speaks and writes."""
+    pytest.importorskip("lightning_fabric")
+    shutil.copytree(alone / "vqa, left", tmp_path / "run")
+    settings = settings_of(RUNS["vqa"], scenes, tmp_path / "run", backend="pt", strategy="auto").to_dict()
+    config = tmp_path / "vqa.json"
+    config.write_text(json.dumps({key: value for key, value in settings.items() if value is not None}))
+    state = tmp_path / "run" / "last" / "training.json"
+    state.write_text(state.read_text().replace('"strategy": "single"', '"strategy": "auto"'))
+    told, errors = start(*TORCHRUN, "-m", "lxmert", "train", "vqa", "--config", config, "--resume")
+    assert told.count("wrote") == 1
+    assert errors.count("the run was shared by 1 processes or devices, and goes on with 2") == 1
+    assert_same_run(tmp_path / "run", alone / "vqa")
+
+    questions, best = scenes / "vqa" / "valid.json", alone / "vqa" / "best"
+    files = []
+    for name, launcher in (("two", TORCHRUN), ("one", [])):
+        options = ["--questions", questions, "--device", "cpu", "--batch-size", 25, "--quiet"]
+        files.append(tmp_path / name)
+        told, _ = start(*launcher, "-m", "lxmert", "predict", "vqa", best, *options, "--output", files[-1])
+        assert told.count("wrote") == 1
+    assert files[0].read_bytes() == files[1].read_bytes()
+    told, _ = start(
+        *TORCHRUN, "-m", "lxmert", "evaluate", "vqa", "--checkpoint", best, *options, "--json"
+    )
+    epochs = left_by(alone / "vqa")["best/progress"]["epochs"]
+    assert json.loads(told)["unrounded"]["overall"] == pytest.approx(epochs[-1]["accuracy"])
+
+
+def test_a_batch_that_two_processes_cannot_share(scenes, tmp_path):
+    pytest.importorskip("lightning_fabric")
+    settings = settings_of(RUNS["vqa"], scenes, tmp_path / "run", backend="pt", strategy="ddp", batch_size=9).to_dict()
+    config = tmp_path / "vqa.json"
+    config.write_text(json.dumps({key: value for key, value in settings.items() if value is not None}))
+    _, errors = start(*TORCHRUN, "-m", "lxmert", "train", "vqa", "--config", config, "--quiet", code=1)
+    assert "batch_size must be divisible by the number of processes times accumulation, 2 x 1; got 9" in errors
+
+
+@pytest.fixture(scope="module")
+def keras_runs(scenes, tmp_path_factory):
+    """The folders of what one device of Keras left, and two."""
+    folder = tmp_path_factory.mktemp("keras")
+    start("-m", "tests.training.distributed_runs", "tf", "single,mirrored", 2, scenes, folder)
+    return folder / "single", folder / "mirrored"
+
+
+@pytest.mark.parametrize("name", KERAS_RUNS)
+def test_two_devices_train_as_one(name, keras_runs):
+    one, two = keras_runs
+    assert_same_run(two / name, one / name, logged=LOGGED)
+    assert left_by(one / name)["last/progress"]["step"] == STEPS
+
+
+def test_devices_drop_otherwise_and_go_on_exactly(keras_runs):
+    _, two = keras_runs
+    assert differing(left_by(two / "dropout"), left_by(two / "dropout, stopped")) == []
+
+
+def test_keras_takes_the_steps_of_pytorch(keras_runs, alone):
+    """The same weights at the beginning would end alike; with others the shapes and names of all files agree."""
+    one, _ = keras_runs
+    for name in KERAS_RUNS:
+        assert left_by(one / name).keys() == left_by(alone / name).keys()
+
+
+def test_make_is_what_the_workers_run(scenes, tmp_path, alone):
+    """A run that is made again is the same to the last bit."""
+    make(WITH_DROPOUT, scenes, tmp_path / "again", backend="pt", strategy="single")
+    assert differing(left_by(tmp_path / "again"), left_by(alone / "dropout")) == []

@@ -1,0 +1,134 @@
+"""Whole runs: PyTorch and Keras make the same steps, and the parts of a step make the step."""
+
+import dataclasses
+import json
+
+import pytest
+
+from lxmert.training import run
+
+from .runs import differing, largest_difference, left_by, log_of, settings_of, tensors, without_dropout
+
+# Twenty steps on float64 numbers, with the losses of pre-training averaged over the labels of a whole step.
+RUNS = {
+    "pretrain": dict(recipe="original", accumulation=2),
+    "vqa": dict(recipe="adamw"),
+    "gqa": dict(recipe="original", accumulation=2),
+    "nlvr2": dict(recipe="adamw"),
+}
+AGREE, PARTS = 1e-8, 1e-12
+
+
+def exact(task, scenes, output, **changes):
+    """Settings without dropout, in float64, that evaluate nothing."""
+    given = dict(precision="float64", valid=[], model_config=without_dropout(), first=None)
+    return settings_of(task, scenes, output, **{**given, **changes})
+
+
+def trained(settings, output):
+    """The weights, the optimizer's state and the losses of a run."""
+    run.train(dataclasses.replace(settings, output=str(output)))
+    found = tensors(output / "last" / "model.safetensors"), tensors(output / "last" / "optimizer.safetensors")
+    found[1].pop("step")
+    return *found, [line["train/loss"] for line in log_of(output)]
+
+
+@pytest.fixture(scope="module")
+def start(scenes, tmp_path_factory):
+    """The weights of a fresh model of each task."""
+    folder = tmp_path_factory.mktemp("start")
+    for task in RUNS:
+        settings = exact(task, scenes, folder / task, precision="float32", first=4, epochs=1, learning_rate=1e-9)
+        run.train(settings)
+    return folder
+
+
+@pytest.mark.parametrize("task", RUNS)
+def test_both_backends_make_the_same_twenty_steps(task, scenes, start, tmp_path):
+    changes = dict(model=str(start / task / "last"), model_config={}, first=40, epochs=2, **RUNS[task])
+    settings = exact(task, scenes, tmp_path, **changes)
+    torch = trained(settings, tmp_path / "pt")
+    keras = trained(dataclasses.replace(settings, backend="tf"), tmp_path / "tf")
+    assert len(torch[2]) == 20
+    assert largest_difference(torch[0], keras[0]) < AGREE
+    assert (
+        largest_difference(
+            {n: a for n, a in torch[1].items() if not n.startswith("draws.")},
+            {n: a for n, a in keras[1].items() if not n.startswith("draws.")},
+        )
+        < AGREE
+    )
+    assert torch[2] == pytest.approx(keras[2], rel=1e-5), "Keras tells its losses in float32"
+    moved = largest_difference(torch[0], tensors(start / task / "last" / "model.safetensors"))
+    assert moved > 1e-3, "the weights have moved"
+
+
+@pytest.mark.parametrize(("task", "backend"), [("pretrain", "pt"), ("vqa", "pt"), ("nlvr2", "pt"), ("pretrain", "tf")])
+def test_four_parts_make_one_step(task, backend, scenes, tmp_path):
+    settings = exact(task, scenes, tmp_path, backend=backend, batch_size=8, first=48, epochs=1)
+    whole = trained(settings, tmp_path / "whole")
+    parts = trained(dataclasses.replace(settings, accumulation=4), tmp_path / "parts")
+    assert largest_difference(parts[0], whole[0]) < PARTS
+    assert parts[2] == pytest.approx(whole[2], rel=1e-12 if backend == "pt" else 1e-5)
+
+
+def test_the_losses_of_pre_training_are_told_by_name(scenes, tmp_path):
+    settings = settings_of("pretrain", scenes, tmp_path, losses=["words", "answers"], epochs=1)
+    scores = run.train(settings)
+    assert list(scores) == ["-loss", "words", "answers"]
+    assert scores["-loss"] == pytest.approx(-scores["words"] - scores["answers"])
+    lines = log_of(tmp_path)
+    assert list(lines[0]) == ["step", "train/loss", "train/words", "train/answers", "rate", "norm"]
+    assert list(lines[-1]) == ["step", "valid/-loss", "valid/words", "valid/answers"]
+    assert lines[0]["train/loss"] == pytest.approx(lines[0]["train/words"] + lines[0]["train/answers"])
+    assert lines[0]["rate"] == 0.0, "as in the original, the first step changes nothing"
+
+
+def test_lines_are_written_every_so_many_steps(scenes, tmp_path):
+    run.train(settings_of("vqa", scenes, tmp_path, log_every=5))
+    assert [line["step"] for line in log_of(tmp_path) if "train/loss" in line] == [5, 10, 12]
+
+
+def test_the_best_checkpoint_is_the_best(scenes, tmp_path):
+    settings = settings_of("nlvr2", scenes, tmp_path, epochs=4, learning_rate=0.02)
+    scores = run.train(settings)
+    state = json.loads((tmp_path / "last" / "training.json").read_text())
+    accuracies = [epoch["accuracy"] for epoch in state["epochs"]]
+    assert len(set(accuracies)) > 1, "else the best is any"
+    assert state["best"] == accuracies.index(max(accuracies)) + 1
+    assert scores == state["epochs"][state["best"] - 1]
+    best = json.loads((tmp_path / "best" / "training.json").read_text())
+    assert best["step"] == 4 * state["best"]
+
+
+def test_curves_for_tensorboard(scenes, tmp_path):
+    pytest.importorskip("tensorboardX")
+    loader = pytest.importorskip("tensorboard.backend.event_processing.event_file_loader")
+    run.train(settings_of("vqa", scenes, tmp_path, epochs=1))
+    (path,) = (tmp_path / "logs").glob("events.*")
+    found = {}
+    for event in loader.EventFileLoader(str(path)).Load():
+        for value in event.summary.value:
+            number = value.tensor.float_val[0] if value.HasField("tensor") else value.simple_value
+            found.setdefault(value.tag, {})[event.step] = number
+    expected = {line["step"]: line["train/loss"] for line in log_of(tmp_path) if "train/loss" in line}
+    assert found["train/loss"] == pytest.approx(expected, rel=1e-6)
+    assert {"rate", "norm", "steps_per_second", "valid/accuracy"} <= set(found)
+
+
+def test_without_tensorboard(scenes, tmp_path, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    run.train(settings_of("vqa", scenes, tmp_path, epochs=1))
+    assert [path.name for path in (tmp_path / "logs").iterdir()] == ["log.jsonl"]
+
+
+def test_a_run_is_decided_by_its_settings(scenes, tmp_path):
+    """The files of two runs are the same, whatever was read ahead and however often it was logged."""
+    settings = settings_of("gqa", scenes, tmp_path)
+    left = []
+    for name in ("one", "other"):
+        run.train(dataclasses.replace(settings, output=str(tmp_path / name)))
+        left.append(left_by(tmp_path / name))
+    assert differing(*left) == []
