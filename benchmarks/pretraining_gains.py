@@ -62,9 +62,9 @@ SHARED: dict[str, Any] = {
     "log_every": 50,
     "evaluate_batch_size": 512,
 }
-PRETRAINING = {"epochs": 1}
+PRETRAINING = {"batch_size": 128, "epochs": 2}
 # Passes over the questions: fewer questions are seen more often.
-FINE_TUNING = {200: {"epochs": 40}, 1000: {"epochs": 15}, 5000: {"epochs": 6}}
+FINE_TUNING = {200: {"epochs": 30}, 1000: {"epochs": 12}, 5000: {"epochs": 5}}
 TESTED = 4_000  # test questions, for time's sake
 
 

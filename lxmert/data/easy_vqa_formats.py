@@ -31,7 +31,7 @@ from lxmert.data.regions import picture_regions
 from lxmert.data.statements import SET, set_statements
 
 NAME = "easy-vqa"
-EPOCHS = {"pretrain": 3, "vqa": 5, "gqa": 5, "nlvr2": 10}
+EPOCHS = {"pretrain": 3, "vqa": 3, "gqa": 3, "nlvr2": 10}
 """Passes over the examples until a small model has learned them."""
 _HELD_OUT = 10  # every tenth picture of the training split is for validation
 _COLOURS = tuple(COLOURS)

@@ -29,7 +29,7 @@ from .questions import ANSWERS, FAMILIES, YES_NO, Asked, possible_questions
 from .scene import COLOURS, LARGEST_SIDE, MOST, SHAPES, SMALLEST_SIDE, Scene, random_scene
 
 NAME = "scenes"
-EPOCHS = {"pretrain": 3, "vqa": 12, "gqa": 12, "nlvr2": 12}
+EPOCHS = {"pretrain": 3, "vqa": 10, "gqa": 10, "nlvr2": 12}
 """Passes over 10,000 pictures' examples until a small model has learned them."""
 FEWEST_PICTURES = 10 * SET
 """So that each split has pictures for a set of statements."""
