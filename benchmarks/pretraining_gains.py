@@ -2,7 +2,7 @@
 
     python benchmarks/pretraining_gains.py --processes 2
 
-A small LXMERT is pre-trained on captions and questions of 6,000 pictures, with all losses and with each left out in
+A small LXMERT is pre-trained on captions and questions of 4,000 pictures, with all losses and with each left out in
 turn (the labels of regions, objects and attributes, count as one, as in the paper). From each of these, and from
 scratch, a model is fine-tuned on 200, 1,000 and 5,000 questions about other pictures, and answers the test questions
 about others again. Five seeds each; `results/pretraining_gains.json` and a plot are written. About an hour on two
@@ -38,7 +38,7 @@ STARTS: dict[str, tuple[str, ...] | None] = {
 SIZES = (200, 1000, 5000)
 SEEDS = 5
 PICTURES = 10_000
-PRETRAINING_PICTURES = 6_000  # of the 8,000 for training
+PRETRAINING_PICTURES = 4_000  # of the 8,000 for training
 
 MODEL = {
     "hidden_size": 64,

@@ -115,10 +115,11 @@ def _run_task(arguments: argparse.Namespace) -> int:
     check_named("--output", given["output"])
     settings = make_settings(arguments.task, given)
     import_quietly(settings.backend)
-    from lxmert.training.run import train
+    from lxmert.training.run import part, train
 
     start = time.perf_counter()
     scores = train(settings, arguments.resume, progress=not arguments.quiet)
+    part(settings.backend)
     if _is_main():
         for name, score in scores.items():
             print(f"{name:<24} {score:.4f}")

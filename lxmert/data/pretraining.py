@@ -15,6 +15,7 @@ import numpy as np
 
 from lxmert.common.answers import matching_rows
 from lxmert.common.inputs import IGNORED_LABEL
+from lxmert.common.outputs import LOSS_NAMES
 from lxmert.common.tokenizer import LxmertTokenizer
 from lxmert.data.examples import Coded, Sentences
 from lxmert.data.fine_tuning import Regions
@@ -24,7 +25,7 @@ from lxmert.data.task_batches import Batch
 if TYPE_CHECKING:
     from lxmert.data.region_store import RegionStore
 
-TASKS = ("words", "match", "objects", "attributes", "features", "answers")
+TASKS = LOSS_NAMES
 """What can be learned, by the names of the losses."""
 
 

@@ -82,10 +82,6 @@ class Runner:
         """The arrays of all processes, one after the other."""
         return self.engine.gather(array)
 
-    def close(self) -> None:
-        """Part from the other processes, after everything is done."""
-        self.engine.close()
-
     def _ready(self, model: PreTrainedModel) -> None:
         """Change a model before it is wrapped."""
 
@@ -239,6 +235,13 @@ def _tensors(part: tuple[Any, Any]) -> tuple[Any, Any]:
         return torch.tensor(value)
 
     return tensors(part[0]), part[1]
+
+
+def part() -> None:
+    """Part from the other processes, after everything is done; see `Engine.close`."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
 
 
 def weighted_losses(output: Any, weights: Mapping[str, float]) -> dict[str, Tensor]:

@@ -83,9 +83,6 @@ class Runner:
         """The arrays of all processes, one after the other: there is one process."""
         return array
 
-    def close(self) -> None:
-        """Part from the other processes: there is one."""
-
     def _ready(self, model: PreTrainedModel) -> None:
         """Change a model where its devices are known."""
 
@@ -284,6 +281,10 @@ class _Watcher(keras.callbacks.Callback):
         self.after_step(step, losses, rate, None)
         if step % steps.per_epoch == 0:
             self.after_epoch()
+
+
+def part() -> None:
+    """Part from the other processes: there is one."""
 
 
 _DRAWS = "draws."  # before the number of a layer with dropout, in the state of a checkpoint

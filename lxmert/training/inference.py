@@ -10,7 +10,7 @@ from typing import Any
 from lxmert.common.files import check_named, replacing
 
 from .evaluation import outcomes
-from .run import evaluate, open_checkpoint_settings, open_data, open_files
+from .run import evaluate, open_checkpoint_settings, open_data, open_files, part
 from .settings import Settings
 from .start import make_model
 from .tasks import TASKS
@@ -52,8 +52,8 @@ class Checkpoint:
         return bool(self.runner.is_main)
 
     def close(self) -> None:
-        """Part from the other processes, after everything is done."""
-        self.runner.close()
+        """Part from the other processes, after everything is done; see `part`."""
+        part(self.settings.backend)
 
     def scores(self, progress: bool = False) -> dict[str, float]:
         """How good it is, by name.

@@ -62,7 +62,7 @@ def train(
     Args:
         settings: see `make_settings`.
         resume: whether to go on with the run in the output folder; it then ends as if it had never been stopped, if
-            as many processes or devices go on with it. Another number may, but rounds otherwise and draws other dropout.
+            as many processes or devices go on with it. Another number may; roundings and dropout are others then.
         progress: whether to show progress, on standard error.
         callbacks: of Keras, for `fit`, beside those that keep checkpoints and logs.
 
@@ -129,7 +129,7 @@ def train(
             logs.step(step, losses, rate, norm)
             done.step = step
             # At the end of an epoch the checkpoint follows the evaluation.
-            if settings.save_every and step % settings.save_every == 0 and step % steps.per_epoch:
+            if step % settings.save_every == 0 and step % steps.per_epoch:
                 trainer.save(last, beside, optimizer=True)
 
         def after_epoch() -> None:
@@ -144,8 +144,12 @@ def train(
             trainer.save(last, beside, optimizer=True)
 
         trainer.run(steps, done.step, after_step, after_epoch, callbacks)
-    trainer.close()
     return done.epochs[done.best - 1] if done.best else {}
+
+
+def part(backend: str) -> None:
+    """Part from the other processes that torchrun started, at the end of a program: nothing is run in it afterwards."""
+    import_module(f"lxmert.{backend}.trainer").part()
 
 
 def _open_splits(settings: Settings, opened: Opened) -> tuple[TaskData, TaskData | None]:

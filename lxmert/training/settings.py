@@ -101,9 +101,7 @@ class Settings:
     device: str = _told("where to compute", "auto", choices=("auto", "cpu", "cuda"))
     workers: int = _told("processes that read ahead (PyTorch)", 0, exact=False)
     evaluate_batch_size: int = _told("examples that are scored at once", 256, exact=False)
-    save_every: int | None = _told(
-        "steps between checkpoints; at the end of an epoch there is one anyway", None, exact=False
-    )
+    save_every: int = _told("steps between checkpoints; at the end of an epoch there is one too", 500, exact=False)
     log_every: int = _told("steps between lines of the log", 10, exact=False)
 
     def __post_init__(self) -> None:

@@ -46,7 +46,7 @@ def nearest(scene: Scene, words: str):
         for other in scene.shapes
         if other != reference
     )
-    assert far[0][0] < 0.81 * far[1][0]  # beyond doubt
+    assert far[0][0] < 0.51 * far[1][0]  # beyond doubt
     return far[0][1]
 
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from unittest import mock
 
 from lxmert.training.logs import Logs
-from lxmert.training.run import train
+from lxmert.training.run import part, train
 from lxmert.training.settings import Settings, make_settings
 
 SMALL = dict(
@@ -156,3 +156,4 @@ if __name__ == "__main__":
         # One write, so that the lines of two processes do not mix.
         scores = everything(Path(source), Path(target), RUNS, backend=backend, strategy=strategies)
         sys.stdout.write(json.dumps(scores) + "\n")
+        part(backend)

@@ -177,7 +177,7 @@ def test_a_loss_that_is_no_number_any_more(backend, scenes, tmp_path):
 
 def test_features_that_became_no_numbers(scenes, tmp_path):
     """The store refuses them when it is written; a disk may still damage it afterwards."""
-    with pytest.raises(ValueError, match="NaN|finite|number"):
+    with pytest.raises(ValueError, match=r"NaN|finite|number"):
         store(tmp_path / "store", np.array([[np.nan] * 5], "float32"))
     regions = tmp_path / "regions"
     shutil.copytree(scenes / "regions", regions)
@@ -185,7 +185,7 @@ def test_features_that_became_no_numbers(scenes, tmp_path):
     features[:] = np.nan
     features.flush()
     settings = settings_of("vqa", scenes, tmp_path / "run", features=[str(regions)])
-    with pytest.raises(ValueError, match="training stopped at step 1: loss is nan.*lxmert features check"):
+    with pytest.raises(ValueError, match=r"training stopped at step 1: loss is nan.*lxmert features check"):
         run.train(settings)
 
 

@@ -27,7 +27,7 @@ ANSWERS = (*YES_NO, *_NUMBERS, *_COLOURS, *SHAPES)
 """All answers that there are, in the order of the answer tables."""
 
 APART = 0.12  # a shape is left of another whose middle is further right by this part of the picture's side
-_NEARER = 0.7  # the nearest shape's distance is at most this part of the second nearest's
+_NEARER = 0.5  # the nearest shape's distance is at most this part of the second nearest's
 
 
 class Family(NamedTuple):

@@ -1,0 +1,5 @@
+"""What several commands are tested on."""
+
+from tests.training.conftest import scenes
+
+__all__ = ["scenes"]

@@ -1,0 +1,103 @@
+"""`lxmert predict` and `lxmert evaluate --checkpoint`: result files and scores of a trained checkpoint."""
+
+import json
+
+import pytest
+
+from lxmert.cli import main
+from lxmert.training import run
+from tests.training.runs import settings_of
+
+TASKS = ("vqa", "gqa", "nlvr2")
+
+
+@pytest.fixture(scope="module")
+def trained(scenes, tmp_path_factory):
+    """The folder of a trained checkpoint of each task."""
+    folder = tmp_path_factory.mktemp("trained")
+    for task in (*TASKS, "pretrain"):
+        run.train(settings_of(task, scenes, folder / task, learning_rate=5e-3))
+    return folder
+
+
+def questions(scenes, task, split="test"):
+    return str(scenes / task / f"{split}.json")
+
+
+def predicted(trained, scenes, task, path, *options, split="test"):
+    command = ["predict", task, str(trained / task / "best"), "--questions", questions(scenes, task, split)]
+    assert main([*command, "--output", str(path), "--quiet", *options]) == 0
+    return path.read_text()
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_result_files(task, trained, scenes, tmp_path, capsys):
+    """In the official form, and the same whatever the batches: the last one, which is filled up, changes nothing."""
+    text = predicted(trained, scenes, task, tmp_path / "a.json")
+    rows = json.loads((scenes / task / "test.json").read_text())
+    assert capsys.readouterr().out == f"wrote {len(rows)} predictions to {tmp_path / 'a.json'}\n"
+    if task == "vqa":
+        found = [entry["question_id"] for entry in json.loads(text)]
+        assert {tuple(entry) for entry in json.loads(text)} == {("question_id", "answer")}
+        assert found == [row["question_id"] for row in rows]
+    elif task == "gqa":
+        assert [entry["questionId"] for entry in json.loads(text)] == [row["question_id"] for row in rows]
+        assert {tuple(entry) for entry in json.loads(text)} == {("questionId", "prediction")}
+    else:
+        assert [line.split(",")[0] for line in text.splitlines()] == [row["identifier"] for row in rows]
+        assert {line.split(",")[1] for line in text.splitlines()} <= {"True", "False"}
+    for size in ("1", "7"):
+        assert predicted(trained, scenes, task, tmp_path / f"{size}.json", "--batch-size", size) == text
+
+
+@pytest.mark.parametrize("task", ["vqa", "nlvr2"])
+def test_both_backends_answer_the_same(task, trained, scenes, tmp_path):
+    text = predicted(trained, scenes, task, tmp_path / "pt.json", "--backend", "pt")
+    assert predicted(trained, scenes, task, tmp_path / "tf.json", "--backend", "tf", "--batch-size", "7") == text
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_scores_are_those_of_the_training(task, trained, scenes, capsys):
+    """On the validation files, whose best score is in the checkpoint; and by the official evaluation."""
+    best = trained / task / "best"
+    state = json.loads((best / "training.json").read_text())
+    command = ["evaluate", task, "--checkpoint", str(best), "--questions", questions(scenes, task, "valid")]
+    command += ["--annotations", questions(scenes, task, "valid")] if task == "nlvr2" else []
+    assert main([*command, "--quiet", "--json", "--batch-size", "5"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    overall = found["unrounded"]["overall" if task == "vqa" else "accuracy"]
+    assert overall == pytest.approx(state["epochs"][state["best"] - 1]["accuracy"], abs=1e-9)
+
+
+def test_the_losses_of_pre_training(trained, scenes, capsys):
+    best = trained / "pretrain" / "best"
+    state = json.loads((best / "training.json").read_text())
+    files = [str(scenes / "pretrain" / f"{name}_valid.json") for name in ("questions", "captions")]
+    assert main(["evaluate", "pretrain", "--checkpoint", str(best), "--questions", *files, "--quiet", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found == pytest.approx(state["epochs"][state["best"] - 1])
+
+
+def test_refused(trained, scenes, tmp_path, capsys):
+    best, output = str(trained / "vqa" / "best"), str(tmp_path / "out.json")
+    file = questions(scenes, "vqa")
+    wrong = [
+        (["predict", "gqa", best, "--questions", file, "--output", output],
+         f"{best} was trained for the task vqa, not for gqa."),
+        (["predict", "vqa", str(scenes), "--questions", file, "--output", output],
+         f"{scenes} has no training.json: it is no checkpoint of `lxmert train`."),
+        (["predict", "vqa", best, "--questions", file, "--output", ""],
+         "--output must be a path; got an empty text. For the working directory give a dot."),
+        (["predict", "vqa", best, "--questions", file, "--output", output, "--features", str(scenes)], str(scenes)),
+        (["evaluate", "vqa", "--checkpoint", best], "--questions must be given with --checkpoint"),
+        (["evaluate", "pretrain", "--checkpoint", best], "pre-training is evaluated by --checkpoint and --questions"),
+        (["predict", "vqa", best, "--questions", file, "--output", output, "--batch-size", "0"],
+         "evaluate_batch_size must be at least 1; got 0."),
+    ]  # fmt: skip
+    for command, message in wrong:
+        assert main(command) == 1
+        err = capsys.readouterr().err
+        assert err.startswith(f"lxmert {command[0]}: error: ")
+        assert message in err
+        assert err.count("\n") == 1
+    assert not (tmp_path / "out.json").exists()
