@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lxmert.common.config import LxmertConfig
 from lxmert.common.files import parse_json
 from lxmert.common.messages import unknown_keyword_message
 from lxmert.common.outputs import LOSS_NAMES
@@ -131,6 +132,9 @@ class Settings:
             raise ValueError(
                 f"accumulation must divide batch_size; got {self.accumulation} parts of {self.batch_size} examples."
             )
+        for name in self.model_config:
+            if name not in LxmertConfig.field_names():
+                raise ValueError(f"model_config: {unknown_keyword_message(name, LxmertConfig.field_names())}")
         if not self.losses and self.task == "pretrain":
             raise ValueError(f"losses must be some of {', '.join(LOSSES)}; got none.")
 

@@ -173,7 +173,6 @@ def test_questions_are_chosen_so_that_the_text_does_not_tell_the_answer():
         each = [given[answer] for answer in FAMILIES[family].answers]
         assert max(each) - min(each) <= 1, text
     assert min(kinds.values()) > 0.13 * sum(kinds.values())
-    assert max(kinds, key=lambda kind: kinds[kind]) == "relation"
 
 
 def test_captions_are_true():

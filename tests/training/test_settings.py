@@ -99,6 +99,11 @@ BAD = [
         ValueError,
         "settings: unexpected keyword 'learning_rat'. Did you mean 'learning_rate'?",
     ),
+    (
+        {"model_config": {"hiden_size": 3}},
+        ValueError,
+        "model_config: unexpected keyword 'hiden_size'. Did you mean 'hidden_size'?",
+    ),
     ({"task": "gqa"}, ValueError, "the settings are of the task gqa, not of vqa."),
 ]
 
