@@ -56,6 +56,7 @@ MODEL = {
 }
 SHARED: dict[str, Any] = {
     "recipe": "adamw",
+    "clip_norm": 1.0,
     "learning_rate": 1.5e-3,
     "text_length": 20,
     "batch_size": 64,

@@ -106,14 +106,18 @@ def given_settings(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _run_task(arguments: argparse.Namespace) -> int:
     from lxmert.common.files import check_named
+    from lxmert.training.checkpoints import run_settings
     from lxmert.training.settings import make_settings, read_settings
 
     file = read_settings(arguments.config) if arguments.config else {}
-    given = {"backend": arguments.backend_default} | file | given_settings(arguments)
-    if "output" not in given:
+    given = given_settings(arguments)
+    output = given.get("output", file.get("output"))
+    if output is None:
         raise ValueError("--output must be given: the folder for checkpoints and logs.")
-    check_named("--output", given["output"])
-    settings = make_settings(arguments.task, given)
+    check_named("--output", output)
+    # A run that goes on has its settings; what is given again must be the same.
+    before = run_settings(output) if arguments.resume else {}
+    settings = make_settings(arguments.task, {"backend": arguments.backend_default}, before, file, given)
     import_quietly(settings.backend)
     from lxmert.training.run import part, train
 

@@ -222,8 +222,7 @@ def _add(writer: RegionWriter, name: str, picture: PictureEntry) -> None:
     boxes = np.rint(picture.boxes * np.array([width, height, width, height], np.float32))
     labels: dict[str, np.ndarray] = {}
     for kind, ids in (("object", picture.objects), ("attribute", picture.attributes)):
-        # A store has no id for "none": that the confidence is 0 says it, and takes the region out of the losses.
-        labels[f"{kind}_ids"] = np.where(ids == NO_LABEL, 0, ids)
+        labels[f"{kind}_ids"] = ids
         labels[f"{kind}_confidence"] = (ids != NO_LABEL).astype(np.float32)
     writer.add(name, picture.features, boxes, picture.size, **labels)
 

@@ -31,7 +31,7 @@ class QuestionData:
         text_length: tokens of a question.
         regions: regions of a picture, R; the most in the store by default.
         best: whether the labels are the numbers of the best answers, [B], with -100 where none is in the table, for
-            cross-entropy: what the original's `--mceLoss` does for GQA.
+            cross-entropy, as the original's `--mceLoss` for GQA (which is also multiplied by the number of answers).
 
     Raises:
         ValueError: a picture that is not in the store, or no answer that is in the table.

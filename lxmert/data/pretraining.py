@@ -75,12 +75,13 @@ class PretrainingData:
         if regions is not None and regions < 1:
             raise ValueError(f"regions must be 1 or more, or None for the most in the store; got {regions}.")
         self.labelled = not {"objects", "attributes"}.isdisjoint(tasks)
-        if self.labelled and not store.has_labels:
-            raise ValueError(
-                "the tasks objects and attributes must have the object and attribute numbers that a detector gave each "
-                "region; the region store has pictures without. Import the features from files that hold them, as the "
-                "original's TSV does, or leave the two tasks out."
-            )
+        for task, known in (("objects", store.has_objects), ("attributes", store.has_attributes)):
+            if task in tasks and not known:
+                raise ValueError(
+                    f"the task {task} must have the numbers of {task} that a detector gave each region; the region "
+                    "store has pictures without. Import the features from files that hold them, as the original's TSV "
+                    "does, or leave the task out."
+                )
         self.texts, self.tokenizer, self.text_length = sentences.texts, tokenizer, text_length
         self.store, self.regions = store, Regions(store, regions)
         self.masking, self.tasks = Masking() if masking is None else masking, tuple(tasks)

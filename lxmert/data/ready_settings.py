@@ -28,6 +28,7 @@ _SHARED: dict[str, Any] = {
     "recipe": "adamw",
     "batch_size": 64,
     "learning_rate": 1e-3,
+    "clip_norm": 1.0,
     "text_length": 20,
     "features": ["regions"],
     "vocabulary": "vocab.txt",

@@ -2,7 +2,7 @@
 
 What a trainer asks of an engine stands in one small class, so that the trainer is the same for all of them. Fabric
 starts the process group, places the model, wraps it and lets gradients wait; number formats are set here, because
-Fabric's mixed precision would round the inputs too (boxes to 8 bits), and has no float64 for FSDP2.
+Fabric's mixed precision rounds the inputs before the model sees them, and has no float64 for FSDP2.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def make_engine(strategy: str = "auto", precision: str = "float32", device: str 
         from lightning_fabric.strategies import DDPStrategy, ModelParallelStrategy
     except ImportError:
         raise ImportError(
-            "Training in PyTorch needs Lightning Fabric. Install it with: pip install lightning-fabric."
+            'Training in PyTorch needs Lightning Fabric. Install it with: pip install "lxmert[train-pt]".'
         ) from None
 
     launched = torch.distributed.is_available() and torch.distributed.is_torchelastic_launched()

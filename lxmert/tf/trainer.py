@@ -42,9 +42,6 @@ class Runner:
         begin: makes the model, given its class and what the class takes.
     """
 
-    rank = 0
-    is_main = True
-
     def __init__(self, settings: Settings, begin: Callable[..., PreTrainedModel]):
         import lxmert.tf
 
@@ -58,6 +55,11 @@ class Runner:
         self._graphs: dict[tuple[str, ...], Any] = {}
 
     @property
+    def rank(self) -> int:
+        """Which process this is: there is one."""
+        return 0
+
+    @property
     def world(self) -> int:
         """How many processes share the batches of an evaluation."""
         return 1
@@ -66,6 +68,11 @@ class Runner:
     def devices(self) -> int:
         """How many processes or devices share the steps."""
         return int(self.strategy.num_replicas_in_sync)
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes what all share."""
+        return True
 
     def outputs(self, inputs: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
         """Some outputs of the model in evaluation, by name, as arrays; `losses` as a dict of numbers."""

@@ -10,14 +10,16 @@ Each of the two folders changes from one whole state to the next, whenever the p
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lxmert.common.files import parse_json, settle
+from lxmert.common.messages import first_few
 from lxmert.common.tokenizer import LxmertTokenizer
 from lxmert.common.weight_files.safetensors_files import SafetensorsFile, write_safetensors
 
@@ -38,6 +40,7 @@ class Progress:
         best: the number of the epoch, from 1, whose checkpoint is the best; 0 before the first.
         examples: how many the run learns from.
         devices: how many processes or devices shared the last steps; 0 before the first.
+        contents: checksums of what the run reads, by what it is: files, table of answers, words, region stores.
     """
 
     step: int = 0
@@ -45,6 +48,7 @@ class Progress:
     best: int = 0
     examples: int = 0
     devices: int = 0
+    contents: dict[str, int] = field(default_factory=dict)
 
 
 def write_beside(
@@ -116,7 +120,58 @@ def last_progress(settings: Settings) -> Progress:
             f"the run in {settings.output} was started with other settings, and cannot be resumed with these: "
             f"{'; '.join(changed)}. Give the old ones, or another output folder."
         )
-    return Progress(state["step"], list(state["epochs"]), state["best"], state["examples"], state.get("devices", 0))
+    names = [entry.name for entry in fields(Progress)]
+    missing = [name for name in names if name not in state]
+    if missing:
+        raise ValueError(f"{path} is damaged: it has no {', '.join(missing)}.")
+    return Progress(**{name: state[name] for name in names})
+
+
+def run_settings(output: str | Path) -> dict[str, Any]:
+    """The settings of the run in an output folder; empty where there is none."""
+    folder = Path(output) / LAST
+    return saved_settings(folder) if folder.is_dir() else {}
+
+
+def contents(settings: Settings, words: Mapping[str, int], answers: Sequence[str]) -> dict[str, int]:
+    """Checksums of what a run reads, by what it is.
+
+    Args:
+        settings: the run's.
+        words: the vocabulary.
+        answers: the table of answers.
+    """
+    found = {
+        f"{name} file {path}": _checksum(Path(path)) for name in ("train", "valid") for path in getattr(settings, name)
+    }
+    found["table of answers"] = zlib.crc32(json.dumps(list(answers)).encode())
+    found["vocabulary"] = zlib.crc32(json.dumps(sorted(words.items())).encode())
+    for number, folder in enumerate(settings.features, start=1):
+        # A store keeps a checksum of every picture. It may have been moved, so it goes by its place.
+        found[f"region store {number}"] = _checksum(Path(folder) / "checksums.npy")
+    return found
+
+
+def check_contents(before: Mapping[str, int], now: Mapping[str, int], output: str) -> None:
+    """Refuse to go on with other data under the same names.
+
+    Raises:
+        ValueError: naming what has changed.
+    """
+    changed = [name for name in now if before.get(name) != now[name]]
+    if changed:
+        raise ValueError(
+            f"the run in {output} cannot be resumed, because what it reads has changed since it began: "
+            f"{first_few(changed)}. Give the files as they were, or another output folder."
+        )
+
+
+def _checksum(path: Path) -> int:
+    value = 0
+    with path.open("rb") as file:
+        while block := file.read(1 << 22):
+            value = zlib.crc32(block, value)
+    return value
 
 
 def saved_settings(folder: str | Path) -> dict[str, Any]:

@@ -7,12 +7,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from lxmert.common.files import check_named, replacing
+from lxmert.common.files import check_named
 
 from .evaluation import outcomes
-from .run import evaluate, open_checkpoint_settings, open_data, open_files, part
+from .run import check_answered, evaluate, open_checkpoint_settings, open_data, open_files, part
 from .settings import Settings
-from .start import make_model
+from .start import load_model
 from .tasks import TASKS
 
 
@@ -42,7 +42,9 @@ class Checkpoint:
         self.data: Any = open_data(self.settings, files, opened)
 
         def begin(kind: Any, **options: Any) -> Any:
-            return make_model(self.settings, kind, opened.store, opened.tokenizer, opened.answers, **options)
+            return load_model(
+                self.settings, str(folder), kind, opened.store, opened.tokenizer, opened.answers, **options
+            )
 
         self.runner = import_module(f"lxmert.{self.settings.backend}.trainer").Runner(self.settings, begin)
 
@@ -61,13 +63,8 @@ class Checkpoint:
         Raises:
             ValueError: the files have no answers.
         """
-        examples = self.data.examples
-        known = getattr(examples, "labels" if self.settings.task == "nlvr2" else "answers")
-        if known is None:
-            raise ValueError(
-                f"{', '.join(map(str, examples.files))} holds no answers to compare with; `lxmert predict` writes a "
-                "result file for it."
-            )
+        if self.settings.task != "pretrain":
+            check_answered(self.data.examples, "scores need files with answers (`lxmert predict` writes a result file)")
         return evaluate(self.task, self.data, self.runner, self.settings, self.answers, progress)
 
     def predict(self, path: str | Path, progress: bool = False) -> int:
@@ -79,8 +76,9 @@ class Checkpoint:
         if self.settings.task == "pretrain":
             raise ValueError("predict is for vqa, gqa and nlvr2; pre-training has no result file.")
         check_named("--output", path)
+        if not Path(path).absolute().parent.is_dir() or Path(path).is_dir():  # said now, not after the work
+            raise ValueError(f"--output must be a file in a folder that is there; got {path}.")
         found = outcomes(self.task, self.data, self.runner, self.settings.evaluate_batch_size, progress)
         if self.runner.is_main:
-            with replacing(path) as temporary:
-                self.task.write_predictions(temporary, self.data.examples, found, self.answers)
+            self.task.write_predictions(Path(path), self.data.examples, found, self.answers)
         return len(found)

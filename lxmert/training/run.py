@@ -25,7 +25,9 @@ from .checkpoints import (
     LAST,
     LOGS,
     Progress,
+    check_contents,
     check_fresh,
+    contents,
     last_progress,
     read_optimizer,
     saved_settings,
@@ -34,7 +36,7 @@ from .checkpoints import (
 from .evaluation import mean_losses, outcomes
 from .logs import Logs
 from .settings import Settings, make_settings
-from .start import make_model, open_answers, open_tokenizer
+from .start import load_model, make_model, open_answers, open_tokenizer
 from .steps import Steps
 from .tasks import TASKS
 
@@ -91,19 +93,18 @@ def train(
     data, valid = _open_splits(settings, opened)
     if getattr(data, "outside", 0):
         say(f"{data.outside:,} of {len(data):,} examples have answers, but none that is in the table")  # type: ignore[attr-defined]
-    if resume and len(data) != done.examples:
-        raise ValueError(
-            f"the run in {settings.output} learned from {done.examples:,} examples, and {', '.join(settings.train)} "
-            f"hold {len(data):,} now. Give the files as they were, or another output folder."
-        )
-    done.examples = len(data)
+    now = contents(settings, opened.tokenizer.get_vocab(), opened.answers)
+    if resume:
+        check_contents(done.contents, now, settings.output)
+    done.examples, done.contents = len(data), now
     steps = Steps(data, settings.batch_size, settings.epochs, settings.seed, settings.accumulation)
     trainer_module = import_module(f"lxmert.{settings.backend}.trainer")
     output, last = Path(settings.output), Path(settings.output) / LAST
-    start = settings if not resume else _from_checkpoint(settings, last)
 
     def begin(kind: Any, **options: Any) -> Any:
-        return make_model(start, kind, opened.store, opened.tokenizer, opened.answers, say, **options)
+        if resume:
+            return load_model(settings, str(last), kind, opened.store, opened.tokenizer, opened.answers, **options)
+        return make_model(settings, kind, opened.store, opened.tokenizer, opened.answers, say, **options)
 
     def beside(optimizer: Mapping[str, Any] | None) -> Callable[[Path], None]:
         return write_beside(opened.tokenizer, opened.answers or None, settings, done, optimizer)
@@ -168,11 +169,6 @@ def _open_splits(settings: Settings, opened: Opened) -> tuple[TaskData, TaskData
         check_apart(train, valid)
     options = opened.store, opened.tokenizer, opened.answers, settings
     return task.data(train, *options), None if valid is None else task.data(valid, *options)
-
-
-def _from_checkpoint(settings: Settings, last: Path) -> Settings:
-    """The settings with which the model of a checkpoint is loaded as it is."""
-    return dataclasses.replace(settings, model=str(last), model_answers=None, model_config={})
 
 
 def open_files(settings: Settings) -> Opened:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -31,7 +32,7 @@ ORIGINAL: dict[str, dict[str, Any]] = {
 }
 RECIPES: dict[str, dict[str, dict[str, Any]]] = {
     "original": {task: {"optimizer": "bert_adam", **values} for task, values in ORIGINAL.items()},
-    "adamw": {task: {"optimizer": "adamw", **values, "clip_norm": 1.0} for task, values in ORIGINAL.items()},
+    "adamw": {task: {"optimizer": "adamw", **values} for task, values in ORIGINAL.items()},
 }
 """Values by recipe and task: the authors', and the same with AdamW, which decays neither biases nor norms."""
 
@@ -83,7 +84,7 @@ class Settings:
     clip_norm: float = _told("norm that all gradients together are scaled down to", 5.0)
     losses: tuple[str, ...] = _told("what pre-training learns from", LOSSES, choices=LOSSES)
     answer_labels: str = _told(
-        "the scores of all answers (as the authors' VQA and GQA), or the best one alone, which is learned faster",
+        "the scores of all answers (as the authors' VQA and GQA), or the best one alone by cross-entropy",
         "scores",
         choices=("scores", "best"),
     )
@@ -101,7 +102,7 @@ class Settings:
     )
     device: str = _told("where to compute", "auto", choices=("auto", "cpu", "cuda"))
     workers: int = _told("processes that read ahead (PyTorch)", 0, exact=False)
-    evaluate_batch_size: int = _told("examples that are scored at once", 256, exact=False)
+    evaluate_batch_size: int = _told("examples that are scored at once; pre-training draws its masks for so many", 256)
     save_every: int = _told("steps between checkpoints; at the end of an epoch there is one too", 500, exact=False)
     log_every: int = _told("steps between lines of the log", 10, exact=False)
 
@@ -139,8 +140,9 @@ class Settings:
             raise ValueError(f"losses must be some of {', '.join(LOSSES)}; got none.")
 
     def to_dict(self) -> dict[str, Any]:
-        """The settings as JSON has them."""
-        return json.loads(json.dumps(dataclasses.asdict(self)))
+        """The settings as JSON has them, with paths that mean the same from every folder."""
+        values = dataclasses.asdict(self)
+        return json.loads(json.dumps({**values, **{name: _absolute(name, values[name]) for name in _PATHS}}))
 
 
 _KINDS: dict[str, tuple[Any, str]] = {
@@ -205,6 +207,15 @@ def make_settings(task: str, *sources: Mapping[str, Any]) -> Settings:
     if task not in TASKS:
         raise ValueError(f"task must be one of {', '.join(TASKS)}; got {task!r}.")
     return Settings(**{**RECIPES[recipe][task], **given, "model_config": config})
+
+
+def _absolute(name: str, value: Any) -> Any:
+    """Paths that mean the same from every folder."""
+    if isinstance(value, (list, tuple)):
+        return [_absolute(name, part) for part in value]
+    # Weights may also be a name on the hub, which is no path.
+    is_path = isinstance(value, str) and value and (name != "model" or Path(value).exists())
+    return os.path.abspath(value) if is_path else value
 
 
 _PATHS = ("train", "valid", "features", "answers", "model", "model_answers", "vocabulary", "output")

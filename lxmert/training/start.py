@@ -108,8 +108,7 @@ def make_model(
     if settings.task == "pretrain":
         sizes |= {_SWITCHES[loss]: loss in settings.losses for loss in LOSSES}
         sizes["task_obj_predict"] = bool({"objects", "attributes", "features"} & set(settings.losses))
-        if settings.recipe == "original":
-            sizes["visual_loss_normalizer"] = _VISUAL_WEIGHT
+        sizes["visual_loss_normalizer"] = _VISUAL_WEIGHT
     if settings.model is None:
         values = {"model_type": "lxmert", "vocab_size": len(tokenizer), **sizes, **settings.model_config}
         config = config_from_dict(values)
@@ -125,6 +124,25 @@ def make_model(
         if found.answers is not None:
             say(f"the answer head begins with {found.answers[1]:,} of {found.answers[0]:,} answers from the weights")
         return _loaded(settings, kind, folder, sizes, tokenizer, store, answers, say, options)
+
+
+def load_model(
+    settings: Settings,
+    source: str,
+    kind: Any,
+    store: RegionStore,
+    tokenizer: LxmertTokenizer,
+    answers: Sequence[str],
+    **options: Any,
+) -> Any:
+    """The model of a checkpoint of a run, as it is; the arguments are those of `make_model`, and its folder.
+
+    Raises:
+        ValueError: files that do not fit it.
+    """
+    model = kind.from_pretrained(source, **options)
+    _check_sizes(model.config, settings, tokenizer, store, answers)
+    return model
 
 
 def _loaded(
@@ -168,5 +186,14 @@ def _check_sizes(
         raise ValueError(
             f"the region store has features of {store.feature_size} numbers, the model reads {config.visual_feat_dim}."
         )
+    for loss, known, most in (
+        ("objects", config.num_object_labels, "largest_object_id"),
+        ("attributes", config.num_attr_labels, "largest_attribute_id"),
+    ):
+        if settings.task == "pretrain" and loss in settings.losses and getattr(store, most) >= known:
+            raise ValueError(
+                f"the region store has numbers of {loss} up to {getattr(store, most)}, and the model tells {known} "
+                f"apart. Set {'num_object_labels' if loss == 'objects' else 'num_attr_labels'}, or leave the loss out."
+            )
     if answers and len(answers) != config.num_qa_labels:
         raise ValueError(f"the table has {len(answers)} answers, the model's config {config.num_qa_labels}.")

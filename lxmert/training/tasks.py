@@ -90,9 +90,9 @@ class QuestionTask:
 
         found = soft_accuracy(self._predictions(examples, outcomes, answers), examples)
         scores = {"accuracy": found.overall}
-        for kinds in (found.per_question_type, found.per_answer_type):
+        for name, kinds in (("accuracy", found.per_question_type), ("accuracy/answer", found.per_answer_type)):
             if 1 < len(kinds) <= _MOST_KINDS:
-                scores |= {f"accuracy/{kind}": score for kind, score in kinds.items()}
+                scores |= {f"{name}/{kind}": score for kind, score in kinds.items()}
         return scores
 
     def write_predictions(self, path: Path, examples: Any, outcomes: np.ndarray, answers: list[str]) -> None:

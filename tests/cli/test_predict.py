@@ -62,7 +62,6 @@ def test_the_scores_are_those_of_the_training(task, trained, scenes, capsys):
     best = trained / task / "best"
     state = json.loads((best / "training.json").read_text())
     command = ["evaluate", task, "--checkpoint", str(best), "--questions", questions(scenes, task, "valid")]
-    command += ["--annotations", questions(scenes, task, "valid")] if task == "nlvr2" else []
     assert main([*command, "--quiet", "--json", "--batch-size", "5"]) == 0
     found = json.loads(capsys.readouterr().out)
     overall = found["unrounded"]["overall" if task == "vqa" else "accuracy"]

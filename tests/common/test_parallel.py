@@ -64,6 +64,18 @@ NATIVE = {
     "tf/optimizers.py: _one_less_power": "PyTorch's AdamW corrects by itself",
     "tf/optimizers.py: _is_small": "clip_grad_norm_ widens by itself",
     "pt/optimizers.py: _like": "Keras' variables take arrays as they are",
+    "pt/trainer.py: Runner._on_device": "Keras moves inputs to their device by itself",
+    "tf/trainer.py: Runner._wide": "the number format of inputs; in PyTorch _on_device sees to it",
+    "tf/trainer.py: Trainer._fit": "fit does whole epochs; the loop of PyTorch begins anywhere",
+    "tf/trainer.py: _Watcher": "what fit has done is told to a callback",
+    "tf/trainer.py: Trainer._generators": "dropout draws from variables; PyTorch is seeded anew for each step",
+    "tf/trainer.py: make_strategy": "tf.distribute; PyTorch's engine has a file of its own",
+    "tf/trainer.py: _mirrored": "the same",
+    "pt/trainer.py: _Parts": "what PyTorch's loader reads; tf.data takes a generator",
+    "pt/trainer.py: _tensors": "the same",
+    "pt/trainer.py: weighted_losses": "fit weighs losses by sample weights",
+    "pt/trainer.py: _default": "Keras' models are given their number format",
+    "pt/trainer.py: _keys": "Keras' variables are found by name; those of PyTorch may be wrapped",
 }
 
 SIBLINGS = sorted(

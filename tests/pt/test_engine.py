@@ -139,7 +139,7 @@ def test_a_gpu_that_is_not_there():
 
 def test_without_fabric(monkeypatch):
     monkeypatch.setitem(sys.modules, "lightning_fabric", None)
-    with pytest.raises(ImportError, match="pip install lightning-fabric"):
+    with pytest.raises(ImportError, match="lxmert\\[train-pt\\]"):
         make_engine()
 
 

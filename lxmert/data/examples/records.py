@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import islice
 from typing import Any, TypeVar
 
 import numpy as np
@@ -17,6 +18,8 @@ from lxmert.common.messages import first_few
 from .columns import Coded, Texts, row_numbers
 
 Records = TypeVar("Records", bound="_Records")
+
+_BLOCK = 2**16  # values that are looked up together
 
 
 def label_key(label: Mapping[str, float] | None) -> Hashable:
@@ -164,13 +167,28 @@ def check_apart(train: Questions | Statements | Sentences, valid: Questions | St
         ValueError: naming how many there are, the first of them, and the files.
     """
     if isinstance(train, Sentences) or isinstance(valid, Sentences):
-        name, known, asked = "picture", set(train.pictures), dict.fromkeys(valid.pictures)
+        name, both = "picture", _in_both(train.picture_names, valid.picture_names)
     else:
-        name, known, asked = "id", set(train.ids), dict.fromkeys(valid.ids)  # type: ignore[arg-type]
-    both = [str(value) for value in asked if value in known]
+        name, both = "id", _in_both(train.ids, valid.ids)
     if both:
         raise ValueError(
-            f"training and validation must be apart; {len(both):,} {name}s are in both: {first_few(both, 3)}. "
+            f"training and validation must be apart; {len(both):,} {name}s are in both: {first_few(map(str, both), 3)}. "
             f"Training: {', '.join(train.files)}. Validation: {', '.join(valid.files)}. "
             "Leave the files that both have out of one of them."
         )
+
+
+def _in_both(train: Sequence[Any], valid: Sequence[Any]) -> list[Any]:
+    """The values of `valid` that `train` has too, in their order; each of the two has different values."""
+    # By hashes, because a set of fourteen million texts would need a gigabyte; values whose hashes are equal are
+    # compared themselves.
+    known = np.sort(np.fromiter(map(hash, valid), np.int64, len(valid)))
+    if not known.size:
+        return []
+    suspects: set[Any] = set()
+    values = iter(train)
+    while block := list(islice(values, _BLOCK)):
+        hashes = np.fromiter(map(hash, block), np.int64, len(block))
+        places = np.minimum(np.searchsorted(known, hashes), known.size - 1)
+        suspects.update(block[row] for row in np.flatnonzero(known[places] == hashes).tolist())
+    return [value for value in valid if value in suspects] if suspects else []

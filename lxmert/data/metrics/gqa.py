@@ -33,12 +33,15 @@ class GqaAnswers:
         answers: the right one of each.
         structural_types: "query", "verify", "logical", "choose", "compare"; None where they are not known.
         semantic_types: "obj", "attr", "rel", "cat", "global"; None where they are not known.
+        unbalanced_ids: of the unbalanced questions of the same files, which may be answered and are not scored. They
+            are in none of the columns.
     """
 
     ids: list[str]
     answers: list[str]
     structural_types: list[str] | None = None
     semantic_types: list[str] | None = None
+    unbalanced_ids: list[str] = field(default_factory=list)
 
     @classmethod
     def of(cls, questions: Questions) -> GqaAnswers:
@@ -70,7 +73,7 @@ class GqaScores:
             an open question is one of the structural type "query", as in the official evaluation; without them one
             whose answer is neither "yes" nor "no", which puts "is it red or blue?" among the open ones.
         per_structural_type, per_semantic_type: empty where types are not known.
-        counts: how many questions there are: "accuracy", "binary", "open".
+        counts: how many questions are scored: "accuracy", "binary", "open"; and how many are not: "unbalanced".
         structural_type_counts, semantic_type_counts: likewise, by type.
         by_type: whether binary and open are told by the types.
     """
@@ -86,17 +89,18 @@ class GqaScores:
     by_type: bool = False
 
 
-def gqa_accuracy(predictions: Mapping[str, str], answers: GqaAnswers) -> GqaScores:
+def gqa_accuracy(predictions: Mapping[str, str], answers: GqaAnswers, place: str | Path = "predictions") -> GqaScores:
     """How many predictions are the right answer, letter for letter.
 
     Args:
-        predictions: an answer for each question id.
+        predictions: an answer for each question id. As for the official program, unbalanced questions may have one.
         answers: the right ones.
+        place: where the predictions are from, for the messages.
 
     Raises:
-        ValueError: no questions, or questions without a prediction and the reverse.
+        ValueError: no questions, questions without a prediction, or predictions for other questions.
     """
-    check_predictions(predictions, dict.fromkeys(answers.ids))
+    check_predictions(predictions, dict.fromkeys(answers.ids), place, optional=answers.unbalanced_ids)
     if not answers.ids:
         raise ValueError("there must be at least one question to score; there is none.")
     right = [predictions[question] == answer for question, answer in zip(answers.ids, answers.answers, strict=True)]
@@ -115,7 +119,12 @@ def gqa_accuracy(predictions: Mapping[str, str], answers: GqaAnswers) -> GqaScor
         per_kind.get("open"),
         structural,
         semantic,
-        {"accuracy": len(right), "binary": counts.get("binary", 0), "open": counts.get("open", 0)},
+        {
+            "accuracy": len(right),
+            "binary": counts.get("binary", 0),
+            "open": counts.get("open", 0),
+            "unbalanced": len(answers.unbalanced_ids),
+        },
         structural_counts,
         semantic_counts,
         by_type,
@@ -137,7 +146,8 @@ def read_gqa_answers(paths: str | Path | Sequence[str | Path]) -> GqaAnswers:
     Args:
         paths: one file or several: official ones (testdev_balanced_questions.json, or the parts of val_all), or the
             original's lists (testdev.json), told by their content. Of official files only balanced questions count, as
-            in the official evaluation; the types are known if all files have them.
+            in the official evaluation; of the others the ids are kept. The types are known if all questions have them:
+            official ones do, and the lists that `write_gqa` makes, under "question_type".
 
     Raises:
         OSError: a file cannot be read.
@@ -146,23 +156,33 @@ def read_gqa_answers(paths: str | Path | Sequence[str | Path]) -> GqaAnswers:
     """
     files = files_of(paths)
     rows: dict[str, tuple[str, str, str]] = {}
+    unbalanced: dict[str, None] = {}
     for path in files:
         file = RecordFile(path, "question_id")
         for key, place, value in json_items(path):
             if key is None:
                 entry = file.at(value, (place or 0) + 1)
-                question, row = file.name(entry, "question_id"), (_label(file, entry), "", "")
+                question = file.name(entry, "question_id")
+                row = _label(file, entry), file.optional_text(entry, "question_type"), ""
             else:
                 entry = file.at(value, id=key)
                 question, row = key, _official(file, entry)
-            if question in rows:
+            if question in rows or question in unbalanced:
                 raise file.error("the question is there twice")
             if entry.get("isBalanced", True):
                 rows[question] = row
+            else:
+                unbalanced[question] = None
     if not rows:
         raise ValueError(f"{', '.join(files)}: there are no balanced questions; one or more are wanted.")
     answers, structural, semantic = map(list, zip(*rows.values(), strict=True))
-    return GqaAnswers(list(rows), answers, structural if all(structural) else None, semantic if all(semantic) else None)
+    return GqaAnswers(
+        list(rows),
+        answers,
+        structural if all(structural) else None,
+        semantic if all(semantic) else None,
+        list(unbalanced),
+    )
 
 
 _TEST_SET = "Files of a test set have no answers: the results are scored by the server"

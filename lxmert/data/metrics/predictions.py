@@ -150,6 +150,7 @@ def check_predictions(
     place: str | Path = "predictions",
     what: str = "question",
     done: str = "answered",
+    optional: Collection[Any] = (),
 ) -> None:
     """Refuse predictions that do not answer exactly these questions.
 
@@ -159,6 +160,7 @@ def check_predictions(
         place: where the predictions are from, for the message.
         what: what is answered, for the message.
         done: what predictions do to it, for the message.
+        optional: ids of further questions, which may be answered: GQA's unbalanced ones.
 
     Raises:
         ValueError: it says how many ids are missing and unknown, and names the first few.
@@ -166,6 +168,9 @@ def check_predictions(
     known = questions if isinstance(questions, (set, frozenset, dict)) else set(questions)
     missing = [question for question in questions if question not in predictions]
     unknown = [prediction for prediction in predictions if prediction not in known]
+    if unknown and optional:
+        allowed = set(optional)
+        unknown = [prediction for prediction in unknown if prediction not in allowed]
     if not missing and not unknown:
         return
     told = []
@@ -173,9 +178,10 @@ def check_predictions(
         told.append(f"{_count(missing, what)} {_are(missing)} not {done}: {_named(missing)}")
     if unknown:
         told.append(f"{_count(unknown, 'prediction')} {_are(unknown)} for no {what} of these: {_named(unknown)}")
+    further = f", and may have one for each of {len(optional):,} unbalanced ones" if optional else ""
     raise ValueError(
-        f"{place} must have one prediction for each of the {len(known):,} {what}s; {'; '.join(told)}. Are these "
-        f"predictions for the same split?"
+        f"{place} must have one prediction for each of the {len(known):,} {what}s{further}; {'; '.join(told)}. Are "
+        f"these predictions for the same split?"
     )
 
 

@@ -28,7 +28,8 @@ def score_result_file(
         task: "vqa", "gqa" or "nlvr2".
         predictions: the result file.
         annotations: the files that hold the right answers. VQA: official annotations, scored as the official program
-            does. GQA: question files; NLVR2: files of statements; both official or the original's.
+            does. GQA: question files, whose balanced questions are scored; NLVR2: files of statements; both official or
+            the original's.
         questions: VQA: official questions, which must be those of the annotations; or, without annotations, the
             original's labelled questions (minival.json), of which the mean score is taken. For GQA and NLVR2, whose
             files hold both, another word for `annotations`.
@@ -48,8 +49,7 @@ def score_result_file(
         )
     files = list(annotations or questions)
     if task == "gqa":
-        answers = read_gqa_answers(files)
-        return gqa_accuracy(read_gqa_predictions(predictions, dict.fromkeys(answers.ids)), answers)
+        return gqa_accuracy(read_gqa_predictions(predictions), read_gqa_answers(files), predictions)
     statements = read_nlvr2(files)
     return nlvr2_scores(read_nlvr2_predictions(predictions, dict.fromkeys(statements.ids)), statements)
 

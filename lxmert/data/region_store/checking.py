@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .layout import checksum
+from .layout import INDEX, checksum
 from .pictures import TOLERANCE
 from .store import RegionFolder
 
@@ -76,7 +76,8 @@ def check_regions(
             damage.append(Finding(str(folder), None, str(error)))
     total = sum(part.index["regions"] * part.feature_size * part.dtype.itemsize for part in parts)
     for part in parts:
-        damage += _damaged(part, progress, total)
+        found = list(_damaged(part, progress, total)) or _wrong_index(part)
+        damage += found
         part.close()
     seen: set[str] = set()
     repeated: dict[str, None] = {}
@@ -87,6 +88,15 @@ def check_regions(
             seen.update(names)
     regions = sum(part.index["regions"] for part in parts)
     return CheckReport(sum(map(len, parts)), regions, damage, list(repeated))
+
+
+def _wrong_index(part: RegionFolder) -> list[Finding]:
+    """What regions.json says wrongly of the labels of a store whose pictures are as they were written."""
+    told, read = part.largest_ids, part.read_largest_ids()
+    if told == read:
+        return []
+    what = f"{INDEX} says that the largest object id and attribute id are {told}; they are {read}"
+    return [Finding(str(part.folder), None, what)]
 
 
 def _damaged(part: RegionFolder, progress: Callable[[int, int], None], total: int) -> Iterable[Finding]:

@@ -57,6 +57,8 @@ def open_hdf5(path: Path, reading: Reading) -> Hdf5Rows | Hdf5Groups | GqaObject
 class Hdf5Rows:
     """A row per picture; the ids come from a file beside it, or from an array of the file.
 
+    An object of ids and rows may name a part of the rows; a list, a text and an array have an id for every row.
+
     Raises:
         ValueError: no ids, or other than the rows want.
     """
@@ -71,6 +73,7 @@ class Hdf5Rows:
         self._spatial = file.array("spatial_features")
         count = len(self._features if self._spans is None else self._spans)
         self._ids = self._read_ids(count, names, reading.ids)
+        self.rows_without_id = count - len({row for _, row in self._ids})
         self.size = self.path.stat().st_size
         self._each = self.size / max(1, len(self._ids))
 
@@ -88,14 +91,17 @@ class Hdf5Rows:
             for name in ("image_ids", "image_id", "ids"):
                 if name in names:
                     values = self._file.array(name)[()].reshape(-1).tolist()
-                    return [(v.decode() if isinstance(v, bytes) else str(v), i) for i, v in enumerate(values[:count])]
+                    self._check_every(len(values), count, f"{self.path}: {name}")
+                    return [(v.decode() if isinstance(v, bytes) else str(v), i) for i, v in enumerate(values)]
             raise ValueError(
                 f"{self.path} does not hold the ids of its pictures; give them with --ids FILE: JSON, an object of ids "
                 "and rows or a list of ids row by row; or text, an id a line. They were published as a pickle, a "
                 "program that would run when it is read. Where you trust it, write it as JSON yourself: "
                 "json.dump({str(id): row for id, row in pickle.load(open(...)).items()}, open(...))."
             )
-        ids = read_ids(path)
+        ids, every = read_ids(path)
+        if every:
+            self._check_every(len(ids), count, str(path))
         wrong = [(name, row) for name, row in ids if not 0 <= row < count]
         if wrong:
             raise ValueError(
@@ -103,6 +109,14 @@ class Hdf5Rows:
                 f"{wrong[0][1]:,}."
             )
         return sorted(ids, key=lambda pair: pair[1])
+
+    def _check_every(self, given: int, count: int, where: str) -> None:
+        """See that ids without rows are as many as the rows: else they belong to other rows, or pictures are lost."""
+        if given != count:
+            raise ValueError(
+                f"{where} must have one id for each of the {count:,} rows of {self.path}; it has {given:,}. Where only "
+                "some of the rows are wanted, give --ids a JSON object of ids and rows."
+            )
 
     def _picture(self, name: str, row: int) -> PictureRegions:
         if self._spans is None:
@@ -137,6 +151,7 @@ class Hdf5Groups:
     def __init__(self, file: _Hdf5):
         self.path, self.title, self._file = file.path, "HDF5 with a group per picture", file
         self._names = file.names()
+        self.rows_without_id = 0
         self.size = self.path.stat().st_size
         self._each = self.size / max(1, len(self._names))
 
@@ -203,6 +218,7 @@ class GqaObjects:
             raise ValueError(f"{self.path} needs {info.name} beside it: it tells which pictures are in which file.")
         self._info = self._own(info, int(number[1]))
         self._names = sorted(((name, i) for name, (i, *_) in self._info.items()), key=lambda pair: pair[1])
+        self.rows_without_id = len(self._features) - len({row for _, row in self._names})
         self.size = self.path.stat().st_size
         self._each = self.size / max(1, len(self._names))
         self.boxes = reading.boxes or self._told_boxes()
@@ -388,8 +404,11 @@ class _Hdf5:
         self._file.close()
 
 
-def read_ids(path: Path) -> list[tuple[str, int]]:
+def read_ids(path: Path) -> tuple[list[tuple[str, int]], bool]:
     """Ids and rows of a file: JSON, an object of ids and rows or a list of ids; or text, an id a line.
+
+    Returns:
+        Them, and whether there has to be one for every row: in all but an object, an id's place tells its row.
 
     Raises:
         ValueError: anything else, a pickle for one.
@@ -401,6 +420,7 @@ def read_ids(path: Path) -> list[tuple[str, int]]:
             f"{path} is a pickle, a program that would run when it is read; it is not read. Where you trust it, write "
             "it as JSON yourself: json.dump({str(id): row for id, row in pickle.load(open(...)).items()}, open(...))."
         )
+    every = start[:1] != b"{"
     if start[:1] in (b"{", b"["):
         values = _large_json(path, (dict, list))
         pairs = list(values.items()) if isinstance(values, dict) else [(value, i) for i, value in enumerate(values)]
@@ -414,7 +434,7 @@ def read_ids(path: Path) -> list[tuple[str, int]]:
         if isinstance(name, bool) or not isinstance(name, (str, int)) or not isinstance(row, int):
             raise ValueError(f"{path} must hold ids (texts or whole numbers) and rows; it holds {name!r}: {row!r}.")
         result.append((str(name).strip(), row))
-    return result
+    return result, every
 
 
 def _large_json(path: Path, kind: Any) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-import shutil
 import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -33,6 +32,7 @@ class ImportReport:
         pictures, regions: how many there are in it.
         resumed: how many of the pictures an earlier, unfinished import had brought.
         skipped: the pictures that were left out, and why.
+        rows_without_id: how many rows of HDF5 files are not in the store, because the file of ids does not name them.
         seconds: how long this run took.
         bytes: of the sources that this run read.
     """
@@ -42,6 +42,7 @@ class ImportReport:
     regions: int
     resumed: int
     skipped: list[str]
+    rows_without_id: int
     seconds: float
     bytes: int
 
@@ -49,7 +50,7 @@ class ImportReport:
 def import_regions(
     sources: Sequence[str | Path],
     folder: str | Path,
-    dtype: str = "float16",
+    dtype: str = "float32",
     *,
     ids: str | Path | None = None,
     boxes: str | None = None,
@@ -68,17 +69,20 @@ def import_regions(
     Args:
         sources: files and folders, read in this order.
         folder: where the store is to be.
-        dtype: of the features in the store, float16 or float32.
-        ids: a file with the ids of an HDF5 file that has none.
+        dtype: of the features in the store: float32 holds those of all published files as they are; float16 takes half
+            the disk and rounds each number to 11 bits, by up to 2^-11 of it (2^-25 where it is below 2^-14).
+        ids: a file with the ids of an HDF5 file that has none: JSON, an object of ids and rows, of which some rows may
+            be missing, or a list of an id for each row; or text, an id a line.
         boxes: "xyxy" or "xywh" for GQA's files; None to find out.
         names: what pictures are called in the store, with {id} for their id in the source: "COCO_val2014_{id:012}".
         rename: names by ids, for those that it has.
         skip_damaged: whether damaged pictures are left out, and told in the report; else the first one is an error.
         clip_boxes: whether boxes that reach out of a picture are cut at its border; else they are damage.
-        restart: whether to begin anew, without what an unfinished import brought.
+        restart: whether to begin anew; what an unfinished import brought is removed, unless that is still running.
         progress: told the bytes that were read since the last call, and how many there are.
 
     Raises:
+        BlockingIOError: another process is making the same store.
         FileExistsError: there is something in `folder`.
         FileNotFoundError: a source that is not there.
         OSError: the disk is full, say; what is saved is told.
@@ -90,11 +94,10 @@ def import_regions(
     reading = Reading(Path(ids) if ids is not None else None, boxes)
     opened = [open_source(source, reading) for source in sources]
     total = sum(source.size for source in opened)
-    if restart:
-        shutil.rmtree(partial_folder(folder), ignore_errors=True)
     begun = time.monotonic()
     settings = {"names": names, "rename": naming.checksum, "boxes": boxes, "ids": str(ids) if ids is not None else None}
-    writer = RegionWriter(folder, dtype, keep=True, settings=settings)
+    writer = RegionWriter(folder, dtype, keep=True, settings=settings, restart=restart)
+    without_id = sum(source.rows_without_id for source in opened)
     read = 0
     try:
         with writer:
@@ -124,7 +127,11 @@ def import_regions(
                 waiting = 0
                 state.finish()
                 writer.note = state.note()
-            writer.about = {"sources": [f"{source.path.resolve()}" for source in opened], "skipped": state.skipped}
+            writer.about = {
+                "sources": [f"{source.path.resolve()}" for source in opened],
+                "skipped": state.skipped,
+                "rows_without_id": without_id,
+            }
     except _Stopped as stop:
         advice = "Repair the file and give the same command again, or add --skip-damaged to leave such pictures out."
         raise ValueError(f"{stop} {_kept(writer, folder)} {advice}") from None
@@ -136,7 +143,14 @@ def import_regions(
         said = f"{error.strerror}. {_kept(writer, folder)} Give the same command again to go on"
         raise type(error)(error.errno, said, str(folder)) from None
     return ImportReport(
-        str(folder), writer.count, writer.regions, resumed, state.skipped, time.monotonic() - begun, read
+        folder=str(folder),
+        pictures=writer.count,
+        regions=writer.regions,
+        resumed=resumed,
+        skipped=state.skipped,
+        rows_without_id=without_id,
+        seconds=time.monotonic() - begun,
+        bytes=read,
     )
 
 

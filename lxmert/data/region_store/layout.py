@@ -3,7 +3,8 @@
     regions.json        format, version, and the counts below
     features.npy        [N, F] float16 or float32, the regions of all pictures, picture after picture
     boxes.npy           [N, 4] float32, x1, y1, x2, y2 in pixels
-    labels.npy          [N] of (object_id, object_confidence, attribute_id, attribute_confidence); -100 and 0: none
+    labels.npy          [N] of (object_id, object_confidence, attribute_id, attribute_confidence); -100 and 0: none,
+                        for all regions of a picture or for some
     offsets.npy         [P + 1] int64, where a picture's regions begin and end
     sizes.npy           [P, 2] int32, height and width in pixels
     checksums.npy       [P] uint32, CRC-32 of all that is known of a picture
@@ -37,6 +38,8 @@ LABEL_DTYPE = np.dtype(
 )
 OFFSET_DTYPE, SIZE_DTYPE, CHECKSUM_DTYPE = np.dtype("<i8"), np.dtype("<i4"), np.dtype("<u4")
 NO_LABEL = -100  # the label that losses leave out
+LARGEST = ("largest_object_id", "largest_attribute_id")  # in regions.json; older stores do not have them
+NO_ID = -1  # the largest id where there is none
 
 LONGEST_NAME = 255  # bytes
 HEADER = 256  # bytes before the numbers of every file, so that a header is written when the counts are known
@@ -91,6 +94,11 @@ def checksum(name: bytes, size: np.ndarray, features: np.ndarray, boxes: np.ndar
     for part in (size, features, boxes, labels):
         value = zlib.crc32(np.ascontiguousarray(part).reshape(-1).view(np.uint8).data, value)
     return value
+
+
+def largest_ids(labels: np.ndarray) -> list[int]:
+    """The largest object id and attribute id of an array of `LABEL_DTYPE`, `NO_ID` where there is none."""
+    return [int(labels[f"{kind}_id"].max(initial=NO_ID)) for kind in ("object", "attribute")]
 
 
 def store_name(name: str) -> bytes:

@@ -67,6 +67,7 @@ class NumpyFolder:
             raise ValueError(f"{path} holds no features: it has no .npz and .npy files. Read are {KNOWN}.")
         self._sizes = [file.stat().st_size for file in self._files]
         self.size = sum(self._sizes)
+        self.rows_without_id = 0
 
     def entries(self, position: dict[str, Any] | None) -> Iterator[Entry]:
         """See `Source.entries`. A position is the number of a file and the name of the one before it."""

@@ -23,7 +23,8 @@ class PictureRegions:
         features: ``[R, F]``.
         boxes: ``[R, 4]``, x1, y1, x2, y2 in pixels.
         size: height and width in pixels.
-        object_ids, object_confidence: ``[R]``, or None; ids without confidences count as sure (1).
+        object_ids, object_confidence: ``[R]``, or None; ids without confidences count as sure (1). A region without a
+            label has the id -100 and the confidence 0.
         attribute_ids, attribute_confidence: likewise.
     """
 
@@ -125,17 +126,27 @@ def label_array(picture: PictureRegions, count: int) -> np.ndarray:
         ids = np.asarray(ids)
         if ids.shape != (count,) or ids.dtype.kind not in "iu":
             raise ValueError(f"{kind}_ids must be whole numbers [{count}]; got {ids.dtype} {list(ids.shape)}.")
-        bad = (ids < 0) | (ids >= 2**31)
+        none = ids == NO_LABEL
+        bad = ((ids < 0) & ~none) | (ids >= 2**31)
         if bad.any():
             region = int(np.argmax(bad))
-            raise ValueError(f"{kind}_ids must be 0 or more; that of region {region} is {ids[region]}.")
-        sure = np.ones(count, np.float32) if confidence is None else np.asarray(confidence)
+            raise ValueError(
+                f"{kind}_ids must be 0 or more, or {NO_LABEL} for none; that of region {region} is {ids[region]}."
+            )
+        sure = np.where(none, np.float32(0), np.float32(1)) if confidence is None else np.asarray(confidence)
         if sure.shape != (count,) or sure.dtype.kind not in "fiu":
             raise ValueError(f"{kind}_confidence must be numbers [{count}]; got {sure.dtype} {list(sure.shape)}.")
         bad = ~((sure >= 0) & (sure <= 1 + TOLERANCE))
         if bad.any():
             region = int(np.argmax(bad))
             raise ValueError(f"{kind}_confidence must lie in 0 to 1; that of region {region} is {sure[region]}.")
+        bad = none & (sure != 0)
+        if bad.any():
+            region = int(np.argmax(bad))
+            raise ValueError(
+                f"{kind}_confidence must be 0 where there is no label; that of region {region}, whose id is "
+                f"{NO_LABEL}, is {sure[region]}."
+            )
         labels[f"{kind}_id"], labels[f"{kind}_confidence"] = ids, sure
     return labels
 

@@ -39,11 +39,19 @@ class Entry(NamedTuple):
 
 
 class Source(Protocol):
-    """Pictures with their regions in files of one kind."""
+    """Pictures with their regions in files of one kind.
+
+    Attributes:
+        path: the file or folder.
+        title: its kind.
+        size: bytes, for the progress.
+        rows_without_id: how many of its pictures cannot come into a store, because nothing tells their names.
+    """
 
     path: Path
     title: str
     size: int
+    rows_without_id: int
 
     def entries(self, position: dict[str, Any] | None) -> Iterator[Entry]:
         """The pictures behind a position, all of them if it is None.

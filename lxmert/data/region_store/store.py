@@ -36,15 +36,18 @@ from .layout import (
     INDEX,
     LABEL_DTYPE,
     LABELS,
+    LARGEST,
     LONGEST_NAME,
     NAME_PLACES,
     NAMES,
+    NO_ID,
     NO_LABEL,
     OFFSET_DTYPE,
     OFFSETS,
     SIZE_DTYPE,
     SIZES,
     VERSION,
+    largest_ids,
     stored_array,
 )
 
@@ -65,7 +68,9 @@ class RegionStore:
         folders: their paths.
         feature_size: F.
         most_regions: of any picture.
-        has_labels: whether every picture has object and attribute ids.
+        has_objects, has_attributes: whether every picture has object ids, attribute ids. A single region may still have
+            none, and has the id -100 then.
+        has_labels: whether every picture has both.
 
     Raises:
         FileNotFoundError: a folder that is not there.
@@ -83,7 +88,9 @@ class RegionStore:
             raise ValueError(f"features must have one size in all folders; {told}.")
         self.feature_size = self._parts[0].feature_size
         self.most_regions = max(part.most_regions for part in self._parts)
-        self.has_labels = all(part.has_labels for part in self._parts)
+        self.has_objects = all(part.has_objects for part in self._parts)
+        self.has_attributes = all(part.has_attributes for part in self._parts)
+        self.has_labels = self.has_objects and self.has_attributes
         self._first = list(accumulate(map(len, self._parts), initial=0))
 
     def __len__(self) -> int:
@@ -99,6 +106,16 @@ class RegionStore:
     def names(self) -> list[str]:
         """The pictures' names by place; read when it is asked for."""
         return [name for part in self._parts for name in part.names()]
+
+    @property
+    def largest_object_id(self) -> int:
+        """The largest of all object ids, -1 if there is none; a model needs more labels than this number."""
+        return max(part.largest_ids[0] for part in self._parts)
+
+    @property
+    def largest_attribute_id(self) -> int:
+        """The largest of all attribute ids, -1 if there is none."""
+        return max(part.largest_ids[1] for part in self._parts)
 
     def places(self, names: Iterable[str]) -> np.ndarray:
         """Where pictures are.
@@ -298,7 +315,8 @@ class RegionFolder:
         self.index = _read_index(folder)
         pictures, regions = self.index["pictures"], self.index["regions"]
         self.feature_size, self.most_regions = self.index["feature_size"], self.index["most_regions"]
-        self.has_labels = self.index["with_objects"] == self.index["with_attributes"] == pictures
+        self.has_objects = self.index["with_objects"] == pictures
+        self.has_attributes = self.index["with_attributes"] == pictures
         self.dtype = FEATURE_DTYPES[self.index["dtype"]]
         self.offsets = self._mapped(OFFSETS, OFFSET_DTYPE, (pictures + 1,))
         self.sizes = self._mapped(SIZES, SIZE_DTYPE, (pictures, 2))
@@ -337,6 +355,25 @@ class RegionFolder:
         """The name of one picture, found without reading them all into memory."""
         at = int(np.flatnonzero(self._name_places == place)[0])
         return self._names[at].decode("utf-8", "replace")
+
+    @cached_property
+    def largest_ids(self) -> list[int]:
+        """The largest object id and attribute id, -1 for none: as regions.json says; an older store is looked through.
+
+        Raises:
+            OSError: the disk cannot be read.
+        """
+        told = [self.index.get(name) for name in LARGEST]
+        return self.read_largest_ids() if None in told else told
+
+    def read_largest_ids(self) -> list[int]:
+        """The largest ids by the labels themselves, which are read from end to end."""
+        largest = [NO_ID, NO_ID]
+        for start in range(0, self.index["regions"], _BLOCK):
+            labels = np.empty(min(_BLOCK, self.index["regions"] - start), LABEL_DTYPE)
+            self.labels.into(start, labels)
+            largest = [max(known, new) for known, new in zip(largest, largest_ids(labels), strict=True)]
+        return largest
 
     def read_rows(self, rows: Sequence[int], targets: Iterable[int], features: np.ndarray) -> None:
         """Read the features of single regions."""
@@ -552,6 +589,10 @@ def _read_index(folder: Path) -> dict[str, Any]:
         least = 1 if name in ("pictures", "feature_size") else 0
         if not isinstance(value, int) or isinstance(value, bool) or not least <= value < 2**48:
             raise ValueError(f"{path}: {name} must be a whole number from {least}; it is {value!r}.")
+    for name in LARGEST:
+        value = index.get(name, NO_ID)
+        if not isinstance(value, int) or isinstance(value, bool) or not NO_ID <= value < 2**31:
+            raise ValueError(f"{path}: {name} must be a whole number from {NO_ID}; it is {value!r}.")
     if index.get("dtype") not in FEATURE_DTYPES:
         raise ValueError(f"{path}: dtype must be {' or '.join(FEATURE_DTYPES)}; it is {index.get('dtype')!r}.")
     return index

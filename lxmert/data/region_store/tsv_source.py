@@ -53,6 +53,7 @@ class Tsv:
     def __init__(self, path: Path):
         self.path = path
         self.size = path.stat().st_size
+        self.rows_without_id = 0
         if not self.size:
             raise ValueError(f"{path} is empty; a file of features was expected.")
         with path.open("rb") as file:

@@ -31,8 +31,10 @@ from .layout import (
     INDEX,
     LABEL_DTYPE,
     LABELS,
+    LARGEST,
     NAME_PLACES,
     NAMES,
+    NO_ID,
     OFFSET_DTYPE,
     OFFSETS,
     SIZE_DTYPE,
@@ -40,6 +42,7 @@ from .layout import (
     VERSION,
     checksum,
     header_of,
+    largest_ids,
     store_name,
 )
 from .pictures import PictureRegions, box_array, feature_array, label_array, narrowed, size_array
@@ -60,16 +63,17 @@ class RegionWriter:
     """Writes a store; a context manager. The folder appears when the block ends well, and only then.
 
     ```python
-    with RegionWriter("regions", dtype="float16") as writer:
+    with RegionWriter("regions") as writer:
         writer.add("COCO_val2014_000000000042", features, boxes, size=(480, 640))
     ```
 
     Args:
         folder: where the store is to be; nothing, or an empty folder, is there.
-        dtype: of the features, float16 or float32.
+        dtype: of the features, float32 or float16 (half the disk, rounded).
         keep: whether what was written stays when the block fails or the process is killed; the next writer of the
             same folder with `keep` then begins behind it. Else it is removed.
         settings: what the next writer has to agree with, to go on: JSON values.
+        restart: whether to begin anew with `keep`, too: what an earlier writer left is removed.
 
     Attributes:
         count: how many pictures there are, those of an earlier writer included.
@@ -85,9 +89,10 @@ class RegionWriter:
     def __init__(
         self,
         folder: str | Path,
-        dtype: str = "float16",
+        dtype: str = "float32",
         keep: bool = False,
         settings: dict[str, Any] | None = None,
+        restart: bool = False,
     ):
         check_named("the folder of regions", folder)
         if dtype not in FEATURE_DTYPES:
@@ -95,9 +100,11 @@ class RegionWriter:
         self.folder, self._dtype, self._keep = Path(os.path.abspath(folder)), FEATURE_DTYPES[dtype], keep
         self._settings = {**(settings or {}), "dtype": dtype}
         self._partial = partial_folder(folder, keep)
+        self._anew = restart or not keep
         self.count = 0
         self.note: Any = None
         self._regions = self._most = self._objects = self._attributes = 0
+        self._largest: list[int] | None = [NO_ID, NO_ID]  # None: unknown, in work that an older version began
         self._feature_size: int | None = None
         self._names: set[bytes] = set()
         self._pending: list[tuple[Any, ...]] = []
@@ -115,13 +122,11 @@ class RegionWriter:
             what = "a complete store" if (self.folder / INDEX).is_file() else "something"
             raise FileExistsError(f"{self.folder} holds {what} already; give another folder, or remove it.")
         self.folder.parent.mkdir(parents=True, exist_ok=True)
-        if not self._keep and self._partial.exists():
-            self._hold()  # an error if somebody is writing it
-            self._leave()
-            shutil.rmtree(self._partial)
         self._partial.mkdir(exist_ok=True)
-        self._hold()
+        self._hold()  # an error if somebody is writing it
         try:
+            if self._anew:  # nothing is removed before the lock is ours
+                _empty(self._partial)
             self._begin()
         except BaseException:
             self._leave()
@@ -163,8 +168,9 @@ class RegionWriter:
             features: ``[R, F]``, finite.
             boxes: ``[R, 4]``, x1, y1, x2, y2 in pixels, in the picture.
             size: height and width in pixels.
-            object_ids: ``[R]``, whole numbers from 0.
-            object_confidence: ``[R]``, 0 to 1; 1 if it is not given with ids.
+            object_ids: ``[R]``, whole numbers from 0; `NO_LABEL` (-100) for a region without one.
+            object_confidence: ``[R]``, 0 to 1, 0 for a region without a label; 1 for the others if it is not given with
+                ids.
             attribute_ids: likewise.
             attribute_confidence: likewise.
 
@@ -212,6 +218,8 @@ class RegionWriter:
         self._most = max(self._most, len(features))
         self._objects += picture.object_ids is not None
         self._attributes += picture.attribute_ids is not None
+        if self._largest is not None:
+            self._largest = [max(known, new) for known, new in zip(self._largest, largest_ids(labels), strict=True)]
         end = np.array(self._regions, OFFSET_DTYPE)
         self._pending.append((features, boxes, labels, end, size, np.array(crc, CHECKSUM_DTYPE), name))
         self._pending_bytes += features.nbytes
@@ -257,6 +265,7 @@ class RegionWriter:
             "most_regions": self._most,
             "with_objects": self._objects,
             "with_attributes": self._attributes,
+            "largest_ids": self._largest,
             "name_bytes": self._name_bytes,
             "note": self.note,
         }
@@ -265,6 +274,7 @@ class RegionWriter:
         self.count, self._regions = state["pictures"], state["regions"]
         self._feature_size, self._most = state["feature_size"], state["most_regions"]
         self._objects, self._attributes = state["with_objects"], state["with_attributes"]
+        self._largest = state.get("largest_ids")
         self._name_bytes, self.note = state["name_bytes"], state["note"]
 
     def _begin(self) -> None:
@@ -369,6 +379,8 @@ class RegionWriter:
         self._close()
         counts = {name: state[name] for name in ("pictures", "regions", "feature_size", "most_regions")}
         labels = {name: state[name] for name in ("with_objects", "with_attributes")}
+        if state["largest_ids"] is not None:
+            labels |= dict(zip(LARGEST, state["largest_ids"], strict=True))
         index = {"format": FORMAT, "version": VERSION, "dtype": self._settings["dtype"], **counts, **labels}
         write_text(self._partial / INDEX, json.dumps({**index, **self.about}, indent=1) + "\n")
         if self.folder.exists():
@@ -388,6 +400,10 @@ class RegionWriter:
             except OSError:  # a file system without locks
                 pass
             self._lock = handle
+            # Whoever held it may have renamed the folder since it was opened: then this lock is on a complete store.
+            if not self._partial.exists() or not os.path.samestat(os.fstat(handle), os.stat(self._partial)):
+                self._leave()
+                raise BlockingIOError(f"another process has just written {self.folder}; give another folder.")
 
     def _close(self) -> None:
         while self._handles:
@@ -415,6 +431,15 @@ def partial_folder(folder: str | Path, keep: bool = True) -> Path:
 def unfinished(folder: str | Path) -> bool:
     """Whether there is unfinished work that a writer with `keep` would go on with."""
     return (partial_folder(folder) / _PROGRESS).is_file()
+
+
+def _empty(folder: Path) -> None:
+    """Remove what is in a folder, and not the folder, on which the lock is."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def _write(handle: int, parts: list[Any], offset: int) -> None:
