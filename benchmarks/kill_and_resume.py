@@ -3,7 +3,7 @@
     python benchmarks/kill_and_resume.py [--kills 20] [--backends pt tf] [--seed 0]
 
 `lxmert train pretrain` runs on a few drawn scenes, with dropout, accumulation and a checkpoint after every second step,
-and is killed (SIGKILL) at a random moment after it has begun to train; then `--resume`, killed again, until it is
+and is killed (SIGKILL) at a random step, some milliseconds after it; then `--resume`, killed again, until it is
 through; then the next run, until there were so many kills. Of each run everything is compared to the last bit with one
 that nobody killed: the lines of the log, the weights and scores of the best and the last checkpoint, and the state of
 the optimizer.
@@ -35,6 +35,9 @@ from lxmert.data.scenes.making import FEWEST_PICTURES, make_scenes
 
 RESULTS = Path(__file__).parent / "results" / "kill_and_resume.json"
 ROOT = Path(__file__).parents[1]
+
+STEPS = 48
+_STEP = 0.06  # seconds: a step and a checkpoint take less, so a process is killed in any part of them
 
 SETTINGS: dict[str, Any] = dict(
     train=["pretrain/questions_train.json", "pretrain/captions_train.json"],
@@ -92,10 +95,8 @@ def measure(backend: str, scenes: Path, folder: Path, kills: int, chance: random
     """What came of so many kills of one backend."""
     whole = folder / f"{backend}-whole"
     process = start(backend, scenes, whole, resume=False)
-    begun = first_line(process, whole)
     if process.wait() != 0:
         raise SystemExit(f"the run that nobody killed failed with status {process.returncode}")
-    lasts = time.monotonic() - begun
     expected = left_by(whole)
     counts = {"killed": 0, "killed_while_writing": 0, "resumed": 0, "runs": 0, "differing": 0}
     while counts["killed"] < kills:
@@ -107,7 +108,7 @@ def measure(backend: str, scenes: Path, folder: Path, kills: int, chance: random
             counts["resumed"] += resume
             process = start(backend, scenes, output, resume)
             if counts["killed"] < kills:
-                finished = not kill(process, output, lasts * chance.random())
+                finished = not kill(process, output, chance)
                 counts["killed"] += not finished
                 counts["killed_while_writing"] += bool(not finished and list(output.glob("*/.*")))
             else:
@@ -140,29 +141,27 @@ def start(backend: str, scenes: Path, output: Path, resume: bool) -> subprocess.
     return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
 
 
-def first_line(process: subprocess.Popen[bytes], output: Path) -> float:
-    """Wait until a process has logged a step, and tell when that was."""
-    path = output / "logs" / "log.jsonl"
-    stamp = (path.stat().st_ino, path.stat().st_size) if path.exists() else None
+def kill(process: subprocess.Popen[bytes], output: Path, chance: random.Random) -> bool:
+    """Kill a process at a random step of those that are left to do; False if it was through before."""
+    log, state = output / "logs" / "log.jsonl", output / "last" / "training.json"
+    done = json.loads(state.read_text())["step"] if state.exists() else 0
+    old = log.stat().st_ino if log.exists() else None
+    wanted = chance.randint(min(done + 1, STEPS), STEPS)
+    after = chance.uniform(0, _STEP)
     while process.poll() is None:
-        # When a run goes on its log is cut first, as a new file; so what counts is growth after that.
-        now = (path.stat().st_ino, path.stat().st_size) if path.exists() else None
-        if now is not None and now[1] > 0 and (stamp is None or (now[0] == stamp[0] and now[1] > stamp[1])):
+        # A run that goes on first cuts its log, which makes a new file of it.
+        if log.exists() and log.stat().st_ino != old and last_step(log) >= wanted:
+            time.sleep(after)
+            process.send_signal(signal.SIGKILL)
             break
-        stamp = now if now is not None else stamp
-        time.sleep(0.002)
-    return time.monotonic()
+        time.sleep(0.001)
+    return process.wait() == -signal.SIGKILL
 
 
-def kill(process: subprocess.Popen[bytes], output: Path, after: float) -> bool:
-    """Kill a process some seconds after it has begun to train; False if it was through before."""
-    first_line(process, output)
-    try:
-        process.wait(after)
-        return False
-    except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGKILL)
-        return process.wait() == -signal.SIGKILL
+def last_step(log: Path) -> int:
+    """The step of the last line of a log that is whole, 0 where there is none."""
+    steps = [json.loads(line)["step"] for line in log.read_text().splitlines(keepends=True) if line.endswith("\n")]
+    return steps[-1] if steps else 0
 
 
 def left_by(output: Path) -> dict[str, Any]:

@@ -122,6 +122,12 @@ def scores_table(scores: VqaScores | GqaScores | Nlvr2Scores) -> str:
         told = (
             "" if scores.by_type else "\n\nThe files have no types: binary are the questions whose answer is yes or no."
         )
+        if scores.counts.get("unbalanced"):
+            balanced = scores.counts["accuracy"]
+            told += (
+                f"\n\nScored are the {balanced:,} balanced questions of the "
+                f"{balanced + scores.counts['unbalanced']:,} in the files, as in the official evaluation."
+            )
         tables = _tables(
             [
                 ("accuracy", scores.accuracy, scores.counts["accuracy"]),

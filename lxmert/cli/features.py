@@ -32,8 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dtype",
         choices=("float32", "float16"),
         default="float32",
-        help="of the features: float32 keeps every number as it is; float16 takes half the disk and rounds each number, "
-        "by up to 2^-11 (0.05%%) of it (default: %(default)s)",
+        help="of the features: float32 keeps every number as it is; float16 takes half the disk and rounds each "
+        "number, by up to 2^-11 (0.05%%) of it (default: %(default)s)",
     )
     one.add_argument(
         "--ids",

@@ -6,7 +6,7 @@ import pytest
 
 from lxmert.cli import main
 from lxmert.data.region_store import open_regions
-from tests.data.region_files import lxmert_line, picture, write_tsv
+from tests.data.region_files import lxmert_line, picture, write_rows, write_tsv
 
 PICTURES = [picture(number) for number in range(4)]
 
@@ -30,12 +30,12 @@ def test_import_check_and_info(source, tmp_path, capsys):
     told = capsys.readouterr().out.splitlines()
     assert told[0].split() == ["store", str(out)]
     rows = dict(line.split(maxsplit=1) for line in told if line.startswith(("pictures", "regions", "dtype", "sources")))
-    assert rows == {"pictures": "4", "regions": "10", "dtype": "float16", "sources": str(source)}
+    assert rows == {"pictures": "4", "regions": "10", "dtype": "float32", "sources": str(source)}
 
 
 def test_json(source, tmp_path, capsys):
     out = tmp_path / "store"
-    assert features("import", source, out, "--dtype", "float32", "--json") == 0
+    assert features("import", source, out, "--dtype", "float16", "--json") == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["pictures"], report["regions"], report["resumed"], report["skipped"]) == (4, 10, 0, [])
     assert features("check", out, "--json") == 0
@@ -43,7 +43,22 @@ def test_json(source, tmp_path, capsys):
         "good": True, "pictures": 4, "regions": 10, "damage": [], "repeated": []
     }  # fmt: skip
     assert features("info", out, "--json") == 0
-    assert json.loads(capsys.readouterr().out)["dtype"] == "float32"
+    assert json.loads(capsys.readouterr().out)["dtype"] == "float16"
+
+
+def test_rows_without_ids_are_told(tmp_path, capsys):
+    rows = write_rows(tmp_path / "a.h5", [picture(number, 3, labels=False) for number in range(3)])
+    (tmp_path / "ids.json").write_text('{"one": 2}')
+    assert features("import", rows, tmp_path / "store", "--ids", tmp_path / "ids.json") == 0
+    told = f"{tmp_path / 'store'}: 1 pictures, 3 regions; 2 rows had no id and were left out\n"
+    assert capsys.readouterr() == (told, "")
+    assert open_regions(tmp_path / "store").names == ["one"]
+
+
+def test_help_says_what_float16_costs(capsys):
+    with pytest.raises(SystemExit):
+        features("import", "--help")
+    assert "by up to 2^-11 (0.05%) of it (default: float32)" in " ".join(capsys.readouterr().out.split())
 
 
 def test_damage_is_the_exit_status(source, tmp_path, capsys):

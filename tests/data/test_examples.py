@@ -355,6 +355,13 @@ def test_training_and_validation_are_apart(tmp_path):
     message = "2 ids are in both: 3, 1. Training: train.json. Validation: minival.json."
     with pytest.raises(ValueError, match=message):
         check_apart(train, Questions([3, 4, 1], ["a"] * 3, ["p"] * 3, files=("minival.json",)))
+    texts = Questions([f"q{i}" for i in range(70_000)], ["?"] * 70_000, ["x"] * 70_000)  # more than one block
+    check_apart(texts, Questions(["q70000", "q-1"], ["?"] * 2, ["x"] * 2))
+    with pytest.raises(ValueError, match="3 ids are in both: q69999, q0, q65536"):
+        check_apart(texts, Questions(["q69999", "new", "q0", "q65536"], ["?"] * 4, ["x"] * 4))
+    # Two different values of one hash.
+    assert hash(-1) == hash(-2)
+    check_apart(Questions([-1], ["?"], ["x"]), Questions([-2], ["?"], ["x"]))
     check_apart(SENTENCES, Sentences(["a cat"], ["other"], ["vqa"], [None]))
     with pytest.raises(ValueError, match="1 pictures are in both: 7"):
         check_apart(SENTENCES, Sentences(["a", "b"], ["7", "7"], ["vqa", "vg"], [None, None]))

@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from lxmert.data import metrics
-from lxmert.data.examples import Questions, Statements
-from lxmert.data.metrics import GqaAnswers, gqa_accuracy, nlvr2_scores, read_gqa_answers
+from lxmert.data.examples import Questions, Statements, write_gqa
+from lxmert.data.metrics import GqaAnswers, gqa_accuracy, nlvr2_scores, read_gqa_answers, score_result_file
 
 # answer, structural type, semantic type, balanced
 GQA = {
@@ -43,14 +43,42 @@ def write(path, value):
 
 def test_gqa_by_official_types(tmp_path):
     answers = read_gqa_answers(write(tmp_path / "val.json", official_gqa()))
-    assert answers.ids == ["01", "02", "03", "04", "05"]  # 06 is not balanced
+    assert answers.ids == ["01", "02", "03", "04", "05"]
+    assert answers.unbalanced_ids == ["06"]
     scores = gqa_accuracy(PREDICTIONS, answers)
     assert (scores.accuracy, scores.binary, scores.open) == (60, pytest.approx(200 / 3), 50)
-    assert scores.counts == {"accuracy": 5, "binary": 3, "open": 2}
+    assert scores.counts == {"accuracy": 5, "binary": 3, "open": 2, "unbalanced": 1}
     assert scores.per_structural_type == {"choose": 100, "logical": 0, "query": 50, "verify": 100}
     assert scores.per_semantic_type == {"attr": 100, "global": 100, "obj": 0, "rel": 0}
     assert scores.structural_type_counts == {"choose": 1, "logical": 1, "query": 2, "verify": 1}
     assert scores.by_type
+
+
+@pytest.mark.parametrize("extra", [{}, {"06": "left"}, {"06": "right"}])
+def test_gqa_result_files_may_answer_unbalanced_questions(extra, tmp_path):
+    files = [write(tmp_path / "val_all_0.json", official_gqa()), tmp_path / "val_all_1.json"]
+    write(files[1], {"07": {"answer": "a", "isBalanced": False, "types": {"structural": "query", "semantic": "obj"}}})
+    entries = [{"questionId": q, "prediction": p} for q, p in {**PREDICTIONS, **extra}.items()]
+    scores = score_result_file("gqa", write(tmp_path / "results.json", entries), files)
+    assert (scores.accuracy, scores.counts["accuracy"], scores.counts["unbalanced"]) == (60, 5, 2)
+
+
+def test_gqa_result_files_answer_every_balanced_question_and_no_other_file(tmp_path):
+    questions = write(tmp_path / "val_all.json", official_gqa())
+    entries = [{"questionId": q, "prediction": "yes"} for q in ("01", "02", "03", "04", "06", "99")]
+    results = write(tmp_path / "results.json", entries)
+    message = (
+        r"results\.json must have one prediction for each of the 5 questions, and may have one for each of 1 "
+        r"unbalanced ones; 1 question is not answered: 05; 1 prediction is for no question of these: 99"
+    )
+    with pytest.raises(ValueError, match=message):
+        score_result_file("gqa", results, [questions])
+
+
+def test_gqa_questions_are_there_once_balanced_or_not(tmp_path):
+    files = [write(tmp_path / f"{i}.json", {"06": {"answer": "a", "isBalanced": bool(i)}}) for i in range(2)]
+    with pytest.raises(ValueError, match=r"1\.json, \(question_id '06'\): the question is there twice"):
+        read_gqa_answers(files)
 
 
 def original_gqa():
@@ -58,12 +86,27 @@ def original_gqa():
     return [{"question_id": q, "img_id": "1", "sent": "?", "label": {row[0]: 1.0}} for q, row in balanced.items()]
 
 
+def test_gqa_by_the_types_that_our_own_files_keep(tmp_path):
+    questions = Questions(["a", "b"], ["?"] * 2, ["1"] * 2, [{"yes": 1.0}, {"red": 1.0}], ["query", "choose"])
+    write_gqa(tmp_path / "valid.json", questions)
+    scores = gqa_accuracy({"a": "yes", "b": "blue"}, read_gqa_answers(tmp_path / "valid.json"))
+    assert (scores.binary, scores.open, scores.by_type) == (0, 100, True)
+    assert scores.per_structural_type == {"choose": 0, "query": 100}
+    # Types that some questions have and others do not are none.
+    some = original_gqa()
+    some[0]["question_type"] = "verify"
+    assert read_gqa_answers(write(tmp_path / "some.json", some)).structural_types is None
+    some[0]["question_type"] = 3
+    with pytest.raises(ValueError, match="question_type must be a text; got 3"):
+        read_gqa_answers(write(tmp_path / "some.json", some))
+
+
 def test_gqa_by_the_answer_where_types_are_not_known(tmp_path):
     path = write(tmp_path / "testdev.json", original_gqa())
     scores = gqa_accuracy(PREDICTIONS, read_gqa_answers([path]))
     # "red" is open now, and the yes to an open question binary.
     assert (scores.accuracy, scores.binary, scores.open) == (60, pytest.approx(200 / 3), 50)
-    assert scores.counts == {"accuracy": 5, "binary": 3, "open": 2}
+    assert scores.counts == {"accuracy": 5, "binary": 3, "open": 2, "unbalanced": 0}
     assert (scores.per_structural_type, scores.per_semantic_type, scores.by_type) == ({}, {}, False)
     red_wrong = gqa_accuracy({**PREDICTIONS, "03": "blue"}, read_gqa_answers([path]))
     assert (red_wrong.binary, red_wrong.open) == (pytest.approx(200 / 3), 0)

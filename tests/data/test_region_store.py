@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 
 from lxmert.data.region_store import RegionWriter, check_regions, open_regions
+from lxmert.data.region_store import store as storing
+from lxmert.data.region_store import writer as writing
 from lxmert.data.region_store.store import widen
+from lxmert.data.region_store.writer import partial_folder
 from tests.data.region_files import F, add, picture
 
 COUNT = 9
@@ -138,13 +141,64 @@ def test_pictures_without_labels(tmp_path):
         one = picture(2)
         writer.add(one.name, one.features, one.boxes, one.size, object_ids=one.object_ids)
     store = open_regions(tmp_path / "store")
-    assert not store.has_labels
+    assert (store.has_labels, store.has_objects, store.has_attributes) == (False, False, False)
+    assert (store.largest_object_id, store.largest_attribute_id) == (max(one.object_ids), -1)
     found = store.batch([0, 1], labels=True)
     assert (found["object_ids"][0] == -100).all()
     assert (found["object_confidence"][0] == 0).all()
     np.testing.assert_array_equal(found["object_ids"][1, :3], one.object_ids)
     assert found["object_confidence"][1].tolist() == [1, 1, 1, 0]  # sure, where nothing else is said
     assert (found["attribute_ids"] == -100).all()
+
+
+def test_single_regions_without_labels(tmp_path):
+    one = picture(3)
+    objects, attributes = np.array([-100, 7, 0, -100]), np.full(4, -100)
+    with RegionWriter(tmp_path / "store") as writer:
+        writer.add(
+            one.name, one.features, one.boxes, one.size, objects, np.array([0, 0.5, 1, 0]), attributes, np.zeros(4)
+        )
+        writer.add("other", one.features, one.boxes, one.size, objects, None, attributes)  # no confidences
+    store = open_regions(tmp_path / "store")
+    assert store.has_labels
+    assert (store.largest_object_id, store.largest_attribute_id) == (7, -1)
+    found = store.batch([0, 1], labels=True)
+    assert found["object_ids"].tolist() == [objects.tolist()] * 2
+    assert found["object_confidence"].tolist() == [[0, 0.5, 1, 0], [0, 1, 1, 0]]
+    assert (found["attribute_ids"] == -100).all()
+    assert (found["attribute_confidence"] == 0).all()
+    assert check_regions([tmp_path / "store"]).good
+
+
+def test_objects_without_attributes(tmp_path):
+    folders = [write(tmp_path / "both", [0, 1]), tmp_path / "objects"]
+    one = picture(7)
+    with RegionWriter(folders[1]) as writer:
+        writer.add(one.name, one.features, one.boxes, one.size, object_ids=np.array([1, 1600, 2, 3]))
+    for store in (open_regions(folders[1]), open_regions(folders)):
+        assert (store.has_objects, store.has_attributes, store.has_labels) == (True, False, False)
+        assert store.largest_object_id == 1600
+    assert store.largest_attribute_id == max(max(picture(number).attribute_ids) for number in (0, 1))
+
+
+def test_largest_ids_of_stores_that_do_not_tell_them(folder, monkeypatch):
+    index = json.loads((folder / "regions.json").read_text())
+    told = [index.pop(f"largest_{kind}_id") for kind in ("object", "attribute")]
+    pictures = list(map(picture, range(COUNT)))
+    assert told == [max(max(one.object_ids) for one in pictures), max(max(one.attribute_ids) for one in pictures)]
+    (folder / "regions.json").write_text(json.dumps(index))
+    monkeypatch.setattr(storing, "_BLOCK", 4)  # the labels are read in several pieces
+    store = open_regions(folder)
+    assert [store.largest_object_id, store.largest_attribute_id] == told
+    assert check_regions([folder]).good
+
+
+def test_wrong_largest_ids_are_found(folder):
+    _index(folder, largest_object_id=5)
+    assert open_regions(folder).largest_object_id == 5  # what is told is taken, and checked by the check
+    (finding,) = check_regions([folder]).damage
+    assert finding.picture is None
+    assert finding.what.startswith("regions.json says that the largest object id and attribute id are [5, ")
 
 
 def test_a_picture_without_regions(tmp_path):
@@ -214,7 +268,11 @@ BAD_PICTURES = {
     "box NaN": ({"boxes": np.full((4, 4), np.nan)}, "boxes must be finite; box 0"),
     "size": ({"size": (0, 5)}, "1 to 16,777,216 pixels"),
     "half size": ({"size": (4.5, 5)}, "whole pixels"),
-    "ids": ({"object_ids": np.full(4, -1)}, "object_ids must be 0 or more; that of region 0 is -1"),
+    "ids": ({"object_ids": np.full(4, -1)}, "object_ids must be 0 or more, or -100 for none; that of region 0 is -1"),
+    "confidence of none": (
+        {"object_ids": np.array([3, -100, 4, 5]), "object_confidence": np.full(4, 0.5)},
+        "object_confidence must be 0 where there is no label; that of region 1, whose id is -100, is 0.5",
+    ),
     "ids' number": ({"attribute_ids": np.zeros(3, int)}, r"attribute_ids must be whole numbers \[4\]"),
     "confidence": ({"object_confidence": np.full(4, 1.5)}, "must lie in 0 to 1; that of region 0 is 1.5"),
     "NaN confidence": ({"attribute_confidence": np.full(4, np.nan)}, "in 0 to 1; that of region 0 is nan"),
@@ -278,8 +336,31 @@ def test_two_writers_of_one_store(tmp_path):
     with RegionWriter(tmp_path / "store") as writer:
         with pytest.raises(BlockingIOError, match="another process is writing"), RegionWriter(tmp_path / "store"):
             pass
+        with pytest.raises(BlockingIOError, match="another process is writing"):
+            RegionWriter(tmp_path / "store", restart=True).__enter__()
         add(writer, picture(0))
     assert len(open_regions(tmp_path / "store")) == 1
+
+
+def test_a_writer_that_gets_the_lock_of_a_store_that_was_just_made(tmp_path, monkeypatch):
+    if writing.fcntl is None:
+        pytest.skip("the system has no such locks")
+    whole, lock = write(tmp_path / "whole", range(3)), writing.fcntl.flock
+
+    def late(handle, kind):  # the other writer is done between our opening of its folder and our lock
+        monkeypatch.setattr(writing.fcntl, "flock", lock)
+        partial_folder(tmp_path / "store").rmdir()
+        os.rename(whole, tmp_path / "store")
+        return lock(handle, kind)
+
+    monkeypatch.setattr(writing.fcntl, "flock", late)
+    with (
+        pytest.raises(BlockingIOError, match="another process has just written"),
+        RegionWriter(tmp_path / "store", keep=True, restart=True),
+    ):
+        pass
+    assert len(open_regions(tmp_path / "store")) == 3
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_foreign_folders(tmp_path):
@@ -312,6 +393,10 @@ DAMAGES = {
     "count": (lambda f: _index(f, pictures=-1), "pictures must be a whole number from 1; it is -1"),
     "counts differ": (lambda f: _index(f, pictures=8), r"offsets\.npy must hold int64 \[9\]"),
     "most": (lambda f: _index(f, most_regions=99), "the most regions of a picture are 4, not 99"),
+    "largest": (
+        lambda f: _index(f, largest_object_id=-2),
+        "largest_object_id must be a whole number from -1; it is -2",
+    ),
     "dtype": (lambda f: _index(f, dtype="int8"), "dtype must be float16 or float32; it is 'int8'"),
     "no JSON": (lambda f: (f / "regions.json").write_text("{"), "is not a JSON file"),
     "absent": (lambda f: (f / "labels.npy").unlink(), r"is not whole: it has no labels\.npy"),

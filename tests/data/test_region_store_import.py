@@ -109,7 +109,7 @@ def test_every_kind_of_source(tmp_path, kind, dtype):
     write, pictures = KINDS[kind]
     sources, told = write(tmp_path), []
     report = import_regions(sources, tmp_path / "store", dtype, progress=lambda size, total: told.append((size, total)))
-    assert (report.pictures, report.resumed, report.skipped) == (len(pictures), 0, [])
+    assert (report.pictures, report.resumed, report.skipped, report.rows_without_id) == (len(pictures), 0, [], 0)
     check(tmp_path / "store", pictures, exact=kind != "GQA, sizes")
     assert sum(size for size, _ in told) == told[0][1] == sum(open_source(source).size for source in sources)
     assert not list(tmp_path.glob(".*"))
@@ -133,6 +133,44 @@ def test_rows_of_hdf5_with_ids(tmp_path, spans, kind):
             opened["image_ids"] = np.array(names, "S")
     import_regions([file], tmp_path / "store", ids=ids)
     check(tmp_path / "store", pictures)
+
+
+@pytest.mark.parametrize("kind", ["list", "text", "inside"])
+@pytest.mark.parametrize("given", [3, 5])
+def test_ids_without_rows_must_be_as_many_as_the_rows(tmp_path, kind, given):
+    file = write_rows(tmp_path / "a.hdf5", [picture(number, 3, labels=False) for number in range(4)])
+    ids, names = tmp_path / "ids", [f"p{number}" for number in range(given)]
+    if kind == "inside":
+        ids, where = None, r"a\.hdf5: image_ids"
+        with h5py.File(file, "a") as opened:
+            opened["image_ids"] = np.array(names, "S")
+    else:
+        where = "ids"
+        ids.write_text(json.dumps(names) if kind == "list" else "\n".join(names) + "\n")
+    message = rf"{where} must have one id for each of the 4 rows of .*a\.hdf5; it has {given}\. .*a JSON object"
+    with pytest.raises(ValueError, match=message):
+        import_regions([file], tmp_path / "store", ids=ids)
+    assert not (tmp_path / "store").exists()
+
+
+def test_rows_that_an_object_of_ids_leaves_out_are_counted(tmp_path):
+    pictures = [picture(number, 3, labels=False) for number in range(5)]
+    file, ids = write_rows(tmp_path / "a.hdf5", pictures), tmp_path / "ids"
+    ids.write_text(json.dumps({pictures[row].name: row for row in (3, 1)}))
+    report = import_regions([file], tmp_path / "store", ids=ids)
+    assert (report.pictures, report.rows_without_id) == (2, 3)
+    check(tmp_path / "store", [pictures[1], pictures[3]])
+    assert open_regions(tmp_path / "store").facts(0)["rows_without_id"] == 3
+
+
+def test_rows_that_gqas_table_leaves_out_are_counted(tmp_path):
+    files = write_gqa(tmp_path / "gqa", PLAIN)
+    table = tmp_path / "gqa" / "gqa_objects_info.json"
+    told = json.loads(table.read_text())
+    del told[PLAIN[2].name], told[PLAIN[5].name]
+    table.write_text(json.dumps(told))
+    report = import_regions(files, tmp_path / "store", boxes="xyxy")
+    assert (report.pictures, report.rows_without_id) == (6, 2)
 
 
 def test_rows_without_ids(tmp_path):
@@ -331,7 +369,7 @@ def stopped(tmp_path, monkeypatch=None):
 def test_going_on_with_other_files_or_settings(tmp_path):
     files = stopped(tmp_path)
     for changed, message in [
-        ({"dtype": "float32"}, "dtype was 'float16' and is 'float32'"),
+        ({"dtype": "float16"}, "dtype was 'float32' and is 'float16'"),
         ({"names": "a{id}"}, "names was None and is 'a{id}'"),
         ({"rename": {"a": "b"}}, "rename was None"),
     ]:
@@ -353,9 +391,39 @@ def test_going_on_with_other_files_or_settings(tmp_path):
 
 def test_beginning_anew(tmp_path):
     files = stopped(tmp_path)
-    report = import_regions(files, tmp_path / "store", "float32", restart=True)
+    report = import_regions(files, tmp_path / "store", "float16", restart=True)
     assert (report.pictures, report.resumed) == (8, 0)
     check(tmp_path / "store", PICTURES)
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_beginning_anew_leaves_an_import_alone_that_is_running(tmp_path):
+    file, out, tries = write_tsv(tmp_path / "a.tsv", PICTURES), tmp_path / "store", []
+
+    def interfere(size, total):
+        if not tries:
+            tries.append(partial_folder(out))
+            with pytest.raises(BlockingIOError, match="another process is writing"):
+                import_regions([file], out, restart=True)
+
+    assert import_regions([file], out, progress=interfere).pictures == 8
+    assert tries
+    check(out, PICTURES)
+    with pytest.raises(FileExistsError, match="holds a complete store already"):
+        import_regions([file], out, restart=True)
+    check(out, PICTURES)
+
+
+def test_going_on_with_work_that_an_older_version_began(tmp_path):
+    files = stopped(tmp_path)
+    noted = partial_folder(tmp_path / "store") / "progress.json"
+    progress = json.loads(noted.read_text())
+    del progress["largest_ids"]
+    noted.write_text(json.dumps(progress))
+    assert import_regions(files, tmp_path / "store").resumed == 5
+    check(tmp_path / "store", PICTURES)
+    assert "largest_object_id" not in json.loads((tmp_path / "store" / "regions.json").read_text())
+    assert open_regions(tmp_path / "store").largest_object_id == max(max(one.object_ids) for one in PICTURES)
 
 
 def test_damaged_unfinished_work(tmp_path):

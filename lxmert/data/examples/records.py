@@ -171,8 +171,9 @@ def check_apart(train: Questions | Statements | Sentences, valid: Questions | St
     else:
         name, both = "id", _in_both(train.ids, valid.ids)
     if both:
+        some = first_few(map(str, both), 3)
         raise ValueError(
-            f"training and validation must be apart; {len(both):,} {name}s are in both: {first_few(map(str, both), 3)}. "
+            f"training and validation must be apart; {len(both):,} {name}s are in both: {some}. "
             f"Training: {', '.join(train.files)}. Validation: {', '.join(valid.files)}. "
             "Leave the files that both have out of one of them."
         )

@@ -363,8 +363,9 @@ class RegionFolder:
         Raises:
             OSError: the disk cannot be read.
         """
-        told = [self.index.get(name) for name in LARGEST]
-        return self.read_largest_ids() if None in told else told
+        if all(name in self.index for name in LARGEST):
+            return [self.index[name] for name in LARGEST]
+        return self.read_largest_ids()
 
     def read_largest_ids(self) -> list[int]:
         """The largest ids by the labels themselves, which are read from end to end."""
@@ -483,7 +484,7 @@ class Rows:
 
     def announce(self, row: int, count: int) -> None:
         """Tell the system that rows will be read, where it can be told."""
-        if hasattr(os, "posix_fadvise"):
+        if hasattr(os, "posix_fadvise") and self._closing.alive:  # reading says that it was closed
             size = count * self._row
             os.posix_fadvise(self._handle, self._offset + row * self._row, size, os.POSIX_FADV_WILLNEED)
 
