@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_settings(parser: argparse.ArgumentParser, task: str) -> None:
     """An option for every setting of a run."""
-    from lxmert.training.settings import Settings, make_settings
+    from lxmert.training.settings import PATHS, Settings, make_settings
 
     defaults = make_settings(task, {"output": "."})
     parser.add_argument(
@@ -53,10 +53,11 @@ def _add_settings(parser: argparse.ArgumentParser, task: str) -> None:
         if kind == "bool":
             parser.add_argument(option, action=argparse.BooleanOptionalAction, **told)
         elif kind.startswith("tuple"):
-            parser.add_argument(option, nargs="+", choices=choices, metavar=None if choices else "FILE", **told)
+            parser.add_argument(option, nargs="+", choices=choices, metavar=None if choices else "PATH", **told)
         else:
             number = {"int": int, "float": float}.get(kind.split(" |")[0], str)
-            parser.add_argument(option, type=number, choices=choices, metavar=None if choices else "VALUE", **told)
+            metavar = None if choices else "PATH" if entry.name in PATHS else "VALUE"
+            parser.add_argument(option, type=number, choices=choices, metavar=metavar, **told)
     add_backend(parser)
     parser.set_defaults(backend_default=parser.get_default("backend"), backend=None)
 

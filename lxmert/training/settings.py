@@ -142,7 +142,7 @@ class Settings:
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON has them, with paths that mean the same from every folder."""
         values = dataclasses.asdict(self)
-        return json.loads(json.dumps({**values, **{name: _absolute(name, values[name]) for name in _PATHS}}))
+        return json.loads(json.dumps({**values, **{name: _absolute(name, values[name]) for name in PATHS}}))
 
 
 _KINDS: dict[str, tuple[Any, str]] = {
@@ -218,7 +218,8 @@ def _absolute(name: str, value: Any) -> Any:
     return os.path.abspath(value) if is_path else value
 
 
-_PATHS = ("train", "valid", "features", "answers", "model", "model_answers", "vocabulary", "output")
+# The settings that are paths.
+PATHS = ("train", "valid", "features", "answers", "model", "model_answers", "vocabulary", "output")
 
 
 def read_settings(path: str | Path) -> dict[str, Any]:
@@ -250,7 +251,7 @@ def read_settings(path: str | Path) -> dict[str, Any]:
         # Weights may also be a name on the hub, which is no path.
         return str(file) if name != "model" or file.exists() else value
 
-    return {name: placed(name, value) if name in _PATHS else value for name, value in values.items()}
+    return {name: placed(name, value) if name in PATHS else value for name, value in values.items()}
 
 
 def differences(before: Mapping[str, Any], now: Settings) -> list[str]:
