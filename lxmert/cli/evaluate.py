@@ -62,6 +62,9 @@ def run(arguments: argparse.Namespace) -> int:
             if not arguments.questions:
                 raise ValueError("--questions must be given with --checkpoint: what it is to answer.")
             predictions = Path(folder) / "predictions"
+            absent = [path for path in arguments.annotations if not Path(path).is_file()]
+            if absent:  # said now, not after the work
+                raise FileNotFoundError(f"--annotations: there is no file {absent[0]}.")
             checkpoint = open_checkpoint(arguments)
             checkpoint.predict(predictions, progress=checkpoint.is_main and not arguments.quiet)
             checkpoint.close()

@@ -55,6 +55,9 @@ def open_checkpoint(arguments: argparse.Namespace) -> Any:
 
 def run(arguments: argparse.Namespace) -> int:
     """Predict and write."""
+    from lxmert.training.inference import check_output
+
+    check_output(arguments.output)
     checkpoint = open_checkpoint(arguments)
     count = checkpoint.predict(arguments.output, progress=checkpoint.is_main and not arguments.quiet)
     checkpoint.close()

@@ -22,6 +22,15 @@ _TASKS = {
 }
 
 
+# Settings that say nothing to a task.
+_NOT_FOR = {
+    "pretrain": ("answer_labels",),
+    "vqa": ("losses",),
+    "gqa": ("losses",),
+    "nlvr2": ("losses", "answers", "model_answers", "answer_labels"),
+}
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     tasks = parser.add_subparsers(dest="task", metavar="TASK", required=True)
@@ -43,7 +52,7 @@ def _add_settings(parser: argparse.ArgumentParser, task: str) -> None:
     parser.add_argument("--quiet", action="store_true", help="no progress")
     add_set(parser)
     for entry in dataclasses.fields(Settings):
-        if entry.name in ("task", "model_config", "backend"):
+        if entry.name in ("task", "model_config", "backend", *_NOT_FOR[task]):
             continue
         option = f"--{entry.name.replace('_', '-')}"
         default = getattr(defaults, entry.name)

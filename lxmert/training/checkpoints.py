@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from lxmert.common.files import parse_json, settle
+from lxmert.common.files import check_folder, parse_json, settle
 from lxmert.common.messages import first_few
 from lxmert.common.tokenizer import LxmertTokenizer
 from lxmert.common.weight_files.safetensors_files import SafetensorsFile, write_safetensors
@@ -199,6 +199,10 @@ def check_fresh(settings: Settings) -> None:
         FileExistsError: saying how to go on with that one.
     """
     output = Path(settings.output)
+    check_folder(output, "checkpoints and logs")
+    others = [path.name for path in output.iterdir() if path.name not in (BEST, LAST, LOGS)] if output.is_dir() else []
+    if others:
+        raise FileExistsError(f"{output} holds other things ({first_few(others, 3)}); give a new folder as output.")
     for folder in (output / LAST, output / BEST):
         if folder.is_dir():
             settle(folder)

@@ -16,6 +16,17 @@ from .start import load_model
 from .tasks import TASKS
 
 
+def check_output(path: str | Path) -> None:
+    """Refuse a place that no result file can be written to, before the work is done.
+
+    Raises:
+        ValueError: no path, a folder, or a file in a folder that is not there.
+    """
+    check_named("--output", path)
+    if not Path(path).absolute().parent.is_dir() or Path(path).is_dir():
+        raise ValueError(f"--output must be a file in a folder that is there; got {path}.")
+
+
 class Checkpoint:
     """A checkpoint of `lxmert train` with the files that it is to answer for.
 
@@ -75,9 +86,7 @@ class Checkpoint:
         """
         if self.settings.task == "pretrain":
             raise ValueError("predict is for vqa, gqa and nlvr2; pre-training has no result file.")
-        check_named("--output", path)
-        if not Path(path).absolute().parent.is_dir() or Path(path).is_dir():  # said now, not after the work
-            raise ValueError(f"--output must be a file in a folder that is there; got {path}.")
+        check_output(path)
         found = outcomes(self.task, self.data, self.runner, self.settings.evaluate_batch_size, progress)
         if self.runner.is_main:
             self.task.write_predictions(Path(path), self.data.examples, found, self.answers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from lxmert.common.answers import read_answers
 from lxmert.common.checkpoint import open_checkpoint
 from lxmert.common.config import config_from_dict
 from lxmert.common.convert import convert
+from lxmert.common.files import CONFIG_NAME
 from lxmert.common.messages import first_few
 from lxmert.common.tokenizer import LxmertTokenizer
 from lxmert.data.region_store import RegionStore
@@ -114,6 +115,7 @@ def make_model(
         config = config_from_dict(values)
         _check_sizes(config, settings, tokenizer, store, answers)
         return kind(config, **options)
+    _check_function(settings, settings.model, kind)
     table = settings.model_answers or _answers_beside(settings.model)
     if not answers or table is None or read_answers(table) == list(answers):
         return _loaded(settings, kind, settings.model, sizes, tokenizer, store, answers, say, options)
@@ -124,6 +126,53 @@ def make_model(
         if found.answers is not None:
             say(f"the answer head begins with {found.answers[1]:,} of {found.answers[0]:,} answers from the weights")
         return _loaded(settings, kind, folder, sizes, tokenizer, store, answers, say, options)
+
+
+# Fields of a configuration that decide what the weights mean.
+_FUNCTION = (
+    "hidden_size",
+    "num_attention_heads",
+    "intermediate_size",
+    "hidden_act",
+    "l_layers",
+    "x_layers",
+    "r_layers",
+    "max_position_embeddings",
+    "type_vocab_size",
+    "visual_feat_dim",
+    "visual_pos_dim",
+    "layer_norm_eps",
+)
+
+
+def _check_function(settings: Settings, source: str, kind: Any) -> None:
+    """Refuse fields that would make something else of weights.
+
+    The number of heads, say, shows in no shape: the weights would be taken, and mean something else.
+
+    Raises:
+        ValueError: naming the fields.
+    """
+    given = settings.model_config
+    with open_checkpoint(source, None, kind.config_class, {}, **_unknown(source, given)) as file:
+        known = file.config
+    wrong = [name for name in _FUNCTION if name in given and getattr(known, name) != given[name]]
+    if wrong:
+        told = ", ".join(f"{name} is {getattr(known, name)!r}, not {given[name]!r}" for name in wrong)
+        raise ValueError(
+            "model_config (--set, or [model_config] in a config file) must not change what weights were trained with: "
+            f"in those of {source} {told}. Leave these fields out."
+        )
+
+
+def _unknown(source: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The given fields, for weights that have no configuration of their own; nothing for those that have one."""
+    path = Path(source)
+    return (
+        {}
+        if (path / CONFIG_NAME).is_file() or (path.is_file() and (path.parent / CONFIG_NAME).is_file())
+        else dict(given)
+    )
 
 
 def load_model(

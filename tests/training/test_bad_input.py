@@ -265,9 +265,12 @@ def test_a_folder_with_another_run(scenes, tmp_path):
     with pytest.raises(FileExistsError, match=r"holds a run already. Go on with it by --resume"):
         run.train(settings)
     shutil.move(tmp_path / "last", tmp_path / "away")
+    with pytest.raises(FileExistsError, match=r"holds other things \(away\); give a new folder as output"):
+        run.train(settings)
+    away = shutil.move(tmp_path / "away", tmp_path.parent / f"{tmp_path.name}-away")
     with pytest.raises(FileExistsError, match=r"best holds the best checkpoint of a run"):
         run.train(settings)
-    shutil.move(tmp_path / "away", tmp_path / "last")
+    shutil.move(away, tmp_path / "last")
     assert differing(left_by(tmp_path), before) == []
 
 

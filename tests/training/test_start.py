@@ -126,6 +126,13 @@ def test_losses_that_are_left_out_are_switched_off(losses, off, scenes, tmp_path
     assert said == []
 
 
+def test_weights_keep_what_they_were_trained_with(scenes, pretrained, tmp_path):
+    """The number of heads shows in no shape."""
+    settings = settings_of("vqa", scenes, tmp_path, model=str(pretrained), model_config={"num_attention_heads": 4})
+    with pytest.raises(ValueError, match=r"must not change what weights .* num_attention_heads is \d+, not 4. Leave"):
+        begun(settings, LxmertForQuestionAnswering)
+
+
 def test_the_visual_losses_weigh_as_in_the_original(scenes, tmp_path):
     model, _ = begun(settings_of("pretrain", scenes, tmp_path), LxmertForPreTraining)
     assert model.config.visual_loss_normalizer == pytest.approx(1 / 0.15, rel=1e-15)
