@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 
 @dataclass(eq=False)
@@ -16,11 +16,17 @@ class ModelOutput:
     order; `keys()`, `values()`, `items()`, `**out` and `dict(out)` see the same fields. A field that is None is absent.
 
     Differs from HF: iterating gives values, not names, so that unpacking works directly.
+
+    Attributes:
+        aside: fields that are read by attribute alone: they repeat what others hold, and are no output of their own.
     """
+
+    aside: ClassVar[tuple[str, ...]] = ()
 
     def keys(self) -> tuple[str, ...]:
         """Names of the fields that are present, in order."""
-        return tuple(f.name for f in dataclasses.fields(self) if getattr(self, f.name) is not None)
+        names = (f.name for f in dataclasses.fields(self) if f.name not in self.aside)
+        return tuple(name for name in names if getattr(self, name) is not None)
 
     def values(self) -> tuple[Any, ...]:
         """Values of the fields that are present, in order."""
@@ -170,9 +176,11 @@ class LxmertForPreTrainingOutput(_LxmertStates, _LxmertForPreTrainingScores):
         cross_relationship_score: [B, 2]; index 1 says that sentence and picture match, index 0 that they do not.
         question_answering_score: [B, A]; absent when the config has `task_qa=False`.
         losses: the losses that `loss` is the sum of, by name, those that were asked for: "words", "match", "objects",
-            "attributes", "features" (these three with their weight), "answers"; absent without labels. Last, so that
-            the places of the others are those of `transformers`.
+            "attributes", "features" (these three with their weight), "answers"; None without labels. Read by attribute
+            alone: among the fields are those of `transformers`.
     """
+
+    aside = ("losses",)
 
     losses: dict[str, Any] | None = None
 

@@ -76,7 +76,7 @@ class Runner:
         self.module.eval()
         with torch.no_grad(), self.engine.autocast():  # inference mode leaves FSDP2 with weights that cannot be trained
             found = self.model(**self._on_device(inputs))
-        return {name: _plain(found[name]) for name in names}
+        return {name: _plain(getattr(found, name)) for name in names}
 
     def gather(self, array: np.ndarray) -> np.ndarray:
         """The arrays of all processes, one after the other."""
@@ -246,9 +246,9 @@ def part() -> None:
 
 def weighted_losses(output: Any, weights: Mapping[str, float]) -> dict[str, Tensor]:
     """The losses of an output by name, each times its weight; one that has no names is called `loss`."""
-    if "losses" not in output:
+    if not getattr(output, "losses", None):
         return {"loss": output["loss"] * weights.get("loss", 1.0)}
-    return {name: loss * weights[name] for name, loss in output["losses"].items()}
+    return {name: loss * weights[name] for name, loss in output.losses.items()}
 
 
 @contextmanager

@@ -63,7 +63,7 @@ _SCORES = {
 
 def _weighted(output: Any, weights: Mapping[str, Any] | None) -> dict[str, Any]:
     """The losses of an output by name, each times the mean of its weights; one that has no names is called `loss`."""
-    losses = output["losses"] if "losses" in output else {"loss": output["loss"]}
+    losses = getattr(output, "losses", None) or {"loss": output["loss"]}
     if weights is None:
         return dict(losses)
     return {name: loss * ops.cast(ops.mean(weights[name]), loss.dtype) for name, loss in losses.items()}
@@ -148,7 +148,7 @@ class OwnLoss(keras.Model):
         """One step of `predict`. Losses, of labels in the input dict, are no prediction and are left out."""
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         out = super().predict_step((self._with_fields(x),))
-        return dataclasses.replace(out, **dict.fromkeys({"loss", "losses"} & set(out.keys())))
+        return dataclasses.replace(out, loss=None) if "loss" in out else out
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
@@ -183,7 +183,7 @@ class OwnLoss(keras.Model):
             truths = {_SCORES[name] or self.prediction_name: x[name] for name in _SCORES if x.get(name) is not None}
             y = truths.get(self.prediction_name) if len(self.label_names) == 1 else truths
         if self._compile_loss is None:
-            if "losses" in y_pred:
+            if getattr(y_pred, "losses", None):
                 weighted = _weighted(y_pred, sample_weight)
                 self._told_losses = tuple(weighted)
                 for name, loss in weighted.items():

@@ -80,7 +80,7 @@ class Runner:
 
             def run(inputs: Any) -> dict[str, Any]:
                 found = self.model(inputs, training=False, return_dict=True)
-                return {name: found[name] for name in names}
+                return {name: getattr(found, name) for name in names}
 
             self._graphs[names] = tf.function(run)
         found = self._graphs[names](keras.tree.map_structure(self._wide, dict(inputs)))

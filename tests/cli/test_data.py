@@ -13,7 +13,7 @@ def test_scenes(tmp_path, capsys):
     out, err = capsys.readouterr()
     assert err == ""  # no progress bar where nobody looks
     summary = json.loads((folder / "summary.json").read_text())
-    assert (summary["pictures"], summary["seed"], summary["size"]) == (80, 3, 96)
+    assert (summary["pictures"], summary["seed"], summary["size"]) == (80, 3, 128)
     table = [line.split() for line in out.splitlines() if line.strip().startswith(("train", "valid", "test"))]
     assert table == [
         [split, *(f"{counts[name]:,}" for name in ("pictures", "questions", "statements", "captions"))]

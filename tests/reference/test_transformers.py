@@ -67,7 +67,6 @@ def test_outputs_agree(name, case, masks, dtype):
         # Theirs gives a number of the pooled output in place of the score that there is no head for.
         assert expected.pop("question_answering_score").ndim == 0
     found = dict(run_pt(pt_model(config, name, dtype), given, **asked).items())
-    found.pop("losses", None)  # theirs gives their sum alone; test_pretraining_losses.py compares each
     assert_same(found, expected, tolerances.OUTPUTS[dtype])
 
 
