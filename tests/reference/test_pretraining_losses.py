@@ -158,7 +158,7 @@ def test_the_loss_is_the_sum_of_the_losses(backend, dtype):
     assert set(output.losses) == set(READS)
     total = sum(float(arrays(loss)) for loss in output.losses.values())
     assert abs(float(arrays(output.loss)) - total) <= tolerances.OUTPUTS[dtype] * 10
-    assert "losses" not in output.keys(), "the fields are those of transformers"
+    assert "losses" not in output, "the fields are those of transformers"
     assert run(model, inputs(CONFIG, SIZES)).losses is None
 
 
