@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         SystemExit: after `--help` and `--version` (status 0), and for arguments that do not parse (status 2).
     """
     argv = sys.argv[1:] if argv is None else list(argv)
-    parser = argparse.ArgumentParser(prog="lxmert", description="LXMERT and VisualBERT for PyTorch and Keras 3.")
+    parser = _Parser(prog="lxmert", description="LXMERT and VisualBERT for PyTorch and Keras 3.")
     parser.add_argument("--version", action="version", version=f"lxmert {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name in argv[:1] if argv and argv[0] in COMMANDS else COMMANDS:
@@ -68,6 +68,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except USER_ERRORS as error:
         _complain(f"lxmert {arguments.command}: error: {_told(error)}")
         return 1
+
+
+class _Parser(argparse.ArgumentParser):
+    """Takes options by their whole names only: what is short for one today is short for two tomorrow.
+
+    The parsers of subcommands are of this class too, because argparse makes them of their parent's.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, allow_abbrev=False)
 
 
 @contextmanager

@@ -59,6 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as folder:
         predictions = arguments.predictions
         if predictions is None:
+            if arguments.task != "vqa" and not arguments.questions:  # its files hold questions and answers
+                arguments.questions, arguments.annotations = arguments.annotations, []
             if not arguments.questions:
                 raise ValueError("--questions must be given with --checkpoint: what it is to answer.")
             predictions = Path(folder) / "predictions"

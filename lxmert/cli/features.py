@@ -134,8 +134,11 @@ def _check(arguments: argparse.Namespace) -> int:
             f"in several of the folders, {len(report.repeated):,} pictures, of which the first folder's are taken: "
             f"{first_few(report.repeated)}"
         )
-    state = "no damage" if report.good else f"{len(report.damage):,} damaged"
-    print(f"{report.pictures:,} pictures, {report.regions:,} regions: {state}")
+    damaged = len({(finding.folder, finding.picture) for finding in report.damage if finding.picture is not None})
+    unread = len({finding.folder for finding in report.damage if finding.picture is None})
+    found = [f"{damaged:,} damaged"] if damaged else []
+    found += [f"{unread:,} of {len(arguments.folders):,} folders not usable"] if unread else []
+    print(f"{report.pictures:,} pictures, {report.regions:,} regions: {', '.join(found) or 'no damage'}")
     return status
 
 

@@ -50,16 +50,15 @@ def overrides(arguments: argparse.Namespace) -> dict[str, Any]:
     """The fields that `--set` gives.
 
     Raises:
-        ValueError: a field that no configuration has; the message lists those that there are.
+        ValueError: a field that no configuration has; the message names the nearest.
     """
     from lxmert.common.config import CONFIGS
-    from lxmert.common.tables import TITLES
+    from lxmert.common.messages import unknown_keyword_message
 
-    fields = {TITLES[kind]: config.field_names() for kind, config in CONFIGS.items()}
+    known = list(dict.fromkeys(name for config in CONFIGS.values() for name in config.field_names()))
     for name, _ in arguments.set:
-        if not any(name in known for known in fields.values()):
-            listed = "; ".join(f"{title} has {', '.join(known)}" for title, known in fields.items())
-            raise ValueError(f"--set: no configuration has a field {name!r}. {listed}.")
+        if name not in known:
+            raise ValueError(f"--set: {unknown_keyword_message(name, known)}")
     return dict(arguments.set)
 
 

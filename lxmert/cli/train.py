@@ -48,7 +48,11 @@ def _add_settings(parser: argparse.ArgumentParser, task: str) -> None:
     parser.add_argument(
         "--config", metavar="FILE", help="settings in TOML or JSON; what the command line says goes before"
     )
-    parser.add_argument("--resume", action="store_true", help="go on with the run in the output folder, exactly")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on, exactly, with the run in the output folder; no other option is needed",
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress")
     add_set(parser)
     for entry in dataclasses.fields(Settings):
@@ -137,7 +141,7 @@ def _run_task(arguments: argparse.Namespace) -> int:
     if _is_main():
         for name, score in scores.items():
             print(f"{name:<24} {score:.4f}")
-        print(f"wrote {Path(settings.output) / 'best'} in {time.perf_counter() - start:.0f} s")
+        print(f"the best checkpoint is {Path(settings.output) / 'best'} ({time.perf_counter() - start:.0f} s)")
     return 0
 
 

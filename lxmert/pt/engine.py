@@ -75,6 +75,10 @@ def make_engine(strategy: str = "auto", precision: str = "float32", device: str 
         raise ValueError(f"strategy 'single' is one process; torchrun started {world}. Use 'ddp' or 'fsdp'.")
     device = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
     gpus = torch.cuda.device_count()
+    if device == "cuda" and not gpus:
+        raise ValueError(
+            "device 'cuda' needs a GPU that PyTorch can use, and it sees none. Use device 'cpu' or 'auto'."
+        )
     if device == "cuda" and gpus < here:
         raise ValueError(
             f"Every process needs a GPU of its own; this machine has {gpus} for {here}. Start torchrun with "

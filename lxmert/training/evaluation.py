@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -40,7 +40,7 @@ def outcomes(task: Any, data: TaskData, runner: Runner, batch_size: int, progres
     random = np.random.default_rng(0)  # the data of these tasks draws nothing
     found = []
     total = -(-count // (batch_size * runner.world))
-    for turn in tqdm(range(total), desc="evaluation", unit="batch", leave=False, disable=not progress, file=sys.stderr):
+    for turn in _bar(total, progress):
         start = (turn * runner.world + runner.rank) * batch_size
         rows = np.arange(start, start + batch_size) % count
         inputs, _ = data.batch(rows, random)
@@ -53,7 +53,7 @@ def outcomes(task: Any, data: TaskData, runner: Runner, batch_size: int, progres
 
 
 def mean_losses(data: TaskData, runner: Runner, batch_size: int, seed: int, progress: bool = False) -> dict[str, float]:
-    """The losses of pre-training over all examples, each averaged over its labels, and `-loss`, less their sum.
+    """The losses of pre-training over all examples, each averaged over its labels, and `loss`, their sum.
 
     Masking and mismatches are drawn from the seed, alike each time, so that epochs can be compared.
     """
@@ -62,9 +62,7 @@ def mean_losses(data: TaskData, runner: Runner, batch_size: int, seed: int, prog
     totals = {name: np.zeros(2) for name in LOSSES}
     starts = range(runner.rank * batch_size, count, runner.world * batch_size)
     longest = -(-count // (batch_size * runner.world))
-    for turn in tqdm(
-        range(longest), desc="evaluation", unit="batch", leave=False, disable=not progress, file=sys.stderr
-    ):
+    for turn in _bar(longest, progress):
         idle = turn >= len(starts)  # it runs all the same: processes that share a model wait for each other
         start = starts[0] if idle and len(starts) else 0 if idle else starts[turn]
         rows = np.arange(start, min(start + batch_size, count))
@@ -77,4 +75,10 @@ def mean_losses(data: TaskData, runner: Runner, batch_size: int, seed: int, prog
                 totals[name] += (float(losses[name]) * labels, labels)
     sums = runner.gather(np.stack(list(totals.values()))[None]).sum(axis=0)
     found = {name: float(total / labels) for name, (total, labels) in zip(totals, sums, strict=True) if labels}
-    return {"-loss": -sum(found.values()), **found}
+    return {"loss": sum(found.values()), **found}
+
+
+def _bar(total: int, progress: bool) -> Iterable[int]:
+    """The numbers of the batches, with a bar where someone watches."""
+    shown = progress and sys.stderr.isatty()
+    return tqdm(range(total), desc="evaluation", unit="batch", leave=False, disable=not shown, file=sys.stderr)

@@ -1,4 +1,4 @@
-"""What a run tells while it goes: a bar on the terminal, lines in log.jsonl, curves for TensorBoard."""
+"""What a run tells while it goes: a bar or lines on standard error, lines in log.jsonl, curves for TensorBoard."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from tqdm import tqdm
 from lxmert.common.files import write_text
 
 LOG_NAME = "log.jsonl"
+_PATIENCE = 30.0  # seconds between two lines of progress where no bar can be drawn
 
 
 class Logs:
@@ -29,14 +30,18 @@ class Logs:
         per_epoch: steps of an epoch.
         first: the step that the run goes on from.
         every: steps between lines.
-        progress: whether to show a bar, on standard error.
+        progress: whether to tell on standard error how far the run is: by a bar on a terminal; by a line every half
+            minute elsewhere, in a file or a pipe.
     """
 
     def __init__(
         self, folder: Path | None, total: int, per_epoch: int, first: int = 0, every: int = 10, progress: bool = True
     ) -> None:
         self.every, self.per_epoch, self.total = every, per_epoch, total
-        self._bar = tqdm(total=total, initial=first, unit="step", disable=not progress, file=sys.stderr)
+        self.progress = progress
+        drawn = progress and sys.stderr.isatty()
+        self._bar = tqdm(total=total, initial=first, unit="step", disable=not drawn, file=sys.stderr)
+        self._told = time.perf_counter()
         self._file: Any = None
         self._curves: Any = None
         self._begin, self._first = time.perf_counter(), first
@@ -65,9 +70,15 @@ class Logs:
             return
         total = sum(losses.values())
         shown = {"loss": total, **(losses if len(losses) > 1 else {})}
-        self._bar.set_description(f"epoch {(step - 1) // self.per_epoch + 1}", refresh=False)
+        now = time.perf_counter()
+        speed = (step - self._first) / (now - self._begin)
+        epoch = f"epoch {(step - 1) // self.per_epoch + 1}"
+        self._bar.set_description(epoch, refresh=False)
         self._bar.set_postfix({name: f"{value:.3f}" for name, value in shown.items()}, refresh=False)
-        speed = (step - self._first) / (time.perf_counter() - self._begin)
+        if self._bar.disable and now - self._told > _PATIENCE:
+            told = ", ".join(f"{name} {value:.3f}" for name, value in shown.items())
+            self.say(f"step {step} of {self.total}, {epoch}: {told} ({speed:.3g} steps per second)")
+            self._told = now
         values = {**{f"train/{name}": value for name, value in shown.items()}, "rate": rate}
         self._write(step, values if norm is None else {**values, "norm": norm})
         self._point(step, {"steps_per_second": speed})
@@ -78,16 +89,19 @@ class Logs:
         self.say(f"step {step}: " + ", ".join(f"{name} {value:.4g}" for name, value in scores.items()))
 
     def say(self, text: str) -> None:
-        """A line on standard error, above the bar."""
-        if not self._bar.disable:
+        """A line on standard error, above the bar if there is one."""
+        if self.progress:
             self._bar.write(text, file=sys.stderr)
 
     def _write(self, step: int, values: Mapping[str, float]) -> None:
         if self._file is not None:
             # JSON has no NaN; the run ends with an error right after it.
             plain = {name: value if math.isfinite(value) else str(value) for name, value in values.items()}
-            self._file.write(json.dumps({"step": step, **plain}) + "\n")
-            self._file.flush()
+            try:
+                self._file.write(json.dumps({"step": step, **plain}) + "\n")
+                self._file.flush()
+            except OSError as error:  # a full disk does not say which file it had no room for
+                raise type(error)(error.errno, error.strerror, self._file.name) from error
         self._point(step, values)
 
     def _point(self, step: int, values: Mapping[str, float]) -> None:

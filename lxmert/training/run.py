@@ -97,9 +97,15 @@ def train(
     if resume:
         check_contents(done.contents, now, settings.output)
     done.examples, done.contents = len(data), now
-    steps = Steps(data, settings.batch_size, settings.epochs, settings.seed, settings.accumulation)
-    trainer_module = import_module(f"lxmert.{settings.backend}.trainer")
     output, last = Path(settings.output), Path(settings.output) / LAST
+    steps = Steps(data, settings.batch_size, settings.epochs, settings.seed, settings.accumulation)
+    if done.step == steps.total:  # its last checkpoint was written after its last evaluation
+        say(
+            f"the run in {settings.output} is finished: {done.step:,} steps, {len(done.epochs)} epochs. To train on, "
+            f"begin another one with model = {output / BEST}"
+        )
+        return done.epochs[done.best - 1]
+    trainer_module = import_module(f"lxmert.{settings.backend}.trainer")
 
     def begin(kind: Any, **options: Any) -> Any:
         if resume:
@@ -138,14 +144,19 @@ def train(
             done.epochs.append(scores)
             if scores:
                 logs.epoch(done.step, scores)
-            better = not done.best or not scores or scores[task.score] > done.epochs[done.best - 1][task.score]
-            if better:
+            if not done.best or not scores or _better(task, scores, done.epochs[done.best - 1]):
                 done.best = len(done.epochs)
                 trainer.save(output / BEST, beside, optimizer=False)
             trainer.save(last, beside, optimizer=True)
 
         trainer.run(steps, done.step, after_step, after_epoch, callbacks)
     return done.epochs[done.best - 1] if done.best else {}
+
+
+def _better(task: Any, scores: Mapping[str, float], best: Mapping[str, float]) -> bool:
+    """Whether the score that chooses the best checkpoint is better than the best so far."""
+    now, before = scores[task.score], best[task.score]
+    return now < before if task.lower_is_better else now > before
 
 
 def part(backend: str) -> None:

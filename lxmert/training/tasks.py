@@ -27,13 +27,15 @@ class Task(Protocol):
     Attributes:
         architecture: the class of its model, without the prefix TF.
         has_answers: whether it needs a table of answers.
-        score: the name of the score that chooses the best checkpoint; the larger the better.
+        score: the name of the score that chooses the best checkpoint.
+        lower_is_better: whether the best is the lowest.
         outputs: the outputs of the model that `outcome` reads.
     """
 
     architecture: str
     has_answers: bool
     score: str
+    lower_is_better: bool
     outputs: tuple[str, ...]
 
     def read(self, files: Sequence[str]) -> Any:
@@ -60,6 +62,7 @@ class QuestionTask:
     architecture = "LxmertForQuestionAnswering"
     has_answers = True
     score = "accuracy"
+    lower_is_better = False
     outputs = ("question_answering_score",)
 
     def __init__(self, name: str) -> None:
@@ -115,6 +118,7 @@ class StatementTask:
     architecture = "LxmertForVisualReasoning"
     has_answers = False
     score = "accuracy"
+    lower_is_better = False
     outputs = ("logits",)
 
     def read(self, files: Sequence[str]) -> Any:
@@ -155,7 +159,9 @@ class PretrainTask:
 
     architecture = "LxmertForPreTraining"
     has_answers = True
-    score = "-loss"  # it has no outcomes: see `evaluation.mean_losses`
+    score = "loss"
+    lower_is_better = True
+    outputs = ("losses",)
 
     def read(self, files: Sequence[str]) -> Any:
         """The sentences in some files."""

@@ -210,7 +210,7 @@ def test_nothing_steers_the_terminal(tmp_path, capsys):
         ("other.safetensors", [], "is not a file of LXMERT or VisualBERT: none of its 1 names"),
         ("source", ["--tolerance", "-1"], "tolerance must be a number of at least 0; got -1.0"),
         ("source", ["--tolerance", "nan"], "tolerance must be a number of at least 0; got nan"),
-        ("source", ["--set", "heads=1"], "--set: no configuration has a field 'heads'"),
+        ("source", ["--set", "heads=1"], "--set: unexpected keyword 'heads'."),
     ],
 )
 def test_errors(second, options, message, source, tmp_path, capsys):

@@ -145,8 +145,8 @@ def test_a_field_may_be_null(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--set", "heads=3"], "--set: no configuration has a field 'heads'. LXMERT has pruned_heads, vocab_size, "),
-        (["--set", "source=3"], "VisualBERT has pruned_heads, vocab_size, hidden_size, visual_embedding_dim, "),
+        (["--set", "hiden_size=3"], "--set: unexpected keyword 'hiden_size'. Did you mean 'hidden_size'?"),
+        (["--set", "source=3"], "--set: unexpected keyword 'source'. Known: pruned_heads, vocab_size, "),
         (["--set", "hidden_size=wide"], "hidden_size must be a whole number; got 'wide' (str)"),
         (["--set", "num_labels=3"], "with the values given beside it: LxmertConfig: unexpected keyword 'num_labels'"),
         (["--set", "l_layers=3"], "The file has 2 layers of the kind that l_layers counts"),

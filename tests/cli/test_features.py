@@ -76,7 +76,9 @@ def test_damage_is_the_exit_status(source, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["damage"][0]["picture"] == "picture_000"
     (out / "sizes.npy").unlink()
     assert features("check", out) == 1
-    assert "has no sizes.npy" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "has no sizes.npy" in told
+    assert told.splitlines()[-1] == "0 pictures, 0 regions: 1 of 1 folders not usable"
 
 
 def test_a_stopped_import(source, tmp_path, capsys):

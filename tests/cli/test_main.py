@@ -71,6 +71,8 @@ def test_version(capsys):
         ["convert"],
         ["convert", "a"],
         ["convert", "a", "b", "--verfy"],
+        ["convert", "a", "b", "--verif"],
+        ["train", "vqa", "--out", "a"],
         ["convert", "a", "b", "--to", "pickle"],
         ["inspect"],
         ["inspect", "a", "b"],

@@ -77,6 +77,16 @@ def test_the_losses_of_pre_training(trained, scenes, capsys):
     assert found == pytest.approx(state["epochs"][state["best"] - 1])
 
 
+@pytest.mark.parametrize("task", ["gqa", "nlvr2"])
+def test_the_files_with_the_answers_are_those_with_the_questions(task, trained, scenes, capsys):
+    found = []
+    for option in ("--questions", "--annotations"):
+        command = ["evaluate", task, "--checkpoint", str(trained / task / "best"), option, questions(scenes, task)]
+        assert main([*command, "--quiet"]) == 0
+        found.append(capsys.readouterr().out)
+    assert found[0] == found[1]
+
+
 def test_refused(trained, scenes, tmp_path, capsys):
     best, output = str(trained / "vqa" / "best"), str(tmp_path / "out.json")
     file = questions(scenes, "vqa")

@@ -25,7 +25,7 @@ def test_a_run_from_a_file_and_options(config, tmp_path, capsys):
     out, err = capsys.readouterr()
     lines = out.splitlines()
     assert lines[0].split()[0] == "accuracy"
-    assert lines[-1].startswith(f"wrote {output / 'best'} in ")
+    assert lines[-1].startswith(f"the best checkpoint is {output / 'best'} (")
     assert "step 2: accuracy" in err
     state = json.loads((output / "last" / "training.json").read_text())
     assert (state["step"], state["examples"]) == (2, 8)
@@ -61,8 +61,13 @@ def test_resume(config, tmp_path, capsys):
     )
     assert main([*command, "--resume", "--epochs", "3"]) == 1
     assert "cannot be resumed with these: epochs was 1 and is 3." in capsys.readouterr().err
-    assert main([*command, "--resume"]) == 0
+    capsys.readouterr()
+    assert main(["train", "vqa", "--resume", "--output", str(output)]) == 0
     assert log_of(output) == before
+    assert capsys.readouterr().err == (
+        f"the run in {output} is finished: 2 steps, 1 epochs. To train on, begin another one with model = "
+        f"{output / 'best'}\n"
+    )
 
 
 @pytest.mark.parametrize(

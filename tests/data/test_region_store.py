@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from lxmert.data.region_store import RegionWriter, check_regions, open_regions
-from lxmert.data.region_store import store as storing
+from lxmert.data.region_store import folder as opening
 from lxmert.data.region_store import writer as writing
-from lxmert.data.region_store.store import widen
+from lxmert.data.region_store.rows import widen
 from lxmert.data.region_store.writer import partial_folder
 from tests.data.region_files import F, add, picture
 
@@ -187,7 +187,7 @@ def test_largest_ids_of_stores_that_do_not_tell_them(folder, monkeypatch):
     pictures = list(map(picture, range(COUNT)))
     assert told == [max(max(one.object_ids) for one in pictures), max(max(one.attribute_ids) for one in pictures)]
     (folder / "regions.json").write_text(json.dumps(index))
-    monkeypatch.setattr(storing, "_BLOCK", 4)  # the labels are read in several pieces
+    monkeypatch.setattr(opening, "_BLOCK", 4)  # the labels are read in several pieces
     store = open_regions(folder)
     assert [store.largest_object_id, store.largest_attribute_id] == told
     assert check_regions([folder]).good

@@ -133,7 +133,7 @@ def test_refused_choices(choices, message):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="for machines without a GPU")
 def test_a_gpu_that_is_not_there():
-    with pytest.raises(ValueError, match="Every process needs a GPU of its own; this machine has 0 for 1"):
+    with pytest.raises(ValueError, match="device 'cuda' needs a GPU that PyTorch can use, and it sees none"):
         make_engine(device="cuda")
 
 

@@ -74,11 +74,11 @@ def test_four_parts_make_one_step(task, backend, scenes, tmp_path):
 def test_the_losses_of_pre_training_are_told_by_name(scenes, tmp_path):
     settings = settings_of("pretrain", scenes, tmp_path, losses=["words", "answers"], epochs=1)
     scores = run.train(settings)
-    assert list(scores) == ["-loss", "words", "answers"]
-    assert scores["-loss"] == pytest.approx(-scores["words"] - scores["answers"])
+    assert list(scores) == ["loss", "words", "answers"]
+    assert scores["loss"] == pytest.approx(scores["words"] + scores["answers"])
     lines = log_of(tmp_path)
     assert list(lines[0]) == ["step", "train/loss", "train/words", "train/answers", "rate", "norm"]
-    assert list(lines[-1]) == ["step", "valid/-loss", "valid/words", "valid/answers"]
+    assert list(lines[-1]) == ["step", "valid/loss", "valid/words", "valid/answers"]
     assert lines[0]["train/loss"] == pytest.approx(lines[0]["train/words"] + lines[0]["train/answers"])
     assert lines[0]["rate"] == 0.0, "as in the original, the first step changes nothing"
 
