@@ -13,6 +13,7 @@ from lxmert.data.task_batches import TaskData
 
 from .settings import LOSSES
 from .steps import label_count
+from .tasks import PredictingTask
 
 _CHANCE = 2  # what a seed is for; `steps` has the others
 
@@ -30,7 +31,9 @@ class Runner(Protocol):
         """The arrays of all processes [b, ...], one after the other."""
 
 
-def outcomes(task: Any, data: TaskData, runner: Runner, batch_size: int, progress: bool = False) -> np.ndarray:
+def outcomes(
+    task: PredictingTask, data: TaskData, runner: Runner, batch_size: int, progress: bool = False
+) -> np.ndarray:
     """What `task.outcome` keeps of every example, in their order.
 
     The processes of a run share the batches; the last ones are filled up, so that all have as many and of one shape.

@@ -13,7 +13,7 @@ from .evaluation import outcomes
 from .run import check_answered, evaluate, open_checkpoint_settings, open_data, open_files, part
 from .settings import Settings
 from .start import load_model
-from .tasks import TASKS
+from .tasks import PREDICTING
 
 
 def check_output(path: str | Path) -> None:
@@ -49,7 +49,7 @@ class Checkpoint:
             given["features"] = tuple(features)
         self.settings: Settings = open_checkpoint_settings(folder, task, **given)
         opened = open_files(self.settings)
-        self.task, self.answers = TASKS[task], opened.answers
+        self.answers = opened.answers
         self.data: Any = open_data(self.settings, files, opened)
 
         def begin(kind: Any, **options: Any) -> Any:
@@ -76,7 +76,7 @@ class Checkpoint:
         """
         if self.settings.task != "pretrain":
             check_answered(self.data.examples, "scores need files with answers (`lxmert predict` writes a result file)")
-        return evaluate(self.task, self.data, self.runner, self.settings, self.answers, progress)
+        return evaluate(self.data, self.runner, self.settings, self.answers, progress)
 
     def predict(self, path: str | Path, progress: bool = False) -> int:
         """Write the official result file of the task, and give the number of predictions in it.
@@ -84,10 +84,11 @@ class Checkpoint:
         Raises:
             ValueError: pre-training, which has no such file.
         """
-        if self.settings.task == "pretrain":
+        task = PREDICTING.get(self.settings.task)
+        if task is None:
             raise ValueError("predict is for vqa, gqa and nlvr2; pre-training has no result file.")
         check_output(path)
-        found = outcomes(self.task, self.data, self.runner, self.settings.evaluate_batch_size, progress)
+        found = outcomes(task, self.data, self.runner, self.settings.evaluate_batch_size, progress)
         if self.runner.is_main:
-            self.task.write_predictions(Path(path), self.data.examples, found, self.answers)
+            task.write_predictions(Path(path), self.data.examples, found, self.answers)
         return len(found)

@@ -38,7 +38,7 @@ from .logs import Logs
 from .settings import Settings, make_settings
 from .start import load_model, make_model, open_answers, open_tokenizer
 from .steps import Steps
-from .tasks import TASKS
+from .tasks import PREDICTING, TASKS, Task
 
 
 @dataclasses.dataclass
@@ -140,7 +140,7 @@ def train(
                 trainer.save(last, beside, optimizer=True)
 
         def after_epoch() -> None:
-            scores = evaluate(task, valid, trainer, settings, opened.answers, shown) if valid is not None else {}
+            scores = evaluate(valid, trainer, settings, opened.answers, shown) if valid is not None else {}
             done.epochs.append(scores)
             if scores:
                 logs.epoch(done.step, scores)
@@ -153,7 +153,7 @@ def train(
     return done.epochs[done.best - 1] if done.best else {}
 
 
-def _better(task: Any, scores: Mapping[str, float], best: Mapping[str, float]) -> bool:
+def _better(task: Task, scores: Mapping[str, float], best: Mapping[str, float]) -> bool:
     """Whether the score that chooses the best checkpoint is better than the best so far."""
     now, before = scores[task.score], best[task.score]
     return now < before if task.lower_is_better else now > before
@@ -228,10 +228,11 @@ def check_answered(examples: Any, wanted: str) -> None:
 
 
 def evaluate(
-    task: Any, data: Any, runner: Any, settings: Settings, answers: list[str], progress: bool = False
+    data: Any, runner: Any, settings: Settings, answers: list[str], progress: bool = False
 ) -> dict[str, float]:
     """The scores of a model on some examples, by name."""
-    if settings.task == "pretrain":
+    task = PREDICTING.get(settings.task)
+    if task is None:
         return mean_losses(data, runner, settings.evaluate_batch_size, settings.seed, progress)
     found = outcomes(task, data, runner, settings.evaluate_batch_size, progress)
     return task.scores(data.examples, found, answers)

@@ -29,14 +29,12 @@ class Task(Protocol):
         has_answers: whether it needs a table of answers.
         score: the name of the score that chooses the best checkpoint.
         lower_is_better: whether the best is the lowest.
-        outputs: the outputs of the model that `outcome` reads.
     """
 
     architecture: str
     has_answers: bool
     score: str
     lower_is_better: bool
-    outputs: tuple[str, ...]
 
     def read(self, files: Sequence[str]) -> Any:
         """The examples in some files."""
@@ -45,6 +43,16 @@ class Task(Protocol):
         self, examples: Any, store: RegionStore, tokenizer: LxmertTokenizer, answers: list[str], settings: Settings
     ) -> TaskData:
         """The examples as batches."""
+
+
+class PredictingTask(Task, Protocol):
+    """A task whose model predicts something for every example, which is right or wrong.
+
+    Attributes:
+        outputs: the outputs of the model that `outcome` reads.
+    """
+
+    outputs: tuple[str, ...]
 
     def outcome(self, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
         """What is kept of a batch's outputs for each example, [B] or [B, ...]: its answer, say."""
@@ -63,7 +71,7 @@ class QuestionTask:
     has_answers = True
     score = "accuracy"
     lower_is_better = False
-    outputs = ("question_answering_score",)
+    outputs: tuple[str, ...] = ("question_answering_score",)
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -119,7 +127,7 @@ class StatementTask:
     has_answers = False
     score = "accuracy"
     lower_is_better = False
-    outputs = ("logits",)
+    outputs: tuple[str, ...] = ("logits",)
 
     def read(self, files: Sequence[str]) -> Any:
         """The statements in some files."""
@@ -155,13 +163,12 @@ class StatementTask:
 
 
 class PretrainTask:
-    """Sentences and questions with everything that the paper pre-trains on."""
+    """Sentences and questions with everything that the paper pre-trains on; its score is the sum of the losses."""
 
     architecture = "LxmertForPreTraining"
     has_answers = True
     score = "loss"
     lower_is_better = True
-    outputs = ("losses",)
 
     def read(self, files: Sequence[str]) -> Any:
         """The sentences in some files."""
@@ -180,9 +187,9 @@ class PretrainTask:
         )
 
 
-TASKS: dict[str, Any] = {
-    "pretrain": PretrainTask(),
+PREDICTING: dict[str, PredictingTask] = {
     "vqa": QuestionTask("vqa"),
     "gqa": QuestionTask("gqa"),
     "nlvr2": StatementTask(),
 }
+TASKS: dict[str, Task] = {"pretrain": PretrainTask(), **PREDICTING}
