@@ -77,7 +77,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the moments (default: 0)")
     parser.add_argument("--output", type=Path, default=RESULTS, help="where the results go")
     arguments = parser.parse_args()
-    results = {}
+    results = json.loads(arguments.output.read_text()) if arguments.output.exists() else {}
     with tempfile.TemporaryDirectory() as folder:
         scenes = Path(folder, "scenes")
         make_scenes(scenes, FEWEST_PICTURES, progress=False)
@@ -88,7 +88,7 @@ def main() -> int:
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     write_text(arguments.output, json.dumps(results, indent=2) + "\n")
     print(f"wrote {arguments.output}")
-    return int(any(found["differing"] for found in results.values()))
+    return int(any(results[backend]["differing"] for backend in arguments.backends))
 
 
 def measure(backend: str, scenes: Path, folder: Path, kills: int, chance: random.Random) -> dict[str, Any]:

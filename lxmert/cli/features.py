@@ -20,6 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "import",
         help="make a store of published features; the same command goes on where it was stopped",
         description="Make a store of published features. When it is stopped, the same command goes on from there.",
+        epilog="Columns of a TSV, without a header: img_id, img_h, img_w, objects_id, objects_conf, attrs_id, "
+        "attrs_conf, num_boxes, boxes, features (LXMERT), or image_id, image_w, image_h, num_boxes, boxes, features "
+        "(bottom-up-attention); the arrays in base64, ids as int64, everything else as float32.",
     )
     one.add_argument(
         "sources",

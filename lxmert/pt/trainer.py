@@ -23,7 +23,7 @@ from lxmert.training.tasks import TASKS
 from .engine import PRECISIONS, make_engine
 from .freezing import freeze_unreached
 from .named_weights import array_of
-from .optimizers import make_optimizer
+from .optimizers import make_optimizer, set_rate
 from .pretrained import PreTrainedModel
 
 AfterStep = Callable[[int, Mapping[str, float], float, float | None], None]
@@ -135,8 +135,7 @@ class Trainer(Runner):
         batches = self._batches(steps, first)
         for step in range(first, steps.total):
             rate = rate_of_step(settings.learning_rate, step, steps.total, settings.warm_up)
-            for group in self.optimizer.param_groups:
-                group["lr"] = rate
+            set_rate(self.optimizer, rate)
             torch.manual_seed(chance_of_step(settings.seed, step, engine.rank))
             losses: dict[str, Any] = {}
             for micro in range(steps.accumulation):
