@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from lxmert.common.config import LxmertConfig, VisualBertConfig
 
 from .layers import Embedding
+from .linear import linear
 
 
 class LanguageEmbeddings(nn.Module):
@@ -46,8 +47,8 @@ class RegionEmbeddings(nn.Module):
 
     def forward(self, visual_feats: Tensor, visual_pos: Tensor) -> Tensor:  # [B, R, F], [B, R, P] -> [B, R, D]
         """Embed the regions."""
-        features = self.feature_norm(self.feature(visual_feats))
-        boxes = self.box_norm(self.box(visual_pos))
+        features = self.feature_norm(linear(self.feature, visual_feats))
+        boxes = self.box_norm(linear(self.box, visual_pos))
         return self.dropout((features + boxes) / 2)
 
 
@@ -98,7 +99,7 @@ class JointEmbeddings(nn.Module):
         self, visual_embeds: Tensor, visual_token_type_ids: Tensor | None, image_text_alignment: Tensor | None
     ) -> Tensor:  # [B, R, F] -> [B, R, D]
         """Embed the regions, before the norm."""
-        features = self.feature(visual_embeds)
+        features = linear(self.feature, visual_embeds)
         first = torch.zeros(1, 1, dtype=torch.long, device=features.device)
         if visual_token_type_ids is None:
             visual_token_type_ids = first + min(1, self.visual_token_type.num_embeddings - 1)

@@ -9,10 +9,10 @@ from collections.abc import Collection
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .layers import ACTIVATIONS, Embedding
+from .layers import Embedding
+from .linear import linear, product
 
 
 class WordHead(nn.Module):
@@ -24,7 +24,7 @@ class WordHead(nn.Module):
     def __init__(self, config: Any):
         super().__init__()
         self.transform = nn.Linear(config.hidden_size, config.hidden_size)
-        self.activation = ACTIVATIONS[config.hidden_act]
+        self.activation = config.hidden_act
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.bias = nn.Parameter(torch.zeros(config.vocab_size))
         own = config.untied_words
@@ -33,7 +33,7 @@ class WordHead(nn.Module):
     def forward(self, states: Tensor, table: Tensor) -> Tensor:  # [B, S, D], [V, D] -> [B, S, V]
         """Score every word of the vocabulary at each position; `table` is the word embedding."""
         table = table if self.decoder is None else self.decoder.weight
-        return F.linear(self.norm(self.activation(self.transform(states))), table, self.bias)
+        return product(self.norm(linear(self.transform, states, self.activation)), table, self.bias)
 
 
 class ObjectHead(nn.Module):
@@ -42,7 +42,7 @@ class ObjectHead(nn.Module):
     def __init__(self, config: Any):
         super().__init__()
         self.transform = nn.Linear(config.hidden_size, config.hidden_size)
-        self.activation = ACTIVATIONS[config.hidden_act]
+        self.activation = config.hidden_act
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.keys = tuple(config.visual_losses)
         for key, width in config.visual_losses.items():
@@ -50,8 +50,8 @@ class ObjectHead(nn.Module):
 
     def forward(self, states: Tensor) -> dict[str, Tensor]:  # [B, R, D] -> {"obj": [B, R, classes], ...}
         """Predict each region's object class, attribute class and feature, as far as they are enabled."""
-        states = self.norm(self.activation(self.transform(states)))
-        return {key: getattr(self, key)(states) for key in self.keys}
+        states = self.norm(linear(self.transform, states, self.activation))
+        return {key: linear(getattr(self, key), states) for key in self.keys}
 
 
 class AnswerHead(nn.Module):
@@ -69,7 +69,7 @@ class AnswerHead(nn.Module):
 
     def forward(self, pooled: Tensor) -> Tensor:  # [B, pictures · D] -> [B, A]
         """Score every answer."""
-        return self.out(self.norm(ACTIVATIONS["gelu"](self.up(pooled))))
+        return linear(self.out, self.norm(linear(self.up, pooled, "gelu")))
 
 
 class LxmertHeads(nn.Module):

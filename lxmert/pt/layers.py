@@ -4,20 +4,14 @@ Dimensions: B batch, S any sequence, C its context (what is attended to), D hidd
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "gelu": F.gelu,
-    "relu": F.relu,
-    "silu": F.silu,
-    "selu": F.selu,
-    "gelu_new": lambda x: F.gelu(x, approximate="tanh"),
-}
+from .linear import linear
 
 
 class ContextBias(NamedTuple):
@@ -92,9 +86,9 @@ class Attention(nn.Module):
 
         `head_mask` [N] multiplies the weights of each head.
         """
-        query = self.split_heads(self.query(states))
-        key = self.split_heads(self.key(context))
-        value = self.split_heads(self.value(context))
+        query = self.split_heads(linear(self.query, states))
+        key = self.split_heads(linear(self.key, context))
+        value = self.split_heads(linear(self.value, context))
         if bias is not None:
             query = query * bias.live
         weights = None
@@ -112,7 +106,7 @@ class Attention(nn.Module):
             mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=additive, dropout_p=rate)
             if head_mask is not None:
                 mixed = mixed * head_mask[:, None, None]
-        out = self.dropout(self.out(self.merge_heads(mixed)))
+        out = self.dropout(linear(self.out, self.merge_heads(mixed)))
         return self.norm(out + states), weights
 
 
@@ -122,14 +116,14 @@ class FeedForward(nn.Module):
     def __init__(self, config: Any):
         super().__init__()
         self.up = nn.Linear(config.hidden_size, config.intermediate_size)
-        self.activation = ACTIVATIONS[config.hidden_act]
+        self.activation = config.hidden_act
         self.down = nn.Linear(config.intermediate_size, config.hidden_size)
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
     def forward(self, states: Tensor) -> Tensor:  # [B, S, D] -> [B, S, D]
         """Transform each position by itself."""
-        out = self.dropout(self.down(self.activation(self.up(states))))
+        out = self.dropout(linear(self.down, linear(self.up, states, self.activation)))
         return self.norm(out + states)
 
 
@@ -162,4 +156,4 @@ class Pooler(nn.Module):
 
     def forward(self, states: Tensor) -> Tensor:  # [B, S, D] -> [B, D]
         """Summarize a sentence and its picture by the state of the first token."""
-        return torch.tanh(self.dense(states[:, 0]))
+        return torch.tanh(linear(self.dense, states[:, 0]))

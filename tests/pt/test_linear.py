@@ -1,0 +1,180 @@
+"""The package's own products: the same numbers as PyTorch's linear layer, and out of the way of whoever looks at it."""
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from lxmert.pt import linear as products
+from lxmert.pt.linear import ACTIVATIONS, linear, product
+
+HERE = products._HAS_ONEDNN
+pytestmark = pytest.mark.skipif(not HERE, reason="this build of PyTorch has no oneDNN: its own products are taken")
+
+
+@pytest.fixture
+def layer():
+    torch.manual_seed(0)
+    return nn.Linear(48, 80)
+
+
+@pytest.fixture
+def x():
+    torch.manual_seed(1)
+    return torch.randn(3, 7, 48)
+
+
+@pytest.fixture(autouse=True)
+def _every_size(monkeypatch):
+    monkeypatch.setattr(products, "_WORTH", 0)
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """How often oneDNN was asked."""
+    counted = []
+    own = products._onednn
+    monkeypatch.setattr(products, "_onednn", lambda *args: counted.append(args) or own(*args))
+    return counted
+
+
+def plain(layer, x, activation):
+    return layer(x) if activation is None else ACTIVATIONS[activation](layer(x))
+
+
+@pytest.mark.parametrize("activation", [None, *ACTIVATIONS])
+@pytest.mark.parametrize("bias", [True, False])
+def test_values_and_gradients(activation, bias, x, calls):
+    layer = nn.Linear(48, 80, bias=bias)
+    x.requires_grad_()
+    ours, theirs = linear(layer, x, activation), plain(layer, x, activation)
+    torch.testing.assert_close(ours, theirs)
+    with torch.no_grad():
+        torch.testing.assert_close(linear(layer, x, activation), theirs)
+    assert len(calls) == 2
+    seed = torch.randn_like(ours)
+    wanted = [x, *layer.parameters()]
+    for mine, other in zip(
+        torch.autograd.grad(ours, wanted, seed), torch.autograd.grad(theirs, wanted, seed), strict=True
+    ):
+        torch.testing.assert_close(mine, other, rtol=1e-5, atol=1e-5)
+    assert len(calls) == 4, "both gradients are products too"
+
+
+def test_gradients_of_gradients(layer, x):
+    def twice(function):
+        (first,) = torch.autograd.grad(function(x).pow(3).sum(), x, create_graph=True)
+        return torch.autograd.grad(first.pow(2).sum(), [x, layer.weight, layer.bias])
+
+    x.requires_grad_()
+    for mine, other in zip(twice(lambda x: linear(layer, x)), twice(layer), strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("trained", ["x", "weight", "bias"])
+def test_only_what_is_wanted_gets_a_gradient(trained, layer, x):
+    layer.requires_grad_(False)
+    wanted = {"x": x, "weight": layer.weight, "bias": layer.bias}[trained].requires_grad_()
+    linear(layer, x).sum().backward()
+    assert wanted.grad is not None
+    assert [t.grad is None for t in (x, layer.weight, layer.bias)].count(True) == 2
+
+
+def test_views_and_odd_shapes(layer, x, calls):
+    for view in (x.transpose(0, 1), x[:, ::2], x[0], x[0, 0], x.expand(2, 3, 7, 48), torch.empty(0, 7, 48)):
+        torch.testing.assert_close(linear(layer, view), layer(view))
+    assert len(calls) == 5, "nothing is not multiplied"
+    table = torch.randn(48, 80).t()
+    torch.testing.assert_close(product(x, table, layer.bias), F.linear(x, table, layer.bias))
+
+
+def test_small_ones_with_gradients_are_left_to_pytorch(layer, x, calls, monkeypatch):
+    monkeypatch.setattr(products, "_WORTH", x.numel() * 80 + 1)
+    linear(layer, x)
+    assert not calls
+    with torch.no_grad():
+        linear(layer, x)
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
+def test_other_number_formats_are_left_to_pytorch(dtype, layer, x, calls):
+    assert torch.equal(linear(layer.to(dtype), x.to(dtype)), layer(x.to(dtype)))
+    assert not calls
+
+
+def test_autocast_is_left_to_pytorch(layer, x, calls):
+    with torch.autocast("cpu", torch.bfloat16):
+        assert linear(layer, x).dtype == torch.bfloat16
+    assert not calls
+
+
+def test_another_format_of_input_and_weight_is_the_same_error(layer, x):
+    with pytest.raises(RuntimeError, match="dtype"):
+        linear(layer, x.double())
+
+
+def test_hooks_are_called(layer, x, calls):
+    seen = []
+    handle = layer.register_forward_hook(lambda module, args, out: seen.append(out.shape))
+    linear(layer, x)
+    assert (seen, calls) == ([(3, 7, 80)], [])
+    handle.remove()
+    linear(layer, x)
+    assert len(calls) == 1
+    layer.register_full_backward_hook(lambda *args: seen.append("back"))
+    linear(layer, x.requires_grad_()).sum().backward()
+    assert seen[-1] == "back"
+
+
+class Doubled(nn.Module):
+    """What an adapter puts in the place of a layer."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x):
+        return 2 * self.layer(x)
+
+
+def test_what_takes_the_place_of_a_layer_is_called(layer, x):
+    assert torch.equal(linear(Doubled(layer), x, "relu"), torch.relu(2 * layer(x)))
+    parametrized = copy.deepcopy(layer)
+    nn.utils.parametrizations.weight_norm(parametrized)
+    assert torch.equal(linear(parametrized, x), parametrized(x))
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")  # PyTorch, of itself
+def test_transforms_of_functions(layer, x, calls):
+    torch.testing.assert_close(torch.func.vmap(lambda v: linear(layer, v))(x), layer(x))
+    gradient = torch.func.grad(lambda v: linear(layer, v).pow(2).sum())(x)
+    torch.testing.assert_close(gradient, torch.func.grad(lambda v: layer(v).pow(2).sum())(x))
+    _, tangent = torch.func.jvp(lambda v: linear(layer, v), (x,), (x,))
+    torch.testing.assert_close(tangent, F.linear(x, layer.weight))
+    assert not calls
+
+
+def test_work_is_counted(layer, x, calls):
+    with FlopCounterMode(display=False) as counter:
+        linear(layer, x)
+    assert counter.get_total_flops() == 2 * x.numel() * 80
+    assert not calls
+
+
+def test_compiled_and_exported_graphs_hold_pytorchs_operator(layer, x, calls):
+    class Wrapped(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = layer
+
+        def forward(self, x):
+            return linear(self.layer, x, "gelu")
+
+    graph = torch.export.export(Wrapped(), (x,)).graph
+    assert "linear" in "".join(str(node.target) for node in graph.nodes)
+    assert "mkldnn" not in "".join(str(node.target) for node in graph.nodes)
+    assert not calls
