@@ -175,6 +175,7 @@ class LxmertForQuestionAnswering(LxmertTaskModel):
             output_attentions,
             output_hidden_states,
             return_dict=True,
+            language_output=False,
             vision_output=False,
         )
         answer_scores = self.heads.answer(states.pooled_output)
@@ -247,6 +248,7 @@ class LxmertForVisualReasoning(LxmertTaskModel):
             output_attentions=output_attentions,
             output_hidden_states=output_hidden_states,
             return_dict=True,
+            language_output=False,
             vision_output=False,
         )
         joined = states.pooled_output.reshape(-1, 2 * self.config.hidden_size)  # [2B, D] -> [B, 2D]

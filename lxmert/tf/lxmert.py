@@ -4,13 +4,19 @@ Dimensions: B batch, L language tokens, R regions, D hidden size, N heads, F vis
 Source: Tan and Bansal 2019 (arXiv 1908.07490).
 """
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import keras
 
 from lxmert.common.config import LxmertConfig
 from lxmert.common.inputs import attention_choice
-from lxmert.common.lxmert_inputs import check_lxmert_inputs
+from lxmert.common.lxmert_inputs import (
+    check_encoded,
+    check_language_inputs,
+    check_lxmert_inputs,
+    check_vision_inputs,
+)
 from lxmert.common.outputs import LxmertModelOutput
 from lxmert.common.signatures import LXMERT_INPUTS, value_ranges
 
@@ -59,15 +65,19 @@ class CrossLayer(ConfiguredLayer):
         language_bias: ContextBias | None = None,
         visual_bias: ContextBias | None = None,
         attentions: bool | str = False,
+        need_language: bool = True,
         need_visual: bool = True,
         training: bool = False,
     ) -> tuple[Any, Any, CrossMaps]:  # [B, L, D], [B, R, D] -> the same
-        """Run the layer; without `need_visual` the visual stream ends here."""
+        """Run the layer; without `need_visual` the visual stream ends here, and without `need_language` all of the
+        language stream but its first token, which the pooler reads.
+        """
         every = dict(need_weights=attentions == "all", training=training)
         some = dict(need_weights=bool(attentions), training=training)
         language_in, visual_in = language, visual
         language, language_to_vision = self.cross_attention(language_in, visual_in, visual_bias, **some)
-        language, language_self = self.language_self_attention(language, language, language_bias, **every)
+        asked = language if need_language else language[:, :1]
+        language, language_self = self.language_self_attention(asked, language, language_bias, **every)
         language = self.language_feed_forward(language, training=training)
         if not need_visual:
             return language, None, CrossMaps(language_to_vision, None, language_self, None)
@@ -130,6 +140,7 @@ class TFLxmertModel(PreTrainedModel):
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
         vision_output: bool = True,
+        language_output: bool = True,
         training: bool = False,
     ) -> LxmertModelOutput | tuple[Any, ...]:
         """Encode sentences and the regions of their pictures.
@@ -148,7 +159,10 @@ class TFLxmertModel(PreTrainedModel):
             output_hidden_states: whether to give the states after every layer.
             return_dict: False gives a tuple of the fields that are present.
             vision_output: False leaves out the image branch of the last cross layer, which nothing but the vision
-                outputs needs; hidden states or all maps, if asked for, bring it back.
+                outputs needs.
+            language_output: False leaves out what the pooled output does not need of its language branch: all but the
+                first token, once the layer has looked at the regions. Hidden states or all maps, if asked for, bring
+                back what either leaves out.
             training: whether dropout is on.
 
         Raises:
@@ -157,56 +171,168 @@ class TFLxmertModel(PreTrainedModel):
         given, config = self.gather(input_ids, locals()), self.config
         inputs = {name: given[name] for name in LXMERT_INPUTS}
         check_lxmert_inputs(config, inputs, describe)
-        for name, allowed in value_ranges(config, "LxmertModel").items():
-            if inputs[name] is not None:
-                check_values(name, inputs[name], allowed)
         attentions = attention_choice(given["output_attentions"], config)
         hidden_states = given["output_hidden_states"]
         hidden_states = config.output_hidden_states if hidden_states is None else hidden_states
-        vision_output = given["vision_output"] or hidden_states or attentions == "all"
 
-        language = self.embeddings(
+        language = self._embed_words(
             inputs["input_ids"], inputs["token_type_ids"], inputs["inputs_embeds"], training=training
         )
-        visual = self.region_embeddings(inputs["visual_feats"], inputs["visual_pos"], training=training)
-        attention_mask, visual_attention_mask = inputs["attention_mask"], inputs["visual_attention_mask"]
-        language_bias = None if attention_mask is None else context_bias(attention_mask, self.compute_dtype)
-        visual_bias = None if visual_attention_mask is None else context_bias(visual_attention_mask, self.compute_dtype)
+        visual = self._embed_regions(inputs["visual_feats"], inputs["visual_pos"], training=training)
+        language_bias, visual_bias = self._bias(inputs["attention_mask"]), self._bias(inputs["visual_attention_mask"])
+        maps: dict[str, Any] = dict(need_weights=bool(attentions), training=training)
+        language, language_states, language_maps = run_layers(
+            self, self.language_layers, language, language_bias, **maps
+        )
+        visual, visual_states, visual_maps = run_layers(self, self.visual_layers, visual, visual_bias, **maps)
+        every = hidden_states or attentions == "all"
+        output = self._cross(
+            language,
+            visual,
+            language_bias,
+            visual_bias,
+            attentions,
+            given["language_output"] or every,
+            given["vision_output"] or every,
+            language_states if hidden_states else None,
+            visual_states if hidden_states else None,
+            training=training,
+        )
+        if attentions:
+            output.language_attentions, output.vision_attentions = tuple(language_maps), tuple(visual_maps)
+        return self.as_asked(output, given["return_dict"])
 
-        language_states, visual_states = [], []
-        language_maps, visual_maps, cross_maps = [], [], []
-        some: dict[str, Any] = dict(need_weights=bool(attentions), training=training)
-        for layer in self.language_layers:
-            language, weights = run_layer(self, layer, language, language_bias, **some)
-            language_states.append(language)
-            language_maps.append(weights)
-        for layer in self.visual_layers:
-            visual, weights = run_layer(self, layer, visual, visual_bias, **some)
-            visual_states.append(visual)
-            visual_maps.append(weights)
+    def encode_language(
+        self, input_ids: Any = None, attention_mask: Any = None, token_type_ids: Any = None, inputs_embeds: Any = None
+    ) -> Any:  # [B, L] -> [B, L, D]
+        """Encode sentences by themselves, as far as no picture is needed: the states after the last language layer.
+
+        The arguments and errors are those of the model. `cross` goes on from here, with as many pictures as wanted.
+        There is no dropout.
+        """
+        inputs = dict(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            token_type_ids=token_type_ids,
+            inputs_embeds=inputs_embeds,
+        )
+        check_language_inputs(self.config, inputs, describe)
+        language = self._embed_words(input_ids, token_type_ids, inputs_embeds)
+        return run_layers(self, self.language_layers, language, self._bias(attention_mask), training=False)[0]
+
+    def encode_vision(
+        self, visual_feats: Any = None, visual_pos: Any = None, visual_attention_mask: Any = None
+    ) -> Any:  # [B, R, F], [B, R, P] -> [B, R, D]
+        """Encode pictures by themselves, as far as no sentence is needed: the states after the last visual layer.
+
+        The arguments and errors are those of the model. `cross` goes on from here, with as many sentences as wanted.
+        There is no dropout.
+        """
+        inputs = dict(visual_feats=visual_feats, visual_pos=visual_pos, visual_attention_mask=visual_attention_mask)
+        check_vision_inputs(self.config, inputs, describe)
+        visual = self._embed_regions(visual_feats, visual_pos)
+        return run_layers(self, self.visual_layers, visual, self._bias(visual_attention_mask), training=False)[0]
+
+    def cross(
+        self,
+        language: Any = None,
+        visual: Any = None,
+        attention_mask: Any = None,
+        visual_attention_mask: Any = None,
+        *,
+        language_output: bool = True,
+        vision_output: bool = True,
+    ) -> LxmertModelOutput:  # [B, L, D], [B, R, D] -> the outputs of the model
+        """Let encoded sentences and encoded pictures meet, row by row: the cross layers and the pooler.
+
+        `model(…)` is `model.cross(model.encode_language(…), model.encode_vision(…), …)`. Where a picture is asked many
+        questions, or a sentence is held against many pictures, each is encoded once, and its rows are repeated here.
+        There is no dropout.
+
+        Args:
+            language: [B, L, D], of `encode_language`.
+            visual: [B, R, D], of `encode_vision`.
+            attention_mask: [B, L], that of the sentences.
+            visual_attention_mask: [B, R], that of the regions.
+            language_output, vision_output: as for the model: what is not wanted of the last layer.
+
+        Raises:
+            ValueError, TypeError: states or masks that do not fit; the message names the argument.
+        """
+        inputs = dict(
+            language=language,
+            visual=visual,
+            attention_mask=attention_mask,
+            visual_attention_mask=visual_attention_mask,
+        )
+        check_encoded(self.config, inputs, describe)
+        language_bias, visual_bias = self._bias(attention_mask), self._bias(visual_attention_mask)
+        return self._cross(language, visual, language_bias, visual_bias, False, language_output, vision_output)
+
+    def _embed_words(
+        self, input_ids: Any, token_type_ids: Any, inputs_embeds: Any, training: bool = False
+    ) -> Any:  # [B, L] -> [B, L, D]
+        """Look words up, once their ids are known to be in the tables."""
+        ids = dict(input_ids=input_ids, token_type_ids=token_type_ids)
+        for name, allowed in value_ranges(self.config, "LxmertModel").items():
+            if ids[name] is not None:
+                check_values(name, ids[name], allowed)
+        return self.embeddings(input_ids, token_type_ids, inputs_embeds, training=training)
+
+    def _embed_regions(self, visual_feats: Any, visual_pos: Any, training: bool = False) -> Any:
+        # [B, R, F], [B, R, P] -> [B, R, D]
+        """Embed regions; layers cast to the model's number format."""
+        return self.region_embeddings(visual_feats, visual_pos, training=training)
+
+    def _bias(self, mask: Any) -> ContextBias | None:  # [B, C]
+        """A mask in the form that attention uses, in the model's number format."""
+        return None if mask is None else context_bias(mask, self.compute_dtype)
+
+    def _cross(
+        self,
+        language: Any,
+        visual: Any,
+        language_bias: ContextBias | None,
+        visual_bias: ContextBias | None,
+        attentions: bool | str,
+        language_output: bool,
+        vision_output: bool,
+        language_states: list[Any] | None = None,
+        visual_states: list[Any] | None = None,
+        training: bool = False,
+    ) -> LxmertModelOutput:
+        """Run the cross layers and the pooler; lists of states, where given, grow by theirs."""
+        cross_maps = []
         for i, layer in enumerate(self.cross_layers):
-            need_visual = vision_output or i < config.x_layers - 1
-            some = dict(attentions=attentions, need_visual=need_visual, training=training)
-            language, visual, maps = run_layer(self, layer, language, visual, language_bias, visual_bias, **some)
-            language_states.append(language)
-            visual_states.append(visual)
+            last = i == self.config.x_layers - 1
+            language, visual, maps = run_layer(
+                self,
+                layer,
+                language,
+                visual,
+                language_bias,
+                visual_bias,
+                attentions=attentions,
+                need_language=language_output or not last,
+                need_visual=vision_output or not last,
+                training=training,
+            )
             cross_maps.append(maps)
-
+            if language_states is not None and visual_states is not None:
+                language_states.append(language)
+                visual_states.append(visual)
         every = attentions == "all"
-        output = LxmertModelOutput(
-            language_output=language,
-            vision_output=visual,
+        return LxmertModelOutput(
+            language_output=language if language_output else None,
+            vision_output=visual if vision_output else None,
             pooled_output=self.pooler(language),
-            language_hidden_states=tuple(language_states) if hidden_states else None,
-            vision_hidden_states=tuple(visual_states) if hidden_states else None,
-            language_attentions=tuple(language_maps) if attentions else None,
-            vision_attentions=tuple(visual_maps) if attentions else None,
+            language_hidden_states=None if language_states is None else tuple(language_states),
+            vision_hidden_states=None if visual_states is None else tuple(visual_states),
             cross_encoder_attentions=tuple(m.language_to_vision for m in cross_maps) if attentions else None,
             cross_encoder_vision_attentions=tuple(m.vision_to_language for m in cross_maps) if every else None,
             cross_encoder_language_self_attentions=tuple(m.language_self for m in cross_maps) if every else None,
             cross_encoder_vision_self_attentions=tuple(m.vision_self for m in cross_maps) if every else None,
         )
-        return self.as_asked(output, given["return_dict"])
 
     def build(self, input_shape: Any = None) -> None:
         """Make the weights; their sizes come from the config."""
@@ -222,3 +348,15 @@ class TFLxmertModel(PreTrainedModel):
         """What `summary()` shows: the shapes of language, vision and pooled output."""
         hidden = self.config.hidden_size
         return ((None, None, hidden), (None, None, hidden), (None, hidden))
+
+
+def run_layers(
+    model: PreTrainedModel, layers: Iterable[Any], states: Any, bias: ContextBias | None, **options: Any
+) -> tuple[Any, list[Any], list[Any]]:
+    """Run layers one after the other: the last states, those after each layer, and the maps of each."""
+    every, maps = [], []
+    for layer in layers:
+        states, weights = run_layer(model, layer, states, bias, **options)
+        every.append(states)
+        maps.append(weights)
+    return states, every, maps

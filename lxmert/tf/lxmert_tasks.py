@@ -174,6 +174,7 @@ class TFLxmertForQuestionAnswering(LxmertTaskModel):
             output_attentions=given["output_attentions"],
             output_hidden_states=given["output_hidden_states"],
             return_dict=True,
+            language_output=False,
             vision_output=False,
             training=training,
         )
@@ -241,6 +242,7 @@ class TFLxmertForVisualReasoning(LxmertTaskModel):
             output_attentions=given["output_attentions"],
             output_hidden_states=given["output_hidden_states"],
             return_dict=True,
+            language_output=False,
             vision_output=False,
             training=training,
         )

@@ -33,7 +33,7 @@ from .resizing import Resizable
 from .starting import without_draws
 
 # Arguments that are no tensors.
-_CHOICES = frozenset(("output_attentions", "output_hidden_states", "return_dict", "vision_output"))
+_CHOICES = frozenset(("output_attentions", "output_hidden_states", "return_dict", "language_output", "vision_output"))
 
 
 def run_layer(model: PreTrainedModel, layer: keras.layers.Layer, *inputs: Any, **options: Any) -> Any:

@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).parents[2] / "lxmert"
 
 # Files that one backend has alone.
 OWN_FILES = {
+    "pt/linear.py": "TensorFlow multiplies by oneDNN of itself",
     "pt/engine.py": "Keras spreads a step over devices by itself, from tf.distribute",
     "tf/lookup.py": "nn.Embedding has a dense gradient and none into its padding row; its start is in reset_parameters",
     "tf/dropout.py": "PyTorch's checkpoint repeats dropout by itself",

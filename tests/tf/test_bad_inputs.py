@@ -88,8 +88,8 @@ def test_fit_looks_at_arrays(change, y, message):
 
 
 def test_a_list_longer_than_the_arguments(models):
-    with pytest.raises(TypeError, match="TFLxmertModel takes at most 11 inputs; got 12"):
-        models[MODEL]([X["input_ids"]] * 12)
+    with pytest.raises(TypeError, match="TFLxmertModel takes at most 12 inputs; got 13"):
+        models[MODEL]([X["input_ids"]] * 13)
 
 
 @pytest.mark.parametrize("kind", [TFLxmertModel, TFLxmertForPreTraining, TFLxmertForQuestionAnswering])
