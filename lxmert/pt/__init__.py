@@ -17,6 +17,7 @@ from lxmert.common.outputs import (
     VisualBertTaskOutput,
 )
 
+from .bulk import answer_questions, match
 from .lxmert import LxmertModel
 from .lxmert_tasks import LxmertForPreTraining, LxmertForQuestionAnswering, LxmertForVisualReasoning
 from .visual_bert import VisualBertModel
@@ -58,4 +59,6 @@ __all__ = [
     "VisualBertModel",
     "VisualBertModelOutput",
     "VisualBertTaskOutput",
+    "answer_questions",
+    "match",
 ]

@@ -1,0 +1,225 @@
+"""Bulk answering and matching: what the model says of each question alone, in both backends, with the least work."""
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+import torch
+
+import lxmert.pt
+import lxmert.tf
+from lxmert.common.tokenizer import LxmertTokenizer
+from lxmert.data import pairs
+from lxmert.data.examples import Questions
+from lxmert.data.region_store import RegionWriter, open_regions
+from tests.compare import assert_same
+from tests.models import new_tf, pt_model, small, tf_model
+
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "the", "what", "is", "?", "dog", "cat", "red", "blue"]
+COUNTS = [2, 5, 3, 1, 4, 5, 5, 2, 3]
+ANSWERS = [f"answer {number}" for number in range(6)]
+CONFIG = small("2/2/1", vocab_size=len(WORDS))
+TEXT_LENGTH = 8
+PACKAGES = {"pt": lxmert.pt, "tf": lxmert.tf}
+
+
+def write_store(folder, counts):
+    draw = np.random.default_rng(1)
+    with RegionWriter(folder, dtype="float32") as writer:
+        for number, count in enumerate(counts):
+            corner = draw.uniform(0, 50, (count, 2))
+            boxes = np.concatenate([corner, corner + draw.uniform(1, 30, (count, 2))], 1).astype(np.float32)
+            writer.add(f"picture{number}", draw.standard_normal((count, 11)).astype(np.float32), boxes, size=(90, 100))
+    return open_regions(folder)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return write_store(tmp_path_factory.mktemp("stores") / "ragged", COUNTS)
+
+
+@pytest.fixture(scope="module")
+def even_store(tmp_path_factory):
+    return write_store(tmp_path_factory.mktemp("stores") / "even", [4] * len(COUNTS))
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory):
+    path = tmp_path_factory.mktemp("words") / "vocab.txt"
+    path.write_text("\n".join(WORDS) + "\n")
+    return LxmertTokenizer(str(path))
+
+
+@pytest.fixture(scope="module")
+def questions():
+    """Pairs of picture and question, of every length up to more than is read, in no order, some twice."""
+    draw = np.random.default_rng(2)
+    made = []
+    for _ in range(40):
+        length = int(draw.integers(0, TEXT_LENGTH + 2))
+        text = " ".join(WORDS[i] for i in draw.integers(5, len(WORDS), length))
+        made.append((f"picture{draw.integers(len(COUNTS))}", text))
+    return [*made, made[0], made[7]]
+
+
+def models(name, dtype="float64"):
+    return {"pt": pt_model(CONFIG, name, dtype), "tf": tf_model(CONFIG, name, dtype)}
+
+
+def alone(model, tokenizer, store, question, **labels):
+    """The outputs of the PyTorch model on one question alone."""
+    picture, text = question
+    inputs = tokenizer([text], truncation=True, max_length=TEXT_LENGTH, return_tensors="np")
+    regions = store.batch(store.places([picture]))
+    dtype = next(model.parameters()).dtype
+    given = {**{name: inputs[name] for name in ("input_ids", "attention_mask", "token_type_ids")}, **regions}
+    with torch.no_grad():
+        return model(
+            **{
+                n: torch.from_numpy(x).to(dtype) if x.dtype.kind == "f" else torch.from_numpy(x)
+                for n, x in given.items()
+            }
+        )
+
+
+def answer(backend, model, tokenizer, questions, store, **options):
+    call = PACKAGES[backend].answer_questions
+    return list(call(model, tokenizer, questions, store, ANSWERS, text_length=TEXT_LENGTH, **options))
+
+
+@pytest.mark.parametrize("backend", ["pt", "tf"])
+@pytest.mark.parametrize("even", [False, True], ids=["ragged", "even"])
+def test_the_answers_are_those_of_each_question_alone(
+    backend, even, tokenizer, questions, store, even_store, monkeypatch
+):
+    monkeypatch.setattr(pairs, "WINDOW", 4)
+    monkeypatch.setattr(pairs.windows, "__defaults__", (4,))  # several windows
+    store = even_store if even else store
+    model = models("LxmertForQuestionAnswering")
+    expected = [
+        alone(model["pt"], tokenizer, store, question).question_answering_score[0].numpy() for question in questions
+    ]
+    for batch_size in (1, 3, 64):
+        found = answer(backend, model[backend], tokenizer, questions, store, batch_size=batch_size)
+        assert [each.question for each in found] == list(range(len(questions)))
+        assert [each.answer for each in found] == [ANSWERS[row.argmax()] for row in expected]
+        assert_same(
+            np.array([each.score for each in found]), np.array([row.max() for row in expected]).astype(np.float64), 1e-5
+        )
+
+
+@pytest.mark.parametrize("backend", ["pt", "tf"])
+def test_matching_is_the_head_on_every_pair(backend, tokenizer, store):
+    sentences = ["a dog", "the cat is red", "a dog", "", "what is the blue dog ? a cat ?"]
+    pictures = ["picture5", "picture0", "picture3"]
+    model = models("LxmertForPreTraining")
+    found = PACKAGES[backend].match(
+        model[backend], tokenizer, sentences, pictures, store, text_length=TEXT_LENGTH, batch_size=4
+    )
+    assert found.dtype == np.float32
+    expected = [
+        [
+            alone(model["pt"], tokenizer, store, (picture, sentence)).cross_relationship_score.softmax(-1)[0, 1].item()
+            for picture in pictures
+        ]
+        for sentence in sentences
+    ]
+    assert_same(found, np.array(expected, np.float32), 1e-6)
+    assert (found[0] == found[2]).all()
+
+
+@pytest.mark.parametrize("backend", ["pt", "tf"])
+def test_every_text_and_picture_is_encoded_once(backend, tokenizer, store, monkeypatch):
+    model = models("LxmertForPreTraining")[backend]
+    rows = {"encode_language": 0, "encode_vision": 0, "scores": 0}
+    kind = __import__(f"lxmert.{backend}.bulk", fromlist=["_PairModel"])._PairModel
+    for name in rows:
+        own = getattr(kind, name)
+
+        def counted(self, first, *rest, own=own, name=name):
+            rows[name] += (
+                len(rest[0])
+                if name == "scores"
+                else len(next(iter(first.values())) if isinstance(first, dict) else first)
+            )
+            return own(self, first, *rest)
+
+        monkeypatch.setattr(kind, name, counted)
+    sentences = ["a dog", "the cat", "a dog", "a red cat"]
+    PACKAGES[backend].match(model, tokenizer, sentences, ["picture1", "picture2", "picture4"], store)
+    assert rows == {"encode_language": 3, "encode_vision": 3, "scores": 12}
+
+
+@pytest.mark.parametrize("backend", ["pt", "tf"])
+def test_questions_of_a_file_keep_their_ids(backend, tokenizer, questions, store):
+    asked = Questions(
+        ids=[1000 + 7 * number for number in range(len(questions))],
+        texts=[text for _, text in questions],
+        pictures=[picture for picture, _ in questions],
+        answers=None,
+        files=(),
+    )
+    model = models("LxmertForQuestionAnswering", "float32")[backend]
+    by_file = answer(backend, model, tokenizer, asked, store)
+    assert [each.question for each in by_file] == asked.ids
+    assert [each[1:] for each in by_file] == [each[1:] for each in answer(backend, model, tokenizer, questions, store)]
+
+
+@pytest.mark.parametrize("backend", ["pt", "tf"])
+def test_nothing_asked(backend, tokenizer, store):
+    model = models("LxmertForQuestionAnswering")[backend]
+    assert answer(backend, model, tokenizer, [], store) == []
+
+
+def test_answers_come_before_everything_is_read(tokenizer, questions, store, monkeypatch):
+    monkeypatch.setattr(pairs.windows, "__defaults__", (1,))
+    asked = sorted(questions)
+    found = lxmert.pt.answer_questions(
+        models("LxmertForQuestionAnswering")["pt"], tokenizer, asked, store, ANSWERS, text_length=TEXT_LENGTH
+    )
+    read = []
+    own = store.batch
+    monkeypatch.setattr(
+        type(store), "batch", lambda self, places, *rest: read.append(len(places)) or own(places, *rest)
+    )
+    assert next(found).question == 0
+    assert read == [1]
+
+
+def test_a_small_number_format(tokenizer, questions, store):
+    exact = models("LxmertForQuestionAnswering", "float32")["pt"]
+    rough = lxmert.pt.LxmertForQuestionAnswering(CONFIG)
+    rough.load_state_dict(exact.state_dict())
+    rough.bfloat16()
+    found = answer("pt", rough, tokenizer, questions, store)
+    expected = answer("pt", exact, tokenizer, questions, store)
+    assert np.mean([a.answer == b.answer for a, b in zip(found, expected, strict=True)]) > 0.8
+    assert_same(np.array([a.score for a in found]), np.array([a.score for a in expected]), 0.15)
+
+
+@pytest.mark.parametrize("backend", ["pt", "tf"])
+def test_refused(backend, tokenizer, questions, store):
+    package, model = PACKAGES[backend], models("LxmertForQuestionAnswering")[backend]
+    with pytest.raises(ValueError, match="answers must be as many as the model scores, 6; got 5"):
+        package.answer_questions(model, tokenizer, questions, store, ANSWERS[:5])
+    with pytest.raises(ValueError, match="batch_size must be at least 1; got 0"):
+        package.answer_questions(model, tokenizer, questions, store, ANSWERS, batch_size=0)
+    with pytest.raises(ValueError, match="picture99"):
+        package.answer_questions(model, tokenizer, [("picture99", "a dog")], store, ANSWERS)
+    with pytest.raises(TypeError, match="LxmertModel has no such head; answer_questions needs a model that answers"):
+        package.answer_questions(models("LxmertModel")[backend], tokenizer, questions, store, ANSWERS)
+    with pytest.raises(TypeError, match="LxmertForQuestionAnswering has no such head; match needs"):
+        package.match(model, tokenizer, ["a dog"], ["picture0"], store)
+
+
+def test_keras_graphs_go_with_their_model(tokenizer, questions, store):
+    from lxmert.tf import bulk
+
+    model = new_tf(CONFIG, "LxmertForQuestionAnswering", "float32")
+    answer("tf", model, tokenizer, questions[:3], store)
+    assert model in bulk._GRAPHS
+    gone = weakref.ref(model)
+    del model
+    gc.collect()
+    assert gone() is None
