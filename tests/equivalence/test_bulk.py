@@ -75,12 +75,8 @@ def alone(model, tokenizer, store, question, **labels):
     dtype = next(model.parameters()).dtype
     given = {**{name: inputs[name] for name in ("input_ids", "attention_mask", "token_type_ids")}, **regions}
     with torch.no_grad():
-        return model(
-            **{
-                n: torch.from_numpy(x).to(dtype) if x.dtype.kind == "f" else torch.from_numpy(x)
-                for n, x in given.items()
-            }
-        )
+        tensors = {name: torch.from_numpy(x) for name, x in given.items()}
+        return model(**{name: x.to(dtype) if x.is_floating_point() else x for name, x in tensors.items()})
 
 
 def answer(backend, model, tokenizer, questions, store, **options):
@@ -93,7 +89,6 @@ def answer(backend, model, tokenizer, questions, store, **options):
 def test_the_answers_are_those_of_each_question_alone(
     backend, even, tokenizer, questions, store, even_store, monkeypatch
 ):
-    monkeypatch.setattr(pairs, "WINDOW", 4)
     monkeypatch.setattr(pairs.windows, "__defaults__", (4,))  # several windows
     store = even_store if even else store
     model = models("LxmertForQuestionAnswering")
