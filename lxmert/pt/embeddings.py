@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from lxmert.common.config import LxmertConfig, VisualBertConfig
 
+from .dropping import drop
 from .layers import Embedding
 from .linear import linear
 
@@ -31,7 +32,7 @@ class LanguageEmbeddings(nn.Module):
         positions = torch.arange(words.shape[1], device=words.device)[None]
         if token_type_ids is None:
             token_type_ids = torch.zeros_like(positions)
-        return self.dropout(self.norm(words + self.position(positions) + self.token_type(token_type_ids)))
+        return drop(self.dropout, self.norm(words + self.position(positions) + self.token_type(token_type_ids)))
 
 
 class RegionEmbeddings(nn.Module):
@@ -49,7 +50,7 @@ class RegionEmbeddings(nn.Module):
         """Embed the regions."""
         features = self.feature_norm(linear(self.feature, visual_feats))
         boxes = self.box_norm(linear(self.box, visual_pos))
-        return self.dropout((features + boxes) / 2)
+        return drop(self.dropout, (features + boxes) / 2)
 
 
 class JointEmbeddings(nn.Module):
@@ -93,7 +94,7 @@ class JointEmbeddings(nn.Module):
         if visual_embeds is not None:
             regions = self.embed_regions(visual_embeds, visual_token_type_ids, image_text_alignment)
             states = torch.cat([states, regions], dim=1)
-        return self.dropout(self.norm(states))
+        return drop(self.dropout, self.norm(states))
 
     def embed_regions(
         self, visual_embeds: Tensor, visual_token_type_ids: Tensor | None, image_text_alignment: Tensor | None

@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .linear import linear
+from .dropping import drop, dropped
+from .linear import is_recorded, linear
 
 
 class ContextBias(NamedTuple):
@@ -92,22 +93,24 @@ class Attention(nn.Module):
         if bias is not None:
             query = query * bias.live
         weights = None
-        if need_weights:
+        # On a processor PyTorch's fused attention knows no dropout; what it does instead costs more than the plain way.
+        plain = self.training and self.weights_dropout > 0 and states.device.type == "cpu" and not is_recorded()
+        if need_weights or plain:
             scores = query @ key.transpose(-1, -2) * (1 / math.sqrt(self.head_size))  # [B, N, S, C]
             if bias is not None:
                 scores = scores + bias.additive
             weights = torch.softmax(scores, dim=-1)
             if head_mask is not None:
                 weights = weights * head_mask[:, None, None]
-            mixed = F.dropout(weights, self.weights_dropout, self.training) @ value
+            mixed = dropped(weights, self.weights_dropout, self.training) @ value
         else:
             rate = self.weights_dropout if self.training else 0.0
             additive = None if bias is None else bias.additive
             mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=additive, dropout_p=rate)
             if head_mask is not None:
                 mixed = mixed * head_mask[:, None, None]
-        out = self.dropout(linear(self.out, self.merge_heads(mixed)))
-        return self.norm(out + states), weights
+        out = drop(self.dropout, linear(self.out, self.merge_heads(mixed)))
+        return self.norm(out + states), weights if need_weights else None
 
 
 class FeedForward(nn.Module):
@@ -123,7 +126,7 @@ class FeedForward(nn.Module):
 
     def forward(self, states: Tensor) -> Tensor:  # [B, S, D] -> [B, S, D]
         """Transform each position by itself."""
-        out = self.dropout(linear(self.down, linear(self.up, states, self.activation)))
+        out = drop(self.dropout, linear(self.down, linear(self.up, states, self.activation)))
         return self.norm(out + states)
 
 

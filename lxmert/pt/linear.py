@@ -32,7 +32,7 @@ def linear(layer: nn.Module, x: Tensor, activation: str | None = None) -> Tensor
         x: its input.
         activation: a name in `ACTIVATIONS`, or None for the identity.
     """
-    if type(layer) is nn.Linear and not _is_watched(layer):
+    if type(layer) is nn.Linear and not is_watched(layer):
         return product(x, layer.weight, layer.bias, activation)
     return _activated(layer(x), activation)
 
@@ -83,15 +83,30 @@ def _activated(x: Tensor, activation: str | None) -> Tensor:
     return x if activation is None else ACTIVATIONS[activation](x)
 
 
-def _is_watched(layer: nn.Module) -> bool:
+def is_watched(layer: nn.Module) -> bool:
     """Whether someone waits for the layer to be called: by hooks, or because the model is being traced."""
     return bool(layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or layer._backward_pre_hooks)
+
+
+def is_recorded() -> bool:
+    """Whether what is computed is also written down or turned into something else, and must be PyTorch's own operators.
+
+    So it is while a graph is compiled, exported or traced, in transforms of functions (`torch.func`) and forward-mode
+    gradients, and under modes that look at operators, such as those that count the work.
+    """
+    return (
+        torch.compiler.is_compiling()
+        or torch.jit.is_tracing()
+        or torch._C._are_functorch_transforms_active()
+        or torch.autograd.forward_ad._current_level >= 0
+        or torch._C._len_torch_dispatch_stack() > 0
+    )
 
 
 def _is_served(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
     """Whether oneDNN computes this product faster, and nobody would miss PyTorch's own operator."""
     return (
-        not torch.compiler.is_compiling()
+        not is_recorded()
         and x.dtype == torch.float32
         and x.device.type == "cpu"
         and weight.dtype == x.dtype
@@ -99,12 +114,7 @@ def _is_served(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
         and type(weight) in _PLAIN
         and x.numel() > 0
         and _HAS_ONEDNN
-        and not torch.jit.is_tracing()
         and not torch.is_autocast_enabled("cpu")
-        # Transforms of functions, forward-mode gradients, and modes that look at operators know PyTorch's own.
-        and not torch._C._are_functorch_transforms_active()
-        and torch.autograd.forward_ad._current_level < 0
-        and torch._C._len_torch_dispatch_stack() == 0
     )
 
 

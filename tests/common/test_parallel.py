@@ -13,6 +13,7 @@ PACKAGE = Path(__file__).parents[2] / "lxmert"
 # Files that one backend has alone.
 OWN_FILES = {
     "pt/linear.py": "TensorFlow multiplies by oneDNN of itself",
+    "pt/dropping.py": "TensorFlow draws dropout fast of itself",
     "pt/engine.py": "Keras spreads a step over devices by itself, from tf.distribute",
     "tf/lookup.py": "nn.Embedding has a dense gradient and none into its padding row; its start is in reset_parameters",
     "tf/dropout.py": "PyTorch's checkpoint repeats dropout by itself",
@@ -58,6 +59,7 @@ NATIVE = {
     "tf/starting.py: NormalStart": "reset_parameters; Keras' layers are given how they start",
     "pt/starting.py: _WithoutDraws": "Keras' initializers look whether to draw; PyTorch's are left out from outside",
     "tf/resizing.py: _replace": "Keras locks the layers of a built model",
+    "pt/optimizers.py: _together": "Keras updates in one graph, in which TensorFlow keeps what lies between steps small",
     "tf/optimizers.py: LinearWarmUp": "fit asks a schedule for the rate of a step; a PyTorch loop sets it",
     "tf/optimizers.py: _Steps": "Keras clips before it adds up the replicas' gradients, and fails to accumulate them",
     "tf/optimizers.py: AdamW": "torch.optim.AdamW",

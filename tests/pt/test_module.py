@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from lxmert.common.config import LxmertConfig
-from lxmert.pt import LxmertForPreTraining, LxmertForQuestionAnswering, LxmertForVisualReasoning, LxmertModel
+from lxmert.pt import LxmertForPreTraining, LxmertForQuestionAnswering, LxmertForVisualReasoning, LxmertModel, layers
 from tests.small_lxmert import small_config
 
 from .tensors import flat, inputs, labels_of
@@ -219,15 +219,23 @@ def test_fused_attention_is_used_where_no_map_is_asked_for(monkeypatch, maps, fu
         torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-5)
 
 
-def test_fused_attention_drops_in_training_only(monkeypatch):
-    rates = []
-    attention = F.scaled_dot_product_attention
+@pytest.mark.parametrize("fused", [False, True])
+def test_attention_drops_in_training_only(fused, monkeypatch):
+    """On a processor by the plain way; elsewhere, and in graphs, by PyTorch's fused attention."""
+    rates: list[float] = []
+    attention, dropped = F.scaled_dot_product_attention, layers.dropped
 
-    def spy(*args, dropout_p, **options):
+    def of_fused(*args, dropout_p, **options):
         rates.append(dropout_p)
         return attention(*args, dropout_p=dropout_p, **options)
 
-    monkeypatch.setattr(F, "scaled_dot_product_attention", spy)
+    def of_plain(weights, rate, training):
+        rates.append(rate)
+        return dropped(weights, rate, training)
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", of_fused)
+    monkeypatch.setattr(layers, "dropped", of_plain)
+    monkeypatch.setattr(layers, "is_recorded", lambda: fused)
     model = LxmertModel(small_config(attention_probs_dropout_prob=0.25))
     model(**X)
     assert set(rates) == {0.25}

@@ -1,0 +1,450 @@
+"""How fast the base model is, beside `transformers`: forward passes, training steps, bulk answering, matching, memory.
+
+    python benchmarks/speed.py [--only NAME ...] [--rounds 5] [--peer PYTHON]
+
+Every workload is a process of its own, in which we and the peer take turns, in an order that is drawn for each round;
+the medians are compared. Weights are random, and equal. The peer of PyTorch is `transformers` 5 of this environment;
+that of Keras is `transformers` 4.49, the last version with TensorFlow, in another one, whose interpreter is PYTHON
+(`pip install "transformers==4.49.0" "tensorflow-cpu==2.18.*" "tf-keras==2.18.*"`); without it, and without
+`transformers` 5, only our own times are told. The results go to benchmarks/results/speed.json, with the processor's
+measured speed of matrix products, and the README's table is made of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import importlib.util
+import json
+import os
+import platform
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results" / "speed.json"
+sys.path.insert(0, str(HERE))
+
+TOKENS, REGIONS, FEATURES, ANSWERS = 20, 36, 2048, 9500
+# How many of a thousand questions of VQA v2 have so many words (after the histogram in the paper, Goyal et al. 2017);
+# a question mark, [CLS] and [SEP] come to them.
+WORDS = {2: 5, 3: 45, 4: 170, 5: 235, 6: 205, 7: 135, 8: 85, 9: 50, 10: 30, 11: 17, 12: 10, 13: 6, 14: 4, 15: 3}
+PICTURES, QUESTIONS = 1000, 5400
+
+
+def inputs(batch: int, tokens: int = TOKENS, seed: int = 0) -> dict[str, np.ndarray]:
+    """A batch of questions without padding, about pictures of 36 regions, as the authors' recipe pads them."""
+    draw = np.random.default_rng(seed)
+    corners = np.sort(draw.random((batch, REGIONS, 2, 2), dtype=np.float32), axis=2)
+    return {
+        "input_ids": draw.integers(1000, 30000, (batch, tokens)),
+        "visual_feats": np.maximum(draw.standard_normal((batch, REGIONS, FEATURES), dtype=np.float32), 0),
+        "visual_pos": corners.reshape(batch, REGIONS, 4),
+        "attention_mask": np.ones((batch, tokens), np.int64),
+        "token_type_ids": np.zeros((batch, tokens), np.int64),
+    }
+
+
+def lengths(count: int, seed: int = 0) -> np.ndarray:
+    """Tokens of questions, as they are distributed in VQA v2."""
+    words = np.repeat(list(WORDS), list(WORDS.values()))
+    return np.random.default_rng(seed).choice(words, count) + 3
+
+
+def in_turns(jobs: dict[str, Callable[[], Any]], rounds: int, warm: int = 1) -> dict[str, float]:
+    """The median seconds of each job."""
+    for job in jobs.values():
+        for _ in range(warm):
+            job()
+    taken: dict[str, list[float]] = {name: [] for name in jobs}
+    order = random.Random(0)
+    gc.collect()
+    gc.disable()
+    for _ in range(rounds):
+        for name in order.sample(list(jobs), len(jobs)):
+            begun = time.perf_counter()
+            jobs[name]()
+            taken[name].append(time.perf_counter() - begun)
+    gc.enable()
+    return {name: statistics.median(times) for name, times in taken.items()}
+
+
+# PyTorch
+
+
+def tensors(given: dict[str, np.ndarray], dtype: Any = None) -> dict[str, Any]:
+    """Arrays as PyTorch's tensors."""
+    import torch
+
+    found = {name: torch.from_numpy(array) for name, array in given.items()}
+    return {n: x.to(dtype) if dtype is not None and x.is_floating_point() else x for n, x in found.items()}
+
+
+def pair(name: str, dtype: str = "float32") -> dict[str, Any]:
+    """A base model of ours, and the peer's with the same weights, if it is installed."""
+    import torch
+
+    import lxmert.pt
+    from lxmert import LxmertConfig
+
+    torch.manual_seed(0)
+    ours = getattr(lxmert.pt, name)(LxmertConfig())
+    found = {"ours": ours}
+    if importlib.util.find_spec("transformers"):
+        import transformers
+
+        with tempfile.TemporaryDirectory() as folder:
+            ours.save_pretrained(folder)
+            found["theirs"] = getattr(transformers, name).from_pretrained(folder)
+    return {who: model.to(getattr(torch, dtype)).eval() for who, model in found.items()}
+
+
+def forward(batch: int, dtype: str, rounds: int) -> dict[str, float]:
+    """Seconds of answering a batch of questions."""
+    import torch
+
+    models = pair("LxmertForQuestionAnswering", dtype)
+    given = tensors(inputs(batch), getattr(torch, dtype))
+
+    def job(model: Any) -> Callable[[], Any]:
+        def run() -> Any:
+            with torch.inference_mode():
+                return model(**given)
+
+        return run
+
+    jobs = {who: job(model) for who, model in models.items()}
+    if "theirs" in jobs:
+        scores = [jobs[who]().question_answering_score.float() for who in ("ours", "theirs")]
+        apart = float((scores[0] - scores[1]).abs().max())
+        if not apart < (2e-4 if dtype == "float32" else 0.3):
+            raise SystemExit(f"the two models differ by {apart}")
+    return in_turns(jobs, rounds if batch > 1 else 6 * rounds, warm=2)
+
+
+def training(name: str, batch: int, autocast: bool, rounds: int) -> dict[str, float]:
+    """Seconds of a training step: forward, backward, clipping, AdamW."""
+    import torch
+
+    from lxmert.pt.optimizers import make_optimizer
+
+    models = pair(name)
+    given = tensors(inputs(batch)) | labels(name, batch)
+    jobs = {}
+    for who, model in models.items():
+        model.train()
+        own = who == "ours"
+        optimizer = make_optimizer(model, "adamw", 1e-5) if own else torch.optim.AdamW(model.parameters(), 1e-5)
+        extra = {"scores": False} if own and name == "LxmertForPreTraining" and "scores" in model.keywords() else {}
+
+        def step(model: Any = model, optimizer: Any = optimizer, extra: dict[str, Any] = extra) -> None:
+            with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+                loss = model(**given, **extra).loss
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+
+        jobs[who] = step
+    return in_turns(jobs, rounds)
+
+
+def labels(name: str, batch: int) -> dict[str, Any]:
+    """Labels of every loss, as pre-training masks them: 15 % of the words and regions."""
+    import torch
+
+    draw = np.random.default_rng(1)
+    if name == "LxmertForQuestionAnswering":
+        return {"labels": torch.from_numpy(draw.integers(0, ANSWERS, batch))}
+    hidden = draw.random((batch, TOKENS)) < 0.15
+    words = np.where(hidden, draw.integers(1000, 30000, (batch, TOKENS)), -100)
+    confidence = torch.from_numpy(draw.random((batch, REGIONS), dtype=np.float32))
+    masked = torch.from_numpy((draw.random((batch, REGIONS)) < 0.15).astype(np.float32))
+    return {
+        "labels": torch.from_numpy(words),
+        "matched_label": torch.from_numpy(draw.integers(0, 2, batch)),
+        "ans": torch.from_numpy(draw.integers(0, ANSWERS, batch)),
+        "obj_labels": {
+            "obj": (torch.from_numpy(draw.integers(0, 1600, (batch, REGIONS))), confidence),
+            "attr": (torch.from_numpy(draw.integers(0, 400, (batch, REGIONS))), confidence),
+            "feat": (torch.from_numpy(inputs(batch)["visual_feats"]), masked),
+        },
+    }
+
+
+def store_of(folder: Path, pictures: int) -> Any:
+    """Random regions of pictures."""
+    from lxmert.data.region_store import RegionWriter, open_regions
+
+    draw = np.random.default_rng(0)
+    with RegionWriter(folder, dtype="float32") as writer:
+        for number in range(pictures):
+            corners = np.sort(draw.uniform(0, 400, (REGIONS, 2, 2)), axis=1).reshape(REGIONS, 4).astype(np.float32)
+            features = np.maximum(draw.standard_normal((REGIONS, FEATURES), dtype=np.float32), 0)
+            writer.add(f"picture{number:05d}", features, corners, (400, 400))
+    return open_regions(folder)
+
+
+def tokenizer_of(folder: Path) -> Any:
+    """A tokenizer of 30,522 words that are all letters, so that a text's tokens can be counted."""
+    from lxmert.common.tokenizer import LxmertTokenizer
+
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "?", *(f"word{number}" for number in range(30516))]
+    (folder / "vocab.txt").write_text("\n".join(words) + "\n")
+    return LxmertTokenizer(str(folder / "vocab.txt"))
+
+
+def sentences(count: int, seed: int = 0) -> list[str]:
+    """Questions of random words, as long as those of VQA v2."""
+    draw = np.random.default_rng(seed)
+    return [
+        " ".join(f"word{number}" for number in draw.integers(0, 30516, length - 3)) + " ?"
+        for length in lengths(count, seed)
+    ]
+
+
+def answering(dtype: str, rounds: int) -> dict[str, float]:
+    """Seconds of answering 5,400 questions about 1,000 pictures; the peer's from a part of them, padded to 20."""
+    import torch
+
+    from lxmert.pt import answer_questions
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        store, tokenizer = store_of(folder / "regions", PICTURES), tokenizer_of(folder)
+        models = pair("LxmertForQuestionAnswering")
+        ours, theirs = models["ours"].to(getattr(torch, dtype)), models.get("theirs")
+        texts = sentences(QUESTIONS)
+        names = [f"picture{number * PICTURES // QUESTIONS:05d}" for number in range(QUESTIONS)]
+        table = [str(number) for number in range(ANSWERS)]
+        asked = list(zip(names, texts, strict=True))
+        found: list[Any] = []
+        part, size = 320, 32
+
+        def bulk(some: list[tuple[str, str]]) -> None:
+            found[:] = [int(each.answer) for each in answer_questions(ours, tokenizer, some, store, table)]
+
+        def one_by_one() -> list[int]:
+            answers = []
+            for start in range(0, part, size):
+                text = tokenizer(texts[start : start + size], padding="max_length", max_length=20, return_tensors="pt")
+                regions = store.batch(store.places(names[start : start + size]), REGIONS)
+                with torch.inference_mode():
+                    out = theirs(**text, **tensors({n: x for n, x in regions.items() if n != "visual_attention_mask"}))
+                answers += out.question_answering_score.argmax(1).tolist()
+            return answers
+
+        jobs: dict[str, Callable[[], Any]] = {"ours": lambda: bulk(asked)}
+        agreement = {}
+        if theirs is not None:
+            bulk(asked[:part])
+            agreement["same_answers"] = float(np.mean(np.array(found) == np.array(one_by_one())))
+            jobs["theirs"] = one_by_one
+        times = in_turns(jobs, max(2, rounds // 2), warm=0)
+        if theirs is not None:
+            times["theirs"] *= QUESTIONS / part
+        return times | agreement
+
+
+def matching(rounds: int) -> dict[str, float]:
+    """Seconds of holding 100 sentences against 100 pictures; the peer's from a part of the pairs."""
+    import torch
+
+    from lxmert.pt import match
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        store, tokenizer = store_of(folder / "regions", 100), tokenizer_of(folder)
+        models = pair("LxmertForPreTraining")
+        theirs = models.get("theirs")
+        texts, names = sentences(100), [f"picture{number:05d}" for number in range(100)]
+        part, size = 128, 64
+
+        def pairs() -> None:
+            for start in range(0, part, size):
+                text = tokenizer([texts[(start + i) // 100] for i in range(size)], padding=True, return_tensors="pt")
+                regions = store.batch(store.places([names[(start + i) % 100] for i in range(size)]), REGIONS)
+                with torch.inference_mode():
+                    theirs(**text, **tensors({n: x for n, x in regions.items() if n != "visual_attention_mask"}))
+
+        jobs: dict[str, Callable[[], Any]] = {"ours": lambda: match(models["ours"], tokenizer, texts, names, store)} | (
+            {} if theirs is None else {"theirs": pairs}
+        )
+        times = in_turns(jobs, max(2, rounds // 2), warm=0)
+        if theirs is not None:
+            times["theirs"] *= 10_000 / part
+        return times
+
+
+def first_answer(rounds: int) -> dict[str, float]:
+    """Seconds from the start of Python to the first answer of a base model on the disk."""
+    with tempfile.TemporaryDirectory() as folder:
+        from lxmert import LxmertConfig
+        from lxmert.pt import LxmertForQuestionAnswering
+
+        LxmertForQuestionAnswering(LxmertConfig()).save_pretrained(folder)
+        np.savez(Path(folder) / "inputs.npz", **inputs(1))
+        code = (
+            "import torch, numpy as np; from {package} import LxmertForQuestionAnswering as M\n"
+            f"given = {{n: torch.from_numpy(x) for n, x in np.load({folder + '/inputs.npz'!r}).items()}}\n"
+            f"model = M.from_pretrained({folder!r})\n"
+            "with torch.inference_mode(): model(**given).question_answering_score.argmax().item()\n"
+            "import os; os._exit(0)"
+        )
+        packages = {"ours": "lxmert.pt"} | (
+            {"theirs": "transformers"} if importlib.util.find_spec("transformers") else {}
+        )
+
+        def job(package: str) -> Callable[[], Any]:
+            return lambda: subprocess.run(
+                [sys.executable, "-c", code.format(package=package)], check=True, stderr=subprocess.DEVNULL
+            )
+
+        return in_turns({who: job(package) for who, package in packages.items()}, rounds)
+
+
+def activations(rounds: int) -> dict[str, float]:
+    """Megabytes that a training step of 32 questions has more at its peak than weights and gradients take."""
+    found = {}
+    for who in ("ours", "theirs"):
+        if who == "theirs" and not importlib.util.find_spec("transformers"):
+            continue
+        done = subprocess.run(
+            [sys.executable, __file__, "--memory", who], check=True, capture_output=True, text=True, cwd=HERE.parent
+        )
+        found[who] = float(done.stdout.splitlines()[-1])
+    return found
+
+
+def peak_of_step(who: str) -> float:
+    """The peak of one step of 32 questions beyond weights and gradients, in megabytes."""
+    import torch
+
+    if who == "ours":
+        from lxmert import LxmertConfig
+        from lxmert.pt import LxmertForQuestionAnswering
+    else:
+        from transformers import LxmertConfig, LxmertForQuestionAnswering
+    torch.manual_seed(0)
+    model = LxmertForQuestionAnswering(LxmertConfig()).train()
+    given = tensors(inputs(32)) | labels("LxmertForQuestionAnswering", 32)
+    model(**tensors(inputs(1)), labels=torch.tensor([1])).loss.backward()  # the gradients are there now
+    gc.collect()
+    before = _resident()
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    model(**given).loss.backward()
+    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+    return int(line.split()[1]) / 1024 - before
+
+
+def _resident() -> float:
+    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS")]
+    return int(line.split()[1]) / 1024
+
+
+# The processor
+
+
+def products(rounds: int) -> dict[str, float]:
+    """What the processor reaches in large matrix products by PyTorch and by oneDNN, in GFLOP/s."""
+    import torch
+
+    size = 2048
+    found = {}
+    for dtype in ("float32", "bfloat16"):
+        a, b = (torch.randn(size, size).to(getattr(torch, dtype)) for _ in range(2))
+        jobs: dict[str, Callable[[], Any]] = {
+            "pytorch": lambda a=a, b=b: torch.nn.functional.linear(a, b),
+            "onednn": lambda a=a, b=b: torch.ops.mkldnn._linear_pointwise(a, b, None, "none", [], ""),
+        }
+        with torch.inference_mode():
+            times = in_turns(jobs, 3 * rounds, warm=3)
+        found |= {f"{dtype}_{name}": 2 * size**3 / seconds / 1e9 for name, seconds in times.items()}
+    return found
+
+
+WORKLOADS: dict[str, tuple[str, float | None, Callable[[int], dict[str, float]]]] = {
+    "forward-32-float32": ("QA forward, batch 32, float32", 1.3, lambda r: forward(32, "float32", r)),
+    "forward-1-float32": ("QA forward, batch 1, float32", 1.5, lambda r: forward(1, "float32", r)),
+    "forward-32-bfloat16": ("QA forward, batch 32, bfloat16", 1.8, lambda r: forward(32, "bfloat16", r)),
+    "forward-1-bfloat16": ("QA forward, batch 1, bfloat16", None, lambda r: forward(1, "bfloat16", r)),
+    "answering-float32": ("5,400 questions about 1,000 pictures, float32", 2.2, lambda r: answering("float32", r)),
+    "answering-bfloat16": ("the same, bfloat16, peer in float32", 10.0, lambda r: answering("bfloat16", r)),
+    "training-32-float32": (
+        "QA training step, batch 32, float32",
+        1.3,
+        lambda r: training("LxmertForQuestionAnswering", 32, False, r),
+    ),
+    "training-32-bfloat16": (
+        "QA training step, batch 32, bfloat16 autocast",
+        1.6,
+        lambda r: training("LxmertForQuestionAnswering", 32, True, r),
+    ),
+    "pretraining-8": (
+        "pre-training step, batch 8, all losses, float32",
+        1.6,
+        lambda r: training("LxmertForPreTraining", 8, False, r),
+    ),
+    "pretraining-32": (
+        "pre-training step, batch 32, all losses, float32",
+        1.6,
+        lambda r: training("LxmertForPreTraining", 32, False, r),
+    ),
+    "matching": ("100 sentences with 100 pictures, float32", 3.0, matching),
+    "first-answer": ("`import` to the first answer", 1.5, first_answer),
+    "activations": ("activation memory of a training step, batch 32", 2.0, activations),
+}
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", metavar="NAME", help=f"some of {', '.join(WORKLOADS)}; others stay")
+    parser.add_argument("--rounds", type=int, default=5, help="how often each job runs (default: 5)")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="where the results go")
+    parser.add_argument("--job", help=argparse.SUPPRESS)
+    parser.add_argument("--memory", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.memory:
+        print(peak_of_step(arguments.memory))
+        return
+    if arguments.job:
+        work = products if arguments.job == "products" else WORKLOADS[arguments.job][2]
+        print(json.dumps(work(arguments.rounds)))
+        return
+    results = json.loads(arguments.output.read_text()) if arguments.output.exists() else {"workloads": {}}
+    results |= {"processors": os.cpu_count(), "machine": platform.machine(), "processor": _processor()}
+    results["gflops"] = _run("products", arguments.rounds)
+    print(json.dumps(results["gflops"]))
+    for name in arguments.only or WORKLOADS:
+        found = _run(name, arguments.rounds)
+        results["workloads"][name] = found
+        title, asked, _ = WORKLOADS[name]
+        ratio = f"{found['theirs'] / found['ours']:.2f} x" if "theirs" in found else "no peer"
+        print(f"{title}: {found} {ratio}{f' (asked {asked})' if asked else ''}", flush=True)
+        arguments.output.parent.mkdir(exist_ok=True)
+        arguments.output.write_text(json.dumps(results, indent=1) + "\n")
+
+
+def _run(name: str, rounds: int) -> dict[str, float]:
+    command = [sys.executable, __file__, "--job", name, "--rounds", str(rounds)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _processor() -> str:
+    names = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    return names[0].partition(": ")[2] if names else platform.processor()
+
+
+if __name__ == "__main__":
+    main()
