@@ -104,6 +104,9 @@ def _add_easy_vqa(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, measure, write."""
+    from lxmert.common.memory import keep_memory
+
+    keep_memory()
     return _run_easy_vqa(arguments) if arguments.task == "easy-vqa" else _run_task(arguments)
 
 

@@ -59,7 +59,7 @@ NATIVE = {
     "tf/starting.py: NormalStart": "reset_parameters; Keras' layers are given how they start",
     "pt/starting.py: _WithoutDraws": "Keras' initializers look whether to draw; PyTorch's are left out from outside",
     "tf/resizing.py: _replace": "Keras locks the layers of a built model",
-    "pt/optimizers.py: _together": "Keras updates in one graph, in which TensorFlow keeps what lies between steps small",
+    "pt/optimizers.py: _together": "Keras updates in a graph, which TensorFlow cuts into pieces",
     "tf/optimizers.py: LinearWarmUp": "fit asks a schedule for the rate of a step; a PyTorch loop sets it",
     "tf/optimizers.py: _Steps": "Keras clips before it adds up the replicas' gradients, and fails to accumulate them",
     "tf/optimizers.py: AdamW": "torch.optim.AdamW",
