@@ -72,6 +72,15 @@ def word_loss(scores: Tensor, labels: Tensor, letters: str = "[B, L]") -> Tensor
     return class_loss(scores, labels)
 
 
+def labelled(states: Tensor, labels: Tensor, words: int) -> tuple[Tensor, Tensor]:
+    # [B, L, D], [B, L] -> [K, D], [K]
+    """The states at the K positions that have a label, and the labels; `words` is how many words there are."""
+    check_label("labels", describe("labels", labels), states.shape[:2], "[B, L]")
+    check_values("labels", labels, Range(words, ignored=True))
+    rows = (labels != IGNORED_LABEL).flatten().nonzero()[:, 0]
+    return states.flatten(0, 1).index_select(0, rows), labels.flatten()[rows]
+
+
 def index_loss(scores: Tensor, labels: Tensor, name: str = "labels") -> Tensor:  # [B, classes], [B] -> scalar
     """Cross-entropy of one class for each example, -100 ignored; of a match: 1 says that text and picture belong
     together, 0 that they do not.

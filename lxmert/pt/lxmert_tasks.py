@@ -17,7 +17,7 @@ from lxmert.common.outputs import (
 )
 
 from .heads import LxmertHeads
-from .losses import answer_loss, describe, index_loss, object_losses, total_loss, word_loss
+from .losses import answer_loss, class_loss, describe, index_loss, labelled, object_losses, total_loss, word_loss
 from .lxmert import LxmertModel
 from .pretrained import PreTrainedModel
 
@@ -60,6 +60,7 @@ class LxmertForPreTraining(LxmertTaskModel):
         return_dict: bool | None = None,
         *,
         masked_lm_labels: Tensor | None = None,
+        prediction_logits: bool = True,
         **unknown: Any,
     ) -> LxmertForPreTrainingOutput | tuple[Any, ...]:
         """Score words, match and answers; with labels, sum the losses that were asked for.
@@ -72,6 +73,8 @@ class LxmertForPreTraining(LxmertTaskModel):
                 confidence [B, R])}, any subset of the keys.
             matched_label: [B], 1 where sentence and picture belong together, else 0.
             ans: [B] answer indices (-100 ignored), or [B, A] scores of every answer in 0 … 1.
+            prediction_logits: False leaves the scores of the words out; with `labels`, words are scored where there is
+                a label, which is all that the loss needs.
 
         Raises:
             ValueError, TypeError: inputs or labels that do not fit; the message names the argument.
@@ -96,14 +99,19 @@ class LxmertForPreTraining(LxmertTaskModel):
             return_dict=True,
             vision_output=obj_labels is not None and heads.object is not None,
         )
-        word_scores = heads.word(states.language_output, self.backbone.embeddings.word.weight)
+        table = self.backbone.embeddings.word.weight
+        word_scores = heads.word(states.language_output, table) if prediction_logits else None
         match_scores = heads.match(states.pooled_output)
         # Differs from HF: without an answer head there is no score at all; there a scalar of the pooled output.
         answer_scores = None if heads.answer is None else heads.answer(states.pooled_output)
 
         losses: dict[str, Any] = {}
         if labels is not None and config.task_mask_lm:
-            losses["words"] = word_loss(word_scores, labels)
+            if word_scores is None:
+                rows, asked_words = labelled(states.language_output, labels, config.vocab_size)
+                losses["words"] = class_loss(heads.word(rows, table), asked_words)
+            else:
+                losses["words"] = word_loss(word_scores, labels)
         if matched_label is not None and config.task_matched:
             losses["match"] = index_loss(match_scores, matched_label, "matched_label")
         visual: dict[str, Any] = {}

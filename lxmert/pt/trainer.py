@@ -43,6 +43,8 @@ class Runner:
         import lxmert.pt
 
         self.settings = settings
+        # Only the losses of pre-training are read.
+        self._left_out = {"prediction_logits": False} if settings.task == "pretrain" else {}
         self.engine = make_engine(settings.strategy, settings.precision, settings.device)
         torch.manual_seed(settings.seed)
         with _default(PRECISIONS[settings.precision]):  # loaded weights take it: a run goes on with all of their digits
@@ -75,7 +77,7 @@ class Runner:
         """Some outputs of the model in evaluation, by name, as arrays; `losses` as a dict of numbers."""
         self.module.eval()
         with torch.no_grad(), self.engine.autocast():  # inference mode leaves FSDP2 with weights that cannot be trained
-            found = self.model(**self._on_device(inputs))
+            found = self.model(**self._on_device(inputs), **self._left_out)
         return {name: _plain(getattr(found, name)) for name in names}
 
     def gather(self, array: np.ndarray) -> np.ndarray:
@@ -142,7 +144,7 @@ class Trainer(Runner):
                 inputs, weights = next(batches)
                 with engine.accumulating(self.module, last=micro == steps.accumulation - 1):
                     with engine.autocast():
-                        parts = weighted_losses(self.module(**self._on_device(inputs)), weights)
+                        parts = weighted_losses(self.module(**self._on_device(inputs), **self._left_out), weights)
                     engine.backward(sum(parts.values()) / steps.accumulation)
                 losses = {name: losses.get(name, 0.0) + part.detach() for name, part in parts.items()}
             norm = engine.clip(self.module, self.optimizer, settings.clip_norm)

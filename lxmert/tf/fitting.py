@@ -138,7 +138,7 @@ class OwnLoss(keras.Model):
         with warnings.catch_warnings():
             # A head whose label is not given gets no gradient: that is what leaving a label out means.
             warnings.filterwarnings("ignore", message="Gradients do not exist for variables")
-            return super().train_step(self._prepared(data))
+            return super().train_step(self._prepared(data, losses_only=True))
 
     def test_step(self, data: Any) -> Any:
         """One step of `evaluate`."""
@@ -191,10 +191,16 @@ class OwnLoss(keras.Model):
             sample_weight = None
         return super().compute_metrics(x, y, self._prediction(y, y_pred), sample_weight)
 
-    def _prepared(self, data: Any) -> Any:
-        """The data of a step with `y` moved to where the model's own loss finds it."""
+    def _prepared(self, data: Any, losses_only: bool = False) -> Any:
+        """The data of a step with `y` moved to where the model's own loss finds it.
+
+        With `losses_only` what nothing but compiled metrics would read is not computed. (XLA knows no result whose
+        size depends on the labels, so it computes everything.)
+        """
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         x = self._with_fields(x)
+        if losses_only and self._compile_loss is None and self._compile_metrics is None and not self.jit_compile:
+            x |= {"prediction_logits": False} if "prediction_logits" in self.keywords() else {}
         if self._compile_loss is not None or not self.label_names:
             return x, y, sample_weight
         weights = sample_weight if isinstance(sample_weight, Mapping) else None
@@ -264,4 +270,9 @@ class OwnLoss(keras.Model):
 
     def by_name(self, inputs: Any) -> dict[str, Any]:
         """Inputs that came as one dict, or as a list in order, by name."""
+        raise NotImplementedError
+
+    @classmethod
+    def keywords(cls) -> tuple[str, ...]:
+        """The argument names of `call`, in order, without `training`."""
         raise NotImplementedError

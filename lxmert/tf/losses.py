@@ -81,6 +81,16 @@ def word_loss(scores: Any, labels: Any, letters: str = "[B, L]") -> Any:  # [B, 
     return class_loss(scores, labels)
 
 
+def labelled(states: Any, labels: Any, words: int) -> tuple[Any, Any]:
+    # [B, L, D], [B, L] -> [K, D], [K]
+    """The states at the K positions that have a label, and the labels; `words` is how many words there are."""
+    check_label("labels", describe("labels", labels), tuple(states.shape[:2]), "[B, L]")
+    check_values("labels", labels, Range(words, ignored=True))
+    labels = ops.reshape(labels, (-1,))
+    rows = ops.nonzero(ops.not_equal(labels, IGNORED_LABEL))[0]
+    return ops.take(ops.reshape(states, (-1, states.shape[-1])), rows, axis=0), ops.take(labels, rows)
+
+
 def index_loss(scores: Any, labels: Any, name: str = "labels") -> Any:  # [B, classes], [B] -> scalar
     """Cross-entropy of one class for each example, -100 ignored; of a match: 1 says that text and picture belong
     together, 0 that they do not.

@@ -18,7 +18,7 @@ from lxmert.common.outputs import (
 from lxmert.common.signatures import LXMERT_INPUTS
 
 from .heads import LxmertHeads
-from .losses import answer_loss, describe, index_loss, object_losses, total_loss, word_loss
+from .losses import answer_loss, class_loss, describe, index_loss, labelled, object_losses, total_loss, word_loss
 from .lxmert import TFLxmertModel
 from .pretrained import PreTrainedModel
 
@@ -67,6 +67,7 @@ class TFLxmertForPreTraining(LxmertTaskModel):
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
         masked_lm_labels: Any = None,
+        prediction_logits: bool = True,
         training: bool = False,
     ) -> LxmertForPreTrainingOutput | tuple[Any, ...]:
         """Score words, match and answers; with labels, sum the losses that were asked for.
@@ -79,6 +80,8 @@ class TFLxmertForPreTraining(LxmertTaskModel):
                 confidence [B, R])}, any subset of the keys.
             matched_label: [B], 1 where sentence and picture belong together, else 0.
             ans: [B] answer indices (-100 ignored), or [B, A] scores of every answer in 0 … 1.
+            prediction_logits: False leaves the scores of the words out; with `labels`, words are scored where there is
+                a label, which is all that the loss needs.
 
         Raises:
             ValueError, TypeError: inputs or labels that do not fit; the message names the argument.
@@ -99,16 +102,19 @@ class TFLxmertForPreTraining(LxmertTaskModel):
             vision_output=obj_labels is not None and heads.object is not None,
             training=training,
         )
-        word_scores = heads.word(
-            states.language_output, ops.convert_to_tensor(self.backbone.embeddings.word.embeddings)
-        )
+        table = ops.convert_to_tensor(self.backbone.embeddings.word.embeddings)
+        word_scores = heads.word(states.language_output, table) if given["prediction_logits"] else None
         match_scores = heads.match(states.pooled_output)
         # Differs from HF: without an answer head there is no score at all; there a scalar of the pooled output.
         answer_scores = None if heads.answer is None else heads.answer(states.pooled_output)
 
         losses: dict[str, Any] = {}
         if labels is not None and config.task_mask_lm:
-            losses["words"] = word_loss(word_scores, labels)
+            if word_scores is None:
+                rows, asked_words = labelled(states.language_output, labels, config.vocab_size)
+                losses["words"] = class_loss(heads.word(rows, table), asked_words)
+            else:
+                losses["words"] = word_loss(word_scores, labels)
         if matched_label is not None and config.task_matched:
             losses["match"] = index_loss(match_scores, matched_label, "matched_label")
         visual: dict[str, Any] = {}

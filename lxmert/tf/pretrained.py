@@ -33,7 +33,16 @@ from .resizing import Resizable
 from .starting import without_draws
 
 # Arguments that are no tensors.
-_CHOICES = frozenset(("output_attentions", "output_hidden_states", "return_dict", "language_output", "vision_output"))
+_CHOICES = frozenset(
+    (
+        "output_attentions",
+        "output_hidden_states",
+        "return_dict",
+        "language_output",
+        "vision_output",
+        "prediction_logits",
+    )
+)
 
 
 def run_layer(model: PreTrainedModel, layer: keras.layers.Layer, *inputs: Any, **options: Any) -> Any:

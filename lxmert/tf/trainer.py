@@ -46,6 +46,8 @@ class Runner:
         import lxmert.tf
 
         self.settings = settings
+        # Only the losses of pre-training are read.
+        self._left_out = {"prediction_logits": False} if settings.task == "pretrain" else {}
         self.strategy = make_strategy(settings.strategy, settings.device)
         keras.utils.set_random_seed(settings.seed)
         with self.strategy.scope():
@@ -79,7 +81,7 @@ class Runner:
         if names not in self._graphs:
 
             def run(inputs: Any) -> dict[str, Any]:
-                found = self.model(inputs, training=False, return_dict=True)
+                found = self.model(inputs, training=False, return_dict=True, **self._left_out)
                 return {name: getattr(found, name) for name in names}
 
             self._graphs[names] = tf.function(run)
