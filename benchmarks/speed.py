@@ -39,6 +39,7 @@ TOKENS, REGIONS, FEATURES, ANSWERS = 20, 36, 2048, 9500
 # a question mark, [CLS] and [SEP] come to them.
 WORDS = {2: 5, 3: 45, 4: 170, 5: 235, 6: 205, 7: 135, 8: 85, 9: 50, 10: 30, 11: 17, 12: 10, 13: 6, 14: 4, 15: 3}
 PICTURES, QUESTIONS = 1000, 5400
+_PEER = "LXMERT_BENCHMARK_PEER"  # its interpreter, handed to the processes of the workloads
 
 
 def inputs(batch: int, tokens: int = TOKENS, seed: int = 0) -> dict[str, np.ndarray]:
@@ -144,7 +145,7 @@ def training(name: str, batch: int, autocast: bool, rounds: int) -> dict[str, fl
         model.train()
         own = who == "ours"
         optimizer = make_optimizer(model, "adamw", 1e-5) if own else torch.optim.AdamW(model.parameters(), 1e-5)
-        extra = {"scores": False} if own and name == "LxmertForPreTraining" and "scores" in model.keywords() else {}
+        extra = {"prediction_logits": False} if own and name == "LxmertForPreTraining" else {}
 
         def step(model: Any = model, optimizer: Any = optimizer, extra: dict[str, Any] = extra) -> None:
             with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
@@ -351,6 +352,76 @@ def _resident() -> float:
     return int(line.split()[1]) / 1024
 
 
+# Keras: ours and the peer's TensorFlow do not go into one environment; each is a process that runs when it is told to.
+
+
+class Worker:
+    """A process that does one thing as often as it is asked to."""
+
+    def __init__(self, python: str, name: str):
+        self.process = subprocess.Popen(
+            [python, __file__, "--worker", name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"} | ({"TF_USE_LEGACY_KERAS": "1"} if name == "theirs" else {}),
+        )
+        self._line()
+
+    def __call__(self) -> None:
+        """Do it once."""
+        assert self.process.stdin is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        self._line()
+
+    def _line(self) -> None:
+        assert self.process.stdout is not None
+        while (line := self.process.stdout.readline()) != "ready\n":
+            if not line:
+                raise SystemExit(f"a worker ended with status {self.process.wait()}")
+
+    def close(self) -> None:
+        """End the process."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def work(name: str) -> None:
+    """Be a worker: run a graph for every line that is read."""
+    import tensorflow as tf
+
+    given = {n: tf.constant(x, tf.int32 if x.dtype.kind == "i" else None) for n, x in inputs(32).items()}
+    if name == "theirs":
+        from transformers import LxmertConfig, TFLxmertModel
+
+        model = TFLxmertModel(LxmertConfig())  # it has no answer head
+    else:
+        from lxmert import LxmertConfig
+        from lxmert.tf import TFLxmertForQuestionAnswering
+
+        model = TFLxmertForQuestionAnswering(LxmertConfig(), dtype=name)
+    graph = tf.function(lambda given: tf.nest.flatten(model(given, training=False))[0])
+    while True:
+        graph(given).numpy()
+        print("ready", flush=True)
+        if not sys.stdin.readline():
+            return
+
+
+def keras_forward(dtype: str, peer: str | None, rounds: int) -> dict[str, float]:
+    """Seconds of answering a batch of 32 questions in Keras; the peer in float32."""
+    workers = {"ours": Worker(sys.executable, dtype)}
+    if peer:
+        workers["theirs"] = Worker(peer, "theirs")
+    times = in_turns(dict(workers), rounds, warm=2)
+    for worker in workers.values():
+        worker.close()
+    return times
+
+
 # The processor
 
 
@@ -377,6 +448,16 @@ WORKLOADS: dict[str, tuple[str, float | None, Callable[[int], dict[str, float]]]
     "forward-1-float32": ("QA forward, batch 1, float32", 1.5, lambda r: forward(1, "float32", r)),
     "forward-32-bfloat16": ("QA forward, batch 32, bfloat16", 1.8, lambda r: forward(32, "bfloat16", r)),
     "forward-1-bfloat16": ("QA forward, batch 1, bfloat16", None, lambda r: forward(1, "bfloat16", r)),
+    "keras-forward-32-float32": (
+        "Keras: QA forward, batch 32, float32",
+        1.25,
+        lambda r: keras_forward("float32", os.environ.get(_PEER), r),
+    ),
+    "keras-forward-32-bfloat16": (
+        "Keras: the same, bfloat16, peer in float32",
+        3.5,
+        lambda r: keras_forward("bfloat16", os.environ.get(_PEER), r),
+    ),
     "answering-float32": ("5,400 questions about 1,000 pictures, float32", 2.2, lambda r: answering("float32", r)),
     "answering-bfloat16": ("the same, bfloat16, peer in float32", 10.0, lambda r: answering("bfloat16", r)),
     "training-32-float32": (
@@ -410,6 +491,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", metavar="NAME", help=f"some of {', '.join(WORKLOADS)}; others stay")
     parser.add_argument("--rounds", type=int, default=5, help="how often each job runs (default: 5)")
+    parser.add_argument("--peer", metavar="PYTHON", help="interpreter of an environment with transformers 4.49")
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
     parser.add_argument("--output", type=Path, default=RESULTS, help="where the results go")
     parser.add_argument("--job", help=argparse.SUPPRESS)
     parser.add_argument("--memory", help=argparse.SUPPRESS)
@@ -417,9 +500,14 @@ def main() -> None:
     if arguments.memory:
         print(peak_of_step(arguments.memory))
         return
+    if arguments.worker:
+        work(arguments.worker)
+        return
+    if arguments.peer:
+        os.environ[_PEER] = arguments.peer
     if arguments.job:
-        work = products if arguments.job == "products" else WORKLOADS[arguments.job][2]
-        print(json.dumps(work(arguments.rounds)))
+        measure = products if arguments.job == "products" else WORKLOADS[arguments.job][2]
+        print(json.dumps(measure(arguments.rounds)))
         return
     results = json.loads(arguments.output.read_text()) if arguments.output.exists() else {"workloads": {}}
     results |= {"processors": os.cpu_count(), "machine": platform.machine(), "processor": _processor()}
