@@ -7,7 +7,7 @@ the medians are compared. Weights are random, and equal. The peer of PyTorch is 
 that of Keras is `transformers` 4.49, the last version with TensorFlow, in another one, whose interpreter is PYTHON
 (`pip install "transformers==4.49.0" "tensorflow-cpu==2.18.*" "tf-keras==2.18.*"`); without it, and without
 `transformers` 5, only our own times are told. The results go to benchmarks/results/speed.json, with the processor's
-measured speed of matrix products, and the README's table is made of them.
+measured speed of matrix products.
 """
 
 from __future__ import annotations

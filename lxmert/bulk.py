@@ -1,8 +1,8 @@
 """Many questions about many pictures, and many sentences held against many pictures, with the least work.
 
-The model is taken apart: each picture and each sentence is encoded once, and only the cross layers run for every pair.
-Sentences go together by their length, so nothing is padded. `lxmert.pt` and `lxmert.tf` offer the calls; what they
-share is here.
+The model is taken apart: each picture is encoded once, each sentence once for some hundred pictures, and only the
+cross layers run for every pair. Sentences go together by their length, so nothing is padded. `lxmert.pt` and
+`lxmert.tf` offer the calls; what they share is here.
 """
 
 from __future__ import annotations
@@ -115,6 +115,7 @@ def answered(
     if isinstance(questions, Questions):
         ids, pictures, texts = list(questions.ids), list(questions.pictures), list(questions.texts)
     else:
+        questions = list(questions)
         pictures, texts = [picture for picture, _ in questions], [text for _, text in questions]
         ids = list(range(len(texts)))
     check_batch_size(batch_size)
@@ -150,6 +151,9 @@ def matched(
     from lxmert.data.pairs import TokenizedTexts
 
     check_batch_size(batch_size)
+    for name, texts in (("sentences", sentences), ("pictures", pictures)):
+        if isinstance(texts, str):
+            raise TypeError(f"{name} must be several texts; got one, {texts!r}. Put it into a list.")
     tokenized = TokenizedTexts(tokenizer, list(sentences), text_length)
     places = store.places(pictures)
     text_of = np.repeat(np.arange(len(sentences)), len(places))
@@ -160,19 +164,18 @@ def matched(
     return (1 / (1 + np.exp(scores[:, 0] - scores[:, 1]))).astype(np.float32).reshape(len(sentences), len(places))
 
 
-def check_head(model: Any, name: str, outputs: int | None, wanted: str) -> Any:
-    """A head of a task model.
+def check_head(model: Any, name: str, wanted: str, outputs: int | None = None) -> Any:
+    """A head of an LXMERT task model.
 
     Raises:
-        TypeError: the model has none of this name.
+        TypeError: the model has none of this name, or is no LXMERT.
         ValueError: it has another number of outputs than there are answers.
     """
     head = getattr(getattr(model, "heads", None), name, None)
-    if head is None:
-        raise TypeError(f"{type(model).__name__} has no such head; {wanted}.")
-    count = model.config.num_qa_labels
-    if outputs is not None and outputs != count:
-        raise ValueError(f"answers must be as many as the model scores, {count}; got {outputs}.")
+    if head is None or model.config.model_type != "lxmert":
+        raise TypeError(f"{wanted}, with a head that is called {name}; got {type(model).__name__}.")
+    if outputs is not None and outputs != model.config.num_qa_labels:
+        raise ValueError(f"answers must be as many as the model scores, {model.config.num_qa_labels}; got {outputs}.")
     return head
 
 

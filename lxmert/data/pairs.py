@@ -1,7 +1,8 @@
 """Many texts held against many pictures, with as little work as can be: what is encoded together, and what is crossed.
 
-A text is encoded once for all pictures that it is held against, a picture once for all texts. Texts go together by
-their length in tokens, so that none is padded. Pictures go through in windows, which bounds the memory.
+A picture is encoded once for all texts that it is held against, a text once for all pictures of a window. Texts go
+together by their length in tokens, so that none is padded. Pictures go through in windows, which bounds the memory:
+encoded are the window's pictures and the texts that they are held against.
 """
 
 from __future__ import annotations
@@ -94,16 +95,16 @@ def windows(
     bounds = np.searchsorted(order[by_picture], np.arange(0, len(first) + pictures, pictures))
     for number, (begin, end) in enumerate(pairwise(bounds)):
         start = number * pictures
-        yield _window(
-            texts, text_of, order - start, by_picture[begin:end], place_of[start : start + pictures], batch_size
-        )
+        rows = by_picture[begin:end]
+        places = place_of[start : start + pictures]
+        yield _window(texts, text_of[rows], order[rows] - start, rows, places, batch_size)
 
 
 def _window(
     texts: TokenizedTexts, text_of: np.ndarray, picture: np.ndarray, rows: np.ndarray, places: np.ndarray, size: int
 ) -> Window:
-    numbers = texts.numbers[text_of[rows]]
-    needed, which = np.unique(numbers, return_inverse=True)
+    """The pairs `rows`, with the text and the picture of each."""
+    needed, which = np.unique(texts.numbers[text_of], return_inverse=True)
     lengths = np.array([len(texts.ids[number]) for number in needed], np.int64)
     grouped, crossings = {}, []
     for length in np.unique(lengths).tolist():
@@ -113,5 +114,5 @@ def _window(
         own = np.searchsorted(members, which[of_length])
         for start in range(0, len(of_length), size):
             some = of_length[start : start + size]
-            crossings.append(Crossing(rows[some], length, own[start : start + size], picture[rows[some]]))
+            crossings.append(Crossing(rows[some], length, own[start : start + size], picture[some]))
     return Window(places, grouped, crossings)

@@ -32,8 +32,9 @@ def answer_questions(
 ) -> Iterator[Answer]:
     """Answer many questions about the pictures of a store, one after the other.
 
-    Each picture is encoded once for all of its questions, questions of one length go together without padding, and of
-    the last layer only what the answer needs is computed. The answers are those of the model on each question alone.
+    Each picture is encoded once for all of its questions, if they are not far apart; questions of one length go
+    together without padding, and of the last layer only what the answer needs is computed. The answers are those of the
+    model on each question alone.
 
     Args:
         model: `LxmertForQuestionAnswering`, or `LxmertForPreTraining` with an answer head, on any device and in any
@@ -54,7 +55,7 @@ def answer_questions(
         ValueError: a picture that is not in the store, or another number of answers.
         TypeError: a model without an answer head.
     """
-    head = check_head(model, "answer", len(answers), "answer_questions needs a model that answers questions")
+    head = check_head(model, "answer", "answer_questions needs an LXMERT that answers questions", len(answers))
     return answered(_PairModel(model, head), tokenizer, questions, store, answers, text_length, batch_size, progress)
 
 
@@ -85,7 +86,7 @@ def match(
         ValueError: a picture that is not in the store.
         TypeError: a model without a head that tells whether sentence and picture match.
     """
-    head = check_head(model, "match", None, "match needs LxmertForPreTraining")
+    head = check_head(model, "match", "match needs LxmertForPreTraining")
     return matched(_PairModel(model, head), tokenizer, sentences, pictures, store, text_length, batch_size, progress)
 
 
@@ -93,17 +94,19 @@ class _PairModel:
     """A model with one of its heads, taken apart."""
 
     def __init__(self, model: PreTrainedModel, head: Any):
-        self.backbone, self.head = model.eval().backbone, head
+        self.model, self.backbone, self.head = model, model.backbone, head
         self.device = next(model.parameters()).device
 
     @torch.inference_mode()
     def encode_language(self, ids: np.ndarray) -> Tensor:  # [T, L] -> [T, L, D]
         """Encode texts of one length."""
+        self._ready()
         return self.backbone.encode_language(self._tensor(ids))
 
     @torch.inference_mode()
     def encode_vision(self, regions: Mapping[str, np.ndarray]) -> Tensor:  # [P, R, F] -> [P, R, D]
         """Encode pictures from their regions by argument name."""
+        self._ready()
         return self.backbone.encode_vision(**{name: self._tensor(array) for name, array in regions.items()})
 
     @torch.inference_mode()
@@ -116,6 +119,7 @@ class _PairModel:
         self, language: Tensor, texts: np.ndarray, visual: Tensor, pictures: np.ndarray, mask: np.ndarray | None
     ) -> np.ndarray:  # [T, L, D], [B], [P, R, D], [B], [B, R] -> [B, ...]
         """What the head says of pairs, each a row of the texts and a row of the pictures."""
+        self._ready()
         states = self.backbone.cross(
             language[self._tensor(texts)],
             visual[self._tensor(pictures)],
@@ -125,6 +129,11 @@ class _PairModel:
             vision_output=False,
         )
         return self.head(states.pooled_output).float().cpu().numpy()
+
+    def _ready(self) -> None:
+        """Set the model to evaluation: it may have been trained since the last answer."""
+        if self.model.training:
+            self.model.eval()
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)

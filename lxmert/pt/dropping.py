@@ -40,7 +40,11 @@ class _Dropped(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, steps: int) -> Tensor:
         # random_ gives all 64 bits of a number only if it is asked for the whole range.
-        drawn = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
+        drawn = (
+            torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device)
+            .random_(-(2**63), None)
+            .view(torch.int16)
+        )
         keep = (drawn[: x.numel()] >= steps - _STEPS // 2).view(x.shape)
         ctx.save_for_backward(keep)
         ctx.scale = _STEPS / (_STEPS - steps)

@@ -60,7 +60,8 @@ class _Product(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        ctx.save_for_backward(x, weight)
+        # Each factor is kept for the gradient of the other one.
+        ctx.save_for_backward(x if ctx.needs_input_grad[1] else None, weight if ctx.needs_input_grad[0] else None)
         return _onednn(x, weight, bias)
 
     @staticmethod
@@ -84,8 +85,18 @@ def _activated(x: Tensor, activation: str | None) -> Tensor:
 
 
 def is_watched(layer: nn.Module) -> bool:
-    """Whether someone waits for the layer to be called: by hooks, or because the model is being traced."""
-    return bool(layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or layer._backward_pre_hooks)
+    """Whether someone waits for the layer to be called: by hooks, or by a `forward` in place of its own, as tools have
+    it that bring weights from elsewhere.
+    """
+    return bool(
+        layer._forward_hooks
+        or layer._forward_pre_hooks
+        or layer._backward_hooks
+        or layer._backward_pre_hooks
+        or "forward" in layer.__dict__
+        or type(layer).forward is not _FORWARDS.get(type(layer))
+        or any(hooks for hooks in _GLOBAL_HOOKS)
+    )
 
 
 def is_recorded() -> bool:
@@ -100,6 +111,8 @@ def is_recorded() -> bool:
         or torch._C._are_functorch_transforms_active()
         or torch.autograd.forward_ad._current_level >= 0
         or torch._C._len_torch_dispatch_stack() > 0
+        or torch._C._len_torch_function_stack() > 0
+        or F.linear is not _LINEAR  # replaced, as profilers do it
     )
 
 
@@ -109,15 +122,36 @@ def _is_served(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
         not is_recorded()
         and x.dtype == torch.float32
         and x.device.type == "cpu"
-        and weight.dtype == x.dtype
-        and type(x) is Tensor
-        and type(weight) in _PLAIN
+        and type(x) in _PLAIN
+        and x.layout == torch.strided
         and x.numel() > 0
+        and _fits(weight, x, (weight.shape[0], x.shape[-1]))
+        and (bias is None or _fits(bias, x, (weight.shape[0],)))
         and _HAS_ONEDNN
+        and torch._C._get_mkldnn_enabled()
         and not torch.is_autocast_enabled("cpu")
     )
 
 
+def _fits(weight: Tensor, x: Tensor, shape: tuple[int, ...]) -> bool:
+    """Whether a parameter is a plain one of the input's kind and place; what is wrong is PyTorch's to refuse."""
+    return (
+        type(weight) in _PLAIN
+        and weight.dtype == x.dtype
+        and weight.device == x.device
+        and weight.layout == torch.strided
+        and weight.shape == shape
+    )
+
+
 _PLAIN = (Tensor, nn.Parameter)
+_FORWARDS = {nn.Linear: nn.Linear.forward, nn.Dropout: nn.Dropout.forward}  # as PyTorch has them
+_LINEAR = F.linear
+_GLOBAL_HOOKS = (
+    torch.nn.modules.module._global_forward_hooks,
+    torch.nn.modules.module._global_forward_pre_hooks,
+    torch.nn.modules.module._global_backward_hooks,
+    torch.nn.modules.module._global_backward_pre_hooks,
+)
 _WORTH = 2**23  # multiplications from which a product with gradients gains more than a function of ours costs
 _HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")

@@ -63,7 +63,7 @@ class BertAdam(Optimizer):
         for weight in weights:
             if not self.state[weight]:
                 # The names of PyTorch's own Adam, which tools know.
-                self.state[weight] |= _moments(torch.zeros_like(weight), torch.zeros_like(weight), 0)
+                self.state[weight] |= _moments(torch.zeros_like(weight), torch.zeros_like(weight), 0, "cpu")
         gradients = [weight.grad for weight in weights]
         steps, momenta, velocities = (
             [self.state[weight][name] for weight in weights] for name in ("step", "exp_avg", "exp_avg_sq")
@@ -185,7 +185,8 @@ def load_optimizer_state(model: PreTrainedModel, optimizer: Any, state: Mapping[
         momentum, velocity = (
             _like(weight, np.array(state[f"{kind}.{name}"], order="C")) for kind in ("momentum", "velocity")
         )
-        bare.state[weight] = _moments(momentum, velocity, step)
+        # A fused optimizer counts where the weight is.
+        bare.state[weight] = _moments(momentum, velocity, step, weight.device if bare.defaults.get("fused") else "cpu")
 
 
 def _held(model: PreTrainedModel, optimizer: Any) -> dict[str, Tensor]:
@@ -205,9 +206,10 @@ def _bare(optimizer: Any) -> Optimizer:
     return optimizer if isinstance(optimizer, Optimizer) else optimizer.optimizer
 
 
-def _moments(momentum: Tensor, velocity: Tensor, step: int) -> dict[str, Tensor]:
-    """What PyTorch's Adam, and BertAdam likewise, keep for one parameter."""
-    return {"step": torch.tensor(float(step)), "exp_avg": momentum, "exp_avg_sq": velocity}
+def _moments(momentum: Tensor, velocity: Tensor, step: int, device: torch.device | str) -> dict[str, Tensor]:
+    """What PyTorch's Adam, and BertAdam likewise, keep for one parameter; the count of steps in float32 on a device."""
+    count = torch.tensor(float(step), dtype=torch.float32, device=device)
+    return {"step": count, "exp_avg": momentum, "exp_avg_sq": velocity}
 
 
 def _like(weight: Tensor, values: np.ndarray) -> Tensor:

@@ -32,8 +32,9 @@ def answer_questions(
 ) -> Iterator[Answer]:
     """Answer many questions about the pictures of a store, one after the other.
 
-    Each picture is encoded once for all of its questions, questions of one length go together without padding, and of
-    the last layer only what the answer needs is computed. The answers are those of the model on each question alone.
+    Each picture is encoded once for all of its questions, if they are not far apart; questions of one length go
+    together without padding, and of the last layer only what the answer needs is computed. The answers are those of the
+    model on each question alone.
 
     Args:
         model: `TFLxmertForQuestionAnswering`, or `TFLxmertForPreTraining` with an answer head, in any number format:
@@ -53,7 +54,7 @@ def answer_questions(
         ValueError: a picture that is not in the store, or another number of answers.
         TypeError: a model without an answer head.
     """
-    head = check_head(model, "answer", len(answers), "answer_questions needs a model that answers questions")
+    head = check_head(model, "answer", "answer_questions needs an LXMERT that answers questions", len(answers))
     return answered(_PairModel(model, head), tokenizer, questions, store, answers, text_length, batch_size, progress)
 
 
@@ -84,7 +85,7 @@ def match(
         ValueError: a picture that is not in the store.
         TypeError: a model without a head that tells whether sentence and picture match.
     """
-    head = check_head(model, "match", None, "match needs TFLxmertForPreTraining")
+    head = check_head(model, "match", "match needs TFLxmertForPreTraining")
     return matched(_PairModel(model, head), tokenizer, sentences, pictures, store, text_length, batch_size, progress)
 
 
@@ -92,7 +93,12 @@ class _PairModel:
     """A model with one of its heads, taken apart; its parts are graphs that are traced once, for every size."""
 
     def __init__(self, model: PreTrainedModel, head: Any):
-        self._graphs = _GRAPHS.setdefault(model, {})
+        # A layer that was replaced (other tables, other heads, other number formats) has other variables.
+        known, graphs = _GRAPHS.get(model, ([], {}))
+        variables = model.variables
+        same = len(known) == len(variables) and all(a is b for a, b in zip(known, variables, strict=True))
+        _GRAPHS[model] = (variables, graphs if same else {})
+        self._graphs = _GRAPHS[model][1]
         self.backbone, self.head = model.backbone, head
 
     def encode_language(self, ids: np.ndarray) -> Any:  # [T, L] -> [T, L, D]
@@ -130,8 +136,8 @@ class _PairModel:
     def _graph(self, name: str, function: Callable[..., Any]) -> Any:
         """A graph of a function, the same one for a model whenever it is asked for."""
         if name not in self._graphs:
-            self._graphs[name] = tf.function(function, reduce_retracing=True)
+            self._graphs[name] = tf.function(function, reduce_retracing=True, autograph=False)
         return self._graphs[name]
 
 
-_GRAPHS: Any = weakref.WeakKeyDictionary()  # the graphs of each model by name; tracing the base model takes seconds
+_GRAPHS: Any = weakref.WeakKeyDictionary()  # each model's variables, and its graphs by name: tracing takes seconds

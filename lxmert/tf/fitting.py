@@ -194,8 +194,8 @@ class OwnLoss(keras.Model):
     def _prepared(self, data: Any, losses_only: bool = False) -> Any:
         """The data of a step with `y` moved to where the model's own loss finds it.
 
-        With `losses_only` what nothing but compiled metrics would read is not computed. (XLA knows no result whose
-        size depends on the labels, so it computes everything.)
+        With `losses_only` what nothing but compiled metrics would read is not computed: the scores of all words are
+        absent from the outputs. (XLA knows no result whose size depends on the labels, so it computes everything.)
         """
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         x = self._with_fields(x)

@@ -27,7 +27,7 @@ from .settings import Settings, differences
 
 BEST, LAST, LOGS = "best", "last", "logs"
 PROGRESS_NAME, OPTIMIZER_NAME, ANSWERS_NAME = "training.json", "optimizer.safetensors", "answers.json"
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass

@@ -7,6 +7,7 @@ import math
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -58,10 +59,12 @@ class Logs:
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
         self._bar.close()
-        if self._file is not None:
-            self._file.close()
-        if self._curves is not None:
-            self._curves.close()
+        # What could not be written is told by the error under way, if there is one, and not by closing once more.
+        with suppress(OSError) if error is not None else nullcontext():
+            if self._file is not None:
+                self._file.close()
+            if self._curves is not None:
+                self._curves.close()
 
     def step(self, step: int, losses: Mapping[str, float], rate: float, norm: float | None) -> None:
         """Log a step, counted from 1, with the losses it had by name, the learning rate, and the gradients' norm."""

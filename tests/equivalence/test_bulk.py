@@ -202,10 +202,41 @@ def test_refused(backend, tokenizer, questions, store):
         package.answer_questions(model, tokenizer, questions, store, ANSWERS, batch_size=0)
     with pytest.raises(ValueError, match="picture99"):
         package.answer_questions(model, tokenizer, [("picture99", "a dog")], store, ANSWERS)
-    with pytest.raises(TypeError, match="LxmertModel has no such head; answer_questions needs a model that answers"):
+    with pytest.raises(TypeError, match=r"answers questions, with a head that is called answer; got (TF)?LxmertM"):
         package.answer_questions(models("LxmertModel")[backend], tokenizer, questions, store, ANSWERS)
-    with pytest.raises(TypeError, match="LxmertForQuestionAnswering has no such head; match needs"):
+    with pytest.raises(TypeError, match="LxmertForPreTraining, with a head that is called match; got"):
         package.match(model, tokenizer, ["a dog"], ["picture0"], store)
+    matching = models("LxmertForPreTraining")[backend]
+    with pytest.raises(TypeError, match="sentences must be several texts; got one, 'a dog'"):
+        package.match(matching, tokenizer, "a dog", ["picture0"], store)
+
+
+def test_questions_may_come_one_by_one(tokenizer, questions, store):
+    model = models("LxmertForQuestionAnswering")["pt"]
+    assert answer("pt", model, tokenizer, iter(questions), store) == answer("pt", model, tokenizer, questions, store)
+
+
+def test_a_model_that_is_trained_between_two_answers(tokenizer, questions, store):
+    model = lxmert.pt.LxmertForQuestionAnswering(CONFIG)
+    expected = answer("pt", model, tokenizer, questions, store, batch_size=1)
+    found = []
+    for each in lxmert.pt.answer_questions(
+        model.train(), tokenizer, questions, store, ANSWERS, text_length=TEXT_LENGTH, batch_size=1
+    ):
+        found.append(each)
+        model.train()
+    assert found == expected
+
+
+def test_keras_layers_that_were_replaced_are_seen(tokenizer, questions, store):
+    model = new_tf(CONFIG, "LxmertForQuestionAnswering", "float32")
+    answer("tf", model, tokenizer, questions, store)
+    model.resize_num_qa_labels(8)
+    bias = model.heads.answer.out.bias
+    bias.assign(np.where(np.arange(8) == 7, 50.0, bias.numpy()))
+    table = [*ANSWERS, "seventh", "eighth"]
+    found = lxmert.tf.answer_questions(model, tokenizer, questions, store, table, text_length=TEXT_LENGTH)
+    assert {each.answer for each in found} == {"eighth"}
 
 
 def test_keras_graphs_go_with_their_model(tokenizer, questions, store):

@@ -158,6 +158,68 @@ def test_transforms_of_functions(layer, x, calls):
     assert not calls
 
 
+def test_a_replaced_forward_is_called(layer, x, calls, monkeypatch):
+    """As tools do it that bring a layer's weights from the disk when it is called."""
+    own = layer.forward
+    layer.forward = lambda x: 3 * own(x)
+    assert torch.equal(linear(layer, x), layer(x))
+    del layer.forward
+    with monkeypatch.context() as patch:
+        patch.setattr(nn.Linear, "forward", lambda self, x: x)
+        assert linear(layer, x) is x
+    assert not calls
+
+
+def test_hooks_of_all_modules_are_called(layer, x):
+    seen = []
+    handle = torch.nn.modules.module.register_module_forward_hook(lambda module, *_: seen.append(type(module)))
+    try:
+        linear(layer, x)
+    finally:
+        handle.remove()
+    assert seen == [nn.Linear]
+
+
+def test_who_looks_at_functions_sees_pytorchs(layer, x, calls, monkeypatch):
+    seen = []
+
+    class Looking(torch.overrides.TorchFunctionMode):
+        def __torch_function__(self, function, types, args=(), kwargs=None):
+            seen.append(function)
+            return function(*args, **(kwargs or {}))
+
+    with Looking():
+        linear(layer, x)
+    assert F.linear in seen
+    own = F.linear
+    monkeypatch.setattr(F, "linear", lambda *args: seen.append("mine") or own(*args))
+    linear(layer, x)
+    assert seen[-1] == "mine"
+    assert not calls
+
+
+def test_what_onednn_cannot_take_is_left_to_pytorch(layer, x, calls):
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        linear(layer, x[..., :-1])
+    one = torch.ones(1)
+    assert torch.equal(product(x, layer.weight, one), F.linear(x, layer.weight, one))
+    torch.backends.mkldnn.enabled = False
+    try:
+        linear(layer, x)
+    finally:
+        torch.backends.mkldnn.enabled = True
+    assert not calls
+
+
+@pytest.mark.parametrize("trained", [True, False])
+def test_what_no_gradient_needs_is_not_kept(trained, layer, x):
+    layer.requires_grad_(trained)
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.shape) or t, lambda t: t):
+        linear(layer, x.requires_grad_(not trained))
+    assert kept == [x.shape if trained else layer.weight.shape]
+
+
 def test_work_is_counted(layer, x, calls):
     with FlopCounterMode(display=False) as counter:
         linear(layer, x)
