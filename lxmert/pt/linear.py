@@ -47,9 +47,11 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None, activation: s
     """
     if not _is_served(x, weight, bias):
         return _activated(F.linear(x, weight, bias), activation)
-    if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, weight, bias)):
-        worth = x.numel() * weight.shape[0] >= _WORTH
-        return _activated((_Product.apply if worth else F.linear)(x, weight, bias), activation)
+    trained = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, weight, bias))
+    if x.numel() * weight.shape[0] < _WORTH[trained]:
+        return _activated(F.linear(x, weight, bias), activation)
+    if trained:
+        return _activated(_Product.apply(x, weight, bias), activation)
     if activation in _FUSED:
         return _onednn(x, weight, bias, *_FUSED[activation])
     return _activated(_onednn(x, weight, bias), activation)
@@ -153,5 +155,6 @@ _GLOBAL_HOOKS = (
     torch.nn.modules.module._global_backward_hooks,
     torch.nn.modules.module._global_backward_pre_hooks,
 )
-_WORTH = 2**23  # multiplications from which a product with gradients gains more than a function of ours costs
+# Multiplications from which a product gains more than it costs to ask: without gradients, and with a function of ours.
+_WORTH = {False: 2**20, True: 2**23}
 _HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")

@@ -64,7 +64,9 @@ def test_parts_of_a_folder(tmp_path):
         name.split(".")[0] in ("cls", "obj_predict_head", "answer_head") for name in backbone.load_report.unexpected
     )
     answering = LxmertForQuestionAnswering.from_pretrained(tmp_path)
-    equal(answering(**X).question_answering_score, model(**X).question_answering_score)
+    # It computes the last layer for the first word alone, and so rounds otherwise: by 6e-8 where it was measured.
+    found, expected = (each(**X).question_answering_score for each in (answering, model))
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
     fresh = LxmertForQuestionAnswering.from_pretrained(tmp_path, only="backbone")
     assert {name.split(".")[1] for name in fresh.load_report.new} == {"answer"}
     assert not any(p.is_meta for p in fresh.parameters())

@@ -261,7 +261,8 @@ def test_parts_of_a_folder(tmp_path):
         name.split(".")[0] in ("cls", "obj_predict_head", "answer_head") for name in backbone.load_report.unexpected
     )
     answering = TFLxmertForQuestionAnswering.from_pretrained(tmp_path)
-    np.testing.assert_array_equal(answering(X).question_answering_score, model(X).question_answering_score)
+    # It computes the last layer for the first word alone, and so rounds otherwise: by 6e-8 where it was measured.
+    np.testing.assert_allclose(answering(X).question_answering_score, model(X).question_answering_score, atol=1e-6)
     fresh = TFLxmertForQuestionAnswering.from_pretrained(tmp_path, only="backbone")
     assert {name.split(".")[1] for name in fresh.load_report.new} == {"answer"}
     equal(fresh.backbone(X), model.backbone(X))

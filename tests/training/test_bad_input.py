@@ -283,9 +283,9 @@ def test_a_folder_with_another_run(scenes, tmp_path):
         ("model.safetensors", "", "model.safetensors"),
     ],
 )
-def test_a_damaged_checkpoint(name, text, message, scenes, tmp_path):
-    settings = settings_of("vqa", scenes, tmp_path, epochs=1)
-    run.train(settings)
+def test_a_damaged_checkpoint(name, text, message, scenes, tmp_path, monkeypatch):
+    settings = settings_of("vqa", scenes, tmp_path, save_every=2)
+    train_until(settings, 3, monkeypatch)
     (tmp_path / "last" / name).write_text(text)
     with pytest.raises(ValueError, match=message):
         run.train(settings, resume=True)
