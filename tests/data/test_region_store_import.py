@@ -16,7 +16,7 @@ import pytest
 
 from lxmert.data.region_store import check_regions, import_regions, open_regions
 from lxmert.data.region_store import writer as writing
-from lxmert.data.region_store.sources import open_source
+from lxmert.data.region_store.opening import open_source
 from lxmert.data.region_store.writer import partial_folder
 from tests.data.region_files import (
     F,

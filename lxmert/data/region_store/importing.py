@@ -14,8 +14,9 @@ from typing import Any
 
 from lxmert.common.messages import escaped
 
+from .opening import open_source
 from .pictures import PictureRegions
-from .sources import Reading, Source, open_source
+from .sources import Reading, Source
 from .writer import RegionWriter, partial_folder, unfinished
 
 _MOST_SKIPPED = 10_000

@@ -1,4 +1,4 @@
-"""The files in which features are published, told by what they hold; each gives its pictures one after another.
+"""What a file of published features is to an import: a source, which gives its pictures one after another.
 
 A source is asked for its pictures from a position on, so that an import goes on where an earlier one stopped.
 """
@@ -74,43 +74,3 @@ class Reading(NamedTuple):
 
     ids: Path | None = None
     boxes: str | None = None
-
-
-def open_source(path: str | Path, reading: Reading | None = None) -> Source:
-    """Open a file or folder of features.
-
-    Raises:
-        FileNotFoundError: nothing is there.
-        ValueError: of no kind that is read; it says what to do.
-    """
-    path, reading = Path(path), reading or Reading()
-    if not path.exists():
-        raise FileNotFoundError(f"{path} does not exist; give a file or a folder of features.")
-    if path.is_dir():
-        from .numpy_source import NumpyFolder
-
-        return NumpyFolder(path)
-    with path.open("rb") as file:
-        start = file.read(8)
-    if start.startswith(b"\x89HDF\r\n\x1a\n"):
-        from .hdf5_sources import open_hdf5
-
-        return open_hdf5(path, reading)
-    if start.startswith(b"PK\x03\x04"):
-        from .numpy_source import NumpyFolder
-
-        return NumpyFolder(path)
-    if start[:1] == b"\x80" or path.suffix in (".pkl", ".pickle"):
-        raise ValueError(
-            f"{path} is a pickle, a program that would run when it is read; it is not read. Where you trust it, load "
-            "it in Python yourself and write what it holds as .npz files (ID.npz with features, boxes, width, height)."
-        )
-    if path.suffix == ".mdb":
-        raise ValueError(
-            f"{path} is an LMDB store, whose values are pickles, programs that would run when they are read. Import "
-            "the HDF5 file that it was made of, or write its pictures as .npz files (ID.npz with features, boxes, "
-            "width, height)."
-        )
-    from .tsv_source import Tsv
-
-    return Tsv(path)
