@@ -32,7 +32,6 @@ import numpy as np
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "speed.json"
-sys.path.insert(0, str(HERE))
 
 TOKENS, REGIONS, FEATURES, ANSWERS = 20, 36, 2048, 9500
 # How many of a thousand questions of VQA v2 have so many words (after the histogram in the paper, Goyal et al. 2017);
@@ -42,23 +41,23 @@ PICTURES, QUESTIONS = 1000, 5400
 _PEER = "LXMERT_BENCHMARK_PEER"  # its interpreter, handed to the processes of the workloads
 
 
-def inputs(batch: int, tokens: int = TOKENS, seed: int = 0) -> dict[str, np.ndarray]:
+def inputs(batch: int) -> dict[str, np.ndarray]:
     """A batch of questions without padding, about pictures of 36 regions, as the authors' recipe pads them."""
-    draw = np.random.default_rng(seed)
+    draw = np.random.default_rng(0)
     corners = np.sort(draw.random((batch, REGIONS, 2, 2), dtype=np.float32), axis=2)
     return {
-        "input_ids": draw.integers(1000, 30000, (batch, tokens)),
+        "input_ids": draw.integers(1000, 30000, (batch, TOKENS)),
         "visual_feats": np.maximum(draw.standard_normal((batch, REGIONS, FEATURES), dtype=np.float32), 0),
         "visual_pos": corners.reshape(batch, REGIONS, 4),
-        "attention_mask": np.ones((batch, tokens), np.int64),
-        "token_type_ids": np.zeros((batch, tokens), np.int64),
+        "attention_mask": np.ones((batch, TOKENS), np.int64),
+        "token_type_ids": np.zeros((batch, TOKENS), np.int64),
     }
 
 
-def lengths(count: int, seed: int = 0) -> np.ndarray:
+def lengths(count: int) -> np.ndarray:
     """Tokens of questions, as they are distributed in VQA v2."""
     words = np.repeat(list(WORDS), list(WORDS.values()))
-    return np.random.default_rng(seed).choice(words, count) + 3
+    return np.random.default_rng(0).choice(words, count) + 3
 
 
 def in_turns(jobs: dict[str, Callable[[], Any]], rounds: int, warm: int = 1) -> dict[str, float]:
@@ -204,12 +203,11 @@ def tokenizer_of(folder: Path) -> Any:
     return LxmertTokenizer(str(folder / "vocab.txt"))
 
 
-def sentences(count: int, seed: int = 0) -> list[str]:
+def sentences(count: int) -> list[str]:
     """Questions of random words, as long as those of VQA v2."""
-    draw = np.random.default_rng(seed)
+    draw = np.random.default_rng(0)
     return [
-        " ".join(f"word{number}" for number in draw.integers(0, 30516, length - 3)) + " ?"
-        for length in lengths(count, seed)
+        " ".join(f"word{number}" for number in draw.integers(0, 30516, length - 3)) + " ?" for length in lengths(count)
     ]
 
 
@@ -340,15 +338,15 @@ def peak_of_step(who: str) -> float:
     given = tensors(inputs(32)) | labels("LxmertForQuestionAnswering", 32)
     model(**tensors(inputs(1)), labels=torch.tensor([1])).loss.backward()  # the gradients are there now
     gc.collect()
-    before = _resident()
+    before = _memory("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
     model(**given).loss.backward()
-    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
-    return int(line.split()[1]) / 1024 - before
+    return _memory("VmHWM") - before
 
 
-def _resident() -> float:
-    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS")]
+def _memory(kind: str) -> float:
+    """Megabytes of this process, as Linux tells them: "VmRSS" now, "VmHWM" at the peak."""
+    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(kind)]
     return int(line.split()[1]) / 1024
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from lxmert.common.config import config_from_pretrained
 from lxmert.common.files import read_json, write_text
+from lxmert.common.inputs import whole_number
 from lxmert.common.tokenizer import LxmertTokenizer
 from lxmert.data.pictures import Picture
 from lxmert.data.regions import FEATURE_SIZE, pad_regions, picture_regions
@@ -179,8 +180,7 @@ class VisualQuestionAnswering:
             batch_size: how many go through the model at once.
             progress: wraps the starts of the batches, to show how far it is.
         """
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1; got {batch_size}.")
+        batch_size = whole_number("batch_size", batch_size)
         rows = []
         for start in progress(range(0, len(questions), batch_size)):
             inputs = self.inputs(regions[start : start + batch_size], questions[start : start + batch_size])

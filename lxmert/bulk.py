@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 from tqdm import tqdm
 
+from lxmert.common.inputs import whole_number
+
 if TYPE_CHECKING:  # a model is imported without what reads data
     from lxmert.common.tokenizer import LxmertTokenizer
     from lxmert.data.examples import Questions
@@ -118,7 +120,7 @@ def answered(
         questions = list(questions)
         pictures, texts = [picture for picture, _ in questions], [text for _, text in questions]
         ids = list(range(len(texts)))
-    check_batch_size(batch_size)
+    batch_size = whole_number("batch_size", batch_size)
     tokenized, places = TokenizedTexts(tokenizer, texts, text_length), store.places(pictures)
 
     def in_order() -> Iterator[Answer]:
@@ -150,7 +152,7 @@ def matched(
     """How likely each sentence and each picture belong together; see `match` of a backend."""
     from lxmert.data.pairs import TokenizedTexts
 
-    check_batch_size(batch_size)
+    batch_size = whole_number("batch_size", batch_size)
     for name, texts in (("sentences", sentences), ("pictures", pictures)):
         if isinstance(texts, str):
             raise TypeError(f"{name} must be several texts; got one, {texts!r}. Put it into a list.")
@@ -177,16 +179,6 @@ def check_head(model: Any, name: str, wanted: str, outputs: int | None = None) -
     if outputs is not None and outputs != model.config.num_qa_labels:
         raise ValueError(f"answers must be as many as the model scores, {model.config.num_qa_labels}; got {outputs}.")
     return head
-
-
-def check_batch_size(batch_size: int) -> None:
-    """Refuse a size that is none.
-
-    Raises:
-        ValueError: below 1.
-    """
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1; got {batch_size}.")
 
 
 def _parts(rows: np.ndarray, size: int) -> Iterator[np.ndarray]:

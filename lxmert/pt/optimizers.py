@@ -83,11 +83,13 @@ class BertAdam(Optimizer):
 def _together(weights: list[Tensor]) -> Iterator[list[Tensor]]:
     """Weights in groups of few numbers; a large one by itself."""
     some: list[Tensor] = []
+    count = 0
     for weight in weights:
-        if some and sum(w.numel() for w in some) + weight.numel() > _TOGETHER:
+        if some and count + weight.numel() > _TOGETHER:
             yield some
-            some = []
+            some, count = [], 0
         some.append(weight)
+        count += weight.numel()
     if some:
         yield some
 
