@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .dropping import drop, dropped
-from .linear import is_recorded, linear
+from .linear import is_recorded, linear, linear_pair
 
 
 class ContextBias(NamedTuple):
@@ -126,7 +126,7 @@ class FeedForward(nn.Module):
 
     def forward(self, states: Tensor) -> Tensor:  # [B, S, D] -> [B, S, D]
         """Transform each position by itself."""
-        out = drop(self.dropout, linear(self.down, linear(self.up, states, self.activation)))
+        out = drop(self.dropout, linear_pair(self.up, self.down, states, self.activation))
         return self.norm(out + states)
 
 

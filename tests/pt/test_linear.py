@@ -9,7 +9,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from lxmert.pt import linear as products
-from lxmert.pt.linear import ACTIVATIONS, linear, product
+from lxmert.pt.linear import ACTIVATIONS, linear, linear_pair, product
 
 HERE = products._HAS_ONEDNN
 pytestmark = pytest.mark.skipif(not HERE, reason="this build of PyTorch has no oneDNN: its own products are taken")
@@ -98,6 +98,17 @@ def test_small_ones_are_left_to_pytorch(layer, x, calls, monkeypatch):
     with torch.no_grad():
         linear(layer, x)
     assert len(calls) == 1
+
+
+@pytest.mark.parametrize("activation", ["gelu", "gelu_new", "relu", "silu"])
+def test_activations_of_bfloat16_are_fused(activation, layer, x, calls):
+    layer.bfloat16(), x.requires_grad_()
+    with torch.no_grad():
+        ours, theirs = (f(layer, x.bfloat16(), activation) for f in (linear, plain))
+    torch.testing.assert_close(ours, theirs, rtol=2**-7, atol=2**-8)  # a rounding less
+    assert len(calls) == 1
+    linear(layer, x.bfloat16(), activation)
+    assert len(calls) == 1, "with gradients the numbers before the activation are needed"
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
@@ -240,3 +251,91 @@ def test_compiled_and_exported_graphs_hold_pytorchs_operator(layer, x, calls):
     assert "linear" in "".join(str(node.target) for node in graph.nodes)
     assert "mkldnn" not in "".join(str(node.target) for node in graph.nodes)
     assert not calls
+
+
+@pytest.fixture
+def pair(layer):
+    return layer, nn.Linear(80, 48)
+
+
+def one_by_one(pair, x, activation):
+    return pair[1](ACTIVATIONS[activation](pair[0](x)))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_a_pair_keeps_its_input_alone(activation, dtype, pair, x):
+    pair = [layer.to(dtype) for layer in pair]
+    x = x.to(dtype).requires_grad_()
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.shape) or t, lambda t: t):
+        ours = linear_pair(*pair, x, activation)
+    assert kept == [x.shape, (80, 48), (80,), (48, 80)]
+    theirs = one_by_one(pair, x, activation)
+    tolerance = {} if dtype == torch.float64 else dict(rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(ours, theirs, **tolerance)
+    wanted, seed = [x, *pair[0].parameters(), *pair[1].parameters()], torch.randn_like(ours)
+    for mine, other in zip(
+        torch.autograd.grad(ours, wanted, seed), torch.autograd.grad(theirs, wanted, seed), strict=True
+    ):
+        torch.testing.assert_close(mine, other, **tolerance)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_gradients_of_gradients_of_a_pair(activation, pair, x):
+    pair = [layer.double() for layer in pair]
+    x = x.double().requires_grad_()
+
+    def twice(out):
+        (first,) = torch.autograd.grad(out.pow(3).sum(), x, create_graph=True)
+        return torch.autograd.grad(first.pow(2).sum(), [x, *pair[0].parameters(), *pair[1].parameters()])
+
+    for mine, other in zip(
+        twice(linear_pair(*pair, x, activation)), twice(one_by_one(pair, x, activation)), strict=True
+    ):
+        torch.testing.assert_close(mine, other)
+
+
+@pytest.mark.parametrize("trained", [0, 1, 2, 3, 4])
+def test_a_pair_gives_only_the_gradients_that_are_wanted(trained, pair, x):
+    parts = [x, *pair[0].parameters(), *pair[1].parameters()]
+    for part in parts:
+        part.requires_grad_(False)
+    parts[trained].requires_grad_()
+    (wanted,) = torch.autograd.grad(linear_pair(*pair, x, "gelu").sum(), parts[trained])
+    (theirs,) = torch.autograd.grad(one_by_one(pair, x, "gelu").sum(), parts[trained])
+    torch.testing.assert_close(wanted, theirs, rtol=1e-4, atol=1e-4)
+    assert all(part.grad is None for part in parts)
+
+
+def test_a_pair_without_biases(x):
+    pair = nn.Linear(48, 80, bias=False), nn.Linear(80, 48, bias=False)
+    wanted = [x.requires_grad_(), pair[0].weight, pair[1].weight]
+    for mine, other in zip(
+        torch.autograd.grad(linear_pair(*pair, x, "gelu").sum(), wanted),
+        torch.autograd.grad(one_by_one(pair, x, "gelu").sum(), wanted),
+        strict=True,
+    ):
+        torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-4)
+
+
+def test_a_pair_under_autocast(pair, x):
+    x.requires_grad_()
+    found = []
+    for run in (linear_pair, lambda up, down, x, name: one_by_one((up, down), x, name)):
+        with torch.autocast("cpu", torch.bfloat16):
+            out = run(*pair, x, "gelu")
+        assert out.dtype == torch.bfloat16
+        found.append([out, *torch.autograd.grad(out.float().pow(2).sum(), [x, *pair[0].parameters()])])
+    for mine, other in zip(*found, strict=True):
+        torch.testing.assert_close(mine, other, rtol=0.05, atol=0.02 * other.detach().abs().max().item())  # 8 bits
+        assert mine.dtype == other.dtype
+
+
+def test_hooks_of_a_pair_are_called(pair, x):
+    seen = []
+    handle = pair[1].register_forward_pre_hook(lambda module, args: seen.append(args[0].shape))
+    linear_pair(*pair, x.requires_grad_(), "gelu").sum().backward()
+    handle.remove()
+    assert seen == [(3, 7, 80)]
+    torch.testing.assert_close(linear_pair(Doubled(pair[0]), pair[1], x, "relu"), pair[1](torch.relu(2 * pair[0](x))))
