@@ -18,6 +18,7 @@ from lxmert.common.inputs import whole_number
 if TYPE_CHECKING:  # a model is imported without what reads data
     from lxmert.common.tokenizer import LxmertTokenizer
     from lxmert.data.examples import Questions
+    from lxmert.data.fine_tuning import Regions
     from lxmert.data.pairs import TokenizedTexts
     from lxmert.data.region_store import RegionStore
 
@@ -57,7 +58,7 @@ class PairModel(Protocol):
 def scored_pairs(
     model: PairModel,
     texts: TokenizedTexts,
-    store: RegionStore,
+    regions: Regions,
     text_of: np.ndarray,
     picture_of: np.ndarray,
     batch_size: int = 64,
@@ -68,20 +69,18 @@ def scored_pairs(
     Args:
         model: the model, taken apart.
         texts: the texts.
-        store: the regions of the pictures.
+        regions: of the pictures.
         text_of: int64 ``[K]``, the text of each pair.
-        picture_of: int64 ``[K]``, the place of its picture in the store.
+        picture_of: int64 ``[K]``, the place of its picture in their store.
         batch_size: pairs, pictures or texts that go through the model together.
         progress: whether to show a bar, on standard error.
 
     Yields:
         Which pairs, int64 ``[B]``, and their scores; every pair once, those of nearby pictures together.
     """
-    from lxmert.data.fine_tuning import Regions
     from lxmert.data.pairs import windows
 
-    regions = Regions(store)
-    with tqdm(total=len(text_of), unit="pair", disable=not progress) as bar:
+    with tqdm(total=len(text_of), unit="pair", leave=False, disable=not progress) as bar:
         for window in windows(texts, text_of, picture_of, batch_size):
             encoded, masks = [], []
             for places in _parts(window.pictures, batch_size):
@@ -112,6 +111,7 @@ def answered(
 ) -> Iterator[Answer]:
     """The answers in the order of the questions; see `answer_questions` of a backend."""
     from lxmert.data.examples import Questions
+    from lxmert.data.fine_tuning import Regions
     from lxmert.data.pairs import TokenizedTexts
 
     if isinstance(questions, Questions):
@@ -127,7 +127,7 @@ def answered(
         found: dict[int, Answer] = {}
         following = 0
         numbers = np.arange(len(texts))
-        for rows, scores in scored_pairs(model, tokenized, store, numbers, places, batch_size, progress):
+        for rows, scores in scored_pairs(model, tokenized, Regions(store), numbers, places, batch_size, progress):
             best = scores.argmax(axis=1)
             highest = scores[np.arange(len(rows)), best]
             for row, number, score in zip(rows.tolist(), best.tolist(), highest.tolist(), strict=True):
@@ -150,6 +150,7 @@ def matched(
     progress: bool,
 ) -> np.ndarray:  # [S, P]
     """How likely each sentence and each picture belong together; see `match` of a backend."""
+    from lxmert.data.fine_tuning import Regions
     from lxmert.data.pairs import TokenizedTexts
 
     batch_size = whole_number("batch_size", batch_size)
@@ -161,7 +162,7 @@ def matched(
     text_of = np.repeat(np.arange(len(sentences)), len(places))
     picture_of = np.tile(places, len(sentences))
     scores = np.empty((len(text_of), 2), np.float64)
-    for rows, some in scored_pairs(model, tokenized, store, text_of, picture_of, batch_size, progress):
+    for rows, some in scored_pairs(model, tokenized, Regions(store), text_of, picture_of, batch_size, progress):
         scores[rows] = some
     return (1 / (1 + np.exp(scores[:, 0] - scores[:, 1]))).astype(np.float32).reshape(len(sentences), len(places))
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,7 +57,7 @@ def answer_questions(
         TypeError: a model without an answer head.
     """
     head = check_head(model, "answer", "answer_questions needs an LXMERT that answers questions", len(answers))
-    return answered(_PairModel(model, head), tokenizer, questions, store, answers, text_length, batch_size, progress)
+    return answered(TakenApart(model, head), tokenizer, questions, store, answers, text_length, batch_size, progress)
 
 
 def match(
@@ -87,13 +88,16 @@ def match(
         TypeError: a model without a head that tells whether sentence and picture match.
     """
     head = check_head(model, "match", "match needs LxmertForPreTraining")
-    return matched(_PairModel(model, head), tokenizer, sentences, pictures, store, text_length, batch_size, progress)
+    return matched(TakenApart(model, head), tokenizer, sentences, pictures, store, text_length, batch_size, progress)
 
 
-class _PairModel:
+class TakenApart:
     """A model with one of its heads, taken apart."""
 
-    def __init__(self, model: PreTrainedModel, head: Any):
+    def __init__(
+        self, model: PreTrainedModel, head: Any, computing: Callable[[], AbstractContextManager[Any]] = nullcontext
+    ):
+        self.computing = computing
         self.model, self.backbone, self.head = model, model.backbone, head
         self.device = next(model.parameters()).device
 
@@ -101,13 +105,15 @@ class _PairModel:
     def encode_language(self, ids: np.ndarray) -> Tensor:  # [T, L] -> [T, L, D]
         """Encode texts of one length."""
         self._ready()
-        return self.backbone.encode_language(self._tensor(ids))
+        with self.computing():
+            return self.backbone.encode_language(self._tensor(ids))
 
     @torch.inference_mode()
     def encode_vision(self, regions: Mapping[str, np.ndarray]) -> Tensor:  # [P, R, F] -> [P, R, D]
         """Encode pictures from their regions by argument name."""
         self._ready()
-        return self.backbone.encode_vision(**{name: self._tensor(array) for name, array in regions.items()})
+        with self.computing():
+            return self.backbone.encode_vision(**{name: self._tensor(array) for name, array in regions.items()})
 
     @torch.inference_mode()
     def join(self, parts: Sequence[Tensor]) -> Tensor:
@@ -120,15 +126,17 @@ class _PairModel:
     ) -> np.ndarray:  # [T, L, D], [B], [P, R, D], [B], [B, R] -> [B, ...]
         """What the head says of pairs, each a row of the texts and a row of the pictures."""
         self._ready()
-        states = self.backbone.cross(
-            language[self._tensor(texts)],
-            visual[self._tensor(pictures)],
-            None,
-            None if mask is None else self._tensor(mask),
-            language_output=False,
-            vision_output=False,
-        )
-        return self.head(states.pooled_output).float().cpu().numpy()
+        with self.computing():
+            states = self.backbone.cross(
+                language[self._tensor(texts)],
+                visual[self._tensor(pictures)],
+                None,
+                None if mask is None else self._tensor(mask),
+                language_output=False,
+                vision_output=False,
+            )
+            scores = self.head(states.pooled_output)
+        return (scores if scores.dtype == torch.float64 else scores.float()).cpu().numpy()
 
     def _ready(self) -> None:
         """Set the model to evaluation: it may have been trained since the last answer."""

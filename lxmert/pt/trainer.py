@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from lxmert.bulk import PairModel
 from lxmert.common.weight_files.raw_arrays import FLOATS
 from lxmert.common.writing import Item, write_folder
 from lxmert.training.schedule import rate_of_step
@@ -20,6 +21,7 @@ from lxmert.training.settings import Settings
 from lxmert.training.steps import Steps, chance_of_step, check_numbers
 from lxmert.training.tasks import TASKS
 
+from .bulk import TakenApart
 from .engine import PRECISIONS, make_engine
 from .freezing import freeze_unreached
 from .named_weights import array_of
@@ -83,6 +85,12 @@ class Runner:
     def gather(self, array: np.ndarray) -> np.ndarray:
         """The arrays of all processes, one after the other."""
         return self.engine.gather(array)
+
+    def pair_model(self, head: str) -> PairModel | None:
+        """The model taken apart, with one of its heads; None with FSDP2, where only the whole is gathered."""
+        if self.engine.strategy == "fsdp":
+            return None
+        return TakenApart(self.model, getattr(self.model.heads, head), self.engine.autocast)
 
     def _ready(self, model: PreTrainedModel) -> None:
         """Change a model before it is wrapped."""

@@ -55,7 +55,7 @@ def answer_questions(
         TypeError: a model without an answer head.
     """
     head = check_head(model, "answer", "answer_questions needs an LXMERT that answers questions", len(answers))
-    return answered(_PairModel(model, head), tokenizer, questions, store, answers, text_length, batch_size, progress)
+    return answered(TakenApart(model, head), tokenizer, questions, store, answers, text_length, batch_size, progress)
 
 
 def match(
@@ -86,10 +86,10 @@ def match(
         TypeError: a model without a head that tells whether sentence and picture match.
     """
     head = check_head(model, "match", "match needs TFLxmertForPreTraining")
-    return matched(_PairModel(model, head), tokenizer, sentences, pictures, store, text_length, batch_size, progress)
+    return matched(TakenApart(model, head), tokenizer, sentences, pictures, store, text_length, batch_size, progress)
 
 
-class _PairModel:
+class TakenApart:
     """A model with one of its heads, taken apart; its parts are graphs that are traced once, for every size."""
 
     def __init__(self, model: PreTrainedModel, head: Any):
@@ -127,7 +127,8 @@ class _PairModel:
                 language_output=False,
                 vision_output=False,
             )
-            return tf.cast(self.head(states.pooled_output), tf.float32)
+            scores = self.head(states.pooled_output)
+            return scores if scores.dtype == tf.float64 else tf.cast(scores, tf.float32)
 
         given = [language, tf.constant(texts), visual, tf.constant(pictures)]
         graph = self._graph(f"cross {self.head.name}", crossed)

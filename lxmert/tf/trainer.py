@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from lxmert.bulk import PairModel
 from lxmert.common.messages import first_few
 from lxmert.common.weight_files.raw_arrays import FLOATS
 from lxmert.common.writing import Item, write_folder
@@ -23,6 +24,7 @@ from lxmert.training.settings import Settings
 from lxmert.training.steps import Steps, check_numbers
 from lxmert.training.tasks import TASKS
 
+from .bulk import TakenApart
 from .freezing import freeze_unreached
 from .named_weights import turned
 from .optimizers import LinearWarmUp, load_optimizer_state, make_optimizer, optimizer_state
@@ -91,6 +93,10 @@ class Runner:
     def gather(self, array: np.ndarray) -> np.ndarray:
         """The arrays of all processes, one after the other: there is one process."""
         return array
+
+    def pair_model(self, head: str) -> PairModel | None:
+        """The model taken apart, with one of its heads."""
+        return TakenApart(self.model, getattr(self.model.heads, head))
 
     def _ready(self, model: PreTrainedModel) -> None:
         """Change a model where its devices are known."""

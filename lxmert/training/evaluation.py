@@ -9,6 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 from tqdm import tqdm
 
+from lxmert.bulk import PairModel, scored_pairs
+from lxmert.data.pairs import TokenizedTexts
 from lxmert.data.task_batches import TaskData
 
 from .settings import LOSSES
@@ -30,6 +32,9 @@ class Runner(Protocol):
     def gather(self, array: np.ndarray) -> np.ndarray:
         """The arrays of all processes [b, ...], one after the other."""
 
+    def pair_model(self, head: str) -> PairModel | None:
+        """The model taken apart, with one of its heads; None where its parts cannot be run by themselves."""
+
 
 def outcomes(
     task: PredictingTask, data: TaskData, runner: Runner, batch_size: int, progress: bool = False
@@ -37,7 +42,11 @@ def outcomes(
     """What `task.outcome` keeps of every example, in their order.
 
     The processes of a run share the batches; the last ones are filled up, so that all have as many and of one shape.
+    Pairs of a text and a picture are answered in bulk.
     """
+    model = None if task.head is None else runner.pair_model(task.head)
+    if model is not None:
+        return _outcomes_of_pairs(task, data, runner, model, batch_size, progress)
     count = len(data)
     batch_size = min(batch_size, count)
     random = np.random.default_rng(0)  # the data of these tasks draws nothing
@@ -53,6 +62,24 @@ def outcomes(
     own = np.stack(found)
     every = runner.gather(own).reshape(runner.world, *own.shape).swapaxes(0, 1)
     return every.reshape(-1, *own.shape[2:])[:count]
+
+
+def _outcomes_of_pairs(
+    task: PredictingTask, data: Any, runner: Runner, model: PairModel, batch_size: int, progress: bool
+) -> np.ndarray:
+    """The same, where every example is a pair; each process has a part of them, in their order."""
+    share = -(-len(data) // runner.world)
+    own = np.arange(runner.rank * share, (runner.rank + 1) * share) % len(data)  # filled up, for as many in each
+    texts = TokenizedTexts(data.tokenizer, [data.examples.texts[row] for row in own.tolist()], data.text_length)
+    found: np.ndarray | None = None
+    shown = progress and sys.stderr.isatty()
+    pairs = scored_pairs(model, texts, data.regions, np.arange(share), data.places[own], batch_size, shown)
+    for rows, scores in pairs:
+        some = task.outcome({task.outputs[0]: scores})
+        found = np.empty((share, *some.shape[1:]), some.dtype) if found is None else found
+        found[rows] = some
+    assert found is not None, "examples are never none: readers refuse an empty file"
+    return runner.gather(found)[: len(data)]
 
 
 def mean_losses(data: TaskData, runner: Runner, batch_size: int, seed: int, progress: bool = False) -> dict[str, float]:

@@ -50,9 +50,11 @@ class PredictingTask(Task, Protocol):
 
     Attributes:
         outputs: the outputs of the model that `outcome` reads.
+        head: the head that gives them for a pair of a text and a picture; None if an example is more than such a pair.
     """
 
     outputs: tuple[str, ...]
+    head: str | None
 
     def outcome(self, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
         """What is kept of a batch's outputs for each example, [B] or [B, ...]: its answer, say."""
@@ -72,6 +74,7 @@ class QuestionTask:
     score = "accuracy"
     lower_is_better = False
     outputs: tuple[str, ...] = ("question_answering_score",)
+    head: str | None = "answer"
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -128,6 +131,7 @@ class StatementTask:
     score = "accuracy"
     lower_is_better = False
     outputs: tuple[str, ...] = ("logits",)
+    head: str | None = None
 
     def read(self, files: Sequence[str]) -> Any:
         """The statements in some files."""

@@ -32,9 +32,9 @@ KERAS_METHODS = {
 NATIVE = {
     "tf/layers.py: ConfiguredLayer": "every Keras layer saves its configuration; and initializes and names its parts",
     "tf/layers.py: Embedding.call": "padding_idx, which nn.Embedding has",
-    "tf/bulk.py: _PairModel._graph": "PyTorch runs without a graph",
-    "pt/bulk.py: _PairModel._tensor": "Keras' tensors have one device",
-    "pt/bulk.py: _PairModel._ready": "Keras is told at every call whether it trains",
+    "tf/bulk.py: TakenApart._graph": "PyTorch runs without a graph",
+    "pt/bulk.py: TakenApart._tensor": "Keras' tensors have one device",
+    "pt/bulk.py: TakenApart._ready": "Keras is told at every call whether it trains",
     "tf/losses.py: _cross_entropy": "F.cross_entropy ignores a label; the Keras one does not",
     "tf/visual_bert_tasks.py: take_places": "Tensor.gather",
     "tf/visual_bert_tasks.py: flattened": "Tensor.flatten",

@@ -128,7 +128,7 @@ def test_matching_is_the_head_on_every_pair(backend, tokenizer, store):
 def test_every_text_and_picture_is_encoded_once(backend, tokenizer, store, monkeypatch):
     model = models("LxmertForPreTraining")[backend]
     rows = {"encode_language": 0, "encode_vision": 0, "scores": 0}
-    kind = __import__(f"lxmert.{backend}.bulk", fromlist=["_PairModel"])._PairModel
+    kind = __import__(f"lxmert.{backend}.bulk", fromlist=["TakenApart"]).TakenApart
     for name in rows:
         own = getattr(kind, name)
 
