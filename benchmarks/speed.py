@@ -13,80 +13,28 @@ measured speed of matrix products.
 from __future__ import annotations
 
 import argparse
-import gc
 import importlib.util
 import json
 import os
 import platform
-import random
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from clock import in_turns, peak
+from inputs import ANSWERS, PICTURES, QUESTIONS, REGIONS, inputs, labels, sentences, store_of, tensors, tokenizer_of
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "speed.json"
 
-TOKENS, REGIONS, FEATURES, ANSWERS = 20, 36, 2048, 9500
-# How many of a thousand questions of VQA v2 have so many words (after the histogram in the paper, Goyal et al. 2017);
-# a question mark, [CLS] and [SEP] come to them.
-WORDS = {2: 5, 3: 45, 4: 170, 5: 235, 6: 205, 7: 135, 8: 85, 9: 50, 10: 30, 11: 17, 12: 10, 13: 6, 14: 4, 15: 3}
-PICTURES, QUESTIONS = 1000, 5400
 _PEER = "LXMERT_BENCHMARK_PEER"  # its interpreter, handed to the processes of the workloads
 
 
-def inputs(batch: int) -> dict[str, np.ndarray]:
-    """A batch of questions without padding, about pictures of 36 regions, as the authors' recipe pads them."""
-    draw = np.random.default_rng(0)
-    corners = np.sort(draw.random((batch, REGIONS, 2, 2), dtype=np.float32), axis=2)
-    return {
-        "input_ids": draw.integers(1000, 30000, (batch, TOKENS)),
-        "visual_feats": np.maximum(draw.standard_normal((batch, REGIONS, FEATURES), dtype=np.float32), 0),
-        "visual_pos": corners.reshape(batch, REGIONS, 4),
-        "attention_mask": np.ones((batch, TOKENS), np.int64),
-        "token_type_ids": np.zeros((batch, TOKENS), np.int64),
-    }
-
-
-def lengths(count: int) -> np.ndarray:
-    """Tokens of questions, as they are distributed in VQA v2."""
-    words = np.repeat(list(WORDS), list(WORDS.values()))
-    return np.random.default_rng(0).choice(words, count) + 3
-
-
-def in_turns(jobs: dict[str, Callable[[], Any]], rounds: int, warm: int = 1) -> dict[str, float]:
-    """The median seconds of each job."""
-    for job in jobs.values():
-        for _ in range(warm):
-            job()
-    taken: dict[str, list[float]] = {name: [] for name in jobs}
-    order = random.Random(0)
-    gc.collect()
-    gc.disable()
-    for _ in range(rounds):
-        for name in order.sample(list(jobs), len(jobs)):
-            begun = time.perf_counter()
-            jobs[name]()
-            taken[name].append(time.perf_counter() - begun)
-    gc.enable()
-    return {name: statistics.median(times) for name, times in taken.items()}
-
-
 # PyTorch
-
-
-def tensors(given: dict[str, np.ndarray], dtype: Any = None) -> dict[str, Any]:
-    """Arrays as PyTorch's tensors."""
-    import torch
-
-    found = {name: torch.from_numpy(array) for name, array in given.items()}
-    return {n: x.to(dtype) if dtype is not None and x.is_floating_point() else x for n, x in found.items()}
 
 
 def pair(name: str, dtype: str = "float32") -> dict[str, Any]:
@@ -156,59 +104,6 @@ def training(name: str, batch: int, autocast: bool, rounds: int) -> dict[str, fl
 
         jobs[who] = step
     return in_turns(jobs, rounds)
-
-
-def labels(name: str, batch: int) -> dict[str, Any]:
-    """Labels of every loss, as pre-training masks them: 15 % of the words and regions."""
-    import torch
-
-    draw = np.random.default_rng(1)
-    if name == "LxmertForQuestionAnswering":
-        return {"labels": torch.from_numpy(draw.integers(0, ANSWERS, batch))}
-    hidden = draw.random((batch, TOKENS)) < 0.15
-    words = np.where(hidden, draw.integers(1000, 30000, (batch, TOKENS)), -100)
-    confidence = torch.from_numpy(draw.random((batch, REGIONS), dtype=np.float32))
-    masked = torch.from_numpy((draw.random((batch, REGIONS)) < 0.15).astype(np.float32))
-    return {
-        "labels": torch.from_numpy(words),
-        "matched_label": torch.from_numpy(draw.integers(0, 2, batch)),
-        "ans": torch.from_numpy(draw.integers(0, ANSWERS, batch)),
-        "obj_labels": {
-            "obj": (torch.from_numpy(draw.integers(0, 1600, (batch, REGIONS))), confidence),
-            "attr": (torch.from_numpy(draw.integers(0, 400, (batch, REGIONS))), confidence),
-            "feat": (torch.from_numpy(inputs(batch)["visual_feats"]), masked),
-        },
-    }
-
-
-def store_of(folder: Path, pictures: int) -> Any:
-    """Random regions of pictures."""
-    from lxmert.data.region_store import RegionWriter, open_regions
-
-    draw = np.random.default_rng(0)
-    with RegionWriter(folder, dtype="float32") as writer:
-        for number in range(pictures):
-            corners = np.sort(draw.uniform(0, 400, (REGIONS, 2, 2)), axis=1).reshape(REGIONS, 4).astype(np.float32)
-            features = np.maximum(draw.standard_normal((REGIONS, FEATURES), dtype=np.float32), 0)
-            writer.add(f"picture{number:05d}", features, corners, (400, 400))
-    return open_regions(folder)
-
-
-def tokenizer_of(folder: Path) -> Any:
-    """A tokenizer of 30,522 words that are all letters, so that a text's tokens can be counted."""
-    from lxmert.common.tokenizer import LxmertTokenizer
-
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "?", *(f"word{number}" for number in range(30516))]
-    (folder / "vocab.txt").write_text("\n".join(words) + "\n")
-    return LxmertTokenizer(str(folder / "vocab.txt"))
-
-
-def sentences(count: int) -> list[str]:
-    """Questions of random words, as long as those of VQA v2."""
-    draw = np.random.default_rng(0)
-    return [
-        " ".join(f"word{number}" for number in draw.integers(0, 30516, length - 3)) + " ?" for length in lengths(count)
-    ]
 
 
 def answering(dtype: str, rounds: int) -> dict[str, float]:
@@ -337,17 +232,7 @@ def peak_of_step(who: str) -> float:
     model = LxmertForQuestionAnswering(LxmertConfig()).train()
     given = tensors(inputs(32)) | labels("LxmertForQuestionAnswering", 32)
     model(**tensors(inputs(1)), labels=torch.tensor([1])).loss.backward()  # the gradients are there now
-    gc.collect()
-    before = _memory("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
-    model(**given).loss.backward()
-    return _memory("VmHWM") - before
-
-
-def _memory(kind: str) -> float:
-    """Megabytes of this process, as Linux tells them: "VmRSS" now, "VmHWM" at the peak."""
-    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(kind)]
-    return int(line.split()[1]) / 1024
+    return peak(lambda: model(**given).loss.backward())
 
 
 # Keras: ours and the peer's TensorFlow do not go into one environment; each is a process that runs when it is told to.

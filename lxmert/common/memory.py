@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 _LARGEST = 2**30
+# Where whoever starts the process says it otherwise.
+_SAID = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "glibc.malloc")
 
 
 def keep_memory() -> bool:
     """Have the process keep the memory that it frees.
 
     glibc gives large blocks back to the system, which then hands them out again page by page, each cleared: a training
-    step of the base model spends a tenth of its time on it. A command of ours does this at its start; in a program of
-    yours it is yours to call, because all of the program's memory is kept then.
+    step of the base model on a processor spends a sixth of its time on it. So training (`model.train()` in PyTorch,
+    `fit` in Keras) and bulk answering begin with this call. What the process has taken at its peak stays with it from
+    then on; a variable of glibc's that says otherwise (MALLOC_TRIM_THRESHOLD_=131072, which is glibc's own value) is
+    left as it is.
 
     Returns:
         Whether it is so now; other libraries than glibc have no such choice.
     """
-    if not sys.platform.startswith("linux"):
+    said = [*os.environ, os.environ.get("GLIBC_TUNABLES", "")]
+    if not sys.platform.startswith("linux") or any(name in text for name in _SAID for text in said):
         return False
     try:
         mallopt = ctypes.CDLL(None).mallopt

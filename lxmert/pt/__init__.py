@@ -20,6 +20,7 @@ from lxmert.common.outputs import (
 from .bulk import answer_questions, match
 from .lxmert import LxmertModel
 from .lxmert_tasks import LxmertForPreTraining, LxmertForQuestionAnswering, LxmertForVisualReasoning
+from .packing import PackedWeights
 from .visual_bert import VisualBertModel
 from .visual_bert_tasks import (
     VisualBertForMultipleChoice,
@@ -50,6 +51,7 @@ __all__ = [
     "LxmertForVisualReasoningOutput",
     "LxmertModel",
     "LxmertModelOutput",
+    "PackedWeights",
     "VisualBertForMultipleChoice",
     "VisualBertForPreTraining",
     "VisualBertForPreTrainingOutput",

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from .linear import is_recorded, is_watched
 
-_STEPS = 2**16
+STEPS = 2**16  # a rate is a multiple of one part of them
 
 
 def drop(layer: nn.Module, x: Tensor) -> Tensor:
@@ -29,9 +29,17 @@ def dropped(x: Tensor, rate: float, training: bool) -> Tensor:
     """Numbers set to 0 with a probability, and the others scaled so that the mean stays."""
     if not training or not rate:
         return x
-    if x.device.type != "cpu" or is_recorded() or round(rate * _STEPS) in (0, _STEPS):
+    if x.device.type != "cpu" or is_recorded() or round(rate * STEPS) in (0, STEPS):
         return torch.nn.functional.dropout(x, rate)
-    return _Dropped.apply(x, round(rate * _STEPS))
+    return _Dropped.apply(x, round(rate * STEPS))
+
+
+def kept(shape: torch.Size, steps: int, device: torch.device) -> Tensor:  # bool
+    """Which numbers stay: each is dropped with a probability of `steps` / 2¹⁶."""
+    count = shape.numel()
+    # random_ gives all 64 bits of a number only if it is asked for the whole range.
+    drawn = torch.empty(-(-count // 4), dtype=torch.int64, device=device).random_(-(2**63), None).view(torch.int16)
+    return (drawn[:count] >= steps - STEPS // 2).view(shape)
 
 
 class _Dropped(torch.autograd.Function):
@@ -39,15 +47,9 @@ class _Dropped(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, steps: int) -> Tensor:
-        # random_ gives all 64 bits of a number only if it is asked for the whole range.
-        drawn = (
-            torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device)
-            .random_(-(2**63), None)
-            .view(torch.int16)
-        )
-        keep = (drawn[: x.numel()] >= steps - _STEPS // 2).view(x.shape)
+        keep = kept(x.shape, steps, x.device)
         ctx.save_for_backward(keep)
-        ctx.scale = _STEPS / (_STEPS - steps)
+        ctx.scale = STEPS / (STEPS - steps)
         return (x * keep).mul_(ctx.scale)
 
     @staticmethod

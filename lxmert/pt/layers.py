@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .attending import is_light, mixed_linear
 from .dropping import drop, dropped
 from .linear import is_recorded, linear, linear_pair
 
@@ -92,24 +93,26 @@ class Attention(nn.Module):
         value = self.split_heads(linear(self.value, context))
         if bias is not None:
             query = query * bias.live
+        additive = None if bias is None else bias.additive
+        rate = self.weights_dropout if self.training else 0.0
         weights = None
-        # On a processor PyTorch's fused attention knows no dropout; what it does instead costs more than the plain way.
-        plain = self.training and self.weights_dropout > 0 and states.device.type == "cpu" and not is_recorded()
-        if need_weights or plain:
-            scores = query @ key.transpose(-1, -2) * (1 / math.sqrt(self.head_size))  # [B, N, S, C]
-            if bias is not None:
-                scores = scores + bias.additive
-            weights = torch.softmax(scores, dim=-1)
-            if head_mask is not None:
-                weights = weights * head_mask[:, None, None]
-            mixed = dropped(weights, self.weights_dropout, self.training) @ value
+        if not need_weights and head_mask is None and is_light(self.out, states, rate):
+            out = mixed_linear(self.out, query, key, value, additive, rate)
         else:
-            rate = self.weights_dropout if self.training else 0.0
-            additive = None if bias is None else bias.additive
-            mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=additive, dropout_p=rate)
-            if head_mask is not None:
-                mixed = mixed * head_mask[:, None, None]
-        out = drop(self.dropout, linear(self.out, self.merge_heads(mixed)))
+            # On a processor PyTorch's fused attention knows no dropout; what it does instead costs more than this.
+            plain = rate > 0 and states.device.type == "cpu" and not is_recorded()
+            if need_weights or plain:
+                scores = query @ key.transpose(-1, -2) * (1 / math.sqrt(self.head_size))  # [B, N, S, C]
+                weights = torch.softmax(scores if additive is None else scores + additive, dim=-1)
+                if head_mask is not None:
+                    weights = weights * head_mask[:, None, None]
+                mixed = dropped(weights, rate, self.training) @ value
+            else:
+                mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=additive, dropout_p=rate)
+                if head_mask is not None:
+                    mixed = mixed * head_mask[:, None, None]
+            out = linear(self.out, self.merge_heads(mixed))
+        out = drop(self.dropout, out)
         return self.norm(out + states), weights if need_weights else None
 
 

@@ -14,6 +14,7 @@ from torch.utils.checkpoint import checkpoint as checkpointed
 
 from lxmert.common.checkpoint import open_checkpoint
 from lxmert.common.loading import LoadReport, fit
+from lxmert.common.memory import keep_memory
 from lxmert.common.messages import check_keywords, signature_names
 from lxmert.common.model_config import ModelConfig
 from lxmert.common.names import Parameter
@@ -53,6 +54,12 @@ class PreTrainedModel(Resizable):
                 hint = f"Make one by {name}.from_dict(config.to_dict())."
             raise TypeError(f"{type(self).__name__} is made from a {name}; got {given}. {hint}")
         self.config = config
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the model to training; on a processor the process then keeps its memory (`lxmert.common.memory`)."""
+        if mode and all(parameter.device.type == "cpu" for parameter in self.parameters()):
+            keep_memory()
+        return super().train(mode)
 
     @classmethod
     def keywords(cls) -> tuple[str, ...]:

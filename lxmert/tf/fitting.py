@@ -18,6 +18,7 @@ from keras import ops
 
 from lxmert.common import outputs
 from lxmert.common.inputs import check_scores
+from lxmert.common.memory import keep_memory
 from lxmert.common.messages import check_keywords
 from lxmert.common.model_config import ModelConfig
 from lxmert.common.signatures import LABELS, SCORE_LABELS, SCORES, sized_ranges, value_ranges
@@ -116,8 +117,11 @@ class OwnLoss(keras.Model):
         return SCORES[self.architecture()]
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Keras' `fit`; ids and labels in arrays are looked at first."""
+        """Keras' `fit`; ids and labels in arrays are looked at first, and the process keeps its memory
+        (`lxmert.common.memory`).
+        """
         self._look_at(x, y)
+        keep_memory()
         with self._traced_anew_after_errors():
             return super().fit(x, y, *args, **kwargs)
 

@@ -13,7 +13,9 @@ PACKAGE = Path(__file__).parents[2] / "lxmert"
 # Files that one backend has alone.
 OWN_FILES = {
     "pt/linear.py": "TensorFlow multiplies by oneDNN of itself",
+    "pt/packing.py": "TensorFlow lays weights out by itself",
     "pt/dropping.py": "TensorFlow draws dropout fast of itself",
+    "pt/attending.py": "what Keras keeps for gradients is TensorFlow's to say",
     "pt/engine.py": "Keras spreads a step over devices by itself, from tf.distribute",
     "tf/lookup.py": "nn.Embedding has a dense gradient and none into its padding row; its start is in reset_parameters",
     "tf/dropout.py": "PyTorch's checkpoint repeats dropout by itself",
@@ -39,6 +41,7 @@ NATIVE = {
     "tf/visual_bert_tasks.py: take_places": "Tensor.gather",
     "tf/visual_bert_tasks.py: flattened": "Tensor.flatten",
     "tf/train.py: WarmUpAndDecay": "a schedule of learning rates is an object in Keras, a function in PyTorch",
+    "pt/pretrained.py: PreTrainedModel.train": "Keras is told at every call whether it trains; training begins in fit",
     "pt/pretrained.py: PreTrainedModel.reset_parameters": "Keras initializes in build",
     "pt/pretrained.py: PreTrainedModel._start_modules": "the same",
     "pt/named_weights.py: array_of": "PyTorch does not give bfloat16 to NumPy; Keras does",

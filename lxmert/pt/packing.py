@@ -1,0 +1,59 @@
+"""Weights laid out as the processor's matrix products read them.
+
+oneDNN takes a weight as it is, and lays it out anew for every product. For a batch that is some hundredths of the work,
+for a single question a quarter; done once, it is worth the memory.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar, Token
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.weak import WeakTensorKeyDictionary
+
+
+class PackedWeights:
+    """Keep what products without gradients need of weights, laid out once.
+
+    ::
+
+        packed = PackedWeights()
+        with packed, torch.inference_mode():
+            out = model(**inputs)  # the first time lays them out; after it a product has nothing to lay out
+
+    A weight is laid out when a product first needs it, and again after it has changed (but for changes in place by
+    `weight.data`, which PyTorch does not count). All together take as much memory as the model's linear layers, until
+    the object is gone. Processors only; elsewhere it does nothing.
+    """
+
+    def __init__(self) -> None:
+        self._known: Any = WeakTensorKeyDictionary()  # each weight's version and place, and what it became
+        self._outer: list[Token[PackedWeights | None]] = []
+
+    def of(self, weight: Tensor) -> Tensor:  # [out, in]
+        """A weight for `torch.ops.mkldnn._linear_pointwise`: laid out, if it is a parameter."""
+        if type(weight) is not nn.Parameter or weight.is_inference():  # whose changes nobody counts
+            return weight
+        state = (weight._version, weight.data_ptr(), weight.dtype)
+        known = self._known.get(weight)
+        if known is None or known[0] != state:
+            with torch.no_grad():
+                known = self._known[weight] = (state, torch.ops.mkldnn._reorder_linear_weight(weight.detach()))
+        return known[1]
+
+    def __enter__(self) -> PackedWeights:
+        self._outer.append(_IN_USE.set(self))
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        _IN_USE.reset(self._outer.pop())
+
+
+def packed_weights() -> PackedWeights | None:
+    """Those in whose `with` this thread is."""
+    return _IN_USE.get()
+
+
+_IN_USE: ContextVar[PackedWeights | None] = ContextVar("packed_weights", default=None)
