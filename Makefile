@@ -4,12 +4,13 @@ VENV := .venv
 READY := $(VENV)/.ready
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: help demo test check format setup clean
+.PHONY: help demo test check bench format setup clean
 
 help:
 	@echo "make demo    answer real questions in PyTorch and Keras, and compare (sets up first)"
 	@echo "make test    run all tests (sets up first)"
 	@echo "make check   check format, lint and types"
+	@echo "make bench   measure speed and memory on this machine, beside the peers that it finds (about 20 minutes)"
 	@echo "make format  format the code"
 	@echo "make clean   remove the environment and what the tools left"
 
@@ -24,6 +25,12 @@ check: $(READY)
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
+
+# The peer of Keras has an environment of its own: make bench PEER=/path/to/its/python (see benchmarks/speed.py).
+bench: $(READY)
+	$(VENV)/bin/python benchmarks/speed.py --rounds 3 $(if $(PEER),--peer $(PEER))
+	$(VENV)/bin/python benchmarks/linear_cost.py
+	$(VENV)/bin/python benchmarks/report.py
 
 format: $(READY)
 	$(VENV)/bin/ruff check --fix .

@@ -3,7 +3,8 @@
     python benchmarks/speed.py [--only NAME ...] [--rounds 5] [--peer PYTHON]
 
 Every workload is a process of its own, in which we and the peer take turns, in an order that is drawn for each round;
-the medians are compared. Weights are random, and equal. The peer of PyTorch is `transformers` 5 of this environment;
+the medians are compared. (Training steps and Keras have a process for each side. What answers thousands of questions
+runs once in three rounds, for a minute or more.) Weights are random, and equal. The peer of PyTorch is `transformers` 5 of this environment;
 that of Keras is `transformers` 4.49, the last version with TensorFlow, in another one, whose interpreter is PYTHON
 (`pip install "transformers==4.49.0" "tensorflow-cpu==2.18.*" "tf-keras==2.18.*"`); without it, and without
 `transformers` 5, only our own times are told. The results go to benchmarks/results/speed.json, with the processor's
@@ -21,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -80,30 +82,41 @@ def forward(batch: int, dtype: str, rounds: int) -> dict[str, float]:
 
 
 def training(name: str, batch: int, autocast: bool, rounds: int) -> dict[str, float]:
-    """Seconds of a training step: forward, backward, clipping, AdamW."""
+    """Seconds of a training step; each side in a process of its own, because ours has its process keep its memory."""
+    return of_workers(
+        {
+            who: Worker(sys.executable, "step", who, name, str(batch), str(autocast))
+            for who in ("ours", "theirs")
+            if who == "ours" or importlib.util.find_spec("transformers")
+        },
+        rounds,
+    )
+
+
+def training_step(who: str, name: str, batch: int, autocast: bool) -> Callable[[], Any]:
+    """A training step: forward, backward, clipping, AdamW."""
     import torch
 
     from lxmert.pt.optimizers import make_optimizer
 
-    models = pair(name)
+    torch.manual_seed(0)
+    package = import_module("lxmert.pt" if who == "ours" else "transformers")
+    config = import_module("lxmert" if who == "ours" else "transformers").LxmertConfig()
+    model = getattr(package, name)(config).train()
     given = tensors(inputs(batch)) | labels(name, batch)
-    jobs = {}
-    for who, model in models.items():
-        model.train()
-        own = who == "ours"
-        optimizer = make_optimizer(model, "adamw", 1e-5) if own else torch.optim.AdamW(model.parameters(), 1e-5)
-        extra = {"prediction_logits": False} if own and name == "LxmertForPreTraining" else {}
+    optimizer = make_optimizer(model, "adamw", 1e-5) if who == "ours" else torch.optim.AdamW(model.parameters(), 1e-5)
+    if who == "ours" and name == "LxmertForPreTraining":
+        given["prediction_logits"] = False
 
-        def step(model: Any = model, optimizer: Any = optimizer, extra: dict[str, Any] = extra) -> None:
-            with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
-                loss = model(**given, **extra).loss
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+    def step() -> None:
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            loss = model(**given).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
 
-        jobs[who] = step
-    return in_turns(jobs, rounds)
+    return step
 
 
 def answering(dtype: str, rounds: int) -> dict[str, float]:
@@ -143,7 +156,7 @@ def answering(dtype: str, rounds: int) -> dict[str, float]:
             bulk(asked[:part])
             agreement["same_answers"] = float(np.mean(np.array(found) == np.array(one_by_one())))
             jobs["theirs"] = one_by_one
-        times = in_turns(jobs, max(2, rounds // 2), warm=0)
+        times = in_turns(jobs, max(1, rounds // 3), warm=0)
         if theirs is not None:
             times["theirs"] *= QUESTIONS / part
         return times | agreement
@@ -173,7 +186,7 @@ def matching(rounds: int) -> dict[str, float]:
         jobs: dict[str, Callable[[], Any]] = {"ours": lambda: match(models["ours"], tokenizer, texts, names, store)} | (
             {} if theirs is None else {"theirs": pairs}
         )
-        times = in_turns(jobs, max(2, rounds // 2), warm=0)
+        times = in_turns(jobs, max(1, rounds // 3), warm=0)
         if theirs is not None:
             times["theirs"] *= 10_000 / part
         return times
@@ -235,20 +248,20 @@ def peak_of_step(who: str) -> float:
     return peak(lambda: model(**given).loss.backward())
 
 
-# Keras: ours and the peer's TensorFlow do not go into one environment; each is a process that runs when it is told to.
+# Processes that work when they are told to
 
 
 class Worker:
     """A process that does one thing as often as it is asked to."""
 
-    def __init__(self, python: str, name: str):
+    def __init__(self, python: str, *name: str, **environment: str):
         self.process = subprocess.Popen(
-            [python, __file__, "--worker", name],
+            [python, __file__, "--worker", *name],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"} | ({"TF_USE_LEGACY_KERAS": "1"} if name == "theirs" else {}),
+            env=os.environ | environment,
         )
         self._line()
 
@@ -272,37 +285,56 @@ class Worker:
         self.process.wait()
 
 
-def work(name: str) -> None:
-    """Be a worker: run a graph for every line that is read."""
+def of_workers(workers: dict[str, Worker], rounds: int) -> dict[str, float]:
+    """The median seconds of each, in turns."""
+    times = in_turns(dict(workers), rounds)
+    for worker in workers.values():
+        worker.close()
+    return times
+
+
+def work(kind: str, *name: str) -> None:
+    """Be a worker: do the job for every line that is read."""
+    if kind == "step":
+        who, model, batch, autocast = name
+        job = training_step(who, model, int(batch), autocast == "True")
+    else:
+        job = keras_graph(*name)
+    job()
+    while True:
+        print("ready", flush=True)
+        if not sys.stdin.readline():
+            return
+        job()
+
+
+# Keras: ours and the peer's TensorFlow do not go into one environment
+
+
+def keras_graph(who: str, dtype: str) -> Callable[[], Any]:
+    """A forward pass of 32 questions as a graph; the peer's has no answer head."""
     import tensorflow as tf
 
     given = {n: tf.constant(x, tf.int32 if x.dtype.kind == "i" else None) for n, x in inputs(32).items()}
-    if name == "theirs":
+    if who == "theirs":
         from transformers import LxmertConfig, TFLxmertModel
 
-        model = TFLxmertModel(LxmertConfig())  # it has no answer head
+        model = TFLxmertModel(LxmertConfig())
     else:
         from lxmert import LxmertConfig
         from lxmert.tf import TFLxmertForQuestionAnswering
 
-        model = TFLxmertForQuestionAnswering(LxmertConfig(), dtype=name)
+        model = TFLxmertForQuestionAnswering(LxmertConfig(), dtype=dtype)
     graph = tf.function(lambda given: tf.nest.flatten(model(given, training=False))[0])
-    while True:
-        graph(given).numpy()
-        print("ready", flush=True)
-        if not sys.stdin.readline():
-            return
+    return lambda: graph(given).numpy()
 
 
 def keras_forward(dtype: str, peer: str | None, rounds: int) -> dict[str, float]:
     """Seconds of answering a batch of 32 questions in Keras; the peer in float32."""
-    workers = {"ours": Worker(sys.executable, dtype)}
+    workers = {"ours": Worker(sys.executable, "keras", "ours", dtype)}
     if peer:
-        workers["theirs"] = Worker(peer, "theirs")
-    times = in_turns(dict(workers), rounds, warm=2)
-    for worker in workers.values():
-        worker.close()
-    return times
+        workers["theirs"] = Worker(peer, "keras", "theirs", "float32", TF_USE_LEGACY_KERAS="1")
+    return of_workers(workers, rounds)
 
 
 # The processor
@@ -375,7 +407,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", metavar="NAME", help=f"some of {', '.join(WORKLOADS)}; others stay")
     parser.add_argument("--rounds", type=int, default=5, help="how often each job runs (default: 5)")
     parser.add_argument("--peer", metavar="PYTHON", help="interpreter of an environment with transformers 4.49")
-    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    parser.add_argument("--worker", nargs="+", help=argparse.SUPPRESS)
     parser.add_argument("--output", type=Path, default=RESULTS, help="where the results go")
     parser.add_argument("--job", help=argparse.SUPPRESS)
     parser.add_argument("--memory", help=argparse.SUPPRESS)
@@ -384,7 +416,7 @@ def main() -> None:
         print(peak_of_step(arguments.memory))
         return
     if arguments.worker:
-        work(arguments.worker)
+        work(*arguments.worker)
         return
     if arguments.peer:
         os.environ[_PEER] = arguments.peer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lxmert.bulk import Answer, answered, check_head, matched
 
+from .packing import PackedWeights
 from .pretrained import PreTrainedModel
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ class TakenApart:
         self, model: PreTrainedModel, head: Any, computing: Callable[[], AbstractContextManager[Any]] = nullcontext
     ):
         self.computing = computing
+        self.packed, self.calls = PackedWeights(), 0
         self.model, self.backbone, self.head = model, model.backbone, head
         self.device = next(model.parameters()).device
 
@@ -105,14 +107,14 @@ class TakenApart:
     def encode_language(self, ids: np.ndarray) -> Tensor:  # [T, L] -> [T, L, D]
         """Encode texts of one length."""
         self._ready()
-        with self.computing():
+        with self._computing():
             return self.backbone.encode_language(self._tensor(ids))
 
     @torch.inference_mode()
     def encode_vision(self, regions: Mapping[str, np.ndarray]) -> Tensor:  # [P, R, F] -> [P, R, D]
         """Encode pictures from their regions by argument name."""
         self._ready()
-        with self.computing():
+        with self._computing():
             return self.backbone.encode_vision(**{name: self._tensor(array) for name, array in regions.items()})
 
     @torch.inference_mode()
@@ -126,7 +128,7 @@ class TakenApart:
     ) -> np.ndarray:  # [T, L, D], [B], [P, R, D], [B], [B, R] -> [B, ...]
         """What the head says of pairs, each a row of the texts and a row of the pictures."""
         self._ready()
-        with self.computing():
+        with self._computing():
             states = self.backbone.cross(
                 language[self._tensor(texts)],
                 visual[self._tensor(pictures)],
@@ -138,6 +140,14 @@ class TakenApart:
             scores = self.head(states.pooled_output)
         return (scores if scores.dtype == torch.float64 else scores.float()).cpu().numpy()
 
+    @contextmanager
+    def _computing(self) -> Iterator[None]:
+        """How the model is to compute; after some calls also with its weights laid out, if they take little place."""
+        self.calls += 1
+        worth = self.calls > _FEW and next(self.model.parameters()).itemsize <= 2
+        with self.computing(), self.packed if worth else nullcontext():
+            yield
+
     def _ready(self) -> None:
         """Set the model to evaluation: it may have been trained since the last answer."""
         if self.model.training:
@@ -145,3 +155,6 @@ class TakenApart:
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+
+
+_FEW = 16  # calls for which it does not pay to lay weights out

@@ -17,9 +17,10 @@ from .dropout import Dropout
 from .lookup import look_up
 from .starting import NormalStart
 
-# Keras' own GELU takes √2 in float32, and its default is the tanh form; both are too coarse for float64.
+# Keras' own GELU takes √2 in float32, and its default is the tanh form; both are too coarse for float64. In this order
+# of factors TensorFlow computes GELU within the product before it.
 ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
-    "gelu": lambda x: x * 0.5 * (ops.erf(x * math.sqrt(0.5)) + 1.0),
+    "gelu": lambda x: x * ((ops.erf(x * math.sqrt(0.5)) + 1.0) * 0.5),
     "relu": ops.relu,
     "silu": ops.silu,
     "selu": ops.selu,
@@ -70,6 +71,22 @@ class Embedding(keras.layers.Embedding):
         return {**super().get_config(), "padding_idx": self.padding_idx}
 
 
+@keras.saving.register_keras_serializable(package="lxmert")
+class Linear(keras.layers.Dense):
+    """Keras' dense layer over rows: TensorFlow adds the bias within a product of two matrices, not of larger arrays."""
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:  # [..., in] -> [..., out]
+        """Multiply, as Keras does."""
+        if len(inputs.shape) != 3:
+            return super().call(inputs, training=training)
+        return ops.reshape(super().call(rows(inputs), training=training), (-1, ops.shape(inputs)[1], self.units))
+
+
+def rows(x: Any) -> Any:  # [B, S, D] -> [B·S, D]
+    """Every position as a row of a matrix."""
+    return ops.reshape(x, (-1, x.shape[-1]))
+
+
 class ConfiguredLayer(keras.layers.Layer):
     """A layer made from a model's configuration, which it saves and is restored from."""
 
@@ -77,10 +94,10 @@ class ConfiguredLayer(keras.layers.Layer):
         super().__init__(**kwargs)
         self.config = config
 
-    def linear(self, units: int, name: str) -> keras.layers.Dense:
+    def linear(self, units: int, name: str) -> Linear:
         """A linear layer with the model's initialization and number format."""
         spread = NormalStart(self.config.initializer_range)
-        return keras.layers.Dense(units, kernel_initializer=spread, dtype=self.dtype_policy, name=name)
+        return Linear(units, kernel_initializer=spread, dtype=self.dtype_policy, name=name)
 
     def layer_norm(self, name: str = "norm") -> keras.layers.LayerNormalization:
         """A layer norm with the model's epsilon."""
@@ -202,7 +219,8 @@ class FeedForward(ConfiguredLayer):
 
     def call(self, states: Any, training: bool = False) -> Any:  # [B, S, D] -> [B, S, D]
         """Transform each position by itself."""
-        out = self.dropout(self.down(self.activation(self.up(states))), training=training)
+        out = self.down(self.activation(self.up(rows(states))))  # as rows, so that all of it becomes two products
+        out = self.dropout(ops.reshape(out, ops.shape(states)), training=training)
         return self.norm(out + states)
 
     def build(self, input_shape: Any = None) -> None:

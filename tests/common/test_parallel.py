@@ -33,8 +33,11 @@ KERAS_METHODS = {
 # What else one backend has alone: "file: name" or "file: class.method".
 NATIVE = {
     "tf/layers.py: ConfiguredLayer": "every Keras layer saves its configuration; and initializes and names its parts",
+    "tf/layers.py: Linear": "PyTorch's product of rows and matrix takes any shape",
+    "tf/layers.py: rows": "the same",
     "tf/layers.py: Embedding.call": "padding_idx, which nn.Embedding has",
     "tf/bulk.py: TakenApart._graph": "PyTorch runs without a graph",
+    "pt/bulk.py: TakenApart._computing": "TensorFlow lays weights out by itself, and has no autocast",
     "pt/bulk.py: TakenApart._tensor": "Keras' tensors have one device",
     "pt/bulk.py: TakenApart._ready": "Keras is told at every call whether it trains",
     "tf/losses.py: _cross_entropy": "F.cross_entropy ignores a label; the Keras one does not",
@@ -153,7 +156,7 @@ def test_the_arguments_of_forward_and_call_agree():
                     if (
                         isinstance(part, ast.FunctionDef)
                         and part.name in ("forward", "call")
-                        and node.name != "Embedding"
+                        and node.name not in ("Embedding", "Linear")
                     ):
                         given = [a.arg for a in (*part.args.args, *part.args.kwonlyargs) if a.arg not in own]
                         arguments.setdefault(node.name.removeprefix("TF"), {})[backend] = given

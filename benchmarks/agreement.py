@@ -1,0 +1,63 @@
+"""Whether a trained model answers in bfloat16 as it does in float32, in both backends.
+
+    lxmert data easy-vqa /tmp/easy
+    python benchmarks/agreement.py --data /tmp/easy [--checkpoint FOLDER]
+
+All test questions are answered in bulk; what is told is how many get the same answer in both number formats, and how
+many the right one. The default checkpoint is the one that the package carries. The results go to
+benchmarks/results/agreement.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from lxmert.answering import checkpoint_folder, read_answers
+from lxmert.common.tokenizer import LxmertTokenizer
+from lxmert.data.examples import read_vqa
+from lxmert.data.region_store import open_regions
+
+RESULTS = Path(__file__).parent / "results" / "agreement.json"
+
+
+def answers(backend: str, dtype: str, folder: Path, questions: Any, store: Any) -> list[str]:
+    """The answers of the model to all questions."""
+    package = import_module(f"lxmert.{backend}")
+    kind = "LxmertForQuestionAnswering" if backend == "pt" else "TFLxmertForQuestionAnswering"
+    model = getattr(package, kind).from_pretrained(folder, dtype=dtype)
+    tokenizer = LxmertTokenizer.from_pretrained(folder)
+    found = package.answer_questions(model, tokenizer, questions, store, read_answers(folder), progress=True)
+    return [answer.answer for answer in found]
+
+
+def main() -> None:
+    """Answer, compare, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="what `lxmert data` wrote")
+    parser.add_argument("--checkpoint", default="easy-vqa", help="a folder with a trained LXMERT (default: easy-vqa)")
+    parser.add_argument("--name", default="easy-vqa", help="under which the results are kept")
+    arguments = parser.parse_args()
+    folder = checkpoint_folder(arguments.checkpoint)
+    questions = read_vqa(arguments.data / "vqa" / "test.json")
+    right = [next(iter(label), None) for label in questions.answers or ()]
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    store = open_regions(arguments.data / "regions")
+    for backend in ("pt", "tf"):
+        exact, rounded = (answers(backend, dtype, folder, questions, store) for dtype in ("float32", "bfloat16"))
+        found = {
+            "questions": len(exact),
+            "same": sum(a == b for a, b in zip(exact, rounded, strict=True)),
+            "right_in_float32": sum(a == b for a, b in zip(exact, right, strict=True)),
+            "right_in_bfloat16": sum(a == b for a, b in zip(rounded, right, strict=True)),
+        }
+        results.setdefault(arguments.name, {})[backend] = found
+        print(backend, found)
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
