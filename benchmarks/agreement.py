@@ -1,17 +1,20 @@
-"""Whether a trained model answers in bfloat16 as it does in float32, in both backends.
+"""Whether a trained model answers in bfloat16 as it does in float32, in both backends; and how it would in int8.
 
     lxmert data easy-vqa /tmp/easy
     python benchmarks/agreement.py --data /tmp/easy [--checkpoint FOLDER]
 
 All test questions are answered in bulk; what is told is how many get the same answer in both number formats, and how
-many the right one. The default checkpoint is the one that the package carries. The results go to
-benchmarks/results/agreement.json.
+many the right one. The default checkpoint is the one that the package carries. In int8, which the package does not
+compute in, PyTorch's products are rounded as such a product would: each row of a weight, and each input as a whole, to
+255 steps. The results go to benchmarks/results/agreement.json.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -34,6 +37,28 @@ def answers(backend: str, dtype: str, folder: Path, questions: Any, store: Any) 
     return [answer.answer for answer in found]
 
 
+@contextmanager
+def rounded_products() -> Iterator[None]:
+    """PyTorch's linear layers on numbers of eight bits."""
+    import torch
+    from torch.nn import functional
+
+    own = functional.linear
+
+    def eight_bits(x: torch.Tensor, largest: torch.Tensor) -> torch.Tensor:
+        step = (largest / 127).clamp(min=1e-30)
+        return (x / step).round() * step
+
+    def product(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+        return own(eight_bits(x, x.abs().max()), eight_bits(weight, weight.abs().amax(1, keepdim=True)), bias)
+
+    functional.linear = product
+    try:
+        yield
+    finally:
+        functional.linear = own
+
+
 def main() -> None:
     """Answer, compare, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -54,6 +79,10 @@ def main() -> None:
             "right_in_float32": sum(a == b for a, b in zip(exact, right, strict=True)),
             "right_in_bfloat16": sum(a == b for a, b in zip(rounded, right, strict=True)),
         }
+        if backend == "pt":
+            with rounded_products():
+                eight = answers(backend, "float32", folder, questions, store)
+            found["same_in_int8"] = sum(a == b for a, b in zip(exact, eight, strict=True))
         results.setdefault(arguments.name, {})[backend] = found
         print(backend, found)
     RESULTS.write_text(json.dumps(results, indent=1) + "\n")

@@ -4,9 +4,9 @@
 
 Every workload is a process of its own, in which we and the peer take turns, in an order that is drawn for each round;
 the medians are compared. (Training steps and Keras have a process for each side. What answers thousands of questions
-runs once in three rounds, for a minute or more.) Weights are random, and equal. The peer of PyTorch is `transformers` 5 of this environment;
-that of Keras is `transformers` 4.49, the last version with TensorFlow, in another one, whose interpreter is PYTHON
-(`pip install "transformers==4.49.0" "tensorflow-cpu==2.18.*" "tf-keras==2.18.*"`); without it, and without
+runs once in three rounds, for a minute or more.) Weights are random. The peer of PyTorch is `transformers` 5 of this
+environment; that of Keras is `transformers` 4.49, the last version with TensorFlow, in another one, whose interpreter
+is PYTHON (`pip install "transformers==4.49.0" "tensorflow-cpu==2.18.*" "tf-keras==2.18.*"`); without it, and without
 `transformers` 5, only our own times are told. The results go to benchmarks/results/speed.json, with the processor's
 measured speed of matrix products.
 """
