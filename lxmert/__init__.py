@@ -30,6 +30,7 @@ _HOMES = {
         "LxmertForQuestionAnswering",
         "LxmertForVisualReasoning",
         "LxmertModel",
+        "PackedWeights",
         "VisualBertForMultipleChoice",
         "VisualBertForPreTraining",
         "VisualBertForQuestionAnswering",

@@ -52,8 +52,8 @@ class PackedWeights:
 
 
 def packed_weights() -> PackedWeights | None:
-    """Those in whose `with` this thread is."""
-    return _IN_USE.get()
+    """Those in whose `with` this thread is; none while a graph is compiled, which cannot hold them."""
+    return None if torch.compiler.is_compiling() else _IN_USE.get()
 
 
 _IN_USE: ContextVar[PackedWeights | None] = ContextVar("packed_weights", default=None)
