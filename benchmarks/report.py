@@ -69,6 +69,8 @@ def draw(results: dict[str, Any], path: Path) -> None:
 
 def main() -> None:
     """Write both."""
+    if not RESULTS.exists():
+        raise SystemExit(f"{RESULTS} is not there: run benchmarks/speed.py first.")
     results = json.loads(RESULTS.read_text())
     text = README.read_text()
     if BEGIN not in text or END not in text:

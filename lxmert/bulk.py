@@ -14,6 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from lxmert.common.inputs import whole_number
+from lxmert.common.memory import keep_memory
 
 if TYPE_CHECKING:  # a model is imported without what reads data
     from lxmert.common.tokenizer import LxmertTokenizer
@@ -80,6 +81,7 @@ def scored_pairs(
     """
     from lxmert.data.pairs import windows
 
+    keep_memory()
     with tqdm(total=len(text_of), unit="pair", leave=False, disable=not progress) as bar:
         for window in windows(texts, text_of, picture_of, batch_size):
             encoded, masks = [], []

@@ -7,9 +7,14 @@ import os
 import sys
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
-_LARGEST = 2**30
+_LARGEST = (2**30, 2**25)  # older versions of glibc refuse more than the second
 # Where whoever starts the process says it otherwise.
-_SAID = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "glibc.malloc")
+_SAID = (
+    "MALLOC_TRIM_THRESHOLD_",
+    "MALLOC_MMAP_THRESHOLD_",
+    "glibc.malloc.trim_threshold",
+    "glibc.malloc.mmap_threshold",
+)
 
 
 def keep_memory() -> bool:
@@ -22,7 +27,7 @@ def keep_memory() -> bool:
     left as it is.
 
     Returns:
-        Whether it is so now; other libraries than glibc have no such choice.
+        Whether it is so now; not where the environment decides, or another library than glibc gives memory out.
     """
     said = [*os.environ, os.environ.get("GLIBC_TUNABLES", "")]
     if not sys.platform.startswith("linux") or any(name in text for name in _SAID for text in said):
@@ -31,5 +36,5 @@ def keep_memory() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):
         return False
-    done = [mallopt(_MMAP_THRESHOLD, _LARGEST), mallopt(_TRIM_THRESHOLD, 2**31 - 1)]  # 0 where the value is refused
-    return all(done)
+    # 0 where a value is refused. To set one threshold alone would only fix the other one where it is.
+    return any(mallopt(_MMAP_THRESHOLD, size) for size in _LARGEST) and bool(mallopt(_TRIM_THRESHOLD, 2**31 - 1))

@@ -28,6 +28,8 @@ def mixed_linear(
         rate: of the dropout.
     """
     parts = autocast(query, key, value, layer.weight, layer.bias)
+    if additive is not None and additive.dtype != value.dtype:
+        additive = additive.clamp(min=torch.finfo(value.dtype).min).to(value.dtype)
     return _Mixed.apply(*parts, additive, round(rate * STEPS))
 
 
@@ -79,7 +81,7 @@ class _Mixed(torch.autograd.Function):
         if of_bias:
             given[4] = summed(gradient)
         if of_query or of_key or of_value:
-            split = product(gradient, weight.t()).unflatten(-1, (query.shape[1], query.shape[-1])).transpose(1, 2)
+            split = _split(product(gradient, weight.t()), query)
             given[2] = dropped.transpose(-1, -2) @ split if of_value else None
             of_weights = _dropped(split @ value.transpose(-1, -2), keep, ctx.steps)
             of_scores = torch._softmax_backward_data(of_weights, weights, -1, weights.dtype).mul_(scale)
@@ -97,4 +99,10 @@ def _mixed(weights: Tensor, keep: Tensor, steps: int, value: Tensor) -> Tensor: 
 
 
 def _merged(mixed: Tensor) -> Tensor:  # [B, N, S, K] -> [B, S, N·K]
-    return mixed.transpose(1, 2).flatten(-2)
+    batch, heads, length, size = mixed.shape
+    return mixed.transpose(1, 2).reshape(batch, length, heads * size)
+
+
+def _split(merged: Tensor, like: Tensor) -> Tensor:  # [B, S, N·K] -> [B, N, S, K]
+    batch, heads, length, size = like.shape
+    return merged.reshape(batch, length, heads, size).transpose(1, 2)

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .packing import packed_weights
+from .packing import packed_weights, weights_are_trained
 
 # What oneDNN calls an activation: its name, and the algorithm.
 _FUSED = {"gelu": ("gelu", "none"), "gelu_new": ("gelu", "tanh"), "relu": ("relu", ""), "silu": ("swish", "")}
@@ -29,7 +29,7 @@ _SELU = (1.6732632423543772, 1.0507009873554805)  # alpha and scale (Klambauer e
 # The gradient of x from that of activation(x).
 _DERIVATIVES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "gelu": torch.ops.aten.gelu_backward,
-    "relu": lambda gradient, x: gradient * (x > 0),
+    "relu": lambda gradient, x: torch.ops.aten.threshold_backward(gradient, x, 0),
     "silu": lambda gradient, x: gradient * x.sigmoid() * (1 + x * (-x).sigmoid()),
     "selu": lambda gradient, x: gradient * torch.where(x > 0, _SELU[1], _SELU[0] * _SELU[1] * x.clamp(max=0).exp()),
     "gelu_new": lambda gradient, x: torch.ops.aten.gelu_backward(gradient, x, approximate="tanh"),
@@ -58,6 +58,8 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None, activation: s
         activation: a name in `ACTIVATIONS`, or None for the identity.
     """
     trained = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, weight, bias))
+    if trained:
+        weights_are_trained()
     packed = None if trained else packed_weights()
     fused = activation in _FUSED and not trained
     # PyTorch's own products of bfloat16 are oneDNN's, but for the activation, and weights that are laid out.

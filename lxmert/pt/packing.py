@@ -6,7 +6,8 @@ for a single question a quarter; done once, it is worth the memory.
 
 from __future__ import annotations
 
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
+from threading import Lock
 from typing import Any
 
 import torch
@@ -23,37 +24,53 @@ class PackedWeights:
         with packed, torch.inference_mode():
             out = model(**inputs)  # the first time lays them out; after it a product has nothing to lay out
 
-    A weight is laid out when a product first needs it, and again after it has changed (but for changes in place by
-    `weight.data`, which PyTorch does not count). All together take as much memory as the model's linear layers, until
-    the object is gone. Processors only; elsewhere it does nothing.
+    A weight is laid out when a product first needs it, and again after it has changed or a model has been trained.
+    (Changes in place by `weight.data` outside of training are not seen: PyTorch does not count them.) All together take
+    as much memory as the model's linear layers, until the object is gone. It may serve several threads and tasks at
+    once. Processors only; elsewhere it does nothing.
     """
 
     def __init__(self) -> None:
-        self._known: Any = WeakTensorKeyDictionary()  # each weight's version and place, and what it became
-        self._outer: list[Token[PackedWeights | None]] = []
+        self._known: Any = WeakTensorKeyDictionary()  # each weight's state, and what it became
+        self._lock = Lock()
 
     def of(self, weight: Tensor) -> Tensor:  # [out, in]
         """A weight for `torch.ops.mkldnn._linear_pointwise`: laid out, if it is a parameter."""
         if type(weight) is not nn.Parameter or weight.is_inference():  # whose changes nobody counts
             return weight
-        state = (weight._version, weight.data_ptr(), weight.dtype)
-        known = self._known.get(weight)
-        if known is None or known[0] != state:
-            with torch.no_grad():
-                known = self._known[weight] = (state, torch.ops.mkldnn._reorder_linear_weight(weight.detach()))
+        state = (weight._version, weight.data_ptr(), weight.dtype, _trained)
+        with self._lock:
+            known = self._known.get(weight)
+            if known is None or known[0] != state:
+                with torch.no_grad():
+                    known = self._known[weight] = (state, torch.ops.mkldnn._reorder_linear_weight(weight.detach()))
         return known[1]
 
     def __enter__(self) -> PackedWeights:
-        self._outer.append(_IN_USE.set(self))
+        _IN_USE.set((*_IN_USE.get(), self))
         return self
 
     def __exit__(self, *error: object) -> None:
-        _IN_USE.reset(self._outer.pop())
+        _IN_USE.set(_IN_USE.get()[:-1])
+
+    def __reduce__(self) -> tuple[type[PackedWeights], tuple[()]]:
+        return PackedWeights, ()  # a copy lays out what it needs
 
 
 def packed_weights() -> PackedWeights | None:
-    """Those in whose `with` this thread is; none while a graph is compiled, which cannot hold them."""
-    return None if torch.compiler.is_compiling() else _IN_USE.get()
+    """Those in whose `with` this thread or task is; none while a graph is compiled, which cannot hold them."""
+    if torch.compiler.is_compiling():
+        return None
+    inside = _IN_USE.get()
+    return inside[-1] if inside else None
 
 
-_IN_USE: ContextVar[PackedWeights | None] = ContextVar("packed_weights", default=None)
+def weights_are_trained() -> None:
+    """Say that weights may change without a count: fused optimizers change them so."""
+    global _trained
+    if not torch.compiler.is_compiling():
+        _trained += 1
+
+
+_trained = 0
+_IN_USE: ContextVar[tuple[PackedWeights, ...]] = ContextVar("packed_weights", default=())

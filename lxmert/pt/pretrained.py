@@ -25,6 +25,7 @@ from lxmert.common.writing import Item, write_folder
 from .embeddings import JointEmbeddings
 from .heads import WordHead
 from .named_weights import array_of, tensor_of
+from .packing import weights_are_trained
 from .resizing import Resizable
 from .starting import without_draws
 
@@ -57,6 +58,7 @@ class PreTrainedModel(Resizable):
 
     def train(self, mode: bool = True) -> Self:
         """Set the model to training; on a processor the process then keeps its memory (`lxmert.common.memory`)."""
+        weights_are_trained()
         if mode and all(parameter.device.type == "cpu" for parameter in self.parameters()):
             keep_memory()
         return super().train(mode)

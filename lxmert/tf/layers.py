@@ -81,6 +81,10 @@ class Linear(keras.layers.Dense):
             return super().call(inputs, training=training)
         return ops.reshape(super().call(rows(inputs), training=training), (-1, ops.shape(inputs)[1], self.units))
 
+    def quantize(self, mode: Any = None, type_check: bool = True, **options: Any) -> None:
+        """Keras' quantization, which leaves out layers that are not its own unless it is told otherwise."""
+        super().quantize(mode, type_check=False, **options)
+
 
 def rows(x: Any) -> Any:  # [B, S, D] -> [B·S, D]
     """Every position as a row of a matrix."""

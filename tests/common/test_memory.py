@@ -61,6 +61,29 @@ def test_elsewhere_nothing_is_done(monkeypatch):
     assert memory.keep_memory() is False
 
 
+@pytest.mark.parametrize(
+    ("largest", "asked", "kept"),
+    [
+        (2**40, [(-3, 2**30), (-1, 2**31 - 1)], True),
+        (2**25, [(-3, 2**30), (-3, 2**25), (-1, 2**31 - 1)], True),  # older versions of glibc
+        (0, [(-3, 2**30), (-3, 2**25)], False),
+    ],
+)
+def test_one_threshold_is_not_set_without_the_other(largest, asked, kept, monkeypatch):
+    called = []
+
+    class Library:
+        @staticmethod
+        def mallopt(what, size):
+            called.append((what, size))
+            return int(what != -3 or size <= largest)
+
+    monkeypatch.setattr(memory.sys, "platform", "linux")
+    monkeypatch.setattr(memory.ctypes, "CDLL", lambda name: Library)
+    assert memory.keep_memory() is kept
+    assert called == asked
+
+
 def test_another_library_of_c(monkeypatch):
     monkeypatch.setattr(memory.sys, "platform", "linux")
     monkeypatch.setattr(memory.ctypes, "CDLL", lambda name: object())

@@ -113,6 +113,26 @@ def test_autocast(attention, given, monkeypatch):
         torch.testing.assert_close(mine, other, rtol=0.05, atol=0.03 * other.detach().abs().max().item())  # 8 bits
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_gradients_of_gradients_under_autocast_with_a_mask(dtype, attention, given):
+    attention, states, context = attention.float(), given[0].float(), given[1].float()
+    with torch.autocast("cpu", dtype):
+        out = seeded(attention, (states, context, context_bias(torch.tensor([[1, 1, 0, 0, 0]] * 3), torch.float32)))
+    (first,) = torch.autograd.grad(out.float().pow(2).sum(), given[0], create_graph=True)
+    (second,) = torch.autograd.grad(first.pow(2).sum(), attention.out.weight)
+    assert second.isfinite().all()
+
+
+def test_several_gradients_at_once(attention, given):
+    out = seeded(attention, given)
+    seeds = torch.randn(4, *out.shape, dtype=torch.float64)
+    wanted = [*given[:2], attention.query.weight, attention.out.bias]
+    together = torch.autograd.grad(out, wanted, seeds, is_grads_batched=True, retain_graph=True)
+    for number, seed in enumerate(seeds):
+        for mine, other in zip(together, torch.autograd.grad(out, wanted, seed, retain_graph=True), strict=True):
+            torch.testing.assert_close(mine[number], other)
+
+
 def test_whoever_wants_to_see_weights_or_layers_does(attention, given, calls):
     assert attention(*given, need_weights=True)[1].shape == (3, 4, 7, 5)
     attention(*given, head_mask=torch.ones(4, dtype=torch.float64))

@@ -339,3 +339,22 @@ def test_hooks_of_a_pair_are_called(pair, x):
     handle.remove()
     assert seen == [(3, 7, 80)]
     torch.testing.assert_close(linear_pair(Doubled(pair[0]), pair[1], x, "relu"), pair[1](torch.relu(2 * pair[0](x))))
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_several_gradients_of_a_pair_at_once(activation, pair, x):
+    out = linear_pair(*pair, x.requires_grad_(), activation)
+    seeds = torch.randn(4, *out.shape)
+    wanted = [x, *pair[0].parameters(), *pair[1].parameters()]
+    together = torch.autograd.grad(out, wanted, seeds, is_grads_batched=True, retain_graph=True)
+    for number, seed in enumerate(seeds):
+        for mine, other in zip(together, torch.autograd.grad(out, wanted, seed, retain_graph=True), strict=True):
+            torch.testing.assert_close(mine[number], other, rtol=1e-4, atol=1e-4)
+
+
+def test_an_endless_gradient_stops_at_relu(pair, x):
+    x.requires_grad_()
+    seed = torch.full((3, 7, 48), float("inf"))
+    (mine,) = torch.autograd.grad(linear_pair(*pair, x, "relu"), pair[0].bias, seed)
+    (other,) = torch.autograd.grad(one_by_one(pair, x, "relu"), pair[0].bias, seed)
+    torch.testing.assert_close(mine, other, equal_nan=True)

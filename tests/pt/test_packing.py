@@ -1,6 +1,11 @@
 """Weights that are laid out once: the same numbers, also after the weights have changed."""
 
+import asyncio
+import copy
 import gc
+import pickle
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -72,6 +77,29 @@ def test_weights_that_change_are_laid_out_again(change, layer):
             torch.testing.assert_close(linear(layer, x), nn.functional.linear(x, layer.weight, layer.bias))
 
 
+@pytest.mark.parametrize("fused", [True, False])
+def test_a_step_of_training_lays_them_out_again(fused, layer):
+    """A fused optimizer changes weights without a count."""
+    x, packed = torch.randn(5, 64), PackedWeights()
+    optimizer = torch.optim.AdamW(layer.parameters(), 0.1, fused=fused)
+    for _ in range(2):
+        with packed, torch.no_grad():
+            found = linear(layer, x)
+        torch.testing.assert_close(found, nn.functional.linear(x, layer.weight, layer.bias), rtol=1e-5, atol=1e-5)
+        linear(layer, x).pow(2).sum().backward()
+        optimizer.step()
+
+
+def test_a_model_that_is_set_to_training_is_laid_out_again(layer):
+    model = new_pt(SMALLEST, "LxmertModel", "float32")
+    x, packed = torch.randn(5, 64), PackedWeights()
+    with packed, torch.no_grad():
+        linear(layer, x)
+        layer.weight.data.mul_(3)  # by a compiled step, say
+        model.train()
+        torch.testing.assert_close(linear(layer, x), nn.functional.linear(x, layer.weight, layer.bias))
+
+
 def test_laid_out_once(layer, monkeypatch):
     made = []
     own = torch.ops.mkldnn._reorder_linear_weight
@@ -110,6 +138,50 @@ def test_inside_and_outside():
     with pytest.raises(KeyError), outer:
         raise KeyError
     assert packed_weights() is None
+
+
+def test_several_threads_and_tasks(layer):
+    x, packed = torch.randn(5, 64), PackedWeights()
+    expected = layer(x).detach()
+    together = threading.Barrier(2)
+
+    def answer():
+        with packed, torch.no_grad():
+            together.wait(30)
+            found = linear(layer, x)
+            together.wait(30)
+        return found
+
+    with ThreadPoolExecutor(2) as pool:
+        for found in [pool.submit(answer) for _ in range(2)]:
+            torch.testing.assert_close(found.result(), expected)
+
+    async def first(entered, left):
+        with packed:
+            entered.set()
+            await left.wait()
+
+    async def second(entered, left):
+        await entered.wait()
+        assert packed_weights() is None
+        with packed:
+            left.set()
+            await asyncio.sleep(0)
+        assert packed_weights() is None
+
+    async def both():
+        entered, left = asyncio.Event(), asyncio.Event()
+        await asyncio.gather(first(entered, left), second(entered, left))
+
+    asyncio.run(both())
+
+
+def test_copies_begin_anew(layer):
+    packed = PackedWeights()
+    with packed, torch.no_grad():
+        linear(layer, torch.randn(5, 64))
+    for copied in (copy.deepcopy(packed), pickle.loads(pickle.dumps(packed))):
+        assert len(copied._known) == 0
 
 
 def test_a_weight_that_is_gone_is_forgotten():

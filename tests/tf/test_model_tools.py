@@ -259,3 +259,18 @@ def test_heads_that_cannot_be_pruned(heads, message):
     assert model.config == small_config()
     for old, new in zip(before, model.variables, strict=True):
         np.testing.assert_array_equal(old, numpy(new))
+
+
+@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method")  # Keras, of all that has no product
+def test_quantized_layers():
+    """Keras' own quantization reaches every linear layer."""
+    keras.utils.set_random_seed(0)
+    model = TFLxmertForQuestionAnswering(small_config())
+    plain = numpy(model(X).question_answering_score)
+    model.quantize("int8")
+    kernels = [weight for weight in model.weights if weight.path.endswith("/kernel")]
+    assert kernels
+    assert {weight.dtype for weight in kernels} == {"int8"}
+    rounded = numpy(model(X).question_answering_score)
+    assert not np.array_equal(rounded, plain)
+    np.testing.assert_allclose(rounded, plain, atol=0.1 * np.abs(plain).max())
