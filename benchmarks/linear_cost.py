@@ -33,7 +33,7 @@ GROWING = {
     "tokens": [5, 10, 20, 40, 80, 160],
     "regions": [9, 18, 36, 72, 144],
 }
-QUESTIONS = [270, 540, 1080, 2160]
+QUESTIONS = [135, 270, 540, 1080]
 TITLES = {
     "batch": "examples in a batch",
     "tokens": "tokens of a text",

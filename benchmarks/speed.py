@@ -206,7 +206,7 @@ def first_answer(rounds: int) -> dict[str, float]:
         LxmertForQuestionAnswering(LxmertConfig()).save_pretrained(folder)
         np.savez(Path(folder) / "inputs.npz", **inputs(1))
         code = (
-            "import torch, numpy as np; from {package} import LxmertForQuestionAnswering as M\n"
+            "import torch, numpy as np; from PACKAGE import LxmertForQuestionAnswering as M\n"
             f"given = {{n: torch.from_numpy(x) for n, x in np.load({folder + '/inputs.npz'!r}).items()}}\n"
             f"model = M.from_pretrained({folder!r})\n"
             "with torch.inference_mode(): model(**given).question_answering_score.argmax().item()\n"
@@ -218,7 +218,7 @@ def first_answer(rounds: int) -> dict[str, float]:
 
         def job(package: str) -> Callable[[], Any]:
             return lambda: subprocess.run(
-                [sys.executable, "-c", code.format(package=package)], check=True, stderr=subprocess.DEVNULL
+                [sys.executable, "-c", code.replace("PACKAGE", package)], check=True, stderr=subprocess.DEVNULL
             )
 
         return in_turns({who: job(package) for who, package in packages.items()}, rounds)
