@@ -379,12 +379,16 @@ WORKLOADS: dict[str, tuple[str, float | None, Callable[[int], dict[str, float]]]
         lambda r: keras_forward("float32", os.environ.get(_PEER), r),
     ),
     "keras-forward-32-bfloat16": (
-        "Keras: the same, bfloat16, peer in float32",
+        "Keras: QA forward, batch 32, bfloat16 (peer: float32)",
         3.5,
         lambda r: keras_forward("bfloat16", os.environ.get(_PEER), r),
     ),
     "answering-float32": ("5,400 questions about 1,000 pictures, float32", 2.2, lambda r: answering("float32", r)),
-    "answering-bfloat16": ("the same, bfloat16, peer in float32", 10.0, lambda r: answering("bfloat16", r)),
+    "answering-bfloat16": (
+        "5,400 questions about 1,000 pictures, bfloat16 (peer: float32)",
+        10.0,
+        lambda r: answering("bfloat16", r),
+    ),
     "training-32-float32": (
         "QA training step, batch 32, float32",
         1.3,
