@@ -28,8 +28,9 @@ def mixed_linear(
         rate: of the dropout.
     """
     parts = autocast(query, key, value, layer.weight, layer.bias)
-    if additive is not None and additive.dtype != value.dtype:
-        additive = additive.clamp(min=torch.finfo(value.dtype).min).to(value.dtype)
+    dtype = parts[2].dtype
+    if additive is not None and additive.dtype != dtype:
+        additive = additive.clamp(min=torch.finfo(dtype).min).to(dtype)
     return _Mixed.apply(*parts, additive, round(rate * STEPS))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .linear import is_recorded, is_watched
+from .watching import is_recorded, is_watched
 
 STEPS = 2**16  # a rate is a multiple of one part of them
 

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from .attending import is_light, mixed_linear
 from .dropping import drop, dropped
-from .linear import is_recorded, linear, linear_pair
+from .linear import linear, linear_pair
+from .watching import is_recorded
 
 
 class ContextBias(NamedTuple):

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .packing import packed_weights, weights_are_trained
+from .watching import is_recorded, is_watched
 
 # What oneDNN calls an activation: its name, and the algorithm.
 _FUSED = {"gelu": ("gelu", "none"), "gelu_new": ("gelu", "tanh"), "relu": ("relu", ""), "silu": ("swish", "")}
@@ -105,7 +106,7 @@ def is_plain(layer: nn.Module, x: Tensor) -> bool:
     )
 
 
-def autocast(*parts: Tensor | None) -> tuple[Tensor | None, ...]:
+def autocast(*parts: Tensor | None) -> tuple[Any, ...]:
     """What a function of ours is given, in autocast's number format where that is on."""
     if not torch.is_autocast_enabled("cpu"):
         return parts
@@ -186,38 +187,6 @@ def _activated(x: Tensor, activation: str | None) -> Tensor:
     return x if activation is None else ACTIVATIONS[activation](x)
 
 
-def is_watched(layer: nn.Module) -> bool:
-    """Whether someone waits for the layer to be called: by hooks, or by a `forward` in place of its own, as tools have
-    it that bring weights from elsewhere.
-    """
-    return bool(
-        layer._forward_hooks
-        or layer._forward_pre_hooks
-        or layer._backward_hooks
-        or layer._backward_pre_hooks
-        or "forward" in layer.__dict__
-        or type(layer).forward is not _FORWARDS.get(type(layer))
-        or any(_GLOBAL_HOOKS)
-    )
-
-
-def is_recorded() -> bool:
-    """Whether what is computed is also written down or turned into something else, and must be PyTorch's own operators.
-
-    So it is while a graph is compiled, exported or traced, in transforms of functions (`torch.func`) and forward-mode
-    gradients, and under modes that look at operators, such as those that count the work.
-    """
-    return (
-        torch.compiler.is_compiling()
-        or torch.jit.is_tracing()
-        or torch._C._are_functorch_transforms_active()
-        or torch.autograd.forward_ad._current_level >= 0
-        or torch._C._len_torch_dispatch_stack() > 0
-        or torch._C._len_torch_function_stack() > 0
-        or F.linear is not _LINEAR  # replaced, as profilers do it
-    )
-
-
 def _is_served(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
     """Whether oneDNN takes this product, and nobody would miss PyTorch's own operator."""
     return (
@@ -247,14 +216,6 @@ def _fits(weight: Tensor, x: Tensor, shape: tuple[int, ...]) -> bool:
 
 
 _PLAIN = (Tensor, nn.Parameter)
-_FORWARDS = {nn.Linear: nn.Linear.forward, nn.Dropout: nn.Dropout.forward}  # as PyTorch has them
-_LINEAR = F.linear
-_GLOBAL_HOOKS = (
-    torch.nn.modules.module._global_forward_hooks,
-    torch.nn.modules.module._global_forward_pre_hooks,
-    torch.nn.modules.module._global_backward_hooks,
-    torch.nn.modules.module._global_backward_pre_hooks,
-)
 # Multiplications from which a product gains more than it costs to ask: without gradients, and with a function of ours.
 _WORTH = {False: 2**20, True: 2**23}
 _HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")

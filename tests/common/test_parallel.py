@@ -13,6 +13,7 @@ PACKAGE = Path(__file__).parents[2] / "lxmert"
 # Files that one backend has alone.
 OWN_FILES = {
     "pt/linear.py": "TensorFlow multiplies by oneDNN of itself",
+    "pt/watching.py": "for linear.py and dropping.py",
     "pt/packing.py": "TensorFlow lays weights out by itself",
     "pt/dropping.py": "TensorFlow draws dropout fast of itself",
     "pt/attending.py": "what Keras keeps for gradients is TensorFlow's to say",
