@@ -4,6 +4,7 @@ import dataclasses
 import json
 
 import pytest
+import tensorflow as tf
 
 from lxmert.training import run
 
@@ -100,12 +101,10 @@ def test_the_best_checkpoint_is_the_best(scenes, tmp_path, monkeypatch):
 
 
 def test_curves_for_tensorboard(scenes, tmp_path):
-    pytest.importorskip("tensorboardX")
-    loader = pytest.importorskip("tensorboard.backend.event_processing.event_file_loader")
     run.train(settings_of("vqa", scenes, tmp_path, epochs=1))
     (path,) = (tmp_path / "logs").glob("events.*")
     found = {}
-    for event in loader.EventFileLoader(str(path)).Load():
+    for event in tf.compat.v1.train.summary_iterator(str(path)):
         for value in event.summary.value:
             number = value.tensor.float_val[0] if value.HasField("tensor") else value.simple_value
             found.setdefault(value.tag, {})[event.step] = number
