@@ -1,7 +1,7 @@
 """Whether a trained model answers in bfloat16 as it does in float32, in both backends; and how it would in int8.
 
-    lxmert data easy-vqa /tmp/easy
-    python benchmarks/agreement.py --data /tmp/easy [--checkpoint FOLDER]
+    lxmert data easy-vqa easy
+    python benchmarks/agreement.py --data easy [--checkpoint FOLDER]
 
 All test questions are answered in bulk; what is told is how many get the same answer in both number formats, and how
 many the right one. The default checkpoint is the one that the package carries. In int8, which the package does not

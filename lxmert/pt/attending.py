@@ -12,8 +12,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .dropping import STEPS, kept
+from .dropping import STEPS, kept, left_of
 from .linear import autocast, is_plain, of_weight, product, summed
+
+
+def attention_weights(query: Tensor, key: Tensor, additive: Tensor | None) -> Tensor:
+    # [B, N, S, K], [B, N, C, K], [B, 1, 1, C] -> [B, N, S, C]
+    """softmax(query·keyᵀ / √K + additive)."""
+    scores = query @ key.transpose(-1, -2) * (1 / math.sqrt(query.shape[-1]))
+    return torch.softmax(scores if additive is None else scores + additive, dim=-1)
 
 
 def mixed_linear(
@@ -53,29 +60,24 @@ class _Mixed(torch.autograd.Function):
         additive: Tensor | None,
         steps: int,
     ) -> Tensor:
-        scores = query.matmul(key.transpose(-1, -2)).mul_(1 / math.sqrt(query.shape[-1]))
-        if additive is not None:
-            scores.add_(additive)
-        weights = torch.softmax(scores, dim=-1)
+        weights = attention_weights(query, key, additive)
         keep = kept(weights.shape, steps, weights.device)
         ctx.save_for_backward(query, key, value, weight, bias, weights, keep, additive)
         ctx.steps = steps
-        return product(_merged(_mixed(weights, keep, steps, value)), weight, bias)
+        return product(_merged(left_of(weights, keep, steps) @ value), weight, bias)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         query, key, value, weight, bias, weights, keep, additive = ctx.saved_tensors
-        scale = 1 / math.sqrt(query.shape[-1])
         if torch.is_grad_enabled():  # the gradient shall have gradients too: of the same, step by step
-            scores = query @ key.transpose(-1, -2) * scale
-            weights = torch.softmax(scores if additive is None else scores + additive, dim=-1)
-            out = product(_merged(_mixed(weights, keep, ctx.steps, value)), weight, bias)
+            weights = attention_weights(query, key, additive)
+            out = product(_merged(left_of(weights, keep, ctx.steps) @ value), weight, bias)
             parts = (query, key, value, weight, bias)
             wanted = [part for part, needed in zip(parts, ctx.needs_input_grad, strict=False) if needed]
             found = iter(torch.autograd.grad(out, wanted, gradient, create_graph=True))
             return (*(next(found) if needed else None for needed in ctx.needs_input_grad[:5]), None, None)
         of_query, of_key, of_value, of_weight_, of_bias = ctx.needs_input_grad[:5]
-        dropped = _dropped(weights, keep, ctx.steps)
+        dropped = left_of(weights, keep, ctx.steps)
         given: list[Tensor | None] = [None] * 7
         if of_weight_:
             given[3] = of_weight(gradient, _merged(dropped @ value))
@@ -84,19 +86,12 @@ class _Mixed(torch.autograd.Function):
         if of_query or of_key or of_value:
             split = _split(product(gradient, weight.t()), query)
             given[2] = dropped.transpose(-1, -2) @ split if of_value else None
-            of_weights = _dropped(split @ value.transpose(-1, -2), keep, ctx.steps)
-            of_scores = torch._softmax_backward_data(of_weights, weights, -1, weights.dtype).mul_(scale)
+            of_weights = left_of(split @ value.transpose(-1, -2), keep, ctx.steps)
+            of_scores = torch._softmax_backward_data(of_weights, weights, -1, weights.dtype)
+            of_scores.mul_(1 / math.sqrt(query.shape[-1]))
             given[0] = of_scores @ key if of_query else None
             given[1] = of_scores.transpose(-1, -2) @ query if of_key else None
         return tuple(given)
-
-
-def _dropped(weights: Tensor, keep: Tensor, steps: int) -> Tensor:
-    return (weights * keep) * (STEPS / (STEPS - steps))
-
-
-def _mixed(weights: Tensor, keep: Tensor, steps: int, value: Tensor) -> Tensor:  # [B, N, S, C] -> [B, N, S, K]
-    return _dropped(weights, keep, steps) @ value
 
 
 def _merged(mixed: Tensor) -> Tensor:  # [B, N, S, K] -> [B, S, N·K]

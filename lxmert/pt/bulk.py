@@ -106,14 +106,12 @@ class TakenApart:
     @torch.inference_mode()
     def encode_language(self, ids: np.ndarray) -> Tensor:  # [T, L] -> [T, L, D]
         """Encode texts of one length."""
-        self._ready()
         with self._computing():
             return self.backbone.encode_language(self._tensor(ids))
 
     @torch.inference_mode()
     def encode_vision(self, regions: Mapping[str, np.ndarray]) -> Tensor:  # [P, R, F] -> [P, R, D]
         """Encode pictures from their regions by argument name."""
-        self._ready()
         with self._computing():
             return self.backbone.encode_vision(**{name: self._tensor(array) for name, array in regions.items()})
 
@@ -127,7 +125,6 @@ class TakenApart:
         self, language: Tensor, texts: np.ndarray, visual: Tensor, pictures: np.ndarray, mask: np.ndarray | None
     ) -> np.ndarray:  # [T, L, D], [B], [P, R, D], [B], [B, R] -> [B, ...]
         """What the head says of pairs, each a row of the texts and a row of the pictures."""
-        self._ready()
         with self._computing():
             states = self.backbone.cross(
                 language[self._tensor(texts)],
@@ -143,15 +140,12 @@ class TakenApart:
     @contextmanager
     def _computing(self) -> Iterator[None]:
         """How the model is to compute; after some calls also with its weights laid out, if they take little place."""
+        if self.model.training:  # since the last answer
+            self.model.eval()
         self.calls += 1
         worth = self.calls > _FEW and next(self.model.parameters()).itemsize <= 2
         with self.computing(), self.packed if worth else nullcontext():
             yield
-
-    def _ready(self) -> None:
-        """Set the model to evaluation: it may have been trained since the last answer."""
-        if self.model.training:
-            self.model.eval()
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)

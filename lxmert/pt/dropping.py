@@ -42,17 +42,22 @@ def kept(shape: torch.Size, steps: int, device: torch.device) -> Tensor:  # bool
     return (drawn[:count] >= steps - STEPS // 2).view(shape)
 
 
+def left_of(x: Tensor, keep: Tensor, steps: int) -> Tensor:
+    """x · keep, scaled so that the mean stays."""
+    return (x * keep).mul_(STEPS / (STEPS - steps))
+
+
 class _Dropped(torch.autograd.Function):
-    """x · keep · scale."""
+    """`left_of`, with a mask that is drawn."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, steps: int) -> Tensor:
         keep = kept(x.shape, steps, x.device)
         ctx.save_for_backward(keep)
-        ctx.scale = STEPS / (STEPS - steps)
-        return (x * keep).mul_(ctx.scale)
+        ctx.steps = steps
+        return left_of(x, keep, steps)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         (keep,) = ctx.saved_tensors
-        return gradient * keep * ctx.scale, None
+        return left_of(gradient, keep, ctx.steps), None

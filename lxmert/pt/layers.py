@@ -3,7 +3,6 @@
 Dimensions: B batch, S any sequence, C its context (what is attended to), D hidden size, N heads, K = D / N.
 """
 
-import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -11,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .attending import is_light, mixed_linear
+from .attending import attention_weights, is_light, mixed_linear
 from .dropping import drop, dropped
 from .linear import linear, linear_pair
 from .watching import is_recorded
@@ -103,8 +102,7 @@ class Attention(nn.Module):
             # On a processor PyTorch's fused attention knows no dropout; what it does instead costs more than this.
             plain = rate > 0 and states.device.type == "cpu" and not is_recorded()
             if need_weights or plain:
-                scores = query @ key.transpose(-1, -2) * (1 / math.sqrt(self.head_size))  # [B, N, S, C]
-                weights = torch.softmax(scores if additive is None else scores + additive, dim=-1)
+                weights = attention_weights(query, key, additive)
                 if head_mask is not None:
                     weights = weights * head_mask[:, None, None]
                 mixed = dropped(weights, rate, self.training) @ value
