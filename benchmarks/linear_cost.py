@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from clock import in_turns, peak
 from inputs import inputs, sentences, store_of, tokenizer_of
+from plots import save, subplots
 
 RESULTS = Path(__file__).parent / "results" / "linear_cost.json"
 PLOT = RESULTS.with_suffix(".svg")
@@ -138,13 +139,7 @@ def line(sizes: list[int], values: list[float]) -> dict[str, float]:
 
 def draw(results: dict[str, Any], path: Path) -> None:
     """Four rows of time and memory."""
-    import matplotlib
-
-    matplotlib.use("svg")
-    import matplotlib.pyplot as plt
-
-    matplotlib.rcParams["svg.hashsalt"] = "lxmert"
-    figure, axes = plt.subplots(len(TITLES), 2, figsize=(9, 11))
+    figure, axes = subplots(len(TITLES), 2, figsize=(9, 11))
     kinds = {"seconds": ("time, s", ("pt", "tf")), "megabytes": ("memory, MB", ("pt",))}
     names, colours = {"pt": "PyTorch", "tf": "Keras"}, {"pt": "#c2410c", "tf": "#1d4ed8"}
     for row, (name, title) in zip(axes, TITLES.items(), strict=True):
@@ -158,8 +153,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
             axis.set(xlabel=title, ylabel=label, xlim=(0, None), ylim=(0, None))
             axis.spines[["top", "right"]].set_visible(False)
     axes[0][0].legend(frameon=False)
-    figure.tight_layout()
-    figure.savefig(path, metadata={"Date": None})
+    save(figure, path)
 
 
 def main() -> None:

@@ -21,6 +21,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from plots import save, subplots
+
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "pretraining_gains.json"
 PLOT = HERE / "results" / "pretraining_gains.svg"
@@ -155,13 +157,7 @@ def one_start(job: tuple[str, int, str, str]) -> dict[str, Any]:
 
 def draw(results: list[dict[str, Any]], path: Path) -> None:
     """The mean accuracy over the seeds for each start and number of questions, with the spread."""
-    import matplotlib
-
-    matplotlib.use("svg")
-    import matplotlib.pyplot as plt
-
-    matplotlib.rcParams["svg.hashsalt"] = "lxmert"
-    figure, axes = plt.subplots(figsize=(7.5, 4.2))
+    figure, axes = subplots(figsize=(7.5, 4.2))
     for place, name in enumerate(STARTS):
         points = [accuracies(results, name, size) for size in SIZES]
         means = [statistics.mean(point) for point in points]
@@ -184,8 +180,7 @@ def draw(results: list[dict[str, Any]], path: Path) -> None:
     axes.set_ylabel("right answers, %")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8, frameon=False)
-    figure.tight_layout()
-    figure.savefig(path, metadata={"Date": None})
+    save(figure, path)
 
 
 def accuracies(results: list[dict[str, Any]], name: str, size: int) -> list[float]:

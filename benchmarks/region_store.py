@@ -31,6 +31,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import clock
 import numpy as np
 from tqdm import tqdm
 
@@ -107,16 +108,10 @@ def measure_import(source: Path, store: Path, dtype: str) -> dict:
 
 
 def _import(source: str, store: str, dtype: str) -> tuple[float, float, float]:
-    before = _peak_memory()
+    before = clock.memory("VmHWM")  # what `resource` tells would be the parent's
     begun, cpu = time.perf_counter(), time.process_time()
     import_regions([source], store, dtype)
-    return time.perf_counter() - begun, time.process_time() - cpu, _peak_memory() - before
-
-
-def _peak_memory() -> float:
-    """Megabytes; what `resource` tells would be the parent's, from before this process was itself."""
-    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
-    return int(line.split()[1]) / 1024
+    return time.perf_counter() - begun, time.process_time() - cpu, clock.memory("VmHWM") - before
 
 
 def private_memory() -> float:

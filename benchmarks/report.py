@@ -12,6 +12,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from plots import save, subplots
 from speed import RESULTS, WORKLOADS
 
 README = Path(__file__).parents[1] / "README.md"
@@ -47,24 +48,16 @@ def table(results: dict[str, Any]) -> str:
 
 def draw(results: dict[str, Any], path: Path) -> None:
     """A bar for each ratio."""
-    import matplotlib
-
-    matplotlib.use("svg")
-    import matplotlib.pyplot as plt
-
-    matplotlib.rcParams["svg.hashsalt"] = "lxmert"
     known = {n: r for n, r in results["workloads"].items() if "theirs" in r and n in WORKLOADS}
     names = [name for name in WORKLOADS if name in known][::-1]
     ratios = [known[name]["theirs"] / known[name]["ours"] for name in names]
-    figure, axes = plt.subplots(figsize=(9, 0.34 * len(names) + 0.9))
+    figure, axes = subplots(figsize=(9, 0.34 * len(names) + 0.9))
     bars = axes.barh([WORKLOADS[name][0] for name in names], ratios, color="#1d4ed8", height=0.6)
     axes.bar_label(bars, [f"{ratio:.2f}" for ratio in ratios], padding=4)
     axes.axvline(1, color="#444", linewidth=0.8)
     axes.set(xlabel="times faster than the peer (for memory: times less)", xlim=(0, max(ratios, default=1) * 1.12))
     axes.spines[["top", "right"]].set_visible(False)
-    figure.tight_layout()
-    figure.savefig(path, metadata={"Date": None})
-    plt.close(figure)
+    save(figure, path)
 
 
 def main() -> None:

@@ -40,21 +40,25 @@ _PEER = "LXMERT_BENCHMARK_PEER"  # its interpreter, handed to the processes of t
 # PyTorch
 
 
-def pair(name: str, dtype: str = "float32") -> dict[str, Any]:
-    """A base model of ours, and the peer's with the same weights, if it is installed."""
+def sides() -> tuple[str, ...]:
+    """Whom PyTorch's workloads measure: us, and the peer if it is installed."""
+    return ("ours", "theirs") if importlib.util.find_spec("transformers") else ("ours",)
+
+
+def pair(name: str, dtype: str = "float32", **config: int) -> dict[str, Any]:
+    """A model of ours, the base one if nothing else is said, and the peer's with the same weights."""
     import torch
 
     import lxmert.pt
     from lxmert import LxmertConfig
 
     torch.manual_seed(0)
-    ours = getattr(lxmert.pt, name)(LxmertConfig())
-    found = {"ours": ours}
-    if importlib.util.find_spec("transformers"):
+    found = {"ours": getattr(lxmert.pt, name)(LxmertConfig(**config))}
+    if "theirs" in sides():
         import transformers
 
         with tempfile.TemporaryDirectory() as folder:
-            ours.save_pretrained(folder)
+            found["ours"].save_pretrained(folder)
             found["theirs"] = getattr(transformers, name).from_pretrained(folder)
     return {who: model.to(getattr(torch, dtype)).eval() for who, model in found.items()}
 
@@ -85,12 +89,7 @@ def forward(batch: int, dtype: str, rounds: int) -> dict[str, float]:
 def training(name: str, batch: int, autocast: bool, rounds: int) -> dict[str, float]:
     """Seconds of a training step; each side in a process of its own, because ours has its process keep its memory."""
     return of_workers(
-        {
-            who: Worker(sys.executable, "step", who, name, str(batch), str(autocast))
-            for who in ("ours", "theirs")
-            if who == "ours" or importlib.util.find_spec("transformers")
-        },
-        rounds,
+        {who: Worker(sys.executable, "step", who, name, str(batch), str(autocast)) for who in sides()}, rounds
     )
 
 
@@ -212,24 +211,20 @@ def first_answer(rounds: int) -> dict[str, float]:
             "with torch.inference_mode(): model(**given).question_answering_score.argmax().item()\n"
             "import os; os._exit(0)"
         )
-        packages = {"ours": "lxmert.pt"} | (
-            {"theirs": "transformers"} if importlib.util.find_spec("transformers") else {}
-        )
+        packages = {"ours": "lxmert.pt", "theirs": "transformers"}
 
         def job(package: str) -> Callable[[], Any]:
             return lambda: subprocess.run(
                 [sys.executable, "-c", code.replace("PACKAGE", package)], check=True, stderr=subprocess.DEVNULL
             )
 
-        return in_turns({who: job(package) for who, package in packages.items()}, rounds)
+        return in_turns({who: job(packages[who]) for who in sides()}, rounds)
 
 
 def activations(rounds: int) -> dict[str, float]:
     """Megabytes that a training step of 32 questions has more at its peak than weights and gradients take."""
     found = {}
-    for who in ("ours", "theirs"):
-        if who == "theirs" and not importlib.util.find_spec("transformers"):
-            continue
+    for who in sides():
         done = subprocess.run(
             [sys.executable, __file__, "--memory", who],
             check=True,

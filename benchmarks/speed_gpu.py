@@ -11,10 +11,8 @@ benchmarks/results/speed_gpu.json, under the card's name.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import statistics
-import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
@@ -23,10 +21,8 @@ from typing import Any
 
 import torch
 from inputs import inputs, tensors
+from speed import pair
 from torch.utils.flop_counter import FlopCounterMode
-
-from lxmert import LxmertConfig
-from lxmert.pt import LxmertForQuestionAnswering
 
 RESULTS = Path(__file__).parent / "results" / "speed_gpu.json"
 FORMATS = {"float32": torch.float32, "tf32": torch.float32, "bfloat16": torch.bfloat16}
@@ -82,19 +78,6 @@ def replayed(model: Any, given: dict[str, Any]) -> Callable[[], Any]:
     return graph.replay
 
 
-def models(device: torch.device, config: LxmertConfig) -> dict[str, Any]:
-    """Ours, and the peer's with the same weights, if it is installed."""
-    torch.manual_seed(0)
-    found: dict[str, Any] = {"ours": LxmertForQuestionAnswering(config)}
-    if importlib.util.find_spec("transformers"):
-        import transformers
-
-        with tempfile.TemporaryDirectory() as folder:
-            found["ours"].save_pretrained(folder)
-            found["theirs"] = transformers.LxmertForQuestionAnswering.from_pretrained(folder)
-    return {who: model.to(device).eval() for who, model in found.items()}
-
-
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -107,7 +90,7 @@ def main() -> None:
     if on_card and not torch.cuda.is_available():
         raise SystemExit("PyTorch finds no CUDA card here.")
     small = dict(hidden_size=64, num_attention_heads=4, intermediate_size=128, l_layers=1, x_layers=1, r_layers=1)
-    config = LxmertConfig() if on_card else LxmertConfig(**small)
+    config = {} if on_card else small
     card = torch.cuda.get_device_name(device) if on_card else "cpu"
     results = json.loads(arguments.output.read_text()) if arguments.output.exists() else {}
     measured = results[card] = {
@@ -117,7 +100,8 @@ def main() -> None:
     print(card, measured["limits"])
     for name, dtype in FORMATS.items():
         use(name)
-        both = {who: model.to(dtype) for who, model in models(device, config).items()}
+        kind = str(dtype).removeprefix("torch.")
+        both = {who: model.to(device) for who, model in pair("LxmertForQuestionAnswering", kind, **config).items()}
         for batch in arguments.batches:
             given = {n: x.to(device) for n, x in tensors(inputs(batch), dtype).items()}
             found = {}
