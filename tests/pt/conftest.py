@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from lxmert.pt import linear as products
+
 # The models are small: threads would spend their time waiting for each other.
 torch.set_num_threads(1)
 
@@ -11,3 +13,22 @@ torch.set_num_threads(1)
 def _seeds():
     """The same random numbers in every test, whichever ran before."""
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def every_size(monkeypatch):
+    """Small products go the way of large ones too."""
+    monkeypatch.setattr(products, "_WORTH", {False: 0, True: 0})
+
+
+@pytest.fixture
+def count(monkeypatch):
+    """Has the calls of a function counted: a list that grows by the arguments of each."""
+
+    def counted(home, name):
+        calls = []
+        own = getattr(home, name)
+        monkeypatch.setattr(home, name, lambda *args: calls.append(args) or own(*args))
+        return calls
+
+    return counted

@@ -5,26 +5,18 @@ import torch
 from torch import nn
 
 from lxmert.pt import layers
-from lxmert.pt import linear as products
 from lxmert.pt.attending import is_light, mixed_linear
 from lxmert.pt.layers import Attention, context_bias
 from tests.models import small
 
+pytestmark = pytest.mark.usefixtures("every_size")
 CONFIG = small("1/1/1", hidden_size=64, num_attention_heads=4, attention_probs_dropout_prob=0.3)
 
 
-@pytest.fixture(autouse=True)
-def _every_size(monkeypatch):
-    monkeypatch.setattr(products, "_WORTH", {False: 0, True: 0})
-
-
 @pytest.fixture
-def calls(monkeypatch):
+def calls(count):
     """How often the light way was taken."""
-    counted = []
-    own = layers.mixed_linear
-    monkeypatch.setattr(layers, "mixed_linear", lambda *args: counted.append(args) or own(*args))
-    return counted
+    return count(layers, "mixed_linear")
 
 
 @pytest.fixture

@@ -12,7 +12,10 @@ from lxmert.pt import linear as products
 from lxmert.pt.linear import ACTIVATIONS, linear, linear_pair, product
 
 HERE = products._HAS_ONEDNN
-pytestmark = pytest.mark.skipif(not HERE, reason="this build of PyTorch has no oneDNN: its own products are taken")
+pytestmark = [
+    pytest.mark.skipif(not HERE, reason="this build of PyTorch has no oneDNN: its own products are taken"),
+    pytest.mark.usefixtures("every_size"),
+]
 
 
 @pytest.fixture
@@ -27,18 +30,10 @@ def x():
     return torch.randn(3, 7, 48)
 
 
-@pytest.fixture(autouse=True)
-def _every_size(monkeypatch):
-    monkeypatch.setattr(products, "_WORTH", {False: 0, True: 0})
-
-
 @pytest.fixture
-def calls(monkeypatch):
+def calls(count):
     """How often oneDNN was asked."""
-    counted = []
-    own = products._onednn
-    monkeypatch.setattr(products, "_onednn", lambda *args: counted.append(args) or own(*args))
-    return counted
+    return count(products, "_onednn")
 
 
 def plain(layer, x, activation):

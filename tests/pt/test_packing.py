@@ -17,14 +17,12 @@ from lxmert.pt.linear import linear, product
 from lxmert.pt.packing import packed_weights
 from tests.models import SMALLEST, new_pt
 
-pytestmark = pytest.mark.skipif(
-    not products._HAS_ONEDNN, reason="this build of PyTorch has no oneDNN: its own products are taken"
-)
-
-
-@pytest.fixture(autouse=True)
-def _every_size(monkeypatch):
-    monkeypatch.setattr(products, "_WORTH", {False: 0, True: 0})
+pytestmark = [
+    pytest.mark.skipif(
+        not products._HAS_ONEDNN, reason="this build of PyTorch has no oneDNN: its own products are taken"
+    ),
+    pytest.mark.usefixtures("every_size"),
+]
 
 
 @pytest.fixture
