@@ -19,10 +19,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from lxmert.answering import checkpoint_folder, read_answers
 from lxmert.common.tokenizer import LxmertTokenizer
-from lxmert.data.examples import read_vqa
-from lxmert.data.region_store import open_regions
+from lxmert.data.datasets import read_vqa
+from lxmert.data.features import open_regions
+from lxmert.inference.answering import checkpoint_folder, read_answers
 
 RESULTS = Path(__file__).parent / "results" / "agreement.json"
 

@@ -17,10 +17,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from lxmert.common.files import write_text
-from lxmert.common.tables import TITLES
-from lxmert.data.recipe import RECIPES
-from lxmert.demo import TITLES as BACKEND_TITLES
+from lxmert.data.synthetic.recipe import RECIPES
+from lxmert.demo.compare_backends import TITLES as BACKEND_TITLES
+from lxmert.utils.atomic_files import write_text
+from lxmert.weights.naming.tables import TITLES
 
 RESULTS = Path(__file__).parent / "results" / "compare_models.json"
 
@@ -35,7 +35,7 @@ def measure(model_type: str, backend: str, epochs: int | None, seed: int | None,
         seed: the recipe's by default.
         save: where the checkpoint goes, if it is to be kept.
     """
-    from lxmert.data.easy_vqa import load
+    from lxmert.data.synthetic.easy_vqa import load
     from lxmert.training.easy_vqa import accuracy, scores_of_split, train_easy_vqa, with_changes
 
     recipe = with_changes(RECIPES[model_type], epochs, seed)

@@ -66,7 +66,7 @@ def labels(name: str, batch: int) -> dict[str, Any]:
 
 def store_of(folder: Path, pictures: int) -> Any:
     """Random regions of pictures."""
-    from lxmert.data.region_store import RegionWriter, open_regions
+    from lxmert.data.features import RegionWriter, open_regions
 
     draw = np.random.default_rng(0)
     with RegionWriter(folder, dtype="float32") as writer:

@@ -29,9 +29,9 @@ from typing import Any
 
 import numpy as np
 
-from lxmert.common.files import write_text
-from lxmert.common.weight_files.safetensors_files import SafetensorsFile
-from lxmert.data.scenes.making import FEWEST_PICTURES, make_scenes
+from lxmert.data.synthetic.scenes.making import FEWEST_PICTURES, make_scenes
+from lxmert.utils.atomic_files import write_text
+from lxmert.weights.formats.safetensors import SafetensorsFile
 
 RESULTS = Path(__file__).parent / "results" / "kill_and_resume.json"
 ROOT = Path(__file__).parents[1]

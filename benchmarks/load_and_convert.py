@@ -26,7 +26,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from lxmert.common.files import write_text
+from lxmert.utils.atomic_files import write_text
 
 RESULTS = Path(__file__).parent / "results" / "load_and_convert.json"
 

@@ -73,8 +73,8 @@ TESTED = 4_000  # test questions, for time's sake
 
 def prepare(data: Path) -> None:
     """The scenes, and their texts parted by pictures: those to pre-train on, those to fine-tune on."""
-    from lxmert.data.examples import read_pretraining, read_vqa, write_pretraining, write_vqa
-    from lxmert.data.scenes.making import make_scenes
+    from lxmert.data.datasets import read_pretraining, read_vqa, write_pretraining, write_vqa
+    from lxmert.data.synthetic.scenes.making import make_scenes
 
     if not (data / "summary.json").exists():
         make_scenes(data, PICTURES, seed=0, processes=os.cpu_count() or 1)
@@ -99,7 +99,7 @@ def one_start(job: tuple[str, int, str, str]) -> dict[str, Any]:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     import torch
 
-    from lxmert.data.examples import read_vqa, write_vqa
+    from lxmert.data.datasets import read_vqa, write_vqa
     from lxmert.training.inference import Checkpoint
     from lxmert.training.run import train
     from lxmert.training.settings import make_settings

@@ -35,8 +35,8 @@ import clock
 import numpy as np
 from tqdm import tqdm
 
-from lxmert.common.files import write_text
-from lxmert.data.region_store import check_regions, import_regions, open_regions
+from lxmert.data.features import check_regions, import_regions, open_regions
+from lxmert.utils.atomic_files import write_text
 
 RESULTS = Path(__file__).parent / "results" / "region_store.json"
 REGIONS, SIZE = 36, 2048

@@ -97,7 +97,7 @@ def training_step(who: str, name: str, batch: int, autocast: bool) -> Callable[[
     """A training step: forward, backward, clipping, AdamW."""
     import torch
 
-    from lxmert.pt.optimizers import make_optimizer
+    from lxmert.training.pt.optimizers import make_optimizer
 
     torch.manual_seed(0)
     package = import_module("lxmert.pt" if who == "ours" else "transformers")
@@ -127,7 +127,7 @@ def answering(dtype: str, rounds: int) -> dict[str, float]:
     """Seconds of answering 5,400 questions about 1,000 pictures; the peer's from a part of them, padded to 20."""
     import torch
 
-    from lxmert.pt import answer_questions
+    from lxmert.inference.pt import answer_questions
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -170,7 +170,7 @@ def matching(rounds: int) -> dict[str, float]:
     """Seconds of holding 100 sentences against 100 pictures; the peer's from a part of the pairs."""
     import torch
 
-    from lxmert.pt import match
+    from lxmert.inference.pt import match
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

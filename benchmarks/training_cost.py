@@ -59,7 +59,7 @@ def main() -> None:
 
 def make_data(folder: Path, count: int) -> None:
     """A store of random features, and examples of every task."""
-    from lxmert.data.examples import (
+    from lxmert.data.datasets import (
         Questions,
         Sentences,
         Statements,
@@ -68,7 +68,7 @@ def make_data(folder: Path, count: int) -> None:
         write_pretraining,
         write_vqa,
     )
-    from lxmert.data.region_store import RegionWriter
+    from lxmert.data.features import RegionWriter
 
     random = np.random.default_rng(0)
     names = [f"picture{number:05d}" for number in range(PICTURES)]
@@ -101,9 +101,9 @@ def make_data(folder: Path, count: int) -> None:
 
 def one(task: str, backend: str, folder: str, steps: int) -> dict[str, float]:
     """Train so many steps, and tell the median time of one and the most memory."""
-    from lxmert.common.memory import keep_memory
     from lxmert.training import run
     from lxmert.training.settings import make_settings
+    from lxmert.utils.malloc import keep_memory
 
     keep_memory()  # as `lxmert train` does
     output = Path(folder) / f"{task}-{backend}"

@@ -10,11 +10,11 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "lxmert.common.config": ("LxmertConfig", "VisualBertConfig"),
-    "lxmert.common.published_inputs": ("prepare_visual_bert_inputs",),
+    "lxmert.common.visual_bert_inputs": ("prepare_visual_bert_inputs",),
     "lxmert.common.tokenizer": ("LxmertTokenizer", "LxmertTokenizerFast"),
-    "lxmert.common.checkpoint": ("CheckpointMismatchError",),
-    "lxmert.common.loading": ("LoadReport",),
-    "lxmert.common.convert": ("convert",),
+    "lxmert.weights.checkpoint": ("CheckpointMismatchError",),
+    "lxmert.weights.load": ("LoadReport",),
+    "lxmert.weights.convert": ("convert",),
     "lxmert.common.outputs": (
         "LxmertForPreTrainingOutput",
         "LxmertForQuestionAnsweringOutput",
@@ -24,7 +24,7 @@ _HOMES = {
         "VisualBertModelOutput",
         "VisualBertTaskOutput",
     ),
-    "lxmert.answering": ("VisualQuestionAnswering",),
+    "lxmert.inference.answering": ("VisualQuestionAnswering",),
     "lxmert.pt": (
         "LxmertForPreTraining",
         "LxmertForQuestionAnswering",

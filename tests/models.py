@@ -15,8 +15,8 @@ import torch
 import lxmert.pt
 import lxmert.tf
 from lxmert.common.config import LxmertConfig, VisualBertConfig
-from lxmert.common.model_config import ModelConfig
-from lxmert.common.names import Parameter
+from lxmert.common.config.base import ModelConfig
+from lxmert.weights.naming.key_mapping import Parameter
 
 from .inputs import Sizes, inputs, labels_of
 from .visual_bert_inputs import visual_bert_inputs, visual_bert_labels

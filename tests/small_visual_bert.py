@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lxmert.common.config import VisualBertConfig
-from lxmert.common.tables import ARCHITECTURES
+from lxmert.weights.naming.tables import ARCHITECTURES
 
 from .inputs import Sizes
 from .visual_bert_inputs import CHOICES, visual_bert_inputs, visual_bert_labels

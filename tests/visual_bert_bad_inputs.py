@@ -7,16 +7,7 @@ The sizes are those of `small_visual_bert`: B 2, L 5, R 7, S and P 12, D 24, F 9
 from typing import Any
 
 from .bad_inputs import IGNORED, INDEX, ONE_OF_TWO, Wrong, floats, ints
-from .small_visual_bert import (
-    ALIGNING,
-    ANSWERING,
-    CHOOSING,
-    MODEL,
-    NAMES,
-    PRETRAINING,
-    REASONING,
-    small_inputs,
-)
+from .small_visual_bert import ALIGNING, ANSWERING, CHOOSING, MODEL, NAMES, PRETRAINING, REASONING, small_inputs
 
 BARE = {"attention_mask": None, "token_type_ids": None, "visual_attention_mask": None, "visual_token_type_ids": None}
 TEXT = {"visual_embeds": None, "visual_attention_mask": None, "visual_token_type_ids": None}

@@ -120,7 +120,7 @@ def _plain_warnings(command: str) -> Iterator[None]:
 
 def _complain(text: str) -> None:
     """Print to stderr. What files and their names bring along does not reach the terminal as commands."""
-    from lxmert.common.messages import escaped
+    from lxmert.utils.messages import escaped
 
     print(escaped(text, lines=True), file=sys.stderr)
 

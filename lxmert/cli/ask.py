@@ -29,8 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Answer, and print."""
-    from lxmert.answering import VisualQuestionAnswering
-    from lxmert.common.messages import escaped
+    from lxmert.inference.answering import VisualQuestionAnswering
+    from lxmert.utils.messages import escaped
 
     import_quietly(arguments.backend)
     answerer = VisualQuestionAnswering.from_pretrained(arguments.model, backend=arguments.backend)

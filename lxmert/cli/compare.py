@@ -21,7 +21,7 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from lxmert.common.comparison import Comparison, ModuleDifference, Side
+    from lxmert.weights.compare import Comparison, ModuleDifference, Side
 
 SUMMARY = "tell whether two weight files hold the same weights, whatever their formats, and which modules differ"
 
@@ -46,8 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Compare, and print; the exit status is 0 if both hold the same weights, else 1."""
-    from lxmert.common.comparison import compare
-    from lxmert.common.messages import escaped
+    from lxmert.utils.messages import escaped
+    from lxmert.weights.compare import compare
 
     with progress_bar("comparing", arguments.json) as progress:
         comparison = compare(

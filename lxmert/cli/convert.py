@@ -10,7 +10,7 @@ from .backends import import_quietly
 from .options import SOURCE_HELP, add_revision, add_set, overrides, progress_bar
 
 if TYPE_CHECKING:
-    from lxmert.common.convert import Conversion
+    from lxmert.weights.convert import Conversion
 
 SUMMARY = "convert weights from any published format to any other, bit by bit"
 
@@ -59,16 +59,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Convert, tell what was written, and compare if asked to; the exit status is 1 if the outputs differ."""
     from lxmert.common.config import config_from_pretrained
-    from lxmert.common.convert import convert
-    from lxmert.common.loading import listed
-    from lxmert.common.messages import escaped
+    from lxmert.utils.messages import escaped
+    from lxmert.weights.convert import convert
+    from lxmert.weights.load import listed
 
     config = None if arguments.config is None else config_from_pretrained(arguments.config)
     changed = overrides(arguments)
     hub = {"revision": arguments.revision}
     if arguments.verify:
         import_quietly("tf")
-        from lxmert.verify import TOLERANCE, verify  # before converting: it says at once if a framework is missing
+        from lxmert.inference.verify import (  # before converting: it says at once if a framework is missing
+            TOLERANCE,
+            verify,
+        )
 
     with progress_bar("converting", arguments.quiet) as progress:
         done = convert(
@@ -119,9 +122,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _tell(done: Conversion) -> None:
     """Print what was read, what was written, and what became of the rest."""
-    from lxmert.common.convert import FORMATS
-    from lxmert.common.loading import listed
-    from lxmert.common.messages import escaped
+    from lxmert.utils.messages import escaped
+    from lxmert.weights.convert import FORMATS
+    from lxmert.weights.load import listed
 
     report = done.report
     read = f"read {report.source}: {report.format}; names: {report.spelling}; configuration: {report.config_source}"

@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     progress = not arguments.quiet and sys.stderr.isatty()
     start = time.perf_counter()
     if arguments.data == "scenes":
-        from lxmert.data.scenes.making import make_scenes
+        from lxmert.data.synthetic.scenes.making import make_scenes
 
         processes = _processors() if arguments.processes is None else arguments.processes
         summary = make_scenes(
@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
             progress,
         )
     else:
-        from lxmert.data.easy_vqa_formats import write_easy_vqa
+        from lxmert.data.synthetic.easy_vqa_export import write_easy_vqa
 
         summary = write_easy_vqa(arguments.output, arguments.seed, arguments.dtype, arguments.first, progress)
     if not arguments.quiet:
@@ -82,7 +82,7 @@ def _processors() -> int:
 
 
 def _tell(summary: dict[str, Any], folder: str, seconds: float) -> None:
-    from lxmert.common.messages import escaped
+    from lxmert.utils.messages import escaped
 
     columns = ("pictures", "questions", "statements", "captions")
     print("".join(f"{name:>12}" for name in ("", *columns)))

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the demo; the exit status is 1 if the backends gave different answers."""
-    from lxmert.demo import CHECKPOINTS, run_demo
+    from lxmert.demo.compare_backends import CHECKPOINTS, run_demo
 
     Path(arguments.page).parent.mkdir(parents=True, exist_ok=True)
     import_quietly("tf")

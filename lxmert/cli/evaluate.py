@@ -172,7 +172,7 @@ def _tables(rows: Iterable[_Row], groups: Mapping[str, tuple[Mapping[str, float]
 
 
 def _cells(row: _Row) -> tuple[str, str, str]:
-    from lxmert.common.messages import escaped
+    from lxmert.utils.messages import escaped
 
     name, score, count = row
     return escaped(name), "-" if score is None else f"{score:.2f}", "-" if count is None else f"{count:,}"

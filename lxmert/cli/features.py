@@ -76,9 +76,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _import(arguments: argparse.Namespace) -> int:
-    from lxmert.common.files import parse_json
-    from lxmert.common.messages import escaped
-    from lxmert.data.region_store import import_regions
+    from lxmert.data.features import import_regions
+    from lxmert.utils.atomic_files import parse_json
+    from lxmert.utils.messages import escaped
 
     rename = None
     if arguments.rename:
@@ -115,8 +115,8 @@ def _import(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from lxmert.common.messages import escaped, first_few
-    from lxmert.data.region_store import check_regions
+    from lxmert.data.features import check_regions
+    from lxmert.utils.messages import escaped, first_few
 
     with progress_bar("checking", arguments.json) as progress:
         report = check_regions(arguments.folders, progress)
@@ -148,8 +148,8 @@ def _check(arguments: argparse.Namespace) -> int:
 def _info(arguments: argparse.Namespace) -> int:
     from pathlib import Path
 
-    from lxmert.common.messages import escaped
-    from lxmert.data.region_store import open_regions
+    from lxmert.data.features import open_regions
+    from lxmert.utils.messages import escaped
 
     store = open_regions(arguments.folder)
     facts: dict[str, Any] = store.facts(0)
@@ -163,7 +163,7 @@ def _info(arguments: argparse.Namespace) -> int:
 
 
 def _told(value: Any) -> str:
-    from lxmert.common.messages import first_few
+    from lxmert.utils.messages import first_few
 
     if isinstance(value, list):
         return first_few(map(str, value)) or "none"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from .options import SOURCE_HELP, TIMES, add_revision, add_set, json_text, overrides, progress_bar, some_of, table
 
 if TYPE_CHECKING:
-    from lxmert.common.summary import Module, StoredTensor, Summary
+    from lxmert.weights.inspect import Module, StoredTensor, Summary
 
 SUMMARY = (
     "tell what a weight file is: model, heads, configuration, modules with shapes and sizes, NaN and infinite values"
@@ -36,8 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print what the file is; the exit status is 0, whatever it holds."""
-    from lxmert.common.messages import escaped
-    from lxmert.common.summary import summarize
+    from lxmert.utils.messages import escaped
+    from lxmert.weights.inspect import summarize
 
     with progress_bar("reading", arguments.json) as progress:
         summary = summarize(
@@ -111,7 +111,7 @@ def _row(module: Module) -> Sequence[str]:
 
 def _other_rows(summary: Summary, every: bool) -> Iterator[Sequence[str]]:
     """What else is in the file: what it stores a second time, and what is not used, one by one or as a sum."""
-    from lxmert.common.messages import escaped
+    from lxmert.utils.messages import escaped
 
     for copy in summary.copies:
         yield f"a copy: {escaped(copy.name)}", str(list(copy.shape)), *_figures([copy], [copy.dtype])

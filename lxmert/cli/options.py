@@ -53,7 +53,7 @@ def overrides(arguments: argparse.Namespace) -> dict[str, Any]:
         ValueError: a field that no configuration has; the message names the nearest.
     """
     from lxmert.common.config import CONFIGS
-    from lxmert.common.messages import unknown_keyword_message
+    from lxmert.utils.messages import unknown_keyword_message
 
     known = list(dict.fromkeys(name for config in CONFIGS.values() for name in config.field_names()))
     for name, _ in arguments.set:
@@ -114,14 +114,14 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[str]], left: int) -> st
 
 def some_of(names: Iterable[str], every: bool) -> str:
     """The first few of some names, or every one, and how many more there are."""
-    from lxmert.common.messages import first_few
+    from lxmert.utils.messages import first_few
 
     return first_few(names, None if every else 8, " (--all)")
 
 
 def json_text(value: Any) -> str:
     """JSON to print: text as it is read, but for what a terminal would obey, which is escaped as JSON does."""
-    from lxmert.common.messages import is_plain
+    from lxmert.utils.messages import is_plain
 
     text = json.dumps(plain_json(value), indent=2, ensure_ascii=False)
     return "".join(c if c == "\n" or is_plain(c) else json.dumps(c)[1:-1] for c in text)

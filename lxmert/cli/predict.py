@@ -34,8 +34,8 @@ def add_checkpoint_options(parser: argparse.ArgumentParser) -> None:
 
 def open_checkpoint(arguments: argparse.Namespace) -> Any:
     """The checkpoint with its files, as the command line says."""
-    from lxmert.common.memory import keep_memory
     from lxmert.training.checkpoints import saved_settings
+    from lxmert.utils.malloc import keep_memory
 
     keep_memory()
     backend = arguments.backend or saved_settings(arguments.checkpoint).get("backend", "pt")

@@ -104,7 +104,7 @@ def _add_easy_vqa(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, measure, write."""
-    from lxmert.common.memory import keep_memory
+    from lxmert.utils.malloc import keep_memory
 
     keep_memory()
     return _run_easy_vqa(arguments) if arguments.task == "easy-vqa" else _run_task(arguments)
@@ -122,9 +122,9 @@ def given_settings(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _run_task(arguments: argparse.Namespace) -> int:
-    from lxmert.common.files import check_named
     from lxmert.training.checkpoints import run_settings
     from lxmert.training.settings import make_settings, read_settings
+    from lxmert.utils.atomic_files import check_named
 
     file = read_settings(arguments.config) if arguments.config else {}
     given = given_settings(arguments)
@@ -155,10 +155,10 @@ def _is_main() -> bool:
 
 
 def _run_easy_vqa(arguments: argparse.Namespace) -> int:
-    from lxmert.common.files import check_named
-    from lxmert.data.easy_vqa import load
-    from lxmert.data.recipe import RECIPES
+    from lxmert.data.synthetic.easy_vqa import load
+    from lxmert.data.synthetic.recipe import RECIPES
     from lxmert.training.easy_vqa import accuracy, scores_of_split, train_easy_vqa, with_changes
+    from lxmert.utils.atomic_files import check_named
 
     check_named("FOLDER", arguments.output)
     recipe = with_changes(RECIPES[arguments.model], arguments.epochs, arguments.seed)

@@ -1,149 +1,181 @@
-"""What the VisualBERT models refuse, by shape and kind."""
+"""Inputs written as the published VisualBERT models were trained on them.
+
+Separate from the tokenizer and from the models, because neither needs to know: the published weights do.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
-from .config import VisualBertConfig
-from .inputs import (
-    Describe,
-    check_length,
-    check_words,
-    describe_given,
-    fits,
-    shape_text,
-    want_kind,
-    words_argument,
-)
+import numpy as np
 
-# What says something about regions, and nothing without them.
-_OF_REGIONS = ("visual_attention_mask", "visual_token_type_ids", "image_text_alignment")
+from lxmert.common.tokenizer.batch_encoding import TENSOR_KINDS, as_framework_arrays
+from lxmert.common.tokenizer.text_inputs import as_batch
+
+from .tokenizer import BatchEncoding, LxmertTokenizer
+
+TASKS = ("pretraining", "vqa", "vcr", "nlvr2")
 
 
-def check_visual_bert_inputs(
-    config: VisualBertConfig, inputs: Mapping[str, Any], describe: Describe, choices: bool = False
-) -> None:
-    """Refuse inputs that no VisualBERT model can read.
+def prepare_visual_bert_inputs(
+    tokenizer: LxmertTokenizer,
+    text: str | Sequence[str],
+    visual_embeds: Any,
+    text_pair: str | Sequence[str] | Sequence[Sequence[str]] | None = None,
+    *,
+    task: str,
+    visual_attention_mask: Any = None,
+    max_length: int = 128,
+    padding: bool | str = True,
+    return_tensors: str = "np",
+) -> BatchEncoding:
+    """Write a batch as the authors' code wrote it, for a published VisualBERT model or for one trained alike.
+
+    | task | published model | text | regions |
+    |---|---|---|---|
+    | "pretraining" | visualbert-*-pre | `[CLS] caption [SEP]`, or with `text_pair` two captions | types 0 |
+    | "vqa" | visualbert-vqa | `[CLS] question ? [MASK] [SEP]`, whose `[MASK]` the answer is read from | types 0 |
+    | "vcr" | visualbert-vcr | `[CLS] question [SEP] choice [SEP]` for each choice in `text_pair` | types 0 |
+    | "nlvr2" | visualbert-nlvr2 | `[CLS] sentence [SEP]` | two pictures: types 0, then types 1 |
+
+    Differs from HF: its default type of regions is 1, and its examples leave out `? [MASK]`. The published models were
+    trained with what stands above. `sentence_image_labels` of "pretraining" is 1 where the (second) caption matches.
 
     Args:
-        config: the model's configuration.
-        inputs: arguments by name; None for those not given.
-        describe: gives the shape and kind of an argument, as the backend sees it.
-        choices: whether there is an axis of choices behind the batch, in every argument but `head_mask`.
+        tokenizer: the tokenizer; the published models want the uncased vocabulary of BERT.
+        text: B texts, or one.
+        visual_embeds: [B, R, F] region features, NumPy or what NumPy understands; for "nlvr2" a pair of such arrays,
+            one for each picture.
+        text_pair: second captions, B of them ("pretraining"), or for each text its choices, as many for each ("vcr").
+        task: one of "pretraining", "vqa", "vcr", "nlvr2".
+        visual_attention_mask: [B, R], 1 for regions that are there; a pair of them for "nlvr2"; all ones by default.
+        max_length: longer texts are cut; a question's `? [MASK]` stays.
+        padding: True pads to the longest text, "max_length" to `max_length`.
+        return_tensors: "np", "pt" or "tf".
+
+    Returns:
+        The models' inputs by argument name: `input_ids`, `attention_mask`, `token_type_ids` [B, L], `visual_embeds`,
+        `visual_attention_mask`, `visual_token_type_ids` [B, R]; with an axis of choices behind B for "vcr".
 
     Raises:
-        ValueError: a missing argument, or a wrong or disagreeing shape; the message names the argument.
-        TypeError: an argument of the wrong kind (floating-point token ids, say).
+        ValueError: another task, texts and regions that do not fit, or a vocabulary without `?` or `[MASK]`.
     """
-    given = describe_given(inputs, describe)
-    words = words_argument(given)
-    lead = ("B", "choices") if choices else ("B",)
-    batch_letters = ", ".join(lead)
-    check_words(words, given[words], config, lead)
-    text = given[words].shape[: len(lead) + 1]
-    batch, length = text[:-1], text[-1]
-    for count, what in ((length, "L"), *zip(batch, lead, strict=True)):
-        if count == 0:
-            raise ValueError(f"{words}: {what} must be at least 1; got 0.")
-    if "position_ids" not in given:
-        check_length(words, length, config)
-    wanted = {"attention_mask": text, "token_type_ids": text, "position_ids": text}
-    letters = dict.fromkeys(wanted, f"[{batch_letters}, L]")
-
-    if "visual_embeds" in given:
-        embeds, features = given["visual_embeds"].shape, config.visual_embedding_dim
-        if not fits(embeds, (*(None for _ in lead), None, features)):
-            raise ValueError(
-                f"visual_embeds must be [{batch_letters}, R, {features}] (visual_embedding_dim); "
-                f"got {shape_text(embeds)}."
-            )
-        if not fits(embeds[: len(lead)], batch):
-            same = "batch size and choices" if choices else "batch size"
-            raise ValueError(
-                f"{words} and visual_embeds must have the same {same}; "
-                f"got {shape_text(given[words].shape)} and {shape_text(embeds)}."
-            )
-        regions = embeds[:-1]
-        if regions[-1] == 0:
-            raise ValueError("visual_embeds: R must be at least 1; got 0. For text alone leave visual_embeds out.")
-        wanted |= {"visual_attention_mask": regions, "visual_token_type_ids": regions}
-        letters |= dict.fromkeys(_OF_REGIONS, f"[{batch_letters}, R]")
-        if "image_text_alignment" in given:
-            # Differs from HF: a longer alignment is cut there without a word; it may belong to other regions.
-            alignment = given["image_text_alignment"].shape
-            if not fits(alignment, (*regions, None)):
-                raise ValueError(
-                    f"image_text_alignment must be [{batch_letters}, R, K] with the regions of visual_embeds, "
-                    f"{shape_text(regions)}, and K word positions for each; got {shape_text(alignment)}."
-                )
+    if task not in TASKS:
+        raise ValueError(f"task must be one of {', '.join(TASKS)}; got {task!r}.")
+    if return_tensors not in TENSOR_KINDS:
+        raise ValueError(f'return_tensors must be "np", "pt" or "tf"; got {return_tensors!r}.')
+    if padding not in (True, "max_length"):
+        raise ValueError(f'padding must be True or "max_length"; got {padding!r}.')
+    texts: Any = as_batch(text, None)[0]
+    pairs: Any = [text_pair] if isinstance(text_pair, str) else text_pair
+    if text_pair is None and task == "vcr":
+        raise ValueError('text_pair must be the choices of each text for task="vcr"; got None.')
+    if text_pair is not None and task in ("vqa", "nlvr2"):
+        raise ValueError(f"text_pair has no place in the texts of task={task!r}; leave it out.")
+    embeds, mask, types = _regions(task, visual_embeds, visual_attention_mask, len(texts))
+    options: dict[str, Any] = dict(
+        padding=padding, truncation=True, max_length=max_length, return_tensors="np", return_token_type_ids=True
+    )
+    if task == "vqa":
+        words: Any = encode_questions(tokenizer, texts, max_length, padding)
+    elif task == "vcr":
+        choices = _choices(text_pair, len(texts))
+        repeated = [one for one, several in zip(texts, choices, strict=True) for _ in several]
+        words = tokenizer(repeated, [choice for several in choices for choice in several], **options)
+        count = len(choices[0])
+        words = {name: rows.reshape(len(texts), count, -1) for name, rows in words.items()}
+        embeds, mask, types = (np.repeat(rows[:, None], count, axis=1) for rows in (embeds, mask, types))
     else:
-        for name in _OF_REGIONS:
-            if name in given:
-                raise ValueError(f"{name} is about regions, and visual_embeds is not given; leave out {name} too.")
-
-    for name, shape in wanted.items():
-        if name not in given or fits(given[name].shape, shape):
-            continue
-        if name == "position_ids" and fits(given[name].shape, (*(1 for _ in lead), length)):
-            continue  # one row for all
-        raise ValueError(f"{name} must be {letters[name]} = {shape_text(shape)}; got {shape_text(given[name].shape)}.")
-    heads, layers = config.num_attention_heads, config.num_hidden_layers
-    if "head_mask" in given and not any(fits(given["head_mask"].shape, s) for s in ((heads,), (layers, heads))):
-        raise ValueError(
-            f"head_mask must be [{heads}] (num_attention_heads) or [{layers}, {heads}] (num_hidden_layers before it); "
-            f"got {shape_text(given['head_mask'].shape)}."
-        )
-    whole = {
-        "input_ids": "whole numbers (token ids)",
-        "token_type_ids": "whole numbers (token types)",
-        "position_ids": "whole numbers (positions)",
-        "visual_token_type_ids": "whole numbers (token types)",
-        "image_text_alignment": "whole numbers (positions of words, -1 for none)",
+        words = tokenizer(texts, None if pairs is None else list(pairs), **options)
+    arrays = {
+        **words,
+        "visual_embeds": embeds,
+        "visual_attention_mask": mask,
+        "visual_token_type_ids": types,
     }
-    for name, what in whole.items():
-        if name in given:
-            want_kind(name, given[name], ("int",), what)
-    for name in ("inputs_embeds", "visual_embeds"):
-        if name in given:
-            want_kind(name, given[name], ("float",), "floating-point numbers")
+    return BatchEncoding(as_framework_arrays(arrays, return_tensors))
 
 
-def check_alignment_inputs(visual_embeds: Any, positions: Any, describe: Describe) -> None:
-    """Refuse what region-to-phrase alignment cannot read; the rest of the inputs are the backbone's to check.
+def encode_questions(
+    tokenizer: LxmertTokenizer, questions: Sequence[str], max_length: int, padding: bool | str = True
+) -> dict[str, np.ndarray]:
+    """Questions as `[CLS] question ? [MASK] [SEP]`, with one question mark whether they end in one or not.
 
     Args:
-        visual_embeds: the argument of that name.
-        positions: `region_to_phrase_position`.
-        describe: gives the shape and kind of an argument, as the backend sees it.
+        tokenizer: the tokenizer.
+        questions: B questions.
+        max_length: longer questions are cut in front of `? [MASK]`.
+        padding: True pads to the longest question, "max_length" to `max_length`.
+
+    Returns:
+        `input_ids`, `attention_mask` and `token_type_ids`, [B, L].
 
     Raises:
-        ValueError: no positions, no regions, or a wrong shape.
-        TypeError: positions that are not whole numbers.
+        ValueError: the vocabulary has no `?` or no `[MASK]`, or `max_length` leaves no room.
     """
-    for name, value in (("visual_embeds", visual_embeds), ("region_to_phrase_position", positions)):
-        if value is None:
-            raise ValueError(f"{name} must be given: phrases are aligned with regions; got None.")
-    batch = next(iter(describe("visual_embeds", visual_embeds).shape), None)
-    given = describe("region_to_phrase_position", positions)
-    if not fits(given.shape, (batch, None)) or given.shape[1] == 0:
+    unknown, end = tokenizer.unk_token_id, tokenizer.convert_tokens_to_ids(["?", tokenizer.mask_token])
+    if unknown in end or None in end:
+        raise ValueError(f'the vocabulary must hold "?" and {tokenizer.mask_token!r}, which end each question.')
+    if max_length < 5:
+        raise ValueError(f"max_length must be at least 5: [CLS], a word, ?, [MASK], [SEP]; got {max_length}.")
+    rows, texts = [], as_batch(list(questions), None)[0]
+    for question in map(str, texts):
+        tokens = tokenizer.tokenize(question.rstrip(" ?"))[: max_length - 4]
+        ids = tokenizer.convert_tokens_to_ids(tokens)
+        rows.append([tokenizer.cls_token_id, *ids, *end, tokenizer.sep_token_id])
+    length = max_length if padding == "max_length" else max(map(len, rows), default=0)
+    input_ids = np.full((len(rows), length), tokenizer.pad_token_id, np.int64)
+    attention_mask = np.zeros((len(rows), length), np.int64)
+    for place, row in enumerate(rows):
+        own = slice(length - len(row), None) if tokenizer.padding_side == "left" else slice(len(row))
+        input_ids[place, own], attention_mask[place, own] = row, 1
+    return {
+        "input_ids": input_ids,
+        "attention_mask": attention_mask,
+        "token_type_ids": np.zeros((len(rows), length), np.int64),
+    }
+
+
+def _regions(task: str, embeds: Any, mask: Any, batch: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The regions' features, mask and types: those of one picture, or of two in a row."""
+    pair = task == "nlvr2"
+    if pair and (not isinstance(embeds, (tuple, list)) or len(embeds) != 2):
         raise ValueError(
-            f"region_to_phrase_position must be [B, P] = {shape_text((batch, None))}, P positions of phrases; "
-            f"got {shape_text(given.shape)}."
+            f'visual_embeds must be a pair for task="nlvr2", one array for each picture; got {_kind(embeds)}.'
         )
-    # Differs from HF: its own example gives floating-point positions, and ends in an error inside PyTorch.
-    want_kind("region_to_phrase_position", given, ("int",), "whole numbers (positions in the sequence, -1 for none)")
+    pictures = [np.asarray(part) for part in (embeds if pair else [embeds])]
+    masks = [None] * len(pictures) if mask is None else list(mask) if pair else [mask]
+    if len(masks) != len(pictures):
+        raise ValueError(f'visual_attention_mask must be a pair for task="nlvr2"; got {len(masks)} of them.')
+    for part in pictures:
+        if part.ndim != 3 or len(part) != batch:
+            raise ValueError(f"visual_embeds must be [B, R, F] with B = {batch} texts; got {list(part.shape)}.")
+    if len({part.shape[2] for part in pictures}) > 1:
+        raise ValueError(f"both pictures must have the same F; got {[part.shape[2] for part in pictures]}.")
+    kept = [
+        np.ones(part.shape[:2], np.int64) if own is None else np.asarray(own)
+        for part, own in zip(pictures, masks, strict=True)
+    ]
+    for part, own in zip(pictures, kept, strict=True):
+        if own.shape != part.shape[:2]:
+            raise ValueError(f"visual_attention_mask must be [B, R] = {list(part.shape[:2])}; got {list(own.shape)}.")
+    types = [np.full(part.shape[:2], number, np.int64) for number, part in enumerate(pictures)]
+    return np.concatenate(pictures, axis=1), np.concatenate(kept, axis=1), np.concatenate(types, axis=1)
 
 
-def check_alignment_labels(labels: Any, shape: tuple[int | None, ...], describe: Describe) -> None:
-    """Refuse labels of region-to-phrase alignment that are not [B, P, R].
-
-    Raises:
-        ValueError: a wrong shape.
-    """
-    given = describe("labels", labels)
-    if not fits(given.shape, shape):
+def _choices(text_pair: Any, batch: int) -> list[list[str]]:
+    """For each text its choices, as many for each."""
+    if isinstance(text_pair, str) or any(isinstance(one, str) for one in text_pair):
+        raise ValueError('text_pair must be a list of choices for each text, as [["red", "blue"], ["one", "two"]].')
+    choices = [list(several) for several in text_pair]
+    if len(choices) != batch or not choices or len({len(several) for several in choices}) != 1 or not choices[0]:
         raise ValueError(
-            f"labels must be [B, P, R] = {shape_text(shape)} (for each phrase a score of every region); "
-            f"got {shape_text(given.shape)}."
+            f"text_pair must be the choices of each of {batch} texts, as many for each; got "
+            f"{[len(several) for several in choices]} choices."
         )
+    return choices
+
+
+def _kind(value: Any) -> str:
+    return f"{type(value).__name__} {list(value.shape)}" if hasattr(value, "shape") else type(value).__name__

@@ -8,19 +8,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lxmert.data.batches import batches
-    from lxmert.data.easy_vqa import EasyVqa, load
-    from lxmert.data.pictures import open_picture
-    from lxmert.data.regions import RegionBatch, picture_regions, stack_regions
+    from lxmert.data.synthetic.batches import batches
+    from lxmert.data.synthetic.easy_vqa import EasyVqa, load
+    from lxmert.vision.images import open_picture
+    from lxmert.vision.regions import RegionBatch, picture_regions, stack_regions
 
 _HOME = {
-    "EasyVqa": "lxmert.data.easy_vqa",
-    "RegionBatch": "lxmert.data.regions",
-    "batches": "lxmert.data.batches",
-    "load": "lxmert.data.easy_vqa",
-    "open_picture": "lxmert.data.pictures",
-    "picture_regions": "lxmert.data.regions",
-    "stack_regions": "lxmert.data.regions",
+    "EasyVqa": "lxmert.data.synthetic.easy_vqa",
+    "RegionBatch": "lxmert.vision.regions",
+    "batches": "lxmert.data.synthetic.batches",
+    "load": "lxmert.data.synthetic.easy_vqa",
+    "open_picture": "lxmert.vision.images",
+    "picture_regions": "lxmert.vision.regions",
+    "stack_regions": "lxmert.vision.regions",
 }
 
 __all__ = ["EasyVqa", "RegionBatch", "batches", "load", "open_picture", "picture_regions", "stack_regions"]

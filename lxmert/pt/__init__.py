@@ -16,11 +16,10 @@ from lxmert.common.outputs import (
     VisualBertModelOutput,
     VisualBertTaskOutput,
 )
+from lxmert.pt.cpu_kernels.packing import PackedWeights
 
-from .bulk import answer_questions, match
 from .lxmert import LxmertModel
 from .lxmert_tasks import LxmertForPreTraining, LxmertForQuestionAnswering, LxmertForVisualReasoning
-from .packing import PackedWeights
 from .visual_bert import VisualBertModel
 from .visual_bert_tasks import (
     VisualBertForMultipleChoice,
@@ -61,6 +60,4 @@ __all__ = [
     "VisualBertModel",
     "VisualBertModelOutput",
     "VisualBertTaskOutput",
-    "answer_questions",
-    "match",
 ]

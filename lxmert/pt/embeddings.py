@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from lxmert.common.config import LxmertConfig, VisualBertConfig
+from lxmert.pt.cpu_kernels.dropout import drop
+from lxmert.pt.cpu_kernels.linear import linear
 
-from .dropping import drop
 from .layers import Embedding
-from .linear import linear
 
 
 class LanguageEmbeddings(nn.Module):

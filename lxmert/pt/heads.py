@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lxmert.pt.cpu_kernels.linear import linear, product
+
 from .layers import Embedding
-from .linear import linear, product
 
 
 class WordHead(nn.Module):

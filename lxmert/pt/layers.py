@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .attending import attention_weights, is_light, mixed_linear
-from .dropping import drop, dropped
-from .linear import linear, linear_pair
-from .watching import is_recorded
+from lxmert.pt.cpu_kernels.attention import attention_weights, is_light, mixed_linear
+from lxmert.pt.cpu_kernels.dispatch import is_recorded
+from lxmert.pt.cpu_kernels.dropout import drop, dropped
+from lxmert.pt.cpu_kernels.linear import linear, linear_pair
 
 
 class ContextBias(NamedTuple):

@@ -11,9 +11,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lxmert.common.inputs import IGNORED_LABEL, Given, Range, check_label, check_range, check_scores, is_soft_answer
-from lxmert.common.lxmert_inputs import check_object_labels
-from lxmert.common.visual_bert_inputs import check_alignment_labels
+from lxmert.common.validation.lxmert import check_object_labels
+from lxmert.common.validation.shared import (
+    IGNORED_LABEL,
+    Given,
+    Range,
+    check_label,
+    check_range,
+    check_scores,
+    is_soft_answer,
+)
+from lxmert.common.validation.visual_bert import check_alignment_labels
 
 OBJECT_LOSSES = {"obj": "objects", "attr": "attributes", "feat": "features"}  # what each label's loss is called
 

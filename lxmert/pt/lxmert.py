@@ -10,16 +10,16 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from lxmert.common.config import LxmertConfig
-from lxmert.common.inputs import attention_choice
-from lxmert.common.lxmert_inputs import (
+from lxmert.common.outputs import LxmertModelOutput
+from lxmert.common.specs import value_ranges
+from lxmert.common.validation.lxmert import (
     check_encoded,
     check_language_inputs,
     check_lxmert_inputs,
     check_vision_inputs,
 )
-from lxmert.common.messages import check_keywords
-from lxmert.common.outputs import LxmertModelOutput
-from lxmert.common.signatures import value_ranges
+from lxmert.common.validation.shared import attention_choice
+from lxmert.utils.messages import check_keywords
 
 from .embeddings import LanguageEmbeddings, RegionEmbeddings
 from .layers import Attention, ContextBias, FeedForward, Pooler, TransformerLayer, context_bias

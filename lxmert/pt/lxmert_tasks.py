@@ -8,13 +8,13 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from lxmert.common.config import LxmertConfig
-from lxmert.common.lxmert_inputs import check_lxmert_inputs
-from lxmert.common.messages import check_keywords
 from lxmert.common.outputs import (
     LxmertForPreTrainingOutput,
     LxmertForQuestionAnsweringOutput,
     LxmertForVisualReasoningOutput,
 )
+from lxmert.common.validation.lxmert import check_lxmert_inputs
+from lxmert.utils.messages import check_keywords
 
 from .heads import LxmertHeads
 from .losses import answer_loss, class_loss, describe, index_loss, labelled, object_losses, total_loss, word_loss

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lxmert.common.model_config import ModelConfig
-from lxmert.common.names import Parameter, parameters
-from lxmert.common.tables import ARCHITECTURES, head_names
-from lxmert.common.weight_files.raw_arrays import BFLOAT16
+from lxmert.common.config.base import ModelConfig
+from lxmert.weights.formats.raw_io import BFLOAT16
+from lxmert.weights.naming.key_mapping import Parameter, parameters
+from lxmert.weights.naming.tables import ARCHITECTURES, head_names
 
 
 class NamedWeights(nn.Module):

@@ -12,22 +12,22 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint as checkpointed
 
-from lxmert.common.checkpoint import open_checkpoint
-from lxmert.common.loading import LoadReport, fit
-from lxmert.common.memory import keep_memory
-from lxmert.common.messages import check_keywords, signature_names
-from lxmert.common.model_config import ModelConfig
-from lxmert.common.names import Parameter
+from lxmert.common.config.base import ModelConfig
 from lxmert.common.outputs import ModelOutput
-from lxmert.common.weight_files.raw_arrays import FLOATS
-from lxmert.common.writing import Item, write_folder
+from lxmert.pt.cpu_kernels.packing import weights_are_trained
+from lxmert.utils.malloc import keep_memory
+from lxmert.utils.messages import check_keywords, signature_names
+from lxmert.weights.checkpoint import open_checkpoint
+from lxmert.weights.formats.raw_io import FLOATS
+from lxmert.weights.load import LoadReport, fit
+from lxmert.weights.naming.key_mapping import Parameter
+from lxmert.weights.save_folder import Item, write_folder
 
 from .embeddings import JointEmbeddings
 from .heads import WordHead
+from .init import without_draws
 from .named_weights import array_of, tensor_of
-from .packing import weights_are_trained
 from .resizing import Resizable
-from .starting import without_draws
 
 
 def run_layer(model: PreTrainedModel, layer: nn.Module, *inputs: Any, **options: Any) -> Any:
@@ -57,7 +57,7 @@ class PreTrainedModel(Resizable):
         self.config = config
 
     def train(self, mode: bool = True) -> Self:
-        """Set the model to training; on a processor the process then keeps its memory (`lxmert.common.memory`)."""
+        """Set the model to training; on a processor the process then keeps its memory (`lxmert.utils.malloc`)."""
         weights_are_trained()
         if mode and all(parameter.device.type == "cpu" for parameter in self.parameters()):
             keep_memory()

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
-from lxmert.common.inputs import whole_number
-from lxmert.common.tables import ANSWERS
+from lxmert.common.validation.shared import whole_number
+from lxmert.weights.naming.tables import ANSWERS
 
 from .layers import Attention, Embedding
 from .named_weights import NamedWeights

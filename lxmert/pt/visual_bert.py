@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from lxmert.common.config import VisualBertConfig
-from lxmert.common.inputs import attention_choice
-from lxmert.common.messages import check_keywords
 from lxmert.common.outputs import VisualBertModelOutput
-from lxmert.common.signatures import value_ranges
-from lxmert.common.visual_bert_inputs import check_visual_bert_inputs
+from lxmert.common.specs import value_ranges
+from lxmert.common.validation.shared import attention_choice
+from lxmert.common.validation.visual_bert import check_visual_bert_inputs
+from lxmert.utils.messages import check_keywords
 
 from .embeddings import JointEmbeddings
 from .layers import Pooler, TransformerLayer, context_bias

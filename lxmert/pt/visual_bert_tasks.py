@@ -9,21 +9,13 @@ import torch
 from torch import Tensor
 
 from lxmert.common.config import VisualBertConfig
-from lxmert.common.inputs import Range
-from lxmert.common.messages import check_keywords
 from lxmert.common.outputs import VisualBertForPreTrainingOutput, VisualBertTaskOutput
-from lxmert.common.visual_bert_inputs import check_alignment_inputs, check_visual_bert_inputs
+from lxmert.common.validation.shared import Range
+from lxmert.common.validation.visual_bert import check_alignment_inputs, check_visual_bert_inputs
+from lxmert.utils.messages import check_keywords
 
 from .heads import VisualBertHeads
-from .losses import (
-    alignment_loss,
-    check_values,
-    describe,
-    distribution_loss,
-    index_loss,
-    total_loss,
-    word_loss,
-)
+from .losses import alignment_loss, check_values, describe, distribution_loss, index_loss, total_loss, word_loss
 from .pretrained import PreTrainedModel
 from .visual_bert import VisualBertModel
 

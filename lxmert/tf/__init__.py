@@ -19,7 +19,6 @@ from lxmert.common.outputs import VisualBertForPreTrainingOutput as TFVisualBert
 from lxmert.common.outputs import VisualBertModelOutput as TFVisualBertModelOutput
 from lxmert.common.outputs import VisualBertTaskOutput as TFVisualBertTaskOutput
 
-from .bulk import answer_questions, match
 from .lxmert import TFLxmertModel
 from .lxmert_tasks import TFLxmertForPreTraining, TFLxmertForQuestionAnswering, TFLxmertForVisualReasoning
 from .visual_bert import TFVisualBertModel
@@ -49,6 +48,4 @@ __all__ = [
     "TFVisualBertModel",
     "TFVisualBertModelOutput",
     "TFVisualBertTaskOutput",
-    "answer_questions",
-    "match",
 ]

@@ -17,12 +17,12 @@ import optree
 from keras import ops
 
 from lxmert.common import outputs
-from lxmert.common.inputs import check_scores
-from lxmert.common.memory import keep_memory
-from lxmert.common.messages import check_keywords
-from lxmert.common.model_config import ModelConfig
-from lxmert.common.signatures import LABELS, SCORE_LABELS, SCORES, sized_ranges, value_ranges
+from lxmert.common.config.base import ModelConfig
+from lxmert.common.specs import LABELS, SCORE_LABELS, SCORES, sized_ranges, value_ranges
 from lxmert.common.tokenizer import BatchEncoding
+from lxmert.common.validation.shared import check_scores
+from lxmert.utils.malloc import keep_memory
+from lxmert.utils.messages import check_keywords
 
 from .losses import check_values
 
@@ -118,7 +118,7 @@ class OwnLoss(keras.Model):
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Keras' `fit`; ids and labels in arrays are looked at first, and the process keeps its memory
-        (`lxmert.common.memory`).
+        (`lxmert.utils.malloc`).
         """
         self._look_at(x, y)
         keep_memory()

@@ -14,8 +14,8 @@ from keras import ops
 from lxmert.common.config import config_from_dict
 
 from .dropout import Dropout
+from .init import NormalStart
 from .lookup import look_up
-from .starting import NormalStart
 
 # Keras' own GELU takes √2 in float32, and its default is the tanh form; both are too coarse for float64. In this order
 # of factors TensorFlow computes GELU within the product before it.

@@ -10,15 +10,15 @@ from typing import Any, NamedTuple
 import keras
 
 from lxmert.common.config import LxmertConfig
-from lxmert.common.inputs import attention_choice
-from lxmert.common.lxmert_inputs import (
+from lxmert.common.outputs import LxmertModelOutput
+from lxmert.common.specs import LXMERT_INPUTS, value_ranges
+from lxmert.common.validation.lxmert import (
     check_encoded,
     check_language_inputs,
     check_lxmert_inputs,
     check_vision_inputs,
 )
-from lxmert.common.outputs import LxmertModelOutput
-from lxmert.common.signatures import LXMERT_INPUTS, value_ranges
+from lxmert.common.validation.shared import attention_choice
 
 from .embeddings import LanguageEmbeddings, RegionEmbeddings
 from .layers import Attention, ConfiguredLayer, ContextBias, FeedForward, Pooler, TransformerLayer, context_bias

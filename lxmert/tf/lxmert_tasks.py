@@ -9,13 +9,13 @@ import keras
 from keras import ops
 
 from lxmert.common.config import LxmertConfig
-from lxmert.common.lxmert_inputs import check_lxmert_inputs
 from lxmert.common.outputs import (
     LxmertForPreTrainingOutput,
     LxmertForQuestionAnsweringOutput,
     LxmertForVisualReasoningOutput,
 )
-from lxmert.common.signatures import LXMERT_INPUTS
+from lxmert.common.specs import LXMERT_INPUTS
+from lxmert.common.validation.lxmert import check_lxmert_inputs
 
 from .heads import LxmertHeads
 from .losses import answer_loss, class_loss, describe, index_loss, labelled, object_losses, total_loss, word_loss

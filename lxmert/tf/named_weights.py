@@ -9,10 +9,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from lxmert.common.model_config import ModelConfig
-from lxmert.common.names import Parameter, parameters
-from lxmert.common.tables import ARCHITECTURES, head_names
-from lxmert.common.weight_files.raw_arrays import ALIGNED
+from lxmert.common.config.base import ModelConfig
+from lxmert.weights.formats.raw_io import ALIGNED
+from lxmert.weights.naming.key_mapping import Parameter, parameters
+from lxmert.weights.naming.tables import ARCHITECTURES, head_names
 
 
 class NamedWeights(keras.Model):

@@ -13,24 +13,24 @@ import keras
 import numpy as np
 from keras import ops
 
-from lxmert.common.checkpoint import open_checkpoint
 from lxmert.common.config import config_from_dict
-from lxmert.common.hdf5_writing import stamp_config
-from lxmert.common.loading import LoadReport, fit
-from lxmert.common.messages import check_keywords, signature_names
-from lxmert.common.model_config import ModelConfig
-from lxmert.common.names import Parameter
+from lxmert.common.config.base import ModelConfig
 from lxmert.common.outputs import ModelOutput
-from lxmert.common.signatures import input_shapes
-from lxmert.common.weight_files import check_for_keras
-from lxmert.common.writing import Item, write_folder
+from lxmert.common.specs import input_shapes
+from lxmert.utils.messages import check_keywords, signature_names
+from lxmert.weights.checkpoint import open_checkpoint
+from lxmert.weights.formats import check_for_keras
+from lxmert.weights.load import LoadReport, fit
+from lxmert.weights.naming.key_mapping import Parameter
+from lxmert.weights.save_folder import Item, write_folder
+from lxmert.weights.save_hdf5 import stamp_config
 
 from .dropout import Dropout, RepeatedDraws
 from .fitting import OwnLoss
+from .init import without_draws
 from .losses import describe
 from .named_weights import turned
 from .resizing import Resizable
-from .starting import without_draws
 
 # Arguments that are no tensors.
 _CHOICES = frozenset(
@@ -247,7 +247,7 @@ class PreTrainedModel(Resizable, OwnLoss):
         """Write the model for serving; it answers without this package.
 
         Its input is a dict of the words, the regions, the two masks and the token types (what
-        `lxmert.common.signatures.input_shapes` lists), of any batch size, length and number of regions; its output a
+        `lxmert.common.specs.input_shapes` lists), of any batch size, length and number of regions; its output a
         dict of the scores. For other inputs wrap the model in a functional `keras.Model` and export that.
         """
         inputs = {}

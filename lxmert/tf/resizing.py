@@ -9,8 +9,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from lxmert.common.inputs import whole_number
-from lxmert.common.tables import ANSWERS
+from lxmert.common.validation.shared import whole_number
+from lxmert.weights.naming.tables import ANSWERS
 
 from .layers import Attention, Embedding
 from .named_weights import NamedWeights, sublayer

@@ -10,10 +10,10 @@ import keras
 from keras import ops
 
 from lxmert.common.config import VisualBertConfig
-from lxmert.common.inputs import attention_choice
 from lxmert.common.outputs import VisualBertModelOutput
-from lxmert.common.signatures import VISUAL_BERT_INPUTS, value_ranges
-from lxmert.common.visual_bert_inputs import check_visual_bert_inputs
+from lxmert.common.specs import VISUAL_BERT_INPUTS, value_ranges
+from lxmert.common.validation.shared import attention_choice
+from lxmert.common.validation.visual_bert import check_visual_bert_inputs
 
 from .embeddings import JointEmbeddings
 from .layers import Pooler, TransformerLayer, context_bias

@@ -9,22 +9,14 @@ import keras
 from keras import ops
 
 from lxmert.common.config import VisualBertConfig
-from lxmert.common.inputs import Range
 from lxmert.common.outputs import VisualBertForPreTrainingOutput, VisualBertTaskOutput
-from lxmert.common.signatures import VISUAL_BERT_INPUTS
-from lxmert.common.visual_bert_inputs import check_alignment_inputs, check_visual_bert_inputs
+from lxmert.common.specs import VISUAL_BERT_INPUTS
+from lxmert.common.validation.shared import Range
+from lxmert.common.validation.visual_bert import check_alignment_inputs, check_visual_bert_inputs
 
 from .heads import VisualBertHeads
 from .lookup import look_up
-from .losses import (
-    alignment_loss,
-    check_values,
-    describe,
-    distribution_loss,
-    index_loss,
-    total_loss,
-    word_loss,
-)
+from .losses import alignment_loss, check_values, describe, distribution_loss, index_loss, total_loss, word_loss
 from .pretrained import PreTrainedModel
 from .visual_bert import TFVisualBertModel
 

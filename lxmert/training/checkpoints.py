@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from lxmert.common.files import check_folder, parse_json, settle
-from lxmert.common.messages import first_few
 from lxmert.common.tokenizer import LxmertTokenizer
-from lxmert.common.weight_files.safetensors_files import SafetensorsFile, write_safetensors
+from lxmert.utils.atomic_files import check_folder, parse_json, settle
+from lxmert.utils.messages import first_few
+from lxmert.weights.formats.safetensors import SafetensorsFile, write_safetensors
 
 from .settings import Settings, differences
 

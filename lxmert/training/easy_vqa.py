@@ -5,22 +5,23 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lxmert.answering import VisualQuestionAnswering, backend_module, question_model_class
 from lxmert.common.config import config_from_dict
-from lxmert.common.tables import ANSWERS
 from lxmert.common.tokenizer import LxmertTokenizer
-from lxmert.data import easy_vqa
-from lxmert.data.augmentation import AugmentedRegions
-from lxmert.data.batches import batches
-from lxmert.data.recipe import LXMERT_RECIPE, Recipe
-from lxmert.data.regions import picture_regions
-from lxmert.data.vocabulary import build_vocabulary
-from lxmert.question_models import QUESTION_MODELS
+from lxmert.data.synthetic import easy_vqa
+from lxmert.data.synthetic.augmentation import AugmentedRegions
+from lxmert.data.synthetic.batches import batches
+from lxmert.data.synthetic.recipe import LXMERT_RECIPE, Recipe
+from lxmert.data.synthetic.vocabulary import build_vocabulary
+from lxmert.inference.answering import VisualQuestionAnswering, question_model_class
+from lxmert.inference.question_models import QUESTION_MODELS
+from lxmert.vision.regions import picture_regions
+from lxmert.weights.naming.tables import ANSWERS
 
 
 def train_easy_vqa(
@@ -40,7 +41,7 @@ def train_easy_vqa(
     Returns:
         The trained model with its tokenizer and answers.
     """
-    training, kind = backend_module(backend, "train"), QUESTION_MODELS[recipe.model_type]
+    training, kind = import_module(f"lxmert.training.{backend}.train"), QUESTION_MODELS[recipe.model_type]
     data = easy_vqa.load("train") if data is None else data
     tokenizer = _tokenizer(data.questions)
     text = kind.encode(tokenizer, data.questions, recipe.text_length, padding="max_length")

@@ -9,9 +9,9 @@ from typing import Any, Protocol
 import numpy as np
 from tqdm import tqdm
 
-from lxmert.bulk import PairModel, scored_pairs
-from lxmert.data.pairs import TokenizedTexts
-from lxmert.data.task_batches import TaskData
+from lxmert.data.collate.batch import TaskData
+from lxmert.data.collate.pairs import TokenizedTexts
+from lxmert.inference.bulk import PairModel, scored_pairs
 
 from .settings import LOSSES
 from .steps import label_count

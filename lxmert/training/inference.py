@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from lxmert.common.files import check_named
+from lxmert.utils.atomic_files import check_named
 
 from .evaluation import outcomes
 from .run import check_answered, evaluate, open_checkpoint_settings, open_data, open_files, part
@@ -57,7 +57,7 @@ class Checkpoint:
                 self.settings, str(folder), kind, opened.store, opened.tokenizer, opened.answers, **options
             )
 
-        self.runner = import_module(f"lxmert.{self.settings.backend}.trainer").Runner(self.settings, begin)
+        self.runner = import_module(f"lxmert.training.{self.settings.backend}.trainer").Runner(self.settings, begin)
 
     @property
     def is_main(self) -> bool:

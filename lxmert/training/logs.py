@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from tqdm import tqdm
 
-from lxmert.common.files import write_text
+from lxmert.utils.atomic_files import write_text
 
 LOG_NAME = "log.jsonl"
 _PATIENCE = 30.0  # seconds between two lines of progress where no bar can be drawn

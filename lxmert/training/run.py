@@ -13,11 +13,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from lxmert.common.answers import read_answers
 from lxmert.common.tokenizer import LxmertTokenizer
-from lxmert.data.examples import check_apart
-from lxmert.data.region_store import RegionStore, open_regions
-from lxmert.data.task_batches import TaskData
+from lxmert.data.collate.batch import TaskData
+from lxmert.data.datasets import check_apart
+from lxmert.data.features import RegionStore, open_regions
+from lxmert.weights.answer_vocabulary import read_answers
 
 from .checkpoints import (
     ANSWERS_NAME,
@@ -105,7 +105,7 @@ def train(
             f"begin another one with model = {output / BEST}"
         )
         return done.epochs[done.best - 1]
-    trainer_module = import_module(f"lxmert.{settings.backend}.trainer")
+    trainer_module = import_module(f"lxmert.training.{settings.backend}.trainer")
 
     def begin(kind: Any, **options: Any) -> Any:
         if resume:
@@ -161,7 +161,7 @@ def _better(task: Task, scores: Mapping[str, float], best: Mapping[str, float]) 
 
 def part(backend: str) -> None:
     """Part from the other processes that torchrun started, at the end of a program: nothing is run in it afterwards."""
-    import_module(f"lxmert.{backend}.trainer").part()
+    import_module(f"lxmert.training.{backend}.trainer").part()
 
 
 def _open_splits(settings: Settings, opened: Opened) -> tuple[TaskData, TaskData | None]:

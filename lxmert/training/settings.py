@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from lxmert.common.config import LxmertConfig
-from lxmert.common.files import parse_json
-from lxmert.common.messages import unknown_keyword_message
 from lxmert.common.outputs import LOSS_NAMES
+from lxmert.utils.atomic_files import parse_json
+from lxmert.utils.messages import unknown_keyword_message
 
 TASKS = ("pretrain", "vqa", "gqa", "nlvr2")
 LOSSES = LOSS_NAMES

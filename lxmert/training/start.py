@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lxmert.common.answers import read_answers
-from lxmert.common.checkpoint import open_checkpoint
 from lxmert.common.config import config_from_dict
-from lxmert.common.convert import convert
-from lxmert.common.files import CONFIG_NAME
-from lxmert.common.messages import first_few
 from lxmert.common.tokenizer import LxmertTokenizer
-from lxmert.data.region_store import RegionStore
+from lxmert.data.features import RegionStore
+from lxmert.utils.atomic_files import CONFIG_NAME
+from lxmert.utils.messages import first_few
+from lxmert.weights.answer_vocabulary import read_answers
+from lxmert.weights.checkpoint import open_checkpoint
+from lxmert.weights.convert import convert
 
 from .checkpoints import ANSWERS_NAME
 from .settings import LOSSES, Settings

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lxmert.common.inputs import IGNORED_LABEL
-from lxmert.data.task_batches import TaskData
+from lxmert.common.validation.shared import IGNORED_LABEL
+from lxmert.data.collate.batch import TaskData
 
 _ORDER, _CHANCE, _DROPOUT = 0, 1, 3  # what a seed is for; `evaluation` has 2
 

@@ -12,8 +12,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from lxmert.common.tokenizer import LxmertTokenizer
-from lxmert.data.region_store import RegionStore
-from lxmert.data.task_batches import TaskData
+from lxmert.data.collate.batch import TaskData
+from lxmert.data.features import RegionStore
 
 from .settings import Settings
 
@@ -81,7 +81,7 @@ class QuestionTask:
 
     def read(self, files: Sequence[str]) -> Any:
         """The questions in some files."""
-        from lxmert.data.examples import read_gqa, read_vqa
+        from lxmert.data.datasets import read_gqa, read_vqa
 
         return (read_vqa if self.name == "vqa" else read_gqa)(files)
 
@@ -89,7 +89,7 @@ class QuestionTask:
         self, examples: Any, store: RegionStore, tokenizer: LxmertTokenizer, answers: list[str], settings: Settings
     ) -> TaskData:
         """The questions as batches."""
-        from lxmert.data.fine_tuning import QuestionData
+        from lxmert.data.collate.fine_tuning import QuestionData
 
         best = settings.answer_labels == "best"
         return QuestionData(examples, store, tokenizer, answers, settings.text_length, settings.regions, best)
@@ -135,7 +135,7 @@ class StatementTask:
 
     def read(self, files: Sequence[str]) -> Any:
         """The statements in some files."""
-        from lxmert.data.examples import read_nlvr2
+        from lxmert.data.datasets import read_nlvr2
 
         return read_nlvr2(files)
 
@@ -143,7 +143,7 @@ class StatementTask:
         self, examples: Any, store: RegionStore, tokenizer: LxmertTokenizer, answers: list[str], settings: Settings
     ) -> TaskData:
         """The statements as batches."""
-        from lxmert.data.fine_tuning import StatementData
+        from lxmert.data.collate.fine_tuning import StatementData
 
         return StatementData(examples, store, tokenizer, settings.text_length, settings.regions)
 
@@ -176,7 +176,7 @@ class PretrainTask:
 
     def read(self, files: Sequence[str]) -> Any:
         """The sentences in some files."""
-        from lxmert.data.examples import read_pretraining
+        from lxmert.data.datasets import read_pretraining
 
         return read_pretraining(files)
 
@@ -184,7 +184,7 @@ class PretrainTask:
         self, examples: Any, store: RegionStore, tokenizer: LxmertTokenizer, answers: list[str], settings: Settings
     ) -> TaskData:
         """The sentences as batches, masked and mismatched by chance."""
-        from lxmert.data.pretraining import PretrainingData
+        from lxmert.data.collate.pretraining import PretrainingData
 
         return PretrainingData(
             examples, store, tokenizer, answers, settings.text_length, settings.regions, tasks=settings.losses

@@ -10,7 +10,7 @@ from lxmert.cli import main
 @pytest.fixture
 def asked(monkeypatch):
     """A model whose only answer would steer the terminal."""
-    from lxmert import answering
+    from lxmert.inference import answering
 
     class Answerer:
         @classmethod

@@ -9,8 +9,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from lxmert.cli import main
-from lxmert.common.convert import convert
-from tests.common.weight_folders import CONFIG, make_folder, tensors_of
+from lxmert.weights.convert import convert
+from tests.weights.weight_folders import CONFIG, make_folder, tensors_of
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 NUMBERS = sum(x.size for x in tensors_of("LxmertForPreTraining").values())
@@ -173,7 +173,7 @@ def test_what_other_programs_wrote(capsys):
 
 @pytest.mark.parametrize("sides", [("owner/a", "owner/b"), (None, "owner/b"), ("owner/a", None)])
 def test_models_on_the_hub(sides, source, tmp_path, capsys, monkeypatch):
-    from lxmert.common import hub
+    from lxmert import hub
 
     asked = []
 

@@ -12,14 +12,7 @@ from safetensors.numpy import save_file
 
 from lxmert import LxmertConfig, VisualBertConfig
 from lxmert.cli import main
-from tests.common.weight_folders import (
-    CONFIG,
-    VISUAL_BERT,
-    assert_bits_equal,
-    make_folder,
-    read_folder,
-    tensors_of,
-)
+from tests.weights.weight_folders import CONFIG, VISUAL_BERT, assert_bits_equal, make_folder, read_folder, tensors_of
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "convert_pt_tf.py"
 
@@ -135,7 +128,7 @@ def test_verify(name, loaders, source, tmp_path, capsys):
 
 
 def test_verify_sees_a_wrong_weight(source, tmp_path, capsys, monkeypatch):
-    from lxmert import verify
+    from lxmert.inference import verify
 
     convert(source, tmp_path / "a.weights.h5", "--quiet")
     with h5py.File(tmp_path / "a.weights.h5", "a") as file:
@@ -208,7 +201,7 @@ def test_verify_a_backbone_without_pooler(tmp_path, capsys):
     ],
 )
 def test_verify_sees_a_changed_weight_of_visual_bert(architecture, tensor, differs, tmp_path):
-    from lxmert.verify import verify
+    from lxmert.inference.verify import verify
 
     config = VISUAL_BERT.replace(bypass_transformer=True)
     source = make_folder(tmp_path / "source", architecture, config)
@@ -259,7 +252,7 @@ def test_verify_of_small_number_formats(tmp_path):
     ],
 )
 def test_tolerance(row, agrees):
-    from lxmert.verify import Row
+    from lxmert.inference.verify import Row
 
     assert Row("loader", "output", *row).agrees is agrees
 

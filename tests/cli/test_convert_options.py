@@ -15,10 +15,10 @@ from safetensors.numpy import load_file, save_file
 from lxmert import LxmertConfig
 from lxmert.cli import convert as command
 from lxmert.cli import main
-from lxmert.common.convert import FORMATS, TASKS, convert
-from lxmert.common.names import ORIGINAL
-from lxmert.common.weight_files.raw_arrays import FLOATS
-from tests.common.weight_folders import CONFIG, VISUAL_BERT, assert_bits_equal, make_folder, read_folder, tensors_of
+from lxmert.weights.convert import FORMATS, TASKS, convert
+from lxmert.weights.formats.raw_io import FLOATS
+from lxmert.weights.naming.key_mapping import ORIGINAL
+from tests.weights.weight_folders import CONFIG, VISUAL_BERT, assert_bits_equal, make_folder, read_folder, tensors_of
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 AGREES = "every output agrees, within 1e-05 (times its largest value, where that is above 1)"
@@ -75,7 +75,7 @@ def test_verify_what_other_programs_wrote(made_by, target, options, told, tmp_pa
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
 def test_a_wrong_weight_in_another_number_format_is_seen(dtype, source, tmp_path):
-    from lxmert.verify import verify
+    from lxmert.inference.verify import verify
 
     assert run(source, tmp_path / "a", "--dtype", dtype, "--quiet") == 0
     assert verify(source, tmp_path / "a", dtype=dtype).agrees
@@ -238,7 +238,7 @@ def test_answers_that_all_are_known(tables, source, tmp_path, capsys):
 
 
 def test_a_head_moved_wrongly_is_seen(tables, source, tmp_path):
-    from lxmert.verify import verify
+    from lxmert.inference.verify import verify
 
     assert run(source, tmp_path / "a", "--answers", *tables, "--quiet", "--dtype", "bfloat16") == 0
     assert verify(source, tmp_path / "a", answers=tables, dtype="bfloat16").agrees
@@ -270,7 +270,7 @@ def test_a_guess_is_told(tmp_path, capsys):
 
 
 def test_a_model_on_the_hub(source, tmp_path, capsys, monkeypatch):
-    from lxmert.common import hub
+    from lxmert import hub
 
     asked = []
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from lxmert.cli import main
-from lxmert.data.region_store import open_regions
+from lxmert.data.features import open_regions
 from tests.data.region_files import lxmert_line, picture, write_rows, write_tsv
 
 PICTURES = [picture(number) for number in range(4)]

@@ -9,9 +9,9 @@ import pytest
 from safetensors.numpy import save_file
 
 from lxmert.cli import main
-from lxmert.common.convert import convert
-from lxmert.common.names import ORIGINAL
-from tests.common.weight_folders import CONFIG, VISUAL_BERT, make_folder, tensors_of
+from lxmert.weights.convert import convert
+from lxmert.weights.naming.key_mapping import ORIGINAL
+from tests.weights.weight_folders import CONFIG, VISUAL_BERT, make_folder, tensors_of
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -242,7 +242,7 @@ def test_a_guess_is_told_beside(tmp_path, capsys):
 
 
 def test_a_model_on_the_hub(source, tmp_path, capsys, monkeypatch):
-    from lxmert.common import hub
+    from lxmert import hub
 
     asked = []
 

@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 
-from lxmert.data.region_store.pictures import PictureRegions
+from lxmert.data.features.pictures import PictureRegions
 
 F = 10  # size of a feature
 

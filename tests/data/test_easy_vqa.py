@@ -8,14 +8,14 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from lxmert.data.augmentation import AugmentedRegions
-from lxmert.data.batches import IGNORED_LABEL, batches
-from lxmert.data.easy_vqa import COLOURS, SHAPES, EasyVqa, answer_labels, answer_list, load
-from lxmert.data.pictures import open_picture
-from lxmert.data.recipe import LXMERT_RECIPE, VISUAL_BERT_RECIPE
-from lxmert.data.regions import FEATURE_SIZE, RegionBatch, picture_regions
-from lxmert.data.variants import vary
-from lxmert.data.vocabulary import build_vocabulary
+from lxmert.data.synthetic.augmentation import AugmentedRegions
+from lxmert.data.synthetic.batches import IGNORED_LABEL, batches
+from lxmert.data.synthetic.easy_vqa import COLOURS, SHAPES, EasyVqa, answer_labels, answer_list, load
+from lxmert.data.synthetic.recipe import LXMERT_RECIPE, VISUAL_BERT_RECIPE
+from lxmert.data.synthetic.variants import vary
+from lxmert.data.synthetic.vocabulary import build_vocabulary
+from lxmert.vision.images import open_picture
+from lxmert.vision.regions import FEATURE_SIZE, RegionBatch, picture_regions
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from math import sqrt
 import numpy as np
 import pytest
 
-from lxmert.data.masking import Masking, choose_regions, mask_words, mismatch, sample_answers
+from lxmert.data.collate.masking import Masking, choose_regions, mask_words, mismatch, sample_answers
 
 MASK, VOCABULARY = 3, 50
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from lxmert.data import metrics
-from lxmert.data.examples import Questions, Statements, write_gqa
+from lxmert.data.datasets import Questions, Statements, write_gqa
 from lxmert.data.metrics import GqaAnswers, gqa_accuracy, nlvr2_scores, read_gqa_answers, score_result_file
 
 # answer, structural type, semantic type, balanced
@@ -200,11 +200,11 @@ def test_every_public_name_is_there():
         _ = metrics.accuracy
 
 
-@pytest.mark.parametrize("first", ["lxmert.data.metrics", "lxmert.data.examples", "lxmert.data.metrics.result_files"])
+@pytest.mark.parametrize("first", ["lxmert.data.metrics", "lxmert.data.datasets", "lxmert.data.metrics.result_files"])
 def test_scores_and_readers_can_be_imported_in_any_order(first):
     """They use parts of each other; and none of them loads a framework."""
     script = (
-        f"import {first}, lxmert.data.examples, lxmert.data.metrics.result_files, sys;"
+        f"import {first}, lxmert.data.datasets, lxmert.data.metrics.result_files, sys;"
         "print(sorted({'torch', 'keras', 'tensorflow', 'h5py', 'PIL', 'scipy'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)

@@ -6,15 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from lxmert.data.examples import Questions
+from lxmert.data.datasets import Questions
 from lxmert.data.metrics import (
-    process_answer,
     read_vqa_annotations,
     read_vqa_predictions,
     soft_accuracy,
-    tidy_answer,
     vqa_accuracy,
 )
+from lxmert.data.text_normalization import process_answer, tidy_answer
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "vqa-metric"
 ANNOTATIONS = GOLDEN / "v2_mscoco_val2014_annotations.json"

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lxmert.common.model_config import ModelConfig
+from lxmert.common.config.base import ModelConfig
 from tests import tolerances
 from tests.compare import assert_same, assert_same_gradients
 from tests.models import gradients_pt, gradients_tf, pt_model, run_pt, run_tf, tf_model

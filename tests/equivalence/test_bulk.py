@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import torch
 
+import lxmert.inference.pt
+import lxmert.inference.tf
 import lxmert.pt
-import lxmert.tf
 from lxmert.common.tokenizer import LxmertTokenizer
-from lxmert.data import pairs
-from lxmert.data.examples import Questions
-from lxmert.data.region_store import RegionWriter, open_regions
+from lxmert.data.collate import pairs
+from lxmert.data.datasets import Questions
+from lxmert.data.features import RegionWriter, open_regions
 from tests.compare import assert_same
 from tests.models import new_tf, pt_model, small, tf_model
 
@@ -21,7 +22,7 @@ COUNTS = [2, 5, 3, 1, 4, 5, 5, 2, 3]
 ANSWERS = [f"answer {number}" for number in range(6)]
 CONFIG = small("2/2/1", vocab_size=len(WORDS))
 TEXT_LENGTH = 8
-PACKAGES = {"pt": lxmert.pt, "tf": lxmert.tf}
+PACKAGES = {"pt": lxmert.inference.pt, "tf": lxmert.inference.tf}
 
 
 def write_store(folder, counts):
@@ -170,7 +171,7 @@ def test_nothing_asked(backend, tokenizer, store):
 def test_answers_come_before_everything_is_read(tokenizer, questions, store, monkeypatch):
     monkeypatch.setattr(pairs.windows, "__defaults__", (1,))
     asked = sorted(questions)
-    found = lxmert.pt.answer_questions(
+    found = lxmert.inference.pt.answer_questions(
         models("LxmertForQuestionAnswering")["pt"], tokenizer, asked, store, ANSWERS, text_length=TEXT_LENGTH
     )
     read = []
@@ -220,7 +221,7 @@ def test_a_model_that_is_trained_between_two_answers(tokenizer, questions, store
     model = lxmert.pt.LxmertForQuestionAnswering(CONFIG)
     expected = answer("pt", model, tokenizer, questions, store, batch_size=1)
     found = []
-    for each in lxmert.pt.answer_questions(
+    for each in lxmert.inference.pt.answer_questions(
         model.train(), tokenizer, questions, store, ANSWERS, text_length=TEXT_LENGTH, batch_size=1
     ):
         found.append(each)
@@ -235,16 +236,15 @@ def test_keras_layers_that_were_replaced_are_seen(tokenizer, questions, store):
     bias = model.heads.answer.out.bias
     bias.assign(np.where(np.arange(8) == 7, 50.0, bias.numpy()))
     table = [*ANSWERS, "seventh", "eighth"]
-    found = lxmert.tf.answer_questions(model, tokenizer, questions, store, table, text_length=TEXT_LENGTH)
+    found = lxmert.inference.tf.answer_questions(model, tokenizer, questions, store, table, text_length=TEXT_LENGTH)
     assert {each.answer for each in found} == {"eighth"}
 
 
 def test_keras_graphs_go_with_their_model(tokenizer, questions, store):
-    from lxmert.tf import bulk
 
     model = new_tf(CONFIG, "LxmertForQuestionAnswering", "float32")
     answer("tf", model, tokenizer, questions[:3], store)
-    assert model in bulk._GRAPHS
+    assert model in lxmert.inference.tf._GRAPHS
     gone = weakref.ref(model)
     del model
     gc.collect()

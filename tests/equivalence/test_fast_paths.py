@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lxmert.pt import PackedWeights
-from lxmert.pt import linear as products
+from lxmert.pt.cpu_kernels import linear as products
 from tests import tolerances
 from tests.compare import assert_same
 from tests.equivalence.agreement import assert_agree, both

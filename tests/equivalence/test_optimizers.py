@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 import torch
 
-import lxmert.pt.optimizers as pt_optimizers
-import lxmert.tf.optimizers as tf_optimizers
+import lxmert.training.pt.optimizers as pt_optimizers
+import lxmert.training.tf.optimizers as tf_optimizers
 from lxmert.training.schedule import rate_of_step
 from tests import tolerances
 from tests.compare import assert_same, difference

@@ -38,13 +38,13 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 import h5py
 import torch
 
-from lxmert.common.checkpoint import open_checkpoint
 from lxmert.common.config import LxmertConfig, VisualBertConfig
-from lxmert.common.convert import convert
-from lxmert.common.loading import fit
-from lxmert.common.names import HUGGING_FACE, ORIGINAL_VISUAL_BERT
-from lxmert.common.weight_files import open_weights
-from tests.common.weight_folders import make_folder, tensors_of
+from lxmert.weights.checkpoint import open_checkpoint
+from lxmert.weights.convert import convert
+from lxmert.weights.formats import open_weights
+from lxmert.weights.load import fit
+from lxmert.weights.naming.key_mapping import HUGGING_FACE, ORIGINAL_VISUAL_BERT
+from tests.weights.weight_folders import make_folder, tensors_of
 
 MEMORY = 768 * 2**20  # what a case may take beside what the process has
 SECONDS = 20.0  # how long it may take

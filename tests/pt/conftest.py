@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lxmert.pt import linear as products
+from lxmert.pt.cpu_kernels import linear as products
 
 # The models are small: threads would spend their time waiting for each other.
 torch.set_num_threads(1)

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import lxmert.pt
-from lxmert.common.checkpoint import CheckpointMismatchError
 from lxmert.pt import LxmertForPreTraining, LxmertForQuestionAnswering, LxmertModel
+from lxmert.weights.checkpoint import CheckpointMismatchError
 from tests.bad_inputs import ANSWERING, MODEL, PRETRAINING, REASONING, RIGHT, WRONG, given
 from tests.small_lxmert import small_config, small_inputs
 

@@ -12,9 +12,9 @@ import torch
 from torch import nn
 
 from lxmert.pt import PackedWeights
-from lxmert.pt import linear as products
-from lxmert.pt.linear import linear, product
-from lxmert.pt.packing import packed_weights
+from lxmert.pt.cpu_kernels import linear as products
+from lxmert.pt.cpu_kernels.linear import linear, product
+from lxmert.pt.cpu_kernels.packing import packed_weights
 from tests.models import SMALLEST, new_pt
 
 pytestmark = [

@@ -7,7 +7,7 @@ import torch
 import transformers
 
 import lxmert.pt
-from lxmert.common.checkpoint import CheckpointMismatchError
+from lxmert.weights.checkpoint import CheckpointMismatchError
 from tests.small_lxmert import small_config as lxmert_config
 from tests.small_visual_bert import ALIGNING, ANSWERING, CHOOSING, MODEL, NAMES, PRETRAINING, REASONING, small_config
 from tests.visual_bert_bad_inputs import WRONG, given

@@ -13,11 +13,11 @@ import lxmert.pt
 import lxmert.tf
 from lxmert import CheckpointMismatchError, convert
 from tests import tolerances
-from tests.common.weight_folders import CONFIG, VISUAL_BERT, make_folder, read_folder, tensors_of
 from tests.compare import assert_same
 from tests.inputs import Sizes, inputs
 from tests.models import run_pt, run_tf
 from tests.visual_bert_inputs import visual_bert_inputs
+from tests.weights.weight_folders import CONFIG, VISUAL_BERT, make_folder, read_folder, tensors_of
 
 LXMERT, OTHER = "LxmertForPreTraining", "VisualBertForPreTraining"
 CONFIGS = {LXMERT: CONFIG, OTHER: VISUAL_BERT}

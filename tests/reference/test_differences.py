@@ -8,7 +8,7 @@ import pytest
 import torch
 import transformers
 
-from lxmert.common.names import HUGGING_FACE
+from lxmert.weights.naming.key_mapping import HUGGING_FACE
 from tests import tolerances
 from tests.compare import assert_same
 from tests.inputs import Sizes, inputs, labels

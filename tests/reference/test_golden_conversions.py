@@ -8,7 +8,7 @@ import torch
 from safetensors.numpy import load_file
 
 from lxmert import LxmertConfig, convert
-from lxmert.common.convert import FORMATS
+from lxmert.weights.convert import FORMATS
 
 from .golden import GOLDEN
 

@@ -19,7 +19,7 @@ from lxmert import (
     LxmertForVisualReasoning,
     LxmertModel,
 )
-from lxmert.common.checkpoint import open_checkpoint
+from lxmert.weights.checkpoint import open_checkpoint
 from tests import tolerances
 from tests.compare import assert_same
 

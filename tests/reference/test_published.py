@@ -17,8 +17,8 @@ from safetensors.torch import load_file
 import lxmert.pt
 from lxmert.common.config import LxmertConfig, VisualBertConfig
 from tests import tolerances
-from tests.common.hub_server import running_hub
 from tests.compare import assert_same
+from tests.weights.hub_server import running_hub
 
 BACKENDS = ("pt", "tf")
 

@@ -7,7 +7,7 @@ import torch
 import transformers
 
 import lxmert.pt
-from lxmert.common.names import HUGGING_FACE
+from lxmert.weights.naming.key_mapping import HUGGING_FACE
 from tests import tolerances
 from tests.compare import assert_same, assert_same_gradients
 from tests.inputs import MASKS, Sizes, inputs, labels

@@ -5,7 +5,7 @@ import torch
 import transformers
 
 from lxmert.common.config import LxmertConfig
-from lxmert.common.names import HUGGING_FACE
+from lxmert.weights.naming.key_mapping import HUGGING_FACE
 from tests import tolerances
 from tests.compare import assert_same, assert_same_gradients
 from tests.models import CASES, DTYPES, VISUAL_BERT_CASES, gradients_pt, labelled, pt_model, run_pt, weight

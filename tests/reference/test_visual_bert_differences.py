@@ -10,7 +10,7 @@ import transformers
 
 import lxmert.pt
 import lxmert.tf
-from lxmert.common.names import HUGGING_FACE
+from lxmert.weights.naming.key_mapping import HUGGING_FACE
 from tests import tolerances
 from tests.compare import assert_same
 from tests.inputs import Sizes

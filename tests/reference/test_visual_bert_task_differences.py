@@ -8,19 +8,11 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from lxmert.common.names import HUGGING_FACE
+from lxmert.weights.naming.key_mapping import HUGGING_FACE
 from tests import tolerances
 from tests.compare import assert_same, assert_same_gradients
 from tests.inputs import Sizes
-from tests.models import (
-    SMALLEST_VISUAL_BERT,
-    VISUAL_BERT_CLASSES,
-    gradients_pt,
-    labelled,
-    pt_model,
-    run_pt,
-    tensors,
-)
+from tests.models import SMALLEST_VISUAL_BERT, VISUAL_BERT_CLASSES, gradients_pt, labelled, pt_model, run_pt, tensors
 from tests.visual_bert_inputs import visual_bert_inputs
 
 from .visual_bert_theirs import gradients_theirs, run_theirs, theirs

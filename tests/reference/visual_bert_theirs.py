@@ -15,7 +15,7 @@ import torch
 import transformers
 
 from lxmert.common.config import VisualBertConfig
-from lxmert.common.names import HUGGING_FACE
+from lxmert.weights.naming.key_mapping import HUGGING_FACE
 from tests.models import pt_model, tensors
 
 

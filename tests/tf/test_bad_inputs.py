@@ -8,9 +8,9 @@ import pytest
 import tensorflow as tf
 
 import lxmert.tf
-from lxmert.common.checkpoint import CheckpointMismatchError
 from lxmert.tf import TFLxmertForPreTraining, TFLxmertForQuestionAnswering, TFLxmertModel
 from lxmert.tf.losses import answer_loss
+from lxmert.weights.checkpoint import CheckpointMismatchError
 from tests.bad_inputs import ANSWERING, MODEL, PRETRAINING, REASONING, RIGHT, WRONG, given, ints
 from tests.small_lxmert import answer_indices, small_config, small_inputs
 

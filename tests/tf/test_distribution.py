@@ -22,7 +22,7 @@ import tensorflow as tf
 devices = tf.config.list_physical_devices("CPU")[:1]
 tf.config.set_logical_device_configuration(devices[0], [tf.config.LogicalDeviceConfiguration()] * 2)
 
-from lxmert.tf.optimizers import LinearWarmUp, make_optimizer, optimizer_state
+from lxmert.training.tf.optimizers import LinearWarmUp, make_optimizer, optimizer_state
 from tests.compare import difference
 from tests.inputs import Sizes
 from tests.models import SMALLEST, cast, labelled, new_tf, weights

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from lxmert.common.config import LxmertConfig
-from lxmert.common.names import parameters
-from lxmert.common.tables import head_names
 from lxmert.tf import TFLxmertForPreTraining, TFLxmertForQuestionAnswering, TFLxmertForVisualReasoning, TFLxmertModel
 from lxmert.tf.layers import Embedding
+from lxmert.weights.naming.key_mapping import parameters
+from lxmert.weights.naming.tables import head_names
 from tests.small_lxmert import ANSWERS, WORDS, answer_indices, small_config, small_inputs, small_labels
 
 X = small_inputs()

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 import transformers
 
-from lxmert.common.checkpoint import CheckpointMismatchError
 from lxmert.common.config import LxmertConfig
 from lxmert.tf import TFLxmertForPreTraining, TFLxmertForQuestionAnswering, TFLxmertForVisualReasoning, TFLxmertModel
 from lxmert.tf import dropout as tf_dropout
 from lxmert.tf import embeddings as tf_embeddings
 from lxmert.tf import heads as tf_heads
+from lxmert.tf import init as tf_starting
 from lxmert.tf import layers as tf_layers
 from lxmert.tf import lxmert as tf_lxmert
-from lxmert.tf import starting as tf_starting
+from lxmert.weights.checkpoint import CheckpointMismatchError
 from tests.small_lxmert import answer_indices, small_config, small_inputs
 
 X = small_inputs()

@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 
 import lxmert.tf
-from lxmert.common.checkpoint import CheckpointMismatchError
 from lxmert.tf.losses import alignment_loss, distribution_loss, index_loss
+from lxmert.weights.checkpoint import CheckpointMismatchError
 from tests.bad_inputs import floats, ints
 from tests.small_lxmert import small_config as lxmert_config
 from tests.small_visual_bert import (

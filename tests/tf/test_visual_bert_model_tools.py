@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 import lxmert.tf
-from lxmert.common.names import parameters
-from lxmert.common.tables import head_names
 from lxmert.tf.layers import Embedding
+from lxmert.weights.naming.key_mapping import parameters
+from lxmert.weights.naming.tables import head_names
 from tests.small_visual_bert import (
     ALIGNING,
     ANSWERING,

@@ -9,8 +9,8 @@ import pytest
 import lxmert.tf
 from lxmert.tf import embeddings as tf_embeddings
 from lxmert.tf import heads as tf_heads
+from lxmert.tf import init as tf_starting
 from lxmert.tf import layers as tf_layers
-from lxmert.tf import starting as tf_starting
 from tests.small_visual_bert import (
     ALIGNING,
     ANSWERING,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lxmert.data.scenes.making import FEWEST_PICTURES, make_scenes
+from lxmert.data.synthetic.scenes.making import FEWEST_PICTURES, make_scenes
 
 
 @pytest.fixture(scope="session")

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from lxmert.common.weight_files.safetensors_files import SafetensorsFile
 from lxmert.training import run
 from lxmert.training.logs import LOG_NAME, Logs
 from lxmert.training.settings import Settings, make_settings
+from lxmert.weights.formats.safetensors import SafetensorsFile
 
 TASKS = ("pretrain", "vqa", "gqa", "nlvr2")
 STEPS, PER_EPOCH, BATCH = 12, 4, 4

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lxmert.data.region_store import RegionWriter
+from lxmert.data.features import RegionWriter
 from lxmert.training import run
 
 from .runs import TINY, differing, left_by, settings_of, tensors, train_until
@@ -198,7 +198,7 @@ def test_a_full_disk(place, scenes, tmp_path, monkeypatch):
         if place == "training.json":
             patch.setattr("lxmert.training.checkpoints.asdict", fail)
         else:
-            owner = "lxmert.common.writing" if place.startswith("model") else "lxmert.training.checkpoints"
+            owner = "lxmert.weights.save_folder" if place.startswith("model") else "lxmert.training.checkpoints"
             patch.setattr(f"{owner}.write_safetensors", fail)
         with pytest.raises(OSError, match="No space left on device"):
             run.train(settings, resume=True)

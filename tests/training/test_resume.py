@@ -82,7 +82,7 @@ def test_two_threads(scenes, tmp_path, monkeypatch):
 @pytest.mark.parametrize("nth", range(5))
 def test_broken_off_while_a_checkpoint_is_written(nth, scenes, tmp_path, monkeypatch):
     """Each epoch writes the best checkpoint, then the last one; the error comes in the middle of a file."""
-    from lxmert.pt.trainer import Trainer
+    from lxmert.training.pt.trainer import Trainer
 
     settings = dataclasses.replace(settings_of("vqa", scenes, tmp_path), output=str(tmp_path / "broken"))
     save, count = Trainer.save, 0

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from lxmert.common.answers import read_answers
-from lxmert.common.convert import convert
 from lxmert.pt import LxmertForPreTraining, LxmertForQuestionAnswering, LxmertForVisualReasoning
 from lxmert.training import run
 from lxmert.training.run import open_files
 from lxmert.training.settings import LOSSES
 from lxmert.training.start import make_model
+from lxmert.weights.answer_vocabulary import read_answers
+from lxmert.weights.convert import convert
 
 from .runs import TINY, settings_of, tensors
 

@@ -14,7 +14,8 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 from tokenizers import Tokenizer
 
-from ..messages import check_keywords
+from lxmert.utils.messages import check_keywords
+
 from .wordpiece import NO_LIMIT, is_count
 
 Pair = tuple[str, str]

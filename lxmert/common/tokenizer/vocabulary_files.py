@@ -15,7 +15,8 @@ from typing import Any
 
 from tokenizers import AddedToken
 
-from ..files import parse_json
+from lxmert.utils.atomic_files import parse_json
+
 from .wordpiece import SPECIAL_NAMES, TokenizerSettings, count_of
 
 VOCAB_NAME = "vocab.txt"

@@ -12,9 +12,10 @@ from typing import Any, ClassVar, Self
 
 from tokenizers import Encoding
 
-from ..files import write_text
-from ..hub import folder_with, looks_like_hub_id
-from ..messages import check_keywords, signature_names
+from lxmert.hub import folder_with, looks_like_hub_id
+from lxmert.utils.atomic_files import write_text
+from lxmert.utils.messages import check_keywords, signature_names
+
 from .batch_encoding import BatchEncoding, as_tensors
 from .text_inputs import Lengths, Pair, Texts, as_batch, checked_keywords, plan_lengths
 from .token_ids import TokenIds

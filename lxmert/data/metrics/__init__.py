@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     )
     from .result_files import score_result_file
     from .vqa import VqaScores, read_vqa_annotations, soft_accuracy, vqa_accuracy
-    from .vqa_text import process_answer, tidy_answer
 
 _HOME = {
     name: module
@@ -32,7 +31,6 @@ _HOME = {
         "write_gqa_predictions write_nlvr2_predictions write_vqa_predictions",
         "result_files": "score_result_file",
         "vqa": "VqaScores read_vqa_annotations soft_accuracy vqa_accuracy",
-        "vqa_text": "process_answer tidy_answer",
     }.items()
     for name in names.split()
 }
@@ -45,7 +43,6 @@ __all__ = [
     "check_predictions",
     "gqa_accuracy",
     "nlvr2_scores",
-    "process_answer",
     "read_gqa_answers",
     "read_gqa_predictions",
     "read_nlvr2_predictions",
@@ -53,7 +50,6 @@ __all__ = [
     "read_vqa_predictions",
     "score_result_file",
     "soft_accuracy",
-    "tidy_answer",
     "vqa_accuracy",
     "write_gqa_predictions",
     "write_nlvr2_predictions",

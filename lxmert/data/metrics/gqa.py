@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lxmert.common.messages import first_few
-from lxmert.data.examples.json_records import json_items
-from lxmert.data.examples.reading import RecordFile, files_of, shown
+from lxmert.data.datasets.json_records import json_items
+from lxmert.data.datasets.reading import RecordFile, files_of, shown
+from lxmert.utils.messages import first_few
 
 from .predictions import check_predictions
 
 if TYPE_CHECKING:
-    from lxmert.data.examples import Questions
+    from lxmert.data.datasets import Questions
 
 _BINARY = ("yes", "no")  # answers that tell a binary question where its type is not known
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from .predictions import check_predictions
 
 if TYPE_CHECKING:
-    from lxmert.data.examples import Statements
+    from lxmert.data.datasets import Statements
 
 
 @dataclass(frozen=True)

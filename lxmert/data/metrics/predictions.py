@@ -18,8 +18,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from lxmert.common.files import parse_json, write_text
-from lxmert.common.messages import escaped, first_few
+from lxmert.utils.atomic_files import parse_json, write_text
+from lxmert.utils.messages import escaped, first_few
 
 Id = TypeVar("Id", int, str)
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from lxmert.common.messages import first_few
-from lxmert.data.examples import read_nlvr2, read_vqa
+from lxmert.data.datasets import read_nlvr2, read_vqa
+from lxmert.utils.messages import first_few
 
 from .gqa import GqaScores, gqa_accuracy, read_gqa_answers
 from .nlvr2 import Nlvr2Scores, nlvr2_scores

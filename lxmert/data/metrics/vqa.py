@@ -12,14 +12,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lxmert.data.examples.json_records import json_items
-from lxmert.data.examples.reading import RecordFile, files_of, shown
+from lxmert.data.datasets.json_records import json_items
+from lxmert.data.datasets.reading import RecordFile, files_of, shown
+from lxmert.data.text_normalization import process_answer, tidy_answer
 
 from .predictions import check_predictions
-from .vqa_text import process_answer, tidy_answer
 
 if TYPE_CHECKING:
-    from lxmert.data.examples import Questions
+    from lxmert.data.datasets import Questions
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,313 @@
+"""What every configuration can do: be checked when it is made, compared, read from a config.json and written back.
+
+Separate from the configurations of the models, which are little more than their fields.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+import math
+import numbers
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from lxmert.hub import folder_with, looks_like_hub_id
+from lxmert.utils.atomic_files import CONFIG_NAME, check_folder, read_json, settle, write_text
+from lxmert.utils.messages import check_keywords, signature_names
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What every configuration can do: validate, compare, read and write itself.
+
+    A configuration never changes: `config.replace(task_qa=False)` makes a new one. Keys that a file holds beyond the
+    declared ones (`architectures`, `id2label`, ...) are kept in `extra`, read as attributes and written back; two
+    configurations that differ only there describe the same model and are equal.
+    """
+
+    model_type: ClassVar[str]
+    activations: ClassVar[tuple[str, ...]]
+
+    # The attentions of each kind of layer: the field that counts the layers, and the names inside one.
+    attentions: ClassVar[Mapping[str, tuple[str, tuple[str, ...]]]]
+
+    pruned_heads: Mapping[str, tuple[int, ...]] = field(default_factory=dict, kw_only=True, hash=False)
+    extra: Mapping[str, Any] = field(default_factory=dict, kw_only=True, compare=False, repr=False)
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Refuse keywords that are no fields, naming the nearest one."""
+        check_keywords(cls.__name__, kwargs, [f.name for f in dataclasses.fields(cls)])
+        return super().__new__(cls)
+
+    def __post_init__(self) -> None:
+        for f in dataclasses.fields(self):
+            object.__setattr__(self, f.name, _checked_kind(f, getattr(self, f.name)))
+        self._validate()
+
+    def _validate(self) -> None:
+        """Raise ValueError where values do not fit each other."""
+        for name in self._sizes():
+            self._require(getattr(self, name) >= 1, name, "at least 1")
+        for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
+            self._require(0 <= getattr(self, name) < 1, name, "in [0, 1)")
+        for name in ("initializer_range", "layer_norm_eps"):
+            self._require(0 < getattr(self, name) < math.inf, name, "above 0")
+        hidden_act = self.hidden_act
+        self._require(hidden_act in self.activations, "hidden_act", f"one of {', '.join(self.activations)}")
+        hidden, heads = self.hidden_size, self.num_attention_heads
+        if hidden % heads:
+            raise ValueError(
+                f"hidden_size must be a multiple of num_attention_heads; got hidden_size {hidden} and "
+                f"num_attention_heads {heads}."
+            )
+        for path, gone in self.pruned_heads.items():
+            if not self._has_attention(path):
+                example = next(iter(self.attentions))
+                counts = ", ".join(f"{count}={getattr(self, count)}" for count, _ in self.attentions.values())
+                raise ValueError(
+                    f"pruned_heads names attentions by path, as '{example}.0.attention'; got {path!r}. "
+                    f"This model has {counts}."
+                )
+            if len(gone) >= heads or gone[0] < 0 or gone[-1] >= heads:  # they are in order, each once
+                raise ValueError(
+                    f"pruned_heads[{path!r}] must be some of the heads 0 to {heads - 1}, not all; got {list(gone)}."
+                )
+
+    @property
+    def attention_paths(self) -> tuple[str, ...]:
+        """The path of every attention: the names that `pruned_heads` uses."""
+        return tuple(
+            f"{layers}.{i}.{name}"
+            for layers, (count, names) in self.attentions.items()
+            for i in range(getattr(self, count))
+            for name in names
+        )
+
+    def attention_path(self, key: str | int) -> str:
+        """The path of the attention that a key of `pruned_heads` names."""
+        return str(key)
+
+    def pruned_with(self, heads: Mapping[str, Any]) -> Self:
+        """This configuration with more heads gone.
+
+        Args:
+            heads: for each attention the numbers of the heads to remove, counted as in the unpruned model.
+
+        Raises:
+            ValueError: an unknown attention or head, or all heads of an attention.
+            TypeError: heads that are not whole numbers.
+        """
+        if not isinstance(heads, Mapping):
+            raise TypeError(f"heads must be a mapping of attentions to lists of heads; got {type(heads).__name__}.")
+        gone: dict[str, set[int]] = {path: set(before) for path, before in self.pruned_heads.items()}
+        for key, more in heads.items():
+            gone.setdefault(self.attention_path(key), set()).update(_head_numbers(str(key), more))
+        return self.replace(pruned_heads={path: sorted(every) for path, every in gone.items()})
+
+    def kept_heads(self, path: str) -> list[int]:
+        """The numbers of the heads that the attention at `path` still has."""
+        gone = self.pruned_heads.get(path, ())
+        return [head for head in range(self.num_attention_heads) if head not in gone]
+
+    def _has_attention(self, path: str) -> bool:
+        """Whether `path` is one of `attention_paths`, without listing them: a file may claim any number of layers."""
+        layers, _, rest = path.partition(".")
+        number, _, name = rest.partition(".")
+        count, names = self.attentions.get(layers, ("", ()))
+        return (
+            name in names and number.isdecimal() and str(int(number)) == number and int(number) < getattr(self, count)
+        )
+
+    def _sizes(self) -> tuple[str, ...]:
+        """Names of the fields that must be at least 1."""
+        raise NotImplementedError
+
+    def _require(self, holds: bool, name: str, wanted: str) -> None:
+        if not holds:
+            raise ValueError(f"{name} must be {wanted}; got {getattr(self, name)!r}.")
+
+    def __getattr__(self, name: str) -> Any:
+        extra = self.__dict__.get("extra", {})
+        if name in extra and not name.startswith("__"):  # those are Python's own, which copying and pickling look for
+            return extra[name]
+        raise AttributeError(f"{type(self).__name__} has no {name!r}; it has {', '.join([*self.__dict__, *extra])}.")
+
+    def replace(self, **changes: Any) -> Self:
+        """A new configuration with `changes` in place of the old values.
+
+        Raises:
+            TypeError: for a name that is no field, naming the nearest one.
+        """
+        names = [f.name for f in dataclasses.fields(self)]
+        check_keywords(f"{type(self).__name__}.replace", changes, names)
+        return dataclasses.replace(self, **changes)
+
+    @classmethod
+    def field_names(cls) -> tuple[str, ...]:
+        """The names of the fields, without `extra`."""
+        return tuple(f.name for f in dataclasses.fields(cls) if f.name != "extra")
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], **overrides: Any) -> Self:
+        """Make a configuration from the keys of a config.json; keys that are not fields are kept in `extra`.
+
+        Args:
+            values: the keys and values of a config.json.
+            overrides: fields that take other values than the file's.
+
+        Raises:
+            ValueError: the keys are another model's.
+            TypeError: a value of the wrong kind, or an override that is no field.
+        """
+        if not isinstance(values, Mapping):
+            raise TypeError(f"{cls.__name__}.from_dict wants a mapping of keys to values; got {type(values).__name__}.")
+        model_type = values.get("model_type", cls.model_type)
+        if model_type != cls.model_type:
+            raise ValueError(
+                f"this is the configuration of a {model_type!r} model; {cls.__name__} reads {cls.model_type!r}. "
+                "Use the classes of that model, or give the files of this one."
+            )
+        names = {f.name for f in dataclasses.fields(cls)} - {"extra"}
+        check_keywords(cls.__name__, overrides, sorted(names))
+        known = {name: value for name, value in values.items() if name in names}
+        written = names | {"model_type", *cls._derived()}
+        extra = {name: value for name, value in values.items() if name not in written}
+        return cls(**(known | overrides), extra=extra)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        source: str | Path,
+        *,
+        revision: str | None = None,
+        cache_dir: str | Path | None = None,
+        token: str | bool | None = None,
+        local_files_only: bool = False,
+        **overrides: Any,
+    ) -> Self:
+        """Read a config.json, given the folder that holds it, the file itself, or a model on the hub.
+
+        Args:
+            source: a folder or file; a text that names none may be a model on the hub, "owner/name".
+            revision: of a model on the hub: a branch, a tag, a commit or refs/pr/NUMBER; the main branch by default.
+            cache_dir: where files from the hub are kept; the folder of `huggingface_hub` by default.
+            token: for the hub; True takes the saved one, False none. By default the saved one or HF_TOKEN, if any.
+            local_files_only: whether to look into the cache only, not at the hub.
+            overrides: fields that take other values than the file's.
+
+        Raises:
+            FileNotFoundError: no config.json there.
+            PermissionError, ConnectionError, OSError: the hub refuses it, cannot be reached, or a download failed.
+            ValueError: the file is not JSON, or another model's.
+        """
+        owner, known = f"{cls.__name__}.from_pretrained", signature_names(cls.from_pretrained)
+        check_keywords(owner, overrides, (*known, *sorted(cls.field_names())))
+        file, values = read_config(source, revision, cache_dir, token, local_files_only)
+        try:
+            return cls.from_dict(values, **overrides)
+        except (TypeError, ValueError) as error:
+            also = " with the values given beside it" if overrides else ""
+            raise type(error)(f"{file}{also}: {error}") from None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The keys of a config.json: the model type, every field, what is derived from them, and `extra`.
+
+        The mapping is the caller's own: changing it leaves the configuration as it is.
+        """
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "extra"}
+        if not fields["pruned_heads"]:
+            del fields["pruned_heads"]
+        derived = {name: getattr(self, name) for name in self._derived()}
+        return copy.deepcopy({**self.extra, **fields, **derived, "model_type": self.model_type})
+
+    @classmethod
+    def _derived(cls) -> tuple[str, ...]:
+        """Names of properties that a config.json repeats."""
+        return ()
+
+    def to_json_string(self) -> str:
+        """`to_dict` as JSON text, keys in alphabetical order."""
+        return json.dumps(self.to_dict(), indent=2, sort_keys=True) + "\n"
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write config.json into `folder`, which is made if it is missing.
+
+        Raises:
+            NotADirectoryError: `folder` is a file.
+        """
+        check_folder(Path(folder), CONFIG_NAME)
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        write_text(Path(folder) / CONFIG_NAME, self.to_json_string())
+
+
+def read_config(
+    source: str | Path,
+    revision: str | None = None,
+    cache_dir: str | Path | None = None,
+    token: str | bool | None = None,
+    local_files_only: bool = False,
+) -> tuple[Path, dict[str, Any]]:
+    """A config.json and what it holds, given the folder, the file itself, or a model on the hub.
+
+    Arguments and errors as those of `ModelConfig.from_pretrained`.
+    """
+    path = Path(source)
+    if not path.exists() and looks_like_hub_id(source):
+        path = folder_with(
+            source,
+            (CONFIG_NAME,),
+            revision=revision,
+            cache_dir=cache_dir,
+            token=token,
+            local_files_only=local_files_only,
+        )
+    if path.is_dir():
+        settle(path)
+    file = path / CONFIG_NAME if path.is_dir() else path
+    if not file.is_file():
+        problem = f"{path} has no {CONFIG_NAME}" if path.is_dir() else f"there is no file or folder {path}"
+        raise FileNotFoundError(f"{problem}; give a folder that holds a {CONFIG_NAME}, or the file itself.")
+    return file, read_json(file)
+
+
+_WANTED = {
+    "bool": "true or false",
+    "int": "a whole number",
+    "int | None": "a whole number or null",
+    "float": "a number",
+    "str": "a string",
+}
+
+
+def _checked_kind(f: dataclasses.Field, value: Any) -> Any:
+    """`value` as the kind that field `f` declares, or TypeError."""
+    if f.type == "bool" and isinstance(value, bool):
+        return value
+    if f.type == "int | None" and value is None:
+        return None
+    if f.type in ("int", "int | None") and isinstance(value, numbers.Integral) and not isinstance(value, bool):
+        return int(value)
+    if f.type == "float" and isinstance(value, numbers.Real) and not isinstance(value, bool):
+        return float(value)
+    if f.type == "str" and isinstance(value, str):
+        return value
+    if f.name == "extra" and isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        return copy.deepcopy(dict(value))
+    if f.name == "pruned_heads" and isinstance(value, Mapping):
+        return {str(path): heads for path, given in value.items() if (heads := _head_numbers(path, given))}
+    wanted = _WANTED.get(str(f.type), "a mapping of names")
+    raise TypeError(f"{f.name} must be {wanted}; got {value!r} ({type(value).__name__}).")
+
+
+def _head_numbers(path: str, heads: Any) -> tuple[int, ...]:
+    """The numbers of the heads pruned from one attention, in order, or TypeError."""
+    heads = heads.tolist() if hasattr(heads, "tolist") else heads  # an array
+    if not isinstance(heads, (list, tuple, set, frozenset, range)) or not all(
+        isinstance(head, numbers.Integral) and not isinstance(head, bool) for head in heads
+    ):
+        raise TypeError(f"pruned_heads[{path!r}] must be a list of whole numbers; got {heads!r}.")
+    return tuple(sorted({int(head) for head in heads}))

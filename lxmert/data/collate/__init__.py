@@ -1,0 +1,1 @@
+"""Examples to the inputs of a model: padding, masking, labels."""

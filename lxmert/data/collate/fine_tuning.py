@@ -1,0 +1,157 @@
+"""Batches for fine-tuning: questions with the scores of their answers, statements about two pictures.
+
+Both take rows of examples to the dict that a model wants; chance plays no part but in the order of the rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from lxmert.common.tokenizer import LxmertTokenizer
+from lxmert.common.validation.shared import IGNORED_LABEL
+from lxmert.data.collate.batch import Batch
+from lxmert.data.datasets import Questions, Statements
+from lxmert.data.features import RegionStore
+
+
+class QuestionData:
+    """Questions about pictures, with a row of answer scores for each where the file has answers.
+
+    As in the original: an answer that is not in the table adds nothing to the row, so a question whose answers are all
+    outside of it has a row of zeros.
+
+    Args:
+        questions: the questions.
+        store: the regions of their pictures.
+        tokenizer: of the model.
+        answers: the table, in the order of the model's scores.
+        text_length: tokens of a question.
+        regions: regions of a picture, R; the most in the store by default.
+        best: whether the labels are the numbers of the best answers, [B], with -100 where none is in the table, for
+            cross-entropy, as the original's `--mceLoss` for GQA (which is also multiplied by the number of answers).
+
+    Raises:
+        ValueError: a picture that is not in the store, or no answer that is in the table.
+    """
+
+    def __init__(
+        self,
+        questions: Questions,
+        store: RegionStore,
+        tokenizer: LxmertTokenizer,
+        answers: Sequence[str],
+        text_length: int = 20,
+        regions: int | None = None,
+        best: bool = False,
+    ) -> None:
+        self.best = best
+        self.examples, self.tokenizer, self.text_length = questions, tokenizer, text_length
+        self.regions = Regions(store, regions)
+        self.places = store.places(questions.pictures)
+        self.answers = len(answers)
+        self._numbers = {answer: number for number, answer in enumerate(answers)}
+        self.outside = 0
+        if questions.answers is not None:
+            known = [any(answer in self._numbers for answer in row) for row in questions.answers]
+            self.outside = len(known) - sum(known)
+            if self.outside == len(known) > 0:
+                first = next((answer for row in questions.answers for answer in row), "")
+                raise ValueError(
+                    f"no answer of {', '.join(map(str, questions.files))} is in the table of {len(answers)} answers; "
+                    f"the first one is {first!r}. Give the table that belongs to these questions."
+                )
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def batch(self, rows: np.ndarray, random: np.random.Generator, part: slice = slice(None)) -> Batch:
+        """The inputs of `rows[part]`; see `TaskData`."""
+        every, rows = rows, rows[part]
+        inputs: dict[str, Any] = {
+            **encoded(self.tokenizer, [self.examples.texts[row] for row in rows], self.text_length),
+            **self.regions.batch(self.places[rows]),
+        }
+        if self.examples.answers is None:
+            return Batch(inputs, {})
+        if not self.best:
+            return Batch({**inputs, "labels": self.labels(rows)}, {})
+        # Cross-entropy is a mean over the questions that have an answer.
+        answered = int((self.best_answers(every) != IGNORED_LABEL).sum())
+        return Batch({**inputs, "labels": self.best_answers(rows)}, {"loss": answered})
+
+    def labels(self, rows: np.ndarray) -> np.ndarray:
+        """The scores of the answers, float32 [B, A]."""
+        labels = np.zeros((len(rows), self.answers), np.float32)
+        for place, row in enumerate(rows):
+            for answer, score in self.examples.answers[row].items():  # type: ignore[index]
+                number = self._numbers.get(answer)
+                if number is not None:
+                    labels[place, number] = score
+        return labels
+
+    def best_answers(self, rows: np.ndarray) -> np.ndarray:
+        """The number of the answer with the highest score, int64 [B]; -100 where none is in the table."""
+        labels = np.full(len(rows), IGNORED_LABEL, np.int64)
+        for place, row in enumerate(rows):
+            known = {a: score for a, score in self.examples.answers[row].items() if a in self._numbers}  # type: ignore[index]
+            if known:
+                labels[place] = self._numbers[max(known, key=known.__getitem__)]
+        return labels
+
+
+class StatementData:
+    """Statements about two pictures, as in NLVR2; the arguments are those of `QuestionData`."""
+
+    def __init__(
+        self,
+        statements: Statements,
+        store: RegionStore,
+        tokenizer: LxmertTokenizer,
+        text_length: int = 20,
+        regions: int | None = None,
+    ) -> None:
+        self.examples, self.tokenizer, self.text_length = statements, tokenizer, text_length
+        self.regions = Regions(store, regions)
+        names = [name for pair in statements.pictures for name in pair]
+        self.places = store.places(names).reshape(-1, 2)
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def batch(self, rows: np.ndarray, random: np.random.Generator, part: slice = slice(None)) -> Batch:
+        """The inputs of `rows[part]`; see `TaskData`. The regions have an axis of two pictures, [B, 2, R, ...]."""
+        rows = rows[part]
+        regions = self.regions.batch(self.places[rows].reshape(-1))
+        inputs: dict[str, Any] = {
+            **encoded(self.tokenizer, [self.examples.texts[row] for row in rows], self.text_length),
+            **{name: array.reshape(len(rows), 2, *array.shape[1:]) for name, array in regions.items()},
+        }
+        if self.examples.labels is not None:
+            inputs["labels"] = np.array([self.examples.labels[row] for row in rows], np.int64)
+        return Batch(inputs, {})
+
+
+class Regions:
+    """Regions of one store in batches of one shape, with a mask only where pictures differ in their number."""
+
+    def __init__(self, store: RegionStore, regions: int | None = None) -> None:
+        self.store = store
+        self.count = store.most_regions if regions is None else regions
+        # As in the original: where every picture has as many regions, there is no mask.
+        self.masked = bool((store.counts(np.arange(len(store))) < self.count).any())
+
+    def batch(self, places: np.ndarray) -> dict[str, np.ndarray]:
+        """`visual_feats` [B, R, F], `visual_pos` [B, R, 4] and, where needed, `visual_attention_mask` [B, R]."""
+        found = self.store.batch(places, self.count)
+        names = ("visual_feats", "visual_pos", *(("visual_attention_mask",) if self.masked else ()))
+        return {name: found[name] for name in names}
+
+
+def encoded(tokenizer: LxmertTokenizer, texts: Sequence[str], length: int) -> dict[str, np.ndarray]:
+    """Texts as the original has them: cut and padded to `length` tokens, [B, L]."""
+    # The original hands over stripped texts; an empty one is [CLS] [SEP].
+    found = tokenizer(list(texts), padding="max_length", truncation=True, max_length=length, return_tensors="np")
+    return {name: found[name] for name in ("input_ids", "attention_mask", "token_type_ids")}

@@ -1,0 +1,1 @@
+"""Data sets that are drawn, and the files they are written to."""

@@ -1,0 +1,177 @@
+"""A page that shows pictures with their regions, and where each question looked. One HTML file, nothing beside it."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from lxmert.utils.atomic_files import write_text
+from lxmert.utils.optional_imports import require
+
+
+@dataclass
+class Said:
+    """What one model said to a question.
+
+    Attributes:
+        model: its title.
+        answers: for each backend's title the answer and its score.
+        tokens: the tokens as the model read them, L of them.
+        looked: [L, R], how much each token attends to each region.
+    """
+
+    model: str
+    answers: dict[str, tuple[str, float]]
+    tokens: list[str]
+    looked: np.ndarray
+
+
+@dataclass
+class Asked:
+    """One question about a picture.
+
+    Attributes:
+        question: its text.
+        truth: the true answer, None if it is not known.
+        said: what each model said.
+    """
+
+    question: str
+    truth: str | None
+    said: list[Said] = field(default_factory=list)
+
+
+@dataclass
+class Shown:
+    """One picture [H, W, 3] (uint8) with its regions' boxes [R, 4] in 0 … 1, and what was asked about it."""
+
+    name: str
+    picture: np.ndarray
+    boxes: np.ndarray
+    asked: list[Asked] = field(default_factory=list)
+
+
+_STYLE = """
+:root { color-scheme: light dark; --line: #8884; --good: #1a7f37; --bad: #c62828; --look: 230 90 20 }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem }
+h1 { font-size: 1.5rem; margin-bottom: 0 }
+p.lead { margin-top: .3rem; opacity: .8 }
+table.figures { border-collapse: collapse; margin: 1rem 0 }
+.figures td, .figures th { padding: .2rem 1rem .2rem 0; text-align: left }
+section { display: flex; flex-wrap: wrap; gap: 1.5rem; border-top: 1px solid var(--line); padding: 1.2rem 0 }
+figure { margin: 0; flex: 0 0 240px }
+figcaption { font-size: .85rem; opacity: .75; margin-top: .3rem }
+.asked { flex: 1 1 26rem; min-width: 0 }
+.asked > div { margin-bottom: 1.1rem }
+.question { font-weight: 600 }
+.truth { font-weight: 400; opacity: .75; margin-left: .6rem }
+.model { display: inline-block; min-width: 6.5rem; opacity: .75 }
+.answer { margin-right: 1rem; white-space: nowrap }
+.right { color: var(--good) }
+.wrong { color: var(--bad) }
+.look { display: flex; gap: 1rem; align-items: flex-start; margin-top: .4rem }
+.tokens span { display: inline-block; padding: .05rem .35rem; margin: .1rem }
+.tokens span { border-radius: .3rem; border: 1px solid var(--line) }
+svg { display: block; border-radius: .4rem; image-rendering: pixelated }
+"""
+
+
+def write_page(
+    path: str | Path, title: str, lead: str, figures: Sequence[Sequence[str]], shown: Sequence[Shown]
+) -> None:
+    """Write the page.
+
+    Args:
+        path: the HTML file.
+        title: its heading.
+        lead: a sentence below the heading.
+        figures: rows of a small table: a name, and a value for each model; the first row is the heading.
+        shown: the pictures.
+    """
+    heading, *others = ([html.escape(cell) for cell in row] for row in figures)
+    rows = f"<tr>{''.join(f'<th>{cell}</th>' for cell in heading)}</tr>" + "".join(
+        f"<tr><th>{name}</th>{''.join(f'<td>{value}</td>' for value in values)}</tr>" for name, *values in others
+    )
+    text = f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{html.escape(title)}</title><style>{_STYLE}</style></head><body>
+<h1>{html.escape(title)}</h1><p class="lead">{html.escape(lead)}</p>
+<table class="figures">{rows}</table>
+<p>The large picture shows the regions that the models read: region 0 is the whole picture. Below each question, for
+each model, the darker a region, the more the question's words looked at it (attention from language to vision, mean
+over heads and layers); and the darker a word, the more that word looked at the found shapes rather than at the whole
+picture.</p>
+{"".join(_section(item) for item in shown)}
+</body></html>
+"""
+    write_text(path, text)
+
+
+def _section(item: Shown) -> str:
+    image = _data_uri(item.picture)
+    height, width = item.picture.shape[:2]
+    asked = "".join(_asked(item, one, image) for one in item.asked)
+    return f"""<section><figure>{_drawing(image, item.boxes, None, 240)}
+<figcaption>{html.escape(item.name)}, {width} by {height} pixels, {len(item.boxes)} regions</figcaption>
+</figure><div class="asked">{asked}</div></section>
+"""
+
+
+def _asked(item: Shown, one: Asked, image: str) -> str:
+    truth = "" if one.truth is None else f' <span class="truth">true: {html.escape(one.truth)}</span>'
+    said = "".join(_said(item, one.truth, model, image) for model in one.said)
+    return f"""<div><div class="question">{html.escape(one.question)}{truth}</div>{said}</div>
+"""
+
+
+def _said(item: Shown, truth: str | None, said: Said, image: str) -> str:
+    answers = []
+    for backend, (answer, score) in said.answers.items():
+        mark = "" if truth is None else " right" if answer == truth else " wrong"
+        answers.append(
+            f'<span class="answer{mark}">{html.escape(backend)}: <b>{html.escape(answer)}</b> {score:.2%}</span>'
+        )
+    shapes = said.looked[:, 1:].sum(axis=1)
+    span = shapes.max() - shapes.min()
+    tokens = "".join(
+        f'<span style="background: rgb(var(--look) / {0.05 + 0.6 * (value - shapes.min()) / (span or 1):.2f})" '
+        f'title="{value:.0%} of its look at the shapes">{html.escape(token)}</span>'
+        for token, value in zip(said.tokens, shapes, strict=True)
+    )
+    drawing = _drawing(image, item.boxes, said.looked.mean(axis=0), 80)
+    return f"""<div class="look">{drawing}<div><div><span class="model">{html.escape(said.model)}</span>
+{"".join(answers)}</div><div class="tokens">{tokens}</div></div></div>
+"""
+
+
+def _drawing(image: str, boxes: np.ndarray, looked: np.ndarray | None, size: int) -> str:
+    """The picture with its boxes: numbered, or tinted by how much each was looked at [R]."""
+    shapes = []
+    for i, (x1, y1, x2, y2) in enumerate(boxes * 100):
+        tint = 0 if looked is None else float(looked[i])
+        share = "" if looked is None else f"<title>region {i}: {tint:.0%} of the look</title>"
+        shapes.append(
+            f'<rect x="{x1:.2f}" y="{y1:.2f}" width="{x2 - x1:.2f}" height="{y2 - y1:.2f}" fill="rgb(230 90 20)" '
+            f'fill-opacity="{0.4 * tint:.2f}" stroke="rgb(230 90 20)" stroke-width="1.5">{share}</rect>'
+        )
+        if looked is None and i:
+            shapes.append(
+                f'<text x="{x1 + 1.5:.2f}" y="{max(y1 - 2, 7):.2f}" font-size="7" fill="rgb(230 90 20)">{i}</text>'
+            )
+    return (
+        f'<svg width="{size}" height="{size}" viewBox="0 0 100 100">'
+        f'<image href="{image}" width="100" height="100" preserveAspectRatio="none"/>{"".join(shapes)}</svg>'
+    )
+
+
+def _data_uri(picture: np.ndarray) -> str:
+    """A picture as a PNG inside the page."""
+    buffer = io.BytesIO()
+    require("PIL.Image", "Writing the page").fromarray(picture).save(buffer, format="PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -1,0 +1,227 @@
+"""Whether two weight files are one model: the first run in PyTorch, the second in Keras, on the same random inputs.
+
+Separate from `lxmert.weights.convert`, which needs neither framework; this needs both.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+# First of all, because a missing framework is named here, and what to install.
+import lxmert.pt as pt
+import lxmert.tf as tf
+
+# isort: split
+import keras
+import torch
+
+from lxmert.common.config.base import ModelConfig
+from lxmert.common.specs import input_shapes, value_ranges
+from lxmert.inference.pt_arrays import run_arrays as run_in_torch
+from lxmert.inference.tf_arrays import run_arrays as run_in_keras
+from lxmert.weights.answer_vocabulary import matching_rows, read_answers, transplanted
+from lxmert.weights.checkpoint import open_checkpoint
+from lxmert.weights.formats import open_weights
+
+# float32 keeps 24 bits, 6e-8 of a value. The two frameworks add up in another order, layer after layer, which makes
+# about 1e-6; a wrong or missing weight, or a transposed one, makes more than 1e-3.
+TOLERANCE = 1e-5
+
+
+@dataclass(frozen=True)
+class Row:
+    """One output of one way of loading: its largest value and the largest difference, a tuple's over all layers."""
+
+    loader: str
+    output: str
+    largest: float
+    difference: float
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the difference is within the tolerance, relative to the output's largest value if that is above 1."""
+        return self.difference <= TOLERANCE * max(1.0, self.largest)  # NaN compares false
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far the outputs of two files are apart."""
+
+    source: str | Path
+    target: str | Path
+    rows: tuple[Row, ...]
+
+    @property
+    def agrees(self) -> bool:
+        """Whether every output is within the tolerance."""
+        return all(row.agrees for row in self.rows)
+
+    def table(self) -> str:
+        """Outputs down, ways of loading across: the largest differences, and beside them the largest value."""
+        loaders = dict.fromkeys(row.loader for row in self.rows)
+        width = max(len(row.output) for row in self.rows)
+        lines = [f"{'largest difference of':<{width}}  {'largest value':>13}" + "".join(f"  {x:>15}" for x in loaders)]
+        for output in dict.fromkeys(row.output for row in self.rows):
+            rows = [row for row in self.rows if row.output == output]
+            differences = "".join(f"  {row.difference:15.1e}" for row in rows)
+            verdict = "" if all(row.agrees for row in rows) else "  differs"
+            lines.append(f"{output:<{width}}  {rows[0].largest:13.3g}{differences}{verdict}")
+        return "\n".join(lines)
+
+    def complaint(self) -> str:
+        """Which outputs are too far apart, and how far apart they may be."""
+        names = sorted({row.output for row in self.rows if not row.agrees})
+        return (
+            f"{self.target} in Keras does not give the outputs of {self.source} in PyTorch: {', '.join(names)} differ "
+            f"by more than {TOLERANCE:g} (times the largest value, where that is above 1). float32 sums in another "
+            "order differ by about 1e-6, so this is another model: convert again, and report it if it stays."
+        )
+
+
+def random_inputs(config: ModelConfig, architecture: str, seed: int = 0) -> dict[str, np.ndarray]:
+    """Inputs that no mistake slips through: more regions than words, and masks that hide some of both.
+
+    Args:
+        config: the sizes.
+        architecture: the model's class name without the prefix TF.
+        seed: of the random numbers.
+    """
+    random = np.random.default_rng(seed)
+    sizes = {"B": 2, "choices": 3, "L": min(5, config.max_position_embeddings), "R": 7, "P": 4}
+    ranges = value_ranges(config, architecture)
+    inputs: dict[str, np.ndarray] = {}
+    for name, (letters, kind) in input_shapes(config, architecture).items():
+        shape = tuple(sizes[size] if isinstance(size, str) else size for size in letters)
+        if kind == "float":
+            # Boxes lie between 0 and 1.
+            draw = random.random if name == "visual_pos" else random.standard_normal
+            inputs[name] = draw(shape, dtype="float32")
+        elif name.endswith("attention_mask"):
+            inputs[name] = np.ones(shape, "int64")
+        elif name in ranges:
+            inputs[name] = random.integers(ranges[name].end, size=shape)
+        else:  # positions in the sequence, -1 for none
+            inputs[name] = random.integers(-1, sizes["L"] + sizes["R"], size=shape)
+    inputs["attention_mask"][1, ..., (sizes["L"] + 1) // 2 :] = 0
+    inputs["visual_attention_mask"][0, ..., 4:] = 0
+    return inputs
+
+
+def verify(
+    source: str | Path,
+    target: str | Path,
+    config: ModelConfig | None = None,
+    *,
+    architecture: str | None = None,
+    dtype: str | None = None,
+    answers: tuple[str | Path, str | Path] | None = None,
+    hub: Mapping[str, Any] | None = None,
+    **overrides: Any,
+) -> Agreement:
+    """Run `source` in PyTorch and `target` in Keras, in float32, and compare every output, hidden state and attention.
+
+    Keras loads `target` by `from_pretrained`, and also by its own `load_weights` or `keras.saving.load_model`, as far
+    as they read that format. What follows the hub's options are those of `common.convert.convert` that `target` was
+    made with.
+
+    Args:
+        source: weights of any format that is read.
+        target: weights of any format that is read.
+        config: the configuration, where a file has none.
+        architecture: the model class of both; by default the one that the heads in `source` make up.
+        dtype: the number format that `target`'s weights were given. `source` then runs with its weights rounded to it:
+            what rounding does to the outputs depends on the model, and no tolerance for it would tell a wrong weight.
+        answers: the two tables of answers between which the answer head of `target` was moved. The scores of an answer
+            are then compared with those of the same one in `source`, and with 0 where that has none.
+        hub: `revision`, `cache_dir`, `token` and `local_files_only`, where `source` is a model on the hub.
+        overrides: config fields that take other values than `source`'s.
+
+    Raises:
+        FileNotFoundError, ValueError: no such file, or a damaged or foreign one.
+    """
+    with open_checkpoint(source, config, hub=hub, **overrides) as checkpoint:
+        architecture = architecture or checkpoint.architecture
+        source_config = checkpoint.config
+    with open_checkpoint(target, config if _has_no_config(target) else None, type(source_config)) as checkpoint:
+        target_config = checkpoint.config
+        # Only this class may be without one.
+        bare = architecture == "VisualBertModel" and not checkpoint.pooler
+    made_with = {"add_pooling_layer": False} if bare else {}
+    inputs = random_inputs(source_config, architecture)
+    origin = getattr(pt, architecture).from_pretrained(
+        source, config=source_config, dtype=torch.float32, **made_with, **(hub or {})
+    )
+    if dtype is not None:
+        for parameter in origin.parameters():
+            parameter.data = parameter.data.to(getattr(torch, dtype)).to(torch.float32)
+    expected = _listed(run_in_torch(origin, inputs, **_ALL))
+    if answers is not None:
+        rows = matching_rows(*map(read_answers, answers))
+        expected = {name: _moved(name, values, rows) for name, values in expected.items()}
+    found: list[Row] = []
+    for loader, model in _keras_models(getattr(tf, f"TF{architecture}"), Path(target), target_config, made_with):
+        found.extend(_compare(loader, expected, _listed(run_in_keras(model, inputs, **_ALL))))
+    return Agreement(source, target, tuple(found))
+
+
+def _has_no_config(path: str | Path) -> bool:
+    file = open_weights(path)
+    try:
+        return file.config is None
+    finally:
+        file.close()
+
+
+def _moved(name: str, values: tuple[np.ndarray, ...], rows: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The scores of answers in the order of another table; other outputs as they are."""
+    if name not in ("question_answering_score", "logits"):
+        return values
+    return tuple(transplanted(scores.T, rows).T for scores in values)  # [B, A]
+
+
+_ALL = {"output_attentions": "all", "output_hidden_states": True, "return_dict": True}
+Outputs = Mapping[str, tuple[np.ndarray, ...]]
+
+
+def _listed(outputs: Mapping[str, Any]) -> Outputs:
+    """Every output as a tuple of arrays."""
+    return {name: value if isinstance(value, tuple) else (value,) for name, value in outputs.items()}
+
+
+def _keras_models(
+    kind: Any, target: Path, config: ModelConfig, made_with: Mapping[str, Any]
+) -> Iterator[tuple[str, Any]]:
+    """The target in Keras, one way of loading after the other, so that memory holds one model at a time."""
+    yield "from_pretrained", kind.from_pretrained(target, config=config, dtype="float32", **made_with)
+    if target.name.endswith(".weights.h5"):
+        model = kind(config, dtype="float32", **made_with)
+        model.load_weights(target)
+        yield "load_weights", model
+    if target.name.endswith(".keras"):
+        model = kind(config, dtype="float32", **made_with)
+        # A saved float16 model would run in float16.
+        model.set_weights(keras.saving.load_model(target, safe_mode=True).get_weights())
+        yield "load_model", model
+
+
+def _compare(loader: str, expected: Outputs, got: Outputs) -> Iterator[Row]:
+    """The largest difference of every output; infinite where one side lacks it or has another shape."""
+    for name in dict.fromkeys([*expected, *got]):
+        mine, theirs = expected.get(name, ()), got.get(name, ())
+        largest, difference = 0.0, 0.0 if len(mine) == len(theirs) else math.inf
+        for a, b in zip(mine, theirs, strict=False):
+            same = a.shape == b.shape
+            with np.errstate(invalid="ignore"):  # infinite less infinite is no number, and differs
+                apart = float(np.max(np.abs(a.astype("float64") - b), initial=0.0)) if same else math.inf
+            # max() would drop a NaN.
+            difference = apart if math.isnan(apart) or apart > difference else difference
+            # The logit of a masked region is the smallest number there is; it tells nothing of the size of the others.
+            counted = np.abs(a) < np.finfo(a.dtype).max / 2
+            largest = max(largest, float(np.max(np.abs(a), where=counted, initial=0.0)))
+        yield Row(loader, name, largest, difference)

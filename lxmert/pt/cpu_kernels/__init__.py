@@ -1,0 +1,1 @@
+"""Faster linear layers, attention and dropout on CPUs."""

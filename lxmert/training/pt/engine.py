@@ -1,0 +1,328 @@
+"""Training on one process or on several, by Lightning Fabric: one process, DDP, FSDP2, on the CPU or on GPUs.
+
+What a trainer asks of an engine stands in one small class, so that the trainer is the same for all of them. Fabric
+starts the process group, places the model, wraps it and lets gradients wait; number formats are set here, because
+Fabric's mixed precision rounds the inputs before the model sees them, and has no float64 for FSDP2.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.optim import Optimizer
+
+from lxmert.pt.layers import TransformerLayer
+from lxmert.pt.lxmert import CrossLayer
+from lxmert.pt.pretrained import PreTrainedModel
+from lxmert.utils.messages import first_few
+from lxmert.weights.naming.key_mapping import plain
+
+from .optimizers import load_optimizer_state, optimizer_state
+
+STRATEGIES = ("auto", "single", "ddp", "fsdp")
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}  # formats of the weights
+# What FSDP2 gathers, computes and lets go of as one. Everything else belongs to the root: the embeddings and the heads,
+# so that a word head finds the table that it is tied to.
+WRAP_UNITS = (TransformerLayer, CrossLayer)
+
+
+def make_engine(strategy: str = "auto", precision: str = "float32", device: str = "auto") -> Engine:
+    """The engine of this process. `torchrun` starts several; every one of them makes its own.
+
+    Args:
+        strategy: "single" for one process; "ddp", where each process holds the whole model; "fsdp" (FSDP2), where each
+            holds a part of every layer; "auto" takes "ddp" if there are several processes, else "single".
+        precision: "float32"; "bfloat16", which computes under autocast and keeps weights, gradients and the optimizer
+            in float32; or "float64".
+        device: "cpu"; "cuda", one GPU for each process; "auto" takes GPUs where PyTorch sees any.
+
+    Raises:
+        ImportError: Lightning Fabric is not installed.
+        ValueError: an unknown choice, or one that does not fit the number of processes or GPUs.
+    """
+    for name, given, known in (
+        ("strategy", strategy, STRATEGIES),
+        ("precision", precision, tuple(PRECISIONS)),
+        ("device", device, ("auto", "cpu", "cuda")),
+    ):
+        if given not in known:
+            raise ValueError(f"{name} must be one of {', '.join(known)}; got {given!r}.")
+    try:
+        from lightning_fabric import Fabric
+        from lightning_fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
+        from lightning_fabric.strategies import DDPStrategy, ModelParallelStrategy
+    except ImportError:
+        raise ImportError(
+            'Training in PyTorch needs Lightning Fabric. Install it with: pip install "lxmert[train-pt]".'
+        ) from None
+
+    launched = torch.distributed.is_available() and torch.distributed.is_torchelastic_launched()
+    world = int(os.environ["WORLD_SIZE"]) if launched else 1
+    here = int(os.environ["LOCAL_WORLD_SIZE"]) if launched else 1
+    if strategy == "auto":
+        strategy = "ddp" if world > 1 else "single"
+    if strategy == "single" and world > 1:
+        raise ValueError(f"strategy 'single' is one process; torchrun started {world}. Use 'ddp' or 'fsdp'.")
+    device = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    gpus = torch.cuda.device_count()
+    if device == "cuda" and not gpus:
+        raise ValueError(
+            "device 'cuda' needs a GPU that PyTorch can use, and it sees none. Use device 'cpu' or 'auto'."
+        )
+    if device == "cuda" and gpus < here:
+        raise ValueError(
+            f"Every process needs a GPU of its own; this machine has {gpus} for {here}. Start torchrun with "
+            "--nproc-per-node of at most that many, or use device 'cpu'."
+        )
+    chosen: Any = "auto"
+    if strategy == "ddp":
+        # The gradients lie in the buckets that are sent: one copy less of all of them.
+        chosen = DDPStrategy(gradient_as_bucket_view=True)
+    elif strategy == "fsdp":
+        chosen = ModelParallelStrategy(_shard, data_parallel_size=world, tensor_parallel_size=1)
+    fabric = Fabric(
+        accelerator=device,
+        devices=here,
+        num_nodes=world // here,
+        strategy=chosen,
+        precision="32-true",
+        plugins=[TorchElasticEnvironment() if launched else LightningEnvironment()],
+    )
+    fabric.launch()
+    return Engine(fabric, strategy, precision)
+
+
+class Engine:
+    """What a trainer asks for, the same with one process and with several. Made by `make_engine`.
+
+    Every process calls every method, in the same order: most of them talk to the others.
+
+    Attributes:
+        strategy: "single", "ddp" or "fsdp".
+        precision: "float32", "bfloat16" or "float64".
+        rank: which process this is, from 0.
+        world: how many there are.
+        is_main: whether this is the one that writes files and speaks.
+        device: where this process computes.
+    """
+
+    def __init__(self, fabric: Any, strategy: str, precision: str):
+        self._fabric = fabric
+        self.strategy = strategy
+        self.precision = precision
+        self.rank: int = fabric.global_rank
+        self.world: int = fabric.world_size
+        self.is_main = self.rank == 0
+        self.device: torch.device = fabric.device
+
+    # A step
+
+    def prepare(
+        self, model: PreTrainedModel, make_optimizer: Callable[[Any], Optimizer] | None = None
+    ) -> tuple[nn.Module, Any]:
+        """Place and wrap a model, then make its optimizer.
+
+        All processes start from the weights of the main one, so that heads that each of them drew are no matter.
+
+        Args:
+            model: what is trained; with FSDP2 it is changed in place. Parameters that no loss reaches have to be frozen
+                already (`freeze_unreached`).
+            make_optimizer: gives an optimizer of the trainable parameters of the model that it is given, which has its
+                own names, without those that a wrapper puts in front. Without it the model is only evaluated.
+
+        Returns:
+            What to call, `module(**inputs)`, and the optimizer, or None. `plain(module)` is the model again. Evaluation
+            in between is under `torch.no_grad()`: what FSDP2 gathers under `inference_mode` cannot be trained with.
+        """
+        model.to(PRECISIONS[self.precision])
+        if self.world > 1:
+            _agree(model, self.device)
+        if make_optimizer is None and self.strategy == "ddp":  # there is nothing to wait for
+            return model.to(self.device), None
+        module = self._fabric.setup_module(model)
+        if self.strategy == "fsdp":
+            # It warns of outputs that are views, which nobody changes in place here.
+            warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view tensor")
+        return module, None if make_optimizer is None else make_optimizer(self.plain(module))
+
+    def plain(self, module: nn.Module) -> PreTrainedModel:
+        """The model inside of what `prepare` gave: its config and its names."""
+        while not isinstance(module, PreTrainedModel):
+            module = module.module
+        return module
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """The context of the forward pass, which computes in bfloat16 where that is asked for."""
+        if self.precision != "bfloat16":
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradients of a loss. They are averaged over the processes, not summed."""
+        self._fabric.backward(loss)
+
+    def accumulating(self, module: nn.Module, last: bool) -> AbstractContextManager[Any]:
+        """The context of forward and backward pass of one part of a step; gradients are exchanged at the last part.
+
+        Until then FSDP2 keeps the whole gradient of every layer in each process.
+        """
+        if last or self.world == 1:
+            return nullcontext()
+        return self._fabric.no_backward_sync(module)
+
+    def clip(self, module: nn.Module, optimizer: Optimizer, norm: float | None) -> float:
+        """Scale the gradients down so that the norm of all of them together is at most `norm`; None leaves them.
+
+        Returns:
+            The norm before, over all processes; NaN or infinite if a gradient is.
+
+        Raises:
+            RuntimeError: a trainable parameter got no gradient.
+        """
+        without = [name for name, p in self.plain(module).named_parameters() if p.requires_grad and p.grad is None]
+        if without:
+            raise RuntimeError(
+                f"{len(without)} trainable parameters got no gradient: {first_few(without)}. Other processes would "
+                "wait for them. Freeze what no loss reaches before training: freeze_unreached(model, losses)."
+            )
+        most = math.inf if norm is None else norm
+        total = self._fabric.clip_gradients(module, optimizer, max_norm=most, error_if_nonfinite=False)
+        return float(_whole(total))
+
+    # Between the processes
+
+    def sum(self, values: np.ndarray) -> np.ndarray:
+        """An array of numbers, added up over the processes."""
+        values = np.asarray(values)
+        if self.world == 1:
+            return values.copy()
+        total = self._fabric.all_reduce(torch.tensor(values, device=self.device), reduce_op="sum")
+        return total.cpu().numpy()
+
+    def gather(self, values: np.ndarray) -> np.ndarray:  # [b, ...] -> [sum of all b, ...]
+        """The rows of all processes, in the order of their ranks; they may differ in number, and be none."""
+        values = np.asarray(values)
+        if self.world == 1:
+            return values.copy()
+        counts = torch.cat(self._from_all(torch.tensor([len(values)], device=self.device))).tolist()
+        padded = np.zeros((max(counts), *values.shape[1:]), values.dtype)
+        padded[: len(values)] = values
+        if not padded.size:
+            return np.zeros((sum(counts), *values.shape[1:]), values.dtype)
+        # As bytes, which pass whatever the number format.
+        own = torch.tensor(padded.reshape(-1).view(np.uint8), device=self.device)
+        parts = [part.cpu().numpy().view(values.dtype).reshape(padded.shape) for part in self._from_all(own)]
+        return np.concatenate([part[:count] for part, count in zip(parts, counts, strict=True)])
+
+    def _from_all(self, tensor: Tensor) -> list[Tensor]:
+        """The tensors of all processes, which are of one shape."""
+        parts = [torch.empty_like(tensor) for _ in range(self.world)]
+        torch.distributed.all_gather(parts, tensor)
+        return parts
+
+    def barrier(self) -> None:
+        """Wait for all processes."""
+        self._fabric.barrier()
+
+    def close(self) -> None:
+        """Part from the other processes, after the last exchange. No engine of this process works afterwards.
+
+        Without it, gloo's threads may still hold tensors when Python ends, and the process dies after its work. It is
+        not for a process that fails: that one would wait for the others, and nobody would hear of it.
+        """
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            self.barrier()
+            torch.distributed.destroy_process_group()
+
+    # Keeping and going on
+
+    def weights(self, module: nn.Module) -> dict[str, Tensor]:
+        """Copies of the weights in the memory of the main process: whole, by the keys of the model's own state dict.
+
+        The other processes help, and get an empty dict.
+        """
+        self._regroup(module)
+        found = {}
+        for name, tensor in self.plain(module).state_dict().items():
+            whole = _whole(tensor.detach())
+            if self.is_main:
+                found[plain(name)] = whole.cpu().clone() if whole.device.type == "cpu" else whole.cpu()
+        return found
+
+    def load_weights(self, module: nn.Module, weights: Mapping[str, Tensor]) -> None:
+        """Take over what `weights` gave; every process is given all of it.
+
+        Raises:
+            ValueError: other names or shapes than those of the model; nothing is changed then.
+        """
+        self._regroup(module)
+        held = {plain(name): tensor for name, tensor in self.plain(module).state_dict().items()}
+        wrong = sorted(held.keys() ^ weights.keys()) or [n for n, t in held.items() if t.shape != weights[n].shape]
+        if wrong:
+            raise ValueError(f"These weights do not fit the model in name or shape: {first_few(wrong)}.")
+        with torch.no_grad():
+            for name, tensor in held.items():
+                given = weights[name].to(device=tensor.device, dtype=tensor.dtype)
+                if isinstance(tensor, DTensor):
+                    given = distribute_tensor(given, tensor.device_mesh, tensor.placements)
+                tensor.copy_(given)
+
+    def optimizer_state(self, module: nn.Module, optimizer: Any) -> dict[str, np.ndarray]:
+        """What the optimizer remembers, whole, by the names that one process gives it (`optimizers.optimizer_state`).
+
+        The other processes help, and get an empty dict.
+        """
+        self._regroup(module)
+        state = optimizer_state(self.plain(module), optimizer) if self.is_main or self.strategy == "fsdp" else {}
+        return state if self.is_main else {}
+
+    def load_optimizer_state(self, module: nn.Module, optimizer: Any, state: Mapping[str, np.ndarray]) -> None:
+        """Take over what `optimizer_state` gave, with any number of processes; every process is given all of it.
+
+        Raises:
+            ValueError: names or shapes that are not those of this model's trained parameters; nothing is changed then.
+        """
+        self._regroup(module)
+        load_optimizer_state(self.plain(module), optimizer, state)
+
+    def _regroup(self, module: nn.Module) -> None:
+        """With FSDP2, let go of what a forward pass without a backward pass has gathered.
+
+        The root keeps its whole tensors for the backward pass: they would be taken for the parameters.
+        """
+        for unit in module.modules():
+            if isinstance(unit, FSDPModule):
+                unit.reshard()
+
+
+def _shard(model: nn.Module, mesh: Any) -> nn.Module:
+    """Give each process its part of every layer, and of what is left."""
+    mesh = mesh["data_parallel"]
+    for unit in [module for module in model.modules() if isinstance(module, WRAP_UNITS)]:
+        fully_shard(unit, mesh=mesh)
+    return fully_shard(model, mesh=mesh)
+
+
+def _agree(model: nn.Module, device: torch.device) -> None:
+    """Give all processes the weights of the main one."""
+    for tensor in (*model.parameters(), *model.buffers()):
+        values = tensor.detach().to(device, copy=True)
+        torch.distributed.broadcast(values, 0)
+        if torch.distributed.get_rank():
+            with torch.no_grad():
+                tensor.copy_(values)
+
+
+def _whole(tensor: Tensor) -> Tensor:
+    """A tensor of which each process may hold a part."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor

@@ -1,0 +1,314 @@
+"""The optimizers of training: the original's BertAdam, and AdamW. Both backends make equal steps with them.
+
+The rate of a step is set from outside (`set_rate`, or a schedule), because a schedule is a matter of the run.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from keras.optimizers.schedules import LearningRateSchedule
+
+from lxmert.tf.named_weights import turned
+from lxmert.tf.pretrained import PreTrainedModel
+from lxmert.training.optimizer_states import OPTIMIZERS, check_optimizer, check_state, last_step, step_of
+from lxmert.training.schedule import rate_of_step
+
+
+@keras.saving.register_keras_serializable(package="lxmert")
+class LinearWarmUp(LearningRateSchedule):
+    """The rates of `lxmert.training.schedule`, for `compile` and `fit`.
+
+    Keras counts batches; with gradient accumulation, `accumulation` of them are one step.
+    """
+
+    def __init__(self, rate: float, steps: int, warm_up: float, original: bool = True, accumulation: int = 1):
+        self.given = dict(rate=rate, steps=steps, warm_up=warm_up, original=original, accumulation=accumulation)
+        self.rates = np.array([rate_of_step(rate, step, steps, warm_up, original) for step in range(steps)], "float32")
+
+    def __call__(self, step: Any) -> Any:
+        """The rate at a batch, counted from 0; after the last step it stays that of the last."""
+        step = ops.cast(step, "int32") // self.given["accumulation"]
+        return ops.take(self.rates, ops.minimum(step, len(self.rates) - 1))
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of the constructor."""
+        return self.given
+
+
+class _Steps(keras.optimizers.Optimizer):
+    """What both optimizers do otherwise than Keras', so that their steps are PyTorch's.
+
+    - Gradients are clipped with the coefficient of PyTorch, and under `tf.distribute` after the replicas' gradients
+      were added up. Keras clips those of each replica by themselves, which is another step than that of one device.
+    - Gradients are accumulated under `tf.distribute.MirroredStrategy` too, where Keras fails.
+    - No weight decay but that of `update_step`.
+    """
+
+    def _clip_gradients(self, grads: Any) -> Any:
+        # On TensorFlow Keras calls `_all_reduce_sum_gradients` next.
+        return grads if keras.backend.backend() == "tensorflow" else self._clipped(grads)
+
+    def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> Any:
+        summed = super()._all_reduce_sum_gradients(grads_and_vars)
+        return list(zip(self._clipped([gradient for gradient, _ in summed]), [v for _, v in summed], strict=True))
+
+    def _clipped(self, gradients: list[Any]) -> list[Any]:
+        return clip_gradients(gradients, self.global_clipnorm) if self.global_clipnorm else gradients
+
+    def _apply_weight_decay(self, variables: Any) -> None:
+        pass
+
+    def _backend_apply_gradients(self, grads: Any, trainable_variables: Any) -> None:
+        if self.gradient_accumulation_steps and keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
+
+            if not tf.__internal__.distribute.strategy_supports_no_merge_call():
+                # Replicas must not meet in only one branch of a condition: they meet first, and it is asked then.
+                tf.distribute.get_replica_context().merge_call(self._accumulate, args=(grads, trainable_variables))
+                return
+        super()._backend_apply_gradients(grads, trainable_variables)
+
+    def _accumulate(self, distribution: Any, gradients: Any, variables: Any) -> None:
+        """Add to what was accumulated, and at the last batch of a step make the step: for all replicas together."""
+        if self.use_ema:
+            raise ValueError("use_ema does not go together with accumulated gradients under this strategy.")
+        sums = [self._accumulated_gradients[self._get_variable_index(variable)].value for variable in variables]
+
+        def add() -> None:
+            for total, gradient in zip(sums, gradients, strict=True):
+                distribution.extended.update(total, lambda x, more: x.assign(x + more), args=(gradient,), group=False)
+
+        def step() -> None:
+            distribution.extended.call_for_each_replica(self._step_of_sums, args=(gradients, variables))
+            for total in sums:
+                distribution.extended.update(total, lambda x: x.assign(ops.zeros_like(x)), group=False)
+
+        ops.cond(ops.equal((self._iterations + 1) % self.gradient_accumulation_steps, 0), step, add)
+
+    def _step_of_sums(self, gradients: Any, variables: Any) -> None:
+        """The step of one replica, after its last batch."""
+        count = self.gradient_accumulation_steps
+        sums = [self._accumulated_gradients[self._get_variable_index(variable)] for variable in variables]
+        means = [(gradient + total) / count for gradient, total in zip(gradients, sums, strict=True)]
+        self._backend_update_step(means, variables, self.learning_rate)
+
+
+@keras.saving.register_keras_serializable(package="lxmert")
+class BertAdam(_Steps):
+    """update = m / (√v + epsilon) + weight_decay · weight;  weight -= learning_rate · update.
+
+    As in the original: Adam's m and v without bias correction, epsilon outside of the root, and a decay of everything,
+    biases and norms too, inside the update that the rate scales.
+
+    Args:
+        learning_rate: the rate, or a schedule of it.
+        beta_1: how much of m each step keeps.
+        beta_2: how much of v each step keeps.
+        epsilon: what keeps the quotient finite.
+        weight_decay: the part of the weight in the update.
+        others: every other argument of a Keras optimizer.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = 1e-4,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-6,
+        weight_decay: float = 0.01,
+        **others: Any,
+    ):
+        rate = learning_rate if isinstance(learning_rate, float) else 0.0
+        check_optimizer("bert_adam", rate, weight_decay, (beta_1, beta_2), epsilon)
+        super().__init__(learning_rate, weight_decay=weight_decay, **others)
+        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
+
+    def build(self, variables: Any) -> None:
+        """Make m and v."""
+        if not self.built:
+            super().build(variables)
+            self._momentums, self._velocities = self.add_optimizer_variables(variables, ["momentum", "velocity"])
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Change one variable."""
+        momentum, velocity = _moments(self, variable, gradient)
+        update = momentum / (ops.sqrt(velocity) + self.epsilon)
+        if self.weight_decay:
+            update = update + self.weight_decay * variable
+        self.assign_sub(variable, ops.cast(learning_rate, variable.dtype) * update)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of the constructor."""
+        return {**super().get_config(), "beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon}
+
+
+@keras.saving.register_keras_serializable(package="lxmert")
+class AdamW(_Steps, keras.optimizers.AdamW):
+    """PyTorch's AdamW: weight -= learning_rate · (m̂ / (√v̂ + epsilon) + weight_decay · weight).
+
+    Keras' adds epsilon to the root of v before it is corrected. Biases and norms, which have fewer than two dimensions,
+    do not decay.
+    """
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Change one variable."""
+        rate = ops.cast(learning_rate, variable.dtype)
+        momentum, velocity = _moments(self, variable, gradient)
+        step = self.iterations + 1
+        first, second = (_one_less_power(beta, step, variable.dtype) for beta in (self.beta_1, self.beta_2))
+        if self.weight_decay and len(variable.shape) >= 2:
+            self.assign_sub(variable, rate * self.weight_decay * variable)
+        roots = ops.sqrt(velocity) / ops.sqrt(second)
+        self.assign_sub(variable, rate / first * momentum / (roots + self.epsilon))
+
+
+def make_optimizer(
+    model: PreTrainedModel,
+    name: str = "bert_adam",
+    rate: Any = 1e-4,
+    weight_decay: float = 0.01,
+    betas: tuple[float, float] = (0.9, 0.999),
+    epsilon: float | None = None,
+    clip_norm: float | None = None,
+    accumulation: int = 1,
+) -> keras.optimizers.Optimizer:
+    """An optimizer of the model's trainable variables, for `compile`.
+
+    Args:
+        model: what is trained.
+        name: "bert_adam", the original's, which decays everything; or "adamw", which does not decay biases and norms.
+        rate: the learning rate, until `set_rate` gives another; or a schedule such as `LinearWarmUp`.
+        weight_decay: how much of a weight is taken away, times the rate, in each step.
+        betas: how much of the mean of the gradients and of their squares each step keeps.
+        epsilon: what keeps the quotient finite; 1e-6 for BertAdam, and 1e-8 for AdamW, by default.
+        clip_norm: a step first scales all gradients down to this norm, if theirs is larger; None leaves them alone.
+        accumulation: the batches of a step; the mean of their gradients is the step's.
+
+    Raises:
+        ValueError: an unknown name, or a number out of range.
+    """
+    epsilon = OPTIMIZERS.get(name, 0.0) if epsilon is None else epsilon
+    check_optimizer(name, rate if isinstance(rate, float) else 0.0, weight_decay, betas, epsilon, clip_norm)
+    rate = float(rate) if isinstance(rate, int) else rate
+    if accumulation < 1:
+        raise ValueError(f"accumulation must be at least 1; got {accumulation}.")
+    kind = BertAdam if name == "bert_adam" else AdamW
+    optimizer = kind(
+        rate,
+        beta_1=betas[0],
+        beta_2=betas[1],
+        epsilon=epsilon,
+        weight_decay=weight_decay,
+        global_clipnorm=clip_norm,
+        gradient_accumulation_steps=accumulation if accumulation > 1 else None,
+    )
+    optimizer.build(model.trainable_variables)
+    return optimizer
+
+
+def set_rate(optimizer: Any, rate: float) -> None:
+    """The learning rate from the next step on."""
+    _bare(optimizer).learning_rate = rate
+
+
+def clip_gradients(gradients: list[Any], norm: float) -> list[Any]:
+    """Gradients times min(1, norm / (the norm of all + 1e-6))."""
+    wide = [ops.cast(g, "float32") if _is_small(g) else g for g in gradients]
+    total = ops.sqrt(sum(ops.sum(ops.square(g)) for g in wide))
+    coefficient = ops.minimum(norm / (total + 1e-6), 1.0)
+    return [g * ops.cast(coefficient, g.dtype) for g in gradients]
+
+
+def optimizer_state(model: PreTrainedModel, optimizer: Any) -> dict[str, np.ndarray]:
+    """What an optimizer remembers, by the names of the parameters, the same in both backends.
+
+    "momentum.<name>" and "velocity.<name>" have the shape of the parameter and lie PyTorch's way round; "step" is how
+    many steps were made.
+
+    Args:
+        model: whose names they are.
+        optimizer: made by `make_optimizer`, wrapped for a scaled loss or not.
+
+    Raises:
+        ValueError: gradients are being accumulated; a state is that of a finished step.
+    """
+    bare, state = _bare(optimizer), {}
+    steps, batches = divmod(int(ops.convert_to_numpy(bare._iterations)), bare.gradient_accumulation_steps or 1)
+    if batches:
+        raise ValueError(
+            f"The state of an optimizer is that of a finished step; {batches} of {bare.gradient_accumulation_steps} "
+            "batches of the next one are accumulated. Take it after the last."
+        )
+    for parameter, index in _held(model, optimizer).items():
+        for kind, own in (("momentum", bare._momentums), ("velocity", bare._velocities)):
+            values = turned(parameter, ops.convert_to_numpy(own[index]))
+            state[f"{kind}.{parameter.name}"] = np.array(values, order="C")
+    return {**state, **last_step({"": steps})}
+
+
+def load_optimizer_state(model: PreTrainedModel, optimizer: Any, state: Mapping[str, np.ndarray]) -> None:
+    """Let an optimizer go on from what `optimizer_state` of either backend gave.
+
+    Raises:
+        ValueError: names or shapes that are not those of this model's trained parameters, or parameters that have made
+            different numbers of steps, which Keras does not know; nothing is changed then.
+    """
+    held, bare = _held(model, optimizer), _bare(optimizer)
+    shapes = {parameter.name: tuple(parameter.shape) for parameter in held}
+    check_state(state, shapes)
+    step = int(state["step"])
+    own = [name for name in shapes if step_of(state, name) not in (0, step)]
+    if own:
+        raise ValueError(
+            f"{own[0]} has made {step_of(state, own[0])} steps and other parameters {step}: a Keras optimizer counts "
+            "the same steps for all. Go on in PyTorch, where this state comes from."
+        )
+    for parameter, index in held.items():
+        for kind, variables in (("momentum", bare._momentums), ("velocity", bare._velocities)):
+            values = turned(parameter, np.asarray(state[f"{kind}.{parameter.name}"]))
+            variables[index].assign(values.astype(variables[index].dtype))
+    bare._iterations.assign(step * (bare.gradient_accumulation_steps or 1))
+
+
+def _held(model: PreTrainedModel, optimizer: Any) -> dict[Any, int]:
+    """The places of the trained parameters in what an optimizer holds."""
+    bare = _bare(optimizer)
+    trained = {id(variable): index for index, variable in enumerate(bare._trainable_variables)}
+    held = {parameter: trained[id(v)] for parameter, v in model.weights_by_name() if id(v) in trained}
+    if len(held) != len(trained):
+        raise ValueError(
+            f"The optimizer trains {len(trained)} parameters, of which {len(held)} are this model's. Give the model "
+            "that the optimizer was made for."
+        )
+    return held
+
+
+def _bare(optimizer: Any) -> Any:
+    """The optimizer that Keras' wrapper for a scaled loss holds."""
+    return getattr(optimizer, "inner_optimizer", optimizer)
+
+
+def _moments(optimizer: Any, variable: Any, gradient: Any) -> tuple[Any, Any]:
+    """m and v of a variable, after another gradient."""
+    index = optimizer._get_variable_index(variable)
+    momentum, velocity = optimizer._momentums[index], optimizer._velocities[index]
+    gradient = ops.cast(gradient, variable.dtype)
+    optimizer.assign_add(momentum, (gradient - momentum) * (1 - optimizer.beta_1))
+    optimizer.assign_add(velocity, (ops.square(gradient) - velocity) * (1 - optimizer.beta_2))
+    return momentum, velocity
+
+
+def _one_less_power(beta: float, step: Any, dtype: Any) -> Any:
+    """1 - beta ** step, without the rounding of beta and of the difference."""
+    if not beta:
+        return ops.ones((), dtype)
+    return -ops.expm1(ops.cast(step, dtype) * math.log(beta))
+
+
+def _is_small(values: Any) -> bool:
+    """Whether a tensor's number format is narrower than float32."""
+    return keras.backend.standardize_dtype(values.dtype) in ("float16", "bfloat16")

@@ -1,0 +1,1 @@
+"""From an image to the regions that a model reads; NumPy only."""

@@ -1,0 +1,145 @@
+"""From a picture to the regions a model looks at: the whole picture, then what stands out from its background.
+
+This is the place that an object detector has in the original LXMERT. It suits drawn pictures: a few shapes on a smooth
+background. A region's description depends on neither the background nor the picture's size.
+
+Limits, by the nature of the method: a shape whose colour is within 10 of 255 of the background's in every channel (gray
+on gray) is not seen; shapes that touch one another are one region; a frame drawn around a picture is taken for its
+background, and so is a shape that covers most of the border; photographs are mostly one region.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import TypedDict
+
+import numpy as np
+
+from lxmert.utils.optional_imports import require
+from lxmert.vision.images import Picture, open_picture
+from lxmert.vision.shapes import find_shapes
+
+CELLS = 8
+"""A region is described by CELLS x CELLS cells."""
+
+FEATURE_SIZE = CELLS * CELLS * 4
+"""F: per cell red, green, blue and cover."""
+
+MAX_SHAPES = 7
+"""At most so many shapes of a picture become regions, the largest ones, unless told otherwise."""
+
+_WORKING_PIXELS = 512 * 512  # larger pictures are scaled down to this before anything is looked for
+
+
+class RegionBatch(TypedDict):
+    """The visual inputs of the models as a dict by their argument names: ``model(**text, **batch)``.
+
+    Attributes:
+        visual_feats: float32 ``[B, R, F]`` in -1..1; zeros where there is no region.
+        visual_pos: float32 ``[B, R, 4]``, boxes (x1, y1, x2, y2) as parts of the picture's width and height.
+        visual_attention_mask: float32 ``[B, R]``, 1 for a region and 0 where there is none.
+    """
+
+    visual_feats: np.ndarray
+    visual_pos: np.ndarray
+    visual_attention_mask: np.ndarray
+
+
+def picture_regions(picture: Picture, max_shapes: int = MAX_SHAPES) -> tuple[np.ndarray, np.ndarray]:
+    """Find and describe the regions of one picture.
+
+    The first region is the whole picture; the others are the shapes in it, the largest first. A region is described
+    by `CELLS` x `CELLS` cells, row by row from the top left of its box, each (red, green, blue, cover): cover is the
+    part of the cell that a shape fills, 0..1, and the colours are those of the shape, from -1 (none) to 1 (full),
+    times the cover. The background is thus 0 everywhere, and a picture without shapes is described by zeros.
+
+    Args:
+        picture: Whatever `lxmert.data.open_picture` opens.
+        max_shapes: How many shapes to describe at most.
+
+    Returns:
+        Features, float32 ``[R, F]``, and boxes, float32 ``[R, 4]`` as (x1, y1, x2, y2) in 0..1 of width and height,
+        with 1 <= R <= 1 + max_shapes and F = `FEATURE_SIZE`.
+    """
+    if max_shapes < 0:
+        raise ValueError(f"max_shapes must be at least 0; got {max_shapes}.")
+    pixels = _working_size(open_picture(picture))
+    height, width = pixels.shape[:2]
+    shapes = find_shapes(pixels, max_shapes)
+    features = np.zeros((1 + len(shapes), FEATURE_SIZE), np.float32)
+    boxes = np.empty((1 + len(shapes), 4), np.float32)
+    boxes[0] = (0.0, 0.0, 1.0, 1.0)
+    shown = np.zeros((height, width, 4), np.float32)  # the shapes alone, where they are in the picture
+    for region, (rows, columns, cut) in enumerate(shapes, start=1):
+        features[region] = _describe(cut)
+        boxes[region] = (columns.start / width, rows.start / height, columns.stop / width, rows.stop / height)
+        shown[rows, columns] += cut
+    if shapes:
+        features[0] = _describe(shown)
+    return features, boxes
+
+
+def stack_regions(pictures: Iterable[Picture], max_shapes: int = MAX_SHAPES) -> RegionBatch:
+    """The regions of several pictures as one batch, padded to the picture with the most of them.
+
+    Args:
+        pictures: The pictures; sizes may differ.
+        max_shapes: As for `picture_regions`.
+
+    Raises:
+        ValueError: If there is no picture, or one cannot be opened.
+    """
+    if isinstance(pictures, str) or not isinstance(pictures, Iterable):
+        raise TypeError(f"pictures must be a list of pictures; got {type(pictures).__name__}. For one, pass [picture].")
+    return pad_regions([picture_regions(picture, max_shapes) for picture in pictures])
+
+
+def pad_regions(regions: Sequence[tuple[np.ndarray, np.ndarray]], length: int | None = None) -> RegionBatch:
+    """Pad (features ``[R, F]``, boxes ``[R, 4]``) of several pictures to one batch of ``length`` regions each.
+
+    Args:
+        regions: What `picture_regions` gave for each picture.
+        length: R of the batch; the largest R among the pictures when absent.
+    """
+    if not regions:
+        raise ValueError("pictures must hold at least one picture; got none.")
+    most = max(len(boxes) for _, boxes in regions)
+    length = most if length is None else length
+    if length < most:
+        raise ValueError(f"length must be at least the most regions of a picture, {most}; got {length}.")
+    feats = np.zeros((len(regions), length, regions[0][0].shape[1]), np.float32)
+    pos = np.zeros((len(regions), length, 4), np.float32)
+    mask = np.zeros((len(regions), length), np.float32)
+    for row, (features, boxes) in enumerate(regions):
+        count = len(boxes)
+        feats[row, :count], pos[row, :count], mask[row, :count] = features, boxes, 1.0
+    return RegionBatch(visual_feats=feats, visual_pos=pos, visual_attention_mask=mask)
+
+
+def _working_size(pixels: np.ndarray) -> np.ndarray:
+    height, width = pixels.shape[:2]
+    if height * width <= _WORKING_PIXELS:
+        return pixels
+    scale = (_WORKING_PIXELS / (height * width)) ** 0.5
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    image_module = require("PIL.Image", "Finding regions")
+    return np.asarray(image_module.fromarray(pixels).resize(size, image_module.Resampling.BOX))
+
+
+def _describe(cut: np.ndarray) -> np.ndarray:
+    """``[h, w, 4]`` to ``[F]``: the mean of each cell, whose edges may run through pixels."""
+    rows, columns = _shares(cut.shape[0]), _shares(cut.shape[1])
+    height, width = cut.shape[:2]
+    by_rows = (rows @ cut.reshape(height, width * 4)).reshape(CELLS, width, 4)
+    return np.matmul(columns, by_rows).reshape(-1)
+
+
+@lru_cache(maxsize=2048)
+def _shares(count: int) -> np.ndarray:
+    """``[CELLS, count]``: the share of each of ``count`` pixels in each cell's mean."""
+    edges = np.linspace(0.0, count, CELLS + 1)
+    start, stop = edges[:-1, None], edges[1:, None]
+    pixel = np.arange(count)[None]
+    overlap = np.clip(np.minimum(stop, pixel + 1) - np.maximum(start, pixel), 0.0, None)
+    return (overlap / overlap.sum(axis=1, keepdims=True)).astype(np.float32)

@@ -1,0 +1,377 @@
+"""A weight file joined with the name table: which spelling it has, what it holds, and whether a model fits it.
+
+Both backends and the converter take their weights from here.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lxmert.common.config import CONFIGS, LxmertConfig, config_class
+from lxmert.common.config.base import ModelConfig
+from lxmert.utils.atomic_files import CONFIG_NAME, is_settled
+from lxmert.weights.formats.raw_io import contiguous
+from lxmert.weights.naming.key_mapping import BERT, DECODER_BIAS, TIED_DECODER, Parameter, Spelling, parameters
+from lxmert.weights.naming.recognize import CheckpointMismatchError, Found, recognize
+from lxmert.weights.naming.tables import ARCHITECTURES, HEADS, LAYERS, head_names
+
+from .config_from_bert import is_bert_config, layers_from_bert, values_from_bert
+from .formats import WeightFile, find_weights, open_weights
+from .infer_config import config_from_shapes
+
+READERS = 2  # threads; as many tensors more than are wanted are in memory
+FROM_SHAPES = "told by the shapes"  # where a configuration is from
+
+
+@dataclass
+class Checkpoint:
+    """A weight file whose spelling is known; `nested` tells whether its backbone is a task model's.
+
+    `held` has the file's names by the names that the table would write (`names.plain`). `config_source` says where the
+    configuration is from. A context: the file is let go at the end of a `with` block.
+    """
+
+    file: WeightFile
+    config: ModelConfig
+    spelling: Spelling
+    nested: bool
+    held: Mapping[str, str] = field(repr=False)
+    config_source: str = ""
+    # Whether it was told by the values alone that the word head has a decoder of its own.
+    found_untied: bool = False
+    _compared: dict[frozenset[str], bool] = field(default_factory=dict, repr=False)
+
+    @property
+    def is_bert(self) -> bool:
+        """Whether the file is a plain BERT, which fills the part of a model that reads words."""
+        return self.spelling is BERT
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """The heads that the file holds, whole or in part."""
+        every = HEADS[self.config.model_type]
+        held = {p.head for p in parameters(self.config, every) if self.holds(p)}
+        for rivals in (("classifier", "choice"), ("answer", "reasoning")):  # two heads under one name
+            if held.issuperset(rivals):
+                held.remove(rivals[self._right_one(rivals) == rivals[0]])
+        return tuple(head for head in every if head in held)
+
+    def _right_one(self, rivals: tuple[str, str]) -> str:
+        """Which of two heads under one name a file holds: the config says so, or else the shapes do."""
+        named = set(ARCHITECTURES[self.config.model_type].get(self._stated or "", ())) & set(rivals)
+        if len(named) == 1:
+            return named.pop()
+        wrong = {
+            head: sum(self.shape(p) != p.shape for p in parameters(self.config, (head,)) if p.head) for head in rivals
+        }
+        # A classifier of one label has the shape of a choice, and is more likely that.
+        return min(reversed(rivals), key=wrong.__getitem__)
+
+    @property
+    def has_pooler(self) -> bool:
+        """Whether the file holds the pooler; a backbone may be without one."""
+        return any(self.holds(p) for p in parameters(self.config, ()) if "pooler" in p.module)
+
+    @property
+    def architectures(self) -> tuple[str, ...]:
+        """The model classes that the file's heads make up: one, or several that the config does not choose from."""
+        own = {name: head_names(name, self.config) for name in ARCHITECTURES[self.config.model_type]}
+        fitting = tuple(name for name, heads in own.items() if heads == self.heads)
+        if self._stated in fitting:
+            return (str(self._stated),)
+        return fitting or (max(own, key=lambda name: len(set(own[name]) & set(self.heads))),)
+
+    @property
+    def architecture(self) -> str:
+        """The model class that the file's heads make up; where several do, the one that the config names.
+
+        Raises:
+            CheckpointMismatchError: several do, and the config names none of them.
+        """
+        first, *others = self.architectures
+        if others:
+            raise CheckpointMismatchError(
+                f"{self.file.path} may be {' or '.join([first, *others])}, which read their scores at different "
+                f'places: put "architectures": ["{first}"] or the other into its {CONFIG_NAME}, or say which on the '
+                "command line (--head)."
+            )
+        return first
+
+    @property
+    def pooler(self) -> bool:
+        """Whether a model made from the file has a pooler: every task model has, a backbone as the file says."""
+        return bool(self.heads) or self.has_pooler
+
+    @property
+    def _stated(self) -> str | None:
+        """The model class that the config names, without the prefix TF."""
+        stated = self.config.extra.get("architectures")
+        first = stated[0] if isinstance(stated, list) and stated else None
+        return first.removeprefix("TF") if isinstance(first, str) else None
+
+    def spelled(self, parameter: Parameter) -> str:
+        """The name of a parameter as the file's spelling writes it."""
+        return self.spelling.write(parameter, self.nested)
+
+    def holds(self, parameter: Parameter) -> bool:
+        """Whether the file has a parameter."""
+        return self.spelled(parameter) in self.held
+
+    def stored(self, parameter: Parameter) -> str:
+        """The name of a parameter in the file."""
+        return self.held[self.spelled(parameter)]
+
+    def shape(self, parameter: Parameter) -> tuple[int, ...] | None:
+        """The shape of a parameter in the file, PyTorch's way round; None where the file has none."""
+        if not self.holds(parameter):
+            return None
+        shape = self.file.shapes[self.stored(parameter)]
+        return shape[::-1] if self._turned(parameter) else shape
+
+    def dtype(self, parameter: Parameter) -> np.dtype:
+        """The number format of a parameter in the file."""
+        return self.file.dtypes[self.stored(parameter)]
+
+    def view(self, parameter: Parameter, mapped: bool = False) -> np.ndarray:
+        """The values of a parameter, PyTorch's way round; a transposed view where the file has them the other way."""
+        values = self.file.read(self.stored(parameter), mapped)
+        return values.T if self._turned(parameter) else values
+
+    def read(self, parameter: Parameter, mapped: bool = False, turned: bool = False) -> np.ndarray:
+        """The values of a parameter, contiguous, PyTorch's way round, or Keras' (`turned`)."""
+        values = self.view(parameter, mapped)
+        return contiguous(values.T if turned and parameter.leaf.transposed else values)
+
+    def equal(self, first: str, second: str) -> bool:
+        """Whether two tensors, by their names in the file, have one shape and the same values; looked at once."""
+        pair = frozenset((first, second))
+        if pair not in self._compared:
+            self._compared[pair] = self.file.shapes[first] == self.file.shapes[second] and np.array_equal(
+                self.file.read(first), self.file.read(second), equal_nan=True
+            )
+        return self._compared[pair]
+
+    @contextmanager
+    def arrays(
+        self, wanted: Sequence[Parameter], mapped: bool = False, turned: bool = False
+    ) -> Iterator[Iterator[tuple[Parameter, np.ndarray]]]:
+        """Read parameters in the background, while the model is made that takes their memory over.
+
+        Args:
+            wanted: the parameters.
+            mapped: whether arrays may be maps of the file; see `WeightFile.read`.
+            turned: Keras' way round, rather than PyTorch's.
+
+        Yields:
+            The parameters, each with its values, contiguous.
+        """
+        pool = ThreadPoolExecutor(READERS)
+        try:
+            ahead = deque((p, pool.submit(self.read, p, mapped, turned)) for p in wanted)
+
+            def taken() -> Iterator[tuple[Parameter, np.ndarray]]:
+                while ahead:
+                    parameter, values = ahead.popleft()
+                    yield parameter, values.result()
+
+            yield taken()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _turned(self, parameter: Parameter) -> bool:
+        return self.spelling.transposed and parameter.leaf.transposed
+
+    def close(self) -> None:
+        """Let the file go."""
+        self.file.close()
+
+    def __enter__(self) -> Checkpoint:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+
+def open_checkpoint(
+    source: str | Path,
+    config: ModelConfig | None = None,
+    kind: type[ModelConfig] | None = None,
+    hub: Mapping[str, Any] | None = None,
+    **overrides: Any,
+) -> Checkpoint:
+    """Open a weight file or folder, find out which spelling it has, and what its configuration is.
+
+    Args:
+        source: see `weight_files.open_weights`; or a model on the hub.
+        config: the model's configuration, where the file has none or another is wanted.
+        kind: the class of the configuration, where only one kind of model will do.
+        hub: `revision`, `cache_dir`, `token` and `local_files_only` for a model on the hub.
+        overrides: config fields that take other values than the file's.
+
+    Raises:
+        FileNotFoundError: no weights.
+        ValueError: a damaged or foreign file.
+        TypeError: an override that is no field, a value of the wrong kind, or another model's configuration.
+    """
+    if not isinstance(source, (str, os.PathLike)):
+        raise TypeError(
+            f"source must be a path or a model on the hub; got {type(source).__name__}. A state dict in memory goes "
+            "into a model of this package by load_state_dict; any other one has to be saved first."
+        )
+    wanted = kind or ModelConfig
+    if config is not None and not isinstance(config, wanted):
+        raise TypeError(f"config must be a {wanted.__name__}; got {type(config).__name__}.")
+    if not Path(source).exists():
+        from lxmert.hub import weights_folder
+
+        source = weights_folder(source, **(hub or {}))  # says what is wrong with a name that is none
+    file, stored = _open_with_config(source, config is None)
+    try:
+        found = recognize(file, _model_types(file, config, kind, stored))
+        config, config_source = _configuration(file, found, config, kind, stored, overrides)
+        checkpoint = Checkpoint(file, config, found.spelling, found.nested, found.held, config_source)
+        _check_layer_counts(checkpoint)
+        return _with_decoder(checkpoint, "tie_word_embeddings" in overrides)
+    except BaseException:
+        file.close()
+        raise
+
+
+def _open_with_config(source: str | Path, with_config: bool) -> tuple[WeightFile, dict[str, Any] | None]:
+    """Weights and the configuration that belongs to them, though another process may be replacing both.
+
+    Raises:
+        OSError: they are replaced again and again.
+    """
+    for _ in range(_ATTEMPTS):
+        path = find_weights(source)
+        before = path.stat()
+        file = open_weights(path)
+        try:
+            stored = file.config if with_config else None
+            if is_settled(path.parent) and path.exists() and os.path.samestat(before, path.stat()):
+                return file, stored
+        except BaseException:
+            file.close()
+            raise
+        file.close()
+        time.sleep(0.01)
+    raise OSError(f"{source} is replaced by another process again and again; it was not opened.")
+
+
+_ATTEMPTS = 500
+
+
+def _model_types(
+    file: WeightFile, config: ModelConfig | None, kind: type[ModelConfig] | None, stored: Mapping[str, Any] | None
+) -> tuple[str, ...]:
+    """The kinds of models that a file may be of, as far as its configuration says."""
+    if config is not None:
+        return (config.model_type,)
+    if stored is None or is_bert_config(stored):
+        return (kind.model_type,) if kind else tuple(CONFIGS)
+    try:
+        # Without a model type the file is taken for LXMERT's, as its authors' files have none.
+        named = kind or config_class(stored, default=LxmertConfig)
+        if stored.get("model_type", named.model_type) != named.model_type:
+            named.from_dict(stored)  # says whose it is
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"the configuration of {file.path}: {error}") from None
+    return (named.model_type,)
+
+
+def _configuration(
+    file: WeightFile,
+    found: Found,
+    config: ModelConfig | None,
+    kind: type[ModelConfig] | None,
+    stored: Mapping[str, Any] | None,
+    overrides: Mapping[str, Any],
+) -> tuple[ModelConfig, str]:
+    """The configuration, and where it is from: given, stored, or told by the shapes."""
+    if config is not None:
+        return (config.replace(**overrides) if overrides else config), "given"
+    kind = kind or CONFIGS[found.model_type]
+    try:
+        if stored is not None and not is_bert_config(stored):
+            return kind.from_dict(stored, **overrides), CONFIG_NAME
+        if stored is not None:
+            return kind.from_dict(values_from_bert(stored, kind, found.counts), **overrides), f"a BERT's {CONFIG_NAME}"
+    except (TypeError, ValueError) as error:
+        also = " with the values given beside it" if overrides else ""
+        raise type(error)(f"the configuration of {file.path}{also}: {error}") from None
+
+    def shape_of(parameter: Parameter) -> tuple[int, ...] | None:
+        name = found.held.get(found.spelling.write(parameter, found.nested))
+        if name is None and parameter.module == "embeddings.word":  # the decoder may be kept in its place
+            name = found.held.get(found.spelling.heads + TIED_DECODER)
+        turned = found.spelling.transposed and parameter.leaf.transposed
+        return None if name is None else file.shapes[name][::-1] if turned else file.shapes[name]
+
+    counts = layers_from_bert(kind, found.counts) if found.spelling is BERT else found.counts
+    return config_from_shapes(kind, counts, shape_of, str(file.path), overrides), FROM_SHAPES
+
+
+def _check_layer_counts(checkpoint: Checkpoint) -> None:
+    """Refuse a configuration of far more layers than the file can have: names are made for every one of them.
+
+    Raises:
+        CheckpointMismatchError: naming the field.
+    """
+    file, config = checkpoint.file, checkpoint.config
+    for name in LAYERS[config.model_type]:
+        if getattr(config, name) > max(1000, len(file.shapes)):
+            raise CheckpointMismatchError(
+                f"{file.path} holds {len(file.shapes)} tensors, which cannot be a model of "
+                f"{name}={getattr(config, name)}; give the {CONFIG_NAME} that belongs to it."
+            )
+
+
+def _differ(checkpoint: Checkpoint, first: Parameter, second: Parameter) -> bool:
+    """Whether two parameters of one shape have different values in a file."""
+    if checkpoint.shape(first) != checkpoint.shape(second):
+        return False  # one of them does not fit the model, which is told later
+    return not checkpoint.equal(checkpoint.stored(first), checkpoint.stored(second))
+
+
+def _with_decoder(checkpoint: Checkpoint, chosen: bool) -> Checkpoint:
+    """A checkpoint whose configuration says truly whether the word head has a decoder of its own.
+
+    As in `transformers`: where the file has one that differs from the word embedding, the two are not tied; where it
+    has one of the two, that is both.
+
+    Args:
+        checkpoint: the file.
+        chosen: whether the caller says whether they are tied.
+    """
+    config, held = checkpoint.config, dict(checkpoint.held)
+    untied = config.replace(tie_word_embeddings=False)
+    both = {p.module: p for p in parameters(untied, HEADS[config.model_type])}
+    decoder, word = both["heads.word.decoder"], both["embeddings.word"]
+    if not checkpoint.spelling.tied:  # it holds a decoder if the model has one
+        told = checkpoint.config_source == FROM_SHAPES and not chosen
+        return replace(checkpoint, config=untied) if told and checkpoint.holds(decoder) else checkpoint
+    if not (checkpoint.holds(word) or checkpoint.holds(decoder)):
+        return checkpoint
+    if not checkpoint.holds(word):
+        held[checkpoint.spelled(word)] = checkpoint.stored(decoder)
+    elif not checkpoint.holds(decoder):
+        if not config.tie_word_embeddings and checkpoint.holds(both["heads.word.transform"]):
+            held[checkpoint.spelled(decoder)] = checkpoint.stored(word)
+    elif config.tie_word_embeddings and not chosen and _differ(checkpoint, decoder, word):
+        config = untied
+    bias = checkpoint.spelling.heads + DECODER_BIAS
+    if config.untied_words and bias in held:
+        held[checkpoint.spelled(both["heads.word.bias"])] = held[bias]
+    found_untied = config.untied_words and checkpoint.config.tie_word_embeddings
+    return replace(checkpoint, config=config, held=held, found_untied=found_untied)

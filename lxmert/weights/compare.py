@@ -1,0 +1,260 @@
+"""Whether two weight files hold the same weights, whatever their formats and spellings; read tensor by tensor."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lxmert.common.config import CONFIGS
+from lxmert.weights.naming.key_mapping import Parameter
+from lxmert.weights.naming.tables import TITLES
+
+from .checkpoint import Checkpoint, open_checkpoint
+from .weight_iteration import grouped, held_parameters, other_names, path_of, pieces, read_each, with_all_layers
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two files.
+
+    Attributes:
+        source: as it was given.
+        path: the file, or the index of several.
+        format: what kind of file it is.
+        spelling: whose names it uses.
+        model: what people call the model.
+        architectures: the model classes that the file may be; see `summary.Summary`.
+        config_source: where its configuration is from.
+        unused: names in the file that are of no model of its kind; they are not compared.
+    """
+
+    source: str
+    path: str
+    format: str
+    spelling: str
+    model: str
+    architectures: tuple[str, ...]
+    config_source: str
+    unused: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ModuleDifference:
+    """How far a module of both files is apart, or the same module of several layers.
+
+    Attributes:
+        path: as in `summary.Module`.
+        layers: of how many layers.
+        dtypes: the number formats of its tensors, in the first file and in the second.
+        parameters: how many numbers were compared.
+        differing: how many of them differ.
+        largest: the largest absolute difference of two of them, NaN where only one of the two is a number; 0 where all
+            that differ are zeros of other signs.
+        shapes: the parameters that have other shapes in the two files, with both; their values are not compared.
+    """
+
+    path: str
+    layers: int
+    dtypes: tuple[tuple[str, ...], tuple[str, ...]]
+    parameters: int
+    differing: int
+    largest: float
+    shapes: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...]
+
+    @property
+    def same(self) -> bool:
+        """Whether nothing differs."""
+        return not (self.differing or self.shapes)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What two weight files have in common, and what not.
+
+    Attributes:
+        first: one file.
+        second: the other.
+        comparable: whether they are of one kind of model; if not, all that follows is empty.
+        tolerance: how far apart two numbers may be and count as the same; None where every bit counts.
+        config: the fields of the configuration that differ, with both values.
+        only_first: names of parameters that only the first has.
+        only_second: names of parameters that only the second has.
+        modules: every module that both have.
+    """
+
+    first: Side
+    second: Side
+    comparable: bool
+    tolerance: float | None
+    config: Mapping[str, tuple[Any, Any]]
+    only_first: tuple[str, ...]
+    only_second: tuple[str, ...]
+    modules: tuple[ModuleDifference, ...]
+
+    @property
+    def same(self) -> bool:
+        """Whether both hold the same weights, all of them; their configurations may differ."""
+        return (
+            self.comparable
+            and not (self.only_first or self.only_second)
+            and all(module.same for module in self.modules)
+        )
+
+
+def compare(
+    first: str | Path,
+    second: str | Path,
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    tolerance: float | None = None,
+    folded: bool = True,
+    hub: Mapping[str, Any] | None = None,
+    **overrides: Any,
+) -> Comparison:
+    """Compare two weight files, parameter by parameter; a few tensors are in memory at a time.
+
+    Numbers of different formats are compared as they are, exactly: float16 and bfloat16 as the float32 that they are.
+
+    Args:
+        first: a file or folder of weights, told by its content, or a model on the hub ("owner/name").
+        second: another one.
+        progress: called after each parameter with its bytes in both and those of all, from several threads.
+        tolerance: how far apart two numbers may be and count as the same, absolutely; by default every bit counts.
+        folded: whether the same module of several layers is one entry of `modules`.
+        hub: of both, where they are models on the hub; see `checkpoint.open_checkpoint`.
+        overrides: config fields that take other values than those of both files.
+
+    Raises:
+        FileNotFoundError, ValueError, TypeError: see `checkpoint.open_checkpoint`; or a tolerance that is none.
+    """
+    if tolerance is not None and not 0 <= tolerance < math.inf:
+        raise ValueError(f"tolerance must be a number of at least 0; got {tolerance!r}.")
+    with ExitStack() as stack:
+        a = stack.enter_context(open_checkpoint(first, hub=hub, **overrides))
+        b = stack.enter_context(open_checkpoint(second, hub=hub, **overrides))
+        if a.config.model_type != b.config.model_type and a.is_bert != b.is_bert:
+            # A plain BERT is a part of either kind of model.
+            kind = CONFIGS[(b if a.is_bert else a).config.model_type]
+            if a.is_bert:
+                a = stack.enter_context(open_checkpoint(first, kind=kind, hub=hub, **overrides))
+            else:
+                b = stack.enter_context(open_checkpoint(second, kind=kind, hub=hub, **overrides))
+        a, b = (with_all_layers(checkpoint, overrides) if checkpoint.is_bert else checkpoint for checkpoint in (a, b))
+        held = [{p.name: p for p in held_parameters(checkpoint)} for checkpoint in (a, b)]
+        sides = [_side(*each) for each in ((first, a, held[0]), (second, b, held[1]))]
+        if a.config.model_type != b.config.model_type:
+            return Comparison(sides[0], sides[1], False, tolerance, {}, (), (), ())
+        shared = [_Pair(p, held[1][name], a, b) for name, p in held[0].items() if name in held[1]]
+        differences = read_each(shared, lambda pair: pair.difference(tolerance), [p.size for p in shared], progress)
+        values = [checkpoint.config.to_dict() for checkpoint in (a, b)]
+        fields = [name for name in a.config.field_names() if values[0].get(name) != values[1].get(name)]
+        return Comparison(
+            first=sides[0],
+            second=sides[1],
+            comparable=True,
+            tolerance=tolerance,
+            config={name: (values[0].get(name), values[1].get(name)) for name in fields},
+            only_first=tuple(name for name in held[0] if name not in held[1]),
+            only_second=tuple(name for name in held[1] if name not in held[0]),
+            modules=tuple(_modules(shared, list(differences), folded)),
+        )
+
+
+def _side(source: str | Path, checkpoint: Checkpoint, held: Mapping[str, Parameter]) -> Side:
+    _, unused = other_names(checkpoint, held.values())
+    return Side(
+        source=str(source),
+        path=str(checkpoint.file.path),
+        format=checkpoint.file.title,
+        spelling=checkpoint.spelling.title,
+        model="a plain BERT" if checkpoint.is_bert else TITLES[checkpoint.config.model_type],
+        architectures=() if checkpoint.is_bert else checkpoint.architectures,
+        config_source=checkpoint.config_source,
+        unused=tuple(unused),
+    )
+
+
+class _Difference(NamedTuple):
+    differing: int
+    largest: float
+
+
+class _Pair(NamedTuple):
+    """A parameter of both files."""
+
+    first: Parameter
+    second: Parameter
+    a: Checkpoint
+    b: Checkpoint
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Its shape in each, PyTorch's way round."""
+        return self.a.shape(self.first) or (), self.b.shape(self.second) or ()
+
+    @property
+    def dtypes(self) -> tuple[np.dtype, np.dtype]:
+        """Its number format in each."""
+        return self.a.dtype(self.first), self.b.dtype(self.second)
+
+    @property
+    def size(self) -> int:
+        """The bytes of both."""
+        return sum(math.prod(s) * d.itemsize for s, d in zip(self.shapes, self.dtypes, strict=True))
+
+    def difference(self, tolerance: float | None) -> _Difference:
+        """Read both, and compare them."""
+        if self.shapes[0] != self.shapes[1]:
+            return _Difference(0, 0.0)
+        return difference(self.a.read(self.first), self.b.read(self.second), tolerance)
+
+
+def difference(x: np.ndarray, y: np.ndarray, tolerance: float | None = None) -> _Difference:
+    """How many numbers of two arrays of one shape differ, and the largest absolute difference of those; NaN if a number
+    stands beside none.
+
+    Without a tolerance every bit counts; where the number formats differ, every bit of the wider one, and NaN is NaN.
+    """
+    differing, largest = 0, 0.0
+    for p, q in pieces(x, y):
+        one_format = p.dtype == q.dtype
+        if one_format and p.tobytes() == q.tobytes():
+            continue
+        # float64 holds every number of the other formats exactly, and of the whole ones up to 2**53.
+        wide, other = p.astype("float64"), q.astype("float64")
+        if one_format:
+            bits = f"u{p.dtype.itemsize}"
+            differ = p.view(bits) != q.view(bits)
+        else:
+            differ = (wide.view("u8") != other.view("u8")) & ~(np.isnan(wide) & np.isnan(other))
+        wide, other = wide[differ], other[differ]
+        with np.errstate(invalid="ignore"):
+            apart = np.abs(wide - other)
+        apart[np.isnan(wide) & np.isnan(other)] = 0
+        if tolerance is not None:
+            apart = apart[~(apart <= tolerance)]  # NaN compares false
+        differing += apart.size
+        largest = float(np.max(apart, initial=largest))  # NaN if there is one
+    return _Difference(differing, largest)
+
+
+def _modules(pairs: Sequence[_Pair], differences: Sequence[_Difference], folded: bool) -> Iterator[ModuleDifference]:
+    for group in grouped(zip(pairs, differences, strict=True), lambda item: item[0].first.module, folded):
+        modules = {pair.first.module for pair, _ in group}
+        compared = [pair for pair, _ in group if pair.shapes[0] == pair.shapes[1]]
+        formats = [tuple(dict.fromkeys(pair.dtypes[side].name for pair, _ in group)) for side in (0, 1)]
+        yield ModuleDifference(
+            path=path_of(pair.first.module for pair, _ in group),
+            layers=len(modules),
+            dtypes=(formats[0], formats[1]),
+            parameters=sum(math.prod(pair.shapes[0]) for pair in compared),
+            differing=sum(apart.differing for _, apart in group),
+            largest=float(np.max([apart.largest for _, apart in group])),
+            shapes=tuple((p.first.name, *p.shapes) for p, _ in group if p.shapes[0] != p.shapes[1]),
+        )

@@ -1,0 +1,310 @@
+"""Converting weights from any format that is read to any that is written, without either framework.
+
+Source and target are walked along the name table, one tensor at a time. Values keep their bits unless another number
+format is asked for. (A pickle is read by PyTorch, which alone does that safely.)
+"""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lxmert.common.config.base import ModelConfig
+from lxmert.utils.atomic_files import INDEX_NAME, SAFETENSORS_NAME, check_folder, check_named, making_folder, replacing
+from lxmert.weights.formats.open import FOLDER_WEIGHTS, TF_NAME
+from lxmert.weights.formats.raw_io import FLOATS
+from lxmert.weights.naming.key_mapping import Parameter
+from lxmert.weights.naming.tables import ANSWERS, ARCHITECTURES, head_names
+
+from .answer_vocabulary import matching_rows, read_answers, transplanted
+from .checkpoint import Checkpoint, open_checkpoint
+from .load import LoadReport, fit
+from .save_folder import FOLDER_CONTENT, Item, byte_count, write_folder
+from .save_hdf5 import check_for_tf, write_keras_archive, write_keras_weights, write_tf_folder, write_tf_weights
+
+# What can be written: the name on the command line, and what it is.
+FORMATS = {
+    "folder": f"folder with {FOLDER_CONTENT}",
+    "tf_model.h5": f"folder with config.json and {TF_NAME}, for transformers 4.x in TensorFlow",
+    "weights.h5": "Keras weights (.weights.h5)",
+    "keras": "Keras model (.keras)",
+}
+# The classes by what they are for, the model classes of every kind.
+TASKS = {
+    "backbone": ("LxmertModel", "VisualBertModel"),
+    "pre-training": ("LxmertForPreTraining", "VisualBertForPreTraining"),
+    "question-answering": ("LxmertForQuestionAnswering", "VisualBertForQuestionAnswering"),
+    "visual-reasoning": ("LxmertForVisualReasoning", "VisualBertForVisualReasoning"),
+    "multiple-choice": ("VisualBertForMultipleChoice",),
+    "alignment": ("VisualBertForRegionToPhraseAlignment",),
+}
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What a conversion did.
+
+    Attributes:
+        source: as it was given.
+        target: as it was given, a path.
+        written: the file that holds the weights, or the index of several.
+        files: how many files the weights are in.
+        format: the target's, a key of FORMATS.
+        architecture: the model class.
+        tensors: how many were written.
+        size: their bytes.
+        report: what became of the source's tensors.
+        overflowed: how many finite numbers of which parameter became infinite in a narrower number format.
+        answers: where an answer head was moved to another table, how many answers it has and how many of them the old
+            table has.
+    """
+
+    source: str | Path
+    target: Path
+    written: Path
+    files: int
+    format: str
+    architecture: str
+    tensors: int
+    size: int
+    report: LoadReport
+    overflowed: dict[str, int]
+    answers: tuple[int, int] | None = None
+
+
+def target_format(target: str | Path, to: str | None = None) -> str:
+    """The format that is asked for, or that a target's name asks for: a key of FORMATS.
+
+    Raises:
+        ValueError: an unknown format, or a name that ends like another kind of file.
+    """
+    path = Path(target)
+    endings = {"weights.h5": ".weights.h5", "keras": ".keras"}
+    if to is not None and to not in FORMATS:
+        raise ValueError(f"unknown format {to!r}; these are written: {', '.join(FORMATS)}.")
+    if to in endings and not path.name.endswith(endings[to]):
+        raise ValueError(f"{target} must end in {endings[to]}, by which Keras tells what it is.")
+    if to is not None:
+        return to
+    if path.is_dir():
+        return "folder"
+    for kind, ending in endings.items():
+        if path.name.endswith(ending):
+            return kind
+    if path.suffix == ".h5":
+        return "tf_model.h5"
+    if path.suffix in (".hdf5", ".safetensors", ".bin", ".pt", ".pth", ".th", ".npz", ".ckpt", ".json"):
+        raise ValueError(
+            f"{target} does not tell which format is wanted. Name a folder (for {FOLDER_CONTENT}), "
+            "a file ending in .weights.h5, .keras or .h5 (for transformers 4.x in TensorFlow), or say --to."
+        )
+    return "folder"
+
+
+def convert(
+    source: str | Path,
+    target: str | Path,
+    config: ModelConfig | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    to: str | None = None,
+    task: str | None = None,
+    dtype: str | None = None,
+    max_shard_size: int | str | None = None,
+    answers: tuple[str | Path, str | Path] | None = None,
+    hub: dict[str, Any] | None = None,
+    **overrides: Any,
+) -> Conversion:
+    """Convert weights of any format that is read; no framework is needed, and values do not change by a bit.
+
+    The target takes its place when it is complete: after an error, the old one is there as it was. The source is only
+    read. Names that the model of this configuration does not have are left out, and listed in the result's report.
+
+    Args:
+        source: a file or folder of weights, told by its content, or a model on the hub ("owner/name").
+        target: a folder, or a file ending in .weights.h5, .keras or .h5; it is replaced when complete.
+        config: the configuration, where the source has none.
+        progress: called after each tensor with its bytes and those of all tensors, from several threads.
+        to: a key of FORMATS; by default what the target's name asks for.
+        task: a key of TASKS: the model class to write; by default the one that the source's heads make up.
+        dtype: "float32", "float16", "bfloat16" or "float64"; by default each tensor keeps its own.
+        max_shard_size: of a folder; see `writing.write_folder`.
+        answers: two tables of answers, the source's and the target's: the answer head is moved to the second by the
+            text of the answers. Answers that the first does not have start at zero.
+        hub: see `checkpoint.open_checkpoint`.
+        overrides: config fields that take other values than the source's.
+
+    Raises:
+        FileNotFoundError, ValueError: no such source, a damaged or foreign one, a target of unknown format, or one that
+            is the source.
+        OSError: the target cannot be written.
+        CheckpointMismatchError: the source lacks tensors of its model, or has others, or of other shapes.
+    """
+    for name, path in (("source", source), ("target", target)):
+        check_named(name, path)
+    target = Path(target)
+    kind = target_format(target, to)
+    is_folder = kind == "folder" or (kind == "tf_model.h5" and target.suffix != ".h5")
+    if is_folder:
+        check_folder(target, FOLDER_CONTENT)
+    if dtype is not None and dtype not in FLOATS:
+        raise ValueError(f"dtype must be one of {', '.join(FLOATS)}; got {dtype!r}.")
+    if max_shard_size is not None:
+        byte_count(max_shard_size)
+        if kind != "folder":
+            raise ValueError(f"max_shard_size divides a folder's safetensors; {target} is to be: {FORMATS[kind]}.")
+    with open_checkpoint(source, config, hub=hub, **overrides) as checkpoint:
+        written = target / {"folder": SAFETENSORS_NAME, "tf_model.h5": TF_NAME}[kind] if is_folder else target
+        _check_target(target, written, kind, checkpoint)
+        if checkpoint.is_bert:
+            raise ValueError(
+                f"{source} is a plain BERT, which is only a part of these models. Load it into one, which draws the "
+                "rest at random, and save that: LxmertForPreTraining.from_pretrained(source).save_pretrained(folder)."
+            )
+        architecture = checkpoint.architecture if task is None else _class_for(task, checkpoint)
+        taken, report = fit(checkpoint, architecture, pooler=checkpoint.pooler or task not in (None, "backbone"))
+        if kind == "tf_model.h5":
+            check_for_tf(checkpoint.config, architecture, [FLOATS[dtype]] if dtype else map(checkpoint.dtype, taken))
+        items = [Item(p, FLOATS[dtype] if dtype else checkpoint.dtype(p), _reader(checkpoint, p)) for p in taken]
+        model_config, matched = checkpoint.config, None
+        if answers is not None:
+            items, model_config, matched = _with_answers(checkpoint, architecture, items, *answers)
+        total = sum(item.size for item in items)
+        _check_room(target, total * (2 if kind == "keras" else 1))  # an archive is put together from a file
+        if progress is not None:
+            items = [item._replace(read=_told(item, total, progress)) for item in items]
+        arguments, files = (model_config, architecture, items), 1
+        if kind == "folder":
+            overflowed, names = write_folder(target, *arguments, max_shard_size=max_shard_size)
+            files = len(names)
+            written = target / (SAFETENSORS_NAME if files == 1 else INDEX_NAME)
+        elif is_folder:
+            overflowed = write_tf_folder(target, *arguments)
+        else:
+            writers = {
+                "weights.h5": write_keras_weights,
+                "keras": write_keras_archive,
+                "tf_model.h5": write_tf_weights,
+            }
+            with making_folder(target.parent), replacing(target) as temporary:
+                overflowed = writers[kind](temporary, *arguments)
+    return Conversion(
+        source, target, written, files, kind, architecture, len(items), total, report, overflowed, matched
+    )
+
+
+def _check_target(target: Path, written: Path, kind: str, checkpoint: Checkpoint) -> None:
+    """Refuse a target whose writing would lose the source, or that readers would not look at.
+
+    Args:
+        target: as it was given.
+        written: the file that is to be.
+        kind: the format.
+        checkpoint: the source.
+
+    Raises:
+        ValueError: saying which.
+    """
+    source = checkpoint.file.path
+    with suppress(FileNotFoundError):  # no target yet, or no more: another process may be replacing it
+        # A folder's new weights take the place of the old ones, also of those in several files.
+        replaced = target / INDEX_NAME if kind == "folder" and source.name == INDEX_NAME else written
+        if source.samefile(replaced):
+            raise ValueError(f"{target} is the source itself; give another target.")
+    if kind == "tf_model.h5" and target.is_dir() and not source.parent.samefile(target):
+        others = [name for name in FOLDER_WEIGHTS if name != TF_NAME and (target / name).exists()]
+        if others:
+            raise ValueError(
+                f"{target} holds {others[0]}, which every reader takes before a {TF_NAME} beside it; give another "
+                "folder, or remove the old weights."
+            )
+
+
+def _check_room(target: Path, size: int) -> None:
+    """Refuse a disk that has not enough room, before anything is written.
+
+    Raises:
+        OSError: saying how much is there, and how much is wanted.
+    """
+    place = next(folder for folder in (target, *target.absolute().parents) if folder.is_dir())
+    free = shutil.disk_usage(place).free
+    if free < size:
+        raise OSError(
+            errno.ENOSPC, f"no room on the disk: {size:,} bytes are to be written, {free:,} are free", str(target)
+        )
+
+
+def _class_for(task: str, checkpoint: Checkpoint) -> str:
+    """The model class for a task, of the kind of model that the file is of."""
+    if task not in TASKS:
+        raise ValueError(f"unknown head {task!r}; these are known: {', '.join(TASKS)}.")
+    classes = [name for name in TASKS[task] if name in ARCHITECTURES[checkpoint.config.model_type]]
+    if not classes:
+        raise ValueError(
+            f"{checkpoint.file.path} is a {checkpoint.config.model_type} model, which has no {task} class."
+        )
+    return classes[0]
+
+
+def _reader(checkpoint: Checkpoint, parameter: Parameter) -> Callable[[], np.ndarray]:
+    return lambda: checkpoint.view(parameter)
+
+
+def _told(item: Item, total: int, progress: Callable[[int, int], None]) -> Callable[[], np.ndarray]:
+    def read() -> np.ndarray:
+        values = item.read()
+        progress(item.size, total)
+        return values
+
+    return read
+
+
+def _with_answers(
+    checkpoint: Checkpoint, architecture: str, items: Sequence[Item], old: str | Path, new: str | Path
+) -> tuple[list[Item], ModelConfig, tuple[int, int]]:
+    """The items with the answer head moved from one table of answers to another, and the config for it.
+
+    Raises:
+        ValueError: the model has no answer head, or its size is not that of the old table.
+    """
+    module, field = ANSWERS[checkpoint.config.model_type]
+    head = module.split(".")[1]
+    config = checkpoint.config
+    if head not in head_names(architecture, config):
+        raise ValueError(f"{checkpoint.file.path} is taken for {architecture}, which has no answer head to move.")
+    before, after = read_answers(old), read_answers(new)
+    if len(before) != getattr(config, field):
+        raise ValueError(
+            f"{old} has {len(before)} answers, and the answer head of {checkpoint.file.path} scores "
+            f"{getattr(config, field)}; give the table that it was trained with first, and the wanted one second."
+        )
+    rows = matching_rows(before, after)
+    if not (rows >= 0).any():
+        warnings.warn(
+            f"none of the {len(after)} answers of {new} is in {old}: the whole answer head starts at zero. "
+            "Are these the right tables?",
+            UserWarning,
+            stacklevel=3,
+        )
+
+    def moved(item: Item) -> Item:
+        if item.parameter.module != module:
+            return item
+        shape = (len(after), *item.parameter.shape[1:])
+        return Item(replace(item.parameter, shape=shape), item.dtype, lambda: transplanted(item.read(), rows))
+
+    # As `transformers` keeps them: the answers of the old table would be wrong beside the new head.
+    labels = {
+        "id2label": {str(i): answer for i, answer in enumerate(after)},
+        "label2id": {answer: i for i, answer in enumerate(after)},
+    }
+    config = config.replace(**{field: len(after)}, extra={**config.extra, **labels})
+    return [moved(item) for item in items], config, (len(after), int((rows >= 0).sum()))

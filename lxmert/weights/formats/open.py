@@ -1,0 +1,171 @@
+"""The door to weights on disk: told by content, whatever the file is called, and read array by array."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from lxmert.utils.atomic_files import INDEX_NAME, SAFETENSORS_NAME, check_base_name, read_json, settle
+from lxmert.utils.messages import first_few
+
+from .hdf5 import Hdf5File
+from .keras_archive import KerasArchive
+from .safetensors import SafetensorsFile
+from .sharded import ShardedFiles
+from .torch_pickle import PickleFile, is_torch_archive, is_zip
+
+PICKLE_NAME = "pytorch_model.bin"
+TF_NAME = "tf_model.h5"
+# What a folder may hold, the best first. A pickle needs PyTorch to be read.
+_SAFE = (SAFETENSORS_NAME, INDEX_NAME)
+_PICKLED = (PICKLE_NAME, f"{PICKLE_NAME}.index.json")
+FOLDER_WEIGHTS = (*_SAFE, *_PICKLED, TF_NAME)
+_ENDINGS = (".safetensors", ".h5", ".hdf5", ".keras", ".bin", ".pth", ".pt", ".th")
+# Beside weights, training leaves pickles that are none.
+_NO_WEIGHTS = ("training_args.bin", "optimizer.bin", "optimizer.pt", "scheduler.pt", "scheduler.bin")
+
+
+class WeightFile(Protocol):
+    """Named arrays on disk, read one by one."""
+
+    path: Path
+    title: str  # what kind of file it is
+    shapes: dict[str, tuple[int, ...]]
+    dtypes: dict[str, np.dtype]
+
+    @property
+    def config(self) -> dict[str, Any] | None:
+        """The keys of the config.json that belongs to the file, None without one."""
+
+    def read(self, name: str, mapped: bool = False) -> np.ndarray:
+        """One array, whole. Threads may read at the same time.
+
+        Args:
+            name: of the array.
+            mapped: whether it may be a map of the file, whose pages are read when they are used and copied when they
+                are changed. Files that are replaced by renaming stay as they were; one that is cut short under the map
+                ends the process.
+        """
+
+    def close(self) -> None:
+        """Let the file go."""
+
+
+def choose_weights(names: Collection[str]) -> str | None:
+    """Which of the files in a folder or a repository to take the weights from.
+
+    safetensors first, in one piece or several; then what PyTorch pickled, if PyTorch is there to read it; then
+    TensorFlow's; and if there is none of these, the only weight file of another name.
+
+    Args:
+        names: the names of the files, without folders.
+
+    Returns:
+        The name, or None where there is none or no telling.
+    """
+    pickled = _PICKLED if find_spec("torch") else ()
+    for name in (*_SAFE, *pickled, TF_NAME, *_PICKLED):
+        if name in names:
+            return name
+    others = [name for name in names if name.endswith(_ENDINGS) and name not in _NO_WEIGHTS]
+    return others[0] if len(others) == 1 else None
+
+
+def open_weights(source: str | Path) -> WeightFile:
+    """Open weights by content, whatever the file is called.
+
+    Args:
+        source: a file of weights, the index of several, or a folder that holds one of these.
+
+    Raises:
+        FileNotFoundError: nothing there, or a folder without weights.
+        ImportError: a pickle, and PyTorch is not installed.
+        ValueError: an empty, damaged or foreign file.
+    """
+    path = find_weights(source)
+    return ShardedFiles(path, _open_file) if _is_index(path) else _open_file(path)
+
+
+def find_weights(source: str | Path) -> Path:
+    """The path of the weights that a source is or holds; see `open_weights`."""
+    path = Path(source)
+    if path.is_dir():
+        settle(path)
+        names = [item.name for item in path.iterdir() if item.is_file()]
+        chosen = choose_weights(names)
+        if chosen is None:
+            raise FileNotFoundError(_lacks_weights(path, names))
+        path = path / chosen
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file or folder {source}.")
+    return path
+
+
+def check_for_keras(path: Path) -> None:
+    """Refuse a file that Keras is about to open by its name, if it is not what Keras writes. Others are left to Keras.
+
+    Raises:
+        ValueError: another kind of file, or one that points or claims to be what it is not.
+    """
+    if not path.is_file():
+        return
+    if path.name.endswith(".weights.json"):  # parts, each with its name or a list of names
+        parts = read_json(path).get("weight_map")
+        for part in parts.values() if isinstance(parts, dict) else ():
+            for name in part if isinstance(part, list) else [part]:
+                check_base_name(name, path)
+                _check_is_keras(path.parent / name)
+    elif path.name.endswith((".h5", ".hdf5", ".keras")):
+        _check_is_keras(path)
+
+
+def _check_is_keras(path: Path) -> None:
+    file = _open_file(path)
+    file.close()
+    if not isinstance(file, Hdf5File) or isinstance(file, KerasArchive) != (path.suffix == ".keras"):
+        raise ValueError(f"{path} is {file.title}, whatever its name says; load it by from_pretrained.")
+
+
+def _is_index(path: Path) -> bool:
+    """Whether a file is a JSON object, whatever it is called."""
+    with path.open("rb") as file:
+        start = file.read(9)
+    # safetensors may begin with that byte too: the length of the header, whose other bytes are not all of a text.
+    return start.lstrip().startswith(b"{") and b"\0" not in start
+
+
+def _open_file(path: Path) -> WeightFile:
+    with path.open("rb") as file:
+        start = file.read(9)
+    if not start:
+        raise ValueError(f"{path} is empty; it was to hold weights.")
+    if start.startswith(b"\x89HDF\r\n\x1a\n"):
+        return Hdf5File(path)
+    if start[8:9] == b"{":  # behind the length of the header, which is any number
+        return SafetensorsFile(path)
+    if is_zip(path) or start.startswith(b"PK\x03\x04"):
+        return PickleFile(path) if is_torch_archive(path) else KerasArchive(path)
+    if start.startswith(b"\x80"):
+        return PickleFile(path)
+    if path.suffix == ".safetensors":
+        return SafetensorsFile(path)  # says what is wrong with it
+    if start == b"version h":
+        raise ValueError(f"{path} is not the weights but git's note of where they are: fetch them with git lfs pull.")
+    raise ValueError(
+        f"{path} is no weight file: it is neither safetensors nor HDF5 nor a .keras archive nor a PyTorch pickle."
+    )
+
+
+def _lacks_weights(folder: Path, names: Collection[str]) -> str:
+    """The message for a folder without weights, or with several: what it holds, and what to do about it."""
+    held = first_few(sorted(item.name for item in folder.iterdir()))
+    several = [name for name in names if name.endswith(_ENDINGS)]
+    advice = "Give the path of one of them." if len(several) > 1 else "Give a folder that has one, or a weight file."
+    return (
+        f"{folder} has no {SAFETENSORS_NAME}, {PICKLE_NAME} or {TF_NAME}, and no single other weight file; "
+        f"it holds {held or 'nothing'}. {advice}"
+    )

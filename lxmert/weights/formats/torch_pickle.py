@@ -1,0 +1,118 @@
+"""Weights that PyTorch pickled (.bin, .pth, .th, .pt), read by `torch.load(weights_only=True)` and in no other way.
+
+A pickle is a program. PyTorch's own reader for weights runs only a few of its words; before it sees the file, the
+program is looked through (`pickle_scan`).
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lxmert.utils.atomic_files import config_beside
+
+from .pickle_scan import DAMAGE, is_zip, look_through
+from .raw_io import BFLOAT16, is_float
+
+# Under which training scripts keep the weights among other things.
+_WEIGHTS_KEYS = ("state_dict", "model_state_dict", "model", "module", "net")
+
+
+class PickleFile:
+    """A file that `torch.save` made of a state dict; its config is the config.json beside it.
+
+    Raises:
+        ImportError: PyTorch is not installed.
+        ValueError: a damaged or foreign file, or one that holds more than tensors by name.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        zipped = is_zip(path)
+        self.title = "PyTorch pickle" if zipped else "PyTorch pickle of the old format"
+        look_through(path, zipped)
+        self._tensors = _load(path, zipped)
+        self.shapes = {name: tuple(tensor.shape) for name, tensor in self._tensors.items()}
+        self.dtypes = {name: _dtype(path, name, tensor) for name, tensor in self._tensors.items()}
+
+    @property
+    def config(self) -> dict[str, Any] | None:
+        """The config.json beside the file, None without one."""
+        return config_beside(self.path)
+
+    def read(self, name: str, mapped: bool = False) -> np.ndarray:
+        """One array, whole; see `WeightFile.read`."""
+        import torch
+
+        tensor = self._tensors[name].detach().clone(memory_format=torch.contiguous_format)  # off the map of the file
+        if tensor.dtype == torch.bfloat16:
+            return tensor.view(torch.int16).numpy().view(BFLOAT16)
+        return tensor.numpy()
+
+    def close(self) -> None:
+        """Let the file go."""
+        self._tensors = {}
+
+
+def is_torch_archive(path: Path) -> bool:
+    """Whether a zip archive is one of `torch.save`."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.lower().endswith("data.pkl") for name in archive.namelist())
+    except (*DAMAGE, ValueError):
+        return False
+
+
+def _load(path: Path, zipped: bool) -> dict[str, Any]:
+    """The tensors by name, in the processor's memory; those of an archive stay on disk until they are read."""
+    try:
+        import torch
+    except ImportError:
+        raise ImportError(
+            f"{path} is pickled by PyTorch, which alone reads it safely, and which is not installed. Install it with: "
+            'pip install "lxmert[pt]"; or convert the file where PyTorch is: lxmert convert SOURCE FOLDER.'
+        ) from None
+    try:
+        loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever a damaged file makes of it
+        first = (str(error) or type(error).__name__).splitlines()[0]
+        raise ValueError(f"{path} is not read by torch.load(weights_only=True): {first}") from None
+    for _ in range(2):
+        # An OrderedDict may be given attributes that hide its methods.
+        loaded = dict(dict.items(loaded)) if isinstance(loaded, dict) else loaded
+        if isinstance(loaded, dict) and not any(isinstance(value, torch.Tensor) for value in loaded.values()):
+            inner = [loaded[key] for key in _WEIGHTS_KEYS if isinstance(loaded.get(key), Mapping)]
+            loaded = inner[0] if inner else loaded
+    if not isinstance(loaded, dict):
+        raise ValueError(f"{path} holds a {type(loaded).__name__}; a state dict was expected: tensors by name.")
+    loaded = dict(dict.items(loaded))
+    tensors = {name: value for name, value in loaded.items() if isinstance(value, torch.Tensor)}
+    if not tensors or not all(isinstance(name, str) for name in tensors):
+        raise ValueError(f"{path} holds no tensors by name; a state dict was expected.")
+    for name, tensor in tensors.items():
+        if tensor.layout != torch.strided or tensor.is_quantized or tensor.device.type != "cpu":
+            raise ValueError(f"{path} holds {name} as a {tensor.layout} tensor of {tensor.dtype}; plain ones are read.")
+        # One number can stand for a tensor of any size, by steps of 0.
+        if tensor.numel() > tensor.untyped_storage().nbytes() // tensor.element_size():
+            raise ValueError(f"{path}: {name} claims to be {list(tensor.shape)}, more than the file holds of it.")
+    # A tensor may be there under two names (the word head's decoder is the word embedding), but not all of them often.
+    if sum(tensor.numel() * tensor.element_size() for tensor in tensors.values()) > 2 * path.stat().st_size:
+        raise ValueError(f"{path}: its {len(tensors)} tensors claim to be more than the file holds, all together.")
+    return tensors
+
+
+def _dtype(path: Path, name: str, tensor: Any) -> np.dtype:
+    kind = str(tensor.dtype).removeprefix("torch.")
+    try:
+        dtype = BFLOAT16 if kind == "bfloat16" else np.dtype(kind)
+    except TypeError:
+        dtype = None
+    if dtype is None or not (is_float(dtype) or dtype.kind in "iub"):
+        raise ValueError(f"{path} holds {name} as {kind}; float64, float32, float16 and bfloat16 are read.")
+    return dtype

@@ -1,0 +1,1 @@
+"""The names of the parameters of both models in every published format."""

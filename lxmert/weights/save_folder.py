@@ -1,0 +1,189 @@
+"""Writing weights into folders that every side reads, tensor by tensor: memory never holds a whole model.
+
+Each function takes the parameters as items: a row of the name table, the number format to write, and the call that
+gives the values. It returns how many numbers of which item became infinite because that format is too narrow.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from lxmert.common.config.base import ModelConfig
+from lxmert.utils.atomic_files import (
+    CONFIG_NAME,
+    INDEX_NAME,
+    SAFETENSORS_NAME,
+    check_folder,
+    making_folder,
+    read_json,
+    replacing_files,
+)
+from lxmert.weights.formats.open import FOLDER_WEIGHTS
+from lxmert.weights.formats.safetensors import write_safetensors
+from lxmert.weights.formats.sharded import shard_names
+from lxmert.weights.naming.key_mapping import DECODER_BIAS, HUGGING_FACE, Parameter
+from lxmert.weights.naming.tables import is_task_model
+
+FOLDER_CONTENT = f"{CONFIG_NAME} and {SAFETENSORS_NAME}"
+Overflowed = dict[str, int]
+
+
+class Item(NamedTuple):
+    """A parameter to write: its row of the table, its number format, how to get its values, PyTorch's way round."""
+
+    parameter: Parameter
+    dtype: np.dtype
+    read: Callable[[], np.ndarray]
+
+    @property
+    def size(self) -> int:
+        """How many bytes it takes."""
+        return math.prod(self.parameter.shape) * self.dtype.itemsize
+
+
+def write_folder(
+    folder: str | Path,
+    config: ModelConfig,
+    architecture: str,
+    items: Sequence[Item],
+    max_shard_size: int | str | None = None,
+    beside: Callable[[Path], None] | None = None,
+) -> tuple[Overflowed, list[str]]:
+    """Write config.json and model.safetensors in Hugging Face's spelling: the folder that every side reads.
+
+    All files take their places when all are complete; other files in the folder stay.
+
+    Args:
+        folder: made if it is missing.
+        config: the model's configuration.
+        architecture: the model's class name without the prefix TF.
+        items: every parameter of the model.
+        max_shard_size: above so many bytes ("2GB", "500MB", or a number) the weights go into several files with an
+            index. One tensor is never divided. None keeps all in one file.
+        beside: puts further files of a checkpoint into the folder it is given; they take their places with the others.
+
+    Returns:
+        Besides what became infinite, the names of the files that hold the weights.
+
+    Raises:
+        NotADirectoryError: `folder` is a file.
+        ValueError: a size that is none.
+    """
+    folder = Path(folder)
+    largest = math.inf if max_shard_size is None else byte_count(max_shard_size)
+    check_folder(folder, FOLDER_CONTENT)
+    check_neighbours(folder, config, SAFETENSORS_NAME)
+    nested = is_task_model(architecture)
+    named = [(name, item) for item in items for name in _names_in_folder(item.parameter, config, nested)]
+    shards = _shards(named, largest)
+    names = [SAFETENSORS_NAME]
+    if len(shards) > 1:
+        names = [f"model-{i:05}-of-{len(shards):05}.safetensors" for i in range(1, len(shards) + 1)]
+    with making_folder(folder), replacing_files(folder, lambda: _stale(folder, names)) as new:
+        overflowed: Overflowed = {}
+        homes = {}
+        for file, shard in zip(names, shards, strict=True):
+            tensors = [(name, item.dtype, item.parameter.shape, item.read) for name, item in shard]
+            overflowed |= write_safetensors(new / file, tensors, {"format": "pt"})
+            homes.update({name: file for name, _ in shard})
+        if len(shards) > 1:
+            total = sum(item.size for _, item in named)
+            index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(homes.items()))}
+            (new / INDEX_NAME).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+        (new / CONFIG_NAME).write_text(stamped(config, architecture).to_json_string(), encoding="utf-8")
+        if beside is not None:
+            beside(new)
+    return overflowed, names
+
+
+def check_neighbours(folder: Path, config: ModelConfig, written: str) -> None:
+    """Refuse a folder of weights in another format that a new config.json would make another model's.
+
+    Args:
+        folder: where config.json and `written` are to be.
+        config: the new model's.
+        written: the name of the weights.
+
+    Raises:
+        ValueError: saying which weights.
+    """
+    file, own = folder / CONFIG_NAME, {written, *((INDEX_NAME,) if written == SAFETENSORS_NAME else ())}
+    others = [name for name in FOLDER_WEIGHTS if name not in own and (folder / name).is_file()]
+    if not others or not file.is_file():
+        return
+    try:
+        same = type(config).from_dict(read_json(file)).replace(extra={}) == config.replace(extra={})
+    except (TypeError, ValueError):
+        same = False
+    if not same:
+        raise ValueError(
+            f"{folder} holds {others[0]}, whose {CONFIG_NAME} is of another model than the {written} to be written "
+            "beside it; give another folder, or remove the old weights."
+        )
+
+
+def byte_count(size: int | str) -> int:
+    """A number of bytes, written as people do: 5000000, "5MB", "5 GB", "512MiB".
+
+    Raises:
+        ValueError: no such number, or one below 1.
+    """
+    units = {"": 1, **{f"{c}B": 1000**i for i, c in enumerate("KMGT", 1)}}
+    units |= {f"{c}IB": 1024**i for i, c in enumerate("KMGT", 1)} | {"B": 1}
+    text = str(size).strip().upper()
+    number = text.rstrip("KMGTIB ")
+    unit = text[len(number) :].strip()
+    try:
+        count = int(float(number) * units[unit])
+    except (KeyError, ValueError, OverflowError):
+        count = 0
+    if count < 1 or isinstance(size, bool):
+        raise ValueError(
+            f'max_shard_size must be a number of bytes, such as 500000000, "500MB" or "2GB"; got {size!r}.'
+        )
+    return count
+
+
+def _names_in_folder(parameter: Parameter, config: ModelConfig, nested: bool) -> tuple[str, ...]:
+    """The names under which `transformers` looks for a parameter."""
+    name = HUGGING_FACE.write(parameter, nested)
+    twice = parameter.module == "heads.word.bias" and config.model_type == "visual_bert" and config.untied_words
+    return (name, DECODER_BIAS) if twice else (name,)
+
+
+def _shards(named: Sequence[tuple[str, Item]], largest: float) -> list[list[tuple[str, Item]]]:
+    """The items by name in as many parts as needed, none above `largest` but where one tensor is."""
+    shards: list[list[tuple[str, Item]]] = [[]]
+    held = 0
+    for name, item in sorted(named, key=lambda pair: pair[0]):
+        if shards[-1] and held + item.size > largest:
+            shards.append([])
+            held = 0
+        shards[-1].append((name, item))
+        held += item.size
+    return shards
+
+
+def _stale(folder: Path, names: Sequence[str]) -> set[str]:
+    """Weights in a folder that readers would take for, or beside, those that are about to be written."""
+    stale = {SAFETENSORS_NAME, INDEX_NAME}
+    index = folder / INDEX_NAME
+    if index.is_file():
+        with suppress(ValueError):  # no index of anything
+            named = shard_names(read_json(index), index).values()
+            stale |= {name for name in named if name.endswith(".safetensors")}  # it may name anything
+    # What `names` replaces stays until it is replaced.
+    keep = {*names, *((INDEX_NAME,) if len(names) > 1 else ())}
+    return {name for name in stale - keep if (folder / name).exists()}
+
+
+def stamped(config: ModelConfig, architecture: str) -> ModelConfig:
+    """The config with the name of the model class, as config.json records it."""
+    return config.replace(extra={**config.extra, "architectures": [architecture]})

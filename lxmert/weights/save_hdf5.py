@@ -1,0 +1,258 @@
+"""Writing weights into HDF5: Keras' files, and those of Hugging Face's TensorFlow models.
+
+The functions are like those of `writing`: items in, tensor by tensor, and how many numbers of which overflowed out.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lxmert.common.config.base import ModelConfig
+from lxmert.utils.atomic_files import CONFIG_NAME, TEMPORARY, check_folder, lock, making_folder, replacing_files
+from lxmert.weights.formats.hdf5 import CONFIG_ATTRIBUTE
+from lxmert.weights.formats.keras_archive import KERAS_WEIGHTS
+from lxmert.weights.formats.open import TF_NAME
+from lxmert.weights.formats.raw_io import BFLOAT16, Slot, write_slots
+from lxmert.weights.naming.key_mapping import HUGGING_FACE_TF, KERAS_H5
+from lxmert.weights.naming.tables import is_task_model
+
+from .save_folder import Item, Overflowed, check_neighbours, stamped
+
+
+def write_keras_weights(path: str | Path, config: ModelConfig, architecture: str, items: Sequence[Item]) -> Overflowed:
+    """Write what `save_weights` of the Keras model would write, with the config inside.
+
+    Args:
+        path: the file; an older one is overwritten, so give a temporary name (`files.replacing`).
+        config: the model's configuration.
+        architecture: the model's class name without the prefix TF.
+        items: every parameter of the model.
+    """
+    import h5py
+
+    nested = is_task_model(architecture)
+    with _new_hdf5(path) as file:
+        slots = [_slot(h5py, file, KERAS_H5.write(item.parameter, nested), item) for item in items]
+        file.attrs[CONFIG_ATTRIBUTE] = stamped(config, architecture).to_json_string()
+    return write_slots(path, slots)
+
+
+@contextmanager
+def _new_hdf5(path: str | Path) -> Iterator[Any]:
+    """A new HDF5 file. Where it cannot be written the library speaks of an error of its own; this says OSError."""
+    import h5py
+
+    try:
+        with h5py.File(path, "w", locking=False) as file:  # `files.replacing` has locked it
+            yield file
+    except RuntimeError as error:
+        raise OSError(f"{path} cannot be written: {error}") from None
+
+
+def _slot(h5py: Any, group: Any, name: str, item: Item) -> Slot:
+    """Make a data set of one piece without writing it, and tell where its numbers belong."""
+    parameter = item.parameter
+    shape = parameter.shape[::-1] if parameter.leaf.transposed else parameter.shape
+    kept_as = np.dtype("V2") if item.dtype == BFLOAT16 else item.dtype  # HDF5 has no bfloat16; Keras writes its bits
+    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    properties.set_layout(h5py.h5d.CONTIGUOUS)
+    properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    properties.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    links = h5py.h5p.create(h5py.h5p.LINK_CREATE)
+    links.set_create_intermediate_group(True)
+    made = h5py.h5d.create(
+        group.id,
+        name.encode(),
+        h5py.h5t.py_create(kept_as, logical=True),
+        h5py.h5s.create_simple(shape),
+        dcpl=properties,
+        lcpl=links,
+    )
+    if item.dtype == BFLOAT16:
+        h5py.Dataset(made).attrs["dtype"] = "bfloat16"
+
+    def read() -> np.ndarray:
+        return item.read().T if parameter.leaf.transposed else item.read()
+
+    return Slot(parameter.name, made.get_offset() or 0, item.dtype, shape, read)
+
+
+def write_keras_archive(path: str | Path, config: ModelConfig, architecture: str, items: Sequence[Item]) -> Overflowed:
+    """Write what `save` of the Keras model would write: a .keras archive. The arguments are the same."""
+    # The widest format of all: a narrower one would narrow what is loaded. Of two of sixteen bits, neither.
+    formats = {item.dtype for item in items}
+    widest = {dtype for dtype in formats if dtype.itemsize == max(d.itemsize for d in formats)}
+    dtype = widest.pop().name if len(widest) == 1 else "float32"
+    # Only this class may be without a pooler.
+    pooler = {"add_pooling_layer": any(item.parameter.module == "pooler.dense" for item in items)}
+    description = {
+        "module": f"lxmert.tf.{config.model_type}" + ("_tasks" if is_task_model(architecture) else ""),
+        "class_name": f"TF{architecture}",
+        "registered_name": f"lxmert>TF{architecture}",
+        "config": {
+            "name": "model",
+            "trainable": True,
+            "dtype": {
+                "module": "keras",
+                "class_name": "DTypePolicy",
+                "config": {"name": dtype},
+                "registered_name": None,
+            },
+            "config": stamped(config, architecture).to_dict(),
+            **(pooler if architecture == "VisualBertModel" else {}),
+        },
+    }
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("metadata.json", json.dumps({"keras_version": "3.0.0", "date_saved": ""}))
+        archive.writestr(CONFIG_NAME, json.dumps(description))
+        # HDF5 goes back and forth in its file, which a zip member does not allow. Where this process is killed, the
+        # next one that writes the archive removes the file, as its name begins like the archive's.
+        folder, beginning = Path(path).parent, f"{Path(path).name}."
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=beginning, suffix=TEMPORARY) as weights:
+            lock(weights.fileno())
+            overflowed = write_keras_weights(weights.name, config, architecture, items)
+            archive.write(weights.name, KERAS_WEIGHTS)
+    return overflowed
+
+
+def write_tf_folder(folder: str | Path, config: ModelConfig, architecture: str, items: Sequence[Item]) -> Overflowed:
+    """Write config.json and tf_model.h5, the folder that TensorFlow models of `transformers` up to 4.x read.
+
+    The arguments are those of `write_folder`.
+
+    Raises:
+        NotADirectoryError: `folder` is a file.
+        ValueError: a model or a number format that `transformers` had not in TensorFlow.
+    """
+    folder = Path(folder)
+    check_folder(folder, f"{CONFIG_NAME} and {TF_NAME}")
+    check_neighbours(folder, config, TF_NAME)
+    with making_folder(folder), replacing_files(folder) as new:
+        overflowed = write_tf_weights(new / TF_NAME, config, architecture, items)
+        (new / CONFIG_NAME).write_text(stamped(config, architecture).to_json_string(), encoding="utf-8")
+    return overflowed
+
+
+# The classes that it had, and what Keras called a model of each.
+_TF_ROOTS = {"LxmertModel": "tf_lxmert_model", "LxmertForPreTraining": "tf_lxmert_for_pre_training"}
+# The order in which its models made their variables, where it is not the table's.
+_TF_ORDER = ("embeddings.word", "embeddings.token_type", "embeddings.position", "embeddings.norm")
+_TF_LAYERS = ("embeddings", "region_embeddings", "language_layers", "cross_layers", "visual_layers", "pooler")
+_TF_HEADS = ("heads.word.bias", "heads.word.transform", "heads.word.norm", "embeddings", "heads.match")
+_TF_OBJECTS = tuple(f"heads.object.{name}" for name in ("transform", "norm", "attr", "feat", "obj"))
+# An attribute of HDF5 has to fit into a header, with the headers of the others.
+_LARGEST_ATTRIBUTE = 64512
+
+
+def write_tf_weights(path: str | Path, config: ModelConfig, architecture: str, items: Sequence[Item]) -> Overflowed:
+    """Write the tf_model.h5 that `transformers` 4.49 would write, with the config inside.
+
+    Args:
+        path: the file; an older one is overwritten, so give a temporary name (`files.replacing`).
+        config: the model's configuration.
+        architecture: the model's class name without the prefix TF.
+        items: every parameter of the model.
+
+    Raises:
+        ValueError: a model or a number format that `transformers` had not in TensorFlow.
+    """
+    import h5py
+
+    check_for_tf(config, architecture, {item.dtype for item in items})
+    root = _TF_ROOTS[architecture]
+    by_module: dict[str, list[Item]] = {}
+    for item in sorted(items, key=_layer_number):  # the table goes through all layers row by row
+        by_module.setdefault(item.parameter.module, []).append(item)
+
+    def below(*starts: str) -> list[Item]:
+        return [
+            item
+            for start in starts
+            for module, held in by_module.items()
+            if module == start or module.startswith(start + ".")
+            for item in held
+        ]
+
+    words = below(*_TF_ORDER)
+    backbone = words + below(*_TF_LAYERS[1:])
+    layers = {
+        "lxmert": backbone,
+        # Its word head holds the layer of the embeddings, so they are there a second time.
+        "cls": [item for start in _TF_HEADS for item in (words if start == "embeddings" else below(start))],
+        "obj_predict_head": below(*_TF_OBJECTS),
+        "answer_head": below("heads.answer"),
+    }
+    if architecture == "LxmertModel":
+        layers = {"lxmert": backbone}
+    layers = {layer: held for layer, held in layers.items() if held}
+    slots = []
+    with _new_hdf5(path) as file:
+        _write_names(file, "layer_names", list(layers))
+        file.attrs["backend"] = b"tensorflow"
+        file.attrs["keras_version"] = b"2.18.0"
+        file.attrs[CONFIG_ATTRIBUTE] = stamped(config, architecture).to_json_string()
+        for layer in sorted(layers):
+            group = file.create_group(layer)
+            named = [(f"{root}/{HUGGING_FACE_TF.write(i.parameter, True)}", i) for i in layers[layer]]
+            _write_names(group, "weight_names", [name for name, _ in named])
+            slots += [_slot(h5py, group, name, item) for name, item in named]
+        file.create_group("top_level_model_weights").attrs["weight_names"] = np.zeros(0)
+    return write_slots(path, slots)
+
+
+def _layer_number(item: Item) -> int:
+    """The place of a parameter's layer among its kind; 0 where there is but one."""
+    number = item.parameter.module.split(".")[1]
+    return int(number) if number.isdigit() else 0
+
+
+def check_for_tf(config: ModelConfig, architecture: str, dtypes: Iterable[np.dtype]) -> None:
+    """Refuse what `transformers` had not in TensorFlow, before anything is written.
+
+    Raises:
+        ValueError: saying what it had.
+    """
+    if architecture not in _TF_ROOTS:
+        raise ValueError(
+            f"transformers had no {architecture} in TensorFlow; it had {' and '.join(_TF_ROOTS)}. "
+            "For this package write a .weights.h5 or .keras file."
+        )
+    if config.pruned_heads or not config.tie_word_embeddings:
+        raise ValueError("transformers' TensorFlow models had neither pruned heads nor an untied word head.")
+    if BFLOAT16 in dtypes:
+        raise ValueError(f"{TF_NAME} holds no bfloat16; give dtype float32 or float16 (--dtype).")
+
+
+def _write_names(group: Any, name: str, names: Sequence[str]) -> None:
+    """An attribute that lists names; a long one is split into several with numbers, as Keras does."""
+    texts = [text.encode() for text in names]
+    parts = 1
+    while any(part.nbytes > _LARGEST_ATTRIBUTE for part in np.array_split(np.asarray(texts), parts)):
+        parts += 1
+    if parts == 1:
+        group.attrs[name] = texts
+    else:
+        for i, part in enumerate(np.array_split(np.asarray(texts), parts)):
+            group.attrs[f"{name}{i}"] = part
+
+
+def stamp_config(path: str | Path, config: ModelConfig, architecture: str) -> None:
+    """Store the config in a .weights.h5 file that Keras wrote.
+
+    Args:
+        path: the file.
+        config: the model's configuration.
+        architecture: the model's class name without the prefix TF.
+    """
+    import h5py
+
+    with h5py.File(path, "a") as file:
+        file.attrs[CONFIG_ATTRIBUTE] = stamped(config, architecture).to_json_string()

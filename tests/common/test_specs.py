@@ -1,0 +1,124 @@
+"""The declared arguments, ranges, labels and scores of every class against the models of both backends."""
+
+import dataclasses
+import inspect
+import typing
+
+import numpy as np
+import pytest
+import torch
+import transformers
+
+import lxmert.pt
+import lxmert.tf
+from lxmert.common.config.base import ModelConfig
+from lxmert.common.specs import LABELS, LXMERT_INPUTS, SCORES, VISUAL_BERT_INPUTS, input_shapes, value_ranges
+from lxmert.common.validation.shared import Range
+from lxmert.inference.verify import random_inputs
+from lxmert.weights.naming.tables import ARCHITECTURES, LAYERS
+from tests.weights.weight_folders import CONFIG_OF
+
+OPTIONS = ("output_attentions", "output_hidden_states", "return_dict")
+INPUTS = {"lxmert": LXMERT_INPUTS, "visual_bert": VISUAL_BERT_INPUTS}
+KEYWORDS = {
+    "VisualBertModel": (*VISUAL_BERT_INPUTS, *OPTIONS),
+    "VisualBertForPreTraining": (*VISUAL_BERT_INPUTS, *OPTIONS, "labels", "sentence_image_labels"),
+    "VisualBertForMultipleChoice": (*VISUAL_BERT_INPUTS, *OPTIONS, "labels"),
+    "VisualBertForQuestionAnswering": (*VISUAL_BERT_INPUTS, *OPTIONS, "labels"),
+    "VisualBertForVisualReasoning": (*VISUAL_BERT_INPUTS, *OPTIONS, "labels"),
+    "VisualBertForRegionToPhraseAlignment": (*VISUAL_BERT_INPUTS, *OPTIONS, "region_to_phrase_position", "labels"),
+}
+
+
+@pytest.mark.parametrize(("name", "expected"), KEYWORDS.items())
+def test_arguments_in_order(name, expected):
+    """Those of the contract, and of `transformers`, which lets the labels come last too."""
+    assert getattr(lxmert.pt, name).keywords() == getattr(lxmert.tf, f"TF{name}").keywords() == expected
+    theirs = inspect.signature(getattr(transformers, name).forward).parameters
+    there = [key for key in expected if key in theirs]
+    assert set(expected) - set(there) == {"head_mask"}  # gone from their version 5
+    assert [key for key in theirs if key in LABELS[name] or key in VISUAL_BERT_INPUTS] == [
+        key for key in there if key in LABELS[name] or key in VISUAL_BERT_INPUTS
+    ]
+
+
+@pytest.mark.parametrize("name", CONFIG_OF)
+def test_what_is_declared_exists(name):
+    config = CONFIG_OF[name]
+    known = set(getattr(lxmert.pt, name).keywords()) & set(getattr(lxmert.tf, f"TF{name}").keywords())
+    assert set(INPUTS[config.model_type]) <= known
+    assert set(LABELS[name]) <= known
+    assert set(value_ranges(config, name)) <= known
+    assert set(input_shapes(config, name)) <= known
+    assert not set(input_shapes(config, name)) & set(LABELS[name])
+    output = typing.get_type_hints(getattr(lxmert.pt, name).forward)["return"]
+    fields = {
+        f.name for kind in typing.get_args(output) if dataclasses.is_dataclass(kind) for f in dataclasses.fields(kind)
+    }
+    assert SCORES[name] in fields
+    assert ("loss" in fields) == bool(LABELS[name])
+
+
+def test_every_class_is_in_every_table():
+    names = {name for classes in ARCHITECTURES.values() for name in classes}
+    assert names == set(LABELS) == set(SCORES) == set(CONFIG_OF)
+    assert set(ARCHITECTURES) == set(LAYERS) == set(INPUTS)
+    for config in set(CONFIG_OF.values()):
+        assert isinstance(config, ModelConfig)
+        assert all(type(getattr(config, field)) is int for field in LAYERS[config.model_type])
+
+
+WORDS, POSITIONS, TYPES, LABELS_OF, MATCH = (
+    Range(23, ignored=True),
+    Range(9),
+    Range(3),
+    Range(5, ignored=True),
+    Range(2, ignored=True),
+)
+SHARED = {
+    "input_ids": Range(23),
+    "token_type_ids": TYPES,
+    "position_ids": POSITIONS,
+    "visual_token_type_ids": TYPES,
+    "image_text_alignment": Range(9, lowest=-1),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "labels"),
+    [
+        ("VisualBertModel", {}),
+        ("VisualBertForPreTraining", {"labels": WORDS, "sentence_image_labels": MATCH}),
+        ("VisualBertForMultipleChoice", {}),  # as many as there are choices, or positions, in a call
+        ("VisualBertForQuestionAnswering", {"labels": LABELS_OF}),
+        ("VisualBertForVisualReasoning", {"labels": LABELS_OF}),
+        ("VisualBertForRegionToPhraseAlignment", {}),
+    ],
+)
+def test_ranges(name, labels):
+    assert value_ranges(CONFIG_OF[name], name) == SHARED | labels
+
+
+@pytest.mark.parametrize("name", CONFIG_OF)
+def test_a_model_runs_on_what_is_declared(name):
+    """Inputs of the declared shapes and kinds, and nothing else, give the declared scores."""
+    config = CONFIG_OF[name]
+    inputs = random_inputs(config, name)
+    assert list(inputs) == list(input_shapes(config, name))
+    for key, (letters, kind) in input_shapes(config, name).items():
+        assert inputs[key].ndim == len(letters)
+        assert inputs[key].dtype == ("float32" if kind == "float" else "int64")
+        wanted = [
+            size if isinstance(letter, str) else letter for size, letter in zip(inputs[key].shape, letters, strict=True)
+        ]
+        assert list(inputs[key].shape) == wanted
+    for key, allowed in value_ranges(config, name).items():
+        if key in inputs:
+            assert allowed.lowest <= inputs[key].min() <= inputs[key].max() < allowed.end
+    model = getattr(lxmert.pt, name)(config).eval()
+    with torch.no_grad():
+        scores = model(**{key: torch.from_numpy(value) for key, value in inputs.items()})[SCORES[name]]
+    keras_scores = np.asarray(getattr(lxmert.tf, f"TF{name}")(config)(**inputs)[SCORES[name]])
+    assert tuple(scores.shape) == keras_scores.shape
+    assert np.isfinite(scores.numpy()).all()
+    assert np.isfinite(keras_scores).all()

@@ -1,0 +1,315 @@
+"""Files that are wrong: each error names the file, the record or line, the id, and what was expected."""
+
+import json
+import re
+
+import pytest
+
+from lxmert.data.datasets import Questions, Sentences, Statements, read_gqa, read_nlvr2, read_pretraining, read_vqa
+
+VQA = {"question_id": 5, "img_id": "a", "sent": "?", "label": {"x": 1.0}}
+GQA = {"question_id": "5", "img_id": "a", "sent": "?", "label": {"x": 1.0}}
+NLVR2 = {"identifier": "a-0", "img0": "l", "img1": "r", "sent": ".", "label": 1}
+PRETRAINING = {"img_id": "a", "sentf": {"vqa": ["?"]}, "labelf": {"vqa": [{"x": 1.0}]}}
+QUESTION = {"question_id": 5, "image_id": 7, "question": "?"}
+ANNOTATION = {"question_id": 5, "image_id": 7, "answers": [{"answer": "x"}] * 10}
+
+
+def without(record, key):
+    return {name: value for name, value in record.items() if name != key}
+
+
+@pytest.mark.parametrize(
+    ("read", "content", "message"),
+    [
+        # No JSON, or another JSON.
+        (read_vqa, "", "f.json is empty; the original's list of records is wanted, or the official questions and"),
+        (read_vqa, " \n", "f.json is empty"),
+        (read_vqa, "question_id,answer\n", "f.json is not a JSON file; the original's list of records is wanted"),
+        (read_pretraining, "", "f.json is empty; a JSON list or object is wanted"),
+        (read_pretraining, "7", "f.json is not a JSON file: a JSON list or object is wanted (line 1, column 1)"),
+        (
+            read_vqa,
+            '[{"question_id": 5',
+            "f.json is not a JSON file: it ends in the middle; perhaps it was not written",
+        ),
+        (
+            read_vqa,
+            '[{"question_id": "a',
+            "it ends in the middle; perhaps it was not written or copied to its end (line 1",
+        ),
+        (read_vqa, f"[{json.dumps(VQA)}", "it ends in the middle"),
+        (read_vqa, f"[{json.dumps(VQA)},", "it ends in the middle"),
+        (read_vqa, f"[{json.dumps(VQA)}\n,]", "f.json is not a JSON file: Expecting value (line 2, column 2)"),
+        (read_vqa, f"[{json.dumps(VQA)}\n {json.dumps(VQA)}]", "a comma or ] is wanted (line 2, column 2)"),
+        (read_vqa, f"[{json.dumps(VQA)}] []", "something follows after the end of the JSON text (line 1, column 71)"),
+        (read_vqa, "[" * 100_000, "f.json is not a JSON file: maximum recursion depth exceeded"),
+        (read_gqa, '{"5" {}}', "a colon is wanted (line 1, column 6)"),
+        (read_gqa, "{5: {}}", "a key in double quotes is wanted (line 1, column 2)"),
+        (read_gqa, '{"5": {"question": tru}}', "Expecting value (line 1, column 20)"),
+        (read_vqa, b"[\xff]", "f.json is not a JSON file: it is not UTF-8 text (invalid start byte)"),
+        (read_pretraining, {"a": 1}, "f.json must hold a JSON list of records; it holds an object of keys and values"),
+        # An empty split.
+        (read_vqa, [], "f.json: there are no questions; one or more are wanted."),
+        (read_vqa, {"questions": [], "data_type": "a", "data_subtype": "b"}, "f.json: there are no questions"),
+        (read_gqa, {}, "f.json: there are no questions"),
+        (read_nlvr2, [], "f.json: there are no statements"),
+        (read_pretraining, [{"img_id": "a", "sentf": {"vqa": []}}], "f.json: there are no sentences"),
+        # VQA of the original.
+        (read_vqa, [VQA, 3], "f.json, record 2: an object of keys and values is wanted; got 3."),
+        (read_vqa, [without(VQA, "img_id")], "f.json, record 1 (question_id 5): img_id must be a text; the keys are "),
+        (read_vqa, [VQA | {"img_id": ""}], "f.json, record 1 (question_id 5): img_id must not be empty."),
+        (read_vqa, [VQA | {"img_id": ["a"]}], "(question_id 5): img_id must be a text; got ['a']."),
+        (read_vqa, [VQA | {"sent": None}], "(question_id 5): sent must be a text; got None."),
+        (read_vqa, [VQA | {"sent": "\ud800"}], "(question_id 5): sent has half a character"),
+        (read_vqa, [without(VQA, "question_id")], "f.json, record 1: question_id must be an integer of 0 or more; the"),
+        (read_vqa, [VQA | {"question_id": "5"}], "question_id must be an integer of 0 or more; got '5'."),
+        (read_vqa, [VQA | {"question_id": True}], "question_id must be an integer of 0 or more; got True."),
+        (read_vqa, [VQA | {"question_id": -5}], "question_id must be an integer of 0 or more; got -5."),
+        (
+            read_vqa,
+            [VQA | {"label": ["x"]}],
+            "(question_id 5): label must be an object of answers and scores; got ['x'].",
+        ),
+        (
+            read_vqa,
+            [VQA | {"label": {"x": 1.5}}],
+            "(question_id 5): label must have scores of 0 to 1; the answer 'x' has 1.5",
+        ),
+        (read_vqa, [VQA | {"label": {"x": -0.1}}], "the answer 'x' has -0.1."),
+        (read_vqa, [VQA | {"label": {"x": True}}], "the answer 'x' has True."),
+        (read_vqa, [VQA | {"label": {"x": "1"}}], "the answer 'x' has '1'."),
+        (read_vqa, [VQA | {"label": {"x": []}}], "the answer 'x' has []."),
+        (read_vqa, '[{"question_id": 5, "img_id": "a", "sent": "?", "label": {"x": NaN}}]', "the answer 'x' has nan."),
+        (read_vqa, [VQA | {"label": {"\ud800": 1}}], "(question_id 5): label has half a character"),
+        (read_vqa, [VQA | {"label": {}}], "f.json: not one of the 1 questions has an answer: every label is empty."),
+        (read_vqa, [VQA | {"question_type": 1}], "(question_id 5): question_type must be a text; got 1."),
+        (read_vqa, [VQA, VQA], "question_id 5 is there twice: PLACE/f.json, record 1 and PLACE/f.json, record 2."),
+        (read_vqa, [VQA, VQA, VQA], "record 1 and PLACE/f.json, record 2, and 1 more ids are."),
+        (
+            read_vqa,
+            [VQA, without(VQA, "label") | {"question_id": 6}],
+            "f.json, record 2 (question_id 6): the question has no answer, and those before it (PLACE/f.json) have one",
+        ),
+        # VQA's official files.
+        (read_vqa, {"info": {}}, 'f.json has neither "questions" nor "annotations"; its keys are info.'),
+        (read_vqa, {"annotations": [ANNOTATION]}, "f.json: annotations alone; give the file of their questions too."),
+        (
+            read_vqa,
+            {"questions": [QUESTION], "annotations": [ANNOTATION]},
+            "f.json holds both questions and annotations",
+        ),
+        (read_vqa, {"questions": {}}, "f.json: questions must be a list; got {}."),
+        (read_vqa, {"questions": [QUESTION]}, "f.json: data_type must be a text such as 'mscoco', which the names"),
+        (
+            read_vqa,
+            {"questions": [QUESTION], "data_type": "mscoco", "data_subtype": "../x"},
+            "f.json: data_subtype must be a text such as 'train2014', which the names of the pictures are made of; got",
+        ),
+        (
+            read_vqa,
+            {"questions": [without(QUESTION, "image_id")]},
+            "f.json, record 1 (question_id 5): image_id must be an integer of 0 or more; the keys are question_id,",
+        ),
+        # GQA.
+        (read_gqa, [GQA | {"question_id": None}], "f.json, record 1: question_id must be a text; got None."),
+        (read_gqa, [GQA, GQA], "question_id '5' is there twice"),
+        (read_gqa, {"5": 7}, "f.json, (question_id '5'): an object of keys and values is wanted; got 7."),
+        (
+            read_gqa,
+            {"5": {"question": "?"}},
+            "f.json, (question_id '5'): imageId must be a text; the keys are question.",
+        ),
+        (
+            read_gqa,
+            {"5": {"imageId": "a", "question": "?", "answer": 1}},
+            "(question_id '5'): answer must be a text; got 1.",
+        ),
+        (
+            read_gqa,
+            {"5": {"imageId": "a", "question": "?", "types": []}},
+            "(question_id '5'): types must be an object; got",
+        ),
+        (
+            read_gqa,
+            '{"5": {"imageId": "a", "question": "?"}, "5": {"imageId": "a", "question": "?"}}',
+            "'5' is there twice",
+        ),
+        (read_gqa, {"questions": [QUESTION]}, 'no file of GQA questions: under "questions" is a list'),
+        # NLVR2.
+        (
+            read_nlvr2,
+            [NLVR2 | {"label": "true"}],
+            '(identifier \'a-0\'): label must be "True" or "False", or 1 or 0; got',
+        ),
+        (read_nlvr2, [NLVR2 | {"label": 2}], "or 1 or 0; got 2."),
+        (read_nlvr2, [NLVR2 | {"label": 1.0}], "or 1 or 0; got 1.0."),
+        (read_nlvr2, [NLVR2 | {"label": []}], "or 1 or 0; got []."),
+        (
+            read_nlvr2,
+            [without(NLVR2, "img1")],
+            "f.json, record 1 (identifier 'a-0'): img1 must be a text; the keys are",
+        ),
+        (
+            read_nlvr2,
+            [NLVR2, without(NLVR2, "label") | {"identifier": "b"}],
+            "(identifier 'b'): some statements have a label",
+        ),
+        (read_nlvr2, [NLVR2, NLVR2], "identifier 'a-0' is there twice"),
+        (
+            read_nlvr2,
+            '{"identifier": "a-0", "sentence": "."}\n\n{"identifier"',
+            "f.json, line 3, is not JSON: Expecting ':'",
+        ),
+        (
+            read_nlvr2,
+            '{"identifier": "a-0", "sentence": "."}\n[]',
+            "f.json, line 2: an object of keys and values is wanted",
+        ),
+        (
+            read_nlvr2,
+            '{"identifier": "a-0"}',
+            "f.json, line 1 (identifier 'a-0'): sentence must be a text; the keys are",
+        ),
+        (read_nlvr2, '{"identifier": "a", "sentence": "."}', "identifier must have parts with dashes between them"),
+        # Pre-training.
+        (read_pretraining, [without(PRETRAINING, "img_id")], "f.json, record 1: img_id must be a text; the keys are"),
+        (
+            read_pretraining,
+            [without(PRETRAINING, "sentf")],
+            "(img_id 'a'): sentf must be an object of sources and their",
+        ),
+        (read_pretraining, [PRETRAINING | {"sentf": {"vqa": "?"}}], "their lists; got {'vqa': '?'}."),
+        (
+            read_pretraining,
+            [PRETRAINING | {"sentf": {"vqa": [7]}}],
+            "f.json, record 1 (img_id 'a'): sentf must hold texts",
+        ),
+        (read_pretraining, [PRETRAINING | {"labelf": {"vqa": []}}], "the source 'vqa' has 1 sentences and 0 labels."),
+        (
+            read_pretraining,
+            [PRETRAINING | {"labelf": {"gqa": []}}],
+            "labelf has the source 'gqa', and sentf has only vqa.",
+        ),
+        (read_pretraining, [PRETRAINING | {"labelf": {"vqa": [{"x": 2}]}}], "the answer 'x' has 2."),
+        (
+            read_pretraining,
+            [PRETRAINING | {"img_id": "b"}, PRETRAINING, PRETRAINING],
+            "f.json, record 3 (img_id 'a'): the picture has sentences of vqa in an earlier record too (the first about "
+            "it is PLACE/f.json, record 2); join them in one record",
+        ),
+    ],
+)
+def test_bad_files(read, content, message, tmp_path):
+    path = tmp_path / "f.json"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+    with pytest.raises(ValueError, match=re.escape(message.replace("PLACE", str(tmp_path)))) as error:
+        read(path)
+    assert str(path) in str(error.value)
+
+
+def official(tmp_path, questions, annotations):
+    header = {"data_type": "mscoco", "data_subtype": "val2014"}
+    (tmp_path / "q.json").write_text(json.dumps(header | {"questions": questions}))
+    (tmp_path / "a.json").write_text(json.dumps(header | {"annotations": annotations}))
+    return [tmp_path / "q.json", tmp_path / "a.json"]
+
+
+@pytest.mark.parametrize(
+    ("questions", "annotations", "message"),
+    [
+        (
+            [QUESTION, QUESTION | {"question_id": 6}],
+            [ANNOTATION, ANNOTATION | {"question_id": 8}, ANNOTATION | {"question_id": 9}],
+            "q.json and PLACE/a.json do not belong together: 1 of 2 questions have no annotation (question_id 6), and "
+            "2 of 3 annotations have no question (question_id 8, 9). Give both files of each split.",
+        ),
+        (
+            [QUESTION],
+            [],
+            "1 of 1 questions have no annotation (question_id 5), and 0 of 0 annotations have no question.",
+        ),
+        (
+            [QUESTION],
+            [ANNOTATION, ANNOTATION],
+            "question_id 5 is there twice: PLACE/a.json, record 1 and PLACE/a.json, rec",
+        ),
+        (
+            [QUESTION, QUESTION],
+            [ANNOTATION],
+            "question_id 5 is there twice: PLACE/q.json, record 1 and PLACE/q.json, rec",
+        ),
+        (
+            [QUESTION],
+            [ANNOTATION | {"image_id": 8}],
+            "question_id 5 is about image_id 7 in PLACE/q.json, and about 8 in",
+        ),
+        (
+            [QUESTION],
+            [ANNOTATION | {"answers": []}],
+            "a.json, record 1 (question_id 5): answers must be a list of the answ",
+        ),
+        (
+            [QUESTION],
+            [ANNOTATION | {"answers": ["x"]}],
+            'answers must be a list of objects with a text under "answer".',
+        ),
+        (
+            [QUESTION],
+            [ANNOTATION | {"answers": [{"answer": "\ud800"}]}],
+            "(question_id 5): answer has half a character",
+        ),
+        ([QUESTION], [without(ANNOTATION, "answers")], "ten in VQA; got None."),
+    ],
+)
+def test_questions_and_annotations_that_do_not_fit(questions, annotations, message, tmp_path):
+    with pytest.raises(ValueError, match=re.escape(message.replace("PLACE", str(tmp_path)))):
+        read_vqa(official(tmp_path, questions, annotations))
+
+
+def test_several_files(tmp_path):
+    train, test = tmp_path / "train.json", tmp_path / "test.json"
+    train.write_text(json.dumps([VQA]))
+    test.write_text(json.dumps([without(VQA, "label") | {"question_id": 6}]))
+    with pytest.raises(
+        ValueError, match=r"test.json, record 1 \(question_id 6\): the question has no answer, and those"
+    ):
+        read_vqa([train, test])
+    with pytest.raises(ValueError, match=r"train.json is given twice; name each file once"):
+        read_vqa([train, train])
+    copy = tmp_path / "copy.json"
+    copy.write_text(train.read_text())
+    with pytest.raises(
+        ValueError, match=r"question_id 5 is there twice: .*train.json, record 1 and .*copy.json, record 1\."
+    ):
+        read_vqa([train, copy])
+    with pytest.raises(
+        ValueError, match=r"files of one layout can be read together; .*train.json has the original's list"
+    ):
+        read_vqa([train, *official(tmp_path, [QUESTION], [])])
+    with pytest.raises(ValueError, match="paths must name one file or more; got none"):
+        read_vqa([])
+    with pytest.raises(ValueError, match="paths must be a path; got an empty text"):
+        read_vqa("")
+    with pytest.raises(FileNotFoundError, match=r"missing\.json"):
+        read_gqa([tmp_path / "missing.json"])
+    with pytest.raises(IsADirectoryError, match=re.escape(str(tmp_path))):
+        read_pretraining(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Questions([1], ["a", "b"], ["x", "y"]), "one value for each of the 2 texts; ids has 1."),
+        (lambda: Questions([1], ["a"], ["x"], []), "answers has 0."),
+        (lambda: Statements(["a"], ["a"], [("x", "y")], [1, 0]), "Statements: every column must have one value"),
+        (lambda: Sentences(["a"], ["x"], [], [None]), "sources has 0."),
+        (lambda: Questions([1], ["a"], ["x"]).first(0), "count must be 1 or more; got 0."),
+    ],
+)
+def test_columns_that_do_not_fit(make, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        make()

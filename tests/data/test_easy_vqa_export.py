@@ -1,0 +1,137 @@
+"""easy-VQA in every format: the package's own questions, and what is made of them."""
+
+import re
+
+import numpy as np
+import pytest
+
+from lxmert.data.datasets import read_gqa, read_nlvr2, read_pretraining, read_vqa
+from lxmert.data.features import open_regions
+from lxmert.data.synthetic.dataset_export import SPLITS
+from lxmert.data.synthetic.easy_vqa import COLOURS, SHAPES, answer_list, load
+from lxmert.data.synthetic.easy_vqa_export import write_easy_vqa
+from lxmert.vision.regions import picture_regions
+from lxmert.weights.answer_vocabulary import read_answers
+
+FIRST = 120
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("easy") / "data"
+    write_easy_vqa(folder, first=FIRST, progress=False)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def truth(folder):
+    """Colour and shape of each picture as the wanted questions tell, by the picture's name."""
+    traits: dict[str, dict[str, str]] = {}
+    for split in SPLITS:
+        questions = read_vqa(folder / "vqa" / f"{split}.json")
+        for text, picture, answers in zip(questions.texts, questions.pictures, questions.answers, strict=True):
+            (answer,) = answers
+            mine = traits.setdefault(picture, {})
+            words = re.findall(r"\w+", text)
+            wanted = answer not in ("yes", "no") or (answer == "yes") == (not {"no", "not"} & set(words))
+            for word in [answer, *(words if wanted else ())]:
+                if word in COLOURS:
+                    mine["colour"] = word
+                elif word in SHAPES:
+                    mine["shape"] = word
+    return traits
+
+
+def test_the_questions_are_the_packages_own(folder):
+    given = {split: load(split).first(FIRST) for split in ("train", "test")}
+    mine = {split: read_vqa(folder / "vqa" / f"{split}.json") for split in SPLITS}
+    asked = [
+        (text, next(iter(answers))) for q in mine.values() for text, answers in zip(q.texts, q.answers, strict=True)
+    ]
+    wanted = [pair for data in given.values() for pair in zip(data.questions, data.answers, strict=True)]
+    assert sorted(asked) == sorted(wanted)
+    learned = [*mine["train"].pictures, *mine["valid"].pictures]
+    assert len(set(learned)) == FIRST
+    assert set(mine["train"].pictures) & set(mine["valid"].pictures) == set()
+    assert len(set(mine["valid"].pictures)) == FIRST // 10
+    assert set(mine["train"].question_types) == {"presence", "color", "shape"}
+    assert read_answers(folder / "vqa" / "trainval_label2ans.json") == answer_list()
+    for split in SPLITS:
+        official = folder / "vqa" / "official"
+        same = read_vqa(
+            [
+                official / f"v2_OpenEnded_easy-vqa_{split}_questions.json",
+                official / f"v2_easy-vqa_{split}_annotations.json",
+            ]
+        )
+        assert list(same.pictures) == list(mine[split].pictures)
+        assert list(same.answers) == list(mine[split].answers)
+        assert list(read_gqa(folder / "gqa" / f"{split}.json").texts) == list(mine[split].texts)
+
+
+def test_regions_and_labels(folder, truth):
+    store = open_regions(folder / "regions")
+    data = load("test")
+    start = len(load("train").picture_paths)
+    names = [f"easy-vqa_test_{start + place:012d}" for place in range(FIRST)]
+    batch = store.batch(store.places(names), 2, labels=True)
+    known = 0
+    for place, name in enumerate(names):
+        features, boxes = picture_regions(data.picture_paths[place], 1)
+        np.testing.assert_array_equal(batch["visual_feats"][place], features)
+        np.testing.assert_array_equal(batch["visual_pos"][place], boxes)
+        for kind, trait, words in (("object", "shape", SHAPES), ("attribute", "colour", tuple(COLOURS))):
+            whole, one = batch[f"{kind}_confidence"][place]
+            word = truth[name].get(trait)
+            assert (whole, one) == (0.0, float(word is not None))
+            if word is not None:
+                assert words[batch[f"{kind}_ids"][place, 1]] == word
+                known += 1
+    assert known > 1.7 * FIRST
+
+
+def test_captions_and_statements_are_true(folder, truth):
+    for split in SPLITS:
+        captions = read_pretraining(folder / "pretrain" / f"captions_{split}.json")
+        for text, picture in zip(captions.texts, captions.pictures, strict=True):
+            told = set(truth[picture].values())
+            if found := re.fullmatch(r"there is no (\w+)( shape)? in the image", text):
+                assert found[1] not in told
+            else:
+                assert {*text.split()} - {"a", "shape"} == told, text
+        statements = read_nlvr2(folder / "nlvr2" / f"{split}.json")
+        assert np.mean(statements.labels) == 0.5
+        for text, pair, label in zip(statements.texts, statements.pictures, statements.labels, strict=True):
+            named = {word.removesuffix("s") for word in text.split()} & {*COLOURS, *SHAPES}
+            left, right = (int(named <= set(truth[name].values())) for name in pair)
+            forms = {
+                "the left picture shows a ": left,
+                "the right picture shows a ": right,
+                "both": left * right,
+                "exactly one": left ^ right,
+                "the left picture shows more": left > right,
+                "the right picture shows more": right > left,
+                "there are two": left + right == 2,
+            }
+            ((_, wanted),) = [(form, value) for form, value in forms.items() if text.startswith(form)]
+            assert label == int(wanted), (text, pair)
+
+
+def test_equal_seeds_give_equal_files(folder, tmp_path):
+    write_easy_vqa(tmp_path / "again", first=FIRST, progress=False)
+    write_easy_vqa(tmp_path / "other", seed=1, first=FIRST, progress=False)
+    paths = [path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file()]
+    assert all((folder / path).read_bytes() == (tmp_path / "again" / path).read_bytes() for path in paths)
+    statements = "nlvr2/train.json"
+    assert (tmp_path / "other" / statements).read_bytes() != (folder / statements).read_bytes()
+    assert (tmp_path / "other" / "vqa/train.json").read_bytes() == (folder / "vqa/train.json").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [({"seed": -1}, "seed must be 0 or more; got -1"), ({"first": 99}, "first must be 100 or more.*; got 99")],
+)
+def test_wrong_arguments(tmp_path, given, message):
+    with pytest.raises(ValueError, match=message):
+        write_easy_vqa(tmp_path / "data", progress=False, **given)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,97 @@
+"""The demo: what it measures, prints and writes."""
+
+import re
+
+import pytest
+from PIL import Image, ImageDraw
+
+from lxmert.cli import main
+from lxmert.data.synthetic.easy_vqa import load
+from lxmert.demo.compare_backends import run_demo
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    page = tmp_path_factory.mktemp("demo") / "page.html"
+    lines: list[str] = []
+    return run_demo(page=page, say=lines.append, progress=False), page, lines
+
+
+def test_both_backends_answer_all_test_questions_alike(demo):
+    found, _, _ = demo
+    assert [comparison.title for comparison in found.comparisons] == ["LXMERT", "VisualBERT"]
+    for comparison in found.comparisons:
+        assert comparison.questions == 9673
+        assert comparison.agreeing == comparison.questions
+        # Scores are probabilities in float32 from two implementations: 3e-6 was measured.
+        assert comparison.difference < 1e-4
+        for backend in ("pt", "tf"):
+            assert comparison.accuracy[backend] >= 0.999
+
+
+def test_it_prints_question_every_answer_and_truth(demo):
+    found, _, lines = demo
+    text = "\n".join(lines)
+    for heading in ("LXMERT: PyTorch", "LXMERT: Keras", "VisualBERT: PyTorch", "VisualBERT: Keras"):
+        assert heading in text
+    assert "largest difference of any score" in text
+    one = found.shown[0].asked[0]
+    answers = [said.answers[backend][0] for said in one.said for backend in ("PyTorch", "Keras")]
+    told = r" [\d.]+\s+".join(map(re.escape, answers))
+    assert re.search(rf"{re.escape(one.question)}\s+{told} [\d.]+\s+{one.truth}\n", text)
+
+
+def test_the_page_shows_pictures_regions_and_looks(demo):
+    found, page, _ = demo
+    text, models = page.read_text(encoding="utf-8"), len(found.comparisons)
+    assert text.count("<section>") == len(found.shown)
+    assert text.count("data:image/png;base64,") == sum(1 + models * len(shown.asked) for shown in found.shown)
+    assert text.count("<rect") == sum(len(s.boxes) * (1 + models * len(s.asked)) for s in found.shown)
+    for shown in found.shown:
+        for one in shown.asked:
+            assert [said.model for said in one.said] == ["LXMERT", "VisualBERT"]
+            for said in one.said:
+                assert said.looked.shape == (len(said.tokens), len(shown.boxes))
+    assert "[MASK]" in text, "VisualBERT reads its question with a mask at its end"
+    assert "http" not in re.sub(r"data:[^\"]*", "", text), "the page must need nothing beside it"
+
+
+def test_ask_prints_answers(capsys, tmp_path):
+    picture = Image.new("RGB", (80, 60), "white")
+    ImageDraw.Draw(picture).ellipse([20, 10, 60, 50], fill="red")
+    picture.save(tmp_path / "a.png")
+    assert main(["ask", str(tmp_path / "a.png"), "what color is the circle?", "is there a circle?"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"what color is the circle\?\s+red", out)
+    assert re.search(r"is there a circle\?\s+yes", out)
+    assert (
+        main(["ask", str(tmp_path / "a.png"), "is there a circle?", "--json", "--top-k", "2", "--backend", "tf"]) == 0
+    )
+    import json
+
+    found = json.loads(capsys.readouterr().out)
+    assert [entry["answer"] for entry in found[0]["answers"]] == ["yes", "no"]
+
+
+def test_ask_refuses_what_is_no_picture(capsys, tmp_path):
+    (tmp_path / "a.png").write_text("hello")
+    assert main(["ask", str(tmp_path / "a.png"), "what?"]) == 1
+    assert re.search(r"lxmert ask: error: .*a\.png", capsys.readouterr().err)
+
+
+def test_ask_tells_of_a_question_without_a_known_word(capsys, tmp_path):
+    picture = Image.new("RGB", (80, 60), "white")
+    ImageDraw.Draw(picture).ellipse([20, 10, 60, 50], fill="red")
+    picture.save(tmp_path / "a.png")
+    assert main(["ask", str(tmp_path / "a.png"), "xyzzy"]) == 0
+    assert (
+        capsys.readouterr().err
+        == "lxmert ask: warning: no word of the question 'xyzzy' is known; the answer is a guess.\n"
+    )
+
+
+def test_the_command_writes_the_page(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr("lxmert.demo.compare_backends.easy_vqa.load", lambda split: load(split).first(20))
+    assert main(["demo", "--page", str(tmp_path / "page.html"), "--quiet"]) == 0
+    assert "largest difference of any score" in capsys.readouterr().out
+    assert (tmp_path / "page.html").stat().st_size > 10_000

@@ -1,0 +1,153 @@
+"""Each backend without the other, and the package without either: in fresh processes in which imports are refused."""
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+import lxmert.pt
+import lxmert.tf
+from lxmert.weights.naming.tables import ARCHITECTURES
+
+ROOT = Path(__file__).parents[2]
+
+# What asks for these modules is told that they are not installed.
+BLOCK = """
+import sys
+
+class Without:
+    def __init__(self, finder):
+        self.finder = finder
+
+    def __getattr__(self, name):
+        return getattr(self.finder, name)
+
+    def find_spec(self, name, path=None, target=None):
+        return None if name.partition(".")[0] in {blocked!r} else self.finder.find_spec(name, path, target)
+
+sys.meta_path[:] = map(Without, sys.meta_path)
+"""
+
+USE = """
+import numpy as np
+from lxmert import LxmertConfig, {prefix}LxmertForQuestionAnswering as Model
+
+config = LxmertConfig(vocab_size=30, hidden_size=8, num_attention_heads=2, intermediate_size=10, num_qa_labels=3,
+                      max_position_embeddings=6, l_layers=1, x_layers=1, r_layers=1, visual_feat_dim=5)
+given = dict(input_ids=np.ones((2, 4), "int64"), visual_feats=np.ones((2, 3, 5), "float32"),
+             visual_pos=np.ones((2, 3, 4), "float32"), labels=np.array([0, 2]))
+{to_tensors}
+model = Model(config){evaluation}
+before = model(**given)
+model.save_pretrained(sys.argv[1])
+after = Model.from_pretrained(sys.argv[1])(**given)
+for name in ("loss", "question_answering_score"):
+    difference = abs(before[name]{detach} - after[name]{detach}).{largest}
+    assert float(difference) == 0, (name, difference)
+
+from lxmert import VisualBertConfig, {prefix}VisualBertForVisualReasoning as Model
+
+config = VisualBertConfig(vocab_size=30, hidden_size=8, visual_embedding_dim=5, num_hidden_layers=1,
+                          num_attention_heads=2, intermediate_size=10, max_position_embeddings=6)
+given = dict(input_ids=given["input_ids"], visual_embeds=given["visual_feats"], labels=given["labels"] * 0 + 1)
+model = Model(config){evaluation}
+before = model(**given)
+model.save_pretrained(sys.argv[1])
+after = Model.from_pretrained(sys.argv[1])(**given)
+for name in ("loss", "logits"):
+    difference = abs(before[name]{detach} - after[name]{detach}).{largest}
+    assert float(difference) == 0, (name, difference)
+"""
+
+PYTORCH = dict(prefix="", to_tensors="import torch\ngiven = {k: torch.from_numpy(v) for k, v in given.items()}")
+KERAS = dict(prefix="TF", to_tensors="")
+
+
+def run(program, *arguments):
+    """Run a program in a fresh process, from another folder than the repository's."""
+    command = [sys.executable, "-c", textwrap.dedent(program), *map(str, arguments)]
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "", "CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "2"}
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=environment, cwd=ROOT.anchor, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_importing_the_package_imports_no_framework():
+    loaded = run("import sys, lxmert, lxmert.common; print(*sys.modules)").split()
+    assert "lxmert" in loaded
+    assert not {"torch", "keras", "tensorflow", "h5py", "jax", "transformers", "huggingface_hub"} & {
+        name.partition(".")[0] for name in loaded
+    }
+
+
+def test_what_needs_no_framework_is_there_without_one():
+    program = """
+        import lxmert
+        names = [name for name in lxmert.__all__ if name.startswith(("Lxmert", "VisualBert")) and "For" not in name]
+        names = [name for name in names if not name.endswith("Model")] + ["convert", "LoadReport"]
+        names += [name for name in lxmert.__all__ if name.endswith("Output") and not name.startswith("TF")]
+        print(*(getattr(lxmert, name).__name__ for name in names))
+    """
+    found = run(BLOCK.format(blocked=("torch", "keras", "tensorflow", "h5py")) + textwrap.dedent(program)).split()
+    assert {"LxmertConfig", "VisualBertConfig", "convert", "VisualBertModelOutput", "VisualBertTaskOutput"} <= set(
+        found
+    )
+    assert "VisualBertForPreTrainingOutput" in found
+
+
+def test_every_class_of_either_backend_is_a_public_name():
+    for module in (lxmert.pt, lxmert.tf):
+        classes = [name for name in module.__all__ if isinstance(getattr(module, name), type)]
+        assert set(classes) <= set(lxmert.__all__)
+        for name in classes:
+            assert getattr(lxmert, name) is getattr(module, name)
+    models = [name for classes in ARCHITECTURES.values() for name in classes]
+    assert {*models, *(f"TF{name}" for name in models)} <= set(dir(lxmert))
+    with pytest.raises(AttributeError, match="module 'lxmert' has no attribute 'VisualBertForNothing'"):
+        lxmert.VisualBertForNothing  # noqa: B018
+
+
+def test_pytorch_alone(tmp_path):
+    program = BLOCK.format(blocked=("keras", "tensorflow", "h5py")) + USE.format(
+        **PYTORCH, evaluation=".eval()", detach=".detach()", largest="max()"
+    )
+    run(program + "\nassert not {'keras', 'tensorflow', 'h5py'} & set(sys.modules)", tmp_path)
+
+
+def test_keras_alone(tmp_path):
+    program = BLOCK.format(blocked=("torch",)) + USE.format(**KERAS, evaluation="", detach="", largest="numpy().max()")
+    run(program + "\nassert 'torch' not in sys.modules", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("blocked", "name", "message"),
+    [
+        ("torch", "LxmertModel", 'lxmert.pt needs PyTorch. Install it with: pip install "lxmert[pt]"'),
+        ("torch", "VisualBertModel", 'lxmert.pt needs PyTorch. Install it with: pip install "lxmert[pt]"'),
+        (
+            "keras",
+            "TFLxmertModel",
+            'lxmert.tf needs Keras 3 and TensorFlow. Install them with: pip install "lxmert[tf]"',
+        ),
+        (
+            "tensorflow",
+            "TFLxmertModel",
+            'lxmert.tf needs Keras 3 and TensorFlow. Install them with: pip install "lxmert[tf]"',
+        ),
+    ],
+)
+def test_a_missing_backend_says_what_to_install(blocked, name, message):
+    program = (
+        BLOCK.format(blocked=(blocked,))
+        + f"""
+try:
+    from lxmert import {name}
+except ImportError as error:
+    print(error)
+"""
+    )
+    assert message in run(program)

@@ -1,0 +1,169 @@
+"""lxmert/pt and lxmert/tf are two files of one shape: the same classes, functions and methods, in the same order.
+
+So a reader may lay two files side by side and see nothing but the differences of the frameworks, which stand below.
+"""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "lxmert"
+
+# Files that one backend has alone.
+OWN_FILES = {
+    "pt/cpu_kernels/linear.py": "TensorFlow multiplies by oneDNN of itself",
+    "pt/cpu_kernels/dispatch.py": "for linear.py and dropping.py",
+    "pt/cpu_kernels/packing.py": "TensorFlow lays weights out by itself",
+    "pt/cpu_kernels/dropout.py": "TensorFlow draws dropout fast of itself",
+    "pt/cpu_kernels/attention.py": "what Keras keeps for gradients is TensorFlow's to say",
+    "training/pt/engine.py": "Keras spreads a step over devices by itself, from tf.distribute",
+    "tf/lookup.py": "nn.Embedding has a dense gradient and none into its padding row; its start is in reset_parameters",
+    "tf/dropout.py": "PyTorch's checkpoint repeats dropout by itself",
+    "tf/fitting.py": "Keras trains by compile and fit, and predicts by predict; PyTorch users write the loop",
+}
+
+# What every Keras layer or model may have beside its PyTorch sibling.
+KERAS_METHODS = {
+    "build": "Keras makes weights when it knows the sizes; here that is at once, but in a method of its own",
+    "output_shape": "what summary() shows",
+    "get_config": "Keras saves the arguments of the constructor",
+    "from_config": "and makes the object from them again",
+}
+
+# What else one backend has alone: "file: name" or "file: class.method".
+NATIVE = {
+    "tf/layers.py: ConfiguredLayer": "every Keras layer saves its configuration; and initializes and names its parts",
+    "tf/layers.py: Linear": "PyTorch's product of rows and matrix takes any shape",
+    "tf/layers.py: rows": "the same",
+    "tf/layers.py: Embedding.call": "padding_idx, which nn.Embedding has",
+    "inference/tf.py: TakenApart._graph": "PyTorch runs without a graph",
+    "inference/pt.py: TakenApart._computing": "Keras has no mode and no autocast, and TensorFlow lays weights out",
+    "inference/pt.py: TakenApart._tensor": "Keras' tensors have one device",
+    "tf/losses.py: _cross_entropy": "F.cross_entropy ignores a label; the Keras one does not",
+    "tf/visual_bert_tasks.py: take_places": "Tensor.gather",
+    "tf/visual_bert_tasks.py: flattened": "Tensor.flatten",
+    "training/tf/train.py: WarmUpAndDecay": "a schedule of learning rates is an object in Keras, a function in PyTorch",
+    "pt/pretrained.py: PreTrainedModel.train": "Keras is told at every call whether it trains; training begins in fit",
+    "pt/pretrained.py: PreTrainedModel.reset_parameters": "Keras initializes in build",
+    "pt/pretrained.py: PreTrainedModel._start_modules": "the same",
+    "pt/named_weights.py: array_of": "PyTorch does not give bfloat16 to NumPy; Keras does",
+    "tf/pretrained.py: PreTrainedModel.__call__": "Keras binds the arguments before call; misspelled ones are met here",
+    "tf/pretrained.py: PreTrainedModel.__dir__": "Keras names the groups of a weight file by walking over it",
+    "tf/pretrained.py: PreTrainedModel.by_name": "inputs as one dict or as a list",
+    "tf/pretrained.py: PreTrainedModel.gather": "inputs as one dict or as a list",
+    "tf/named_weights.py: NamedWeights._arrays": "Keras has no way to resize a variable: its values pass through NumPy",
+    "tf/resizing.py: Resizable._restore": "the same",
+    "tf/pretrained.py: PreTrainedModel.save_weights": "Keras' own format, with the config inside",
+    "tf/pretrained.py: PreTrainedModel.load_weights": "Keras' own format, after a look at what it points to",
+    "tf/pretrained.py: PreTrainedModel.export": "Keras' own format, with the inputs of the model",
+    "tf/pretrained.py: PreTrainedModel.get_build_config": "Keras saves how a model was built; our constructor builds",
+    "tf/pretrained.py: PreTrainedModel.build_from_config": "the same",
+    "tf/named_weights.py: sublayer": "nn.Module.get_submodule",
+    "tf/named_weights.py: turned": "dense kernels lie transposed in Keras",
+    "tf/init.py: _memory": "PyTorch's meta device",
+    "tf/named_weights.py: NamedWeights._place": "a file that Keras wrote has kernels Keras' way round already",
+    "tf/init.py: NormalStart": "reset_parameters; Keras' layers are given how they start",
+    "pt/init.py: _WithoutDraws": "Keras' initializers look whether to draw; PyTorch's are left out from outside",
+    "tf/resizing.py: _replace": "Keras locks the layers of a built model",
+    "training/pt/optimizers.py: _together": "Keras updates in a graph, which TensorFlow cuts into pieces",
+    "training/tf/optimizers.py: LinearWarmUp": "fit asks a schedule for the rate of a step; a PyTorch loop sets it",
+    "training/tf/optimizers.py: _Steps": "Keras clips before it adds up the replicas' gradients, and cannot accumulate",
+    "training/tf/optimizers.py: AdamW": "torch.optim.AdamW",
+    "training/tf/optimizers.py: BertAdam.update_step": "Keras updates one variable at a time, PyTorch all of them",
+    "training/pt/optimizers.py: BertAdam.step": "the same",
+    "training/pt/optimizers.py: BertAdam._update": "the same",
+    "training/tf/optimizers.py: _one_less_power": "PyTorch's AdamW corrects by itself",
+    "training/tf/optimizers.py: _is_small": "clip_grad_norm_ widens by itself",
+    "training/pt/optimizers.py: _like": "Keras' variables take arrays as they are",
+    "training/pt/trainer.py: Runner._on_device": "Keras moves inputs to their device by itself",
+    "training/tf/trainer.py: Runner._wide": "the number format of inputs; in PyTorch _on_device sees to it",
+    "training/tf/trainer.py: Trainer._fit": "fit does whole epochs; the loop of PyTorch begins anywhere",
+    "training/tf/trainer.py: _Watcher": "what fit has done is told to a callback",
+    "training/tf/trainer.py: Trainer._generators": "dropout draws from variables; PyTorch is seeded anew for each step",
+    "training/tf/trainer.py: make_strategy": "tf.distribute; PyTorch's engine has a file of its own",
+    "training/tf/trainer.py: _mirrored": "the same",
+    "training/pt/trainer.py: _Parts": "what PyTorch's loader reads; tf.data takes a generator",
+    "training/pt/trainer.py: _tensors": "the same",
+    "training/pt/trainer.py: weighted_losses": "fit weighs losses by sample weights",
+    "training/pt/trainer.py: _default": "Keras' models are given their number format",
+    "training/pt/trainer.py: _keys": "Keras' variables are found by name; those of PyTorch may be wrapped",
+}
+
+
+def files_of(backend):
+    """The files of a backend, by the path that both backends share (`*` stands for the backend)."""
+    found = {}
+    for pattern in (f"{backend}/**/*.py", f"inference/{backend}*.py", f"training/{backend}/*.py"):
+        for path in PACKAGE.glob(pattern):
+            name = path.relative_to(PACKAGE).as_posix()
+            if path.name != "__init__.py":
+                found[name.replace(f"{backend}/", "*/").replace(f"/{backend}", "/*")] = name
+    return found
+
+
+FILES = {backend: files_of(backend) for backend in ("pt", "tf")}
+SIBLINGS = sorted(FILES["pt"].keys() & FILES["tf"].keys())
+
+
+def outline(file):
+    """The top-level functions and classes of a file and the methods of the classes, in order, under their own names."""
+    tree = ast.parse((PACKAGE / file).read_text(encoding="utf-8"))
+    names = []
+    for node in tree.body:
+        if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
+            names.append(node.name)
+        if isinstance(node, ast.ClassDef):
+            names += [f"{node.name}.{part.name}" for part in node.body if isinstance(part, ast.FunctionDef)]
+    return names
+
+
+def shared(backend, file):
+    """The outline without what the backend has alone, under names that both backends use."""
+    kept, file = [], FILES[backend][file]
+    for name in outline(file):
+        owner, _, method = name.partition(".")
+        own = {f"{file}: {name}", f"{file}: {owner}"} & set(NATIVE)
+        if own or (backend == "tf" and method in KERAS_METHODS):
+            continue
+        method = "forward" if method == "call" else method
+        kept.append(".".join(part for part in (owner.removeprefix("TF"), method) if part))
+    return kept
+
+
+@pytest.mark.parametrize("file", SIBLINGS)
+def test_sibling_files_have_the_same_outline(file):
+    assert shared("tf", file) == shared("pt", file)
+
+
+def test_both_backends_have_the_same_files():
+    alone = {FILES[backend][name] for backend in FILES for name in FILES[backend].keys() - set(SIBLINGS)}
+    assert alone == set(OWN_FILES)
+
+
+def test_the_tables_name_nothing_that_is_not_there():
+    for entry in NATIVE:
+        file, name = entry.split(": ")
+        assert name in outline(file), f"{entry} is in the table of native differences, and not in the code"
+    methods = {name.partition(".")[2] for file in SIBLINGS for name in outline(FILES["tf"][file])}
+    assert set(KERAS_METHODS) <= methods
+
+
+def test_the_arguments_of_forward_and_call_agree():
+    """In name and order, but for `training`, a mode in PyTorch, and what catches misspelled keywords."""
+    own = {"self", "training", "unknown", "kwargs"}
+    for file in SIBLINGS:
+        arguments = {}
+        for backend in ("pt", "tf"):
+            tree = ast.parse((PACKAGE / FILES[backend][file]).read_text(encoding="utf-8"))
+            for node in tree.body:
+                for part in getattr(node, "body", ()):
+                    if (
+                        isinstance(part, ast.FunctionDef)
+                        and part.name in ("forward", "call")
+                        and node.name not in ("Embedding", "Linear")
+                    ):
+                        given = [a.arg for a in (*part.args.args, *part.args.kwonlyargs) if a.arg not in own]
+                        arguments.setdefault(node.name.removeprefix("TF"), {})[backend] = given
+        for name, by_backend in arguments.items():
+            assert by_backend["pt"] == by_backend["tf"], f"the arguments of {name} in {file}"

@@ -1,0 +1,276 @@
+"""Weight files told by content; HDF5 and zip archives made to mislead are refused before anything is read."""
+
+import io
+import zipfile
+
+import h5py
+import numpy as np
+import pytest
+
+from lxmert.weights.checkpoint import open_checkpoint
+from lxmert.weights.formats import choose_weights, open_weights
+from lxmert.weights.formats.hdf5 import CONFIG_ATTRIBUTE, Hdf5File
+from lxmert.weights.formats.keras_archive import KerasArchive
+from lxmert.weights.formats.safetensors import SafetensorsFile
+from lxmert.weights.load import fit
+
+from .weight_folders import tensors_of
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("model.safetensors", SafetensorsFile), ("good.weights.h5", Hdf5File), ("good.keras", KerasArchive)],
+)
+def test_told_by_content(name, kind, good, tmp_path):
+    (tmp_path / "misnamed.dat").write_bytes((good / name).read_bytes())
+    file = open_weights(tmp_path / "misnamed.dat")
+    assert type(file) is kind
+    assert len(file.shapes) == len(file.dtypes) == len(tensors_of("LxmertForPreTraining"))
+    file.close()
+
+
+def test_a_folder_is_its_safetensors_file(good):
+    file = open_weights(str(good))
+    assert file.path == good / "model.safetensors"
+    file.close()
+
+
+@pytest.mark.parametrize(
+    ("held", "message"),
+    [
+        (
+            [],
+            "has no model.safetensors, pytorch_model.bin or tf_model.h5, and no single other weight file; it holds "
+            "nothing. Give a folder that has one, or a weight file.",
+        ),
+        (["config.json"], "it holds config.json. Give a folder that has one, or a weight file."),
+        (["training_args.bin", "optimizer.pt"], "it holds optimizer.pt, training_args.bin. "),
+        (["a.weights.h5", "b.pth", "x"], "it holds a.weights.h5, b.pth, x. Give the path of one of them."),
+        ([f"{i:02}" for i in range(12)], "it holds 00, 01, 02, 03, 04, 05, 06, 07 and 4 more"),
+    ],
+)
+def test_folders_without_weights(held, message, tmp_path):
+    for name in held:
+        (tmp_path / name).touch()
+    with pytest.raises(FileNotFoundError, match=message):
+        open_weights(tmp_path)
+
+
+PUBLISHED = [
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+    "tf_model.h5",
+]
+
+
+def test_which_file_of_a_folder_is_read(monkeypatch):
+    beside = ["config.json", "vocab.txt", "a.weights.h5", "b.keras", "training_args.bin", "model-00001-of-00002.bin"]
+    for number, name in enumerate(PUBLISHED):
+        assert choose_weights([*beside, *reversed(PUBLISHED[number:])]) == name
+    assert choose_weights(["config.json", "optimizer.pt", "BEST.pth"]) == "BEST.pth"
+    assert choose_weights([]) is None
+    assert choose_weights(["a.pth", "b.pth"]) is None
+    # Where PyTorch is missing, what needs none comes first; a pickle that is alone is chosen, and then asks for it.
+    monkeypatch.setattr("lxmert.weights.formats.open.find_spec", lambda name: None)
+    assert choose_weights(PUBLISHED) == PUBLISHED[0]
+    assert choose_weights(PUBLISHED[2:]) == "tf_model.h5"
+    assert choose_weights(["pytorch_model.bin"]) == "pytorch_model.bin"
+
+
+def some_zip(name="archive/data.txt"):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr(name, b"\x80\x02}q\x00.")
+    return content.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("w.safetensors", b"", "is empty; it was to hold weights"),
+        (
+            "w.dat",
+            b"hello, I am a text\n",
+            "is no weight file: it is neither safetensors nor HDF5 nor a .keras archive",
+        ),
+        ("w.safetensors", b"hello, I am a text\n", "is not a whole safetensors file"),
+        ("w.bin", some_zip("a/data.pkl"), r"is not read by torch.load\(weights_only=True\)"),
+        ("w.pth", b"\x80\x02}q\x00.", "is not a whole file of torch.save"),
+        ("w.dat", some_zip(), "is a zip archive, but not a .keras file: it lacks config.json or model.weights.h5"),
+        ("w.bin", b"version https://git-lfs.github.com/spec/v1", "git's note of where they are: fetch them with git"),
+        ("w.keras", b"PK\x03\x04 and then nothing", "is not a whole zip archive"),
+        ("w.h5", b"\x89HDF\r\n\x1a\n and then nothing", "is not a whole HDF5 file"),
+    ],
+)
+def test_foreign_files(name, content, message, tmp_path):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        open_weights(tmp_path / name)
+
+
+def test_nothing_there(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"there is no file or folder .*absent\."):
+        open_weights(tmp_path / "absent")
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "good.weights.h5", "good.keras"])
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.9, 0.999])
+def test_truncated_files(name, share, good, tmp_path):
+    content = (good / name).read_bytes()
+    (tmp_path / name).write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(ValueError, match=r"is not a whole"):
+        open_weights(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["good.weights.h5", "good.keras"])
+def test_damage_in_the_middle_is_a_clear_error_or_none(name, good, tmp_path):
+    """Bytes overwritten anywhere: the file opens and reads, or says what is wrong; never an error from inside."""
+    content = (good / name).read_bytes()
+    draw = np.random.default_rng(0)
+    refused = 0
+    for start in draw.integers(0, len(content) - 64, 20):
+        damaged = bytearray(content)
+        damaged[start : start + 64] = draw.bytes(64)
+        (tmp_path / name).write_bytes(damaged)
+        try:
+            with open_checkpoint(tmp_path / name) as checkpoint:
+                for parameter in fit(checkpoint, checkpoint.architecture)[0]:
+                    checkpoint.read(parameter)
+        except (ValueError, TypeError) as error:  # TypeError: a damaged config may hold values of another kind
+            refused += bool(str(error))
+    assert refused
+
+
+# HDF5 made to mislead: each changes a good file.
+
+
+def soft_link(file):
+    del file["heads/match/vars/0"]
+    file["heads/match/vars/0"] = h5py.SoftLink("/heads/match/vars/1")
+
+
+def external_link(file):
+    del file["heads/match/vars/0"]
+    file["heads/match/vars/0"] = h5py.ExternalLink("/etc/other.h5", "/x")
+
+
+def linked_group(file):
+    del file["heads/answer"]
+    file["heads/answer"] = h5py.ExternalLink("other.h5", "/x")
+
+
+def link_in_a_training_group(file):
+    file["optimizer/vars/0"] = h5py.ExternalLink("other.h5", "/x")
+
+
+def second_name(file):
+    del file["heads/match/vars/0"]
+    file["heads/match/vars/0"] = file["heads/match/vars/1"]
+
+
+def circle(file):
+    file["heads/match/again"] = file["heads"]
+
+
+def circle_through_the_root(file):
+    file["heads/match/again"] = file["/"]
+
+
+def external_storage(file):
+    del file["heads/match/vars/1"]
+    file.create_dataset("heads/match/vars/1", (2,), "f4", external=[("/etc/hostname", 0, 8)])
+
+
+def virtual(file):
+    del file["heads/match/vars/1"]
+    layout = h5py.VirtualLayout((2,), "f4")
+    layout[:] = h5py.VirtualSource("other.h5", "x", (2,))
+    file.create_virtual_dataset("heads/match/vars/1", layout)
+
+
+def whole_numbers(file):
+    del file["heads/match/vars/1"]
+    file["heads/match/vars/1"] = np.ones(2, int)
+
+
+def texts(file):
+    del file["heads/match/vars/1"]
+    file["heads/match/vars/1"] = ["a", "b"]
+
+
+def references(file):
+    del file["heads/match/vars/1"]
+    file.create_dataset("heads/match/vars/1", (2,), h5py.ref_dtype)
+
+
+def absurd_shape(file):
+    del file["heads/match/vars/1"]
+    file.create_dataset("heads/match/vars/1", (2**50,), "f4", chunks=(1024,))
+
+
+def config_is_no_text(file):
+    file.attrs[CONFIG_ATTRIBUTE] = np.ones(3)
+
+
+def config_is_no_json(file):
+    file.attrs[CONFIG_ATTRIBUTE] = "{"
+
+
+@pytest.mark.parametrize(
+    ("mislead", "message"),
+    [
+        (soft_link, "heads/match/vars/0 is a link, which Keras does not write"),
+        (external_link, "heads/match/vars/0 is a link"),
+        (linked_group, "heads/answer is a link"),
+        (link_in_a_training_group, "optimizer/vars/0 is a link"),
+        (second_name, "heads/match/vars/[01] is also there under another name"),
+        (circle, "heads/match/again is also there under another name|heads is also"),
+        (circle_through_the_root, "heads/match/again is also there under another name"),
+        (external_storage, "the values of heads/match/vars/1 lie in another file, which is not followed"),
+        (virtual, "the values of heads/match/vars/1 lie in another file, which is not followed"),
+        (whole_numbers, "holds heads/match/vars/1 as int64; these are read: float64, float32, float16, bfloat16"),
+        (texts, "holds heads/match/vars/1 as object; these are read"),
+        (references, "holds heads/match/vars/1 as object; these are read"),
+        (absurd_shape, r"heads/match/vars/1 claims to be \[1125899906842624\], more than the file can hold"),
+        (config_is_no_text, "its attribute lxmert_config must be text; got ndarray"),
+        (config_is_no_json, "its attribute lxmert_config, is not a JSON file"),
+    ],
+)
+def test_hdf5_made_to_mislead(mislead, message, good, tmp_path):
+    path = tmp_path / "w.weights.h5"
+    path.write_bytes((good / "good.weights.h5").read_bytes())
+    with h5py.File(path, "a") as file:
+        mislead(file)
+    with pytest.raises(ValueError, match=message):
+        open_weights(path)
+
+
+def test_compressed_data_sets_read(good, tmp_path):
+    with h5py.File(good / "good.weights.h5") as source, h5py.File(tmp_path / "w.weights.h5", "w") as target:
+        target.attrs.update(source.attrs)
+
+        def copy(name, item):
+            if isinstance(item, h5py.Dataset):
+                target.create_dataset(name, data=item[()], compression="gzip", shuffle=True, dtype=">f4")
+
+        source.visititems(copy)
+    first, second = open_weights(good / "good.weights.h5"), open_weights(tmp_path / "w.weights.h5")
+    assert first.shapes == second.shapes
+    assert first.dtypes == second.dtypes
+    assert all(np.array_equal(first.read(name), second.read(name)) for name in first.shapes)
+    first.close()
+    second.close()
+
+
+def test_a_config_beside_a_file_without_one(good, tmp_path):
+    path = tmp_path / "w.weights.h5"
+    path.write_bytes((good / "good.weights.h5").read_bytes())
+    with h5py.File(path, "a") as file:
+        del file.attrs[CONFIG_ATTRIBUTE]
+    file = open_weights(path)
+    assert file.config is None
+    (tmp_path / "config.json").write_text('{"l_layers": 2}')
+    assert file.config == {"l_layers": 2}
+    file.close()

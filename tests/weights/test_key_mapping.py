@@ -1,0 +1,182 @@
+"""The weight-name table against what it describes: models of both backends, `transformers`, and what Keras writes."""
+
+from collections import Counter
+
+import h5py
+import pytest
+import torch
+import transformers
+
+import lxmert.pt
+import lxmert.tf
+from lxmert import LxmertConfig, VisualBertConfig
+from lxmert.weights.formats.hdf5 import KERAS_TRAINING_GROUPS
+from lxmert.weights.naming.key_mapping import HUGGING_FACE, KERAS_H5, NATIVE, TIED, parameters
+from lxmert.weights.naming.tables import ARCHITECTURES, HEADS, KINDS, TABLES, head_names, is_task_model, sizes
+
+from .weight_folders import CONFIG, VISUAL_BERT
+
+CONFIGS = {
+    "all tasks": CONFIG,
+    "no answers": CONFIG.replace(task_qa=False, visual_attr_loss=False),
+    "no objects, no visual layers": CONFIG.replace(task_obj_predict=False, r_layers=0, x_layers=2),
+    "no visual losses, no language layers": CONFIG.replace(
+        visual_obj_loss=False, visual_attr_loss=False, visual_feat_loss=False, l_layers=0
+    ),
+    "a decoder of its own": CONFIG.replace(tie_word_embeddings=False),
+    "pruned": CONFIG.replace(
+        pruned_heads={"language_layers.1.attention": [0, 2], "cross_layers.0.cross_attention": [1]}
+    ),
+}
+VISUAL_BERT_CONFIGS = {
+    "regions among the words": VISUAL_BERT,
+    "regions bypass the layers, one label": VISUAL_BERT.replace(
+        bypass_transformer=True, num_hidden_layers=1, num_labels=1
+    ),
+    "a decoder of its own": VISUAL_BERT.replace(tie_word_embeddings=False),
+    "pruned": VISUAL_BERT.replace(
+        bypass_transformer=True, pruned_heads={"1": [0, 2], "additional_layer.attention": [1]}
+    ),
+}
+EACH = [
+    pytest.param(architecture, config, id=f"{architecture}, {name}")
+    for configs in (CONFIGS, VISUAL_BERT_CONFIGS)
+    for name, config in configs.items()
+    for architecture in ARCHITECTURES[config.model_type]
+]
+
+
+def expanded(architecture, config, pooler=True):
+    return list(parameters(config, head_names(architecture, config), pooler))
+
+
+@pytest.mark.parametrize(("config", "rows"), [(CONFIG, 62), (VISUAL_BERT, 34)])
+def test_the_table(config, rows):
+    table = TABLES[config.model_type]
+    assert len(table) == len({row.ours for row in table}) == rows
+    assert {row.kind for row in table} == set(KINDS)
+    symbols = {*sizes(config), "W"}
+    assert all(set(row.size) <= symbols for row in table)
+    assert all(("{i}" in row.ours) == ("{i}" in row.theirs) == (row.repeat is not None) for row in table)
+    # Nothing shares a name of theirs but the layers of two kinds of heads.
+    shared = {name for name, count in Counter(row.theirs for row in table).items() if count > 1}
+    assert shared == ({"cls"} if config is VISUAL_BERT else {f"answer_head.logit_fc.{i}" for i in (0, 2, 3)})
+    assert {row.ours.split(".")[1] for row in table if row.ours.startswith("heads.")} == set(HEADS[config.model_type])
+
+
+@pytest.mark.parametrize(("architecture", "config"), EACH)
+def test_parameters_are_those_of_the_pytorch_model(architecture, config):
+    with torch.device("meta"):
+        model = getattr(lxmert.pt, architecture)(config)
+    nested = is_task_model(architecture)
+    table = {NATIVE.write(p, nested): p.shape for p in expanded(architecture, config)}
+    assert table == {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    assert Counter(list(table)) == Counter(NATIVE.write(p, nested) for p in expanded(architecture, config))
+
+
+@pytest.mark.parametrize(("architecture", "config"), EACH)
+def test_parameters_are_those_of_the_keras_model_and_its_file(architecture, config, tmp_path):
+    model = getattr(lxmert.tf, f"TF{architecture}")(config)
+    assert_keras_writes(model, architecture, expanded(architecture, config), tmp_path)
+
+
+def test_a_backbone_without_pooler(tmp_path):
+    expected = expanded("VisualBertModel", VISUAL_BERT, pooler=False)
+    whole = expanded("VisualBertModel", VISUAL_BERT)
+    assert [p for p in whole if p not in expected] == [p for p in whole if p.module == "pooler.dense"]
+    with torch.device("meta"):
+        ours = lxmert.pt.VisualBertModel(VISUAL_BERT, add_pooling_layer=False)
+        theirs = transformers.VisualBertModel(theirs_of(VISUAL_BERT), add_pooling_layer=False)
+    for model, spelling in ((ours, NATIVE), (theirs, HUGGING_FACE)):
+        held = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+        assert held == {spelling.write(p, False): p.shape for p in expected}
+    model = lxmert.tf.TFVisualBertModel(VISUAL_BERT, add_pooling_layer=False)
+    assert_keras_writes(model, "VisualBertModel", expected, tmp_path)
+
+
+def assert_keras_writes(model, architecture, expected, folder):
+    """The model has the variables that are expected, and Keras writes them under the names of the table."""
+    nested = is_task_model(architecture)
+    turned = {p: p.shape[::-1] if p.leaf.transposed else p.shape for p in expected}
+    # The variables, by their paths: the name of the model, then the attributes.
+    paths = {}
+    for p in turned:
+        owner = "backbone/" if nested and not p.head else ""
+        leaf = p.leaf.keras or p.module.rpartition(".")[2]
+        module = p.module if p.leaf.keras else p.module.rpartition(".")[0]
+        parts = module.split(".")
+        if parts[0].endswith("_layers"):
+            parts[:2] = [".".join(parts[:2])]
+        paths[owner + "/".join([*parts, leaf])] = turned[p]
+    assert paths == {w.path.partition("/")[2]: tuple(w.shape) for w in model.weights}
+    # The file that Keras writes.
+    model.save_weights(folder / "model.weights.h5")
+    written = {}
+    with h5py.File(folder / "model.weights.h5") as file:
+        file.visititems(lambda name, item: written.update({name: item.shape}) if hasattr(item, "shape") else None)
+    written = {name: shape for name, shape in written.items() if name.split("/")[0] not in KERAS_TRAINING_GROUPS}
+    assert written == {KERAS_H5.write(p, nested): shape for p, shape in turned.items()}
+
+
+def theirs_of(config):
+    """The configuration as `transformers` takes it."""
+    values = {k: v for k, v in config.to_dict().items() if k not in ("layer_norm_eps", "num_hidden_layers")}
+    if config.model_type == "lxmert":
+        return transformers.LxmertConfig(**values)
+    return transformers.VisualBertConfig(**values, num_hidden_layers=config.num_hidden_layers)
+
+
+def theirs_and_ours(architecture, config):
+    """Names and shapes of a model of `transformers` without its copies of tied tensors, and those of the table."""
+    with torch.device("meta"):
+        model = getattr(transformers, architecture)(theirs_of(config))
+    theirs = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    ours = {HUGGING_FACE.write(p, is_task_model(architecture)): p.shape for p in expanded(architecture, config)}
+    copies = theirs.keys() & HUGGING_FACE.copies() - ours.keys()
+    assert copies == ({*TIED} & {*theirs} - {*ours} if any(".predictions." in name for name in ours) else set())
+    return {name: shape for name, shape in theirs.items() if name not in copies}, ours, len(theirs)
+
+
+# How many names a model of theirs has, copies of tied tensors among them.
+AT_FULL_SIZE = {
+    "LxmertModel": 449,
+    "LxmertForPreTraining": 473,
+    "LxmertForQuestionAnswering": 455,
+    "VisualBertModel": 203,
+    "VisualBertForPreTraining": 212,
+    "VisualBertForMultipleChoice": 205,
+    "VisualBertForQuestionAnswering": 205,
+    "VisualBertForVisualReasoning": 205,
+    "VisualBertForRegionToPhraseAlignment": 218,
+}
+
+
+@pytest.mark.parametrize(("architecture", "count"), AT_FULL_SIZE.items())
+def test_hugging_face_names_and_shapes_at_full_size(architecture, count):
+    config = LxmertConfig() if architecture in ARCHITECTURES["lxmert"] else VisualBertConfig(num_labels=3129)
+    theirs, ours, whole = theirs_and_ours(architecture, config)
+    assert ours == theirs
+    assert whole == count
+
+
+@pytest.mark.parametrize(
+    ("architecture", "config"), [e for e in EACH if "pruned" not in e.id and hasattr(transformers, e.values[0])]
+)
+def test_hugging_face_names_and_shapes_of_small_models(architecture, config):
+    theirs, ours, _ = theirs_and_ours(architecture, config)
+    assert ours == theirs
+
+
+def test_heads_of_each_class():
+    assert head_names("LxmertModel", CONFIG) == ()
+    assert head_names("LxmertForQuestionAnswering", CONFIG.replace(task_qa=False)) == ("answer",)
+    assert head_names("LxmertForPreTraining", CONFIG) == HEADS["lxmert"][:-1]
+    assert head_names("LxmertForPreTraining", CONFIG.replace(task_obj_predict=False)) == ("word", "match", "answer")
+    with pytest.raises(ValueError, match=r"unknown architecture 'TFLxmertModel'; known: LxmertModel, "):
+        head_names("TFLxmertModel", CONFIG)
+    with pytest.raises(ValueError, match=r"unknown architecture 'LxmertModel'; known: VisualBertModel, "):
+        head_names("LxmertModel", VISUAL_BERT)
+    with pytest.raises(ValueError, match=r"unknown architecture 'BertModel'; known: LxmertModel, .*VisualBertModel, "):
+        is_task_model("BertModel")
+    for classes in ARCHITECTURES.values():
+        assert [name for name in classes if not is_task_model(name)] == [next(iter(classes))]
