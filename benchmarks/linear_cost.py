@@ -91,12 +91,13 @@ def answering(backend: str) -> Callable[[int], Callable[[], Any]]:
     texts = sentences(QUESTIONS[-1])
     config = LxmertConfig(num_qa_labels=3129)
     if backend == "pt":
-        from lxmert.pt import LxmertForQuestionAnswering, answer_questions
+        from lxmert.inference.pt import answer_questions
+        from lxmert.pt import LxmertForQuestionAnswering
 
         model, answer = LxmertForQuestionAnswering(config), answer_questions
     else:
         from lxmert.tf import TFLxmertForQuestionAnswering
-        from lxmert.tf import answer_questions as answer
+        from lxmert.inference.tf import answer_questions as answer
 
         model = TFLxmertForQuestionAnswering(config)
     table = [str(number) for number in range(3129)]

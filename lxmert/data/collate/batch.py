@@ -1,6 +1,6 @@
 """The data of each task as batches: dicts with the model's argument names, and how many labels each loss averages over.
 
-Separate from `lxmert.data.synthetic.batches`, which cuts batches out of arrays that are in memory already: here features are read
+Separate from `synthetic.batches`, which cuts batches out of arrays that are in memory already: here features are read
 when a batch is made.
 """
 
