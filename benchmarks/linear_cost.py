@@ -96,8 +96,8 @@ def answering(backend: str) -> Callable[[int], Callable[[], Any]]:
 
         model, answer = LxmertForQuestionAnswering(config), answer_questions
     else:
-        from lxmert.tf import TFLxmertForQuestionAnswering
         from lxmert.inference.tf import answer_questions as answer
+        from lxmert.tf import TFLxmertForQuestionAnswering
 
         model = TFLxmertForQuestionAnswering(config)
     table = [str(number) for number in range(3129)]
