@@ -3,7 +3,7 @@
     lxmert data easy-vqa easy
     python benchmarks/agreement.py --data easy [--checkpoint FOLDER]
 
-All test questions are answered in bulk; what is told is how many get the same answer in both number formats, and how
+All test questions are answered in bulk; what is told is how many get the same answer in both dtypes, and how
 many the right one. The default checkpoint is the one that the package carries. In int8, which the package does not
 compute in, PyTorch's products are rounded as such a product would: each row of a weight, and each input as a whole, to
 255 steps. The results go to benchmarks/results/agreement.json.

@@ -11,11 +11,11 @@ TOKENS, REGIONS, FEATURES, ANSWERS = 20, 36, 2048, 9500
 # How many of a thousand questions of VQA v2 have so many words (after the histogram in the paper, Goyal et al. 2017);
 # a question mark, [CLS] and [SEP] come to them.
 WORDS = {2: 5, 3: 45, 4: 170, 5: 235, 6: 205, 7: 135, 8: 85, 9: 50, 10: 30, 11: 17, 12: 10, 13: 6, 14: 4, 15: 3}
-PICTURES, QUESTIONS = 1000, 5400
+IMAGES, QUESTIONS = 1000, 5400
 
 
 def inputs(batch: int, tokens: int = TOKENS, regions: int = REGIONS) -> dict[str, np.ndarray]:
-    """A batch of questions without padding about pictures, by default of the sizes of the authors' recipe."""
+    """A batch of questions without padding about images, by default of the sizes of the authors' recipe."""
     draw = np.random.default_rng(0)
     corners = np.sort(draw.random((batch, regions, 2, 2), dtype=np.float32), axis=2)
     return {
@@ -64,16 +64,16 @@ def labels(name: str, batch: int) -> dict[str, Any]:
     }
 
 
-def store_of(folder: Path, pictures: int) -> Any:
-    """Random regions of pictures."""
+def store_of(folder: Path, images: int) -> Any:
+    """Random regions of images."""
     from lxmert.data.features import RegionWriter, open_regions
 
     draw = np.random.default_rng(0)
     with RegionWriter(folder, dtype="float32") as writer:
-        for number in range(pictures):
+        for number in range(images):
             corners = np.sort(draw.uniform(0, 400, (REGIONS, 2, 2)), axis=1).reshape(REGIONS, 4).astype(np.float32)
             features = np.maximum(draw.standard_normal((REGIONS, FEATURES), dtype=np.float32), 0)
-            writer.add(f"picture{number:05d}", features, corners, (400, 400))
+            writer.add(f"image{number:05d}", features, corners, (400, 400))
     return open_regions(folder)
 
 

@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from lxmert.data.synthetic.scenes.making import FEWEST_PICTURES, make_scenes
+from lxmert.data.synthetic.scenes.making import FEWEST_IMAGES, make_scenes
 from lxmert.utils.atomic_files import write_text
 from lxmert.weights.formats.safetensors import SafetensorsFile
 
@@ -48,7 +48,7 @@ SETTINGS: dict[str, Any] = dict(
     first=64,
     batch_size=4,
     epochs=3,
-    accumulation=2,
+    gradient_accumulation_steps=2,
     learning_rate=1e-3,
     text_length=16,
     save_every=1,
@@ -80,7 +80,7 @@ def main() -> int:
     results = json.loads(arguments.output.read_text()) if arguments.output.exists() else {}
     with tempfile.TemporaryDirectory() as folder:
         scenes = Path(folder, "scenes")
-        make_scenes(scenes, FEWEST_PICTURES, progress=False)
+        make_scenes(scenes, FEWEST_IMAGES, progress=False)
         (scenes / "run.json").write_text(json.dumps(SETTINGS))
         for backend in arguments.backends:
             results[backend] = measure(backend, scenes, Path(folder), arguments.kills, random.Random(arguments.seed))

@@ -2,11 +2,11 @@
 
     python benchmarks/linear_cost.py [--rounds 3]
 
-Each row of the picture has one of them grow while the others stay as they are in the authors' recipe (batch 8, 20
+Each row of the image has one of them grow while the others stay as they are in the authors' recipe (batch 8, 20
 tokens, 36 regions). Time is the median of a forward pass in PyTorch and in Keras, of question answering in float32;
 memory is what PyTorch takes at its peak beyond the model and its inputs. Questions are answered in bulk by
-`answer_questions`, 5.4 for each picture. The figures go to benchmarks/results/linear_cost.json, with the straight line
-that fits them best and how far the farthest point is from it, and the picture to linear_cost.svg.
+`answer_questions`, 5.4 for each image. The figures go to benchmarks/results/linear_cost.json, with the straight line
+that fits them best and how far the farthest point is from it, and the image to linear_cost.svg.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ QUESTIONS = [135, 270, 540, 1080]
 TITLES = {
     "batch": "examples in a batch",
     "tokens": "tokens of a text",
-    "regions": "regions of a picture",
+    "regions": "regions of an image",
     "questions": "questions answered in bulk",
 }
 
@@ -86,8 +86,8 @@ def answering(backend: str) -> Callable[[int], Callable[[], Any]]:
     from lxmert import LxmertConfig
 
     folder = Path(tempfile.mkdtemp())
-    pictures = -(-QUESTIONS[-1] * 10 // 54)
-    store, tokenizer = store_of(folder / "regions", pictures), tokenizer_of(folder)
+    images = -(-QUESTIONS[-1] * 10 // 54)
+    store, tokenizer = store_of(folder / "regions", images), tokenizer_of(folder)
     texts = sentences(QUESTIONS[-1])
     config = LxmertConfig(num_qa_labels=3129)
     if backend == "pt":
@@ -103,7 +103,7 @@ def answering(backend: str) -> Callable[[int], Callable[[], Any]]:
     table = [str(number) for number in range(3129)]
 
     def of_size(count: int) -> Callable[[], Any]:
-        asked = [(f"picture{number * 10 // 54:05d}", texts[number]) for number in range(count)]
+        asked = [(f"image{number * 10 // 54:05d}", texts[number]) for number in range(count)]
         return lambda: list(answer(model, tokenizer, asked, store, table))
 
     return of_size

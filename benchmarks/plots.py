@@ -1,4 +1,4 @@
-"""Pictures that are the same bytes for the same figures."""
+"""Images that are the same bytes for the same figures."""
 
 from __future__ import annotations
 

@@ -2,9 +2,9 @@
 
     python benchmarks/pretraining_gains.py --processes 2
 
-A small LXMERT is pre-trained on captions and questions of 4,000 pictures, with all losses and with each left out in
+A small LXMERT is pre-trained on captions and questions of 4,000 images, with all losses and with each left out in
 turn (the labels of regions, objects and attributes, count as one, as in the paper). From each of these, and from
-scratch, a model is fine-tuned on 200, 1,000 and 5,000 questions about other pictures, and answers the test questions
+scratch, a model is fine-tuned on 200, 1,000 and 5,000 questions about other images, and answers the test questions
 about others again. Five seeds each; `results/pretraining_gains.json` and a plot are written. About two hours on two
 cores; a second call goes on where a first was stopped.
 """
@@ -39,8 +39,8 @@ STARTS: dict[str, tuple[str, ...] | None] = {
 }
 SIZES = (200, 1000, 5000)
 SEEDS = 5
-PICTURES = 10_000
-PRETRAINING_PICTURES = 4_000  # of the 8,000 for training
+IMAGES = 10_000
+PRETRAINING_IMAGES = 4_000  # of the 8,000 for training
 
 MODEL = {
     "hidden_size": 64,
@@ -58,7 +58,7 @@ MODEL = {
 }
 SHARED: dict[str, Any] = {
     "recipe": "adamw",
-    "clip_norm": 1.0,
+    "max_grad_norm": 1.0,
     "learning_rate": 1.5e-3,
     "text_length": 14,  # the longest has 13 tokens
     "batch_size": 64,
@@ -72,23 +72,23 @@ TESTED = 4_000  # test questions, for time's sake
 
 
 def prepare(data: Path) -> None:
-    """The scenes, and their texts parted by pictures: those to pre-train on, those to fine-tune on."""
+    """The scenes, and their texts parted by images: those to pre-train on, those to fine-tune on."""
     from lxmert.data.datasets import read_pretraining, read_vqa, write_pretraining, write_vqa
     from lxmert.data.synthetic.scenes.making import make_scenes
 
     if not (data / "summary.json").exists():
-        make_scenes(data, PICTURES, seed=0, processes=os.cpu_count() or 1)
+        make_scenes(data, IMAGES, seed=0, processes=os.cpu_count() or 1)
     parts = data / "parts"
     if (parts / "questions.json").exists():
         return
     parts.mkdir(exist_ok=True)
-    first = {f"scenes_train_{number:012d}" for number in range(PRETRAINING_PICTURES)}
+    first = {f"scenes_train_{number:012d}" for number in range(PRETRAINING_IMAGES)}
     for kind in ("captions", "questions"):
         told = read_pretraining([data / "pretrain" / f"{kind}_train.json"])
-        rows = [row for row, picture in enumerate(told.pictures) if picture in first]
+        rows = [row for row, image in enumerate(told.images) if image in first]
         write_pretraining(parts / f"pretrain_{kind}.json", told.take(rows))
     asked = read_vqa([data / "vqa" / "train.json"])
-    rows = [row for row, picture in enumerate(asked.pictures) if picture not in first]
+    rows = [row for row, image in enumerate(asked.images) if image not in first]
     write_vqa(parts / "test.json", read_vqa([data / "vqa" / "test.json"]).first(TESTED))
     write_vqa(parts / "questions.json", asked.take(rows))
 

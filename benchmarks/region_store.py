@@ -1,14 +1,14 @@
 """What the store of region features costs: memory of worker processes, random reads, import.
 
-    python benchmarks/region_store.py [--pictures 7000] [--folder FOLDER]
+    python benchmarks/region_store.py [--images 7000] [--folder FOLDER]
 
-A TSV as the original's is made (36 regions of 2048 numbers for every picture) and imported, as float16 and as float32;
-7,000 pictures are 2.1 GB of features in float32. Measured are
+A TSV as the original's is made (36 regions of 2048 numbers for every image) and imported, as float16 and as float32;
+7,000 images are 2.1 GB of features in float32. Measured are
 
 - the import: bytes of the TSV per second, and the memory that it takes; what that is for files of 17 and 30 GB;
 - the private memory that a worker process has more after reading than before, with four workers that read the whole
   store in random order, each its own quarter (Private_Clean + Private_Dirty of /proc/PID/smaps_rollup; Linux only);
-- a random read of a picture beside a plain copy of the same bytes out of `numpy.load(..., mmap_mode="r")`, in turns:
+- a random read of an image beside a plain copy of the same bytes out of `numpy.load(..., mmap_mode="r")`, in turns:
   with the file in memory (warm: pages that the process has not touched before, as in an epoch over a large store;
   warm_mapped: every page was touched before, as a process has it only that may hold the whole store), and with the file
   thrown out of memory before (cold).
@@ -46,15 +46,15 @@ _WORKERS, _BATCH = 4, 32
 def main() -> None:
     """Make a file, import it, measure, print and write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", type=int, default=7000, help="how many there are (default: 7000)")
+    parser.add_argument("--images", type=int, default=7000, help="how many there are (default: 7000)")
     parser.add_argument("--reads", type=int, default=1500, help="random reads of each kind (default: 1500)")
     parser.add_argument("--folder", help="where the files are made (default: a temporary folder)")
     parser.add_argument("--output", type=Path, default=RESULTS, help="where the results go")
     arguments = parser.parse_args()
-    results: dict = {"pictures": arguments.pictures, "processors": os.cpu_count(), "stores": {}}
+    results: dict = {"images": arguments.images, "processors": os.cpu_count(), "stores": {}}
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         source = Path(folder, "regions.tsv")
-        make_tsv(source, arguments.pictures)
+        make_tsv(source, arguments.images)
         results["tsv_bytes"] = source.stat().st_size
         for dtype in ("float16", "float32"):
             store = Path(folder, dtype)
@@ -73,7 +73,7 @@ def main() -> None:
     print(f"wrote {arguments.output}")
 
 
-def make_tsv(path: Path, pictures: int) -> None:
+def make_tsv(path: Path, images: int) -> None:
     """A TSV of made-up regions, half of whose numbers are zero, as those of a detector are."""
 
     def text(values: np.ndarray) -> str:
@@ -83,7 +83,7 @@ def make_tsv(path: Path, pictures: int) -> None:
     drawn = [np.maximum(draw.standard_normal((REGIONS, SIZE), dtype=np.float32), 0) for _ in range(16)]
     features = [text(one) for one in drawn]
     with path.open("w") as file:
-        for number in tqdm(range(pictures), desc="making the TSV"):
+        for number in tqdm(range(images), desc="making the TSV"):
             corners = np.sort(draw.random((REGIONS, 2, 2), dtype=np.float32), axis=1).reshape(REGIONS, 4)
             columns = (f"COCO_train2014_{number:012d}", "480", "640", text(draw.integers(0, 1600, REGIONS)))
             sure = text(draw.random(REGIONS, dtype=np.float32))
@@ -142,7 +142,7 @@ def _work(store, places: np.ndarray) -> float:
 
 
 def measure_reads(store: Path, reads: int) -> dict:
-    """Medians in microseconds of a random read, ours and a plain copy of a map; and of a batch, per picture."""
+    """Medians in microseconds of a random read, ours and a plain copy of a map; and of a batch, per image."""
     opened = open_regions(store)
     mapped = np.load(store / "features.npy", mmap_mode="r")
     draw = np.random.default_rng(2)

@@ -1,4 +1,4 @@
-"""The README's table and the picture of benchmarks/results/speed.json.
+"""The README's table and the image of benchmarks/results/speed.json.
 
     python benchmarks/report.py
 

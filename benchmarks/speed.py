@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 from clock import in_turns, peak
-from inputs import ANSWERS, PICTURES, QUESTIONS, REGIONS, inputs, labels, sentences, store_of, tensors, tokenizer_of
+from inputs import ANSWERS, IMAGES, QUESTIONS, REGIONS, inputs, labels, sentences, store_of, tensors, tokenizer_of
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "speed.json"
@@ -124,18 +124,18 @@ def training_step(who: str, name: str, batch: int, autocast: bool) -> Callable[[
 
 
 def answering(dtype: str, rounds: int) -> dict[str, float]:
-    """Seconds of answering 5,400 questions about 1,000 pictures; the peer's from a part of them, padded to 20."""
+    """Seconds of answering 5,400 questions about 1,000 images; the peer's from a part of them, padded to 20."""
     import torch
 
     from lxmert.inference.pt import answer_questions
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        store, tokenizer = store_of(folder / "regions", PICTURES), tokenizer_of(folder)
+        store, tokenizer = store_of(folder / "regions", IMAGES), tokenizer_of(folder)
         models = pair("LxmertForQuestionAnswering")
         ours, theirs = models["ours"].to(getattr(torch, dtype)), models.get("theirs")
         texts = sentences(QUESTIONS)
-        names = [f"picture{number * PICTURES // QUESTIONS:05d}" for number in range(QUESTIONS)]
+        names = [f"image{number * IMAGES // QUESTIONS:05d}" for number in range(QUESTIONS)]
         table = [str(number) for number in range(ANSWERS)]
         asked = list(zip(names, texts, strict=True))
         found: list[Any] = []
@@ -167,7 +167,7 @@ def answering(dtype: str, rounds: int) -> dict[str, float]:
 
 
 def matching(rounds: int) -> dict[str, float]:
-    """Seconds of holding 100 sentences against 100 pictures; the peer's from a part of the pairs."""
+    """Seconds of holding 100 sentences against 100 images; the peer's from a part of the pairs."""
     import torch
 
     from lxmert.inference.pt import match
@@ -177,7 +177,7 @@ def matching(rounds: int) -> dict[str, float]:
         store, tokenizer = store_of(folder / "regions", 100), tokenizer_of(folder)
         models = pair("LxmertForPreTraining")
         theirs = models.get("theirs")
-        texts, names = sentences(100), [f"picture{number:05d}" for number in range(100)]
+        texts, names = sentences(100), [f"image{number:05d}" for number in range(100)]
         part, size = 128, 64
 
         def pairs() -> None:
@@ -378,9 +378,9 @@ WORKLOADS: dict[str, tuple[str, float | None, Callable[[int], dict[str, float]]]
         3.5,
         lambda r: keras_forward("bfloat16", os.environ.get(_PEER), r),
     ),
-    "answering-float32": ("5,400 questions about 1,000 pictures, float32", 2.2, lambda r: answering("float32", r)),
+    "answering-float32": ("5,400 questions about 1,000 images, float32", 2.2, lambda r: answering("float32", r)),
     "answering-bfloat16": (
-        "5,400 questions about 1,000 pictures, bfloat16 (peer: float32)",
+        "5,400 questions about 1,000 images, bfloat16 (peer: float32)",
         10.0,
         lambda r: answering("bfloat16", r),
     ),
@@ -404,7 +404,7 @@ WORKLOADS: dict[str, tuple[str, float | None, Callable[[int], dict[str, float]]]
         1.6,
         lambda r: training("LxmertForPreTraining", 32, False, r),
     ),
-    "matching": ("100 sentences with 100 pictures, float32", 3.0, matching),
+    "matching": ("100 sentences with 100 images, float32", 3.0, matching),
     "first-answer": ("`import` to the first answer", 1.5, first_answer),
     "activations": ("activation memory of a training step, batch 32", 2.0, activations),
 }

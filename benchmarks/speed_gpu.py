@@ -3,7 +3,7 @@
     python benchmarks/speed_gpu.py [--rounds 20] [--batches 1 256 1024]
 
 A forward pass of the base model (20 tokens, 36 regions) in float32, TF32 and bfloat16: as it is, by `torch.compile`,
-and for the smallest batch replayed as a CUDA graph. The peer is `transformers` 5, eager, in the same number format. The
+and for the smallest batch replayed as a CUDA graph. The peer is `transformers` 5, eager, in the same dtype. The
 card's limits are measured first: its matrix rate in each format, and how fast it copies memory. The results go to
 benchmarks/results/speed_gpu.json, under the card's name.
 """

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 RESULTS = Path(__file__).parent / "results" / "training_cost.json"
-PICTURES, REGIONS, FEATURES = 128, 36, 2048
+IMAGES, REGIONS, FEATURES = 128, 36, 2048
 BATCH = 32
 LEFT_OUT = 2  # steps in which graphs are traced and memory is taken
 JOBS = [(task, "pt") for task in ("vqa", "nlvr2", "pretrain")] + [(task, "tf") for task in ("vqa", "nlvr2", "pretrain")]
@@ -71,7 +71,7 @@ def make_data(folder: Path, count: int) -> None:
     from lxmert.data.features import RegionWriter
 
     random = np.random.default_rng(0)
-    names = [f"picture{number:05d}" for number in range(PICTURES)]
+    names = [f"image{number:05d}" for number in range(IMAGES)]
     with RegionWriter(folder / "regions", dtype="float16") as writer:
         for name in names:
             corners = np.sort(random.uniform(0, 400, (REGIONS, 2, 2)), axis=1)
@@ -83,15 +83,15 @@ def make_data(folder: Path, count: int) -> None:
             }
             features = np.maximum(random.normal(size=(REGIONS, FEATURES)), 0).astype(np.float32)
             writer.add(name, features, corners.reshape(REGIONS, 4).astype(np.float32), (400, 400), **labels)
-    pictures = [names[number] for number in random.integers(0, PICTURES, count)]
+    images = [names[number] for number in random.integers(0, IMAGES, count)]
     texts = ["what color is the small dog on the left of the old wooden table?"] * count
     answers = [{f"answer{number}": 1.0} for number in random.integers(0, 1000, count)]
     ids = list(range(count))
-    write_vqa(folder / "vqa.json", Questions(ids, texts, pictures, answers))
-    write_gqa(folder / "gqa.json", Questions([str(number) for number in ids], texts, pictures, answers))
-    pairs = [(one, names[0]) for one in pictures]
+    write_vqa(folder / "vqa.json", Questions(ids, texts, images, answers))
+    write_gqa(folder / "gqa.json", Questions([str(number) for number in ids], texts, images, answers))
+    pairs = [(one, names[0]) for one in images]
     write_nlvr2(folder / "nlvr2.json", Statements([f"a-{n}-0-0" for n in ids], texts, pairs, [n % 2 for n in ids]))
-    write_pretraining(folder / "pretrain.json", Sentences(texts, pictures, ["vqa"] * count, answers))
+    write_pretraining(folder / "pretrain.json", Sentences(texts, images, ["vqa"] * count, answers))
     for task, size in ANSWERS.items():
         (folder / f"{task}_answers.json").write_text(json.dumps([f"answer{number}" for number in range(size)]))
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *sorted(set(texts[0].rstrip("?").split())), "?"]

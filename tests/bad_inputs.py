@@ -46,12 +46,12 @@ def given(change: dict[str, Any], model: str = MODEL) -> dict[str, Any]:
 
 
 NO_MASKS = {"attention_mask": None, "visual_attention_mask": None, "token_type_ids": None}
-INDEX = "whole numbers (a class index, or -100 to be ignored)"
+INDEX = "integers (a class index, or -100 to be ignored)"
 ONE_OF_TWO = "exactly one of input_ids and inputs_embeds must be given; got"
-REGIONS = "must be given: LXMERT reads a picture's regions beside the words; got None."
+REGIONS = "must be given: LXMERT reads an image's regions beside the words; got None."
 SAME_REGIONS = "visual_pos must be [B, R, 4] with the B and R of visual_feats; got visual_feats"
 IGNORED = ", or -100 to be ignored; got values from"
-TWO = "Give each sentence the regions of two pictures."
+TWO = "Give each sentence the regions of two images."
 EITHER_ANSWER = "must be [B] = [3] (a class index each) or [B, A] = [3, 11] (a score for each answer); got"
 
 WRONG = [
@@ -98,14 +98,14 @@ WRONG = [
         f"{SAME_REGIONS} [3, 7, 9] and visual_pos [3, 6, 4].",
     ),
     Wrong(
-        "boxes of fewer pictures",
+        "boxes of fewer images",
         MODEL,
         {"visual_pos": floats(2, 7, 4)},
         ValueError,
         f"{SAME_REGIONS} [3, 7, 9] and visual_pos [2, 7, 4].",
     ),
     Wrong(
-        "fewer pictures than sentences",
+        "fewer images than sentences",
         MODEL,
         {"visual_feats": floats(2, 7, 9), "visual_pos": floats(2, 7, 4)},
         ValueError,
@@ -192,31 +192,31 @@ WRONG = [
         MODEL,
         {"input_ids": floats(3, 5)},
         TypeError,
-        "input_ids must hold whole numbers (token ids); got values of kind float.",
+        "input_ids must hold integers (token ids); got values of kind float.",
     ),
     Wrong(
         "ids as booleans",
         MODEL,
         {"input_ids": ints(3, 5) > 0},
         TypeError,
-        "input_ids must hold whole numbers (token ids); got values of kind bool.",
+        "input_ids must hold integers (token ids); got values of kind bool.",
     ),
     Wrong(
         "types as fractions",
         MODEL,
         {"token_type_ids": floats(3, 5)},
         TypeError,
-        "token_type_ids must hold whole numbers",
+        "token_type_ids must hold integers",
     ),
     Wrong(
-        "features as whole numbers",
+        "features as integers",
         MODEL,
         {"visual_feats": ints(3, 7, 9)},
         TypeError,
         "visual_feats must hold floating-point numbers; got values of kind int.",
     ),
     Wrong(
-        "boxes as whole numbers",
+        "boxes as integers",
         MODEL,
         {"visual_pos": ints(3, 7, 4)},
         TypeError,
@@ -403,50 +403,50 @@ WRONG = [
         "obj_labels['feat'][0] must be [B, R, F] = [3, 7, 9]; got [3, 7, 8].",
     ),
     Wrong(
-        "features to predict as whole numbers",
+        "features to predict as integers",
         PRETRAINING,
         {"obj_labels": {"feat": (ints(3, 7, 9), floats(3, 7))}},
         TypeError,
         "obj_labels['feat'][0] must hold floating-point numbers; got values of kind int.",
     ),
-    # Two pictures
+    # Two images
     Wrong(
-        "one picture",
+        "one image",
         REASONING,
         {"visual_feats": floats(3, 7, 9), "visual_pos": floats(3, 7, 4), "visual_attention_mask": None},
         ValueError,
         f"visual_feats must be [B, 2, R, 9] (visual_feat_dim); got [3, 7, 9]. {TWO}",
     ),
     Wrong(
-        "one picture with an axis",
+        "one image with an axis",
         REASONING,
         {"visual_feats": floats(3, 1, 7, 9), "visual_pos": floats(3, 1, 7, 4), "visual_attention_mask": None},
         ValueError,
         f"visual_feats must be [B, 2, R, 9] (visual_feat_dim); got [3, 1, 7, 9]. {TWO}",
     ),
     Wrong(
-        "three pictures",
+        "three images",
         REASONING,
         {"visual_feats": floats(3, 3, 7, 9), "visual_pos": floats(3, 3, 7, 4)},
         ValueError,
         f"visual_feats must be [B, 2, R, 9] (visual_feat_dim); got [3, 3, 7, 9]. {TWO}",
     ),
     Wrong(
-        "the pictures of all sentences in a row",
+        "the images of all sentences in a row",
         REASONING,
         {"visual_feats": floats(6, 7, 9), "visual_pos": floats(6, 7, 4)},
         ValueError,
         f"visual_feats must be [B, 2, R, 9] (visual_feat_dim); got [6, 7, 9]. {TWO}",
     ),
     Wrong(
-        "boxes of one picture",
+        "boxes of one image",
         REASONING,
         {"visual_pos": floats(3, 7, 4)},
         ValueError,
         f"visual_pos must be [B, 2, R, 4] (visual_pos_dim); got [3, 7, 4]. {TWO}",
     ),
     Wrong(
-        "a box too few in each picture",
+        "a box too few in each image",
         REASONING,
         {"visual_pos": floats(3, 2, 6, 4)},
         ValueError,
@@ -454,21 +454,21 @@ WRONG = [
         "got visual_feats [3, 2, 7, 9] and visual_pos [3, 2, 6, 4].",
     ),
     Wrong(
-        "two pictures of fewer sentences",
+        "two images of fewer sentences",
         REASONING,
         {"visual_feats": floats(2, 2, 7, 9), "visual_pos": floats(2, 2, 7, 4)},
         ValueError,
         "input_ids and visual_feats must have the same batch size; got [3, 5] and [2, 2, 7, 9].",
     ),
     Wrong(
-        "two pictures for the model of one",
+        "two images for the model of one",
         ANSWERING,
         {"visual_feats": floats(3, 2, 7, 9), "visual_pos": floats(3, 2, 7, 4)},
         ValueError,
         "visual_feats must be [B, R, 9] (visual_feat_dim); got [3, 2, 7, 9].",
     ),
     Wrong(
-        "three sentences for two pictures",
+        "three sentences for two images",
         REASONING,
         {"input_ids": ints(3, 3, 5), "attention_mask": ints(3, 3, 5), "token_type_ids": ints(3, 3, 5)},
         ValueError,
@@ -482,7 +482,7 @@ WRONG = [
         "inputs_embeds must be [B, L, 24] or [B, 2, L, 24] (hidden_size); got [3, 3, 5, 24].",
     ),
     Wrong(
-        "a mask for each picture over one sentence",
+        "a mask for each image over one sentence",
         REASONING,
         {"attention_mask": ints(3, 2, 5)},
         ValueError,
@@ -503,14 +503,14 @@ WRONG = [
         "token_type_ids must be [B, 2, L] = [3, 2, 5]; got [3, 5].",
     ),
     Wrong(
-        "a mask over one picture",
+        "a mask over one image",
         REASONING,
         {"visual_attention_mask": ints(3, 7)},
         ValueError,
         "visual_attention_mask must be [B, 2, R] = [3, 2, 7]; got [3, 7].",
     ),
     Wrong(
-        "no region in either picture",
+        "no region in either image",
         REASONING,
         {"visual_feats": floats(3, 2, 0, 9), "visual_pos": floats(3, 2, 0, 4), "visual_attention_mask": None},
         ValueError,
@@ -524,7 +524,7 @@ WRONG = [
         "input_ids: B must be at least 1; got 0.",
     ),
     Wrong(
-        "a verdict for each picture",
+        "a verdict for each image",
         REASONING,
         {"labels": ints(3, 2)},
         ValueError,
@@ -552,7 +552,7 @@ RIGHT: dict[str, tuple[str, dict[str, Any]]] = {
     "as they are": (MODEL, {}),
     "no masks, no types": (MODEL, NO_MASKS),
     "the last word and type": (MODEL, {"input_ids": ints(3, 5, last=28), "token_type_ids": ints(3, 5, last=1)}),
-    "short whole numbers": (MODEL, {"input_ids": ints(3, 5).astype("int32")}),
+    "short integers": (MODEL, {"input_ids": ints(3, 5).astype("int32")}),
     "boolean masks": (MODEL, {"attention_mask": ints(3, 5) == 0, "visual_attention_mask": ints(3, 7) == 0}),
     "masks as fractions": (
         MODEL,
@@ -582,18 +582,18 @@ RIGHT: dict[str, tuple[str, dict[str, Any]]] = {
     "a column of matches": (PRETRAINING, {"matched_label": ints(3, 1)}),
     "pairs as lists": (PRETRAINING, {"obj_labels": {key: list(pair) for key, pair in _LABELS["obj_labels"].items()}}),
     "no objects": (PRETRAINING, {"obj_labels": {}}),
-    "two pictures": (REASONING, {"labels": ints(3, last=1)}),
-    "two pictures without masks": (REASONING, {**NO_MASKS, "labels": ints(3, last=-100)}),
-    "a sentence for each picture": (
+    "two images": (REASONING, {"labels": ints(3, last=1)}),
+    "two images without masks": (REASONING, {**NO_MASKS, "labels": ints(3, last=-100)}),
+    "a sentence for each image": (
         REASONING,
         {"input_ids": ints(3, 2, 5, last=28), "attention_mask": ints(3, 2, 5, last=1), "token_type_ids": None},
     ),
-    "word vectors for two pictures": (REASONING, {"input_ids": None, "inputs_embeds": floats(3, 5, 24)}),
-    "word vectors for each picture": (
+    "word vectors for two images": (REASONING, {"input_ids": None, "inputs_embeds": floats(3, 5, 24)}),
+    "word vectors for each image": (
         REASONING,
         {**NO_MASKS, "input_ids": None, "inputs_embeds": floats(3, 2, 5, 24)},
     ),
-    "two pictures of one region": (
+    "two images of one region": (
         REASONING,
         {"visual_feats": floats(3, 2, 1, 9), "visual_pos": floats(3, 2, 1, 4), "visual_attention_mask": None},
     ),

@@ -28,7 +28,7 @@ def arrays(tree: Any, path: str = "") -> dict[str, np.ndarray | None]:
 
 
 def assert_same(given: Any, expected: Any, tolerance: float) -> None:
-    """The same names, shapes, number formats and, within `tolerance` (absolute), finite values."""
+    """The same names, shapes, dtypes and, within `tolerance` (absolute), finite values."""
     given, expected = arrays(given), arrays(expected)
     _assert_same(given, expected, dict.fromkeys(expected, tolerance))
 

@@ -48,16 +48,16 @@ def inputs(
     """What a model reads. Without masks there are no token types either: then the defaults are compared."""
     draw = np.random.default_rng([seed, *sizes])
     batch, length, regions = sizes
-    pictures = (batch, 2) if architecture == "LxmertForVisualReasoning" else (batch,)
-    visual = mask(MASKS[masks][1], int(np.prod(pictures)), regions)
+    images = (batch, 2) if architecture == "LxmertForVisualReasoning" else (batch,)
+    visual = mask(MASKS[masks][1], int(np.prod(images)), regions)
     input_ids = draw.integers(1, config.vocab_size, (batch, length))
     input_ids[-1, -1] = 0  # the row of the table that gets no gradient from the lookup
     given = {
         "input_ids": input_ids,
-        "visual_feats": draw.standard_normal((*pictures, regions, config.visual_feat_dim)),
-        "visual_pos": draw.random((*pictures, regions, config.visual_pos_dim)),
+        "visual_feats": draw.standard_normal((*images, regions, config.visual_feat_dim)),
+        "visual_pos": draw.random((*images, regions, config.visual_pos_dim)),
         "attention_mask": mask(MASKS[masks][0], batch, length),
-        "visual_attention_mask": None if visual is None else visual.reshape(*pictures, regions),
+        "visual_attention_mask": None if visual is None else visual.reshape(*images, regions),
         "token_type_ids": None if masks == "absent" else draw.integers(0, config.type_vocab_size, (batch, length)),
     }
     return {name: values for name, values in given.items() if values is not None}

@@ -58,7 +58,7 @@ def answer_scores(batch: int = 3, seed: int = 0) -> np.ndarray:
 
 
 def truths(batch: int = 3, seed: int = 0) -> np.ndarray:
-    """[B], whether each sentence is true of its pictures; both occur."""
+    """[B], whether each sentence is true of its images; both occur."""
     return np.random.default_rng(seed).permutation(np.arange(batch) % 2)
 
 

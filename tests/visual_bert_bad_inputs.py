@@ -69,10 +69,10 @@ WRONG = [
         {"input_ids": ints(2, 9), **BARE},
         "input_ids may have at most max_position_embeddings = 8 tokens; got 9. Truncate the text",
     ),
-    of_kind("ids as fractions", {"input_ids": floats(2, 5)}, "input_ids must hold whole numbers (token ids); got"),
+    of_kind("ids as fractions", {"input_ids": floats(2, 5)}, "input_ids must hold integers (token ids); got"),
     wrong("a word too many", {"input_ids": ints(2, 5, last=29)}, "input_ids must be 0 to 28; got values from 0 to 29."),
     wrong("a third type", {"token_type_ids": ints(2, 5, last=2)}, "token_type_ids must be 0 to 1; got values from 0"),
-    of_kind("types as fractions", {"token_type_ids": floats(2, 5)}, "token_type_ids must hold whole numbers"),
+    of_kind("types as fractions", {"token_type_ids": floats(2, 5)}, "token_type_ids must hold integers"),
     # Regions
     wrong(
         "features [B, F]",
@@ -92,13 +92,13 @@ WRONG = [
         CHOOSING,
     ),
     wrong(
-        "other choices of pictures",
+        "other choices of images",
         {"visual_embeds": floats(2, 4, 7, 9)},
         "input_ids and visual_embeds must have the same batch size and choices; got [2, 3, 5] and [2, 4, 7, 9].",
         CHOOSING,
     ),
     wrong(
-        "fewer pictures than texts",
+        "fewer images than texts",
         {"visual_embeds": floats(1, 7, 9)},
         "input_ids and visual_embeds must have the same batch size; got [2, 5] and [1, 7, 9].",
     ),
@@ -107,7 +107,7 @@ WRONG = [
         {"visual_embeds": floats(2, 0, 9), **BARE},
         "visual_embeds: R must be at least 1; got 0. For text alone leave visual_embeds out.",
     ),
-    of_kind("features as whole numbers", {"visual_embeds": ints(2, 7, 9)}, "visual_embeds must hold floating-point"),
+    of_kind("features as integers", {"visual_embeds": ints(2, 7, 9)}, "visual_embeds must hold floating-point"),
     wrong(
         "a third type of regions",
         {"visual_token_type_ids": ints(2, 7, last=2)},
@@ -116,7 +116,7 @@ WRONG = [
     of_kind(
         "types of regions as fractions",
         {"visual_token_type_ids": floats(2, 7)},
-        "visual_token_type_ids must hold whole numbers (token types); got values of kind float.",
+        "visual_token_type_ids must hold integers (token types); got values of kind float.",
     ),
     *(
         wrong(f"{name} without regions", {**TEXT, name: value}, f"{name} {OF_REGIONS} {name} too.")
@@ -168,7 +168,7 @@ WRONG = [
     of_kind(
         "positions as fractions",
         {"position_ids": floats(2, 5)},
-        "position_ids must hold whole numbers (positions); got values of kind float.",
+        "position_ids must hold integers (positions); got values of kind float.",
     ),
     wrong("an alignment of fewer regions", {"image_text_alignment": ints(2, 6, 4)}, f"{ALIGNMENT} for each; got [2, 6"),
     wrong("an alignment of more regions", {"image_text_alignment": ints(2, 8, 4)}, f"{ALIGNMENT} for each; got [2, 8"),
@@ -193,7 +193,7 @@ WRONG = [
     of_kind(
         "an alignment of fractions",
         {"image_text_alignment": floats(2, 7, 4)},
-        "image_text_alignment must hold whole numbers (positions of words, -1 for none); got values of kind float.",
+        "image_text_alignment must hold integers (positions of words, -1 for none); got values of kind float.",
     ),
     # Phrases
     wrong("no phrases", {"region_to_phrase_position": None}, f"region_to_phrase_position {ALIGNED}", ALIGNING),
@@ -221,7 +221,7 @@ WRONG = [
     of_kind(
         "phrases as fractions",
         {"region_to_phrase_position": floats(2, 12)},
-        "region_to_phrase_position must hold whole numbers (positions in the sequence, -1 for none); got values of",
+        "region_to_phrase_position must hold integers (positions in the sequence, -1 for none); got values of",
         ALIGNING,
     ),
     # Labels

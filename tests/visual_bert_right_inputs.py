@@ -40,7 +40,7 @@ RIGHT: dict[str, tuple[str, dict[str, Any]]] = {
     "regions aligned with no word": (MODEL, {"image_text_alignment": ints(2, 7, 4) - 1}),
     "an alignment without entries": (MODEL, {"image_text_alignment": ints(2, 7, 0)}),
     "a short alignment of 8 bits": (CHOOSING, {"image_text_alignment": (ints(2, 3, 7, 2) - 1).astype("int8")}),
-    "heads masked by whole numbers": (MODEL, {"head_mask": np.array([[1, 0, 1], [0, 0, 0]])}),
+    "heads masked by integers": (MODEL, {"head_mask": np.array([[1, 0, 1], [0, 0, 0]])}),
     "heads masked by booleans": (MODEL, {"head_mask": np.array([True, False, True])}),
     "one token": (ANSWERING, {"input_ids": ints(2, 1), **BARE}),
     "one token, masked": (ANSWERING, {"input_ids": ints(2, 1), **BARE, "attention_mask": ints(2, 1)}),

@@ -1,4 +1,4 @@
-"""`lxmert ask`: questions about a picture."""
+"""`lxmert ask`: questions about an image."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 from .backends import add_backend, import_quietly
 from .options import json_text
 
-SUMMARY = "answer questions about a picture"
+SUMMARY = "answer questions about an image"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("picture", help="the picture: a PNG, JPEG or other picture file")
+    parser.add_argument("image", help="the image: a PNG, JPEG or other image file")
     parser.add_argument(
         "questions", nargs="+", metavar="question", help='a question, such as "what color is the circle?"'
     )
@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     import_quietly(arguments.backend)
     answerer = VisualQuestionAnswering.from_pretrained(arguments.model, backend=arguments.backend)
-    found: Any = answerer([arguments.picture], arguments.questions, top_k=arguments.top_k)
+    found: Any = answerer([arguments.image], arguments.questions, top_k=arguments.top_k)
     if arguments.json:
         rows = [
             {"question": question, "answers": answers}

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--head", choices=_TASKS, help="what the model is to be for (default: what the heads in SOURCE are for)"
     )
-    parser.add_argument("--dtype", choices=_DTYPES, help="number format of the weights (default: as they are)")
+    parser.add_argument("--dtype", choices=_DTYPES, help="dtype of the weights (default: as they are)")
     parser.add_argument(
         "--max-shard-size",
         metavar="SIZE",

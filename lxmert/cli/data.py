@@ -16,15 +16,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     sets = parser.add_subparsers(dest="data", metavar="DATA", required=True)
     scenes = sets.add_parser(
         "scenes",
-        help="drawn pictures of three to six shapes",
-        description="Draw pictures of three to six shapes, and write captions, statements and questions of four kinds: "
+        help="drawn images of three to six shapes",
+        description="Draw images of three to six shapes, and write captions, statements and questions of four kinds: "
         "attribute, relation, counting, comparison.",
     )
     easy = sets.add_parser(
         "easy-vqa",
-        help="the pictures and questions of the package easy-vqa",
-        description="Write the pictures and questions of the package easy-vqa, with captions and statements made of "
-        "them. A tenth of its training pictures is for validation.",
+        help="the images and questions of the package easy-vqa",
+        description="Write the images and questions of the package easy-vqa, with captions and statements made of "
+        "them. A tenth of its training images is for validation.",
     )
     for each in (scenes, easy):
         each.add_argument("output", metavar="FOLDER", help="where the data goes: a new or an empty folder")
@@ -33,18 +33,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             "--dtype",
             choices=("float32", "float16"),
             default="float32",
-            help="number format of the features; float16 halves them (default: float32)",
+            help="dtype of the features; float16 halves them (default: float32)",
         )
         each.add_argument("--quiet", action="store_true", help="print nothing but errors")
-    scenes.add_argument("--pictures", type=int, default=10_000, help="how many (default: 10000)")
+    scenes.add_argument("--images", type=int, default=10_000, help="how many (default: 10000)")
     scenes.add_argument("--size", type=int, default=128, help="width and height in pixels (default: 128)")
-    scenes.add_argument("--keep-pictures", action="store_true", help="write the pictures too, as PNG files")
+    scenes.add_argument("--keep-images", action="store_true", help="write the images too, as PNG files")
     scenes.add_argument(
         "--processes", type=int, help="how many draw; the result is the same (default: one for each processor)"
     )
-    easy.add_argument(
-        "--first", type=int, metavar="PICTURES", help="use so many pictures of each split, for a quick try"
-    )
+    easy.add_argument("--first", type=int, metavar="IMAGES", help="use so many images of each split, for a quick try")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -57,10 +55,10 @@ def run(arguments: argparse.Namespace) -> int:
         processes = _processors() if arguments.processes is None else arguments.processes
         summary = make_scenes(
             arguments.output,
-            arguments.pictures,
+            arguments.images,
             arguments.seed,
             arguments.size,
-            arguments.keep_pictures,
+            arguments.keep_images,
             arguments.dtype,
             processes,
             progress,
@@ -84,7 +82,7 @@ def _processors() -> int:
 def _tell(summary: dict[str, Any], folder: str, seconds: float) -> None:
     from lxmert.utils.messages import escaped
 
-    columns = ("pictures", "questions", "statements", "captions")
+    columns = ("images", "questions", "statements", "captions")
     print("".join(f"{name:>12}" for name in ("", *columns)))
     for split, counts in summary["splits"].items():
         print(f"{split:>12}" + "".join(f"{counts[name]:>12,}" for name in columns))

@@ -9,7 +9,7 @@ from .options import json_text, progress_bar, table
 
 SUMMARY = "make a store of region features that training reads from disk; check one; tell what is in one"
 
-_SHOWN = 20  # pictures that a list shows without --all
+_SHOWN = 20  # images that a list shows without --all
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,22 +48,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     one.add_argument(
         "--names",
         metavar="PATTERN",
-        help="what pictures are called, such as COCO_val2014_{id:012} (default: their ids)",
+        help="what images are called, such as COCO_val2014_{id:012} (default: their ids)",
     )
-    one.add_argument("--rename", metavar="FILE", help="a JSON object of ids and what their pictures are called")
-    one.add_argument("--skip-damaged", action="store_true", help="leave damaged pictures out, and list them")
-    one.add_argument("--clip-boxes", action="store_true", help="cut boxes that reach out of their pictures")
+    one.add_argument("--rename", metavar="FILE", help="a JSON object of ids and what their images are called")
+    one.add_argument("--skip-damaged", action="store_true", help="leave damaged images out, and list them")
+    one.add_argument("--clip-boxes", action="store_true", help="cut boxes that reach out of their images")
     one.add_argument("--restart", action="store_true", help="begin anew, without what a stopped import has read")
     one.add_argument("--json", action="store_true", help="print JSON")
 
     two = actions.add_parser(
         "check",
-        help="read stores from end to end, and name every damaged picture",
+        help="read stores from end to end, and name every damaged image",
         description="Read stores from end to end. The exit status is 1 if anything is damaged.",
     )
     two.add_argument("folders", nargs="+", metavar="FOLDER", help="stores")
-    two.add_argument("--all", action="store_true", help="list every damaged picture")
-    two.add_argument("--json", action="store_true", help="print JSON, with every damaged picture")
+    two.add_argument("--all", action="store_true", help="list every damaged image")
+    two.add_argument("--json", action="store_true", help="print JSON, with every damaged image")
 
     three = actions.add_parser("info", help="tell what is in a store", description="Tell what is in a store.")
     three.add_argument("folder", metavar="FOLDER", help="a store")
@@ -110,7 +110,7 @@ def _import(arguments: argparse.Namespace) -> int:
     left_out = f"; {len(report.skipped):,} damaged ones were left out" if report.skipped else ""
     if report.rows_without_id:
         left_out += f"; {report.rows_without_id:,} rows had no id and were left out"
-    print(escaped(f"{report.folder}: {report.pictures:,} pictures, {report.regions:,} regions{before}{left_out}"))
+    print(escaped(f"{report.folder}: {report.images:,} images, {report.regions:,} regions{before}{left_out}"))
     return 0
 
 
@@ -128,20 +128,20 @@ def _check(arguments: argparse.Namespace) -> int:
         return status
     most = None if arguments.all else _SHOWN
     for finding in report.damage[:most]:
-        place = finding.folder if finding.picture is None else f"{finding.folder}, picture {finding.picture!r}"
-        print(escaped(finding.what if finding.picture is None else f"{place}: {finding.what}"))
+        place = finding.folder if finding.image is None else f"{finding.folder}, image {finding.image!r}"
+        print(escaped(finding.what if finding.image is None else f"{place}: {finding.what}"))
     if most is not None and len(report.damage) > most:
         print(f"and {len(report.damage) - most:,} more (--all)")
     if report.repeated:
         print(
-            f"in several of the folders, {len(report.repeated):,} pictures, of which the first folder's are taken: "
+            f"in several of the folders, {len(report.repeated):,} images, of which the first folder's are taken: "
             f"{first_few(report.repeated)}"
         )
-    damaged = len({(finding.folder, finding.picture) for finding in report.damage if finding.picture is not None})
-    unread = len({finding.folder for finding in report.damage if finding.picture is None})
+    damaged = len({(finding.folder, finding.image) for finding in report.damage if finding.image is not None})
+    unread = len({finding.folder for finding in report.damage if finding.image is None})
     found = [f"{damaged:,} damaged"] if damaged else []
     found += [f"{unread:,} of {len(arguments.folders):,} folders not usable"] if unread else []
-    print(f"{report.pictures:,} pictures, {report.regions:,} regions: {', '.join(found) or 'no damage'}")
+    print(f"{report.images:,} images, {report.regions:,} regions: {', '.join(found) or 'no damage'}")
     return status
 
 

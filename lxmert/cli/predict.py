@@ -25,9 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_checkpoint_options(parser: argparse.ArgumentParser) -> None:
     """What a checkpoint is run with, in place of what it was trained with."""
     trained = "(default: as in training)"
-    parser.add_argument("--features", nargs="+", metavar="FOLDER", help=f"region stores of the pictures {trained}")
+    parser.add_argument("--features", nargs="+", metavar="FOLDER", help=f"region stores of the images {trained}")
     parser.add_argument("--backend", choices=("pt", "tf"), help=f"PyTorch or Keras {trained}")
-    parser.add_argument("--precision", choices=("float32", "bfloat16", "float64"), help=f"number format {trained}")
+    parser.add_argument("--precision", choices=("float32", "bfloat16", "float64"), help=f"dtype {trained}")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), help=f"where to compute {trained}")
     parser.add_argument("--batch-size", type=int, metavar="VALUE", help=f"examples that are run at once {trained}")
 

@@ -18,7 +18,7 @@ _TASKS = {
     "pretrain": "sentences and questions, with masked words and regions, mismatched pairs and answers",
     "vqa": "questions of VQA v2, in the authors' or the official layout",
     "gqa": "questions of GQA, in the authors' or the official layout",
-    "nlvr2": "statements about two pictures of NLVR2, in the authors' or the official layout",
+    "nlvr2": "statements about two images of NLVR2, in the authors' or the official layout",
 }
 
 
@@ -136,11 +136,11 @@ def _run_task(arguments: argparse.Namespace) -> int:
     before = run_settings(output) if arguments.resume else {}
     settings = make_settings(arguments.task, {"backend": arguments.backend_default}, before, file, given)
     import_quietly(settings.backend)
-    from lxmert.training.run import part, train
+    from lxmert.training.run import shutdown_distributed, train
 
     start = time.perf_counter()
     scores = train(settings, arguments.resume, progress=not arguments.quiet)
-    part(settings.backend)
+    shutdown_distributed(settings.backend)
     if _is_main():
         for name, score in scores.items():
             print(f"{name:<24} {score:.4f}")

@@ -73,8 +73,8 @@ class ModelOutput:
 class _LxmertStates(ModelOutput):
     """The hidden states and attention maps that every LXMERT model can return.
 
-    Shapes: B batch, L language tokens, R regions, D hidden size, N heads. With two pictures for each sentence, B is 2B
-    here: the first picture of the first sentence, its second, the first of the second sentence, and so on. Attention
+    Shapes: B batch, L language tokens, R regions, D hidden size, N heads. With two images for each sentence, B is 2B
+    here: the first image of the first sentence, its second, the first of the second sentence, and so on. Attention
     maps are the softmax weights before dropout, so that every row sums to one in training too.
 
     Attributes:
@@ -173,7 +173,7 @@ class LxmertForPreTrainingOutput(_LxmertStates, _LxmertForPreTrainingScores):
     Attributes:
         loss: the sum of the losses whose labels were given; absent without labels.
         prediction_logits: [B, L, V], the word at each position.
-        cross_relationship_score: [B, 2]; index 1 says that sentence and picture match, index 0 that they do not.
+        cross_relationship_score: [B, 2]; index 1 says that sentence and image match, index 0 that they do not.
         question_answering_score: [B, A]; absent when the config has `task_qa=False`.
         losses: the losses that `loss` is the sum of, by name, those that were asked for: "words", "match", "objects",
             "attributes", "features" (these three with their weight), "answers"; None without labels. Read by attribute
@@ -217,7 +217,7 @@ class LxmertForVisualReasoningOutput(_LxmertStates, _LxmertForVisualReasoningSco
 
     Attributes:
         loss: the loss; absent without labels.
-        logits: [B, 2]; in the authors' models index 1 says that the sentence is true of the two pictures.
+        logits: [B, 2]; in the authors' models index 1 says that the sentence is true of the two images.
     """
 
 
@@ -255,7 +255,7 @@ class VisualBertForPreTrainingOutput(_VisualBertStates, _VisualBertForPreTrainin
     Attributes:
         loss: the sum of the losses whose labels were given; absent without labels.
         prediction_logits: [B, S, V], the word at each position.
-        seq_relationship_logits: [B, 2]; in the published models index 1 says that caption and picture match.
+        seq_relationship_logits: [B, 2]; in the published models index 1 says that caption and image match.
     """
 
 

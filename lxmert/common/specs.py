@@ -66,7 +66,7 @@ SCORE_LABELS = {
 
 
 def value_ranges(config: ModelConfig, architecture: str) -> dict[str, Range]:
-    """The whole numbers that ids and labels may be, by argument name.
+    """The integers that ids and labels may be, by argument name.
 
     Labels that may also be rows of scores stand here with their range as classes. What depends on the sizes of other
     arguments is in `sized_ranges`.
@@ -101,7 +101,7 @@ def value_ranges(config: ModelConfig, architecture: str) -> dict[str, Range]:
 
 
 def sized_ranges(architecture: str, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Range]:
-    """The whole numbers that count the choices, or positions in the sequence of words and regions, by argument name.
+    """The integers that count the choices, or positions in the sequence of words and regions, by argument name.
 
     Args:
         architecture: the model's class name without the prefix TF.
@@ -124,13 +124,13 @@ def input_shapes(config: ModelConfig, architecture: str) -> dict[str, tuple[tupl
         architecture: the model's class name without the prefix TF.
     """
     if config.model_type == "lxmert":
-        pictures: tuple[str | int, ...] = ("B", 2) if architecture == "LxmertForVisualReasoning" else ("B",)
+        images: tuple[str | int, ...] = ("B", 2) if architecture == "LxmertForVisualReasoning" else ("B",)
         return {
             "input_ids": (("B", "L"), "int"),
-            "visual_feats": ((*pictures, "R", config.visual_feat_dim), "float"),
-            "visual_pos": ((*pictures, "R", config.visual_pos_dim), "float"),
+            "visual_feats": ((*images, "R", config.visual_feat_dim), "float"),
+            "visual_pos": ((*images, "R", config.visual_pos_dim), "float"),
             "attention_mask": (("B", "L"), "int"),
-            "visual_attention_mask": ((*pictures, "R"), "int"),
+            "visual_attention_mask": ((*images, "R"), "int"),
             "token_type_ids": (("B", "L"), "int"),
         }
     lead = ("B", "choices") if architecture == "VisualBertForMultipleChoice" else ("B",)

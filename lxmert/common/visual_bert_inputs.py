@@ -37,7 +37,7 @@ def prepare_visual_bert_inputs(
     | "pretraining" | visualbert-*-pre | `[CLS] caption [SEP]`, or with `text_pair` two captions | types 0 |
     | "vqa" | visualbert-vqa | `[CLS] question ? [MASK] [SEP]`, whose `[MASK]` the answer is read from | types 0 |
     | "vcr" | visualbert-vcr | `[CLS] question [SEP] choice [SEP]` for each choice in `text_pair` | types 0 |
-    | "nlvr2" | visualbert-nlvr2 | `[CLS] sentence [SEP]` | two pictures: types 0, then types 1 |
+    | "nlvr2" | visualbert-nlvr2 | `[CLS] sentence [SEP]` | two images: types 0, then types 1 |
 
     Differs from HF: its default type of regions is 1, and its examples leave out `? [MASK]`. The published models were
     trained with what stands above. `sentence_image_labels` of "pretraining" is 1 where the (second) caption matches.
@@ -46,7 +46,7 @@ def prepare_visual_bert_inputs(
         tokenizer: the tokenizer; the published models want the uncased vocabulary of BERT.
         text: B texts, or one.
         visual_embeds: [B, R, F] region features, NumPy or what NumPy understands; for "nlvr2" a pair of such arrays,
-            one for each picture.
+            one for each image.
         text_pair: second captions, B of them ("pretraining"), or for each text its choices, as many for each ("vcr").
         task: one of "pretraining", "vqa", "vcr", "nlvr2".
         visual_attention_mask: [B, R], 1 for regions that are there; a pair of them for "nlvr2"; all ones by default.
@@ -138,30 +138,30 @@ def encode_questions(
 
 
 def _regions(task: str, embeds: Any, mask: Any, batch: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The regions' features, mask and types: those of one picture, or of two in a row."""
+    """The regions' features, mask and types: those of one image, or of two in a row."""
     pair = task == "nlvr2"
     if pair and (not isinstance(embeds, (tuple, list)) or len(embeds) != 2):
         raise ValueError(
-            f'visual_embeds must be a pair for task="nlvr2", one array for each picture; got {_kind(embeds)}.'
+            f'visual_embeds must be a pair for task="nlvr2", one array for each image; got {_kind(embeds)}.'
         )
-    pictures = [np.asarray(part) for part in (embeds if pair else [embeds])]
-    masks = [None] * len(pictures) if mask is None else list(mask) if pair else [mask]
-    if len(masks) != len(pictures):
+    images = [np.asarray(part) for part in (embeds if pair else [embeds])]
+    masks = [None] * len(images) if mask is None else list(mask) if pair else [mask]
+    if len(masks) != len(images):
         raise ValueError(f'visual_attention_mask must be a pair for task="nlvr2"; got {len(masks)} of them.')
-    for part in pictures:
+    for part in images:
         if part.ndim != 3 or len(part) != batch:
             raise ValueError(f"visual_embeds must be [B, R, F] with B = {batch} texts; got {list(part.shape)}.")
-    if len({part.shape[2] for part in pictures}) > 1:
-        raise ValueError(f"both pictures must have the same F; got {[part.shape[2] for part in pictures]}.")
+    if len({part.shape[2] for part in images}) > 1:
+        raise ValueError(f"both images must have the same F; got {[part.shape[2] for part in images]}.")
     kept = [
         np.ones(part.shape[:2], np.int64) if own is None else np.asarray(own)
-        for part, own in zip(pictures, masks, strict=True)
+        for part, own in zip(images, masks, strict=True)
     ]
-    for part, own in zip(pictures, kept, strict=True):
+    for part, own in zip(images, kept, strict=True):
         if own.shape != part.shape[:2]:
             raise ValueError(f"visual_attention_mask must be [B, R] = {list(part.shape[:2])}; got {list(own.shape)}.")
-    types = [np.full(part.shape[:2], number, np.int64) for number, part in enumerate(pictures)]
-    return np.concatenate(pictures, axis=1), np.concatenate(kept, axis=1), np.concatenate(types, axis=1)
+    types = [np.full(part.shape[:2], number, np.int64) for number, part in enumerate(images)]
+    return np.concatenate(images, axis=1), np.concatenate(kept, axis=1), np.concatenate(types, axis=1)
 
 
 def _choices(text_pair: Any, batch: int) -> list[list[str]]:

@@ -1,4 +1,4 @@
-"""The road from a picture to the model's visual inputs, and the easy-VQA data set; NumPy only, no framework.
+"""The road from an image to the model's visual inputs, and the easy-VQA data set; NumPy only, no framework.
 
 Names resolve on first use, so that importing this package costs nothing and needs none of the libraries of the
 extra ``lxmert[data]`` (pillow, scipy, easy-vqa); a function that needs one of them says so when it is called.
@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lxmert.data.synthetic.batches import batches
     from lxmert.data.synthetic.easy_vqa import EasyVqa, load
-    from lxmert.vision.images import open_picture
-    from lxmert.vision.regions import RegionBatch, picture_regions, stack_regions
+    from lxmert.vision.images import open_image
+    from lxmert.vision.regions import RegionBatch, image_regions, stack_regions
 
 _HOME = {
     "EasyVqa": "lxmert.data.synthetic.easy_vqa",
     "RegionBatch": "lxmert.vision.regions",
     "batches": "lxmert.data.synthetic.batches",
     "load": "lxmert.data.synthetic.easy_vqa",
-    "open_picture": "lxmert.vision.images",
-    "picture_regions": "lxmert.vision.regions",
+    "open_image": "lxmert.vision.images",
+    "image_regions": "lxmert.vision.regions",
     "stack_regions": "lxmert.vision.regions",
 }
 
-__all__ = ["EasyVqa", "RegionBatch", "batches", "load", "open_picture", "picture_regions", "stack_regions"]
+__all__ = ["EasyVqa", "RegionBatch", "batches", "image_regions", "load", "open_image", "stack_regions"]
 
 
 def __getattr__(name: str) -> Any:

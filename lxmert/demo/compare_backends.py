@@ -14,14 +14,14 @@ from lxmert.data.synthetic import easy_vqa
 from lxmert.demo.page import Asked, Said, Shown, write_page
 from lxmert.inference.answering import VisualQuestionAnswering, backend_module, checkpoint_folder, question_model_class
 from lxmert.training.easy_vqa import accuracy, scores_of_split
-from lxmert.vision.images import open_picture
-from lxmert.vision.regions import picture_regions
+from lxmert.vision.images import open_image
+from lxmert.vision.regions import image_regions
 from lxmert.weights.convert import convert
 from lxmert.weights.naming.tables import TITLES as MODEL_TITLES
 
 CHECKPOINTS = ("easy-vqa", "easy-vqa-visual-bert")  # those that come with the package, LXMERT's and VisualBERT's
 TITLES = {"pt": "PyTorch", "tf": "Keras"}
-PICTURES = 6  # on the page and on the screen
+IMAGES = 6  # on the page and on the screen
 QUESTIONS = 5  # of each at most
 
 Regions = Sequence[tuple[np.ndarray, np.ndarray]]
@@ -54,7 +54,7 @@ class Comparison:
 
 @dataclass
 class Demo:
-    """What the demo found: a comparison for each model, and some of the pictures with what was said about them."""
+    """What the demo found: a comparison for each model, and some of the images with what was said about them."""
 
     comparisons: list[Comparison]
     shown: list[Shown]
@@ -78,8 +78,8 @@ def run_demo(
     data = easy_vqa.load("test")
     with tempfile.TemporaryDirectory() as folder:
         models = [load_both(source, Path(folder), say) for source in sources]
-    paths = tqdm(data.picture_paths, desc="finding regions", unit=" pictures", disable=not progress)
-    regions = [picture_regions(path) for path in paths]
+    paths = tqdm(data.image_paths, desc="finding regions", unit=" images", disable=not progress)
+    regions = [image_regions(path) for path in paths]
     comparisons = [compare(answerers, data, regions, progress) for answerers in models]
     demo = Demo(comparisons, _shown(comparisons, data, regions))
     _report(demo, say)
@@ -120,7 +120,7 @@ def compare(
     Args:
         answerers: the model in each backend.
         data: the questions.
-        regions: those of each picture.
+        regions: those of each image.
         progress: whether to show progress bars.
     """
     model, scores = answerers["pt"].model, {}
@@ -144,50 +144,50 @@ def compare(
 
 
 def _shown(comparisons: Sequence[Comparison], data: easy_vqa.EasyVqa, regions: Regions) -> list[Shown]:
-    """A few pictures that differ, with some of their questions and what each model said to them."""
+    """A few images that differ, with some of their questions and what each model said to them."""
     shown = []
-    for picture in _different(data):
-        rows = _varied(data, np.flatnonzero(data.picture_index == picture))
-        path = Path(data.picture_paths[picture])
+    for image in _different(data):
+        rows = _varied(data, np.flatnonzero(data.image_index == image))
+        path = Path(data.image_paths[image])
         asked = [Asked(data.questions[row], data.answers[row]) for row in rows]
         for comparison in comparisons:
-            _add_said(asked, comparison, rows, regions[picture])
-        shown.append(Shown(f"{path.parent.name}/{path.name}", open_picture(path), regions[picture][1], asked))
+            _add_said(asked, comparison, rows, regions[image])
+        shown.append(Shown(f"{path.parent.name}/{path.name}", open_image(path), regions[image][1], asked))
     return shown
 
 
 def _add_said(
     asked: Sequence[Asked], comparison: Comparison, rows: Sequence[int], regions: tuple[np.ndarray, np.ndarray]
 ) -> None:
-    """Add what one model said to the questions about one picture, and where it looked."""
+    """Add what one model said to the questions about one image, and where it looked."""
     answerer = comparison.answerers["pt"]
     questions = [one.question for one in asked]
     maps = answerer.maps([regions] * len(rows), questions)
     ids = answerer.inputs([regions] * len(rows), questions)["input_ids"]
-    for one, row, looked, read in zip(asked, rows, maps, ids, strict=True):
+    for one, row, region_attention, read in zip(asked, rows, maps, ids, strict=True):
         answers = {
             TITLES[backend]: (answerer.answers[int(of_split[row].argmax())], float(of_split[row].max()))
             for backend, of_split in comparison.scores.items()
         }
-        tokens = answerer.tokenizer.convert_ids_to_tokens([int(i) for i in read[: len(looked)]])
-        one.said.append(Said(comparison.title, answers, tokens, looked))
+        tokens = answerer.tokenizer.convert_ids_to_tokens([int(i) for i in read[: len(region_attention)]])
+        one.said.append(Said(comparison.title, answers, tokens, region_attention))
 
 
 def _different(data: easy_vqa.EasyVqa) -> list[int]:
-    """The first pictures whose questions have an answer, a colour or a shape, that no picture before them has."""
+    """The first images whose questions have an answer, a colour or a shape, that no image before them has."""
     seen: set[str] = set()
     chosen: list[int] = []
-    for picture in range(len(data.picture_paths)):
-        rows = np.flatnonzero(data.picture_index == picture)
+    for image in range(len(data.image_paths)):
+        rows = np.flatnonzero(data.image_index == image)
         told = {data.answers[row] for row in rows} - {"yes", "no"}
-        if len(rows) >= QUESTIONS and told - seen and len(chosen) < PICTURES:
+        if len(rows) >= QUESTIONS and told - seen and len(chosen) < IMAGES:
             seen |= told
-            chosen.append(picture)
+            chosen.append(image)
     return chosen
 
 
 def _varied(data: easy_vqa.EasyVqa, rows: np.ndarray) -> list[int]:
-    """Some of a picture's questions: those with different answers first."""
+    """Some of an image's questions: those with different answers first."""
     first: dict[str, int] = {}
     for row in rows:
         first.setdefault(data.answers[row], int(row))
@@ -195,7 +195,7 @@ def _varied(data: easy_vqa.EasyVqa, rows: np.ndarray) -> list[int]:
 
 
 def _report(demo: Demo, say: Callable[[str], None]) -> None:
-    """Print the pictures' questions with their answers, and the figures."""
+    """Print the images' questions with their answers, and the figures."""
     columns = [f"{comparison.title}: {where}" for comparison in demo.comparisons for where in TITLES.values()]
     say(f"\n{'question':<44}" + "".join(f" {column:<20}" for column in columns) + " true")
     for item in demo.shown:
@@ -227,5 +227,5 @@ def _figures(comparisons: Sequence[Comparison]) -> list[tuple[str, ...]]:
 
 def _write(page: str | Path, demo: Demo) -> None:
     titles = " and ".join(comparison.title for comparison in demo.comparisons)
-    lead = "Each checkpoint in two frameworks, on pictures and questions of the easy-VQA test split."
+    lead = "Each checkpoint in two frameworks, on images and questions of the easy-VQA test split."
     write_page(page, f"{titles} in PyTorch and in Keras", lead, _figures(demo.comparisons), demo.shown)

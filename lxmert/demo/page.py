@@ -1,4 +1,4 @@
-"""A page that shows pictures with their regions, and where each question looked. One HTML file, nothing beside it."""
+"""A page that shows images with their regions, and where each question looked. One HTML file, nothing beside it."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class Said:
     model: str
     answers: dict[str, tuple[str, float]]
     tokens: list[str]
-    looked: np.ndarray
+    region_attention: np.ndarray
 
 
 @dataclass
 class Asked:
-    """One question about a picture.
+    """One question about an image.
 
     Attributes:
         question: its text.
@@ -49,10 +49,10 @@ class Asked:
 
 @dataclass
 class Shown:
-    """One picture [H, W, 3] (uint8) with its regions' boxes [R, 4] in 0 … 1, and what was asked about it."""
+    """One image [H, W, 3] (uint8) with its regions' boxes [R, 4] in 0 … 1, and what was asked about it."""
 
     name: str
-    picture: np.ndarray
+    image: np.ndarray
     boxes: np.ndarray
     asked: list[Asked] = field(default_factory=list)
 
@@ -92,7 +92,7 @@ def write_page(
         title: its heading.
         lead: a sentence below the heading.
         figures: rows of a small table: a name, and a value for each model; the first row is the heading.
-        shown: the pictures.
+        shown: the images.
     """
     heading, *others = ([html.escape(cell) for cell in row] for row in figures)
     rows = f"<tr>{''.join(f'<th>{cell}</th>' for cell in heading)}</tr>" + "".join(
@@ -103,10 +103,10 @@ def write_page(
 <title>{html.escape(title)}</title><style>{_STYLE}</style></head><body>
 <h1>{html.escape(title)}</h1><p class="lead">{html.escape(lead)}</p>
 <table class="figures">{rows}</table>
-<p>The large picture shows the regions that the models read: region 0 is the whole picture. Below each question, for
+<p>The large image shows the regions that the models read: region 0 is the whole image. Below each question, for
 each model, the darker a region, the more the question's words looked at it (attention from language to vision, mean
 over heads and layers); and the darker a word, the more that word looked at the found shapes rather than at the whole
-picture.</p>
+image.</p>
 {"".join(_section(item) for item in shown)}
 </body></html>
 """
@@ -114,64 +114,64 @@ picture.</p>
 
 
 def _section(item: Shown) -> str:
-    image = _data_uri(item.picture)
-    height, width = item.picture.shape[:2]
-    asked = "".join(_asked(item, one, image) for one in item.asked)
-    return f"""<section><figure>{_drawing(image, item.boxes, None, 240)}
+    data_uri = _data_uri(item.image)
+    height, width = item.image.shape[:2]
+    asked = "".join(_asked(item, one, data_uri) for one in item.asked)
+    return f"""<section><figure>{_drawing(data_uri, item.boxes, None, 240)}
 <figcaption>{html.escape(item.name)}, {width} by {height} pixels, {len(item.boxes)} regions</figcaption>
 </figure><div class="asked">{asked}</div></section>
 """
 
 
-def _asked(item: Shown, one: Asked, image: str) -> str:
+def _asked(item: Shown, one: Asked, data_uri: str) -> str:
     truth = "" if one.truth is None else f' <span class="truth">true: {html.escape(one.truth)}</span>'
-    said = "".join(_said(item, one.truth, model, image) for model in one.said)
+    said = "".join(_said(item, one.truth, model, data_uri) for model in one.said)
     return f"""<div><div class="question">{html.escape(one.question)}{truth}</div>{said}</div>
 """
 
 
-def _said(item: Shown, truth: str | None, said: Said, image: str) -> str:
+def _said(item: Shown, truth: str | None, said: Said, data_uri: str) -> str:
     answers = []
     for backend, (answer, score) in said.answers.items():
         mark = "" if truth is None else " right" if answer == truth else " wrong"
         answers.append(
             f'<span class="answer{mark}">{html.escape(backend)}: <b>{html.escape(answer)}</b> {score:.2%}</span>'
         )
-    shapes = said.looked[:, 1:].sum(axis=1)
+    shapes = said.region_attention[:, 1:].sum(axis=1)
     span = shapes.max() - shapes.min()
     tokens = "".join(
         f'<span style="background: rgb(var(--look) / {0.05 + 0.6 * (value - shapes.min()) / (span or 1):.2f})" '
         f'title="{value:.0%} of its look at the shapes">{html.escape(token)}</span>'
         for token, value in zip(said.tokens, shapes, strict=True)
     )
-    drawing = _drawing(image, item.boxes, said.looked.mean(axis=0), 80)
+    drawing = _drawing(data_uri, item.boxes, said.region_attention.mean(axis=0), 80)
     return f"""<div class="look">{drawing}<div><div><span class="model">{html.escape(said.model)}</span>
 {"".join(answers)}</div><div class="tokens">{tokens}</div></div></div>
 """
 
 
-def _drawing(image: str, boxes: np.ndarray, looked: np.ndarray | None, size: int) -> str:
-    """The picture with its boxes: numbered, or tinted by how much each was looked at [R]."""
+def _drawing(data_uri: str, boxes: np.ndarray, region_attention: np.ndarray | None, size: int) -> str:
+    """The image with its boxes: numbered, or tinted by how much each was looked at [R]."""
     shapes = []
     for i, (x1, y1, x2, y2) in enumerate(boxes * 100):
-        tint = 0 if looked is None else float(looked[i])
-        share = "" if looked is None else f"<title>region {i}: {tint:.0%} of the look</title>"
+        tint = 0 if region_attention is None else float(region_attention[i])
+        share = "" if region_attention is None else f"<title>region {i}: {tint:.0%} of the look</title>"
         shapes.append(
             f'<rect x="{x1:.2f}" y="{y1:.2f}" width="{x2 - x1:.2f}" height="{y2 - y1:.2f}" fill="rgb(230 90 20)" '
             f'fill-opacity="{0.4 * tint:.2f}" stroke="rgb(230 90 20)" stroke-width="1.5">{share}</rect>'
         )
-        if looked is None and i:
+        if region_attention is None and i:
             shapes.append(
                 f'<text x="{x1 + 1.5:.2f}" y="{max(y1 - 2, 7):.2f}" font-size="7" fill="rgb(230 90 20)">{i}</text>'
             )
     return (
         f'<svg width="{size}" height="{size}" viewBox="0 0 100 100">'
-        f'<image href="{image}" width="100" height="100" preserveAspectRatio="none"/>{"".join(shapes)}</svg>'
+        f'<image href="{data_uri}" width="100" height="100" preserveAspectRatio="none"/>{"".join(shapes)}</svg>'
     )
 
 
-def _data_uri(picture: np.ndarray) -> str:
-    """A picture as a PNG inside the page."""
+def _data_uri(image: np.ndarray) -> str:
+    """An image as a PNG inside the page."""
     buffer = io.BytesIO()
-    require("PIL.Image", "Writing the page").fromarray(picture).save(buffer, format="PNG")
+    require("PIL.Image", "Writing the page").fromarray(image).save(buffer, format="PNG")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

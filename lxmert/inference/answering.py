@@ -1,4 +1,4 @@
-"""Pictures and questions in, answers out: the whole journey of a question in one object, over either backend."""
+"""Images and questions in, answers out: the whole journey of a question in one object, over either backend."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import numpy as np
 
 from lxmert.common.config import config_from_pretrained
 from lxmert.common.tokenizer import LxmertTokenizer
-from lxmert.common.validation.shared import whole_number
+from lxmert.common.validation.shared import check_integer
 from lxmert.inference.question_models import QUESTION_MODELS, answer_count, scores_name
 from lxmert.utils.atomic_files import read_json, write_text
-from lxmert.vision.images import Picture
-from lxmert.vision.regions import FEATURE_SIZE, pad_regions, picture_regions
+from lxmert.vision.images import ImageInput
+from lxmert.vision.regions import FEATURE_SIZE, image_regions, pad_regions
 
 ANSWERS_NAME = "answers.json"
 BACKENDS = ("pt", "tf")
@@ -57,10 +57,10 @@ def checkpoint_folder(source: str | Path) -> Path:
 
 
 class VisualQuestionAnswering:
-    """Answers questions about pictures.
+    """Answers questions about images.
 
     `answerer = VisualQuestionAnswering.from_pretrained("easy-vqa", backend="tf")`, then
-    `answerer("picture.png", "what color is the circle?")` gives `[{"answer": "red", "score": 0.99}]`.
+    `answerer("image.png", "what color is the circle?")` gives `[{"answer": "red", "score": 0.99}]`.
 
     Attributes:
         model: the question-answering model of the backend, LXMERT or VisualBERT.
@@ -115,46 +115,46 @@ class VisualQuestionAnswering:
 
     def __call__(
         self,
-        pictures: Picture | Sequence[Picture],
+        images: ImageInput | Sequence[ImageInput],
         questions: str | Sequence[str],
         top_k: int = 1,
         batch_size: int = 64,
     ) -> list[dict[str, Any]] | list[list[dict[str, Any]]]:
-        """Answer questions about pictures.
+        """Answer questions about images.
 
         Args:
-            pictures: one picture (a path, a PIL image or an array [H, W, 3]) or several.
-            questions: one question or several. Several pictures and several questions go together one by one; a single
+            images: one image (a path, a PIL image or an array [H, W, 3]) or several.
+            questions: one question or several. Several images and several questions go together one by one; a single
                 one goes with all of the other.
             top_k: how many answers to give for each, the likeliest first.
             batch_size: how many questions go through the model at once.
 
         Returns:
             For each question a list of `{"answer": str, "score": float}`, the scores in 0 … 1; a list of such lists
-            if there were several pictures or several questions.
+            if there were several images or several questions.
 
         Raises:
-            ValueError, TypeError: no pictures or questions, different numbers of them, or a picture that is none.
+            ValueError, TypeError: no images or questions, different numbers of them, or an image that is none.
         """
         if not isinstance(top_k, int) or not 1 <= top_k <= len(self.answers):
             raise ValueError(f"top_k must be 1 to {len(self.answers)}; got {top_k!r}.")
         if not isinstance(questions, (str, list, tuple)):
             raise TypeError(f"questions must be a text or a list of texts; got {type(questions).__name__}.")
-        single = isinstance(questions, str) and not isinstance(pictures, (list, tuple))
+        single = isinstance(questions, str) and not isinstance(images, (list, tuple))
         asked = [questions] if isinstance(questions, str) else list(questions)
-        shown = list(pictures) if isinstance(pictures, (list, tuple)) else [pictures]
-        for name, given in (("pictures", shown), ("questions", asked)):
+        shown = list(images) if isinstance(images, (list, tuple)) else [images]
+        for name, given in (("images", shown), ("questions", asked)):
             if not given:
                 raise ValueError(f"{name} must be at least one; got none.")
         if not (len(shown) == len(asked) or len(shown) == 1 or len(asked) == 1):
             raise ValueError(
-                f"pictures and questions must be as many of each, or one of either; got {len(shown)} and {len(asked)}."
+                f"images and questions must be as many of each, or one of either; got {len(shown)} and {len(asked)}."
             )
-        regions = [picture_regions(picture) for picture in shown]
+        regions = [image_regions(image) for image in shown]
         for number, (_, boxes) in enumerate(regions, start=1):
             if len(boxes) == 1:
                 which = f" {number}" if len(shown) > 1 else ""
-                warnings.warn(f"no shape was found in picture{which}; the answer is a guess.", stacklevel=2)
+                warnings.warn(f"no shape was found in image{which}; the answer is a guess.", stacklevel=2)
         count = max(len(shown), len(asked))
         asked = asked * count if len(asked) == 1 else asked
         scores = self.scores([regions[i % len(regions)] for i in range(count)], asked, batch_size)
@@ -172,15 +172,15 @@ class VisualQuestionAnswering:
         batch_size: int = 64,
         progress: Callable[..., Iterable[int]] = iter,
     ) -> np.ndarray:
-        """The probability of every answer, [questions, answers], for the regions of one picture per question.
+        """The probability of every answer, [questions, answers], for the regions of one image per question.
 
         Args:
-            regions: features [R, F] and boxes [R, 4] of the picture of each question, as `picture_regions` gives them.
+            regions: features [R, F] and boxes [R, 4] of the image of each question, as `image_regions` gives them.
             questions: the questions.
             batch_size: how many go through the model at once.
             progress: wraps the starts of the batches, to show how far it is.
         """
-        batch_size = whole_number("batch_size", batch_size)
+        batch_size = check_integer("batch_size", batch_size)
         rows = []
         for start in progress(range(0, len(questions), batch_size)):
             inputs = self.inputs(regions[start : start + batch_size], questions[start : start + batch_size])
@@ -196,21 +196,21 @@ class VisualQuestionAnswering:
         """
         inputs = self.inputs(regions, questions)
         outputs = self._run(self.model, inputs, output_attentions=True)
-        means = self.kind.looked(outputs, inputs["input_ids"].shape[1])
+        means = self.kind.region_attention(outputs, inputs["input_ids"].shape[1])
         tokens = inputs["attention_mask"].sum(axis=1)
         return [m[: int(n), : len(boxes)] for m, n, (_, boxes) in zip(means, tokens, regions, strict=True)]
 
     def inputs(
         self, regions: Sequence[tuple[np.ndarray, np.ndarray]], questions: Sequence[str]
     ) -> dict[str, np.ndarray]:
-        """The model's inputs by argument name, padded to the longest question and the picture with most regions."""
+        """The model's inputs by argument name, padded to the longest question and the image with most regions."""
         length = self.model.config.max_position_embeddings
         text = self.kind.encode(self.tokenizer, questions, length)
         self._warn_of_unknown(questions, text["input_ids"])
         return {**text, **self.kind.name_regions(pad_regions(list(regions)))}
 
     def _warn_of_unknown(self, questions: Sequence[str], ids: np.ndarray) -> None:
-        """Warn of questions in which the model knows no word: it answers them, but from the picture alone."""
+        """Warn of questions in which the model knows no word: it answers them, but from the image alone."""
         for question, row in zip(questions, ids, strict=True):
             if not self._knows_a_word(self.tokenizer.convert_ids_to_tokens([int(i) for i in row])):
                 warnings.warn(f"no word of the question {question!r} is known; the answer is a guess.", stacklevel=5)

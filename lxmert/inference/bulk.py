@@ -1,6 +1,6 @@
-"""Many questions about many pictures, and many sentences held against many pictures, with the least work.
+"""Many questions about many images, and many sentences held against many images, with the least work.
 
-The model is taken apart: each picture is encoded once, each sentence once for some hundred pictures, and only the
+The model is taken apart: each image is encoded once, each sentence once for some hundred images, and only the
 cross layers run for every pair. Sentences go together by their length, so nothing is padded. `lxmert.pt` and
 `lxmert.tf` offer the calls; what they share is here.
 """
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 from tqdm import tqdm
 
-from lxmert.common.validation.shared import whole_number
+from lxmert.common.validation.shared import check_integer
 from lxmert.utils.malloc import keep_memory
 
 if TYPE_CHECKING:  # a model is imported without what reads data
@@ -45,15 +45,15 @@ class PairModel(Protocol):
         """Encode texts of one length."""
 
     def encode_vision(self, regions: Mapping[str, np.ndarray]) -> Any:  # [P, R, F] -> [P, R, D]
-        """Encode pictures from their regions by argument name."""
+        """Encode images from their regions by argument name."""
 
     def join(self, parts: Sequence[Any]) -> Any:
         """What was encoded in several calls as one, along the first axis."""
 
     def scores(
-        self, language: Any, texts: np.ndarray, visual: Any, pictures: np.ndarray, mask: np.ndarray | None
+        self, language: Any, texts: np.ndarray, visual: Any, images: np.ndarray, mask: np.ndarray | None
     ) -> np.ndarray:  # [T, L, D], [B], [P, R, D], [B], [B, R] -> [B, ...]
-        """What a head says of pairs, each a row of the texts and a row of the pictures."""
+        """What a head says of pairs, each a row of the texts and a row of the images."""
 
 
 def scored_pairs(
@@ -61,31 +61,31 @@ def scored_pairs(
     texts: TokenizedTexts,
     regions: Regions,
     text_of: np.ndarray,
-    picture_of: np.ndarray,
+    image_of: np.ndarray,
     batch_size: int = 64,
     progress: bool = False,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """What a head says of pairs of a text and a picture.
+    """What a head says of pairs of a text and an image.
 
     Args:
         model: the model, taken apart.
         texts: the texts.
-        regions: of the pictures.
+        regions: of the images.
         text_of: int64 ``[K]``, the text of each pair.
-        picture_of: int64 ``[K]``, the place of its picture in their store.
-        batch_size: pairs, pictures or texts that go through the model together.
+        image_of: int64 ``[K]``, the place of its image in their store.
+        batch_size: pairs, images or texts that go through the model together.
         progress: whether to show a bar, on standard error.
 
     Yields:
-        Which pairs, int64 ``[B]``, and their scores; every pair once, those of nearby pictures together.
+        Which pairs, int64 ``[B]``, and their scores; every pair once, those of nearby images together.
     """
     from lxmert.data.collate.pairs import windows
 
     keep_memory()
     with tqdm(total=len(text_of), unit="pair", leave=False, disable=not progress) as bar:
-        for window in windows(texts, text_of, picture_of, batch_size):
+        for window in windows(texts, text_of, image_of, batch_size):
             encoded, masks = [], []
-            for places in _parts(window.pictures, batch_size):
+            for places in _parts(window.images, batch_size):
                 batch = regions.batch(places)
                 encoded.append(model.encode_vision(batch))
                 masks += [batch["visual_attention_mask"]] if regions.masked else []
@@ -95,9 +95,9 @@ def scored_pairs(
                 length: model.join([model.encode_language(part) for part in _parts(ids, batch_size)])
                 for length, ids in window.texts.items()
             }
-            for rows, length, own, pictures in window.crossings:
-                some = None if mask is None else mask[pictures]
-                yield rows, model.scores(language[length], own, visual, pictures, some)
+            for rows, length, own, images in window.crossings:
+                some = None if mask is None else mask[images]
+                yield rows, model.scores(language[length], own, visual, images, some)
                 bar.update(len(rows))
 
 
@@ -117,13 +117,13 @@ def answered(
     from lxmert.data.datasets import Questions
 
     if isinstance(questions, Questions):
-        ids, pictures, texts = list(questions.ids), list(questions.pictures), list(questions.texts)
+        ids, images, texts = list(questions.ids), list(questions.images), list(questions.texts)
     else:
         questions = list(questions)
-        pictures, texts = [picture for picture, _ in questions], [text for _, text in questions]
+        images, texts = [image for image, _ in questions], [text for _, text in questions]
         ids = list(range(len(texts)))
-    batch_size = whole_number("batch_size", batch_size)
-    tokenized, places = TokenizedTexts(tokenizer, texts, text_length), store.places(pictures)
+    batch_size = check_integer("batch_size", batch_size)
+    tokenized, places = TokenizedTexts(tokenizer, texts, text_length), store.places(images)
 
     def in_order() -> Iterator[Answer]:
         found: dict[int, Answer] = {}
@@ -145,26 +145,26 @@ def matched(
     model: PairModel,
     tokenizer: LxmertTokenizer,
     sentences: Sequence[str],
-    pictures: Sequence[str],
+    images: Sequence[str],
     store: RegionStore,
     text_length: int,
     batch_size: int,
     progress: bool,
 ) -> np.ndarray:  # [S, P]
-    """How likely each sentence and each picture belong together; see `match` of a backend."""
+    """How likely each sentence and each image belong together; see `match` of a backend."""
     from lxmert.data.collate.fine_tuning import Regions
     from lxmert.data.collate.pairs import TokenizedTexts
 
-    batch_size = whole_number("batch_size", batch_size)
-    for name, texts in (("sentences", sentences), ("pictures", pictures)):
+    batch_size = check_integer("batch_size", batch_size)
+    for name, texts in (("sentences", sentences), ("images", images)):
         if isinstance(texts, str):
             raise TypeError(f"{name} must be several texts; got one, {texts!r}. Put it into a list.")
     tokenized = TokenizedTexts(tokenizer, list(sentences), text_length)
-    places = store.places(pictures)
+    places = store.places(images)
     text_of = np.repeat(np.arange(len(sentences)), len(places))
-    picture_of = np.tile(places, len(sentences))
+    image_of = np.tile(places, len(sentences))
     scores = np.empty((len(text_of), 2), np.float64)
-    for rows, some in scored_pairs(model, tokenized, Regions(store), text_of, picture_of, batch_size, progress):
+    for rows, some in scored_pairs(model, tokenized, Regions(store), text_of, image_of, batch_size, progress):
         scores[rows] = some
     return (1 / (1 + np.exp(scores[:, 0] - scores[:, 1]))).astype(np.float32).reshape(len(sentences), len(places))
 

@@ -1,4 +1,4 @@
-"""Many questions answered, many sentences matched with pictures, by a model that is taken apart (`inference.bulk`)."""
+"""Many questions answered, many sentences matched with images, by a model that is taken apart (`inference.bulk`)."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ def answer_questions(
     batch_size: int = 64,
     progress: bool = False,
 ) -> Iterator[Answer]:
-    """Answer many questions about the pictures of a store, one after the other.
+    """Answer many questions about the images of a store, one after the other.
 
-    Each picture is encoded once for all of its questions, if they are not far apart; questions of one length go
+    Each image is encoded once for all of its questions, if they are not far apart; questions of one length go
     together without padding, and of the last layer only what the answer needs is computed. The answers are those of the
     model on each question alone.
 
     Args:
         model: `LxmertForQuestionAnswering`, or `LxmertForPreTraining` with an answer head, on any device and in any
-            number format: `from_pretrained(…, dtype="bfloat16")` is the fastest one on processors that know it. It is
+            dtype: `from_pretrained(…, dtype="bfloat16")` is the fastest one on processors that know it. It is
             set to evaluation.
         tokenizer: the model's.
-        questions: of `read_vqa` or `read_gqa`; or pairs of the name of a picture and a question.
+        questions: of `read_vqa` or `read_gqa`; or pairs of the name of an image and a question.
         store: the regions, of `open_regions`.
         answers: the table, in the order of the model's scores.
         text_length: tokens that a question is cut to.
@@ -53,45 +53,45 @@ def answer_questions(
         An `Answer` for each question, in their order, as soon as it is there.
 
     Raises:
-        ValueError: a picture that is not in the store, or another number of answers.
+        ValueError: an image that is not in the store, or another number of answers.
         TypeError: a model without an answer head.
     """
     head = check_head(model, "answer", "answer_questions needs an LXMERT that answers questions", len(answers))
-    return answered(TakenApart(model, head), tokenizer, questions, store, answers, text_length, batch_size, progress)
+    return answered(SplitEncoder(model, head), tokenizer, questions, store, answers, text_length, batch_size, progress)
 
 
 def match(
     model: PreTrainedModel,
     tokenizer: LxmertTokenizer,
     sentences: Sequence[str],
-    pictures: Sequence[str],
+    images: Sequence[str],
     store: RegionStore,
     *,
     text_length: int = 20,
     batch_size: int = 64,
     progress: bool = False,
 ) -> np.ndarray:  # [S, P]
-    """Hold every sentence against every picture: the probability that they belong together, float32 ``[S, P]``.
+    """Hold every sentence against every image: the probability that they belong together, float32 ``[S, P]``.
 
     Args:
         model: `LxmertForPreTraining`; it is set to evaluation.
         tokenizer: the model's.
         sentences: S sentences.
-        pictures: the names of P pictures.
+        images: the names of P images.
         store: the regions, of `open_regions`.
         text_length: tokens that a sentence is cut to.
         batch_size: pairs that go through the model together.
         progress: whether to show a bar, on standard error.
 
     Raises:
-        ValueError: a picture that is not in the store.
-        TypeError: a model without a head that tells whether sentence and picture match.
+        ValueError: an image that is not in the store.
+        TypeError: a model without a head that tells whether sentence and image match.
     """
     head = check_head(model, "match", "match needs LxmertForPreTraining")
-    return matched(TakenApart(model, head), tokenizer, sentences, pictures, store, text_length, batch_size, progress)
+    return matched(SplitEncoder(model, head), tokenizer, sentences, images, store, text_length, batch_size, progress)
 
 
-class TakenApart:
+class SplitEncoder:
     """A model with one of its heads, taken apart."""
 
     def __init__(
@@ -110,7 +110,7 @@ class TakenApart:
 
     @torch.inference_mode()
     def encode_vision(self, regions: Mapping[str, np.ndarray]) -> Tensor:  # [P, R, F] -> [P, R, D]
-        """Encode pictures from their regions by argument name."""
+        """Encode images from their regions by argument name."""
         with self._computing():
             return self.backbone.encode_vision(**{name: self._tensor(array) for name, array in regions.items()})
 
@@ -121,13 +121,13 @@ class TakenApart:
 
     @torch.inference_mode()
     def scores(
-        self, language: Tensor, texts: np.ndarray, visual: Tensor, pictures: np.ndarray, mask: np.ndarray | None
+        self, language: Tensor, texts: np.ndarray, visual: Tensor, images: np.ndarray, mask: np.ndarray | None
     ) -> np.ndarray:  # [T, L, D], [B], [P, R, D], [B], [B, R] -> [B, ...]
-        """What the head says of pairs, each a row of the texts and a row of the pictures."""
+        """What the head says of pairs, each a row of the texts and a row of the images."""
         with self._computing():
             states = self.backbone.cross(
                 language[self._tensor(texts)],
-                visual[self._tensor(pictures)],
+                visual[self._tensor(images)],
                 None,
                 None if mask is None else self._tensor(mask),
                 language_output=False,

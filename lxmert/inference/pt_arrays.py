@@ -15,7 +15,7 @@ def run_arrays(model: PreTrainedModel, inputs: Mapping[str, Any], **options: Any
 
     Args:
         model: any model of this package; afterwards it is in the mode that it was in.
-        inputs: NumPy arrays by argument name. Floating-point ones take the model's number format.
+        inputs: NumPy arrays by argument name. Floating-point ones take the model's dtype.
         options: further arguments, such as `output_attentions`.
 
     Returns:

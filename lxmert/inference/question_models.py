@@ -35,7 +35,7 @@ class QuestionModel(Protocol):
     def name_regions(self, regions: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """The regions of a `RegionBatch` by argument name."""
 
-    def looked(self, outputs: Mapping[str, Any], tokens: int) -> np.ndarray:
+    def region_attention(self, outputs: Mapping[str, Any], tokens: int) -> np.ndarray:
         """How much each token attends to each region, [B, L, R], from the attention maps among the outputs.
 
         Means over heads and layers; each row sums to one over the regions.
@@ -62,7 +62,7 @@ class LxmertQuestions:
             "visual_attention_mask": regions["visual_attention_mask"],
         }
 
-    def looked(self, outputs: Mapping[str, Any], tokens: int) -> np.ndarray:
+    def region_attention(self, outputs: Mapping[str, Any], tokens: int) -> np.ndarray:
         """The attention of language to vision in the cross layers."""
         return np.mean([layer.mean(axis=1) for layer in outputs["cross_encoder_attentions"]], axis=0)
 
@@ -88,7 +88,7 @@ class VisualBertQuestions:
             "visual_token_type_ids": np.zeros(mask.shape, np.int64),
         }
 
-    def looked(self, outputs: Mapping[str, Any], tokens: int) -> np.ndarray:
+    def region_attention(self, outputs: Mapping[str, Any], tokens: int) -> np.ndarray:
         """The part of every layer's attention that goes from words to regions."""
         part = np.mean([layer[:, :, :tokens, tokens:].mean(axis=1) for layer in outputs["attentions"]], axis=0)
         return part / part.sum(axis=-1, keepdims=True)

@@ -25,7 +25,7 @@ from lxmert.common.config.base import ModelConfig
 from lxmert.common.specs import input_shapes, value_ranges
 from lxmert.inference.pt_arrays import run_arrays as run_in_torch
 from lxmert.inference.tf_arrays import run_arrays as run_in_keras
-from lxmert.weights.answer_vocabulary import matching_rows, read_answers, transplanted
+from lxmert.weights.answer_vocabulary import matching_rows, read_answers, remap_rows
 from lxmert.weights.checkpoint import open_checkpoint
 from lxmert.weights.formats import open_weights
 
@@ -135,7 +135,7 @@ def verify(
         target: weights of any format that is read.
         config: the configuration, where a file has none.
         architecture: the model class of both; by default the one that the heads in `source` make up.
-        dtype: the number format that `target`'s weights were given. `source` then runs with its weights rounded to it:
+        dtype: the dtype that `target`'s weights were given. `source` then runs with its weights rounded to it:
             what rounding does to the outputs depends on the model, and no tolerance for it would tell a wrong weight.
         answers: the two tables of answers between which the answer head of `target` was moved. The scores of an answer
             are then compared with those of the same one in `source`, and with 0 where that has none.
@@ -182,7 +182,7 @@ def _moved(name: str, values: tuple[np.ndarray, ...], rows: np.ndarray) -> tuple
     """The scores of answers in the order of another table; other outputs as they are."""
     if name not in ("question_answering_score", "logits"):
         return values
-    return tuple(transplanted(scores.T, rows).T for scores in values)  # [B, A]
+    return tuple(remap_rows(scores.T, rows).T for scores in values)  # [B, A]
 
 
 _ALL = {"output_attentions": "all", "output_hidden_states": True, "return_dict": True}

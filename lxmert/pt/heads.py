@@ -58,17 +58,17 @@ class ObjectHead(nn.Module):
 class AnswerHead(nn.Module):
     """out(norm(gelu(up(pooled)))): up to twice the hidden size, by exact GELU whatever the config says.
 
-    `pictures` pooled outputs, joined, are read at once: one for questions, two for reasoning.
+    `images` pooled outputs, joined, are read at once: one for questions, two for reasoning.
     """
 
-    def __init__(self, config: Any, answers: int, pictures: int = 1):
+    def __init__(self, config: Any, answers: int, images: int = 1):
         super().__init__()
         hidden = config.hidden_size
-        self.up = nn.Linear(pictures * hidden, 2 * hidden)
+        self.up = nn.Linear(images * hidden, 2 * hidden)
         self.norm = nn.LayerNorm(2 * hidden, eps=config.layer_norm_eps)
         self.out = nn.Linear(2 * hidden, answers)
 
-    def forward(self, pooled: Tensor) -> Tensor:  # [B, pictures · D] -> [B, A]
+    def forward(self, pooled: Tensor) -> Tensor:  # [B, images · D] -> [B, A]
         """Score every answer."""
         return linear(self.out, self.norm(linear(self.up, pooled, "gelu")))
 
@@ -82,7 +82,7 @@ class LxmertHeads(nn.Module):
         self.match: Any = nn.Linear(config.hidden_size, 2) if "match" in names else None
         self.object: Any = ObjectHead(config) if "object" in names else None
         self.answer: Any = AnswerHead(config, config.num_qa_labels) if "answer" in names else None
-        self.reasoning: Any = AnswerHead(config, 2, pictures=2) if "reasoning" in names else None
+        self.reasoning: Any = AnswerHead(config, 2, images=2) if "reasoning" in names else None
 
 
 class AlignmentHead(nn.Module):

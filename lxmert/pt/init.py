@@ -11,16 +11,16 @@ from torch.overrides import TorchFunctionMode
 
 
 @contextmanager
-def without_draws() -> Iterator[None]:
+def skip_init() -> Iterator[None]:
     """Make models without memory in this block, and draw nothing.
 
     Drawing on the meta device gives no numbers, but the first draw there imports PyTorch's compiler: two seconds.
     """
-    with torch.device("meta"), _WithoutDraws():
+    with torch.device("meta"), _SkipInit():
         yield
 
 
-class _WithoutDraws(TorchFunctionMode):
+class _SkipInit(TorchFunctionMode):
     """Leaves out the functions of `torch.nn.init`."""
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

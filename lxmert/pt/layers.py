@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lxmert.pt.cpu_kernels.attention import attention_weights, is_light, mixed_linear
-from lxmert.pt.cpu_kernels.dispatch import is_recorded
+from lxmert.pt.cpu_kernels.attention import attention_weights, can_recompute, recomputed_attention
+from lxmert.pt.cpu_kernels.dispatch import is_tracing
 from lxmert.pt.cpu_kernels.dropout import drop, dropped
 from lxmert.pt.cpu_kernels.linear import linear, linear_pair
 
@@ -20,7 +20,7 @@ class ContextBias(NamedTuple):
     """A 0/1 mask of a context in the form that attention adds and multiplies.
 
     A sequence whose whole context is masked attends to all of it equally. Its additive form is then 0 and its `live` 0,
-    which empties the queries: equal scores, finite in every number format, and no gradient into them. (Adding the
+    which empties the queries: equal scores, finite in every dtype, and no gradient into them. (Adding the
     smallest number to every score gives the same output, but fused kernels then compute wrong gradients.)
     """
 
@@ -96,11 +96,11 @@ class Attention(nn.Module):
         additive = None if bias is None else bias.additive
         rate = self.weights_dropout if self.training else 0.0
         weights = None
-        if not need_weights and head_mask is None and is_light(self.out, states, rate):
-            out = mixed_linear(self.out, query, key, value, additive, rate)
+        if not need_weights and head_mask is None and can_recompute(self.out, states, rate):
+            out = recomputed_attention(self.out, query, key, value, additive, rate)
         else:
             # On a processor PyTorch's fused attention knows no dropout; what it does instead costs more than this.
-            plain = rate > 0 and states.device.type == "cpu" and not is_recorded()
+            plain = rate > 0 and states.device.type == "cpu" and not is_tracing()
             if need_weights or plain:
                 weights = attention_weights(query, key, additive)
                 if head_mask is not None:
@@ -160,5 +160,5 @@ class Pooler(nn.Module):
         self.dense = nn.Linear(config.hidden_size, config.hidden_size)
 
     def forward(self, states: Tensor) -> Tensor:  # [B, S, D] -> [B, D]
-        """Summarize a sentence and its picture by the state of the first token."""
+        """Summarize a sentence and its image by the state of the first token."""
         return torch.tanh(linear(self.dense, states[:, 0]))

@@ -1,4 +1,4 @@
-"""The losses that the models train on. Small number formats are widened to float32 before any sum.
+"""The losses that the models train on. Small dtypes are widened to float32 before any sum.
 
 Dimensions: B batch, L language tokens, R regions, S any sequence, P phrases, F visual feature size, V vocabulary,
 A answers.
@@ -14,8 +14,8 @@ from torch import Tensor
 from lxmert.common.validation.lxmert import check_object_labels
 from lxmert.common.validation.shared import (
     IGNORED_LABEL,
-    Given,
     Range,
+    TensorSpec,
     check_label,
     check_range,
     check_scores,
@@ -26,7 +26,7 @@ from lxmert.common.validation.visual_bert import check_alignment_labels
 OBJECT_LOSSES = {"obj": "objects", "attr": "attributes", "feat": "features"}  # what each label's loss is called
 
 
-def describe(name: str, tensor: Any) -> Given:
+def describe(name: str, tensor: Any) -> TensorSpec:
     """The shape and kind of an argument, as the shared input checks want them.
 
     Raises:
@@ -37,7 +37,7 @@ def describe(name: str, tensor: Any) -> Given:
     if not isinstance(tensor, Tensor):
         raise TypeError(f"{name} must be a torch tensor; got {type(tensor).__name__}. Use torch.as_tensor(...).")
     kind = "bool" if tensor.dtype == torch.bool else "float" if tensor.is_floating_point() else "int"
-    return Given(tuple(tensor.shape), kind)
+    return TensorSpec(tuple(tensor.shape), kind)
 
 
 def _readable(tensor: Tensor) -> bool:
@@ -80,7 +80,7 @@ def word_loss(scores: Tensor, labels: Tensor, letters: str = "[B, L]") -> Tensor
     return class_loss(scores, labels)
 
 
-def labelled(states: Tensor, labels: Tensor, words: int) -> tuple[Tensor, Tensor]:
+def select_labelled(states: Tensor, labels: Tensor, words: int) -> tuple[Tensor, Tensor]:
     # [B, L, D], [B, L] -> [K, D], [K]
     """The states at the K positions that have a label, and the labels; `words` is how many words there are."""
     check_label("labels", describe("labels", labels), states.shape[:2], "[B, L]")
@@ -90,7 +90,7 @@ def labelled(states: Tensor, labels: Tensor, words: int) -> tuple[Tensor, Tensor
 
 
 def index_loss(scores: Tensor, labels: Tensor, name: str = "labels") -> Tensor:  # [B, classes], [B] -> scalar
-    """Cross-entropy of one class for each example, -100 ignored; of a match: 1 says that text and picture belong
+    """Cross-entropy of one class for each example, -100 ignored; of a match: 1 says that text and image belong
     together, 0 that they do not.
     """
     check_label(name, describe(name, labels), scores.shape[:1], "[B]")
@@ -147,7 +147,7 @@ def _divergence(scores: Tensor, labels: Tensor) -> Tensor:  # [B, ..., classes] 
 
 
 def _score_rows(name: str, labels: Tensor, dtype: torch.dtype) -> Tensor:
-    """Rows of scores in a number format; refused outside 0 … 1 where the values can be looked at."""
+    """Rows of scores in a dtype; refused outside 0 … 1 where the values can be looked at."""
     if _readable(labels):
         check_scores(name, float(labels.min()), float(labels.max()))
     return labels.to(dtype)
@@ -177,5 +177,5 @@ def object_losses(
 
 
 def total_loss(losses: Sequence[Tensor], scores: Tensor) -> Tensor:
-    """The plain sum of the losses, 0 without any, in the number format that they were computed in for `scores`."""
+    """The plain sum of the losses, 0 without any, in the dtype that they were computed in for `scores`."""
     return sum(losses, torch.zeros((), dtype=_wide(scores).dtype, device=scores.device))

@@ -119,7 +119,7 @@ class LxmertModel(PreTrainedModel):
         language_output: bool = True,
         **unknown: Any,
     ) -> LxmertModelOutput | tuple[Any, ...]:
-        """Encode sentences and the regions of their pictures.
+        """Encode sentences and the regions of their images.
 
         Args:
             input_ids: [B, L] token ids.
@@ -179,7 +179,7 @@ class LxmertModel(PreTrainedModel):
         )
         if attentions:
             output.language_attentions, output.vision_attentions = tuple(language_maps), tuple(visual_maps)
-        return self.as_asked(output, return_dict)
+        return self.format_output(output, return_dict)
 
     def encode_language(
         self,
@@ -188,9 +188,9 @@ class LxmertModel(PreTrainedModel):
         token_type_ids: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
     ) -> Tensor:  # [B, L] -> [B, L, D]
-        """Encode sentences by themselves, as far as no picture is needed: the states after the last language layer.
+        """Encode sentences by themselves, as far as no image is needed: the states after the last language layer.
 
-        The arguments and errors are those of the model. `cross` goes on from here, with as many pictures as wanted.
+        The arguments and errors are those of the model. `cross` goes on from here, with as many images as wanted.
         """
         inputs = dict(
             input_ids=input_ids,
@@ -208,7 +208,7 @@ class LxmertModel(PreTrainedModel):
         visual_pos: Tensor | None = None,
         visual_attention_mask: Tensor | None = None,
     ) -> Tensor:  # [B, R, F], [B, R, P] -> [B, R, D]
-        """Encode pictures by themselves, as far as no sentence is needed: the states after the last visual layer.
+        """Encode images by themselves, as far as no sentence is needed: the states after the last visual layer.
 
         The arguments and errors are those of the model. `cross` goes on from here, with as many sentences as wanted.
         """
@@ -227,10 +227,10 @@ class LxmertModel(PreTrainedModel):
         language_output: bool = True,
         vision_output: bool = True,
     ) -> LxmertModelOutput:  # [B, L, D], [B, R, D] -> the outputs of the model
-        """Let encoded sentences and encoded pictures meet, row by row: the cross layers and the pooler.
+        """Let encoded sentences and encoded images meet, row by row: the cross layers and the pooler.
 
-        `model(…)` is `model.cross(model.encode_language(…), model.encode_vision(…), …)`. Where a picture is asked many
-        questions, or a sentence is held against many pictures, each is encoded once, and its rows are repeated here.
+        `model(…)` is `model.cross(model.encode_language(…), model.encode_vision(…), …)`. Where an image is asked many
+        questions, or a sentence is held against many images, each is encoded once, and its rows are repeated here.
 
         Args:
             language: [B, L, D], of `encode_language`.
@@ -267,12 +267,12 @@ class LxmertModel(PreTrainedModel):
         return self.embeddings(ids["input_ids"], ids["token_type_ids"], inputs_embeds)
 
     def _embed_regions(self, visual_feats: Any, visual_pos: Any) -> Tensor:  # [B, R, F], [B, R, P] -> [B, R, D]
-        """Embed regions in the model's number format."""
+        """Embed regions in the model's dtype."""
         dtype = self.embeddings.word.weight.dtype
         return self.region_embeddings(visual_feats.to(dtype), visual_pos.to(dtype))
 
     def _bias(self, mask: Tensor | None) -> ContextBias | None:  # [B, C]
-        """A mask in the form that attention uses, in the model's number format."""
+        """A mask in the form that attention uses, in the model's dtype."""
         return None if mask is None else context_bias(mask, self.embeddings.word.weight.dtype)
 
     def _cross(

@@ -17,7 +17,7 @@ from lxmert.common.validation.lxmert import check_lxmert_inputs
 from lxmert.utils.messages import check_keywords
 
 from .heads import LxmertHeads
-from .losses import answer_loss, class_loss, describe, index_loss, labelled, object_losses, total_loss, word_loss
+from .losses import answer_loss, class_loss, describe, index_loss, object_losses, select_labelled, total_loss, word_loss
 from .lxmert import LxmertModel
 from .pretrained import PreTrainedModel
 
@@ -71,7 +71,7 @@ class LxmertForPreTraining(LxmertTaskModel):
             labels: [B, L] word ids at masked positions, -100 elsewhere (also under Keras' name `masked_lm_labels`).
             obj_labels: {"obj": (ids [B, R], confidence [B, R]), "attr": likewise, "feat": (features [B, R, F],
                 confidence [B, R])}, any subset of the keys.
-            matched_label: [B], 1 where sentence and picture belong together, else 0.
+            matched_label: [B], 1 where sentence and image belong together, else 0.
             ans: [B] answer indices (-100 ignored), or [B, A] scores of every answer in 0 … 1.
             prediction_logits: False leaves the scores of the words out; with `labels`, words are scored where there is
                 a label, which is all that the loss needs.
@@ -108,7 +108,7 @@ class LxmertForPreTraining(LxmertTaskModel):
         losses: dict[str, Any] = {}
         if labels is not None and config.task_mask_lm:
             if word_scores is None:
-                rows, asked_words = labelled(states.language_output, labels, config.vocab_size)
+                rows, asked_words = select_labelled(states.language_output, labels, config.vocab_size)
                 losses["words"] = class_loss(heads.word(rows, table), asked_words)
             else:
                 losses["words"] = word_loss(word_scores, labels)
@@ -132,7 +132,7 @@ class LxmertForPreTraining(LxmertTaskModel):
             losses=losses if asked else None,
             **states.states(),
         )
-        return self.as_asked(output, return_dict)
+        return self.format_output(output, return_dict)
 
 
 class LxmertForQuestionAnswering(LxmertTaskModel):
@@ -192,13 +192,13 @@ class LxmertForQuestionAnswering(LxmertTaskModel):
             question_answering_score=answer_scores,
             **states.states(),
         )
-        return self.as_asked(output, return_dict)
+        return self.format_output(output, return_dict)
 
 
 class LxmertForVisualReasoning(LxmertTaskModel):
-    """The backbone with a head that tells whether a sentence is true of two pictures, as in NLVR2.
+    """The backbone with a head that tells whether a sentence is true of two images, as in NLVR2.
 
-    As in the original: the backbone reads the sentence with each picture by itself, and the head both pooled outputs,
+    As in the original: the backbone reads the sentence with each image by itself, and the head both pooled outputs,
     joined. As in question answering, the image branch of the last cross layer is not computed, and its parameters are
     frozen.
     """
@@ -222,16 +222,16 @@ class LxmertForVisualReasoning(LxmertTaskModel):
     ) -> LxmertForVisualReasoningOutput | tuple[Any, ...]:
         """Score false and true; with labels, compute the loss.
 
-        The other inputs are those of `LxmertModel`. Hidden states and attention maps have a row for each picture:
+        The other inputs are those of `LxmertModel`. Hidden states and attention maps have a row for each image:
         both of the first sentence, both of the second, and so on.
 
         Args:
-            input_ids: [B, L] token ids, read with both pictures; or [B, 2, L], others for each. `attention_mask` and
+            input_ids: [B, L] token ids, read with both images; or [B, 2, L], others for each. `attention_mask` and
                 `token_type_ids` have the same shape, and `inputs_embeds` an axis D more.
-            visual_feats: [B, 2, R, F] features of the regions of two pictures.
+            visual_feats: [B, 2, R, F] features of the regions of two images.
             visual_pos: [B, 2, R, P] their boxes.
             visual_attention_mask: [B, 2, R], 1 for regions that are read, 0 for padding; all ones by default.
-            labels: [B], 1 where the sentence is true of the pictures, else 0; -100 is ignored.
+            labels: [B], 1 where the sentence is true of the images, else 0; -100 is ignored.
 
         Raises:
             ValueError, TypeError: inputs or labels that do not fit; the message names the argument.
@@ -247,10 +247,10 @@ class LxmertForVisualReasoning(LxmertTaskModel):
             token_type_ids=token_type_ids,
             inputs_embeds=inputs_embeds,
         )
-        check_lxmert_inputs(self.config, inputs, describe, pictures=True)
+        check_lxmert_inputs(self.config, inputs, describe, images=True)
         one_text = inputs["input_ids"].ndim == 2 if inputs_embeds is None else inputs_embeds.ndim == 3
         shared = {name: one_text and not name.startswith("visual") for name in inputs}
-        rows = {name: x if x is None else picture_rows(x, shared[name]) for name, x in inputs.items()}
+        rows = {name: x if x is None else image_rows(x, shared[name]) for name, x in inputs.items()}
         states = self.backbone(
             **rows,
             output_attentions=output_attentions,
@@ -264,9 +264,9 @@ class LxmertForVisualReasoning(LxmertTaskModel):
         output = LxmertForVisualReasoningOutput(
             loss=None if labels is None else index_loss(scores, labels), logits=scores, **states.states()
         )
-        return self.as_asked(output, return_dict)
+        return self.format_output(output, return_dict)
 
 
-def picture_rows(x: Tensor, shared: bool) -> Tensor:  # [B, 2, ...], shared [B, ...] -> [2B, ...]
-    """A row for each picture, both of the first example first; what the two share is repeated."""
+def image_rows(x: Tensor, shared: bool) -> Tensor:  # [B, 2, ...], shared [B, ...] -> [2B, ...]
+    """A row for each image, both of the first example first; what the two share is repeated."""
     return x.repeat_interleave(2, 0) if shared else x.flatten(0, 1)

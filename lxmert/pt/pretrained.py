@@ -25,7 +25,7 @@ from lxmert.weights.save_folder import Item, write_folder
 
 from .embeddings import JointEmbeddings
 from .heads import WordHead
-from .init import without_draws
+from .init import skip_init
 from .named_weights import array_of, tensor_of
 from .resizing import Resizable
 
@@ -93,7 +93,7 @@ class PreTrainedModel(Resizable):
             if isinstance(module, JointEmbeddings):
                 module.start_visual_tables()
 
-    def as_asked(self, output: ModelOutput, return_dict: bool | None) -> Any:
+    def format_output(self, output: ModelOutput, return_dict: bool | None) -> Any:
         """An output, or a tuple of its present fields without `return_dict`; None takes the config's choice."""
         return_dict = self.config.return_dict if return_dict is None else return_dict
         return output if return_dict else output.to_tuple()
@@ -115,7 +115,7 @@ class PreTrainedModel(Resizable):
         local_files_only: bool = False,
         **overrides: Any,
     ) -> Self:
-        """Load a model, set to evaluation. `model.load_report` tells what was left out or made fresh.
+        """Load a model, set to evaluation. `model.load_report` tells what was left out or newly initialized.
 
         Args:
             source: a folder or file of weights in any published format, told by its content; or a model on the hub,
@@ -146,7 +146,7 @@ class PreTrainedModel(Resizable):
                 raise ValueError(f"dtype must be a torch.dtype or one of {', '.join(FLOATS)}; got {dtype!r}.")
             with file.arrays(taken, mapped=True) as arrays:
                 # A user's subclass may have layers of its own, which are not in the file.
-                with without_draws() if cls.__module__.startswith("lxmert.") else nullcontext():
+                with skip_init() if cls.__module__.startswith("lxmert.") else nullcontext():
                     model = cls(file.config, **made_with)
                 for parameter, values in arrays:
                     model._assign(parameter, tensor_of(values).to(dtype))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
-from lxmert.common.validation.shared import whole_number
+from lxmert.common.validation.shared import check_integer
 from lxmert.weights.naming.tables import ANSWERS
 
 from .layers import Attention, Embedding
@@ -50,7 +50,7 @@ class Resizable(NamedWeights):
             pad_to_multiple_of: round the number up to a multiple of this.
         """
         table = self.get_input_embeddings()
-        count = table.weight.shape[0] if new_num_tokens is None else whole_number("new_num_tokens", new_num_tokens)
+        count = table.weight.shape[0] if new_num_tokens is None else check_integer("new_num_tokens", new_num_tokens)
         if pad_to_multiple_of:
             count = -(-count // pad_to_multiple_of) * pad_to_multiple_of
         if count != table.weight.shape[0]:
@@ -70,7 +70,7 @@ class Resizable(NamedWeights):
     def resize_num_qa_labels(self, num_labels: int | None = None) -> nn.Linear | None:
         """Change the number of answers; old rows stay, new ones are drawn afresh. Gives the layer, None without one."""
         layer = self.get_qa_logit_layer()
-        count = None if num_labels is None else whole_number("num_labels", num_labels)
+        count = None if num_labels is None else check_integer("num_labels", num_labels)
         if layer is None or count is None or count == layer.out_features:
             return layer
         layer.weight = _resized(layer.weight, count, self.config.initializer_range)
@@ -89,7 +89,7 @@ class Resizable(NamedWeights):
 
         Raises:
             ValueError: an unknown path or head, or all heads of an attention.
-            TypeError: heads that are not a list of whole numbers.
+            TypeError: heads that are not a list of integers.
         """
         before, config = self.config, self.config.pruned_with(heads)
         asked = dict.fromkeys(before.attention_path(key) for key in heads)

@@ -1,4 +1,4 @@
-"""VisualBERT: one encoder over the words and the regions of a picture, as one sequence.
+"""VisualBERT: one encoder over the words and the regions of an image, as one sequence.
 
 Dimensions: B batch, L language tokens, R regions, S = L + R, D hidden size, N heads, F visual feature size.
 Source: Li et al. 2019 (arXiv 1908.03557).
@@ -67,7 +67,7 @@ class VisualBertModel(PreTrainedModel):
         return_dict: bool | None = None,
         **unknown: Any,
     ) -> VisualBertModelOutput | tuple[Any, ...]:
-        """Encode texts and the regions of their pictures; texts alone without `visual_embeds`.
+        """Encode texts and the regions of their images; texts alone without `visual_embeds`.
 
         With `bypass_transformer` in the config, the words alone pass the encoder layers, and one additional layer reads
         what comes out beside the embeddings of the regions.
@@ -83,7 +83,7 @@ class VisualBertModel(PreTrainedModel):
             visual_embeds: [B, R, F] region features.
             visual_attention_mask: [B, R], 1 for regions that are read, 0 for padding; all ones by default.
             visual_token_type_ids: [B, R]; ones by default, as in `transformers` (zeros if there is one type only). The
-                published models were trained with zeros (with two pictures: 0 for the regions of the first, 1 for those
+                published models were trained with zeros (with two images: 0 for the regions of the first, 1 for those
                 of the second), which `prepare_visual_bert_inputs` gives.
             image_text_alignment: [B, R, K], for each region the positions of the words that it belongs to, filled up
                 with -1; the region gets the mean of their position embeddings.
@@ -158,7 +158,7 @@ class VisualBertModel(PreTrainedModel):
             hidden_states=tuple(all_states) if hidden_states else None,
             attentions=tuple(all_maps) if attentions else None,
         )
-        return self.as_asked(output, return_dict)
+        return self.format_output(output, return_dict)
 
     def kept_of(self, head_mask: Tensor | None, layer: int) -> Tensor | None:  # [N] or [layers, N] -> [N]
         """The part of the head mask that belongs to the heads which a layer still has."""

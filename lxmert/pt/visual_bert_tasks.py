@@ -61,7 +61,7 @@ class VisualBertForPreTraining(VisualBertTaskModel):
 
         Args:
             labels: [B, S] word ids at masked positions, -100 elsewhere, as at every region.
-            sentence_image_labels: [B] classes. In the published models 1 says that the caption matches the picture and
+            sentence_image_labels: [B] classes. In the published models 1 says that the caption matches the image and
                 0 that it is a random one. (`transformers`' documentation says the opposite.)
 
         Raises:
@@ -98,11 +98,11 @@ class VisualBertForPreTraining(VisualBertTaskModel):
             seq_relationship_logits=match_scores,
             **states.states(),
         )
-        return self.as_asked(output, return_dict)
+        return self.format_output(output, return_dict)
 
 
 class VisualBertForMultipleChoice(VisualBertTaskModel):
-    """The backbone with one score for each of several pairs of text and picture.
+    """The backbone with one score for each of several pairs of text and image.
 
     Every input but `head_mask` has an axis of choices behind the batch: `input_ids` [B, choices, L], `visual_embeds`
     [B, choices, R, F].
@@ -166,7 +166,7 @@ class VisualBertForMultipleChoice(VisualBertTaskModel):
         output = VisualBertTaskOutput(
             loss=None if labels is None else index_loss(scores, labels), logits=scores, **states.states()
         )
-        return self.as_asked(output, return_dict)
+        return self.format_output(output, return_dict)
 
 
 class VisualBertForQuestionAnswering(VisualBertTaskModel):
@@ -236,13 +236,13 @@ class VisualBertForQuestionAnswering(VisualBertTaskModel):
         output = VisualBertTaskOutput(
             loss=None if labels is None else distribution_loss(scores, labels), logits=scores, **states.states()
         )
-        return self.as_asked(output, return_dict)
+        return self.format_output(output, return_dict)
 
 
 class VisualBertForVisualReasoning(VisualBertTaskModel):
     """The backbone with a linear layer on the pooled output.
 
-    The published model reads two pictures at once: the regions of both, one after the other, and
+    The published model reads two images at once: the regions of both, one after the other, and
     `visual_token_type_ids` of 0 for the first and 1 for the second; `prepare_visual_bert_inputs` joins them.
     """
 
@@ -295,7 +295,7 @@ class VisualBertForVisualReasoning(VisualBertTaskModel):
         output = VisualBertTaskOutput(
             loss=None if labels is None else index_loss(scores, labels), logits=scores, **states.states()
         )
-        return self.as_asked(output, return_dict)
+        return self.format_output(output, return_dict)
 
 
 class VisualBertForRegionToPhraseAlignment(VisualBertTaskModel):
@@ -343,9 +343,9 @@ class VisualBertForRegionToPhraseAlignment(VisualBertTaskModel):
         """
         if unknown:
             check_keywords(type(self).__name__, unknown, self.keywords())
-        pictures: Any = visual_embeds
+        images: Any = visual_embeds
         positions: Any = region_to_phrase_position
-        check_alignment_inputs(pictures, positions, describe)
+        check_alignment_inputs(images, positions, describe)
         states = self.backbone(
             input_ids,
             attention_mask,
@@ -366,14 +366,14 @@ class VisualBertForRegionToPhraseAlignment(VisualBertTaskModel):
         check_values("region_to_phrase_position", positions, Range(sequence.shape[1], lowest=-1))
         places = positions.masked_fill(positions == -1, 0).unsqueeze(-1).expand(-1, -1, sequence.shape[-1])
         phrases = sequence.gather(1, places)  # [B, P, D]
-        regions = sequence[:, sequence.shape[1] - pictures.shape[1] :]
+        regions = sequence[:, sequence.shape[1] - images.shape[1] :]
         scores = self.heads.alignment(phrases, regions, visual_attention_mask)
         output = VisualBertTaskOutput(
             loss=None if labels is None else alignment_loss(scores, labels, visual_attention_mask),
             logits=scores,
             **states.states(),
         )
-        return self.as_asked(output, return_dict)
+        return self.format_output(output, return_dict)
 
 
 def answer_position(mask: Tensor) -> Tensor:  # [B, L] -> [B]

@@ -70,7 +70,7 @@ def _weighted(output: Any, weights: Mapping[str, Any] | None) -> dict[str, Any]:
     return {name: loss * ops.cast(ops.mean(weights[name]), loss.dtype) for name, loss in losses.items()}
 
 
-class OwnLoss(keras.Model):
+class InternalLossMixin(keras.Model):
     """A model that trains on its own loss when it is compiled without one.
 
     - `compile(optimizer)`: the labels stand in the input dict under their argument names, or come as `y`: a dict of

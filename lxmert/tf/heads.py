@@ -77,25 +77,25 @@ class ObjectHead(ConfiguredLayer):
 class AnswerHead(ConfiguredLayer):
     """out(norm(gelu(up(pooled)))): up to twice the hidden size, by exact GELU whatever the config says.
 
-    `pictures` pooled outputs, joined, are read at once: one for questions, two for reasoning.
+    `images` pooled outputs, joined, are read at once: one for questions, two for reasoning.
     """
 
-    def __init__(self, config: Any, answers: int, pictures: int = 1, **kwargs: Any):
+    def __init__(self, config: Any, answers: int, images: int = 1, **kwargs: Any):
         super().__init__(config, **kwargs)
         hidden = config.hidden_size
-        self.pictures = pictures
+        self.images = images
         self.up = self.linear(2 * hidden, "up")
         self.norm = self.layer_norm()
         self.out = self.linear(answers, "out")
 
-    def call(self, pooled: Any) -> Any:  # [B, pictures · D] -> [B, A]
+    def call(self, pooled: Any) -> Any:  # [B, images · D] -> [B, A]
         """Score every answer."""
         return self.out(self.norm(ACTIVATIONS["gelu"](self.up(pooled))))
 
     def build(self, input_shape: Any = None) -> None:
         """Make the weights; their sizes come from the config."""
         hidden = self.config.hidden_size
-        self.build_parts(up=(None, self.pictures * hidden), norm=(None, 2 * hidden), out=(None, 2 * hidden))
+        self.build_parts(up=(None, self.images * hidden), norm=(None, 2 * hidden), out=(None, 2 * hidden))
 
     @property
     def output_shape(self) -> tuple[int | None, ...]:
@@ -104,7 +104,7 @@ class AnswerHead(ConfiguredLayer):
 
     def get_config(self) -> dict[str, Any]:
         """What the constructor needs."""
-        return {**super().get_config(), "answers": self.out.units, "pictures": self.pictures}
+        return {**super().get_config(), "answers": self.out.units, "images": self.images}
 
 
 @keras.saving.register_keras_serializable(package="lxmert")
@@ -120,7 +120,7 @@ class LxmertHeads(ConfiguredLayer):
         self.object: Any = ObjectHead(config, dtype=policy, name="object") if "object" in names else None
         answers = config.num_qa_labels
         self.answer: Any = AnswerHead(config, answers, dtype=policy, name="answer") if "answer" in names else None
-        both: dict[str, Any] = dict(answers=2, pictures=2, dtype=policy, name="reasoning")
+        both: dict[str, Any] = dict(answers=2, images=2, dtype=policy, name="reasoning")
         self.reasoning: Any = AnswerHead(config, **both) if "reasoning" in names else None
 
     def build(self, input_shape: Any = None) -> None:

@@ -17,7 +17,7 @@ _DRAWS = ContextVar("draws", default=True)
 
 
 @contextmanager
-def without_draws() -> Iterator[None]:
+def skip_init() -> Iterator[None]:
     """Draw nothing in this block, where every weight is overwritten afterwards: 200 million numbers take seconds."""
     token = _DRAWS.set(False)
     try:
@@ -36,7 +36,7 @@ def _memory(shape: Sequence[int], dtype: Any) -> Any:
 
 
 @keras.saving.register_keras_serializable(package="lxmert")
-class NormalStart(keras.initializers.Initializer):
+class NormalInitializer(keras.initializers.Initializer):
     """Normal numbers, zeros in row `padding_idx`: how a layer starts, and a table with that setting in PyTorch."""
 
     def __init__(self, stddev: float, padding_idx: int | None = None):

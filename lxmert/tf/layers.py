@@ -14,7 +14,7 @@ from keras import ops
 from lxmert.common.config import config_from_dict
 
 from .dropout import Dropout
-from .init import NormalStart
+from .init import NormalInitializer
 from .lookup import look_up
 
 # Keras' own GELU takes √2 in float32, and its default is the tanh form; both are too coarse for float64. In this order
@@ -32,7 +32,7 @@ class ContextBias(NamedTuple):
     """A 0/1 mask of a context in the form that attention adds and multiplies.
 
     A sequence whose whole context is masked attends to all of it equally. Its additive form is then 0 and its `live` 0,
-    which empties the queries: equal scores, finite in every number format, and no gradient into them. (Adding the
+    which empties the queries: equal scores, finite in every dtype, and no gradient into them. (Adding the
     smallest number to every score gives the same output, but fused kernels then compute wrong gradients.)
     """
 
@@ -99,8 +99,8 @@ class ConfiguredLayer(keras.layers.Layer):
         self.config = config
 
     def linear(self, units: int, name: str) -> Linear:
-        """A linear layer with the model's initialization and number format."""
-        spread = NormalStart(self.config.initializer_range)
+        """A linear layer with the model's initialization and dtype."""
+        spread = NormalInitializer(self.config.initializer_range)
         return Linear(units, kernel_initializer=spread, dtype=self.dtype_policy, name=name)
 
     def layer_norm(self, name: str = "norm") -> keras.layers.LayerNormalization:
@@ -113,7 +113,7 @@ class ConfiguredLayer(keras.layers.Layer):
 
     def table(self, count: int, name: str, padding_idx: int | None = 0) -> Embedding:
         """A table of `count` rows."""
-        rows = NormalStart(self.config.initializer_range, padding_idx)
+        rows = NormalInitializer(self.config.initializer_range, padding_idx)
         size = self.config.hidden_size
         return Embedding(count, size, padding_idx, embeddings_initializer=rows, dtype=self.dtype_policy, name=name)
 
@@ -274,7 +274,7 @@ class Pooler(ConfiguredLayer):
         self.dense = self.linear(config.hidden_size, "dense")
 
     def call(self, states: Any) -> Any:  # [B, S, D] -> [B, D]
-        """Summarize a sentence and its picture by the state of the first token."""
+        """Summarize a sentence and its image by the state of the first token."""
         return ops.tanh(self.dense(states[:, 0]))
 
     def build(self, input_shape: Any = None) -> None:

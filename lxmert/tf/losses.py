@@ -1,4 +1,4 @@
-"""The losses that the models train on. Small number formats are widened to float32 before any sum.
+"""The losses that the models train on. Small dtypes are widened to float32 before any sum.
 
 Dimensions: B batch, L language tokens, R regions, S any sequence, P phrases, F visual feature size, V vocabulary,
 A answers.
@@ -14,8 +14,8 @@ from keras import ops
 from lxmert.common.validation.lxmert import check_object_labels
 from lxmert.common.validation.shared import (
     IGNORED_LABEL,
-    Given,
     Range,
+    TensorSpec,
     check_label,
     check_range,
     check_scores,
@@ -26,7 +26,7 @@ from lxmert.common.validation.visual_bert import check_alignment_labels
 OBJECT_LOSSES = {"obj": "objects", "attr": "attributes", "feat": "features"}  # what each label's loss is called
 
 
-def describe(name: str, tensor: Any) -> Given:
+def describe(name: str, tensor: Any) -> TensorSpec:
     """The shape and kind of an argument, as the shared input checks want them.
 
     Raises:
@@ -36,7 +36,7 @@ def describe(name: str, tensor: Any) -> Given:
         raise TypeError(f"{name} must be a tensor or an array; got {type(tensor).__name__}. Use np.asarray(...).")
     dtype = keras.backend.standardize_dtype(tensor.dtype)
     kind = "bool" if dtype == "bool" else "int" if "int" in dtype else "float"
-    return Given(tuple(tensor.shape), kind)
+    return TensorSpec(tuple(tensor.shape), kind)
 
 
 def _readable(tensor: Any) -> bool:
@@ -89,7 +89,7 @@ def word_loss(scores: Any, labels: Any, letters: str = "[B, L]") -> Any:  # [B, 
     return class_loss(scores, labels)
 
 
-def labelled(states: Any, labels: Any, words: int) -> tuple[Any, Any]:
+def select_labelled(states: Any, labels: Any, words: int) -> tuple[Any, Any]:
     # [B, L, D], [B, L] -> [K, D], [K]
     """The states at the K positions that have a label, and the labels; `words` is how many words there are."""
     check_label("labels", describe("labels", labels), tuple(states.shape[:2]), "[B, L]")
@@ -100,7 +100,7 @@ def labelled(states: Any, labels: Any, words: int) -> tuple[Any, Any]:
 
 
 def index_loss(scores: Any, labels: Any, name: str = "labels") -> Any:  # [B, classes], [B] -> scalar
-    """Cross-entropy of one class for each example, -100 ignored; of a match: 1 says that text and picture belong
+    """Cross-entropy of one class for each example, -100 ignored; of a match: 1 says that text and image belong
     together, 0 that they do not.
     """
     check_label(name, describe(name, labels), tuple(scores.shape[:1]), "[B]")
@@ -161,7 +161,7 @@ def _divergence(scores: Any, labels: Any) -> Any:  # [B, ..., classes] twice -> 
 
 
 def _score_rows(name: str, labels: Any, dtype: Any) -> Any:
-    """Rows of scores in a number format; refused outside 0 … 1 where the values can be looked at, else NaN there."""
+    """Rows of scores in a dtype; refused outside 0 … 1 where the values can be looked at, else NaN there."""
     if _readable(labels):
         values = labels if isinstance(labels, np.ndarray) else labels.numpy()
         check_scores(name, float(values.min()), float(values.max()))
@@ -192,5 +192,5 @@ def object_losses(
 
 
 def total_loss(losses: Sequence[Any], scores: Any) -> Any:
-    """The plain sum of the losses, 0 without any, in the number format that they were computed in for `scores`."""
+    """The plain sum of the losses, 0 without any, in the dtype that they were computed in for `scores`."""
     return sum(losses, ops.zeros((), dtype=_wide(scores).dtype))

@@ -143,7 +143,7 @@ class TFLxmertModel(PreTrainedModel):
         language_output: bool = True,
         training: bool = False,
     ) -> LxmertModelOutput | tuple[Any, ...]:
-        """Encode sentences and the regions of their pictures.
+        """Encode sentences and the regions of their images.
 
         The inputs come as keywords, as one dict, or as a list in this order.
 
@@ -200,14 +200,14 @@ class TFLxmertModel(PreTrainedModel):
         )
         if attentions:
             output.language_attentions, output.vision_attentions = tuple(language_maps), tuple(visual_maps)
-        return self.as_asked(output, given["return_dict"])
+        return self.format_output(output, given["return_dict"])
 
     def encode_language(
         self, input_ids: Any = None, attention_mask: Any = None, token_type_ids: Any = None, inputs_embeds: Any = None
     ) -> Any:  # [B, L] -> [B, L, D]
-        """Encode sentences by themselves, as far as no picture is needed: the states after the last language layer.
+        """Encode sentences by themselves, as far as no image is needed: the states after the last language layer.
 
-        The arguments and errors are those of the model. `cross` goes on from here, with as many pictures as wanted.
+        The arguments and errors are those of the model. `cross` goes on from here, with as many images as wanted.
         There is no dropout.
         """
         inputs = dict(
@@ -223,7 +223,7 @@ class TFLxmertModel(PreTrainedModel):
     def encode_vision(
         self, visual_feats: Any = None, visual_pos: Any = None, visual_attention_mask: Any = None
     ) -> Any:  # [B, R, F], [B, R, P] -> [B, R, D]
-        """Encode pictures by themselves, as far as no sentence is needed: the states after the last visual layer.
+        """Encode images by themselves, as far as no sentence is needed: the states after the last visual layer.
 
         The arguments and errors are those of the model. `cross` goes on from here, with as many sentences as wanted.
         There is no dropout.
@@ -243,10 +243,10 @@ class TFLxmertModel(PreTrainedModel):
         language_output: bool = True,
         vision_output: bool = True,
     ) -> LxmertModelOutput:  # [B, L, D], [B, R, D] -> the outputs of the model
-        """Let encoded sentences and encoded pictures meet, row by row: the cross layers and the pooler.
+        """Let encoded sentences and encoded images meet, row by row: the cross layers and the pooler.
 
-        `model(…)` is `model.cross(model.encode_language(…), model.encode_vision(…), …)`. Where a picture is asked many
-        questions, or a sentence is held against many pictures, each is encoded once, and its rows are repeated here.
+        `model(…)` is `model.cross(model.encode_language(…), model.encode_vision(…), …)`. Where an image is asked many
+        questions, or a sentence is held against many images, each is encoded once, and its rows are repeated here.
         There is no dropout.
 
         Args:
@@ -281,11 +281,11 @@ class TFLxmertModel(PreTrainedModel):
 
     def _embed_regions(self, visual_feats: Any, visual_pos: Any, training: bool = False) -> Any:
         # [B, R, F], [B, R, P] -> [B, R, D]
-        """Embed regions; layers cast to the model's number format."""
+        """Embed regions; layers cast to the model's dtype."""
         return self.region_embeddings(visual_feats, visual_pos, training=training)
 
     def _bias(self, mask: Any) -> ContextBias | None:  # [B, C]
-        """A mask in the form that attention uses, in the model's number format."""
+        """A mask in the form that attention uses, in the model's dtype."""
         return None if mask is None else context_bias(mask, self.compute_dtype)
 
     def _cross(

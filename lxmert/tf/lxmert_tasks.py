@@ -18,7 +18,7 @@ from lxmert.common.specs import LXMERT_INPUTS
 from lxmert.common.validation.lxmert import check_lxmert_inputs
 
 from .heads import LxmertHeads
-from .losses import answer_loss, class_loss, describe, index_loss, labelled, object_losses, total_loss, word_loss
+from .losses import answer_loss, class_loss, describe, index_loss, object_losses, select_labelled, total_loss, word_loss
 from .lxmert import TFLxmertModel
 from .pretrained import PreTrainedModel
 
@@ -78,7 +78,7 @@ class TFLxmertForPreTraining(LxmertTaskModel):
             labels: [B, L] word ids at masked positions, -100 elsewhere (also under Keras' name `masked_lm_labels`).
             obj_labels: {"obj": (ids [B, R], confidence [B, R]), "attr": likewise, "feat": (features [B, R, F],
                 confidence [B, R])}, any subset of the keys.
-            matched_label: [B], 1 where sentence and picture belong together, else 0.
+            matched_label: [B], 1 where sentence and image belong together, else 0.
             ans: [B] answer indices (-100 ignored), or [B, A] scores of every answer in 0 … 1.
             prediction_logits: False leaves the scores of the words out; with `labels`, words are scored where there is
                 a label, which is all that the loss needs.
@@ -111,7 +111,7 @@ class TFLxmertForPreTraining(LxmertTaskModel):
         losses: dict[str, Any] = {}
         if labels is not None and config.task_mask_lm:
             if word_scores is None:
-                rows, asked_words = labelled(states.language_output, labels, config.vocab_size)
+                rows, asked_words = select_labelled(states.language_output, labels, config.vocab_size)
                 losses["words"] = class_loss(heads.word(rows, table), asked_words)
             else:
                 losses["words"] = word_loss(word_scores, labels)
@@ -135,7 +135,7 @@ class TFLxmertForPreTraining(LxmertTaskModel):
             losses=losses if asked else None,
             **states.states(),
         )
-        return self.as_asked(output, given["return_dict"])
+        return self.format_output(output, given["return_dict"])
 
 
 @keras.saving.register_keras_serializable(package="lxmert")
@@ -190,14 +190,14 @@ class TFLxmertForQuestionAnswering(LxmertTaskModel):
             question_answering_score=answer_scores,
             **states.states(),
         )
-        return self.as_asked(output, given["return_dict"])
+        return self.format_output(output, given["return_dict"])
 
 
 @keras.saving.register_keras_serializable(package="lxmert")
 class TFLxmertForVisualReasoning(LxmertTaskModel):
-    """The backbone with a head that tells whether a sentence is true of two pictures, as in NLVR2.
+    """The backbone with a head that tells whether a sentence is true of two images, as in NLVR2.
 
-    As in the original: the backbone reads the sentence with each picture by itself, and the head both pooled outputs,
+    As in the original: the backbone reads the sentence with each image by itself, and the head both pooled outputs,
     joined. As in question answering, the image branch of the last cross layer is not computed, and its parameters are
     frozen.
     """
@@ -221,16 +221,16 @@ class TFLxmertForVisualReasoning(LxmertTaskModel):
     ) -> LxmertForVisualReasoningOutput | tuple[Any, ...]:
         """Score false and true; with labels, compute the loss.
 
-        The other inputs are those of `TFLxmertModel`. Hidden states and attention maps have a row for each picture:
+        The other inputs are those of `TFLxmertModel`. Hidden states and attention maps have a row for each image:
         both of the first sentence, both of the second, and so on.
 
         Args:
-            input_ids: [B, L] token ids, read with both pictures; or [B, 2, L], others for each. `attention_mask` and
+            input_ids: [B, L] token ids, read with both images; or [B, 2, L], others for each. `attention_mask` and
                 `token_type_ids` have the same shape, and `inputs_embeds` an axis D more.
-            visual_feats: [B, 2, R, F] features of the regions of two pictures.
+            visual_feats: [B, 2, R, F] features of the regions of two images.
             visual_pos: [B, 2, R, P] their boxes.
             visual_attention_mask: [B, 2, R], 1 for regions that are read, 0 for padding; all ones by default.
-            labels: [B], 1 where the sentence is true of the pictures, else 0; -100 is ignored.
+            labels: [B], 1 where the sentence is true of the images, else 0; -100 is ignored.
 
         Raises:
             ValueError, TypeError: inputs or labels that do not fit; the message names the argument.
@@ -238,11 +238,11 @@ class TFLxmertForVisualReasoning(LxmertTaskModel):
         given = self.gather(input_ids, locals())
         labels = given["labels"]
         inputs = {name: given[name] for name in LXMERT_INPUTS}
-        check_lxmert_inputs(self.config, inputs, describe, pictures=True)
+        check_lxmert_inputs(self.config, inputs, describe, images=True)
         ids, embeds = inputs["input_ids"], inputs["inputs_embeds"]
         one_text = len(ids.shape) == 2 if embeds is None else len(embeds.shape) == 3
         shared = {name: one_text and not name.startswith("visual") for name in inputs}
-        rows = {name: x if x is None else picture_rows(x, shared[name]) for name, x in inputs.items()}
+        rows = {name: x if x is None else image_rows(x, shared[name]) for name, x in inputs.items()}
         states = self.backbone(
             **rows,
             output_attentions=given["output_attentions"],
@@ -257,10 +257,10 @@ class TFLxmertForVisualReasoning(LxmertTaskModel):
         output = LxmertForVisualReasoningOutput(
             loss=None if labels is None else index_loss(scores, labels), logits=scores, **states.states()
         )
-        return self.as_asked(output, given["return_dict"])
+        return self.format_output(output, given["return_dict"])
 
 
-def picture_rows(x: Any, shared: bool) -> Any:  # [B, 2, ...], shared [B, ...] -> [2B, ...]
-    """A row for each picture, both of the first example first; what the two share is repeated."""
+def image_rows(x: Any, shared: bool) -> Any:  # [B, 2, ...], shared [B, ...] -> [2B, ...]
+    """A row for each image, both of the first example first; what the two share is repeated."""
     # Not by stacking x on itself, which TensorFlow's optimizer of graphs (2.21) rewrites into another order of rows.
     return ops.repeat(x, 2, axis=0) if shared else ops.reshape(x, (-1, *ops.shape(x)[2:]))

@@ -26,8 +26,8 @@ from lxmert.weights.save_folder import Item, write_folder
 from lxmert.weights.save_hdf5 import stamp_config
 
 from .dropout import Dropout, RepeatedDraws
-from .fitting import OwnLoss
-from .init import without_draws
+from .fitting import InternalLossMixin
+from .init import skip_init
 from .losses import describe
 from .named_weights import turned
 from .resizing import Resizable
@@ -71,7 +71,7 @@ def run_layer(model: PreTrainedModel, layer: keras.layers.Layer, *inputs: Any, *
     return keras.tree.map_structure(lambda x: None if x is None else next(rest), structure[0])
 
 
-class PreTrainedModel(Resizable, OwnLoss):
+class PreTrainedModel(Resizable, InternalLossMixin):
     """Base of all models: weights by name, loading and saving, resizing, pruning.
 
     A model is built when it is made: the config knows every size.
@@ -85,7 +85,7 @@ class PreTrainedModel(Resizable, OwnLoss):
     _default_save_signature = None
 
     def __init__(self, config: ModelConfig, **kwargs: Any):
-        # Labels travel in the input dict; casting them to a small number format would change them. Layers cast.
+        # Labels travel in the input dict; casting them to a small dtype would change them. Layers cast.
         super().__init__(**{"autocast": False, **kwargs})
         if not isinstance(config, self.config_class):
             name, given = self.config_class.__name__, type(config).__name__
@@ -146,7 +146,7 @@ class PreTrainedModel(Resizable, OwnLoss):
         given = {name: arguments[name] for name in self.keywords()}
         return {**given, "input_ids": None, **first} if isinstance(first, Mapping) else given
 
-    def as_asked(self, output: ModelOutput, return_dict: bool | None) -> Any:
+    def format_output(self, output: ModelOutput, return_dict: bool | None) -> Any:
         """An output, or a tuple of its present fields without `return_dict`; None takes the config's choice."""
         return_dict = self.config.return_dict if return_dict is None else return_dict
         return output if return_dict else output.to_tuple()
@@ -168,13 +168,13 @@ class PreTrainedModel(Resizable, OwnLoss):
         local_files_only: bool = False,
         **overrides: Any,
     ) -> Self:
-        """Load a model. `model.load_report` tells what was left out or made fresh.
+        """Load a model. `model.load_report` tells what was left out or newly initialized.
 
         Args:
             source: a folder or file of weights in any published format, told by its content; or a model on the hub,
                 "owner/name". (What PyTorch pickled needs PyTorch to be read.)
             config: the configuration, where the file has none or another is wanted.
-            dtype: number format or policy of the model ("float32", "mixed_bfloat16", ...); Keras' default by default.
+            dtype: dtype or policy of the model ("float32", "mixed_bfloat16", ...); Keras' default by default.
             only: "backbone" leaves every head fresh.
             allow_new_head: whether a head that the file does not have, or has in another size, may stay fresh.
             revision, cache_dir, token, local_files_only: of a model on the hub: a branch, tag or commit; the folder to
@@ -195,7 +195,7 @@ class PreTrainedModel(Resizable, OwnLoss):
             taken, report = fit(file, cls.architecture(), only, allow_new_head, pooler)
             with file.arrays(taken, turned=True) as arrays:
                 # A user's subclass may have layers of its own, which are not in the file.
-                with without_draws() if cls.__module__.startswith("lxmert.") else nullcontext():
+                with skip_init() if cls.__module__.startswith("lxmert.") else nullcontext():
                     model = cls(file.config, dtype=dtype, **made_with)
                 for parameter, values in arrays:
                     model._place(parameter, values)

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from lxmert.common.validation.shared import whole_number
+from lxmert.common.validation.shared import check_integer
 from lxmert.weights.naming.tables import ANSWERS
 
 from .layers import Attention, Embedding
@@ -56,7 +56,7 @@ class Resizable(NamedWeights):
         """
         table = self.get_input_embeddings()
         old = ops.convert_to_numpy(table.embeddings)
-        count = len(old) if new_num_tokens is None else whole_number("new_num_tokens", new_num_tokens)
+        count = len(old) if new_num_tokens is None else check_integer("new_num_tokens", new_num_tokens)
         if pad_to_multiple_of:
             count = -(-count // pad_to_multiple_of) * pad_to_multiple_of
         if count != len(old):
@@ -77,7 +77,7 @@ class Resizable(NamedWeights):
     def resize_num_qa_labels(self, num_labels: int | None = None) -> keras.layers.Dense | None:
         """Change the number of answers; old rows stay, new ones are drawn afresh. Gives the layer, None without one."""
         layer = self.get_qa_logit_layer()
-        count = None if num_labels is None else whole_number("num_labels", num_labels)
+        count = None if num_labels is None else check_integer("num_labels", num_labels)
         if layer is None or count is None or count == layer.units:
             return layer
         path, field = ANSWERS[self.config.model_type]
@@ -101,7 +101,7 @@ class Resizable(NamedWeights):
 
         Raises:
             ValueError: an unknown path or head, or all heads of an attention.
-            TypeError: heads that are not a list of whole numbers.
+            TypeError: heads that are not a list of integers.
         """
         before, config = self.config, self.config.pruned_with(heads)
         asked = dict.fromkeys(before.attention_path(key) for key in heads)

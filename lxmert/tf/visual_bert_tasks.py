@@ -69,7 +69,7 @@ class TFVisualBertForPreTraining(VisualBertTaskModel):
 
         Args:
             labels: [B, S] word ids at masked positions, -100 elsewhere, as at every region.
-            sentence_image_labels: [B] classes. In the published models 1 says that the caption matches the picture and
+            sentence_image_labels: [B] classes. In the published models 1 says that the caption matches the image and
                 0 that it is a random one. (`transformers`' documentation says the opposite.)
 
         Raises:
@@ -98,12 +98,12 @@ class TFVisualBertForPreTraining(VisualBertTaskModel):
             seq_relationship_logits=match_scores,
             **states.states(),
         )
-        return self.as_asked(output, given["return_dict"])
+        return self.format_output(output, given["return_dict"])
 
 
 @keras.saving.register_keras_serializable(package="lxmert")
 class TFVisualBertForMultipleChoice(VisualBertTaskModel):
-    """The backbone with one score for each of several pairs of text and picture.
+    """The backbone with one score for each of several pairs of text and image.
 
     Every input but `head_mask` has an axis of choices behind the batch: `input_ids` [B, choices, L], `visual_embeds`
     [B, choices, R, F].
@@ -156,7 +156,7 @@ class TFVisualBertForMultipleChoice(VisualBertTaskModel):
         output = VisualBertTaskOutput(
             loss=None if labels is None else index_loss(scores, labels), logits=scores, **states.states()
         )
-        return self.as_asked(output, given["return_dict"])
+        return self.format_output(output, given["return_dict"])
 
 
 @keras.saving.register_keras_serializable(package="lxmert")
@@ -212,20 +212,20 @@ class TFVisualBertForQuestionAnswering(VisualBertTaskModel):
         words = given["input_ids"] if given["inputs_embeds"] is None else given["inputs_embeds"][..., 0]
         # Differs from HF: any mask will do, or none; the mask has to be given there, without holes or padding in front.
         position = answer_position(ops.ones_like(words) if given["attention_mask"] is None else given["attention_mask"])
-        state = take_places(states.last_hidden_state, position[:, None])[:, 0]  # [B, D]
+        state = gather_tokens(states.last_hidden_state, position[:, None])[:, 0]  # [B, D]
         scores = self.heads.classifier(self.heads.dropout(state, training=training))
         # Differs from HF: the scores are given as they are; with labels they are log-softmaxed there.
         output = VisualBertTaskOutput(
             loss=None if labels is None else distribution_loss(scores, labels), logits=scores, **states.states()
         )
-        return self.as_asked(output, given["return_dict"])
+        return self.format_output(output, given["return_dict"])
 
 
 @keras.saving.register_keras_serializable(package="lxmert")
 class TFVisualBertForVisualReasoning(VisualBertTaskModel):
     """The backbone with a linear layer on the pooled output.
 
-    The published model reads two pictures at once: the regions of both, one after the other, and
+    The published model reads two images at once: the regions of both, one after the other, and
     `visual_token_type_ids` of 0 for the first and 1 for the second; `prepare_visual_bert_inputs` joins them.
     """
 
@@ -270,7 +270,7 @@ class TFVisualBertForVisualReasoning(VisualBertTaskModel):
         output = VisualBertTaskOutput(
             loss=None if labels is None else index_loss(scores, labels), logits=scores, **states.states()
         )
-        return self.as_asked(output, given["return_dict"])
+        return self.format_output(output, given["return_dict"])
 
 
 @keras.saving.register_keras_serializable(package="lxmert")
@@ -331,7 +331,7 @@ class TFVisualBertForRegionToPhraseAlignment(VisualBertTaskModel):
         positions = given["region_to_phrase_position"]
         check_values("region_to_phrase_position", positions, Range(sequence.shape[1], lowest=-1))
         positions = ops.cast(positions, "int32")
-        phrases = take_places(sequence, ops.where(ops.equal(positions, -1), 0, positions))  # [B, P, D]
+        phrases = gather_tokens(sequence, ops.where(ops.equal(positions, -1), 0, positions))  # [B, P, D]
         regions = sequence[:, ops.shape(sequence)[1] - ops.shape(given["visual_embeds"])[1] :]
         scores = self.heads.alignment(phrases, regions, visual_attention_mask)
         output = VisualBertTaskOutput(
@@ -339,7 +339,7 @@ class TFVisualBertForRegionToPhraseAlignment(VisualBertTaskModel):
             logits=scores,
             **states.states(),
         )
-        return self.as_asked(output, given["return_dict"])
+        return self.format_output(output, given["return_dict"])
 
 
 def answer_position(mask: Any) -> Any:  # [B, L] -> [B]
@@ -350,7 +350,7 @@ def answer_position(mask: Any) -> Any:  # [B, L] -> [B]
     return ops.argmax(kept * ops.cast(ops.equal(from_here, wanted), "int32"), axis=1)
 
 
-def take_places(states: Any, places: Any) -> Any:  # [B, S, D], [B, P] -> [B, P, D]
+def gather_tokens(states: Any, places: Any) -> Any:  # [B, S, D], [B, P] -> [B, P, D]
     """The states at some places of each sequence; NaN at a place that it does not have: a graph cannot raise errors."""
     batch, count = ops.shape(states)[:2]
     places = ops.cast(places, "int32")

@@ -147,7 +147,7 @@ def contents(settings: Settings, words: Mapping[str, int], answers: Sequence[str
     found["table of answers"] = zlib.crc32(json.dumps(list(answers)).encode())
     found["vocabulary"] = zlib.crc32(json.dumps(sorted(words.items())).encode())
     for number, folder in enumerate(settings.features, start=1):
-        # A store keeps a checksum of every picture. It may have been moved, so it goes by its place.
+        # A store keeps a checksum of every image. It may have been moved, so it goes by its place.
         found[f"region store {number}"] = _checksum(Path(folder) / "checksums.npy")
     return found
 

@@ -20,7 +20,7 @@ from lxmert.data.synthetic.recipe import LXMERT_RECIPE, Recipe
 from lxmert.data.synthetic.vocabulary import build_vocabulary
 from lxmert.inference.answering import VisualQuestionAnswering, question_model_class
 from lxmert.inference.question_models import QUESTION_MODELS
-from lxmert.vision.regions import picture_regions
+from lxmert.vision.regions import image_regions
 from lxmert.weights.naming.tables import ANSWERS
 
 
@@ -48,7 +48,7 @@ def train_easy_vqa(
     augmented = AugmentedRegions(data, recipe, progress)
 
     def of_epoch(epoch: int) -> Iterator[dict[str, np.ndarray]]:
-        for batch in batches(text, augmented, data.picture_index, data.labels, recipe.batch_size, recipe.seed, epoch):
+        for batch in batches(text, augmented, data.image_index, data.labels, recipe.batch_size, recipe.seed, epoch):
             words = {name: batch[name] for name in text}
             yield {**words, **kind.name_regions(batch), "labels": batch["labels"]}
 
@@ -72,11 +72,11 @@ def scores_of_split(
         answerer: who answers.
         data: the split.
         progress: wraps the starts of the batches, to show how far it is.
-        regions: what `picture_regions` gave for each picture, where that is known already.
+        regions: what `image_regions` gave for each image, where that is known already.
     """
     if regions is None:
-        regions = [picture_regions(path) for path in data.picture_paths]
-    return answerer.scores([regions[i] for i in data.picture_index], data.questions, 512, progress)
+        regions = [image_regions(path) for path in data.image_paths]
+    return answerer.scores([regions[i] for i in data.image_index], data.questions, 512, progress)
 
 
 def accuracy(answerer: VisualQuestionAnswering, data: easy_vqa.EasyVqa, scores: np.ndarray) -> float:

@@ -42,7 +42,7 @@ def outcomes(
     """What `task.outcome` keeps of every example, in their order.
 
     The processes of a run share the batches; the last ones are filled up, so that all have as many and of one shape.
-    Pairs of a text and a picture are answered in bulk.
+    Pairs of a text and an image are answered in bulk.
     """
     model = None if task.head is None else runner.pair_model(task.head)
     if model is not None:

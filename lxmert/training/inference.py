@@ -10,7 +10,7 @@ from typing import Any
 from lxmert.utils.atomic_files import check_named
 
 from .evaluation import outcomes
-from .run import check_answered, evaluate, open_checkpoint_settings, open_data, open_files, part
+from .run import check_answered, evaluate, open_checkpoint_settings, open_data, open_files, shutdown_distributed
 from .settings import Settings
 from .start import load_model
 from .tasks import PREDICTING
@@ -34,7 +34,7 @@ class Checkpoint:
         folder: the checkpoint, OUTPUT/best say.
         task: what it was trained for.
         files: questions, statements or sentences.
-        features: region stores of their pictures; those of its training by default.
+        features: region stores of their images; those of its training by default.
         changes: settings that take other values than in training: backend, precision, device, ...
 
     Raises:
@@ -65,8 +65,8 @@ class Checkpoint:
         return bool(self.runner.is_main)
 
     def close(self) -> None:
-        """Part from the other processes, after everything is done; see `part`."""
-        part(self.settings.backend)
+        """Part from the other processes, after everything is done; see `shutdown_distributed`."""
+        shutdown_distributed(self.settings.backend)
 
     def scores(self, progress: bool = False) -> dict[str, float]:
         """How good it is, by name.

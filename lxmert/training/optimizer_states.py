@@ -20,7 +20,7 @@ def check_optimizer(
     weight_decay: float,
     betas: tuple[float, float],
     epsilon: float,
-    clip_norm: float | None = None,
+    max_grad_norm: float | None = None,
 ) -> None:
     """Refuse a name that is not known and numbers out of range.
 
@@ -34,8 +34,8 @@ def check_optimizer(
             raise ValueError(f"{argument} must be a finite number, at least 0; got {value}.")
     if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
         raise ValueError(f"betas must be two numbers, at least 0 and less than 1; got {betas}.")
-    if clip_norm is not None and not clip_norm > 0:
-        raise ValueError(f"clip_norm must be greater than 0, or None for no clipping; got {clip_norm}.")
+    if max_grad_norm is not None and not max_grad_norm > 0:
+        raise ValueError(f"max_grad_norm must be greater than 0, or None for no clipping; got {max_grad_norm}.")
 
 
 def last_step(steps: Mapping[str, int]) -> dict[str, np.ndarray]:

@@ -98,7 +98,7 @@ def train(
         check_contents(done.contents, now, settings.output)
     done.examples, done.contents = len(data), now
     output, last = Path(settings.output), Path(settings.output) / LAST
-    steps = Steps(data, settings.batch_size, settings.epochs, settings.seed, settings.accumulation)
+    steps = Steps(data, settings.batch_size, settings.epochs, settings.seed, settings.gradient_accumulation_steps)
     if done.step == steps.total:  # its last checkpoint was written after its last evaluation
         say(
             f"the run in {settings.output} is finished: {done.step:,} steps, {len(done.epochs)} epochs. To train on, "
@@ -159,9 +159,9 @@ def _better(task: Task, scores: Mapping[str, float], best: Mapping[str, float]) 
     return now < before if task.lower_is_better else now > before
 
 
-def part(backend: str) -> None:
+def shutdown_distributed(backend: str) -> None:
     """Part from the other processes that torchrun started, at the end of a program: nothing is run in it afterwards."""
-    import_module(f"lxmert.training.{backend}.trainer").part()
+    import_module(f"lxmert.training.{backend}.trainer").shutdown_distributed()
 
 
 def _open_splits(settings: Settings, opened: Opened) -> tuple[TaskData, TaskData | None]:
@@ -190,7 +190,7 @@ def open_files(settings: Settings) -> Opened:
     """
     if not settings.features:
         raise ValueError(
-            "features must be given: the region stores of the pictures (`lxmert features import` makes them)."
+            "features must be given: the region stores of the images (`lxmert features import` makes them)."
         )
     return Opened(open_regions(list(settings.features)), open_tokenizer(settings), open_answers(settings))
 

@@ -25,7 +25,7 @@ LOSSES = LOSS_NAMES
 
 # What the authors' scripts of each task say; what they share stands in `Settings`.
 ORIGINAL: dict[str, dict[str, Any]] = {
-    "pretrain": {"batch_size": 256, "learning_rate": 1e-4, "epochs": 20, "warm_up": 0.05, "clip_norm": 1.0},
+    "pretrain": {"batch_size": 256, "learning_rate": 1e-4, "epochs": 20, "warm_up": 0.05, "max_grad_norm": 1.0},
     "vqa": {"batch_size": 32, "learning_rate": 5e-5, "epochs": 4},
     "gqa": {"batch_size": 32, "learning_rate": 1e-5, "epochs": 4},
     "nlvr2": {"batch_size": 32, "learning_rate": 5e-5, "epochs": 4},
@@ -56,7 +56,7 @@ class Settings:
     output: str = _told("folder for checkpoints, logs and settings", exact=False)
     train: tuple[str, ...] = _told("files of questions, statements or sentences to learn from", ())
     valid: tuple[str, ...] = _told("files that choose the best checkpoint; without them the last one is the best", ())
-    features: tuple[str, ...] = _told("region stores with the pictures of all these files", (), exact=False)
+    features: tuple[str, ...] = _told("region stores with the images of all these files", (), exact=False)
     answers: str | None = _told("table of answers (ans2label, label2ans or all_ans JSON)", None)
     backend: str = _told("PyTorch or Keras", "pt", choices=("pt", "tf"))
     model: str | None = _told(
@@ -81,7 +81,7 @@ class Settings:
     learning_rate: float = _told("its peak", 5e-5)
     warm_up: float = _told("part of all steps in which the rate rises", 0.1)
     weight_decay: float = _told("per unit of the learning rate", 0.01)
-    clip_norm: float = _told("norm that all gradients together are scaled down to", 5.0)
+    max_grad_norm: float = _told("norm that all gradients together are scaled down to", 5.0)
     losses: tuple[str, ...] = _told("what pre-training learns from", LOSSES, choices=LOSSES)
     answer_labels: str = _told(
         "the scores of all answers (as the authors' VQA and GQA), or the best one alone by cross-entropy",
@@ -89,11 +89,11 @@ class Settings:
         choices=("scores", "best"),
     )
     text_length: int = _told("tokens of a text, [CLS] and [SEP] among them; longer ones are cut", 20)
-    regions: int | None = _told("regions of a picture; by default the most in the region stores", None)
+    regions: int | None = _told("regions of an image; by default the most in the region stores", None)
     first: int | None = _told("learn from the first so many examples only", None)
     seed: int = _told("of the weights, the order, the masking and the dropout", 9595)
-    precision: str = _told("number format of the computation", "float32", choices=("float32", "bfloat16", "float64"))
-    accumulation: int = _told("parts that a step's examples pass the model in, to save memory", 1)
+    precision: str = _told("dtype of the computation", "float32", choices=("float32", "bfloat16", "float64"))
+    gradient_accumulation_steps: int = _told("parts that a step's examples pass the model in, to save memory", 1)
     gradient_checkpointing: bool = _told("recompute each layer in the backward pass, to save memory", False)
     strategy: str = _told(
         "several processes or devices: copies of the model (ddp, mirrored) or parts of it (fsdp, PyTorch)",
@@ -112,7 +112,7 @@ class Settings:
         least = {
             "batch_size": 1,
             "epochs": 1,
-            "accumulation": 1,
+            "gradient_accumulation_steps": 1,
             "text_length": 3,
             "evaluate_batch_size": 1,
             "log_every": 1,
@@ -124,14 +124,15 @@ class Settings:
                 raise ValueError(f"{name} must be at least {bound}; got {value}.")
         if not self.weight_decay < float("inf"):
             raise ValueError(f"weight_decay must be a number from 0 on; got {self.weight_decay}.")
-        for name in ("learning_rate", "clip_norm"):
+        for name in ("learning_rate", "max_grad_norm"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} must be a number above 0; got {getattr(self, name)}.")
         if not 0 <= self.warm_up < 1:
             raise ValueError(f"warm_up must be a part of all steps, from 0 to below 1; got {self.warm_up}.")
-        if self.batch_size % self.accumulation:
+        if self.batch_size % self.gradient_accumulation_steps:
             raise ValueError(
-                f"accumulation must divide batch_size; got {self.accumulation} parts of {self.batch_size} examples."
+                f"gradient_accumulation_steps must divide batch_size; got {self.gradient_accumulation_steps} parts of "
+                f"{self.batch_size} examples."
             )
         for name in self.model_config:
             if name not in LxmertConfig.field_names():
@@ -146,7 +147,7 @@ class Settings:
 
 
 _KINDS: dict[str, tuple[Any, str]] = {
-    "int": (int, "a whole number"),
+    "int": (int, "an integer"),
     "float": ((int, float), "a number"),
     "bool": (bool, "true or false"),
     "dict[str, Any]": (dict, "a table of fields"),
@@ -154,7 +155,7 @@ _KINDS: dict[str, tuple[Any, str]] = {
 
 
 def _checked(entry: dataclasses.Field[Any], value: Any) -> Any:
-    """A value as its field wants it: whole numbers where fractions may stand, lists where several may."""
+    """A value as its field wants it: integers where fractions may stand, lists where several may."""
     kind, choices = str(entry.type), entry.metadata["choices"]
     if value is None and "None" in kind:
         return None

@@ -41,19 +41,26 @@ class Steps:
         batch_size: examples of a step.
         epochs: passes over the data.
         seed: of the order and of what `data` draws.
-        accumulation: parts that a step goes through the model in, one after the other.
+        gradient_accumulation_steps: parts that a step goes through the model in, one after the other.
 
     Raises:
         ValueError: fewer examples than a batch has.
     """
 
-    def __init__(self, data: TaskData, batch_size: int, epochs: int, seed: int, accumulation: int = 1) -> None:
+    def __init__(
+        self, data: TaskData, batch_size: int, epochs: int, seed: int, gradient_accumulation_steps: int = 1
+    ) -> None:
         if len(data) < batch_size:
             raise ValueError(
                 f"batch_size must be at most the number of examples, {len(data)}; got {batch_size}. "
                 "Give more examples or a smaller batch_size."
             )
-        self.data, self.batch_size, self.seed, self.accumulation = data, batch_size, seed, accumulation
+        self.data, self.batch_size, self.seed, self.gradient_accumulation_steps = (
+            data,
+            batch_size,
+            seed,
+            gradient_accumulation_steps,
+        )
         self.per_epoch = len(data) // batch_size
         self.total = self.per_epoch * epochs
         self._epoch: tuple[int, np.ndarray] | None = None  # the order of the last epoch asked for
@@ -70,18 +77,18 @@ class Steps:
 
         Args:
             step: the step, counted from 0.
-            micro: which of the `accumulation` parts.
+            micro: which of the `gradient_accumulation_steps` parts.
             world: processes or devices that share each part.
             rank: whose share; None for those of all, one after the other.
 
         Raises:
             ValueError: a batch that cannot be shared evenly.
         """
-        parts = self.accumulation * world
+        parts = self.gradient_accumulation_steps * world
         if self.batch_size % parts:
             raise ValueError(
                 f"batch_size must be divisible by the number of processes times accumulation, {world} x "
-                f"{self.accumulation}; got {self.batch_size}."
+                f"{self.gradient_accumulation_steps}; got {self.batch_size}."
             )
         size = self.batch_size // parts
         first, count = micro * world * size, world * size
@@ -107,8 +114,8 @@ def label_count(loss: str, inputs: dict[str, Any], part: slice) -> int:
     return int(np.prod(label[part].shape[:2]))
 
 
-def chance_of_step(seed: int, step: int, rank: int = 0) -> int:
-    """The seed of the dropout in a step of one process: a whole number below 2^32."""
+def dropout_seed(seed: int, step: int, rank: int = 0) -> int:
+    """The seed of the dropout in a step of one process: an integer below 2^32."""
     return int(np.random.SeedSequence([seed, _DROPOUT, step, rank]).generate_state(1)[0])
 
 

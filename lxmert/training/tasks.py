@@ -50,7 +50,7 @@ class PredictingTask(Task, Protocol):
 
     Attributes:
         outputs: the outputs of the model that `outcome` reads.
-        head: the head that gives them for a pair of a text and a picture; None if an example is more than such a pair.
+        head: the head that gives them for a pair of a text and an image; None if an example is more than such a pair.
     """
 
     outputs: tuple[str, ...]
@@ -124,7 +124,7 @@ _MOST_KINDS = 12  # VQA has 65 kinds of questions by their first words: too many
 
 
 class StatementTask:
-    """Statements about two pictures: NLVR2."""
+    """Statements about two images: NLVR2."""
 
     architecture = "LxmertForVisualReasoning"
     has_answers = False
@@ -152,7 +152,7 @@ class StatementTask:
         return outputs["logits"].argmax(axis=1)
 
     def scores(self, examples: Any, outcomes: np.ndarray, answers: list[str]) -> dict[str, float]:
-        """Accuracy, and the part of the sentences that are right about all of their pictures."""
+        """Accuracy, and the part of the sentences that are right about all of their images."""
         from lxmert.data.metrics import nlvr2_scores
 
         found = nlvr2_scores(dict(zip(examples.ids, map(bool, outcomes), strict=True)), examples)

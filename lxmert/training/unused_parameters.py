@@ -34,7 +34,7 @@ def pretraining_losses(config: ModelConfig, architecture: str) -> tuple[str, ...
     return tuple(name for name, asked in on.items() if asked)
 
 
-def unreached(config: ModelConfig, architecture: str, losses: Collection[str] | None = None) -> tuple[str, ...]:
+def unused_parameters(config: ModelConfig, architecture: str, losses: Collection[str] | None = None) -> tuple[str, ...]:
     """The names of the parameters that get no gradient from these losses, in the order of the table.
 
     Parameters that a class never uses, and freezes when it is made, are not among them.

@@ -1,4 +1,4 @@
-"""Estimate a picture's background from its border: a smooth surface of colour that a shape or two may interrupt.
+"""Estimate an image's background from its border: a smooth surface of colour that a shape or two may interrupt.
 
 What differs from the background is found elsewhere; this file only answers what would be seen if nothing were there.
 """
@@ -14,7 +14,7 @@ import numpy as np
 _NEAR = 12.0
 
 
-def estimate_background(picture: np.ndarray) -> tuple[np.ndarray, float]:
+def estimate_background(image: np.ndarray) -> tuple[np.ndarray, float]:
     """The background under every pixel, and how much its pixels scatter around it.
 
     The surface is a polynomial of degree at most 2 in x and y per channel: a constant for plain backgrounds, a slope
@@ -23,15 +23,15 @@ def estimate_background(picture: np.ndarray) -> tuple[np.ndarray, float]:
     part of the border. It is then refined by least squares over the pixels that agree with it.
 
     Args:
-        picture: float32 ``[H, W, 3]`` in 0..255.
+        image: float32 ``[H, W, 3]`` in 0..255.
 
     Returns:
         The background, float32 ``[H, W, 3]`` or, where it is plain, ``[1, 1, 3]``; and the noise, the standard
         deviation of a channel's pixels around it.
     """
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     rows, columns = _border(height, width)
-    border = picture[rows, columns]  # [P, 3]
+    border = image[rows, columns]  # [P, 3]
     places = _basis(_axis(height)[rows], _axis(width)[columns], 1)  # [P, 3]: 1, y, x
     spots, planes = _planes(height, width)
     # A spot's colour is the median of its surroundings on the border, so that one noisy pixel misleads nothing.
@@ -47,7 +47,7 @@ def estimate_background(picture: np.ndarray) -> tuple[np.ndarray, float]:
     if best >= len(planes) and float(error[best][agrees].mean()) < 2.0:
         plain = np.median(border[agrees], axis=0)
         return plain.astype(np.float32)[None, None], float((border[agrees] - plain).std())
-    return _refine(picture, coefficients)
+    return _refine(image, coefficients)
 
 
 def largest_channel(difference: np.ndarray) -> np.ndarray:
@@ -56,13 +56,13 @@ def largest_channel(difference: np.ndarray) -> np.ndarray:
     return np.maximum(np.maximum(size[..., 0], size[..., 1]), size[..., 2])
 
 
-def _refine(picture: np.ndarray, coefficients: np.ndarray) -> tuple[np.ndarray, float]:
+def _refine(image: np.ndarray, coefficients: np.ndarray) -> tuple[np.ndarray, float]:
     """Least squares of a quadratic surface over the pixels near the surface so far."""
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     step = max(1, int((height * width / 10_000) ** 0.5))  # ten thousand pixels tell six numbers well enough
     y, x = np.meshgrid(_axis(height)[::step], _axis(width)[::step], indexing="ij")
     basis = _basis(y.ravel(), x.ravel(), 2)  # [P, 6]
-    pixels = picture[::step, ::step].reshape(-1, 3)
+    pixels = image[::step, ::step].reshape(-1, 3)
     coefficients = np.concatenate([coefficients, np.zeros((3, 3), np.float32)])  # [6, 3]
     error = largest_channel(basis @ coefficients - pixels)
     for _ in range(4):
@@ -72,7 +72,7 @@ def _refine(picture: np.ndarray, coefficients: np.ndarray) -> tuple[np.ndarray, 
         if near.sum() < 24:
             break
         inside, seen = basis[near], pixels[near]
-        # The ridge keeps terms that the pixels do not determine (a picture one pixel high) at zero.
+        # The ridge keeps terms that the pixels do not determine (an image one pixel high) at zero.
         normal = inside.T @ inside + 1e-3 * np.eye(6, dtype=np.float32)
         coefficients = np.linalg.solve(normal, inside.T @ seen).astype(np.float32)
         error = largest_channel(basis @ coefficients - pixels)

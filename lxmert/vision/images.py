@@ -1,4 +1,4 @@
-"""Open a picture, whatever it comes as, into one form: uint8 RGB ``[H, W, 3]`` as a viewer would show it.
+"""Open an image, whatever it comes as, into one form: uint8 RGB ``[H, W, 3]`` as a viewer would show it.
 
 Kept apart from the regions so that everything after this point sees one form and has no cases.
 """
@@ -18,100 +18,100 @@ from lxmert.utils.optional_imports import require
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-Picture: TypeAlias = "str | os.PathLike[str] | Image | np.ndarray"
-"""What can be opened as a picture: a path, a PIL image, or an array (see `open_picture`)."""
+ImageInput: TypeAlias = "str | os.PathLike[str] | Image | np.ndarray"
+"""What can be opened as an image: a path, a PIL image, or an array (see `open_image`)."""
 
 MAX_PIXELS = 100_000_000
-"""Larger pictures are refused: a small file can unpack to more memory than the machine has."""
+"""Larger images are refused: a small file can unpack to more memory than the machine has."""
 
 _FORMS = "a path, a PIL image, or a NumPy array of shape (H, W), (H, W, 3) or (H, W, 4)"
 
 
-def open_picture(picture: Picture) -> np.ndarray:
-    """Read a picture and return its colours as uint8 ``[H, W, 3]`` in RGB order.
+def open_image(image: ImageInput) -> np.ndarray:
+    """Read an image and return its colours as uint8 ``[H, W, 3]`` in RGB order.
 
     A file's EXIF orientation is applied, a palette looked up, gray repeated over three channels, and transparency laid
     on white, as viewers do.
 
     Args:
-        picture: A path, a PIL image of any mode, or an array ``(H, W)``, ``(H, W, 3)`` or ``(H, W, 4)``: uint8 in
+        image: A path, a PIL image of any mode, or an array ``(H, W)``, ``(H, W, 3)`` or ``(H, W, 4)``: uint8 in
             0..255, bool, or float in 0..1; the fourth channel is opacity.
 
     Raises:
         FileNotFoundError: If there is no file at the path.
         TypeError: If it is none of these forms, or an array of another dtype.
-        ValueError: If the file is no picture or breaks off, the size is zero or more than `MAX_PIXELS`, an array has
+        ValueError: If the file is no image or breaks off, the size is zero or more than `MAX_PIXELS`, an array has
             another rank or number of channels, or floats lie outside 0..1.
     """
-    if isinstance(picture, np.ndarray):
-        return _from_array(picture)
-    image_module = require("PIL.Image", "Opening a picture")
-    if isinstance(picture, image_module.Image):
-        _check_size(picture.height, picture.width)
-        return _from_image(picture, "the PIL image")
-    if isinstance(picture, str | os.PathLike):
-        return _from_file(Path(picture))
-    raise TypeError(f"picture must be {_FORMS}; got {type(picture).__name__}.")
+    if isinstance(image, np.ndarray):
+        return _from_array(image)
+    image_module = require("PIL.Image", "Opening an image")
+    if isinstance(image, image_module.Image):
+        _check_size(image.height, image.width)
+        return _from_pil(image, "the PIL image")
+    if isinstance(image, str | os.PathLike):
+        return _from_file(Path(image))
+    raise TypeError(f"image must be {_FORMS}; got {type(image).__name__}.")
 
 
 def _check_size(height: int, width: int) -> None:
     if height < 1 or width < 1:
-        raise ValueError(f"picture must have at least one pixel; got height {height} and width {width}.")
+        raise ValueError(f"image must have at least one pixel; got height {height} and width {width}.")
     if height * width > MAX_PIXELS:
         raise ValueError(
-            f"picture must have at most {MAX_PIXELS:,} pixels; got {height} x {width} = {height * width:,}. "
+            f"image must have at most {MAX_PIXELS:,} pixels; got {height} x {width} = {height * width:,}. "
             "Scale it down first."
         )
 
 
 def _from_file(path: Path) -> np.ndarray:
     if path.is_dir():
-        raise ValueError(f"picture must be one picture's file; {path} is a folder.")
+        raise ValueError(f"image must be one image's file; {path} is a folder.")
     if not path.exists():
-        raise FileNotFoundError(f"picture: there is no file {path} (looked from {Path.cwd()}).")
-    image_module = require("PIL.Image", "Opening a picture")
+        raise FileNotFoundError(f"image: there is no file {path} (looked from {Path.cwd()}).")
+    image_module = require("PIL.Image", "Opening an image")
     try:
         with warnings.catch_warnings():
             # Pillow warns of, and then refuses, sizes by its own limits; ours is checked on the header just below.
             warnings.simplefilter("ignore", image_module.DecompressionBombWarning)
             opened = image_module.open(path)
     except image_module.DecompressionBombError as error:
-        raise ValueError(f"picture must have at most {MAX_PIXELS:,} pixels; {path} has more ({error}).") from error
+        raise ValueError(f"image must have at most {MAX_PIXELS:,} pixels; {path} has more ({error}).") from error
     except PermissionError as error:
-        raise PermissionError(f"picture: {path} cannot be read; permission is denied.") from error
+        raise PermissionError(f"image: {path} cannot be read; permission is denied.") from error
     except (OSError, ValueError, SyntaxError) as error:
         raise ValueError(
-            f"picture must be an image file (PNG, JPEG, GIF, BMP, WebP, ...); {path} ({path.stat().st_size} bytes) "
+            f"image must be an image file (PNG, JPEG, GIF, BMP, WebP, ...); {path} ({path.stat().st_size} bytes) "
             "is none that Pillow can read."
         ) from error
     with opened:
         _check_size(opened.height, opened.width)
-        return _from_image(opened, str(path))
+        return _from_pil(opened, str(path))
 
 
-def _from_image(image: Any, name: str) -> np.ndarray:
-    image_module = require("PIL.Image", "Opening a picture")
-    orientation_module = require("PIL.ImageOps", "Opening a picture")
+def _from_pil(pil_image: Any, name: str) -> np.ndarray:
+    image_module = require("PIL.Image", "Opening an image")
+    orientation_module = require("PIL.ImageOps", "Opening an image")
     try:
-        image.load()
+        pil_image.load()
     except (OSError, ValueError, SyntaxError, EOFError) as error:  # what Pillow's decoders raise for broken data
-        raise ValueError(f"picture must be a whole image; {name} is truncated or damaged ({error}).") from error
-    with contextlib.suppress(Exception):  # where the EXIF data is damaged, the picture is taken as it lies
-        image = orientation_module.exif_transpose(image)
-    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        return _from_deep_gray(np.asarray(image), image.mode)
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = image_module.new("RGBA", image.size, (255, 255, 255, 255))
-        image = image_module.alpha_composite(white, image)
-    return np.array(image.convert("RGB"))
+        raise ValueError(f"image must be a whole image; {name} is truncated or damaged ({error}).") from error
+    with contextlib.suppress(Exception):  # where the EXIF data is damaged, the image is taken as it lies
+        pil_image = orientation_module.exif_transpose(pil_image)
+    if pil_image.mode.startswith("I;16") or pil_image.mode in ("I", "F"):
+        return _from_deep_gray(np.asarray(pil_image), pil_image.mode)
+    if pil_image.has_transparency_data:
+        pil_image = pil_image.convert("RGBA")
+        white = image_module.new("RGBA", pil_image.size, (255, 255, 255, 255))
+        pil_image = image_module.alpha_composite(white, pil_image)
+    return np.array(pil_image.convert("RGB"))
 
 
 def _from_deep_gray(gray: np.ndarray, mode: str) -> np.ndarray:
-    # Pillow's own conversion clips these modes at 255, which turns 16-bit pictures white.
+    # Pillow's own conversion clips these modes at 255, which turns 16-bit images white.
     values = gray.astype(np.float64)
     if not np.isfinite(values).all():
-        raise ValueError(f"picture must have finite values; the PIL image of mode {mode} holds NaN or infinity.")
+        raise ValueError(f"image must have finite values; the PIL image of mode {mode} holds NaN or infinity.")
     # Modes I and F do not say which value is white; the values tell well enough.
     high = float(values.max())
     whites = {"F": (1.0, 255.0, 65535.0), "I": (255.0, 65535.0)}.get(mode, (65535.0,))
@@ -124,12 +124,12 @@ def _from_array(array: np.ndarray) -> np.ndarray:
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
         hint = ""
         if array.ndim == 4:
-            hint = " Give the pictures of a batch one at a time."
+            hint = " Give the images of a batch one at a time."
         elif array.ndim == 3 and array.shape[0] in (1, 3, 4):
-            hint = " Its channels come first: move them last with picture.transpose(1, 2, 0)."
+            hint = " Its channels come first: move them last with image.transpose(1, 2, 0)."
         elif array.ndim == 3 and array.shape[2] == 1:
-            hint = " Drop the last axis with picture[:, :, 0]."
-        raise ValueError(f"picture must be {_FORMS}; got an array of shape {array.shape}.{hint}")
+            hint = " Drop the last axis with image[:, :, 0]."
+        raise ValueError(f"image must be {_FORMS}; got an array of shape {array.shape}.{hint}")
     _check_size(*array.shape[:2])
     if array.dtype == np.bool_:
         array = array.astype(np.float32)
@@ -137,17 +137,17 @@ def _from_array(array: np.ndarray) -> np.ndarray:
         levels = array
     elif np.issubdtype(array.dtype, np.floating):
         low, high = float(array.min()), float(array.max())
-        # The small slack is for the rounding of whatever computed the picture. NaN fails both comparisons.
+        # The small slack is for the rounding of whatever computed the image. NaN fails both comparisons.
         if not (low >= -1e-3 and high <= 1.0 + 1e-3):
             raise ValueError(
-                f"picture must have float values from 0 to 1; got {low:g} to {high:g}. "
-                "For values from 0 to 255, pass picture.astype('uint8')."
+                f"image must have float values from 0 to 1; got {low:g} to {high:g}. "
+                "For values from 0 to 255, pass image.astype('uint8')."
             )
         levels = np.rint(np.clip(array, 0.0, 1.0) * 255.0).astype(np.uint8)
     else:
         raise TypeError(
-            f"picture must be an array of uint8 (0 to 255) or float (0 to 1); got dtype {array.dtype}. "
-            "For values from 0 to 255, pass picture.astype('uint8')."
+            f"image must be an array of uint8 (0 to 255) or float (0 to 1); got dtype {array.dtype}. "
+            "For values from 0 to 255, pass image.astype('uint8')."
         )
     if levels.ndim == 2:
         return np.repeat(levels[:, :, None], 3, axis=2)

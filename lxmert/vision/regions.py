@@ -1,10 +1,10 @@
-"""From a picture to the regions a model looks at: the whole picture, then what stands out from its background.
+"""From an image to the regions a model looks at: the whole image, then what stands out from its background.
 
-This is the place that an object detector has in the original LXMERT. It suits drawn pictures: a few shapes on a smooth
-background. A region's description depends on neither the background nor the picture's size.
+This is the place that an object detector has in the original LXMERT. It suits drawn images: a few shapes on a smooth
+background. A region's description depends on neither the background nor the image's size.
 
 Limits, by the nature of the method: a shape whose colour is within 10 of 255 of the background's in every channel (gray
-on gray) is not seen; shapes that touch one another are one region; a frame drawn around a picture is taken for its
+on gray) is not seen; shapes that touch one another are one region; a frame drawn around an image is taken for its
 background, and so is a shape that covers most of the border; photographs are mostly one region.
 """
 
@@ -17,7 +17,7 @@ from typing import TypedDict
 import numpy as np
 
 from lxmert.utils.optional_imports import require
-from lxmert.vision.images import Picture, open_picture
+from lxmert.vision.images import ImageInput, open_image
 from lxmert.vision.shapes import find_shapes
 
 CELLS = 8
@@ -27,9 +27,9 @@ FEATURE_SIZE = CELLS * CELLS * 4
 """F: per cell red, green, blue and cover."""
 
 MAX_SHAPES = 7
-"""At most so many shapes of a picture become regions, the largest ones, unless told otherwise."""
+"""At most so many shapes of an image become regions, the largest ones, unless told otherwise."""
 
-_WORKING_PIXELS = 512 * 512  # larger pictures are scaled down to this before anything is looked for
+_WORKING_PIXELS = 512 * 512  # larger images are scaled down to this before anything is looked for
 
 
 class RegionBatch(TypedDict):
@@ -37,7 +37,7 @@ class RegionBatch(TypedDict):
 
     Attributes:
         visual_feats: float32 ``[B, R, F]`` in -1..1; zeros where there is no region.
-        visual_pos: float32 ``[B, R, 4]``, boxes (x1, y1, x2, y2) as parts of the picture's width and height.
+        visual_pos: float32 ``[B, R, 4]``, boxes (x1, y1, x2, y2) as parts of the image's width and height.
         visual_attention_mask: float32 ``[B, R]``, 1 for a region and 0 where there is none.
     """
 
@@ -46,16 +46,16 @@ class RegionBatch(TypedDict):
     visual_attention_mask: np.ndarray
 
 
-def picture_regions(picture: Picture, max_shapes: int = MAX_SHAPES) -> tuple[np.ndarray, np.ndarray]:
-    """Find and describe the regions of one picture.
+def image_regions(image: ImageInput, max_shapes: int = MAX_SHAPES) -> tuple[np.ndarray, np.ndarray]:
+    """Find and describe the regions of one image.
 
-    The first region is the whole picture; the others are the shapes in it, the largest first. A region is described
+    The first region is the whole image; the others are the shapes in it, the largest first. A region is described
     by `CELLS` x `CELLS` cells, row by row from the top left of its box, each (red, green, blue, cover): cover is the
     part of the cell that a shape fills, 0..1, and the colours are those of the shape, from -1 (none) to 1 (full),
-    times the cover. The background is thus 0 everywhere, and a picture without shapes is described by zeros.
+    times the cover. The background is thus 0 everywhere, and an image without shapes is described by zeros.
 
     Args:
-        picture: Whatever `lxmert.data.open_picture` opens.
+        image: Whatever `lxmert.data.open_image` opens.
         max_shapes: How many shapes to describe at most.
 
     Returns:
@@ -64,13 +64,13 @@ def picture_regions(picture: Picture, max_shapes: int = MAX_SHAPES) -> tuple[np.
     """
     if max_shapes < 0:
         raise ValueError(f"max_shapes must be at least 0; got {max_shapes}.")
-    pixels = _working_size(open_picture(picture))
+    pixels = _working_size(open_image(image))
     height, width = pixels.shape[:2]
     shapes = find_shapes(pixels, max_shapes)
     features = np.zeros((1 + len(shapes), FEATURE_SIZE), np.float32)
     boxes = np.empty((1 + len(shapes), 4), np.float32)
     boxes[0] = (0.0, 0.0, 1.0, 1.0)
-    shown = np.zeros((height, width, 4), np.float32)  # the shapes alone, where they are in the picture
+    shown = np.zeros((height, width, 4), np.float32)  # the shapes alone, where they are in the image
     for region, (rows, columns, cut) in enumerate(shapes, start=1):
         features[region] = _describe(cut)
         boxes[region] = (columns.start / width, rows.start / height, columns.stop / width, rows.stop / height)
@@ -80,34 +80,34 @@ def picture_regions(picture: Picture, max_shapes: int = MAX_SHAPES) -> tuple[np.
     return features, boxes
 
 
-def stack_regions(pictures: Iterable[Picture], max_shapes: int = MAX_SHAPES) -> RegionBatch:
-    """The regions of several pictures as one batch, padded to the picture with the most of them.
+def stack_regions(images: Iterable[ImageInput], max_shapes: int = MAX_SHAPES) -> RegionBatch:
+    """The regions of several images as one batch, padded to the image with the most of them.
 
     Args:
-        pictures: The pictures; sizes may differ.
-        max_shapes: As for `picture_regions`.
+        images: The images; sizes may differ.
+        max_shapes: As for `image_regions`.
 
     Raises:
-        ValueError: If there is no picture, or one cannot be opened.
+        ValueError: If there is no image, or one cannot be opened.
     """
-    if isinstance(pictures, str) or not isinstance(pictures, Iterable):
-        raise TypeError(f"pictures must be a list of pictures; got {type(pictures).__name__}. For one, pass [picture].")
-    return pad_regions([picture_regions(picture, max_shapes) for picture in pictures])
+    if isinstance(images, str) or not isinstance(images, Iterable):
+        raise TypeError(f"images must be a list of images; got {type(images).__name__}. For one, pass [image].")
+    return pad_regions([image_regions(image, max_shapes) for image in images])
 
 
 def pad_regions(regions: Sequence[tuple[np.ndarray, np.ndarray]], length: int | None = None) -> RegionBatch:
-    """Pad (features ``[R, F]``, boxes ``[R, 4]``) of several pictures to one batch of ``length`` regions each.
+    """Pad (features ``[R, F]``, boxes ``[R, 4]``) of several images to one batch of ``length`` regions each.
 
     Args:
-        regions: What `picture_regions` gave for each picture.
-        length: R of the batch; the largest R among the pictures when absent.
+        regions: What `image_regions` gave for each image.
+        length: R of the batch; the largest R among the images when absent.
     """
     if not regions:
-        raise ValueError("pictures must hold at least one picture; got none.")
+        raise ValueError("images must hold at least one image; got none.")
     most = max(len(boxes) for _, boxes in regions)
     length = most if length is None else length
     if length < most:
-        raise ValueError(f"length must be at least the most regions of a picture, {most}; got {length}.")
+        raise ValueError(f"length must be at least the most regions of an image, {most}; got {length}.")
     feats = np.zeros((len(regions), length, regions[0][0].shape[1]), np.float32)
     pos = np.zeros((len(regions), length, 4), np.float32)
     mask = np.zeros((len(regions), length), np.float32)

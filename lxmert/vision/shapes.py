@@ -1,4 +1,4 @@
-"""What stands out from a picture's background: the shapes in it, each cut out so that no background is left in it.
+"""What stands out from an image's background: the shapes in it, each cut out so that no background is left in it.
 
 Separate from the regions so that whoever needs a shape itself, not its description, can have it.
 """
@@ -32,7 +32,7 @@ class CutShape(NamedTuple):
 
 
 def find_shapes(pixels: np.ndarray, most: int) -> list[CutShape]:
-    """The shapes of a picture, uint8 or float32 ``[H, W, 3]`` in 0..255; at most ``most``, the largest first."""
+    """The shapes of an image, uint8 or float32 ``[H, W, 3]`` in 0..255; at most ``most``, the largest first."""
     pixels = pixels.astype(np.float32, copy=False)
     background, noise = estimate_background(pixels)
     labels, contrasts, distance = _label_shapes(pixels, background, noise)

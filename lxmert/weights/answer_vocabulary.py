@@ -154,7 +154,7 @@ def matching_rows(old: Sequence[str], new: Sequence[str]) -> np.ndarray:
     return np.array([row(answer) for answer in new], dtype=np.int64)
 
 
-def transplanted(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def remap_rows(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """The rows of a weight or a bias [A, …] in a new order; those of no old answer are zero, as in the original."""
     chosen = values[np.maximum(rows, 0)]
     chosen[rows < 0] = 0

@@ -21,7 +21,7 @@ from lxmert.common.config import CONFIGS, LxmertConfig, config_class
 from lxmert.common.config.base import ModelConfig
 from lxmert.utils.atomic_files import CONFIG_NAME, is_settled
 from lxmert.weights.formats.raw_io import contiguous
-from lxmert.weights.naming.key_mapping import BERT, DECODER_BIAS, TIED_DECODER, Parameter, Spelling, parameters
+from lxmert.weights.naming.key_mapping import BERT, DECODER_BIAS, TIED_DECODER, KeyMapping, Parameter, parameters
 from lxmert.weights.naming.recognize import CheckpointMismatchError, Found, recognize
 from lxmert.weights.naming.tables import ARCHITECTURES, HEADS, LAYERS, head_names
 
@@ -30,7 +30,7 @@ from .formats import WeightFile, find_weights, open_weights
 from .infer_config import config_from_shapes
 
 READERS = 2  # threads; as many tensors more than are wanted are in memory
-FROM_SHAPES = "told by the shapes"  # where a configuration is from
+FROM_SHAPES = "inferred from the shapes"  # where a configuration is from
 
 
 @dataclass
@@ -43,7 +43,7 @@ class Checkpoint:
 
     file: WeightFile
     config: ModelConfig
-    spelling: Spelling
+    spelling: KeyMapping
     nested: bool
     held: Mapping[str, str] = field(repr=False)
     config_source: str = ""
@@ -139,7 +139,7 @@ class Checkpoint:
         return shape[::-1] if self._turned(parameter) else shape
 
     def dtype(self, parameter: Parameter) -> np.dtype:
-        """The number format of a parameter in the file."""
+        """The dtype of a parameter in the file."""
         return self.file.dtypes[self.stored(parameter)]
 
     def view(self, parameter: Parameter, mapped: bool = False) -> np.ndarray:
@@ -298,7 +298,7 @@ def _configuration(
     stored: Mapping[str, Any] | None,
     overrides: Mapping[str, Any],
 ) -> tuple[ModelConfig, str]:
-    """The configuration, and where it is from: given, stored, or told by the shapes."""
+    """The configuration, and where it is from: given, stored, or inferred from the shapes."""
     if config is not None:
         return (config.replace(**overrides) if overrides else config), "given"
     kind = kind or CONFIGS[found.model_type]

@@ -51,7 +51,7 @@ class ModuleDifference:
     Attributes:
         path: as in `summary.Module`.
         layers: of how many layers.
-        dtypes: the number formats of its tensors, in the first file and in the second.
+        dtypes: the dtypes of its tensors, in the first file and in the second.
         parameters: how many numbers were compared.
         differing: how many of them differ.
         largest: the largest absolute difference of two of them, NaN where only one of the two is a number; 0 where all
@@ -200,7 +200,7 @@ class _Pair(NamedTuple):
 
     @property
     def dtypes(self) -> tuple[np.dtype, np.dtype]:
-        """Its number format in each."""
+        """Its dtype in each."""
         return self.a.dtype(self.first), self.b.dtype(self.second)
 
     @property
@@ -219,7 +219,7 @@ def difference(x: np.ndarray, y: np.ndarray, tolerance: float | None = None) -> 
     """How many numbers of two arrays of one shape differ, and the largest absolute difference of those; NaN if a number
     stands beside none.
 
-    Without a tolerance every bit counts; where the number formats differ, every bit of the wider one, and NaN is NaN.
+    Without a tolerance every bit counts; where the dtypes differ, every bit of the wider one, and NaN is NaN.
     """
     differing, largest = 0, 0.0
     for p, q in pieces(x, y):

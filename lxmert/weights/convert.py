@@ -24,7 +24,7 @@ from lxmert.weights.formats.raw_io import FLOATS
 from lxmert.weights.naming.key_mapping import Parameter
 from lxmert.weights.naming.tables import ANSWERS, ARCHITECTURES, head_names
 
-from .answer_vocabulary import matching_rows, read_answers, transplanted
+from .answer_vocabulary import matching_rows, read_answers, remap_rows
 from .checkpoint import Checkpoint, open_checkpoint
 from .load import LoadReport, fit
 from .save_folder import FOLDER_CONTENT, Item, byte_count, write_folder
@@ -62,7 +62,7 @@ class Conversion:
         tensors: how many were written.
         size: their bytes.
         report: what became of the source's tensors.
-        overflowed: how many finite numbers of which parameter became infinite in a narrower number format.
+        overflowed: how many finite numbers of which parameter became infinite in a narrower dtype.
         answers: where an answer head was moved to another table, how many answers it has and how many of them the old
             table has.
     """
@@ -299,7 +299,7 @@ def _with_answers(
         if item.parameter.module != module:
             return item
         shape = (len(after), *item.parameter.shape[1:])
-        return Item(replace(item.parameter, shape=shape), item.dtype, lambda: transplanted(item.read(), rows))
+        return Item(replace(item.parameter, shape=shape), item.dtype, lambda: remap_rows(item.read(), rows))
 
     # As `transformers` keeps them: the answers of the old table would be wrong beside the new head.
     labels = {

@@ -1,4 +1,4 @@
-"""The configuration of a weight file that has none, told by the shapes of its weights."""
+"""The configuration of a weight file that has none, inferred from the shapes of its weights."""
 
 from __future__ import annotations
 
@@ -89,8 +89,8 @@ def _attention_heads(
         )
     heads = hidden // _USUAL_HEAD
     warnings.warn(
-        f"{place} has no configuration. Its sizes are told by its shapes; num_attention_heads={heads} is a guess, "
-        f"{_USUAL_HEAD} numbers for each head, as in every published model. Give it to be sure.",
+        f"{place} has no configuration. Its sizes are inferred from its shapes; num_attention_heads={heads} is a "
+        f"guess, {_USUAL_HEAD} numbers for each head, as in every published model. Give it to be sure.",
         UserWarning,
         stacklevel=2,
     )

@@ -28,7 +28,7 @@ class Module:
         path: its attribute path; the numbers of several layers are in braces, "language_layers.{0-8}.attention.query".
         layers: of how many layers.
         shapes: of the weight, PyTorch's way round; several where the layers differ, by pruned heads.
-        dtypes: the number formats of its tensors.
+        dtypes: the dtypes of its tensors.
         parameters: how many numbers it holds.
         size: their bytes.
         nan: how many of them are no numbers; None where the values were not read.
@@ -52,7 +52,7 @@ class StoredTensor:
     Attributes:
         name: in the file.
         shape: as it is stored.
-        dtype: its number format.
+        dtype: its dtype.
         size: its bytes.
         nan: how many of its values are no numbers; None where they were not read.
         inf: how many of its values are infinite; None where they were not read.
@@ -85,12 +85,12 @@ class Summary:
         architectures: the model classes that the file may be, without the prefix TF: one; several where their heads
             are alike; none of a plain BERT.
         heads: the heads that it holds, whole or in part.
-        config_source: where the configuration is from: "config.json" or "told by the shapes".
+        config_source: where the configuration is from: "config.json" or "inferred from the shapes".
         config: its values.
         tensors: how many are in the file.
         parameters: how many numbers, in all tensors.
         size: their bytes.
-        dtypes: how many tensors have which number format.
+        dtypes: how many tensors have which dtype.
         decoder: the word head's decoder: "tied, stored once", "tied, stored twice" (beside the word embedding), or "its
             own"; None without a word head.
         missing: names of parameters that the model needs and the file lacks.

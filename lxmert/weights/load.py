@@ -13,8 +13,8 @@ from lxmert.weights.naming.key_mapping import (
     bare_parameters,
     known_parameters,
     layer_counts,
+    normalize_key,
     parameters,
-    plain,
 )
 from lxmert.weights.naming.tables import LAYERS, TITLES, head_names
 
@@ -32,8 +32,8 @@ class LoadReport:
         source: the file.
         format: what kind of file it is.
         spelling: whose names the file uses.
-        config_source: where the configuration is from: "given", "config.json", or "told by the shapes".
-        new: names of parameters that were made fresh, because that was asked for, or because the file is a plain BERT.
+        config_source: where the configuration is from: "given", "config.json", or "inferred from the shapes".
+        new: names of parameters that are newly initialized, on request or because the file is a plain BERT.
         missing: those of them that the file does not have; the others it has in another size, or they were not wanted.
         unexpected: names in the file that this model has no use for: other heads, a pooler, or what no model has.
     """
@@ -71,7 +71,7 @@ def fit(
 
     Raises:
         CheckpointMismatchError: listing all that is missing, unexpected or wrongly shaped; or a weight is stored as
-            whole numbers; or a second copy of a tensor of the word head is stored with other values.
+            integers; or a second copy of a tensor of the word head is stored with other values.
         ValueError: another value of `only`.
     """
     if only not in (None, "backbone"):
@@ -101,11 +101,11 @@ def fit(
             unexpected=tuple(unexpected),
             wrong_shape=tuple(p.name for p in wrong),
         )
-    whole_numbers = [p for p in taken if not is_float(checkpoint.dtype(p))]
-    if whole_numbers:
-        names = listed(f"{checkpoint.stored(p)} as {checkpoint.dtype(p)}" for p in whole_numbers)
+    check_integers = [p for p in taken if not is_float(checkpoint.dtype(p))]
+    if check_integers:
+        names = listed(f"{checkpoint.stored(p)} as {checkpoint.dtype(p)}" for p in check_integers)
         raise CheckpointMismatchError(
-            f"{checkpoint.file.path} holds {len(whole_numbers)} weights as whole numbers{names}. "
+            f"{checkpoint.file.path} holds {len(check_integers)} weights as integers{names}. "
             "Nothing was loaded. Save them as floating-point numbers."
         )
     used = {checkpoint.stored(p) for p in taken}
@@ -251,7 +251,7 @@ def _advice(
         off = [flags[head] for head in heads if head in flags]
         if len(off) == len(heads) and architecture == "LxmertForPreTraining":
             yield f"Or do without them: {', '.join(off)} false in config.json."
-    elif unexpected and not (missing or wrong or _in_backbone(map(plain, unexpected), checkpoint)):
+    elif unexpected and not (missing or wrong or _in_backbone(map(normalize_key, unexpected), checkpoint)):
         explained = True
         yield 'The file also has what no model here has: take the backbone alone (only="backbone", --head backbone).'
     elif any(p.head == "choice" for p in wrong):

@@ -1,6 +1,6 @@
 """Writing weights into folders that every side reads, tensor by tensor: memory never holds a whole model.
 
-Each function takes the parameters as items: a row of the name table, the number format to write, and the call that
+Each function takes the parameters as items: a row of the name table, the dtype to write, and the call that
 gives the values. It returns how many numbers of which item became infinite because that format is too narrow.
 """
 
@@ -36,7 +36,7 @@ Overflowed = dict[str, int]
 
 
 class Item(NamedTuple):
-    """A parameter to write: its row of the table, its number format, how to get its values, PyTorch's way round."""
+    """A parameter to write: its row of the table, its dtype, how to get its values, PyTorch's way round."""
 
     parameter: Parameter
     dtype: np.dtype

@@ -130,7 +130,7 @@ def write_tf_folder(folder: str | Path, config: ModelConfig, architecture: str, 
 
     Raises:
         NotADirectoryError: `folder` is a file.
-        ValueError: a model or a number format that `transformers` had not in TensorFlow.
+        ValueError: a model or a dtype that `transformers` had not in TensorFlow.
     """
     folder = Path(folder)
     check_folder(folder, f"{CONFIG_NAME} and {TF_NAME}")
@@ -162,7 +162,7 @@ def write_tf_weights(path: str | Path, config: ModelConfig, architecture: str, i
         items: every parameter of the model.
 
     Raises:
-        ValueError: a model or a number format that `transformers` had not in TensorFlow.
+        ValueError: a model or a dtype that `transformers` had not in TensorFlow.
     """
     import h5py
 

@@ -17,7 +17,7 @@ def asked(monkeypatch):
         def from_pretrained(cls, *_, **__):
             return cls()
 
-        def __call__(self, pictures, questions, top_k):
+        def __call__(self, images, questions, top_k):
             return [[{"answer": "grün\x1b[2J\x9b", "score": 0.5}] for _ in questions]
 
     monkeypatch.setattr(answering, "VisualQuestionAnswering", Answerer)

@@ -89,7 +89,7 @@ def test_tolerance(tolerance, status, verdict, source, changed, capsys):
     assert capsys.readouterr().out.splitlines()[-1] == verdict
 
 
-def test_number_formats(source, tmp_path, capsys):
+def test_dtypes(source, tmp_path, capsys):
     convert(source, tmp_path / "half", dtype="float16")
     convert(tmp_path / "half", tmp_path / "wide.keras", dtype="float32")
     assert compare(tmp_path / "half", tmp_path / "wide.keras") == 0

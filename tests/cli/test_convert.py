@@ -235,7 +235,7 @@ def test_old_names_that_are_left_out_are_printed(tmp_path, capsys):
     assert capsys.readouterr().out.endswith(told)
 
 
-def test_verify_of_small_number_formats(tmp_path):
+def test_verify_of_small_dtypes(tmp_path):
     assert convert(make_folder(tmp_path / "half", dtype="float16"), tmp_path / "a.keras", "--verify") == 0
 
 

@@ -1,4 +1,4 @@
-"""The options of `lxmert convert`: formats, heads, number formats, shards, answers, fields; each also with --verify."""
+"""The options of `lxmert convert`: formats, heads, dtypes, shards, answers, fields; each also with --verify."""
 
 import json
 import shutil
@@ -74,7 +74,7 @@ def test_verify_what_other_programs_wrote(made_by, target, options, told, tmp_pa
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
-def test_a_wrong_weight_in_another_number_format_is_seen(dtype, source, tmp_path):
+def test_a_wrong_weight_in_another_dtype_is_seen(dtype, source, tmp_path):
     from lxmert.inference.verify import verify
 
     assert run(source, tmp_path / "a", "--dtype", dtype, "--quiet") == 0
@@ -105,7 +105,7 @@ def test_a_decoder_with_values_of_its_own_is_told_in_one_line(tmp_path, capsys):
     assert AGREES in out
 
 
-def test_a_narrower_number_format_tells_what_overflowed(tmp_path, capsys):
+def test_a_narrower_dtype_tells_what_overflowed(tmp_path, capsys):
     tensors = {"cls.seq_relationship.bias": np.array([1e5, 1.0], "float32")}
     source = make_folder(tmp_path / "source", **tensors)
     assert run(source, tmp_path / "a", "--dtype", "float16", "--quiet") == 0
@@ -147,7 +147,7 @@ def test_a_field_may_be_null(tmp_path):
     [
         (["--set", "hiden_size=3"], "--set: unexpected keyword 'hiden_size'. Did you mean 'hidden_size'?"),
         (["--set", "source=3"], "--set: unexpected keyword 'source'. Known: pruned_heads, vocab_size, "),
-        (["--set", "hidden_size=wide"], "hidden_size must be a whole number; got 'wide' (str)"),
+        (["--set", "hidden_size=wide"], "hidden_size must be an integer; got 'wide' (str)"),
         (["--set", "num_labels=3"], "with the values given beside it: LxmertConfig: unexpected keyword 'num_labels'"),
         (["--set", "l_layers=3"], "The file has 2 layers of the kind that l_layers counts"),
         (["--head", "alignment"], "is a lxmert model, which has no alignment class"),
@@ -265,7 +265,7 @@ def test_a_guess_is_told(tmp_path, capsys):
     assert err.startswith(f"lxmert convert: warning: {source}/model.safetensors has no configuration.")
     assert "num_attention_heads=1 is a guess" in err
     assert err.count("\n") == 1
-    assert "configuration: told by the shapes\n" in out
+    assert "configuration: inferred from the shapes\n" in out
     assert LxmertConfig.from_pretrained(tmp_path / "a") == config
 
 

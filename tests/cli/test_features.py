@@ -6,9 +6,9 @@ import pytest
 
 from lxmert.cli import main
 from lxmert.data.features import open_regions
-from tests.data.region_files import lxmert_line, picture, write_rows, write_tsv
+from tests.data.region_files import image, lxmert_line, write_rows, write_tsv
 
-PICTURES = [picture(number) for number in range(4)]
+IMAGES = [image(number) for number in range(4)]
 
 
 def features(*arguments):
@@ -17,40 +17,40 @@ def features(*arguments):
 
 @pytest.fixture
 def source(tmp_path):
-    return write_tsv(tmp_path / "a.tsv", PICTURES)
+    return write_tsv(tmp_path / "a.tsv", IMAGES)
 
 
 def test_import_check_and_info(source, tmp_path, capsys):
     out = tmp_path / "store"
     assert features("import", source, out) == 0
-    assert capsys.readouterr() == (f"{out}: 4 pictures, 10 regions\n", "")
+    assert capsys.readouterr() == (f"{out}: 4 images, 10 regions\n", "")
     assert features("check", out) == 0
-    assert capsys.readouterr().out == "4 pictures, 10 regions: no damage\n"
+    assert capsys.readouterr().out == "4 images, 10 regions: no damage\n"
     assert features("info", out) == 0
     told = capsys.readouterr().out.splitlines()
     assert told[0].split() == ["store", str(out)]
-    rows = dict(line.split(maxsplit=1) for line in told if line.startswith(("pictures", "regions", "dtype", "sources")))
-    assert rows == {"pictures": "4", "regions": "10", "dtype": "float32", "sources": str(source)}
+    rows = dict(line.split(maxsplit=1) for line in told if line.startswith(("images", "regions", "dtype", "sources")))
+    assert rows == {"images": "4", "regions": "10", "dtype": "float32", "sources": str(source)}
 
 
 def test_json(source, tmp_path, capsys):
     out = tmp_path / "store"
     assert features("import", source, out, "--dtype", "float16", "--json") == 0
     report = json.loads(capsys.readouterr().out)
-    assert (report["pictures"], report["regions"], report["resumed"], report["skipped"]) == (4, 10, 0, [])
+    assert (report["images"], report["regions"], report["resumed"], report["skipped"]) == (4, 10, 0, [])
     assert features("check", out, "--json") == 0
     assert json.loads(capsys.readouterr().out) == {
-        "good": True, "pictures": 4, "regions": 10, "damage": [], "repeated": []
+        "good": True, "images": 4, "regions": 10, "damage": [], "repeated": []
     }  # fmt: skip
     assert features("info", out, "--json") == 0
     assert json.loads(capsys.readouterr().out)["dtype"] == "float16"
 
 
 def test_rows_without_ids_are_told(tmp_path, capsys):
-    rows = write_rows(tmp_path / "a.h5", [picture(number, 3, labels=False) for number in range(3)])
+    rows = write_rows(tmp_path / "a.h5", [image(number, 3, labels=False) for number in range(3)])
     (tmp_path / "ids.json").write_text('{"one": 2}')
     assert features("import", rows, tmp_path / "store", "--ids", tmp_path / "ids.json") == 0
-    told = f"{tmp_path / 'store'}: 1 pictures, 3 regions; 2 rows had no id and were left out\n"
+    told = f"{tmp_path / 'store'}: 1 images, 3 regions; 2 rows had no id and were left out\n"
     assert capsys.readouterr() == (told, "")
     assert open_regions(tmp_path / "store").names == ["one"]
 
@@ -70,42 +70,42 @@ def test_damage_is_the_exit_status(source, tmp_path, capsys):
     capsys.readouterr()
     assert features("check", out) == 1
     first, last = capsys.readouterr().out.splitlines()
-    assert first == f"{out}, picture 'picture_000': it is not what was written: its checksum is another one"
-    assert last == "4 pictures, 10 regions: 1 damaged"
+    assert first == f"{out}, image 'image_000': it is not what was written: its checksum is another one"
+    assert last == "4 images, 10 regions: 1 damaged"
     assert features("check", out, "--json") == 1
-    assert json.loads(capsys.readouterr().out)["damage"][0]["picture"] == "picture_000"
+    assert json.loads(capsys.readouterr().out)["damage"][0]["image"] == "image_000"
     (out / "sizes.npy").unlink()
     assert features("check", out) == 1
     told = capsys.readouterr().out
     assert "has no sizes.npy" in told
-    assert told.splitlines()[-1] == "0 pictures, 0 regions: 1 of 1 folders not usable"
+    assert told.splitlines()[-1] == "0 images, 0 regions: 1 of 1 folders not usable"
 
 
 def test_a_stopped_import(source, tmp_path, capsys):
     out = tmp_path / "store"
-    good = list(map(lxmert_line, PICTURES))
+    good = list(map(lxmert_line, IMAGES))
     source.write_text("".join([*good[:2], "damaged\n", *good[2:]]))
     assert features("import", source, out) == 1
     error = capsys.readouterr().err
     assert error.startswith(f"lxmert features: error: {source}, line 3")
-    assert "Pictures read so far: 2" in error
+    assert "Images read so far: 2" in error
     assert "--skip-damaged" in error
     assert features("import", source, out, "--skip-damaged") == 0
     told = capsys.readouterr().out.splitlines()
     assert told[0].startswith(f"left out: {source}, line 3")
-    assert told[1] == f"{out}: 4 pictures, 10 regions, 2 of them by an earlier run; 1 damaged ones were left out"
-    assert open_regions(out).names == [one.name for one in PICTURES]
+    assert told[1] == f"{out}: 4 images, 10 regions, 2 of them by an earlier run; 1 damaged ones were left out"
+    assert open_regions(out).names == [one.name for one in IMAGES]
     assert features("import", source, out) == 1
     assert "holds a complete store already" in capsys.readouterr().err
 
 
 def test_new_names(source, tmp_path, capsys):
-    (tmp_path / "names.json").write_text(json.dumps({"picture_001": "one"}))
+    (tmp_path / "names.json").write_text(json.dumps({"image_001": "one"}))
     assert features("import", source, tmp_path / "store", "--rename", tmp_path / "names.json", "--names", "p/{id}") == 0
-    assert open_regions(tmp_path / "store").names == ["p/picture_000", "one", "p/picture_002", "p/picture_003"]
-    (tmp_path / "names.json").write_text(json.dumps({"picture_001": 1}))
+    assert open_regions(tmp_path / "store").names == ["p/image_000", "one", "p/image_002", "p/image_003"]
+    (tmp_path / "names.json").write_text(json.dumps({"image_001": 1}))
     assert features("import", source, tmp_path / "new", "--rename", tmp_path / "names.json") == 1
-    assert "must hold names as texts; that of 'picture_001' is 1" in capsys.readouterr().err
+    assert "must hold names as texts; that of 'image_001' is 1" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

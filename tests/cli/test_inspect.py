@@ -194,7 +194,7 @@ def test_a_plain_bert(tmp_path, capsys):
     facts, _, _ = told(capsys)
     assert facts["model"] == "a plain BERT, which fills a part of LXMERT or VisualBERT"
     assert facts["heads"] == "none"
-    assert facts["configuration"].startswith("told by the shapes: ")
+    assert facts["configuration"].startswith("inferred from the shapes: ")
 
 
 @pytest.mark.parametrize(
@@ -264,7 +264,7 @@ def test_a_model_on_the_hub(source, tmp_path, capsys, monkeypatch):
         (lambda place: place / "other.safetensors", [], "is not a file of LXMERT or VisualBERT: none of its 1 names"),
         (lambda place: place / "text.bin", [], "is no weight file: it is neither safetensors nor HDF5"),
         (lambda place: place / "source", ["--set", "heads=1"], "--set: unexpected keyword 'heads'."),
-        (lambda place: place / "source", ["--set", "vocab_size=many"], "vocab_size must be a whole number; got 'many'"),
+        (lambda place: place / "source", ["--set", "vocab_size=many"], "vocab_size must be an integer; got 'many'"),
     ],
 )
 def test_errors(make, options, message, source, tmp_path, capsys):

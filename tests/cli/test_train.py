@@ -77,12 +77,12 @@ def test_resume(config, tmp_path, capsys):
         ([], "--output must be given: the folder for checkpoints and logs."),
         (["--output", "{out}", "--epochs", "0"], "epochs must be at least 1; got 0."),
         (
-            ["--output", "{out}", "--recipe", "adamw", "--clip-norm", "-1"],
-            "clip_norm must be a number above 0; got -1.0.",
+            ["--output", "{out}", "--recipe", "adamw", "--max-grad-norm", "-1"],
+            "max_grad_norm must be a number above 0; got -1.0.",
         ),
         (
-            ["--output", "{out}", "--accumulation", "3"],
-            "accumulation must divide batch_size; got 3 parts of 4 examples.",
+            ["--output", "{out}", "--gradient-accumulation-steps", "3"],
+            "gradient_accumulation_steps must divide batch_size; got 3 parts of 4 examples.",
         ),
         (["--output", "{out}", "--train", "none.json"], "none.json: No such file or directory"),
     ],

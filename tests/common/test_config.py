@@ -133,10 +133,10 @@ def test_values_out_of_range(changes, message):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"hidden_size": 768.0}, "hidden_size must be a whole number; got 768.0 (float)."),
-        ({"hidden_size": "768"}, "hidden_size must be a whole number; got '768' (str)."),
-        ({"l_layers": True}, "l_layers must be a whole number; got True (bool)."),
-        ({"x_layers": None}, "x_layers must be a whole number; got None (NoneType)."),
+        ({"hidden_size": 768.0}, "hidden_size must be an integer; got 768.0 (float)."),
+        ({"hidden_size": "768"}, "hidden_size must be an integer; got '768' (str)."),
+        ({"l_layers": True}, "l_layers must be an integer; got True (bool)."),
+        ({"x_layers": None}, "x_layers must be an integer; got None (NoneType)."),
         ({"layer_norm_eps": "1e-12"}, "layer_norm_eps must be a number; got '1e-12' (str)."),
         ({"hidden_dropout_prob": False}, "hidden_dropout_prob must be a number; got False (bool)."),
         ({"task_qa": 1}, "task_qa must be true or false; got 1 (int)."),
@@ -147,7 +147,7 @@ def test_values_out_of_range(changes, message):
         ({"pruned_heads": [1]}, "pruned_heads must be a mapping of names; got [1] (list)."),
         (
             {"pruned_heads": {"language_layers.0.attention": "1"}},
-            "pruned_heads['language_layers.0.attention'] must be a list of whole numbers; got '1'.",
+            "pruned_heads['language_layers.0.attention'] must be a list of integers; got '1'.",
         ),
     ],
 )

@@ -142,8 +142,8 @@ def test_overrides_that_do_not_fit(tmp_path):
         (b"[1]", ValueError, "must hold a JSON object of keys and values; it holds a list"),
         (b" " * (16 * 2**20 + 1), ValueError, "is larger than 16777216 bytes"),
         (b'{"model_type": "bert"}', ValueError, "config.json: this is the configuration of a 'bert' model"),
-        (b'{"hidden_size": "768"}', TypeError, r"config.json: hidden_size must be a whole number; got '768' \(str\)"),
-        (b'{"hidden_size": NaN}', TypeError, "hidden_size must be a whole number; got nan"),
+        (b'{"hidden_size": "768"}', TypeError, r"config.json: hidden_size must be an integer; got '768' \(str\)"),
+        (b'{"hidden_size": NaN}', TypeError, "hidden_size must be an integer; got nan"),
         (b'{"hidden_act": "tanh"}', ValueError, "config.json: hidden_act must be one of"),
     ],
 )

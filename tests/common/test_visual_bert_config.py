@@ -118,18 +118,18 @@ def test_values_out_of_range(changes, message):
         # As LXMERT's configuration has it.
         (
             {"num_hidden_layers": {"vision": 5, "language": 9}},
-            "num_hidden_layers must be a whole number; got {'vision': 5, 'language': 9} (dict).",
+            "num_hidden_layers must be an integer; got {'vision': 5, 'language': 9} (dict).",
         ),
-        ({"num_labels": None}, "num_labels must be a whole number; got None (NoneType)."),
-        ({"num_labels": 2.0}, "num_labels must be a whole number; got 2.0 (float)."),
-        ({"visual_embedding_dim": True}, "visual_embedding_dim must be a whole number; got True (bool)."),
+        ({"num_labels": None}, "num_labels must be an integer; got None (NoneType)."),
+        ({"num_labels": 2.0}, "num_labels must be an integer; got 2.0 (float)."),
+        ({"visual_embedding_dim": True}, "visual_embedding_dim must be an integer; got True (bool)."),
         ({"bypass_transformer": 1}, "bypass_transformer must be true or false; got 1 (int)."),
         ({"special_visual_initialize": None}, "special_visual_initialize must be true or false; got None (NoneType)."),
-        ({"pad_token_id": "1"}, "pad_token_id must be a whole number or null; got '1' (str)."),
-        ({"eos_token_id": [2]}, "eos_token_id must be a whole number or null; got [2] (list)."),
+        ({"pad_token_id": "1"}, "pad_token_id must be an integer or null; got '1' (str)."),
+        ({"eos_token_id": [2]}, "eos_token_id must be an integer or null; got [2] (list)."),
         ({"hidden_act": None}, "hidden_act must be a string; got None (NoneType)."),
         ({"pruned_heads": [1]}, "pruned_heads must be a mapping of names; got [1] (list)."),
-        ({"pruned_heads": {"0": 1}}, f"pruned_heads['{FIRST}'] must be a list of whole numbers; got 1."),
+        ({"pruned_heads": {"0": 1}}, f"pruned_heads['{FIRST}'] must be a list of integers; got 1."),
     ],
 )
 def test_values_of_the_wrong_kind(changes, message):
@@ -286,7 +286,7 @@ def test_more_heads_gone():
     assert more.pruned_heads == {"encoder_layers.1.attention": (0, 2, 3), "encoder_layers.0.attention": (1,)}
     assert config.pruned_heads == {"encoder_layers.1.attention": (3,)}
     for heads in (5, "0", [0.5]):
-        with pytest.raises(TypeError, match="must be a list of whole numbers; got"):
+        with pytest.raises(TypeError, match="must be a list of integers; got"):
             config.pruned_with({0: heads})
     with pytest.raises(ValueError, match="not all"):
         config.pruned_with({1: [0, 1, 2]})

@@ -1,4 +1,4 @@
-"""Inputs as the published VisualBERT models were trained on them: text, types of regions, choices, two pictures."""
+"""Inputs as the published VisualBERT models were trained on them: text, types of regions, choices, two images."""
 
 import copy
 
@@ -85,7 +85,7 @@ def test_choices(tokenizer):
         np.testing.assert_array_equal(given.visual_attention_mask[:, choice], mask)
 
 
-def test_two_pictures(tokenizer):
+def test_two_images(tokenizer):
     second = REGIONS[:, :2] + 1
     given = prepare_visual_bert_inputs(
         tokenizer,

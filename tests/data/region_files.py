@@ -1,17 +1,17 @@
-"""Pictures with made-up regions, and the published kinds of files written of them."""
+"""Images with made-up regions, and the published kinds of files written of them."""
 
 import base64
 import json
 
 import numpy as np
 
-from lxmert.data.features.pictures import PictureRegions
+from lxmert.data.features.images import ImageRegions
 
 F = 10  # size of a feature
 
 
-def picture(number, regions=None, size=(48, 64), labels=True, features=F):
-    """One picture; the same for the same number."""
+def image(number, regions=None, size=(48, 64), labels=True, features=F):
+    """One image; the same for the same number."""
     draw = np.random.default_rng(number)
     count = 1 + number % 4 if regions is None else regions
     height, width = size
@@ -25,11 +25,11 @@ def picture(number, regions=None, size=(48, 64), labels=True, features=F):
             "attribute_confidence": draw.random(count, np.float32),
         }
     values = draw.standard_normal((count, features)).astype(np.float16).astype(np.float32)
-    return PictureRegions(f"picture_{number:03d}", values, corners.astype(np.float32), size, **described)
+    return ImageRegions(f"image_{number:03d}", values, corners.astype(np.float32), size, **described)
 
 
 def add(writer, one):
-    """Give a picture to a writer as its users do."""
+    """Give an image to a writer as its users do."""
     writer.add(**vars(one))
 
 
@@ -67,18 +67,18 @@ def bottom_up_line(one, **other):
     return "\t".join({**columns, **other}.values()) + "\n"
 
 
-def write_tsv(path, pictures, line=lxmert_line):
-    path.write_text("".join(map(line, pictures)))
+def write_tsv(path, images, line=lxmert_line):
+    path.write_text("".join(map(line, images)))
     return path
 
 
-def write_rows(path, pictures, spans=False):
-    """HDF5 with a row per picture, or with all regions in one row."""
+def write_rows(path, images, spans=False):
+    """HDF5 with a row per image, or with all regions in one row."""
     import h5py
 
-    boxes, features = [one.boxes for one in pictures], [one.features for one in pictures]
+    boxes, features = [one.boxes for one in images], [one.features for one in images]
     spatial = []
-    for one in pictures:
+    for one in images:
         height, width = one.size
         parts = one.boxes / np.array([width, height, width, height], np.float32)
         spatial.append(np.concatenate([parts, parts[:, 2:] - parts[:, :2]], axis=1))
@@ -86,17 +86,17 @@ def write_rows(path, pictures, spans=False):
     with h5py.File(path, "w") as file:
         file["image_features"], file["image_bb"], file["spatial_features"] = map(join, (features, boxes, spatial))
         if spans:
-            ends = np.cumsum([len(one.boxes) for one in pictures])
+            ends = np.cumsum([len(one.boxes) for one in images])
             file["pos_boxes"] = np.stack([np.concatenate([[0], ends[:-1]]), ends], axis=1)
     return path
 
 
-def write_groups(path, pictures, **options):
-    """HDF5 with a group per picture."""
+def write_groups(path, images, **options):
+    """HDF5 with a group per image."""
     import h5py
 
     with h5py.File(path, "w") as file:
-        for one in pictures:
+        for one in images:
             group = file.create_group(one.name)
             group.create_dataset("features", data=one.features, **options)
             group["boxes"], group["img_h"], group["img_w"] = one.boxes, one.size[0], one.size[1]
@@ -106,14 +106,14 @@ def write_groups(path, pictures, **options):
     return path
 
 
-def write_gqa(folder, pictures, boxes="xyxy", most=5):
+def write_gqa(folder, images, boxes="xyxy", most=5):
     """GQA's files: two of them, padded, with the table beside them."""
     import h5py
 
     folder.mkdir(exist_ok=True)
     info = {}
     for number in (0, 1):
-        own = pictures[number::2]
+        own = images[number::2]
         features, corners = np.zeros((len(own), most, F), np.float32), np.zeros((len(own), most, 4), np.float32)
         for row, one in enumerate(own):
             count = len(one.boxes)

@@ -12,22 +12,22 @@ from lxmert.data.datasets import Sentences
 from lxmert.data.features import RegionWriter, open_regions
 
 FEATURE = 4
-REGIONS = [2, 5, 3, 1, 4, 5]  # of picture0, picture1, ...
+REGIONS = [2, 5, 3, 1, 4, 5]  # of image0, image1, ...
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "the", "what", "is", "?"]
 WORDS += ["dog", "cat", "zebra", "##s", "red", "blue", "colour", "left", "runs", "sits"]
 TABLE = ["red", "blue", "gray", "2"]
 ALL = Masking(1, 1, 0, 1, 1, 0, 1)
 NOTHING = Masking(word_rate=0, region_rate=0, mismatch_rate=0)
-# (text, picture, answers)
+# (text, image, answers)
 ROWS = [
-    ("a red dog runs", "picture0", None),
-    ("what colour is the dog ?", "picture0", {"red": 1.0}),
-    ("the blue cat sits", "picture1", None),
-    ("what colour is the cat ?", "picture1", {"blue": 0.3, "red": 0.9}),
-    ("the dogs", "picture2", {"purple": 1.0}),
-    ("is the zebra left ?", "picture3", {"Two": 0.6, "purple": 1.0}),
-    ("", "picture4", {}),
-    ("a cat is left the dog sits what the zebra is red blue", "picture5", None),
+    ("a red dog runs", "image0", None),
+    ("what colour is the dog ?", "image0", {"red": 1.0}),
+    ("the blue cat sits", "image1", None),
+    ("what colour is the cat ?", "image1", {"blue": 0.3, "red": 0.9}),
+    ("the dogs", "image2", {"purple": 1.0}),
+    ("is the zebra left ?", "image3", {"Two": 0.6, "purple": 1.0}),
+    ("", "image4", {}),
+    ("a cat is left the dog sits what the zebra is red blue", "image5", None),
 ]
 ROW_NUMBERS = np.arange(len(ROWS))
 
@@ -35,10 +35,10 @@ ROW_NUMBERS = np.arange(len(ROWS))
 def write_store(folder, counts, labels=True):
     random = np.random.default_rng(1)
     with RegionWriter(folder, dtype="float32") as writer:
-        for picture, count in enumerate(counts):
+        for image, count in enumerate(counts):
             # The first number of a feature tells whose it is.
             features = random.uniform(1, 2, (count, FEATURE)).astype(np.float32)
-            features[:, 0] = 100 * (picture + 1) + np.arange(count)
+            features[:, 0] = 100 * (image + 1) + np.arange(count)
             corner = random.uniform(0, 50, (count, 2))
             boxes = np.concatenate([corner, corner + random.uniform(1, 30, (count, 2))], 1).astype(np.float32)
             described = dict(
@@ -47,7 +47,7 @@ def write_store(folder, counts, labels=True):
                 attribute_ids=random.integers(4, size=count),
                 attribute_confidence=random.uniform(0.1, 1, count).astype(np.float32),
             )
-            writer.add(f"picture{picture}", features, boxes, size=(90, 100), **(described if labels else {}))
+            writer.add(f"image{image}", features, boxes, size=(90, 100), **(described if labels else {}))
     return open_regions(folder)
 
 
@@ -69,8 +69,8 @@ def tokenizer(tmp_path_factory):
 
 
 def sentences(rows=ROWS):
-    texts, pictures, answers = (list(column) for column in zip(*rows, strict=True))
-    return Sentences(texts, pictures, ["made"] * len(texts), answers, ("made.json",))
+    texts, images, answers = (list(column) for column in zip(*rows, strict=True))
+    return Sentences(texts, images, ["made"] * len(texts), answers, ("made.json",))
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ def test_nothing_hidden_is_what_the_tokenizer_and_the_store_give(make, store, to
     )
     for name in ("input_ids", "token_type_ids", "attention_mask"):
         np.testing.assert_array_equal(inputs[name], text[name])
-    found = store.batch(store.places([picture for _, picture, _ in ROWS]), 5, labels=True)
+    found = store.batch(store.places([image for _, image, _ in ROWS]), 5, labels=True)
     for name in ("visual_feats", "visual_pos", "visual_attention_mask"):
         np.testing.assert_array_equal(inputs[name], found[name])
     assert (inputs["labels"] == -100).all()
@@ -143,9 +143,9 @@ def test_every_word_hidden_but_no_special_one(make, tokenizer):
     assert counts["words"] == (inputs["labels"] != -100).sum() > 20
 
 
-def test_a_picture_keeps_its_boxes_objects_and_attributes_whatever_is_hidden(make, store):
+def test_a_image_keeps_its_boxes_objects_and_attributes_whatever_is_hidden(make, store):
     inputs, _ = batch(make(masking=ALL))
-    found = store.batch(store.places([picture for _, picture, _ in ROWS]), 5, labels=True)
+    found = store.batch(store.places([image for _, image, _ in ROWS]), 5, labels=True)
     np.testing.assert_array_equal(inputs["visual_pos"], found["visual_pos"])
     np.testing.assert_array_equal(inputs["visual_attention_mask"], found["visual_attention_mask"])
     labels = inputs["obj_labels"]
@@ -185,8 +185,8 @@ def test_hidden_features_are_zeros_or_those_of_any_region(make, store):
 
 
 def test_a_region_that_stands_in_is_that_of_a_random_sentence(make):
-    # picture1 has five regions and three of four sentences, picture3 has one of both.
-    rows = [("a dog", "picture1", None)] * 3 + [("a cat", "picture3", None)]
+    # image1 has five regions and three of four sentences, image3 has one of both.
+    rows = [("a dog", "image1", None)] * 3 + [("a cat", "image3", None)]
     data = make(rows, masking=Masking(region_rate=1, region_zeroed=0, region_random=1))
     inputs, _ = batch(data, np.tile(np.arange(4), 500))
     lenders, counts = np.unique(inputs["visual_feats"][inputs["visual_attention_mask"] == 1][:, 0], return_counts=True)
@@ -195,8 +195,8 @@ def test_a_region_that_stands_in_is_that_of_a_random_sentence(make):
     np.testing.assert_allclose(share, [0.15, 0.15, 0.15, 0.15, 0.15, 0.25], atol=0.02)
 
 
-def test_a_picture_without_regions_lends_zeros(make, tmp_path):
-    rows = [("a dog", "picture0", None), ("a cat", "picture1", None)]
+def test_a_image_without_regions_lends_zeros(make, tmp_path):
+    rows = [("a dog", "image0", None), ("a cat", "image1", None)]
     masking = Masking(region_rate=1, region_zeroed=0, region_random=1, mismatch_rate=0)
     data = make(rows, store=write_store(tmp_path / "empty", [0, 2]), masking=masking)
     inputs, _ = batch(data, np.tile([0, 1], 30))
@@ -205,22 +205,22 @@ def test_a_picture_without_regions_lends_zeros(make, tmp_path):
     assert set(inputs["visual_feats"][1::2, :, 0].ravel().tolist()) == {0.0, 200.0, 201.0}
 
 
-def test_a_mismatched_pair_has_the_words_of_another_picture_and_no_answer(make, tokenizer):
+def test_a_mismatched_pair_has_the_words_of_another_image_and_no_answer(make, tokenizer):
     data = make(masking=Masking(word_rate=1, word_masked=1, word_random=0, region_rate=0))
-    pictures_of = {}
-    for text, picture, _ in ROWS:
+    images_of = {}
+    for text, image, _ in ROWS:
         pieces = tokenizer(text, add_special_tokens=False)["input_ids"][:6]
-        pictures_of[tuple(pieces)] = picture
+        images_of[tuple(pieces)] = image
     seen = set()
     for seed in range(30):
         inputs, counts = batch(data, seed=seed)
-        for row, (_, picture, _) in enumerate(ROWS):
+        for row, (_, image, _) in enumerate(ROWS):
             labels = inputs["labels"][row]
-            owner = pictures_of[tuple(labels[labels != -100].tolist())]
+            owner = images_of[tuple(labels[labels != -100].tolist())]
             matched = inputs["matched_label"][row]
-            assert (owner == picture) == (matched == 1)
-            # The picture stays the example's own.
-            assert inputs["visual_feats"][row, 0, 0] == 100 * (int(picture[-1]) + 1)
+            assert (owner == image) == (matched == 1)
+            # The image stays the example's own.
+            assert inputs["visual_feats"][row, 0, 0] == 100 * (int(image[-1]) + 1)
             if not matched:
                 assert inputs["ans"][row] == -100
             seen.add((row, int(matched)))
@@ -251,7 +251,7 @@ def test_answers_are_drawn_by_their_scores(make):
     "answers", [{"gray": 0.9, "grey": 0.3, "red": 0.3}, {"grey": 0.3, "red": 0.3, "gray": 0.9}], ids=["first", "last"]
 )
 def test_two_spellings_of_one_answer_count_as_in_the_original(make, answers):
-    data = make([("what colour ?", "picture0", answers), ROWS[2]], masking=NOTHING)
+    data = make([("what colour ?", "image0", answers), ROWS[2]], masking=NOTHING)
     found = batch(data, np.zeros(4000, int))[0]["ans"]
     assert (found == 2).mean() == pytest.approx(0.5, abs=0.04)
 
@@ -333,7 +333,7 @@ def test_a_store_without_objects_serves_the_other_tasks(make, tmp_path):
     inputs, _ = batch(make(store=store, tasks=("words", "match", "features", "answers")))
     assert inputs["obj_labels"].keys() == {"feat"}
     for task in ("objects", "attributes"):
-        with pytest.raises(ValueError, match="the region store has pictures without"):
+        with pytest.raises(ValueError, match="the region store has images without"):
             make(store=store, tasks=("words", task))
 
 
@@ -342,12 +342,12 @@ def test_a_store_without_objects_serves_the_other_tasks(make, tmp_path):
     [
         (ROWS, {"tasks": ("words", "colour")}, "tasks must be some of words, match, .* answers; got colour"),
         (ROWS, {"tasks": ()}, "tasks must be some of words, .*; got none"),
-        ([*ROWS, ("a dog", "picture9", None)], {}, "picture9"),
+        ([*ROWS, ("a dog", "image9", None)], {}, "image9"),
         (ROWS, {"answers": ["green"]}, "no answer of made.json is in the table of 1 answers; the first one is 'red'"),
         (ROWS, {"text_length": 2}, "text_length must be at least 3, for .*; got 2"),
         (ROWS, {"regions": 0}, "regions must be 1 or more, .*; got 0"),
     ],
-    ids=["unknown task", "no task", "missing picture", "another table", "no room for words", "no region"],
+    ids=["unknown task", "no task", "missing image", "another table", "no room for words", "no region"],
 )
 def test_wrong_arguments(make, rows, options, message):
     with pytest.raises(ValueError, match=message):

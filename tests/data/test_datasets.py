@@ -45,7 +45,7 @@ def same(given, wanted):
 VQA = Questions(
     ids=[9, 3, 2**40],
     texts=["what is it?", "wie heißt es?", ""],
-    pictures=["COCO_val2014_000000000042", "COCO_val2014_000000000007", "COCO_val2014_000000000042"],
+    images=["COCO_val2014_000000000042", "COCO_val2014_000000000007", "COCO_val2014_000000000042"],
     answers=[{"net": 1.0, "netting": 0.3}, {"2": 0.9, "3": 0.9, "4": 0.9, "5": 0.3}, {"yes": 1.0}],
     question_types=["what is", "none of the above", "what is"],
     answer_types=["other", "number", "yes/no"],
@@ -68,7 +68,7 @@ def test_vqa_of_the_original(tmp_path):
     assert len(questions) == 2
     assert questions.ids == [458752000, 5]
     assert questions.texts == ["What is this?", "Why?"]
-    assert questions.pictures == ["COCO_train2014_000000458752", "COCO_train2014_000000000009"]
+    assert questions.images == ["COCO_train2014_000000458752", "COCO_train2014_000000000009"]
     assert questions.answers == [{"net": 1.0}, {}]  # a score of 0 is no answer
     assert questions.question_types == ["what is this", ""]
     assert questions.answer_types == ["other", ""]
@@ -92,11 +92,11 @@ def test_vqa_test_set_has_no_answers(tmp_path):
     assert questions.answer_types is None
 
 
-def test_official_vqa_names_pictures_as_the_original():
+def test_official_vqa_names_images_as_the_original():
     questions = read_vqa([GOLDEN_ANNOTATIONS, GOLDEN_QUESTIONS])  # in any order
     raw = json.loads(GOLDEN_QUESTIONS.read_text())["questions"]
     assert questions.ids == [record["question_id"] for record in raw]
-    assert questions.pictures == [f"COCO_val2014_{record['image_id']:012d}" for record in raw]
+    assert questions.images == [f"COCO_val2014_{record['image_id']:012d}" for record in raw]
     by_id = {record["question_id"]: record for record in json.loads(GOLDEN_ANNOTATIONS.read_text())["annotations"]}
     assert questions.question_types == [by_id[number]["question_type"] for number in questions.ids]
     assert questions.answer_types == [by_id[number]["answer_type"] for number in questions.ids]
@@ -153,13 +153,13 @@ def test_soft_scores(answers, first, wanted):
 
 
 @pytest.mark.parametrize(("subtype", "folder"), [("test2015", "test2015"), ("test-dev2015", "test2015")])
-def test_pictures_of_the_test_server(subtype, folder, tmp_path):
+def test_images_of_the_test_server(subtype, folder, tmp_path):
     content = {
         "questions": [{"image_id": 7, "question": "?", "question_id": 1}],
         "data_subtype": subtype,  # behind the questions, too
         "data_type": "mscoco",
     }
-    assert read_vqa(put(tmp_path / "q.json", content)).pictures == [f"COCO_{folder}_000000000007"]
+    assert read_vqa(put(tmp_path / "q.json", content)).images == [f"COCO_{folder}_000000000007"]
 
 
 def test_vqa_is_written_and_read(tmp_path):
@@ -173,11 +173,11 @@ def test_vqa_is_written_and_read(tmp_path):
     assert content["annotations"][0]["answers"][9]["answer_id"] == 10
 
 
-def test_official_vqa_of_other_pictures(tmp_path):
+def test_official_vqa_of_other_images(tmp_path):
     questions = Questions([1, 2], ["?", "?"], ["one", "two"])
     write_official_vqa(tmp_path / "q.json", None, questions, "scenes", "test", {"two": 2, "one": 1})
-    assert read_vqa(tmp_path / "q.json").pictures == ["scenes_test_000000000001", "scenes_test_000000000002"]
-    with pytest.raises(ValueError, match=r"a number for each picture in image_ids are wanted, got 'two'"):
+    assert read_vqa(tmp_path / "q.json").images == ["scenes_test_000000000001", "scenes_test_000000000002"]
+    with pytest.raises(ValueError, match=r"a number for each image in image_ids are wanted, got 'two'"):
         write_official_vqa(tmp_path / "q.json", None, questions, "scenes", "test", {"one": 1})
     with pytest.raises(ValueError, match=r"names such as scenes_test_000000000007 are wanted, got 'one'"):
         write_official_vqa(tmp_path / "q.json", None, questions, "scenes", "test")
@@ -194,7 +194,7 @@ def test_scores_that_ten_answers_cannot_have(scores, tmp_path):
 GQA = Questions(
     ids=["02930152", "5"],
     texts=["Is the sky dark?", "What is on the wall?"],
-    pictures=["2354786", "n161313"],
+    images=["2354786", "n161313"],
     answers=[{"yes": 1.0}, {"pipe": 1.0}],
     question_types=["verify", "query"],
 )
@@ -204,7 +204,7 @@ def test_gqa_of_the_original(tmp_path):
     records = [{"img_id": "2354786", "label": {"yes": 1.0}, "question_id": "02930152", "sent": "Is the sky dark?"}]
     questions = read_gqa(put(tmp_path / "train.json", records))
     assert (questions.ids, questions.texts) == (["02930152"], ["Is the sky dark?"])
-    assert (questions.pictures, questions.answers) == (["2354786"], [{"yes": 1.0}])
+    assert (questions.images, questions.answers) == (["2354786"], [{"yes": 1.0}])
     assert questions.question_types is None
 
 
@@ -254,7 +254,7 @@ def test_gqa_is_written_and_read(tmp_path):
 NLVR2 = Statements(
     ids=["dev-850-0-0", "dev-850-0-1", "test1-0-1-0"],
     texts=["One.", "Two.", "Three."],
-    pictures=[
+    images=[
         ("dev-850-0-img0", "dev-850-0-img1"),
         ("dev-850-0-img0", "dev-850-0-img1"),
         ("test1-0-1-img0", "test1-0-1-img1"),
@@ -269,7 +269,7 @@ def test_nlvr2_of_the_original(tmp_path):
         {"identifier": "x-1", "img0": "left", "img1": "right", "label": False, "sent": "B."},
     ]
     statements = read_nlvr2(put(tmp_path / "train.json", records))
-    assert statements.pictures == [("left", "right")] * 2
+    assert statements.images == [("left", "right")] * 2
     assert statements.labels == [1, 0]
 
 
@@ -311,7 +311,7 @@ PRETRAINING = [
 ]
 SENTENCES = Sentences(
     texts=["a cat", "two cats", "how many?", "why?", "a dog", "how many?"],
-    pictures=["COCO_1", "COCO_1", "COCO_1", "COCO_1", "7", "COCO_2"],
+    images=["COCO_1", "COCO_1", "COCO_1", "COCO_1", "7", "COCO_2"],
     sources=["mscoco", "mscoco", "vqa", "vqa", "vg", "vqa"],
     answers=[None, None, {"2": 1.0, "3": 0.3}, None, None, None],
 )
@@ -320,8 +320,8 @@ SENTENCES = Sentences(
 def test_pretraining(tmp_path):
     sentences = read_pretraining(put(tmp_path / "mscoco_train.json", PRETRAINING))
     same(sentences, SENTENCES)
-    assert sentences.picture_names == ["COCO_1", "7", "COCO_2"]  # none without a sentence
-    assert sentences.picture_numbers.tolist() == [0, 0, 0, 0, 1, 2]
+    assert sentences.image_names == ["COCO_1", "7", "COCO_2"]  # none without a sentence
+    assert sentences.image_numbers.tolist() == [0, 0, 0, 0, 1, 2]
 
 
 def test_pretraining_on_some_sources(tmp_path):
@@ -341,12 +341,12 @@ def test_pretraining_is_written_and_read(tmp_path):
     same(read_pretraining(tmp_path / "b.json"), SENTENCES.take([0, 1, 2, 3, 4, 5]))
 
 
-def test_one_picture_in_two_records_of_different_sources(tmp_path):
+def test_one_image_in_two_records_of_different_sources(tmp_path):
     captions = put(tmp_path / "captions.json", [{"img_id": "a", "sentf": {"mscoco": ["x"]}}])
     questions = put(
         tmp_path / "questions.json", [{"img_id": "a", "sentf": {"vqa": ["y"]}, "labelf": {"vqa": [{"b": 1}]}}]
     )
-    assert read_pretraining([captions, questions]).pictures == ["a", "a"]
+    assert read_pretraining([captions, questions]).images == ["a", "a"]
 
 
 def test_training_and_validation_are_apart(tmp_path):
@@ -363,6 +363,6 @@ def test_training_and_validation_are_apart(tmp_path):
     assert hash(-1) == hash(-2)
     check_apart(Questions([-1], ["?"], ["x"]), Questions([-2], ["?"], ["x"]))
     check_apart(SENTENCES, Sentences(["a cat"], ["other"], ["vqa"], [None]))
-    with pytest.raises(ValueError, match="1 pictures are in both: 7"):
+    with pytest.raises(ValueError, match="1 images are in both: 7"):
         check_apart(SENTENCES, Sentences(["a", "b"], ["7", "7"], ["vqa", "vg"], [None, None]))
     check_apart(NLVR2, Statements(["dev-1-0-0"], ["."], [("dev-850-0-img0", "dev-850-0-img1")]))

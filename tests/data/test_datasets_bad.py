@@ -104,7 +104,7 @@ def without(record, key):
         (
             read_vqa,
             {"questions": [QUESTION], "data_type": "mscoco", "data_subtype": "../x"},
-            "f.json: data_subtype must be a text such as 'train2014', which the names of the pictures are made of; got",
+            "f.json: data_subtype must be a text such as 'train2014', which the names of the images are made of; got",
         ),
         (
             read_vqa,
@@ -195,7 +195,7 @@ def without(record, key):
         (
             read_pretraining,
             [PRETRAINING | {"img_id": "b"}, PRETRAINING, PRETRAINING],
-            "f.json, record 3 (img_id 'a'): the picture has sentences of vqa in an earlier record too (the first about "
+            "f.json, record 3 (img_id 'a'): the image has sentences of vqa in an earlier record too (the first about "
             "it is PLACE/f.json, record 2); join them in one record",
         ),
     ],

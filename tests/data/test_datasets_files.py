@@ -60,10 +60,10 @@ def test_records_are_columns():
     sentences = Sentences(["one", "two", "three"], ["x", "y", "x"], ["vg"] * 3, [None, {"a": 1.0}, None], ("f.json",))
     taken = sentences.take([2, 1])
     assert isinstance(taken, Sentences)
-    assert (taken.texts, taken.pictures, taken.answers) == (["three", "two"], ["x", "y"], [None, {"a": 1.0}])
+    assert (taken.texts, taken.images, taken.answers) == (["three", "two"], ["x", "y"], [None, {"a": 1.0}])
     assert taken.files == ("f.json",)
     assert sentences.first(5) == sentences
-    assert sentences.first(1).picture_names == ["x"]
+    assert sentences.first(1).image_names == ["x"]
     assert pickle.loads(pickle.dumps(sentences)) == sentences
     arrays = Questions(np.array([5, 6]), ["a", "b"], np.array(["x", "y"]))
     assert json.dumps(arrays.take([1]).ids) == "[6]"

@@ -14,8 +14,8 @@ from lxmert.data.synthetic.easy_vqa import COLOURS, SHAPES, EasyVqa, answer_labe
 from lxmert.data.synthetic.recipe import LXMERT_RECIPE, VISUAL_BERT_RECIPE
 from lxmert.data.synthetic.variants import vary
 from lxmert.data.synthetic.vocabulary import build_vocabulary
-from lxmert.vision.images import open_picture
-from lxmert.vision.regions import FEATURE_SIZE, RegionBatch, picture_regions
+from lxmert.vision.images import open_image
+from lxmert.vision.regions import FEATURE_SIZE, RegionBatch, image_regions
 
 
 @pytest.fixture(scope="module")
@@ -25,28 +25,28 @@ def test_split():
 
 @pytest.fixture(scope="module")
 def few():
-    """The questions about the first 60 training pictures."""
+    """The questions about the first 60 training images."""
     data = load("train")
-    rows = np.flatnonzero(data.picture_index < 60)
+    rows = np.flatnonzero(data.image_index < 60)
     return EasyVqa(
         split="train",
         questions=[data.questions[row] for row in rows],
         answers=[data.answers[row] for row in rows],
         labels=data.labels[rows],
-        picture_index=data.picture_index[rows],
-        picture_paths=data.picture_paths[:60],
+        image_index=data.image_index[rows],
+        image_paths=data.image_paths[:60],
     )
 
 
 def test_counts(test_split):
     train = load("train")
-    assert (len(train), len(train.picture_paths)) == (38_575, 4_000)
-    assert (len(test_split), len(test_split.picture_paths)) == (9_673, 1_000)
+    assert (len(train), len(train.image_paths)) == (38_575, 4_000)
+    assert (len(test_split), len(test_split.image_paths)) == (9_673, 1_000)
     assert len(answer_list()) == len(set(answer_list())) == 13
     assert set(answer_list()) == {*COLOURS, *SHAPES, "yes", "no"}
     for data in (train, test_split):
         assert [answer_list()[label] for label in data.labels[:50]] == data.answers[:50]
-        assert all(path.endswith(f"{place}.png") for place, path in enumerate(data.picture_paths))
+        assert all(path.endswith(f"{place}.png") for place, path in enumerate(data.image_paths))
 
 
 def test_unknown_split_and_answer():
@@ -56,9 +56,9 @@ def test_unknown_split_and_answer():
         answer_labels(["red", "purple"])
 
 
-def test_every_test_picture_has_one_shape_of_its_colour(test_split, capfd):
+def test_every_test_image_has_one_shape_of_its_colour(test_split, capfd):
     regions = test_split.regions(progress=True)
-    assert "regions of test pictures" in capfd.readouterr().err
+    assert "regions of test images" in capfd.readouterr().err
     assert regions["visual_feats"].shape == (1000, 2, FEATURE_SIZE)
     assert LXMERT_RECIPE.config["visual_feat_dim"] == FEATURE_SIZE
     assert VISUAL_BERT_RECIPE.config["visual_embedding_dim"] == FEATURE_SIZE
@@ -67,11 +67,9 @@ def test_every_test_picture_has_one_shape_of_its_colour(test_split, capfd):
     colours = (cells[..., :3].sum(axis=1) / cells[..., 3].sum(axis=1, keepdims=True) + 1) * 127.5
     names = list(COLOURS)
     nearest = np.abs(colours[:, None] - np.array(list(COLOURS.values()))).sum(axis=2).argmin(axis=1)
-    for question, answer, picture in zip(
-        test_split.questions, test_split.answers, test_split.picture_index, strict=True
-    ):
+    for question, answer, image in zip(test_split.questions, test_split.answers, test_split.image_index, strict=True):
         if "color is the shape" in question:
-            assert names[nearest[picture]] == answer
+            assert names[nearest[image]] == answer
 
 
 def test_progress_can_be_silenced(few, capfd):
@@ -95,13 +93,13 @@ def test_vocabulary_knows_every_word(test_split):
 def test_variants_keep_shape_and_colour(few):
     random = np.random.default_rng(0)
     found = 0
-    for path in few.picture_paths[:20]:
-        features, _ = picture_regions(path)
-        for version in vary(open_picture(path), random, 3):
+    for path in few.image_paths[:20]:
+        features, _ = image_regions(path)
+        for version in vary(open_image(path), random, 3):
             assert version.dtype == np.uint8
             assert min(version.shape[:2]) >= 24
             assert max(version.shape[:2]) < 110
-            changed, boxes = picture_regions(version)
+            changed, boxes = image_regions(version)
             found += len(boxes) == 2
             if len(boxes) == 2:
                 assert np.abs(_colour(changed[1]) - _colour(features[1])).max() < 170
@@ -143,7 +141,7 @@ def test_batches_in_order_fill_up_the_last_one():
     ]:
         with pytest.raises(ValueError, match=message):
             batches(
-                **{"text": _text(5), "pictures": regions, "picture_index": index, "labels": labels}
+                **{"text": _text(5), "images": regions, "image_index": index, "labels": labels}
                 | {"batch_size": 2}
                 | bad
             )
@@ -177,10 +175,10 @@ def test_scenes_change_answers_only_where_the_company_does(few):
             assert answers[labels[row]] == ("yes" if (named[0] in shown) != denies else "no"), question
             checked += 1
     assert checked > 20
-    batch = next(batches(_text(len(few)), augmented, few.picture_index, few.labels, 16, seed=0))
+    batch = next(batches(_text(len(few)), augmented, few.image_index, few.labels, 16, seed=0))
     assert batch["visual_feats"].shape == (16, 4, FEATURE_SIZE)
     with pytest.raises(ValueError, match="seed must be given with AugmentedRegions"):
-        batches(_text(len(few)), augmented, few.picture_index, few.labels, 16)
+        batches(_text(len(few)), augmented, few.image_index, few.labels, 16)
 
 
 def test_learning_rate_rises_then_falls():
@@ -197,11 +195,11 @@ import sys, lxmert.data
 dir(lxmert.data)
 for name in ("torch", "keras", "tensorflow", "PIL", "scipy", "easy_vqa"):
     assert name not in sys.modules, name
-from lxmert.data import batches, load, open_picture, picture_regions, stack_regions
+from lxmert.data import batches, load, open_image, image_regions, stack_regions
 for name in ("torch", "keras", "tensorflow", "PIL", "scipy", "easy_vqa"):
     assert name not in sys.modules, name
 sys.modules["PIL"] = sys.modules["PIL.Image"] = sys.modules["easy_vqa"] = None
-for call in (lambda: load("train"), lambda: open_picture("a.png")):
+for call in (lambda: load("train"), lambda: open_image("a.png")):
     try:
         call()
     except (ImportError, FileNotFoundError) as error:

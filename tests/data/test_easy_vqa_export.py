@@ -10,7 +10,7 @@ from lxmert.data.features import open_regions
 from lxmert.data.synthetic.dataset_export import SPLITS
 from lxmert.data.synthetic.easy_vqa import COLOURS, SHAPES, answer_list, load
 from lxmert.data.synthetic.easy_vqa_export import write_easy_vqa
-from lxmert.vision.regions import picture_regions
+from lxmert.vision.regions import image_regions
 from lxmert.weights.answer_vocabulary import read_answers
 
 FIRST = 120
@@ -25,13 +25,13 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def truth(folder):
-    """Colour and shape of each picture as the wanted questions tell, by the picture's name."""
+    """Colour and shape of each image as the wanted questions tell, by the image's name."""
     traits: dict[str, dict[str, str]] = {}
     for split in SPLITS:
         questions = read_vqa(folder / "vqa" / f"{split}.json")
-        for text, picture, answers in zip(questions.texts, questions.pictures, questions.answers, strict=True):
+        for text, image, answers in zip(questions.texts, questions.images, questions.answers, strict=True):
             (answer,) = answers
-            mine = traits.setdefault(picture, {})
+            mine = traits.setdefault(image, {})
             words = re.findall(r"\w+", text)
             wanted = answer not in ("yes", "no") or (answer == "yes") == (not {"no", "not"} & set(words))
             for word in [answer, *(words if wanted else ())]:
@@ -50,10 +50,10 @@ def test_the_questions_are_the_packages_own(folder):
     ]
     wanted = [pair for data in given.values() for pair in zip(data.questions, data.answers, strict=True)]
     assert sorted(asked) == sorted(wanted)
-    learned = [*mine["train"].pictures, *mine["valid"].pictures]
+    learned = [*mine["train"].images, *mine["valid"].images]
     assert len(set(learned)) == FIRST
-    assert set(mine["train"].pictures) & set(mine["valid"].pictures) == set()
-    assert len(set(mine["valid"].pictures)) == FIRST // 10
+    assert set(mine["train"].images) & set(mine["valid"].images) == set()
+    assert len(set(mine["valid"].images)) == FIRST // 10
     assert set(mine["train"].question_types) == {"presence", "color", "shape"}
     assert read_answers(folder / "vqa" / "trainval_label2ans.json") == answer_list()
     for split in SPLITS:
@@ -64,7 +64,7 @@ def test_the_questions_are_the_packages_own(folder):
                 official / f"v2_easy-vqa_{split}_annotations.json",
             ]
         )
-        assert list(same.pictures) == list(mine[split].pictures)
+        assert list(same.images) == list(mine[split].images)
         assert list(same.answers) == list(mine[split].answers)
         assert list(read_gqa(folder / "gqa" / f"{split}.json").texts) == list(mine[split].texts)
 
@@ -72,12 +72,12 @@ def test_the_questions_are_the_packages_own(folder):
 def test_regions_and_labels(folder, truth):
     store = open_regions(folder / "regions")
     data = load("test")
-    start = len(load("train").picture_paths)
+    start = len(load("train").image_paths)
     names = [f"easy-vqa_test_{start + place:012d}" for place in range(FIRST)]
     batch = store.batch(store.places(names), 2, labels=True)
     known = 0
     for place, name in enumerate(names):
-        features, boxes = picture_regions(data.picture_paths[place], 1)
+        features, boxes = image_regions(data.image_paths[place], 1)
         np.testing.assert_array_equal(batch["visual_feats"][place], features)
         np.testing.assert_array_equal(batch["visual_pos"][place], boxes)
         for kind, trait, words in (("object", "shape", SHAPES), ("attribute", "colour", tuple(COLOURS))):
@@ -93,24 +93,24 @@ def test_regions_and_labels(folder, truth):
 def test_captions_and_statements_are_true(folder, truth):
     for split in SPLITS:
         captions = read_pretraining(folder / "pretrain" / f"captions_{split}.json")
-        for text, picture in zip(captions.texts, captions.pictures, strict=True):
-            told = set(truth[picture].values())
+        for text, image in zip(captions.texts, captions.images, strict=True):
+            told = set(truth[image].values())
             if found := re.fullmatch(r"there is no (\w+)( shape)? in the image", text):
                 assert found[1] not in told
             else:
                 assert {*text.split()} - {"a", "shape"} == told, text
         statements = read_nlvr2(folder / "nlvr2" / f"{split}.json")
         assert np.mean(statements.labels) == 0.5
-        for text, pair, label in zip(statements.texts, statements.pictures, statements.labels, strict=True):
+        for text, pair, label in zip(statements.texts, statements.images, statements.labels, strict=True):
             named = {word.removesuffix("s") for word in text.split()} & {*COLOURS, *SHAPES}
             left, right = (int(named <= set(truth[name].values())) for name in pair)
             forms = {
-                "the left picture shows a ": left,
-                "the right picture shows a ": right,
+                "the left image shows a ": left,
+                "the right image shows a ": right,
                 "both": left * right,
                 "exactly one": left ^ right,
-                "the left picture shows more": left > right,
-                "the right picture shows more": right > left,
+                "the left image shows more": left > right,
+                "the right image shows more": right > left,
                 "there are two": left + right == 2,
             }
             ((_, wanted),) = [(form, value) for form, value in forms.items() if text.startswith(form)]

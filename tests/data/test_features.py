@@ -15,7 +15,7 @@ from lxmert.data.features import folder as opening
 from lxmert.data.features import writer as writing
 from lxmert.data.features.rows import widen
 from lxmert.data.features.writer import partial_folder
-from tests.data.region_files import F, add, picture
+from tests.data.region_files import F, add, image
 
 COUNT = 9
 
@@ -28,7 +28,7 @@ def folder(request, tmp_path):
 def write(folder, numbers, dtype="float32", **options):
     with RegionWriter(folder, dtype) as writer:
         for number in numbers:
-            add(writer, picture(number, **options))
+            add(writer, image(number, **options))
     return folder
 
 
@@ -43,7 +43,7 @@ def expected(numbers, regions):
         "attribute_confidence": np.zeros((len(numbers), regions), np.float32),
     }
     for row, number in enumerate(numbers):
-        one = picture(number)
+        one = image(number)
         count = min(regions, len(one.features))
         height, width = one.size
         batch["visual_feats"][row, :count] = one.features[:count]
@@ -59,7 +59,7 @@ def expected(numbers, regions):
 def test_a_batch_is_what_was_written(folder, numbers, regions):
     store = open_regions(folder)
     assert (len(store), store.feature_size, store.most_regions, store.has_labels) == (COUNT, F, 4, True)
-    places = store.places([f"picture_{number:03d}" for number in numbers])
+    places = store.places([f"image_{number:03d}" for number in numbers])
     wanted = expected(numbers, regions or max(1 + number % 4 for number in numbers))
     found = store.batch(places, regions, labels=True)
     assert list(found) == list(wanted)
@@ -80,44 +80,44 @@ def test_an_empty_batch(folder):
 def test_single_regions(folder):
     store = open_regions([folder])
     found = store.features_at([3, 0, 6], [3, 0, 1])
-    np.testing.assert_array_equal(found, [picture(3).features[3], picture(0).features[0], picture(6).features[1]])
-    with pytest.raises(IndexError, match="picture 'picture_001' has 2 regions; there is no region 2"):
+    np.testing.assert_array_equal(found, [image(3).features[3], image(0).features[0], image(6).features[1]])
+    with pytest.raises(IndexError, match="image 'image_001' has 2 regions; there is no region 2"):
         store.features_at([0, 1], [0, 2])
-    with pytest.raises(IndexError, match="there is no picture 9; the store has 9"):
+    with pytest.raises(IndexError, match="there is no image 9; the store has 9"):
         store.batch([0, 9])
-    with pytest.raises(IndexError, match="there is no picture -1"):
+    with pytest.raises(IndexError, match="there is no image -1"):
         store.counts([-1])
 
 
 def test_several_folders(tmp_path):
     folders = [write(tmp_path / "a", [5, 2]), write(tmp_path / "b", [7, 5, 0], "float16"), write(tmp_path / "c", [1])]
     store = open_regions(folders)
-    assert store.names == [f"picture_{number:03d}" for number in (5, 2, 7, 5, 0, 1)]
+    assert store.names == [f"image_{number:03d}" for number in (5, 2, 7, 5, 0, 1)]
     numbers = [1, 7, 5, 2, 0, 7]
-    places = store.places([f"picture_{number:03d}" for number in numbers])
+    places = store.places([f"image_{number:03d}" for number in numbers])
     assert places.tolist() == [5, 2, 0, 1, 4, 2]  # what two folders hold is the first one's
     found, wanted = store.batch(places, labels=True), expected(numbers, 4)
     for name, values in wanted.items():
         np.testing.assert_array_equal(found[name], values, err_msg=name)
     np.testing.assert_array_equal(
-        store.features_at(places, [0, 3, 1, 2, 0, 1])[[1, 3]], [picture(7).features[3], picture(2).features[2]]
+        store.features_at(places, [0, 3, 1, 2, 0, 1])[[1, 3]], [image(7).features[3], image(2).features[2]]
     )
     with RegionWriter(tmp_path / "d", "float32") as writer:
-        add(writer, picture(0, features=F + 1))
+        add(writer, image(0, features=F + 1))
     with pytest.raises(ValueError, match=r"one size in all folders; .*a has 10, .*d has 11"):
         open_regions([folders[0], tmp_path / "d"])
 
 
-@pytest.mark.parametrize("name", ["picture_00", "picture_0000", "picture_000\0", "", "x" * 400, "Ünder"])
-def test_missing_pictures_are_named(folder, name):
-    with pytest.raises(ValueError, match=r"a picture is not in .*store: .*such as picture_000"):
-        open_regions(folder).places(["picture_000", name])
+@pytest.mark.parametrize("name", ["image_00", "image_0000", "image_000\0", "", "x" * 400, "Ünder"])
+def test_missing_images_are_named(folder, name):
+    with pytest.raises(ValueError, match=r"an image is not in .*store: .*such as image_000"):
+        open_regions(folder).places(["image_000", name])
 
 
-def test_many_missing_pictures_are_counted(folder):
+def test_many_missing_images_are_counted(folder):
     names = [f"other_{number}" for number in range(7)]
-    with pytest.raises(ValueError, match=r"7 of 8 pictures are not in .*: other_0, other_1, other_2 and 4 more"):
-        open_regions(folder).places([*names, "picture_000", *names])
+    with pytest.raises(ValueError, match=r"7 of 8 images are not in .*: other_0, other_1, other_2 and 4 more"):
+        open_regions(folder).places([*names, "image_000", *names])
 
 
 def test_names_of_any_characters(tmp_path):
@@ -131,14 +131,14 @@ def test_names_of_any_characters(tmp_path):
 
 
 def _named(number, name):
-    one = picture(number)
+    one = image(number)
     return type(one)(**{**vars(one), "name": name})
 
 
-def test_pictures_without_labels(tmp_path):
+def test_images_without_labels(tmp_path):
     with RegionWriter(tmp_path / "store", "float32") as writer:
-        add(writer, picture(3, labels=False))
-        one = picture(2)
+        add(writer, image(3, labels=False))
+        one = image(2)
         writer.add(one.name, one.features, one.boxes, one.size, object_ids=one.object_ids)
     store = open_regions(tmp_path / "store")
     assert (store.has_labels, store.has_objects, store.has_attributes) == (False, False, False)
@@ -152,7 +152,7 @@ def test_pictures_without_labels(tmp_path):
 
 
 def test_single_regions_without_labels(tmp_path):
-    one = picture(3)
+    one = image(3)
     objects, attributes = np.array([-100, 7, 0, -100]), np.full(4, -100)
     with RegionWriter(tmp_path / "store") as writer:
         writer.add(
@@ -172,20 +172,20 @@ def test_single_regions_without_labels(tmp_path):
 
 def test_objects_without_attributes(tmp_path):
     folders = [write(tmp_path / "both", [0, 1]), tmp_path / "objects"]
-    one = picture(7)
+    one = image(7)
     with RegionWriter(folders[1]) as writer:
         writer.add(one.name, one.features, one.boxes, one.size, object_ids=np.array([1, 1600, 2, 3]))
     for store in (open_regions(folders[1]), open_regions(folders)):
         assert (store.has_objects, store.has_attributes, store.has_labels) == (True, False, False)
         assert store.largest_object_id == 1600
-    assert store.largest_attribute_id == max(max(picture(number).attribute_ids) for number in (0, 1))
+    assert store.largest_attribute_id == max(max(image(number).attribute_ids) for number in (0, 1))
 
 
 def test_largest_ids_of_stores_that_do_not_tell_them(folder, monkeypatch):
     index = json.loads((folder / "regions.json").read_text())
     told = [index.pop(f"largest_{kind}_id") for kind in ("object", "attribute")]
-    pictures = list(map(picture, range(COUNT)))
-    assert told == [max(max(one.object_ids) for one in pictures), max(max(one.attribute_ids) for one in pictures)]
+    images = list(map(image, range(COUNT)))
+    assert told == [max(max(one.object_ids) for one in images), max(max(one.attribute_ids) for one in images)]
     (folder / "regions.json").write_text(json.dumps(index))
     monkeypatch.setattr(opening, "_BLOCK", 4)  # the labels are read in several pieces
     store = open_regions(folder)
@@ -197,13 +197,13 @@ def test_wrong_largest_ids_are_found(folder):
     _index(folder, largest_object_id=5)
     assert open_regions(folder).largest_object_id == 5  # what is told is taken, and checked by the check
     (finding,) = check_regions([folder]).damage
-    assert finding.picture is None
+    assert finding.image is None
     assert finding.what.startswith("regions.json says that the largest object id and attribute id are [5, ")
 
 
-def test_a_picture_without_regions(tmp_path):
+def test_a_image_without_regions(tmp_path):
     with RegionWriter(tmp_path / "store") as writer:
-        add(writer, picture(1))
+        add(writer, image(1))
         writer.add("none", np.zeros((0, F)), np.zeros((0, 4)), (5, 6))
     assert open_regions(tmp_path / "store").batch([1, 0])["visual_attention_mask"].tolist() == [[0, 0], [1, 1]]
 
@@ -256,7 +256,7 @@ def test_closing(folder):
         store.batch([0])
 
 
-BAD_PICTURES = {
+BAD_IMAGES = {
     "shape of features": ({"features": np.zeros(3)}, r"features must be numbers \[regions, size\]; got float64 \[3\]"),
     "NaN": ({"features": np.full((4, F), np.nan)}, "number 0 of region 0 is nan"),
     "infinite": ({"features": np.full((4, F), -np.inf)}, "number 0 of region 0 is -inf"),
@@ -273,11 +273,11 @@ BAD_PICTURES = {
         {"object_ids": np.array([3, -100, 4, 5]), "object_confidence": np.full(4, 0.5)},
         "object_confidence must be 0 where there is no label; that of region 1, whose id is -100, is 0.5",
     ),
-    "ids' number": ({"attribute_ids": np.zeros(3, int)}, r"attribute_ids must be whole numbers \[4\]"),
+    "ids' number": ({"attribute_ids": np.zeros(3, int)}, r"attribute_ids must be integers \[4\]"),
     "confidence": ({"object_confidence": np.full(4, 1.5)}, "must lie in 0 to 1; that of region 0 is 1.5"),
     "NaN confidence": ({"attribute_confidence": np.full(4, np.nan)}, "in 0 to 1; that of region 0 is nan"),
     "no ids": ({"object_ids": None}, "object_confidence is of no use without object_ids"),
-    "the same name": ({"name": "picture_000"}, "of this name is in the store already"),
+    "the same name": ({"name": "image_000"}, "of this name is in the store already"),
     "no name": ({"name": ""}, "1 to 255 bytes"),
     "long name": ({"name": "x" * 256}, "1 to 255 bytes"),
     "name with a tab": ({"name": "a\tb"}, "no control characters"),
@@ -285,15 +285,15 @@ BAD_PICTURES = {
 }
 
 
-@pytest.mark.parametrize("case", BAD_PICTURES)
-def test_bad_pictures_are_refused_and_nothing_is_added(tmp_path, case):
-    changed, message = BAD_PICTURES[case]
+@pytest.mark.parametrize("case", BAD_IMAGES)
+def test_bad_images_are_refused_and_nothing_is_added(tmp_path, case):
+    changed, message = BAD_IMAGES[case]
     with RegionWriter(tmp_path / "store", "float16") as writer:
-        add(writer, picture(0))
+        add(writer, image(0))
         with pytest.raises(ValueError, match=message):
-            writer.add(**{**vars(picture(3)), **changed})
-        add(writer, picture(3))
-    assert open_regions(tmp_path / "store").names == ["picture_000", "picture_003"]
+            writer.add(**{**vars(image(3)), **changed})
+        add(writer, image(3))
+    assert open_regions(tmp_path / "store").names == ["image_000", "image_003"]
     assert check_regions([tmp_path / "store"]).good
 
 
@@ -301,20 +301,20 @@ def test_boxes_may_reach_out_by_the_originals_tolerance(tmp_path):
     boxes = np.array([[-0.0004, 0, 64.0004, 48.0004]])
     with RegionWriter(tmp_path / "store", "float32") as writer:
         writer.add("a", np.zeros((1, F)), boxes, (48, 64))
-        with pytest.raises(ValueError, match="boxes must lie in the picture"):
+        with pytest.raises(ValueError, match="boxes must lie in the image"):
             writer.add("b", np.zeros((1, F)), boxes * 3, (48, 64))
 
 
-def _add_all(writer, pictures):
-    for one in pictures:
+def _add_all(writer, images):
+    for one in images:
         add(writer, one)
 
 
 def test_a_failed_block_leaves_nothing(tmp_path):
     with pytest.raises(ValueError, match="whole characters"), RegionWriter(tmp_path / "store") as writer:
-        _add_all(writer, [picture(0), _named(1, "\ud800")])
+        _add_all(writer, [image(0), _named(1, "\ud800")])
     assert list(tmp_path.iterdir()) == []
-    with pytest.raises(ValueError, match="no picture was given"), RegionWriter(tmp_path / "store"):
+    with pytest.raises(ValueError, match="no image was given"), RegionWriter(tmp_path / "store"):
         pass
     assert list(tmp_path.iterdir()) == []
 
@@ -338,7 +338,7 @@ def test_two_writers_of_one_store(tmp_path):
             pass
         with pytest.raises(BlockingIOError, match="another process is writing"):
             RegionWriter(tmp_path / "store", restart=True).__enter__()
-        add(writer, picture(0))
+        add(writer, image(0))
     assert len(open_regions(tmp_path / "store")) == 1
 
 
@@ -390,12 +390,12 @@ def _cut(folder, name):
 DAMAGES = {
     "format": (lambda f: _index(f, format="other"), "must say that its format is 'lxmert regions'"),
     "version": (lambda f: _index(f, version=2), "of version 2; version 1 is read"),
-    "count": (lambda f: _index(f, pictures=-1), "pictures must be a whole number from 1; it is -1"),
-    "counts differ": (lambda f: _index(f, pictures=8), r"offsets\.npy must hold int64 \[9\]"),
-    "most": (lambda f: _index(f, most_regions=99), "the most regions of a picture are 4, not 99"),
+    "count": (lambda f: _index(f, images=-1), "images must be an integer from 1; it is -1"),
+    "counts differ": (lambda f: _index(f, images=8), r"offsets\.npy must hold int64 \[9\]"),
+    "most": (lambda f: _index(f, most_regions=99), "the most regions of an image are 4, not 99"),
     "largest": (
         lambda f: _index(f, largest_object_id=-2),
-        "largest_object_id must be a whole number from -1; it is -2",
+        "largest_object_id must be an integer from -1; it is -2",
     ),
     "dtype": (lambda f: _index(f, dtype="int8"), "dtype must be float16 or float32; it is 'int8'"),
     "no JSON": (lambda f: (f / "regions.json").write_text("{"), "is not a JSON file"),
@@ -407,13 +407,13 @@ DAMAGES = {
         lambda f: np.save(f / "names.npy", np.array([None] * 9), allow_pickle=True),
         "holds Python objects, which are not read",
     ),
-    "offsets": (lambda f: _bytes(f, "offsets.npy", 256 + 8, b"\xff" * 8), "picture 0 end too early"),
+    "offsets": (lambda f: _bytes(f, "offsets.npy", 256 + 8, b"\xff" * 8), "image 0 end too early"),
     "last offset": (lambda f: _bytes(f, "offsets.npy", -8, b"\xff\0\0\0\0\0\0\0"), "regions were to be from 0 to"),
-    "size": (lambda f: _bytes(f, "sizes.npy", 256, bytes(4)), "picture 0 has no height or width"),
-    "names twice": (lambda f: _bytes(f, "names.npy", 256, b"picture_001"), "'picture_001' is there twice"),
-    "names' order": (lambda f: _bytes(f, "names.npy", 256, b"q"), "'picture_001' comes behind 'qicture_000'"),
-    "places": (lambda f: _bytes(f, "name_places.npy", 256, b"\x08"), "no name leads to picture 0"),
-    "places outside": (lambda f: _bytes(f, "name_places.npy", 256, b"\xff\xff"), "a name leads to no picture"),
+    "size": (lambda f: _bytes(f, "sizes.npy", 256, bytes(4)), "image 0 has no height or width"),
+    "names twice": (lambda f: _bytes(f, "names.npy", 256, b"image_001"), "'image_001' is there twice"),
+    "names' order": (lambda f: _bytes(f, "names.npy", 256, b"q"), "'image_001' comes behind 'qicture_000'"),
+    "places": (lambda f: _bytes(f, "name_places.npy", 256, b"\x08"), "no name leads to image 0"),
+    "places outside": (lambda f: _bytes(f, "name_places.npy", 256, b"\xff\xff"), "a name leads to no image"),
 }
 
 
@@ -426,14 +426,14 @@ def test_damage_is_seen_when_a_store_is_opened(tmp_path, case):
         open_regions(folder)
     report = check_regions([folder])
     assert not report.good
-    assert report.damage[0].picture is None
+    assert report.damage[0].image is None
 
 
 CHANGES = {
     "a feature": ("features.npy", 256, b"\x01", "checksum is another one"),
     "NaN": ("features.npy", 256, b"\xff\xff\xff\x7f", "1 of its features are NaN or infinite"),
     "a box": ("boxes.npy", 256, b"\x01", "checksum is another one"),
-    "a box outside": ("boxes.npy", 256, np.float32(-9).tobytes(), r"box 0 is \[-9.0, .*outside of the picture"),
+    "a box outside": ("boxes.npy", 256, np.float32(-9).tobytes(), r"box 0 is \[-9.0, .*outside of the image"),
     "a label": ("labels.npy", 256, b"\xaa\xaa", "checksum is another one"),
     "a size": ("sizes.npy", 256, b"\x31", "checksum is another one"),
     "a checksum": ("checksums.npy", 256, b"\xaa\xaa\xaa", "checksum is another one"),
@@ -442,14 +442,14 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("case", CHANGES)
-def test_check_names_the_damaged_picture(tmp_path, case):
+def test_check_names_the_damaged_image(tmp_path, case):
     name, at, content, message = CHANGES[case]
     folder = write(tmp_path / "store", range(COUNT))
     assert check_regions([folder]).damage == []
     _bytes(folder, name, at, content)
     report = check_regions([folder])
-    damaged = {finding.picture for finding in report.damage}
-    assert damaged == {"oicture_000" if case == "a name" else "picture_000"}
+    damaged = {finding.image for finding in report.damage}
+    assert damaged == {"oicture_000" if case == "a name" else "image_000"}
     assert any(re.search(message, finding.what) for finding in report.damage)
 
 
@@ -459,9 +459,9 @@ def test_check_of_several_folders(tmp_path):
     _bytes(folders[2], "features.npy", -1, b"\x11")
     told = []
     report = check_regions(folders, lambda size, total: told.append((size, total)))
-    assert [(finding.folder, finding.picture) for finding in report.damage] == [(str(folders[2]), "picture_002")]
-    assert report.repeated == ["picture_002", "picture_001"]
-    assert (report.pictures, report.regions) == (6, 2 * (2 + 3) + 3 + 4)
+    assert [(finding.folder, finding.image) for finding in report.damage] == [(str(folders[2]), "image_002")]
+    assert report.repeated == ["image_002", "image_001"]
+    assert (report.images, report.regions) == (6, 2 * (2 + 3) + 3 + 4)
     assert sum(size for size, _ in told) == told[0][1]
     with pytest.raises(FileNotFoundError):
         check_regions([tmp_path / "nothing"])
@@ -469,8 +469,8 @@ def test_check_of_several_folders(tmp_path):
 
 def test_the_files_are_plain_arrays(folder):
     features = np.load(folder / "features.npy", mmap_mode="r")
-    np.testing.assert_array_equal(features[0], picture(0).features[0])
-    assert np.load(folder / "labels.npy")["object_id"][0] == picture(0).object_ids[0]
+    np.testing.assert_array_equal(features[0], image(0).features[0])
+    assert np.load(folder / "labels.npy")["object_id"][0] == image(0).object_ids[0]
     arrays = ["features", "boxes", "labels", "offsets", "sizes", "checksums", "names", "name_places"]
     assert {file.name for file in folder.iterdir()} == {"regions.json", *(f"{name}.npy" for name in arrays)}
 

@@ -21,8 +21,8 @@ from lxmert.data.features.writer import partial_folder
 from tests.data.region_files import (
     F,
     bottom_up_line,
+    image,
     lxmert_line,
-    picture,
     text,
     write_gqa,
     write_groups,
@@ -30,16 +30,16 @@ from tests.data.region_files import (
     write_tsv,
 )
 
-PICTURES = [picture(number) for number in range(8)]
-PLAIN = [picture(number, labels=False) for number in range(8)]
+IMAGES = [image(number) for number in range(8)]
+PLAIN = [image(number, labels=False) for number in range(8)]
 
 
-def check(folder, pictures, exact=True):
-    """See that a store holds these pictures."""
+def check(folder, images, exact=True):
+    """See that a store holds these images."""
     store = open_regions(folder)
-    assert store.names == [one.name for one in pictures]
+    assert store.names == [one.name for one in images]
     assert check_regions([folder]).good
-    for place, one in enumerate(pictures):
+    for place, one in enumerate(images):
         found = store.batch([place], labels=True)
         height, width = one.size
         boxes = one.boxes / np.array([width, height, width, height], np.float32)
@@ -51,9 +51,9 @@ def check(folder, pictures, exact=True):
             np.testing.assert_array_equal(found[name][0], (-100 if "ids" in name else 0) if values is None else values)
 
 
-def npz_folder(folder, pictures):
+def npz_folder(folder, images):
     folder.mkdir()
-    for one in pictures:
+    for one in images:
         values = {
             name: value for name, value in vars(one).items() if value is not None and name not in ("name", "size")
         }
@@ -61,18 +61,18 @@ def npz_folder(folder, pictures):
     return folder
 
 
-def npz_columns(folder, pictures):
+def npz_columns(folder, images):
     """As the extractor writes them that calls features x, and has them as columns."""
     folder.mkdir()
-    for one in pictures:
+    for one in images:
         parts = {"x": one.features.T, "bbox": one.boxes, "num_bbox": len(one.boxes), "image_h": 48, "image_w": 64}
         np.savez(folder / f"{one.name}.npz", info=np.array({"a": 1}, dtype=object), **parts)
     return folder
 
 
-def npy_folder(folder, pictures):
+def npy_folder(folder, images):
     (folder / "deeper").mkdir(parents=True)
-    for one in pictures:
+    for one in images:
         start = folder / "deeper" / one.name
         np.save(f"{start}.npy", one.features)
         for name in ("boxes", "size", "object_ids", "object_confidence", "attribute_ids", "attribute_confidence"):
@@ -82,7 +82,7 @@ def npy_folder(folder, pictures):
 
 
 KINDS = {
-    "TSV of LXMERT": (lambda f: [write_tsv(f / "a.tsv", PICTURES)], PICTURES),
+    "TSV of LXMERT": (lambda f: [write_tsv(f / "a.tsv", IMAGES)], IMAGES),
     "TSV of bottom-up": (lambda f: [write_tsv(f / "a.tsv", PLAIN, bottom_up_line)], PLAIN),
     "several": (
         lambda f: [
@@ -92,25 +92,25 @@ KINDS = {
         ],
         PLAIN,
     ),
-    "groups": (lambda f: [write_groups(f / "a.h5", PICTURES)], PICTURES),
-    "packed groups": (lambda f: [write_groups(f / "a.h5", PICTURES, compression="gzip", shuffle=True)], PICTURES),
+    "groups": (lambda f: [write_groups(f / "a.h5", IMAGES)], IMAGES),
+    "packed groups": (lambda f: [write_groups(f / "a.h5", IMAGES, compression="gzip", shuffle=True)], IMAGES),
     "GQA": (lambda f: write_gqa(f / "gqa", PLAIN), PLAIN[::2] + PLAIN[1::2]),
     "GQA, sizes": (lambda f: write_gqa(f / "gqa", PLAIN, "xywh"), PLAIN[::2] + PLAIN[1::2]),
-    "npz": (lambda f: [npz_folder(f / "a", PICTURES)], PICTURES),
+    "npz": (lambda f: [npz_folder(f / "a", IMAGES)], IMAGES),
     "npz, columns": (lambda f: [npz_columns(f / "a", PLAIN)], PLAIN),
-    "one npz": (lambda f: [npz_folder(f / "a", PICTURES) / "picture_003.npz"], PICTURES[3:4]),
-    "npy": (lambda f: [npy_folder(f / "a", PICTURES)], PICTURES),
+    "one npz": (lambda f: [npz_folder(f / "a", IMAGES) / "image_003.npz"], IMAGES[3:4]),
+    "npy": (lambda f: [npy_folder(f / "a", IMAGES)], IMAGES),
 }
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
 def test_every_kind_of_source(tmp_path, kind, dtype):
-    write, pictures = KINDS[kind]
+    write, images = KINDS[kind]
     sources, told = write(tmp_path), []
     report = import_regions(sources, tmp_path / "store", dtype, progress=lambda size, total: told.append((size, total)))
-    assert (report.pictures, report.resumed, report.skipped, report.rows_without_id) == (len(pictures), 0, [], 0)
-    check(tmp_path / "store", pictures, exact=kind != "GQA, sizes")
+    assert (report.images, report.resumed, report.skipped, report.rows_without_id) == (len(images), 0, [], 0)
+    check(tmp_path / "store", images, exact=kind != "GQA, sizes")
     assert sum(size for size, _ in told) == told[0][1] == sum(open_source(source).size for source in sources)
     assert not list(tmp_path.glob(".*"))
 
@@ -118,9 +118,9 @@ def test_every_kind_of_source(tmp_path, kind, dtype):
 @pytest.mark.parametrize("spans", [False, True])
 @pytest.mark.parametrize("kind", ["object", "list", "text", "inside"])
 def test_rows_of_hdf5_with_ids(tmp_path, spans, kind):
-    pictures = [picture(number, None if spans else 3, labels=False) for number in range(4)]
-    file, ids = write_rows(tmp_path / "a.hdf5", pictures, spans), tmp_path / "ids"
-    names = [one.name for one in pictures]
+    images = [image(number, None if spans else 3, labels=False) for number in range(4)]
+    file, ids = write_rows(tmp_path / "a.hdf5", images, spans), tmp_path / "ids"
+    names = [one.name for one in images]
     if kind == "object":
         ids.write_text(json.dumps({name: row for row, name in reversed(list(enumerate(names)))}))
     elif kind == "list":
@@ -132,13 +132,13 @@ def test_rows_of_hdf5_with_ids(tmp_path, spans, kind):
         with h5py.File(file, "a") as opened:
             opened["image_ids"] = np.array(names, "S")
     import_regions([file], tmp_path / "store", ids=ids)
-    check(tmp_path / "store", pictures)
+    check(tmp_path / "store", images)
 
 
 @pytest.mark.parametrize("kind", ["list", "text", "inside"])
 @pytest.mark.parametrize("given", [3, 5])
 def test_ids_without_rows_must_be_as_many_as_the_rows(tmp_path, kind, given):
-    file = write_rows(tmp_path / "a.hdf5", [picture(number, 3, labels=False) for number in range(4)])
+    file = write_rows(tmp_path / "a.hdf5", [image(number, 3, labels=False) for number in range(4)])
     ids, names = tmp_path / "ids", [f"p{number}" for number in range(given)]
     if kind == "inside":
         ids, where = None, r"a\.hdf5: image_ids"
@@ -154,12 +154,12 @@ def test_ids_without_rows_must_be_as_many_as_the_rows(tmp_path, kind, given):
 
 
 def test_rows_that_an_object_of_ids_leaves_out_are_counted(tmp_path):
-    pictures = [picture(number, 3, labels=False) for number in range(5)]
-    file, ids = write_rows(tmp_path / "a.hdf5", pictures), tmp_path / "ids"
-    ids.write_text(json.dumps({pictures[row].name: row for row in (3, 1)}))
+    images = [image(number, 3, labels=False) for number in range(5)]
+    file, ids = write_rows(tmp_path / "a.hdf5", images), tmp_path / "ids"
+    ids.write_text(json.dumps({images[row].name: row for row in (3, 1)}))
     report = import_regions([file], tmp_path / "store", ids=ids)
-    assert (report.pictures, report.rows_without_id) == (2, 3)
-    check(tmp_path / "store", [pictures[1], pictures[3]])
+    assert (report.images, report.rows_without_id) == (2, 3)
+    check(tmp_path / "store", [images[1], images[3]])
     assert open_regions(tmp_path / "store").facts(0)["rows_without_id"] == 3
 
 
@@ -170,11 +170,11 @@ def test_rows_that_gqas_table_leaves_out_are_counted(tmp_path):
     del told[PLAIN[2].name], told[PLAIN[5].name]
     table.write_text(json.dumps(told))
     report = import_regions(files, tmp_path / "store", boxes="xyxy")
-    assert (report.pictures, report.rows_without_id) == (6, 2)
+    assert (report.images, report.rows_without_id) == (6, 2)
 
 
 def test_rows_without_ids(tmp_path):
-    file = write_rows(tmp_path / "a.h5", [picture(1, 3, labels=False)])
+    file = write_rows(tmp_path / "a.h5", [image(1, 3, labels=False)])
     with pytest.raises(ValueError, match=r"give them with --ids FILE: .*They were published as a pickle"):
         import_regions([file], tmp_path / "store")
     (tmp_path / "ids.pkl").write_bytes(pickle.dumps({1: 0}))
@@ -186,7 +186,7 @@ def test_rows_without_ids(tmp_path):
 
 
 def test_gqa_boxes_that_could_be_either(tmp_path):
-    one = picture(3, labels=False)
+    one = image(3, labels=False)
     small = type(one)(**{**vars(one), "boxes": one.boxes * 0.25})
     small.boxes[:, 2:] += 10
     files = write_gqa(tmp_path / "gqa", [small, small])
@@ -197,35 +197,35 @@ def test_gqa_boxes_that_could_be_either(tmp_path):
 
 
 def test_names_and_new_names(tmp_path):
-    pictures = [type(one)(**{**vars(one), "name": name}) for one, name in zip(PLAIN, ["42", "7", "n1"], strict=False)]
-    file = write_tsv(tmp_path / "a.tsv", pictures, bottom_up_line)
+    images = [type(one)(**{**vars(one), "name": name}) for one, name in zip(PLAIN, ["42", "7", "n1"], strict=False)]
+    file = write_tsv(tmp_path / "a.tsv", images, bottom_up_line)
     import_regions([file], tmp_path / "store", names="COCO_{id:012}", rename={"n1": "other"})
     assert open_regions(tmp_path / "store").names == ["COCO_000000000042", "COCO_000000000007", "other"]
-    with pytest.raises(ValueError, match="names asks for a number of 12 digits; the picture's id is 'n1'"):
+    with pytest.raises(ValueError, match="names asks for a number of 12 digits; the image's id is 'n1'"):
         import_regions([file], tmp_path / "new", names="COCO_{id:012}")
     with pytest.raises(ValueError, match=r"names must have \{id\} in it once"):
         import_regions([file], tmp_path / "newer", names="{id.__class__}")
 
 
 def line(number, **other):
-    return lxmert_line(PICTURES[number], **other)
+    return lxmert_line(IMAGES[number], **other)
 
 
-ONE = PICTURES[3]  # four regions
+ONE = IMAGES[3]  # four regions
 DAMAGES = {
     "base64": (line(3, features="A" + text(ONE.features, "<f4")[1:-3] + "*=="), "its features are damaged base64"),
     "padding": (line(3, boxes=text(ONE.boxes, "<f4")[:-1]), "its boxes are damaged base64"),
     "columns": (line(3).replace("\t", " ", 1), "a line has 10 columns; this one has 9"),
     "num_boxes": (line(3, num_boxes="5"), "its objects_id must have 40 bytes for num_boxes 5; they have 32"),
-    "no number": (line(3, num_boxes="4.0"), "num_boxes must be a whole number from 1; got '4.0'"),
-    "height": (line(3, img_h="0"), "the height must be a whole number from 1; got '0'"),
+    "no number": (line(3, num_boxes="4.0"), "num_boxes must be an integer from 1; got '4.0'"),
+    "height": (line(3, img_h="0"), "the height must be an integer from 1; got '0'"),
     "boxes short": (line(3, boxes=text(ONE.boxes[:3], "<f4")), "its boxes must have 64 bytes .* they have 48"),
     "features short": (line(3, features=text(ONE.features.ravel()[:-1], "<f4")), "features must have a multiple of 16"),
     "feature size": (line(3, features=text(ONE.features[:, :5], "<f4")), "features must be of size 10, .* got 5"),
     "NaN": (line(3, features=text(ONE.features * np.nan, "<f4")), "features must be finite; number 0 of region 0"),
-    "outside": (line(3, boxes=text(ONE.boxes + 99, "<f4")), "boxes must lie in the picture, 64 wide and 48 high; box"),
-    "twice": (line(3, img_id="picture_001"), "a picture of this name is in the store already"),
-    "no id": (line(3, img_id=""), "a picture's name must have 1 to 255 bytes"),
+    "outside": (line(3, boxes=text(ONE.boxes + 99, "<f4")), "boxes must lie in the image, 64 wide and 48 high; box"),
+    "twice": (line(3, img_id="image_001"), "an image of this name is in the store already"),
+    "no id": (line(3, img_id=""), "an image's name must have 1 to 255 bytes"),
     "empty line": ("\n", "a line has 10 columns; this one has 1"),
 }
 
@@ -234,25 +234,25 @@ DAMAGES = {
 def test_a_damaged_line_is_named_and_nothing_is_lost(tmp_path, case):
     bad, message = DAMAGES[case]
     file, out = tmp_path / "a.tsv", tmp_path / "store"
-    good = list(map(lxmert_line, PICTURES))
+    good = list(map(lxmert_line, IMAGES))
     file.write_text("".join([*good[:3], bad, *good[4:]]))
-    with pytest.raises(ValueError, match=rf"a\.tsv, line 4.*{message}.*\. Pictures read so far: 3, kept in .*partial"):
+    with pytest.raises(ValueError, match=rf"a\.tsv, line 4.*{message}.*\. Images read so far: 3, kept in .*partial"):
         import_regions([file], out)
     assert not out.exists()
     file.write_text("".join(good))  # repaired
     report = import_regions([file], out)
-    assert (report.pictures, report.resumed) == (8, 3)
-    check(out, PICTURES)
+    assert (report.images, report.resumed) == (8, 3)
+    check(out, IMAGES)
 
 
 @pytest.mark.parametrize("case", DAMAGES)
 def test_damaged_lines_may_be_left_out(tmp_path, case):
     bad, _ = DAMAGES[case]
     file = tmp_path / "a.tsv"
-    good = list(map(lxmert_line, PICTURES))
+    good = list(map(lxmert_line, IMAGES))
     file.write_text("".join([*good[:3], bad, *good[4:]]))
     report = import_regions([file], tmp_path / "store", skip_damaged=True)
-    check(tmp_path / "store", PICTURES[:3] + PICTURES[4:])
+    check(tmp_path / "store", IMAGES[:3] + IMAGES[4:])
     (skipped,) = report.skipped
     assert skipped.startswith(f"{file}, line 4")
     assert json.loads((tmp_path / "store" / "regions.json").read_text())["skipped"] == report.skipped
@@ -260,7 +260,7 @@ def test_damaged_lines_may_be_left_out(tmp_path, case):
 
 @pytest.mark.parametrize("left", [1, 40, -5])
 def test_a_truncated_file(tmp_path, left):
-    file = write_tsv(tmp_path / "a.tsv", PICTURES)
+    file = write_tsv(tmp_path / "a.tsv", IMAGES)
     whole = file.read_bytes()
     start = len(b"".join(whole.splitlines(keepends=True)[:-1]))
     file.write_bytes(whole[: start + left] if left > 0 else whole[:left])
@@ -268,14 +268,14 @@ def test_a_truncated_file(tmp_path, left):
         import_regions([file], tmp_path / "store")
     file.write_bytes(whole[:-1])  # only the last end of a line is missing: all is there
     assert import_regions([file], tmp_path / "store").resumed == 7
-    check(tmp_path / "store", PICTURES)
+    check(tmp_path / "store", IMAGES)
 
 
 def test_boxes_may_be_clipped(tmp_path):
-    one = PICTURES[3]
+    one = IMAGES[3]
     file = tmp_path / "a.tsv"
     file.write_text(line(0) + line(3, boxes=text(one.boxes + np.array([0, 0, 99, 99]), "<f4")))
-    with pytest.raises(ValueError, match="boxes must lie in the picture"):
+    with pytest.raises(ValueError, match="boxes must lie in the image"):
         import_regions([file], tmp_path / "store")
     import_regions([file], tmp_path / "store", clip_boxes=True)
     assert open_regions(tmp_path / "store").batch([1])["visual_pos"][0, :, 2:].tolist() == [[1, 1]] * 4
@@ -302,7 +302,7 @@ def test_foreign_folders(tmp_path):
     (tmp_path / "a").mkdir()
     with pytest.raises(ValueError, match=r"has no \.npz and \.npy files"):
         import_regions([tmp_path / "a"], tmp_path / "store")
-    np.save(tmp_path / "a" / "x.npy", PICTURES[0].features)
+    np.save(tmp_path / "a" / "x.npy", IMAGES[0].features)
     np.save(tmp_path / "a" / "x_info.npy", np.array({"bbox": 1}, dtype=object), allow_pickle=True)
     with pytest.raises(ValueError, match=r"_info\.npy files, as mmf writes them: pickles.*numpy\.savez"):
         import_regions([tmp_path / "a"], tmp_path / "store")
@@ -311,40 +311,40 @@ def test_foreign_folders(tmp_path):
 
 
 def test_damaged_numpy_files(tmp_path):
-    folder = npz_folder(tmp_path / "a", PICTURES)
-    np.savez(folder / "picture_001.npz", features=np.array([None]), boxes=np.zeros((1, 4)), height=1, width=1)
-    whole = (folder / "picture_004.npz").read_bytes()
-    (folder / "picture_004.npz").write_bytes(whole[:-30])
-    np.savez(folder / "picture_006.npz", features=PICTURES[6].features)
+    folder = npz_folder(tmp_path / "a", IMAGES)
+    np.savez(folder / "image_001.npz", features=np.array([None]), boxes=np.zeros((1, 4)), height=1, width=1)
+    whole = (folder / "image_004.npz").read_bytes()
+    (folder / "image_004.npz").write_bytes(whole[:-30])
+    np.savez(folder / "image_006.npz", features=IMAGES[6].features)
     report = import_regions([folder], tmp_path / "store", skip_damaged=True)
-    assert report.pictures == 5
+    assert report.images == 5
     for said, (number, message) in zip(
         report.skipped,
         {1: "is a pickle", 4: "is no whole .npz file", 6: "must have boxes, height, width"}.items(),
         strict=True,
     ):
-        assert f"picture_00{number}.npz" in said
+        assert f"image_00{number}.npz" in said
         assert message in said
-    folder = npy_folder(tmp_path / "b", PICTURES)
-    (folder / "deeper" / "picture_002_boxes.npy").unlink()
-    with pytest.raises(ValueError, match=r"picture_002\.npy: beside it picture_002_boxes\.npy was expected"):
+    folder = npy_folder(tmp_path / "b", IMAGES)
+    (folder / "deeper" / "image_002_boxes.npy").unlink()
+    with pytest.raises(ValueError, match=r"image_002\.npy: beside it image_002_boxes\.npy was expected"):
         import_regions([folder], tmp_path / "other")
 
 
 def test_hdf5_that_points_elsewhere_or_claims_too_much(tmp_path):
-    other = write_groups(tmp_path / "other.h5", PICTURES)
+    other = write_groups(tmp_path / "other.h5", IMAGES)
     with h5py.File(tmp_path / "a.h5", "w") as file:
-        file["picture"] = h5py.ExternalLink(str(other), "/picture_000")
-    with pytest.raises(ValueError, match="picture is a link, which is not followed"):
+        file["image"] = h5py.ExternalLink(str(other), "/image_000")
+    with pytest.raises(ValueError, match="image is a link, which is not followed"):
         import_regions([tmp_path / "a.h5"], tmp_path / "store")
-    file = write_groups(tmp_path / "b.h5", PICTURES)
+    file = write_groups(tmp_path / "b.h5", IMAGES)
     with h5py.File(file, "a") as opened:
-        del opened["picture_001/features"], opened["picture_003/features"], opened["picture_005/features"]
-        opened["picture_001/features"] = h5py.SoftLink("/picture_000/features")
-        opened["picture_003"].create_dataset("features", (10**6, 10**6), "float32")  # never written
-        opened["picture_005"].create_dataset("features", (2, F), "float32", external=[(str(other), 0, 2 * F * 4)])
+        del opened["image_001/features"], opened["image_003/features"], opened["image_005/features"]
+        opened["image_001/features"] = h5py.SoftLink("/image_000/features")
+        opened["image_003"].create_dataset("features", (10**6, 10**6), "float32")  # never written
+        opened["image_005"].create_dataset("features", (2, F), "float32", external=[(str(other), 0, 2 * F * 4)])
     report = import_regions([file], tmp_path / "store", skip_damaged=True)
-    assert report.pictures == 5
+    assert report.images == 5
     for said, message in zip(
         report.skipped, ["is a link", "claims 4,000,000,000,000 bytes", "in another file"], strict=True
     ):
@@ -356,9 +356,9 @@ def test_hdf5_that_points_elsewhere_or_claims_too_much(tmp_path):
 
 
 def stopped(tmp_path, monkeypatch=None):
-    """An import that stopped after three pictures of the second file."""
-    files = [write_tsv(tmp_path / "a.tsv", PICTURES[:2]), tmp_path / "b.tsv"]
-    good = list(map(lxmert_line, PICTURES[2:]))
+    """An import that stopped after three images of the second file."""
+    files = [write_tsv(tmp_path / "a.tsv", IMAGES[:2]), tmp_path / "b.tsv"]
+    good = list(map(lxmert_line, IMAGES[2:]))
     files[1].write_text("".join([*good[:3], "x\n", *good[3:]]))
     with pytest.raises(ValueError, match="so far: 5"):
         import_regions(files, tmp_path / "store")
@@ -378,27 +378,27 @@ def test_going_on_with_other_files_or_settings(tmp_path):
     with pytest.raises(ValueError, match="holds the unfinished import of"):
         import_regions(files[::-1], tmp_path / "store")
     changed = files[1].read_text()
-    files[1].write_text(changed.replace("picture_004", "picture_044"))
+    files[1].write_text(changed.replace("image_004", "image_044"))
     with pytest.raises(ValueError, match=r"b\.tsv has changed since the import began: line 3"):
         import_regions(files, tmp_path / "store")
     files[1].write_text(changed)
     # What comes behind may change: another file.
-    more = write_tsv(tmp_path / "c.tsv", [picture(20)])
+    more = write_tsv(tmp_path / "c.tsv", [image(20)])
     report = import_regions([*files, more], tmp_path / "store")
-    assert (report.pictures, report.resumed) == (9, 5)
-    check(tmp_path / "store", [*PICTURES, picture(20)])
+    assert (report.images, report.resumed) == (9, 5)
+    check(tmp_path / "store", [*IMAGES, image(20)])
 
 
 def test_beginning_anew(tmp_path):
     files = stopped(tmp_path)
     report = import_regions(files, tmp_path / "store", "float16", restart=True)
-    assert (report.pictures, report.resumed) == (8, 0)
-    check(tmp_path / "store", PICTURES)
+    assert (report.images, report.resumed) == (8, 0)
+    check(tmp_path / "store", IMAGES)
     assert not list(tmp_path.glob(".*"))
 
 
 def test_beginning_anew_leaves_an_import_alone_that_is_running(tmp_path):
-    file, out, tries = write_tsv(tmp_path / "a.tsv", PICTURES), tmp_path / "store", []
+    file, out, tries = write_tsv(tmp_path / "a.tsv", IMAGES), tmp_path / "store", []
 
     def interfere(size, total):
         if not tries:
@@ -406,12 +406,12 @@ def test_beginning_anew_leaves_an_import_alone_that_is_running(tmp_path):
             with pytest.raises(BlockingIOError, match="another process is writing"):
                 import_regions([file], out, restart=True)
 
-    assert import_regions([file], out, progress=interfere).pictures == 8
+    assert import_regions([file], out, progress=interfere).images == 8
     assert tries
-    check(out, PICTURES)
+    check(out, IMAGES)
     with pytest.raises(FileExistsError, match="holds a complete store already"):
         import_regions([file], out, restart=True)
-    check(out, PICTURES)
+    check(out, IMAGES)
 
 
 def test_going_on_with_work_that_an_older_version_began(tmp_path):
@@ -421,9 +421,9 @@ def test_going_on_with_work_that_an_older_version_began(tmp_path):
     del progress["largest_ids"]
     noted.write_text(json.dumps(progress))
     assert import_regions(files, tmp_path / "store").resumed == 5
-    check(tmp_path / "store", PICTURES)
+    check(tmp_path / "store", IMAGES)
     assert "largest_object_id" not in json.loads((tmp_path / "store" / "regions.json").read_text())
-    assert open_regions(tmp_path / "store").largest_object_id == max(max(one.object_ids) for one in PICTURES)
+    assert open_regions(tmp_path / "store").largest_object_id == max(max(one.object_ids) for one in IMAGES)
 
 
 def test_damaged_unfinished_work(tmp_path):
@@ -440,8 +440,8 @@ def test_damaged_unfinished_work(tmp_path):
 @pytest.mark.parametrize("after", [0, 1, 5, 20, 35])
 def test_a_full_disk(tmp_path, monkeypatch, after):
     """The disk is full from some write on; what was written before is kept, and the import goes on."""
-    file, out = write_tsv(tmp_path / "a.tsv", PICTURES), tmp_path / "store"
-    monkeypatch.setattr(writing, "_BLOCK", 1)  # every picture is written
+    file, out = write_tsv(tmp_path / "a.tsv", IMAGES), tmp_path / "store"
+    monkeypatch.setattr(writing, "_BLOCK", 1)  # every image is written
     monkeypatch.setattr(writing, "_SAVING", -1.0)  # and noted
     write, done = os.pwrite, [0]
 
@@ -458,26 +458,26 @@ def test_a_full_disk(tmp_path, monkeypatch, after):
     monkeypatch.setattr(os, "pwrite", write)
     report = import_regions([file], out)
     assert report.resumed == max(0, (after - 1) // 7)  # seven files, after the first offset
-    check(out, PICTURES)
+    check(out, IMAGES)
 
 
 KILLED = """
 import sys, time
 from lxmert.data.features import import_regions, writer
 writer._BLOCK, writer._SAVING = 1, -1.0
-add = writer.RegionWriter.add_picture
+add = writer.RegionWriter.add_image
 def slow(self, *arguments):
     add(self, *arguments)
     print(self.count, flush=True)
     time.sleep(0.003)
-writer.RegionWriter.add_picture = slow
+writer.RegionWriter.add_image = slow
 import_regions([sys.argv[1]], sys.argv[2])
 """
 
 
 def test_killed_at_any_moment(tmp_path):
-    pictures = [picture(number) for number in range(60)]
-    file, out = write_tsv(tmp_path / "a.tsv", pictures), tmp_path / "store"
+    images = [image(number) for number in range(60)]
+    file, out = write_tsv(tmp_path / "a.tsv", images), tmp_path / "store"
     draw, kept, kills = np.random.default_rng(0), 0, 0
     while not out.exists():
         assert kills < 40
@@ -495,17 +495,17 @@ def test_killed_at_any_moment(tmp_path):
         kills += 1
         noted = partial_folder(out) / "progress.json"
         if noted.is_file():
-            now = json.loads(noted.read_text())["pictures"]
+            now = json.loads(noted.read_text())["images"]
             told = max([int(one) for one in last if one.endswith("\n")], default=kept)
             assert now >= told - 1 >= kept - 1  # all that it told of, but perhaps for the last one
             kept = now
     assert kills > 1
-    check(out, pictures)
+    check(out, images)
     assert not list(tmp_path.glob(".*"))
 
 
 def test_an_interruption_keeps_everything(tmp_path):
-    file, out = write_tsv(tmp_path / "a.tsv", PICTURES), tmp_path / "store"
+    file, out = write_tsv(tmp_path / "a.tsv", IMAGES), tmp_path / "store"
 
     def interrupt(size, total):
         if size:
@@ -514,4 +514,4 @@ def test_an_interruption_keeps_everything(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         import_regions([file], out, progress=interrupt)  # told at the end of the file
     assert import_regions([file], out).resumed == 8
-    check(out, PICTURES)
+    check(out, IMAGES)

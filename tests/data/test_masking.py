@@ -96,28 +96,28 @@ def test_none_and_all(masking, share):
     assert choose_regions(everywhere, masking, np.random.default_rng(0)).selected.mean() == share
 
 
-def test_mismatch_is_another_picture_and_every_sentence_of_one_is_as_likely():
-    # Picture 0 has one sentence, picture 1 two, picture 2 five.
-    pictures = np.array([0, 1, 1, 2, 2, 2, 2, 2])
+def test_mismatch_is_another_image_and_every_sentence_of_one_is_as_likely():
+    # ImageInput 0 has one sentence, image 1 two, image 2 five.
+    images = np.array([0, 1, 1, 2, 2, 2, 2, 2])
     rows = np.repeat([0, 3], 20000)
-    sentences, matched = mismatch(pictures, rows, Masking(), np.random.default_rng(0))
+    sentences, matched = mismatch(images, rows, Masking(), np.random.default_rng(0))
     assert matched.dtype == np.int64
     assert close_to(matched.mean(), 0.5, len(rows))
     assert (sentences[matched == 1] == rows[matched == 1]).all()
-    assert (pictures[sentences] != pictures[rows])[matched == 0].all()
+    assert (images[sentences] != images[rows])[matched == 0].all()
     for row, others in ((0, [1, 2, 3, 4, 5, 6, 7]), (3, [0, 1, 2])):
         got = sentences[(rows == row) & (matched == 0)]
         for other in others:
             assert close_to((got == other).mean(), 1 / len(others), len(got)), (row, other)
 
 
-def test_mismatch_where_nearly_all_sentences_are_about_one_picture():
-    pictures = np.zeros(100_000, np.int32)
-    pictures[[7, 70_000]] = 1
-    sentences, matched = mismatch(pictures, np.arange(10), Masking(mismatch_rate=1), np.random.default_rng(0))
+def test_mismatch_where_nearly_all_sentences_are_about_one_image():
+    images = np.zeros(100_000, np.int32)
+    images[[7, 70_000]] = 1
+    sentences, matched = mismatch(images, np.arange(10), Masking(mismatch_rate=1), np.random.default_rng(0))
     assert (matched == 0).all()
     assert set(sentences[[0, 1, 2, 3, 4, 5, 6, 8, 9]].tolist()) == {7, 70_000}
-    assert pictures[sentences[7]] == 0
+    assert images[sentences[7]] == 0
 
 
 def test_mismatch_leaves_its_rows_as_they_are_and_can_be_off():
@@ -129,8 +129,8 @@ def test_mismatch_leaves_its_rows_as_they_are_and_can_be_off():
     assert rows.tolist() == [0, 1, 2, 3]
 
 
-def test_mismatch_needs_two_pictures():
-    with pytest.raises(ValueError, match="the sentences must be about two pictures at least"):
+def test_mismatch_needs_two_images():
+    with pytest.raises(ValueError, match="the sentences must be about two images at least"):
         mismatch(np.zeros(5, int), np.arange(5), Masking(mismatch_rate=1), np.random.default_rng(0))
 
 

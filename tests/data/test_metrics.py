@@ -113,7 +113,7 @@ def test_gqa_by_the_answer_where_types_are_not_known(tmp_path):
 
 
 def test_gqa_of_questions_that_were_read_to_train_on():
-    columns = dict(ids=["a", "b"], texts=["?", "?"], pictures=["1", "1"])
+    columns = dict(ids=["a", "b"], texts=["?", "?"], images=["1", "1"])
     questions = Questions(**columns, answers=[{"yes": 1.0}, {"red": 1.0}])
     scores = gqa_accuracy({"a": "yes", "b": "blue"}, GqaAnswers.of(questions))
     assert (scores.accuracy, scores.binary, scores.open, scores.by_type) == (50, 100, 0, False)

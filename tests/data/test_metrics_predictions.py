@@ -110,7 +110,7 @@ def test_what_is_wrong_with_a_file(task, text, message, tmp_path):
 @pytest.mark.parametrize(
     ("task", "predictions", "message"),
     [
-        ("vqa", {"3": "yes"}, "the ids whole numbers; 1 are not"),
+        ("vqa", {"3": "yes"}, "the ids integers; 1 are not"),
         ("vqa", {3: 5}, '1 are not: {"question_id": 3, "answer": 5}'),
         ("gqa", {3: "yes"}, "the ids texts; 1 are not"),
         ("nlvr2", {"a,b": True}, "1 are not: 'a,b': True"),

@@ -172,7 +172,7 @@ def questions(**changes):
     columns = dict(
         ids=[1, 2, 3],
         texts=["a?", "b?", "c?"],
-        pictures=["p", "p", "q"],
+        images=["p", "p", "q"],
         answers=[{"yes": 1.0}, {"2": 0.3, "3": 0.9}, {"red": 0.6}],
         question_types=["is", "how many", "what"],
         answer_types=["yes/no", "number", "other"],

@@ -14,7 +14,7 @@ from lxmert.data.synthetic.scenes.drawing import draw, region_labels
 from lxmert.data.synthetic.scenes.questions import ANSWERS, FAMILIES, KINDS, possible_questions
 from lxmert.data.synthetic.scenes.scene import COLOURS, FEWEST, LARGEST_SIDE, MOST, SHAPES, SIZES, Scene, random_scene
 from lxmert.data.synthetic.statements import PAIRS, SET, set_statements
-from lxmert.vision.regions import picture_regions
+from lxmert.vision.regions import image_regions
 
 SCENES = [random_scene(np.random.default_rng([7, number]), 96) for number in range(300)]
 
@@ -111,9 +111,9 @@ def test_every_shape_is_a_region_with_its_labels(side):
         pixels = draw(scene, side)
         assert pixels.shape == (side, side, 3)
         assert pixels.dtype == np.uint8
-        features, boxes = picture_regions(pixels)
+        features, boxes = image_regions(pixels)
         objects, attributes = region_labels(scene, boxes)
-        assert (objects[0], attributes[0]) == (NO_LABEL, NO_LABEL)  # the whole picture
+        assert (objects[0], attributes[0]) == (NO_LABEL, NO_LABEL)  # the whole image
         found = [(SHAPES[a], list(COLOURS)[b]) for a, b in zip(objects[1:], attributes[1:], strict=True)]
         assert Counter(found) == Counter((shape.shape, shape.colour) for shape in scene.shapes)
         assert len(features) == 1 + len(scene.shapes)
@@ -197,14 +197,14 @@ def test_captions_are_true():
     assert set(forms) == {"", "there", "nearest", "left", "right"}
 
 
-# What each form of statement says about how many of what it names the two pictures show.
+# What each form of statement says about how many of what it names the two images show.
 SAID = {
-    r"the left picture shows a (.*)": lambda left, right: left > 0,
-    r"the right picture shows a (.*)": lambda left, right: right > 0,
-    r"both pictures show a (.*)": lambda left, right: min(left, right) > 0,
-    r"exactly one picture shows a (.*)": lambda left, right: (left == 0) != (right == 0),
-    r"the left picture shows more (.*) than the right one": lambda left, right: left > right,
-    r"the right picture shows more (.*) than the left one": lambda left, right: left < right,
+    r"the left image shows a (.*)": lambda left, right: left > 0,
+    r"the right image shows a (.*)": lambda left, right: right > 0,
+    r"both images show a (.*)": lambda left, right: min(left, right) > 0,
+    r"exactly one image shows a (.*)": lambda left, right: (left == 0) != (right == 0),
+    r"the left image shows more (.*) than the right one": lambda left, right: left > right,
+    r"the right image shows more (.*) than the left one": lambda left, right: left < right,
     r"there are two (.*) in all": lambda left, right: left + right == 2,
     r"there are three (.*) in all": lambda left, right: left + right == 3,
 }
@@ -228,6 +228,6 @@ def test_statements_are_true_of_two_pairs_in_four():
     assert set(forms) == set(SAID)
 
 
-def test_no_statement_where_all_pictures_are_alike():
-    picture = SCENES[0].shapes
-    assert set_statements([(picture, picture)] * PAIRS, SHAPES, tuple(COLOURS), np.random.default_rng(0)) == []
+def test_no_statement_where_all_images_are_alike():
+    image = SCENES[0].shapes
+    assert set_statements([(image, image)] * PAIRS, SHAPES, tuple(COLOURS), np.random.default_rng(0)) == []

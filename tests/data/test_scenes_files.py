@@ -11,22 +11,22 @@ import pytest
 from lxmert.common.tokenizer import LxmertTokenizer
 from lxmert.data.datasets import Questions, read_gqa, read_nlvr2, read_pretraining, read_vqa
 from lxmert.data.features import open_regions
-from lxmert.data.synthetic.baselines import picture_only, question_only
+from lxmert.data.synthetic.baselines import image_only, question_only
 from lxmert.data.synthetic.dataset_export import SPLITS
 from lxmert.data.synthetic.scenes import making
-from lxmert.data.synthetic.scenes.making import make_scenes, picture_split
+from lxmert.data.synthetic.scenes.making import image_split, make_scenes
 from lxmert.data.synthetic.scenes.questions import ANSWERS, KINDS
 from lxmert.data.synthetic.scenes.scene import SHAPES
-from lxmert.vision.regions import picture_regions
+from lxmert.vision.regions import image_regions
 from lxmert.weights.answer_vocabulary import read_answers
 
-PICTURES = 160
+IMAGES = 160
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("scenes") / "data"
-    make_scenes(folder, PICTURES, seed=5, keep_pictures=True, progress=False)
+    make_scenes(folder, IMAGES, seed=5, keep_images=True, progress=False)
     return folder
 
 
@@ -35,20 +35,20 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def test_equal_seeds_give_equal_bytes_whatever_the_number_of_processes(folder, tmp_path):
-    make_scenes(tmp_path / "two", PICTURES, seed=5, keep_pictures=True, processes=2, progress=False)
+    make_scenes(tmp_path / "two", IMAGES, seed=5, keep_images=True, processes=2, progress=False)
     assert files(tmp_path / "two") == files(folder)
-    make_scenes(tmp_path / "other", PICTURES, seed=6, progress=False)
+    make_scenes(tmp_path / "other", IMAGES, seed=6, progress=False)
     assert files(tmp_path / "other")["vqa/train.json"] != files(folder)["vqa/train.json"]
     assert files(tmp_path / "other")["regions/features.npy"] != files(folder)["regions/features.npy"]
 
 
-def test_splits_share_no_picture(folder):
-    counts = Counter(picture_split(number, PICTURES) for number in range(PICTURES))
+def test_splits_share_no_image(folder):
+    counts = Counter(image_split(number, IMAGES) for number in range(IMAGES))
     assert counts == {"train": 128, "valid": 16, "test": 16}
-    pictures = {split: set(read_vqa(folder / "vqa" / f"{split}.json").pictures) for split in SPLITS}
-    assert {split: len(names) for split, names in pictures.items()} == counts
-    assert len(set.union(*pictures.values())) == PICTURES
-    assert pictures["test"] == set(read_pretraining(folder / "pretrain" / "captions_test.json").pictures)
+    images = {split: set(read_vqa(folder / "vqa" / f"{split}.json").images) for split in SPLITS}
+    assert {split: len(names) for split, names in images.items()} == counts
+    assert len(set.union(*images.values())) == IMAGES
+    assert images["test"] == set(read_pretraining(folder / "pretrain" / "captions_test.json").images)
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -58,7 +58,7 @@ def test_official_files_hold_the_same_questions(folder, split):
     same = read_vqa(
         [official / f"v2_OpenEnded_scenes_{split}_questions.json", official / f"v2_scenes_{split}_annotations.json"]
     )
-    for column in ("ids", "texts", "pictures", "answers", "question_types", "answer_types"):
+    for column in ("ids", "texts", "images", "answers", "question_types", "answer_types"):
         assert list(getattr(same, column)) == list(getattr(own, column)), column
     assert set(own.question_types) == set(KINDS)
     assert set(own.answer_types) == {"yes/no", "number", "other"}
@@ -66,38 +66,38 @@ def test_official_files_hold_the_same_questions(folder, split):
     gqa = read_gqa(folder / "gqa" / f"{split}.json")
     name = {"train": "train", "valid": "val", "test": "testdev"}[split]
     same = read_gqa(folder / "gqa" / "official" / f"{name}_balanced_questions.json")
-    for column in ("ids", "texts", "pictures", "answers"):
+    for column in ("ids", "texts", "images", "answers"):
         assert list(getattr(same, column)) == list(getattr(gqa, column)), column
     assert list(gqa.texts) == list(own.texts)
     assert [kind == "verify" for kind in same.question_types] == [kind == "yes/no" for kind in own.answer_types]
 
 
-def test_official_pairs_are_the_same_pictures(folder):
+def test_official_pairs_are_the_same_images(folder):
     own, same = read_nlvr2(folder / "nlvr2" / "train.json"), read_nlvr2(folder / "nlvr2" / "official" / "train.json")
     for column in ("ids", "texts", "labels"):
         assert list(getattr(same, column)) == list(getattr(own, column)), column
     assert np.mean(own.labels) == 0.5
     store, paired = open_regions(folder / "regions"), open_regions(folder / "nlvr2" / "official" / "regions")
     for side in range(2):
-        mine = store.batch(store.places([pair[side] for pair in own.pictures]), 7)
-        theirs = paired.batch(paired.places([pair[side] for pair in same.pictures]), 7)
+        mine = store.batch(store.places([pair[side] for pair in own.images]), 7)
+        theirs = paired.batch(paired.places([pair[side] for pair in same.images]), 7)
         np.testing.assert_equal(theirs, mine)
 
 
-def test_the_store_holds_the_regions_of_the_pictures(folder):
+def test_the_store_holds_the_regions_of_the_images(folder):
     from PIL import Image
 
     store = open_regions(folder / "regions")
-    assert (len(store), store.feature_size) == (PICTURES, 256)
-    for path in sorted((folder / "pictures").iterdir())[::20]:
-        features, boxes = picture_regions(np.asarray(Image.open(path)))
+    assert (len(store), store.feature_size) == (IMAGES, 256)
+    for path in sorted((folder / "images").iterdir())[::20]:
+        features, boxes = image_regions(np.asarray(Image.open(path)))
         batch = store.batch(store.places([path.stem]), labels=True)
         np.testing.assert_array_equal(batch["visual_feats"][0], features)
         np.testing.assert_array_equal(batch["visual_pos"][0], boxes)
         for kind in ("object", "attribute"):
             confidence = batch[f"{kind}_confidence"][0]
             assert confidence.tolist() == [0.0] + [1.0] * (len(boxes) - 1)
-    assert len(list((folder / "pictures").iterdir())) == PICTURES
+    assert len(list((folder / "images").iterdir())) == IMAGES
 
 
 def test_questions_and_labels_agree(folder):
@@ -106,10 +106,10 @@ def test_questions_and_labels_agree(folder):
     words = (folder / "objects.txt").read_text().split()
     assert words == list(SHAPES)
     seen = 0
-    for text, picture, answers in zip(questions.texts, questions.pictures, questions.answers, strict=True):
+    for text, image, answers in zip(questions.texts, questions.images, questions.answers, strict=True):
         for place, word in enumerate(words):
             if text == f"how many {word}s are there?":
-                labels = store.batch(store.places([picture]), labels=True)
+                labels = store.batch(store.places([image]), labels=True)
                 count = ((labels["object_ids"] == place) & (labels["object_confidence"] > 0)).sum()
                 assert answers == {str(count): 1.0}
                 seen += 1
@@ -126,8 +126,8 @@ def test_tables_vocabulary_and_sentences(folder):
     assert set(captions.sources) == {"scenes_captions"}
     assert set(captions.answers) == {None}
     questions = read_vqa(folder / "vqa" / "train.json")
-    assert sorted(zip(asked.texts, asked.pictures, strict=True)) == sorted(
-        zip(questions.texts, questions.pictures, strict=True)
+    assert sorted(zip(asked.texts, asked.images, strict=True)) == sorted(
+        zip(questions.texts, questions.images, strict=True)
     )
     statements = read_nlvr2(folder / "nlvr2" / "train.json")
     ids = tokenizer([*captions.texts, *questions.texts, *statements.texts], return_tensors="np", padding=True)
@@ -137,20 +137,20 @@ def test_tables_vocabulary_and_sentences(folder):
 
 def test_the_summary_tells_counts_and_baselines(folder):
     summary = json.loads((folder / "summary.json").read_text())
-    assert summary["splits"]["test"]["pictures"] == 16
+    assert summary["splits"]["test"]["images"] == 16
     assert summary["splits"]["train"]["questions"] == len(read_vqa(folder / "vqa" / "train.json"))
     train, test = (read_vqa(folder / "vqa" / f"{split}.json") for split in ("train", "test"))
     assert summary["baselines"]["question only"] == question_only(train, test)
-    assert summary["baselines"]["picture only"].keys() == {*KINDS, "all"}
+    assert summary["baselines"]["image only"].keys() == {*KINDS, "all"}
 
 
 def few(*rows):
-    """Questions of (text, picture, type, answer)."""
-    texts, pictures, kinds, answers = zip(*rows, strict=True)
+    """Questions of (text, image, type, answer)."""
+    texts, images, kinds, answers = zip(*rows, strict=True)
     return Questions(
         ids=list(range(len(rows))),
         texts=list(texts),
-        pictures=list(pictures),
+        images=list(images),
         answers=[{answer: 1.0} for answer in answers],
         question_types=list(kinds),
     )
@@ -174,13 +174,13 @@ def test_baselines_by_hand():
     assert question_only(train, test) == {"color": 2 / 3, "yes or no": 0.0, "all": 0.5}
     shown = {"a": {"": 1, "red": 1}, "b": {"": 1, "red": 1}, "c": {"": 1, "blue": 1}, "d": {"": 1, "blue": 1}}
     # Where blue is shown, and no red, the answer was always blue.
-    assert picture_only(train, test, shown) == {"color": 1 / 3, "yes or no": 0.0, "all": 0.25}
+    assert image_only(train, test, shown) == {"color": 1 / 3, "yes or no": 0.0, "all": 0.25}
 
 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"pictures": 79}, "pictures must be 80 or more; got 79"),
+        ({"images": 79}, "images must be 80 or more; got 79"),
         ({"seed": -1}, "seed must be 0 or more; got -1"),
         ({"processes": 0}, "processes must be 1 or more; got 0"),
         ({"side": 63}, "size must be from 64 to 512 pixels; got 63"),
@@ -190,7 +190,7 @@ def test_baselines_by_hand():
 )
 def test_wrong_arguments_leave_nothing(tmp_path, given, message):
     with pytest.raises(ValueError, match=message):
-        make_scenes(tmp_path / "data", progress=False, **{"pictures": 80, **given})
+        make_scenes(tmp_path / "data", progress=False, **{"images": 80, **given})
     assert list(tmp_path.iterdir()) == []
 
 

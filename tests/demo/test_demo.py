@@ -41,7 +41,7 @@ def test_it_prints_question_every_answer_and_truth(demo):
     assert re.search(rf"{re.escape(one.question)}\s+{told} [\d.]+\s+{one.truth}\n", text)
 
 
-def test_the_page_shows_pictures_regions_and_looks(demo):
+def test_the_page_shows_images_regions_and_looks(demo):
     found, page, _ = demo
     text, models = page.read_text(encoding="utf-8"), len(found.comparisons)
     assert text.count("<section>") == len(found.shown)
@@ -51,15 +51,15 @@ def test_the_page_shows_pictures_regions_and_looks(demo):
         for one in shown.asked:
             assert [said.model for said in one.said] == ["LXMERT", "VisualBERT"]
             for said in one.said:
-                assert said.looked.shape == (len(said.tokens), len(shown.boxes))
+                assert said.region_attention.shape == (len(said.tokens), len(shown.boxes))
     assert "[MASK]" in text, "VisualBERT reads its question with a mask at its end"
     assert "http" not in re.sub(r"data:[^\"]*", "", text), "the page must need nothing beside it"
 
 
 def test_ask_prints_answers(capsys, tmp_path):
-    picture = Image.new("RGB", (80, 60), "white")
-    ImageDraw.Draw(picture).ellipse([20, 10, 60, 50], fill="red")
-    picture.save(tmp_path / "a.png")
+    image = Image.new("RGB", (80, 60), "white")
+    ImageDraw.Draw(image).ellipse([20, 10, 60, 50], fill="red")
+    image.save(tmp_path / "a.png")
     assert main(["ask", str(tmp_path / "a.png"), "what color is the circle?", "is there a circle?"]) == 0
     out = capsys.readouterr().out
     assert re.search(r"what color is the circle\?\s+red", out)
@@ -73,16 +73,16 @@ def test_ask_prints_answers(capsys, tmp_path):
     assert [entry["answer"] for entry in found[0]["answers"]] == ["yes", "no"]
 
 
-def test_ask_refuses_what_is_no_picture(capsys, tmp_path):
+def test_ask_refuses_what_is_no_image(capsys, tmp_path):
     (tmp_path / "a.png").write_text("hello")
     assert main(["ask", str(tmp_path / "a.png"), "what?"]) == 1
     assert re.search(r"lxmert ask: error: .*a\.png", capsys.readouterr().err)
 
 
 def test_ask_tells_of_a_question_without_a_known_word(capsys, tmp_path):
-    picture = Image.new("RGB", (80, 60), "white")
-    ImageDraw.Draw(picture).ellipse([20, 10, 60, 50], fill="red")
-    picture.save(tmp_path / "a.png")
+    image = Image.new("RGB", (80, 60), "white")
+    ImageDraw.Draw(image).ellipse([20, 10, 60, 50], fill="red")
+    image.save(tmp_path / "a.png")
     assert main(["ask", str(tmp_path / "a.png"), "xyzzy"]) == 0
     assert (
         capsys.readouterr().err

@@ -31,7 +31,7 @@ def write_store(folder, counts):
         for number, count in enumerate(counts):
             corner = draw.uniform(0, 50, (count, 2))
             boxes = np.concatenate([corner, corner + draw.uniform(1, 30, (count, 2))], 1).astype(np.float32)
-            writer.add(f"picture{number}", draw.standard_normal((count, 11)).astype(np.float32), boxes, size=(90, 100))
+            writer.add(f"image{number}", draw.standard_normal((count, 11)).astype(np.float32), boxes, size=(90, 100))
     return open_regions(folder)
 
 
@@ -54,13 +54,13 @@ def tokenizer(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def questions():
-    """Pairs of picture and question, of every length up to more than is read, in no order, some twice."""
+    """Pairs of image and question, of every length up to more than is read, in no order, some twice."""
     draw = np.random.default_rng(2)
     made = []
     for _ in range(40):
         length = int(draw.integers(0, TEXT_LENGTH + 2))
         text = " ".join(WORDS[i] for i in draw.integers(5, len(WORDS), length))
-        made.append((f"picture{draw.integers(len(COUNTS))}", text))
+        made.append((f"image{draw.integers(len(COUNTS))}", text))
     return [*made, made[0], made[7]]
 
 
@@ -70,9 +70,9 @@ def models(name, dtype="float64"):
 
 def alone(model, tokenizer, store, question, **labels):
     """The outputs of the PyTorch model on one question alone."""
-    picture, text = question
+    image, text = question
     inputs = tokenizer([text], truncation=True, max_length=TEXT_LENGTH, return_tensors="np")
-    regions = store.batch(store.places([picture]))
+    regions = store.batch(store.places([image]))
     dtype = next(model.parameters()).dtype
     given = {**{name: inputs[name] for name in ("input_ids", "attention_mask", "token_type_ids")}, **regions}
     with torch.no_grad():
@@ -108,16 +108,16 @@ def test_the_answers_are_those_of_each_question_alone(
 @pytest.mark.parametrize("backend", ["pt", "tf"])
 def test_matching_is_the_head_on_every_pair(backend, tokenizer, store):
     sentences = ["a dog", "the cat is red", "a dog", "", "what is the blue dog ? a cat ?"]
-    pictures = ["picture5", "picture0", "picture3"]
+    images = ["image5", "image0", "image3"]
     model = models("LxmertForPreTraining")
     found = PACKAGES[backend].match(
-        model[backend], tokenizer, sentences, pictures, store, text_length=TEXT_LENGTH, batch_size=4
+        model[backend], tokenizer, sentences, images, store, text_length=TEXT_LENGTH, batch_size=4
     )
     assert found.dtype == np.float32
     expected = [
         [
-            alone(model["pt"], tokenizer, store, (picture, sentence)).cross_relationship_score.softmax(-1)[0, 1].item()
-            for picture in pictures
+            alone(model["pt"], tokenizer, store, (image, sentence)).cross_relationship_score.softmax(-1)[0, 1].item()
+            for image in images
         ]
         for sentence in sentences
     ]
@@ -126,10 +126,10 @@ def test_matching_is_the_head_on_every_pair(backend, tokenizer, store):
 
 
 @pytest.mark.parametrize("backend", ["pt", "tf"])
-def test_every_text_and_picture_is_encoded_once(backend, tokenizer, store, monkeypatch):
+def test_every_text_and_image_is_encoded_once(backend, tokenizer, store, monkeypatch):
     model = models("LxmertForPreTraining")[backend]
     rows = {"encode_language": 0, "encode_vision": 0, "scores": 0}
-    kind = __import__(f"lxmert.{backend}.bulk", fromlist=["TakenApart"]).TakenApart
+    kind = __import__(f"lxmert.{backend}.bulk", fromlist=["SplitEncoder"]).SplitEncoder
     for name in rows:
         own = getattr(kind, name)
 
@@ -143,7 +143,7 @@ def test_every_text_and_picture_is_encoded_once(backend, tokenizer, store, monke
 
         monkeypatch.setattr(kind, name, counted)
     sentences = ["a dog", "the cat", "a dog", "a red cat"]
-    PACKAGES[backend].match(model, tokenizer, sentences, ["picture1", "picture2", "picture4"], store)
+    PACKAGES[backend].match(model, tokenizer, sentences, ["image1", "image2", "image4"], store)
     assert rows == {"encode_language": 3, "encode_vision": 3, "scores": 12}
 
 
@@ -152,7 +152,7 @@ def test_questions_of_a_file_keep_their_ids(backend, tokenizer, questions, store
     asked = Questions(
         ids=[1000 + 7 * number for number in range(len(questions))],
         texts=[text for _, text in questions],
-        pictures=[picture for picture, _ in questions],
+        images=[image for image, _ in questions],
         answers=None,
         files=(),
     )
@@ -183,7 +183,7 @@ def test_answers_come_before_everything_is_read(tokenizer, questions, store, mon
     assert read == [1]
 
 
-def test_a_small_number_format(tokenizer, questions, store):
+def test_a_small_dtype(tokenizer, questions, store):
     exact = models("LxmertForQuestionAnswering", "float32")["pt"]
     rough = lxmert.pt.LxmertForQuestionAnswering(CONFIG)
     rough.load_state_dict(exact.state_dict())
@@ -201,15 +201,15 @@ def test_refused(backend, tokenizer, questions, store):
         package.answer_questions(model, tokenizer, questions, store, ANSWERS[:5])
     with pytest.raises(ValueError, match="batch_size must be at least 1; got 0"):
         package.answer_questions(model, tokenizer, questions, store, ANSWERS, batch_size=0)
-    with pytest.raises(ValueError, match="picture99"):
-        package.answer_questions(model, tokenizer, [("picture99", "a dog")], store, ANSWERS)
+    with pytest.raises(ValueError, match="image99"):
+        package.answer_questions(model, tokenizer, [("image99", "a dog")], store, ANSWERS)
     with pytest.raises(TypeError, match=r"answers questions, with a head that is called answer; got (TF)?LxmertM"):
         package.answer_questions(models("LxmertModel")[backend], tokenizer, questions, store, ANSWERS)
     with pytest.raises(TypeError, match="LxmertForPreTraining, with a head that is called match; got"):
-        package.match(model, tokenizer, ["a dog"], ["picture0"], store)
+        package.match(model, tokenizer, ["a dog"], ["image0"], store)
     matching = models("LxmertForPreTraining")[backend]
     with pytest.raises(TypeError, match="sentences must be several texts; got one, 'a dog'"):
-        package.match(matching, tokenizer, "a dog", ["picture0"], store)
+        package.match(matching, tokenizer, "a dog", ["image0"], store)
 
 
 def test_questions_may_come_one_by_one(tokenizer, questions, store):

@@ -1,4 +1,4 @@
-"""Sentences and pictures encoded apart and crossed afterwards: the model itself, in both backends."""
+"""Sentences and images encoded apart and crossed afterwards: the model itself, in both backends."""
 
 import itertools
 from typing import Any
@@ -75,7 +75,7 @@ def test_an_embedding_takes_the_place_of_words():
         assert_same(apart(model, given), run(model, given), 0.0)
 
 
-def test_many_sentences_about_one_picture():
+def test_many_sentences_about_one_image():
     config, sizes = CASES["deep"]
     given = inputs(config, sizes)
     first = {name: np.repeat(x[:1], sizes.batch, 0) if name in VISION else x for name, x in given.items()}
@@ -96,7 +96,7 @@ BAD = [
     ("encode_language", dict(input_ids=np.zeros((2, 0), int)), ValueError, "input_ids: L must be at least 1; got 0"),
     ("encode_language", dict(input_ids=np.ones((2, 99), int)), ValueError, "at most max_position_embeddings = 9"),
     ("encode_language", dict(input_ids=np.full((2, 3), 99)), ValueError, "input_ids must be 0 to 36; got values"),
-    ("encode_language", dict(input_ids=np.ones((2, 3))), TypeError, "input_ids must hold whole numbers"),
+    ("encode_language", dict(input_ids=np.ones((2, 3))), TypeError, "input_ids must hold integers"),
     ("encode_language", dict(input_ids=np.ones((2, 3), int), attention_mask=np.ones((2, 4))), ValueError,
      r"attention_mask must be \[B, L\] = \[2, 3\]; got \[2, 4\]"),
     ("encode_vision", dict(visual_pos=np.zeros((2, 7, 4))), ValueError, "visual_feats must be given"),

@@ -20,8 +20,8 @@ CONFIG = SMALLEST.replace(hidden_dropout_prob=0.0, attention_probs_dropout_prob=
 TASKS = ("LxmertForPreTraining", "LxmertForQuestionAnswering", "LxmertForVisualReasoning")
 # The highest rates are far above the usual ones, so that twenty steps move the weights.
 RECIPES = {
-    "bert_adam": dict(rate=2e-3, warm_up=0.1, original=True, weight_decay=0.01, clip_norm=5.0),
-    "adamw": dict(rate=2e-3, warm_up=0.1, original=False, weight_decay=0.01, clip_norm=1.0),
+    "bert_adam": dict(rate=2e-3, warm_up=0.1, original=True, weight_decay=0.01, max_grad_norm=5.0),
+    "adamw": dict(rate=2e-3, warm_up=0.1, original=False, weight_decay=0.01, max_grad_norm=1.0),
 }
 
 
@@ -35,7 +35,7 @@ def batch(name, step, sizes=SIZES):
 
 
 def numbers(recipe):
-    return {name: recipe[name] for name in ("weight_decay", "clip_norm")}
+    return {name: recipe[name] for name in ("weight_decay", "max_grad_norm")}
 
 
 def rate_at(recipe, step):
@@ -113,22 +113,22 @@ def test_states_agree_and_cross_over(kind):
     assert_same(weights(other_keras), weights(whole), tolerances.WEIGHTS["float64"])
 
 
-def bert_adam(weight, gradients, rates, decay, betas, epsilon, clip_norm):
+def bert_adam(weight, gradients, rates, decay, betas, epsilon, max_grad_norm):
     """The original's formula, for one weight."""
     momentum = velocity = np.zeros_like(weight)
     for gradient, rate in zip(gradients, rates, strict=True):
-        gradient = gradient * min(1.0, clip_norm / (np.sqrt((gradient**2).sum()) + 1e-6))
+        gradient = gradient * min(1.0, max_grad_norm / (np.sqrt((gradient**2).sum()) + 1e-6))
         momentum = betas[0] * momentum + (1 - betas[0]) * gradient
         velocity = betas[1] * velocity + (1 - betas[1]) * gradient**2
         weight = weight - rate * (momentum / (np.sqrt(velocity) + epsilon) + decay * weight)
     return weight
 
 
-def adamw(weight, gradients, rates, decay, betas, epsilon, clip_norm):
+def adamw(weight, gradients, rates, decay, betas, epsilon, max_grad_norm):
     """The formula of AdamW's paper, with epsilon outside of the corrected root."""
     momentum = velocity = np.zeros_like(weight)
     for step, (gradient, rate) in enumerate(zip(gradients, rates, strict=True), start=1):
-        gradient = gradient * min(1.0, clip_norm / (np.sqrt((gradient**2).sum()) + 1e-6))
+        gradient = gradient * min(1.0, max_grad_norm / (np.sqrt((gradient**2).sum()) + 1e-6))
         momentum = betas[0] * momentum + (1 - betas[0]) * gradient
         velocity = betas[1] * velocity + (1 - betas[1]) * gradient**2
         mean, square = momentum / (1 - betas[0] ** step), velocity / (1 - betas[1] ** step)
@@ -161,7 +161,7 @@ def test_the_formula(formula, shape, dtype, tolerance):
     gradients = [(draw.standard_normal(shape) * 10.0 ** draw.uniform(-8, 1)).astype(dtype) for _ in range(STEPS)]
     recipe = dict(rate=0.1, warm_up=0.25, original=True)
     rates = [rate_at(recipe, step) for step in range(STEPS)]
-    given = dict(weight_decay=0.1, betas=(0.8, 0.95), epsilon=1e-6, clip_norm=2.0)
+    given = dict(weight_decay=0.1, betas=(0.8, 0.95), epsilon=1e-6, max_grad_norm=2.0)
     expected = formula(weight.astype("float64"), [g.astype("float64") for g in gradients], rates, *given.values())
     assert min(np.abs(g).max() for g in gradients) < 1e-6
     assert max(np.linalg.norm(g) for g in gradients) > 2
@@ -199,8 +199,10 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(kind):
         for piece in cut:
             (model_loss(pt, piece) / parts).backward()
         optimizer.step()
-    schedule = tf_optimizers.LinearWarmUp(recipe["rate"], steps, 0.5, accumulation=parts)
-    keras_optimizer = tf_optimizers.make_optimizer(keras_model, kind, schedule, **numbers(recipe), accumulation=parts)
+    schedule = tf_optimizers.LinearWarmUp(recipe["rate"], steps, 0.5, gradient_accumulation_steps=parts)
+    keras_optimizer = tf_optimizers.make_optimizer(
+        keras_model, kind, schedule, **numbers(recipe), gradient_accumulation_steps=parts
+    )
     keras_model.compile(keras_optimizer)
     data = [cast(piece, "float64") for piece in pieces]
     keras_model.fit(((piece,) for piece in data[:-1]), steps_per_epoch=len(data) - 1, shuffle=False, verbose=0)
@@ -227,7 +229,7 @@ def model_loss(model, given):
         (dict(weight_decay=float("nan")), "weight_decay must be a finite number, at least 0; got nan"),
         (dict(epsilon=float("inf")), "epsilon must be a finite number, at least 0; got inf"),
         (dict(betas=(0.9, 1.0)), r"betas must be two numbers, at least 0 and less than 1; got \(0.9, 1.0\)"),
-        (dict(clip_norm=0.0), "clip_norm must be greater than 0, or None for no clipping; got 0.0"),
+        (dict(max_grad_norm=0.0), "max_grad_norm must be greater than 0, or None for no clipping; got 0.0"),
     ],
 )
 def test_wrong_numbers_are_refused(module, given, message):

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 import lxmert.training.pt.unused_parameters
 import lxmert.training.tf.unused_parameters
-from lxmert.training.unused_parameters import pretraining_losses, unreached
+from lxmert.training.unused_parameters import pretraining_losses, unused_parameters
 from tests.inputs import Sizes
 from tests.models import CASES, SMALLEST, SMALLEST_VISUAL_BERT, labelled, new_pt, new_tf, run_pt, run_tf
 
@@ -51,10 +51,10 @@ def test_exactly_what_gets_no_gradient_is_frozen(name, config, losses):
 
     run_pt(pt, given).loss.backward()
     without = [p.name for p, weight in pt.weights_by_name() if weight.grad is None]
-    assert list(lxmert.training.pt.unused_parameters.freeze_unreached(pt, losses)) == without
+    assert list(lxmert.training.pt.unused_parameters.freeze_unused_parameters(pt, losses)) == without
     assert [p.name for p, weight in pt.weights_by_name() if not weight.requires_grad] == without
 
-    assert list(lxmert.training.tf.unused_parameters.freeze_unreached(keras_model, losses)) == without
+    assert list(lxmert.training.tf.unused_parameters.freeze_unused_parameters(keras_model, losses)) == without
     assert [p.name for p, weight in keras_model.weights_by_name() if not weight.trainable] == without
     variables = keras_model.trainable_variables
     with tf.GradientTape() as tape:
@@ -67,7 +67,7 @@ def test_exactly_what_gets_no_gradient_is_frozen(name, config, losses):
 def test_a_class_of_one_loss_is_complete(name):
     model = new_pt(SMALLEST, name, "float64")
     before = [p.requires_grad for p in model.parameters()]
-    assert lxmert.training.pt.unused_parameters.freeze_unreached(model) == ()
+    assert lxmert.training.pt.unused_parameters.freeze_unused_parameters(model) == ()
     assert [p.requires_grad for p in model.parameters()] == before
 
 
@@ -82,13 +82,13 @@ def test_a_class_of_one_loss_is_complete(name):
 )
 def test_refused_losses(config, losses, message):
     with pytest.raises(ValueError, match=message):
-        unreached(config, LXMERT, losses)
+        unused_parameters(config, LXMERT, losses)
     for model, package in (
         (new_pt(config, LXMERT, "float64"), lxmert.training.pt),
         (new_tf(config, LXMERT, "float64"), lxmert.training.tf),
     ):
         with pytest.raises(ValueError, match=message):
-            package.unused_parameters.freeze_unreached(model, losses)
+            package.unused_parameters.freeze_unused_parameters(model, losses)
         assert all(
             getattr(w, "trainable", True) and getattr(w, "requires_grad", True) for _, w in model.weights_by_name()
         )

@@ -119,7 +119,7 @@ def test_position_ids_agree(name, config):
 
 
 def alignment(name, words=3):
-    """[B, R, K] positions of words with fewer and fewer of them in a row; the last region of each picture has none."""
+    """[B, R, K] positions of words with fewer and fewer of them in a row; the last region of each image has none."""
     draw = np.random.default_rng(5)
     given = draw.integers(0, SIZES.length, (*leading(name), SIZES.regions, words))
     for i in range(SIZES.regions):

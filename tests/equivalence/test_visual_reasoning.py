@@ -1,4 +1,4 @@
-"""LXMERT's visual reasoning, PyTorch against Keras: two pictures for each sentence, in every form of the inputs."""
+"""LXMERT's visual reasoning, PyTorch against Keras: two images for each sentence, in every form of the inputs."""
 
 import itertools
 
@@ -25,7 +25,7 @@ EVERY = [
 
 
 def sentence_for_each(given, seed=1):
-    """The same pictures, each with a sentence, a mask and types of its own."""
+    """The same images, each with a sentence, a mask and types of its own."""
     other = inputs(SMALLEST, SIZES, seed=seed)
     return {**given, **{name: np.stack([given[name], other[name]], axis=1) for name in TEXT}}
 
@@ -43,7 +43,7 @@ def test_visual_reasoning_agrees(case, masks, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_a_sentence_for_each_picture_agrees(dtype):
+def test_a_sentence_for_each_image_agrees(dtype):
     models, given = both(SMALLEST, NAME, dtype), labelled(SMALLEST, NAME, SIZES)
     shared, _ = assert_agree(models, given, dtype)
     # The same sentence twice is one sentence for both.
@@ -68,7 +68,7 @@ def test_word_vectors_agree(each):
     assert found["inputs_embeds"].shape == vectors["inputs_embeds"].shape
 
 
-def test_it_is_the_backbone_on_each_picture_and_the_head_on_both():
+def test_it_is_the_backbone_on_each_image_and_the_head_on_both():
     given = sentence_for_each(labelled(SMALLEST, NAME, SIZES))
     del given["labels"]
     rows = {name: values.reshape(-1, *values.shape[2:]) for name, values in given.items()}
@@ -86,7 +86,7 @@ def test_it_is_the_backbone_on_each_picture_and_the_head_on_both():
             assert_same(joined[0], output.logits[i], tolerances.OUTPUTS["float64"])
 
 
-def test_the_pictures_have_an_order():
+def test_the_images_have_an_order():
     given = labelled(SMALLEST, NAME, SIZES)
     swapped = {name: values[:, ::-1].copy() if "visual" in name else values for name, values in given.items()}
     models = both(SMALLEST, NAME)

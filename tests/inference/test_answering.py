@@ -1,4 +1,4 @@
-"""The object that answers, on drawn pictures whose answers are known, in both backends."""
+"""The object that answers, on drawn images whose answers are known, in both backends."""
 
 import json
 
@@ -26,21 +26,21 @@ def test_each_checkpoint_is_of_its_model():
 
 
 def draw(size=(64, 64), shape="ellipse", colour="red", background="white"):
-    picture = Image.new("RGB", size, background)
+    image = Image.new("RGB", size, background)
     box = [size[0] * 0.25, size[1] * 0.25, size[0] * 0.7, size[1] * 0.75]
-    getattr(ImageDraw.Draw(picture), shape)(box, fill=colour)
-    return picture
+    getattr(ImageDraw.Draw(image), shape)(box, fill=colour)
+    return image
 
 
 def draw_several(count):
-    picture = Image.new("RGB", (160, 60), "white")
+    image = Image.new("RGB", (160, 60), "white")
     for place, colour in zip(range(count), ("red", "blue", "teal"), strict=False):
-        ImageDraw.Draw(picture).ellipse([10 + 50 * place, 15, 40 + 50 * place, 45], fill=colour)
-    return picture
+        ImageDraw.Draw(image).ellipse([10 + 50 * place, 15, 40 + 50 * place, 45], fill=colour)
+    return image
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_one_picture_and_one_question_give_one_list(answerers, backend):
+def test_one_image_and_one_question_give_one_list(answerers, backend):
     found = answerers[backend](draw(), "what color is the circle?", top_k=3)
     assert [set(entry) for entry in found] == [{"answer", "score"}] * 3
     assert found[0]["answer"] == "red"
@@ -48,15 +48,15 @@ def test_one_picture_and_one_question_give_one_list(answerers, backend):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("kind", ["path", "string", "picture", "array"])
-def test_every_kind_of_picture(answerers, backend, kind, tmp_path):
-    picture = draw(colour="blue", shape="rectangle")
-    picture.save(tmp_path / "shape.png")
+@pytest.mark.parametrize("kind", ["path", "string", "image", "array"])
+def test_every_kind_of_image(answerers, backend, kind, tmp_path):
+    image = draw(colour="blue", shape="rectangle")
+    image.save(tmp_path / "shape.png")
     given = {
         "path": tmp_path / "shape.png",
         "string": str(tmp_path / "shape.png"),
-        "picture": picture,
-        "array": np.asarray(picture),
+        "image": image,
+        "array": np.asarray(image),
     }[kind]
     assert answerers[backend](given, "what shape is in the image?")[0]["answer"] == "rectangle"
 
@@ -64,8 +64,8 @@ def test_every_kind_of_picture(answerers, backend, kind, tmp_path):
 @pytest.mark.parametrize("size", [(32, 32), (64, 64), (300, 120), (640, 480)])
 @pytest.mark.parametrize("background", ["white", "#e0f0ff", "#202040"])
 def test_any_size_and_background(answerers, size, background):
-    picture = draw(size=size, colour="yellow", background=background)
-    found = answerers["pt"](picture, ["what color is the shape?", "is there a yellow shape?", "is there a red shape?"])
+    image = draw(size=size, colour="yellow", background=background)
+    found = answerers["pt"](image, ["what color is the shape?", "is there a yellow shape?", "is there a red shape?"])
     assert [entry[0]["answer"] for entry in found] == ["yellow", "yes", "no"]
 
 
@@ -84,24 +84,24 @@ def test_many_of_each(answerers, backend):
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_batch_size_does_not_change_answers(answerers, backend):
     # Different numbers of words and of regions in a batch, so that padding shows if it matters.
-    pictures = [draw_several(count) for count in (0, 1, 2, 3)]
+    images = [draw_several(count) for count in (0, 1, 2, 3)]
     questions = [
         "is there a circle?",
         "what color is the triangle?",
         "is there not a red shape?",
         "what shape is this?",
     ]
-    with pytest.warns(UserWarning, match="no shape was found in picture 1"):
-        alone, together = (answerers[backend](pictures, questions, top_k=13, batch_size=size) for size in (1, 4))
+    with pytest.warns(UserWarning, match="no shape was found in image 1"):
+        alone, together = (answerers[backend](images, questions, top_k=13, batch_size=size) for size in (1, 4))
     for a, b in zip(alone, together, strict=True):
         scores = {e["answer"]: e["score"] for e in b}
         np.testing.assert_allclose([e["score"] for e in a], [scores[e["answer"]] for e in a], atol=1e-5)
 
 
 def test_backends_agree(answerers):
-    pictures = [draw(colour=c) for c in ("red", "green", "teal")]
-    questions = ["what color is the circle?", "is there not a red shape?", "what shape is in the picture?"]
-    pt, tf = (answerers[b](pictures, questions, top_k=13) for b in BACKENDS)
+    images = [draw(colour=c) for c in ("red", "green", "teal")]
+    questions = ["what color is the circle?", "is there not a red shape?", "what shape is in the image?"]
+    pt, tf = (answerers[b](images, questions, top_k=13) for b in BACKENDS)
     for a, b in zip(pt, tf, strict=True):
         assert a[0]["answer"] == b[0]["answer"]
         scores = {e["answer"]: e["score"] for e in b}
@@ -115,8 +115,8 @@ def test_a_question_without_a_known_word_is_answered_with_a_warning(answerers, q
     assert len(found) == 1
 
 
-def test_a_picture_without_a_shape_is_answered_with_a_warning(answerers):
-    with pytest.warns(UserWarning, match="no shape was found in picture 2"):
+def test_a_image_without_a_shape_is_answered_with_a_warning(answerers):
+    with pytest.warns(UserWarning, match="no shape was found in image 2"):
         found = answerers["pt"]([draw(), Image.new("RGB", (20, 20), "white")], "is there a circle?")
     assert len(found) == 2
 
@@ -126,9 +126,9 @@ def test_a_long_question_is_answered(answerers):
 
 
 def test_maps_say_where_each_token_looked(answerers):
-    from lxmert.vision.regions import picture_regions
+    from lxmert.vision.regions import image_regions
 
-    regions = picture_regions(draw())
+    regions = image_regions(draw())
     pt, tf = (answerers[b].maps([regions], ["what color is the circle?"])[0] for b in BACKENDS)
     # [CLS] what color is the circle ? [SEP]; VisualBERT reads [MASK] too.
     assert pt.shape == (8 + (answerers["pt"].model.config.model_type == "visual_bert"), len(regions[1]))
@@ -137,25 +137,25 @@ def test_maps_say_where_each_token_looked(answerers):
 
 
 @pytest.mark.parametrize(
-    ("pictures", "questions", "options", "error", "message"),
+    ("images", "questions", "options", "error", "message"),
     [
         ("nothing.png", "what?", {}, FileNotFoundError, "nothing.png"),
-        ([], "what?", {}, ValueError, "pictures must be at least one"),
+        ([], "what?", {}, ValueError, "images must be at least one"),
         ("draw", [], {}, ValueError, "questions must be at least one"),
         (["draw", "draw"], ["a", "b", "c"], {}, ValueError, "got 2 and 3"),
         ("draw", "what?", {"top_k": 0}, ValueError, "top_k must be 1 to 13"),
         ("draw", "what?", {"top_k": 14}, ValueError, "top_k must be 1 to 13"),
         ("draw", "what?", {"batch_size": 0}, ValueError, "batch_size must be at least 1"),
         ("draw", [3], {}, TypeError, "text must be"),
-        (3.5, "what?", {}, TypeError, "picture"),
+        (3.5, "what?", {}, TypeError, "image"),
     ],
 )
-def test_bad_input(answerers, pictures, questions, options, error, message):
+def test_bad_input(answerers, images, questions, options, error, message):
     def real(given):
         return draw() if given == "draw" else [real(one) for one in given] if isinstance(given, list) else given
 
     with pytest.raises(error, match=message):
-        answerers["pt"](real(pictures), questions, **options)
+        answerers["pt"](real(images), questions, **options)
 
 
 def test_saved_folder_answers_alike(answerers, tmp_path):

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from lxmert.pt import layers
-from lxmert.pt.cpu_kernels.attention import is_light, mixed_linear
+from lxmert.pt.cpu_kernels.attention import can_recompute, recomputed_attention
 from lxmert.pt.layers import Attention, context_bias
 from tests.models import small
 
@@ -16,7 +16,7 @@ CONFIG = small("1/1/1", hidden_size=64, num_attention_heads=4, attention_probs_d
 @pytest.fixture
 def calls(count):
     """How often the light way was taken."""
-    return count(layers, "mixed_linear")
+    return count(layers, "recomputed_attention")
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def given():
 
 def plainly(monkeypatch, run):
     with monkeypatch.context() as patch:
-        patch.setattr(layers, "is_light", lambda *args: False)
+        patch.setattr(layers, "can_recompute", lambda *args: False)
         return run()
 
 
@@ -79,7 +79,7 @@ def test_only_what_is_wanted_gets_a_gradient(trained):
     layer = nn.Linear(8, 6).requires_grad_(False)
     parts = [torch.randn(2, 2, count, 4) for count in (3, 5, 5)] + [layer.weight, layer.bias]
     parts[trained].requires_grad_()
-    out = mixed_linear(layer, *parts[:3], None, 0.5)
+    out = recomputed_attention(layer, *parts[:3], None, 0.5)
     (found,) = torch.autograd.grad(out.sum(), parts[trained])
     assert found.shape == parts[trained].shape
     assert found.abs().sum() > 0
@@ -137,4 +137,4 @@ def test_whoever_wants_to_see_weights_or_layers_does(attention, given, calls):
     with torch.no_grad():
         attention.train()(*given)
     assert not calls
-    assert not is_light(attention.out, given[0], 0.0)
+    assert not can_recompute(attention.out, given[0], 0.0)

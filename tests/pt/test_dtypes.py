@@ -1,4 +1,4 @@
-"""Number formats other than float32: the model moved to them, and autocast."""
+"""Dtypes other than float32: the model moved to them, and autocast."""
 
 import pytest
 import torch

@@ -73,7 +73,7 @@ def test_export_with_free_batch_length_and_regions(kind):
     batch, length, regions = (
         torch.export.Dim(name, min=1, max=most) for name, most in (("B", 64), ("L", 8), ("R", 99))
     )
-    behind = 2 if kind is LxmertForVisualReasoning else 1  # there the two pictures lie between
+    behind = 2 if kind is LxmertForVisualReasoning else 1  # there the two images lie between
     shapes = {key: {0: batch, behind: regions} if key.startswith("visual") else {0: batch, 1: length} for key in x}
     program = torch.export.export(model, (), x, dynamic_shapes=shapes)
     for sizes in ((2, 3, 4), (5, 8, 2)):

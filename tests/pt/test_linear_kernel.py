@@ -107,7 +107,7 @@ def test_activations_of_bfloat16_are_fused(activation, layer, x, calls):
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
-def test_other_number_formats_are_left_to_pytorch(dtype, layer, x, calls):
+def test_other_dtypes_are_left_to_pytorch(dtype, layer, x, calls):
     assert torch.equal(linear(layer.to(dtype), x.to(dtype)), layer(x.to(dtype)))
     assert not calls
 

@@ -256,12 +256,12 @@ def test_a_subclass_with_a_layer_of_its_own(tmp_path):
 
 
 @pytest.mark.parametrize("dtype", [torch.int64, "int8", "half a float"])
-def test_number_formats_that_are_none(dtype, tmp_path):
+def test_dtypes_that_are_none(dtype, tmp_path):
     LxmertModel(small_config()).save_pretrained(tmp_path)
     with pytest.raises(ValueError, match=r"dtype must be a torch\.dtype or one of float64, float32, .*; got"):
         LxmertModel.from_pretrained(tmp_path, dtype=dtype)
 
 
-def test_a_number_format_by_its_name(tmp_path):
+def test_a_dtype_by_its_name(tmp_path):
     LxmertModel(small_config()).save_pretrained(tmp_path)
     assert LxmertModel.from_pretrained(tmp_path, dtype="bfloat16").pooler.dense.weight.dtype == torch.bfloat16

@@ -235,7 +235,7 @@ def test_attention_drops_in_training_only(fused, monkeypatch):
 
     monkeypatch.setattr(F, "scaled_dot_product_attention", of_fused)
     monkeypatch.setattr(layers, "dropped", of_plain)
-    monkeypatch.setattr(layers, "is_recorded", lambda: fused)
+    monkeypatch.setattr(layers, "is_tracing", lambda: fused)
     model = LxmertModel(small_config(attention_probs_dropout_prob=0.25))
     model(**X)
     assert set(rates) == {0.25}

@@ -1,4 +1,4 @@
-"""VisualBERT in number formats other than float32: the model moved to them, and autocast."""
+"""VisualBERT in dtypes other than float32: the model moved to them, and autocast."""
 
 import pytest
 import torch
@@ -98,7 +98,7 @@ def test_autocast(name):
     assert all(tensor.isfinite().all() for tensor in flat(masked))
 
 
-def test_labels_of_a_wholly_masked_picture_train_nothing():
+def test_labels_of_a_wholly_masked_image_train_nothing():
     model = make(ALIGNING).half()
     output = model(**tensors({**wholly_masked(ALIGNING), **small_labels(ALIGNING)}))
     output.loss.backward()

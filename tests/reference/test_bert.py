@@ -31,7 +31,7 @@ TEXTS = [
     "Is the umbrella, which is open, to the left of the cat?",
 ]
 # Whatever reads no words is as small as can be.
-PICTURES = {
+IMAGES = {
     "LxmertModel": {"x_layers": 1, "r_layers": 1, "visual_feat_dim": 3},
     "VisualBertModel": {"visual_embedding_dim": 3},
 }
@@ -73,15 +73,15 @@ def test_the_language_encoder_gives_the_hidden_states_of_bert(backend, sentences
     layers, regions = {"pt": (lxmert.pt.LxmertModel, run_pt), "tf": (lxmert.tf.TFLxmertModel, run_tf)}[backend]
     dtype = torch.float64 if backend == "pt" else "float64"
     with told_that_it_is_a_bert(103, 103 + 8 + 16 + 42, "LxmertModel"):
-        model = layers.from_pretrained(REAL, dtype=dtype, **PICTURES["LxmertModel"])
+        model = layers.from_pretrained(REAL, dtype=dtype, **IMAGES["LxmertModel"])
     report = model.load_report
     assert report.unexpected == ("embeddings.position_ids",)
     assert report.new == report.missing
     assert {name.split(".")[0] for name in report.new} == {"region_embeddings", "visual_layers", "cross_layers"}
     assert (report.spelling, report.config_source) == ("BERT", "a BERT's config.json")
     assert (model.config.l_layers, model.config.hidden_size, model.config.num_attention_heads) == (6, 384, 12)
-    picture = {"visual_feats": np.ones((3, 2, 3)), "visual_pos": np.ones((3, 2, 4))}
-    output = regions(model, {**sentences, **picture}, output_hidden_states=True)
+    image = {"visual_feats": np.ones((3, 2, 3)), "visual_pos": np.ones((3, 2, 4))}
+    output = regions(model, {**sentences, **image}, output_hidden_states=True)
     # Ours begin behind the first layer, theirs with the embeddings.
     assert_same(output.language_hidden_states[:6], theirs.hidden_states[1:], tolerances.OUTPUTS["float64"])
     assert model.config.l_layers == len(theirs.hidden_states) - 1
@@ -92,7 +92,7 @@ def test_visual_bert_begins_as_bert(backend, sentences, theirs, real):
     model_class, run = {"pt": (lxmert.pt.VisualBertModel, run_pt), "tf": (lxmert.tf.TFVisualBertModel, run_tf)}[backend]
     dtype = torch.float64 if backend == "pt" else "float64"
     with told_that_it_is_a_bert(103, 107, "VisualBertModel"):
-        model = model_class.from_pretrained(REAL, dtype=dtype, **PICTURES["VisualBertModel"])
+        model = model_class.from_pretrained(REAL, dtype=dtype, **IMAGES["VisualBertModel"])
     assert model.load_report.new == (
         "embeddings.feature.weight",
         "embeddings.feature.bias",
@@ -107,12 +107,12 @@ def test_visual_bert_begins_as_bert(backend, sentences, theirs, real):
     assert np.abs(held["embeddings.feature.weight"]).max() > 0
     # With the regions masked, it is BERT on the words.
     size = len(TEXTS)
-    picture = {
+    image = {
         "visual_embeds": np.ones((size, 2, 3)),
         "visual_attention_mask": np.zeros((size, 2), int),
         "visual_token_type_ids": np.ones((size, 2), int),
     }
-    output = run(model, {**sentences, **picture}, output_hidden_states=True)
+    output = run(model, {**sentences, **image}, output_hidden_states=True)
     length = sentences["input_ids"].shape[1]
     words = [states[:, :length] for states in output.hidden_states]
     assert_same(words, theirs.hidden_states, tolerances.OUTPUTS["float64"])
@@ -217,7 +217,7 @@ def test_every_kind_of_bert_with_and_without_a_configuration(kind, prefix, tmp_p
     small_bert(tmp_path / "without", kind, config=False, num_hidden_layers=2)
     for folder, options, source in (
         ("with", {}, "a BERT's config.json"),
-        ("without", {"num_attention_heads": 3}, "told by the shapes"),
+        ("without", {"num_attention_heads": 3}, "inferred from the shapes"),
     ):
         for name, layers in (("LxmertModel", "l_layers"), ("VisualBertModel", "num_hidden_layers")):
             with expecting_a_bert():

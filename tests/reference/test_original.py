@@ -53,7 +53,7 @@ def pre_trained(request, backend):
     model, run = model_and_run(backend, "LxmertForPreTraining", AIRSPLAY / request.param, **GIVEN)
     report = model.load_report
     assert (report.new, report.missing, report.unexpected) == ((), (), ())
-    assert (report.spelling, report.config_source) == ("the original authors'", "told by the shapes")
+    assert (report.spelling, report.config_source) == ("the original authors'", "inferred from the shapes")
     return model, run
 
 
@@ -151,7 +151,7 @@ def test_a_file_of_one_model_in_the_class_of_another(golden):
     model = LxmertForQuestionAnswering.from_pretrained(AIRSPLAY / "model_LXRT.pth", dtype=torch.float64, **GIVEN)
     expected = golden["question_answering_score"]
     assert_same(model(**given).question_answering_score, expected, tolerances.OUTPUTS["float64"])
-    # The head of a pair is wider than that of a picture.
+    # The head of a pair is wider than that of an image.
     with pytest.raises(CheckpointMismatchError, match=r"heads.reasoning.up.weight wants \[48, 48\]") as error:
         LxmertForVisualReasoning.from_pretrained(AIRSPLAY / "vqa_BEST.pth", num_attention_heads=3)
     assert error.value.wrong_shape == (

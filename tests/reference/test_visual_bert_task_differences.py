@@ -138,12 +138,12 @@ def test_a_label_of_a_masked_region_is_left_out():
     assert_same_gradients(found, expected_gradients, tolerances.GRADIENTS["float64"])
 
 
-def test_positions_of_phrases_that_are_no_whole_numbers_are_refused_with_a_message():
+def test_positions_of_phrases_that_are_no_check_integers_are_refused_with_a_message():
     given = labelled(CONFIG, ALIGNMENT, SIZES, "ones")
     given["region_to_phrase_position"] = given["region_to_phrase_position"].astype(np.float64)
     with pytest.raises(RuntimeError, match="dtype int32/int64"):
         run_pt(other(ALIGNMENT), given)
-    with pytest.raises(TypeError, match="region_to_phrase_position must hold whole numbers"):
+    with pytest.raises(TypeError, match="region_to_phrase_position must hold integers"):
         run_pt(ours(ALIGNMENT), given)
 
 

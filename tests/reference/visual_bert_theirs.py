@@ -53,11 +53,11 @@ def theirs(config: VisualBertConfig, name: str, dtype: str) -> Any:
 def _bypassed(self: Any, input_ids: Any = None, attention_mask: Any = None, **given: Any) -> Any:
     """What their forward with `bypass_transformer` means to do: words through the encoder, then one layer over all."""
     wanted = {name: given.pop(name, None) for name in ("output_attentions", "output_hidden_states", "return_dict")}
-    visual_mask, pictures = given.pop("visual_attention_mask", None), given.get("visual_embeds")
-    if pictures is None:
+    visual_mask, images = given.pop("visual_attention_mask", None), given.get("visual_embeds")
+    if images is None:
         return type(self).forward(self, input_ids, attention_mask, **given, **wanted)
     embedded = self.embeddings(input_ids=input_ids, **given)
-    regions = pictures.shape[1]
+    regions = images.shape[1]
     length = embedded.shape[1] - regions
     ones = torch.ones(embedded.shape[:2])
     text = ones[:, :length] if attention_mask is None else attention_mask

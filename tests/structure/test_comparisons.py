@@ -38,7 +38,7 @@ DIFFERENT = {
     "infinite": (result(scores=INF), "scores is not finite"),
     "wrong shape": (result(scores=result()["scores"].T), r"scores is float64 \[3, 2\], expected float64 \[2, 3\]"),
     "a shape that broadcasts": (result(scores=result()["scores"][:1]), r"scores is float64 \[1, 3\]"),
-    "wrong number format": (result(scores=result()["scores"].astype(np.float32)), r"scores is float32 \[2, 3\]"),
+    "wrong dtype": (result(scores=result()["scores"].astype(np.float32)), r"scores is float32 \[2, 3\]"),
     "missing name": ({"states": result()["states"]}, "scores is missing"),
     "extra name": (result(loss=np.zeros(())), "loss is not expected"),
     "missing in a tuple": (result(states=result()["states"][:1]), "states/1 is missing"),

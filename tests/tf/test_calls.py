@@ -173,8 +173,8 @@ def test_a_functional_model_is_made_of_it_trained_and_saved(answering, tmp_path)
 
 
 @pytest.mark.parametrize("each", [False, True])
-def test_a_functional_model_of_two_pictures(each):
-    """Of any batch size, length and number of regions; with a sentence for both pictures, or one for each."""
+def test_a_functional_model_of_two_images(each):
+    """Of any batch size, length and number of regions; with a sentence for both images, or one for each."""
     reasoning, name = TFLxmertForVisualReasoning(small_config()), "LxmertForVisualReasoning"
     words = ("input_ids", "attention_mask", "token_type_ids")
     inputs = {}

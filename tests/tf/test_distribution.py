@@ -42,7 +42,7 @@ def train(kind, accumulation, strategy):
     with strategy.scope() if strategy else contextlib.nullcontext():
         model = new_tf(config, name, "float64")
         rate = LinearWarmUp(1e-2, steps, 0.0, accumulation=accumulation)
-        optimizer = make_optimizer(model, kind, rate, clip_norm=0.5, accumulation=accumulation)
+        optimizer = make_optimizer(model, kind, rate, max_grad_norm=0.5, accumulation=accumulation)
         model.compile(optimizer, jit_compile=False)
     start = weights(model)
     batches = tf.data.Dataset.from_tensor_slices(data).batch(sizes.batch // accumulation)

@@ -1,4 +1,4 @@
-"""Number formats other than float32: what is stored, what is computed, and that it stays finite and trains."""
+"""Dtypes other than float32: what is stored, what is computed, and that it stays finite and trains."""
 
 import keras
 import numpy as np

@@ -111,7 +111,7 @@ def test_reasoning_trains_on_a_compiled_loss():
 @pytest.mark.parametrize("each", [False, True])
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_reasoning_trains_in_a_graph(jit_compile, each):
-    """With a sentence for both pictures, and with one for each."""
+    """With a sentence for both images, and with one for each."""
     eager, graph = reasoning(), reasoning(run_eagerly=False, jit_compile=jit_compile)
     graph.set_weights(eager.get_weights())
     words = ("input_ids", "attention_mask", "token_type_ids")

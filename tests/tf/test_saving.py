@@ -151,7 +151,7 @@ def layers():
     config = small_config()
     hidden = (None, None, 24)
     return [
-        (tf_layers.Embedding(9, 24, embeddings_initializer=tf_starting.NormalStart(0.1, 0)), (None, None)),
+        (tf_layers.Embedding(9, 24, embeddings_initializer=tf_starting.NormalInitializer(0.1, 0)), (None, None)),
         (tf_dropout.Dropout(0.1), hidden),
         (tf_layers.Attention(config, pruned_heads=(1,)), hidden),
         (tf_layers.FeedForward(config), hidden),
@@ -163,7 +163,7 @@ def layers():
         (tf_heads.WordHead(config), hidden),
         (tf_heads.ObjectHead(config), hidden),
         (tf_heads.AnswerHead(config, 11), (None, 24)),
-        (tf_heads.AnswerHead(config, 2, pictures=2), (None, 48)),
+        (tf_heads.AnswerHead(config, 2, images=2), (None, 48)),
         (tf_heads.WordHead(small_config(tie_word_embeddings=False)), hidden),
         (tf_heads.LxmertHeads(config, ("word", "match")), hidden),
     ]

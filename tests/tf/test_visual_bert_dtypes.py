@@ -1,4 +1,4 @@
-"""VisualBERT in number formats other than float32: what is stored, what is computed; it stays finite and trains."""
+"""VisualBERT in dtypes other than float32: what is stored, what is computed; it stays finite and trains."""
 
 from functools import cache
 
@@ -81,7 +81,7 @@ def test_training_in_each_format(name, policy):
     assert all(np.isfinite(numbers(v)).all() for v in model.variables)
 
 
-def test_labels_of_a_wholly_masked_picture_train_nothing():
+def test_labels_of_a_wholly_masked_image_train_nothing():
     model = make(ALIGNING, "mixed_float16")
     output = model(wholly_masked(ALIGNING), **small_labels(ALIGNING))
     assert float(output.loss) == 0

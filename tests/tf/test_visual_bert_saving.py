@@ -156,8 +156,11 @@ def layers():
     hidden = (None, None, 24)
     heads = {"all": ("word", "match", "classifier", "choice", "alignment"), "one": ("choice",)}
     return [
-        (tf_layers.Embedding(9, 24, 1, embeddings_initializer=tf_starting.NormalStart(0.1, 1)), (None, None)),
-        (tf_layers.Embedding(9, 24, None, embeddings_initializer=tf_starting.NormalStart(0.1, None)), (None, None)),
+        (tf_layers.Embedding(9, 24, 1, embeddings_initializer=tf_starting.NormalInitializer(0.1, 1)), (None, None)),
+        (
+            tf_layers.Embedding(9, 24, None, embeddings_initializer=tf_starting.NormalInitializer(0.1, None)),
+            (None, None),
+        ),
         (tf_layers.TransformerLayer(CONFIG, pruned_heads=(0, 2)), hidden),
         (tf_embeddings.JointEmbeddings(CONFIG), (None, None)),
         (tf_layers.Pooler(CONFIG), hidden),

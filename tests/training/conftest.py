@@ -2,14 +2,14 @@
 
 import pytest
 
-from lxmert.data.synthetic.scenes.making import FEWEST_PICTURES, make_scenes
+from lxmert.data.synthetic.scenes.making import FEWEST_IMAGES, make_scenes
 
 
 @pytest.fixture(scope="session")
 def scenes(tmp_path_factory):
     """The folder of the scenes; nobody writes in it."""
     folder = tmp_path_factory.mktemp("scenes") / "scenes"
-    make_scenes(folder, FEWEST_PICTURES, progress=False)
+    make_scenes(folder, FEWEST_IMAGES, progress=False)
     return folder
 
 

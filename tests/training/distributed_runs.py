@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from unittest import mock
 
 from lxmert.training.logs import Logs
-from lxmert.training.run import part, train
+from lxmert.training.run import shutdown_distributed, train
 from lxmert.training.settings import Settings, make_settings
 
 SMALL = dict(
@@ -54,19 +54,24 @@ RUNS = {
     "pretrain": Run("pretrain", dict(evaluate_batch_size=64)),
     "pretrain in parts": Run(
         "pretrain",
-        dict(accumulation=2, losses=["words", "match", "answers"], optimizer="adamw", gradient_checkpointing=True),
+        dict(
+            gradient_accumulation_steps=2,
+            losses=["words", "match", "answers"],
+            optimizer="adamw",
+            gradient_checkpointing=True,
+        ),
         stopped=4,
     ),
     "vqa": Run("vqa", dict(evaluate_batch_size=13, optimizer="adamw")),
-    "nlvr2": Run("nlvr2", dict(evaluate_batch_size=24, workers=1, accumulation=2), stopped=6),
+    "nlvr2": Run("nlvr2", dict(evaluate_batch_size=24, workers=1, gradient_accumulation_steps=2), stopped=6),
 }
 # Tracing is slow, so these have more in common.
 KERAS_RUNS = {
-    "pretrain": Run("pretrain", dict(evaluate_batch_size=64, accumulation=2), stopped=4),
+    "pretrain": Run("pretrain", dict(evaluate_batch_size=64, gradient_accumulation_steps=2), stopped=4),
     "nlvr2": RUNS["nlvr2"]._replace(settings=dict(evaluate_batch_size=24), stopped=None),
 }
 STEPS, PER_EPOCH, SAVED = 6, 3, 2
-WITH_DROPOUT = Run("vqa", dict(accumulation=2, gradient_checkpointing=True), config=DROPOUT)
+WITH_DROPOUT = Run("vqa", dict(gradient_accumulation_steps=2, gradient_checkpointing=True), config=DROPOUT)
 
 
 def settings_of(run: Run, data: Path, output: Path, **changes: Any) -> Settings:
@@ -86,7 +91,7 @@ def settings_of(run: Run, data: Path, output: Path, **changes: Any) -> Settings:
         first=8 * PER_EPOCH + 3,
         epochs=STEPS // PER_EPOCH,
         learning_rate=1e-2,
-        clip_norm=1.0,
+        max_grad_norm=1.0,
         text_length=12,
         save_every=SAVED,
         log_every=1,
@@ -156,4 +161,4 @@ if __name__ == "__main__":
         # One write, so that the lines of two processes do not mix.
         scores = everything(Path(source), Path(target), RUNS, backend=backend, strategy=strategies)
         sys.stdout.write(json.dumps(scores) + "\n")
-        part(backend)
+        shutdown_distributed(backend)

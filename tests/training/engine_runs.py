@@ -20,7 +20,7 @@ from lxmert.pt import (
 )
 from lxmert.training.pt.engine import Engine, make_engine
 from lxmert.training.pt.optimizers import make_optimizer
-from lxmert.training.pt.unused_parameters import freeze_unreached
+from lxmert.training.pt.unused_parameters import freeze_unused_parameters
 from tests import small_lxmert, small_visual_bert
 from tests.pt.tensors import tensors
 
@@ -81,7 +81,7 @@ def batch_of(run: Run, seed: int) -> dict[str, Any]:
 
 
 def rows_of(tree: Any, rows: slice, dtype: torch.dtype) -> Any:
-    """Some rows of a batch as tensors, fractions in a number format."""
+    """Some rows of a batch as tensors, fractions in a dtype."""
     if isinstance(tree, dict):
         return {name: rows_of(value, rows, dtype) for name, value in tree.items()}
     if isinstance(tree, tuple):
@@ -100,7 +100,7 @@ def new_model(run: Run, seed: int) -> Any:
     model = run.kind(config.replace(initializer_range=0.2)).double().train()
     if run.checkpointing:
         model.gradient_checkpointing_enable()
-    freeze_unreached(model, run.losses)
+    freeze_unused_parameters(model, run.losses)
     return model
 
 

@@ -60,7 +60,7 @@ def settings_of(task: str, scenes: Path, output: Path, **changes: Any) -> Settin
         epochs=STEPS // PER_EPOCH,
         first=BATCH * PER_EPOCH + 1,  # one is left out of each epoch
         learning_rate=1e-3,
-        clip_norm=1.0,
+        max_grad_norm=1.0,
         text_length=16,
         device="cpu",
         log_every=1,

@@ -30,14 +30,14 @@ def written(path, value):
 
 
 def store(folder, features, names=("a", "b")):
-    """A region store of a few pictures."""
+    """A region store of a few images."""
     with RegionWriter(folder) as writer:
         for name in names:
             writer.add(name, features, np.array([[0, 0, 5, 5]] * len(features), "float32"), (10, 10))
     return str(folder)
 
 
-def missing_picture(scenes, folder):
+def missing_image(scenes, folder):
     rows = questions(scenes)
     rows[3]["img_id"] = "not_there"
     return dict(train=[written(folder / "train.json", rows)]), "not_there"
@@ -90,7 +90,7 @@ def no_files(scenes, folder):
 
 
 def no_features(scenes, folder):
-    return dict(features=[]), "features must be given: the region stores of the pictures"
+    return dict(features=[]), "features must be given: the region stores of the images"
 
 
 def no_vocabulary(scenes, folder):
@@ -143,7 +143,7 @@ def test_refused_before_anything_is_written(make, scenes, tmp_path):
 def test_pre_training_on_a_store_without_labels(scenes, tmp_path):
     name = store(tmp_path / "store", np.ones((2, 5), "float32"))
     settings = settings_of("pretrain", scenes, tmp_path / "run", features=[name])
-    with pytest.raises(ValueError, match="the region store has pictures without"):
+    with pytest.raises(ValueError, match="the region store has images without"):
         run.train(settings)
 
 
@@ -161,7 +161,7 @@ def test_a_few_answers_outside_the_table_are_told(scenes, tmp_path, capsys):
 @pytest.mark.parametrize("backend", ["pt", "tf"])
 def test_a_loss_that_is_no_number_any_more(backend, scenes, tmp_path):
     """A rate so high that the numbers overflow."""
-    changes = dict(learning_rate=1e30, clip_norm=1e9, optimizer="adamw", epochs=2, valid=[], save_every=1)
+    changes = dict(learning_rate=1e30, max_grad_norm=1e9, optimizer="adamw", epochs=2, valid=[], save_every=1)
     settings = settings_of("vqa", scenes, tmp_path, backend=backend, **changes)
     with pytest.raises(ValueError, match=r"training stopped.* (is|hold no) ") as caught:
         run.train(settings)

@@ -19,8 +19,8 @@ BACKENDS = ("pt", "tf")
 
 
 @pytest.fixture(scope="module")
-def part():
-    """The first 40 pictures of the training split, with their questions."""
+def shutdown_distributed():
+    """The first 40 images of the training split, with their questions."""
     return load("train").first(40)
 
 

@@ -114,7 +114,7 @@ def test_what_gets_no_gradient_is_named(together, alone):
     for found in (together[1], alone):
         message = str(found["refused"]["no gradient"])
         assert "trainable parameters got no gradient: backbone.cross_layers.0.visual_self_attention" in message
-        assert "freeze_unreached(model, losses)" in message
+        assert "freeze_unused_parameters(model, losses)" in message
     assert "strategy 'single' is one process; torchrun started 2" in str(together[1]["refused"]["single"])
 
 
@@ -148,7 +148,7 @@ def test_evaluation_needs_no_optimizer():
     module, optimizer = engine.prepare(LxmertForQuestionAnswering(small_config()).double())
     assert optimizer is None
     assert {p.dtype for p in module.parameters()} == {torch.float32}
-    assert isinstance(engine.plain(module), LxmertForQuestionAnswering)
+    assert isinstance(engine.unwrap(module), LxmertForQuestionAnswering)
     assert (engine.rank, engine.world, engine.is_main, engine.device.type) == (0, 1, True, "cpu")
 
 

@@ -15,8 +15,8 @@ from .runs import PER_EPOCH, STEPS, Broken, differing, left_by, log_of, settings
 # Breaks: after the work of step 7, within an epoch, when the last checkpoint is of step 6; and of step 9, the first of
 # an epoch, when it is of step 8, the end of the epoch before.
 RUNS = {
-    "pretrain": dict(optimizer="bert_adam", accumulation=2),
-    "vqa": dict(optimizer="adamw", recipe="adamw", accumulation=2),
+    "pretrain": dict(optimizer="bert_adam", gradient_accumulation_steps=2),
+    "vqa": dict(optimizer="adamw", recipe="adamw", gradient_accumulation_steps=2),
     "gqa": dict(optimizer="bert_adam", precision="bfloat16"),
     "nlvr2": dict(optimizer="adamw", gradient_checkpointing=True),
 }

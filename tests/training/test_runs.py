@@ -12,9 +12,9 @@ from .runs import differing, largest_difference, left_by, log_of, settings_of, t
 
 # Twenty steps on float64 numbers, with the losses of pre-training averaged over the labels of a whole step.
 RUNS = {
-    "pretrain": dict(recipe="original", accumulation=2),
+    "pretrain": dict(recipe="original", gradient_accumulation_steps=2),
     "vqa": dict(recipe="adamw"),
-    "gqa": dict(recipe="original", accumulation=2),
+    "gqa": dict(recipe="original", gradient_accumulation_steps=2),
     "nlvr2": dict(recipe="adamw"),
 }
 AGREE, PARTS = 1e-8, 1e-12
@@ -66,7 +66,7 @@ def _without_draws(state):
 def test_four_parts_make_one_step(task, backend, scenes, tmp_path):
     settings = exact(task, scenes, tmp_path, backend=backend, batch_size=8, first=48, epochs=1)
     whole = trained(settings, tmp_path / "whole")
-    parts = trained(dataclasses.replace(settings, accumulation=4), tmp_path / "parts")
+    parts = trained(dataclasses.replace(settings, gradient_accumulation_steps=4), tmp_path / "parts")
     apart = largest_difference(parts[0], whole[0])
     assert apart < PARTS
     assert parts[2] == pytest.approx(whole[2], rel=1e-12 if backend == "pt" else 1e-5)

@@ -11,12 +11,19 @@ from lxmert.training.settings import Settings, differences, make_settings, read_
 
 # As the authors' scripts and code have them.
 ORIGINAL = {
-    "pretrain": dict(batch_size=256, learning_rate=1e-4, epochs=20, warm_up=0.05, clip_norm=1.0),
-    "vqa": dict(batch_size=32, learning_rate=5e-5, epochs=4, warm_up=0.1, clip_norm=5.0),
-    "gqa": dict(batch_size=32, learning_rate=1e-5, epochs=4, warm_up=0.1, clip_norm=5.0),
-    "nlvr2": dict(batch_size=32, learning_rate=5e-5, epochs=4, warm_up=0.1, clip_norm=5.0),
+    "pretrain": dict(batch_size=256, learning_rate=1e-4, epochs=20, warm_up=0.05, max_grad_norm=1.0),
+    "vqa": dict(batch_size=32, learning_rate=5e-5, epochs=4, warm_up=0.1, max_grad_norm=5.0),
+    "gqa": dict(batch_size=32, learning_rate=1e-5, epochs=4, warm_up=0.1, max_grad_norm=5.0),
+    "nlvr2": dict(batch_size=32, learning_rate=5e-5, epochs=4, warm_up=0.1, max_grad_norm=5.0),
 }
-SHARED = dict(optimizer="bert_adam", weight_decay=0.01, seed=9595, text_length=20, precision="float32", accumulation=1)
+SHARED = dict(
+    optimizer="bert_adam",
+    weight_decay=0.01,
+    seed=9595,
+    text_length=20,
+    precision="float32",
+    gradient_accumulation_steps=1,
+)
 
 
 def chosen(settings, names):
@@ -52,7 +59,7 @@ BAD = [
         for name, least in [
             ("batch_size", 1),
             ("epochs", 1),
-            ("accumulation", 1),
+            ("gradient_accumulation_steps", 1),
             ("text_length", 3),
             ("evaluate_batch_size", 1),
             ("log_every", 1),
@@ -66,7 +73,7 @@ BAD = [
     ],
     *[
         ({name: bad}, ValueError, f"{name} must be a number above 0; got {bad}.")
-        for name in ("learning_rate", "clip_norm")
+        for name in ("learning_rate", "max_grad_norm")
         for bad in (0.0, -1.0, float("nan"), float("inf"))
     ],
     ({"weight_decay": -0.5}, ValueError, "weight_decay must be at least 0; got -0.5."),
@@ -75,7 +82,11 @@ BAD = [
     ({"warm_up": 1}, ValueError, "warm_up must be a part of all steps, from 0 to below 1; got 1.0."),
     ({"warm_up": -0.1}, ValueError, "warm_up must be a part of all steps, from 0 to below 1; got -0.1."),
     ({"warm_up": float("nan")}, ValueError, "warm_up must be a part of all steps, from 0 to below 1; got nan."),
-    ({"accumulation": 5}, ValueError, "accumulation must divide batch_size; got 5 parts of 32 examples."),
+    (
+        {"gradient_accumulation_steps": 5},
+        ValueError,
+        "gradient_accumulation_steps must divide batch_size; got 5 parts of 32 examples.",
+    ),
     ({"backend": "jax"}, ValueError, "backend must be one of pt, tf; got 'jax'."),
     ({"recipe": "best"}, ValueError, "recipe must be one of original, adamw; got 'best'."),
     ({"optimizer": "sgd"}, ValueError, "optimizer must be one of bert_adam, adamw; got 'sgd'."),
@@ -87,8 +98,8 @@ BAD = [
         ValueError,
         "losses must be one of words, match, objects, attributes, features, answers; got 'word'.",
     ),
-    ({"epochs": 1.5}, TypeError, "epochs must be a whole number; got 1.5."),
-    ({"epochs": True}, TypeError, "epochs must be a whole number; got True."),
+    ({"epochs": 1.5}, TypeError, "epochs must be an integer; got 1.5."),
+    ({"epochs": True}, TypeError, "epochs must be an integer; got True."),
     ({"learning_rate": "1e-4"}, TypeError, "learning_rate must be a number; got '1e-4'."),
     ({"gradient_checkpointing": 1}, TypeError, "gradient_checkpointing must be true or false; got 1."),
     ({"answers": ["a"]}, TypeError, "answers must be a text; got ['a']."),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lxmert.training.run import open_data, open_files
-from lxmert.training.steps import Steps, chance_of_step, check_numbers
+from lxmert.training.steps import Steps, check_numbers, dropout_seed
 
 from .runs import TASKS, settings_of
 
@@ -25,7 +25,7 @@ class Counted:
 def steps_of(task, scenes, tmp_path, **changes):
     settings = settings_of(task, scenes, tmp_path, batch_size=24, first=49, **changes)
     data = open_data(settings, settings.train, open_files(settings), settings.first)
-    return Steps(data, 24, 2, settings.seed, settings.accumulation)
+    return Steps(data, 24, 2, settings.seed, settings.gradient_accumulation_steps)
 
 
 def test_no_example_twice_in_an_epoch():
@@ -55,7 +55,7 @@ def test_a_step_depends_on_the_seed_and_its_number_alone():
 
 
 def test_the_dropout_of_each_step_and_process_is_its_own():
-    found = {chance_of_step(seed, step, rank) for seed in range(3) for step in range(20) for rank in range(2)}
+    found = {dropout_seed(seed, step, rank) for seed in range(3) for step in range(20) for rank in range(2)}
     assert len(found) == 120
     assert all(0 <= seed < 2**32 for seed in found)
 
@@ -72,7 +72,7 @@ def flat(inputs, name=""):
 @pytest.mark.parametrize("task", TASKS)
 def test_the_parts_are_together_the_whole(task, scenes, tmp_path):
     whole = flat(steps_of(task, scenes, tmp_path).micro_batch(1, 0).inputs)
-    parted = steps_of(task, scenes, tmp_path, accumulation=3)
+    parted = steps_of(task, scenes, tmp_path, gradient_accumulation_steps=3)
     ranks, all_ranks = [], []
     for micro in range(3):
         all_ranks.append(flat(parted.micro_batch(1, micro, 2).inputs))
@@ -85,7 +85,7 @@ def test_the_parts_are_together_the_whole(task, scenes, tmp_path):
 
 def test_the_weights_of_the_parts_make_the_mean_of_the_whole(scenes, tmp_path):
     """The mean over parts of (weight x mean over the labels of the part) is the mean over all labels."""
-    steps = steps_of("pretrain", scenes, tmp_path, accumulation=3)
+    steps = steps_of("pretrain", scenes, tmp_path, gradient_accumulation_steps=3)
     whole = steps_of("pretrain", scenes, tmp_path).micro_batch(2, 0).inputs
     parts = [steps.micro_batch(2, micro, 2, rank) for micro in range(3) for rank in range(2)]
     for name, label in (("words", "labels"), ("answers", "ans")):

@@ -17,7 +17,7 @@ GIVEN = cast(labelled(CONFIG, NAME, Sizes()), "float32")
 @pytest.mark.parametrize("kind", ["bert_adam", "adamw"])
 def test_a_compiled_model_is_saved_with_its_optimizer(kind, tmp_path):
     model = new_tf(CONFIG, NAME, "float32")
-    model.compile(make_optimizer(model, kind, LinearWarmUp(1e-3, 5, 0.2), clip_norm=1.0))
+    model.compile(make_optimizer(model, kind, LinearWarmUp(1e-3, 5, 0.2), max_grad_norm=1.0))
     model.fit(GIVEN, verbose=0)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
@@ -57,9 +57,9 @@ def test_a_state_of_a_scaled_loss():
 
 
 def test_the_schedule_in_steps_of_several_batches():
-    schedule = LinearWarmUp(1.0, 4, 0.5, accumulation=3)
+    schedule = LinearWarmUp(1.0, 4, 0.5, gradient_accumulation_steps=3)
     rates = [float(schedule(batch)) for batch in range(14)]
     assert rates == [0.0] * 3 + [0.5] * 3 + [1.0] * 3 + [0.5] * 5
     assert float(LinearWarmUp.from_config(schedule.get_config())(3)) == 0.5
-    with pytest.raises(ValueError, match="accumulation must be at least 1; got 0"):
-        make_optimizer(new_tf(CONFIG, NAME, "float32"), accumulation=0)
+    with pytest.raises(ValueError, match="gradient_accumulation_steps must be at least 1; got 0"):
+        make_optimizer(new_tf(CONFIG, NAME, "float32"), gradient_accumulation_steps=0)

@@ -1,4 +1,4 @@
-"""Pictures drawn for the tests: shapes of the easy-VQA kind, of any size and on any background, and where they are."""
+"""Images drawn for the tests: shapes of the easy-VQA kind, of any size and on any background, and where they are."""
 
 import io
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ COLOURS = {
     "yellow": (255, 255, 0),
 }
 SHAPES = ("circle", "rectangle", "triangle")
-SMOOTH = 4  # a smooth picture is drawn so many times larger, then averaged
+SMOOTH = 4  # a smooth image is drawn so many times larger, then averaged
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def draw(
     seed: int = 0,
 ) -> np.ndarray:
     """uint8 [H, W, 3]: the shapes on a background; with smooth edges, noise, or as a JPEG of that quality leaves it."""
-    picture = background(on, width, height).astype(np.float64)
+    image = background(on, width, height).astype(np.float64)
     scale = SMOOTH if smooth else 1
     for shape in shapes:
         cover = Image.new("L", (width * scale, height * scale), 0)
@@ -75,10 +75,10 @@ def draw(
         else:
             pen.polygon([(x1, y2 - 1), (x2 - 1, y2 - 1), ((x1 + x2 - 1) / 2, y1)], fill=255)
         part = np.asarray(cover, np.float64).reshape(height, scale, width, scale).mean(axis=(1, 3))[..., None] / 255
-        picture = picture * (1 - part) + np.array(shape.colour) * part
+        image = image * (1 - part) + np.array(shape.colour) * part
     if noise:
-        picture = picture + np.random.default_rng(seed).normal(0, noise, picture.shape)
-    drawn = np.rint(np.clip(picture, 0, 255)).astype(np.uint8)
+        image = image + np.random.default_rng(seed).normal(0, noise, image.shape)
+    drawn = np.rint(np.clip(image, 0, 255)).astype(np.uint8)
     if jpeg is not None:
         file = io.BytesIO()
         Image.fromarray(drawn).save(file, "JPEG", quality=jpeg)

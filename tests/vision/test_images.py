@@ -1,4 +1,4 @@
-"""Whatever a picture comes as, it opens to the same colours; what is no picture is refused by name."""
+"""Whatever an image comes as, it opens to the same colours; what is no image is refused by name."""
 
 import io
 import zlib
@@ -7,27 +7,27 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lxmert.vision.images import MAX_PIXELS, open_picture
+from lxmert.vision.images import MAX_PIXELS, open_image
 
 COLOURS = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
 
 
-def test_every_form_of_one_picture_opens_to_the_same_colours(tmp_path):
+def test_every_form_of_one_image_opens_to_the_same_colours(tmp_path):
     image = Image.fromarray(COLOURS)
     image.save(tmp_path / "a.png")
     image.save(tmp_path / "a.bmp")
     forms = [COLOURS, COLOURS / 255.0, (COLOURS / 255.0).astype(np.float32), image]
     forms += [tmp_path / "a.png", str(tmp_path / "a.png"), tmp_path / "a.bmp"]
     for form in forms:
-        opened = open_picture(form)
+        opened = open_image(form)
         assert opened.dtype == np.uint8
         np.testing.assert_array_equal(opened, COLOURS)
 
 
 def test_the_result_is_the_users_to_change():
-    picture = COLOURS.copy()
-    open_picture(picture)[:] = 0
-    np.testing.assert_array_equal(picture, COLOURS)
+    image = COLOURS.copy()
+    open_image(image)[:] = 0
+    np.testing.assert_array_equal(image, COLOURS)
 
 
 @pytest.mark.parametrize("mode", ["L", "1", "I", "F", "I;16", "P", "CMYK", "LA", "RGBA", "YCbCr", "HSV"])
@@ -39,12 +39,12 @@ def test_every_mode_shows_its_gray(mode):
         image = Image.fromarray(gray) if mode == "L" else Image.fromarray(gray).convert("RGB").convert(mode)
         if mode in ("I", "F", "LA", "1"):
             image = Image.fromarray(gray).convert(mode)
-    np.testing.assert_array_equal(open_picture(image), np.repeat(gray[:, :, None], 3, axis=2))
+    np.testing.assert_array_equal(open_image(image), np.repeat(gray[:, :, None], 3, axis=2))
 
 
 def test_gray_arrays_and_bool_arrays():
-    assert open_picture(np.full((4, 5), 7, np.uint8)).tolist() == [[[7, 7, 7]] * 5] * 4
-    assert open_picture(np.array([[True, False]])).tolist() == [[[255] * 3, [0] * 3]]
+    assert open_image(np.full((4, 5), 7, np.uint8)).tolist() == [[[7, 7, 7]] * 5] * 4
+    assert open_image(np.array([[True, False]])).tolist() == [[[255] * 3, [0] * 3]]
 
 
 def test_transparency_lies_on_white(tmp_path):
@@ -54,18 +54,18 @@ def test_transparency_lies_on_white(tmp_path):
     wanted = [[[10, 20, 30], [255] * 3], [[255] * 3, [204] * 3]]
     Image.fromarray(see_through).save(tmp_path / "a.png")
     for form in (see_through, see_through / 255.0, tmp_path / "a.png"):
-        assert open_picture(form).tolist() == wanted
+        assert open_image(form).tolist() == wanted
     palette = Image.fromarray(np.array([[0, 1]], np.uint8), "L").convert("P")
     palette.putpalette([200, 0, 0, 0, 200, 0])
     palette.save(tmp_path / "p.png", transparency=0)
-    assert open_picture(tmp_path / "p.png").tolist() == [[[255, 255, 255], [0, 200, 0]]]
+    assert open_image(tmp_path / "p.png").tolist() == [[[255, 255, 255], [0, 200, 0]]]
 
 
 def test_exif_orientation_is_applied(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was held upright: turn a quarter clockwise to view
     Image.fromarray(COLOURS).save(tmp_path / "a.png", exif=exif)
-    np.testing.assert_array_equal(open_picture(tmp_path / "a.png"), np.rot90(COLOURS, -1))
+    np.testing.assert_array_equal(open_image(tmp_path / "a.png"), np.rot90(COLOURS, -1))
 
 
 def _file(folder, name, content):
@@ -80,7 +80,7 @@ def _jpeg():
 
 
 def _huge_png():
-    """A valid header of a picture of 20000 x 20000 pixels in a file of a few bytes."""
+    """A valid header of an image of 20000 x 20000 pixels in a file of a few bytes."""
     file = io.BytesIO()
     Image.new("1", (1, 1)).save(file, "PNG")
     content = bytearray(file.getvalue())
@@ -90,20 +90,20 @@ def _huge_png():
 
 
 BAD = {
-    "missing file": (lambda d: d / "none.png", FileNotFoundError, "picture: there is no file"),
+    "missing file": (lambda d: d / "none.png", FileNotFoundError, "image: there is no file"),
     "folder": (lambda d: d, ValueError, "is a folder"),
-    "text file": (lambda d: _file(d, "a.png", b"not a picture"), ValueError, "must be an image file"),
+    "text file": (lambda d: _file(d, "a.png", b"not an image"), ValueError, "must be an image file"),
     "empty file": (lambda d: _file(d, "a.png", b""), ValueError, r"\(0 bytes\)"),
     "truncated": (lambda d: _file(d, "a.jpg", _jpeg()[:900]), ValueError, "truncated or damaged"),
     "bomb": (lambda d: _file(d, "a.png", _huge_png()), ValueError, "at most 100,000,000 pixels"),
-    "number": (lambda d: 3, TypeError, "picture must be a path, a PIL image, or .*; got int"),
+    "number": (lambda d: 3, TypeError, "image must be a path, a PIL image, or .*; got int"),
     "none": (lambda d: None, TypeError, "got NoneType"),
     "bytes": (lambda d: b"abc", TypeError, "got bytes"),
     "list": (lambda d: [[0, 1]], TypeError, "got list"),
     "rank 1": (lambda d: np.zeros(3, np.uint8), ValueError, r"shape \(3,\)"),
     "batch": (lambda d: np.zeros((1, 4, 4, 3), np.uint8), ValueError, "one at a time"),
     "channels first": (lambda d: np.zeros((3, 8, 8), np.uint8), ValueError, r"transpose\(1, 2, 0\)"),
-    "one channel": (lambda d: np.zeros((8, 8, 1), np.uint8), ValueError, r"picture\[:, :, 0\]"),
+    "one channel": (lambda d: np.zeros((8, 8, 1), np.uint8), ValueError, r"image\[:, :, 0\]"),
     "five channels": (lambda d: np.zeros((8, 8, 5), np.uint8), ValueError, r"shape \(8, 8, 5\)"),
     "zero size": (lambda d: np.zeros((0, 4, 3), np.uint8), ValueError, "height 0 and width 4"),
     "int64": (lambda d: np.zeros((4, 4, 3), np.int64), TypeError, "got dtype int64"),
@@ -116,10 +116,10 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_what_is_no_picture_is_refused(name, tmp_path):
+def test_what_is_no_image_is_refused(name, tmp_path):
     make, kind, message = BAD[name]
     with pytest.raises(kind, match=message):
-        open_picture(make(tmp_path))
+        open_image(make(tmp_path))
 
 
 def test_the_limit_is_below_pillows():

@@ -1,9 +1,9 @@
-"""Shapes are found where they were drawn, whatever the picture, and are described without it."""
+"""Shapes are found where they were drawn, whatever the image, and are described without it."""
 
 import numpy as np
 import pytest
 
-from lxmert.vision.regions import CELLS, FEATURE_SIZE, pad_regions, picture_regions, stack_regions
+from lxmert.vision.regions import CELLS, FEATURE_SIZE, image_regions, pad_regions, stack_regions
 from tests.vision.drawing import COLOURS, SHAPES, Shape, draw, overlap
 
 SIZES = [(20, 20), (24, 40), (64, 64), (100, 60), (200, 300), (640, 480), (1500, 1000), (900, 60)]
@@ -17,12 +17,12 @@ FINISHES = {
 }
 
 
-def _box(boxes, region, picture):
-    height, width = picture.shape[:2]
+def _box(boxes, region, image):
+    height, width = image.shape[:2]
     return boxes[region] * [width, height, width, height]
 
 
-# Large pictures take long to draw, so they come in the finish that changes them most.
+# Large images take long to draw, so they come in the finish that changes them most.
 LARGE = 500_000
 CASES = [(size, finish) for size in SIZES for finish in FINISHES if size[0] * size[1] <= LARGE or finish == "jpeg"]
 
@@ -39,10 +39,10 @@ def test_one_shape_is_found_on_every_background(size, finish):
         options = dict(FINISHES[finish])
         if width * height > LARGE:
             options["smooth"] = False
-        picture = draw(width, height, [shape], on=on, seed=number, **options)
-        features, boxes = picture_regions(picture)
+        image = draw(width, height, [shape], on=on, seed=number, **options)
+        features, boxes = image_regions(image)
         assert len(boxes) == 2, f"{kind} on {on}: {boxes}"
-        assert overlap(_box(boxes, 1, picture), shape.box) > 0.7, f"{colour} {kind} on {on}"
+        assert overlap(_box(boxes, 1, image), shape.box) > 0.7, f"{colour} {kind} on {on}"
         assert features.dtype == boxes.dtype == np.float32
         assert features.shape == (2, FEATURE_SIZE)
 
@@ -52,16 +52,16 @@ def test_the_description_depends_on_neither_background_nor_size():
     for size, on in [((64, 64), "white"), ((128, 128), "pink"), ((300, 300), "steep"), ((640, 640), "slope")]:
         side = size[0] // 2
         place = size[0] // 4
-        picture = draw(*size, [Shape("triangle", COLOURS["blue"], (place, place, place + side, place + side))], on=on)
-        features, _ = picture_regions(picture)
+        image = draw(*size, [Shape("triangle", COLOURS["blue"], (place, place, place + side, place + side))], on=on)
+        features, _ = image_regions(image)
         wanted = features if wanted is None else wanted
         np.testing.assert_allclose(features, wanted, atol=0.3)  # slanted edges fall on pixels
         assert np.abs(features - wanted).mean() < 0.02
 
 
 def test_cells_are_red_green_blue_and_cover_by_rows():
-    picture = draw(64, 64, [Shape("triangle", (255, 128, 0), (8, 8, 56, 56))], on="black")
-    features, boxes = picture_regions(picture)
+    image = draw(64, 64, [Shape("triangle", (255, 128, 0), (8, 8, 56, 56))], on="black")
+    features, boxes = image_regions(image)
     np.testing.assert_allclose(boxes, [[0, 0, 1, 1], [8 / 64, 8 / 64, 56 / 64, 56 / 64]], atol=0.02)
     cells = features[1].reshape(CELLS, CELLS, 4)
     np.testing.assert_allclose(cells[-1, CELLS // 2], [1, 0, -1, 1], atol=0.02)  # inside, at the bottom
@@ -76,15 +76,15 @@ def test_several_shapes_come_largest_first_and_up_to_the_limit():
         Shape("rectangle", COLOURS["black"], (60, 20, 120, 70)),
         Shape("triangle", COLOURS["green"], (20, 90, 65, 130)),
     ]
-    picture = draw(150, 150, shapes, on="pink")
-    _, boxes = picture_regions(picture)
+    image = draw(150, 150, shapes, on="pink")
+    _, boxes = image_regions(image)
     assert len(boxes) == 4
     for region, shape in enumerate([shapes[1], shapes[2], shapes[0]], start=1):
-        assert overlap(_box(boxes, region, picture), shape.box) > 0.9
-    assert len(picture_regions(picture, max_shapes=2)[1]) == 3
-    assert len(picture_regions(picture, max_shapes=0)[1]) == 1
+        assert overlap(_box(boxes, region, image), shape.box) > 0.9
+    assert len(image_regions(image, max_shapes=2)[1]) == 3
+    assert len(image_regions(image, max_shapes=0)[1]) == 1
     with pytest.raises(ValueError, match="max_shapes must be at least 0; got -1"):
-        picture_regions(picture, max_shapes=-1)
+        image_regions(image, max_shapes=-1)
 
 
 @pytest.mark.parametrize("place", ["left", "top", "corner", "half outside"])
@@ -95,16 +95,16 @@ def test_shapes_may_touch_the_border(place):
         "corner": (34, 34, 64, 64),
         "half outside": (-15, 9, 25, 49),
     }
-    picture = draw(64, 64, [Shape("rectangle", COLOURS["brown"], box[place])])
-    _, boxes = picture_regions(picture)
+    image = draw(64, 64, [Shape("rectangle", COLOURS["brown"], box[place])])
+    _, boxes = image_regions(image)
     assert len(boxes) == 2
-    assert overlap(_box(boxes, 1, picture), np.clip(box[place], 0, 64)) > 0.95
+    assert overlap(_box(boxes, 1, image), np.clip(box[place], 0, 64)) > 0.95
 
 
 @pytest.mark.parametrize("on", ["white", "black", "slope", "steep", "bowl"])
 @pytest.mark.parametrize("noise", [0.0, 8.0])
-def test_an_empty_picture_has_only_itself(on, noise):
-    features, boxes = picture_regions(draw(80, 60, [], on=on, noise=noise))
+def test_an_empty_image_has_only_itself(on, noise):
+    features, boxes = image_regions(draw(80, 60, [], on=on, noise=noise))
     assert boxes.tolist() == [[0, 0, 1, 1]]
     assert not features.any()
 
@@ -112,10 +112,10 @@ def test_an_empty_picture_has_only_itself(on, noise):
 @pytest.mark.parametrize("shape", [(1, 1), (1, 50), (50, 1), (2, 2), (3, 400), (4000, 7)])
 @pytest.mark.parametrize("random", [False, True])
 def test_no_size_breaks_it(shape, random):
-    picture = np.full((*shape, 3), 90, np.uint8)
+    image = np.full((*shape, 3), 90, np.uint8)
     if random:
-        picture = np.random.default_rng(0).integers(0, 256, picture.shape, dtype=np.uint8)
-    features, boxes = picture_regions(picture)
+        image = np.random.default_rng(0).integers(0, 256, image.shape, dtype=np.uint8)
+    features, boxes = image_regions(image)
     assert len(features) == len(boxes) >= 1
     assert np.isfinite(features).all()
     assert ((boxes >= 0) & (boxes <= 1)).all()
@@ -131,17 +131,17 @@ def test_batches_are_padded_and_masked():
     assert not batch["visual_feats"][0, 1:].any()
     assert not batch["visual_pos"][0, 1:].any()
     assert all(array.dtype == np.float32 for array in batch.values())
-    assert pad_regions([picture_regions(two)], length=5)["visual_pos"].shape == (1, 5, 4)
+    assert pad_regions([image_regions(two)], length=5)["visual_pos"].shape == (1, 5, 4)
     with pytest.raises(ValueError, match=r"length must be at least .* 3; got 2"):
-        pad_regions([picture_regions(two)], length=2)
-    with pytest.raises(ValueError, match="at least one picture"):
+        pad_regions([image_regions(two)], length=2)
+    with pytest.raises(ValueError, match="at least one image"):
         stack_regions([])
-    with pytest.raises(TypeError, match=r"pass \[picture\]"):
-        stack_regions("picture.png")
+    with pytest.raises(TypeError, match=r"pass \[image\]"):
+        stack_regions("image.png")
 
 
-def test_the_same_picture_gives_the_same_numbers():
-    picture = draw(200, 150, [Shape("circle", COLOURS["teal"], (30, 40, 90, 100))], on="slope", noise=5.0, jpeg=80)
-    first, again = picture_regions(picture), picture_regions(picture.copy())
+def test_the_same_image_gives_the_same_numbers():
+    image = draw(200, 150, [Shape("circle", COLOURS["teal"], (30, 40, 90, 100))], on="slope", noise=5.0, jpeg=80)
+    first, again = image_regions(image), image_regions(image.copy())
     np.testing.assert_array_equal(first[0], again[0])
     np.testing.assert_array_equal(first[1], again[1])

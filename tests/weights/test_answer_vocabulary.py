@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lxmert import convert
-from lxmert.weights.answer_vocabulary import matching_rows, normalize_answer, read_answers, transplanted
+from lxmert.weights.answer_vocabulary import matching_rows, normalize_answer, read_answers, remap_rows
 
 from .weight_folders import make_folder
 
@@ -126,7 +126,7 @@ def test_rows(dtype):
     weight = np.arange(1, 13, dtype="float32").reshape(4, 3).astype(dtype)
     for values in (weight, np.asfortranarray(weight), weight[:, 0]):
         before = values.copy()
-        moved = transplanted(values, np.array([2, -1, 0, 2, -1]))
+        moved = remap_rows(values, np.array([2, -1, 0, 2, -1]))
         assert moved.dtype == values.dtype
         assert moved.tolist() == [
             values[2].tolist(),
@@ -138,7 +138,7 @@ def test_rows(dtype):
 
 
 def test_no_answer_is_known():
-    assert transplanted(np.ones((2, 3)), np.array([-1, -1])).tolist() == [[0, 0, 0]] * 2
+    assert remap_rows(np.ones((2, 3)), np.array([-1, -1])).tolist() == [[0, 0, 0]] * 2
 
 
 def test_tables_that_share_nothing(tmp_path):

@@ -198,7 +198,7 @@ def test_no_configuration(tmp_path):
     with pytest.raises(ValueError, match=r"has no configuration, and its shapes do not tell num_attention_heads"):
         open_checkpoint(tmp_path)
     with open_checkpoint(tmp_path, num_attention_heads=3) as checkpoint:
-        assert (checkpoint.config, checkpoint.config_source) == (CONFIG, "told by the shapes")
+        assert (checkpoint.config, checkpoint.config_source) == (CONFIG, "inferred from the shapes")
     with open_checkpoint(tmp_path, CONFIG.replace(l_layers=5), l_layers=2) as checkpoint:
         assert (checkpoint.config, checkpoint.config_source) == (CONFIG, "given")
 
@@ -211,7 +211,7 @@ def test_no_configuration(tmp_path):
             ValueError,
             "the configuration of .*: model_type must be one of lxmert, visual_bert; got 'vilt'",
         ),
-        ({"hidden_size": "12"}, TypeError, "the configuration of .*: hidden_size must be a whole number; got '12'"),
+        ({"hidden_size": "12"}, TypeError, "the configuration of .*: hidden_size must be an integer; got '12'"),
         ({"hidden_size": 13}, ValueError, "the configuration of .*: hidden_size must be a multiple of"),
     ],
 )
@@ -242,13 +242,13 @@ def test_weights_of_something_else(tmp_path):
         open_checkpoint(tmp_path / "tf_model.h5")
 
 
-def test_weights_that_are_whole_numbers_are_refused(tmp_path):
+def test_weights_that_are_check_integers_are_refused(tmp_path):
     changed = {"cls.seq_relationship.bias": np.ones(2, "int64"), "lxmert.pooler.dense.bias": np.ones(12, "int8")}
     with open_checkpoint(make_folder(tmp_path, **changed)) as checkpoint:
         with pytest.raises(CheckpointMismatchError) as error:
             fit(checkpoint, "LxmertForPreTraining")
         found = "lxmert.pooler.dense.bias as int8, cls.seq_relationship.bias as int64"
-        assert f"holds 2 weights as whole numbers: {found}. " in str(error.value)
+        assert f"holds 2 weights as integers: {found}. " in str(error.value)
         assert "Nothing was loaded. Save them as floating-point numbers." in str(error.value)
 
 

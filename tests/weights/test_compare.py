@@ -1,4 +1,4 @@
-"""Whether two files hold the same weights: across formats, number formats, heads and kinds of models."""
+"""Whether two files hold the same weights: across formats, dtypes, heads and kinds of models."""
 
 import json
 import math
@@ -62,7 +62,7 @@ def test_bits_of_what_is_no_number_count_in_one_format_only():
     assert difference(x, y.astype("float64")) == (0, 0.0)
 
 
-def test_whole_numbers():
+def test_check_integers():
     x = np.array([1, 2, 3])
     assert difference(x, x.copy()) == (0, 0.0)
     assert difference(x, np.array([1, 2, 5])) == (1, 2.0)
@@ -134,7 +134,7 @@ def test_layers_are_folded_or_not(tmp_path):
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
-def test_number_formats(dtype, tmp_path):
+def test_dtypes(dtype, tmp_path):
     source = make_folder(tmp_path / "source")
     convert(source, tmp_path / "a", dtype=dtype)
     convert(tmp_path / "a", tmp_path / "b.keras", dtype="float64")

@@ -58,7 +58,7 @@ def test_every_direction_keeps_every_bit(steps, architecture, tmp_path):
 
 @pytest.mark.parametrize("dtype", ["float16", "float64"])
 @pytest.mark.parametrize("name", ["model.weights.h5", "model.keras"])
-def test_number_formats_are_kept(dtype, name, tmp_path):
+def test_dtypes_are_kept(dtype, name, tmp_path):
     source = make_folder(tmp_path / "source", dtype=dtype)
     convert(source, tmp_path / name)
     convert(tmp_path / name, tmp_path / "back")
@@ -309,7 +309,7 @@ def test_a_folder_in_several_files_onto_itself(tmp_path):
     ("formats", "policy"),
     [(("float16", "float32"), "float32"), (("float16", "float16"), "float16"), (("float16", "bfloat16"), "float32")],
 )
-def test_an_archive_of_several_number_formats_is_a_model_of_the_widest(formats, policy, tmp_path):
+def test_an_archive_of_several_dtypes_is_a_model_of_the_widest(formats, policy, tmp_path):
     def item(number, parameter):
         dtype = BFLOAT16 if formats[number % 2] == "bfloat16" else np.dtype(formats[number % 2])
         return Item(parameter, dtype, lambda: values_of(parameter))

@@ -142,7 +142,7 @@ def test_what_keras_saves_of_a_trained_model_reads(tmp_path):
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-def test_small_number_formats_of_keras_read_exactly(dtype, tmp_path):
+def test_small_dtypes_of_keras_read_exactly(dtype, tmp_path):
     model = lxmert.tf.TFLxmertModel(CONFIG, dtype=dtype)
     model.save_weights(tmp_path / "a.weights.h5")
     convert(tmp_path / "a.weights.h5", tmp_path / "converted")

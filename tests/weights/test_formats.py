@@ -190,7 +190,7 @@ def virtual(file):
     file.create_virtual_dataset("heads/match/vars/1", layout)
 
 
-def whole_numbers(file):
+def check_integers(file):
     del file["heads/match/vars/1"]
     file["heads/match/vars/1"] = np.ones(2, int)
 
@@ -230,7 +230,7 @@ def config_is_no_json(file):
         (circle_through_the_root, "heads/match/again is also there under another name"),
         (external_storage, "the values of heads/match/vars/1 lie in another file, which is not followed"),
         (virtual, "the values of heads/match/vars/1 lie in another file, which is not followed"),
-        (whole_numbers, "holds heads/match/vars/1 as int64; these are read: float64, float32, float16, bfloat16"),
+        (check_integers, "holds heads/match/vars/1 as int64; these are read: float64, float32, float16, bfloat16"),
         (texts, "holds heads/match/vars/1 as object; these are read"),
         (references, "holds heads/match/vars/1 as object; these are read"),
         (absurd_shape, r"heads/match/vars/1 claims to be \[1125899906842624\], more than the file can hold"),

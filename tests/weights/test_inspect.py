@@ -236,8 +236,8 @@ def test_fields_that_are_given(tmp_path):
 @pytest.mark.parametrize(
     ("path", "told"),
     [
-        ("airsplay/model_LXRT.pth", ("PyTorch pickle", "LxmertForPreTraining", "told by the shapes")),
-        ("airsplay/nlvr2_BEST.pth", ("PyTorch pickle", "LxmertForVisualReasoning", "told by the shapes")),
+        ("airsplay/model_LXRT.pth", ("PyTorch pickle", "LxmertForPreTraining", "inferred from the shapes")),
+        ("airsplay/nlvr2_BEST.pth", ("PyTorch pickle", "LxmertForVisualReasoning", "inferred from the shapes")),
         ("transformers-4.49/pt_pretraining_bin", ("PyTorch pickle", "LxmertForPreTraining", "config.json")),
         (
             "transformers-4.49/tf_pretraining_safetensors",

@@ -47,7 +47,7 @@ def test_all_of_it(tmp_path):
     assert (report.new, report.missing, report.unexpected) == ((), (), ())
     assert loaded(PRE_TRAINING, tmp_path, config=CONFIG).config_source == "given"
     (tmp_path / "config.json").unlink()
-    assert loaded(PRE_TRAINING, tmp_path, num_attention_heads=3).config_source == "told by the shapes"
+    assert loaded(PRE_TRAINING, tmp_path, num_attention_heads=3).config_source == "inferred from the shapes"
 
 
 def test_a_model_without_some_of_the_files_heads(tmp_path):
@@ -85,7 +85,7 @@ def test_new_heads(tmp_path):
     assert set(report.new) == names_of(PRE_TRAINING, "answer")
     assert report.missing == ()
     assert set(report.unexpected) == {name for name in tensors_of(PRE_TRAINING) if name.startswith("answer_head.")}
-    # The head of two pictures, from a file that has that of one under the same names.
+    # The head of two images, from a file that has that of one under the same names.
     report = loaded(REASONING, whole, allow_new_head=True)
     assert set(report.new) == names_of(REASONING)
     assert report.missing == ()

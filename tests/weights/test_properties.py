@@ -74,7 +74,7 @@ def configs(draw):
 
 @st.composite
 def models(draw):
-    """A configuration, a class, and its parameters with values of any number format, NaN and infinity among them."""
+    """A configuration, a class, and its parameters with values of any dtype, NaN and infinity among them."""
     config = draw(configs())
     architecture = draw(st.sampled_from(sorted(ARCHITECTURES[config.model_type])))
     random = np.random.default_rng(draw(st.integers(0, 2**32)))
@@ -207,7 +207,7 @@ def test_shapes_tell_the_configuration(data):
         (Path(home) / "0" / "config.json").unlink()
         with open_checkpoint(path, num_attention_heads=config.num_attention_heads) as checkpoint:
             told, heads = checkpoint.config, set(checkpoint.heads)
-            assert checkpoint.config_source == "told by the shapes"
+            assert checkpoint.config_source == "inferred from the shapes"
     assert type(told) is type(config)
     own = head_names(architecture, config)
     fields = list(_OF_VISUAL_BERT)
@@ -228,7 +228,7 @@ def test_shapes_tell_the_configuration(data):
     if "word" in own and path.name != "w.weights.h5":  # the files of Keras have a decoder where the config says so
         fields.append("tie_word_embeddings")
     assert {f: getattr(told, f) for f in fields} == {f: getattr(config, f) for f in fields}
-    shared = {"reasoning": "answer", "classifier": "choice"}  # two heads under one name, told by their shapes
+    shared = {"reasoning": "answer", "classifier": "choice"}  # two heads under one name, inferred from their shapes
     assert {shared.get(head, head) for head in heads} == {shared.get(head, head) for head in own}
     assert heads <= set(HEADS[config.model_type])
 

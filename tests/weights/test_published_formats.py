@@ -224,7 +224,7 @@ def test_visual_berts_authors(architecture, old, tmp_path):
             convert(source, tmp_path / "other", num_attention_heads=3)
 
 
-# What lies beside the weights, and number formats
+# What lies beside the weights, and dtypes
 
 
 @pytest.mark.parametrize("ending", ["safetensors", "bin"])
@@ -251,7 +251,7 @@ def test_a_file_whose_only_word_embedding_is_the_decoder(tmp_path):
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float64"])
 @pytest.mark.parametrize("ending", ["model.safetensors", "pytorch_model.bin", "a.weights.h5", "b.keras"])
-def test_other_number_formats(dtype, ending, tmp_path):
+def test_other_dtypes(dtype, ending, tmp_path):
     """Kept bit by bit by a conversion; loaded into a model of float32 without a loss."""
     source = make_folder(tmp_path / "source", ANSWERING, dtype=dtype)
     place = source
@@ -291,7 +291,7 @@ def test_keras_files_without_our_configuration(name, architecture, tmp_path):
     done, back = converted(place, tmp_path / "back", **options)
     assert_bits_equal(back, tensors_of(architecture))
     assert (done.architecture, done.report.spelling) == (architecture, "Keras weights")
-    source = "told by the shapes" if name == "a.weights.h5" else "config.json"
+    source = "inferred from the shapes" if name == "a.weights.h5" else "config.json"
     assert done.report.config_source == source
 
 
@@ -313,7 +313,7 @@ def test_the_folders_best_file_is_read(tmp_path):
 
 
 def shapes_told(config, heads, **overrides):
-    """The configuration told by the shapes of a model, without making it."""
+    """The configuration inferred from the shapes of a model, without making it."""
     shapes = {p.name: p.shape for p in parameters(config, heads)}
     counts = {name: getattr(config, name) for name in LAYERS[config.model_type]}
     return config_from_shapes(type(config), counts, lambda p: shapes.get(p.name), "file.pth", overrides)
@@ -337,7 +337,7 @@ def test_what_shapes_tell():
 )
 def test_the_published_models_are_told_and_their_heads_guessed(config, heads):
     said = (
-        r"^file\.pth has no configuration\. Its sizes are told by its shapes; num_attention_heads=12 is a guess, "
+        r"^file\.pth has no configuration\. Its sizes are inferred from its shapes; num_attention_heads=12 is a guess, "
         r"64 numbers for each head, as in every published model\. Give it to be sure\.$"
     )
     with pytest.warns(UserWarning, match=said):
@@ -359,7 +359,7 @@ def test_a_number_of_heads_that_nothing_tells_is_asked_for(tmp_path):
         open_checkpoint(source, num_attention_heads=5)
     with open_checkpoint(source, num_attention_heads=6) as checkpoint:
         assert checkpoint.config.num_attention_heads == 6
-        assert checkpoint.config_source == "told by the shapes"
+        assert checkpoint.config_source == "inferred from the shapes"
     CONFIG.save_pretrained(tmp_path)  # a configuration beside the file is read
     with open_checkpoint(source) as checkpoint:
         assert (checkpoint.config, checkpoint.config_source) == (CONFIG, "config.json")

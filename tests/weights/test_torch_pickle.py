@@ -90,7 +90,7 @@ def test_views_and_shared_memory(options, tmp_path):
 
 
 @pytest.mark.parametrize("options", [{}, OLD], ids=["zip", "old"])
-def test_number_formats(options, tmp_path):
+def test_dtypes(options, tmp_path):
     values = np.array([1.0, -0.0, np.inf, np.nan, 3.140625, 1e-40])
     kinds = ("float64", "float32", "float16", "bfloat16", "int64", "int32", "uint8", "bool")
     held = {

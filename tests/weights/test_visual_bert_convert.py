@@ -105,7 +105,7 @@ def test_another_configuration_leaves_nothing_out_without_a_word(tmp_path):
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float64"])
-def test_number_formats_are_kept(dtype, tmp_path):
+def test_dtypes_are_kept(dtype, tmp_path):
     name = "VisualBertForRegionToPhraseAlignment"
     convert(make_folder(tmp_path / "source", name, dtype=dtype), tmp_path / "a.keras")
     convert(tmp_path / "a.keras", tmp_path / "back")

@@ -10,7 +10,7 @@ from safetensors.numpy import load_file, save_file
 
 from lxmert.common.config import LxmertConfig, VisualBertConfig
 from lxmert.common.config.base import ModelConfig
-from lxmert.weights.naming.key_mapping import HUGGING_FACE, Parameter, Spelling, parameters
+from lxmert.weights.naming.key_mapping import HUGGING_FACE, KeyMapping, Parameter, parameters
 from lxmert.weights.naming.tables import ARCHITECTURES, head_names, is_task_model
 
 # No two sizes are equal, so that nothing fits by accident: a transpose that was forgotten has the wrong shape.
@@ -59,7 +59,7 @@ def tensors_of(
     config: ModelConfig | None = None,
     dtype: str = "float32",
     pooler: bool = True,
-    spelling: Spelling = HUGGING_FACE,
+    spelling: KeyMapping = HUGGING_FACE,
 ) -> dict[str, np.ndarray]:
     """Every tensor of a model, in one spelling."""
     config = config or CONFIG_OF[architecture]
@@ -73,7 +73,7 @@ def make_folder(
     config: ModelConfig | None = None,
     dtype: str = "float32",
     pooler: bool = True,
-    spelling: Spelling = HUGGING_FACE,
+    spelling: KeyMapping = HUGGING_FACE,
     **changed: np.ndarray | None,
 ) -> Path:
     """Write config.json and model.safetensors; `changed` replaces tensors, or leaves them out where it is None."""

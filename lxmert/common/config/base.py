@@ -99,7 +99,7 @@ class ModelConfig:
 
         Raises:
             ValueError: an unknown attention or head, or all heads of an attention.
-            TypeError: heads that are not whole numbers.
+            TypeError: heads that are not integers.
         """
         if not isinstance(heads, Mapping):
             raise TypeError(f"heads must be a mapping of attentions to lists of heads; got {type(heads).__name__}.")
@@ -276,8 +276,8 @@ def read_config(
 
 _WANTED = {
     "bool": "true or false",
-    "int": "a whole number",
-    "int | None": "a whole number or null",
+    "int": "an integer",
+    "int | None": "an integer or null",
     "float": "a number",
     "str": "a string",
 }
@@ -309,5 +309,5 @@ def _head_numbers(path: str, heads: Any) -> tuple[int, ...]:
     if not isinstance(heads, (list, tuple, set, frozenset, range)) or not all(
         isinstance(head, numbers.Integral) and not isinstance(head, bool) for head in heads
     ):
-        raise TypeError(f"pruned_heads[{path!r}] must be a list of whole numbers; got {heads!r}.")
+        raise TypeError(f"pruned_heads[{path!r}] must be a list of integers; got {heads!r}.")
     return tuple(sorted({int(head) for head in heads}))

@@ -70,7 +70,7 @@ def as_tensors(rows: Mapping[str, list[Any]], kind: str, padded: bool) -> dict[s
 
 
 def as_framework_arrays(arrays: Mapping[str, np.ndarray], kind: str) -> dict[str, Any]:
-    """NumPy arrays as those of a framework; whole numbers are int32 in TensorFlow (as `transformers` does).
+    """NumPy arrays as those of a framework; integers are int32 in TensorFlow (as `transformers` does).
 
     Raises:
         ImportError: the framework is not installed.

@@ -167,7 +167,7 @@ def plan_lengths(
     """
     for name, count in (("max_length", max_length), ("pad_to_multiple_of", pad_to_multiple_of)):
         if count is not None and not (is_count(count) or (isinstance(count, np.integer) and count >= 1)):
-            raise ValueError(f"{name} must be a whole number of 1 or more, or None; got {count!r}.")
+            raise ValueError(f"{name} must be an integer of 1 or more, or None; got {count!r}.")
     fill = _choice("padding", padding, _PADDINGS)
     if truncation is None:
         truncation = max_length is not None and fill is None
@@ -212,7 +212,7 @@ def as_ids(ids: Any, size: int) -> list[int]:
     """Ids as a list, from a list, an array, a tensor on any device, or one int.
 
     Raises:
-        TypeError: not whole numbers.
+        TypeError: not integers.
         ValueError: several rows, or ids that are not 0 to `size` - 1.
     """
     if hasattr(ids, "detach"):
@@ -227,7 +227,7 @@ def as_ids(ids: Any, size: int) -> list[int]:
             "ids must be one row of ids, [L]; got several rows. Use batch_decode, or pass them one by one."
         )
     if array.size and array.dtype.kind not in "iu":
-        raise TypeError(f"ids must be whole numbers; got {kind_of(ids)}. Convert tokens with convert_tokens_to_ids.")
+        raise TypeError(f"ids must be integers; got {kind_of(ids)}. Convert tokens with convert_tokens_to_ids.")
     row = [int(number) for number in array.reshape(-1)]
     for number in row:
         if not 0 <= number < size:

@@ -69,7 +69,7 @@ class TokenIds:
                 `transformers` does.
 
         Raises:
-            TypeError: ids that are no whole numbers.
+            TypeError: ids that are no integers.
             ValueError: ids outside the vocabulary, or several rows.
         """
         text = self._backend.decode(as_ids(ids, len(self)), skip_special_tokens=skip_special_tokens)
@@ -111,7 +111,7 @@ class TokenIds:
         """The token of an id, or the tokens of several ([L]).
 
         Raises:
-            TypeError: ids that are no whole numbers.
+            TypeError: ids that are no integers.
             ValueError: ids outside the vocabulary.
         """
         row = as_ids(ids, len(self))

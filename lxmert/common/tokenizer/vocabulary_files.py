@@ -91,7 +91,7 @@ def read_tokenizer_json(path: str | os.PathLike[str]) -> TokenizerSource:
             "Pass the tokenizer of a BERT model."
         )
     if not all(isinstance(number, int) for number in model["vocab"].values()):
-        raise ValueError(f"{path}: every entry of the vocabulary must have a whole number as its id; not all do.")
+        raise ValueError(f"{path}: every entry of the vocabulary must have an integer as its id; not all do.")
     names = {"unk_token": "unk_token", "continuing_subword_prefix": "wordpieces_prefix"}
     names["max_input_chars_per_word"] = "max_input_chars_per_word"
     settings = {ours: model[theirs] for theirs, ours in names.items() if theirs in model}

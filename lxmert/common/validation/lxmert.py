@@ -8,21 +8,21 @@ from typing import Any
 from lxmert.common.config import LxmertConfig
 
 from .shared import (
-    Describe,
-    Given,
+    TensorSpec,
+    TensorSpecFn,
+    check_dtype,
     check_label,
     check_length,
     check_words,
     describe_given,
     fits,
     shape_text,
-    want_kind,
     words_argument,
 )
 
 
 def check_lxmert_inputs(
-    config: LxmertConfig, inputs: Mapping[str, Any], describe: Describe, pictures: bool = False
+    config: LxmertConfig, inputs: Mapping[str, Any], describe: TensorSpecFn, images: bool = False
 ) -> None:
     """Refuse inputs that no LXMERT model can read.
 
@@ -30,7 +30,7 @@ def check_lxmert_inputs(
         config: the model's configuration.
         inputs: arguments by name; None for those not given.
         describe: gives the shape and kind of an argument, as the backend sees it.
-        pictures: whether there is an axis of two pictures behind the batch, in what is about regions; what is about
+        images: whether there is an axis of two images behind the batch, in what is about regions; what is about
             words may have one too.
 
     Raises:
@@ -40,7 +40,7 @@ def check_lxmert_inputs(
     given = describe_given(inputs, describe)
     words = words_argument(given)
     _want_regions(given)
-    leads: tuple[tuple[str, ...], ...] = (("B",), ("B", "2")) if pictures else (("B",),)
+    leads: tuple[tuple[str, ...], ...] = (("B",), ("B", "2")) if images else (("B",),)
     lead = check_words(words, given[words], config, *leads)
     _check_region_shapes(config, given, leads[-1])
     feats = given["visual_feats"].shape
@@ -53,7 +53,7 @@ def check_lxmert_inputs(
     _check_vision(given, leads[-1])
 
 
-def check_language_inputs(config: LxmertConfig, inputs: Mapping[str, Any], describe: Describe) -> None:
+def check_language_inputs(config: LxmertConfig, inputs: Mapping[str, Any], describe: TensorSpecFn) -> None:
     """Refuse sentences that no LXMERT model can read, when they are encoded by themselves.
 
     The arguments and errors are those of `check_lxmert_inputs`.
@@ -63,7 +63,7 @@ def check_language_inputs(config: LxmertConfig, inputs: Mapping[str, Any], descr
     _check_language(config, given, words, check_words(words, given[words], config, ("B",)))
 
 
-def check_vision_inputs(config: LxmertConfig, inputs: Mapping[str, Any], describe: Describe) -> None:
+def check_vision_inputs(config: LxmertConfig, inputs: Mapping[str, Any], describe: TensorSpecFn) -> None:
     """Refuse regions that no LXMERT model can read, when they are encoded by themselves.
 
     The arguments and errors are those of `check_lxmert_inputs`.
@@ -74,8 +74,8 @@ def check_vision_inputs(config: LxmertConfig, inputs: Mapping[str, Any], describ
     _check_vision(given, ("B",))
 
 
-def check_encoded(config: LxmertConfig, inputs: Mapping[str, Any], describe: Describe) -> None:
-    """Refuse encoded sentences and pictures that do not belong together.
+def check_encoded(config: LxmertConfig, inputs: Mapping[str, Any], describe: TensorSpecFn) -> None:
+    """Refuse encoded sentences and images that do not belong together.
 
     Args:
         config: the model's configuration.
@@ -94,7 +94,7 @@ def check_encoded(config: LxmertConfig, inputs: Mapping[str, Any], describe: Des
                 f"{name} must be [B, {letter}, {config.hidden_size}] (hidden_size), what {maker} gave; "
                 f"got {shape_text(given[name].shape)}."
             )
-        want_kind(name, given[name], ("float",), "floating-point numbers")
+        check_dtype(name, given[name], ("float",), "floating-point numbers")
     language, visual = given["language"].shape, given["visual"].shape
     if not fits(language[:1], visual[:1]):
         raise ValueError(
@@ -104,18 +104,18 @@ def check_encoded(config: LxmertConfig, inputs: Mapping[str, Any], describe: Des
     _check_like(given, "visual_attention_mask", visual[:2], "B, R")
 
 
-def _want_regions(given: Mapping[str, Given]) -> None:
+def _want_regions(given: Mapping[str, TensorSpec]) -> None:
     for name in ("visual_feats", "visual_pos"):
         if name not in given:
-            raise ValueError(f"{name} must be given: LXMERT reads a picture's regions beside the words; got None.")
+            raise ValueError(f"{name} must be given: LXMERT reads an image's regions beside the words; got None.")
 
 
-def _check_region_shapes(config: LxmertConfig, given: Mapping[str, Given], lead: Sequence[str]) -> None:
+def _check_region_shapes(config: LxmertConfig, given: Mapping[str, TensorSpec], lead: Sequence[str]) -> None:
     """Features and boxes are of the sizes of the config, and of the same regions."""
     letters = ", ".join((*lead, "R"))
     feats, pos = given["visual_feats"].shape, given["visual_pos"].shape
     axes = (*(int(axis) if axis.isdecimal() else None for axis in lead), None)
-    hint = " Give each sentence the regions of two pictures." if len(lead) > 1 else ""
+    hint = " Give each sentence the regions of two images." if len(lead) > 1 else ""
     for name, shape, size, field in (
         ("visual_feats", feats, config.visual_feat_dim, "visual_feat_dim"),
         ("visual_pos", pos, config.visual_pos_dim, "visual_pos_dim"),
@@ -129,7 +129,7 @@ def _check_region_shapes(config: LxmertConfig, given: Mapping[str, Given], lead:
         )
 
 
-def _check_language(config: LxmertConfig, given: Mapping[str, Given], words: str, lead: Sequence[str]) -> None:
+def _check_language(config: LxmertConfig, given: Mapping[str, TensorSpec], words: str, lead: Sequence[str]) -> None:
     """Words are some and not too many; what comes with them has their shape; all are of the right kind."""
     text = given[words].shape[: len(lead) + 1]
     _check_some(text[-1], f"{words}: L")
@@ -139,19 +139,19 @@ def _check_language(config: LxmertConfig, given: Mapping[str, Given], words: str
         _check_like(given, name, text, ", ".join((*lead, "L")))
     for name in ("input_ids", "token_type_ids"):
         if name in given:
-            want_kind(name, given[name], ("int",), "whole numbers (token ids)")
+            check_dtype(name, given[name], ("int",), "integers (token ids)")
     if "inputs_embeds" in given:
-        want_kind("inputs_embeds", given["inputs_embeds"], ("float",), "floating-point numbers")
+        check_dtype("inputs_embeds", given["inputs_embeds"], ("float",), "floating-point numbers")
 
 
-def _check_vision(given: Mapping[str, Given], lead: Sequence[str]) -> None:
+def _check_vision(given: Mapping[str, TensorSpec], lead: Sequence[str]) -> None:
     """Regions are some; what comes with them has their shape; all are of the right kind."""
     regions = given["visual_feats"].shape[:-1]
     _check_some(regions[-1], "visual_feats: R")
     _check_some(regions[0], "visual_feats: B")
     _check_like(given, "visual_attention_mask", regions, ", ".join((*lead, "R")))
     for name in ("visual_feats", "visual_pos"):
-        want_kind(name, given[name], ("float",), "floating-point numbers")
+        check_dtype(name, given[name], ("float",), "floating-point numbers")
 
 
 def _check_some(count: int | None, what: str) -> None:
@@ -159,13 +159,13 @@ def _check_some(count: int | None, what: str) -> None:
         raise ValueError(f"{what} must be at least 1; got 0.")
 
 
-def _check_like(given: Mapping[str, Given], name: str, shape: Sequence[int | None], letters: str) -> None:
+def _check_like(given: Mapping[str, TensorSpec], name: str, shape: Sequence[int | None], letters: str) -> None:
     if name in given and not fits(given[name].shape, shape):
         raise ValueError(f"{name} must be [{letters}] = {shape_text(shape)}; got {shape_text(given[name].shape)}.")
 
 
 def check_object_labels(
-    config: LxmertConfig, obj_labels: Any, regions: Sequence[int | None], describe: Describe
+    config: LxmertConfig, obj_labels: Any, regions: Sequence[int | None], describe: TensorSpecFn
 ) -> dict[str, tuple[Any, Any]]:
     """Refuse object labels that are not {"obj" | "attr" | "feat": (label, confidence)}; give the enabled ones.
 
@@ -195,7 +195,7 @@ def check_object_labels(
                 raise ValueError(
                     f"obj_labels['feat'][0] must be [B, R, F] = {shape_text(wanted)}; got {shape_text(label.shape)}."
                 )
-            want_kind("obj_labels['feat'][0]", label, ("float",), "floating-point numbers")
+            check_dtype("obj_labels['feat'][0]", label, ("float",), "floating-point numbers")
         else:
             check_label(f"obj_labels[{key!r}][0]", label, regions, "[B, R]")
         if not fits(confidence.shape, regions):

@@ -14,14 +14,14 @@ from lxmert.common.config.base import ModelConfig
 IGNORED_LABEL = -100
 
 
-class Given(NamedTuple):
+class TensorSpec(NamedTuple):
     """One argument as the user gave it: its shape (None for a dimension that is not known yet) and its kind."""
 
     shape: tuple[int | None, ...]
     kind: str  # "int", "float" or "bool"
 
 
-Describe = Callable[[str, Any], Given]  # of an argument, by its name and value; TypeError if it is no tensor
+TensorSpecFn = Callable[[str, Any], TensorSpec]  # of an argument, by its name and value; TypeError if it is no tensor
 
 
 def shape_text(shape: Sequence[int | None]) -> str:
@@ -36,7 +36,7 @@ def fits(shape: Sequence[int | None], wanted: Sequence[int | None]) -> bool:
     )
 
 
-def want_kind(name: str, given: Given, kinds: Sequence[str], wanted: str) -> None:
+def check_dtype(name: str, given: TensorSpec, kinds: Sequence[str], wanted: str) -> None:
     """Refuse an argument of another kind.
 
     Raises:
@@ -46,12 +46,12 @@ def want_kind(name: str, given: Given, kinds: Sequence[str], wanted: str) -> Non
         raise TypeError(f"{name} must hold {wanted}; got values of kind {given.kind}.")
 
 
-def describe_given(inputs: Mapping[str, Any], describe: Describe) -> dict[str, Given]:
+def describe_given(inputs: Mapping[str, Any], describe: TensorSpecFn) -> dict[str, TensorSpec]:
     """Shape and kind of the arguments that are not None, by name."""
     return {name: describe(name, value) for name, value in inputs.items() if value is not None}
 
 
-def words_argument(given: Mapping[str, Given]) -> str:
+def words_argument(given: Mapping[str, TensorSpec]) -> str:
     """The name of the argument that holds the words.
 
     Raises:
@@ -63,7 +63,7 @@ def words_argument(given: Mapping[str, Given]) -> str:
     return "input_ids" if "input_ids" in given else "inputs_embeds"
 
 
-def check_words(name: str, given: Given, config: ModelConfig, *leads: Sequence[str]) -> Sequence[str]:
+def check_words(name: str, given: TensorSpec, config: ModelConfig, *leads: Sequence[str]) -> Sequence[str]:
     """Refuse words of another rank, or word vectors of another width.
 
     Args:
@@ -100,7 +100,7 @@ def check_length(name: str, length: int | None, config: ModelConfig) -> None:
 
 
 class Range(NamedTuple):
-    """The whole numbers that an argument may hold: `lowest` … end-1, and -100 where that means to be ignored."""
+    """The integers that an argument may hold: `lowest` … end-1, and -100 where that means to be ignored."""
 
     end: int
     lowest: int = 0
@@ -120,15 +120,15 @@ def check_range(name: str, low: int, high: int, allowed: Range) -> None:
         )
 
 
-def whole_number(name: str, value: Any) -> int:
+def check_integer(name: str, value: Any) -> int:
     """A count that a user gave, as an int.
 
     Raises:
-        TypeError: no whole number.
+        TypeError: no integer.
         ValueError: below 1.
     """
     if not isinstance(value, numbers.Integral) or isinstance(value, bool):
-        raise TypeError(f"{name} must be a whole number; got {value!r}.")
+        raise TypeError(f"{name} must be an integer; got {value!r}.")
     if value < 1:
         raise ValueError(f"{name} must be at least 1; got {value}.")
     return int(value)
@@ -144,25 +144,25 @@ def check_scores(name: str, low: float, high: float) -> None:
         raise ValueError(f"{name} as rows of scores must be between 0 and 1; got values from {low} to {high}.")
 
 
-def check_label(name: str, given: Given, shape: Sequence[int | None], letters: str) -> None:
-    """Refuse class labels that are not whole numbers of the given shape.
+def check_label(name: str, given: TensorSpec, shape: Sequence[int | None], letters: str) -> None:
+    """Refuse class labels that are not integers of the given shape.
 
     Raises:
         ValueError: a wrong shape.
-        TypeError: not whole numbers.
+        TypeError: not integers.
     """
-    want_kind(name, given, ("int",), f"whole numbers (a class index, or {IGNORED_LABEL} to be ignored)")
+    check_dtype(name, given, ("int",), f"integers (a class index, or {IGNORED_LABEL} to be ignored)")
     # A label per example may come as a column, as data sets often write it.
     if not fits(given.shape, shape) and not (len(shape) == 1 and fits(given.shape, (*shape, 1))):
         raise ValueError(f"{name} must be {letters} = {shape_text(shape)}; got {shape_text(given.shape)}.")
 
 
-def is_soft_answer(name: str, given: Given, batch: int | None, answers: int) -> bool:
+def is_soft_answer(name: str, given: TensorSpec, batch: int | None, answers: int) -> bool:
     """Whether answer labels are rows of scores [B, A] rather than class indices [B].
 
     Raises:
         ValueError: neither shape.
-        TypeError: an index that is not a whole number.
+        TypeError: an index that is not an integer.
     """
     if len(given.shape) == 2 and fits(given.shape, (batch, answers)) and (answers > 1 or given.kind == "float"):
         return True

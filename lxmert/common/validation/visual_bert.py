@@ -7,14 +7,23 @@ from typing import Any
 
 from lxmert.common.config import VisualBertConfig
 
-from .shared import Describe, check_length, check_words, describe_given, fits, shape_text, want_kind, words_argument
+from .shared import (
+    TensorSpecFn,
+    check_dtype,
+    check_length,
+    check_words,
+    describe_given,
+    fits,
+    shape_text,
+    words_argument,
+)
 
 # What says something about regions, and nothing without them.
 _OF_REGIONS = ("visual_attention_mask", "visual_token_type_ids", "image_text_alignment")
 
 
 def check_visual_bert_inputs(
-    config: VisualBertConfig, inputs: Mapping[str, Any], describe: Describe, choices: bool = False
+    config: VisualBertConfig, inputs: Mapping[str, Any], describe: TensorSpecFn, choices: bool = False
 ) -> None:
     """Refuse inputs that no VisualBERT model can read.
 
@@ -87,21 +96,21 @@ def check_visual_bert_inputs(
             f"got {shape_text(given['head_mask'].shape)}."
         )
     whole = {
-        "input_ids": "whole numbers (token ids)",
-        "token_type_ids": "whole numbers (token types)",
-        "position_ids": "whole numbers (positions)",
-        "visual_token_type_ids": "whole numbers (token types)",
-        "image_text_alignment": "whole numbers (positions of words, -1 for none)",
+        "input_ids": "integers (token ids)",
+        "token_type_ids": "integers (token types)",
+        "position_ids": "integers (positions)",
+        "visual_token_type_ids": "integers (token types)",
+        "image_text_alignment": "integers (positions of words, -1 for none)",
     }
     for name, what in whole.items():
         if name in given:
-            want_kind(name, given[name], ("int",), what)
+            check_dtype(name, given[name], ("int",), what)
     for name in ("inputs_embeds", "visual_embeds"):
         if name in given:
-            want_kind(name, given[name], ("float",), "floating-point numbers")
+            check_dtype(name, given[name], ("float",), "floating-point numbers")
 
 
-def check_alignment_inputs(visual_embeds: Any, positions: Any, describe: Describe) -> None:
+def check_alignment_inputs(visual_embeds: Any, positions: Any, describe: TensorSpecFn) -> None:
     """Refuse what region-to-phrase alignment cannot read; the rest of the inputs are the backbone's to check.
 
     Args:
@@ -111,7 +120,7 @@ def check_alignment_inputs(visual_embeds: Any, positions: Any, describe: Describ
 
     Raises:
         ValueError: no positions, no regions, or a wrong shape.
-        TypeError: positions that are not whole numbers.
+        TypeError: positions that are not integers.
     """
     for name, value in (("visual_embeds", visual_embeds), ("region_to_phrase_position", positions)):
         if value is None:
@@ -124,10 +133,10 @@ def check_alignment_inputs(visual_embeds: Any, positions: Any, describe: Describ
             f"got {shape_text(given.shape)}."
         )
     # Differs from HF: its own example gives floating-point positions, and ends in an error inside PyTorch.
-    want_kind("region_to_phrase_position", given, ("int",), "whole numbers (positions in the sequence, -1 for none)")
+    check_dtype("region_to_phrase_position", given, ("int",), "integers (positions in the sequence, -1 for none)")
 
 
-def check_alignment_labels(labels: Any, shape: tuple[int | None, ...], describe: Describe) -> None:
+def check_alignment_labels(labels: Any, shape: tuple[int | None, ...], describe: TensorSpecFn) -> None:
     """Refuse labels of region-to-phrase alignment that are not [B, P, R].
 
     Raises:

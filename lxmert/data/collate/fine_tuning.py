@@ -1,4 +1,4 @@
-"""Batches for fine-tuning: questions with the scores of their answers, statements about two pictures.
+"""Batches for fine-tuning: questions with the scores of their answers, statements about two images.
 
 Both take rows of examples to the dict that a model wants; chance plays no part but in the order of the rows.
 """
@@ -18,23 +18,23 @@ from lxmert.data.features import RegionStore
 
 
 class QuestionData:
-    """Questions about pictures, with a row of answer scores for each where the file has answers.
+    """Questions about images, with a row of answer scores for each where the file has answers.
 
     As in the original: an answer that is not in the table adds nothing to the row, so a question whose answers are all
     outside of it has a row of zeros.
 
     Args:
         questions: the questions.
-        store: the regions of their pictures.
+        store: the regions of their images.
         tokenizer: of the model.
         answers: the table, in the order of the model's scores.
         text_length: tokens of a question.
-        regions: regions of a picture, R; the most in the store by default.
+        regions: regions of an image, R; the most in the store by default.
         best: whether the labels are the numbers of the best answers, [B], with -100 where none is in the table, for
             cross-entropy, as the original's `--mceLoss` for GQA (which is also multiplied by the number of answers).
 
     Raises:
-        ValueError: a picture that is not in the store, or no answer that is in the table.
+        ValueError: an image that is not in the store, or no answer that is in the table.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class QuestionData:
         self.best = best
         self.examples, self.tokenizer, self.text_length = questions, tokenizer, text_length
         self.regions = Regions(store, regions)
-        self.places = store.places(questions.pictures)
+        self.places = store.places(questions.images)
         self.answers = len(answers)
         self._numbers = {answer: number for number, answer in enumerate(answers)}
         self.outside = 0
@@ -103,7 +103,7 @@ class QuestionData:
 
 
 class StatementData:
-    """Statements about two pictures, as in NLVR2; the arguments are those of `QuestionData`."""
+    """Statements about two images, as in NLVR2; the arguments are those of `QuestionData`."""
 
     def __init__(
         self,
@@ -115,14 +115,14 @@ class StatementData:
     ) -> None:
         self.examples, self.tokenizer, self.text_length = statements, tokenizer, text_length
         self.regions = Regions(store, regions)
-        names = [name for pair in statements.pictures for name in pair]
+        names = [name for pair in statements.images for name in pair]
         self.places = store.places(names).reshape(-1, 2)
 
     def __len__(self) -> int:
         return len(self.examples)
 
     def batch(self, rows: np.ndarray, random: np.random.Generator, part: slice = slice(None)) -> Batch:
-        """The inputs of `rows[part]`; see `TaskData`. The regions have an axis of two pictures, [B, 2, R, ...]."""
+        """The inputs of `rows[part]`; see `TaskData`. The regions have an axis of two images, [B, 2, R, ...]."""
         rows = rows[part]
         regions = self.regions.batch(self.places[rows].reshape(-1))
         inputs: dict[str, Any] = {
@@ -135,12 +135,12 @@ class StatementData:
 
 
 class Regions:
-    """Regions of one store in batches of one shape, with a mask only where pictures differ in their number."""
+    """Regions of one store in batches of one shape, with a mask only where images differ in their number."""
 
     def __init__(self, store: RegionStore, regions: int | None = None) -> None:
         self.store = store
         self.count = store.most_regions if regions is None else regions
-        # As in the original: where every picture has as many regions, there is no mask.
+        # As in the original: where every image has as many regions, there is no mask.
         self.masked = bool((store.counts(np.arange(len(store))) < self.count).any())
 
     def batch(self, places: np.ndarray) -> dict[str, np.ndarray]:

@@ -1,4 +1,4 @@
-"""What pre-training hides from the model, and what it has to guess: words, regions, the match of text and picture.
+"""What pre-training hides from the model, and what it has to guess: words, regions, the match of text and image.
 
 The rules are those of the original's code. Only chance is here, on arrays of any data: a choice is drawn for a whole
 batch at once, in a fixed order, so that equal generators decide alike. The data are in `lxmert.data.collate.batch`.
@@ -15,7 +15,7 @@ import numpy as np
 
 from lxmert.common.validation.shared import IGNORED_LABEL
 
-# Draws of another sentence before those of one picture are left out by hand. With pictures of a few sentences each,
+# Draws of another sentence before those of one image are left out by hand. With images of a few sentences each,
 # the first draw does for nearly all.
 _DRAWS = 20
 
@@ -30,8 +30,8 @@ class Masking:
         word_random: That it is replaced by any word piece of the vocabulary. Else it stays as it is.
         region_rate: That a region is selected.
         region_zeroed: That the feature of a selected one is replaced by zeros.
-        region_random: That it is replaced by that of a random region of a random picture. Else it stays as it is.
-        mismatch_rate: That the sentence is replaced by one about another picture.
+        region_random: That it is replaced by that of a random region of a random image. Else it stays as it is.
+        mismatch_rate: That the sentence is replaced by one about another image.
 
     Raises:
         ValueError: A value is outside 0 ... 1, or the two ways of replacing are more than all together.
@@ -129,24 +129,24 @@ def _divided(
 
 
 def mismatch(
-    pictures: np.ndarray, rows: np.ndarray, rule: Masking, random: np.random.Generator
+    images: np.ndarray, rows: np.ndarray, rule: Masking, random: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Give some examples the sentence of another one, about another picture.
+    """Give some examples the sentence of another one, about another image.
 
-    As in the original, every sentence about any other picture is equally likely.
+    As in the original, every sentence about any other image is equally likely.
 
     Args:
-        pictures: int ``[N]``, the picture of each sentence of the data.
-        rows: int ``[B]``, the examples: sentences, and through them pictures.
+        images: int ``[N]``, the image of each sentence of the data.
+        rows: int ``[B]``, the examples: sentences, and through them images.
         rule: How many are replaced.
         random: What chance is drawn from.
 
     Returns:
         Rows int64 ``[B]``, the sentence that each example gets; and int64 ``[B]``, 1 where it is its own, 0 where it is
-        another picture's.
+        another image's.
 
     Raises:
-        ValueError: A sentence has to be replaced, and all are about one picture.
+        ValueError: A sentence has to be replaced, and all are about one image.
     """
     matched = (random.random(len(rows)) >= rule.mismatch_rate).astype(np.int64)
     sentences = np.array(rows, np.int64)
@@ -154,14 +154,14 @@ def mismatch(
     for _ in range(_DRAWS):
         if not len(open_places):
             return sentences, matched
-        sentences[open_places] = random.integers(len(pictures), size=len(open_places))
-        same = pictures[sentences[open_places]] == pictures[rows[open_places]]
+        sentences[open_places] = random.integers(len(images), size=len(open_places))
+        same = images[sentences[open_places]] == images[rows[open_places]]
         open_places = open_places[same]
     for place in open_places:
-        others = np.flatnonzero(pictures != pictures[rows[place]])
+        others = np.flatnonzero(images != images[rows[place]])
         if not len(others):
             raise ValueError(
-                "the sentences must be about two pictures at least, for some to be matched with another picture; all "
+                "the sentences must be about two images at least, for some to be matched with another image; all "
                 "are about one. Leave the task out, or set mismatch_rate to 0."
             )
         sentences[place] = random.choice(others)

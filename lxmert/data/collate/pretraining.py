@@ -1,4 +1,4 @@
-"""Batches for pre-training: sentences and pictures with something hidden, and what was there as labels.
+"""Batches for pre-training: sentences and images with something hidden, and what was there as labels.
 
 Everything is drawn by the rules in `masking`. Nothing is kept for each sentence but what the columns of
 `Sentences` hold: words are cut into pieces and features read when a batch is made.
@@ -30,19 +30,19 @@ TASKS = LOSS_NAMES
 
 
 class PretrainingData:
-    """Sentences about pictures, with labels for everything that LXMERT is pre-trained on.
+    """Sentences about images, with labels for everything that LXMERT is pre-trained on.
 
     As in the original: words and regions are hidden whatever is learned from them, so that leaving a task out changes
     the loss and nothing else; `Masking` with a rate of 0 leaves them as they are. Only the task "match" gives an
-    example another picture's sentence. Its words are guessed all the same, and its picture too; only its answer is not.
+    example another image's sentence. Its words are guessed all the same, and its image too; only its answer is not.
 
     Args:
-        sentences: N sentences, their pictures and answers.
-        store: The regions of their pictures.
+        sentences: N sentences, their images and answers.
+        store: The regions of their images.
         tokenizer: The model's.
         answers: The table, in the order of the model's scores.
         text_length: L, tokens of a sentence with [CLS] and [SEP]; longer ones are cut.
-        regions: R, regions of a picture; the most in the store by default.
+        regions: R, regions of an image; the most in the store by default.
         masking: How much is hidden.
         tasks: What is learned; labels are made for these.
 
@@ -50,7 +50,7 @@ class PretrainingData:
         outside: How many sentences have answers, but none that is in the table; 0 without the task "answers".
 
     Raises:
-        ValueError: No sentences, an unknown task, no room for a word or a region, a picture that is not in the store, a
+        ValueError: No sentences, an unknown task, no room for a word or a region, an image that is not in the store, a
             store without the object and attribute numbers that a task needs, or answers of which none is in the table.
     """
 
@@ -79,15 +79,15 @@ class PretrainingData:
             if task in tasks and not known:
                 raise ValueError(
                     f"the task {task} must have the numbers of {task} that a detector gave each region; the region "
-                    "store has pictures without. Import the features from files that hold them, as the original's TSV "
+                    "store has images without. Import the features from files that hold them, as the original's TSV "
                     "does, or leave the task out."
                 )
         self.texts, self.tokenizer, self.text_length = sentences.texts, tokenizer, text_length
         self.store, self.regions = store, Regions(store, regions)
         self.masking, self.tasks = Masking() if masking is None else masking, tuple(tasks)
-        pictures = cast("Coded[str]", sentences.pictures)
-        self.pictures = pictures.codes  # which of the P pictures of these sentences, for each of them
-        self.places = store.places(pictures.values)
+        images = cast("Coded[str]", sentences.images)
+        self.images = images.codes  # which of the P images of these sentences, for each of them
+        self.places = store.places(images.values)
         self.outside = 0
         if "answers" in self.tasks:
             self._take_answers(sentences, answers)
@@ -130,7 +130,7 @@ class PretrainingData:
         Returns:
             ``input_ids``, ``token_type_ids``, ``attention_mask`` int64 ``[B, L]``; ``visual_feats`` float32
             ``[B, R, F]``; ``visual_pos`` float32 ``[B, R, 4]``; ``visual_attention_mask`` float32 ``[B, R]`` where some
-            picture of the store has fewer than R regions. By task: ``labels`` int64 ``[B, L]``; ``matched_label`` int64
+            image of the store has fewer than R regions. By task: ``labels`` int64 ``[B, L]``; ``matched_label`` int64
             ``[B]``; ``obj_labels`` with ``obj`` and ``attr`` as int64 and float32 ``[B, R]``, ``feat`` as float32
             ``[B, R, F]`` and ``[B, R]``; ``ans`` int64 ``[B]``.
         """
@@ -138,7 +138,7 @@ class PretrainingData:
         # The order of what is drawn is fixed: sentences, words, regions, other regions, answers.
         sentences, matched = rows, np.ones(len(rows), np.int64)
         if "match" in tasks:
-            sentences, matched = mismatch(self.pictures, rows, rule, random)
+            sentences, matched = mismatch(self.images, rows, rule, random)
         text = self.tokenizer(
             [self.texts[row] for row in sentences.tolist()],
             padding="max_length",
@@ -167,7 +167,7 @@ class PretrainingData:
         if "match" in tasks:
             inputs["matched_label"] = matched[part]
             counts["match"] = float(len(rows))
-        inputs |= self._visual(self.places[self.pictures[rows]], random, part)
+        inputs |= self._visual(self.places[self.images[rows]], random, part)
         counts |= {
             task: float(len(rows) * self.regions.count)
             for task in ("objects", "attributes", "features")
@@ -184,7 +184,7 @@ class PretrainingData:
         return Batch(inputs, counts)
 
     def _visual(self, places: np.ndarray, random: np.random.Generator, part: slice) -> dict[str, Any]:
-        """Everything that is about regions, of the pictures in `places[part]`."""
+        """Everything that is about regions, of the images in `places[part]`."""
         count = self.regions.count
         choice = choose_regions(np.arange(count) < self.store.counts(places)[:, None], self.masking, random)
         lent = self._lent_features(choice, random, part)
@@ -211,17 +211,17 @@ class PretrainingData:
     def _lent_features(self, choice: RegionChoice, random: np.random.Generator, part: slice) -> np.ndarray:
         """For the replaced regions of the part, in their order, those of other regions: float32 ``[K, F]``.
 
-        As in the original: a picture with many sentences lends more often, because a sentence is drawn and then a
-        region of its picture.
+        As in the original: an image with many sentences lends more often, because a sentence is drawn and then a
+        region of its image.
         """
         total = int(choice.replaced.sum())
-        places = self.places[self.pictures[random.integers(len(self), size=total)]]
+        places = self.places[self.images[random.integers(len(self), size=total)]]
         counts = self.store.counts(places)
         regions = random.integers(np.maximum(counts, 1))
         number = np.full(choice.replaced.shape, -1)
         number[choice.replaced] = np.arange(total)
         own = number[part][choice.replaced[part]]
         lent = np.zeros((len(own), self.store.feature_size), np.float32)
-        full = counts[own] > 0  # a picture without any region lends zeros
+        full = counts[own] > 0  # an image without any region lends zeros
         lent[full] = self.store.features_at(places[own][full], regions[own][full])
         return lent

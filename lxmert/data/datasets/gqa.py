@@ -15,7 +15,7 @@ from .writing import write_members, write_records
 
 
 def read_gqa(paths: Paths) -> Questions:
-    """Read questions about pictures; an answer has the score 1.
+    """Read questions about images; an answer has the score 1.
 
     Args:
         paths: one file or several of one layout, told by what they hold:
@@ -44,7 +44,7 @@ def _read_original(path: str, columns: QuestionColumns) -> None:
         record = file.at(value, number)
         columns.ids.append(file.name(record, "question_id"))
         columns.texts.append(file.text(record, "sent"))
-        columns.pictures.append(file.name(record, "img_id"))
+        columns.images.append(file.name(record, "img_id"))
         columns.question_types.append(file.optional_text(record, "question_type"))
         columns.add_label(file, record.get("label"))
 
@@ -59,7 +59,7 @@ def _read_official(path: str, columns: QuestionColumns) -> None:
         record = file.at(value, id=key)
         columns.ids.append(str(key))
         columns.texts.append(file.text(record, "question"))
-        columns.pictures.append(file.name(record, "imageId"))
+        columns.images.append(file.name(record, "imageId"))
         types = record.get("types", {})
         if type(types) is not dict:
             raise file.error(f"types must be an object; got {shown(types)}")
@@ -78,7 +78,7 @@ def write_gqa(path: str | Path, questions: Questions) -> None:
 
 def _original_records(questions: Questions) -> Iterator[dict[str, Any]]:
     for row in range(len(questions)):
-        record: dict[str, Any] = {"question_id": str(questions.ids[row]), "img_id": questions.pictures[row]}
+        record: dict[str, Any] = {"question_id": str(questions.ids[row]), "img_id": questions.images[row]}
         record["sent"] = questions.texts[row]
         if questions.answers is not None:
             record["label"] = questions.answers[row]
@@ -103,7 +103,7 @@ def write_official_gqa(path: str | Path, questions: Questions) -> None:
 
 def _official_members(questions: Questions) -> Iterator[tuple[str, dict[str, Any]]]:
     for row in range(len(questions)):
-        record: dict[str, Any] = {"imageId": questions.pictures[row], "question": questions.texts[row]}
+        record: dict[str, Any] = {"imageId": questions.images[row], "question": questions.texts[row]}
         if questions.answers is not None:
             label = questions.answers[row]
             if list(label.values()) != [1]:

@@ -17,13 +17,13 @@ _LABELS = {"True": 1, "False": 0, 1: 1, 0: 0}  # JSON's true and false are 1 and
 
 
 def read_nlvr2(paths: Paths) -> Statements:
-    """Read statements, each about two pictures.
+    """Read statements, each about two images.
 
     Args:
         paths: one file or several of one layout, told by what they hold:
 
             - The original's lists of `identifier`, `sent`, `img0`, `img1` and `label` 0 or 1.
-            - The official JSON lines (`dev.json`): `identifier`, `sentence`, `label` "True" or "False". The pictures
+            - The official JSON lines (`dev.json`): `identifier`, `sentence`, `label` "True" or "False". The images
               are named as the identifier without its last part, and `-img0` for the left, `-img1` for the right one.
 
             A hidden test set has no labels.
@@ -35,7 +35,7 @@ def read_nlvr2(paths: Paths) -> Statements:
     files = files_of(paths)
     official = one_layout({file: first_character(file) for file in files}, "the official JSON lines")
     ids, texts, labels = Texts(), Texts(), []
-    pictures: Coded[tuple[str, str]] = Coded()
+    images: Coded[tuple[str, str]] = Coded()
     starts = []
     for path in files:
         starts.append((path, len(ids)))
@@ -46,9 +46,9 @@ def read_nlvr2(paths: Paths) -> Statements:
             ids.append(identifier)
             texts.append(file.text(record, "sentence" if official else "sent"))
             if official:
-                pictures.append(_pictures(file, identifier))
+                images.append(_images(file, identifier))
             else:
-                pictures.append((file.name(record, "img0"), file.name(record, "img1")))
+                images.append((file.name(record, "img0"), file.name(record, "img1")))
             label = _label(file, record)
             if label is not None:
                 labels.append(label)
@@ -58,10 +58,10 @@ def read_nlvr2(paths: Paths) -> Statements:
                 )
     check_some(len(ids), files, "statements")
     check_unique(ids, "identifier", starts)
-    return Statements(ids, texts, pictures.complete(), labels or None, tuple(files))
+    return Statements(ids, texts, images.complete(), labels or None, tuple(files))
 
 
-def _pictures(file: RecordFile, identifier: str) -> tuple[str, str]:
+def _images(file: RecordFile, identifier: str) -> tuple[str, str]:
     stem, dash, last = identifier.rpartition("-")
     if not (stem and dash and last):
         raise file.error("identifier must have parts with dashes between them, such as dev-850-0-0")
@@ -88,7 +88,7 @@ def write_nlvr2(path: str | Path, statements: Statements) -> None:
 
 def _original_records(split: str, statements: Statements) -> Iterator[dict[str, Any]]:
     for row in range(len(statements)):
-        left, right = statements.pictures[row]
+        left, right = statements.images[row]
         record: dict[str, Any] = {"identifier": statements.ids[row], "img0": left, "img1": right}
         if statements.labels is not None:
             record["label"] = int(statements.labels[row])
@@ -100,7 +100,7 @@ def write_official_nlvr2(path: str | Path, statements: Statements) -> None:
 
     Raises:
         OSError: it cannot be written.
-        ValueError: a picture that is not called as its statement's identifier says (see `read_nlvr2`).
+        ValueError: an image that is not called as its statement's identifier says (see `read_nlvr2`).
     """
     write_lines(path, _official_records(statements))
 
@@ -110,10 +110,10 @@ def _official_records(statements: Statements) -> Iterator[dict[str, Any]]:
         identifier = statements.ids[row]
         stem = identifier.rpartition("-")[0]
         wanted = (f"{stem}-img0", f"{stem}-img1")
-        if not stem or tuple(statements.pictures[row]) != wanted:
+        if not stem or tuple(statements.images[row]) != wanted:
             raise ValueError(
-                f"NLVR2's official files name no pictures: those of {identifier!r} must be {' and '.join(wanted)}; "
-                f"got {' and '.join(statements.pictures[row])}."
+                f"NLVR2's official files name no images: those of {identifier!r} must be {' and '.join(wanted)}; "
+                f"got {' and '.join(statements.images[row])}."
             )
         record: dict[str, Any] = {"sentence": statements.texts[row], "identifier": identifier}
         if statements.labels is not None:

@@ -1,4 +1,4 @@
-"""The original's files for pre-training: all sentences about a picture in one record."""
+"""The original's files for pre-training: all sentences about an image in one record."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .writing import write_records
 
 
 def read_pretraining(paths: Paths, sources: Collection[str] | None = None) -> Sentences:
-    """Read pairs of a sentence and its picture.
+    """Read pairs of a sentence and its image.
 
     Args:
         paths: one file or several of the original's (`mscoco_train.json`, `vgnococo.json`): lists of `img_id`, `sentf`
@@ -29,32 +29,32 @@ def read_pretraining(paths: Paths, sources: Collection[str] | None = None) -> Se
 
     Raises:
         OSError: a file cannot be read.
-        ValueError: something is wrong with a record, which is named; sentences of one source about one picture in two
+        ValueError: something is wrong with a record, which is named; sentences of one source about one image in two
             records, as when a file is read twice; no sentences; a source that is in none of the files.
     """
     files = files_of(paths)
     wanted = None if sources is None else set(sources)
     texts = Texts()
-    pictures: Coded[str] = Coded()
+    images: Coded[str] = Coded()
     columns: Coded[str] = Coded()
     labels = Labels()
     none = labels.column.number(None)
-    records = _RecordsOfPictures()
+    records = _RecordsOfImages()
     for path in files:
         file = RecordFile(path, "img_id")
         records.begin(path)
         for number, value in list_items(path):
             record = file.at(value, number)
-            picture = pictures.number(file.name(record, "img_id"))
+            image = images.number(file.name(record, "img_id"))
             sentences, answers = _lists(file, record, "sentf"), _lists(file, record, "labelf")
             _check_alike(file, sentences, answers)
-            records.add(file, picture, {columns.number(source): source for source in sentences})
+            records.add(file, image, {columns.number(source): source for source in sentences})
             for source, lines in sentences.items():
                 if wanted is not None and source not in wanted:
                     continue
                 for line in lines:
                     _add_text(file, texts, line)
-                pictures.repeat(picture, len(lines))
+                images.repeat(image, len(lines))
                 columns.repeat(columns.number(source), len(lines))
                 if source not in answers:
                     labels.column.repeat(none, len(lines))
@@ -70,11 +70,11 @@ def read_pretraining(paths: Paths, sources: Collection[str] | None = None) -> Se
     check_some(len(texts), files, "sentences")
     # Labels of score 0 alone are none, too.
     answers_column = labels.column.complete().mapped(lambda label: label or None)
-    return Sentences(texts, _used(pictures), _used(columns), answers_column, tuple(files))
+    return Sentences(texts, _used(images), _used(columns), answers_column, tuple(files))
 
 
-class _RecordsOfPictures:
-    """Which record is the first about each picture, and which sources its records have."""
+class _RecordsOfImages:
+    """Which record is the first about each image, and which sources its records have."""
 
     def __init__(self) -> None:
         self._starts: list[tuple[str, int]] = []
@@ -85,19 +85,19 @@ class _RecordsOfPictures:
     def begin(self, path: str) -> None:
         self._starts.append((path, self._count))
 
-    def add(self, file: RecordFile, picture: int, sources: dict[int, str]) -> None:
+    def add(self, file: RecordFile, image: int, sources: dict[int, str]) -> None:
         bits = sum(1 << number for number in sources)
-        if picture == len(self._first):
+        if image == len(self._first):
             self._first.append(self._count)
             self._sources.append(bits)
         else:
-            both = [source for number, source in sources.items() if self._sources[picture] >> number & 1]
+            both = [source for number, source in sources.items() if self._sources[image] >> number & 1]
             if both:
                 raise file.error(
-                    f"the picture has sentences of {first_few(both)} in an earlier record too (the first about it is "
-                    f"{origin(self._first[picture], self._starts)}); join them in one record, or read each file once"
+                    f"the image has sentences of {first_few(both)} in an earlier record too (the first about it is "
+                    f"{origin(self._first[image], self._starts)}); join them in one record, or read each file once"
                 )
-            self._sources[picture] |= bits
+            self._sources[image] |= bits
         self._count += 1
 
 
@@ -140,7 +140,7 @@ def _add_text(file: RecordFile, texts: Texts, line: Any) -> None:
 def write_pretraining(path: str | Path, sentences: Sentences) -> None:
     """Write sentences as the original's list of records; the file is replaced when it is complete.
 
-    Sentences of one picture come together, and in them those of one source, in the order in which pictures and sources
+    Sentences of one image come together, and in them those of one source, in the order in which images and sources
     first appear.
 
     Raises:
@@ -152,10 +152,10 @@ def write_pretraining(path: str | Path, sentences: Sentences) -> None:
 def _records(sentences: Sentences) -> Iterator[dict[str, Any]]:
     sources = sentences.sources
     assert isinstance(sources, Coded)  # whatever was given; see records.py
-    order = np.lexsort((sources.codes, sentences.picture_numbers))
-    numbers = sentences.picture_numbers[order]
+    order = np.lexsort((sources.codes, sentences.image_numbers))
+    numbers = sentences.image_numbers[order]
     for rows in np.split(order, np.flatnonzero(np.diff(numbers)) + 1):
-        record: dict[str, Any] = {"img_id": sentences.pictures[rows[0]], "sentf": {}, "labelf": {}}
+        record: dict[str, Any] = {"img_id": sentences.images[rows[0]], "sentf": {}, "labelf": {}}
         labels: dict[str, list[dict[str, float]]] = {}
         for row in rows.tolist():
             record["sentf"].setdefault(sources[row], []).append(sentences.texts[row])

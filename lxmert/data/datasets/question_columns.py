@@ -24,7 +24,7 @@ class QuestionColumns:
         self.ids: Any = ids
         self.id_name = id_name
         self.texts = Texts()
-        self.pictures: Coded[str] = Coded()
+        self.images: Coded[str] = Coded()
         self.labels = Labels()
         self.question_types: Coded[str] = Coded()
         self.answer_types: Coded[str] = Coded()
@@ -69,7 +69,7 @@ class QuestionColumns:
         return Questions(
             ids=self.ids,
             texts=self.texts,
-            pictures=self.pictures.complete(),
+            images=self.images.complete(),
             answers=answers if len(answers) else None,  # type: ignore[arg-type]
             question_types=types_or_none(self.question_types),
             answer_types=types_or_none(self.answer_types),

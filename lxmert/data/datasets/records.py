@@ -66,14 +66,14 @@ class _Records:
         return replace(self, **changes)
 
     @property
-    def picture_names(self) -> list[Any]:
-        """The names of the different pictures, or pairs of names."""
-        return self.pictures.values  # type: ignore[attr-defined]
+    def image_names(self) -> list[Any]:
+        """The names of the different images, or pairs of names."""
+        return self.images.values  # type: ignore[attr-defined]
 
     @property
-    def picture_numbers(self) -> np.ndarray:
-        """For each row the place of its picture, or pair, in `picture_names`: int32 ``[N]``."""
-        return self.pictures.codes  # type: ignore[attr-defined]
+    def image_numbers(self) -> np.ndarray:
+        """For each row the place of its image, or pair, in `image_names`: int32 ``[N]``."""
+        return self.images.codes  # type: ignore[attr-defined]
 
     def first(self: Records, count: int) -> Records:
         """The first `count` rows, or all where there are fewer, for a quick try.
@@ -100,12 +100,12 @@ def _compact(name: str, values: Any) -> Any:
 
 @dataclass(frozen=True)
 class Questions(_Records):
-    """N questions about pictures (VQA, GQA).
+    """N questions about images (VQA, GQA).
 
     Attributes:
         ids: N different question ids, int (VQA) or str (GQA).
         texts: the questions.
-        pictures: the names of their pictures, as the region store knows them.
+        images: the names of their images, as the region store knows them.
         answers: for each question its answers and their scores, each above 0 and up to 1; an empty dict where no
             answer is known. None for a test set.
         question_types: VQA's ("how many"), or GQA's structural type ("query", "verify", ...). None where unknown.
@@ -115,7 +115,7 @@ class Questions(_Records):
 
     ids: Sequence[int] | Sequence[str]
     texts: Sequence[str]
-    pictures: Sequence[str]
+    images: Sequence[str]
     answers: Sequence[dict[str, float]] | None = None
     question_types: Sequence[str] | None = None
     answer_types: Sequence[str] | None = None
@@ -124,50 +124,50 @@ class Questions(_Records):
 
 @dataclass(frozen=True)
 class Statements(_Records):
-    """N statements, each about two pictures (NLVR2).
+    """N statements, each about two images (NLVR2).
 
     Attributes:
         ids: N different identifiers, such as "dev-850-0-0".
         texts: the statements.
-        pictures: the names of the left and the right picture.
+        images: the names of the left and the right image.
         labels: 1 where the statement is true, 0 where it is false. None for a hidden test set.
         files: where they were read.
     """
 
     ids: Sequence[str]
     texts: Sequence[str]
-    pictures: Sequence[tuple[str, str]]
+    images: Sequence[tuple[str, str]]
     labels: Sequence[int] | None = None
     files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Sentences(_Records):
-    """N sentences that fit their pictures: captions and questions (pre-training).
+    """N sentences that fit their images: captions and questions (pre-training).
 
     Attributes:
         texts: the sentences.
-        pictures: the names of their pictures.
+        images: the names of their images.
         sources: where each is from, such as "mscoco" or "vqa".
         answers: a question's answers and their scores; None for a caption, and where no answer is known.
         files: where they were read.
     """
 
     texts: Sequence[str]
-    pictures: Sequence[str]
+    images: Sequence[str]
     sources: Sequence[str]
     answers: Sequence[dict[str, float] | None]
     files: tuple[str, ...] = ()
 
 
 def check_apart(train: Questions | Statements | Sentences, valid: Questions | Statements | Sentences) -> None:
-    """Refuse to validate on what was trained on: equal ids, or for sentences equal pictures.
+    """Refuse to validate on what was trained on: equal ids, or for sentences equal images.
 
     Raises:
         ValueError: naming how many there are, the first of them, and the files.
     """
     if isinstance(train, Sentences) or isinstance(valid, Sentences):
-        name, both = "picture", _in_both(train.picture_names, valid.picture_names)
+        name, both = "image", _in_both(train.image_names, valid.image_names)
     else:
         name, both = "id", _in_both(train.ids, valid.ids)
     if both:

@@ -15,14 +15,14 @@ from .writing import write_records
 
 
 def read_vqa(paths: Paths) -> Questions:
-    """Read questions about pictures, with the scores of their answers.
+    """Read questions about images, with the scores of their answers.
 
     Args:
         paths: one file or several of one layout, told by what they hold:
 
             - The original's lists of `question_id`, `img_id`, `sent` and, but in test sets, `label` {answer: score}.
             - The official files, in any order: questions (`v2_OpenEnded_mscoco_train2014_questions.json`) and the
-              annotations of all of them (`v2_mscoco_train2014_annotations.json`), or of none. A picture is called
+              annotations of all of them (`v2_mscoco_train2014_annotations.json`), or of none. An image is called
               `COCO_train2014_000000458752` where the `data_type` is "mscoco", as the original's files call it, and else
               `{data_type}_{data_subtype}_{image_id:012d}`. The scores are those of `soft_scores`, with the annotation's
               `multiple_choice_answer` in front.
@@ -46,7 +46,7 @@ def _read_original(files: list[str]) -> Questions:
             record = file.at(value, number)
             columns.ids.append(file.number(record, "question_id"))
             columns.texts.append(file.text(record, "sent"))
-            columns.pictures.append(file.name(record, "img_id"))
+            columns.images.append(file.name(record, "img_id"))
             columns.question_types.append(file.optional_text(record, "question_type"))
             columns.answer_types.append(file.optional_text(record, "answer_type"))
             columns.add_label(file, record.get("label"))
@@ -66,7 +66,7 @@ def write_vqa(path: str | Path, questions: Questions) -> None:
 
 def _original_records(questions: Questions) -> Iterator[dict[str, Any]]:
     for row in range(len(questions)):
-        record: dict[str, Any] = {"question_id": questions.ids[row], "img_id": questions.pictures[row]}
+        record: dict[str, Any] = {"question_id": questions.ids[row], "img_id": questions.images[row]}
         record["sent"] = questions.texts[row]
         if questions.answers is not None:
             record["label"] = questions.answers[row]

@@ -17,8 +17,8 @@ from .records import Questions, label_key
 from .soft_scores import soft_scores, ten_answers
 from .writing import write_records
 
-# The questions for the test server's quick phase are about pictures of the whole test set.
-_PICTURES_OF = {"test-dev2015": "test2015"}
+# The questions for the test server's quick phase are about images of the whole test set.
+_IMAGES_OF = {"test-dev2015": "test2015"}
 
 
 class _Annotations:
@@ -87,9 +87,9 @@ def read_official(files: list[str]) -> Questions:
                 "The official files of VQA v2 have one of them."
             )
         if kind == "questions":
-            start = picture_start(*(_header_text(path, header, name) for name in ("data_type", "data_subtype")))
-            for image_id in image_ids[len(columns.pictures) :]:
-                columns.pictures.append(f"{start}{image_id:012d}")
+            start = image_start(*(_header_text(path, header, name) for name in ("data_type", "data_subtype")))
+            for image_id in image_ids[len(columns.images) :]:
+                columns.images.append(f"{start}{image_id:012d}")
     if not columns.starts:
         raise ValueError(f"{', '.join(files)}: annotations alone; give the file of their questions too.")
     if annotations.starts:
@@ -102,23 +102,23 @@ def _header_text(path: str, header: dict[str, Any], key: str) -> str:
     if type(value) is not str or not value or set(value) & set("/\\\0"):
         example = "mscoco" if key == "data_type" else "train2014"
         raise ValueError(
-            f"{path}: {key} must be a text such as {example!r}, which the names of the pictures are made of; "
+            f"{path}: {key} must be a text such as {example!r}, which the names of the images are made of; "
             f"got {shown(value) if key in header else 'none'}."
         )
     return value
 
 
-def picture_start(data_type: str, data_subtype: str) -> str:
-    """What the name of a picture of the official files begins with; the twelve digits of its `image_id` follow."""
+def image_start(data_type: str, data_subtype: str) -> str:
+    """What the name of an image of the official files begins with; the twelve digits of its `image_id` follow."""
     prefix = "COCO" if data_type == "mscoco" else data_type
-    return f"{prefix}_{_PICTURES_OF.get(data_subtype, data_subtype)}_"
+    return f"{prefix}_{_IMAGES_OF.get(data_subtype, data_subtype)}_"
 
 
 def _join(columns: QuestionColumns, annotations: _Annotations, image_ids: list[int]) -> None:
     """Put the annotations beside their questions.
 
     Raises:
-        ValueError: a question without annotation, an annotation without question, or pictures that differ.
+        ValueError: a question without annotation, an annotation without question, or images that differ.
     """
     check_unique(columns.ids, "question_id", columns.starts)
     check_unique(annotations.ids, "question_id", annotations.starts)
@@ -165,23 +165,23 @@ def write_official_vqa(
 ) -> None:
     """Write questions as the official files of VQA v2: questions, and annotations with ten answers to each.
 
-    A reader names the pictures `{data_type}_{data_subtype}_{image_id:012d}` ("mscoco" is written COCO).
+    A reader names the images `{data_type}_{data_subtype}_{image_id:012d}` ("mscoco" is written COCO).
 
     Args:
         questions_path: the file of questions.
         annotations_path: the file of annotations; None writes none.
         questions: what to write. The scores of each have to be those of ten people's answers, such as {answer: 1.0}.
-        data_type: what the pictures are of, such as "mscoco".
+        data_type: what the images are of, such as "mscoco".
         data_subtype: the split, such as "val2014".
-        image_ids: the number of each picture; without it the names have to be those that a reader gives.
+        image_ids: the number of each image; without it the names have to be those that a reader gives.
 
     Raises:
         OSError: a file cannot be written.
-        ValueError: ids that are no integers, a picture without number, annotations of questions without answers, or
+        ValueError: ids that are no integers, an image without number, annotations of questions without answers, or
             scores that ten answers cannot have. Nothing is written then.
     """
     check_numbers(questions)
-    numbers = _image_numbers(questions, picture_start(data_type, data_subtype), image_ids)
+    numbers = _image_numbers(questions, image_start(data_type, data_subtype), image_ids)
     header = {"info": {}, "license": {}, "data_type": data_type, "data_subtype": data_subtype}
     if annotations_path is not None:
         if questions.answers is None:
@@ -206,16 +206,14 @@ def check_numbers(questions: Questions) -> None:
 def _image_numbers(questions: Questions, start: str, image_ids: Mapping[str, int] | None) -> dict[str, int]:
     name = re.compile(re.escape(start) + r"(\d{12,})")
     numbers = {}
-    for picture in questions.picture_names:
-        if image_ids is not None and picture in image_ids:
-            numbers[picture] = image_ids[picture]
-        elif image_ids is None and (match := name.fullmatch(picture)):
-            numbers[picture] = int(match[1])
+    for image in questions.image_names:
+        if image_ids is not None and image in image_ids:
+            numbers[image] = image_ids[image]
+        elif image_ids is None and (match := name.fullmatch(image)):
+            numbers[image] = int(match[1])
         else:
-            wanted = f"names such as {start}{7:012d}" if image_ids is None else "a number for each picture in image_ids"
-            raise ValueError(
-                f"the official files of VQA have numbers for pictures; {wanted} are wanted, got {picture!r}."
-            )
+            wanted = f"names such as {start}{7:012d}" if image_ids is None else "a number for each image in image_ids"
+            raise ValueError(f"the official files of VQA have numbers for images; {wanted} are wanted, got {image!r}.")
     return numbers
 
 
@@ -234,7 +232,7 @@ def _people_answers(questions: Questions, labels: Sequence[dict[str, float]]) ->
 def _question_records(questions: Questions, numbers: Mapping[str, int]) -> Iterator[dict[str, Any]]:
     for row in range(len(questions)):
         yield {
-            "image_id": numbers[questions.pictures[row]],
+            "image_id": numbers[questions.images[row]],
             "question": questions.texts[row],
             "question_id": questions.ids[row],
         }
@@ -252,7 +250,7 @@ def _annotation_records(
                 {"answer": answer, "answer_confidence": "yes", "answer_id": number}
                 for number, answer in enumerate(answers, 1)
             ],
-            "image_id": numbers[questions.pictures[row]],
+            "image_id": numbers[questions.images[row]],
             "answer_type": questions.answer_types[row] if questions.answer_types else "",
             "question_id": questions.ids[row],
         }

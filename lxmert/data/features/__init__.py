@@ -1,4 +1,4 @@
-"""Region features on disk: one store for any number of pictures, read by random access and shared by all processes.
+"""Region features on disk: one store for any number of images, read by random access and shared by all processes.
 
 A store is a folder of plain .npy files (`layout` says which). `RegionWriter` makes one, `import_regions` makes one of
 the files in which features are published, `open_regions` reads one or several, `check_regions` looks for damage.

@@ -1,4 +1,4 @@
-"""Looking for damage in stores: every number is read, and every picture that is wrong is named."""
+"""Looking for damage in stores: every number is read, and every image that is wrong is named."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from .folder import RegionFolder
+from .images import TOLERANCE
 from .layout import INDEX, checksum
-from .pictures import TOLERANCE
 
 _BLOCK = 8 * 2**20  # bytes of features that are read together
 
@@ -21,12 +21,12 @@ class Finding:
 
     Attributes:
         folder: of the store.
-        picture: its name, None if the store as a whole is meant.
+        image: its name, None if the store as a whole is meant.
         what: is wrong.
     """
 
     folder: str
-    picture: str | None
+    image: str | None
     what: str
 
 
@@ -35,12 +35,12 @@ class CheckReport:
     """What a check found.
 
     Attributes:
-        pictures, regions: how many were looked at.
+        images, regions: how many were looked at.
         damage: what is wrong; nothing in a good store.
         repeated: names that several of the folders hold, which is no damage: the first folder's is taken.
     """
 
-    pictures: int
+    images: int
     regions: int
     damage: list[Finding]
     repeated: list[str]
@@ -54,9 +54,9 @@ class CheckReport:
 def check_regions(
     folders: Sequence[str | Path], progress: Callable[[int, int], None] = lambda size, total: None
 ) -> CheckReport:
-    """Read stores from end to end, and compare every picture with its checksum.
+    """Read stores from end to end, and compare every image with its checksum.
 
-    Found are also NaN and infinite features and boxes outside of their pictures, which no import lets in.
+    Found are also NaN and infinite features and boxes outside of their images, which no import lets in.
 
     Args:
         folders: of stores.
@@ -91,7 +91,7 @@ def check_regions(
 
 
 def _wrong_index(part: RegionFolder) -> list[Finding]:
-    """What regions.json says wrongly of the labels of a store whose pictures are as they were written."""
+    """What regions.json says wrongly of the labels of a store whose images are as they were written."""
     told, read = part.largest_ids, part.read_largest_ids()
     if told == read:
         return []
@@ -105,7 +105,7 @@ def _damaged(part: RegionFolder, progress: Callable[[int, int], None], total: in
     at, count = 0, len(part)
     while at < count:
         begin = int(part.offsets[at])
-        # As many pictures as fit into a block, at least one.
+        # As many images as fit into a block, at least one.
         behind = int(np.searchsorted(part.offsets, begin + max(1, _BLOCK // row), side="right")) - 1
         behind = min(count, max(at + 1, behind))
         regions = int(part.offsets[behind]) - begin
@@ -115,7 +115,7 @@ def _damaged(part: RegionFolder, progress: Callable[[int, int], None], total: in
             for rows, target in ((part.features, features), (part.boxes, boxes), (part.labels, labels)):
                 rows.into(begin, target)
         except OSError as error:
-            yield Finding(str(part.folder), names[at], f"it, or a picture behind it, cannot be read: {error}")
+            yield Finding(str(part.folder), names[at], f"it, or an image behind it, cannot be read: {error}")
             return
         for place in range(at, behind):
             own = slice(int(part.offsets[place]) - begin, int(part.offsets[place + 1]) - begin)
@@ -138,4 +138,4 @@ def _wrong(
     whole = np.array([width, height, width, height], np.float32)
     inside = (boxes >= -TOLERANCE * whole) & (boxes <= (1 + TOLERANCE) * whole)  # NaN is not
     for region in np.flatnonzero(~inside.all(1))[:1].tolist():
-        yield f"box {region} is {boxes[region].tolist()}, outside of the picture, {width} wide and {height} high"
+        yield f"box {region} is {boxes[region].tolist()}, outside of the image, {width} wide and {height} high"

@@ -36,7 +36,7 @@ from .layout import (
 )
 from .rows import Rows, check_announced, stored_in
 
-_BLOCK = 65536  # how many entries are looked at together, so that no step needs memory for all pictures
+_BLOCK = 65536  # how many entries are looked at together, so that no step needs memory for all images
 
 
 class RegionFolder:
@@ -46,26 +46,26 @@ class RegionFolder:
         check_named("the folder of regions", folder)
         self.folder = folder
         self.index = _read_index(folder)
-        pictures, regions = self.index["pictures"], self.index["regions"]
+        images, regions = self.index["images"], self.index["regions"]
         self.feature_size, self.most_regions = self.index["feature_size"], self.index["most_regions"]
-        self.has_objects = self.index["with_objects"] == pictures
-        self.has_attributes = self.index["with_attributes"] == pictures
+        self.has_objects = self.index["with_objects"] == images
+        self.has_attributes = self.index["with_attributes"] == images
         self.dtype = FEATURE_DTYPES[self.index["dtype"]]
-        self.offsets = self._mapped(OFFSETS, OFFSET_DTYPE, (pictures + 1,))
-        self.sizes = self._mapped(SIZES, SIZE_DTYPE, (pictures, 2))
-        self.checksums = self._mapped(CHECKSUMS, CHECKSUM_DTYPE, (pictures,))
-        self._names = self._mapped(NAMES, None, (pictures,))
-        self._name_places = self._mapped(NAME_PLACES, OFFSET_DTYPE, (pictures,))
+        self.offsets = self._mapped(OFFSETS, OFFSET_DTYPE, (images + 1,))
+        self.sizes = self._mapped(SIZES, SIZE_DTYPE, (images, 2))
+        self.checksums = self._mapped(CHECKSUMS, CHECKSUM_DTYPE, (images,))
+        self._names = self._mapped(NAMES, None, (images,))
+        self._name_places = self._mapped(NAME_PLACES, OFFSET_DTYPE, (images,))
         self._check_catalogue(regions)
         self.features = Rows(folder / FEATURES, self.dtype, (regions, self.feature_size))
         self.boxes = Rows(folder / BOXES, BOX_DTYPE, (regions, 4))
         self.labels = Rows(folder / LABELS, LABEL_DTYPE, (regions,))
 
     def __len__(self) -> int:
-        return self.index["pictures"]
+        return self.index["images"]
 
     def find(self, names: Sequence[str]) -> np.ndarray:
-        """Where pictures are, int64, -1 for those that are not here."""
+        """Where images are, int64, -1 for those that are not here."""
         width = self._names.dtype.itemsize
         encoded = [name.encode("utf-8", "replace") if isinstance(name, str) else b"" for name in names]
         wanted = np.array(encoded, f"S{width}")  # longer ones are cut, and sorted out below
@@ -85,7 +85,7 @@ class RegionFolder:
         return names
 
     def name(self, place: int) -> str:
-        """The name of one picture, found without reading them all into memory."""
+        """The name of one image, found without reading them all into memory."""
         at = int(np.flatnonzero(self._name_places == place)[0])
         return self._names[at].decode("utf-8", "replace")
 
@@ -136,20 +136,18 @@ class RegionFolder:
         return np.memmap(path, dtype, "r", stored.offset, shape).view(np.ndarray)
 
     def _check_catalogue(self, regions: int) -> None:
-        """See that what is looked up leads to where regions are. In blocks: not all pictures at once in memory."""
+        """See that what is looked up leads to where regions are. In blocks: not all images at once in memory."""
         count = len(self)
         seen = np.zeros(count, bool)
         most = 0
         for start in range(0, count, _BLOCK):
             steps = np.diff(self.offsets[start : start + _BLOCK + 1])
             if (steps < 0).any():
-                raise self._damaged(
-                    OFFSETS, f"the regions of picture {start + int(np.argmax(steps < 0))} end too early"
-                )
+                raise self._damaged(OFFSETS, f"the regions of image {start + int(np.argmax(steps < 0))} end too early")
             most = max(most, int(steps.max()))
             small = (self.sizes[start : start + _BLOCK] < 1).any(1)
             if small.any():
-                raise self._damaged(SIZES, f"picture {start + int(np.argmax(small))} has no height or width")
+                raise self._damaged(SIZES, f"image {start + int(np.argmax(small))} has no height or width")
             names = self._names[start : start + _BLOCK + 1]
             falling = names[1:] <= names[:-1]
             if falling.any():
@@ -159,20 +157,20 @@ class RegionFolder:
                 raise self._damaged(NAMES, twice)
             places = self._name_places[start : start + _BLOCK]
             if (places < 0).any() or (places >= count).any():
-                raise self._damaged(NAME_PLACES, "a name leads to no picture")
+                raise self._damaged(NAME_PLACES, "a name leads to no image")
             seen[places] = True
         if not seen.all():
-            raise self._damaged(NAME_PLACES, f"no name leads to picture {int(np.argmin(seen))}")
+            raise self._damaged(NAME_PLACES, f"no name leads to image {int(np.argmin(seen))}")
         if self.offsets[0] != 0 or self.offsets[-1] != regions:
             raise self._damaged(OFFSETS, f"{regions:,} regions were to be from 0 to the end")
         if most != self.most_regions:
-            raise self._damaged(INDEX, f"the most regions of a picture are {most}, not {self.most_regions}")
+            raise self._damaged(INDEX, f"the most regions of an image are {most}, not {self.most_regions}")
 
     def _damaged(self, name: str, what: str) -> ValueError:
         return ValueError(f"{self.folder / name} is damaged: {what}. Import the regions again.")
 
 
-_COUNTS = ("pictures", "regions", "feature_size", "most_regions", "with_objects", "with_attributes")
+_COUNTS = ("images", "regions", "feature_size", "most_regions", "with_objects", "with_attributes")
 
 
 def _read_index(folder: Path) -> dict[str, Any]:
@@ -199,13 +197,13 @@ def _read_index(folder: Path) -> dict[str, Any]:
         )
     for name in _COUNTS:
         value = index.get(name)
-        least = 1 if name in ("pictures", "feature_size") else 0
+        least = 1 if name in ("images", "feature_size") else 0
         if not isinstance(value, int) or isinstance(value, bool) or not least <= value < 2**48:
-            raise ValueError(f"{path}: {name} must be a whole number from {least}; it is {value!r}.")
+            raise ValueError(f"{path}: {name} must be an integer from {least}; it is {value!r}.")
     for name in LARGEST:
         value = index.get(name, NO_ID)
         if not isinstance(value, int) or isinstance(value, bool) or not NO_ID <= value < 2**31:
-            raise ValueError(f"{path}: {name} must be a whole number from {NO_ID}; it is {value!r}.")
+            raise ValueError(f"{path}: {name} must be an integer from {NO_ID}; it is {value!r}.")
     if index.get("dtype") not in FEATURE_DTYPES:
         raise ValueError(f"{path}: dtype must be {' or '.join(FEATURE_DTYPES)}; it is {index.get('dtype')!r}.")
     return index

@@ -16,7 +16,7 @@ from lxmert.data.features.sources.base import Reading, Source
 from lxmert.data.features.sources.open import open_source
 from lxmert.utils.messages import escaped
 
-from .pictures import PictureRegions
+from .images import ImageRegions
 from .writer import RegionWriter, partial_folder, unfinished
 
 _MOST_SKIPPED = 10_000
@@ -30,16 +30,16 @@ class ImportReport:
 
     Attributes:
         folder: of the store.
-        pictures, regions: how many there are in it.
-        resumed: how many of the pictures an earlier, unfinished import had brought.
-        skipped: the pictures that were left out, and why.
+        images, regions: how many there are in it.
+        resumed: how many of the images an earlier, unfinished import had brought.
+        skipped: the images that were left out, and why.
         rows_without_id: how many rows of HDF5 files are not in the store, because the file of ids does not name them.
         seconds: how long this run took.
         bytes: of the sources that this run read.
     """
 
     folder: str
-    pictures: int
+    images: int
     regions: int
     resumed: int
     skipped: list[str]
@@ -64,7 +64,7 @@ def import_regions(
 ) -> ImportReport:
     """Make a store of files of features, whatever their kinds; see `sources.KNOWN`.
 
-    What a run has read stays in a hidden folder beside the store when it is killed, meets a damaged picture or a full
+    What a run has read stays in a hidden folder beside the store when it is killed, meets a damaged image or a full
     disk; the same call goes on from there.
 
     Args:
@@ -75,10 +75,10 @@ def import_regions(
         ids: a file with the ids of an HDF5 file that has none: JSON, an object of ids and rows, of which some rows may
             be missing, or a list of an id for each row; or text, an id a line.
         boxes: "xyxy" or "xywh" for GQA's files; None to find out.
-        names: what pictures are called in the store, with {id} for their id in the source: "COCO_val2014_{id:012}".
+        names: what images are called in the store, with {id} for their id in the source: "COCO_val2014_{id:012}".
         rename: names by ids, for those that it has.
-        skip_damaged: whether damaged pictures are left out, and told in the report; else the first one is an error.
-        clip_boxes: whether boxes that reach out of a picture are cut at its border; else they are damage.
+        skip_damaged: whether damaged images are left out, and told in the report; else the first one is an error.
+        clip_boxes: whether boxes that reach out of an image are cut at its border; else they are damage.
         restart: whether to begin anew; what an unfinished import brought is removed, unless that is still running.
         progress: told the bytes that were read since the last call, and how many there are.
 
@@ -112,9 +112,9 @@ def import_regions(
                 for entry in opened[state.source].entries(state.position):
                     state.position = entry.position
                     try:
-                        picture = naming.named(entry.read())
-                        # The note is of what comes behind the picture, so both are kept or neither.
-                        writer.add_picture(picture, state.note(), clip_boxes)
+                        image = naming.named(entry.read())
+                        # The note is of what comes behind the image, so both are kept or neither.
+                        writer.add_image(image, state.note(), clip_boxes)
                     except ValueError as error:
                         if not skip_damaged:
                             raise _Stopped(f"{entry.where}: {error}") from None
@@ -134,7 +134,7 @@ def import_regions(
                 "rows_without_id": without_id,
             }
     except _Stopped as stop:
-        advice = "Repair the file and give the same command again, or add --skip-damaged to leave such pictures out."
+        advice = "Repair the file and give the same command again, or add --skip-damaged to leave such images out."
         raise ValueError(f"{stop} {_kept(writer, folder)} {advice}") from None
     except FileExistsError:
         raise
@@ -145,7 +145,7 @@ def import_regions(
         raise type(error)(error.errno, said, str(folder)) from None
     return ImportReport(
         folder=str(folder),
-        pictures=writer.count,
+        images=writer.count,
         regions=writer.regions,
         resumed=resumed,
         skipped=state.skipped,
@@ -156,17 +156,17 @@ def import_regions(
 
 
 class _Stopped(ValueError):
-    """A damaged picture that ends an import."""
+    """A damaged image that ends an import."""
 
 
 def _kept(writer: RegionWriter, folder: str | Path) -> str:
     count = writer.saved
-    return f"Pictures read so far: {count:,}, kept in {partial_folder(folder)}."
+    return f"Images read so far: {count:,}, kept in {partial_folder(folder)}."
 
 
 @dataclass
 class _State:
-    """How far an import is: what `RegionWriter` notes with every picture."""
+    """How far an import is: what `RegionWriter` notes with every image."""
 
     finished: list[str]
     source: int
@@ -203,7 +203,7 @@ class _State:
 
     def skip(self, what: str) -> None:
         if len(self.skipped) >= _MOST_SKIPPED:
-            raise _Stopped(f"{what} More than {_MOST_SKIPPED:,} pictures are damaged; that is no accident.")
+            raise _Stopped(f"{what} More than {_MOST_SKIPPED:,} images are damaged; that is no accident.")
         self.skipped = [*self.skipped, what]  # the one that was noted stays as it is
 
     def finish(self) -> None:
@@ -212,7 +212,7 @@ class _State:
 
 
 class _Naming:
-    """What pictures are called in the store."""
+    """What images are called in the store."""
 
     def __init__(self, pattern: str | None, table: Mapping[str, str]):
         self._pattern, self._table = pattern, dict(table)
@@ -222,19 +222,19 @@ class _Naming:
             )
         self.checksum = _crc(self._table) if table else None
 
-    def named(self, picture: PictureRegions) -> PictureRegions:
-        """The picture by its name in the store."""
-        name = self._table.get(picture.name)
+    def named(self, image: ImageRegions) -> ImageRegions:
+        """The image by its name in the store."""
+        name = self._table.get(image.name)
         if name is None and self._pattern is not None:
-            name = _NAME_FIELD.sub(lambda field: self._filled(picture.name, field[1]), self._pattern)
-        return picture if name is None else dataclasses.replace(picture, name=name)
+            name = _NAME_FIELD.sub(lambda field: self._filled(image.name, field[1]), self._pattern)
+        return image if name is None else dataclasses.replace(image, name=name)
 
     @staticmethod
     def _filled(name: str, digits: str | None) -> str:
         if digits is None:
             return name
         if not (name.isascii() and name.isdigit()):
-            raise ValueError(f"names asks for a number of {digits} digits; the picture's id is {escaped(name)!r}.")
+            raise ValueError(f"names asks for a number of {digits} digits; the image's id is {escaped(name)!r}.")
         return name.zfill(int(digits))
 
 

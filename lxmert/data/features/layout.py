@@ -1,15 +1,15 @@
-"""What a store's files are: their names, number formats and headers, and the checksum of a picture.
+"""What a store's files are: their names, dtypes and headers, and the checksum of an image.
 
     regions.json        format, version, and the counts below
-    features.npy        [N, F] float16 or float32, the regions of all pictures, picture after picture
+    features.npy        [N, F] float16 or float32, the regions of all images, image after image
     boxes.npy           [N, 4] float32, x1, y1, x2, y2 in pixels
     labels.npy          [N] of (object_id, object_confidence, attribute_id, attribute_confidence); -100 and 0: none,
-                        for all regions of a picture or for some
-    offsets.npy         [P + 1] int64, where a picture's regions begin and end
+                        for all regions of an image or for some
+    offsets.npy         [P + 1] int64, where an image's regions begin and end
     sizes.npy           [P, 2] int32, height and width in pixels
-    checksums.npy       [P] uint32, CRC-32 of all that is known of a picture
-    names.npy           [P] bytes, the pictures' names in order, so that they are looked up without being read
-    name_places.npy     [P] int64, which picture each of these names is
+    checksums.npy       [P] uint32, CRC-32 of all that is known of an image
+    names.npy           [P] bytes, the images' names in order, so that they are looked up without being read
+    name_places.npy     [P] int64, which image each of these names is
 
 Every array is one that `numpy.load(path, mmap_mode="r")` maps. Separate, because reader, writer and check share it.
 """
@@ -89,7 +89,7 @@ def stored_array(path: Path) -> StoredArray:
 
 
 def checksum(name: bytes, size: np.ndarray, features: np.ndarray, boxes: np.ndarray, labels: np.ndarray) -> int:
-    """CRC-32 of a picture as it is stored: name, height and width, and its rows of the three arrays."""
+    """CRC-32 of an image as it is stored: name, height and width, and its rows of the three arrays."""
     value = zlib.crc32(name)
     for part in (size, features, boxes, labels):
         value = zlib.crc32(np.ascontiguousarray(part).reshape(-1).view(np.uint8).data, value)
@@ -102,19 +102,19 @@ def largest_ids(labels: np.ndarray) -> list[int]:
 
 
 def store_name(name: str) -> bytes:
-    """A picture's name as it is stored.
+    """An image's name as it is stored.
 
     Raises:
         ValueError: a name that cannot be stored or shown: empty, too long, with control characters.
     """
     if not isinstance(name, str):
-        raise ValueError(f"a picture's name must be a text; got {type(name).__name__}.")
+        raise ValueError(f"an image's name must be a text; got {type(name).__name__}.")
     try:
         stored = name.encode("utf-8")
     except UnicodeEncodeError:
-        raise ValueError(f"a picture's name must be whole characters; got {name!r}.") from None
+        raise ValueError(f"an image's name must be whole characters; got {name!r}.") from None
     if not stored or len(stored) > LONGEST_NAME:
-        raise ValueError(f"a picture's name must have 1 to {LONGEST_NAME} bytes; got {name[:60]!r} of {len(stored)}.")
+        raise ValueError(f"an image's name must have 1 to {LONGEST_NAME} bytes; got {name[:60]!r} of {len(stored)}.")
     if (not stored.isascii() and not name.isprintable()) or any(byte < 32 or byte == 127 for byte in stored):
-        raise ValueError(f"a picture's name must have no control characters; got {name!r}.")
+        raise ValueError(f"an image's name must have no control characters; got {name!r}.")
     return stored

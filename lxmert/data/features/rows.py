@@ -35,7 +35,7 @@ class Rows:
         self._straight = sys.byteorder == "little"
 
     def into(self, row: int, target: np.ndarray, waiting: bool = True) -> bool:
-        """Read as many rows as `target` has, from `row` on, converted to its number format.
+        """Read as many rows as `target` has, from `row` on, converted to its dtype.
 
         Args:
             row: the first one.

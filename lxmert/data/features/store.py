@@ -1,4 +1,4 @@
-"""Reading a store: pictures by name or place, any of them at any time, from any number of processes."""
+"""Reading a store: images by name or place, any of them at any time, from any number of processes."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from .folder import RegionFolder
 from .layout import LABEL_DTYPE, NO_LABEL
 
 _BLOCK = 65536  # names that are looked up together
-_TOLD = 3  # how many missing pictures a message names
+_TOLD = 3  # how many missing images a message names
 
 
 class RegionStore:
-    """One or several folders of regions as one: their pictures follow one another, and a place is a picture's number.
+    """One or several folders of regions as one: their images follow one another, and a place is an image's number.
 
-    A picture that several folders hold is taken from the first of them. Pickling keeps the paths only, so a worker
+    An image that several folders hold is taken from the first of them. Pickling keeps the paths only, so a worker
     process opens the same files and shares the system's pages of them.
 
     Args:
@@ -32,10 +32,10 @@ class RegionStore:
     Attributes:
         folders: their paths.
         feature_size: F.
-        most_regions: of any picture.
-        has_objects, has_attributes: whether every picture has object ids, attribute ids. A single region may still have
+        most_regions: of any image.
+        has_objects, has_attributes: whether every image has object ids, attribute ids. A single region may still have
             none, and has the id -100 then.
-        has_labels: whether every picture has both.
+        has_labels: whether every image has both.
 
     Raises:
         FileNotFoundError: a folder that is not there.
@@ -65,11 +65,11 @@ class RegionStore:
         return RegionStore, (self.folders,)
 
     def __repr__(self) -> str:
-        return f"RegionStore({', '.join(map(str, self.folders))}: {len(self):,} pictures)"
+        return f"RegionStore({', '.join(map(str, self.folders))}: {len(self):,} images)"
 
     @cached_property
     def names(self) -> list[str]:
-        """The pictures' names by place; read when it is asked for."""
+        """The images' names by place; read when it is asked for."""
         return [name for part in self._parts for name in part.names()]
 
     @property
@@ -83,7 +83,7 @@ class RegionStore:
         return max(part.largest_ids[1] for part in self._parts)
 
     def places(self, names: Iterable[str]) -> np.ndarray:
-        """Where pictures are.
+        """Where images are.
 
         Args:
             names: N names, each as often as wanted.
@@ -92,7 +92,7 @@ class RegionStore:
             int64 ``[N]``, for the other methods.
 
         Raises:
-            ValueError: pictures that no folder holds; it names the first of them, and says how many there are.
+            ValueError: images that no folder holds; it names the first of them, and says how many there are.
         """
         names = list(names)
         found: dict[str, int] = dict.fromkeys(names, -1)  # each name is looked up once
@@ -108,7 +108,7 @@ class RegionStore:
                         found[name] = first + place
             missing = still
         if missing:
-            count = f"{len(missing):,} of {len(found):,} pictures are" if len(missing) > 1 else "a picture is"
+            count = f"{len(missing):,} of {len(found):,} images are" if len(missing) > 1 else "an image is"
             raise ValueError(
                 f"{count} not in {', '.join(map(str, self.folders))}: {first_few(map(str, missing), _TOLD)}. The store "
                 f"has names such as {first_few([self._parts[0].name(0)])}."
@@ -116,7 +116,7 @@ class RegionStore:
         return np.fromiter((found[name] for name in names), np.int64, len(names))
 
     def counts(self, places: Any) -> np.ndarray:
-        """How many regions pictures have, int64 ``[B]``."""
+        """How many regions images have, int64 ``[B]``."""
         places = self._checked(places)
         counts = np.empty(len(places), np.int64)
         for part, where, own in self._split(places):
@@ -124,7 +124,7 @@ class RegionStore:
         return counts
 
     def sizes(self, places: Any) -> np.ndarray:
-        """Height and width of pictures in pixels, int32 ``[B, 2]``."""
+        """Height and width of images in pixels, int32 ``[B, 2]``."""
         places = self._checked(places)
         sizes = np.empty((len(places), 2), np.int32)
         for part, where, own in self._split(places):
@@ -132,24 +132,24 @@ class RegionStore:
         return sizes
 
     def batch(self, places: Any, regions: int | None = None, labels: bool = False) -> dict[str, np.ndarray]:
-        """The visual inputs of some pictures.
+        """The visual inputs of some images.
 
         Args:
             places: ``[B]``, of `places`.
-            regions: R; None for the most that one of these pictures has. A picture with more keeps its first.
+            regions: R; None for the most that one of these images has. An image with more keeps its first.
             labels: whether to give the labels too.
 
         Returns:
             visual_feats float32 ``[B, R, F]``, visual_pos float32 ``[B, R, 4]`` as parts of width and height,
-            visual_attention_mask float32 ``[B, R]``; all zeros where a picture has no more regions. With labels
+            visual_attention_mask float32 ``[B, R]``; all zeros where an image has no more regions. With labels
             also object_ids and attribute_ids int64 ``[B, R]``, -100 where there is none, and object_confidence and
             attribute_confidence float32 ``[B, R]``, 0 where there is none.
 
         Raises:
-            IndexError: a place that no picture has.
+            IndexError: a place that no image has.
             OSError: the disk cannot be read.
         """
-        # Numbers of Python from here on: for a few pictures they cost less than arrays of so few elements.
+        # Numbers of Python from here on: for a few images they cost less than arrays of so few elements.
         found = [self._find(place) for place in self._checked(places).tolist()]
         lengths = [part.offsets.item(own + 1) - part.offsets.item(own) for part, own in found]
         if regions is None:
@@ -195,17 +195,17 @@ class RegionStore:
         return result
 
     def features_at(self, places: Any, regions: Any) -> np.ndarray:
-        """The features of single regions of any pictures.
+        """The features of single regions of any images.
 
         Args:
-            places: ``[K]``, pictures.
+            places: ``[K]``, images.
             regions: ``[K]``, which region of each, from 0.
 
         Returns:
             float32 ``[K, F]``.
 
         Raises:
-            IndexError: a picture or a region that is not there.
+            IndexError: an image or a region that is not there.
         """
         places, regions = self._checked(places), np.asarray(regions, np.int64)
         if regions.shape != places.shape:
@@ -217,14 +217,14 @@ class RegionStore:
             if wrong.any():
                 at = int(np.argmax(wrong))
                 raise IndexError(
-                    f"picture {part.name(int(own[at]))!r} has {int(part.offsets[own[at] + 1] - part.offsets[own[at]])} "
+                    f"image {part.name(int(own[at]))!r} has {int(part.offsets[own[at] + 1] - part.offsets[own[at]])} "
                     f"regions; there is no region {int(regions[where][at])}."
                 )
             part.read_rows(rows.tolist(), range(len(features)) if isinstance(where, slice) else where, features)
         return features
 
     def facts(self, folder: int) -> dict[str, Any]:
-        """What one of the folders says of itself: its counts, number format, and where its regions come from."""
+        """What one of the folders says of itself: its counts, dtype, and where its regions come from."""
         return dict(self._parts[folder].index)
 
     def close(self) -> None:
@@ -242,11 +242,11 @@ class RegionStore:
     def _checked(self, places: Any) -> np.ndarray:
         places = np.asarray(places)
         if places.ndim != 1 or (places.dtype.kind not in "iu" and places.size):
-            raise ValueError(f"places must be whole numbers [B]; got {places.dtype} {list(places.shape)}.")
+            raise ValueError(f"places must be integers [B]; got {places.dtype} {list(places.shape)}.")
         known = self._first[-1]
         if ((places < 0) | (places >= known)).any():
             wrong = places[(places < 0) | (places >= known)][0]
-            raise IndexError(f"there is no picture {wrong}; the store has {len(self):,}, counted from 0.")
+            raise IndexError(f"there is no image {wrong}; the store has {len(self):,}, counted from 0.")
         return places.astype(np.int64, copy=False)
 
     def _split(self, places: np.ndarray) -> Iterable[tuple[RegionFolder, Any, np.ndarray]]:

@@ -1,4 +1,4 @@
-"""Writing a store, picture after picture: little memory, and a folder that appears when it is complete.
+"""Writing a store, image after image: little memory, and a folder that appears when it is complete.
 
 What is written lies in a hidden folder beside the store. A writer that is made to go on (`keep=True`) saves every few
 seconds how far it is, so that what a killed process had written is there for the next one.
@@ -19,6 +19,7 @@ import numpy as np
 
 from lxmert.utils.atomic_files import check_folder, check_named, parse_json, write_text
 
+from .images import ImageRegions, box_array, feature_array, label_array, narrowed, size_array
 from .layout import (
     BOX_DTYPE,
     BOXES,
@@ -45,7 +46,6 @@ from .layout import (
     largest_ids,
     store_name,
 )
-from .pictures import PictureRegions, box_array, feature_array, label_array, narrowed, size_array
 
 try:
     import fcntl
@@ -76,14 +76,14 @@ class RegionWriter:
         restart: whether to begin anew with `keep`, too: what an earlier writer left is removed.
 
     Attributes:
-        count: how many pictures there are, those of an earlier writer included.
-        note: what the earlier writer noted with its last picture, None if this one is the first.
+        count: how many images there are, those of an earlier writer included.
+        note: what the earlier writer noted with its last image, None if this one is the first.
         about: what regions.json says beside the counts, such as where the regions come from; JSON values.
 
     Raises:
         BlockingIOError: another process is writing the same store.
         FileExistsError: there is something in `folder`.
-        ValueError: a number format other than these; or unfinished work with other settings.
+        ValueError: a dtype other than these; or unfinished work with other settings.
     """
 
     def __init__(
@@ -161,14 +161,14 @@ class RegionWriter:
         attribute_ids: Any = None,
         attribute_confidence: Any = None,
     ) -> None:
-        """Add one picture.
+        """Add one image.
 
         Args:
-            name: of the picture, none that is there.
+            name: of the image, none that is there.
             features: ``[R, F]``, finite.
-            boxes: ``[R, 4]``, x1, y1, x2, y2 in pixels, in the picture.
+            boxes: ``[R, 4]``, x1, y1, x2, y2 in pixels, in the image.
             size: height and width in pixels.
-            object_ids: ``[R]``, whole numbers from 0; `NO_LABEL` (-100) for a region without one.
+            object_ids: ``[R]``, integers from 0; `NO_LABEL` (-100) for a region without one.
             object_confidence: ``[R]``, 0 to 1, 0 for a region without a label; 1 for the others if it is not given with
                 ids.
             attribute_ids: likewise.
@@ -178,46 +178,46 @@ class RegionWriter:
             OSError: the disk is full, say.
             ValueError: any of these is not so; nothing was added.
         """
-        picture = PictureRegions(
+        image = ImageRegions(
             name, features, boxes, size, object_ids, object_confidence, attribute_ids, attribute_confidence
         )
-        self.add_picture(picture)
+        self.add_image(image)
 
-    def add_picture(self, picture: PictureRegions, note: Any = None, clip: bool = False) -> None:
-        """Add one picture, and with it a note of what comes next (see `note`); JSON values.
+    def add_image(self, image: ImageRegions, note: Any = None, clip: bool = False) -> None:
+        """Add one image, and with it a note of what comes next (see `note`); JSON values.
 
         Args:
-            picture: to be added.
-            note: kept with the picture.
-            clip: whether boxes that reach out of the picture are cut at its border.
+            image: to be added.
+            note: kept with the image.
+            clip: whether boxes that reach out of the image are cut at its border.
 
         Raises:
             OSError: the disk is full, say.
             ValueError: something that a store cannot hold; nothing was added.
         """
-        name = store_name(picture.name)
+        name = store_name(image.name)
         if name in self._names:
-            raise ValueError("a picture of this name is in the store already; every picture may be there once.")
-        features = feature_array(picture.features)
+            raise ValueError("an image of this name is in the store already; every image may be there once.")
+        features = feature_array(image.features)
         if self._feature_size not in (None, features.shape[1]):
             raise ValueError(
-                f"features must be of size {self._feature_size}, as those of the pictures before; got "
+                f"features must be of size {self._feature_size}, as those of the images before; got "
                 f"{features.shape[1]}."
             )
-        size = size_array(picture.size)
-        boxes = box_array(picture.boxes, size, len(features), clip)
-        labels = label_array(picture, len(features))
+        size = size_array(image.size)
+        boxes = box_array(image.boxes, size, len(features), clip)
+        labels = label_array(image, len(features))
         features = narrowed(features, self._dtype)
         crc = checksum(name, size, features, boxes, labels)
-        # From here on nothing can be wrong with the picture.
+        # From here on nothing can be wrong with the image.
         self._names.add(name)
         self._name_bytes += len(name) + 1
         self._feature_size = features.shape[1]
         self.count += 1
         self._regions += len(features)
         self._most = max(self._most, len(features))
-        self._objects += picture.object_ids is not None
-        self._attributes += picture.attribute_ids is not None
+        self._objects += image.object_ids is not None
+        self._attributes += image.attribute_ids is not None
         if self._largest is not None:
             self._largest = [max(known, new) for known, new in zip(self._largest, largest_ids(labels), strict=True)]
         end = np.array(self._regions, OFFSET_DTYPE)
@@ -254,12 +254,12 @@ class RegionWriter:
 
     @property
     def saved(self) -> int:
-        """How many pictures a later writer would find."""
-        return self._saved["pictures"]
+        """How many images a later writer would find."""
+        return self._saved["images"]
 
     def _state(self) -> dict[str, Any]:
         return {
-            "pictures": self.count,
+            "images": self.count,
             "regions": self._regions,
             "feature_size": self._feature_size,
             "most_regions": self._most,
@@ -271,14 +271,14 @@ class RegionWriter:
         }
 
     def _restore(self, state: dict[str, Any]) -> None:
-        self.count, self._regions = state["pictures"], state["regions"]
+        self.count, self._regions = state["images"], state["regions"]
         self._feature_size, self._most = state["feature_size"], state["most_regions"]
         self._objects, self._attributes = state["with_objects"], state["with_attributes"]
         self._largest = state.get("largest_ids")
         self._name_bytes, self.note = state["name_bytes"], state["note"]
 
     def _begin(self) -> None:
-        """Open the files, and cut off what is behind the last picture that was saved."""
+        """Open the files, and cut off what is behind the last image that was saved."""
         progress = self._partial / _PROGRESS
         if progress.is_file():
             self._go_on(parse_json(progress.read_bytes(), progress))
@@ -320,19 +320,19 @@ class RegionWriter:
 
     def _lengths(self, state: dict[str, Any]) -> dict[str, int]:
         """How long the files are that hold what `state` counts."""
-        pictures, regions = state["pictures"], state["regions"]
+        images, regions = state["images"], state["regions"]
         return {
             FEATURES: HEADER + regions * (state["feature_size"] or 0) * self._dtype.itemsize,
             BOXES: HEADER + regions * 4 * BOX_DTYPE.itemsize,
             LABELS: HEADER + regions * LABEL_DTYPE.itemsize,
-            OFFSETS: HEADER + (pictures + 1) * OFFSET_DTYPE.itemsize,
-            SIZES: HEADER + pictures * 2 * SIZE_DTYPE.itemsize,
-            CHECKSUMS: HEADER + pictures * CHECKSUM_DTYPE.itemsize,
+            OFFSETS: HEADER + (images + 1) * OFFSET_DTYPE.itemsize,
+            SIZES: HEADER + images * 2 * SIZE_DTYPE.itemsize,
+            CHECKSUMS: HEADER + images * CHECKSUM_DTYPE.itemsize,
             _NAME_LIST: state["name_bytes"],
         }
 
     def _write_pending(self) -> None:
-        """Write the pictures that wait. When that fails, the files count as if none of them had been written."""
+        """Write the images that wait. When that fails, the files count as if none of them had been written."""
         if self._pending:
             *columns, names = zip(*self._pending, strict=True)
             at = self._lengths(self._written)
@@ -355,16 +355,16 @@ class RegionWriter:
 
     def _finish(self) -> None:
         if not self.count:
-            raise ValueError(f"no picture was given for {self.folder}; a store without pictures is not made.")
+            raise ValueError(f"no image was given for {self.folder}; a store without images is not made.")
         self.save() if self._keep else self._write_pending()
         state = self._written
         shapes: dict[str, tuple[np.dtype, tuple[int, ...]]] = {
             FEATURES: (self._dtype, (state["regions"], state["feature_size"])),
             BOXES: (BOX_DTYPE, (state["regions"], 4)),
             LABELS: (LABEL_DTYPE, (state["regions"],)),
-            OFFSETS: (OFFSET_DTYPE, (state["pictures"] + 1,)),
-            SIZES: (SIZE_DTYPE, (state["pictures"], 2)),
-            CHECKSUMS: (CHECKSUM_DTYPE, (state["pictures"],)),
+            OFFSETS: (OFFSET_DTYPE, (state["images"] + 1,)),
+            SIZES: (SIZE_DTYPE, (state["images"], 2)),
+            CHECKSUMS: (CHECKSUM_DTYPE, (state["images"],)),
         }
         for name, described in shapes.items():
             _write(self._handles[name], [header_of(*described)], 0)
@@ -377,7 +377,7 @@ class RegionWriter:
                 file.flush()
                 _to_disk(file.fileno())
         self._close()
-        counts = {name: state[name] for name in ("pictures", "regions", "feature_size", "most_regions")}
+        counts = {name: state[name] for name in ("images", "regions", "feature_size", "most_regions")}
         labels = {name: state[name] for name in ("with_objects", "with_attributes")}
         if state["largest_ids"] is not None:
             labels |= dict(zip(LARGEST, state["largest_ids"], strict=True))

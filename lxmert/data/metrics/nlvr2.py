@@ -17,7 +17,7 @@ class Nlvr2Scores:
     """Scores in percent, 0..100.
 
     Attributes:
-        accuracy: of the statements about pairs of pictures, how many are judged rightly.
+        accuracy: of the statements about pairs of images, how many are judged rightly.
         consistency: of the sentences, each of which is stated of several pairs, how many are judged rightly of every
             pair; None where the identifiers do not tell the sentence.
         statements: how many there are.

@@ -4,7 +4,7 @@
 |---|---|---|
 | VQA   | JSON | `[{"question_id": 458752000, "answer": "yes"}, …]`; the server wants every question of the test set |
 | GQA   | JSON | `[{"questionId": "201307251", "prediction": "yes"}, …]` |
-| NLVR2 | CSV  | a line `test1-0-1-0,True` for each pair of pictures, no title |
+| NLVR2 | CSV  | a line `test1-0-1-0,True` for each pair of images, no title |
 
 The official programs take the last of two answers to a question, and some pass over what they do not know. Here each of
 this is an error: a file with such a fault is seldom the file that was meant.
@@ -51,7 +51,7 @@ def write_vqa_predictions(
 
     Raises:
         OSError: nothing can be written there.
-        ValueError: ids that are no whole numbers, answers that are no texts, or predictions that do not fit the
+        ValueError: ids that are no integers, answers that are no texts, or predictions that do not fit the
             questions; nothing is written.
     """
     _write_entries(path, predictions, "question_id", int, "answer", questions)
@@ -250,7 +250,7 @@ def _write_entries(
     entries = [{id_key: question, answer_key: answer} for question, answer in predictions.items()]
     wrong = [_shown(entry) for entry in entries if _fault(entry, id_key, id_kind, answer_key)]
     if wrong:
-        kind = "whole numbers" if id_kind is int else "texts"
+        kind = "integers" if id_kind is int else "texts"
         raise ValueError(
             f"predictions must be texts by question id, and the ids {kind}; {len(wrong):,} are not: "
             f"{first_few(wrong, 3)}."

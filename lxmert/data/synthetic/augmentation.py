@@ -1,7 +1,7 @@
-"""What is shown with the training questions: changed pictures, and further shapes beside the one asked about.
+"""What is shown with the training questions: changed images, and further shapes beside the one asked about.
 
-In the data set every picture has one shape, so that nothing teaches a model to look for *which* shape is meant.
-Regions of other pictures are put beside a picture's own, and the answer is changed where the newcomer changes it.
+In the data set every image has one shape, so that nothing teaches a model to look for *which* shape is meant.
+Regions of other images are put beside an image's own, and the answer is changed where the newcomer changes it.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from tqdm import tqdm
 from lxmert.data.synthetic.easy_vqa import COLOURS, SHAPES, EasyVqa, answer_list
 from lxmert.data.synthetic.recipe import Recipe
 from lxmert.data.synthetic.variants import vary
-from lxmert.vision.images import open_picture
-from lxmert.vision.regions import FEATURE_SIZE, RegionBatch, picture_regions
+from lxmert.vision.images import open_image
+from lxmert.vision.regions import FEATURE_SIZE, RegionBatch, image_regions
 
 _TRAITS = (*COLOURS, *SHAPES)  # a trait is a place in here, or -1 for none or unknown
-_COMPANY = 2  # at most so many shapes join a picture's own
+_COMPANY = 2  # at most so many shapes join an image's own
 
 
 class AugmentedRegions:
     """Regions for training questions, drawn anew each time a question is asked.
 
-    Making one finds the regions of every picture and of its changed versions: about 15 s for the training split.
+    Making one finds the regions of every image and of its changed versions: about 15 s for the training split.
 
     Args:
         data: The split to train on.
@@ -35,18 +35,18 @@ class AugmentedRegions:
     def __init__(self, data: EasyVqa, recipe: Recipe, progress: bool = True) -> None:
         self.recipe = recipe
         self.labels = data.labels
-        self.picture_index = data.picture_index
+        self.image_index = data.image_index
         answers = answer_list()
         self._yes, self._no = answers.index("yes"), answers.index("no")
         self._asked = np.array([_trait_in(question) for question in data.questions], np.int64)  # [Q]
-        self._traits = picture_traits(data)  # [P, 2]: colour and shape
+        self._traits = image_traits(data)  # [P, 2]: colour and shape
         self._known = np.flatnonzero((self._traits >= 0).all(axis=1))  # only they can join: what they are is certain
         self._features, self._boxes = _versions(data, recipe, progress)  # [1 + variants, P, 2, ...]
 
     def draw(self, rows: np.ndarray, random: np.random.Generator) -> tuple[RegionBatch, np.ndarray]:
         """Regions ``[B, 4, ...]`` and labels int64 ``[B]`` for the questions at ``rows``, int ``[B]``."""
         count = len(rows)
-        own = self.picture_index[rows]
+        own = self.image_index[rows]
         feats = np.zeros((count, 2 + _COMPANY, FEATURE_SIZE), np.float32)
         pos = np.zeros((count, 2 + _COMPANY, 4), np.float32)
         mask = np.zeros((count, 2 + _COMPANY), np.float32)
@@ -57,8 +57,8 @@ class AugmentedRegions:
         asked = self._asked[rows]
         yes_or_no = (labels == self._yes) | (labels == self._no)
         traits = self._traits[own]
-        present = (traits == asked[:, None]).any(axis=1)  # is what is asked for in the picture?
-        # Whether a picture shows it is unknown where no question of the data set tells.
+        present = (traits == asked[:, None]).any(axis=1)  # is what is asked for in the image?
+        # Whether an image shows it is unknown where no question of the data set tells.
         unsure = np.where(asked < len(COLOURS), traits[:, 0] < 0, traits[:, 1] < 0)
         joined = np.ones(count, bool)
         for region in range(2, 2 + _COMPANY):
@@ -87,16 +87,16 @@ class AugmentedRegions:
 
 
 def _versions(data: EasyVqa, recipe: Recipe, progress: bool) -> tuple[np.ndarray, np.ndarray]:
-    """The whole picture and its shape: ``[1 + variants, P, 2, F]`` and ``[1 + variants, P, 2, 4]``; first unchanged."""
-    count = len(data.picture_paths)
+    """The whole image and its shape: ``[1 + variants, P, 2, F]`` and ``[1 + variants, P, 2, 4]``; first unchanged."""
+    count = len(data.image_paths)
     features = np.zeros((1 + recipe.variants, count, 2, FEATURE_SIZE), np.float32)
     boxes = np.zeros((1 + recipe.variants, count, 2, 4), np.float32)
     random = np.random.default_rng([recipe.seed, 1])
-    paths = tqdm(data.picture_paths, desc=f"regions of {data.split} pictures", unit="", disable=not progress)
+    paths = tqdm(data.image_paths, desc=f"regions of {data.split} images", unit="", disable=not progress)
     for place, path in enumerate(paths):
-        pixels = open_picture(path)
-        for version, picture in enumerate([pixels, *vary(pixels, random, recipe.variants)]):
-            found, where = picture_regions(picture, 1)
+        pixels = open_image(path)
+        for version, image in enumerate([pixels, *vary(pixels, random, recipe.variants)]):
+            found, where = image_regions(image, 1)
             # A changed shape may be lost to chance, on a background much like it; the unchanged one serves instead.
             source = (found, where) if len(where) == 2 else (features[0, place], boxes[0, place])
             features[version, place, : len(source[0])], boxes[version, place, : len(source[1])] = source
@@ -111,15 +111,15 @@ def _trait_in(question: str) -> int:
     return -1
 
 
-def picture_traits(data: EasyVqa) -> np.ndarray:
-    """Colour and shape of every picture, int64 ``[P, 2]``, as far as its questions tell."""
-    traits = np.full((len(data.picture_paths), 2), -1, np.int64)
-    for question, answer, picture in zip(data.questions, data.answers, data.picture_index, strict=True):
+def image_traits(data: EasyVqa) -> np.ndarray:
+    """Colour and shape of every image, int64 ``[P, 2]``, as far as its questions tell."""
+    traits = np.full((len(data.image_paths), 2), -1, np.int64)
+    for question, answer, image in zip(data.questions, data.answers, data.image_index, strict=True):
         told = [_trait_in(answer)]
         denies = re.search(r"\b(not|no)\b", question.lower()) is not None
         if answer not in ("yes", "no") or (answer == "yes") != denies:
             told.append(_trait_in(question))  # what a question presumes, or an answer confirms
         for trait in told:
             if trait >= 0:
-                traits[picture, int(trait >= len(COLOURS))] = trait
+                traits[image, int(trait >= len(COLOURS))] = trait
     return traits

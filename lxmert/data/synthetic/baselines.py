@@ -29,38 +29,38 @@ def question_only(train: Questions, test: Questions) -> Rates:
     return _rates(guesses, test)
 
 
-def picture_only(train: Questions, test: Questions, shown: Mapping[str, Mapping[str, int]]) -> Rates:
-    """Who knows the picture and the type of the question, but not the question.
+def image_only(train: Questions, test: Questions, shown: Mapping[str, Mapping[str, int]]) -> Rates:
+    """Who knows the image and the type of the question, but not the question.
 
-    For each answer: how often was it right for that type of question, in pictures that show as many things of that
-    name? (For an answer that is no name of a thing, such as "yes": in pictures with as many things.) The answer for
+    For each answer: how often was it right for that type of question, in images that show as many things of that
+    name? (For an answer that is no name of a thing, such as "yes": in images with as many things.) The answer for
     which this was most often is given.
 
     Args:
         train: where the rates are counted.
         test: what is answered.
-        shown: for each picture how many things of each name it shows, and under "" how many in all.
+        shown: for each image how many things of each name it shows, and under "" how many in all.
 
     Returns:
         The part that is right, 0..1, for each question type and for "all".
     """
     names = set[str]().union(*(things.keys() for things in shown.values()))
 
-    def seen(picture: str, answer: str) -> int:
-        return shown[picture].get(answer if answer in names else "", 0)
+    def seen(image: str, answer: str) -> int:
+        return shown[image].get(answer if answer in names else "", 0)
 
     asked, right = Counter[Hashable](), Counter[Hashable]()
     answers = defaultdict[str, Counter[str]](Counter)
     for kind, answer in zip(_types(train), _answers(train), strict=True):
         answers[kind][answer] += 1
-    for picture, kind, answer in zip(train.pictures, _types(train), _answers(train), strict=True):
+    for image, kind, answer in zip(train.images, _types(train), _answers(train), strict=True):
         for possible in answers[kind]:
-            key = (kind, possible, seen(picture, possible))
+            key = (kind, possible, seen(image, possible))
             asked[key] += 1
             right[key] += possible == answer
     guesses = []
-    for picture, kind in zip(test.pictures, _types(test), strict=True):
-        keys = {answer: (kind, answer, seen(picture, answer)) for answer in sorted(answers[kind])}
+    for image, kind in zip(test.images, _types(test), strict=True):
+        keys = {answer: (kind, answer, seen(image, answer)) for answer in sorted(answers[kind])}
         guesses.append(max(keys, key=lambda answer: right[keys[answer]] / max(asked[keys[answer]], 1), default=""))
     return _rates(guesses, test)
 

@@ -1,4 +1,4 @@
-"""Cut encoded questions and their pictures' regions into batches of one shape, for training or for evaluation."""
+"""Cut encoded questions and their images' regions into batches of one shape, for training or for evaluation."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 def batches(
     text: Mapping[str, np.ndarray],
-    pictures: RegionBatch | AugmentedRegions,
-    picture_index: np.ndarray,
+    images: RegionBatch | AugmentedRegions,
+    image_index: np.ndarray,
     labels: np.ndarray,
     batch_size: int,
     seed: int | None = None,
@@ -30,9 +30,9 @@ def batches(
 
     Args:
         text: What the tokenizer gave for the Q questions, padded to one length: ``input_ids`` ``[Q, L]`` and so on.
-        pictures: The regions of the P pictures, ``[P, R, ...]``; or `AugmentedRegions`, which draws
+        images: The regions of the P images, ``[P, R, ...]``; or `AugmentedRegions`, which draws
             regions and labels anew in every epoch and so needs a seed.
-        picture_index: int ``[Q]``, the picture that a question is about.
+        image_index: int ``[Q]``, the image that a question is about.
         labels: int ``[Q]``, the answers.
         batch_size: B.
         seed: Of the shuffling and of what `AugmentedRegions` draws.
@@ -48,23 +48,23 @@ def batches(
     """
     text = {name: np.asarray(rows) for name, rows in text.items()}
     labels = np.asarray(labels, np.int64)
-    picture_index = np.asarray(picture_index, np.int64)
-    lengths = {**{name: len(rows) for name, rows in text.items()}, "picture_index": len(picture_index)}
+    image_index = np.asarray(image_index, np.int64)
+    lengths = {**{name: len(rows) for name, rows in text.items()}, "image_index": len(image_index)}
     wrong = {name: length for name, length in lengths.items() if length != len(labels)}
     if wrong:
         found = ", ".join(f"{name} of {length}" for name, length in wrong.items())
-        raise ValueError(f"text, picture_index and labels must have one length; got labels of {len(labels)}, {found}.")
+        raise ValueError(f"text, image_index and labels must have one length; got labels of {len(labels)}, {found}.")
     if batch_size < 1 or (seed is not None and batch_size > len(labels)):
         raise ValueError(f"batch_size must be from 1 to the number of questions, {len(labels)}; got {batch_size}.")
-    if not isinstance(pictures, Mapping) and seed is None:
+    if not isinstance(images, Mapping) and seed is None:
         raise ValueError("seed must be given with AugmentedRegions, which draws by chance; got None. Pass seed=0, say.")
-    return _cut(text, pictures, picture_index, labels, batch_size, seed, epoch)
+    return _cut(text, images, image_index, labels, batch_size, seed, epoch)
 
 
 def _cut(
     text: dict[str, np.ndarray],
-    pictures: RegionBatch | AugmentedRegions,
-    picture_index: np.ndarray,
+    images: RegionBatch | AugmentedRegions,
+    image_index: np.ndarray,
     labels: np.ndarray,
     batch_size: int,
     seed: int | None,
@@ -79,16 +79,16 @@ def _cut(
         rows = order[start : start + batch_size]
         missing = batch_size - len(rows)
         rows = np.concatenate([rows, np.zeros(missing, np.int64)])
-        if isinstance(pictures, Mapping):
-            own = picture_index[rows]
+        if isinstance(images, Mapping):
+            own = image_index[rows]
             regions = RegionBatch(
-                visual_feats=pictures["visual_feats"][own],
-                visual_pos=pictures["visual_pos"][own],
-                visual_attention_mask=pictures["visual_attention_mask"][own],
+                visual_feats=images["visual_feats"][own],
+                visual_pos=images["visual_pos"][own],
+                visual_attention_mask=images["visual_attention_mask"][own],
             )
             answers = labels[rows].copy()
         else:
-            regions, answers = pictures.draw(rows, random)
+            regions, answers = images.draw(rows, random)
         answers[batch_size - missing :] = IGNORED_LABEL
         yield {
             **{name: array[rows] for name, array in text.items()},

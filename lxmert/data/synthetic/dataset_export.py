@@ -1,6 +1,6 @@
 """One data set written in every format that the pipelines read, with its tables of answers and its vocabulary.
 
-Pictures, questions, statements and captions come from elsewhere (scenes/, easy_vqa_formats.py); this file decides only
+Images, questions, statements and captions come from elsewhere (scenes/, easy_vqa_formats.py); this file decides only
 which files there are and how they are called. The folder appears when it is complete, or not at all.
 """
 
@@ -31,7 +31,7 @@ from lxmert.data.datasets import (
 )
 from lxmert.data.features import RegionWriter
 from lxmert.data.features.layout import NO_LABEL
-from lxmert.data.synthetic.baselines import picture_only, question_only
+from lxmert.data.synthetic.baselines import image_only, question_only
 from lxmert.data.synthetic.example_configs import ready_settings
 from lxmert.data.synthetic.statements import PAIRS, SET, Statement
 from lxmert.data.synthetic.vocabulary import build_vocabulary
@@ -44,8 +44,8 @@ _GQA_SPLIT = {"train": "train", "valid": "val", "test": "testdev"}
 _NLVR2_SPLIT = {"train": "train", "valid": "dev", "test": "test1"}
 
 
-class PictureEntry(NamedTuple):
-    """A picture as the region store takes it.
+class ImageEntry(NamedTuple):
+    """An image as the region store takes it.
 
     Attributes:
         size: height and width in pixels.
@@ -67,7 +67,7 @@ class DataSet:
     """What is the same for all splits.
 
     Attributes:
-        name: stands in front of the pictures' names, and as the data type in official VQA files.
+        name: stands in front of the images' names, and as the data type in official VQA files.
         answers: the table of answers.
         objects: what the labels of objects mean.
         attributes: what the labels of attributes mean.
@@ -82,24 +82,24 @@ class DataSet:
     epochs: Mapping[str, int]
     about: Mapping[str, Any] = field(default_factory=dict)
 
-    def picture_name(self, split: str, number: int) -> str:
-        """The name of a picture, as those of official VQA: data type, split, and its number in twelve digits."""
+    def image_name(self, split: str, number: int) -> str:
+        """The name of an image, as those of official VQA: data type, split, and its number in twelve digits."""
         return f"{self.name}_{split}_{number:012d}"
 
 
 @dataclass(frozen=True)
 class SplitTexts:
-    """All that is said about the pictures of one split.
+    """All that is said about the images of one split.
 
     Attributes:
-        pictures: their names, in order.
-        questions: with VQA's whole numbers as ids; the question types are the kinds that scores are given for.
-        statements: about each set of eight pictures that are in pairs, as many as there are complete ones.
-        captions: sentences that are true of their pictures.
-        shown: for each picture how many things of each name it shows, and under "" how many in all.
+        images: their names, in order.
+        questions: with VQA's integers as ids; the question types are the kinds that scores are given for.
+        statements: about each set of eight images that are in pairs, as many as there are complete ones.
+        captions: sentences that are true of their images.
+        shown: for each image how many things of each name it shows, and under "" how many in all.
     """
 
-    pictures: Sequence[str]
+    images: Sequence[str]
     questions: Questions
     statements: Sequence[Sequence[Statement]]
     captions: Sentences
@@ -107,7 +107,7 @@ class SplitTexts:
 
 
 class EveryFormat:
-    """Writes a data set: first all pictures of a split in order, then its texts. Made by `writing_every_format`.
+    """Writes a data set: first all images of a split in order, then its texts. Made by `writing_every_format`.
 
     Attributes:
         folder: where the files are written.
@@ -121,25 +121,25 @@ class EveryFormat:
         self._texts: dict[str, SplitTexts] = {}
         self._in_pairs: dict[str, list[str]] = {split: [] for split in SPLITS}
 
-    def add_picture(self, split: str, picture: PictureEntry, number: int, in_pairs: bool = True) -> None:
-        """Add the next picture of a split.
+    def add_image(self, split: str, image: ImageEntry, number: int, in_pairs: bool = True) -> None:
+        """Add the next image of a split.
 
         Args:
             split: one of `SPLITS`.
-            picture: what is in it.
-            number: of the picture, in no other split.
+            image: what is in it.
+            number: of the image, in no other split.
             in_pairs: whether statements are made about it: the first two of these are a pair, and so on.
         """
-        name = self._data.picture_name(split, number)
-        _add(self._regions, name, picture)
+        name = self._data.image_name(split, number)
+        _add(self._regions, name, image)
         if in_pairs:
             place = len(self._in_pairs[split])
             self._in_pairs[split].append(name)
-            # NLVR2's official files name no pictures: a reader finds them by the statement's identifier.
-            _add(self._paired, f"{_pair_stem(split, place)}-img{place % 2}", picture)
+            # NLVR2's official files name no images: a reader finds them by the statement's identifier.
+            _add(self._paired, f"{_pair_stem(split, place)}-img{place % 2}", image)
 
     def add_texts(self, split: str, texts: SplitTexts) -> None:
-        """Write what is said about the pictures of a split in every format."""
+        """Write what is said about the images of a split in every format."""
         self._texts[split] = texts
         questions = texts.questions
         folder = self.folder
@@ -167,13 +167,13 @@ class EveryFormat:
         write_pretraining(folder / "pretrain" / f"captions_{split}.json", texts.captions)
         asked = Sentences(
             texts=questions.texts,
-            pictures=questions.pictures,
+            images=questions.images,
             sources=[f"{self._data.name}_qa"] * len(questions),
             answers=[*(questions.answers or ())],
         )
         write_pretraining(folder / "pretrain" / f"questions_{split}.json", asked)
         self.summary.setdefault("splits", {})[split] = {
-            "pictures": len(texts.pictures),
+            "images": len(texts.images),
             "questions": len(questions),
             "statements": len(own),
             "captions": len(texts.captions),
@@ -200,7 +200,7 @@ class EveryFormat:
             **self.summary,
             "baselines": {
                 "question only": question_only(train, test),
-                "picture only": picture_only(train, test, shown),
+                "image only": image_only(train, test, shown),
             },
         }
         _write_json(folder / "summary.json", self.summary)
@@ -216,15 +216,15 @@ def _write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1) + "\n")
 
 
-def _add(writer: RegionWriter, name: str, picture: PictureEntry) -> None:
-    height, width = picture.size
+def _add(writer: RegionWriter, name: str, image: ImageEntry) -> None:
+    height, width = image.size
     # Whole pixels, as the regions were found; so the store's parts of width and height are those that were given.
-    boxes = np.rint(picture.boxes * np.array([width, height, width, height], np.float32))
+    boxes = np.rint(image.boxes * np.array([width, height, width, height], np.float32))
     labels: dict[str, np.ndarray] = {}
-    for kind, ids in (("object", picture.objects), ("attribute", picture.attributes)):
+    for kind, ids in (("object", image.objects), ("attribute", image.attributes)):
         labels[f"{kind}_ids"] = ids
         labels[f"{kind}_confidence"] = (ids != NO_LABEL).astype(np.float32)
-    writer.add(name, picture.features, boxes, picture.size, **labels)
+    writer.add(name, image.features, boxes, image.size, **labels)
 
 
 def _as_gqa(questions: Questions) -> Questions:
@@ -239,14 +239,14 @@ def _as_gqa(questions: Questions) -> Questions:
 
 
 def _pair_stem(split: str, place: int) -> str:
-    """What the identifiers begin with of statements about the pair that the picture at `place` is in."""
+    """What the identifiers begin with of statements about the pair that the image at `place` is in."""
     return f"{_NLVR2_SPLIT[split]}-{place // SET}-{place % SET // 2}"
 
 
 def _as_nlvr2(
-    split: str, pictures: Sequence[str], statements: Sequence[Sequence[Statement]]
+    split: str, images: Sequence[str], statements: Sequence[Sequence[Statement]]
 ) -> tuple[Statements, Statements]:
-    """Statements about the pictures by their own names, and by those that the official files give them."""
+    """Statements about the images by their own names, and by those that the official files give them."""
     ids, words, labels, own, named = [], [], [], [], []
     for number, made in enumerate(statements):
         for place, statement in enumerate(made):
@@ -256,7 +256,7 @@ def _as_nlvr2(
                 ids.append(f"{stem}-{place}")
                 words.append(statement.text)
                 labels.append(int(statement.labels[pair]))
-                own.append((pictures[first], pictures[first + 1]))
+                own.append((images[first], images[first + 1]))
                 named.append((f"{stem}-img0", f"{stem}-img1"))
     return Statements(ids, words, own, labels), Statements(ids, words, named, labels)
 
@@ -273,7 +273,7 @@ def writing_every_format(folder: str | Path, data: DataSet, dtype: str = "float3
     Raises:
         FileExistsError: there is something in `folder`.
         NotADirectoryError: `folder` is a file.
-        ValueError: another number format.
+        ValueError: another dtype.
     """
     with new_folder(folder) as made:
         paired = made / "nlvr2" / "official" / "regions"
@@ -315,11 +315,11 @@ def new_folder(folder: str | Path) -> Iterator[Path]:
             os.close(handle)
 
 
-def sentences(pictures: Iterable[str], captions: Iterable[Sequence[str]], source: str) -> Sentences:
-    """Captions, some for each picture, as sentences of pre-training."""
+def sentences(images: Iterable[str], captions: Iterable[Sequence[str]], source: str) -> Sentences:
+    """Captions, some for each image, as sentences of pre-training."""
     texts: list[str] = []
     owners: list[str] = []
-    for picture, some in zip(pictures, captions, strict=True):
+    for image, some in zip(images, captions, strict=True):
         texts += some
-        owners += [picture] * len(some)
-    return Sentences(texts=texts, pictures=owners, sources=[source] * len(texts), answers=[None] * len(texts))
+        owners += [image] * len(some)
+    return Sentences(texts=texts, images=owners, sources=[source] * len(texts), answers=[None] * len(texts))

@@ -1,6 +1,6 @@
 """The easy-VQA data set (Victor Zhou's PyPI package of that name) as arrays.
 
-5,000 pictures of 64 x 64 pixels, each a circle, a rectangle or a triangle of one of eight colours; 48,248 questions
+5,000 images of 64 x 64 pixels, each a circle, a rectangle or a triangle of one of eight colours; 48,248 questions
 about them with 13 answers. It is small enough to train a whole model in minutes on a laptop's processor.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from lxmert.utils.optional_imports import require
-from lxmert.vision.regions import RegionBatch, pad_regions, picture_regions
+from lxmert.vision.regions import RegionBatch, image_regions, pad_regions
 
 SPLITS = ("train", "test")
 
@@ -34,48 +34,48 @@ COLOURS = {
 
 @dataclass(frozen=True)
 class EasyVqa:
-    """One split: Q questions about P pictures.
+    """One split: Q questions about P images.
 
     Attributes:
         split: "train" or "test".
         questions: Q texts.
         answers: Q texts, each one of `answer_list`.
         labels: int64 ``[Q]``, the answers as places in `answer_list`.
-        picture_index: int64 ``[Q]``, which picture a question is about: a place in ``picture_paths``.
-        picture_paths: P paths.
+        image_index: int64 ``[Q]``, which image a question is about: a place in ``image_paths``.
+        image_paths: P paths.
     """
 
     split: str
     questions: list[str]
     answers: list[str]
     labels: np.ndarray
-    picture_index: np.ndarray
-    picture_paths: list[str]
+    image_index: np.ndarray
+    image_paths: list[str]
 
     def __len__(self) -> int:
         return len(self.questions)
 
-    def first(self, pictures: int) -> EasyVqa:
-        """The questions about the first so many pictures, for a quick try."""
-        rows = np.flatnonzero(self.picture_index < pictures)
+    def first(self, images: int) -> EasyVqa:
+        """The questions about the first so many images, for a quick try."""
+        rows = np.flatnonzero(self.image_index < images)
         return EasyVqa(
             split=self.split,
             questions=[self.questions[row] for row in rows],
             answers=[self.answers[row] for row in rows],
             labels=self.labels[rows],
-            picture_index=self.picture_index[rows],
-            picture_paths=self.picture_paths[:pictures],
+            image_index=self.image_index[rows],
+            image_paths=self.image_paths[:images],
         )
 
     def regions(self, max_shapes: int = 1, progress: bool = True) -> RegionBatch:
-        """The regions of all pictures in order, ``[P, R, ...]``; some seconds of work, shown by a progress bar.
+        """The regions of all images in order, ``[P, R, ...]``; some seconds of work, shown by a progress bar.
 
         Args:
-            max_shapes: As for `picture_regions`; each picture of the data set holds one shape.
+            max_shapes: As for `image_regions`; each image of the data set holds one shape.
             progress: Whether to show the progress bar, on standard error.
         """
-        paths = tqdm(self.picture_paths, desc=f"regions of {self.split} pictures", unit="", disable=not progress)
-        return pad_regions([picture_regions(path, max_shapes) for path in paths])
+        paths = tqdm(self.image_paths, desc=f"regions of {self.split} images", unit="", disable=not progress)
+        return pad_regions([image_regions(path, max_shapes) for path in paths])
 
 
 def answer_list() -> list[str]:
@@ -84,7 +84,7 @@ def answer_list() -> list[str]:
 
 
 def load(split: str) -> EasyVqa:
-    """Read one split: "train" (38,575 questions on 4,000 pictures) or "test" (9,673 on 1,000).
+    """Read one split: "train" (38,575 questions on 4,000 images) or "test" (9,673 on 1,000).
 
     Raises:
         ValueError: If there is no such split.
@@ -103,8 +103,8 @@ def load(split: str) -> EasyVqa:
         questions=list(questions),
         answers=list(answers),
         labels=answer_labels(answers),
-        picture_index=np.array([places[number] for number in numbers], np.int64),
-        picture_paths=[paths[number] for number in order],
+        image_index=np.array([places[number] for number in numbers], np.int64),
+        image_paths=[paths[number] for number in order],
     )
 
 

@@ -1,4 +1,4 @@
-"""Config files for `lxmert train` that fit a data set of drawn pictures: a small model that learns it in minutes.
+"""Config files for `lxmert train` that fit a data set of drawn images: a small model that learns it in minutes.
 
 They lie beside the data, so that a whole pipeline is one command per task.
 """
@@ -17,7 +17,7 @@ SMALL_MODEL: dict[str, Any] = {
     "x_layers": 2,
     "r_layers": 1,
     "max_position_embeddings": 32,
-    # Drawn pictures follow exact rules, which dropout keeps a model from.
+    # Drawn images follow exact rules, which dropout keeps a model from.
     "hidden_dropout_prob": 0.0,
     "attention_probs_dropout_prob": 0.0,
     # The usual 0.02 suits widths near 768. Narrow layers that start so weak stay for many epochs at answers that need
@@ -28,7 +28,7 @@ _SHARED: dict[str, Any] = {
     "recipe": "adamw",
     "batch_size": 64,
     "learning_rate": 1e-3,
-    "clip_norm": 1.0,
+    "max_grad_norm": 1.0,
     "text_length": 20,
     "features": ["regions"],
     "vocabulary": "vocab.txt",

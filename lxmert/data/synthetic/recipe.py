@@ -13,17 +13,17 @@ class Recipe:
         model_type: The kind of model, by the model type of its configuration.
         config: Arguments of the configuration; the numbers of words and of answers are the data's.
         text_length: L of every batch; the longest question takes it all.
-        variants: How many changed versions of each picture are made once, before training.
+        variants: How many changed versions of each image are made once, before training.
         varied: The part of the shapes that are shown in a changed version.
-        company: The chance that a second shape joins a picture, and then that a third does.
+        company: The chance that a second shape joins an image, and then that a third does.
         epochs: How often each question is asked.
         batch_size: B.
         learning_rate: The highest, reached after the warm-up; from there it falls linearly to 0.
         warm_up: The part of all steps in which the learning rate rises linearly from 0.
         weight_decay: AdamW's, for weights of two and more dimensions; none for biases and norms.
         epsilon: AdamW's. PyTorch adds it to the bias-corrected root, Keras to the uncorrected one.
-        clip_norm: The norm that all gradients together are scaled down to.
-        seed: Of the initial weights and of the order and changes of the pictures.
+        max_grad_norm: The norm that all gradients together are scaled down to.
+        seed: Of the initial weights and of the order and changes of the images.
     """
 
     model_type: str
@@ -38,7 +38,7 @@ class Recipe:
     warm_up: float = 0.1
     weight_decay: float = 0.01
     epsilon: float = 1e-8
-    clip_norm: float = 1.0
+    max_grad_norm: float = 1.0
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -1,6 +1,6 @@
-"""Statements about two pictures that are true or false, each as often true as false.
+"""Statements about two images that are true or false, each as often true as false.
 
-As in NLVR2, eight pictures make a set of four pairs, and a statement is made about all four: it is kept if it is true
+As in NLVR2, eight images make a set of four pairs, and a statement is made about all four: it is kept if it is true
 of exactly two. So the text alone says nothing, and consistency (a statement judged rightly of all its pairs) has a
 meaning.
 """
@@ -14,14 +14,14 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 SET = 8
-"""Pictures of a set."""
+"""Images of a set."""
 
 PAIRS = SET // 2
 _STATEMENTS = 6  # about a set, at most
 
 
 class Shown(Protocol):
-    """A shape in a picture, as far as statements tell."""
+    """A shape in an image, as far as statements tell."""
 
     @property
     def shape(self) -> str:
@@ -32,7 +32,7 @@ class Shown(Protocol):
         """Such as "red"."""
 
 
-Picture = Sequence[Shown]
+ImageInput = Sequence[Shown]
 
 
 class Statement(NamedTuple):
@@ -45,23 +45,23 @@ class Statement(NamedTuple):
 class _Template(NamedTuple):
     form: str  # with {} for what is counted
     plural: bool
-    true: Callable[[int, int], bool]  # of how many of them the left and the right picture show
+    true: Callable[[int, int], bool]  # of how many of them the left and the right image show
 
 
 _TEMPLATES = (
-    _Template("the left picture shows a {}", False, lambda left, right: left > 0),
-    _Template("the right picture shows a {}", False, lambda left, right: right > 0),
-    _Template("both pictures show a {}", False, lambda left, right: left > 0 and right > 0),
-    _Template("exactly one picture shows a {}", False, lambda left, right: (left > 0) != (right > 0)),
-    _Template("the left picture shows more {} than the right one", True, lambda left, right: left > right),
-    _Template("the right picture shows more {} than the left one", True, lambda left, right: right > left),
+    _Template("the left image shows a {}", False, lambda left, right: left > 0),
+    _Template("the right image shows a {}", False, lambda left, right: right > 0),
+    _Template("both images show a {}", False, lambda left, right: left > 0 and right > 0),
+    _Template("exactly one image shows a {}", False, lambda left, right: (left > 0) != (right > 0)),
+    _Template("the left image shows more {} than the right one", True, lambda left, right: left > right),
+    _Template("the right image shows more {} than the left one", True, lambda left, right: right > left),
     _Template("there are two {} in all", True, lambda left, right: left + right == 2),
     _Template("there are three {} in all", True, lambda left, right: left + right == 3),
 )
 
 
 def set_statements(
-    pairs: Sequence[tuple[Picture, Picture]],
+    pairs: Sequence[tuple[ImageInput, ImageInput]],
     shapes: tuple[str, ...],
     colours: tuple[str, ...],
     random: np.random.Generator,
@@ -69,20 +69,20 @@ def set_statements(
     """Statements about a set, each true of half of its pairs.
 
     Args:
-        pairs: the shapes in the left and the right picture of the `PAIRS` pairs.
+        pairs: the shapes in the left and the right image of the `PAIRS` pairs.
         shapes: the words that there are for shapes.
         colours: likewise for colours.
         random: decides which of the possible statements are made.
 
     Returns:
-        At most six; fewer, or none, where the pictures are too much alike.
+        At most six; fewer, or none, where the images are too much alike.
     """
     phrases = _phrases(shapes, colours)
     counts = np.zeros((2, len(pairs), len(phrases)), np.int64)
     place = {phrase: number for number, phrase in enumerate(phrases)}
     for number, pair in enumerate(pairs):
-        for side, picture in enumerate(pair):
-            for shown in picture:
+        for side, image in enumerate(pair):
+            for shown in image:
                 for phrase in ((shown.shape, ""), ("", shown.colour), (shown.shape, shown.colour)):
                     counts[side, number, place[phrase]] += 1
     possible: list[list[Statement]] = []

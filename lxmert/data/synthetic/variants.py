@@ -1,7 +1,7 @@
-"""Draw a picture's shape again: turned, stretched, in another place, size and shade, on another background.
+"""Draw an image's shape again: turned, stretched, in another place, size and shade, on another background.
 
 The data set shows upright shapes in eight exact colours without blurred edges. A model trained on nothing else fails
-on pictures that a person finds no harder.
+on images that a person finds no harder.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _SHADES = {
 
 
 def vary(pixels: np.ndarray, random: np.random.Generator, versions: int = 1) -> list[np.ndarray]:
-    """Changed versions of a picture with one shape, uint8 ``[H, W, 3]`` each, of sizes 24..110.
+    """Changed versions of an image with one shape, uint8 ``[H, W, 3]`` each, of sizes 24..110.
 
-    The shape's kind and the name of its colour stay true. A picture without a shape comes back unchanged.
+    The shape's kind and the name of its colour stay true. An image without a shape comes back unchanged.
 
     Args:
         pixels: uint8 ``[H, W, 3]``.
@@ -52,11 +52,11 @@ def vary(pixels: np.ndarray, random: np.random.Generator, versions: int = 1) -> 
 def _draw(mask: np.ndarray, colour: np.ndarray, random: np.random.Generator) -> np.ndarray:
     part = _move(mask, random)[..., None]
     shade = _shade(colour, random)
-    picture = part * shade + (1.0 - part) * _background_colour(shade, random)
+    image = part * shade + (1.0 - part) * _background_colour(shade, random)
     finish = random.random()
     if finish < 0.2:
-        picture = picture + random.normal(0.0, random.uniform(1.0, 8.0), picture.shape)
-    drawn = np.clip(picture, 0.0, 255.0).astype(np.uint8)
+        image = image + random.normal(0.0, random.uniform(1.0, 8.0), image.shape)
+    drawn = np.clip(image, 0.0, 255.0).astype(np.uint8)
     return _through_jpeg(drawn, int(random.integers(60, 96))) if finish > 0.8 else drawn
 
 
@@ -78,7 +78,7 @@ def _move(mask: np.ndarray, random: np.random.Generator) -> np.ndarray:
     # Pillow asks for the way back: from a place in the frame to one in the mask.
     back = np.linalg.inv(change)
     offset = np.array([mask.shape[1], mask.shape[0]]) / 2 - back @ centre
-    image_module = require("PIL.Image", "Varying pictures")
+    image_module = require("PIL.Image", "Varying images")
     moved = image_module.fromarray(mask).transform(
         (frame_width, frame_height),
         image_module.Transform.AFFINE,
@@ -105,7 +105,7 @@ def _background_colour(shade: np.ndarray, random: np.random.Generator) -> np.nda
 
 
 def _through_jpeg(pixels: np.ndarray, quality: int) -> np.ndarray:
-    image_module: Any = require("PIL.Image", "Varying pictures")
+    image_module: Any = require("PIL.Image", "Varying images")
     file = io.BytesIO()
     image_module.fromarray(pixels).save(file, "JPEG", quality=quality)
     return np.array(image_module.open(file))

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import nn
 
 
-def is_watched(layer: nn.Module) -> bool:
+def has_hooks(layer: nn.Module) -> bool:
     """Whether someone waits for the layer to be called: by hooks, or by a `forward` in place of its own, as tools have
     it that bring weights from elsewhere.
     """
@@ -20,7 +20,7 @@ def is_watched(layer: nn.Module) -> bool:
     )
 
 
-def is_recorded() -> bool:
+def is_tracing() -> bool:
     """Whether what is computed is also written down or turned into something else, and must be PyTorch's own operators.
 
     So it is while a graph is compiled, exported or traced, in transforms of functions (`torch.func`) and forward-mode

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .dispatch import is_recorded, is_watched
+from .dispatch import has_hooks, is_tracing
 
 STEPS = 2**16  # a rate is a multiple of one part of them
 
@@ -20,7 +20,7 @@ def drop(layer: nn.Module, x: Tensor) -> Tensor:
     A plain `nn.Dropout` without hooks is not called but computed here, on a processor. Its rate is rounded to a
     multiple of 2⁻¹⁶, and the scale fits the rounded rate.
     """
-    if type(layer) is nn.Dropout and not is_watched(layer):
+    if type(layer) is nn.Dropout and not has_hooks(layer):
         return dropped(x, layer.p, layer.training)
     return layer(x)
 
@@ -29,7 +29,7 @@ def dropped(x: Tensor, rate: float, training: bool) -> Tensor:
     """Numbers set to 0 with a probability, and the others scaled so that the mean stays."""
     if not training or not rate:
         return x
-    if x.device.type != "cpu" or is_recorded() or round(rate * STEPS) in (0, STEPS):
+    if x.device.type != "cpu" or is_tracing() or round(rate * STEPS) in (0, STEPS):
         return torch.nn.functional.dropout(x, rate)
     return _Dropped.apply(x, round(rate * STEPS))
 
@@ -42,22 +42,22 @@ def kept(shape: torch.Size, steps: int, device: torch.device) -> Tensor:  # bool
     return (drawn[:count] >= steps - STEPS // 2).view(shape)
 
 
-def left_of(x: Tensor, keep: Tensor, steps: int) -> Tensor:
+def apply_mask(x: Tensor, keep: Tensor, steps: int) -> Tensor:
     """x · keep, scaled so that the mean stays."""
     return (x * keep).mul_(STEPS / (STEPS - steps))
 
 
 class _Dropped(torch.autograd.Function):
-    """`left_of`, with a mask that is drawn."""
+    """`apply_mask`, with a mask that is drawn."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, steps: int) -> Tensor:
         keep = kept(x.shape, steps, x.device)
         ctx.save_for_backward(keep)
         ctx.steps = steps
-        return left_of(x, keep, steps)
+        return apply_mask(x, keep, steps)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         (keep,) = ctx.saved_tensors
-        return left_of(gradient, keep, ctx.steps), None
+        return apply_mask(gradient, keep, ctx.steps), None

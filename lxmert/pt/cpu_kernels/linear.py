@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .dispatch import is_recorded, is_watched
+from .dispatch import has_hooks, is_tracing
 from .packing import packed_weights, weights_are_trained
 
 # What oneDNN calls an activation: its name, and the algorithm.
@@ -45,7 +45,7 @@ def linear(layer: nn.Module, x: Tensor, activation: str | None = None) -> Tensor
         x: its input.
         activation: a name in `ACTIVATIONS`, or None for the identity.
     """
-    if type(layer) is nn.Linear and not is_watched(layer):
+    if type(layer) is nn.Linear and not has_hooks(layer):
         return product(x, layer.weight, layer.bias, activation)
     return _activated(layer(x), activation)
 
@@ -101,13 +101,13 @@ def is_plain(layer: nn.Module, x: Tensor) -> bool:
         and x.numel() * layer.weight.shape[0] >= _WORTH[True]
         and type(x) in _PLAIN
         and type(layer.weight) in _PLAIN
-        and not is_watched(layer)
-        and not is_recorded()
+        and not has_hooks(layer)
+        and not is_tracing()
     )
 
 
 def autocast(*parts: Tensor | None) -> tuple[Any, ...]:
-    """What a function of ours is given, in autocast's number format where that is on."""
+    """What a function of ours is given, in autocast's dtype where that is on."""
     if not torch.is_autocast_enabled("cpu"):
         return parts
     dtype = torch.get_autocast_dtype("cpu")
@@ -190,7 +190,7 @@ def _activated(x: Tensor, activation: str | None) -> Tensor:
 def _is_served(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
     """Whether oneDNN takes this product, and nobody would miss PyTorch's own operator."""
     return (
-        not is_recorded()
+        not is_tracing()
         and x.device.type == "cpu"
         and type(x) in _PLAIN
         and x.layout == torch.strided

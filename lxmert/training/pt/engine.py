@@ -1,7 +1,7 @@
 """Training on one process or on several, by Lightning Fabric: one process, DDP, FSDP2, on the CPU or on GPUs.
 
 What a trainer asks of an engine stands in one small class, so that the trainer is the same for all of them. Fabric
-starts the process group, places the model, wraps it and lets gradients wait; number formats are set here, because
+starts the process group, places the model, wraps it and lets gradients wait; dtypes are set here, because
 Fabric's mixed precision rounds the inputs before the model sees them, and has no float64 for FSDP2.
 """
 
@@ -25,7 +25,7 @@ from lxmert.pt.layers import TransformerLayer
 from lxmert.pt.lxmert import CrossLayer
 from lxmert.pt.pretrained import PreTrainedModel
 from lxmert.utils.messages import first_few
-from lxmert.weights.naming.key_mapping import plain
+from lxmert.weights.naming.key_mapping import normalize_key
 
 from .optimizers import load_optimizer_state, optimizer_state
 
@@ -136,7 +136,7 @@ class Engine:
 
         Args:
             model: what is trained; with FSDP2 it is changed in place. Parameters that no loss reaches have to be frozen
-                already (`freeze_unreached`).
+                already (`freeze_unused_parameters`).
             make_optimizer: gives an optimizer of the trainable parameters of the model that it is given, which has its
                 own names, without those that a wrapper puts in front. Without it the model is only evaluated.
 
@@ -153,9 +153,9 @@ class Engine:
         if self.strategy == "fsdp":
             # It warns of outputs that are views, which nobody changes in place here.
             warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view tensor")
-        return module, None if make_optimizer is None else make_optimizer(self.plain(module))
+        return module, None if make_optimizer is None else make_optimizer(self.unwrap(module))
 
-    def plain(self, module: nn.Module) -> PreTrainedModel:
+    def unwrap(self, module: nn.Module) -> PreTrainedModel:
         """The model inside of what `prepare` gave: its config and its names."""
         while not isinstance(module, PreTrainedModel):
             module = module.module
@@ -189,11 +189,11 @@ class Engine:
         Raises:
             RuntimeError: a trainable parameter got no gradient.
         """
-        without = [name for name, p in self.plain(module).named_parameters() if p.requires_grad and p.grad is None]
+        without = [name for name, p in self.unwrap(module).named_parameters() if p.requires_grad and p.grad is None]
         if without:
             raise RuntimeError(
                 f"{len(without)} trainable parameters got no gradient: {first_few(without)}. Other processes would "
-                "wait for them. Freeze what no loss reaches before training: freeze_unreached(model, losses)."
+                "wait for them. Freeze what no loss reaches before training: freeze_unused_parameters(model, losses)."
             )
         most = math.inf if norm is None else norm
         total = self._fabric.clip_gradients(module, optimizer, max_norm=most, error_if_nonfinite=False)
@@ -219,7 +219,7 @@ class Engine:
         padded[: len(values)] = values
         if not padded.size:
             return np.zeros((sum(counts), *values.shape[1:]), values.dtype)
-        # As bytes, which pass whatever the number format.
+        # As bytes, which pass whatever the dtype.
         own = torch.tensor(padded.reshape(-1).view(np.uint8), device=self.device)
         parts = [part.cpu().numpy().view(values.dtype).reshape(padded.shape) for part in self._from_all(own)]
         return np.concatenate([part[:count] for part, count in zip(parts, counts, strict=True)])
@@ -253,10 +253,10 @@ class Engine:
         """
         self._regroup(module)
         found = {}
-        for name, tensor in self.plain(module).state_dict().items():
+        for name, tensor in self.unwrap(module).state_dict().items():
             whole = _whole(tensor.detach())
             if self.is_main:
-                found[plain(name)] = whole.cpu().clone() if whole.device.type == "cpu" else whole.cpu()
+                found[normalize_key(name)] = whole.cpu().clone() if whole.device.type == "cpu" else whole.cpu()
         return found
 
     def load_weights(self, module: nn.Module, weights: Mapping[str, Tensor]) -> None:
@@ -266,7 +266,7 @@ class Engine:
             ValueError: other names or shapes than those of the model; nothing is changed then.
         """
         self._regroup(module)
-        held = {plain(name): tensor for name, tensor in self.plain(module).state_dict().items()}
+        held = {normalize_key(name): tensor for name, tensor in self.unwrap(module).state_dict().items()}
         wrong = sorted(held.keys() ^ weights.keys()) or [n for n, t in held.items() if t.shape != weights[n].shape]
         if wrong:
             raise ValueError(f"These weights do not fit the model in name or shape: {first_few(wrong)}.")
@@ -283,7 +283,7 @@ class Engine:
         The other processes help, and get an empty dict.
         """
         self._regroup(module)
-        state = optimizer_state(self.plain(module), optimizer) if self.is_main or self.strategy == "fsdp" else {}
+        state = optimizer_state(self.unwrap(module), optimizer) if self.is_main or self.strategy == "fsdp" else {}
         return state if self.is_main else {}
 
     def load_optimizer_state(self, module: nn.Module, optimizer: Any, state: Mapping[str, np.ndarray]) -> None:
@@ -293,7 +293,7 @@ class Engine:
             ValueError: names or shapes that are not those of this model's trained parameters; nothing is changed then.
         """
         self._regroup(module)
-        load_optimizer_state(self.plain(module), optimizer, state)
+        load_optimizer_state(self.unwrap(module), optimizer, state)
 
     def _regroup(self, module: nn.Module) -> None:
         """With FSDP2, let go of what a forward pass without a backward pass has gathered.

@@ -100,7 +100,7 @@ def make_optimizer(
     weight_decay: float = 0.01,
     betas: tuple[float, float] = (0.9, 0.999),
     epsilon: float | None = None,
-    clip_norm: float | None = None,
+    max_grad_norm: float | None = None,
 ) -> Optimizer:
     """An optimizer of the model's trainable parameters.
 
@@ -111,14 +111,14 @@ def make_optimizer(
         weight_decay: how much of a weight is taken away, times the rate, in each step.
         betas: how much of the mean of the gradients and of their squares each step keeps.
         epsilon: what keeps the quotient finite; 1e-6 for BertAdam, and 1e-8 for AdamW, by default.
-        clip_norm: `step` first scales all gradients down to this norm, if theirs is larger; None leaves them alone,
+        max_grad_norm: `step` first scales all gradients down to this norm, if theirs is larger; None leaves them alone,
             for whoever clips by other means.
 
     Raises:
         ValueError: an unknown name, or a number out of range.
     """
     epsilon = OPTIMIZERS.get(name, 0.0) if epsilon is None else epsilon
-    check_optimizer(name, rate, weight_decay, betas, epsilon, clip_norm)
+    check_optimizer(name, rate, weight_decay, betas, epsilon, max_grad_norm)
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer: Optimizer
     if name == "bert_adam":
@@ -131,8 +131,8 @@ def make_optimizer(
         # One pass over the memory in place of nine; it knows no parameters of which each process has a part.
         fused = all(not isinstance(p, DTensor) and p.device.type in ("cpu", "cuda") for p in trained)
         optimizer = AdamW(groups, lr=rate, betas=betas, eps=epsilon, fused=fused)
-    if clip_norm is not None:
-        optimizer.register_step_pre_hook(lambda *_: clip_gradients(trained, clip_norm))
+    if max_grad_norm is not None:
+        optimizer.register_step_pre_hook(lambda *_: clip_gradients(trained, max_grad_norm))
     return optimizer
 
 
@@ -214,7 +214,7 @@ def _moments(momentum: Tensor, velocity: Tensor, step: int, device: torch.device
 
 
 def _like(weight: Tensor, values: np.ndarray) -> Tensor:
-    """Values in the number format, on the device and with the sharding of a parameter."""
+    """Values in the dtype, on the device and with the sharding of a parameter."""
     whole = tensor_of(values).to(device=weight.device, dtype=weight.dtype)
     if isinstance(weight, DTensor):
         return distribute_tensor(whole, weight.device_mesh, weight.placements)

@@ -51,7 +51,7 @@ def train_question_answering(
             loss = model(**{name: torch.as_tensor(array, device=device) for name, array in batch.items()}).loss
             optimizer.zero_grad()
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(trained, recipe.clip_norm)
+            torch.nn.utils.clip_grad_norm_(trained, recipe.max_grad_norm)
             optimizer.step()
             schedule.step()
             total += loss.item()

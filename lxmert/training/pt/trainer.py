@@ -14,19 +14,19 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from lxmert.inference.bulk import PairModel
-from lxmert.inference.pt import TakenApart
+from lxmert.inference.pt import SplitEncoder
 from lxmert.pt.named_weights import array_of
 from lxmert.pt.pretrained import PreTrainedModel
 from lxmert.training.schedule import rate_of_step
 from lxmert.training.settings import Settings
-from lxmert.training.steps import Steps, chance_of_step, check_numbers
+from lxmert.training.steps import Steps, check_numbers, dropout_seed
 from lxmert.training.tasks import TASKS
 from lxmert.weights.formats.raw_io import FLOATS
 from lxmert.weights.save_folder import Item, write_folder
 
 from .engine import PRECISIONS, make_engine
 from .optimizers import make_optimizer, set_rate
-from .unused_parameters import freeze_unreached
+from .unused_parameters import freeze_unused_parameters
 
 AfterStep = Callable[[int, Mapping[str, float], float, float | None], None]
 
@@ -53,7 +53,7 @@ class Runner:
             model = begin(getattr(lxmert.pt, TASKS[settings.task].architecture))
         self._ready(model)
         self.module, self.optimizer = self.engine.prepare(model, self._make_optimizer)
-        self.model = self.engine.plain(self.module)
+        self.model = self.engine.unwrap(self.module)
 
     @property
     def rank(self) -> int:
@@ -90,13 +90,13 @@ class Runner:
         """The model taken apart, with one of its heads; None with FSDP2, where only the whole is gathered."""
         if self.engine.strategy == "fsdp":
             return None
-        return TakenApart(self.model, getattr(self.model.heads, head), self.engine.autocast)
+        return SplitEncoder(self.model, getattr(self.model.heads, head), self.engine.autocast)
 
     def _ready(self, model: PreTrainedModel) -> None:
         """Change a model before it is wrapped."""
 
     def _on_device(self, inputs: Any) -> Any:
-        """Arrays as tensors on the device, in memory of their own (see above), in the model's number format."""
+        """Arrays as tensors on the device, in memory of their own (see above), in the model's dtype."""
         if isinstance(inputs, Mapping):
             return {name: self._on_device(value) for name, value in inputs.items()}
         if isinstance(inputs, (tuple, list)):
@@ -146,18 +146,18 @@ class Trainer(Runner):
         for step in range(first, steps.total):
             rate = rate_of_step(settings.learning_rate, step, steps.total, settings.warm_up)
             set_rate(self.optimizer, rate)
-            torch.manual_seed(chance_of_step(settings.seed, step, engine.rank))
+            torch.manual_seed(dropout_seed(settings.seed, step, engine.rank))
             losses: dict[str, Any] = {}
-            for micro in range(steps.accumulation):
+            for micro in range(steps.gradient_accumulation_steps):
                 inputs, weights = next(batches)
-                with engine.accumulating(self.module, last=micro == steps.accumulation - 1):
+                with engine.accumulating(self.module, last=micro == steps.gradient_accumulation_steps - 1):
                     with engine.autocast():
                         parts = weighted_losses(self.module(**self._on_device(inputs), **self._left_out), weights)
-                    engine.backward(sum(parts.values()) / steps.accumulation)
+                    engine.backward(sum(parts.values()) / steps.gradient_accumulation_steps)
                 losses = {name: losses.get(name, 0.0) + part.detach() for name, part in parts.items()}
-            norm = engine.clip(self.module, self.optimizer, settings.clip_norm)
+            norm = engine.clip(self.module, self.optimizer, settings.max_grad_norm)
             told = engine.sum(np.array([float(loss) for loss in losses.values()]))
-            told = told / (steps.accumulation * engine.world)
+            told = told / (steps.gradient_accumulation_steps * engine.world)
             check_numbers(step, dict(zip(losses, told, strict=True)), norm)
             self.optimizer.step()
             self.optimizer.zero_grad(set_to_none=True)
@@ -195,7 +195,7 @@ class Trainer(Runner):
             # Loaded weights are a map of their file, where they lie as the file puts them; kernels add up in another
             # order there, and a run that goes on would differ in the last bit.
             parameter.data = parameter.data.clone()
-        freeze_unreached(model, self.settings.losses if self.settings.task == "pretrain" else None)
+        freeze_unused_parameters(model, self.settings.losses if self.settings.task == "pretrain" else None)
         if self.settings.gradient_checkpointing:
             model.gradient_checkpointing_enable()
         self._keys = _keys(model)
@@ -207,7 +207,7 @@ class Trainer(Runner):
     def _batches(self, steps: Steps, first: int) -> Iterator[tuple[Any, Any]]:
         """The parts of the steps from `first` on that this process has."""
         parts = _Parts(steps, self.engine.world, self.engine.rank)
-        order = range(first * steps.accumulation, steps.total * steps.accumulation)
+        order = range(first * steps.gradient_accumulation_steps, steps.total * steps.gradient_accumulation_steps)
         workers = self.settings.workers
         return iter(
             DataLoader(
@@ -228,7 +228,7 @@ class _Parts(Dataset):
         self.steps, self.world, self.rank = steps, world, rank
 
     def __getitem__(self, number: int) -> tuple[Any, Any]:
-        step, micro = divmod(number, self.steps.accumulation)
+        step, micro = divmod(number, self.steps.gradient_accumulation_steps)
         inputs, weights = self.steps.micro_batch(step, micro, self.world, self.rank)
         return inputs, {name: float(rows[0]) for name, rows in weights.items()}
 
@@ -246,7 +246,7 @@ def _tensors(part: tuple[Any, Any]) -> tuple[Any, Any]:
     return tensors(part[0]), part[1]
 
 
-def part() -> None:
+def shutdown_distributed() -> None:
     """Part from the other processes, after everything is done; see `Engine.close`."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.barrier()
@@ -262,7 +262,7 @@ def weighted_losses(output: Any, weights: Mapping[str, float]) -> dict[str, Tens
 
 @contextmanager
 def _default(dtype: torch.dtype) -> Iterator[None]:
-    """Make models in a number format."""
+    """Make models in a dtype."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     try:

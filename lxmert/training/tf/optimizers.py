@@ -22,16 +22,24 @@ from lxmert.training.schedule import rate_of_step
 class LinearWarmUp(LearningRateSchedule):
     """The rates of `lxmert.training.schedule`, for `compile` and `fit`.
 
-    Keras counts batches; with gradient accumulation, `accumulation` of them are one step.
+    Keras counts batches; with gradient accumulation, `gradient_accumulation_steps` of them are one step.
     """
 
-    def __init__(self, rate: float, steps: int, warm_up: float, original: bool = True, accumulation: int = 1):
-        self.given = dict(rate=rate, steps=steps, warm_up=warm_up, original=original, accumulation=accumulation)
+    def __init__(
+        self, rate: float, steps: int, warm_up: float, original: bool = True, gradient_accumulation_steps: int = 1
+    ):
+        self.given = dict(
+            rate=rate,
+            steps=steps,
+            warm_up=warm_up,
+            original=original,
+            gradient_accumulation_steps=gradient_accumulation_steps,
+        )
         self.rates = np.array([rate_of_step(rate, step, steps, warm_up, original) for step in range(steps)], "float32")
 
     def __call__(self, step: Any) -> Any:
         """The rate at a batch, counted from 0; after the last step it stays that of the last."""
-        step = ops.cast(step, "int32") // self.given["accumulation"]
+        step = ops.cast(step, "int32") // self.given["gradient_accumulation_steps"]
         return ops.take(self.rates, ops.minimum(step, len(self.rates) - 1))
 
     def get_config(self) -> dict[str, Any]:
@@ -173,8 +181,8 @@ def make_optimizer(
     weight_decay: float = 0.01,
     betas: tuple[float, float] = (0.9, 0.999),
     epsilon: float | None = None,
-    clip_norm: float | None = None,
-    accumulation: int = 1,
+    max_grad_norm: float | None = None,
+    gradient_accumulation_steps: int = 1,
 ) -> keras.optimizers.Optimizer:
     """An optimizer of the model's trainable variables, for `compile`.
 
@@ -185,17 +193,17 @@ def make_optimizer(
         weight_decay: how much of a weight is taken away, times the rate, in each step.
         betas: how much of the mean of the gradients and of their squares each step keeps.
         epsilon: what keeps the quotient finite; 1e-6 for BertAdam, and 1e-8 for AdamW, by default.
-        clip_norm: a step first scales all gradients down to this norm, if theirs is larger; None leaves them alone.
+        max_grad_norm: a step first scales all gradients down to this norm, if theirs is larger; None leaves them alone.
         accumulation: the batches of a step; the mean of their gradients is the step's.
 
     Raises:
         ValueError: an unknown name, or a number out of range.
     """
     epsilon = OPTIMIZERS.get(name, 0.0) if epsilon is None else epsilon
-    check_optimizer(name, rate if isinstance(rate, float) else 0.0, weight_decay, betas, epsilon, clip_norm)
+    check_optimizer(name, rate if isinstance(rate, float) else 0.0, weight_decay, betas, epsilon, max_grad_norm)
     rate = float(rate) if isinstance(rate, int) else rate
-    if accumulation < 1:
-        raise ValueError(f"accumulation must be at least 1; got {accumulation}.")
+    if gradient_accumulation_steps < 1:
+        raise ValueError(f"gradient_accumulation_steps must be at least 1; got {gradient_accumulation_steps}.")
     kind = BertAdam if name == "bert_adam" else AdamW
     optimizer = kind(
         rate,
@@ -203,8 +211,8 @@ def make_optimizer(
         beta_2=betas[1],
         epsilon=epsilon,
         weight_decay=weight_decay,
-        global_clipnorm=clip_norm,
-        gradient_accumulation_steps=accumulation if accumulation > 1 else None,
+        global_clipnorm=max_grad_norm,
+        gradient_accumulation_steps=gradient_accumulation_steps if gradient_accumulation_steps > 1 else None,
     )
     optimizer.build(model.trainable_variables)
     return optimizer
@@ -310,5 +318,5 @@ def _one_less_power(beta: float, step: Any, dtype: Any) -> Any:
 
 
 def _is_small(values: Any) -> bool:
-    """Whether a tensor's number format is narrower than float32."""
+    """Whether a tensor's dtype is narrower than float32."""
     return keras.backend.standardize_dtype(values.dtype) in ("float16", "bfloat16")

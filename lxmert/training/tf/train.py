@@ -50,7 +50,7 @@ def train_question_answering(
         WarmUpAndDecay(recipe, recipe.epochs * steps_per_epoch),
         weight_decay=recipe.weight_decay,
         epsilon=recipe.epsilon,
-        global_clipnorm=recipe.clip_norm,
+        global_clipnorm=recipe.max_grad_norm,
     )
     optimizer.exclude_from_weight_decay(var_list=[v for v in model.trainable_variables if len(v.shape) < 2])
     model.compile(optimizer)

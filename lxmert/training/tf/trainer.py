@@ -16,7 +16,7 @@ import tensorflow as tf
 from keras import ops
 
 from lxmert.inference.bulk import PairModel
-from lxmert.inference.tf import TakenApart
+from lxmert.inference.tf import SplitEncoder
 from lxmert.tf.named_weights import turned
 from lxmert.tf.pretrained import PreTrainedModel
 from lxmert.training.schedule import rate_of_step
@@ -28,7 +28,7 @@ from lxmert.weights.formats.raw_io import FLOATS
 from lxmert.weights.save_folder import Item, write_folder
 
 from .optimizers import LinearWarmUp, load_optimizer_state, make_optimizer, optimizer_state
-from .unused_parameters import freeze_unreached
+from .unused_parameters import freeze_unused_parameters
 
 AfterStep = Callable[[int, Mapping[str, float], float, float | None], None]
 
@@ -96,7 +96,7 @@ class Runner:
 
     def pair_model(self, head: str) -> PairModel | None:
         """The model taken apart, with one of its heads."""
-        return TakenApart(self.model, getattr(self.model.heads, head))
+        return SplitEncoder(self.model, getattr(self.model.heads, head))
 
     def _ready(self, model: PreTrainedModel) -> None:
         """Change a model where its devices are known."""
@@ -182,7 +182,7 @@ class Trainer(Runner):
 
     def _ready(self, model: PreTrainedModel) -> None:
         """Freeze what no loss reaches, and compile."""
-        freeze_unreached(model, self.settings.losses if self.settings.task == "pretrain" else None)
+        freeze_unused_parameters(model, self.settings.losses if self.settings.task == "pretrain" else None)
         if self.settings.gradient_checkpointing:
             model.gradient_checkpointing_enable()
         model.compile(self._make_optimizer(model))
@@ -190,15 +190,18 @@ class Trainer(Runner):
     def _make_optimizer(self, model: PreTrainedModel) -> keras.optimizers.Optimizer:
         settings = self.settings
         schedule = LinearWarmUp(
-            settings.learning_rate, self.total, settings.warm_up, accumulation=settings.accumulation
+            settings.learning_rate,
+            self.total,
+            settings.warm_up,
+            gradient_accumulation_steps=settings.gradient_accumulation_steps,
         )
         return make_optimizer(
             model,
             settings.optimizer,
             schedule,
             settings.weight_decay,
-            clip_norm=settings.clip_norm,
-            accumulation=settings.accumulation,
+            max_grad_norm=settings.max_grad_norm,
+            gradient_accumulation_steps=settings.gradient_accumulation_steps,
         )
 
     def _generators(self) -> list[Any]:
@@ -222,7 +225,7 @@ class Trainer(Runner):
         try:
             self.model.fit(
                 self._batches(steps, begin, end, failures),
-                steps_per_epoch=whole * steps.accumulation,
+                steps_per_epoch=whole * steps.gradient_accumulation_steps,
                 initial_epoch=begin // steps.per_epoch,
                 epochs=-(-end // steps.per_epoch),
                 shuffle=False,
@@ -239,21 +242,21 @@ class Trainer(Runner):
         replicas = self.strategy.num_replicas_in_sync
 
         def part(number: int) -> tuple[Any, ...]:
-            step, micro = divmod(number, steps.accumulation)
+            step, micro = divmod(number, steps.gradient_accumulation_steps)
             inputs, weights = steps.micro_batch(step, micro, replicas)
             labels = {name: inputs.pop(name) for name in _LABELS if name in inputs}
             return keras.tree.map_structure(self._wide, (inputs, labels, weights) if weights else (inputs, labels))
 
         def parts() -> Iterator[tuple[Any, ...]]:
             try:
-                for number in range(begin * steps.accumulation, end * steps.accumulation):
+                for number in range(begin * steps.gradient_accumulation_steps, end * steps.gradient_accumulation_steps):
                     yield part(number)
             except Exception as error:
                 failures.append(error)
                 raise
 
         signature = keras.tree.map_structure(
-            lambda x: tf.TensorSpec(x.shape, x.dtype), part(begin * steps.accumulation)
+            lambda x: tf.TensorSpec(x.shape, x.dtype), part(begin * steps.gradient_accumulation_steps)
         )
         dataset = tf.data.Dataset.from_generator(parts, output_signature=signature).prefetch(2)
         options = tf.data.Options()
@@ -273,18 +276,18 @@ class _Watcher(keras.callbacks.Callback):
         after_epoch: Callable[[], None],
     ):
         super().__init__()
-        self.trainer, self.steps, self.batch = trainer, steps, begin * steps.accumulation
+        self.trainer, self.steps, self.batch = trainer, steps, begin * steps.gradient_accumulation_steps
         self.after_step, self.after_epoch = after_step, after_epoch
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         """Let the losses be those of one step; Keras gives their means since the epoch began."""
-        if self.batch % self.steps.accumulation == 0:
+        if self.batch % self.steps.gradient_accumulation_steps == 0:
             self.trainer.model.reset_metrics()
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Tell of a step after its last part."""
         self.batch += 1
-        step, rest = divmod(self.batch, self.steps.accumulation)
+        step, rest = divmod(self.batch, self.steps.gradient_accumulation_steps)
         if rest:
             return
         losses = {name: float(value) for name, value in (logs or {}).items()}
@@ -298,7 +301,7 @@ class _Watcher(keras.callbacks.Callback):
             self.after_epoch()
 
 
-def part() -> None:
+def shutdown_distributed() -> None:
     """Part from the other processes: there is one."""
 
 

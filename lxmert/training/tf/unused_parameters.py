@@ -3,10 +3,10 @@
 from collections.abc import Collection
 
 from lxmert.tf.pretrained import PreTrainedModel
-from lxmert.training.unused_parameters import unreached
+from lxmert.training.unused_parameters import unused_parameters
 
 
-def freeze_unreached(model: PreTrainedModel, losses: Collection[str] | None = None) -> tuple[str, ...]:
+def freeze_unused_parameters(model: PreTrainedModel, losses: Collection[str] | None = None) -> tuple[str, ...]:
     """Freeze the parameters that get no gradient from these losses; to be called before the model is compiled.
 
     Then Keras does not warn of missing gradients. Nothing is made trainable again.
@@ -22,7 +22,7 @@ def freeze_unreached(model: PreTrainedModel, losses: Collection[str] | None = No
     Raises:
         ValueError: no loss, or one that is unknown or switched off.
     """
-    names = unreached(model.config, model.architecture(), losses)
+    names = unused_parameters(model.config, model.architecture(), losses)
     for parameter, weight in model.weights_by_name():
         if parameter.name in names:
             weight.trainable = False

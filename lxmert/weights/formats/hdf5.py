@@ -173,7 +173,7 @@ class Hdf5File:
             self._check_packed(place, item)
 
     def _note(self, name: str, place: str, item: Any) -> None:
-        """Note one array: its shape, its number format, and where its numbers lie."""
+        """Note one array: its shape, its dtype, and where its numbers lie."""
         bfloat16 = item.dtype == np.dtype("V2") and item.attrs.get("dtype") == "bfloat16"
         native = BFLOAT16 if bfloat16 else item.dtype.newbyteorder("=")
         if native not in FLOATS.values():

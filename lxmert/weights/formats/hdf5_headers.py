@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 _CONTINUATION, _ATTRIBUTE, _ATTRIBUTE_INFO = 0x10, 0x0C, 0x15
 _NOWHERE = b"\xff" * 8
-# Whole numbers, fractions, text of one length, names of numbers (bool).
+# Integers, fractions, text of one length, names of numbers (bool).
 _PLAIN = (0, 1, 3, 8)
 _ANY_LENGTH = 9
 _MOST_BLOCKS = 1000

@@ -29,7 +29,7 @@ BLOCK = 8 * 2**20
 
 
 def is_float(dtype: np.dtype) -> bool:
-    """Whether a number format is one that weights have. (NumPy itself does not count bfloat16 as one.)"""
+    """Whether a dtype is one that weights have. (NumPy itself does not count bfloat16 as one.)"""
     return dtype in FLOATS.values()
 
 
@@ -108,7 +108,7 @@ def contiguous(values: np.ndarray) -> np.ndarray:
 class Slot(NamedTuple):
     """A place in a file that an array is to be written to, and the call that gives its values.
 
-    The values may have another number format of the same kind, which is converted, and may be a transposed view.
+    The values may have another dtype of the same kind, which is converted, and may be a transposed view.
     """
 
     name: str
@@ -122,7 +122,7 @@ def write_slots(path: str | Path, slots: Sequence[Slot]) -> dict[str, int]:
     """Write arrays into their places in an existing file, little-endian, row by row.
 
     Returns:
-        How many finite numbers of each array became infinite because its number format is too narrow; names without
+        How many finite numbers of each array became infinite because its dtype is too narrow; names without
         any are left out.
 
     Raises:

@@ -102,7 +102,7 @@ def write_safetensors(path: str | Path, tensors: Sequence[Tensor], metadata: Map
 
     Args:
         path: the file; an older one is overwritten, so give a temporary name (`files.replacing`).
-        tensors: name, number format, shape and a call that gives the values, for each tensor. Values in another number
+        tensors: name, dtype, shape and a call that gives the values, for each tensor. Values in another number
             format are converted.
         metadata: pairs of text for the header.
 

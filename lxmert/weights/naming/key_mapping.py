@@ -81,7 +81,7 @@ def known_parameters(config: ModelConfig) -> Iterator[Parameter]:
     yield from parameters(config, HEADS[config.model_type])
 
 
-class Spelling(NamedTuple):
+class KeyMapping(NamedTuple):
     """How one file format writes names.
 
     `alone` is the backbone's prefix in a file of the backbone alone, `nested` in a file of a task model, `{model}` the
@@ -164,20 +164,20 @@ TIED_DECODER = "cls.predictions.decoder.weight"
 DECODER_BIAS = "cls.predictions.decoder.bias"
 TIED = {TIED_DECODER: "embeddings.word", DECODER_BIAS: "heads.word.bias"}
 
-NATIVE = Spelling("lxmert (PyTorch)", "", "backbone.", _native)
+NATIVE = KeyMapping("lxmert (PyTorch)", "", "backbone.", _native)
 # Old files hold the numbers of the positions, 0, 1, 2, ..., as a tensor.
-HUGGING_FACE = Spelling("Hugging Face (PyTorch)", "", "{model}.", _torch, unused=("position_ids",), tied=True)
-HUGGING_FACE_TF = Spelling("Hugging Face (TensorFlow)", "{model}/", "{model}/", _tensorflow, transposed=True)
-KERAS_H5 = Spelling("Keras weights", "", "backbone/", _keras_h5, transposed=True)
-ORIGINAL = Spelling("the original authors'", "bert.", "bert.", _torch, tied=True)
-ORIGINAL_FINE_TUNED = Spelling(
+HUGGING_FACE = KeyMapping("Hugging Face (PyTorch)", "", "{model}.", _torch, unused=("position_ids",), tied=True)
+HUGGING_FACE_TF = KeyMapping("Hugging Face (TensorFlow)", "{model}/", "{model}/", _tensorflow, transposed=True)
+KERAS_H5 = KeyMapping("Keras weights", "", "backbone/", _keras_h5, transposed=True)
+ORIGINAL = KeyMapping("the original authors'", "bert.", "bert.", _torch, tied=True)
+ORIGINAL_FINE_TUNED = KeyMapping(
     "the original authors', fine-tuned",
     "lxrt_encoder.model.bert.",
     "lxrt_encoder.model.bert.",
     _torch,
     renamed=tuple((f"answer_head.logit_fc.{i}", f"logit_fc.{i}") for i in (0, 2, 3)),
 )
-ORIGINAL_VISUAL_BERT = Spelling(
+ORIGINAL_VISUAL_BERT = KeyMapping(
     "the original authors'",
     "bert.bert.",
     "bert.bert.",
@@ -197,7 +197,7 @@ ORIGINAL_VISUAL_BERT = Spelling(
     tied=True,
 )
 # A plain BERT: the part of both models that reads words.
-BERT = Spelling("BERT", "", "bert.", _torch, unused=("position_ids",), tied=True)
+BERT = KeyMapping("BERT", "", "bert.", _torch, unused=("position_ids",), tied=True)
 SPELLINGS = {
     "lxmert": (HUGGING_FACE, HUGGING_FACE_TF, ORIGINAL, ORIGINAL_FINE_TUNED, NATIVE, KERAS_H5),
     "visual_bert": (HUGGING_FACE, ORIGINAL_VISUAL_BERT, NATIVE, KERAS_H5),
@@ -209,7 +209,7 @@ _WRAPPERS = frozenset(("module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoi
 _OLD_LEAVES = {"gamma": "weight", "beta": "bias"}
 
 
-def plain(name: str) -> str:
+def normalize_key(name: str) -> str:
     """A name as the table would write it, without what engines put in front and with today's names of weights."""
     parts = [part for part in name.split(".") if part not in _WRAPPERS] or [name]
     parts[-1] = _OLD_LEAVES.get(parts[-1], parts[-1])
@@ -230,7 +230,7 @@ def bare_parameters(model_type: str, counts: Mapping[str, int]) -> Iterator[Para
                 yield Parameter(model_type, row.ours.format(i=i), row.theirs.format(i=i), row.kind, leaf, ())
 
 
-def layer_counts(model_type: str, spelling: Spelling, nested: bool, names: Collection[str]) -> dict[str, int]:
+def layer_counts(model_type: str, spelling: KeyMapping, nested: bool, names: Collection[str]) -> dict[str, int]:
     """How many layers of each kind a file has, by the config field that counts them, judged by its names.
 
     Args:

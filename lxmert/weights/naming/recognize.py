@@ -8,7 +8,7 @@ from typing import NamedTuple
 from lxmert.utils.atomic_files import CONFIG_NAME
 from lxmert.weights.formats import WeightFile
 
-from .key_mapping import BERT, SPELLINGS, Spelling, bare_parameters, layer_counts, plain
+from .key_mapping import BERT, SPELLINGS, KeyMapping, bare_parameters, layer_counts, normalize_key
 from .tables import LAYERS, TITLES
 
 
@@ -36,7 +36,7 @@ class Found(NamedTuple):
     """What a file's names tell: whose they are, how they are spelled, and how many layers they speak of."""
 
     model_type: str
-    spelling: Spelling
+    spelling: KeyMapping
     nested: bool
     held: Mapping[str, str]
     counts: Mapping[str, int]
@@ -55,28 +55,28 @@ def recognize(file: WeightFile, model_types: tuple[str, ...]) -> Found:
                     every = {spelling.write(p, nested): p for p in bare_parameters(model_type, counts)}
                     known = [p for name, p in every.items() if name in held]
                     if spelling is BERT:
-                        known = [p for p in known if not p.module.startswith(_OF_PICTURES)]
+                        known = [p for p in known if not p.module.startswith(_OF_IMAGES)]
                     # The names of the heads alone tell nothing: LXMERT and VisualBERT share some.
                     if any(not p.head for p in known) and (best is None or len(known) > best[0]):
                         best = len(known), Found(model_type, spelling, nested, held, counts)
-    if best is None or (best[1].spelling is BERT and _reads_pictures(best[1].held)):
+    if best is None or (best[1].spelling is BERT and _reads_images(best[1].held)):
         titles = " or ".join(TITLES[model_type] for model_type in model_types)
         raise CheckpointMismatchError(
             f"{file.path} is not a file of {titles}: none of its {len(names)} names is known as a weight of the "
             f"backbone (the first are {', '.join(names[:3]) or 'none'}). "
             f"Give the {CONFIG_NAME} that belongs to it; its model_type tells the model."
         )
-    return best[1] if _reads_pictures(best[1].held) else _as_bert(best[1])
+    return best[1] if _reads_images(best[1].held) else _as_bert(best[1])
 
 
-_OF_PICTURES = ("region_embeddings", "visual_layers", "cross_layers", "embeddings.feature", "embeddings.visual_")
+_OF_IMAGES = ("region_embeddings", "visual_layers", "cross_layers", "embeddings.feature", "embeddings.visual_")
 
 
-def _reads_pictures(held: Mapping[str, str]) -> bool:
+def _reads_images(held: Mapping[str, str]) -> bool:
     """Whether a file holds weights of either model that a BERT does not have."""
     for model_type, spellings in SPELLINGS.items():  # it may be the other model, asked for by mistake
         for p in bare_parameters(model_type, dict.fromkeys(LAYERS[model_type], 1)):
-            if p.module.startswith(_OF_PICTURES) and any(
+            if p.module.startswith(_OF_IMAGES) and any(
                 spelling.write(p, nested) in held for spelling in spellings for nested in (True, False)
             ):
                 return True
@@ -96,7 +96,7 @@ def _plain(file: WeightFile) -> dict[str, str]:
     """The names in a file by their plain forms."""
     held: dict[str, str] = {}
     for name in file.shapes:
-        other = held.setdefault(plain(name), name)
+        other = held.setdefault(normalize_key(name), name)
         if other != name:
             raise CheckpointMismatchError(f"{file.path} holds both {other} and {name}, two names of one weight.")
     return held

@@ -1,8 +1,8 @@
 """HDF5 files of features, in three layouts, told by the names in them.
 
     rows       image_features [P, R, F], image_bb [P, R, 4], spatial_features [P, R, 6]; or all regions in one row with
-               pos_boxes [P, 2], where a picture's begin and end. The ids are not in it.
-    groups     a group per picture: features, boxes, img_w, img_h, and maybe obj_id, obj_conf, attr_id, attr_conf
+               pos_boxes [P, 2], where an image's begin and end. The ids are not in it.
+    groups     a group per image: features, boxes, img_w, img_h, and maybe obj_id, obj_conf, attr_id, attr_conf
     GQA        features [P, 100, F], bboxes [P, 100, 4] in gqa_objects_*.h5, with gqa_objects_info.json beside them
 
 Nothing that a file says is trusted: links out of it and arrays that claim more than the file holds are refused, and
@@ -20,17 +20,17 @@ from typing import Any
 
 import numpy as np
 
-from lxmert.data.features.pictures import PictureRegions
+from lxmert.data.features.images import ImageRegions
 from lxmert.utils.atomic_files import parse_json
 from lxmert.utils.messages import escaped, first_few
 from lxmert.weights.formats.hdf5 import most_unpacked
 
-from .base import KNOWN, DamagedPicture, Entry, Reading
+from .base import KNOWN, DamagedImage, Entry, Reading
 
-_LARGEST_PICTURE = 256 * 2**20  # bytes of a picture's array, and of a piece in which packed numbers lie
-_LARGEST_INFO = 512 * 2**20  # bytes of a JSON file with the ids of pictures
+_LARGEST_IMAGE = 256 * 2**20  # bytes of an image's array, and of a piece in which packed numbers lie
+_LARGEST_INFO = 512 * 2**20  # bytes of a JSON file with the ids of images
 _DAMAGE = (OSError, RuntimeError, KeyError, IndexError, TypeError, ValueError, OverflowError, SystemError)
-_TRIED = 1000  # pictures that are looked at to find out how boxes are written
+_TRIED = 1000  # images that are looked at to find out how boxes are written
 
 
 def open_hdf5(path: Path, reading: Reading) -> Hdf5Rows | Hdf5Groups | GqaObjects:
@@ -55,7 +55,7 @@ def open_hdf5(path: Path, reading: Reading) -> Hdf5Rows | Hdf5Groups | GqaObject
 
 
 class Hdf5Rows:
-    """A row per picture; the ids come from a file beside it, or from an array of the file.
+    """A row per image; the ids come from a file beside it, or from an array of the file.
 
     An object of ids and rows may name a part of the rows; a list, a text and an array have an id for every row.
 
@@ -64,12 +64,12 @@ class Hdf5Rows:
     """
 
     def __init__(self, file: _Hdf5, reading: Reading):
-        self.path, self.title, self._file = file.path, "HDF5 with a row per picture", file
+        self.path, self.title, self._file = file.path, "HDF5 with a row per image", file
         self._features, self._boxes = file.array("image_features"), file.array("image_bb")
         names = file.first_names()
         self._spans = file.array("pos_boxes")[()] if "pos_boxes" in names else None
         if "spatial_features" not in names:
-            raise ValueError(f"{self.path} must have spatial_features: the pictures' sizes are told by them alone.")
+            raise ValueError(f"{self.path} must have spatial_features: the images' sizes are told by them alone.")
         self._spatial = file.array("spatial_features")
         count = len(self._features if self._spans is None else self._spans)
         self._ids = self._read_ids(count, names, reading.ids)
@@ -78,8 +78,8 @@ class Hdf5Rows:
         self._each = self.size / max(1, len(self._ids))
 
     def entries(self, position: dict[str, Any] | None) -> Iterator[Entry]:
-        """See `Source.entries`. A position is the number of a picture and the id of the one before it."""
-        return _numbered(self, self._ids, position, lambda i: self._picture(*self._ids[i]), self._each)
+        """See `Source.entries`. A position is the number of an image and the id of the one before it."""
+        return _numbered(self, self._ids, position, lambda i: self._image(*self._ids[i]), self._each)
 
     def consumed(self, position: dict[str, Any] | None) -> int:
         """See `Source.consumed`."""
@@ -94,7 +94,7 @@ class Hdf5Rows:
                     self._check_every(len(values), count, f"{self.path}: {name}")
                     return [(v.decode() if isinstance(v, bytes) else str(v), i) for i, v in enumerate(values)]
             raise ValueError(
-                f"{self.path} does not hold the ids of its pictures; give them with --ids FILE: JSON, an object of ids "
+                f"{self.path} does not hold the ids of its images; give them with --ids FILE: JSON, an object of ids "
                 "and rows or a list of ids row by row; or text, an id a line. They were published as a pickle, a "
                 "program that would run when it is read. Where you trust it, write it as JSON yourself: "
                 "json.dump({str(id): row for id, row in pickle.load(open(...)).items()}, open(...))."
@@ -111,25 +111,25 @@ class Hdf5Rows:
         return sorted(ids, key=lambda pair: pair[1])
 
     def _check_every(self, given: int, count: int, where: str) -> None:
-        """See that ids without rows are as many as the rows: else they belong to other rows, or pictures are lost."""
+        """See that ids without rows are as many as the rows: else they belong to other rows, or images are lost."""
         if given != count:
             raise ValueError(
                 f"{where} must have one id for each of the {count:,} rows of {self.path}; it has {given:,}. Where only "
                 "some of the rows are wanted, give --ids a JSON object of ids and rows."
             )
 
-    def _picture(self, name: str, row: int) -> PictureRegions:
+    def _image(self, name: str, row: int) -> ImageRegions:
         if self._spans is None:
             where: Any = row
         else:
             begin, end = (int(value) for value in self._spans[row])
             if not 0 <= begin <= end <= len(self._features):
-                raise DamagedPicture(f"its regions must lie in 0 to {len(self._features)}; they are {begin} to {end}.")
+                raise DamagedImage(f"its regions must lie in 0 to {len(self._features)}; they are {begin} to {end}.")
             where = slice(begin, end)
         features, boxes, spatial = (self._file.values(a, where) for a in (self._features, self._boxes, self._spatial))
         if spatial.ndim != 2 or spatial.shape[1] < 4 or boxes.shape != (len(spatial), 4):
-            raise DamagedPicture(f"boxes {list(boxes.shape)} and spatial_features {list(spatial.shape)} do not fit.")
-        return PictureRegions(name, features, boxes, _size(boxes, spatial))
+            raise DamagedImage(f"boxes {list(boxes.shape)} and spatial_features {list(spatial.shape)} do not fit.")
+        return ImageRegions(name, features, boxes, _size(boxes, spatial))
 
 
 def _size(boxes: np.ndarray, spatial: np.ndarray) -> tuple[int, int]:
@@ -140,16 +140,16 @@ def _size(boxes: np.ndarray, spatial: np.ndarray) -> tuple[int, int]:
         part = float(spatial[at, column])
         side = float(boxes[at, column]) / part if part > 0 else math.nan
         if not math.isfinite(side) or side < 0.5 or abs(side - round(side)) > 0.02 + 1e-4 * side:
-            raise DamagedPicture("the size of the picture does not follow from image_bb and spatial_features.")
+            raise DamagedImage("the size of the image does not follow from image_bb and spatial_features.")
         sides.append(round(side))
     return sides[0], sides[1]
 
 
 class Hdf5Groups:
-    """A group per picture, named like it."""
+    """A group per image, named like it."""
 
     def __init__(self, file: _Hdf5):
-        self.path, self.title, self._file = file.path, "HDF5 with a group per picture", file
+        self.path, self.title, self._file = file.path, "HDF5 with a group per image", file
         self._names = file.names()
         self.rows_without_id = 0
         self.size = self.path.stat().st_size
@@ -158,28 +158,28 @@ class Hdf5Groups:
     def entries(self, position: dict[str, Any] | None) -> Iterator[Entry]:
         """See `Source.entries`."""
         pairs = [(name, i) for i, name in enumerate(self._names)]
-        return _numbered(self, pairs, position, lambda i: self._picture(self._names[i]), self._each)
+        return _numbered(self, pairs, position, lambda i: self._image(self._names[i]), self._each)
 
     def consumed(self, position: dict[str, Any] | None) -> int:
         """See `Source.consumed`."""
         return int(position["next"] * self._each) if position else 0
 
-    def _picture(self, name: str) -> PictureRegions:
+    def _image(self, name: str) -> ImageRegions:
         group = self._file.group(name)
         values = {key: self._file.values(self._file.array(key, group), ()) for key in group if key in _IN_A_GROUP}
         missing = [key for key in ("features", "boxes", "img_h", "img_w") if key not in values]
         if missing:
-            raise DamagedPicture(f"its group must have {', '.join(missing)}; it has {first_few(group)}.")
+            raise DamagedImage(f"its group must have {', '.join(missing)}; it has {first_few(group)}.")
         size = tuple(values.pop(key).reshape(-1) for key in ("img_h", "img_w"))
         if any(len(side) != 1 for side in size):
-            raise DamagedPicture("img_h and img_w must be one number each.")
+            raise DamagedImage("img_h and img_w must be one number each.")
         features, boxes = values.pop("features"), values.pop("boxes")
         labels = {_IN_A_GROUP[key]: _flat(part, len(features)) for key, part in values.items()}
         if labels.get("object_ids") is None:
             labels.pop("object_confidence", None)
         if labels.get("attribute_ids") is None:
             labels.pop("attribute_confidence", None)
-        return PictureRegions(name, features, boxes, (size[0][0], size[1][0]), **labels)
+        return ImageRegions(name, features, boxes, (size[0][0], size[1][0]), **labels)
 
 
 _IN_A_GROUP = {
@@ -210,12 +210,10 @@ class GqaObjects:
         self._features, self._boxes = file.array("features"), file.array("bboxes")
         number = re.search(r"(\d+)\.h(df)?5$", self.path.name)
         if not number:
-            raise ValueError(
-                f"{self.path} must end in its number, as in gqa_objects_0.h5: the pictures are told by it."
-            )
+            raise ValueError(f"{self.path} must end in its number, as in gqa_objects_0.h5: the images are told by it.")
         info = self.path.with_name("gqa_objects_info.json")
         if not info.is_file():
-            raise ValueError(f"{self.path} needs {info.name} beside it: it tells which pictures are in which file.")
+            raise ValueError(f"{self.path} needs {info.name} beside it: it tells which images are in which file.")
         self._info = self._own(info, int(number[1]))
         self._names = sorted(((name, i) for name, (i, *_) in self._info.items()), key=lambda pair: pair[1])
         self.rows_without_id = len(self._features) - len({row for _, row in self._names})
@@ -227,14 +225,14 @@ class GqaObjects:
 
     def entries(self, position: dict[str, Any] | None) -> Iterator[Entry]:
         """See `Source.entries`."""
-        return _numbered(self, self._names, position, lambda i: self._picture(self._names[i][0]), self._each)
+        return _numbered(self, self._names, position, lambda i: self._image(self._names[i][0]), self._each)
 
     def consumed(self, position: dict[str, Any] | None) -> int:
         """See `Source.consumed`."""
         return int(position["next"] * self._each) if position else 0
 
     def _own(self, path: Path, number: int) -> dict[str, tuple[int, int, int, int]]:
-        """Row, number of objects, height and width of each picture that is in this file."""
+        """Row, number of objects, height and width of each image that is in this file."""
         own: dict[str, tuple[int, int, int, int]] = {}
         for name, told in _large_json(path, dict).items():
             try:
@@ -242,7 +240,7 @@ class GqaObjects:
             except (KeyError, TypeError):
                 raise ValueError(f"{path}: {name!r} must have file, idx, objectsNum, height and width.") from None
             if any(not isinstance(value, int) for value in values):
-                raise ValueError(f"{path}: {name!r} must have whole numbers; it has {values}.")
+                raise ValueError(f"{path}: {name!r} must have integers; it has {values}.")
             if values[0] == number:
                 own[name] = (values[1], values[2], values[3], values[4])
         most = self._features.shape[1] if len(self._features.shape) == 3 else 0
@@ -260,7 +258,7 @@ class GqaObjects:
             row, count, height, width = self._info[name]
             boxes = self._file.values(self._boxes, (row, slice(0, count)))
             if boxes.shape != (count, 4) or not np.isfinite(boxes).all():
-                continue  # said when the picture is read
+                continue  # said when the image is read
             whole = np.array([width, height])
             if (boxes[:, 2:] < boxes[:, :2]).any():
                 possible.discard("xyxy")
@@ -274,42 +272,42 @@ class GqaObjects:
             )
         return possible.pop()
 
-    def _picture(self, name: str) -> PictureRegions:
+    def _image(self, name: str) -> ImageRegions:
         row, count, height, width = self._info[name]
         features = self._file.values(self._features, (row, slice(0, count)))
         boxes = self._file.values(self._boxes, (row, slice(0, count)))
         if self.boxes == "xywh" and boxes.ndim == 2 and boxes.shape[1] == 4:
             boxes = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
-        return PictureRegions(name, features, boxes, (height, width))
+        return ImageRegions(name, features, boxes, (height, width))
 
 
 def _numbered(
     source: Any,
     names: list[tuple[str, int]],
     position: dict[str, Any] | None,
-    picture: Callable[[int], PictureRegions],
+    image: Callable[[int], ImageRegions],
     each: float,
 ) -> Iterator[Entry]:
     start = position["next"] if position else 0
     if position and (start > len(names) or names[start - 1][0] != position["last"]):
         raise ValueError(
-            f"{source.path} has changed since the import began: picture {start} of it was {position['last']!r}. Give "
+            f"{source.path} has changed since the import began: image {start} of it was {position['last']!r}. Give "
             "the file as it was, or begin anew (--restart)."
         )
     for number in range(start, len(names)):
         name = names[number][0]
         size = int((number + 1) * each) - int(number * each)
-        where = f"{source.path}, picture {escaped(name)!r}"
-        yield Entry(where, size, {"next": number + 1, "last": name}, partial(_guarded, picture, number))
+        where = f"{source.path}, image {escaped(name)!r}"
+        yield Entry(where, size, {"next": number + 1, "last": name}, partial(_guarded, image, number))
 
 
-def _guarded(picture: Callable[[int], PictureRegions], number: int) -> PictureRegions:
+def _guarded(image: Callable[[int], ImageRegions], number: int) -> ImageRegions:
     try:
-        return picture(number)
-    except DamagedPicture:
+        return image(number)
+    except DamagedImage:
         raise
     except (*_DAMAGE, MemoryError) as error:
-        raise DamagedPicture(f"it cannot be read: {error}") from None
+        raise DamagedImage(f"it cannot be read: {error}") from None
 
 
 class _Hdf5:
@@ -345,7 +343,7 @@ class _Hdf5:
         """A group at the top."""
         item = self._own(self._file, name)
         if not isinstance(item, self._h5py.Group):
-            raise DamagedPicture("it was to be a group.")
+            raise DamagedImage("it was to be a group.")
         return item
 
     def array(self, name: str, group: Any = None) -> Any:
@@ -374,16 +372,16 @@ class _Hdf5:
         return item
 
     def values(self, item: Any, where: Any) -> np.ndarray:
-        """The values of a part of an array: one picture's.
+        """The values of a part of an array: one image's.
 
         Raises:
-            DamagedPicture: they cannot be read, or are far larger than a picture's.
+            DamagedImage: they cannot be read, or are far larger than an image's.
         """
         rest = item.shape[1:] if not isinstance(where, tuple) or where else item.shape
         if isinstance(where, slice):
             rest = (max(0, where.stop - where.start), *rest)
-        if math.prod(rest) * item.dtype.itemsize > _LARGEST_PICTURE:
-            raise DamagedPicture(f"an array of {list(rest)} is larger than any picture's.")
+        if math.prod(rest) * item.dtype.itemsize > _LARGEST_IMAGE:
+            raise DamagedImage(f"an array of {list(rest)} is larger than any image's.")
         return np.asarray(item[where])
 
     def _check_pieces(self, name: str, item: Any) -> None:
@@ -391,7 +389,7 @@ class _Hdf5:
         size = math.prod(item.chunks) * item.dtype.itemsize
         pieces: list[int] = []
         item.id.chunk_iter(lambda piece: pieces.append(piece.size))
-        if size > _LARGEST_PICTURE or max(pieces, default=0) > 1.01 * size + 4096:
+        if size > _LARGEST_IMAGE or max(pieces, default=0) > 1.01 * size + 4096:
             raise ValueError(f"{self.path}: {name} lies in pieces that are larger than they are to be.")
 
     def _own(self, group: Any, name: str) -> Any:
@@ -432,12 +430,12 @@ def read_ids(path: Path) -> tuple[list[tuple[str, int]], bool]:
     result = []
     for name, row in pairs:
         if isinstance(name, bool) or not isinstance(name, (str, int)) or not isinstance(row, int):
-            raise ValueError(f"{path} must hold ids (texts or whole numbers) and rows; it holds {name!r}: {row!r}.")
+            raise ValueError(f"{path} must hold ids (texts or integers) and rows; it holds {name!r}: {row!r}.")
         result.append((str(name).strip(), row))
     return result, every
 
 
 def _large_json(path: Path, kind: Any) -> Any:
     if path.stat().st_size > _LARGEST_INFO:
-        raise ValueError(f"{path} is larger than {_LARGEST_INFO:,} bytes; that is no list of pictures.")
+        raise ValueError(f"{path} is larger than {_LARGEST_INFO:,} bytes; that is no list of images.")
     return parse_json(path.read_bytes(), path, kind)

@@ -1,4 +1,4 @@
-"""Folders with NumPy files for every picture, and single .npz files.
+"""Folders with NumPy files for every image, and single .npz files.
 
 ID.npz      features (or x), boxes (or bbox, bboxes), height and width (or image_h, image_w, …), and, if they are
             there, object_ids, object_confidence, attribute_ids, attribute_confidence
@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
+from lxmert.data.features.images import ImageRegions
 from lxmert.data.features.layout import stored_array
-from lxmert.data.features.pictures import PictureRegions
 
-from .base import KNOWN, DamagedPicture, Entry
+from .base import KNOWN, DamagedImage, Entry
 
 _LABELS = {
     "object_ids": ("object_ids", "objects_id", "obj_id", "obj_ids"),
@@ -38,7 +38,7 @@ _NAMES = {
 _BESIDE = ("boxes", "size", *_LABELS)
 _LARGEST = 256 * 2**20  # bytes of one array
 _ADVICE = (
-    "Where you trust the files, load them in Python yourself and write every picture as ID.npz with features, boxes, "
+    "Where you trust the files, load them in Python yourself and write every image as ID.npz with features, boxes, "
     "width and height: numpy.savez(...)"
 )
 
@@ -103,7 +103,7 @@ def _files(path: Path) -> list[Path]:
     return found
 
 
-def _from_npz(path: Path) -> PictureRegions:
+def _from_npz(path: Path) -> ImageRegions:
     try:
         with zipfile.ZipFile(path) as archive:
             members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
@@ -114,21 +114,21 @@ def _from_npz(path: Path) -> PictureRegions:
                         found[name] = _member(archive, members[spelling])
                         break
     except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError) as error:
-        raise DamagedPicture(f"it is no whole .npz file: {error}.") from None
+        raise DamagedImage(f"it is no whole .npz file: {error}.") from None
     missing = [name for name in ("features", "boxes", "height", "width") if name not in found]
     if missing:
-        raise DamagedPicture(f"it must have {', '.join(missing)}; it has {', '.join(members)}.")
+        raise DamagedImage(f"it must have {', '.join(missing)}; it has {', '.join(members)}.")
     features, boxes = found["features"], found["boxes"]
     # The extractor whose files have "x" writes features as columns.
     if features.ndim == 2 and "features" not in members and len(features) != len(boxes) == features.shape[1]:
         features = np.ascontiguousarray(features.T)
     size = _number("height", found["height"]), _number("width", found["width"])
-    return PictureRegions(path.stem, features, boxes, size, **{name: found.get(name) for name in _LABELS})
+    return ImageRegions(path.stem, features, boxes, size, **{name: found.get(name) for name in _LABELS})
 
 
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
     if info.file_size > _LARGEST:
-        raise DamagedPicture(f"its {info.filename} is larger than {_LARGEST:,} bytes; that is no picture's.")
+        raise DamagedImage(f"its {info.filename} is larger than {_LARGEST:,} bytes; that is no image's.")
     with archive.open(info) as file:
         content = file.read(_LARGEST + 1)
     return _array(content, info.filename)
@@ -144,44 +144,44 @@ def _array(content: bytes, name: str) -> np.ndarray:
         reader = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
         shape, fortran, dtype = reader(stream)
     except (ValueError, KeyError, TypeError, SyntaxError, EOFError, RecursionError) as error:
-        raise DamagedPicture(f"its {name} is no array: {error}.") from None
+        raise DamagedImage(f"its {name} is no array: {error}.") from None
     if dtype.hasobject:
-        raise DamagedPicture(f"its {name} is a pickle, a program that would run when it is read. {_ADVICE}.")
+        raise DamagedImage(f"its {name} is a pickle, a program that would run when it is read. {_ADVICE}.")
     values = np.frombuffer(content, np.uint8, offset=stream.tell())
     count = 1
     for side in shape:
         count *= side
     if len(values) != count * dtype.itemsize or dtype.kind not in "fiu":
-        raise DamagedPicture(f"its {name} must hold {dtype} {list(shape)}; it has {len(values):,} bytes.")
+        raise DamagedImage(f"its {name} must hold {dtype} {list(shape)}; it has {len(values):,} bytes.")
     return values.view(dtype).reshape(shape, order="F" if fortran else "C")
 
 
-def _from_npy(path: Path) -> PictureRegions:
+def _from_npy(path: Path) -> ImageRegions:
     found: dict[str, Any] = {}
     for part in _BESIDE:
         beside = path.with_name(f"{path.stem}_{part}.npy")
         if beside.is_file():
             found[part] = _file(beside)
         elif part in ("boxes", "size"):
-            raise DamagedPicture(f"beside it {beside.name} was expected.")
+            raise DamagedImage(f"beside it {beside.name} was expected.")
     features, boxes, size = _file(path), found.pop("boxes"), found.pop("size")
-    return PictureRegions(path.stem, features, boxes, size, **found)
+    return ImageRegions(path.stem, features, boxes, size, **found)
 
 
 def _file(path: Path) -> np.ndarray:
     try:
         if (size := path.stat().st_size) > _LARGEST:
-            raise DamagedPicture(f"{path.name} is larger than {_LARGEST:,} bytes; that is no picture's.")
+            raise DamagedImage(f"{path.name} is larger than {_LARGEST:,} bytes; that is no image's.")
         stored_array(path)
         del size
         return _array(path.read_bytes(), path.name)
-    except DamagedPicture:
+    except DamagedImage:
         raise
     except (ValueError, OSError) as error:
-        raise DamagedPicture(str(error)) from None
+        raise DamagedImage(str(error)) from None
 
 
 def _number(name: str, values: np.ndarray) -> int:
     if values.size != 1 or values.reshape(()) != int(values.reshape(())):
-        raise DamagedPicture(f"its {name} must be one whole number; it is {values.tolist()!r:.60}.")
+        raise DamagedImage(f"its {name} must be one integer; it is {values.tolist()!r:.60}.")
     return int(values.reshape(()))

@@ -36,7 +36,7 @@ def open_source(path: str | Path, reading: Reading | None = None) -> Source:
     if path.suffix == ".mdb":
         raise ValueError(
             f"{path} is an LMDB store, whose values are pickles, programs that would run when they are read. Import "
-            "the HDF5 file that it was made of, or write its pictures as .npz files (ID.npz with features, boxes, "
+            "the HDF5 file that it was made of, or write its images as .npz files (ID.npz with features, boxes, "
             "width, height)."
         )
     return Tsv(path)

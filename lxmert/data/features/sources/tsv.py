@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from lxmert.data.features.pictures import PictureRegions
+from lxmert.data.features.images import ImageRegions
 from lxmert.utils.messages import escaped
 
-from .base import KNOWN, DamagedPicture, Entry
+from .base import KNOWN, DamagedImage, Entry
 
 _LXMERT = (
     "img_id",
@@ -39,7 +39,7 @@ _LXMERT = (
 _BOTTOM_UP = ("image_id", "image_w", "image_h", "num_boxes", "boxes", "features")
 _TITLES = {10: "TSV of LXMERT", 6: "TSV of bottom-up-attention"}
 _LONGEST_LINE = 64 * 2**20  # bytes; a hundred regions have about one million
-_LARGEST_COUNT = 10_000  # regions of a picture
+_LARGEST_COUNT = 10_000  # regions of an image
 _BUFFER = 2**20
 
 
@@ -79,14 +79,14 @@ class Tsv:
                 whole = text.endswith(b"\n")
                 if not whole and len(text) == _LONGEST_LINE:
                     raise ValueError(
-                        f"{self.path}, line {line}: it is longer than {_LONGEST_LINE:,} bytes; that is no picture."
+                        f"{self.path}, line {line}: it is longer than {_LONGEST_LINE:,} bytes; that is no image."
                     )
                 where = f"{self.path}, line {line}"
                 name = text[:300].partition(b"\t")[0].decode("utf-8", "replace")
                 if len(name) < 300:
-                    where += f", picture {escaped(name)!r}"
+                    where += f", image {escaped(name)!r}"
                 after = {"offset": offset, "line": line, "begin": begin, "crc": zlib.crc32(text)}
-                yield Entry(where, len(text), after, partial(self._picture, text, whole))
+                yield Entry(where, len(text), after, partial(self._image, text, whole))
 
     def consumed(self, position: dict[str, Any] | None) -> int:
         """See `Source.consumed`."""
@@ -101,34 +101,34 @@ class Tsv:
                 "is another one now. Give the file as it was, or begin anew (--restart)."
             )
 
-    def _picture(self, text: bytes, whole: bool) -> PictureRegions:
+    def _image(self, text: bytes, whole: bool) -> ImageRegions:
         columns = text.rstrip(b"\r\n").split(b"\t")
         if len(columns) != self._columns:
             cut = "; the file ends inside of this line, so it is cut off" if not whole else ""
-            raise DamagedPicture(f"a line has {self._columns} columns; this one has {len(columns)}{cut}.")
+            raise DamagedImage(f"a line has {self._columns} columns; this one has {len(columns)}{cut}.")
         try:
             return self._decoded(columns)
-        except DamagedPicture as error:
+        except DamagedImage as error:
             if not whole:
-                raise DamagedPicture(f"{error} The file ends inside of this line, so it is cut off.") from None
+                raise DamagedImage(f"{error} The file ends inside of this line, so it is cut off.") from None
             raise
 
-    def _decoded(self, columns: list[bytes]) -> PictureRegions:
+    def _decoded(self, columns: list[bytes]) -> ImageRegions:
         names = _LXMERT if self._columns == 10 else _BOTTOM_UP
         given = dict(zip((name.removeprefix("image_").removeprefix("img_") for name in names), columns, strict=True))
         try:
             name = given["id"].decode("utf-8")
         except UnicodeDecodeError:
-            raise DamagedPicture("the picture's id is not UTF-8.") from None
-        count = _whole_number("num_boxes", given["num_boxes"], _LARGEST_COUNT)
-        size = _whole_number("the height", given["h"]), _whole_number("the width", given["w"])
+            raise DamagedImage("the image's id is not UTF-8.") from None
+        count = _check_integer("num_boxes", given["num_boxes"], _LARGEST_COUNT)
+        size = _check_integer("the height", given["h"]), _check_integer("the width", given["w"])
         labels: dict[str, Any] = {}
         if self._columns == 10:
             for column, label, dtype in _LABELS:
                 labels[label] = _payload(column, given[column], dtype, count, 1).reshape(count)
         boxes = _payload("boxes", given["boxes"], "<f4", count, 4)
         features = _payload("features", given["features"], "<f4", count, None)
-        return PictureRegions(name, features, boxes, size, **labels)
+        return ImageRegions(name, features, boxes, size, **labels)
 
 
 _LABELS = (
@@ -139,9 +139,9 @@ _LABELS = (
 )
 
 
-def _whole_number(name: str, text: bytes, most: int = 2**31) -> int:
+def _check_integer(name: str, text: bytes, most: int = 2**31) -> int:
     if not text.isdigit() or len(text) > 10 or not 1 <= int(text) <= most:
-        raise DamagedPicture(f"{name} must be a whole number from 1; got {text[:20].decode('utf-8', 'replace')!r}.")
+        raise DamagedImage(f"{name} must be an integer from 1; got {text[:20].decode('utf-8', 'replace')!r}.")
     return int(text)
 
 
@@ -150,9 +150,9 @@ def _payload(name: str, text: bytes, dtype: str, count: int, width: int | None) 
     try:
         content = binascii.a2b_base64(text, strict_mode=True)
     except binascii.Error as error:
-        raise DamagedPicture(f"its {name} are damaged base64: {error}.") from None
+        raise DamagedImage(f"its {name} are damaged base64: {error}.") from None
     each = count * np.dtype(dtype).itemsize
     if len(content) != each * width if width else (len(content) % each or not content):
         wanted = f"{each * width:,}" if width else f"a multiple of {each:,}"
-        raise DamagedPicture(f"its {name} must have {wanted} bytes for num_boxes {count}; they have {len(content):,}.")
+        raise DamagedImage(f"its {name} must have {wanted} bytes for num_boxes {count}; they have {len(content):,}.")
     return np.frombuffer(content, dtype).reshape(count, -1)

@@ -1,4 +1,4 @@
-"""Which questions are asked about which picture, so that the text of a question does not give its answer away.
+"""Which questions are asked about which image, so that the text of a question does not give its answer away.
 
 Every text keeps count of its answers. An answer is asked for only while it is hardly ahead of the rarest answer that
 the text can have, so that whoever knows the text alone guesses among all of them.
@@ -14,7 +14,7 @@ import numpy as np
 from .questions import FAMILIES, KINDS, Asked
 
 FEWEST_QUESTIONS, MOST_QUESTIONS = 7, 11
-"""Each picture is asked about so many times, where it answers as many that are still wanted."""
+"""Each image is asked about so many times, where it answers as many that are still wanted."""
 
 _TURNS = (*KINDS, "relation")
 """Which kinds are asked about in turn: relations twice, the hardest to learn."""
@@ -23,18 +23,18 @@ _AHEAD = 1  # by how much an answer may outnumber the rarest answer of its text
 
 
 class Balance:
-    """Chooses the questions of one split, picture after picture."""
+    """Chooses the questions of one split, image after image."""
 
     def __init__(self) -> None:
         self._answers: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._families: Counter[str] = Counter()
 
     def choose(self, possible: Sequence[Asked], random: np.random.Generator) -> list[Asked]:
-        """The questions to ask about the next picture, at most one of a text.
+        """The questions to ask about the next image, at most one of a text.
 
         Args:
-            possible: what the picture answers.
-            random: the picture's own.
+            possible: what the image answers.
+            random: the image's own.
         """
         wanted = int(random.integers(FEWEST_QUESTIONS, MOST_QUESTIONS + 1))
         order = random.permutation(len(possible)).tolist()

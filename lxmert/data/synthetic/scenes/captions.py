@@ -1,4 +1,4 @@
-"""Sentences that are true of a scene, for pre-training; each says so much that it seldom fits another picture."""
+"""Sentences that are true of a scene, for pre-training; each says so much that it seldom fits another image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A scene as a picture with smooth edges, in NumPy alone; and which of the regions found in it is which shape."""
+"""A scene as an image with smooth edges, in NumPy alone; and which of the regions found in it is which shape."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SAME = 0.5  # a region is a shape's where their boxes overlap by more than this
 
 
 def draw(scene: Scene, side: int) -> np.ndarray:
-    """The picture of a scene, uint8 ``[side, side, 3]``."""
+    """The image of a scene, uint8 ``[side, side, 3]``."""
     pixels = np.empty((side, side, 3), np.float64)
     pixels[:] = scene.background
     for shape in scene.shapes:
@@ -43,7 +43,7 @@ def _fine(start: int, stop: int) -> np.ndarray:
 
 
 def region_labels(scene: Scene, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What the regions of a picture show.
+    """What the regions of an image show.
 
     Args:
         scene: what was drawn.
@@ -51,7 +51,7 @@ def region_labels(scene: Scene, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
     Returns:
         Shapes and colours, each int64 ``[R]``: places in `SHAPES` and in `COLOURS`, or `NO_LABEL` for a region that is
-        not one of the scene's shapes, such as the whole picture.
+        not one of the scene's shapes, such as the whole image.
     """
     colours = tuple(COLOURS)
     kinds = np.array([SHAPES.index(shape.shape) for shape in scene.shapes])

@@ -1,6 +1,6 @@
-"""Drawn scenes written to a folder in every format: pictures in several processes, texts in one.
+"""Drawn scenes written to a folder in every format: images in several processes, texts in one.
 
-A picture depends on the seed and its number alone, and questions are chosen in the order of the pictures; so what is
+An image depends on the seed and its number alone, and questions are chosen in the order of the images; so what is
 written does not depend on the number of processes.
 """
 
@@ -20,14 +20,14 @@ from lxmert.data.datasets import Questions
 from lxmert.data.synthetic.dataset_export import (
     SPLITS,
     DataSet,
-    PictureEntry,
+    ImageEntry,
     SplitTexts,
     sentences,
     writing_every_format,
 )
 from lxmert.data.synthetic.statements import SET, set_statements
 from lxmert.utils.optional_imports import require
-from lxmert.vision.regions import picture_regions
+from lxmert.vision.regions import image_regions
 
 from .balance import Balance
 from .captions import captions
@@ -37,42 +37,42 @@ from .scene import COLOURS, LARGEST_SIDE, MOST, SHAPES, SMALLEST_SIDE, Scene, ra
 
 NAME = "scenes"
 EPOCHS = {"pretrain": 3, "vqa": 10, "gqa": 10, "nlvr2": 12}
-"""Passes over 10,000 pictures' examples until a small model has learned them."""
-FEWEST_PICTURES = 10 * SET
-"""So that each split has pictures for a set of statements."""
+"""Passes over 10,000 images' examples until a small model has learned them."""
+FEWEST_IMAGES = 10 * SET
+"""So that each split has images for a set of statements."""
 
-_CHUNK = 64  # pictures that a process makes at a time
+_CHUNK = 64  # images that a process makes at a time
 _AHEAD = 4  # chunks per process that may wait to be written
-_QUESTIONS = 1000  # ids of questions that a picture has, as in official VQA
+_QUESTIONS = 1000  # ids of questions that an image has, as in official VQA
 # What chance is used for, so that one use does not change another.
 _SCENE, _TEXTS, _STATEMENTS = range(3)
 
 
 class _Made(NamedTuple):
     scene: Scene
-    entry: PictureEntry
+    entry: ImageEntry
 
 
 def make_scenes(
     folder: str | Path,
-    pictures: int = 10_000,
+    images: int = 10_000,
     seed: int = 0,
     side: int = 128,
-    keep_pictures: bool = False,
+    keep_images: bool = False,
     dtype: str = "float32",
     processes: int = 1,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Draw pictures, find their regions, ask about them, and write all of it.
+    """Draw images, find their regions, ask about them, and write all of it.
 
-    Eight of ten pictures are for training, one for validation, one for the test.
+    Eight of ten images are for training, one for validation, one for the test.
 
     Args:
         folder: where the data is to be; nothing, or an empty folder, is there.
-        pictures: how many.
+        images: how many.
         seed: equal seeds give equal files, byte for byte.
-        side: width and height of a picture in pixels.
-        keep_pictures: whether to write the pictures themselves too, as PNG files.
+        side: width and height of an image in pixels.
+        keep_images: whether to write the images themselves too, as PNG files.
         dtype: of the features, float32 or float16.
         processes: how many processes draw; the result is the same.
         progress: whether to show a progress bar, on standard error.
@@ -82,55 +82,55 @@ def make_scenes(
 
     Raises:
         FileExistsError: there is something in `folder`.
-        ValueError: too few pictures, a size that is too small or too large, a negative seed, no process.
+        ValueError: too few images, a size that is too small or too large, a negative seed, no process.
     """
-    for name, value, least in (("pictures", pictures, FEWEST_PICTURES), ("seed", seed, 0), ("processes", processes, 1)):
+    for name, value, least in (("images", images, FEWEST_IMAGES), ("seed", seed, 0), ("processes", processes, 1)):
         if value < least:
             raise ValueError(f"{name} must be {least} or more; got {value}.")
     if not SMALLEST_SIDE <= side <= LARGEST_SIDE:
         raise ValueError(f"size must be from {SMALLEST_SIDE} to {LARGEST_SIDE} pixels; got {side}.")
-    data = DataSet(NAME, ANSWERS, SHAPES, tuple(COLOURS), EPOCHS, {"pictures": pictures, "seed": seed, "size": side})
+    data = DataSet(NAME, ANSWERS, SHAPES, tuple(COLOURS), EPOCHS, {"images": images, "seed": seed, "size": side})
     require("scipy.ndimage", "Finding regions")
     with writing_every_format(folder, data, dtype) as target:
         kept = None
-        if keep_pictures:
-            require("PIL.Image", "Writing pictures")
-            kept = target.folder / "pictures"
+        if keep_images:
+            require("PIL.Image", "Writing images")
+            kept = target.folder / "images"
             kept.mkdir()
-        made = _all_pictures(pictures, seed, side, kept, processes)
+        made = _all_images(images, seed, side, kept, processes)
         tellers = {split: _Teller(data, split, seed) for split in SPLITS}
-        bar = tqdm(made, desc="drawing scenes", total=pictures, unit=" pictures", disable=not progress)
+        bar = tqdm(made, desc="drawing scenes", total=images, unit=" images", disable=not progress)
         for number, (scene, entry) in enumerate(bar):
-            split = picture_split(number, pictures)
-            target.add_picture(split, entry, number)
+            split = image_split(number, images)
+            target.add_image(split, entry, number)
             tellers[split].add(number, scene)
         for split, teller in tellers.items():
             target.add_texts(split, teller.texts())
     return target.summary
 
 
-def picture_split(number: int, pictures: int) -> str:
-    """The split that a picture is in, of so many in all."""
-    held_out = pictures // 10
-    return SPLITS[0 if number < pictures - 2 * held_out else 1 if number < pictures - held_out else 2]
+def image_split(number: int, images: int) -> str:
+    """The split that an image is in, of so many in all."""
+    held_out = images // 10
+    return SPLITS[0 if number < images - 2 * held_out else 1 if number < images - held_out else 2]
 
 
 class _Teller:
-    """Says all that is said about the pictures of one split."""
+    """Says all that is said about the images of one split."""
 
     def __init__(self, data: DataSet, split: str, seed: int):
         self._data, self._split, self._seed = data, split, seed
         self._balance = Balance()
-        self._pictures: list[str] = []
+        self._images: list[str] = []
         self._scenes: list[Scene] = []
         self._asked: list[tuple[int, str, Asked]] = []
         self._captions: list[list[str]] = []
 
     def add(self, number: int, scene: Scene) -> None:
         random = np.random.default_rng([self._seed, _TEXTS, number])
-        name = self._data.picture_name(self._split, number)
+        name = self._data.image_name(self._split, number)
         chosen = self._balance.choose(possible_questions(scene, random), random)
-        self._pictures.append(name)
+        self._images.append(name)
         self._scenes.append(scene)
         self._asked += [(number * _QUESTIONS + place, name, asked) for place, asked in enumerate(chosen)]
         self._captions.append(captions(scene, random))
@@ -144,14 +144,14 @@ class _Teller:
         questions = Questions(
             ids=[number for number, _, _ in self._asked],
             texts=[asked.text for _, _, asked in self._asked],
-            pictures=[name for _, name, _ in self._asked],
+            images=[name for _, name, _ in self._asked],
             answers=[{asked.answer: 1.0} for _, _, asked in self._asked],
             question_types=[FAMILIES[asked.family].kind for _, _, asked in self._asked],
             answer_types=[_answer_type(asked.answer) for _, _, asked in self._asked],
         )
-        shown = {name: _shown(scene) for name, scene in zip(self._pictures, self._scenes, strict=True)}
-        told = sentences(self._pictures, self._captions, f"{NAME}_captions")
-        return SplitTexts(self._pictures, questions, statements, told, shown)
+        shown = {name: _shown(scene) for name, scene in zip(self._images, self._scenes, strict=True)}
+        told = sentences(self._images, self._captions, f"{NAME}_captions")
+        return SplitTexts(self._images, questions, statements, told, shown)
 
 
 def _answer_type(answer: str) -> str:
@@ -163,10 +163,10 @@ def _shown(scene: Scene) -> dict[str, int]:
     return {"": len(scene.shapes), **words}
 
 
-def _all_pictures(pictures: int, seed: int, side: int, kept: Path | None, processes: int) -> Iterator[_Made]:
-    """The pictures in order."""
-    chunks = [(start, min(start + _CHUNK, pictures)) for start in range(0, pictures, _CHUNK)]
-    work = [(pictures, seed, side, kept, *chunk) for chunk in chunks]
+def _all_images(images: int, seed: int, side: int, kept: Path | None, processes: int) -> Iterator[_Made]:
+    """The images in order."""
+    chunks = [(start, min(start + _CHUNK, images)) for start in range(0, images, _CHUNK)]
+    work = [(images, seed, side, kept, *chunk) for chunk in chunks]
     if processes == 1:
         for job in work:
             yield from _make(*job)
@@ -185,16 +185,16 @@ def _all_pictures(pictures: int, seed: int, side: int, kept: Path | None, proces
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _make(pictures: int, seed: int, side: int, kept: Path | None, start: int, stop: int) -> list[_Made]:
+def _make(images: int, seed: int, side: int, kept: Path | None, start: int, stop: int) -> list[_Made]:
     made = []
     for number in range(start, stop):
         scene = random_scene(np.random.default_rng([seed, _SCENE, number]), side)
         pixels = draw(scene, side)
-        features, boxes = picture_regions(pixels, MOST)
+        features, boxes = image_regions(pixels, MOST)
         objects, attributes = region_labels(scene, boxes)
-        made.append(_Made(scene, PictureEntry((side, side), features, boxes, objects, attributes)))
+        made.append(_Made(scene, ImageEntry((side, side), features, boxes, objects, attributes)))
         if kept is not None:
             from PIL import Image
 
-            Image.fromarray(pixels).save(kept / f"{NAME}_{picture_split(number, pictures)}_{number:012d}.png")
+            Image.fromarray(pixels).save(kept / f"{NAME}_{image_split(number, images)}_{number:012d}.png")
     return made

@@ -26,7 +26,7 @@ _COLOURS = tuple(COLOURS)
 ANSWERS = (*YES_NO, *_NUMBERS, *_COLOURS, *SHAPES)
 """All answers that there are, in the order of the answer tables."""
 
-APART = 0.12  # a shape is left of another whose middle is further right by this part of the picture's side
+APART = 0.12  # a shape is left of another whose middle is further right by this part of the image's side
 _NEARER = 0.5  # the nearest shape's distance is at most this part of the second nearest's
 
 

@@ -1,4 +1,4 @@
-"""What is in a drawn picture: three to six shapes that do not touch, placed by chance from a seed.
+"""What is in a drawn image: three to six shapes that do not touch, placed by chance from a seed.
 
 Separate from drawing it and from asking about it: both read the same `Scene`.
 """
@@ -26,12 +26,12 @@ FEWEST, MOST = 3, 6
 """A scene has from FEWEST to MOST shapes."""
 
 SMALLEST_SIDE, LARGEST_SIDE = 64, 512
-"""Pixels of a picture's side: below, small shapes have too few pixels to be told apart; above, regions are found in a
+"""Pixels of an image's side: below, small shapes have too few pixels to be told apart; above, regions are found in a
 smaller copy."""
 
-# Sides of a shape's box as parts of the picture's. Nothing is asked about sizes: boxes alone tell them, faintly.
+# Sides of a shape's box as parts of the image's. Nothing is asked about sizes: boxes alone tell them, faintly.
 _SIDES = {"small": (0.12, 0.14), "large": (0.21, 0.24)}
-_GAP = 0.03  # between boxes, as a part of the picture's side, and at least:
+_GAP = 0.03  # between boxes, as a part of the image's side, and at least:
 _LEAST_GAP = 3.0  # pixels, so that blurred edges stay apart
 _SHADE = 16  # a colour's channels may differ by so much, of 255
 _PALEST = 225  # backgrounds are this light at least in every channel
@@ -45,7 +45,7 @@ class DrawnShape(NamedTuple):
         shape: what it is.
         colour: its colour's name.
         size: "small" or "large".
-        x: of its middle, 0..1 of the picture's side from the left.
+        x: of its middle, 0..1 of the image's side from the left.
         y: likewise from the top.
         side: of its box, which is square, likewise.
         shade: the colour as it is drawn, red, green and blue in 0..255.
@@ -67,14 +67,14 @@ class DrawnShape(NamedTuple):
 
 
 class Scene(NamedTuple):
-    """The shapes of a picture, and the colour behind them in 0..255."""
+    """The shapes of an image, and the colour behind them in 0..255."""
 
     shapes: tuple[DrawnShape, ...]
     background: tuple[int, int, int]
 
 
 def random_scene(random: np.random.Generator, side: int) -> Scene:
-    """A scene for a picture of ``side`` pixels.
+    """A scene for an image of ``side`` pixels.
 
     Four in ten scenes have a main colour and four in ten a main shape, so that there is something to count; without
     them, four shapes of one colour would hardly ever meet.
@@ -105,7 +105,7 @@ def _mixed(random: np.random.Generator, words: tuple[str, ...], count: int) -> l
 
 
 def _places(random: np.random.Generator, sides: list[float], gap: float) -> list[tuple[float, float]]:
-    """Middles (x, y) of boxes with these sides, in their order, at least ``gap`` apart and from the picture's edge."""
+    """Middles (x, y) of boxes with these sides, in their order, at least ``gap`` apart and from the image's edge."""
     while True:
         placed: dict[int, tuple[float, float]] = {}
         for shape in sorted(range(len(sides)), key=lambda shape: -sides[shape]):  # the large ones need room first

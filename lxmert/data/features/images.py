@@ -1,4 +1,4 @@
-"""The regions of one picture on their way into a store, and what is asked of them."""
+"""The regions of one image on their way into a store, and what is asked of them."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import numpy as np
 
 from .layout import BOX_DTYPE, LABEL_DTYPE, NO_LABEL, SIZE_DTYPE
 
-# The original's tolerance, of the picture's width and height.
+# The original's tolerance, of the image's width and height.
 TOLERANCE = 1e-5
 _LARGEST_SIDE = 2**24  # pixels; beyond it float32 does not count them
 
 
 @dataclass(frozen=True)
-class PictureRegions:
-    """The regions of one picture.
+class ImageRegions:
+    """The regions of one image.
 
     Attributes:
-        name: of the picture.
+        name: of the image.
         features: ``[R, F]``.
         boxes: ``[R, 4]``, x1, y1, x2, y2 in pixels.
         size: height and width in pixels.
@@ -54,30 +54,30 @@ def feature_array(features: Any) -> np.ndarray:
 
 
 def size_array(size: Any) -> np.ndarray:
-    """A picture's height and width.
+    """An image's height and width.
 
     Raises:
-        ValueError: other than two positive whole numbers.
+        ValueError: other than two positive integers.
     """
     values = np.asarray(size)
     if values.shape != (2,) or values.dtype.kind not in "fiu" or (values != np.floor(values)).any():
-        raise ValueError(f"a picture's size must be its height and width in whole pixels; got {size!r}.")
+        raise ValueError(f"an image's size must be its height and width in whole pixels; got {size!r}.")
     if (values < 1).any() or (values > _LARGEST_SIDE).any():
-        raise ValueError(f"a picture must be 1 to {_LARGEST_SIDE:,} pixels high and wide; got {values.tolist()}.")
+        raise ValueError(f"an image must be 1 to {_LARGEST_SIDE:,} pixels high and wide; got {values.tolist()}.")
     return values.astype(SIZE_DTYPE)
 
 
 def box_array(boxes: Any, size: np.ndarray, count: int, clip: bool = False) -> np.ndarray:
-    """Boxes ``[R, 4]``, seen to lie in the picture.
+    """Boxes ``[R, 4]``, seen to lie in the image.
 
     Args:
         boxes: x1, y1, x2, y2 in pixels.
         size: height and width.
         count: R, by the features.
-        clip: whether boxes that reach out of the picture are cut at its border.
+        clip: whether boxes that reach out of the image are cut at its border.
 
     Raises:
-        ValueError: another shape, NaN, a box outside of the picture or with its corners the wrong way round; it says
+        ValueError: another shape, NaN, a box outside of the image or with its corners the wrong way round; it says
             which.
     """
     boxes = np.asarray(boxes)
@@ -97,7 +97,7 @@ def box_array(boxes: Any, size: np.ndarray, count: int, clip: bool = False) -> n
     if outside.any():
         region = int(np.argwhere(outside)[0, 0])
         raise ValueError(
-            f"boxes must lie in the picture, {width} wide and {height} high; box {region} (x1, y1, x2, y2) is "
+            f"boxes must lie in the image, {width} wide and {height} high; box {region} (x1, y1, x2, y2) is "
             f"{boxes[region].tolist()}."
         )
     turned = boxes[:, 2:] < boxes[:, :2] - TOLERANCE * whole[:2]
@@ -109,7 +109,7 @@ def box_array(boxes: Any, size: np.ndarray, count: int, clip: bool = False) -> n
     return boxes
 
 
-def label_array(picture: PictureRegions, count: int) -> np.ndarray:
+def label_array(image: ImageRegions, count: int) -> np.ndarray:
     """The labels of R regions as one array of `LABEL_DTYPE`.
 
     Raises:
@@ -117,7 +117,7 @@ def label_array(picture: PictureRegions, count: int) -> np.ndarray:
     """
     labels = np.zeros(count, LABEL_DTYPE)
     for kind in ("object", "attribute"):
-        ids, confidence = getattr(picture, f"{kind}_ids"), getattr(picture, f"{kind}_confidence")
+        ids, confidence = getattr(image, f"{kind}_ids"), getattr(image, f"{kind}_confidence")
         if ids is None:
             if confidence is not None:
                 raise ValueError(f"{kind}_confidence is of no use without {kind}_ids.")
@@ -125,7 +125,7 @@ def label_array(picture: PictureRegions, count: int) -> np.ndarray:
             continue
         ids = np.asarray(ids)
         if ids.shape != (count,) or ids.dtype.kind not in "iu":
-            raise ValueError(f"{kind}_ids must be whole numbers [{count}]; got {ids.dtype} {list(ids.shape)}.")
+            raise ValueError(f"{kind}_ids must be integers [{count}]; got {ids.dtype} {list(ids.shape)}.")
         none = ids == NO_LABEL
         bad = ((ids < 0) & ~none) | (ids >= 2**31)
         if bad.any():
@@ -152,7 +152,7 @@ def label_array(picture: PictureRegions, count: int) -> np.ndarray:
 
 
 def narrowed(features: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Features in the number format of a store.
+    """Features in the dtype of a store.
 
     Raises:
         ValueError: a number that is too large for it.
@@ -167,6 +167,6 @@ def narrowed(features: np.ndarray, dtype: np.dtype) -> np.ndarray:
             region, number = np.argwhere(lost)[0].tolist()
             raise ValueError(
                 f"features must fit into {dtype.name}; number {number} of region {region} is "
-                f"{features[region, number]}. Give the store the number format float32."
+                f"{features[region, number]}. Give the store the dtype float32."
             )
     return narrow
