@@ -2,36 +2,27 @@
 
 A store is a folder of plain .npy files (`layout` says which). `RegionWriter` makes one, `import_regions` makes one of
 the files in which features are published, `open_regions` reads one or several, `check_regions` looks for damage.
-NumPy only; h5py is imported where an HDF5 file is read. Names resolve on first use.
+NumPy only; h5py is imported where an HDF5 file is read. Names are imported on first use.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from lxmert.utils.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from lxmert.data.features.checking import check_regions
-    from lxmert.data.features.importing import import_regions
-    from lxmert.data.features.store import RegionStore, open_regions
-    from lxmert.data.features.writer import RegionWriter
-
-_HOME = {
-    "RegionStore": "store",
-    "RegionWriter": "writer",
-    "check_regions": "checking",
-    "import_regions": "importing",
-    "open_regions": "store",
-}
+    from .checking import check_regions
+    from .importing import import_regions
+    from .store import RegionStore, open_regions
+    from .writer import RegionWriter
 
 __all__ = ["RegionStore", "RegionWriter", "check_regions", "import_regions", "open_regions"]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}.")
-    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value  # the next look-up does not come here again
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        f"{__name__}.checking": ("check_regions",),
+        f"{__name__}.importing": ("import_regions",),
+        f"{__name__}.store": ("RegionStore", "open_regions"),
+        f"{__name__}.writer": ("RegionWriter",),
+    },
+)

@@ -1,0 +1,31 @@
+"""Packages whose public names are imported when they are first used, so that importing the package costs nothing."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from importlib import import_module
+from typing import Any
+
+
+def lazy_names(
+    package: str, homes: Mapping[str, Iterable[str]]
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """The `__getattr__` and `__dir__` of a package that imports each public name on first use.
+
+    The package lists the same names below `TYPE_CHECKING`, for type checkers and editors.
+
+    Args:
+        package: the `__name__` of the package.
+        homes: the modules, and the names that each of them defines.
+    """
+    home_of = {name: home for home, names in homes.items() for name in names}
+
+    def get(name: str) -> Any:
+        if name not in home_of:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}; it has {', '.join(sorted(home_of))}.")
+        value = getattr(import_module(home_of[name]), name)
+        setattr(sys.modules[package], name, value)  # the next look-up does not come here again
+        return value
+
+    return get, lambda: sorted({*vars(sys.modules[package]), *home_of})
