@@ -4,22 +4,32 @@ VENV := .venv
 READY := $(VENV)/.ready
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: help demo test check bench format setup clean
+PYTEST := $(VENV)/bin/python -m pytest --numprocesses 2 --dist worksteal
+
+.PHONY: help demo test test-full test-all check bench format setup clean
 
 help:
-	@echo "make demo    answer real questions in PyTorch and Keras, and compare (sets up first)"
-	@echo "make test    run all tests (sets up first)"
-	@echo "make check   check format, lint and types"
-	@echo "make bench   measure speed and memory on this machine, beside the peers that it finds (about 20 minutes)"
-	@echo "make format  format the code"
-	@echo "make clean   remove the environment and what the tools left"
+	@echo "make demo       answer real questions in PyTorch and Keras, and compare (sets up first)"
+	@echo "make test       run the tests that every change needs (sets up first; about 8 minutes on 2 cores)"
+	@echo "make test-all   run all tests: those of make test, and the long ones (fuzz, kills, FSDP, full products)"
+	@echo "make test-full  run the long ones alone"
+	@echo "make check      check format, lint and types"
+	@echo "make bench      measure speed and memory on this machine, beside the peers that it finds (about 20 minutes)"
+	@echo "make format     format the code"
+	@echo "make clean      remove the environment and what the tools left"
 
 demo: $(READY)
 	$(VENV)/bin/lxmert demo
 
-# Two workers: each holds both frameworks, and they use the cores between them.
+# Two workers: each holds both frameworks, and they use the cores between them. Each starts with one half of the files,
+# and takes tests from the other when it is done.
 test: $(READY)
-	$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile
+	$(PYTEST)
+
+test-full: $(READY)
+	$(PYTEST) -m 'full and not hub'
+
+test-all: test test-full
 
 check: $(READY)
 	$(VENV)/bin/ruff format --check .

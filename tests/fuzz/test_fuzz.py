@@ -5,6 +5,7 @@ import sys
 import pytest
 
 
+@pytest.mark.full
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of memory, forks and /proc")
 def test_damaged_files_are_read_or_refused(tmp_path):
     import subprocess

@@ -59,7 +59,7 @@ def alone(scenes, tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module", params=["ddp", "fsdp"])
+@pytest.fixture(scope="module", params=["ddp", pytest.param("fsdp", marks=pytest.mark.full)])
 def together(request, scenes, tmp_path_factory):
     """The strategy, and the folder of what two processes left."""
     pytest.importorskip("lightning_fabric")

@@ -5,9 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.full
 def test_killed_three_times(tmp_path):
     command = [sys.executable, "benchmarks/kill_and_resume.py", "--kills", "3", "--backends", "pt"]
     command += ["--output", str(tmp_path / "found.json")]
