@@ -15,7 +15,6 @@ from torch.utils.checkpoint import checkpoint as checkpointed
 from lxmert.common.config.base import ModelConfig
 from lxmert.common.outputs import ModelOutput
 from lxmert.pt.cpu_kernels.packing import weights_are_trained
-from lxmert.utils.malloc import keep_memory
 from lxmert.utils.messages import check_keywords, signature_names
 from lxmert.weights.checkpoint import open_checkpoint
 from lxmert.weights.formats.raw_io import FLOATS
@@ -57,10 +56,9 @@ class PreTrainedModel(Resizable):
         self.config = config
 
     def train(self, mode: bool = True) -> Self:
-        """Set the model to training; on a processor the process then keeps its memory (`lxmert.utils.malloc`)."""
-        weights_are_trained()
-        if mode and all(parameter.device.type == "cpu" for parameter in self.parameters()):
-            keep_memory()
+        """Set the model to training or to evaluation; `PackedWeights` are laid out again after training."""
+        if mode or self.training:
+            weights_are_trained()
         return super().train(mode)
 
     @classmethod

@@ -21,7 +21,6 @@ from lxmert.common.config.base import ModelConfig
 from lxmert.common.specs import LABELS, SCORE_LABELS, SCORES, sized_ranges, value_ranges
 from lxmert.common.tokenizer import BatchEncoding
 from lxmert.common.validation.shared import check_scores
-from lxmert.utils.malloc import keep_memory
 from lxmert.utils.messages import check_keywords
 
 from .losses import check_values
@@ -117,11 +116,8 @@ class InternalLossMixin(keras.Model):
         return SCORES[self.architecture()]
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Keras' `fit`; ids and labels in arrays are looked at first, and the process keeps its memory
-        (`lxmert.utils.malloc`).
-        """
+        """Keras' `fit`; ids and labels in arrays are looked at first."""
         self._look_at(x, y)
-        keep_memory()
         with self._traced_anew_after_errors():
             return super().fit(x, y, *args, **kwargs)
 

@@ -102,11 +102,22 @@ def test_laid_out_once(layer, monkeypatch):
     made = []
     own = torch.ops.mkldnn._reorder_linear_weight
     monkeypatch.setattr(torch.ops.mkldnn, "_reorder_linear_weight", lambda w: made.append(w.shape) or own(w))
-    packed = PackedWeights()
+    model, packed = new_pt(SMALLEST, "LxmertModel", "float32").eval(), PackedWeights()
     for _ in range(3):
+        model.eval()  # nothing is trained by it
         with packed, torch.no_grad():
             linear(layer, torch.randn(5, 64))
     assert made == [(96, 64)]
+
+
+def test_a_model_that_leaves_training_is_laid_out_again(layer):
+    model = new_pt(SMALLEST, "LxmertModel", "float32").train()
+    x, packed = torch.randn(5, 64), PackedWeights()
+    with packed, torch.no_grad():
+        linear(layer, x)
+        layer.weight.data.mul_(3)
+        model.eval()
+        torch.testing.assert_close(linear(layer, x), nn.functional.linear(x, layer.weight, layer.bias))
 
 
 def test_training_takes_no_laid_out_weights(layer, weights):

@@ -38,7 +38,7 @@ class PackedWeights:
         """A weight for `torch.ops.mkldnn._linear_pointwise`: laid out, if it is a parameter."""
         if type(weight) is not nn.Parameter or weight.is_inference():  # whose changes nobody counts
             return weight
-        state = (weight._version, weight.data_ptr(), weight.dtype, _trained)
+        state = (weight._version, weight.data_ptr(), weight.dtype, _training)
         with self._lock:
             known = self._known.get(weight)
             if known is None or known[0] != state:
@@ -67,10 +67,10 @@ def packed_weights() -> PackedWeights | None:
 
 def weights_are_trained() -> None:
     """Say that weights may change without a count: fused optimizers change them so."""
-    global _trained
+    global _training
     if not torch.compiler.is_compiling():
-        _trained += 1
+        _training = object()
 
 
-_trained = 0
+_training = object()  # a new one whenever weights may have changed: threads need no lock, as they would to count
 _IN_USE: ContextVar[tuple[PackedWeights, ...]] = ContextVar("packed_weights", default=())
