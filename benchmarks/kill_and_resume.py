@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from lxmert.data.synthetic.scenes.making import FEWEST_IMAGES, make_scenes
+from lxmert.data.synthetic.scenes.generate import FEWEST_IMAGES, make_scenes
 from lxmert.utils.atomic_files import write_text
 from lxmert.weights.formats.safetensors import SafetensorsFile
 

@@ -74,7 +74,7 @@ TESTED = 4_000  # test questions, for time's sake
 def prepare(data: Path) -> None:
     """The scenes, and their texts parted by images: those to pre-train on, those to fine-tune on."""
     from lxmert.data.datasets import read_pretraining, read_vqa, write_pretraining, write_vqa
-    from lxmert.data.synthetic.scenes.making import make_scenes
+    from lxmert.data.synthetic.scenes.generate import make_scenes
 
     if not (data / "summary.json").exists():
         make_scenes(data, IMAGES, seed=0, processes=os.cpu_count() or 1)

@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     progress = not arguments.quiet and sys.stderr.isatty()
     start = time.perf_counter()
     if arguments.data == "scenes":
-        from lxmert.data.synthetic.scenes.making import make_scenes
+        from lxmert.data.synthetic.scenes.generate import make_scenes
 
         processes = _processors() if arguments.processes is None else arguments.processes
         summary = make_scenes(

@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 
-from lxmert.data.features.images import ImageRegions
+from lxmert.data.features.image_regions import ImageRegions
 
 F = 10  # size of a feature
 

@@ -9,9 +9,9 @@ import random
 import numpy as np
 import pytest
 
-from lxmert.data.datasets import Coded, Questions, Sentences, Texts, json_records, write_vqa, writing
-from lxmert.data.datasets.json_records import Item, json_items, json_lines, list_items
-from lxmert.data.datasets.reading import check_unique
+from lxmert.data.datasets import Coded, Questions, Sentences, Texts, json_reader, json_writer, write_vqa
+from lxmert.data.datasets.json_reader import Item, json_items, json_lines, list_items
+from lxmert.data.datasets.record_checks import check_unique
 from lxmert.weights.answer_vocabulary import build_answers, read_answers, write_answers
 
 WORDS = ["", "a", "ß", "日本語", "😀", "a longer text with blanks", "a"]
@@ -80,7 +80,7 @@ def test_columns_are_small():
 def test_json_is_read_across_pieces(seed, tmp_path, monkeypatch):
     """Pieces of a few characters end at every place of the text: inside names, escapes, numbers, characters."""
     draw = random.Random(seed)
-    monkeypatch.setattr(json_records, "_PIECE", draw.choice([1, 2, 3, 7, 50]))
+    monkeypatch.setattr(json_reader, "_PIECE", draw.choice([1, 2, 3, 7, 50]))
 
     def value(depth):
         kind = draw.randrange(7 if depth else 5)
@@ -114,7 +114,7 @@ def test_json_is_read_across_pieces(seed, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("piece", [1, 5, 1000])
 def test_place_of_an_error(piece, tmp_path, monkeypatch):
-    monkeypatch.setattr(json_records, "_PIECE", piece)
+    monkeypatch.setattr(json_reader, "_PIECE", piece)
     path = tmp_path / "f.json"
     path.write_text('[{"a": 1},\n {"b": 2},\n\n  {"c": x}, {"d": 4}]')
     with pytest.raises(ValueError, match=r"f.json is not a JSON file: Expecting value \(line 4, column 9\)"):
@@ -125,8 +125,8 @@ def test_place_of_an_error(piece, tmp_path, monkeypatch):
 
 
 def test_a_record_that_would_fill_the_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr(json_records, "_PIECE", 10)
-    monkeypatch.setattr(json_records, "LARGEST_RECORD", 100)
+    monkeypatch.setattr(json_reader, "_PIECE", 10)
+    monkeypatch.setattr(json_reader, "LARGEST_RECORD", 100)
     path = tmp_path / "f.json"
     path.write_text('[{"a": "' + "x" * 10_000)
     with pytest.raises(ValueError, match=r"f.json is not a JSON file: Unterminated string"):
@@ -164,7 +164,7 @@ def test_a_full_disk(tmp_path, monkeypatch):
         except StopIteration:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from None
 
-    monkeypatch.setattr(writing, "json_text", full)
+    monkeypatch.setattr(json_writer, "json_text", full)
     with pytest.raises(OSError, match=r"No space left on device: '.*train.json'"):
         write_vqa(path, questions)
     assert path.read_text() == "what was there"

@@ -10,10 +10,9 @@ import shutil
 import numpy as np
 import pytest
 
-from lxmert.data.features import RegionWriter, check_regions, open_regions
-from lxmert.data.features import folder as opening
+from lxmert.data.features import RegionWriter, check_regions, open_regions, store_folder
 from lxmert.data.features import writer as writing
-from lxmert.data.features.rows import widen
+from lxmert.data.features.row_reader import widen
 from lxmert.data.features.writer import partial_folder
 from tests.data.region_files import F, add, image
 
@@ -187,7 +186,7 @@ def test_largest_ids_of_stores_that_do_not_tell_them(folder, monkeypatch):
     images = list(map(image, range(COUNT)))
     assert told == [max(max(one.object_ids) for one in images), max(max(one.attribute_ids) for one in images)]
     (folder / "regions.json").write_text(json.dumps(index))
-    monkeypatch.setattr(opening, "_BLOCK", 4)  # the labels are read in several pieces
+    monkeypatch.setattr(store_folder, "_BLOCK", 4)  # the labels are read in several pieces
     store = open_regions(folder)
     assert [store.largest_object_id, store.largest_attribute_id] == told
     assert check_regions([folder]).good
@@ -347,7 +346,7 @@ def test_a_writer_that_gets_the_lock_of_a_store_that_was_just_made(tmp_path, mon
         pytest.skip("the system has no such locks")
     whole, lock = write(tmp_path / "whole", range(3)), writing.fcntl.flock
 
-    def late(handle, kind):  # the other writer is done between our opening of its folder and our lock
+    def late(handle, kind):  # the other writer is done between our store_folder of its folder and our lock
         monkeypatch.setattr(writing.fcntl, "flock", lock)
         partial_folder(tmp_path / "store").rmdir()
         os.rename(whole, tmp_path / "store")
@@ -411,7 +410,7 @@ DAMAGES = {
     "last offset": (lambda f: _bytes(f, "offsets.npy", -8, b"\xff\0\0\0\0\0\0\0"), "regions were to be from 0 to"),
     "size": (lambda f: _bytes(f, "sizes.npy", 256, bytes(4)), "image 0 has no height or width"),
     "names twice": (lambda f: _bytes(f, "names.npy", 256, b"image_001"), "'image_001' is there twice"),
-    "names' order": (lambda f: _bytes(f, "names.npy", 256, b"q"), "'image_001' comes behind 'qicture_000'"),
+    "names' order": (lambda f: _bytes(f, "names.npy", 256, b"q"), "'image_001' comes behind 'qmage_000'"),
     "places": (lambda f: _bytes(f, "name_places.npy", 256, b"\x08"), "no name leads to image 0"),
     "places outside": (lambda f: _bytes(f, "name_places.npy", 256, b"\xff\xff"), "a name leads to no image"),
 }
@@ -437,7 +436,7 @@ CHANGES = {
     "a label": ("labels.npy", 256, b"\xaa\xaa", "checksum is another one"),
     "a size": ("sizes.npy", 256, b"\x31", "checksum is another one"),
     "a checksum": ("checksums.npy", 256, b"\xaa\xaa\xaa", "checksum is another one"),
-    "a name": ("names.npy", 256, b"o", "checksum is another one"),
+    "a name": ("names.npy", 256, b"h", "checksum is another one"),
 }
 
 
@@ -449,7 +448,7 @@ def test_check_names_the_damaged_image(tmp_path, case):
     _bytes(folder, name, at, content)
     report = check_regions([folder])
     damaged = {finding.image for finding in report.damage}
-    assert damaged == {"oicture_000" if case == "a name" else "image_000"}
+    assert damaged == {"hmage_000" if case == "a name" else "image_000"}
     assert any(re.search(message, finding.what) for finding in report.damage)
 
 

@@ -195,16 +195,13 @@ def test_nlvr2_refuses(judged, ids, labels, message):
 def test_every_public_name_is_there():
     for name in metrics.__all__:
         assert getattr(metrics, name).__name__ == name
-    assert set(metrics.__all__) <= set(dir(metrics))
-    with pytest.raises(AttributeError, match="has no attribute 'accuracy'; it has GqaAnswers"):
-        _ = metrics.accuracy
 
 
-@pytest.mark.parametrize("first", ["lxmert.data.metrics", "lxmert.data.datasets", "lxmert.data.metrics.result_files"])
+@pytest.mark.parametrize("first", ["lxmert.data.metrics", "lxmert.data.datasets", "lxmert.data.metrics.scoring"])
 def test_scores_and_readers_can_be_imported_in_any_order(first):
     """They use parts of each other; and none of them loads a framework."""
     script = (
-        f"import {first}, lxmert.data.datasets, lxmert.data.metrics.result_files, sys;"
+        f"import {first}, lxmert.data.datasets, lxmert.data.metrics.scoring, sys;"
         "print(sorted({'torch', 'keras', 'tensorflow', 'h5py', 'PIL', 'scipy'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)

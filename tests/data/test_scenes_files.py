@@ -13,8 +13,8 @@ from lxmert.data.datasets import Questions, read_gqa, read_nlvr2, read_pretraini
 from lxmert.data.features import open_regions
 from lxmert.data.synthetic.baselines import image_only, question_only
 from lxmert.data.synthetic.dataset_export import SPLITS
-from lxmert.data.synthetic.scenes import making
-from lxmert.data.synthetic.scenes.making import image_split, make_scenes
+from lxmert.data.synthetic.scenes import generate
+from lxmert.data.synthetic.scenes.generate import image_split, make_scenes
 from lxmert.data.synthetic.scenes.questions import ANSWERS, KINDS
 from lxmert.data.synthetic.scenes.scene import SHAPES
 from lxmert.vision.regions import image_regions
@@ -209,7 +209,7 @@ def test_what_is_there_is_not_replaced(tmp_path):
 
 @pytest.mark.parametrize("fails", ["draw", "set_statements"])
 def test_a_failure_leaves_nothing(tmp_path, monkeypatch, fails):
-    done = getattr(making, fails)
+    done = getattr(generate, fails)
     calls = []
 
     def full(*arguments):
@@ -218,7 +218,7 @@ def test_a_failure_leaves_nothing(tmp_path, monkeypatch, fails):
             raise OSError(28, "No space left on device")
         return done(*arguments)
 
-    monkeypatch.setattr(making, fails, full)
+    monkeypatch.setattr(generate, fails, full)
     with pytest.raises(OSError, match="No space left"):
         make_scenes(tmp_path / "data", 80, progress=False)
     assert list(tmp_path.iterdir()) == []

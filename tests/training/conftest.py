@@ -2,7 +2,7 @@
 
 import pytest
 
-from lxmert.data.synthetic.scenes.making import FEWEST_IMAGES, make_scenes
+from lxmert.data.synthetic.scenes.generate import FEWEST_IMAGES, make_scenes
 
 
 @pytest.fixture(scope="session")

@@ -1,14 +1,14 @@
 """Questions, statements and sentences read from the files that data sets come in, and written in the same formats.
 
 Each reader takes one file or several, tells the original LXMERT's layout from the official one by what is in the file,
-and gives columns (records.py). NumPy only, no framework.
+and gives columns (examples.py). NumPy only, no framework.
 """
 
 from .columns import Coded, Texts
+from .examples import Questions, Sentences, Statements, check_apart
 from .gqa import read_gqa, write_gqa, write_official_gqa
 from .nlvr2 import read_nlvr2, write_nlvr2, write_official_nlvr2
 from .pretraining import read_pretraining, write_pretraining
-from .records import Questions, Sentences, Statements, check_apart
 from .soft_scores import soft_scores
 from .vqa import read_vqa, write_vqa
 from .vqa_official import write_official_vqa

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from .columns import Texts
-from .json_records import first_character, json_items, list_items
-from .question_columns import QuestionColumns, one_layout
-from .reading import Paths, RecordFile, files_of, shown
-from .records import Questions
-from .writing import write_members, write_records
+from .examples import Questions
+from .json_reader import first_character, json_items, list_items
+from .json_writer import write_members, write_records
+from .questions_builder import QuestionColumns, one_layout
+from .record_checks import Paths, RecordFile, files_of, shown
 
 
 def read_gqa(paths: Paths) -> Questions:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from .columns import Coded, Texts
-from .json_records import first_character, json_lines, list_items
-from .question_columns import one_layout
-from .reading import Paths, RecordFile, check_some, check_unique, files_of, shown
-from .records import Statements
-from .writing import write_lines, write_records
+from .examples import Statements
+from .json_reader import first_character, json_lines, list_items
+from .json_writer import write_lines, write_records
+from .questions_builder import one_layout
+from .record_checks import Paths, RecordFile, check_some, check_unique, files_of, shown
 
 _LABELS = {"True": 1, "False": 0, 1: 1, 0: 0}  # JSON's true and false are 1 and 0, too
 

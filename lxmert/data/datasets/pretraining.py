@@ -12,10 +12,10 @@ import numpy as np
 from lxmert.utils.messages import first_few
 
 from .columns import Coded, Texts
-from .json_records import list_items
-from .reading import Labels, Paths, RecordFile, check_some, files_of, origin, shown
-from .records import Sentences
-from .writing import write_records
+from .examples import Sentences
+from .json_reader import list_items
+from .json_writer import write_records
+from .record_checks import Labels, Paths, RecordFile, check_some, files_of, origin, shown
 
 
 def read_pretraining(paths: Paths, sources: Collection[str] | None = None) -> Sentences:
@@ -151,7 +151,7 @@ def write_pretraining(path: str | Path, sentences: Sentences) -> None:
 
 def _records(sentences: Sentences) -> Iterator[dict[str, Any]]:
     sources = sentences.sources
-    assert isinstance(sources, Coded)  # whatever was given; see records.py
+    assert isinstance(sources, Coded)  # whatever was given; see examples.py
     order = np.lexsort((sources.codes, sentences.image_numbers))
     numbers = sentences.image_numbers[order]
     for rows in np.split(order, np.flatnonzero(np.diff(numbers)) + 1):

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .json_records import first_character, list_items
-from .question_columns import QuestionColumns, one_layout
-from .reading import Paths, RecordFile, files_of
-from .records import Questions
+from .examples import Questions
+from .json_reader import first_character, list_items
+from .json_writer import write_records
+from .questions_builder import QuestionColumns, one_layout
+from .record_checks import Paths, RecordFile, files_of
 from .vqa_official import check_numbers, read_official
-from .writing import write_records
 
 
 def read_vqa(paths: Paths) -> Questions:

@@ -10,12 +10,12 @@ from typing import Any
 from lxmert.utils.messages import first_few
 
 from .columns import Coded
-from .json_records import json_items
-from .question_columns import QuestionColumns
-from .reading import Labels, RecordFile, check_unique, shown
-from .records import Questions, label_key
+from .examples import Questions, label_key
+from .json_reader import json_items
+from .json_writer import write_records
+from .questions_builder import QuestionColumns
+from .record_checks import Labels, RecordFile, check_unique, shown
 from .soft_scores import soft_scores, ten_answers
-from .writing import write_records
 
 # The questions for the test server's quick phase are about images of the whole test set.
 _IMAGES_OF = {"test-dev2015": "test2015"}

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from lxmert.utils.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from .checking import check_regions
-    from .importing import import_regions
+    from .check import check_regions
+    from .import_features import import_regions
     from .store import RegionStore, open_regions
     from .writer import RegionWriter
 
@@ -20,8 +20,8 @@ __all__ = ["RegionStore", "RegionWriter", "check_regions", "import_regions", "op
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        f"{__name__}.checking": ("check_regions",),
-        f"{__name__}.importing": ("import_regions",),
+        f"{__name__}.check": ("check_regions",),
+        f"{__name__}.import_features": ("import_regions",),
         f"{__name__}.store": ("RegionStore", "open_regions"),
         f"{__name__}.writer": ("RegionWriter",),
     },

@@ -13,8 +13,8 @@ import numpy as np
 
 from lxmert.utils.messages import first_few
 
-from .folder import RegionFolder
 from .layout import LABEL_DTYPE, NO_LABEL
+from .store_folder import RegionFolder
 
 _BLOCK = 65536  # names that are looked up together
 _TOLD = 3  # how many missing images a message names

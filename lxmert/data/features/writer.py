@@ -19,7 +19,7 @@ import numpy as np
 
 from lxmert.utils.atomic_files import check_folder, check_named, parse_json, write_text
 
-from .images import ImageRegions, box_array, feature_array, label_array, narrowed, size_array
+from .image_regions import ImageRegions, box_array, feature_array, label_array, narrowed, size_array
 from .layout import (
     BOX_DTYPE,
     BOXES,

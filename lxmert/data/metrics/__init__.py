@@ -4,7 +4,7 @@ Scores are in percent and as computed."""
 
 from .gqa import GqaAnswers, GqaScores, gqa_accuracy, read_gqa_answers
 from .nlvr2 import Nlvr2Scores, nlvr2_scores
-from .predictions import (
+from .result_files import (
     check_predictions,
     read_gqa_predictions,
     read_nlvr2_predictions,
@@ -13,7 +13,7 @@ from .predictions import (
     write_nlvr2_predictions,
     write_vqa_predictions,
 )
-from .result_files import score_result_file
+from .scoring import score_result_file
 from .vqa import VqaScores, read_vqa_annotations, soft_accuracy, vqa_accuracy
 
 __all__ = [

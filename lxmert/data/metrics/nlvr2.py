@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .predictions import check_predictions
+from .result_files import check_predictions
 
 if TYPE_CHECKING:
     from lxmert.data.datasets import Statements

@@ -12,11 +12,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lxmert.data.datasets.json_records import json_items
-from lxmert.data.datasets.reading import RecordFile, files_of, shown
+from lxmert.data.datasets.json_reader import json_items
+from lxmert.data.datasets.record_checks import RecordFile, files_of, shown
 from lxmert.data.text_normalization import process_answer, tidy_answer
 
-from .predictions import check_predictions
+from .result_files import check_predictions
 
 if TYPE_CHECKING:
     from lxmert.data.datasets import Questions

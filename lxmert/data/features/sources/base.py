@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from lxmert.data.features.images import ImageRegions
+from lxmert.data.features.image_regions import ImageRegions
 
 KNOWN = (
     "the TSV files of LXMERT (10 columns) and of bottom-up-attention (6 columns); HDF5 files with image_features and "

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from lxmert.data.features.images import ImageRegions
+from lxmert.data.features.image_regions import ImageRegions
 from lxmert.utils.atomic_files import parse_json
 from lxmert.utils.messages import escaped, first_few
 from lxmert.weights.formats.hdf5 import most_unpacked

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from lxmert.data.features.images import ImageRegions
+from lxmert.data.features.image_regions import ImageRegions
 from lxmert.data.features.layout import stored_array
 
 from .base import KNOWN, DamagedImage, Entry

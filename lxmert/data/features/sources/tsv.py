@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from lxmert.data.features.images import ImageRegions
+from lxmert.data.features.image_regions import ImageRegions
 from lxmert.utils.messages import escaped
 
 from .base import KNOWN, DamagedImage, Entry

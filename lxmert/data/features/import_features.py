@@ -16,7 +16,7 @@ from lxmert.data.features.sources.base import Reading, Source
 from lxmert.data.features.sources.open import open_source
 from lxmert.utils.messages import escaped
 
-from .images import ImageRegions
+from .image_regions import ImageRegions
 from .writer import RegionWriter, partial_folder, unfinished
 
 _MOST_SKIPPED = 10_000

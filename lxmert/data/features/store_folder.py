@@ -34,7 +34,7 @@ from .layout import (
     VERSION,
     largest_ids,
 )
-from .rows import Rows, check_announced, stored_in
+from .row_reader import Rows, check_announced, stored_in
 
 _BLOCK = 65536  # how many entries are looked at together, so that no step needs memory for all images
 

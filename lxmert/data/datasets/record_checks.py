@@ -15,7 +15,7 @@ from lxmert.utils.atomic_files import check_named
 from lxmert.utils.messages import escaped, first_few
 
 from .columns import Coded, Texts
-from .records import label_key
+from .examples import label_key
 
 Paths = str | Path | Sequence[str | Path]
 

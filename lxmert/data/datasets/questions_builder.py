@@ -8,8 +8,8 @@ from typing import Any
 from lxmert.utils.messages import first_few
 
 from .columns import Coded, Texts
-from .reading import Labels, RecordFile, check_some, check_unique, types_or_none
-from .records import Questions
+from .examples import Questions
+from .record_checks import Labels, RecordFile, check_some, check_unique, types_or_none
 
 
 class QuestionColumns:

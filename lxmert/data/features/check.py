@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from .folder import RegionFolder
-from .images import TOLERANCE
+from .image_regions import TOLERANCE
 from .layout import INDEX, checksum
+from .store_folder import RegionFolder
 
 _BLOCK = 8 * 2**20  # bytes of features that are read together
 
