@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict, TypeGuard, Unpack
 
-from lxmert.utils.atomic_files import CONFIG_NAME, check_named, read_json
+from lxmert.utils.json_files import read_json
 from lxmert.utils.messages import first_few
+from lxmert.utils.paths import CONFIG_NAME, check_path
 
 logger = logging.getLogger(__name__)
 
@@ -155,7 +156,7 @@ class _Repository:
         if self.token is not None and (not isinstance(self.token, (str, bool)) or self.token == ""):
             raise ValueError("token must be an access token, True for the saved one, or False for none.")  # never shown
         if self.cache_dir is not None:
-            check_named("cache_dir", self.cache_dir)
+            check_path("cache_dir", self.cache_dir)
 
     # Files
 

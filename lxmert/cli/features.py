@@ -77,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _import(arguments: argparse.Namespace) -> int:
     from lxmert.data.features import import_regions
-    from lxmert.utils.atomic_files import parse_json
+    from lxmert.utils.json_files import parse_json
     from lxmert.utils.messages import escaped
 
     rename = None

@@ -124,14 +124,14 @@ def given_settings(arguments: argparse.Namespace) -> dict[str, Any]:
 def _run_task(arguments: argparse.Namespace) -> int:
     from lxmert.training.checkpoints import run_settings
     from lxmert.training.settings import make_settings, read_settings
-    from lxmert.utils.atomic_files import check_named
+    from lxmert.utils.paths import check_path
 
     file = read_settings(arguments.config) if arguments.config else {}
     given = given_settings(arguments)
     output = given.get("output", file.get("output"))
     if output is None:
         raise ValueError("--output must be given: the folder for checkpoints and logs.")
-    check_named("--output", output)
+    check_path("--output", output)
     # A run that goes on has its settings; what is given again must be the same.
     before = run_settings(output) if arguments.resume else {}
     settings = make_settings(arguments.task, {"backend": arguments.backend_default}, before, file, given)
@@ -158,9 +158,9 @@ def _run_easy_vqa(arguments: argparse.Namespace) -> int:
     from lxmert.data.synthetic.easy_vqa import load
     from lxmert.data.synthetic.recipe import RECIPES
     from lxmert.training.easy_vqa import accuracy, scores_of_split, train_easy_vqa, with_changes
-    from lxmert.utils.atomic_files import check_named
+    from lxmert.utils.paths import check_path
 
-    check_named("FOLDER", arguments.output)
+    check_path("FOLDER", arguments.output)
     recipe = with_changes(RECIPES[arguments.model], arguments.epochs, arguments.seed)
     Path(arguments.output).mkdir(parents=True, exist_ok=True)  # told now if it cannot be, not after the training
     import_quietly(arguments.backend)

@@ -15,7 +15,8 @@ from lxmert.common.config import config_from_pretrained
 from lxmert.common.tokenizer import LxmertTokenizer
 from lxmert.common.validation.shared import check_integer
 from lxmert.inference.question_models import QUESTION_MODELS, answer_count, scores_name
-from lxmert.utils.atomic_files import read_json, write_text
+from lxmert.utils.atomic_files import write_text
+from lxmert.utils.json_files import read_json
 from lxmert.vision.images import ImageInput
 from lxmert.vision.regions import FEATURE_SIZE, image_regions, pad_regions
 

@@ -19,8 +19,10 @@ from typing import Any
 import numpy as np
 
 from lxmert.common.tokenizer import LxmertTokenizer
-from lxmert.utils.atomic_files import check_folder, parse_json, settle
+from lxmert.utils.atomic_files import settle
+from lxmert.utils.json_files import parse_json
 from lxmert.utils.messages import first_few
+from lxmert.utils.paths import check_folder
 from lxmert.weights.formats.safetensors import SafetensorsFile, write_safetensors
 
 from .settings import Settings, differences

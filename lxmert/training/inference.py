@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from lxmert.utils.atomic_files import check_named
+from lxmert.utils.paths import check_path
 
 from .evaluation import outcomes
 from .run import check_answered, evaluate, open_checkpoint_settings, open_data, open_files, shutdown_distributed
@@ -22,7 +22,7 @@ def check_output(path: str | Path) -> None:
     Raises:
         ValueError: no path, a folder, or a file in a folder that is not there.
     """
-    check_named("--output", path)
+    check_path("--output", path)
     if not Path(path).absolute().parent.is_dir() or Path(path).is_dir():
         raise ValueError(f"--output must be a file in a folder that is there; got {path}.")
 

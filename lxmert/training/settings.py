@@ -17,7 +17,7 @@ from typing import Any
 
 from lxmert.common.config import LxmertConfig
 from lxmert.common.outputs import LOSS_NAMES
-from lxmert.utils.atomic_files import parse_json
+from lxmert.utils.json_files import parse_json
 from lxmert.utils.messages import unknown_keyword_message
 
 TASKS = ("pretrain", "vqa", "gqa", "nlvr2")

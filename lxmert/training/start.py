@@ -10,8 +10,8 @@ from typing import Any
 from lxmert.common.config import config_from_dict
 from lxmert.common.tokenizer import LxmertTokenizer
 from lxmert.data.features import RegionStore
-from lxmert.utils.atomic_files import CONFIG_NAME
 from lxmert.utils.messages import first_few
+from lxmert.utils.paths import CONFIG_NAME
 from lxmert.weights.answer_vocabulary import read_answers
 from lxmert.weights.checkpoint import open_checkpoint
 from lxmert.weights.convert import convert

@@ -1,4 +1,4 @@
-"""Files on disk: names that the formats give them, writing that loses nothing, JSON that says which file is broken."""
+"""Files and folders that are written whole or not at all, whenever the process ends."""
 
 from __future__ import annotations
 
@@ -12,30 +12,36 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
-try:
-    import fcntl
-except ImportError:  # Windows has no such locks: there two writers of one target are not told apart
-    fcntl = None  # type: ignore[assignment]
+from .file_locks import HAS_LOCKS, lock
+from .json_files import read_json
+from .paths import check_folder, is_base_name
 
-CONFIG_NAME = "config.json"
-SAFETENSORS_NAME = "model.safetensors"
-INDEX_NAME = "model.safetensors.index.json"
-# Far above any config.json, so that a file made to fill the memory is refused before it is read.
-LARGEST_JSON = 16 * 2**20
+Made = TypeVar("Made")
+
+TEMPORARY_SUFFIX = ".tmp"
+_MIN_AGE = 10.0  # seconds; a younger temporary file may have been made just now, and not be locked yet
+_COMPLETE = ".lxmert-complete"  # a folder of complete files that are about to be moved to where they belong
+_STALE = "stale.json"  # in that folder: the files that the new ones make useless
+# The names that may be moved. Stale may be these, and weights of the same kind.
+_WRITTEN = re.compile(
+    r"config\.json|model(-\d{5,}-of-\d{5,})?\.safetensors|model\.safetensors\.index\.json|tf_model\.h5"
+    r"|vocab\.txt|tokenizer\.json|tokenizer_config\.json|special_tokens_map\.json|added_tokens\.json"
+    r"|answers\.json|training\.json|optimizer\.safetensors"
+)
 
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Give a temporary file beside `path`; when the block ends well it takes the place of `path`, else it is removed.
+    """Give a temporary file beside `path` that replaces `path` when the block succeeds; else it is removed.
 
-    So a reader sees the old file or the complete new one, whatever happens in between. What a killed process left is
-    removed by the next one that writes the same path.
+    So a reader sees the old file or the complete new one. What a killed process left is removed by the next one that
+    writes the same path.
 
     Raises:
-        IsADirectoryError: `path` is a folder; said before the block begins.
-        OSError: nothing can be written there.
+        IsADirectoryError: `path` is a folder; raised before the block begins.
+        OSError: the folder cannot be written.
     """
     path = Path(path)
     if path.is_dir():
@@ -51,78 +57,71 @@ def replacing(path: str | Path) -> Iterator[Path]:
         os.close(handle)
 
 
-def _make_temporary(folder: Path, name: str, wanted: Path, make: Callable[[Path], Any]) -> tuple[Path, Any]:
-    """Make a temporary file or folder under a name that nobody has, as readable as any other.
-
-    (What `tempfile` makes is private, and to find out how readable others are changes that for a moment.)
-
-    Raises:
-        OSError: about `wanted`: the temporary name says nothing to the user.
-    """
-    while True:
-        path = folder / f".{name}.{secrets.token_hex(6)}{TEMPORARY}"
-        try:
-            return path, make(path)
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise type(error)(error.errno, error.strerror, str(wanted)) from None
-
-
 def _make_file(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
 
 
-TEMPORARY = ".tmp"  # the ending of temporary files
-_COMPLETE = ".lxmert-complete"  # a folder of files that are complete and on their way to where they belong
-# What may be on its way: the names that are written. Stale are these and other weights of the same kind.
-_WRITTEN = re.compile(
-    r"config\.json|model(-\d{5,}-of-\d{5,})?\.safetensors|model\.safetensors\.index\.json|tf_model\.h5"
-    r"|vocab\.txt|tokenizer\.json|tokenizer_config\.json|special_tokens_map\.json|added_tokens\.json"
-    r"|answers\.json|training\.json|optimizer\.safetensors"
-)
+def write_text(path: str | Path, text: str) -> None:
+    """Write `text` as UTF-8 under a temporary name, then rename it to `path`."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def replacing_folder(folder: str | Path, content: str) -> Iterator[Path]:
+    """Give a hidden folder beside `folder` that becomes `folder` when the block succeeds; else it is removed.
+
+    What a killed process left is removed by the next one that makes the same folder.
+
+    Args:
+        folder: does not exist, or is empty; its parents are made.
+        content: what it will hold, for messages.
+
+    Raises:
+        FileExistsError: `folder` is not empty.
+        NotADirectoryError: `folder` is a file.
+        OSError: its parent cannot be written.
+    """
+    folder = Path(os.path.abspath(folder))
+    check_folder(folder, content)
+    if folder.exists() and any(folder.iterdir()):
+        raise FileExistsError(f"{folder} is not empty; give another folder, or remove what is in it.")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _temporary_folder(folder.parent, folder.name, folder) as temporary:
+        yield temporary
+        if folder.exists():
+            folder.rmdir()  # it is empty; Windows replaces no folder
+        os.rename(temporary, folder)
 
 
 @contextmanager
 def replacing_files(folder: str | Path, stale: Callable[[], Collection[str]] | None = None) -> Iterator[Path]:
-    """Give a temporary folder inside `folder`; when the block ends well its files move up, all of them or none.
+    """Give a temporary folder inside `folder`; when the block succeeds its files move up, all of them or none.
 
-    The one step that decides is the renaming of the temporary folder. A process that is killed behind it has done its
-    work all the same: whoever comes next moves the rest (`settle`). Two that write one folder come one after the other.
+    The deciding step is the renaming of the temporary folder. If the process is killed after it, whoever comes next
+    moves the rest (`settle`). Two writers of one folder take turns.
 
     Args:
-        folder: where the files are to be.
-        stale: tells the names of files that are of no use beside the new ones, and are removed. It is asked at the end,
+        folder: where the files belong.
+        stale: gives the names of files that are useless beside the new ones, and are removed. It is called at the end,
             when no other writer is at work.
 
     Raises:
         IsADirectoryError: a folder is in the way of one of the files; none was replaced.
-        OSError: nothing can be written there.
+        OSError: `folder` cannot be written.
         ValueError: files of other names than this package writes.
     """
     folder = Path(folder)
-    _remove_abandoned(folder, "folder")
-    temporary, _ = _make_temporary(folder, "folder", folder, os.mkdir)
-    handle = os.open(temporary, os.O_RDONLY) if fcntl else None
-    try:
-        if handle is not None:
-            lock(handle)
+    with _temporary_folder(folder, "folder", folder) as temporary:
         yield temporary
         with _only_writer(folder):
             _settle(folder)
             (temporary / _STALE).write_text(json.dumps(sorted(stale() if stale else ())), encoding="utf-8")
-            if os.path.lexists(folder / _COMPLETE):  # `_settle` leaves only what is none of ours
+            if os.path.lexists(folder / _COMPLETE):  # `_settle` leaves only what this package did not write
                 raise _foreign(folder, "is no folder")
             _check_complete(temporary, folder)
             os.rename(temporary, folder / _COMPLETE)
             _settle(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-        if handle is not None:
-            os.close(handle)
-
-
-_STALE = "stale.json"
 
 
 def settle(folder: Path) -> None:
@@ -131,7 +130,7 @@ def settle(folder: Path) -> None:
     Raises:
         IsADirectoryError: a folder is in the way of one of the files.
         OSError: `folder` cannot be written.
-        ValueError: what lies there was not left by `replacing_files`.
+        ValueError: `replacing_files` did not leave what is there.
     """
     if not is_settled(folder):
         with _only_writer(folder):
@@ -157,11 +156,11 @@ def _settle(folder: Path) -> None:
 
 
 def _check_complete(complete: Path, folder: Path) -> list[str]:
-    """Refuse to move and remove anything that this package would not write: the folder may be anybody's.
+    """Refuse to move or remove what this package would not write: anybody may have made the folder.
 
     Args:
         complete: the folder of complete files.
-        folder: where they are to be.
+        folder: where they belong.
 
     Returns:
         The names of the files that are stale.
@@ -177,7 +176,7 @@ def _check_complete(complete: Path, folder: Path) -> list[str]:
         if not _WRITTEN.fullmatch(name):
             raise _foreign(folder, f"holds {name!r}")
     for name in stale:
-        if not _is_plain(name) or not (_WRITTEN.fullmatch(name) or name.endswith(".safetensors")):
+        if not is_base_name(name) or not (_WRITTEN.fullmatch(name) or name.endswith(".safetensors")):
             raise _foreign(folder, f"wants {name!r} removed")
     for name in (*moved, *stale):
         place = folder / name
@@ -196,35 +195,60 @@ def _foreign(folder: Path, what: str) -> ValueError:
 @contextmanager
 def _only_writer(folder: Path) -> Iterator[None]:
     """Wait until no other process is moving files in `folder`."""
-    handle = os.open(folder, os.O_RDONLY) if fcntl else None
+    handle = os.open(folder, os.O_RDONLY) if HAS_LOCKS else None
     try:
         if handle is not None:
-            with suppress(OSError):  # a file system without locks
-                fcntl.flock(handle, fcntl.LOCK_EX)
+            lock(handle, wait=True)
         yield
     finally:
         if handle is not None:
             os.close(handle)
 
 
-def lock(handle: int) -> None:
-    """Mark a temporary file as one that is being written, so that nobody takes it for one that was left behind."""
-    if fcntl:
-        with suppress(OSError):  # a file system without locks
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+@contextmanager
+def _temporary_folder(parent: Path, name: str, wanted: Path) -> Iterator[Path]:
+    """A locked temporary folder, removed at the end unless the block has renamed it; see `_make_temporary`."""
+    _remove_abandoned(parent, name)
+    temporary, _ = _make_temporary(parent, name, wanted, os.mkdir)
+    handle = os.open(temporary, os.O_RDONLY) if HAS_LOCKS else None
+    try:
+        if handle is not None:
+            lock(handle)
+        yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if handle is not None:
+            os.close(handle)
+
+
+def _make_temporary(parent: Path, name: str, wanted: Path, make: Callable[[Path], Made]) -> tuple[Path, Made]:
+    """Make a temporary file or folder under an unused name, as readable as any other.
+
+    (What `tempfile` makes is private, and to find out the default permissions changes them for a moment.)
+
+    Raises:
+        OSError: about `wanted`, as the temporary name means nothing to the user.
+    """
+    while True:
+        path = parent / f".{name}.{secrets.token_hex(6)}{TEMPORARY_SUFFIX}"
+        try:
+            return path, make(path)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise type(error)(error.errno, error.strerror, str(wanted)) from None
 
 
 def _remove_abandoned(folder: Path, name: str) -> None:
     """Remove temporary files whose writers were killed: nobody holds their lock."""
-    if not fcntl:
+    if not HAS_LOCKS:
         return
-    for left in folder.glob(f".{glob.escape(name)}.*{TEMPORARY}"):
-        with suppress(OSError):
-            handle = os.open(left, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # a pipe would have us wait
+    for left in folder.glob(f".{glob.escape(name)}.*{TEMPORARY_SUFFIX}"):
+        with suppress(OSError):  # one of them: another process holds the lock
+            handle = os.open(left, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # opening a pipe would block
             try:
-                if time.time() - os.stat(handle).st_mtime < _YOUNG:  # perhaps made, and about to be locked
+                if time.time() - os.stat(handle).st_mtime < _MIN_AGE or not lock(handle):
                     continue
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if left.is_dir():
                     shutil.rmtree(left)
                 else:
@@ -233,12 +257,9 @@ def _remove_abandoned(folder: Path, name: str) -> None:
                 os.close(handle)
 
 
-_YOUNG = 10.0  # seconds
-
-
 @contextmanager
 def making_folder(folder: str | Path) -> Iterator[Path]:
-    """Make `folder` and what it lies in; when the block fails, those that were made and stayed empty are removed."""
+    """Make `folder` and its parents; when the block fails, those that were made and are still empty are removed."""
     folder = Path(folder)
     made = [place for place in (folder, *folder.parents) if not place.exists()]
     folder.mkdir(parents=True, exist_ok=True)
@@ -249,86 +270,3 @@ def making_folder(folder: str | Path) -> Iterator[Path]:
             for place in made:
                 place.rmdir()
         raise
-
-
-def check_folder(folder: Path, content: str) -> None:
-    """Refuse a file where a folder for `content` is to be, before anything is read or written.
-
-    Raises:
-        NotADirectoryError: `folder` is a file.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(f"{folder} is a file; give a folder to write {content} in.")
-
-
-def check_named(name: str, path: str | Path) -> None:
-    """Refuse an empty path, which would stand for the working directory: a shell variable that is not set, say.
-
-    Raises:
-        ValueError: naming the argument.
-    """
-    if str(path) == "":
-        raise ValueError(f"{name} must be a path; got an empty text. For the working directory give a dot.")
-
-
-def check_base_name(name: Any, place: str | Path) -> None:
-    """Refuse a file's name that another file gives, unless it is a plain one: no folders, nothing that leads elsewhere.
-
-    Args:
-        name: what was given.
-        place: where it stands, for the message.
-
-    Raises:
-        ValueError: anything else.
-    """
-    if not _is_plain(name):
-        raise ValueError(f"{place} names a file {name!r}; plain names of files beside it are allowed, without folders.")
-
-
-def _is_plain(name: Any) -> bool:
-    return isinstance(name, str) and name not in ("", ".", "..") and not set(name) & set("/\\:\0")
-
-
-def write_text(path: str | Path, text: str) -> None:
-    """Write `text` as UTF-8 under a temporary name, then rename it to `path`."""
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-
-
-def parse_json(text: str | bytes, place: str | Path, kind: type | tuple[type, ...] = dict) -> Any:
-    """What a JSON text holds.
-
-    Args:
-        text: the JSON text, bytes as UTF-8.
-        place: where it was found, for the message.
-        kind: what it must hold: dict for an object, list for an array, or both.
-
-    Raises:
-        ValueError: no JSON, or JSON of another kind.
-    """
-    try:
-        values = json.loads(text)
-    except (ValueError, RecursionError) as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors
-        raise ValueError(f"{place} is not a JSON file: {error}") from None
-    if not isinstance(values, kind):
-        wanted = {dict: "object of keys and values", list: "list"}.get(kind, "list or object")  # type: ignore[call-overload]
-        raise ValueError(f"{place} must hold a JSON {wanted}; it holds a {type(values).__name__}.")
-    return values
-
-
-def read_json(path: str | Path, kind: type | tuple[type, ...] = dict) -> Any:
-    """What a JSON file holds, an object of keys and values unless another kind is wanted.
-
-    Raises:
-        OSError: the file cannot be read.
-        ValueError: no JSON, JSON of another kind, or far larger than a description of a model.
-    """
-    if Path(path).stat().st_size > LARGEST_JSON:
-        raise ValueError(f"{path} is larger than {LARGEST_JSON} bytes; that is no description of a model.")
-    return parse_json(Path(path).read_bytes(), path, kind)
-
-
-def config_beside(path: Path) -> dict[str, Any] | None:
-    """The values of the config.json in the folder of `path`, None without one."""
-    file = path.parent / CONFIG_NAME
-    return read_json(file) if file.is_file() else None

@@ -10,7 +10,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from lxmert.utils.atomic_files import read_json, write_text
+from lxmert.utils.atomic_files import write_text
+from lxmert.utils.json_files import read_json
 
 _NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 # As in the original: what is written in two ways is one answer.

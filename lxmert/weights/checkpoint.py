@@ -19,7 +19,8 @@ import numpy as np
 
 from lxmert.common.config import CONFIGS, LxmertConfig, config_class
 from lxmert.common.config.base import ModelConfig
-from lxmert.utils.atomic_files import CONFIG_NAME, is_settled
+from lxmert.utils.atomic_files import is_settled
+from lxmert.utils.paths import CONFIG_NAME
 from lxmert.weights.formats.raw_io import contiguous
 from lxmert.weights.naming.key_mapping import BERT, DECODER_BIAS, TIED_DECODER, KeyMapping, Parameter, parameters
 from lxmert.weights.naming.recognize import CheckpointMismatchError, Found, recognize

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from lxmert.common.config.base import ModelConfig
-from lxmert.utils.atomic_files import INDEX_NAME, SAFETENSORS_NAME, check_folder, check_named, making_folder, replacing
+from lxmert.utils.atomic_files import making_folder, replacing
+from lxmert.utils.paths import INDEX_NAME, SAFETENSORS_NAME, check_folder, check_path
 from lxmert.weights.formats.open import FOLDER_WEIGHTS, TF_NAME
 from lxmert.weights.formats.raw_io import FLOATS
 from lxmert.weights.naming.key_mapping import Parameter
@@ -149,7 +150,7 @@ def convert(
         CheckpointMismatchError: the source lacks tensors of its model, or has others, or of other shapes.
     """
     for name, path in (("source", source), ("target", target)):
-        check_named(name, path)
+        check_path(name, path)
     target = Path(target)
     kind = target_format(target, to)
     is_folder = kind == "folder" or (kind == "tf_model.h5" and target.suffix != ".h5")

@@ -16,15 +16,9 @@ from typing import NamedTuple
 import numpy as np
 
 from lxmert.common.config.base import ModelConfig
-from lxmert.utils.atomic_files import (
-    CONFIG_NAME,
-    INDEX_NAME,
-    SAFETENSORS_NAME,
-    check_folder,
-    making_folder,
-    read_json,
-    replacing_files,
-)
+from lxmert.utils.atomic_files import making_folder, replacing_files
+from lxmert.utils.json_files import read_json
+from lxmert.utils.paths import CONFIG_NAME, INDEX_NAME, SAFETENSORS_NAME, check_folder
 from lxmert.weights.formats.open import FOLDER_WEIGHTS
 from lxmert.weights.formats.safetensors import write_safetensors
 from lxmert.weights.formats.sharded import shard_names

@@ -16,7 +16,9 @@ from typing import Any
 import numpy as np
 
 from lxmert.common.config.base import ModelConfig
-from lxmert.utils.atomic_files import CONFIG_NAME, TEMPORARY, check_folder, lock, making_folder, replacing_files
+from lxmert.utils.atomic_files import TEMPORARY_SUFFIX, making_folder, replacing_files
+from lxmert.utils.file_locks import lock
+from lxmert.utils.paths import CONFIG_NAME, check_folder
 from lxmert.weights.formats.hdf5 import CONFIG_ATTRIBUTE
 from lxmert.weights.formats.keras_archive import KERAS_WEIGHTS
 from lxmert.weights.formats.open import TF_NAME
@@ -116,7 +118,7 @@ def write_keras_archive(path: str | Path, config: ModelConfig, architecture: str
         # HDF5 goes back and forth in its file, which a zip member does not allow. Where this process is killed, the
         # next one that writes the archive removes the file, as its name begins like the archive's.
         folder, beginning = Path(path).parent, f"{Path(path).name}."
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=beginning, suffix=TEMPORARY) as weights:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=beginning, suffix=TEMPORARY_SUFFIX) as weights:
             lock(weights.fileno())
             overflowed = write_keras_weights(weights.name, config, architecture, items)
             archive.write(weights.name, KERAS_WEIGHTS)

@@ -73,7 +73,7 @@ def test_resume(config, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--output", ""], "--output must be a path; got an empty text. For the working directory give a dot."),
+        (["--output", ""], "--output must be a path; got an empty string. For the working directory give a dot."),
         ([], "--output must be given: the folder for checkpoints and logs."),
         (["--output", "{out}", "--epochs", "0"], "epochs must be at least 1; got 0."),
         (

@@ -9,7 +9,8 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from lxmert.utils.atomic_files import making_folder, parse_json, read_json, replacing, replacing_files, write_text
+from lxmert.utils.atomic_files import making_folder, replacing, replacing_files, write_text
+from lxmert.utils.json_files import parse_json, read_json
 from lxmert.weights.formats.raw_io import BFLOAT16
 from lxmert.weights.formats.safetensors import SafetensorsFile, write_safetensors
 

@@ -33,7 +33,7 @@ class Conversions:
 
         Each has `source`, `target` and `options` of `convert`, and may have `step` and `signal` (sent to itself before
         the step of that number in the target's folder), `after` (seconds until it is killed), `largest` (bytes of the
-        largest file that it may write), `young` (see `_YOUNG`) and `user` (a number of one without rights).
+        largest file that it may write), `young` (see `_MIN_AGE`) and `user` (a number of one without rights).
 
         Returns:
             For each `status` (negative for a signal), `error` (its class and text, or None) and `seconds`.
@@ -64,7 +64,7 @@ def _job(job: dict[str, Any], report: int) -> None:
                 signal.raise_signal(job.get("signal", signal.SIGKILL))
             steps += 1
 
-    atomic_files._YOUNG = job.get("young", atomic_files._YOUNG)
+    atomic_files._MIN_AGE = job.get("young", atomic_files._MIN_AGE)
     if "largest" in job:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (job["largest"], job["largest"]))

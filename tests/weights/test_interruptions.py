@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from lxmert.utils import atomic_files
-from lxmert.utils.atomic_files import read_json, replacing, replacing_files, settle
+from lxmert.utils import atomic_files, file_locks
+from lxmert.utils.atomic_files import replacing, replacing_files, settle
+from lxmert.utils.json_files import read_json
 from lxmert.weights.convert import convert
 from lxmert.weights.formats import open_weights
 
@@ -242,7 +243,7 @@ def contents(folder):
 def test_what_was_decided_is_finished_by_the_next_one(tmp_path, monkeypatch):
     before = {A: "old a", B: "old b", GONE: "old", "other": "stays"}
     after = {A: "new a", B: "new b", "other": "stays"}
-    monkeypatch.setattr(atomic_files, "_YOUNG", 0)
+    monkeypatch.setattr(atomic_files, "_MIN_AGE", 0)
     seen = []
     for deaths in range(20):
         folder = tmp_path / str(deaths)
@@ -372,7 +373,7 @@ def test_a_file_in_the_way_of_what_is_decided(tmp_path):
 
 
 def test_another_user_may_read_what_was_decided(tmp_path, monkeypatch):
-    monkeypatch.setattr(atomic_files, "_YOUNG", 0)
+    monkeypatch.setattr(atomic_files, "_MIN_AGE", 0)
     (tmp_path / "plain").mkdir()
     (tmp_path / "file").write_text("1")
     folder = tmp_path / "folder"
@@ -392,7 +393,7 @@ def test_a_file_system_without_locks(number, tmp_path, monkeypatch):
     def flock(*_):
         raise OSError(number, "no locks")
 
-    monkeypatch.setattr(atomic_files.fcntl, "flock", flock)
+    monkeypatch.setattr(file_locks.fcntl, "flock", flock)
     with replacing_files(tmp_path) as new:
         (new / A).write_text("new")
     with replacing(tmp_path / "b") as temporary:
@@ -416,7 +417,7 @@ def test_a_link_in_place_of_complete_files(tmp_path):
 
 def test_what_abandoned_files_may_be(tmp_path, monkeypatch):
     """A name with wildcards, a pipe, a link: nothing waits, nothing is followed, nothing else is removed."""
-    monkeypatch.setattr(atomic_files, "_YOUNG", 0)
+    monkeypatch.setattr(atomic_files, "_MIN_AGE", 0)
     os.mkfifo(tmp_path / ".a[1].h5.pipe.tmp")
     (tmp_path / ".a[1].h5.left.tmp").write_text("left")
     (tmp_path / ".a1.h5.other.tmp").write_text("another's")

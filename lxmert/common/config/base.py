@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from lxmert.hub import folder_with, looks_like_hub_id
-from lxmert.utils.atomic_files import CONFIG_NAME, check_folder, read_json, settle, write_text
+from lxmert.utils.atomic_files import settle, write_text
+from lxmert.utils.json_files import read_json
 from lxmert.utils.messages import check_keywords, signature_names
+from lxmert.utils.paths import CONFIG_NAME, check_folder
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import Any
 
 from tokenizers import AddedToken
 
-from lxmert.utils.atomic_files import parse_json
+from lxmert.utils.json_files import parse_json
 
 from .wordpiece import SPECIAL_NAMES, TokenizerSettings, count_of
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from lxmert.utils.atomic_files import check_named
 from lxmert.utils.messages import escaped, first_few
+from lxmert.utils.paths import check_path
 
 from .columns import Coded, Texts
 from .examples import label_key
@@ -30,7 +30,7 @@ def files_of(paths: Paths) -> list[str]:
     if not files:
         raise ValueError("paths must name one file or more; got none.")
     for file in files:
-        check_named("paths", file)
+        check_path("paths", file)
         if files.count(file) > 1:
             raise ValueError(f"{file} is given twice; name each file once.")
     return files

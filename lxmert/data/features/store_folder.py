@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from lxmert.utils.atomic_files import check_named, read_json
+from lxmert.utils.json_files import read_json
+from lxmert.utils.paths import check_path
 
 from .layout import (
     BOX_DTYPE,
@@ -43,7 +44,7 @@ class RegionFolder:
     """One folder of a store, checked when it is opened: nothing that its files say is trusted."""
 
     def __init__(self, folder: Path):
-        check_named("the folder of regions", folder)
+        check_path("the folder of regions", folder)
         self.folder = folder
         self.index = _read_index(folder)
         images, regions = self.index["images"], self.index["regions"]

@@ -17,7 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from lxmert.utils.atomic_files import check_folder, check_named, parse_json, write_text
+from lxmert.utils.atomic_files import write_text
+from lxmert.utils.json_files import parse_json
+from lxmert.utils.paths import check_folder, check_path
 
 from .image_regions import ImageRegions, box_array, feature_array, label_array, narrowed, size_array
 from .layout import (
@@ -94,7 +96,7 @@ class RegionWriter:
         settings: dict[str, Any] | None = None,
         restart: bool = False,
     ):
-        check_named("the folder of regions", folder)
+        check_path("the folder of regions", folder)
         if dtype not in FEATURE_DTYPES:
             raise ValueError(f"dtype must be {' or '.join(FEATURE_DTYPES)}; got {dtype!r}.")
         self.folder, self._dtype, self._keep = Path(os.path.abspath(folder)), FEATURE_DTYPES[dtype], keep

@@ -18,7 +18,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from lxmert.utils.atomic_files import parse_json, write_text
+from lxmert.utils.atomic_files import write_text
+from lxmert.utils.json_files import parse_json
 from lxmert.utils.messages import escaped, first_few
 
 Id = TypeVar("Id", int, str)

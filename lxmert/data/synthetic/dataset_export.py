@@ -7,8 +7,6 @@ which files there are and how they are called. The folder appears when it is com
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -35,7 +33,8 @@ from lxmert.data.synthetic.baselines import image_only, question_only
 from lxmert.data.synthetic.example_configs import ready_settings
 from lxmert.data.synthetic.statements import PAIRS, SET, Statement
 from lxmert.data.synthetic.vocabulary import build_vocabulary
-from lxmert.utils.atomic_files import _make_temporary, _remove_abandoned, check_folder, check_named, lock, write_text
+from lxmert.utils.atomic_files import replacing_folder, write_text
+from lxmert.utils.paths import check_path
 
 SPLITS = ("train", "valid", "test")
 
@@ -275,44 +274,13 @@ def writing_every_format(folder: str | Path, data: DataSet, dtype: str = "float3
         NotADirectoryError: `folder` is a file.
         ValueError: another dtype.
     """
-    with new_folder(folder) as made:
+    check_path("the folder", folder)
+    with replacing_folder(folder, "the data set") as made:
         paired = made / "nlvr2" / "official" / "regions"
         with RegionWriter(made / "regions", dtype) as regions, RegionWriter(paired, dtype) as pairs:
             target = EveryFormat(made, data, regions, pairs)
             yield target
             target.write_shared()
-
-
-@contextmanager
-def new_folder(folder: str | Path) -> Iterator[Path]:
-    """Give a hidden folder beside `folder`; when the block ends well it becomes `folder`, else it is removed.
-
-    What a killed process left is removed by the next one that makes the same folder.
-
-    Raises:
-        FileExistsError: there is something in `folder`.
-        NotADirectoryError: `folder` is a file.
-    """
-    check_named("the folder", folder)
-    folder = Path(os.path.abspath(folder))
-    check_folder(folder, "the data set")
-    if folder.exists() and any(folder.iterdir()):
-        raise FileExistsError(f"{folder} is not empty; give another folder, or remove what is in it.")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(folder.parent, folder.name)
-    temporary, _ = _make_temporary(folder.parent, folder.name, folder, os.mkdir)
-    handle = None if os.name == "nt" else os.open(temporary, os.O_RDONLY)
-    try:
-        if handle is not None:
-            lock(handle)
-        yield temporary
-        if folder.exists():
-            folder.rmdir()  # it is empty; Windows replaces no folder
-        os.rename(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-        if handle is not None:
-            os.close(handle)
 
 
 def sentences(images: Iterable[str], captions: Iterable[Sequence[str]], source: str) -> Sentences:

@@ -18,27 +18,20 @@ from typing import Any
 
 import numpy as np
 
-from lxmert.utils.atomic_files import LARGEST_JSON, config_beside, parse_json
+from lxmert.utils.compression import max_unpacked_size
+from lxmert.utils.json_files import LARGEST_JSON, parse_json
 
+from .base import config_beside
 from .hdf5_headers import HeaderChecks
 from .raw_io import BFLOAT16, BLOCK, FLOATS, FileBytes
 
 CONFIG_ATTRIBUTE = "lxmert_config"  # of a file that this package wrote, so that it describes itself
 # What a compiled Keras model saves beside its weights.
 KERAS_TRAINING_GROUPS = ("optimizer", "_loss_tracker", "_compile_metrics", "loss_tracker", "metrics")
-# Deflate, the strongest compression in use, makes at most this of one byte: a larger claim is a made-up one.
-_LARGEST_EXPANSION = 1032
-# Weights hardly shrink; but small ones may be all zeros.
-_SMALL = 256 * 2**20
 _DEFLATE, _SHUFFLE = 1, 2  # filters of HDF5; the second puts bytes in another order
 _LOCK = Lock()
 _MOST_OBJECTS = 200_000
 _DEEPEST = 32
-
-
-def most_unpacked(packed: int) -> int:
-    """How many bytes weights may claim to be that are packed in so many: what deflate allows, and what is plausible."""
-    return min(_LARGEST_EXPANSION * packed, max(_SMALL, 100 * packed))
 
 
 class Hdf5File:
@@ -161,7 +154,7 @@ class Hdf5File:
             raise _Refused(f"{self.path}: {place} is packed in another way than by deflate, which is not read.")
         chunk = math.prod(item.chunks or ()) * width
         if (
-            claimed > (most_unpacked(stored) if filters else stored)
+            claimed > (max_unpacked_size(stored) if filters else stored)
             or self._stored > self._size
             or (item.chunks and chunk > max(2 * claimed, 2**20))
         ):

@@ -11,9 +11,11 @@ import zlib
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from lxmert.utils.atomic_files import CONFIG_NAME, LARGEST_JSON, parse_json
+from lxmert.utils.compression import max_unpacked_size
+from lxmert.utils.json_files import LARGEST_JSON, parse_json
+from lxmert.utils.paths import CONFIG_NAME
 
-from .hdf5 import Hdf5File, most_unpacked
+from .hdf5 import Hdf5File
 
 KERAS_WEIGHTS = "model.weights.h5"  # inside the archive
 
@@ -116,7 +118,7 @@ def _unpacked(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> 
     Raises:
         ValueError: it claims to be larger than compression allows.
     """
-    if member.file_size > most_unpacked(member.compress_size):
+    if member.file_size > max_unpacked_size(member.compress_size):
         raise ValueError(f"{path}: {member.filename} claims {member.file_size} bytes, more than can be packed in it.")
     file: Any = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the archive
     try:

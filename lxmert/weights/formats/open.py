@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
 
-import numpy as np
-
-from lxmert.utils.atomic_files import INDEX_NAME, SAFETENSORS_NAME, check_base_name, read_json, settle
+from lxmert.utils.atomic_files import settle
+from lxmert.utils.json_files import read_json
 from lxmert.utils.messages import first_few
+from lxmert.utils.paths import INDEX_NAME, SAFETENSORS_NAME, check_base_name
 
+from .base import WeightFile
 from .hdf5 import Hdf5File
 from .keras_archive import KerasArchive
 from .safetensors import SafetensorsFile
@@ -27,32 +27,6 @@ FOLDER_WEIGHTS = (*_SAFE, *_PICKLED, TF_NAME)
 _ENDINGS = (".safetensors", ".h5", ".hdf5", ".keras", ".bin", ".pth", ".pt", ".th")
 # Beside weights, training leaves pickles that are none.
 _NO_WEIGHTS = ("training_args.bin", "optimizer.bin", "optimizer.pt", "scheduler.pt", "scheduler.bin")
-
-
-class WeightFile(Protocol):
-    """Named arrays on disk, read one by one."""
-
-    path: Path
-    title: str  # what kind of file it is
-    shapes: dict[str, tuple[int, ...]]
-    dtypes: dict[str, np.dtype]
-
-    @property
-    def config(self) -> dict[str, Any] | None:
-        """The keys of the config.json that belongs to the file, None without one."""
-
-    def read(self, name: str, mapped: bool = False) -> np.ndarray:
-        """One array, whole. Threads may read at the same time.
-
-        Args:
-            name: of the array.
-            mapped: whether it may be a map of the file, whose pages are read when they are used and copied when they
-                are changed. Files that are replaced by renaming stay as they were; one that is cut short under the map
-                ends the process.
-        """
-
-    def close(self) -> None:
-        """Let the file go."""
 
 
 def choose_weights(names: Collection[str]) -> str | None:

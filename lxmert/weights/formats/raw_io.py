@@ -19,6 +19,8 @@ from typing import NamedTuple
 import ml_dtypes
 import numpy as np
 
+from lxmert.utils.positional_io import read_at, write_at
+
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 FLOATS: Mapping[str, np.dtype] = {name: np.dtype(name) for name in ("float64", "float32", "float16")} | {
     "bfloat16": BFLOAT16
@@ -53,12 +55,9 @@ class FileBytes:
             ValueError: the file ends before it.
         """
         values = memory(shape, dtype.newbyteorder("<"))
-        rest = values.reshape(-1).view(np.uint8).data
-        while len(rest):
-            count = self._read(rest, offset)
-            if not count:
-                raise ValueError(f"{self._file.name} ends at byte {offset}, inside of an array; it is cut off.")
-            rest, offset = rest[count:], offset + count
+        done = read_at(self._file.fileno(), values.reshape(-1).view(np.uint8).data, offset)
+        if done < values.nbytes:
+            raise ValueError(f"{self._file.name} ends at byte {offset + done}, inside of an array; it is cut off.")
         return values.astype(dtype, copy=False)
 
     def mapped(self, offset: int, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
@@ -70,13 +69,6 @@ class FileBytes:
             if self._map is None:
                 self._map = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_COPY)
         return np.frombuffer(self._map, dtype, size, offset).reshape(shape)
-
-    def _read(self, view: memoryview, offset: int) -> int:
-        if hasattr(os, "preadv"):
-            return os.preadv(self._file.fileno(), [view], offset)
-        with self._lock:  # Windows
-            self._file.seek(offset)
-            return self._file.readinto(view) or 0
 
     def close(self) -> None:
         """Let the file go; maps of it stay."""
@@ -141,7 +133,7 @@ def write_slots(path: str | Path, slots: Sequence[Slot]) -> dict[str, int]:
                 if narrow.dtype.itemsize < rows.dtype.itemsize or narrow.dtype.kind != rows.dtype.kind:
                     lost += int(np.count_nonzero(np.isinf(narrow)) - np.count_nonzero(np.isinf(rows)))
                 little = contiguous(narrow).astype(slot.dtype.newbyteorder("<"), copy=False)
-                offset += _write(file.fileno(), little.reshape(-1).view(np.uint8).data, offset)
+                offset += write_at(file.fileno(), little.reshape(-1).view(np.uint8).data, offset)
             if lost:
                 overflowed[slot.name] = lost
 
@@ -167,18 +159,3 @@ def _blocks(slot: Slot) -> Iterator[np.ndarray]:
     rows = max(1, BLOCK // (math.prod(values.shape[1:]) * values.dtype.itemsize))
     for start in range(0, len(values), rows):
         yield values[start : start + rows]
-
-
-def _write(handle: int, view: memoryview, offset: int) -> int:
-    done = 0
-    while done < len(view):
-        if hasattr(os, "pwrite"):
-            done += os.pwrite(handle, view[done:], offset + done)
-        else:  # Windows
-            with _POSITION:
-                os.lseek(handle, offset + done, os.SEEK_SET)
-                done += os.write(handle, view[done:])
-    return done
-
-
-_POSITION = Lock()

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lxmert.utils.atomic_files import config_beside
-
+from .base import config_beside
 from .raw_io import FLOATS, FileBytes, Slot, write_slots
 
 _TAGS = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16"}

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from lxmert.utils.atomic_files import check_base_name, config_beside, read_json
+from lxmert.utils.json_files import read_json
+from lxmert.utils.paths import check_base_name
 
-if TYPE_CHECKING:
-    from .open import WeightFile
+from .base import WeightFile, config_beside
 
 _MOST_SHARDS = 1000
 

@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from lxmert.utils.atomic_files import config_beside
-
+from .base import config_beside
 from .pickle_scan import DAMAGE, is_zip, look_through
 from .raw_io import BFLOAT16, is_float
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from lxmert.utils.atomic_files import CONFIG_NAME
+from lxmert.utils.paths import CONFIG_NAME
 from lxmert.weights.formats import WeightFile
 
 from .key_mapping import BERT, SPELLINGS, KeyMapping, bare_parameters, layer_counts, normalize_key

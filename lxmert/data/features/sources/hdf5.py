@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 
 from lxmert.data.features.image_regions import ImageRegions
-from lxmert.utils.atomic_files import parse_json
+from lxmert.utils.compression import max_unpacked_size
+from lxmert.utils.json_files import parse_json
 from lxmert.utils.messages import escaped, first_few
-from lxmert.weights.formats.hdf5 import most_unpacked
 
 from .base import KNOWN, DamagedImage, Entry, Reading
 
@@ -362,7 +362,7 @@ class _Hdf5:
         claimed = math.prod(item.shape) * item.dtype.itemsize
         stored = item.id.get_storage_size()
         packed = bool(item.id.get_create_plist().get_nfilters())
-        if claimed > (most_unpacked(stored) if packed else stored):
+        if claimed > (max_unpacked_size(stored) if packed else stored):
             raise ValueError(
                 f"{self.path}: {name} claims {claimed:,} bytes, and {stored:,} are stored of it; it is cut off, or was "
                 "never written."

@@ -1,0 +1,43 @@
+"""JSON from outside: bounded in size, and errors that name the file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+# Far above any config.json, so that a file made to fill the memory is refused before it is read.
+LARGEST_JSON = 16 * 2**20
+
+
+def parse_json(text: str | bytes, place: str | Path, kind: type | tuple[type, ...] = dict) -> Any:
+    """Parse JSON that must hold an object (dict), a list, or either.
+
+    Args:
+        text: the JSON text, bytes as UTF-8.
+        place: where it was found, for the message.
+        kind: dict, list, or both in a tuple.
+
+    Raises:
+        ValueError: not JSON, or JSON of another kind.
+    """
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors
+        raise ValueError(f"{place} is not a JSON file: {error}") from None
+    if not isinstance(values, kind):
+        wanted = "object of keys and values" if kind is dict else "list" if kind is list else "list or object"
+        raise ValueError(f"{place} must hold a JSON {wanted}; it holds a {type(values).__name__}.")
+    return values
+
+
+def read_json(path: str | Path, kind: type | tuple[type, ...] = dict) -> Any:
+    """Read a JSON file; the same as `parse_json`.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: not JSON, JSON of another kind, or a file far larger than any description of a model.
+    """
+    if Path(path).stat().st_size > LARGEST_JSON:
+        raise ValueError(f"{path} is larger than {LARGEST_JSON} bytes, too large for a description of a model.")
+    return parse_json(Path(path).read_bytes(), path, kind)

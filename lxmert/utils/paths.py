@@ -1,0 +1,48 @@
+"""Names of files that Hugging Face's folders have, and checks of paths that users and files give."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+CONFIG_NAME = "config.json"
+SAFETENSORS_NAME = "model.safetensors"
+INDEX_NAME = "model.safetensors.index.json"
+
+
+def check_folder(folder: Path, content: str) -> None:
+    """Refuse a file where a folder for `content` is wanted, before anything is read or written.
+
+    Raises:
+        NotADirectoryError: `folder` is a file.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is a file; give a folder to write {content} in.")
+
+
+def check_path(name: str, path: str | Path) -> None:
+    """Refuse an empty path, which would mean the working directory: the value of an unset shell variable, for example.
+
+    Raises:
+        ValueError: naming the argument.
+    """
+    if str(path) == "":
+        raise ValueError(f"{name} must be a path; got an empty string. For the working directory give a dot.")
+
+
+def is_base_name(name: object) -> bool:
+    """Whether this is the plain name of a file: no folders, nothing that leads elsewhere."""
+    return isinstance(name, str) and name not in ("", ".", "..") and not set(name) & set("/\\:\0")
+
+
+def check_base_name(name: object, place: str | Path) -> None:
+    """Refuse a file name found in another file, unless it is a plain one.
+
+    Args:
+        name: what was found.
+        place: where, for the message.
+
+    Raises:
+        ValueError: anything else.
+    """
+    if not is_base_name(name):
+        raise ValueError(f"{place} names a file {name!r}; only plain names of files beside it are allowed.")
