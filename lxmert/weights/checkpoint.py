@@ -27,6 +27,7 @@ from lxmert.weights.naming.recognize import CheckpointMismatchError, Found, reco
 from lxmert.weights.naming.tables import ARCHITECTURES, HEADS, LAYERS, head_names
 
 from .config_from_bert import is_bert_config, layers_from_bert, values_from_bert
+from .download import download_weights
 from .formats import WeightFile, find_weights, open_weights
 from .infer_config import config_from_shapes
 
@@ -233,9 +234,7 @@ def open_checkpoint(
     if config is not None and not isinstance(config, wanted):
         raise TypeError(f"config must be a {wanted.__name__}; got {type(config).__name__}.")
     if not Path(source).exists():
-        from lxmert.hub import weights_folder
-
-        source = weights_folder(source, **(hub or {}))  # says what is wrong with a name that is none
+        source = download_weights(source, **(hub or {}))  # says what is wrong with a name that is none
     file, stored = _open_with_config(source, config is None)
     try:
         found = recognize(file, _model_types(file, config, kind, stored))

@@ -173,15 +173,14 @@ def test_what_other_programs_wrote(capsys):
 
 @pytest.mark.parametrize("sides", [("owner/a", "owner/b"), (None, "owner/b"), ("owner/a", None)])
 def test_models_on_the_hub(sides, source, tmp_path, capsys, monkeypatch):
-    from lxmert import hub
 
     asked = []
 
-    def weights_folder(name, **options):
+    def download_weights(name, **options):
         asked.append((name, options["revision"]))
         return shutil.copytree(source, tmp_path / name, dirs_exist_ok=True)
 
-    monkeypatch.setattr(hub, "weights_folder", weights_folder)
+    monkeypatch.setattr("lxmert.weights.checkpoint.download_weights", download_weights)
     assert compare(*(side or source for side in sides), "--revision", "v2") == 0
     assert asked == [(side, "v2") for side in sides if side]
     assert capsys.readouterr().out.splitlines()[-1].startswith("the same weights")

@@ -270,15 +270,14 @@ def test_a_guess_is_told(tmp_path, capsys):
 
 
 def test_a_model_on_the_hub(source, tmp_path, capsys, monkeypatch):
-    from lxmert import hub
 
     asked = []
 
-    def weights_folder(name, **options):
+    def download_weights(name, **options):
         asked.append((name, options["revision"]))
         return shutil.copytree(source, tmp_path / "cache" / name, dirs_exist_ok=True)
 
-    monkeypatch.setattr(hub, "weights_folder", weights_folder)
+    monkeypatch.setattr("lxmert.weights.checkpoint.download_weights", download_weights)
     monkeypatch.chdir(tmp_path)
     assert run("owner/name", "a.keras", "--revision", "v2", "--verify") == 0
     assert asked

@@ -242,15 +242,14 @@ def test_a_guess_is_told_beside(tmp_path, capsys):
 
 
 def test_a_model_on_the_hub(source, tmp_path, capsys, monkeypatch):
-    from lxmert import hub
 
     asked = []
 
-    def weights_folder(name, **options):
+    def download_weights(name, **options):
         asked.append((name, options["revision"]))
         return shutil.copytree(source, tmp_path / "cache")
 
-    monkeypatch.setattr(hub, "weights_folder", weights_folder)
+    monkeypatch.setattr("lxmert.weights.checkpoint.download_weights", download_weights)
     assert inspect("owner/name", "--revision", "v2", "--json") == 0
     assert asked == [("owner/name", "v2")]
     assert json.loads(capsys.readouterr().out)["source"] == "owner/name"

@@ -239,7 +239,6 @@ def test_what_other_programs_wrote():
 
 
 def test_models_on_the_hub(tmp_path, monkeypatch):
-    from lxmert import hub
 
     folders = {"owner/bert": tmp_path / "a", "owner/model": make_folder(tmp_path / "b", "VisualBertModel")}
     bert = {name: x for name, x in tensors_of("VisualBertModel").items() if "visual" not in name}
@@ -248,11 +247,11 @@ def test_models_on_the_hub(tmp_path, monkeypatch):
     (folders["owner/bert"] / "config.json").write_text(json.dumps({"model_type": "bert", **_bert_sizes()}))
     asked = []
 
-    def weights_folder(name, **options):
+    def download_weights(name, **options):
         asked.append((name, options))
         return folders[name]
 
-    monkeypatch.setattr(hub, "weights_folder", weights_folder)
+    monkeypatch.setattr("lxmert.weights.checkpoint.download_weights", download_weights)
     options = {"revision": "v2", "local_files_only": True}
     # One of them is opened again, as a part of the other's kind of model.
     for pair in (("owner/bert", "owner/model"), ("owner/model", "owner/bert")):

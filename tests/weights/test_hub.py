@@ -13,8 +13,9 @@ from huggingface_hub import constants
 from lxmert import hub
 from lxmert.common.config import LxmertConfig, VisualBertConfig, config_from_pretrained
 from lxmert.common.tokenizer import LxmertTokenizer, LxmertTokenizerFast
-from lxmert.hub import folder_with, looks_like_hub_id, weights_folder
-from lxmert.utils import atomic_files
+from lxmert.hub import folder_with, looks_like_hub_id
+from lxmert.utils import json_files
+from lxmert.weights.download import download_weights
 
 from .hub_server import TOKEN, running_hub
 
@@ -120,7 +121,7 @@ def test_what_can_be_a_name_on_the_hub(source, expected):
 )
 def test_only_the_config_and_the_best_weights_are_fetched(server, there, fetched):
     server.add(NAME, content(*there, "README.md", "vocab.txt", "onnx/model.onnx", "old/model.safetensors"))
-    folder = weights_folder(NAME)
+    folder = download_weights(NAME)
     assert held(folder) == content(*fetched)
     first, *others = fetched
     asked = ["GET info main", f"HEAD main/{first}", f"GET main/{first}"]
@@ -129,13 +130,13 @@ def test_only_the_config_and_the_best_weights_are_fetched(server, there, fetched
     assert all(request.authorization is None for request in server.requests)
     assert server.asked() == asked
     # What is there is not fetched again: the hub is asked which commit it is, no more.
-    assert weights_folder(NAME) == folder
+    assert download_weights(NAME) == folder
     assert server.asked() == ["GET info main", f"HEAD main/{first}"]
 
 
 def test_weights_in_parts_come_with_the_parts_that_the_index_names(server):
     server.add(NAME, content("tf_model.h5", **{name: text.encode() for name, text in PARTS.items()}))
-    folder = weights_folder(NAME)
+    folder = download_weights(NAME)
     assert set(held(folder)) == {INDEX, "part-1.safetensors", "part-2.safetensors"}
     assert server.asked() == [
         "GET info main",
@@ -147,10 +148,10 @@ def test_weights_in_parts_come_with_the_parts_that_the_index_names(server):
         "GET COMMIT/part-2.safetensors",
     ]
     server.stop()
-    assert weights_folder(NAME, local_files_only=True) == folder
+    assert download_weights(NAME, local_files_only=True) == folder
     (folder / "part-2.safetensors").unlink()
     with pytest.raises(FileNotFoundError, match=r"has no part-2\.safetensors of 'owner/model' \(but model\.") as error:
-        weights_folder(NAME, local_files_only=True)
+        download_weights(NAME, local_files_only=True)
     sentence(error)
 
 
@@ -160,7 +161,7 @@ def test_weights_in_parts_come_with_the_parts_that_the_index_names(server):
         ({"weight_map": {"a": "../secret.safetensors"}}, ValueError, "secret"),
         ({"weight_map": {"a": "/etc/passwd.bin"}}, ValueError, "passwd"),
         ({"weight_map": {"a": "folder\\part.bin"}}, ValueError, "part.bin"),
-        ({"weight_map": {"a": "part.py"}}, ValueError, "'part.py'; files that end in .safetensors or .bin"),
+        ({"weight_map": {"a": "part.py"}}, ValueError, "'part.py'; only files ending in .safetensors or .bin"),
         ({"weight_map": {"a": ".part.safetensors"}}, ValueError, "'.part.safetensors'"),
         ({"weight_map": {"a": 3}}, ValueError, "3"),
         ({"weight_map": {}}, ValueError, "has no weight_map"),
@@ -172,7 +173,7 @@ def test_weights_in_parts_come_with_the_parts_that_the_index_names(server):
 def test_a_bad_index_is_refused_before_a_part_is_asked_for(server, index, kind, message):
     server.add(NAME, content("part.py", **{INDEX: json.dumps(index).encode()}))
     with pytest.raises(kind) as error:
-        weights_folder(NAME)
+        download_weights(NAME)
     assert message in str(error.value)
     assert NAME in str(error.value)
     assert server.asked() == ["GET info main", f"HEAD main/{INDEX}", f"GET main/{INDEX}"]
@@ -182,40 +183,40 @@ def test_a_revision_is_a_branch_a_tag_a_commit_or_a_pull_request(server):
     others = {name: content(**{"model.safetensors": name.encode()}) for name in ("old", "v1.0", "refs/pr/3", "a/b")}
     repository = server.add(NAME, content("model.safetensors"), others=others)
     for name in others:
-        assert held(weights_folder(NAME, revision=name)) == {"model.safetensors": name.encode()}
+        assert held(download_weights(NAME, revision=name)) == {"model.safetensors": name.encode()}
     commit = repository.revisions["v1.0"]
-    assert held(weights_folder(NAME, revision=commit)) == {"model.safetensors": b"v1.0"}
-    assert held(weights_folder(NAME)) == content("model.safetensors")
+    assert held(download_weights(NAME, revision=commit)) == {"model.safetensors": b"v1.0"}
+    assert held(download_weights(NAME)) == content("model.safetensors")
     server.stop()
     for name in others:
-        folder = weights_folder(NAME, revision=name, local_files_only=True)
+        folder = download_weights(NAME, revision=name, local_files_only=True)
         assert held(folder) == {"model.safetensors": name.encode()}
-    assert held(weights_folder(NAME, revision=commit, local_files_only=True)) == {"model.safetensors": b"v1.0"}
+    assert held(download_weights(NAME, revision=commit, local_files_only=True)) == {"model.safetensors": b"v1.0"}
     with pytest.raises(FileNotFoundError, match="has no 'owner/model' at revision 'new', and local_files_only=True"):
-        weights_folder(NAME, revision="new", local_files_only=True)
+        download_weights(NAME, revision="new", local_files_only=True)
 
 
 def test_a_new_commit_is_fetched_and_the_old_one_stays(server):
     repository = server.add(NAME, content(**{"model.safetensors": b"old"}))
-    old = weights_folder(NAME)
+    old = download_weights(NAME)
     repository.push("main", content(**{"model.safetensors": b"new"}))
-    new = weights_folder(NAME)
+    new = download_weights(NAME)
     assert (held(old), held(new)) == ({"model.safetensors": b"old"}, {"model.safetensors": b"new"})
-    assert weights_folder(NAME, local_files_only=True) == new
+    assert download_weights(NAME, local_files_only=True) == new
 
 
 def test_a_branch_that_moves_between_the_requests_does_not_mix_two_commits(server):
     repository = server.add(NAME, config_files(**{"model.safetensors": b"old"}))
     server.after_lookup = lambda: repository.push("main", config_files(**{"model.safetensors": b"new"}))
     with pytest.raises(OSError, match="'owner/model' changed on the hub while it was read; run this again"):
-        weights_folder(NAME)
-    assert held(weights_folder(NAME))["model.safetensors"] == b"new"
+        download_weights(NAME)
+    assert held(download_weights(NAME))["model.safetensors"] == b"new"
 
 
 def test_a_renamed_model_is_found_under_its_old_name(server):
     server.add(NAME, config_files(**{"model.safetensors": b"weights"}))
     server.add("old-name", {}, moved_to=NAME)
-    assert held(weights_folder("old-name"))["model.safetensors"] == b"weights"
+    assert held(download_weights("old-name"))["model.safetensors"] == b"weights"
 
 
 @pytest.mark.parametrize("by", ["argument", "environment"])
@@ -224,16 +225,16 @@ def test_a_token_opens_a_private_model_and_goes_to_the_hub_only(server, monkeypa
     with pytest.raises(
         FileNotFoundError, match=r"no model on the hub .*, or a private one, for which pass token="
     ) as e:
-        weights_folder(NAME)
+        download_weights(NAME)
     sentence(e)
     assert server.asked() == ["GET info main"]
     if by == "environment":
         monkeypatch.setenv("HF_TOKEN", TOKEN)
         with pytest.raises(FileNotFoundError, match="private"):
-            weights_folder(NAME, token=False)
+            download_weights(NAME, token=False)
         assert [request.authorization for request in server.requests] == [None]
         server.asked()
-    folder = weights_folder(NAME, token=TOKEN if by == "argument" else None)
+    folder = download_weights(NAME, token=TOKEN if by == "argument" else None)
     assert held(folder)["model.safetensors"] == b"weights"
     sent = {str(request): request.authorization for request in server.requests}
     assert sent == {
@@ -248,19 +249,19 @@ def test_a_token_opens_a_private_model_and_goes_to_the_hub_only(server, monkeypa
 def test_a_gated_model_says_where_to_ask_for_access(server):
     server.add(NAME, config_files(**{"model.safetensors": b"weights"}), gated=True)
     with pytest.raises(PermissionError, match=f"is gated: ask for access on its page, {server.endpoint}/{NAME}") as e:
-        weights_folder(NAME)
+        download_weights(NAME)
     sentence(e)
     assert type(e.value.__cause__).__name__ == "GatedRepoError"
-    assert held(weights_folder(NAME, token=TOKEN))["model.safetensors"] == b"weights"
+    assert held(download_weights(NAME, token=TOKEN))["model.safetensors"] == b"weights"
 
 
 def test_a_wrong_token_is_said_and_not_shown(server):
     server.add(NAME, content("model.safetensors"))
     with pytest.raises(PermissionError, match=r"refuses access to 'owner/model' .*check the token") as error:
-        weights_folder(NAME, token="hf_a_wrong_one")
+        download_weights(NAME, token="hf_a_wrong_one")
     assert "hf_a_wrong_one" not in sentence(error)
     with pytest.raises(ValueError, match="token=True stands for the saved token, and none is saved"):
-        weights_folder(NAME, token=True)
+        download_weights(NAME, token=True)
 
 
 @pytest.mark.parametrize(
@@ -269,18 +270,18 @@ def test_a_wrong_token_is_said_and_not_shown(server):
         ({"revision": ""}, "revision must be a branch, a tag, a commit or refs/pr/NUMBER; got ''"),
         ({"revision": 3}, "revision must be a branch, a tag, a commit or refs/pr/NUMBER; got 3"),
         ({"token": ""}, "token must be an access token, True for the saved one, or False for none"),
-        ({"cache_dir": ""}, "cache_dir must be a path; got an empty text"),
+        ({"cache_dir": ""}, "cache_dir must be a path; got an empty string"),
     ],
 )
 def test_options_are_checked_before_anything_is_asked(server, options, message):
     with pytest.raises(ValueError, match=message):
-        weights_folder(NAME, **options)
+        download_weights(NAME, **options)
     assert server.asked() == []
 
 
 @pytest.mark.parametrize("source", ["a/b/c", "./owner/model", "/owner/model", Path("owner/model"), "model.safetensors"])
 def test_what_cannot_be_a_name_is_a_path_that_does_not_exist(server, source):
-    for call in (weights_folder, lambda place: folder_with(place, ["config.json"])):
+    for call in (download_weights, lambda place: folder_with(place, ["config.json"])):
         with pytest.raises(FileNotFoundError) as error:
             call(source)
         assert str(error.value).startswith(f"there is no file or folder {source}; and a model on the hub is named")
@@ -292,17 +293,17 @@ def test_what_is_absent_is_said_with_what_is_there(server):
     server.add("owner/empty", {})
     held_there = "it holds README.md, a.pth, b.pth"
     cases = [
-        (lambda: weights_folder("owner/none"), "'owner/none' is no model on the hub"),
-        (lambda: weights_folder("none"), "'none' is no model on the hub"),
+        (lambda: download_weights("owner/none"), "'owner/none' is no model on the hub"),
+        (lambda: download_weights("none"), "'none' is no model on the hub"),
         (
-            lambda: weights_folder(NAME, revision="v9"),
+            lambda: download_weights(NAME, revision="v9"),
             "has no revision 'v9'; give a branch, a tag, a commit's full hash",
         ),
         (
-            lambda: weights_folder(NAME),
+            lambda: download_weights(NAME),
             f"pytorch_model.bin or tf_model.h5, and no single other weight file; {held_there}",
         ),
-        (lambda: weights_folder("owner/empty"), "it holds nothing"),
+        (lambda: download_weights("owner/empty"), "it holds nothing"),
         (lambda: folder_with(NAME, ["config.json"]), f"has no config.json; {held_there}"),
         (
             lambda: folder_with(NAME, ["tokenizer.json", "vocab.txt"]),
@@ -324,7 +325,7 @@ def test_a_download_that_breaks_off_goes_on_where_it_was(server, monkeypatch, ca
     server.add(NAME, {"model.safetensors": weights})
     server.cut["model.safetensors"] = 1
     with caplog.at_level(logging.ERROR, "huggingface_hub"):
-        folder = weights_folder(NAME)
+        folder = download_weights(NAME)
     assert held(folder) == {"model.safetensors": weights}
     spans = [request.span for request in server.requests if str(request) == "GET main/model.safetensors"]
     assert spans == [None, f"bytes={len(weights) // 2}-"]
@@ -334,34 +335,34 @@ def test_a_download_of_another_size_is_an_error_and_leaves_nothing(server):
     server.add(NAME, config_files(**{"model.safetensors": b"weights"}))
     server.short.add("model.safetensors")
     with pytest.raises(OSError, match=r"model\.safetensors of 'owner/model' could not be downloaded: .* size") as error:
-        weights_folder(NAME)
+        download_weights(NAME)
     assert "\n" not in str(error.value)
     with pytest.raises(FileNotFoundError, match=r"no single other weight file of 'owner/model' \(but config.json\)"):
-        weights_folder(NAME, local_files_only=True)
+        download_weights(NAME, local_files_only=True)
     server.add("owner/bare", content("model.safetensors"))  # whose first and only file it is
     with pytest.raises(OSError, match="size"):
-        weights_folder("owner/bare")
+        download_weights("owner/bare")
     with pytest.raises(FileNotFoundError, match=r"cache has no 'owner/bare', and local_files_only=True"):
-        weights_folder("owner/bare", local_files_only=True)
+        download_weights("owner/bare", local_files_only=True)
     server.short.clear()
-    assert held(weights_folder(NAME))["model.safetensors"] == b"weights"
+    assert held(download_weights(NAME))["model.safetensors"] == b"weights"
 
 
 @pytest.mark.parametrize("trouble", ["down", "503", "not a hub"])
 def test_without_an_answer_the_cache_is_used_and_else_the_network_is_blamed(server, caplog, trouble):
     server.add(NAME, content("config.json", "model.safetensors"))
     server.add("owner/other", content("model.safetensors"))
-    folder = weights_folder(NAME)
+    folder = download_weights(NAME)
     if trouble == "down":
         server.stop()
     else:
         server.status[""] = 503 if trouble == "503" else 200  # an empty page
     with caplog.at_level(logging.WARNING, hub.__name__):
-        assert weights_folder(NAME) == folder
-    assert "the model hub does not give 'owner/model'" in caplog.text
+        assert download_weights(NAME) == folder
+    assert "the model hub did not list 'owner/model'" in caplog.text
     assert "the copy in the cache is used" in caplog.text
     with pytest.raises(ConnectionError) as error:
-        weights_folder("owner/other")
+        download_weights("owner/other")
     text = sentence(error)
     assert f"the hub {server.endpoint} cannot be reached, or does not answer as it should (" in text
     assert f"; and the cache {constants.HF_HUB_CACHE} has no 'owner/other'." in text
@@ -380,22 +381,22 @@ def test_a_hub_that_lists_a_file_and_does_not_give_it(server, status, kind, mess
     server.add(NAME, content("model.safetensors"))
     server.status["main/"] = status
     with pytest.raises(kind, match=message) as error:
-        weights_folder(NAME)
+        download_weights(NAME)
     sentence(error)
 
 
 def test_offline_the_cache_alone_is_used(server, monkeypatch):
     server.add(NAME, content("config.json", "model.safetensors", "vocab.txt"))
-    folder = weights_folder(NAME)
+    folder = download_weights(NAME)
     server.asked()
     for options in ({"local_files_only": True}, {}):
         if not options:
             monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
         why = "local_files_only=True" if options else "HF_HUB_OFFLINE"
-        assert weights_folder(NAME, **options) == folder
+        assert download_weights(NAME, **options) == folder
         assert folder_with(NAME, ["config.json"], ["vocab.txt"], **options) == folder
         with pytest.raises(FileNotFoundError, match=f"has no 'owner/none', and {why} forbids asking the hub") as error:
-            weights_folder("owner/none", **options)
+            download_weights("owner/none", **options)
         sentence(error)
         with pytest.raises(FileNotFoundError, match=r"has no vocab.txt of 'owner/model' \(but config.json, model.saf"):
             folder_with(NAME, ["vocab.txt"], **options)
@@ -404,12 +405,12 @@ def test_offline_the_cache_alone_is_used(server, monkeypatch):
 
 def test_a_cache_of_ones_own(server, tmp_path):
     server.add(NAME, content("model.safetensors"))
-    folder = weights_folder(NAME, cache_dir=tmp_path / "mine")
+    folder = download_weights(NAME, cache_dir=tmp_path / "mine")
     assert (tmp_path / "mine") in folder.parents
     assert not Path(constants.HF_HUB_CACHE).exists()
     with pytest.raises(FileNotFoundError, match="local_files_only=True"):
-        weights_folder(NAME, local_files_only=True)
-    assert weights_folder(NAME, cache_dir=tmp_path / "mine", local_files_only=True) == folder
+        download_weights(NAME, local_files_only=True)
+    assert download_weights(NAME, cache_dir=tmp_path / "mine", local_files_only=True) == folder
 
 
 # Configurations and tokenizers
@@ -433,7 +434,7 @@ def test_configurations_are_read_by_name(server):
 
 
 def test_a_configuration_far_too_large_is_refused(server, monkeypatch):
-    monkeypatch.setattr(atomic_files, "LARGEST_JSON", 100)
+    monkeypatch.setattr(json_files, "LARGEST_JSON", 100)
     server.add(NAME, {"config.json": b'{"a": "' + b"x" * 100 + b'"}'})
     with pytest.raises(ValueError, match=r"config\.json is larger than 100 bytes"):
         LxmertConfig.from_pretrained(NAME)
@@ -491,8 +492,8 @@ def test_environment_variables_are_the_library_s(server, tmp_path):
     settings = {"HF_ENDPOINT": server.endpoint, "HF_HOME": str(tmp_path / "home"), "HF_TOKEN": TOKEN}
     program = f"""
         from lxmert.common.config import LxmertConfig
-        from lxmert.hub import weights_folder
-        print(weights_folder({NAME!r}), LxmertConfig.from_pretrained({NAME!r}).l_layers)
+        from lxmert.weights.download import download_weights
+        print(download_weights({NAME!r}), LxmertConfig.from_pretrained({NAME!r}).l_layers)
     """
     printed = run(program, tmp_path, **settings)
     assert Path(printed.split()[0]).is_relative_to(tmp_path / "home" / "hub")
@@ -510,7 +511,6 @@ def test_the_library_is_imported_only_for_a_name_on_the_hub(tmp_path):
     (tmp_path / "vocab.txt").write_bytes(VOCAB)
     program = f"""
         import sys
-        from lxmert.common import hub
         from lxmert import LxmertConfig, LxmertTokenizer
         LxmertConfig.from_pretrained({str(tmp_path)!r})
         LxmertTokenizer.from_pretrained({str(tmp_path)!r})

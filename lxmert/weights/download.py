@@ -1,0 +1,60 @@
+"""Which files of a repository on the model hub hold the weights, and their download."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Unpack
+
+from lxmert.hub import HubOptions, Repository, listed
+from lxmert.utils.json_files import read_json
+from lxmert.utils.paths import CONFIG_NAME
+
+from .formats import choose_weights
+from .formats.sharded import shard_names
+
+_SHARD_ENDINGS = (".safetensors", ".bin")
+
+
+def download_weights(source: str | Path, **options: Unpack[HubOptions]) -> Path:
+    """Download the best weights of a repository, and its config.json if it has one.
+
+    Args:
+        source: the repository, "owner/name"; anything else is taken for a local path that does not exist.
+        options: see `HubOptions`.
+
+    Returns:
+        The folder in the cache. Other programs may have put more files of the repository there.
+
+    Raises:
+        FileNotFoundError, PermissionError, ConnectionError, OSError: see `lxmert.hub.folder_with`.
+        ValueError: invalid options, or a malformed index of sharded weights.
+    """
+    repository = Repository(source, **options)
+    files = repository.look_up()
+    weights = choose_weights(files.at_top)
+    if weights is None:
+        raise repository.missing(
+            "model.safetensors, pytorch_model.bin or tf_model.h5, and no single other weight file", files
+        )
+    folder = repository.fetch([name for name in (CONFIG_NAME,) if name in files.names] + [weights], files)
+    if weights.endswith(".index.json"):
+        shards = _shards(folder / weights, repository)
+        missing = [name for name in shards if name not in files.names]
+        if missing and files.folder is None:
+            raise repository.missing(f"{listed(missing)}, which its {weights} names", files)
+        repository.fetch(shards, files, by_commit=True)
+    return folder
+
+
+def _shards(index: Path, repository: Repository) -> list[str]:
+    """The files that an index of weights names, each once."""
+    place = f"{index.name} of {repository.source!r} on the hub"
+    try:
+        values = read_json(index)
+    except ValueError as error:
+        raise ValueError(f"{place} cannot be read: {error}") from None
+    names = sorted(set(shard_names(values, place).values()))
+    for name in names:
+        if name.startswith(".") or not name.endswith(_SHARD_ENDINGS):
+            raise ValueError(f"{place} names {name!r}; only files ending in {' or '.join(_SHARD_ENDINGS)} are fetched.")
+    return names
