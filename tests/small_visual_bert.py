@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lxmert.common.config import VisualBertConfig
-from lxmert.weights.naming.tables import ARCHITECTURES
+from lxmert.common.specs import architectures
 
 from .inputs import Sizes
 from .visual_bert_inputs import CHOICES, visual_bert_inputs, visual_bert_labels
@@ -20,7 +20,7 @@ CHOOSING = "VisualBertForMultipleChoice"
 ANSWERING = "VisualBertForQuestionAnswering"
 REASONING = "VisualBertForVisualReasoning"
 ALIGNING = "VisualBertForRegionToPhraseAlignment"
-NAMES = tuple(ARCHITECTURES["visual_bert"])
+NAMES = tuple(architectures("visual_bert"))
 TASKS = NAMES[1:]
 # What a task leaves alone, by the modules of the name table; its weights are frozen.
 UNUSED = {

@@ -162,10 +162,6 @@ class _LxmertForPreTrainingScores(ModelOutput):
     question_answering_score: Any = None
 
 
-LOSS_NAMES = ("words", "match", "objects", "attributes", "features", "answers")
-"""What LXMERT is pre-trained on, by name; the paper counts the three of regions as two."""
-
-
 @dataclass(eq=False)
 class LxmertForPreTrainingOutput(_LxmertStates, _LxmertForPreTrainingScores):
     """What `LxmertForPreTraining` returns.

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from lxmert.common.specs import SCORES
+from lxmert.common.specs import spec_of
 from lxmert.common.tokenizer import LxmertTokenizer
 from lxmert.common.visual_bert_inputs import encode_questions
 from lxmert.weights.naming.tables import ANSWERS
@@ -99,7 +99,7 @@ QUESTION_MODELS: dict[str, QuestionModel] = {"lxmert": LxmertQuestions(), "visua
 
 def scores_name(model_type: str) -> str:
     """The output that holds the scores of the answers."""
-    return SCORES[QUESTION_MODELS[model_type].architecture]
+    return spec_of(QUESTION_MODELS[model_type].architecture).scores
 
 
 def answer_count(config: Any) -> int:

@@ -94,20 +94,22 @@ def random_inputs(config: ModelConfig, architecture: str, seed: int = 0) -> dict
     """
     random = np.random.default_rng(seed)
     sizes = {"B": 2, "choices": 3, "L": min(5, config.max_position_embeddings), "R": 7, "P": 4}
-    ranges = value_ranges(config, architecture)
+    declared = input_shapes(config, architecture)
+    shapes = {
+        name: tuple(sizes[size] if isinstance(size, str) else size for size in given.axes)
+        for name, given in declared.items()
+    }
+    ranges = value_ranges(config, architecture, shapes)
     inputs: dict[str, np.ndarray] = {}
-    for name, (letters, kind) in input_shapes(config, architecture).items():
-        shape = tuple(sizes[size] if isinstance(size, str) else size for size in letters)
-        if kind == "float":
+    for name, shape in shapes.items():
+        if declared[name].kind == "float":
             # Boxes lie between 0 and 1.
             draw = random.random if name == "visual_pos" else random.standard_normal
             inputs[name] = draw(shape, dtype="float32")
         elif name.endswith("attention_mask"):
             inputs[name] = np.ones(shape, "int64")
-        elif name in ranges:
-            inputs[name] = random.integers(ranges[name].end, size=shape)
-        else:  # positions in the sequence, -1 for none
-            inputs[name] = random.integers(-1, sizes["L"] + sizes["R"], size=shape)
+        else:
+            inputs[name] = random.integers(ranges[name].lowest, ranges[name].end, size=shape)
     inputs["attention_mask"][1, ..., (sizes["L"] + 1) // 2 :] = 0
     inputs["visual_attention_mask"][0, ..., 4:] = 0
     return inputs

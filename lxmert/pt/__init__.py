@@ -1,7 +1,7 @@
 """LXMERT and VisualBERT in PyTorch: plain `nn.Module`s."""
 
 try:
-    import torch
+    import torch  # noqa: F401
 except ImportError as _error:
     raise ImportError(
         'lxmert.pt needs PyTorch. Install it with: pip install "lxmert[pt]". (lxmert.tf does not need it.)'
@@ -28,18 +28,6 @@ from .visual_bert_tasks import (
     VisualBertForRegionToPhraseAlignment,
     VisualBertForVisualReasoning,
 )
-
-# torch.export wants to know how to take an output apart.
-for _output in (
-    LxmertModelOutput,
-    LxmertForPreTrainingOutput,
-    LxmertForQuestionAnsweringOutput,
-    LxmertForVisualReasoningOutput,
-    VisualBertModelOutput,
-    VisualBertForPreTrainingOutput,
-    VisualBertTaskOutput,
-):
-    torch.export.register_dataclass(_output, serialized_type_name=f"lxmert.{_output.__name__}")
 
 __all__ = [
     "LxmertForPreTraining",

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from lxmert.common.config.base import ModelConfig
+from lxmert.common.specs import SPECS
 from lxmert.weights.formats.raw_io import BFLOAT16
 from lxmert.weights.naming.key_mapping import Parameter, parameters
-from lxmert.weights.naming.tables import ARCHITECTURES, head_names
+from lxmert.weights.naming.tables import head_names
 
 
 class NamedWeights(nn.Module):
@@ -24,8 +25,7 @@ class NamedWeights(nn.Module):
     def architecture(cls) -> str:
         """The class name that config.json records; that of the nearest class of this package, for a user's subclass."""
         names = [kind.__name__ for kind in cls.__mro__]
-        known = {name for classes in ARCHITECTURES.values() for name in classes}
-        return next((name for name in names if name in known), names[0])
+        return next((name for name in names if name in SPECS), names[0])
 
     @classmethod
     def head_names(cls, config: ModelConfig) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from torch.utils.checkpoint import checkpoint as checkpointed
 
 from lxmert.common.config.base import ModelConfig
 from lxmert.common.outputs import ModelOutput
+from lxmert.common.specs import SPECS
 from lxmert.pt.cpu_kernels.packing import weights_are_trained
 from lxmert.utils.messages import check_keywords, signature_names
 from lxmert.weights.checkpoint import open_checkpoint
@@ -36,6 +37,16 @@ def run_layer(model: PreTrainedModel, layer: nn.Module, *inputs: Any, **options:
     return layer(*inputs, **options)
 
 
+_registered: set[type[ModelOutput]] = set()
+
+
+def register_output(kind: type[ModelOutput]) -> None:
+    """Let `torch.export` look into what a class of models returns."""
+    if kind not in _registered:
+        _registered.add(kind)
+        torch.export.register_dataclass(kind, serialized_type_name=f"lxmert.{kind.__name__}")
+
+
 class PreTrainedModel(Resizable):
     """Base of all models: weights by name, loading and saving, resizing, pruning."""
 
@@ -43,6 +54,11 @@ class PreTrainedModel(Resizable):
     made_with: ClassVar[tuple[str, ...]] = ()  # what the constructor takes beside the config
     load_report: LoadReport | None = None
     gradient_checkpointing = False
+
+    def __init_subclass__(cls, **kwargs: Any):
+        super().__init_subclass__(**kwargs)
+        if cls.architecture() in SPECS:
+            register_output(SPECS[cls.architecture()].output)
 
     def __init__(self, config: ModelConfig):
         super().__init__()

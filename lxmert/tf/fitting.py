@@ -16,9 +16,8 @@ import numpy as np
 import optree
 from keras import ops
 
-from lxmert.common import outputs
 from lxmert.common.config.base import ModelConfig
-from lxmert.common.specs import LABELS, SCORE_LABELS, SCORES, sized_ranges, value_ranges
+from lxmert.common.specs import ModelSpec, spec_of, value_ranges
 from lxmert.common.tokenizer import BatchEncoding
 from lxmert.common.validation.shared import check_scores
 from lxmert.utils.messages import check_keywords
@@ -26,7 +25,7 @@ from lxmert.utils.messages import check_keywords
 from .losses import check_values
 
 
-def _register(kind: type, make: Any) -> None:
+def register_structure(kind: type, make: Any) -> None:
     """Let Keras look into a structure as into a dict, so that `fit`, `predict` and functional models take it."""
 
     def take_apart(given: Any) -> tuple[Any, Any, Any]:
@@ -38,27 +37,7 @@ def _register(kind: type, make: Any) -> None:
     optree.register_pytree_node(kind, take_apart, put_together, namespace="keras")
 
 
-_register(BatchEncoding, BatchEncoding)
-for _output in (
-    outputs.LxmertModelOutput,
-    outputs.LxmertForPreTrainingOutput,
-    outputs.LxmertForQuestionAnsweringOutput,
-    outputs.LxmertForVisualReasoningOutput,
-    outputs.VisualBertModelOutput,
-    outputs.VisualBertForPreTrainingOutput,
-    outputs.VisualBertTaskOutput,
-):
-    _register(_output, lambda fields, _output=_output: _output(**fields))
-
-
-# The output that a label of the same batch is compared with by compiled metrics.
-_SCORES = {
-    "labels": None,  # the model's own prediction
-    "masked_lm_labels": None,
-    "matched_label": "cross_relationship_score",
-    "ans": "question_answering_score",
-    "sentence_image_labels": "seq_relationship_logits",
-}
+register_structure(BatchEncoding, BatchEncoding)
 
 
 def _weighted(output: Any, weights: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -90,9 +69,8 @@ class InternalLossMixin(keras.Model):
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """Keras' `compile`."""
         super().compile(*args, **kwargs)
-        if "ans" in self.label_names:
-            means = {name: keras.metrics.Mean(name) for name in outputs.LOSS_NAMES}
-            object.__setattr__(self, "_means_of_losses", means)
+        means = {name: keras.metrics.Mean(name) for name in self.spec().losses}
+        object.__setattr__(self, "_means_of_losses", means)
 
     def compile_from_config(self, config: Any) -> None:
         """Compile a model that was saved compiled: Keras does it by itself only where `compile` is its own."""
@@ -108,12 +86,12 @@ class InternalLossMixin(keras.Model):
     @property
     def label_names(self) -> tuple[str, ...]:
         """The labels that the model's own loss reads."""
-        return LABELS[self.architecture()]
+        return tuple(self.spec().labels)
 
     @property
     def prediction_name(self) -> str:
         """The output that a compiled loss is compared with."""
-        return SCORES[self.architecture()]
+        return self.spec().scores
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Keras' `fit`; ids and labels in arrays are looked at first."""
@@ -180,7 +158,7 @@ class InternalLossMixin(keras.Model):
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """The loss and the compiled metrics; labels in the input dict serve as their truth."""
         if y is None:
-            truths = {_SCORES[name] or self.prediction_name: x[name] for name in _SCORES if x.get(name) is not None}
+            truths = self._truths(x)
             y = truths.get(self.prediction_name) if len(self.label_names) == 1 else truths
         if self._compile_loss is None:
             if getattr(y_pred, "losses", None):
@@ -218,7 +196,7 @@ class InternalLossMixin(keras.Model):
         twice = [name for name in y if x.get(name) is not None]
         if twice:
             raise ValueError(f"{twice[0]} is given twice: in the input dict, and as y.")
-        check_keywords(f"y of {type(self).__name__}", y, (*self.label_names, "masked_lm_labels"))
+        check_keywords(f"y of {type(self).__name__}", y, (*self.label_names, *self.spec().label_aliases))
         return ({**x, **y},) if weights is None else ({**x, **y}, None, weights)
 
     def _with_fields(self, x: Any) -> dict[str, Any]:
@@ -242,14 +220,24 @@ class InternalLossMixin(keras.Model):
         if y is not None and self._compile_loss is None and self.label_names:
             given |= y if isinstance(y, Mapping) else {self.label_names[0]: y}
         arrays = {name: values for name, values in given.items() if isinstance(values, np.ndarray)}
-        sized = sized_ranges(self.architecture(), {name: values.shape for name, values in arrays.items()})
-        for name, allowed in {**value_ranges(self.config, self.architecture()), **sized}.items():
+        shapes = {name: values.shape for name, values in arrays.items()}
+        for name, allowed in value_ranges(self.config, self.architecture(), shapes).items():
             if name in arrays and arrays[name].dtype.kind in "iu":
                 check_values(name, arrays[name], allowed)
-        for name in SCORE_LABELS.get(self.architecture(), ()):
+        for name in self.spec().score_labels:
             rows = arrays.get(name)
             if rows is not None and rows.dtype.kind == "f" and rows.ndim > 1 and rows.size:
                 check_scores(name, float(rows.min()), float(rows.max()))
+
+    def _truths(self, x: Mapping[str, Any]) -> dict[str, Any]:
+        """The labels among the inputs, by the name of the output that metrics compare each with."""
+        aliases = {name: alias for alias, name in self.spec().label_aliases.items()}
+        truths = {}
+        for loss in self.spec().losses.values():
+            given = x.get(loss.label) if x.get(loss.label) is not None else x.get(aliases.get(loss.label, ""))
+            if loss.scores is not None and given is not None:
+                truths[loss.scores] = given
+        return truths
 
     def _prediction(self, y: Any, y_pred: Any) -> Any:
         """The part of the outputs that `y` is compared with."""
@@ -267,6 +255,11 @@ class InternalLossMixin(keras.Model):
     def architecture(cls) -> str:
         """The model's class name without the prefix TF."""
         raise NotImplementedError
+
+    @classmethod
+    def spec(cls) -> ModelSpec:
+        """The row of this class in the table of specs."""
+        return spec_of(cls.architecture())
 
     def by_name(self, inputs: Any) -> dict[str, Any]:
         """Inputs that came as one dict, or as a list in order, by name."""

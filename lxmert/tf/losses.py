@@ -11,6 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from lxmert.common.specs import SPECS
 from lxmert.common.validation.lxmert import check_object_labels
 from lxmert.common.validation.shared import (
     IGNORED_LABEL,
@@ -23,7 +24,7 @@ from lxmert.common.validation.shared import (
 )
 from lxmert.common.validation.visual_bert import check_alignment_labels
 
-OBJECT_LOSSES = {"obj": "objects", "attr": "attributes", "feat": "features"}  # what each label's loss is called
+OBJECT_LOSSES = {loss.part: name for name, loss in SPECS["LxmertForPreTraining"].losses.items() if loss.part}
 
 
 def describe(name: str, tensor: Any) -> TensorSpec:

@@ -10,9 +10,10 @@ import numpy as np
 from keras import ops
 
 from lxmert.common.config.base import ModelConfig
+from lxmert.common.specs import SPECS
 from lxmert.weights.formats.raw_io import ALIGNED
 from lxmert.weights.naming.key_mapping import Parameter, parameters
-from lxmert.weights.naming.tables import ARCHITECTURES, head_names
+from lxmert.weights.naming.tables import head_names
 
 
 class NamedWeights(keras.Model):
@@ -24,8 +25,7 @@ class NamedWeights(keras.Model):
     def architecture(cls) -> str:
         """The class name that config.json records: that of the nearest PyTorch class, for a user's subclass too."""
         names = [kind.__name__.removeprefix("TF") for kind in cls.__mro__]
-        known = {name for classes in ARCHITECTURES.values() for name in classes}
-        return next((name for name in names if name in known), names[0])
+        return next((name for name in names if name in SPECS), names[0])
 
     @classmethod
     def head_names(cls, config: ModelConfig) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from keras import ops
 from lxmert.common.config import config_from_dict
 from lxmert.common.config.base import ModelConfig
 from lxmert.common.outputs import ModelOutput
-from lxmert.common.specs import input_shapes
+from lxmert.common.specs import SPECS, input_shapes
 from lxmert.utils.messages import check_keywords, signature_names
 from lxmert.weights.checkpoint import open_checkpoint
 from lxmert.weights.formats import check_for_keras
@@ -26,7 +26,7 @@ from lxmert.weights.save_folder import Item, write_folder
 from lxmert.weights.save_hdf5 import stamp_config
 
 from .dropout import Dropout, RepeatedDraws
-from .fitting import InternalLossMixin
+from .fitting import InternalLossMixin, register_structure
 from .init import skip_init
 from .losses import describe
 from .named_weights import turned
@@ -71,6 +71,16 @@ def run_layer(model: PreTrainedModel, layer: keras.layers.Layer, *inputs: Any, *
     return keras.tree.map_structure(lambda x: None if x is None else next(rest), structure[0])
 
 
+_registered: set[type[ModelOutput]] = set()
+
+
+def register_output(kind: type[ModelOutput]) -> None:
+    """Let Keras look into what a class of models returns."""
+    if kind not in _registered:
+        _registered.add(kind)
+        register_structure(kind, lambda fields: kind(**fields))
+
+
 class PreTrainedModel(Resizable, InternalLossMixin):
     """Base of all models: weights by name, loading and saving, resizing, pruning.
 
@@ -83,6 +93,11 @@ class PreTrainedModel(Resizable, InternalLossMixin):
     gradient_checkpointing = False
     # Keras would offer SavedModel a signature of one float input, which no model here can answer; see `export`.
     _default_save_signature = None
+
+    def __init_subclass__(cls, **kwargs: Any):
+        super().__init_subclass__(**kwargs)
+        if cls.architecture() in SPECS:
+            register_output(SPECS[cls.architecture()].output)
 
     def __init__(self, config: ModelConfig, **kwargs: Any):
         # Labels travel in the input dict; casting them to a small dtype would change them. Layers cast.

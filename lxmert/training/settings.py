@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lxmert.common.config import LxmertConfig
-from lxmert.common.outputs import LOSS_NAMES
+from lxmert.common.specs import LOSS_NAMES
 from lxmert.utils.json_files import parse_json
 from lxmert.utils.messages import unknown_keyword_message
 

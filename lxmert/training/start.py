@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lxmert.common.config import config_from_dict
+from lxmert.common.specs import SPECS
 from lxmert.common.tokenizer import LxmertTokenizer
 from lxmert.data.features import RegionStore
 from lxmert.utils.messages import first_few
@@ -17,19 +18,11 @@ from lxmert.weights.checkpoint import open_checkpoint
 from lxmert.weights.convert import convert
 
 from .checkpoints import ANSWERS_NAME
-from .settings import LOSSES, Settings
+from .settings import Settings
 from .tasks import TASKS
 
 # As in the original: the visual losses weigh 1 / 0.15. (transformers rounds it to 6.67.)
 _VISUAL_WEIGHT = 1 / 0.15
-_SWITCHES = {
-    "words": "task_mask_lm",
-    "match": "task_matched",
-    "objects": "visual_obj_loss",
-    "attributes": "visual_attr_loss",
-    "features": "visual_feat_loss",
-    "answers": "task_qa",
-}
 
 
 def open_tokenizer(settings: Settings) -> LxmertTokenizer:
@@ -107,7 +100,8 @@ def make_model(
     if answers:
         sizes["num_qa_labels"] = len(answers)
     if settings.task == "pretrain":
-        sizes |= {_SWITCHES[loss]: loss in settings.losses for loss in LOSSES}
+        losses = SPECS["LxmertForPreTraining"].losses
+        sizes |= {loss.switch: name in settings.losses for name, loss in losses.items() if loss.switch}
         sizes["task_obj_predict"] = bool({"objects", "attributes", "features"} & set(settings.losses))
         sizes["visual_loss_normalizer"] = _VISUAL_WEIGHT
     if settings.model is None:

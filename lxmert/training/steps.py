@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lxmert.common.specs import SPECS, Loss
 from lxmert.common.validation.shared import IGNORED_LABEL
 from lxmert.data.collate.batch import TaskData
 
@@ -106,11 +107,10 @@ class Steps:
 
 def label_count(loss: str, inputs: dict[str, Any], part: slice) -> int:
     """How many labels a loss averages over in a part of a batch; that of a class with one loss is called `loss`."""
-    if loss in ("loss", "words", "answers"):
-        return int((inputs["ans" if loss == "answers" else "labels"][part] != IGNORED_LABEL).sum())
-    if loss == "match":
-        return len(inputs["matched_label"][part])
-    label, _ = inputs["obj_labels"][{"objects": "obj", "attributes": "attr", "features": "feat"}[loss]]
+    named = SPECS["LxmertForPreTraining"].losses.get(loss, Loss("labels", ""))
+    if named.part is None:
+        return int((inputs[named.label][part] != IGNORED_LABEL).sum())
+    label, _ = inputs[named.label][named.part]
     return int(np.prod(label[part].shape[:2]))
 
 

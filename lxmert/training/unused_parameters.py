@@ -8,10 +8,9 @@ from collections.abc import Collection
 
 from lxmert.common.config import LxmertConfig
 from lxmert.common.config.base import ModelConfig
+from lxmert.common.specs import spec_of
 from lxmert.weights.naming.key_mapping import parameters
 from lxmert.weights.naming.tables import head_names
-
-_OBJECTS = {"objects": "obj", "attributes": "attr", "features": "feat"}  # loss -> its layer in the object head
 
 
 def pretraining_losses(config: ModelConfig, architecture: str) -> tuple[str, ...]:
@@ -21,17 +20,12 @@ def pretraining_losses(config: ModelConfig, architecture: str) -> tuple[str, ...
         config: says which tasks are switched off.
         architecture: a class name without the prefix TF.
     """
-    if architecture == "VisualBertForPreTraining":
-        return ("words", "match")
-    if architecture != "LxmertForPreTraining" or not isinstance(config, LxmertConfig):
+    spec = spec_of(architecture)
+    if len(spec.losses) < 2:
         return ()
-    on = {
-        "words": config.task_mask_lm,
-        "match": config.task_matched,
-        **{name: config.task_obj_predict and key in config.visual_losses for name, key in _OBJECTS.items()},
-        "answers": config.task_qa,
-    }
-    return tuple(name for name, asked in on.items() if asked)
+    heads = head_names(architecture, config)
+    on = ((name, loss) for name, loss in spec.losses.items() if loss.switch is None or getattr(config, loss.switch))
+    return tuple(name for name, loss in on if loss.head in heads)
 
 
 def unused_parameters(config: ModelConfig, architecture: str, losses: Collection[str] | None = None) -> tuple[str, ...]:
@@ -59,20 +53,20 @@ def unused_parameters(config: ModelConfig, architecture: str, losses: Collection
             f"{architecture} can be trained on the losses {', '.join(possible)} under this config; got {given}. Give "
             "one or more of these, or switch the task on in the config (task_..., visual_..._loss)."
         )
-    pooled = bool(asked & {"match", "answers"})
+    losses_of_class = spec_of(architecture).losses
     off = [
-        f"heads.{head}."
-        for head, loss in (("word", "words"), ("match", "match"), ("answer", "answers"))
-        if loss not in asked
+        f"heads.{loss.head}." + (f"{loss.part}." if loss.part else "")
+        for name, loss in losses_of_class.items()
+        if name not in asked
     ]
+    heads = {losses_of_class[name].head for name in asked}
+    pooled = bool(heads & {"match", "answer"})
     off += [] if pooled else ["pooler."]
-    if architecture == "LxmertForPreTraining":
-        regions = asked & set(_OBJECTS)
-        off += [f"heads.object.{key}." for loss, key in _OBJECTS.items() if loss not in asked]
+    if isinstance(config, LxmertConfig):
         last = f"cross_layers.{config.x_layers - 1}"
-        if not regions:
+        if "object" not in heads:
             off += ["heads.object.", f"{last}.visual_self_attention.", f"{last}.visual_feed_forward."]
-        if not pooled and "words" not in asked:
+        if not pooled and "word" not in heads:
             off += [f"{last}.language_self_attention.", f"{last}.language_feed_forward."]
     names = (p.name for p in parameters(config, head_names(architecture, config)))
     return tuple(name for name in names if name.startswith(tuple(off)))

@@ -19,12 +19,13 @@ import numpy as np
 
 from lxmert.common.config import CONFIGS, LxmertConfig, config_class
 from lxmert.common.config.base import ModelConfig
+from lxmert.common.specs import architectures
 from lxmert.utils.atomic_files import is_settled
 from lxmert.utils.paths import CONFIG_NAME
 from lxmert.weights.formats.raw_io import contiguous
 from lxmert.weights.naming.key_mapping import BERT, DECODER_BIAS, TIED_DECODER, KeyMapping, Parameter, parameters
 from lxmert.weights.naming.recognize import CheckpointMismatchError, Found, recognize
-from lxmert.weights.naming.tables import ARCHITECTURES, HEADS, LAYERS, head_names
+from lxmert.weights.naming.tables import LAYERS, every_head, head_names
 
 from .config_from_bert import is_bert_config, layers_from_bert, values_from_bert
 from .download import download_weights
@@ -61,7 +62,7 @@ class Checkpoint:
     @property
     def heads(self) -> tuple[str, ...]:
         """The heads that the file holds, whole or in part."""
-        every = HEADS[self.config.model_type]
+        every = every_head(self.config.model_type)
         held = {p.head for p in parameters(self.config, every) if self.holds(p)}
         for rivals in (("classifier", "choice"), ("answer", "reasoning")):  # two heads under one name
             if held.issuperset(rivals):
@@ -70,7 +71,8 @@ class Checkpoint:
 
     def _right_one(self, rivals: tuple[str, str]) -> str:
         """Which of two heads under one name a file holds: the config says so, or else the shapes do."""
-        named = set(ARCHITECTURES[self.config.model_type].get(self._stated or "", ())) & set(rivals)
+        classes = architectures(self.config.model_type)
+        named = set(classes[self._stated].heads if self._stated in classes else ()) & set(rivals)
         if len(named) == 1:
             return named.pop()
         wrong = {
@@ -87,7 +89,7 @@ class Checkpoint:
     @property
     def architectures(self) -> tuple[str, ...]:
         """The model classes that the file's heads make up: one, or several that the config does not choose from."""
-        own = {name: head_names(name, self.config) for name in ARCHITECTURES[self.config.model_type]}
+        own = {name: head_names(name, self.config) for name in architectures(self.config.model_type)}
         fitting = tuple(name for name, heads in own.items() if heads == self.heads)
         if self._stated in fitting:
             return (str(self._stated),)
@@ -356,7 +358,7 @@ def _with_decoder(checkpoint: Checkpoint, chosen: bool) -> Checkpoint:
     """
     config, held = checkpoint.config, dict(checkpoint.held)
     untied = config.replace(tie_word_embeddings=False)
-    both = {p.module: p for p in parameters(untied, HEADS[config.model_type])}
+    both = {p.module: p for p in parameters(untied, every_head(config.model_type))}
     decoder, word = both["heads.word.decoder"], both["embeddings.word"]
     if not checkpoint.spelling.tied:  # it holds a decoder if the model has one
         told = checkpoint.config_source == FROM_SHAPES and not chosen

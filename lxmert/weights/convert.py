@@ -18,12 +18,13 @@ from typing import Any
 import numpy as np
 
 from lxmert.common.config.base import ModelConfig
+from lxmert.common.specs import architectures, tasks
 from lxmert.utils.atomic_files import making_folder, replacing
 from lxmert.utils.paths import INDEX_NAME, SAFETENSORS_NAME, check_folder, check_path
 from lxmert.weights.formats.open import FOLDER_WEIGHTS, TF_NAME
 from lxmert.weights.formats.raw_io import FLOATS
 from lxmert.weights.naming.key_mapping import Parameter
-from lxmert.weights.naming.tables import ANSWERS, ARCHITECTURES, head_names
+from lxmert.weights.naming.tables import ANSWERS, head_names
 
 from .answer_vocabulary import matching_rows, read_answers, remap_rows
 from .checkpoint import Checkpoint, open_checkpoint
@@ -37,15 +38,6 @@ FORMATS = {
     "tf_model.h5": f"folder with config.json and {TF_NAME}, for transformers 4.x in TensorFlow",
     "weights.h5": "Keras weights (.weights.h5)",
     "keras": "Keras model (.keras)",
-}
-# The classes by what they are for, the model classes of every kind.
-TASKS = {
-    "backbone": ("LxmertModel", "VisualBertModel"),
-    "pre-training": ("LxmertForPreTraining", "VisualBertForPreTraining"),
-    "question-answering": ("LxmertForQuestionAnswering", "VisualBertForQuestionAnswering"),
-    "visual-reasoning": ("LxmertForVisualReasoning", "VisualBertForVisualReasoning"),
-    "multiple-choice": ("VisualBertForMultipleChoice",),
-    "alignment": ("VisualBertForRegionToPhraseAlignment",),
 }
 
 
@@ -135,7 +127,7 @@ def convert(
         config: the configuration, where the source has none.
         progress: called after each tensor with its bytes and those of all tensors, from several threads.
         to: a key of FORMATS; by default what the target's name asks for.
-        task: a key of TASKS: the model class to write; by default the one that the source's heads make up.
+        task: one of `specs.tasks()`: the model class to write; by default the one that the source's heads make up.
         dtype: "float32", "float16", "bfloat16" or "float64"; by default each tensor keeps its own.
         max_shard_size: of a folder; see `writing.write_folder`.
         answers: two tables of answers, the source's and the target's: the answer head is moved to the second by the
@@ -245,14 +237,13 @@ def _check_room(target: Path, size: int) -> None:
 
 def _class_for(task: str, checkpoint: Checkpoint) -> str:
     """The model class for a task, of the kind of model that the file is of."""
-    if task not in TASKS:
-        raise ValueError(f"unknown head {task!r}; these are known: {', '.join(TASKS)}.")
-    classes = [name for name in TASKS[task] if name in ARCHITECTURES[checkpoint.config.model_type]]
-    if not classes:
-        raise ValueError(
-            f"{checkpoint.file.path} is a {checkpoint.config.model_type} model, which has no {task} class."
-        )
-    return classes[0]
+    if task not in tasks():
+        raise ValueError(f"unknown head {task!r}; these are known: {', '.join(tasks())}.")
+    model_type = checkpoint.config.model_type
+    for name, spec in architectures(model_type).items():
+        if spec.task == task:
+            return name
+    raise ValueError(f"{checkpoint.file.path} is a {model_type} model, which has no {task} class.")
 
 
 def _reader(checkpoint: Checkpoint, parameter: Parameter) -> Callable[[], np.ndarray]:

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from lxmert.common.specs import architectures, spec_of
 from lxmert.utils.messages import first_few
 from lxmert.weights.formats.raw_io import is_float
 from lxmert.weights.naming.key_mapping import (
@@ -16,7 +17,7 @@ from lxmert.weights.naming.key_mapping import (
     normalize_key,
     parameters,
 )
-from lxmert.weights.naming.tables import LAYERS, TITLES, head_names
+from lxmert.weights.naming.tables import LAYERS, TITLES, head_names, module_rows
 
 from .checkpoint import Checkpoint, CheckpointMismatchError
 from .infer_config import TELLING
@@ -202,6 +203,17 @@ def listed(names: Iterable[str]) -> str:
     return f": {few}" if few else ""
 
 
+def _class_of_rival(parameter: Parameter) -> str | None:
+    """The class whose only head has a module that reads inputs of another size under the same name in files."""
+    rows = {row.ours: row for row in module_rows(parameter.model_type)}
+    own = rows.get(parameter.module)
+    for row in rows.values():
+        if own and row.theirs == own.theirs and row.size[1:] != own.size[1:]:
+            head = row.ours.split(".")[1]
+            return next((n for n, s in architectures(parameter.model_type).items() if s.heads == (head,)), None)
+    return None
+
+
 def _advice(
     checkpoint: Checkpoint,
     architecture: str,
@@ -228,11 +240,10 @@ def _advice(
                 and held[axis] != p.shape[axis]
             ):
                 told[field] = (held[axis], counted)
-    rival = {"answer": "LxmertForVisualReasoning", "reasoning": "LxmertForQuestionAnswering"}
-    others = [head for head in rival if any(p.module == f"heads.{head}.up" for p in wrong)]
-    if others:  # the two have one name, and differ in what they read
+    rivals = {p.head: name for p in wrong if (name := _class_of_rival(p))}
+    if rivals:  # two heads have one name, and differ in what they read
         told.pop("num_qa_labels", None)
-        yield f"The file has another head than {architecture}'s: load it with {rival[others[0]]}."
+        yield f"The file has another head than {architecture}'s: load it with {next(iter(rivals.values()))}."
         yield "Or pass allow_new_head=True to from_pretrained, to start the head afresh."
     for field, (count, counted) in told.items():
         yield (
@@ -241,15 +252,15 @@ def _advice(
         )
     if "num_qa_labels" in told or "num_labels" in told:
         yield "Or pass allow_new_head=True to from_pretrained, to start the answer head afresh."
-    explained = bool(told or others)
+    explained = bool(told or rivals)
     heads = sorted({p.head for p in missing if p.head})
     if heads and all(p.head for p in missing):
         explained = True
         yield f"The file lacks tensors of the heads: {', '.join(heads)}."
         yield "Pass allow_new_head=True to from_pretrained, to start them afresh."
-        flags = {"answer": "task_qa", "object": "task_obj_predict, visual_*_loss"}
-        off = [flags[head] for head in heads if head in flags]
-        if len(off) == len(heads) and architecture == "LxmertForPreTraining":
+        switches = spec_of(architecture).optional_heads
+        off = [switches[head] for head in heads if head in switches]
+        if len(off) == len(heads):
             yield f"Or do without them: {', '.join(off)} false in config.json."
     elif unexpected and not (missing or wrong or _in_backbone(map(normalize_key, unexpected), checkpoint)):
         explained = True

@@ -15,7 +15,8 @@ from safetensors.numpy import load_file, save_file
 from lxmert import LxmertConfig
 from lxmert.cli import convert as command
 from lxmert.cli import main
-from lxmert.weights.convert import FORMATS, TASKS, convert
+from lxmert.common.specs import tasks
+from lxmert.weights.convert import FORMATS, convert
 from lxmert.weights.formats.raw_io import FLOATS
 from lxmert.weights.naming.key_mapping import ORIGINAL
 from tests.weights.weight_folders import CONFIG, VISUAL_BERT, assert_bits_equal, make_folder, read_folder, tensors_of
@@ -34,7 +35,7 @@ def run(*arguments):
 
 
 def test_the_choices_are_those_of_the_library():
-    assert (tuple(FORMATS), tuple(TASKS)) == (command._FORMATS, command._TASKS)
+    assert (tuple(FORMATS), tasks()) == (command._FORMATS, command._TASKS)
     assert set(command._DTYPES) == set(FLOATS)
 
 

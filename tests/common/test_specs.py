@@ -12,10 +12,10 @@ import transformers
 import lxmert.pt
 import lxmert.tf
 from lxmert.common.config.base import ModelConfig
-from lxmert.common.specs import LABELS, LXMERT_INPUTS, SCORES, VISUAL_BERT_INPUTS, input_shapes, value_ranges
+from lxmert.common.specs import LXMERT_INPUTS, SPECS, VISUAL_BERT_INPUTS, input_shapes, value_ranges
 from lxmert.common.validation.shared import Range
 from lxmert.inference.verify import random_inputs
-from lxmert.weights.naming.tables import ARCHITECTURES, LAYERS
+from lxmert.weights.naming.tables import LAYERS
 from tests.weights.weight_folders import CONFIG_OF
 
 OPTIONS = ("output_attentions", "output_hidden_states", "return_dict")
@@ -37,8 +37,8 @@ def test_arguments_in_order(name, expected):
     theirs = inspect.signature(getattr(transformers, name).forward).parameters
     there = [key for key in expected if key in theirs]
     assert set(expected) - set(there) == {"head_mask"}  # gone from their version 5
-    assert [key for key in theirs if key in LABELS[name] or key in VISUAL_BERT_INPUTS] == [
-        key for key in there if key in LABELS[name] or key in VISUAL_BERT_INPUTS
+    assert [key for key in theirs if key in SPECS[name].labels or key in VISUAL_BERT_INPUTS] == [
+        key for key in there if key in SPECS[name].labels or key in VISUAL_BERT_INPUTS
     ]
 
 
@@ -47,22 +47,21 @@ def test_what_is_declared_exists(name):
     config = CONFIG_OF[name]
     known = set(getattr(lxmert.pt, name).keywords()) & set(getattr(lxmert.tf, f"TF{name}").keywords())
     assert set(INPUTS[config.model_type]) <= known
-    assert set(LABELS[name]) <= known
+    assert set(SPECS[name].labels) <= known
     assert set(value_ranges(config, name)) <= known
     assert set(input_shapes(config, name)) <= known
-    assert not set(input_shapes(config, name)) & set(LABELS[name])
+    assert not set(input_shapes(config, name)) & set(SPECS[name].labels)
     output = typing.get_type_hints(getattr(lxmert.pt, name).forward)["return"]
     fields = {
         f.name for kind in typing.get_args(output) if dataclasses.is_dataclass(kind) for f in dataclasses.fields(kind)
     }
-    assert SCORES[name] in fields
-    assert ("loss" in fields) == bool(LABELS[name])
+    assert SPECS[name].scores in fields
+    assert ("loss" in fields) == bool(SPECS[name].labels)
 
 
-def test_every_class_is_in_every_table():
-    names = {name for classes in ARCHITECTURES.values() for name in classes}
-    assert names == set(LABELS) == set(SCORES) == set(CONFIG_OF)
-    assert set(ARCHITECTURES) == set(LAYERS) == set(INPUTS)
+def test_every_class_has_a_row():
+    assert set(SPECS) == set(CONFIG_OF)
+    assert {spec.model for spec in SPECS.values()} == set(LAYERS) == set(INPUTS)
     for config in set(CONFIG_OF.values()):
         assert isinstance(config, ModelConfig)
         assert all(type(getattr(config, field)) is int for field in LAYERS[config.model_type])
@@ -117,8 +116,8 @@ def test_a_model_runs_on_what_is_declared(name):
             assert allowed.lowest <= inputs[key].min() <= inputs[key].max() < allowed.end
     model = getattr(lxmert.pt, name)(config).eval()
     with torch.no_grad():
-        scores = model(**{key: torch.from_numpy(value) for key, value in inputs.items()})[SCORES[name]]
-    keras_scores = np.asarray(getattr(lxmert.tf, f"TF{name}")(config)(**inputs)[SCORES[name]])
+        scores = model(**{key: torch.from_numpy(value) for key, value in inputs.items()})[SPECS[name].scores]
+    keras_scores = np.asarray(getattr(lxmert.tf, f"TF{name}")(config)(**inputs)[SPECS[name].scores])
     assert tuple(scores.shape) == keras_scores.shape
     assert np.isfinite(scores.numpy()).all()
     assert np.isfinite(keras_scores).all()

@@ -9,7 +9,7 @@ import pytest
 
 import lxmert.pt
 import lxmert.tf
-from lxmert.weights.naming.tables import ARCHITECTURES
+from lxmert.common.specs import SPECS
 
 ROOT = Path(__file__).parents[2]
 
@@ -105,7 +105,7 @@ def test_every_class_of_either_backend_is_a_public_name():
         assert set(classes) <= set(lxmert.__all__)
         for name in classes:
             assert getattr(lxmert, name) is getattr(module, name)
-    models = [name for classes in ARCHITECTURES.values() for name in classes]
+    models = list(SPECS)
     assert {*models, *(f"TF{name}" for name in models)} <= set(dir(lxmert))
     with pytest.raises(AttributeError, match="module 'lxmert' has no attribute 'VisualBertForNothing'"):
         lxmert.VisualBertForNothing  # noqa: B018

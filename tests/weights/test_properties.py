@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from lxmert.common.config import LxmertConfig, VisualBertConfig
+from lxmert.common.specs import SPECS, architectures
 from lxmert.weights.checkpoint import open_checkpoint
 from lxmert.weights.convert import convert
 from lxmert.weights.formats.raw_io import BFLOAT16, FLOATS
 from lxmert.weights.load import fit
 from lxmert.weights.naming.key_mapping import KERAS_H5, SPELLINGS, parameters
-from lxmert.weights.naming.tables import ARCHITECTURES, HEADS, head_names, is_task_model
+from lxmert.weights.naming.tables import every_head, head_names, is_task_model
 from lxmert.weights.save_hdf5 import check_for_tf
 
 random_cases = settings(
@@ -76,7 +77,7 @@ def configs(draw):
 def models(draw):
     """A configuration, a class, and its parameters with values of any dtype, NaN and infinity among them."""
     config = draw(configs())
-    architecture = draw(st.sampled_from(sorted(ARCHITECTURES[config.model_type])))
+    architecture = draw(st.sampled_from(sorted(architectures(config.model_type))))
     random = np.random.default_rng(draw(st.integers(0, 2**32)))
     values = {}
     formats = draw(st.lists(st.sampled_from(sorted(FLOATS)), min_size=1, max_size=3))
@@ -230,7 +231,7 @@ def test_shapes_tell_the_configuration(data):
     assert {f: getattr(told, f) for f in fields} == {f: getattr(config, f) for f in fields}
     shared = {"reasoning": "answer", "classifier": "choice"}  # two heads under one name, inferred from their shapes
     assert {shared.get(head, head) for head in heads} == {shared.get(head, head) for head in own}
-    assert heads <= set(HEADS[config.model_type])
+    assert heads <= set(every_head(config.model_type))
 
 
 @random_cases
@@ -264,5 +265,5 @@ def test_the_random_cases_are_of_every_kind():
         seen.add("bypass" if getattr(config, "bypass_transformer", False) else "")
 
     look()
-    classes = {name for classes in ARCHITECTURES.values() for name in classes}
+    classes = set(SPECS)
     assert seen >= {*classes, *FLOATS, "pruned_heads", "untied_words", "bypass"}

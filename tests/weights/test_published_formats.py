@@ -20,7 +20,7 @@ from lxmert.weights.formats.hdf5 import CONFIG_ATTRIBUTE
 from lxmert.weights.infer_config import config_from_shapes
 from lxmert.weights.load import fit
 from lxmert.weights.naming.key_mapping import parameters
-from lxmert.weights.naming.tables import HEADS, LAYERS, head_names
+from lxmert.weights.naming.tables import LAYERS, every_head, head_names
 
 from .weight_folders import (
     CONFIG,
@@ -333,7 +333,8 @@ def test_what_shapes_tell():
 
 
 @pytest.mark.parametrize(
-    ("config", "heads"), [(LxmertConfig(), HEADS["lxmert"][:-1]), (VisualBertConfig(num_labels=3129), ("classifier",))]
+    ("config", "heads"),
+    [(LxmertConfig(), every_head("lxmert")[:-1]), (VisualBertConfig(num_labels=3129), ("classifier",))],
 )
 def test_the_published_models_are_told_and_their_heads_guessed(config, heads):
     said = (

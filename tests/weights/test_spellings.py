@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 
 from lxmert import LxmertConfig, VisualBertConfig
+from lxmert.common.specs import architectures
 from lxmert.weights.naming.key_mapping import (
     HUGGING_FACE,
     HUGGING_FACE_TF,
@@ -17,7 +18,7 @@ from lxmert.weights.naming.key_mapping import (
     layer_counts,
     parameters,
 )
-from lxmert.weights.naming.tables import ARCHITECTURES, HEADS, LAYERS, head_names
+from lxmert.weights.naming.tables import LAYERS, every_head, head_names
 
 from .weight_folders import CONFIG, VISUAL_BERT
 
@@ -36,13 +37,13 @@ from .weight_folders import CONFIG, VISUAL_BERT
     ],
 )
 def test_no_two_parameters_have_one_name(config, spelling, nested):
-    for architecture in ARCHITECTURES[config.model_type]:
+    for architecture in architectures(config.model_type):
         names = [spelling.write(p, nested) for p in parameters(config, head_names(architecture, config))]
         assert len(set(names)) == len(names)
         assert not {*names} & {*spelling.copies()}
         assert not any(spelling.leaves_out(name) for name in names)
     # Even of all heads together, but for the two that lie under one name of theirs.
-    counted = Counter(spelling.write(p, nested) for p in parameters(config, HEADS[config.model_type]))
+    counted = Counter(spelling.write(p, nested) for p in parameters(config, every_head(config.model_type)))
     shared = {name for name, count in counted.items() if count > 1}
     if config.model_type == "visual_bert":
         theirs = {HUGGING_FACE: {"cls"}, ORIGINAL_VISUAL_BERT: {"bert.classifier"}}
@@ -58,9 +59,9 @@ def test_no_two_parameters_have_one_name(config, spelling, nested):
 
 
 def test_how_each_format_writes_one_name():
-    layer = next(p for p in parameters(CONFIG, HEADS["lxmert"]) if p.name == "language_layers.1.attention.query.weight")
-    first = next(p for p in parameters(CONFIG, HEADS["lxmert"]) if p.name == "language_layers.0.attention.norm.bias")
-    bias = next(p for p in parameters(CONFIG, HEADS["lxmert"]) if p.name == "heads.word.bias")
+    named = {p.name: p for p in parameters(CONFIG, every_head("lxmert"))}
+    layer = named["language_layers.1.attention.query.weight"]
+    first, bias = named["language_layers.0.attention.norm.bias"], named["heads.word.bias"]
     assert HUGGING_FACE.write(layer, True) == "lxmert.encoder.layer.1.attention.self.query.weight"
     assert HUGGING_FACE.write(layer, False) == "encoder.layer.1.attention.self.query.weight"
     assert ORIGINAL.write(layer, True) == "bert.encoder.layer.1.attention.self.query.weight"
@@ -123,7 +124,7 @@ def test_how_each_format_writes_one_name():
 )
 def test_how_each_format_writes_a_name_of_visual_bert(name, theirs, original, keras):
     config = VISUAL_BERT.replace(bypass_transformer=True)
-    parameter = next(p for p in parameters(config, HEADS["visual_bert"]) if p.name == name)
+    parameter = next(p for p in parameters(config, every_head("visual_bert")) if p.name == name)
     spellings = (NATIVE, HUGGING_FACE, ORIGINAL_VISUAL_BERT, KERAS_H5)
     native = name if parameter.head else f"backbone.{name}"
     assert [spelling.write(parameter, True) for spelling in spellings] == [native, theirs, original, keras]

@@ -8,15 +8,16 @@ import torch
 import transformers
 
 from lxmert import CheckpointMismatchError, LxmertConfig, VisualBertConfig
+from lxmert.common.specs import architectures
 from lxmert.weights.checkpoint import open_checkpoint
 from lxmert.weights.convert import convert
 from lxmert.weights.load import fit
 from lxmert.weights.naming.key_mapping import HUGGING_FACE, NATIVE, ORIGINAL_VISUAL_BERT, parameters
-from lxmert.weights.naming.tables import ARCHITECTURES, head_names
+from lxmert.weights.naming.tables import head_names
 
 from .weight_folders import CONFIG, VISUAL_BERT, assert_bits_equal, make_folder, read_folder, tensors_of, values_of
 
-CLASSES = ARCHITECTURES["visual_bert"]
+CLASSES = architectures("visual_bert")
 PRE_TRAINING, CHOICE = "VisualBertForPreTraining", "VisualBertForMultipleChoice"
 ANSWERING, REASONING = "VisualBertForQuestionAnswering", "VisualBertForVisualReasoning"
 ALIGNMENT = "VisualBertForRegionToPhraseAlignment"

@@ -10,15 +10,15 @@ import transformers
 
 import lxmert.tf
 from lxmert import CheckpointMismatchError, VisualBertConfig, convert
+from lxmert.common.specs import architectures
 from lxmert.weights.checkpoint import open_checkpoint
 from lxmert.weights.load import fit
 from lxmert.weights.naming.key_mapping import HUGGING_FACE
-from lxmert.weights.naming.tables import ARCHITECTURES
 from tests.small_visual_bert import CHOOSING, small_config, small_inputs, small_labels
 
 from .weight_folders import VISUAL_BERT, assert_bits_equal, make_folder, read_folder, tensors_of
 
-CLASSES = ARCHITECTURES["visual_bert"]
+CLASSES = architectures("visual_bert")
 BACKBONE = "VisualBertModel"
 NAMES = ("folder", "model.weights.h5", "model.keras")
 

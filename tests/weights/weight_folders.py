@@ -10,8 +10,9 @@ from safetensors.numpy import load_file, save_file
 
 from lxmert.common.config import LxmertConfig, VisualBertConfig
 from lxmert.common.config.base import ModelConfig
+from lxmert.common.specs import architectures
 from lxmert.weights.naming.key_mapping import HUGGING_FACE, KeyMapping, Parameter, parameters
-from lxmert.weights.naming.tables import ARCHITECTURES, head_names, is_task_model
+from lxmert.weights.naming.tables import head_names, is_task_model
 
 # No two sizes are equal, so that nothing fits by accident: a transpose that was forgotten has the wrong shape.
 SIZES: dict[str, Any] = dict(
@@ -43,8 +44,8 @@ VISUAL_BERT = VisualBertConfig(
     num_labels=5,
 )
 CONFIG_OF: dict[str, ModelConfig] = {
-    **dict.fromkeys(ARCHITECTURES["lxmert"], CONFIG),
-    **dict.fromkeys(ARCHITECTURES["visual_bert"], VISUAL_BERT),
+    **dict.fromkeys(architectures("lxmert"), CONFIG),
+    **dict.fromkeys(architectures("visual_bert"), VISUAL_BERT),
 }
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from lxmert.common.outputs import LOSS_NAMES
+from lxmert.common.specs import LOSS_NAMES
 from lxmert.common.tokenizer import LxmertTokenizer
 from lxmert.common.validation.shared import IGNORED_LABEL
 from lxmert.data.collate.batch import Batch

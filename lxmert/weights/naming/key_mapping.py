@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from lxmert.common.config.base import ModelConfig
 
-from .tables import HEADS, KINDS, OBJECTS, TABLES, Leaf, sizes
+from .tables import KINDS, OBJECTS, Leaf, every_head, module_rows, sizes
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def parameters(config: ModelConfig, heads: Collection[str], pooler: bool = True)
         pooler: whether the model has one.
     """
     symbols, kind_of_model = sizes(config), config.model_type
-    for row in TABLES[kind_of_model]:
+    for row in module_rows(kind_of_model):
         parts = row.ours.split(".")
         if parts[0] == "heads" and parts[1] not in heads:
             continue
@@ -62,7 +62,7 @@ def parameters(config: ModelConfig, heads: Collection[str], pooler: bool = True)
             module = row.ours.format(i=i)
             pruned = len(config.pruned_heads.get(module.rpartition(".")[0], ()))
             symbols["W"] = (config.num_attention_heads - pruned) * symbols["K"]
-            shape = tuple(symbols[symbol] for symbol in row.size)
+            shape = tuple(size if isinstance(size, int) else symbols[size] for size in row.size)
             for leaf in KINDS[row.kind]:
                 # Beside the weight, a module has vectors of its outputs only.
                 size = shape if leaf is KINDS[row.kind][0] else shape[:1]
@@ -78,7 +78,7 @@ def known_parameters(config: ModelConfig) -> Iterator[Parameter]:
     if config.model_type == "lxmert":
         # The switches that leave out a part of a head.
         config = config.replace(visual_obj_loss=True, visual_attr_loss=True, visual_feat_loss=True)
-    yield from parameters(config, HEADS[config.model_type])
+    yield from parameters(config, every_head(config.model_type))
 
 
 class KeyMapping(NamedTuple):
@@ -224,7 +224,7 @@ def bare_parameters(model_type: str, counts: Mapping[str, int]) -> Iterator[Para
         model_type: of the model.
         counts: how many layers of each kind, by the config field that counts them.
     """
-    for row in TABLES[model_type]:
+    for row in module_rows(model_type):
         for i in range(counts[row.repeat] if row.repeat else 1):
             for leaf in KINDS[row.kind]:
                 yield Parameter(model_type, row.ours.format(i=i), row.theirs.format(i=i), row.kind, leaf, ())
@@ -240,7 +240,7 @@ def layer_counts(model_type: str, spelling: KeyMapping, nested: bool, names: Col
         names: the names in the file.
     """
     counts: dict[str, int] = {}
-    for row in TABLES[model_type]:
+    for row in module_rows(model_type):
         if row.repeat and row.repeat not in counts:
             leaf, i = KINDS[row.kind][0], 0
             while (

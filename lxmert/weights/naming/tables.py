@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from lxmert.common.config.base import ModelConfig
+from lxmert.common.specs import ModuleRow, architectures, spec_of
 
 
 class Leaf(NamedTuple):
@@ -27,40 +28,25 @@ KINDS: dict[str, tuple[Leaf, ...]] = {
 }
 
 
-class Row(NamedTuple):
-    """One module, or one per layer where `repeat` names the config field that counts the layers (`{i}` is the layer).
-
-    `size` is the shape of the weight, PyTorch's way round ([out, in] for dense), in the symbols of `sizes`. `only_if`
-    names the config switch without which there is no such module.
-    """
-
-    ours: str
-    theirs: str
-    kind: str
-    size: tuple[str, ...]
-    repeat: str | None = None
-    only_if: str | None = None
-
-
-def _attention(ours: str, theirs: str, repeat: str | None, inner: str = "self") -> tuple[Row, ...]:
+def _attention(ours: str, theirs: str, repeat: str | None, inner: str = "self") -> tuple[ModuleRow, ...]:
     return (
-        Row(f"{ours}.query", f"{theirs}.{inner}.query", "dense", ("W", "D"), repeat),
-        Row(f"{ours}.key", f"{theirs}.{inner}.key", "dense", ("W", "D"), repeat),
-        Row(f"{ours}.value", f"{theirs}.{inner}.value", "dense", ("W", "D"), repeat),
-        Row(f"{ours}.out", f"{theirs}.output.dense", "dense", ("D", "W"), repeat),
-        Row(f"{ours}.norm", f"{theirs}.output.LayerNorm", "norm", ("D",), repeat),
+        ModuleRow(f"{ours}.query", f"{theirs}.{inner}.query", "dense", ("W", "D"), repeat),
+        ModuleRow(f"{ours}.key", f"{theirs}.{inner}.key", "dense", ("W", "D"), repeat),
+        ModuleRow(f"{ours}.value", f"{theirs}.{inner}.value", "dense", ("W", "D"), repeat),
+        ModuleRow(f"{ours}.out", f"{theirs}.output.dense", "dense", ("D", "W"), repeat),
+        ModuleRow(f"{ours}.norm", f"{theirs}.output.LayerNorm", "norm", ("D",), repeat),
     )
 
 
-def _feed_forward(ours: str, up: str, down: str, repeat: str | None) -> tuple[Row, ...]:
+def _feed_forward(ours: str, up: str, down: str, repeat: str | None) -> tuple[ModuleRow, ...]:
     return (
-        Row(f"{ours}.up", f"{up}.dense", "dense", ("I", "D"), repeat),
-        Row(f"{ours}.down", f"{down}.dense", "dense", ("D", "I"), repeat),
-        Row(f"{ours}.norm", f"{down}.LayerNorm", "norm", ("D",), repeat),
+        ModuleRow(f"{ours}.up", f"{up}.dense", "dense", ("I", "D"), repeat),
+        ModuleRow(f"{ours}.down", f"{down}.dense", "dense", ("D", "I"), repeat),
+        ModuleRow(f"{ours}.norm", f"{down}.LayerNorm", "norm", ("D",), repeat),
     )
 
 
-def _layer(ours: str, theirs: str, repeat: str | None) -> tuple[Row, ...]:
+def _layer(ours: str, theirs: str, repeat: str | None) -> tuple[ModuleRow, ...]:
     return (
         *_attention(f"{ours}.attention", f"{theirs}.attention", repeat),
         *_feed_forward(f"{ours}.feed_forward", f"{theirs}.intermediate", f"{theirs}.output", repeat),
@@ -68,22 +54,22 @@ def _layer(ours: str, theirs: str, repeat: str | None) -> tuple[Row, ...]:
 
 
 _WORD_AND_MATCH = (
-    Row("heads.word.transform", "cls.predictions.transform.dense", "dense", ("D", "D")),
-    Row("heads.word.norm", "cls.predictions.transform.LayerNorm", "norm", ("D",)),
-    Row("heads.word.bias", "cls.predictions.bias", "vector", ("V",)),
-    Row("heads.word.decoder", "cls.predictions.decoder", "embedding", ("V", "D"), only_if="untied_words"),
-    Row("heads.match", "cls.seq_relationship", "dense", ("2", "D")),
+    ModuleRow("heads.word.transform", "cls.predictions.transform.dense", "dense", ("D", "D")),
+    ModuleRow("heads.word.norm", "cls.predictions.transform.LayerNorm", "norm", ("D",)),
+    ModuleRow("heads.word.bias", "cls.predictions.bias", "vector", ("V",)),
+    ModuleRow("heads.word.decoder", "cls.predictions.decoder", "embedding", ("V", "D"), only_if="untied_words"),
+    ModuleRow("heads.match", "cls.seq_relationship", "dense", (2, "D")),
 )
 
-LXMERT: tuple[Row, ...] = (
-    Row("embeddings.word", "embeddings.word_embeddings", "embedding", ("V", "D")),
-    Row("embeddings.position", "embeddings.position_embeddings", "embedding", ("positions", "D")),
-    Row("embeddings.token_type", "embeddings.token_type_embeddings", "embedding", ("types", "D")),
-    Row("embeddings.norm", "embeddings.LayerNorm", "norm", ("D",)),
-    Row("region_embeddings.feature", "encoder.visn_fc.visn_fc", "dense", ("D", "F")),
-    Row("region_embeddings.feature_norm", "encoder.visn_fc.visn_layer_norm", "norm", ("D",)),
-    Row("region_embeddings.box", "encoder.visn_fc.box_fc", "dense", ("D", "P")),
-    Row("region_embeddings.box_norm", "encoder.visn_fc.box_layer_norm", "norm", ("D",)),
+LXMERT: tuple[ModuleRow, ...] = (
+    ModuleRow("embeddings.word", "embeddings.word_embeddings", "embedding", ("V", "D")),
+    ModuleRow("embeddings.position", "embeddings.position_embeddings", "embedding", ("positions", "D")),
+    ModuleRow("embeddings.token_type", "embeddings.token_type_embeddings", "embedding", ("types", "D")),
+    ModuleRow("embeddings.norm", "embeddings.LayerNorm", "norm", ("D",)),
+    ModuleRow("region_embeddings.feature", "encoder.visn_fc.visn_fc", "dense", ("D", "F")),
+    ModuleRow("region_embeddings.feature_norm", "encoder.visn_fc.visn_layer_norm", "norm", ("D",)),
+    ModuleRow("region_embeddings.box", "encoder.visn_fc.box_fc", "dense", ("D", "P")),
+    ModuleRow("region_embeddings.box_norm", "encoder.visn_fc.box_layer_norm", "norm", ("D",)),
     *_layer("language_layers.{i}", "encoder.layer.{i}", "l_layers"),
     *_layer("visual_layers.{i}", "encoder.r_layers.{i}", "r_layers"),
     *_attention("cross_layers.{i}.cross_attention", "encoder.x_layers.{i}.visual_attention", "x_layers", inner="att"),
@@ -101,43 +87,43 @@ LXMERT: tuple[Row, ...] = (
         "encoder.x_layers.{i}.visn_output",
         "x_layers",
     ),
-    Row("pooler.dense", "pooler.dense", "dense", ("D", "D")),
+    ModuleRow("pooler.dense", "pooler.dense", "dense", ("D", "D")),
     *_WORD_AND_MATCH,
-    Row("heads.object.transform", "obj_predict_head.transform.dense", "dense", ("D", "D")),
-    Row("heads.object.norm", "obj_predict_head.transform.LayerNorm", "norm", ("D",)),
-    Row("heads.object.obj", "obj_predict_head.decoder_dict.obj", "dense", ("obj", "D")),
-    Row("heads.object.attr", "obj_predict_head.decoder_dict.attr", "dense", ("attr", "D")),
-    Row("heads.object.feat", "obj_predict_head.decoder_dict.feat", "dense", ("F", "D")),
+    ModuleRow("heads.object.transform", "obj_predict_head.transform.dense", "dense", ("D", "D")),
+    ModuleRow("heads.object.norm", "obj_predict_head.transform.LayerNorm", "norm", ("D",)),
+    ModuleRow("heads.object.obj", "obj_predict_head.decoder_dict.obj", "dense", ("obj", "D")),
+    ModuleRow("heads.object.attr", "obj_predict_head.decoder_dict.attr", "dense", ("attr", "D")),
+    ModuleRow("heads.object.feat", "obj_predict_head.decoder_dict.feat", "dense", ("F", "D")),
     # Two heads under one name of theirs: a file holds one or the other.
-    Row("heads.answer.up", "answer_head.logit_fc.0", "dense", ("2D", "D")),
-    Row("heads.answer.norm", "answer_head.logit_fc.2", "norm", ("2D",)),
-    Row("heads.answer.out", "answer_head.logit_fc.3", "dense", ("A", "2D")),
-    Row("heads.reasoning.up", "answer_head.logit_fc.0", "dense", ("2D", "2D")),
-    Row("heads.reasoning.norm", "answer_head.logit_fc.2", "norm", ("2D",)),
-    Row("heads.reasoning.out", "answer_head.logit_fc.3", "dense", ("2", "2D")),
+    ModuleRow("heads.answer.up", "answer_head.logit_fc.0", "dense", ("2D", "D")),
+    ModuleRow("heads.answer.norm", "answer_head.logit_fc.2", "norm", ("2D",)),
+    ModuleRow("heads.answer.out", "answer_head.logit_fc.3", "dense", ("A", "2D")),
+    ModuleRow("heads.reasoning.up", "answer_head.logit_fc.0", "dense", ("2D", "2D")),
+    ModuleRow("heads.reasoning.norm", "answer_head.logit_fc.2", "norm", ("2D",)),
+    ModuleRow("heads.reasoning.out", "answer_head.logit_fc.3", "dense", (2, "2D")),
 )
 
-VISUAL_BERT: tuple[Row, ...] = (
-    Row("embeddings.word", "embeddings.word_embeddings", "embedding", ("V", "D")),
-    Row("embeddings.position", "embeddings.position_embeddings", "embedding", ("positions", "D")),
-    Row("embeddings.token_type", "embeddings.token_type_embeddings", "embedding", ("types", "D")),
-    Row("embeddings.feature", "embeddings.visual_projection", "dense", ("D", "F")),
-    Row("embeddings.visual_position", "embeddings.visual_position_embeddings", "embedding", ("positions", "D")),
-    Row("embeddings.visual_token_type", "embeddings.visual_token_type_embeddings", "embedding", ("types", "D")),
-    Row("embeddings.norm", "embeddings.LayerNorm", "norm", ("D",)),
+VISUAL_BERT: tuple[ModuleRow, ...] = (
+    ModuleRow("embeddings.word", "embeddings.word_embeddings", "embedding", ("V", "D")),
+    ModuleRow("embeddings.position", "embeddings.position_embeddings", "embedding", ("positions", "D")),
+    ModuleRow("embeddings.token_type", "embeddings.token_type_embeddings", "embedding", ("types", "D")),
+    ModuleRow("embeddings.feature", "embeddings.visual_projection", "dense", ("D", "F")),
+    ModuleRow("embeddings.visual_position", "embeddings.visual_position_embeddings", "embedding", ("positions", "D")),
+    ModuleRow("embeddings.visual_token_type", "embeddings.visual_token_type_embeddings", "embedding", ("types", "D")),
+    ModuleRow("embeddings.norm", "embeddings.LayerNorm", "norm", ("D",)),
     *_layer("encoder_layers.{i}", "encoder.layer.{i}", "num_hidden_layers"),
     *(
         row._replace(only_if="bypass_transformer")
         for row in _layer("additional_layer", "additional_layer", repeat=None)
     ),
-    Row("pooler.dense", "pooler.dense", "dense", ("D", "D")),
+    ModuleRow("pooler.dense", "pooler.dense", "dense", ("D", "D")),
     *_WORD_AND_MATCH,
     # Likewise two heads under one name.
-    Row("heads.classifier", "cls", "dense", ("labels", "D")),
-    Row("heads.choice", "cls", "dense", ("1", "D")),
-    Row("heads.alignment.query", "attention.query", "dense", ("K", "D")),
-    Row("heads.alignment.key", "attention.key", "dense", ("K", "D")),
-    Row("heads.alignment.value", "attention.value", "dense", ("K", "D")),
+    ModuleRow("heads.classifier", "cls", "dense", ("labels", "D")),
+    ModuleRow("heads.choice", "cls", "dense", (1, "D")),
+    ModuleRow("heads.alignment.query", "attention.query", "dense", ("K", "D")),
+    ModuleRow("heads.alignment.key", "attention.key", "dense", ("K", "D")),
+    ModuleRow("heads.alignment.value", "attention.value", "dense", ("K", "D")),
 )
 
 OBJECTS = ("obj", "attr", "feat")  # the rows of the object head that a config can switch off
@@ -145,32 +131,21 @@ OBJECTS = ("obj", "attr", "feat")  # the rows of the object head that a config c
 # By the model type of the configuration.
 TITLES = {"lxmert": "LXMERT", "visual_bert": "VisualBERT"}
 TABLES = {"lxmert": LXMERT, "visual_bert": VISUAL_BERT}
-HEADS = {
-    "lxmert": ("word", "match", "object", "answer", "reasoning"),
-    "visual_bert": ("word", "match", "classifier", "choice", "alignment"),
-}
 # The config fields that count the layers.
 LAYERS = {"lxmert": ("l_layers", "x_layers", "r_layers"), "visual_bert": ("num_hidden_layers",)}
-# Each class without the prefix TF and its heads, the backbone first.
-ARCHITECTURES: dict[str, dict[str, tuple[str, ...]]] = {
-    "lxmert": {
-        "LxmertModel": (),
-        "LxmertForPreTraining": ("word", "match", "object", "answer"),
-        "LxmertForQuestionAnswering": ("answer",),
-        "LxmertForVisualReasoning": ("reasoning",),
-    },
-    "visual_bert": {
-        "VisualBertModel": (),
-        "VisualBertForPreTraining": ("word", "match"),
-        "VisualBertForMultipleChoice": ("choice",),
-        "VisualBertForQuestionAnswering": ("classifier",),
-        "VisualBertForVisualReasoning": ("classifier",),
-        # As in `transformers`, it keeps the heads of its pre-training, which it does not use.
-        "VisualBertForRegionToPhraseAlignment": ("word", "match", "alignment"),
-    },
-}
 # Where the scores of the answers are made, and the config field that counts them.
 ANSWERS = {"lxmert": ("heads.answer.out", "num_qa_labels"), "visual_bert": ("heads.classifier", "num_labels")}
+
+
+def module_rows(model_type: str) -> tuple[ModuleRow, ...]:
+    """The modules of a model with all of its heads, those of registered classes last."""
+    return (*TABLES[model_type], *(row for spec in architectures(model_type).values() for row in spec.modules))
+
+
+def every_head(model_type: str) -> tuple[str, ...]:
+    """The heads of a model, in the order of the table."""
+    heads = (row.ours.split(".")[1] for row in module_rows(model_type) if row.ours.startswith("heads."))
+    return tuple(dict.fromkeys(heads))
 
 
 def is_task_model(architecture: str) -> bool:
@@ -182,11 +157,7 @@ def is_task_model(architecture: str) -> bool:
     Raises:
         ValueError: no such class.
     """
-    for classes in ARCHITECTURES.values():
-        if architecture in classes:
-            return bool(classes[architecture])
-    known = [name for classes in ARCHITECTURES.values() for name in classes]
-    raise ValueError(f"unknown architecture {architecture!r}; known: {', '.join(known)}.")
+    return bool(spec_of(architecture).heads)
 
 
 def head_names(architecture: str, config: ModelConfig) -> tuple[str, ...]:
@@ -194,27 +165,26 @@ def head_names(architecture: str, config: ModelConfig) -> tuple[str, ...]:
 
     Args:
         architecture: a class name without the prefix TF.
-        config: says which tasks of LXMERT's pre-training have heads.
+        config: may switch some of them off.
 
     Raises:
         ValueError: no such class of this kind of model.
     """
-    classes = ARCHITECTURES[config.model_type]
-    if architecture not in classes:
-        raise ValueError(f"unknown architecture {architecture!r}; known: {', '.join(classes)}.")
-    off = set()
-    if architecture == "LxmertForPreTraining":
-        off = {
-            head for head, task in (("object", "task_obj_predict"), ("answer", "task_qa")) if not config.__dict__[task]
-        }
-    return tuple(head for head in classes[architecture] if head not in off)
+    spec = spec_of(architecture)
+    if spec.model != config.model_type:
+        known = ", ".join(architectures(config.model_type))
+        raise ValueError(f"unknown architecture {architecture!r}; known: {known}.")
+    switches = spec.optional_heads
+    return tuple(head for head in spec.heads if head not in switches or getattr(config, switches[head]))
 
 
 def sizes(config: ModelConfig) -> dict[str, int]:
-    """What the symbols of the table's sizes stand for; W, the width of an attention, depends on its pruned heads."""
+    """What the sizes of the table stand for: symbols, and the integers of a config.
+
+    W, the width of an attention, is not among them: it depends on its pruned heads.
+    """
     shared = {
-        "1": 1,
-        "2": 2,
+        **{name: value for name, value in config.__dict__.items() if isinstance(value, int)},
         "D": config.hidden_size,
         "K": config.hidden_size // config.num_attention_heads,
         "I": config.intermediate_size,

@@ -1,0 +1,40 @@
+"""One row for each model class: its heads, arguments, labels, losses and outputs.
+
+Whatever differs from class to class is read from here: the checks of values, Keras' `fit`, the outputs, loading,
+conversion, training and the demo. A head for a new task is one row, and one class in each backend.
+"""
+
+from .registry import architectures, input_shapes, register_spec, spec_of, tasks, value_ranges
+from .rows import Input, Integers, Loss, ModelSpec, ModuleRow
+from .table import (
+    LOSS_NAMES,
+    LXMERT_INPUTS,
+    LXMERT_RANGES,
+    LXMERT_SERVED,
+    SPECS,
+    VISUAL_BERT_INPUTS,
+    VISUAL_BERT_RANGES,
+    VISUAL_BERT_SERVED,
+)
+
+__all__ = [
+    "LOSS_NAMES",
+    "LXMERT_INPUTS",
+    "LXMERT_RANGES",
+    "LXMERT_SERVED",
+    "SPECS",
+    "VISUAL_BERT_INPUTS",
+    "VISUAL_BERT_RANGES",
+    "VISUAL_BERT_SERVED",
+    "Input",
+    "Integers",
+    "Loss",
+    "ModelSpec",
+    "ModuleRow",
+    "architectures",
+    "input_shapes",
+    "register_spec",
+    "spec_of",
+    "tasks",
+    "value_ranges",
+]

@@ -1,0 +1,128 @@
+"""Rows by the name of their class, rows of classes from outside, and the ranges and shapes that rows declare."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from lxmert.common.config.base import ModelConfig
+from lxmert.common.validation.shared import Range
+
+from .rows import Input, Integers, ModelSpec
+from .table import SPECS
+
+
+def spec_of(architecture: str) -> ModelSpec:
+    """The row of a model class.
+
+    Args:
+        architecture: the class name without the prefix TF.
+
+    Raises:
+        ValueError: there is no such row.
+    """
+    if architecture not in SPECS:
+        raise ValueError(
+            f"unknown architecture {architecture!r}; known: {', '.join(SPECS)}. For a class of your own call "
+            "lxmert.common.specs.register_spec first."
+        )
+    return SPECS[architecture]
+
+
+def architectures(model_type: str) -> dict[str, ModelSpec]:
+    """The classes of one model with their rows, the backbone first."""
+    return {name: spec for name, spec in SPECS.items() if spec.model == model_type}
+
+
+def tasks() -> tuple[str, ...]:
+    """What the classes are for: the names that `convert(task=…)` and `--head` know."""
+    return tuple(dict.fromkeys(spec.task for spec in SPECS.values()))
+
+
+def register_spec(name: str, spec: ModelSpec) -> None:
+    """Add the row of a class from outside of this package. After it, the class loads, saves, converts and trains.
+
+    Args:
+        name: the name of the PyTorch class; that of the Keras class has the prefix TF.
+        spec: the row.
+
+    Raises:
+        ValueError: the name has another row, or begins with TF; the model or a head is unknown; `modules` has a
+            module of another head, or one that another row has.
+    """
+    if SPECS.get(name) == spec:
+        return  # a notebook's cell that runs again
+    if name in SPECS:
+        raise ValueError(f"{name} has a row already; give the class another name.")
+    if name.startswith("TF"):
+        raise ValueError(f"name must be that of the PyTorch class, without the prefix TF; got {name!r}.")
+    same_model = architectures(spec.model)
+    if not same_model:
+        raise ValueError(f"model must be one of {', '.join({s.model: 0 for s in SPECS.values()})}; got {spec.model!r}.")
+    made = {row.ours.split(".")[1] for row in spec.modules if row.ours.startswith("heads.")}
+    known = {head for other in same_model.values() for head in other.heads}
+    if set(spec.heads) - known - made:
+        unknown = ", ".join(sorted(set(spec.heads) - known - made))
+        raise ValueError(
+            f"modules must have rows for every new head, as ModuleRow('heads.count', …); {unknown} has none."
+        )
+    taken = {row.ours for other in same_model.values() for row in other.modules}
+    for row in spec.modules:
+        head = row.ours.removeprefix("heads.").split(".")[0]
+        if not row.ours.startswith("heads.") or head not in spec.heads or head in known or row.ours in taken:
+            raise ValueError(
+                f"modules must be those of new heads in `heads`, heads.NAME or heads.NAME.…; got {row.ours}."
+            )
+    SPECS[name] = spec
+
+
+def _total(size: str | int, sizes: Mapping[str, int]) -> int | None:
+    """What a size stands for, or None as long as one of its parts is not known."""
+    if isinstance(size, int):
+        return size
+    known = [sizes[part] for part in size.split(" + ") if part in sizes]
+    return sum(known) if len(known) == len(size.split(" + ")) else None
+
+
+def _ranges(spec: ModelSpec) -> Iterator[tuple[str, Integers]]:
+    labels = {**spec.labels, **{alias: spec.labels[name] for alias, name in spec.label_aliases.items()}}
+    for name, integers in {**spec.ranges, **labels}.items():
+        if integers is not None:
+            yield name, integers
+
+
+def value_ranges(
+    config: ModelConfig, architecture: str, shapes: Mapping[str, tuple[int, ...]] | None = None
+) -> dict[str, Range]:
+    """The integers that ids and labels may be, by argument name, as far as the sizes are known.
+
+    Labels that may also be rows of scores have their range as classes here.
+
+    Args:
+        config: the model's configuration.
+        architecture: the model's class name without the prefix TF.
+        shapes: the shapes of the arguments by name, as far as they are known: some ranges count choices, or positions
+            in the sequence of words and regions.
+    """
+    spec, sizes = spec_of(architecture), dict(config.__dict__)
+    for name, shape in (shapes or {}).items():
+        axes = spec.inputs.get("input_ids" if name == "inputs_embeds" else name, Input(())).axes
+        sizes |= {axis: size for axis, size in zip(axes, shape, strict=False) if isinstance(axis, str)}
+    ends = {name: (_total(integers.end, sizes), integers) for name, integers in _ranges(spec)}
+    return {
+        name: Range(end, integers.lowest, integers.ignored) for name, (end, integers) in ends.items() if end is not None
+    }
+
+
+def input_shapes(config: ModelConfig, architecture: str) -> dict[str, Input]:
+    """The inputs of a served model, with the sizes of a configuration in the place of its fields.
+
+    Args:
+        config: the model's configuration.
+        architecture: the model's class name without the prefix TF.
+    """
+    fields: Mapping[Any, int] = config.__dict__
+    return {
+        name: given._replace(axes=tuple(fields.get(axis, axis) for axis in given.axes))
+        for name, given in spec_of(architecture).inputs.items()
+    }

@@ -1,0 +1,109 @@
+"""What a row of the table of model classes says, and what its fields mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from lxmert.common.outputs import ModelOutput
+
+
+class ModuleRow(NamedTuple):
+    """One module of a model, or one per layer where `repeat` names the config field that counts the layers.
+
+    Attributes:
+        ours: the attribute path in both backends; `{i}` is the layer.
+        theirs: Hugging Face's path, by which files name the module.
+        kind: "dense", "norm", "embedding" or "vector": which parameters it has, and how Keras lays them out.
+        size: the shape of the weight in PyTorch's order ([out, in] for dense): integers, config fields, or symbols of
+            `weights.naming.tables.sizes`, as "D", the hidden size.
+        repeat: the config field that counts the layers.
+        only_if: the config field without which there is no such module.
+    """
+
+    ours: str
+    theirs: str
+    kind: str
+    size: tuple[str | int, ...]
+    repeat: str | None = None
+    only_if: str | None = None
+
+
+class Integers(NamedTuple):
+    """The integers that an argument may hold: from `lowest` up to `end`, without it, or -100 where that is `ignored`.
+
+    `end` is an integer, a config field, or the size of an axis of the inputs, as "choices" or "L + R".
+    """
+
+    end: str | int
+    lowest: int = 0
+    ignored: bool = False
+
+
+class Input(NamedTuple):
+    """An input of a served model: its axes, and whether it holds "int" or "float".
+
+    An axis is an integer, a config field, or a letter where any size will do: B batch, L tokens, R regions, P phrases.
+    """
+
+    axes: tuple[str | int, ...]
+    kind: str = "int"
+
+
+class Loss(NamedTuple):
+    """One loss of a class.
+
+    Attributes:
+        label: the argument that it reads.
+        head: the head that it trains.
+        scores: the output that metrics compare the label with; None where there is none.
+        switch: the config field that switches it off.
+        part: of the object head: the key of `obj_labels`, and the layer of the head.
+    """
+
+    label: str
+    head: str
+    scores: str | None = None
+    switch: str | None = None
+    part: str | None = None
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Everything about a model class that is not its computation.
+
+    Attributes:
+        model: the model type of its configuration, "lxmert" or "visual_bert".
+        task: what it is for: the name that `convert(task=…)` and `--head` know it by.
+        output: the class of what it returns.
+        scores: the output that holds its scores: what a compiled Keras loss and `verify` look at.
+        inputs: the inputs of a served model, by name and in order.
+        heads: the names of its heads, in the order of the name table; none for a backbone.
+        ranges: the integers that its arguments may hold, by name; the labels are below.
+        labels: its labels in order, with the integers that they may hold; None for what holds no integers alone.
+        label_aliases: other names of labels, each with the label's own.
+        score_labels: the labels that may be rows of scores in 0 … 1 instead.
+        losses: its losses by name; one loss called "loss" by default, of the first label and the last head.
+        optional_heads: the heads that a config can switch off, each with the config field.
+        modules: the modules of its heads, for heads that the name table does not have.
+    """
+
+    model: str
+    task: str
+    output: type[ModelOutput]
+    scores: str
+    inputs: Mapping[str, Input]
+    heads: tuple[str, ...] = ()
+    ranges: Mapping[str, Integers] = field(default_factory=dict)
+    labels: Mapping[str, Integers | None] = field(default_factory=dict)
+    label_aliases: Mapping[str, str] = field(default_factory=dict)
+    score_labels: tuple[str, ...] = ()
+    losses: Mapping[str, Loss] = field(default_factory=dict)
+    optional_heads: Mapping[str, str] = field(default_factory=dict)
+    modules: tuple[ModuleRow, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.labels and not self.losses:
+            loss = Loss(next(iter(self.labels)), self.heads[-1], self.scores)
+            object.__setattr__(self, "losses", {"loss": loss})
