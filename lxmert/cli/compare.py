@@ -87,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _side(side: Side) -> str:
     kind = ", ".join([side.model, " or ".join(side.architectures)] if side.architectures else [side.model])
-    return f"{side.path}: {kind}; {side.format}; names: {side.spelling}; configuration: {side.config_source}"
+    return f"{side.path}: {kind}; {side.format}; names: {side.naming}; configuration: {side.config_source}"
 
 
 def _row(module: ModuleDifference) -> Sequence[str]:

@@ -127,7 +127,7 @@ def _tell(done: Conversion) -> None:
     from lxmert.weights.load import listed
 
     report = done.report
-    read = f"read {report.source}: {report.format}; names: {report.spelling}; configuration: {report.config_source}"
+    read = f"read {report.source}: {report.format}; names: {report.naming}; configuration: {report.config_source}"
     print(escaped(read))
     files = "" if done.files == 1 else f", in {done.files} files"
     title = FORMATS[done.format]

@@ -75,7 +75,7 @@ def _facts(summary: Summary, every: bool) -> Iterator[tuple[str, str]]:
     """What is told above the table, each with its title."""
     yield "file", summary.path
     yield "format", summary.format
-    yield "names", summary.spelling
+    yield "names", summary.naming
     classes = " or ".join(summary.architectures)
     more = ", which read their scores at different places; the configuration does not say which"
     if classes:

@@ -25,7 +25,7 @@ from lxmert.common.config.base import ModelConfig
 from lxmert.common.specs import input_shapes, value_ranges
 from lxmert.inference.pt_arrays import run_arrays as run_in_torch
 from lxmert.inference.tf_arrays import run_arrays as run_in_keras
-from lxmert.weights.answer_vocabulary import matching_rows, read_answers, remap_rows
+from lxmert.weights.answer_vocabulary import matching_rows, read_answer_vocabulary, remap_rows
 from lxmert.weights.checkpoint import open_checkpoint
 from lxmert.weights.formats import open_weights
 
@@ -164,7 +164,7 @@ def verify(
             parameter.data = parameter.data.to(getattr(torch, dtype)).to(torch.float32)
     expected = _listed(run_in_torch(origin, inputs, **_ALL))
     if answers is not None:
-        rows = matching_rows(*map(read_answers, answers))
+        rows = matching_rows(*map(read_answer_vocabulary, answers))
         expected = {name: _moved(name, values, rows) for name, values in expected.items()}
     found: list[Row] = []
     for loader, model in _keras_models(getattr(tf, f"TF{architecture}"), Path(target), target_config, made_with):

@@ -19,9 +19,9 @@ from lxmert.pt.cpu_kernels.packing import weights_are_trained
 from lxmert.utils.messages import check_keywords, signature_names
 from lxmert.weights.checkpoint import open_checkpoint
 from lxmert.weights.formats.raw_io import FLOATS
-from lxmert.weights.load import LoadReport, fit
+from lxmert.weights.load import LoadReport, match_parameters
 from lxmert.weights.naming.key_mapping import Parameter
-from lxmert.weights.save_folder import Item, write_folder
+from lxmert.weights.save_folder import LazyTensor, write_folder
 
 from .embeddings import JointEmbeddings
 from .heads import WordHead
@@ -153,7 +153,7 @@ class PreTrainedModel(Resizable):
         hub = dict(revision=revision, cache_dir=cache_dir, token=token, local_files_only=local_files_only)
         with open_checkpoint(source, config, cls.config_class, hub, **overrides) as file:
             pooler = made_with.get("add_pooling_layer", True)
-            taken, report = fit(file, cls.architecture(), only, allow_new_head, pooler)
+            taken, report = match_parameters(file, cls.architecture(), only, allow_new_head, pooler)
             dtype = dtype or torch.get_default_dtype()
             dtype = getattr(torch, dtype) if isinstance(dtype, str) and dtype in FLOATS else dtype
             if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
@@ -186,9 +186,9 @@ class PreTrainedModel(Resizable):
             max_shard_size: above so many bytes ("2GB") the weights go into several files; None keeps one.
         """
 
-        def item(p: Parameter, tensor: Tensor) -> Item:
+        def item(p: Parameter, tensor: Tensor) -> LazyTensor:
             tensor = tensor.detach()
-            return Item(p, FLOATS[str(tensor.dtype).removeprefix("torch.")], lambda: array_of(tensor))
+            return LazyTensor(p, FLOATS[str(tensor.dtype).removeprefix("torch.")], lambda: array_of(tensor))
 
         items = [item(p, w) for p, w in self.weights_by_name()]
         write_folder(folder, self.config, self.architecture(), items, max_shard_size)

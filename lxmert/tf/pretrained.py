@@ -20,9 +20,9 @@ from lxmert.common.specs import SPECS, input_shapes
 from lxmert.utils.messages import check_keywords, signature_names
 from lxmert.weights.checkpoint import open_checkpoint
 from lxmert.weights.formats import check_for_keras
-from lxmert.weights.load import LoadReport, fit
+from lxmert.weights.load import LoadReport, match_parameters
 from lxmert.weights.naming.key_mapping import Parameter
-from lxmert.weights.save_folder import Item, write_folder
+from lxmert.weights.save_folder import LazyTensor, write_folder
 from lxmert.weights.save_hdf5 import stamp_config
 
 from .dropout import Dropout, RepeatedDraws
@@ -207,8 +207,8 @@ class PreTrainedModel(Resizable, InternalLossMixin):
         hub = dict(revision=revision, cache_dir=cache_dir, token=token, local_files_only=local_files_only)
         with open_checkpoint(source, config, cls.config_class, hub, **overrides) as file:
             pooler = made_with.get("add_pooling_layer", True)
-            taken, report = fit(file, cls.architecture(), only, allow_new_head, pooler)
-            with file.arrays(taken, turned=True) as arrays:
+            taken, report = match_parameters(file, cls.architecture(), only, allow_new_head, pooler)
+            with file.arrays(taken, keras_layout=True) as arrays:
                 # A user's subclass may have layers of its own, which are not in the file.
                 with skip_init() if cls.__module__.startswith("lxmert.") else nullcontext():
                     model = cls(file.config, dtype=dtype, **made_with)
@@ -237,8 +237,8 @@ class PreTrainedModel(Resizable, InternalLossMixin):
             max_shard_size: above so many bytes ("2GB") the weights go into several files; None keeps one.
         """
 
-        def item(p: Parameter, w: keras.Variable) -> Item:
-            return Item(p, np.dtype(w.dtype), lambda: turned(p, ops.convert_to_numpy(w)))
+        def item(p: Parameter, w: keras.Variable) -> LazyTensor:
+            return LazyTensor(p, np.dtype(w.dtype), lambda: turned(p, ops.convert_to_numpy(w)))
 
         items = [item(p, w) for p, w in self.weights_by_name()]
         write_folder(folder, self.config, self.architecture(), items, max_shard_size)

@@ -17,7 +17,7 @@ from lxmert.common.tokenizer import LxmertTokenizer
 from lxmert.data.collate.batch import TaskData
 from lxmert.data.datasets import check_apart
 from lxmert.data.features import RegionStore, open_regions
-from lxmert.weights.answer_vocabulary import read_answers
+from lxmert.weights.answer_vocabulary import read_answer_vocabulary
 
 from .checkpoints import (
     ANSWERS_NAME,
@@ -257,5 +257,5 @@ def open_checkpoint_settings(checkpoint: str | Path, task: str, **changes: Any) 
     }
     found["answers"] = str(table) if table.is_file() else None
     if table.is_file():
-        read_answers(table)
+        read_answer_vocabulary(table)
     return make_settings(task, {**saved, **found, **changes})

@@ -13,7 +13,7 @@ from lxmert.common.tokenizer import LxmertTokenizer
 from lxmert.data.features import RegionStore
 from lxmert.utils.messages import first_few
 from lxmert.utils.paths import CONFIG_NAME
-from lxmert.weights.answer_vocabulary import read_answers
+from lxmert.weights.answer_vocabulary import read_answer_vocabulary
 from lxmert.weights.checkpoint import open_checkpoint
 from lxmert.weights.convert import convert
 
@@ -61,7 +61,7 @@ def open_answers(settings: Settings) -> list[str]:
             "answers must be given: the table of answers that the model is to choose from, in the order of its scores "
             "(trainval_label2ans.json, trainval_ans2label.json, all_ans.json, ...)."
         )
-    return read_answers(source)
+    return read_answer_vocabulary(source)
 
 
 def _answers_beside(model: str | None) -> str | None:
@@ -111,7 +111,7 @@ def make_model(
         return kind(config, **options)
     _check_function(settings, settings.model, kind)
     table = settings.model_answers or _answers_beside(settings.model)
-    if not answers or table is None or read_answers(table) == list(answers):
+    if not answers or table is None or read_answer_vocabulary(table) == list(answers):
         return _loaded(settings, kind, settings.model, sizes, tokenizer, store, answers, say, options)
     if settings.answers is None:
         raise ValueError("model_answers is the table of the weights; give the table of this task too, as answers.")

@@ -39,7 +39,7 @@ def normalize_answer(answer: str) -> str:
     return _SAME.get(answer, answer)
 
 
-def read_answers(path: str | Path) -> list[str]:
+def read_answer_vocabulary(path: str | Path) -> list[str]:
     """The answers of a table in the order of their numbers.
 
     Args:
@@ -82,7 +82,7 @@ def _listed(table: Any) -> list[str] | None:
     return answers if answers and all(isinstance(answer, str) for answer in answers) else None
 
 
-def write_answers(path: str | Path, answers: Sequence[str]) -> None:
+def write_answer_vocabulary(path: str | Path, answers: Sequence[str]) -> None:
     """Write a table as a list in the order of the numbers, as the original's trainval_label2ans.json.
 
     Raises:
@@ -106,7 +106,7 @@ class _Answered(Protocol):
     def files(self) -> tuple[str, ...]: ...
 
 
-def build_answers(questions: _Answered, least: int = 9) -> list[str]:
+def build_answer_vocabulary(questions: _Answered, least: int = 9) -> list[str]:
     """A table of the answers that questions have often enough, the most frequent first, equals by the alphabet.
 
     A question counts for its best answer, of equals for the first: in the official files of VQA that is the

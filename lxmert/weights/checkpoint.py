@@ -1,4 +1,4 @@
-"""A weight file joined with the name table: which spelling it has, what it holds, and whether a model fits it.
+"""A weight file joined with the name table: which mapping it has, what it holds, and whether a model fits it.
 
 Both backends and the converter take their weights from here.
 """
@@ -24,7 +24,7 @@ from lxmert.utils.atomic_files import is_settled
 from lxmert.utils.paths import CONFIG_NAME
 from lxmert.weights.formats.raw_io import contiguous
 from lxmert.weights.naming.key_mapping import BERT, DECODER_BIAS, TIED_DECODER, KeyMapping, Parameter, parameters
-from lxmert.weights.naming.recognize import CheckpointMismatchError, Found, recognize
+from lxmert.weights.naming.recognize import CheckpointMismatchError, Recognized, recognize
 from lxmert.weights.naming.tables import LAYERS, every_head, head_names
 
 from .config_from_bert import is_bert_config, layers_from_bert, values_from_bert
@@ -38,17 +38,17 @@ FROM_SHAPES = "inferred from the shapes"  # where a configuration is from
 
 @dataclass
 class Checkpoint:
-    """A weight file whose spelling is known; `nested` tells whether its backbone is a task model's.
+    """A weight file whose mapping is known; `nested` tells whether its backbone is a task model's.
 
-    `held` has the file's names by the names that the table would write (`names.plain`). `config_source` says where the
+    `names` has the file's names by the names that the table would write (`names.plain`). `config_source` says where the
     configuration is from. A context: the file is let go at the end of a `with` block.
     """
 
     file: WeightFile
     config: ModelConfig
-    spelling: KeyMapping
+    mapping: KeyMapping
     nested: bool
-    held: Mapping[str, str] = field(repr=False)
+    names: Mapping[str, str] = field(repr=False)
     config_source: str = ""
     # Whether it was told by the values alone that the word head has a decoder of its own.
     found_untied: bool = False
@@ -57,13 +57,13 @@ class Checkpoint:
     @property
     def is_bert(self) -> bool:
         """Whether the file is a plain BERT, which fills the part of a model that reads words."""
-        return self.spelling is BERT
+        return self.mapping is BERT
 
     @property
     def heads(self) -> tuple[str, ...]:
         """The heads that the file holds, whole or in part."""
         every = every_head(self.config.model_type)
-        held = {p.head for p in parameters(self.config, every) if self.holds(p)}
+        held = {p.head for p in parameters(self.config, every) if self.has(p)}
         for rivals in (("classifier", "choice"), ("answer", "reasoning")):  # two heads under one name
             if held.issuperset(rivals):
                 held.remove(rivals[self._right_one(rivals) == rivals[0]])
@@ -84,7 +84,7 @@ class Checkpoint:
     @property
     def has_pooler(self) -> bool:
         """Whether the file holds the pooler; a backbone may be without one."""
-        return any(self.holds(p) for p in parameters(self.config, ()) if "pooler" in p.module)
+        return any(self.has(p) for p in parameters(self.config, ()) if "pooler" in p.module)
 
     @property
     def architectures(self) -> tuple[str, ...]:
@@ -123,40 +123,40 @@ class Checkpoint:
         first = stated[0] if isinstance(stated, list) and stated else None
         return first.removeprefix("TF") if isinstance(first, str) else None
 
-    def spelled(self, parameter: Parameter) -> str:
-        """The name of a parameter as the file's spelling writes it."""
-        return self.spelling.write(parameter, self.nested)
+    def key(self, parameter: Parameter) -> str:
+        """The name of a parameter as the file's mapping writes it."""
+        return self.mapping.key(parameter, self.nested)
 
-    def holds(self, parameter: Parameter) -> bool:
+    def has(self, parameter: Parameter) -> bool:
         """Whether the file has a parameter."""
-        return self.spelled(parameter) in self.held
+        return self.key(parameter) in self.names
 
-    def stored(self, parameter: Parameter) -> str:
+    def stored_name(self, parameter: Parameter) -> str:
         """The name of a parameter in the file."""
-        return self.held[self.spelled(parameter)]
+        return self.names[self.key(parameter)]
 
     def shape(self, parameter: Parameter) -> tuple[int, ...] | None:
         """The shape of a parameter in the file, PyTorch's way round; None where the file has none."""
-        if not self.holds(parameter):
+        if not self.has(parameter):
             return None
-        shape = self.file.shapes[self.stored(parameter)]
-        return shape[::-1] if self._turned(parameter) else shape
+        shape = self.file.shapes[self.stored_name(parameter)]
+        return shape[::-1] if self._is_transposed(parameter) else shape
 
     def dtype(self, parameter: Parameter) -> np.dtype:
         """The dtype of a parameter in the file."""
-        return self.file.dtypes[self.stored(parameter)]
+        return self.file.dtypes[self.stored_name(parameter)]
 
     def view(self, parameter: Parameter, mapped: bool = False) -> np.ndarray:
         """The values of a parameter, PyTorch's way round; a transposed view where the file has them the other way."""
-        values = self.file.read(self.stored(parameter), mapped)
-        return values.T if self._turned(parameter) else values
+        values = self.file.read(self.stored_name(parameter), mapped)
+        return values.T if self._is_transposed(parameter) else values
 
-    def read(self, parameter: Parameter, mapped: bool = False, turned: bool = False) -> np.ndarray:
-        """The values of a parameter, contiguous, PyTorch's way round, or Keras' (`turned`)."""
+    def read(self, parameter: Parameter, mapped: bool = False, keras_layout: bool = False) -> np.ndarray:
+        """The values of a parameter, contiguous, PyTorch's way round, or Keras' (`keras_layout`)."""
         values = self.view(parameter, mapped)
-        return contiguous(values.T if turned and parameter.leaf.transposed else values)
+        return contiguous(values.T if keras_layout and parameter.leaf.transposed else values)
 
-    def equal(self, first: str, second: str) -> bool:
+    def same_values(self, first: str, second: str) -> bool:
         """Whether two tensors, by their names in the file, have one shape and the same values; looked at once."""
         pair = frozenset((first, second))
         if pair not in self._compared:
@@ -167,21 +167,21 @@ class Checkpoint:
 
     @contextmanager
     def arrays(
-        self, wanted: Sequence[Parameter], mapped: bool = False, turned: bool = False
+        self, wanted: Sequence[Parameter], mapped: bool = False, keras_layout: bool = False
     ) -> Iterator[Iterator[tuple[Parameter, np.ndarray]]]:
         """Read parameters in the background, while the model is made that takes their memory over.
 
         Args:
             wanted: the parameters.
             mapped: whether arrays may be maps of the file; see `WeightFile.read`.
-            turned: Keras' way round, rather than PyTorch's.
+            keras_layout: Keras' way round, rather than PyTorch's.
 
         Yields:
             The parameters, each with its values, contiguous.
         """
         pool = ThreadPoolExecutor(READERS)
         try:
-            ahead = deque((p, pool.submit(self.read, p, mapped, turned)) for p in wanted)
+            ahead = deque((p, pool.submit(self.read, p, mapped, keras_layout)) for p in wanted)
 
             def taken() -> Iterator[tuple[Parameter, np.ndarray]]:
                 while ahead:
@@ -192,8 +192,8 @@ class Checkpoint:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _turned(self, parameter: Parameter) -> bool:
-        return self.spelling.transposed and parameter.leaf.transposed
+    def _is_transposed(self, parameter: Parameter) -> bool:
+        return self.mapping.transposed and parameter.leaf.transposed
 
     def close(self) -> None:
         """Let the file go."""
@@ -213,7 +213,7 @@ def open_checkpoint(
     hub: Mapping[str, Any] | None = None,
     **overrides: Any,
 ) -> Checkpoint:
-    """Open a weight file or folder, find out which spelling it has, and what its configuration is.
+    """Open a weight file or folder, find out which mapping it has, and what its configuration is.
 
     Args:
         source: see `weight_files.open_weights`; or a model on the hub.
@@ -241,7 +241,7 @@ def open_checkpoint(
     try:
         found = recognize(file, _model_types(file, config, kind, stored))
         config, config_source = _configuration(file, found, config, kind, stored, overrides)
-        checkpoint = Checkpoint(file, config, found.spelling, found.nested, found.held, config_source)
+        checkpoint = Checkpoint(file, config, found.mapping, found.nested, found.names, config_source)
         _check_layer_counts(checkpoint)
         return _with_decoder(checkpoint, "tie_word_embeddings" in overrides)
     except BaseException:
@@ -294,7 +294,7 @@ def _model_types(
 
 def _configuration(
     file: WeightFile,
-    found: Found,
+    found: Recognized,
     config: ModelConfig | None,
     kind: type[ModelConfig] | None,
     stored: Mapping[str, Any] | None,
@@ -308,19 +308,21 @@ def _configuration(
         if stored is not None and not is_bert_config(stored):
             return kind.from_dict(stored, **overrides), CONFIG_NAME
         if stored is not None:
-            return kind.from_dict(values_from_bert(stored, kind, found.counts), **overrides), f"a BERT's {CONFIG_NAME}"
+            return kind.from_dict(
+                values_from_bert(stored, kind, found.layer_counts), **overrides
+            ), f"a BERT's {CONFIG_NAME}"
     except (TypeError, ValueError) as error:
         also = " with the values given beside it" if overrides else ""
         raise type(error)(f"the configuration of {file.path}{also}: {error}") from None
 
     def shape_of(parameter: Parameter) -> tuple[int, ...] | None:
-        name = found.held.get(found.spelling.write(parameter, found.nested))
+        name = found.names.get(found.mapping.key(parameter, found.nested))
         if name is None and parameter.module == "embeddings.word":  # the decoder may be kept in its place
-            name = found.held.get(found.spelling.heads + TIED_DECODER)
-        turned = found.spelling.transposed and parameter.leaf.transposed
-        return None if name is None else file.shapes[name][::-1] if turned else file.shapes[name]
+            name = found.names.get(found.mapping.head_prefix + TIED_DECODER)
+        transposed = found.mapping.transposed and parameter.leaf.transposed
+        return None if name is None else file.shapes[name][::-1] if transposed else file.shapes[name]
 
-    counts = layers_from_bert(kind, found.counts) if found.spelling is BERT else found.counts
+    counts = layers_from_bert(kind, found.layer_counts) if found.mapping is BERT else found.layer_counts
     return config_from_shapes(kind, counts, shape_of, str(file.path), overrides), FROM_SHAPES
 
 
@@ -343,7 +345,7 @@ def _differ(checkpoint: Checkpoint, first: Parameter, second: Parameter) -> bool
     """Whether two parameters of one shape have different values in a file."""
     if checkpoint.shape(first) != checkpoint.shape(second):
         return False  # one of them does not fit the model, which is told later
-    return not checkpoint.equal(checkpoint.stored(first), checkpoint.stored(second))
+    return not checkpoint.same_values(checkpoint.stored_name(first), checkpoint.stored_name(second))
 
 
 def _with_decoder(checkpoint: Checkpoint, chosen: bool) -> Checkpoint:
@@ -356,24 +358,24 @@ def _with_decoder(checkpoint: Checkpoint, chosen: bool) -> Checkpoint:
         checkpoint: the file.
         chosen: whether the caller says whether they are tied.
     """
-    config, held = checkpoint.config, dict(checkpoint.held)
+    config, held = checkpoint.config, dict(checkpoint.names)
     untied = config.replace(tie_word_embeddings=False)
     both = {p.module: p for p in parameters(untied, every_head(config.model_type))}
     decoder, word = both["heads.word.decoder"], both["embeddings.word"]
-    if not checkpoint.spelling.tied:  # it holds a decoder if the model has one
+    if not checkpoint.mapping.tied:  # it holds a decoder if the model has one
         told = checkpoint.config_source == FROM_SHAPES and not chosen
-        return replace(checkpoint, config=untied) if told and checkpoint.holds(decoder) else checkpoint
-    if not (checkpoint.holds(word) or checkpoint.holds(decoder)):
+        return replace(checkpoint, config=untied) if told and checkpoint.has(decoder) else checkpoint
+    if not (checkpoint.has(word) or checkpoint.has(decoder)):
         return checkpoint
-    if not checkpoint.holds(word):
-        held[checkpoint.spelled(word)] = checkpoint.stored(decoder)
-    elif not checkpoint.holds(decoder):
-        if not config.tie_word_embeddings and checkpoint.holds(both["heads.word.transform"]):
-            held[checkpoint.spelled(decoder)] = checkpoint.stored(word)
+    if not checkpoint.has(word):
+        held[checkpoint.key(word)] = checkpoint.stored_name(decoder)
+    elif not checkpoint.has(decoder):
+        if not config.tie_word_embeddings and checkpoint.has(both["heads.word.transform"]):
+            held[checkpoint.key(decoder)] = checkpoint.stored_name(word)
     elif config.tie_word_embeddings and not chosen and _differ(checkpoint, decoder, word):
         config = untied
-    bias = checkpoint.spelling.heads + DECODER_BIAS
+    bias = checkpoint.mapping.head_prefix + DECODER_BIAS
     if config.untied_words and bias in held:
-        held[checkpoint.spelled(both["heads.word.bias"])] = held[bias]
+        held[checkpoint.key(both["heads.word.bias"])] = held[bias]
     found_untied = config.untied_words and checkpoint.config.tie_word_embeddings
-    return replace(checkpoint, config=config, held=held, found_untied=found_untied)
+    return replace(checkpoint, config=config, names=held, found_untied=found_untied)

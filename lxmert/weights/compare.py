@@ -1,4 +1,4 @@
-"""Whether two weight files hold the same weights, whatever their formats and spellings; read tensor by tensor."""
+"""Whether two weight files hold the same weights, whatever their formats and mappings; read tensor by tensor."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Side:
         source: as it was given.
         path: the file, or the index of several.
         format: what kind of file it is.
-        spelling: whose names it uses.
+        naming: whose names it uses.
         model: what people call the model.
         architectures: the model classes that the file may be; see `summary.Summary`.
         config_source: where its configuration is from.
@@ -37,7 +37,7 @@ class Side:
     source: str
     path: str
     format: str
-    spelling: str
+    naming: str
     model: str
     architectures: tuple[str, ...]
     config_source: str
@@ -172,7 +172,7 @@ def _side(source: str | Path, checkpoint: Checkpoint, held: Mapping[str, Paramet
         source=str(source),
         path=str(checkpoint.file.path),
         format=checkpoint.file.title,
-        spelling=checkpoint.spelling.title,
+        naming=checkpoint.mapping.title,
         model="a plain BERT" if checkpoint.is_bert else TITLES[checkpoint.config.model_type],
         architectures=() if checkpoint.is_bert else checkpoint.architectures,
         config_source=checkpoint.config_source,

@@ -29,7 +29,7 @@ _OF_BERT = (
 
 def is_bert_config(stored: Mapping[str, Any]) -> bool:
     """Whether a config.json is that of a plain BERT."""
-    return stored.get("model_type") == BERT.nested.removesuffix(".")
+    return stored.get("model_type") == BERT.task_prefix.removesuffix(".")
 
 
 def values_from_bert(stored: Mapping[str, Any], kind: type[ModelConfig], counts: Mapping[str, int]) -> dict[str, Any]:

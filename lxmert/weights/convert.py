@@ -26,10 +26,10 @@ from lxmert.weights.formats.raw_io import FLOATS
 from lxmert.weights.naming.key_mapping import Parameter
 from lxmert.weights.naming.tables import ANSWERS, head_names
 
-from .answer_vocabulary import matching_rows, read_answers, remap_rows
+from .answer_vocabulary import matching_rows, read_answer_vocabulary, remap_rows
 from .checkpoint import Checkpoint, open_checkpoint
-from .load import LoadReport, fit
-from .save_folder import FOLDER_CONTENT, Item, byte_count, write_folder
+from .load import LoadReport, match_parameters
+from .save_folder import FOLDER_CONTENT, LazyTensor, byte_count, write_folder
 from .save_hdf5 import check_for_tf, write_keras_archive, write_keras_weights, write_tf_folder, write_tf_weights
 
 # What can be written: the name on the command line, and what it is.
@@ -163,10 +163,12 @@ def convert(
                 "rest at random, and save that: LxmertForPreTraining.from_pretrained(source).save_pretrained(folder)."
             )
         architecture = checkpoint.architecture if task is None else _class_for(task, checkpoint)
-        taken, report = fit(checkpoint, architecture, pooler=checkpoint.pooler or task not in (None, "backbone"))
+        taken, report = match_parameters(
+            checkpoint, architecture, pooler=checkpoint.pooler or task not in (None, "backbone")
+        )
         if kind == "tf_model.h5":
             check_for_tf(checkpoint.config, architecture, [FLOATS[dtype]] if dtype else map(checkpoint.dtype, taken))
-        items = [Item(p, FLOATS[dtype] if dtype else checkpoint.dtype(p), _reader(checkpoint, p)) for p in taken]
+        items = [LazyTensor(p, FLOATS[dtype] if dtype else checkpoint.dtype(p), _reader(checkpoint, p)) for p in taken]
         model_config, matched = checkpoint.config, None
         if answers is not None:
             items, model_config, matched = _with_answers(checkpoint, architecture, items, *answers)
@@ -250,7 +252,7 @@ def _reader(checkpoint: Checkpoint, parameter: Parameter) -> Callable[[], np.nda
     return lambda: checkpoint.view(parameter)
 
 
-def _told(item: Item, total: int, progress: Callable[[int, int], None]) -> Callable[[], np.ndarray]:
+def _told(item: LazyTensor, total: int, progress: Callable[[int, int], None]) -> Callable[[], np.ndarray]:
     def read() -> np.ndarray:
         values = item.read()
         progress(item.size, total)
@@ -260,8 +262,8 @@ def _told(item: Item, total: int, progress: Callable[[int, int], None]) -> Calla
 
 
 def _with_answers(
-    checkpoint: Checkpoint, architecture: str, items: Sequence[Item], old: str | Path, new: str | Path
-) -> tuple[list[Item], ModelConfig, tuple[int, int]]:
+    checkpoint: Checkpoint, architecture: str, items: Sequence[LazyTensor], old: str | Path, new: str | Path
+) -> tuple[list[LazyTensor], ModelConfig, tuple[int, int]]:
     """The items with the answer head moved from one table of answers to another, and the config for it.
 
     Raises:
@@ -272,7 +274,7 @@ def _with_answers(
     config = checkpoint.config
     if head not in head_names(architecture, config):
         raise ValueError(f"{checkpoint.file.path} is taken for {architecture}, which has no answer head to move.")
-    before, after = read_answers(old), read_answers(new)
+    before, after = read_answer_vocabulary(old), read_answer_vocabulary(new)
     if len(before) != getattr(config, field):
         raise ValueError(
             f"{old} has {len(before)} answers, and the answer head of {checkpoint.file.path} scores "
@@ -287,11 +289,11 @@ def _with_answers(
             stacklevel=3,
         )
 
-    def moved(item: Item) -> Item:
+    def moved(item: LazyTensor) -> LazyTensor:
         if item.parameter.module != module:
             return item
         shape = (len(after), *item.parameter.shape[1:])
-        return Item(replace(item.parameter, shape=shape), item.dtype, lambda: remap_rows(item.read(), rows))
+        return LazyTensor(replace(item.parameter, shape=shape), item.dtype, lambda: remap_rows(item.read(), rows))
 
     # As `transformers` keeps them: the answers of the old table would be wrong beside the new head.
     labels = {

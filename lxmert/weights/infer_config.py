@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lxmert.common.config.base import ModelConfig
-from lxmert.weights.naming.key_mapping import Parameter, bare_parameters
+from lxmert.weights.naming.key_mapping import Parameter, shapeless_parameters
 
 # Sizes that the shape of one weight tells: its module, the axis, the field, and what the field counts.
-TELLING = (
+SIZE_EVIDENCE = (
     ("embeddings.word", 0, "vocab_size", "words in its vocabulary"),
     ("embeddings.word", 1, "hidden_size", "numbers in each word's embedding"),
     ("embeddings.position", 0, "max_position_embeddings", "positions"),
@@ -57,12 +57,12 @@ def config_from_shapes(
     Raises:
         ValueError: the number of attention heads is neither given nor told, and the usual width of one does not fit.
     """
-    weights = {p.module: p for p in bare_parameters(kind.model_type, counts) if p.leaf.torch in ("weight", "")}
+    weights = {p.module: p for p in shapeless_parameters(kind.model_type, counts) if p.leaf.torch in ("weight", "")}
     shapes = {module: shape for module, p in weights.items() if (shape := shape_of(p)) is not None}
     fields = kind.field_names()
     told: dict[str, Any] = {
         field: shapes[module][axis]
-        for module, axis, field, _ in TELLING
+        for module, axis, field, _ in SIZE_EVIDENCE
         if field in fields and len(shapes.get(module, ())) == 2
     }
     told.update(counts)

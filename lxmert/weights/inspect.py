@@ -79,7 +79,7 @@ class Summary:
         source: as it was given.
         path: the file, or the index of several.
         format: what kind of file it is.
-        spelling: whose names it uses.
+        naming: whose names it uses.
         model_type: "lxmert" or "visual_bert"; "bert" for a plain BERT, which is a part of both.
         model: what people call it.
         architectures: the model classes that the file may be, without the prefix TF: one; several where their heads
@@ -103,7 +103,7 @@ class Summary:
     source: str
     path: str
     format: str
-    spelling: str
+    naming: str
     model_type: str
     model: str
     architectures: tuple[str, ...]
@@ -168,7 +168,7 @@ def summarize(
         file = checkpoint.file
         found = held_parameters(checkpoint)
         copies, unused = other_names(checkpoint, found)
-        names = [*map(checkpoint.stored, found), *copies, *unused]
+        names = [*map(checkpoint.stored_name, found), *copies, *unused]
         sizes = [math.prod(file.shapes[name]) * file.dtypes[name].itemsize for name in names]
         counts = [_Counted(None, None)] * len(names)
         if values:
@@ -182,7 +182,7 @@ def summarize(
         decoder = None
         if "word" in checkpoint.heads:
             is_own = any(p.module == "heads.word.decoder" for p in found)
-            twice = checkpoint.held.get(checkpoint.spelling.heads + TIED_DECODER) in copies
+            twice = checkpoint.names.get(checkpoint.mapping.head_prefix + TIED_DECODER) in copies
             stored = "twice" if twice else "once"
             decoder = "its own" if is_own else f"tied, stored {stored}"
         is_bert = checkpoint.is_bert
@@ -190,7 +190,7 @@ def summarize(
             source=str(source),
             path=str(file.path),
             format=file.title,
-            spelling=checkpoint.spelling.title,
+            naming=checkpoint.mapping.title,
             model_type="bert" if is_bert else checkpoint.config.model_type,
             model="a plain BERT" if is_bert else TITLES[checkpoint.config.model_type],
             architectures=() if is_bert else checkpoint.architectures,
@@ -242,7 +242,7 @@ def _misfits(checkpoint: Checkpoint) -> tuple[tuple[str, ...], tuple[str, ...]]:
         architecture = checkpoint.architectures[0]
         heads = head_names(architecture, checkpoint.config)
         wanted = list(parameters(checkpoint.config, heads, checkpoint.pooler))
-    missing = tuple(p.name for p in wanted if not checkpoint.holds(p))
+    missing = tuple(p.name for p in wanted if not checkpoint.has(p))
     return missing, tuple(p.name for p in wanted if checkpoint.shape(p) not in (None, p.shape))
 
 

@@ -11,16 +11,16 @@ from lxmert.utils.messages import first_few
 from lxmert.weights.formats.raw_io import is_float
 from lxmert.weights.naming.key_mapping import (
     Parameter,
-    bare_parameters,
-    known_parameters,
+    all_parameters,
     layer_counts,
     normalize_key,
     parameters,
+    shapeless_parameters,
 )
 from lxmert.weights.naming.tables import LAYERS, TITLES, head_names, module_rows
 
 from .checkpoint import Checkpoint, CheckpointMismatchError
-from .infer_config import TELLING
+from .infer_config import SIZE_EVIDENCE
 
 _SHOWN = 6
 
@@ -32,7 +32,7 @@ class LoadReport:
     Attributes:
         source: the file.
         format: what kind of file it is.
-        spelling: whose names the file uses.
+        naming: whose names the file uses.
         config_source: where the configuration is from: "given", "config.json", or "inferred from the shapes".
         new: names of parameters that are newly initialized, on request or because the file is a plain BERT.
         missing: those of them that the file does not have; the others it has in another size, or they were not wanted.
@@ -41,14 +41,14 @@ class LoadReport:
 
     source: str
     format: str
-    spelling: str
+    naming: str
     config_source: str
     new: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     unexpected: tuple[str, ...] = ()
 
 
-def fit(
+def match_parameters(
     checkpoint: Checkpoint,
     architecture: str,
     only: str | None = None,
@@ -77,7 +77,7 @@ def fit(
     """
     if only not in (None, "backbone"):
         raise ValueError(f'only must be None or "backbone"; got {only!r}.')
-    config, spelling = checkpoint.config, checkpoint.spelling
+    config, mapping = checkpoint.config, checkpoint.mapping
     wanted = list(parameters(config, head_names(architecture, config), pooler))
     shapes = {p.name: checkpoint.shape(p) for p in wanted}
     fresh_heads = set()
@@ -89,34 +89,34 @@ def fit(
     taken = [p for p in wanted if not is_fresh[p.name]]
     missing = [p for p in taken if shapes[p.name] is None]
     wrong = [p for p in taken if shapes[p.name] not in (None, p.shape)]
-    known = {checkpoint.spelled(p) for p in known_parameters(config)}
-    copies = {n: module for n, module in spelling.copies().items() if n in checkpoint.held and n not in known}
-    unknown = [n for n in checkpoint.held if not (n in known or n in copies or spelling.leaves_out(n))]
+    known = {checkpoint.key(p) for p in all_parameters(config)}
+    copies = {n: module for n, module in mapping.tied_copies().items() if n in checkpoint.names and n not in known}
+    unknown = [n for n in checkpoint.names if not (n in known or n in copies or mapping.is_unused(n))]
     if only == "backbone" or not head_names(architecture, config):  # what others put on top of it does not matter
         unknown = _in_backbone(unknown, checkpoint)
-    unexpected = [] if checkpoint.is_bert else [checkpoint.held[n] for n in unknown]
+    unexpected = [] if checkpoint.is_bert else [checkpoint.names[n] for n in unknown]
     if missing or wrong or unexpected:
         raise CheckpointMismatchError(
             _mismatch_message(checkpoint, architecture, missing, unexpected, wrong),
-            missing=tuple(checkpoint.spelled(p) for p in missing),
+            missing=tuple(checkpoint.key(p) for p in missing),
             unexpected=tuple(unexpected),
             wrong_shape=tuple(p.name for p in wrong),
         )
     check_integers = [p for p in taken if not is_float(checkpoint.dtype(p))]
     if check_integers:
-        names = listed(f"{checkpoint.stored(p)} as {checkpoint.dtype(p)}" for p in check_integers)
+        names = listed(f"{checkpoint.stored_name(p)} as {checkpoint.dtype(p)}" for p in check_integers)
         raise CheckpointMismatchError(
             f"{checkpoint.file.path} holds {len(check_integers)} weights as integers{names}. "
             "Nothing was loaded. Save them as floating-point numbers."
         )
-    used = {checkpoint.stored(p) for p in taken}
+    used = {checkpoint.stored_name(p) for p in taken}
     for name, module in copies.items() if any(p.head == "word" for p in taken) else ():
         _check_copy(checkpoint, name, next(p for p in taken if p.module == module))
-        used.add(checkpoint.held[name])
+        used.add(checkpoint.names[name])
     report = LoadReport(
         source=str(checkpoint.file.path),
         format=checkpoint.file.title,
-        spelling=spelling.title,
+        naming=mapping.title,
         config_source=checkpoint.config_source,
         new=tuple(p.name for p in fresh),
         missing=tuple(p.name for p in fresh if shapes[p.name] is None),
@@ -124,7 +124,7 @@ def fit(
     )
     parts = {p.module: p for p in wanted}
     if checkpoint.found_untied and "heads.word.decoder" in parts:
-        decoder, word = (checkpoint.stored(parts[name]) for name in ("heads.word.decoder", "embeddings.word"))
+        decoder, word = (checkpoint.stored_name(parts[name]) for name in ("heads.word.decoder", "embeddings.word"))
         warnings.warn(
             f"{report.source} holds {decoder} with other values than {word}; the model gets both: "
             "tie_word_embeddings=False.",
@@ -143,8 +143,8 @@ def fit(
 
 def _check_copy(checkpoint: Checkpoint, copy: str, parameter: Parameter) -> None:
     """Refuse a tensor stored beside the one that it is tied to, if it has other values."""
-    file, copy, name = checkpoint.file, checkpoint.held[copy], checkpoint.stored(parameter)
-    if not checkpoint.equal(copy, name):
+    file, copy, name = checkpoint.file, checkpoint.names[copy], checkpoint.stored_name(parameter)
+    if not checkpoint.same_values(copy, name):
         shapes = [file.shapes[copy], file.shapes[name]]
         raise CheckpointMismatchError(
             f"{file.path} holds {copy} {list(shapes[0])} beside {name} {list(shapes[1])} with other values; "
@@ -155,15 +155,15 @@ def _check_copy(checkpoint: Checkpoint, copy: str, parameter: Parameter) -> None
 
 def _in_backbone(names: Iterable[str], checkpoint: Checkpoint) -> list[str]:
     """Those of a file's names that lie in a part that backbones have, judged by what they begin with."""
-    prefix = checkpoint.spelling.nested if checkpoint.nested else checkpoint.spelling.alone
+    prefix = checkpoint.mapping.task_prefix if checkpoint.nested else checkpoint.mapping.backbone_prefix
     prefix = prefix.format(model=checkpoint.config.model_type)
 
     def part(name: str) -> str:
         return name.removeprefix(prefix).replace("/", ".").split(".")[0]
 
     model_type = checkpoint.config.model_type
-    every = bare_parameters(model_type, dict.fromkeys(LAYERS[model_type], 1))
-    parts = {part(checkpoint.spelled(p)) for p in every if not p.head}
+    every = shapeless_parameters(model_type, dict.fromkeys(LAYERS[model_type], 1))
+    parts = {part(checkpoint.key(p)) for p in every if not p.head}
     return [name for name in names if name.startswith(prefix) and (prefix or part(name) in parts)]
 
 
@@ -188,8 +188,8 @@ def _mismatch_message(
     shapes = [f"{p.name} wants {list(p.shape)}, the file has {list(checkpoint.shape(p) or ())}" for p in wrong]
     return "\n".join(
         [
-            f"{checkpoint.file.path.name} ({checkpoint.spelling.title}) does not fit {architecture}({layers}):",
-            f"  missing     {len(missing)}{listed(checkpoint.spelled(p) for p in missing)}",
+            f"{checkpoint.file.path.name} ({checkpoint.mapping.title}) does not fit {architecture}({layers}):",
+            f"  missing     {len(missing)}{listed(checkpoint.key(p) for p in missing)}",
             f"  unexpected  {len(unexpected)}{listed(unexpected)}",
             f"  wrong shape {len(wrong)}{listed(shapes)}",
             " ".join(["Nothing was loaded.", *_advice(checkpoint, architecture, missing, unexpected, wrong)]),
@@ -205,11 +205,11 @@ def listed(names: Iterable[str]) -> str:
 
 def _class_of_rival(parameter: Parameter) -> str | None:
     """The class whose only head has a module that reads inputs of another size under the same name in files."""
-    rows = {row.ours: row for row in module_rows(parameter.model_type)}
+    rows = {row.path: row for row in module_rows(parameter.model_type)}
     own = rows.get(parameter.module)
     for row in rows.values():
-        if own and row.theirs == own.theirs and row.size[1:] != own.size[1:]:
-            head = row.ours.split(".")[1]
+        if own and row.hf_path == own.hf_path and row.size[1:] != own.size[1:]:
+            head = row.path.split(".")[1]
             return next((n for n, s in architectures(parameter.model_type).items() if s.heads == (head,)), None)
     return None
 
@@ -223,14 +223,14 @@ def _advice(
 ) -> Iterator[str]:
     """What to do, sentence by sentence."""
     told = {}
-    config, held_names = checkpoint.config, checkpoint.held
-    counts = layer_counts(config.model_type, checkpoint.spelling, checkpoint.nested, held_names)
+    config, held_names = checkpoint.config, checkpoint.names
+    counts = layer_counts(config.model_type, checkpoint.mapping, checkpoint.nested, held_names)
     for field, count in counts.items():
         # A file without any layer is another model's.
         if any(counts.values()) and count != getattr(config, field) and (missing or unexpected):
             told[field] = (count, f"layers of the kind that {field} counts")
     for p in wrong:
-        for module, axis, field, counted in TELLING:
+        for module, axis, field, counted in SIZE_EVIDENCE:
             held = checkpoint.shape(p) or ()
             if (
                 hasattr(config, field)

@@ -29,7 +29,7 @@ FOLDER_CONTENT = f"{CONFIG_NAME} and {SAFETENSORS_NAME}"
 Overflowed = dict[str, int]
 
 
-class Item(NamedTuple):
+class LazyTensor(NamedTuple):
     """A parameter to write: its row of the table, its dtype, how to get its values, PyTorch's way round."""
 
     parameter: Parameter
@@ -46,11 +46,11 @@ def write_folder(
     folder: str | Path,
     config: ModelConfig,
     architecture: str,
-    items: Sequence[Item],
+    items: Sequence[LazyTensor],
     max_shard_size: int | str | None = None,
     beside: Callable[[Path], None] | None = None,
 ) -> tuple[Overflowed, list[str]]:
-    """Write config.json and model.safetensors in Hugging Face's spelling: the folder that every side reads.
+    """Write config.json and model.safetensors in Hugging Face's mapping: the folder that every side reads.
 
     All files take their places when all are complete; other files in the folder stay.
 
@@ -147,14 +147,14 @@ def byte_count(size: int | str) -> int:
 
 def _names_in_folder(parameter: Parameter, config: ModelConfig, nested: bool) -> tuple[str, ...]:
     """The names under which `transformers` looks for a parameter."""
-    name = HUGGING_FACE.write(parameter, nested)
+    name = HUGGING_FACE.key(parameter, nested)
     twice = parameter.module == "heads.word.bias" and config.model_type == "visual_bert" and config.untied_words
     return (name, DECODER_BIAS) if twice else (name,)
 
 
-def _shards(named: Sequence[tuple[str, Item]], largest: float) -> list[list[tuple[str, Item]]]:
+def _shards(named: Sequence[tuple[str, LazyTensor]], largest: float) -> list[list[tuple[str, LazyTensor]]]:
     """The items by name in as many parts as needed, none above `largest` but where one tensor is."""
-    shards: list[list[tuple[str, Item]]] = [[]]
+    shards: list[list[tuple[str, LazyTensor]]] = [[]]
     held = 0
     for name, item in sorted(named, key=lambda pair: pair[0]):
         if shards[-1] and held + item.size > largest:

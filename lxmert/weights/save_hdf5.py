@@ -26,10 +26,12 @@ from lxmert.weights.formats.raw_io import BFLOAT16, Slot, write_slots
 from lxmert.weights.naming.key_mapping import HUGGING_FACE_TF, KERAS_H5
 from lxmert.weights.naming.tables import is_task_model
 
-from .save_folder import Item, Overflowed, check_neighbours, stamped
+from .save_folder import LazyTensor, Overflowed, check_neighbours, stamped
 
 
-def write_keras_weights(path: str | Path, config: ModelConfig, architecture: str, items: Sequence[Item]) -> Overflowed:
+def write_keras_weights(
+    path: str | Path, config: ModelConfig, architecture: str, items: Sequence[LazyTensor]
+) -> Overflowed:
     """Write what `save_weights` of the Keras model would write, with the config inside.
 
     Args:
@@ -42,7 +44,7 @@ def write_keras_weights(path: str | Path, config: ModelConfig, architecture: str
 
     nested = is_task_model(architecture)
     with _new_hdf5(path) as file:
-        slots = [_slot(h5py, file, KERAS_H5.write(item.parameter, nested), item) for item in items]
+        slots = [_slot(h5py, file, KERAS_H5.key(item.parameter, nested), item) for item in items]
         file.attrs[CONFIG_ATTRIBUTE] = stamped(config, architecture).to_json_string()
     return write_slots(path, slots)
 
@@ -59,7 +61,7 @@ def _new_hdf5(path: str | Path) -> Iterator[Any]:
         raise OSError(f"{path} cannot be written: {error}") from None
 
 
-def _slot(h5py: Any, group: Any, name: str, item: Item) -> Slot:
+def _slot(h5py: Any, group: Any, name: str, item: LazyTensor) -> Slot:
     """Make a data set of one piece without writing it, and tell where its numbers belong."""
     parameter = item.parameter
     shape = parameter.shape[::-1] if parameter.leaf.transposed else parameter.shape
@@ -87,7 +89,9 @@ def _slot(h5py: Any, group: Any, name: str, item: Item) -> Slot:
     return Slot(parameter.name, made.get_offset() or 0, item.dtype, shape, read)
 
 
-def write_keras_archive(path: str | Path, config: ModelConfig, architecture: str, items: Sequence[Item]) -> Overflowed:
+def write_keras_archive(
+    path: str | Path, config: ModelConfig, architecture: str, items: Sequence[LazyTensor]
+) -> Overflowed:
     """Write what `save` of the Keras model would write: a .keras archive. The arguments are the same."""
     # The widest format of all: a narrower one would narrow what is loaded. Of two of sixteen bits, neither.
     formats = {item.dtype for item in items}
@@ -125,7 +129,9 @@ def write_keras_archive(path: str | Path, config: ModelConfig, architecture: str
     return overflowed
 
 
-def write_tf_folder(folder: str | Path, config: ModelConfig, architecture: str, items: Sequence[Item]) -> Overflowed:
+def write_tf_folder(
+    folder: str | Path, config: ModelConfig, architecture: str, items: Sequence[LazyTensor]
+) -> Overflowed:
     """Write config.json and tf_model.h5, the folder that TensorFlow models of `transformers` up to 4.x read.
 
     The arguments are those of `write_folder`.
@@ -154,7 +160,9 @@ _TF_OBJECTS = tuple(f"heads.object.{name}" for name in ("transform", "norm", "at
 _LARGEST_ATTRIBUTE = 64512
 
 
-def write_tf_weights(path: str | Path, config: ModelConfig, architecture: str, items: Sequence[Item]) -> Overflowed:
+def write_tf_weights(
+    path: str | Path, config: ModelConfig, architecture: str, items: Sequence[LazyTensor]
+) -> Overflowed:
     """Write the tf_model.h5 that `transformers` 4.49 would write, with the config inside.
 
     Args:
@@ -170,11 +178,11 @@ def write_tf_weights(path: str | Path, config: ModelConfig, architecture: str, i
 
     check_for_tf(config, architecture, {item.dtype for item in items})
     root = _TF_ROOTS[architecture]
-    by_module: dict[str, list[Item]] = {}
+    by_module: dict[str, list[LazyTensor]] = {}
     for item in sorted(items, key=_layer_number):  # the table goes through all layers row by row
         by_module.setdefault(item.parameter.module, []).append(item)
 
-    def below(*starts: str) -> list[Item]:
+    def below(*starts: str) -> list[LazyTensor]:
         return [
             item
             for start in starts
@@ -203,14 +211,14 @@ def write_tf_weights(path: str | Path, config: ModelConfig, architecture: str, i
         file.attrs[CONFIG_ATTRIBUTE] = stamped(config, architecture).to_json_string()
         for layer in sorted(layers):
             group = file.create_group(layer)
-            named = [(f"{root}/{HUGGING_FACE_TF.write(i.parameter, True)}", i) for i in layers[layer]]
+            named = [(f"{root}/{HUGGING_FACE_TF.key(i.parameter, True)}", i) for i in layers[layer]]
             _write_names(group, "weight_names", [name for name, _ in named])
             slots += [_slot(h5py, group, name, item) for name, item in named]
         file.create_group("top_level_model_weights").attrs["weight_names"] = np.zeros(0)
     return write_slots(path, slots)
 
 
-def _layer_number(item: Item) -> int:
+def _layer_number(item: LazyTensor) -> int:
     """The place of a parameter's layer among its kind; 0 where there is but one."""
     number = item.parameter.module.split(".")[1]
     return int(number) if number.isdigit() else 0

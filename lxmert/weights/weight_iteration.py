@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from lxmert.weights.naming.key_mapping import Parameter, known_parameters, layer_counts
+from lxmert.weights.naming.key_mapping import Parameter, all_parameters, layer_counts
 from lxmert.weights.naming.tables import LAYERS
 
 from .checkpoint import READERS, Checkpoint
@@ -23,8 +23,8 @@ _PIECE = 2**20
 def held_parameters(checkpoint: Checkpoint) -> list[Parameter]:
     """What a file holds of its model, in the order of the table, whatever tasks the config has switched off."""
     heads = checkpoint.heads
-    every = known_parameters(checkpoint.config)
-    return [p for p in every if (p.head is None or p.head in heads) and checkpoint.holds(p)]
+    every = all_parameters(checkpoint.config)
+    return [p for p in every if (p.head is None or p.head in heads) and checkpoint.has(p)]
 
 
 def other_names(checkpoint: Checkpoint, held: Iterable[Parameter]) -> tuple[list[str], list[str]]:
@@ -37,8 +37,8 @@ def other_names(checkpoint: Checkpoint, held: Iterable[Parameter]) -> tuple[list
     Returns:
         The second copies of tensors that some writers store twice; and what no model of this kind has.
     """
-    used = {checkpoint.stored(p) for p in held}
-    names = (checkpoint.held[name] for name in checkpoint.spelling.copies() if name in checkpoint.held)
+    used = {checkpoint.stored_name(p) for p in held}
+    names = (checkpoint.names[name] for name in checkpoint.mapping.tied_copies() if name in checkpoint.names)
     copies = [name for name in names if name not in used]
     return copies, [name for name in checkpoint.file.shapes if name not in used and name not in copies]
 
@@ -49,7 +49,7 @@ def with_all_layers(checkpoint: Checkpoint, overrides: Mapping[str, Any]) -> Che
     field = LAYERS[model_type][0]
     if field in overrides:
         return checkpoint
-    count = layer_counts(model_type, checkpoint.spelling, checkpoint.nested, checkpoint.held)[field]
+    count = layer_counts(model_type, checkpoint.mapping, checkpoint.nested, checkpoint.names)[field]
     return replace(checkpoint, config=checkpoint.config.replace(**{field: count}))
 
 

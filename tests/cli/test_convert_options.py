@@ -259,7 +259,7 @@ def test_a_plain_bert_is_refused_with_advice(tmp_path, capsys):
 
 def test_a_guess_is_told(tmp_path, capsys):
     config = CONFIG.replace(hidden_size=64, num_attention_heads=1)
-    source = make_folder(tmp_path / "source", config=config, spelling=ORIGINAL)
+    source = make_folder(tmp_path / "source", config=config, mapping=ORIGINAL)
     (source / "config.json").unlink()
     assert run(source, tmp_path / "a") == 0
     out, err = capsys.readouterr()

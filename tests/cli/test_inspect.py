@@ -232,7 +232,7 @@ def test_what_this_package_wrote(target, format, source, tmp_path, capsys):
 
 def test_a_guess_is_told_beside(tmp_path, capsys):
     config = CONFIG.replace(hidden_size=64, num_attention_heads=1)
-    source = make_folder(tmp_path / "source", config=config, spelling=ORIGINAL)
+    source = make_folder(tmp_path / "source", config=config, mapping=ORIGINAL)
     (source / "config.json").unlink()
     assert inspect(source, "--json") == 0
     out, err = capsys.readouterr()

@@ -11,7 +11,7 @@ from lxmert.data.synthetic.dataset_export import SPLITS
 from lxmert.data.synthetic.easy_vqa import COLOURS, SHAPES, answer_list, load
 from lxmert.data.synthetic.easy_vqa_export import write_easy_vqa
 from lxmert.vision.regions import image_regions
-from lxmert.weights.answer_vocabulary import read_answers
+from lxmert.weights.answer_vocabulary import read_answer_vocabulary
 
 FIRST = 120
 
@@ -55,7 +55,7 @@ def test_the_questions_are_the_packages_own(folder):
     assert set(mine["train"].images) & set(mine["valid"].images) == set()
     assert len(set(mine["valid"].images)) == FIRST // 10
     assert set(mine["train"].question_types) == {"presence", "color", "shape"}
-    assert read_answers(folder / "vqa" / "trainval_label2ans.json") == answer_list()
+    assert read_answer_vocabulary(folder / "vqa" / "trainval_label2ans.json") == answer_list()
     for split in SPLITS:
         official = folder / "vqa" / "official"
         same = read_vqa(

@@ -18,7 +18,7 @@ from lxmert.data.synthetic.scenes.generate import image_split, make_scenes
 from lxmert.data.synthetic.scenes.questions import ANSWERS, KINDS
 from lxmert.data.synthetic.scenes.scene import SHAPES
 from lxmert.vision.regions import image_regions
-from lxmert.weights.answer_vocabulary import read_answers
+from lxmert.weights.answer_vocabulary import read_answer_vocabulary
 
 IMAGES = 160
 
@@ -119,7 +119,7 @@ def test_questions_and_labels_agree(folder):
 def test_tables_vocabulary_and_sentences(folder):
     tables = ("vqa/trainval_ans2label.json", "vqa/trainval_label2ans.json", "gqa/trainval_ans2label.json")
     for table in (*tables, "gqa/trainval_label2ans.json", "pretrain/all_ans.json"):
-        assert read_answers(folder / table) == list(ANSWERS)
+        assert read_answer_vocabulary(folder / table) == list(ANSWERS)
     tokenizer = LxmertTokenizer(folder / "vocab.txt")
     captions = read_pretraining(folder / "pretrain" / "captions_train.json")
     asked = read_pretraining(folder / "pretrain" / "questions_train.json")

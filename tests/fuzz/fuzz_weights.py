@@ -42,7 +42,7 @@ from lxmert.common.config import LxmertConfig, VisualBertConfig
 from lxmert.weights.checkpoint import open_checkpoint
 from lxmert.weights.convert import convert
 from lxmert.weights.formats import open_weights
-from lxmert.weights.load import fit
+from lxmert.weights.load import match_parameters
 from lxmert.weights.naming.key_mapping import HUGGING_FACE, ORIGINAL_VISUAL_BERT
 from tests.weights.weight_folders import make_folder, tensors_of
 
@@ -101,11 +101,11 @@ def sources(folder: Path) -> dict[str, Files]:
     found["tf_model.h5"] = {"tf_model.h5": (folder / "w.h5").read_bytes()}
     tensors = {
         name: torch.from_numpy(x)
-        for name, x in tensors_of("LxmertForQuestionAnswering", lxmert, spelling=HUGGING_FACE).items()
+        for name, x in tensors_of("LxmertForQuestionAnswering", lxmert, mapping=HUGGING_FACE).items()
     }
     found["torch zip"] = {"pytorch_model.bin": _saved(tensors, True), "config.json": config}
     found["torch old"] = {"pytorch_model.bin": _saved(tensors, False), "config.json": config}
-    theirs = tensors_of("VisualBertForPreTraining", visual_bert, "float16", spelling=ORIGINAL_VISUAL_BERT)
+    theirs = tensors_of("VisualBertForPreTraining", visual_bert, "float16", mapping=ORIGINAL_VISUAL_BERT)
     halves = {name: torch.from_numpy(x) for name, x in theirs.items()}
     visual_config = json.dumps(visual_bert.to_dict()).encode()
     found["th"] = {"best.th": _saved({"state_dict": halves, "epoch": 3}, False), "config.json": visual_config}
@@ -349,7 +349,7 @@ def make_case(found: dict[str, Files], kinds: list[str], seed: int, number: int)
 def read_all(path: Path) -> None:
     """What every user of a file does with it: open it, fit it to its model, and read all that it holds."""
     with open_checkpoint(path) as checkpoint:
-        taken, _ = fit(checkpoint, checkpoint.architecture, pooler=checkpoint.pooler)
+        taken, _ = match_parameters(checkpoint, checkpoint.architecture, pooler=checkpoint.pooler)
         with checkpoint.arrays(taken) as arrays:
             for parameter, values in arrays:
                 assert values.shape == parameter.shape

@@ -78,7 +78,7 @@ def test_the_language_encoder_gives_the_hidden_states_of_bert(backend, sentences
     assert report.unexpected == ("embeddings.position_ids",)
     assert report.new == report.missing
     assert {name.split(".")[0] for name in report.new} == {"region_embeddings", "visual_layers", "cross_layers"}
-    assert (report.spelling, report.config_source) == ("BERT", "a BERT's config.json")
+    assert (report.naming, report.config_source) == ("BERT", "a BERT's config.json")
     assert (model.config.l_layers, model.config.hidden_size, model.config.num_attention_heads) == (6, 384, 12)
     image = {"visual_feats": np.ones((3, 2, 3)), "visual_pos": np.ones((3, 2, 4))}
     output = regions(model, {**sentences, **image}, output_hidden_states=True)

@@ -20,7 +20,7 @@ FORMATS = {
 
 def assert_read_whole(model, name):
     report = model.load_report
-    assert (report.format, report.spelling) == FORMATS[name]
+    assert (report.format, report.naming) == FORMATS[name]
     assert (report.new, report.missing, report.unexpected) == ((), (), ())
     assert report.config_source == "config.json"
 

@@ -53,7 +53,7 @@ def pre_trained(request, backend):
     model, run = model_and_run(backend, "LxmertForPreTraining", AIRSPLAY / request.param, **GIVEN)
     report = model.load_report
     assert (report.new, report.missing, report.unexpected) == ((), (), ())
-    assert (report.spelling, report.config_source) == ("the original authors'", "inferred from the shapes")
+    assert (report.naming, report.config_source) == ("the original authors'", "inferred from the shapes")
     return model, run
 
 
@@ -128,7 +128,7 @@ def test_fine_tuned_models(name, backend):
     model, run = model_and_run(backend, FINE_TUNED[name], AIRSPLAY / name, num_attention_heads=3)
     report = model.load_report
     assert (report.new, report.missing, report.unexpected) == ((), (), ())
-    assert report.spelling == "the original authors', fine-tuned"
+    assert report.naming == "the original authors', fine-tuned"
     given = {key: values[key] for key in INPUTS}
     assert_same(run(model.backbone, given).pooled_output, values["pooled_output"], tolerances.OUTPUTS["float64"])
     if "nlvr2" in name:

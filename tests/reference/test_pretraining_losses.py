@@ -59,7 +59,7 @@ def theirs():
         model = transformers.LxmertForPreTraining(transformers.LxmertConfig(**settings)).double().eval()
         state = model.state_dict()
         for parameter, values in ours.weights_by_name():
-            if (written := HUGGING_FACE.write(parameter, nested=True)) in state:
+            if (written := HUGGING_FACE.key(parameter, nested=True)) in state:
                 state[written].copy_(values.detach())
         torch.set_default_dtype(torch.float64)
         try:

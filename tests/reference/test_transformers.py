@@ -24,7 +24,7 @@ def theirs(config, name, dtype):
     model = getattr(transformers, name)(transformers.LxmertConfig(**config.to_dict())).to(getattr(torch, dtype)).eval()
     state = model.state_dict()
     for parameter, _ in pt_model(config, name, dtype).weights_by_name():
-        state[HUGGING_FACE.write(parameter, nested=name != "LxmertModel")].copy_(torch.from_numpy(weight(parameter)))
+        state[HUGGING_FACE.key(parameter, nested=name != "LxmertModel")].copy_(torch.from_numpy(weight(parameter)))
     return model
 
 
@@ -42,7 +42,7 @@ def gradients_theirs(config, name, dtype, given):
     model = theirs(config, name, dtype)
     output = run_theirs(model, given)
     trained = [p for p, values in pt_model(config, name, dtype).weights_by_name() if values.requires_grad]
-    tensors = [model.get_parameter(HUGGING_FACE.write(p, nested=True)) for p in trained]
+    tensors = [model.get_parameter(HUGGING_FACE.key(p, nested=True)) for p in trained]
     found = torch.autograd.grad(output.loss, tensors, allow_unused=True)
     return output, dict(zip([p.name for p in trained], found, strict=True))
 
@@ -143,7 +143,7 @@ def test_fresh_weights_are_drawn_alike():
     ours = lxmert.pt.LxmertForPreTraining(config)
     other = transformers.LxmertForPreTraining(transformers.LxmertConfig(**config.to_dict()))
     for parameter, values in ours.weights_by_name():
-        their_values = other.get_parameter(HUGGING_FACE.write(parameter, nested=True))
+        their_values = other.get_parameter(HUGGING_FACE.key(parameter, nested=True))
         for tensor in (values, their_values):
             if parameter.leaf.torch == "weight" and parameter.kind in ("dense", "embedding"):
                 spread = tensor[1:].std() if parameter.kind == "embedding" else tensor.std()

@@ -26,7 +26,7 @@ WORD_BIAS, DECODER_BIAS = "heads.word.bias", "cls.predictions.decoder.bias"
 def their_name(model, parameter):
     """Their name of a parameter. Untied, their VisualBERT adds the decoder's bias and leaves the other one unused."""
     used = parameter.name == WORD_BIAS and DECODER_BIAS in model.state_dict()
-    return DECODER_BIAS if used else HUGGING_FACE.write(parameter, nested=True)
+    return DECODER_BIAS if used else HUGGING_FACE.key(parameter, nested=True)
 
 
 def theirs(config, name, dtype):

@@ -86,7 +86,7 @@ def test_the_tables_of_regions_start_as_those_of_words(special):
         return [np.array_equal(named[text], named[visual]) for text, visual in pairs]
 
     model = fresh_theirs(config)
-    their_names = {p.name: HUGGING_FACE.write(p, nested=False) for p, _ in ours("VisualBertModel").weights_by_name()}
+    their_names = {p.name: HUGGING_FACE.key(p, nested=False) for p, _ in ours("VisualBertModel").weights_by_name()}
     state = {name: model.get_parameter(path).detach().numpy() for name, path in their_names.items()}
     assert copied(state) == [False, False]
     for backend, prefix in ((lxmert.pt, ""), (lxmert.tf, "TF")):

@@ -189,7 +189,7 @@ def test_what_no_loss_reaches_is_frozen(name):
     gradients = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
     unused = {key for key, gradient in zip(parameters, gradients, strict=True) if gradient is None}
     frozen = {
-        HUGGING_FACE.write(p, nested=True) for p, values in ours(name).weights_by_name() if not values.requires_grad
+        HUGGING_FACE.key(p, nested=True) for p, values in ours(name).weights_by_name() if not values.requires_grad
     }
     assert len(unused) == UNUSED[name], unused
     assert frozen == unused

@@ -226,7 +226,7 @@ def test_fresh_weights_are_drawn_alike():
     ours = lxmert.pt.VisualBertForRegionToPhraseAlignment(config)
     other = transformers.VisualBertForRegionToPhraseAlignment(transformers.VisualBertConfig(**config.to_dict()))
     for parameter, values in ours.weights_by_name():
-        their_values = other.get_parameter(HUGGING_FACE.write(parameter, nested=True))
+        their_values = other.get_parameter(HUGGING_FACE.key(parameter, nested=True))
         for tensor in (values, their_values):
             tensor = tensor.detach()
             if parameter.leaf.torch == "weight" and parameter.kind in ("dense", "embedding"):

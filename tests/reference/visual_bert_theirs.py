@@ -117,6 +117,6 @@ def gradients_theirs(
     model = theirs(config, name, dtype)
     output = run_theirs(model, given, **options)
     trained = [p for p, values in pt_model(config, name, dtype).weights_by_name() if values.requires_grad]
-    parameters = [model.get_parameter(HUGGING_FACE.write(p, nested=True)) for p in trained]
+    parameters = [model.get_parameter(HUGGING_FACE.key(p, nested=True)) for p in trained]
     found = torch.autograd.grad(output["loss"], parameters, allow_unused=True, retain_graph=True)
     return output, dict(zip([p.name for p in trained], found, strict=True))

@@ -11,7 +11,7 @@ from lxmert.training import run
 from lxmert.training.run import open_files
 from lxmert.training.settings import LOSSES
 from lxmert.training.start import make_model
-from lxmert.weights.answer_vocabulary import read_answers
+from lxmert.weights.answer_vocabulary import read_answer_vocabulary
 from lxmert.weights.convert import convert
 
 from .runs import TINY, settings_of, tensors
@@ -37,7 +37,7 @@ def head_of(model):
 
 
 def test_an_answer_head_is_taken_over_by_the_text_of_the_answers(scenes, pretrained, tmp_path):
-    old = read_answers(pretrained / "answers.json")
+    old = read_answer_vocabulary(pretrained / "answers.json")
     new = ["Red", "no such answer", *old[:4][::-1], "two"]
     (tmp_path / "new.json").write_text(json.dumps(new))
     changes = dict(model=str(pretrained), model_config={}, answers=str(tmp_path / "new.json"))
@@ -66,7 +66,7 @@ def test_the_same_table_keeps_the_head_as_it_is(scenes, pretrained, tmp_path):
     assert said == []
     # It is the table of a run without `answers` too.
     settings = settings_of("gqa", scenes, tmp_path, model=str(pretrained), model_config={}, answers=None)
-    assert open_files(settings).answers == read_answers(answers)
+    assert open_files(settings).answers == read_answer_vocabulary(answers)
 
 
 def test_a_head_of_another_task_begins_fresh(scenes, pretrained, tmp_path):
@@ -89,7 +89,10 @@ def test_an_original_file_and_its_table(scenes, pretrained, tmp_path):
     )
     settings = settings_of("vqa", scenes, tmp_path, **given)
     found, said = begun(settings, LxmertForQuestionAnswering)
-    old, new = read_answers(pretrained / "answers.json"), read_answers(scenes / "vqa" / "trainval_label2ans.json")
+    old, new = (
+        read_answer_vocabulary(pretrained / "answers.json"),
+        read_answer_vocabulary(scenes / "vqa" / "trainval_label2ans.json"),
+    )
     np.testing.assert_array_equal(head_of(found)[0], head_of(model)[0][[old.index(answer) for answer in new]])
     # Where nothing says which answers the weights score, a head of another number begins fresh.
     (tmp_path / "few.json").write_text('["yes", "no"]')

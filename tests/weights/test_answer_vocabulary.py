@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lxmert import convert
-from lxmert.weights.answer_vocabulary import matching_rows, normalize_answer, read_answers, remap_rows
+from lxmert.weights.answer_vocabulary import matching_rows, normalize_answer, read_answer_vocabulary, remap_rows
 
 from .weight_folders import make_folder
 
@@ -52,14 +52,14 @@ def test_answers_as_the_original_writes_them(answer, wanted):
 def test_layouts(table, tmp_path):
     path = tmp_path / "answers.json"
     path.write_text(json.dumps(table))
-    assert read_answers(path) == ["yes", "no", "2"]
+    assert read_answer_vocabulary(path) == ["yes", "no", "2"]
 
 
 # Numbers that are answers: their values tell which is which.
 def test_numbers_as_answers(tmp_path):
     path = tmp_path / "answers.json"
     path.write_text(json.dumps({"1": 0, "0": 1}))
-    assert read_answers(path) == ["1", "0"]
+    assert read_answer_vocabulary(path) == ["1", "0"]
 
 
 @pytest.mark.parametrize(
@@ -86,15 +86,15 @@ def test_other_tables_are_refused(table, message, tmp_path):
     path = tmp_path / "answers.json"
     path.write_text(json.dumps(table))
     with pytest.raises(ValueError, match=f"^{re.escape(str(path))} .*{re.escape(message)}"):
-        read_answers(path)
+        read_answer_vocabulary(path)
 
 
 def test_no_json(tmp_path):
     (tmp_path / "answers.json").write_text("yes\nno\n")
     with pytest.raises(ValueError, match="is not a JSON file"):
-        read_answers(tmp_path / "answers.json")
+        read_answer_vocabulary(tmp_path / "answers.json")
     with pytest.raises(FileNotFoundError):
-        read_answers(tmp_path / "absent.json")
+        read_answer_vocabulary(tmp_path / "absent.json")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from safetensors.numpy import save_file
 from lxmert import CheckpointMismatchError, LxmertConfig
 from lxmert.weights.checkpoint import open_checkpoint
 from lxmert.weights.convert import convert
-from lxmert.weights.load import fit
+from lxmert.weights.load import match_parameters
 from lxmert.weights.naming.key_mapping import NATIVE, ORIGINAL, TIED_DECODER, parameters
 from lxmert.weights.naming.tables import head_names
 
@@ -32,10 +32,10 @@ def test_what_a_file_holds(architecture, heads, tmp_path):
     with open_checkpoint(make_folder(tmp_path, architecture)) as checkpoint:
         assert (checkpoint.architecture, checkpoint.heads) == (architecture, heads)
         assert checkpoint.config == CONFIG
-        taken, report = fit(checkpoint, architecture)
+        taken, report = match_parameters(checkpoint, architecture)
         assert taken == list(parameters(CONFIG, heads))
         assert (report.new, report.unexpected) == ((), ())
-        assert report.spelling == "Hugging Face (PyTorch)"
+        assert report.naming == "Hugging Face (PyTorch)"
         for parameter in taken:
             assert np.array_equal(checkpoint.read(parameter), values_of(parameter))
 
@@ -47,26 +47,26 @@ def test_a_backbone_alone_reads_with_and_without_prefix(prefix, tmp_path):
     CONFIG.save_pretrained(tmp_path)
     with open_checkpoint(tmp_path) as checkpoint:
         assert checkpoint.architecture == "LxmertModel"
-        assert len(fit(checkpoint, "LxmertModel")[0]) == len(tensors)
+        assert len(match_parameters(checkpoint, "LxmertModel")[0]) == len(tensors)
 
 
-@pytest.mark.parametrize("spelling", [NATIVE, ORIGINAL], ids=lambda s: s.title)
-def test_other_spellings_in_safetensors(spelling, tmp_path):
+@pytest.mark.parametrize("mapping", [NATIVE, ORIGINAL], ids=lambda s: s.title)
+def test_other_spellings_in_safetensors(mapping, tmp_path):
     found = list(parameters(CONFIG, head_names("LxmertForPreTraining", CONFIG)))
-    tensors = {spelling.write(p, True): values_of(p) for p in found}
-    if spelling.tied:
+    tensors = {mapping.key(p, True): values_of(p) for p in found}
+    if mapping.tied:
         tensors[TIED_DECODER] = tensors["bert.embeddings.word_embeddings.weight"]
     save_file(tensors, tmp_path / "model.safetensors")
     with open_checkpoint(tmp_path / "model.safetensors", CONFIG) as checkpoint:
-        assert checkpoint.spelling is spelling
-        taken, report = fit(checkpoint, "LxmertForPreTraining")
+        assert checkpoint.mapping is mapping
+        taken, report = match_parameters(checkpoint, "LxmertForPreTraining")
         assert (taken, report.unexpected) == (found, ())
 
 
 def test_heads_that_a_model_does_without_are_left_out_and_named(tmp_path):
     make_folder(tmp_path, **{TIED_DECODER: np.ones((23, 12), "float32")})  # other values, but nobody wants them
     with open_checkpoint(tmp_path) as checkpoint:
-        taken, report = fit(checkpoint, "LxmertForQuestionAnswering")
+        taken, report = match_parameters(checkpoint, "LxmertForQuestionAnswering")
         assert {p.head for p in taken} == {None, "answer"}
         assert TIED_DECODER in report.unexpected
         assert "cls.seq_relationship.bias" in report.unexpected
@@ -77,7 +77,7 @@ def test_a_tied_decoder_of_equal_values_is_the_embedding(tmp_path):
     words = tensors_of("LxmertForPreTraining")[WORDS]
     words[3, 4] = np.nan
     with open_checkpoint(make_folder(tmp_path, **{WORDS: words, TIED_DECODER: words.copy()})) as checkpoint:
-        assert fit(checkpoint, "LxmertForPreTraining")[1].unexpected == ()
+        assert match_parameters(checkpoint, "LxmertForPreTraining")[1].unexpected == ()
 
 
 @pytest.mark.parametrize("shape", [(12, 23), (24, 12)])
@@ -85,15 +85,15 @@ def test_a_tied_decoder_of_another_shape_is_refused(shape, tmp_path):
     decoder = np.zeros(shape, "float32")
     with open_checkpoint(make_folder(tmp_path, **{TIED_DECODER: decoder})) as checkpoint:
         with pytest.raises(CheckpointMismatchError) as error:
-            fit(checkpoint, "LxmertForPreTraining")
+            match_parameters(checkpoint, "LxmertForPreTraining")
         assert f"holds {TIED_DECODER} {list(shape)} beside {WORDS} [23, 12] with other values" in str(error.value)
         assert "Nothing was loaded. Take cls.predictions.decoder.weight out of the file" in str(error.value)
-        assert fit(checkpoint, "LxmertForPreTraining", only="backbone")  # then nobody wants it
+        assert match_parameters(checkpoint, "LxmertForPreTraining", only="backbone")  # then nobody wants it
 
 
 def mismatch(folder, architecture="LxmertForPreTraining", **overrides):
     with open_checkpoint(folder, **overrides) as checkpoint, pytest.raises(CheckpointMismatchError) as error:
-        fit(checkpoint, architecture)
+        match_parameters(checkpoint, architecture)
     return str(error.value)
 
 
@@ -158,7 +158,7 @@ def test_missing_heads(tmp_path):
     message = mismatch(make_folder(tmp_path, "LxmertForQuestionAnswering"))
     assert "The file lacks tensors of the heads: match, object, word. Pass allow_new_head=True" in message
     with open_checkpoint(tmp_path) as checkpoint:
-        taken, report = fit(checkpoint, "LxmertForPreTraining", allow_new_head=True)
+        taken, report = match_parameters(checkpoint, "LxmertForPreTraining", allow_new_head=True)
         assert {p.head for p in taken} == {None, "answer"}
         assert {name.split(".")[1] for name in report.new} == {"match", "object", "word"}
 
@@ -166,11 +166,11 @@ def test_missing_heads(tmp_path):
 def test_only_the_backbone(tmp_path):
     odd = {"answer_head.logit_fc.9.weight": np.ones(3, "float32")}
     with open_checkpoint(make_folder(tmp_path, **odd), num_qa_labels=77) as checkpoint:
-        taken, report = fit(checkpoint, "LxmertForQuestionAnswering", only="backbone")
+        taken, report = match_parameters(checkpoint, "LxmertForQuestionAnswering", only="backbone")
         assert not any(p.head for p in taken)
         assert len(report.new) == 6
         with pytest.raises(ValueError, match=r"only must be None or .backbone.; got 'heads'"):
-            fit(checkpoint, "LxmertForQuestionAnswering", only="heads")
+            match_parameters(checkpoint, "LxmertForQuestionAnswering", only="heads")
 
 
 def test_a_configuration_of_any_length_is_refused_at_once(tmp_path):
@@ -189,7 +189,7 @@ def test_shapes_are_compared_before_anything_is_read(tmp_path):
     with open_checkpoint(tmp_path / "w.weights.h5") as checkpoint:
         checkpoint.file.read = None
         with pytest.raises(CheckpointMismatchError, match=r"heads.match.bias wants \[2\], the file has \[30000\]"):
-            fit(checkpoint, "LxmertForPreTraining")
+            match_parameters(checkpoint, "LxmertForPreTraining")
 
 
 def test_no_configuration(tmp_path):
@@ -246,7 +246,7 @@ def test_weights_that_are_check_integers_are_refused(tmp_path):
     changed = {"cls.seq_relationship.bias": np.ones(2, "int64"), "lxmert.pooler.dense.bias": np.ones(12, "int8")}
     with open_checkpoint(make_folder(tmp_path, **changed)) as checkpoint:
         with pytest.raises(CheckpointMismatchError) as error:
-            fit(checkpoint, "LxmertForPreTraining")
+            match_parameters(checkpoint, "LxmertForPreTraining")
         found = "lxmert.pooler.dense.bias as int8, cls.seq_relationship.bias as int64"
         assert f"holds 2 weights as integers: {found}. " in str(error.value)
         assert "Nothing was loaded. Save them as floating-point numbers." in str(error.value)
@@ -261,7 +261,7 @@ def test_a_configuration_of_another_kind_than_asked_for(config, tmp_path):
 def test_pruned_weights_fit_their_configuration(tmp_path):
     config = CONFIG.replace(pruned_heads={"language_layers.1.attention": [0, 2]})
     with open_checkpoint(make_folder(tmp_path, config=config)) as checkpoint:
-        taken, _ = fit(checkpoint, "LxmertForPreTraining")
+        taken, _ = match_parameters(checkpoint, "LxmertForPreTraining")
         shapes = {p.name: p.shape for p in taken}
     assert shapes["language_layers.1.attention.query.weight"] == (4, 12)
     assert shapes["language_layers.1.attention.out.weight"] == (12, 4)
@@ -273,7 +273,7 @@ def test_a_task_that_the_configuration_switches_off(tmp_path):
     with open_checkpoint(tmp_path, task_qa=False, visual_attr_loss=False) as checkpoint:
         wanted = list(parameters(checkpoint.config, head_names("LxmertForPreTraining", checkpoint.config)))
         assert not any(p.module.startswith(("heads.answer", "heads.object.attr")) for p in wanted)
-        taken, report = fit(checkpoint, "LxmertForPreTraining")
+        taken, report = match_parameters(checkpoint, "LxmertForPreTraining")
         assert taken == wanted
         assert sorted({name.rpartition(".")[0] for name in report.unexpected}) == [
             *(f"answer_head.logit_fc.{i}" for i in (0, 2, 3)),

@@ -224,7 +224,7 @@ def _bert_sizes():
 
 def test_tensors_of_no_model_are_told(tmp_path):
     old = make_folder(tmp_path / "old", "VisualBertModel", **{"embeddings.position_ids": np.arange(9)[None]})
-    found = compare(old, make_folder(tmp_path / "new", "VisualBertModel", spelling=NATIVE))
+    found = compare(old, make_folder(tmp_path / "new", "VisualBertModel", mapping=NATIVE))
     assert found.same
     assert (found.first.unused, found.second.unused) == (("embeddings.position_ids",), ())
 

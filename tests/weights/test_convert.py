@@ -20,7 +20,7 @@ from lxmert.weights.convert import target_format
 from lxmert.weights.formats.raw_io import BFLOAT16
 from lxmert.weights.naming.key_mapping import HUGGING_FACE, KERAS_H5, TIED_DECODER, parameters
 from lxmert.weights.naming.tables import head_names
-from lxmert.weights.save_folder import Item, write_folder
+from lxmert.weights.save_folder import LazyTensor, write_folder
 from lxmert.weights.save_hdf5 import write_keras_archive
 
 from .weight_folders import CONFIG, CONFIG_OF, assert_bits_equal, make_folder, read_folder, tensors_of, values_of
@@ -82,7 +82,7 @@ def test_kernels_lie_transposed_in_keras_files(tmp_path):
         for p in parameters(CONFIG, head_names("LxmertForPreTraining", CONFIG)):
             values = values_of(p)
             expected = values.T if p.kind == "dense" and values.ndim == 2 else values
-            assert np.array_equal(file[KERAS_H5.write(p, True)][()], expected), p.name
+            assert np.array_equal(file[KERAS_H5.key(p, True)][()], expected), p.name
 
 
 def test_a_stored_decoder_is_written_once(tmp_path):
@@ -287,12 +287,12 @@ def test_bfloat16_is_kept(tmp_path):
         return values_of(p).astype(BFLOAT16)
 
     found = list(parameters(CONFIG, head_names("LxmertForPreTraining", CONFIG)))
-    items = [Item(p, BFLOAT16, lambda p=p: values(p)) for p in found]
+    items = [LazyTensor(p, BFLOAT16, lambda p=p: values(p)) for p in found]
     write_folder(tmp_path / "source", CONFIG, "LxmertForPreTraining", items)
     place = tmp_path / "source"
     for step in ("a.weights.h5", "b.keras", "back"):
         convert(place, place := tmp_path / step)
-    assert_bits_equal(read_folder(place), {HUGGING_FACE.write(p, True): values(p) for p in found})
+    assert_bits_equal(read_folder(place), {HUGGING_FACE.key(p, True): values(p) for p in found})
 
 
 def test_a_folder_in_several_files_onto_itself(tmp_path):
@@ -312,7 +312,7 @@ def test_a_folder_in_several_files_onto_itself(tmp_path):
 def test_an_archive_of_several_dtypes_is_a_model_of_the_widest(formats, policy, tmp_path):
     def item(number, parameter):
         dtype = BFLOAT16 if formats[number % 2] == "bfloat16" else np.dtype(formats[number % 2])
-        return Item(parameter, dtype, lambda: values_of(parameter))
+        return LazyTensor(parameter, dtype, lambda: values_of(parameter))
 
     items = [item(number, p) for number, p in enumerate(parameters(CONFIG, ()))]
     write_keras_archive(tmp_path / "a.keras", CONFIG, "LxmertModel", items)

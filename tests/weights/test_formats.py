@@ -12,7 +12,7 @@ from lxmert.weights.formats import choose_weights, open_weights
 from lxmert.weights.formats.hdf5 import CONFIG_ATTRIBUTE, Hdf5File
 from lxmert.weights.formats.keras_archive import KerasArchive
 from lxmert.weights.formats.safetensors import SafetensorsFile
-from lxmert.weights.load import fit
+from lxmert.weights.load import match_parameters
 
 from .weight_folders import tensors_of
 
@@ -136,7 +136,7 @@ def test_damage_in_the_middle_is_a_clear_error_or_none(name, good, tmp_path):
         (tmp_path / name).write_bytes(damaged)
         try:
             with open_checkpoint(tmp_path / name) as checkpoint:
-                for parameter in fit(checkpoint, checkpoint.architecture)[0]:
+                for parameter in match_parameters(checkpoint, checkpoint.architecture)[0]:
                     checkpoint.read(parameter)
         except (ValueError, TypeError) as error:  # TypeError: a damaged config may hold values of another kind
             refused += bool(str(error))

@@ -20,7 +20,7 @@ from lxmert.weights.checkpoint import CheckpointMismatchError, open_checkpoint
 from lxmert.weights.convert import convert
 from lxmert.weights.formats import hdf5_headers, open_weights
 from lxmert.weights.formats.hdf5 import CONFIG_ATTRIBUTE
-from lxmert.weights.load import fit
+from lxmert.weights.load import match_parameters
 
 from .weight_folders import CONFIG, make_folder
 
@@ -49,7 +49,7 @@ def refused(path, message, error=ValueError):
 
 def read_all(path):
     with open_checkpoint(path) as checkpoint:
-        taken, _ = fit(checkpoint, checkpoint.architecture, pooler=checkpoint.pooler)
+        taken, _ = match_parameters(checkpoint, checkpoint.architecture, pooler=checkpoint.pooler)
         with checkpoint.arrays(taken) as arrays:
             for _ in arrays:
                 pass

@@ -47,7 +47,7 @@ def test_a_whole_model(target, tmp_path):
     assert (found.nan, found.inf) == (0, 0)
     modules = {row.path: row for row in found.modules}
     # Every row of the table but those of the other head under the name of the answers, and a decoder of its own.
-    rows = [row for row in TABLES["lxmert"] if not row.ours.startswith(("heads.reasoning", "heads.word.decoder"))]
+    rows = [row for row in TABLES["lxmert"] if not row.path.startswith(("heads.reasoning", "heads.word.decoder"))]
     assert len(found.modules) == len(rows)
     query = modules["language_layers.{0-1}.attention.query"]
     assert (query.layers, query.shapes, query.parameters) == (2, ((12, 12),), 2 * (144 + 12))

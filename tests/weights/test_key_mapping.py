@@ -54,15 +54,15 @@ def expanded(architecture, config, pooler=True):
 @pytest.mark.parametrize(("config", "rows"), [(CONFIG, 62), (VISUAL_BERT, 34)])
 def test_the_table(config, rows):
     table = TABLES[config.model_type]
-    assert len(table) == len({row.ours for row in table}) == rows
+    assert len(table) == len({row.path for row in table}) == rows
     assert {row.kind for row in table} == set(KINDS)
     symbols = {*sizes(config), "W"}
     assert all({size for size in row.size if isinstance(size, str)} <= symbols for row in table)
-    assert all(("{i}" in row.ours) == ("{i}" in row.theirs) == (row.repeat is not None) for row in table)
+    assert all(("{i}" in row.path) == ("{i}" in row.hf_path) == (row.layers_field is not None) for row in table)
     # Nothing shares a name of theirs but the layers of two kinds of heads.
-    shared = {name for name, count in Counter(row.theirs for row in table).items() if count > 1}
+    shared = {name for name, count in Counter(row.hf_path for row in table).items() if count > 1}
     assert shared == ({"cls"} if config is VISUAL_BERT else {f"answer_head.logit_fc.{i}" for i in (0, 2, 3)})
-    assert {row.ours.split(".")[1] for row in table if row.ours.startswith("heads.")} == set(
+    assert {row.path.split(".")[1] for row in table if row.path.startswith("heads.")} == set(
         every_head(config.model_type)
     )
 
@@ -72,9 +72,9 @@ def test_parameters_are_those_of_the_pytorch_model(architecture, config):
     with torch.device("meta"):
         model = getattr(lxmert.pt, architecture)(config)
     nested = is_task_model(architecture)
-    table = {NATIVE.write(p, nested): p.shape for p in expanded(architecture, config)}
+    table = {NATIVE.key(p, nested): p.shape for p in expanded(architecture, config)}
     assert table == {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    assert Counter(list(table)) == Counter(NATIVE.write(p, nested) for p in expanded(architecture, config))
+    assert Counter(list(table)) == Counter(NATIVE.key(p, nested) for p in expanded(architecture, config))
 
 
 @pytest.mark.parametrize(("architecture", "config"), EACH)
@@ -90,9 +90,9 @@ def test_a_backbone_without_pooler(tmp_path):
     with torch.device("meta"):
         ours = lxmert.pt.VisualBertModel(VISUAL_BERT, add_pooling_layer=False)
         theirs = transformers.VisualBertModel(theirs_of(VISUAL_BERT), add_pooling_layer=False)
-    for model, spelling in ((ours, NATIVE), (theirs, HUGGING_FACE)):
+    for model, mapping in ((ours, NATIVE), (theirs, HUGGING_FACE)):
         held = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-        assert held == {spelling.write(p, False): p.shape for p in expected}
+        assert held == {mapping.key(p, False): p.shape for p in expected}
     model = lxmert.tf.TFVisualBertModel(VISUAL_BERT, add_pooling_layer=False)
     assert_keras_writes(model, "VisualBertModel", expected, tmp_path)
 
@@ -118,7 +118,7 @@ def assert_keras_writes(model, architecture, expected, folder):
     with h5py.File(folder / "model.weights.h5") as file:
         file.visititems(lambda name, item: written.update({name: item.shape}) if hasattr(item, "shape") else None)
     written = {name: shape for name, shape in written.items() if name.split("/")[0] not in KERAS_TRAINING_GROUPS}
-    assert written == {KERAS_H5.write(p, nested): shape for p, shape in turned.items()}
+    assert written == {KERAS_H5.key(p, nested): shape for p, shape in turned.items()}
 
 
 def theirs_of(config):
@@ -134,8 +134,8 @@ def theirs_and_ours(architecture, config):
     with torch.device("meta"):
         model = getattr(transformers, architecture)(theirs_of(config))
     theirs = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    ours = {HUGGING_FACE.write(p, is_task_model(architecture)): p.shape for p in expanded(architecture, config)}
-    copies = theirs.keys() & HUGGING_FACE.copies() - ours.keys()
+    ours = {HUGGING_FACE.key(p, is_task_model(architecture)): p.shape for p in expanded(architecture, config)}
+    copies = theirs.keys() & HUGGING_FACE.tied_copies() - ours.keys()
     assert copies == ({*TIED} & {*theirs} - {*ours} if any(".predictions." in name for name in ours) else set())
     return {name: shape for name, shape in theirs.items() if name not in copies}, ours, len(theirs)
 

@@ -9,7 +9,7 @@ import lxmert.pt
 import lxmert.tf
 from lxmert import CheckpointMismatchError
 from lxmert.weights.checkpoint import open_checkpoint
-from lxmert.weights.load import LoadReport, fit
+from lxmert.weights.load import LoadReport, match_parameters
 from lxmert.weights.naming.key_mapping import HUGGING_FACE, parameters
 from lxmert.weights.naming.tables import head_names
 from tests.models import weights
@@ -41,7 +41,7 @@ def test_all_of_it(tmp_path):
     assert report == LoadReport(
         source=str(tmp_path / "model.safetensors"),
         format="safetensors",
-        spelling="Hugging Face (PyTorch)",
+        naming="Hugging Face (PyTorch)",
         config_source="config.json",
     )
     assert (report.new, report.missing, report.unexpected) == ((), (), ())
@@ -53,7 +53,7 @@ def test_all_of_it(tmp_path):
 def test_a_model_without_some_of_the_files_heads(tmp_path):
     report = loaded(ANSWERING, make_folder(tmp_path))
     assert (report.new, report.missing) == ((), ())
-    wanted = {HUGGING_FACE.write(p, True) for p in parameters(CONFIG, head_names(ANSWERING, CONFIG))}
+    wanted = {HUGGING_FACE.key(p, True) for p in parameters(CONFIG, head_names(ANSWERING, CONFIG))}
     assert set(report.unexpected) == set(tensors_of(PRE_TRAINING)) - wanted
     assert set(loaded("LxmertModel", tmp_path).unexpected) == set(tensors_of(PRE_TRAINING)) - BACKBONE_NAMES
 
@@ -104,7 +104,7 @@ def test_new_heads_are_drawn_and_the_rest_is_the_files(tmp_path):
     for model_class in (lxmert.pt.LxmertForQuestionAnswering, lxmert.tf.TFLxmertForQuestionAnswering):
         model = model_class.from_pretrained(tmp_path, allow_new_head=True, num_qa_labels=400)
         report = model.load_report
-        names = {p.name: HUGGING_FACE.write(p, True) for p, _ in model.weights_by_name()}
+        names = {p.name: HUGGING_FACE.key(p, True) for p, _ in model.weights_by_name()}
         for name, values in weights(model).items():
             if name not in report.new:
                 assert np.array_equal(values, tensors_of(PRE_TRAINING)[names[name]]), name
@@ -140,14 +140,14 @@ def test_every_name_is_in_one_place(tmp_path):
     with open_checkpoint(make_folder(tmp_path, **odd)) as checkpoint, warnings.catch_warnings():
         warnings.simplefilter("error")
         for architecture in (PRE_TRAINING, ANSWERING, REASONING):
-            taken, report = fit(checkpoint, architecture, only="backbone")
-            assert {checkpoint.stored(p) for p in taken} | set(report.unexpected) == set(checkpoint.file.shapes)
-            assert not {checkpoint.stored(p) for p in taken} & set(report.unexpected)
+            taken, report = match_parameters(checkpoint, architecture, only="backbone")
+            assert {checkpoint.stored_name(p) for p in taken} | set(report.unexpected) == set(checkpoint.file.shapes)
+            assert not {checkpoint.stored_name(p) for p in taken} & set(report.unexpected)
             assert {p.name for p in taken} | set(report.new) == {
                 p.name for p in parameters(CONFIG, head_names(architecture, CONFIG))
             }
         with pytest.raises(CheckpointMismatchError) as error:
-            fit(checkpoint, PRE_TRAINING)
+            match_parameters(checkpoint, PRE_TRAINING)
         assert error.value.unexpected == ("answer_head.logit_fc.9.weight",)
 
 
@@ -162,16 +162,18 @@ def test_what_others_put_on_top_of_a_backbone_does_not_matter(tmp_path):
     extra = {"my_head.weight": np.ones((2, 12), "float32"), "n_averaged": np.ones((), "float32")}
     folder = make_folder(tmp_path / "a", "LxmertForQuestionAnswering", **extra)
     with open_checkpoint(folder) as checkpoint:
-        assert set(extra) <= set(fit(checkpoint, "LxmertModel")[1].unexpected)
-        assert set(extra) <= set(fit(checkpoint, "LxmertForQuestionAnswering", only="backbone")[1].unexpected)
+        assert set(extra) <= set(match_parameters(checkpoint, "LxmertModel")[1].unexpected)
+        assert set(extra) <= set(
+            match_parameters(checkpoint, "LxmertForQuestionAnswering", only="backbone")[1].unexpected
+        )
         with pytest.raises(
             CheckpointMismatchError, match=r"also has what no model here has: take the backbone alone \(only="
         ) as error:
-            fit(checkpoint, "LxmertForQuestionAnswering")
+            match_parameters(checkpoint, "LxmertForQuestionAnswering")
     assert set(error.value.unexpected) == set(extra)
     inside = make_folder(tmp_path / "b", "LxmertModel", **{"encoder.more.weight": np.ones(3, "float32")})
     with open_checkpoint(inside) as checkpoint, pytest.raises(CheckpointMismatchError, match="unexpected  1"):
-        fit(checkpoint, "LxmertModel")
+        match_parameters(checkpoint, "LxmertModel")
 
 
 @pytest.mark.parametrize(
@@ -184,5 +186,5 @@ def test_what_others_put_on_top_of_a_backbone_does_not_matter(tmp_path):
 def test_two_heads_of_one_name(held, asked, tmp_path):
     with open_checkpoint(make_folder(tmp_path, held)) as checkpoint:
         with pytest.raises(CheckpointMismatchError, match=f"another head than {asked}'s: load it with {held}") as error:
-            fit(checkpoint, asked)
+            match_parameters(checkpoint, asked)
         assert "num_qa_labels" not in str(error.value)

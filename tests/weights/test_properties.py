@@ -17,8 +17,8 @@ from lxmert.common.specs import SPECS, architectures
 from lxmert.weights.checkpoint import open_checkpoint
 from lxmert.weights.convert import convert
 from lxmert.weights.formats.raw_io import BFLOAT16, FLOATS
-from lxmert.weights.load import fit
-from lxmert.weights.naming.key_mapping import KERAS_H5, SPELLINGS, parameters
+from lxmert.weights.load import match_parameters
+from lxmert.weights.naming.key_mapping import KERAS_H5, KEY_MAPPINGS, parameters
 from lxmert.weights.naming.tables import every_head, head_names, is_task_model
 from lxmert.weights.save_hdf5 import check_for_tf
 
@@ -105,16 +105,16 @@ def as_torch(values):
 
 
 def write_source(draw, folder, config, architecture, values):
-    """Write the model in a random spelling and kind of file, with its libraries alone; the path and the spelling."""
+    """Write the model in a random mapping and kind of file, with its libraries alone; the path and the mapping."""
     folder.mkdir()
-    spelling = draw(st.sampled_from(SPELLINGS[config.model_type]))
+    mapping = draw(st.sampled_from(KEY_MAPPINGS[config.model_type]))
     nested = is_task_model(architecture)
     old_leaves = draw(st.booleans())
     front = draw(st.sampled_from(["", "", "module.", "_orig_mod.", "module._orig_mod."]))
     tensors = {}
     for p, x in values.items():
-        name = spelling.write(p, nested)
-        if spelling.transposed:
+        name = mapping.key(p, nested)
+        if mapping.transposed:
             tensors[name] = x.T if p.leaf.transposed else x
             continue
         if old_leaves and p.kind == "norm":
@@ -125,7 +125,7 @@ def write_source(draw, folder, config, architecture, values):
     if "/" in next(iter(tensors)):
         path = folder / "w.weights.h5"
         with h5py.File(path, "w") as file:
-            older = spelling is not KERAS_H5
+            older = mapping is not KERAS_H5
             if older:
                 file.attrs["layer_names"] = [b"model"]
             for name, x in tensors.items():
@@ -150,7 +150,7 @@ def read_back(path):
     """Config, class, and every parameter by name, of what lies at a path."""
     with warnings.catch_warnings(), open_checkpoint(path) as checkpoint:
         warnings.simplefilter("ignore", UserWarning)
-        taken, report = fit(checkpoint, checkpoint.architecture, pooler=checkpoint.pooler)
+        taken, report = match_parameters(checkpoint, checkpoint.architecture, pooler=checkpoint.pooler)
         assert report.new == report.missing == ()
         assert all("bias" in name for name in report.unexpected)  # which is the same as the decoder's
         with checkpoint.arrays(taken) as arrays:
@@ -200,7 +200,7 @@ _OF_VISUAL_BERT = [*_OF_BOTH, "num_hidden_layers", "visual_embedding_dim", "bypa
 @random_cases
 @given(st.data())
 def test_shapes_tell_the_configuration(data):
-    """Without a config.json: every field that shapes can tell, in every spelling and class."""
+    """Without a config.json: every field that shapes can tell, in every mapping and class."""
     config, architecture, values = data.draw(models())
     assume(not config.pruned_heads)  # which no shape tells: a narrow attention is not known from a narrow model
     with tempfile.TemporaryDirectory() as home:

@@ -1,6 +1,6 @@
 """Every kind of file that is read, written here name by name as its makers write it, and converted bit for bit.
 
-The names are made by rules of this test from those of Hugging Face, not by the table of spellings.
+The names are made by rules of this test from those of Hugging Face, not by the table of mappings.
 """
 
 import re
@@ -18,7 +18,7 @@ from lxmert import CheckpointMismatchError, LxmertConfig, VisualBertConfig, conv
 from lxmert.weights.checkpoint import open_checkpoint
 from lxmert.weights.formats.hdf5 import CONFIG_ATTRIBUTE
 from lxmert.weights.infer_config import config_from_shapes
-from lxmert.weights.load import fit
+from lxmert.weights.load import match_parameters
 from lxmert.weights.naming.key_mapping import parameters
 from lxmert.weights.naming.tables import LAYERS, every_head, head_names
 
@@ -92,7 +92,7 @@ def test_hugging_face_under_other_names(rename, architecture, tmp_path):
     save_file(renamed, source / "model.safetensors")
     done, back = converted(source, tmp_path / "back")
     assert_bits_equal(back, held)
-    assert (done.architecture, done.report.spelling) == (architecture, "Hugging Face (PyTorch)")
+    assert (done.architecture, done.report.naming) == (architecture, "Hugging Face (PyTorch)")
     assert (done.report.new, done.report.unexpected) == ((), ())
 
 
@@ -108,7 +108,7 @@ def test_a_state_dict_of_this_package(prefix, architecture, tmp_path):
     torch.save({"model_state_dict": held, "epoch": 3}, tmp_path / "source" / "last.pt")
     done, back = converted(tmp_path / "source", tmp_path / "back")
     assert_bits_equal(back, read_folder(tmp_path / "saved"))
-    assert (done.architecture, done.report.spelling) == (architecture, "lxmert (PyTorch)")
+    assert (done.architecture, done.report.naming) == (architecture, "lxmert (PyTorch)")
 
 
 def test_what_engines_really_write(tmp_path):
@@ -155,7 +155,7 @@ def test_pre_trained_by_lxmerts_authors(architecture, prefix, old, tmp_path):
     source = pickled(tmp_path / "Epoch20_LXRT.pth", given, old)
     done, back = converted(source, tmp_path / "back", num_attention_heads=3)
     assert_bits_equal(back, held)
-    assert (done.architecture, done.report.spelling) == (architecture, "the original authors'")
+    assert (done.architecture, done.report.naming) == (architecture, "the original authors'")
     assert done.report.format == ("PyTorch pickle of the old format" if old else "PyTorch pickle")
     config = LxmertConfig.from_pretrained(tmp_path / "back")
     assert config == (
@@ -172,7 +172,7 @@ def test_fine_tuned_by_lxmerts_authors(architecture, labels, parallel, tmp_path)
     source = pickled(tmp_path / "BEST.pth", {as_fine_tuned(name, parallel): x for name, x in held.items()})
     done, back = converted(source, tmp_path / "back", num_attention_heads=3)
     assert_bits_equal(back, held)
-    assert (done.architecture, done.report.spelling) == (architecture, "the original authors', fine-tuned")
+    assert (done.architecture, done.report.naming) == (architecture, "the original authors', fine-tuned")
     assert LxmertConfig.from_pretrained(tmp_path / "back").num_qa_labels == labels
 
 
@@ -290,7 +290,7 @@ def test_keras_files_without_our_configuration(name, architecture, tmp_path):
             options["task"] = {"Q": "question-answering", "V": "visual-reasoning"}[architecture[len("VisualBertFor")]]
     done, back = converted(place, tmp_path / "back", **options)
     assert_bits_equal(back, tensors_of(architecture))
-    assert (done.architecture, done.report.spelling) == (architecture, "Keras weights")
+    assert (done.architecture, done.report.naming) == (architecture, "Keras weights")
     source = "inferred from the shapes" if name == "a.weights.h5" else "config.json"
     assert done.report.config_source == source
 
@@ -364,7 +364,7 @@ def test_a_number_of_heads_that_nothing_tells_is_asked_for(tmp_path):
     CONFIG.save_pretrained(tmp_path)  # a configuration beside the file is read
     with open_checkpoint(source) as checkpoint:
         assert (checkpoint.config, checkpoint.config_source) == (CONFIG, "config.json")
-        assert fit(checkpoint, ANSWERING)[1].config_source == "config.json"
+        assert match_parameters(checkpoint, ANSWERING)[1].config_source == "config.json"
 
 
 def test_heads_are_guessed_with_a_warning_in_a_file(tmp_path):
@@ -391,7 +391,7 @@ def test_the_model_is_told_too(tmp_path):
         open_checkpoint(source, num_attention_heads=3, hidden_size=12) as checkpoint,
         pytest.raises(CheckpointMismatchError, match=said),
     ):
-        fit(checkpoint, "LxmertModel")
+        match_parameters(checkpoint, "LxmertModel")
 
 
 def test_a_visual_bert_that_somebody_called_bert(tmp_path):

@@ -1,4 +1,4 @@
-"""The spellings: how each file format writes the names of the table, and what it is told by."""
+"""The mappings: how each file format writes the names of the table, and what it is told by."""
 
 from collections import Counter
 
@@ -10,11 +10,11 @@ from lxmert.weights.naming.key_mapping import (
     HUGGING_FACE,
     HUGGING_FACE_TF,
     KERAS_H5,
+    KEY_MAPPINGS,
     NATIVE,
     ORIGINAL,
     ORIGINAL_FINE_TUNED,
     ORIGINAL_VISUAL_BERT,
-    SPELLINGS,
     layer_counts,
     parameters,
 )
@@ -25,33 +25,33 @@ from .weight_folders import CONFIG, VISUAL_BERT
 
 @pytest.mark.parametrize("nested", [False, True])
 @pytest.mark.parametrize(
-    ("config", "spelling"),
+    ("config", "mapping"),
     [
-        pytest.param(config, spelling, id=f"{config.model_type}, {spelling.title}")
+        pytest.param(config, mapping, id=f"{config.model_type}, {mapping.title}")
         for config in (
             LxmertConfig(),
             LxmertConfig(l_layers=12, x_layers=11, r_layers=13),
             VisualBertConfig(num_hidden_layers=13, bypass_transformer=True),
         )
-        for spelling in SPELLINGS[config.model_type]
+        for mapping in KEY_MAPPINGS[config.model_type]
     ],
 )
-def test_no_two_parameters_have_one_name(config, spelling, nested):
+def test_no_two_parameters_have_one_name(config, mapping, nested):
     for architecture in architectures(config.model_type):
-        names = [spelling.write(p, nested) for p in parameters(config, head_names(architecture, config))]
+        names = [mapping.key(p, nested) for p in parameters(config, head_names(architecture, config))]
         assert len(set(names)) == len(names)
-        assert not {*names} & {*spelling.copies()}
-        assert not any(spelling.leaves_out(name) for name in names)
+        assert not {*names} & {*mapping.tied_copies()}
+        assert not any(mapping.is_unused(name) for name in names)
     # Even of all heads together, but for the two that lie under one name of theirs.
-    counted = Counter(spelling.write(p, nested) for p in parameters(config, every_head(config.model_type)))
+    counted = Counter(mapping.key(p, nested) for p in parameters(config, every_head(config.model_type)))
     shared = {name for name, count in counted.items() if count > 1}
     if config.model_type == "visual_bert":
         theirs = {HUGGING_FACE: {"cls"}, ORIGINAL_VISUAL_BERT: {"bert.classifier"}}
     else:
         answer = {f"answer_head.logit_fc.{i}" for i in (0, 2, 3)}
         theirs = {HUGGING_FACE: answer, ORIGINAL: answer, ORIGINAL_FINE_TUNED: {f"logit_fc.{i}" for i in (0, 2, 3)}}
-    expected = {f"{module}.{leaf}" for module in theirs.get(spelling, ()) for leaf in ("weight", "bias")}
-    if spelling is HUGGING_FACE_TF:
+    expected = {f"{module}.{leaf}" for module in theirs.get(mapping, ()) for leaf in ("weight", "bias")}
+    if mapping is HUGGING_FACE_TF:
         dense, norm = ("kernel", "bias"), ("gamma", "beta")
         parts = {f"answer_head/logit_fc_._{i}": norm if i == 2 else dense for i in (0, 2, 3)}
         expected = {f"{module}/{leaf}:0" for module, leaves in parts.items() for leaf in leaves}
@@ -62,13 +62,13 @@ def test_how_each_format_writes_one_name():
     named = {p.name: p for p in parameters(CONFIG, every_head("lxmert"))}
     layer = named["language_layers.1.attention.query.weight"]
     first, bias = named["language_layers.0.attention.norm.bias"], named["heads.word.bias"]
-    assert HUGGING_FACE.write(layer, True) == "lxmert.encoder.layer.1.attention.self.query.weight"
-    assert HUGGING_FACE.write(layer, False) == "encoder.layer.1.attention.self.query.weight"
-    assert ORIGINAL.write(layer, True) == "bert.encoder.layer.1.attention.self.query.weight"
-    assert NATIVE.write(layer, True) == "backbone.language_layers.1.attention.query.weight"
-    assert KERAS_H5.write(layer, True) == "backbone/language_layers/transformer_layer_1/attention/query/vars/0"
-    assert KERAS_H5.write(first, False) == "language_layers/transformer_layer/attention/norm/vars/1"
-    assert (HUGGING_FACE.write(bias, True), KERAS_H5.write(bias, True)) == ("cls.predictions.bias", "heads/word/vars/0")
+    assert HUGGING_FACE.key(layer, True) == "lxmert.encoder.layer.1.attention.self.query.weight"
+    assert HUGGING_FACE.key(layer, False) == "encoder.layer.1.attention.self.query.weight"
+    assert ORIGINAL.key(layer, True) == "bert.encoder.layer.1.attention.self.query.weight"
+    assert NATIVE.key(layer, True) == "backbone.language_layers.1.attention.query.weight"
+    assert KERAS_H5.key(layer, True) == "backbone/language_layers/transformer_layer_1/attention/query/vars/0"
+    assert KERAS_H5.key(first, False) == "language_layers/transformer_layer/attention/norm/vars/1"
+    assert (HUGGING_FACE.key(bias, True), KERAS_H5.key(bias, True)) == ("cls.predictions.bias", "heads/word/vars/0")
     assert (layer.head, bias.head) == (None, "word")
 
 
@@ -125,9 +125,9 @@ def test_how_each_format_writes_one_name():
 def test_how_each_format_writes_a_name_of_visual_bert(name, theirs, original, keras):
     config = VISUAL_BERT.replace(bypass_transformer=True)
     parameter = next(p for p in parameters(config, every_head("visual_bert")) if p.name == name)
-    spellings = (NATIVE, HUGGING_FACE, ORIGINAL_VISUAL_BERT, KERAS_H5)
+    mappings = (NATIVE, HUGGING_FACE, ORIGINAL_VISUAL_BERT, KERAS_H5)
     native = name if parameter.head else f"backbone.{name}"
-    assert [spelling.write(parameter, True) for spelling in spellings] == [native, theirs, original, keras]
+    assert [mapping.key(parameter, True) for mapping in mappings] == [native, theirs, original, keras]
 
 
 @pytest.mark.parametrize("nested", [False, True])
@@ -140,6 +140,6 @@ def test_how_each_format_writes_a_name_of_visual_bert(name, theirs, original, ke
 )
 def test_layers_are_counted_by_names(config, counts, nested):
     assert set(counts) == set(LAYERS[config.model_type])
-    for spelling in SPELLINGS[config.model_type]:
-        names = {spelling.write(p, nested) for p in parameters(config, ())}
-        assert layer_counts(config.model_type, spelling, nested, names) == counts
+    for mapping in KEY_MAPPINGS[config.model_type]:
+        names = {mapping.key(p, nested) for p in parameters(config, ())}
+        assert layer_counts(config.model_type, mapping, nested, names) == counts

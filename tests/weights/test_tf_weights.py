@@ -16,7 +16,7 @@ from lxmert import CheckpointMismatchError, LxmertConfig, convert
 from lxmert.weights.checkpoint import open_checkpoint
 from lxmert.weights.formats import open_weights
 from lxmert.weights.formats.hdf5 import CONFIG_ATTRIBUTE
-from lxmert.weights.load import fit
+from lxmert.weights.load import match_parameters
 
 from .weight_folders import CONFIG, VISUAL_BERT, assert_bits_equal, make_folder, read_folder, tensors_of
 
@@ -75,7 +75,7 @@ def test_a_file_by_itself_describes_itself(tmp_path):
         assert (done.format, done.architecture) == ("tf_model.h5", "LxmertForPreTraining")
         with open_checkpoint(tmp_path / name) as checkpoint:
             assert checkpoint.config == LxmertConfig.from_pretrained(SMALL)
-            assert fit(checkpoint, checkpoint.architecture)[1].unexpected == ()
+            assert match_parameters(checkpoint, checkpoint.architecture)[1].unexpected == ()
     assert not (tmp_path / "config.json").exists()
 
 
@@ -184,7 +184,7 @@ def test_tensorflows_way_round_in_safetensors(tmp_path):
     """Names with `:0`, kernels turned; converted, they are what PyTorch reads."""
     source = GOLDEN / "tf_pretraining_safetensors"
     done = convert(source, tmp_path / "folder")
-    assert (done.report.format, done.report.spelling) == (
+    assert (done.report.format, done.report.naming) == (
         "safetensors, TensorFlow's way round",
         "Hugging Face (TensorFlow)",
     )

@@ -11,7 +11,7 @@ from lxmert import CheckpointMismatchError, LxmertConfig, VisualBertConfig
 from lxmert.common.specs import architectures
 from lxmert.weights.checkpoint import open_checkpoint
 from lxmert.weights.convert import convert
-from lxmert.weights.load import fit
+from lxmert.weights.load import match_parameters
 from lxmert.weights.naming.key_mapping import HUGGING_FACE, NATIVE, ORIGINAL_VISUAL_BERT, parameters
 from lxmert.weights.naming.tables import head_names
 
@@ -37,7 +37,7 @@ def test_what_a_file_holds(name, tmp_path):
     with open_checkpoint(make_folder(tmp_path, name)) as checkpoint:
         assert (checkpoint.architecture, checkpoint.heads) == (name, head_names(name, VISUAL_BERT))
         assert checkpoint.has_pooler
-        taken, report = fit(checkpoint, name)
+        taken, report = match_parameters(checkpoint, name)
         assert taken == list(parameters(VISUAL_BERT, head_names(name, VISUAL_BERT)))
         assert (report.source, report.new, report.unexpected) == (str(tmp_path / "model.safetensors"), (), ())
         for parameter in taken:
@@ -60,7 +60,7 @@ def test_what_a_file_holds(name, tmp_path):
 def test_which_class_a_file_makes_up(holds, architectures, found, tmp_path):
     with open_checkpoint(stated(make_folder(tmp_path, holds), architectures)) as checkpoint:
         assert checkpoint.architecture == found
-        assert len(fit(checkpoint, found)[0]) == len(tensors_of(holds))
+        assert len(match_parameters(checkpoint, found)[0]) == len(tensors_of(holds))
 
 
 @pytest.mark.parametrize("architectures", [None, [], ["BertModel"], [3], REASONING])  # the last is no list
@@ -71,7 +71,7 @@ def test_a_classifier_of_which_nothing_tells_the_class(architectures, tmp_path):
         convert(folder, tmp_path / "target")
     assert not (tmp_path / "target").exists()
     with open_checkpoint(folder) as checkpoint:  # who loads it by a class says which it is
-        assert len(fit(checkpoint, REASONING)[0]) == len(tensors_of(REASONING))
+        assert len(match_parameters(checkpoint, REASONING)[0]) == len(tensors_of(REASONING))
 
 
 @pytest.mark.parametrize(
@@ -81,10 +81,10 @@ def test_a_classifier_of_one_label_has_the_shape_of_a_choice(architectures, foun
     config = VISUAL_BERT.replace(num_labels=1)
     with open_checkpoint(stated(make_folder(tmp_path, ANSWERING, config), architectures)) as checkpoint:
         assert checkpoint.architecture == found
-        assert len(fit(checkpoint, found)[0]) == len(tensors_of(ANSWERING))
+        assert len(match_parameters(checkpoint, found)[0]) == len(tensors_of(ANSWERING))
 
 
-# What files hold beside the weights, in the spelling of theirs and of the authors.
+# What files hold beside the weights, in the mapping of theirs and of the authors.
 BESIDE = {
     HUGGING_FACE: {"visual_bert.embeddings.position_ids": np.arange(9)[None]},
     ORIGINAL_VISUAL_BERT: {
@@ -97,50 +97,50 @@ BESIDE = {
 }
 
 
-@pytest.mark.parametrize("spelling", BESIDE, ids=lambda s: s.title)
+@pytest.mark.parametrize("mapping", BESIDE, ids=lambda s: s.title)
 @pytest.mark.parametrize("name", CLASSES)
-def test_every_spelling_reads_and_converts(name, spelling, tmp_path):
-    source = make_folder(tmp_path / "source", name, spelling=spelling, **BESIDE[spelling])
+def test_every_spelling_reads_and_converts(name, mapping, tmp_path):
+    source = make_folder(tmp_path / "source", name, mapping=mapping, **BESIDE[mapping])
     with open_checkpoint(source) as checkpoint:
-        assert (checkpoint.spelling, checkpoint.architecture) == (spelling, name)
-        taken, report = fit(checkpoint, name)
+        assert (checkpoint.mapping, checkpoint.architecture) == (mapping, name)
+        taken, report = match_parameters(checkpoint, name)
         assert len(taken) == len(tensors_of(name))
-        assert (report.spelling, report.new) == (spelling.title, ())
-        assert sorted(report.unexpected) == sorted(BESIDE[spelling])
+        assert (report.naming, report.new) == (mapping.title, ())
+        assert sorted(report.unexpected) == sorted(BESIDE[mapping])
     done = convert(source, tmp_path / "target")
     assert (done.architecture, done.tensors, done.report) == (name, len(tensors_of(name)), report)
     assert_bits_equal(read_folder(tmp_path / "target"), tensors_of(name))
 
 
 @pytest.mark.parametrize("name", [PRE_TRAINING, ALIGNMENT])
-@pytest.mark.parametrize("spelling", [HUGGING_FACE, ORIGINAL_VISUAL_BERT], ids=lambda s: s.title)
-def test_copies_of_tied_tensors(name, spelling, tmp_path):
-    held, prefix = tensors_of(name, spelling=spelling), spelling.heads
-    words = {HUGGING_FACE: WORDS, ORIGINAL_VISUAL_BERT: "bert.bert.embeddings.word_embeddings.weight"}[spelling]
+@pytest.mark.parametrize("mapping", [HUGGING_FACE, ORIGINAL_VISUAL_BERT], ids=lambda s: s.title)
+def test_copies_of_tied_tensors(name, mapping, tmp_path):
+    held, prefix = tensors_of(name, mapping=mapping), mapping.head_prefix
+    words = {HUGGING_FACE: WORDS, ORIGINAL_VISUAL_BERT: "bert.bert.embeddings.word_embeddings.weight"}[mapping]
     copies = {prefix + DECODER: words, prefix + DECODER_BIAS: f"{prefix}cls.predictions.bias"}
     with open_checkpoint(
-        make_folder(tmp_path, name, spelling=spelling, **{k: held[v] for k, v in copies.items()})
+        make_folder(tmp_path, name, mapping=mapping, **{k: held[v] for k, v in copies.items()})
     ) as file:
-        taken, report = fit(file, name)
+        taken, report = match_parameters(file, name)
         assert (len(taken), report.unexpected) == (len(held), ())
     for copy, original in copies.items():
         # A matrix of other values is the word head's own; see test_decoders.py.
         others = [held[original][:-1]] + ([held[original] + 1] if held[original].ndim == 1 else [])
         for values in others:
-            with open_checkpoint(make_folder(tmp_path, name, spelling=spelling, **{copy: values})) as file:
+            with open_checkpoint(make_folder(tmp_path, name, mapping=mapping, **{copy: values})) as file:
                 with pytest.raises(CheckpointMismatchError) as error:
-                    fit(file, name)
+                    match_parameters(file, name)
                 shapes = f"{copy} {list(values.shape)} beside {original} {list(held[original].shape)}"
                 assert f"holds {shapes} with other values; the two are one tensor in a model of Visual" in str(
                     error.value
                 )
                 assert f"Nothing was loaded. Take {copy} out of the file if the other is right" in str(error.value)
-                assert fit(file, ANSWERING, only="backbone")  # then nobody wants it
+                assert match_parameters(file, ANSWERING, only="backbone")  # then nobody wants it
 
 
 def mismatch(folder, name, pooler=True, **overrides):
     with open_checkpoint(folder, **overrides) as checkpoint, pytest.raises(CheckpointMismatchError) as error:
-        fit(checkpoint, name, pooler=pooler)
+        match_parameters(checkpoint, name, pooler=pooler)
     return str(error.value)
 
 
@@ -180,9 +180,9 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path):
         ),
     ],
 )
-@pytest.mark.parametrize("spelling", [HUGGING_FACE, ORIGINAL_VISUAL_BERT, NATIVE], ids=lambda s: s.title)
-def test_a_configuration_that_disagrees(spelling, overrides, advice, tmp_path):
-    message = mismatch(make_folder(tmp_path, ANSWERING, spelling=spelling), ANSWERING, **overrides)
+@pytest.mark.parametrize("mapping", [HUGGING_FACE, ORIGINAL_VISUAL_BERT, NATIVE], ids=lambda s: s.title)
+def test_a_configuration_that_disagrees(mapping, overrides, advice, tmp_path):
+    message = mismatch(make_folder(tmp_path, ANSWERING, mapping=mapping), ANSWERING, **overrides)
     assert advice in message
     assert "Nothing was loaded." in message
     assert "Give the config.json" not in message
@@ -194,13 +194,13 @@ def test_an_additional_layer_that_the_configuration_does_not_have(tmp_path):
     assert lines[2].startswith("  unexpected  16: visual_bert.additional_layer.")
     assert lines[4].startswith("Nothing was loaded. The file has an additional layer: put bypass_transformer=true into")
     with open_checkpoint(folder) as checkpoint:
-        assert len(fit(checkpoint, REASONING)[0]) == len(tensors_of(REASONING)) + 16
+        assert len(match_parameters(checkpoint, REASONING)[0]) == len(tensors_of(REASONING)) + 16
 
 
 def test_pruned_weights_fit_their_configuration(tmp_path):
     folder = make_folder(tmp_path, CHOICE, VISUAL_BERT.replace(pruned_heads={"1": [0, 2]}))
     with open_checkpoint(folder) as checkpoint:
-        shapes = {p.name: p.shape for p in fit(checkpoint, CHOICE)[0]}
+        shapes = {p.name: p.shape for p in match_parameters(checkpoint, CHOICE)[0]}
     assert shapes["encoder_layers.1.attention.key.weight"] == shapes["encoder_layers.1.attention.out.weight"][::-1]
     assert "wrong shape 7" in mismatch(folder, CHOICE, pruned_heads={})
 
@@ -214,7 +214,10 @@ def test_a_file_without_pooler(tmp_path):
     assert f"The file has no pooler, which {ANSWERING} needs; VisualBertModel does without one, with add_" in message
     with open_checkpoint(tmp_path) as checkpoint:
         assert not checkpoint.has_pooler
-        assert len(fit(checkpoint, "VisualBertModel", pooler=False)[0]) == len(tensors_of("VisualBertModel")) - 2
+        assert (
+            len(match_parameters(checkpoint, "VisualBertModel", pooler=False)[0])
+            == len(tensors_of("VisualBertModel")) - 2
+        )
     # Half a pooler is a broken file.
     assert advice not in mismatch(
         make_folder(tmp_path, "VisualBertModel", **{"pooler.dense.bias": None}), "VisualBertModel"
@@ -223,7 +226,7 @@ def test_a_file_without_pooler(tmp_path):
 
 def test_a_pooler_that_the_model_does_without_is_left_out_and_named(tmp_path):
     with open_checkpoint(make_folder(tmp_path, "VisualBertModel")) as checkpoint:
-        left_out = fit(checkpoint, "VisualBertModel", pooler=False)[1].unexpected
+        left_out = match_parameters(checkpoint, "VisualBertModel", pooler=False)[1].unexpected
     assert sorted(left_out) == ["pooler.dense.bias", "pooler.dense.weight"]
 
 
@@ -240,18 +243,18 @@ def test_a_pooler_that_the_model_does_without_is_left_out_and_named(tmp_path):
 def test_a_file_with_other_heads(holds, wanted, advice, tmp_path):
     assert advice in mismatch(make_folder(tmp_path, holds), wanted)
     with open_checkpoint(tmp_path) as checkpoint:
-        taken, report = fit(checkpoint, wanted, allow_new_head=True)
+        taken, report = match_parameters(checkpoint, wanted, allow_new_head=True)
         fresh = [p for p in parameters(VISUAL_BERT, head_names(wanted, VISUAL_BERT)) if p not in taken]
         assert {p.head for p in fresh} == set(head_names(wanted, VISUAL_BERT)) - (set(checkpoint.heads))
         assert report.new == tuple(p.name for p in fresh)
-        backbone, report = fit(checkpoint, wanted, only="backbone")
+        backbone, report = match_parameters(checkpoint, wanted, only="backbone")
         assert len(backbone) == len(tensors_of("VisualBertModel"))
         assert set(report.unexpected) == {n for n in tensors_of(holds) if n.startswith(("cls.", "attention."))}
 
 
 def test_a_head_of_either_model_of_a_classifier_fits_the_other(tmp_path):
     with open_checkpoint(make_folder(tmp_path, ANSWERING)) as checkpoint:
-        assert fit(checkpoint, REASONING)[0] == fit(checkpoint, ANSWERING)[0]
+        assert match_parameters(checkpoint, REASONING)[0] == match_parameters(checkpoint, ANSWERING)[0]
 
 
 @pytest.mark.parametrize(
@@ -275,7 +278,7 @@ def test_the_other_models_folder(holds, kind, other, title, tmp_path):
 def test_the_other_models_backbone_has_names_that_are_known(tmp_path):
     with open_checkpoint(make_folder(tmp_path, "LxmertModel"), VISUAL_BERT) as checkpoint:
         with pytest.raises(CheckpointMismatchError) as error:
-            fit(checkpoint, ANSWERING)
+            match_parameters(checkpoint, ANSWERING)
         assert str(error.value).endswith("Nothing was loaded. Give the config.json that belongs to the file.")
 
 
@@ -296,8 +299,8 @@ def test_what_transformers_saves_reads(name, tmp_path):
     theirs.save_pretrained(tmp_path)
     with open_checkpoint(tmp_path) as checkpoint:
         assert (checkpoint.config, checkpoint.architecture) == (VISUAL_BERT, name)
-        taken, report = fit(checkpoint, name)
+        taken, report = match_parameters(checkpoint, name)
         assert (len(taken), report.unexpected) == (len(tensors_of(name)), ())
         held = theirs.state_dict()
         for p in taken:
-            assert np.array_equal(checkpoint.read(p), held[checkpoint.spelled(p)].numpy()), p.name
+            assert np.array_equal(checkpoint.read(p), held[checkpoint.key(p)].numpy()), p.name

@@ -12,7 +12,7 @@ import lxmert.tf
 from lxmert import CheckpointMismatchError, VisualBertConfig, convert
 from lxmert.common.specs import architectures
 from lxmert.weights.checkpoint import open_checkpoint
-from lxmert.weights.load import fit
+from lxmert.weights.load import match_parameters
 from lxmert.weights.naming.key_mapping import HUGGING_FACE
 from tests.small_visual_bert import CHOOSING, small_config, small_inputs, small_labels
 
@@ -86,7 +86,7 @@ def test_what_no_model_has_is_left_out_and_reported(tmp_path):
     )
     assert done.report.unexpected == ("visual_bert.embeddings.position_ids",)
     assert done.report.source == str(tmp_path / "source" / "model.safetensors")
-    assert done.report.spelling == HUGGING_FACE.title
+    assert done.report.naming == HUGGING_FACE.title
     assert (done.tensors, done.size) == (len(held), sum(x.nbytes for x in held.values()))
     assert (len(seen), sum(size for size, _ in seen), {total for _, total in seen}) == (
         done.tensors,
@@ -121,7 +121,7 @@ def test_transformers_reads_what_we_write_with_nothing_missing(name, tmp_path):
     held = {key: x.numpy() for key, x in theirs.state_dict().items()}
     wanted = tensors_of(name)
     assert_bits_equal({key: held[key] for key in wanted}, wanted)
-    assert set(held) - set(wanted) == set(HUGGING_FACE.copies()) & set(held)
+    assert set(held) - set(wanted) == set(HUGGING_FACE.tied_copies()) & set(held)
 
 
 @pytest.mark.parametrize("name", ["a.weights.h5", "a.keras"])
@@ -131,7 +131,7 @@ def test_heads_of_one_name_are_told_apart_in_keras_files(name, tmp_path):
     with open_checkpoint(tmp_path / name) as checkpoint:
         assert (checkpoint.heads, checkpoint.architecture) == (("choice",), holds)
         with pytest.raises(CheckpointMismatchError, match="The file lacks tensors of the heads: classifier"):
-            fit(checkpoint, wanted)
+            match_parameters(checkpoint, wanted)
 
 
 def test_the_keras_files_name_the_model_and_the_class(tmp_path):

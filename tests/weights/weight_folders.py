@@ -1,4 +1,4 @@
-"""Small weights in Hugging Face's spelling, written by the safetensors library: no framework, none of our writers."""
+"""Small weights in Hugging Face's mapping, written by the safetensors library: no framework, none of our writers."""
 
 import json
 import zlib
@@ -60,12 +60,12 @@ def tensors_of(
     config: ModelConfig | None = None,
     dtype: str = "float32",
     pooler: bool = True,
-    spelling: KeyMapping = HUGGING_FACE,
+    mapping: KeyMapping = HUGGING_FACE,
 ) -> dict[str, np.ndarray]:
-    """Every tensor of a model, in one spelling."""
+    """Every tensor of a model, in one mapping."""
     config = config or CONFIG_OF[architecture]
     found = parameters(config, head_names(architecture, config), pooler)
-    return {spelling.write(p, is_task_model(architecture)): values_of(p, dtype) for p in found}
+    return {mapping.key(p, is_task_model(architecture)): values_of(p, dtype) for p in found}
 
 
 def make_folder(
@@ -74,13 +74,13 @@ def make_folder(
     config: ModelConfig | None = None,
     dtype: str = "float32",
     pooler: bool = True,
-    spelling: KeyMapping = HUGGING_FACE,
+    mapping: KeyMapping = HUGGING_FACE,
     **changed: np.ndarray | None,
 ) -> Path:
     """Write config.json and model.safetensors; `changed` replaces tensors, or leaves them out where it is None."""
     config = config or CONFIG_OF[architecture]
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {**tensors_of(architecture, config, dtype, pooler, spelling), **changed}
+    tensors = {**tensors_of(architecture, config, dtype, pooler, mapping), **changed}
     save_file({name: x for name, x in tensors.items() if x is not None}, folder / "model.safetensors", {"format": "pt"})
     values = {**config.to_dict(), "architectures": [architecture]}
     (folder / "config.json").write_text(json.dumps(values))

@@ -59,19 +59,19 @@ def register_spec(name: str, spec: ModelSpec) -> None:
     same_model = architectures(spec.model)
     if not same_model:
         raise ValueError(f"model must be one of {', '.join({s.model: 0 for s in SPECS.values()})}; got {spec.model!r}.")
-    made = {row.ours.split(".")[1] for row in spec.modules if row.ours.startswith("heads.")}
+    made = {row.path.split(".")[1] for row in spec.modules if row.path.startswith("heads.")}
     known = {head for other in same_model.values() for head in other.heads}
     if set(spec.heads) - known - made:
         unknown = ", ".join(sorted(set(spec.heads) - known - made))
         raise ValueError(
             f"modules must have rows for every new head, as ModuleRow('heads.count', …); {unknown} has none."
         )
-    taken = {row.ours for other in same_model.values() for row in other.modules}
+    taken = {row.path for other in same_model.values() for row in other.modules}
     for row in spec.modules:
-        head = row.ours.removeprefix("heads.").split(".")[0]
-        if not row.ours.startswith("heads.") or head not in spec.heads or head in known or row.ours in taken:
+        head = row.path.removeprefix("heads.").split(".")[0]
+        if not row.path.startswith("heads.") or head not in spec.heads or head in known or row.path in taken:
             raise ValueError(
-                f"modules must be those of new heads in `heads`, heads.NAME or heads.NAME.…; got {row.ours}."
+                f"modules must be those of new heads in `heads`, heads.NAME or heads.NAME.…; got {row.path}."
             )
     SPECS[name] = spec
 

@@ -10,24 +10,24 @@ from lxmert.common.outputs import ModelOutput
 
 
 class ModuleRow(NamedTuple):
-    """One module of a model, or one per layer where `repeat` names the config field that counts the layers.
+    """One module of a model, or one per layer where `layers_field` names the config field that counts the layers.
 
     Attributes:
-        ours: the attribute path in both backends; `{i}` is the layer.
-        theirs: Hugging Face's path, by which files name the module.
+        path: the attribute path in both backends; `{i}` is the layer.
+        hf_path: Hugging Face's path, by which files name the module.
         kind: "dense", "norm", "embedding" or "vector": which parameters it has, and how Keras lays them out.
         size: the shape of the weight in PyTorch's order ([out, in] for dense): integers, config fields, or symbols of
             `weights.naming.tables.sizes`, as "D", the hidden size.
-        repeat: the config field that counts the layers.
-        only_if: the config field without which there is no such module.
+        layers_field: the config field that counts the layers.
+        switch: the config field without which there is no such module.
     """
 
-    ours: str
-    theirs: str
+    path: str
+    hf_path: str
     kind: str
     size: tuple[str | int, ...]
-    repeat: str | None = None
-    only_if: str | None = None
+    layers_field: str | None = None
+    switch: str | None = None
 
 
 class Integers(NamedTuple):

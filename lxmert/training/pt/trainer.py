@@ -22,7 +22,7 @@ from lxmert.training.settings import Settings
 from lxmert.training.steps import Steps, check_numbers, dropout_seed
 from lxmert.training.tasks import TASKS
 from lxmert.weights.formats.raw_io import FLOATS
-from lxmert.weights.save_folder import Item, write_folder
+from lxmert.weights.save_folder import LazyTensor, write_folder
 
 from .engine import PRECISIONS, make_engine
 from .optimizers import make_optimizer, set_rate
@@ -181,7 +181,7 @@ class Trainer(Runner):
         if self.is_main:
             arrays = {name: array_of(weights[key]) for name, key in self._keys.items()}
             named = ((p, arrays[p.name]) for p, _ in self.model.weights_by_name())
-            items = [Item(p, FLOATS[array.dtype.name], partial(np.asarray, array)) for p, array in named]
+            items = [LazyTensor(p, FLOATS[array.dtype.name], partial(np.asarray, array)) for p, array in named]
             write_folder(folder, self.model.config, self.model.architecture(), items, beside=beside(state))
         self.engine.barrier()
 

@@ -25,7 +25,7 @@ from lxmert.training.steps import Steps, check_numbers
 from lxmert.training.tasks import TASKS
 from lxmert.utils.messages import first_few
 from lxmert.weights.formats.raw_io import FLOATS
-from lxmert.weights.save_folder import Item, write_folder
+from lxmert.weights.save_folder import LazyTensor, write_folder
 
 from .optimizers import LinearWarmUp, load_optimizer_state, make_optimizer, optimizer_state
 from .unused_parameters import freeze_unused_parameters
@@ -170,7 +170,7 @@ class Trainer(Runner):
                 f"training stopped: {first_few(spoiled)} hold no numbers any more. {folder} is from before."
             )
         named = ((p, arrays[p.name]) for p, _ in model.weights_by_name())
-        items = [Item(p, FLOATS[array.dtype.name], partial(np.asarray, array)) for p, array in named]
+        items = [LazyTensor(p, FLOATS[array.dtype.name], partial(np.asarray, array)) for p, array in named]
         write_folder(folder, model.config, model.architecture(), items, beside=beside(state))
 
     def load_optimizer(self, state: Mapping[str, np.ndarray]) -> None:

@@ -1,6 +1,6 @@
 """Every parameter of a model by name, made from the tables of modules: nothing is parsed.
 
-A spelling says how one file format writes a parameter. Conversion is then a dictionary lookup, and completeness a
+A mapping says how one file format writes a parameter. Conversion is then a dictionary lookup, and completeness a
 comparison of sets. Everything here is text and numbers.
 """
 
@@ -21,7 +21,7 @@ class Parameter:
 
     model_type: str
     module: str
-    theirs: str
+    hf_module: str
     kind: str
     leaf: Leaf
     shape: tuple[int, ...]
@@ -51,25 +51,25 @@ def parameters(config: ModelConfig, heads: Collection[str], pooler: bool = True)
     """
     symbols, kind_of_model = sizes(config), config.model_type
     for row in module_rows(kind_of_model):
-        parts = row.ours.split(".")
+        parts = row.path.split(".")
         if parts[0] == "heads" and parts[1] not in heads:
             continue
         if parts[:2] == ["heads", "object"] and parts[2] in OBJECTS and parts[2] not in config.visual_losses:
             continue
-        if (row.only_if and not getattr(config, row.only_if)) or (parts[0] == "pooler" and not pooler):
+        if (row.switch and not getattr(config, row.switch)) or (parts[0] == "pooler" and not pooler):
             continue
-        for i in range(getattr(config, row.repeat) if row.repeat else 1):
-            module = row.ours.format(i=i)
+        for i in range(getattr(config, row.layers_field) if row.layers_field else 1):
+            module = row.path.format(i=i)
             pruned = len(config.pruned_heads.get(module.rpartition(".")[0], ()))
             symbols["W"] = (config.num_attention_heads - pruned) * symbols["K"]
             shape = tuple(size if isinstance(size, int) else symbols[size] for size in row.size)
             for leaf in KINDS[row.kind]:
                 # Beside the weight, a module has vectors of its outputs only.
                 size = shape if leaf is KINDS[row.kind][0] else shape[:1]
-                yield Parameter(kind_of_model, module, row.theirs.format(i=i), row.kind, leaf, size)
+                yield Parameter(kind_of_model, module, row.hf_path.format(i=i), row.kind, leaf, size)
 
 
-def known_parameters(config: ModelConfig) -> Iterator[Parameter]:
+def all_parameters(config: ModelConfig) -> Iterator[Parameter]:
     """Every parameter that files of a configuration may hold: those of all heads, whole, whatever it has switched off.
 
     Args:
@@ -91,25 +91,25 @@ class KeyMapping(NamedTuple):
     """
 
     title: str
-    alone: str
-    nested: str
-    path: Callable[[Parameter, Mapping[str, str]], str]
+    backbone_prefix: str
+    task_prefix: str
+    format_key: Callable[[Parameter, Mapping[str, str]], str]
     transposed: bool = False
-    heads: str = ""
+    head_prefix: str = ""
     renamed: tuple[tuple[str, str], ...] = ()
     unused: tuple[str, ...] = ()
     tied: bool = False
 
-    def write(self, parameter: Parameter, nested: bool) -> str:
-        """The name of `parameter` in this spelling."""
-        prefix = self.heads if parameter.head else self.nested if nested else self.alone
-        return prefix.format(model=parameter.model_type) + self.path(parameter, dict(self.renamed))
+    def key(self, parameter: Parameter, nested: bool) -> str:
+        """The name of `parameter` in this mapping."""
+        prefix = self.head_prefix if parameter.head else self.task_prefix if nested else self.backbone_prefix
+        return prefix.format(model=parameter.model_type) + self.format_key(parameter, dict(self.renamed))
 
-    def copies(self) -> dict[str, str]:
+    def tied_copies(self) -> dict[str, str]:
         """Names under which some writers store a tensor of ours a second time, each with our module."""
-        return {self.heads + name: module for name, module in TIED.items()} if self.tied else {}
+        return {self.head_prefix + name: module for name, module in TIED.items()} if self.tied else {}
 
-    def leaves_out(self, name: str) -> bool:
+    def is_unused(self, name: str) -> bool:
         """Whether a name in a file belongs to what no model of ours has."""
         return any(part in self.unused for part in name.split("."))
 
@@ -119,7 +119,7 @@ def _native(parameter: Parameter, renamed: Mapping[str, str]) -> str:
 
 
 def _torch(parameter: Parameter, renamed: Mapping[str, str]) -> str:
-    return _joined(".", renamed.get(parameter.theirs, parameter.theirs), parameter.leaf.torch)
+    return _joined(".", renamed.get(parameter.hf_module, parameter.hf_module), parameter.leaf.torch)
 
 
 # Keras calls the entries of a list by their class, and numbers them from the second on.
@@ -146,7 +146,7 @@ def _keras_h5(parameter: Parameter, renamed: Mapping[str, str]) -> str:
 def _tensorflow(parameter: Parameter, renamed: Mapping[str, str]) -> str:
     """The name of a variable in Hugging Face's TensorFlow models: `_._` before a number, `:0` behind, `/` between."""
     parts: list[str] = []
-    for part in parameter.theirs.split("."):
+    for part in parameter.hf_module.split("."):
         if part.isdigit():
             parts[-1] += f"_._{part}"
         elif parts and parts[-1] == "decoder_dict":
@@ -182,7 +182,7 @@ ORIGINAL_VISUAL_BERT = KeyMapping(
     "bert.bert.",
     "bert.bert.",
     _torch,
-    heads="bert.",
+    head_prefix="bert.",
     renamed=(
         ("embeddings.visual_projection", "embeddings.projection"),
         ("embeddings.visual_position_embeddings", "embeddings.position_embeddings_visual"),
@@ -198,7 +198,7 @@ ORIGINAL_VISUAL_BERT = KeyMapping(
 )
 # A plain BERT: the part of both models that reads words.
 BERT = KeyMapping("BERT", "", "bert.", _torch, unused=("position_ids",), tied=True)
-SPELLINGS = {
+KEY_MAPPINGS = {
     "lxmert": (HUGGING_FACE, HUGGING_FACE_TF, ORIGINAL, ORIGINAL_FINE_TUNED, NATIVE, KERAS_H5),
     "visual_bert": (HUGGING_FACE, ORIGINAL_VISUAL_BERT, NATIVE, KERAS_H5),
 }
@@ -217,7 +217,7 @@ def normalize_key(name: str) -> str:
     return ".".join(parts).replace("/word_embeddings/embeddings:0", "/word_embeddings/weight:0")
 
 
-def bare_parameters(model_type: str, counts: Mapping[str, int]) -> Iterator[Parameter]:
+def shapeless_parameters(model_type: str, counts: Mapping[str, int]) -> Iterator[Parameter]:
     """Every parameter that a model with so many layers can have, whatever its switches, without shapes.
 
     Args:
@@ -225,30 +225,30 @@ def bare_parameters(model_type: str, counts: Mapping[str, int]) -> Iterator[Para
         counts: how many layers of each kind, by the config field that counts them.
     """
     for row in module_rows(model_type):
-        for i in range(counts[row.repeat] if row.repeat else 1):
+        for i in range(counts[row.layers_field] if row.layers_field else 1):
             for leaf in KINDS[row.kind]:
-                yield Parameter(model_type, row.ours.format(i=i), row.theirs.format(i=i), row.kind, leaf, ())
+                yield Parameter(model_type, row.path.format(i=i), row.hf_path.format(i=i), row.kind, leaf, ())
 
 
-def layer_counts(model_type: str, spelling: KeyMapping, nested: bool, names: Collection[str]) -> dict[str, int]:
+def layer_counts(model_type: str, mapping: KeyMapping, nested: bool, names: Collection[str]) -> dict[str, int]:
     """How many layers of each kind a file has, by the config field that counts them, judged by its names.
 
     Args:
         model_type: of the model that the file is taken for.
-        spelling: the file's.
+        mapping: the file's.
         nested: whether its backbone is a task model's.
         names: the names in the file.
     """
     counts: dict[str, int] = {}
     for row in module_rows(model_type):
-        if row.repeat and row.repeat not in counts:
+        if row.layers_field and row.layers_field not in counts:
             leaf, i = KINDS[row.kind][0], 0
             while (
-                spelling.write(
-                    Parameter(model_type, row.ours.format(i=i), row.theirs.format(i=i), row.kind, leaf, ()), nested
+                mapping.key(
+                    Parameter(model_type, row.path.format(i=i), row.hf_path.format(i=i), row.kind, leaf, ()), nested
                 )
                 in names
             ):
                 i += 1
-            counts[row.repeat] = i
+            counts[row.layers_field] = i
     return counts

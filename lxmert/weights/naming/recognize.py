@@ -8,7 +8,7 @@ from typing import NamedTuple
 from lxmert.utils.paths import CONFIG_NAME
 from lxmert.weights.formats import WeightFile
 
-from .key_mapping import BERT, SPELLINGS, KeyMapping, bare_parameters, layer_counts, normalize_key
+from .key_mapping import BERT, KEY_MAPPINGS, KeyMapping, layer_counts, normalize_key, shapeless_parameters
 from .tables import LAYERS, TITLES
 
 
@@ -16,7 +16,7 @@ class CheckpointMismatchError(ValueError):
     """A weight file does not fit a model. The message lists all that is missing, unexpected or wrongly shaped.
 
     Attributes:
-        missing: names in the file's spelling that the model needs and the file lacks.
+        missing: names in the file's mapping that the model needs and the file lacks.
         unexpected: names in the file that no model of this configuration has.
         wrong_shape: names of parameters that the file has in another shape.
     """
@@ -32,41 +32,41 @@ class CheckpointMismatchError(ValueError):
         self.missing, self.unexpected, self.wrong_shape = missing, unexpected, wrong_shape
 
 
-class Found(NamedTuple):
+class Recognized(NamedTuple):
     """What a file's names tell: whose they are, how they are spelled, and how many layers they speak of."""
 
     model_type: str
-    spelling: KeyMapping
+    mapping: KeyMapping
     nested: bool
-    held: Mapping[str, str]
-    counts: Mapping[str, int]
+    names: Mapping[str, str]
+    layer_counts: Mapping[str, int]
 
 
-def recognize(file: WeightFile, model_types: tuple[str, ...]) -> Found:
-    """The spelling that knows most of a file's names."""
-    best: tuple[int, Found] | None = None
+def recognize(file: WeightFile, model_types: tuple[str, ...]) -> Recognized:
+    """The mapping that knows most of a file's names."""
+    best: tuple[int, Recognized] | None = None
     names = list(file.shapes)
     plain_names = _plain(file)
     for held in _without_common_parts(plain_names):
         for model_type in model_types:
-            for spelling in (*SPELLINGS[model_type], BERT):
+            for mapping in (*KEY_MAPPINGS[model_type], BERT):
                 for nested in (True, False):
-                    counts = layer_counts(model_type, spelling, nested, held)
-                    every = {spelling.write(p, nested): p for p in bare_parameters(model_type, counts)}
+                    counts = layer_counts(model_type, mapping, nested, held)
+                    every = {mapping.key(p, nested): p for p in shapeless_parameters(model_type, counts)}
                     known = [p for name, p in every.items() if name in held]
-                    if spelling is BERT:
+                    if mapping is BERT:
                         known = [p for p in known if not p.module.startswith(_OF_IMAGES)]
                     # The names of the heads alone tell nothing: LXMERT and VisualBERT share some.
                     if any(not p.head for p in known) and (best is None or len(known) > best[0]):
-                        best = len(known), Found(model_type, spelling, nested, held, counts)
-    if best is None or (best[1].spelling is BERT and _reads_images(best[1].held)):
+                        best = len(known), Recognized(model_type, mapping, nested, held, counts)
+    if best is None or (best[1].mapping is BERT and _reads_images(best[1].names)):
         titles = " or ".join(TITLES[model_type] for model_type in model_types)
         raise CheckpointMismatchError(
             f"{file.path} is not a file of {titles}: none of its {len(names)} names is known as a weight of the "
             f"backbone (the first are {', '.join(names[:3]) or 'none'}). "
             f"Give the {CONFIG_NAME} that belongs to it; its model_type tells the model."
         )
-    return best[1] if _reads_images(best[1].held) else _as_bert(best[1])
+    return best[1] if _reads_images(best[1].names) else _as_bert(best[1])
 
 
 _OF_IMAGES = ("region_embeddings", "visual_layers", "cross_layers", "embeddings.feature", "embeddings.visual_")
@@ -74,21 +74,21 @@ _OF_IMAGES = ("region_embeddings", "visual_layers", "cross_layers", "embeddings.
 
 def _reads_images(held: Mapping[str, str]) -> bool:
     """Whether a file holds weights of either model that a BERT does not have."""
-    for model_type, spellings in SPELLINGS.items():  # it may be the other model, asked for by mistake
-        for p in bare_parameters(model_type, dict.fromkeys(LAYERS[model_type], 1)):
+    for model_type, mappings in KEY_MAPPINGS.items():  # it may be the other model, asked for by mistake
+        for p in shapeless_parameters(model_type, dict.fromkeys(LAYERS[model_type], 1)):
             if p.module.startswith(_OF_IMAGES) and any(
-                spelling.write(p, nested) in held for spelling in spellings for nested in (True, False)
+                mapping.key(p, nested) in held for mapping in mappings for nested in (True, False)
             ):
                 return True
     return False
 
 
-def _as_bert(found: Found) -> Found:
+def _as_bert(found: Recognized) -> Recognized:
     """The same as a plain BERT, if it is one."""
     for nested in (True, False):
-        counts = layer_counts(found.model_type, BERT, nested, found.held)
+        counts = layer_counts(found.model_type, BERT, nested, found.names)
         if any(counts.values()):
-            return found._replace(spelling=BERT, nested=nested, counts=counts)
+            return found._replace(mapping=BERT, nested=nested, layer_counts=counts)
     return found
 
 

@@ -28,28 +28,28 @@ KINDS: dict[str, tuple[Leaf, ...]] = {
 }
 
 
-def _attention(ours: str, theirs: str, repeat: str | None, inner: str = "self") -> tuple[ModuleRow, ...]:
+def _attention(path: str, hf_path: str, layers_field: str | None, inner: str = "self") -> tuple[ModuleRow, ...]:
     return (
-        ModuleRow(f"{ours}.query", f"{theirs}.{inner}.query", "dense", ("W", "D"), repeat),
-        ModuleRow(f"{ours}.key", f"{theirs}.{inner}.key", "dense", ("W", "D"), repeat),
-        ModuleRow(f"{ours}.value", f"{theirs}.{inner}.value", "dense", ("W", "D"), repeat),
-        ModuleRow(f"{ours}.out", f"{theirs}.output.dense", "dense", ("D", "W"), repeat),
-        ModuleRow(f"{ours}.norm", f"{theirs}.output.LayerNorm", "norm", ("D",), repeat),
+        ModuleRow(f"{path}.query", f"{hf_path}.{inner}.query", "dense", ("W", "D"), layers_field),
+        ModuleRow(f"{path}.key", f"{hf_path}.{inner}.key", "dense", ("W", "D"), layers_field),
+        ModuleRow(f"{path}.value", f"{hf_path}.{inner}.value", "dense", ("W", "D"), layers_field),
+        ModuleRow(f"{path}.out", f"{hf_path}.output.dense", "dense", ("D", "W"), layers_field),
+        ModuleRow(f"{path}.norm", f"{hf_path}.output.LayerNorm", "norm", ("D",), layers_field),
     )
 
 
-def _feed_forward(ours: str, up: str, down: str, repeat: str | None) -> tuple[ModuleRow, ...]:
+def _feed_forward(path: str, up: str, down: str, layers_field: str | None) -> tuple[ModuleRow, ...]:
     return (
-        ModuleRow(f"{ours}.up", f"{up}.dense", "dense", ("I", "D"), repeat),
-        ModuleRow(f"{ours}.down", f"{down}.dense", "dense", ("D", "I"), repeat),
-        ModuleRow(f"{ours}.norm", f"{down}.LayerNorm", "norm", ("D",), repeat),
+        ModuleRow(f"{path}.up", f"{up}.dense", "dense", ("I", "D"), layers_field),
+        ModuleRow(f"{path}.down", f"{down}.dense", "dense", ("D", "I"), layers_field),
+        ModuleRow(f"{path}.norm", f"{down}.LayerNorm", "norm", ("D",), layers_field),
     )
 
 
-def _layer(ours: str, theirs: str, repeat: str | None) -> tuple[ModuleRow, ...]:
+def _layer(path: str, hf_path: str, layers_field: str | None) -> tuple[ModuleRow, ...]:
     return (
-        *_attention(f"{ours}.attention", f"{theirs}.attention", repeat),
-        *_feed_forward(f"{ours}.feed_forward", f"{theirs}.intermediate", f"{theirs}.output", repeat),
+        *_attention(f"{path}.attention", f"{hf_path}.attention", layers_field),
+        *_feed_forward(f"{path}.feed_forward", f"{hf_path}.intermediate", f"{hf_path}.output", layers_field),
     )
 
 
@@ -57,7 +57,7 @@ _WORD_AND_MATCH = (
     ModuleRow("heads.word.transform", "cls.predictions.transform.dense", "dense", ("D", "D")),
     ModuleRow("heads.word.norm", "cls.predictions.transform.LayerNorm", "norm", ("D",)),
     ModuleRow("heads.word.bias", "cls.predictions.bias", "vector", ("V",)),
-    ModuleRow("heads.word.decoder", "cls.predictions.decoder", "embedding", ("V", "D"), only_if="untied_words"),
+    ModuleRow("heads.word.decoder", "cls.predictions.decoder", "embedding", ("V", "D"), switch="untied_words"),
     ModuleRow("heads.match", "cls.seq_relationship", "dense", (2, "D")),
 )
 
@@ -113,8 +113,8 @@ VISUAL_BERT: tuple[ModuleRow, ...] = (
     ModuleRow("embeddings.norm", "embeddings.LayerNorm", "norm", ("D",)),
     *_layer("encoder_layers.{i}", "encoder.layer.{i}", "num_hidden_layers"),
     *(
-        row._replace(only_if="bypass_transformer")
-        for row in _layer("additional_layer", "additional_layer", repeat=None)
+        row._replace(switch="bypass_transformer")
+        for row in _layer("additional_layer", "additional_layer", layers_field=None)
     ),
     ModuleRow("pooler.dense", "pooler.dense", "dense", ("D", "D")),
     *_WORD_AND_MATCH,
@@ -144,7 +144,7 @@ def module_rows(model_type: str) -> tuple[ModuleRow, ...]:
 
 def every_head(model_type: str) -> tuple[str, ...]:
     """The heads of a model, in the order of the table."""
-    heads = (row.ours.split(".")[1] for row in module_rows(model_type) if row.ours.startswith("heads."))
+    heads = (row.path.split(".")[1] for row in module_rows(model_type) if row.path.startswith("heads."))
     return tuple(dict.fromkeys(heads))
 
 
