@@ -35,7 +35,7 @@ import clock
 import numpy as np
 from tqdm import tqdm
 
-from lxmert.data.features import check_regions, import_regions, open_regions
+from lxmert.data.features import ImportOptions, check_regions, import_regions, open_regions
 from lxmert.utils.atomic_files import write_text
 
 RESULTS = Path(__file__).parent / "results" / "region_store.json"
@@ -110,7 +110,7 @@ def measure_import(source: Path, store: Path, dtype: str) -> dict:
 def _import(source: str, store: str, dtype: str) -> tuple[float, float, float]:
     before = clock.memory("VmHWM")  # what `resource` tells would be the parent's
     begun, cpu = time.perf_counter(), time.process_time()
-    import_regions([source], store, dtype)
+    import_regions([source], store, ImportOptions(dtype))
     return time.perf_counter() - begun, time.process_time() - cpu, clock.memory("VmHWM") - before
 
 

@@ -50,7 +50,7 @@ def test_rows_without_ids_are_told(tmp_path, capsys):
     rows = write_rows(tmp_path / "a.h5", [image(number, 3, labels=False) for number in range(3)])
     (tmp_path / "ids.json").write_text('{"one": 2}')
     assert features("import", rows, tmp_path / "store", "--ids", tmp_path / "ids.json") == 0
-    told = f"{tmp_path / 'store'}: 1 images, 3 regions; 2 rows had no id and were left out\n"
+    told = f"{tmp_path / 'store'}: 1 images, 3 regions; 2 rows without an id were skipped\n"
     assert capsys.readouterr() == (told, "")
     assert open_regions(tmp_path / "store").names == ["one"]
 
@@ -70,7 +70,7 @@ def test_damage_is_the_exit_status(source, tmp_path, capsys):
     capsys.readouterr()
     assert features("check", out) == 1
     first, last = capsys.readouterr().out.splitlines()
-    assert first == f"{out}, image 'image_000': it is not what was written: its checksum is another one"
+    assert first == f"{out}, image 'image_000': it is not what was written: its checksum differs"
     assert last == "4 images, 10 regions: 1 damaged"
     assert features("check", out, "--json") == 1
     assert json.loads(capsys.readouterr().out)["damage"][0]["image"] == "image_000"
@@ -92,8 +92,8 @@ def test_a_stopped_import(source, tmp_path, capsys):
     assert "--skip-damaged" in error
     assert features("import", source, out, "--skip-damaged") == 0
     told = capsys.readouterr().out.splitlines()
-    assert told[0].startswith(f"left out: {source}, line 3")
-    assert told[1] == f"{out}: 4 images, 10 regions, 2 of them by an earlier run; 1 damaged ones were left out"
+    assert told[0].startswith(f"skipped: {source}, line 3")
+    assert told[1] == f"{out}: 4 images, 10 regions, 2 of them by an earlier run; 1 damaged images were skipped"
     assert open_regions(out).names == [one.name for one in IMAGES]
     assert features("import", source, out) == 1
     assert "holds a complete store already" in capsys.readouterr().err
@@ -105,7 +105,7 @@ def test_new_names(source, tmp_path, capsys):
     assert open_regions(tmp_path / "store").names == ["p/image_000", "one", "p/image_002", "p/image_003"]
     (tmp_path / "names.json").write_text(json.dumps({"image_001": 1}))
     assert features("import", source, tmp_path / "new", "--rename", tmp_path / "names.json") == 1
-    assert "must hold names as texts; that of 'image_001' is 1" in capsys.readouterr().err
+    assert "must hold names as strings; that of 'image_001' is 1" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,9 @@ import shutil
 import numpy as np
 import pytest
 
-from lxmert.data.features import RegionWriter, check_regions, open_regions, store_folder
-from lxmert.data.features import writer as writing
+from lxmert.data.features import RegionWriter, check_regions, open_regions, partial_store, store_folder
+from lxmert.data.features.partial_store import partial_folder
 from lxmert.data.features.row_reader import widen
-from lxmert.data.features.writer import partial_folder
 from tests.data.region_files import F, add, image
 
 COUNT = 9
@@ -280,7 +279,7 @@ BAD_IMAGES = {
     "no name": ({"name": ""}, "1 to 255 bytes"),
     "long name": ({"name": "x" * 256}, "1 to 255 bytes"),
     "name with a tab": ({"name": "a\tb"}, "no control characters"),
-    "half a character": ({"name": "\ud800"}, "whole characters"),
+    "half a character": ({"name": "\ud800"}, "half a character"),
 }
 
 
@@ -310,7 +309,7 @@ def _add_all(writer, images):
 
 
 def test_a_failed_block_leaves_nothing(tmp_path):
-    with pytest.raises(ValueError, match="whole characters"), RegionWriter(tmp_path / "store") as writer:
+    with pytest.raises(ValueError, match="half a character"), RegionWriter(tmp_path / "store") as writer:
         _add_all(writer, [image(0), _named(1, "\ud800")])
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(ValueError, match="no image was given"), RegionWriter(tmp_path / "store"):
@@ -342,17 +341,17 @@ def test_two_writers_of_one_store(tmp_path):
 
 
 def test_a_writer_that_gets_the_lock_of_a_store_that_was_just_made(tmp_path, monkeypatch):
-    if writing.fcntl is None:
+    if not partial_store.HAS_LOCKS:
         pytest.skip("the system has no such locks")
-    whole, lock = write(tmp_path / "whole", range(3)), writing.fcntl.flock
+    whole, lock = write(tmp_path / "whole", range(3)), partial_store.lock
 
-    def late(handle, kind):  # the other writer is done between our store_folder of its folder and our lock
-        monkeypatch.setattr(writing.fcntl, "flock", lock)
+    def late(handle):  # the other writer finishes between our opening of its folder and our lock
+        monkeypatch.setattr(partial_store, "lock", lock)
         partial_folder(tmp_path / "store").rmdir()
         os.rename(whole, tmp_path / "store")
-        return lock(handle, kind)
+        return lock(handle)
 
-    monkeypatch.setattr(writing.fcntl, "flock", late)
+    monkeypatch.setattr(partial_store, "lock", late)
     with (
         pytest.raises(BlockingIOError, match="another process has just written"),
         RegionWriter(tmp_path / "store", keep=True, restart=True),
@@ -387,8 +386,8 @@ def _cut(folder, name):
 
 
 DAMAGES = {
-    "format": (lambda f: _index(f, format="other"), "must say that its format is 'lxmert regions'"),
-    "version": (lambda f: _index(f, version=2), "of version 2; version 1 is read"),
+    "format": (lambda f: _index(f, format="other"), "must have the format 'lxmert regions'"),
+    "version": (lambda f: _index(f, version=2), "has version 2; only version 1 can be read"),
     "count": (lambda f: _index(f, images=-1), "images must be an integer from 1; it is -1"),
     "counts differ": (lambda f: _index(f, images=8), r"offsets\.npy must hold int64 \[9\]"),
     "most": (lambda f: _index(f, most_regions=99), "the most regions of an image are 4, not 99"),
@@ -398,19 +397,22 @@ DAMAGES = {
     ),
     "dtype": (lambda f: _index(f, dtype="int8"), "dtype must be float16 or float32; it is 'int8'"),
     "no JSON": (lambda f: (f / "regions.json").write_text("{"), "is not a JSON file"),
-    "absent": (lambda f: (f / "labels.npy").unlink(), r"is not whole: it has no labels\.npy"),
-    "cut off": (lambda f: _cut(f, "features.npy"), r"features\.npy is cut off: by its header"),
-    "longer": (lambda f: _bytes(f, "sizes.npy", os.path.getsize(f / "sizes.npy"), b"0"), "has something behind"),
-    "no array": (lambda f: _bytes(f, "boxes.npy", 0, b"oops"), r"boxes\.npy is no \.npy file of numbers"),
+    "absent": (lambda f: (f / "labels.npy").unlink(), r"is incomplete: it has no labels\.npy"),
+    "cut off": (lambda f: _cut(f, "features.npy"), r"features\.npy is truncated: by its header"),
+    "longer": (lambda f: _bytes(f, "sizes.npy", os.path.getsize(f / "sizes.npy"), b"0"), "has extra bytes"),
+    "no array": (lambda f: _bytes(f, "boxes.npy", 0, b"oops"), r"boxes\.npy is not a \.npy file of numbers"),
     "objects": (
         lambda f: np.save(f / "names.npy", np.array([None] * 9), allow_pickle=True),
-        "holds Python objects, which are not read",
+        "holds Python objects",
     ),
     "offsets": (lambda f: _bytes(f, "offsets.npy", 256 + 8, b"\xff" * 8), "image 0 end too early"),
-    "last offset": (lambda f: _bytes(f, "offsets.npy", -8, b"\xff\0\0\0\0\0\0\0"), "regions were to be from 0 to"),
+    "last offset": (
+        lambda f: _bytes(f, "offsets.npy", -8, b"\xff\0\0\0\0\0\0\0"),
+        "must go from 0 to the number",
+    ),
     "size": (lambda f: _bytes(f, "sizes.npy", 256, bytes(4)), "image 0 has no height or width"),
     "names twice": (lambda f: _bytes(f, "names.npy", 256, b"image_001"), "'image_001' is there twice"),
-    "names' order": (lambda f: _bytes(f, "names.npy", 256, b"q"), "'image_001' comes behind 'qmage_000'"),
+    "names' order": (lambda f: _bytes(f, "names.npy", 256, b"q"), "'image_001' comes after 'qmage_000'"),
     "places": (lambda f: _bytes(f, "name_places.npy", 256, b"\x08"), "no name leads to image 0"),
     "places outside": (lambda f: _bytes(f, "name_places.npy", 256, b"\xff\xff"), "a name leads to no image"),
 }
@@ -429,14 +431,14 @@ def test_damage_is_seen_when_a_store_is_opened(tmp_path, case):
 
 
 CHANGES = {
-    "a feature": ("features.npy", 256, b"\x01", "checksum is another one"),
+    "a feature": ("features.npy", 256, b"\x01", "checksum differs"),
     "NaN": ("features.npy", 256, b"\xff\xff\xff\x7f", "1 of its features are NaN or infinite"),
-    "a box": ("boxes.npy", 256, b"\x01", "checksum is another one"),
+    "a box": ("boxes.npy", 256, b"\x01", "checksum differs"),
     "a box outside": ("boxes.npy", 256, np.float32(-9).tobytes(), r"box 0 is \[-9.0, .*outside of the image"),
-    "a label": ("labels.npy", 256, b"\xaa\xaa", "checksum is another one"),
-    "a size": ("sizes.npy", 256, b"\x31", "checksum is another one"),
-    "a checksum": ("checksums.npy", 256, b"\xaa\xaa\xaa", "checksum is another one"),
-    "a name": ("names.npy", 256, b"h", "checksum is another one"),
+    "a label": ("labels.npy", 256, b"\xaa\xaa", "checksum differs"),
+    "a size": ("sizes.npy", 256, b"\x31", "checksum differs"),
+    "a checksum": ("checksums.npy", 256, b"\xaa\xaa\xaa", "checksum differs"),
+    "a name": ("names.npy", 256, b"h", "checksum differs"),
 }
 
 
@@ -477,5 +479,5 @@ def test_the_files_are_plain_arrays(folder):
 def test_a_file_that_becomes_shorter_is_an_error(folder):
     store = open_regions(folder)
     os.truncate(folder / "features.npy", 300)
-    with pytest.raises(OSError, match="has become shorter since it was opened"):
+    with pytest.raises(OSError, match="was truncated after it was opened"):
         store.batch([8])

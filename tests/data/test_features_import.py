@@ -14,10 +14,10 @@ import h5py
 import numpy as np
 import pytest
 
-from lxmert.data.features import check_regions, import_regions, open_regions
+from lxmert.data.features import ImportOptions, check_regions, import_regions, open_regions
 from lxmert.data.features import writer as writing
+from lxmert.data.features.partial_store import partial_folder
 from lxmert.data.features.sources.open import open_source
-from lxmert.data.features.writer import partial_folder
 from tests.data.region_files import (
     F,
     bottom_up_line,
@@ -108,7 +108,9 @@ KINDS = {
 def test_every_kind_of_source(tmp_path, kind, dtype):
     write, images = KINDS[kind]
     sources, told = write(tmp_path), []
-    report = import_regions(sources, tmp_path / "store", dtype, progress=lambda size, total: told.append((size, total)))
+    report = import_regions(
+        sources, tmp_path / "store", ImportOptions(dtype), progress=lambda size, total: told.append((size, total))
+    )
     assert (report.images, report.resumed, report.skipped, report.rows_without_id) == (len(images), 0, [], 0)
     check(tmp_path / "store", images, exact=kind != "GQA, sizes")
     assert sum(size for size, _ in told) == told[0][1] == sum(open_source(source).size for source in sources)
@@ -131,7 +133,7 @@ def test_rows_of_hdf5_with_ids(tmp_path, spans, kind):
         ids = None
         with h5py.File(file, "a") as opened:
             opened["image_ids"] = np.array(names, "S")
-    import_regions([file], tmp_path / "store", ids=ids)
+    import_regions([file], tmp_path / "store", ImportOptions(ids=ids))
     check(tmp_path / "store", images)
 
 
@@ -149,7 +151,7 @@ def test_ids_without_rows_must_be_as_many_as_the_rows(tmp_path, kind, given):
         ids.write_text(json.dumps(names) if kind == "list" else "\n".join(names) + "\n")
     message = rf"{where} must have one id for each of the 4 rows of .*a\.hdf5; it has {given}\. .*a JSON object"
     with pytest.raises(ValueError, match=message):
-        import_regions([file], tmp_path / "store", ids=ids)
+        import_regions([file], tmp_path / "store", ImportOptions(ids=ids))
     assert not (tmp_path / "store").exists()
 
 
@@ -157,7 +159,7 @@ def test_rows_that_an_object_of_ids_leaves_out_are_counted(tmp_path):
     images = [image(number, 3, labels=False) for number in range(5)]
     file, ids = write_rows(tmp_path / "a.hdf5", images), tmp_path / "ids"
     ids.write_text(json.dumps({images[row].name: row for row in (3, 1)}))
-    report = import_regions([file], tmp_path / "store", ids=ids)
+    report = import_regions([file], tmp_path / "store", ImportOptions(ids=ids))
     assert (report.images, report.rows_without_id) == (2, 3)
     check(tmp_path / "store", [images[1], images[3]])
     assert open_regions(tmp_path / "store").facts(0)["rows_without_id"] == 3
@@ -169,7 +171,7 @@ def test_rows_that_gqas_table_leaves_out_are_counted(tmp_path):
     told = json.loads(table.read_text())
     del told[PLAIN[2].name], told[PLAIN[5].name]
     table.write_text(json.dumps(told))
-    report = import_regions(files, tmp_path / "store", boxes="xyxy")
+    report = import_regions(files, tmp_path / "store", ImportOptions(boxes="xyxy"))
     assert (report.images, report.rows_without_id) == (6, 2)
 
 
@@ -179,10 +181,10 @@ def test_rows_without_ids(tmp_path):
         import_regions([file], tmp_path / "store")
     (tmp_path / "ids.pkl").write_bytes(pickle.dumps({1: 0}))
     with pytest.raises(ValueError, match=r"ids\.pkl is a pickle, a program that would run .*json\.dump"):
-        import_regions([file], tmp_path / "store", ids=tmp_path / "ids.pkl")
+        import_regions([file], tmp_path / "store", ImportOptions(ids=tmp_path / "ids.pkl"))
     (tmp_path / "ids").write_text('{"a": 1}')
     with pytest.raises(ValueError, match=r"the rows must be 0 to 0, those of .*; that of 'a' is 1"):
-        import_regions([file], tmp_path / "store", ids=tmp_path / "ids")
+        import_regions([file], tmp_path / "store", ImportOptions(ids=tmp_path / "ids"))
 
 
 def test_gqa_boxes_that_could_be_either(tmp_path):
@@ -190,21 +192,21 @@ def test_gqa_boxes_that_could_be_either(tmp_path):
     small = type(one)(**{**vars(one), "boxes": one.boxes * 0.25})
     small.boxes[:, 2:] += 10
     files = write_gqa(tmp_path / "gqa", [small, small])
-    with pytest.raises(ValueError, match=r"could be either of corners .* with --boxes xyxy or --boxes xywh"):
+    with pytest.raises(ValueError, match=r"could be either of two corners .* with --boxes xyxy or --boxes xywh"):
         import_regions(files[1:], tmp_path / "store")
-    import_regions(files[1:], tmp_path / "store", boxes="xyxy")
+    import_regions(files[1:], tmp_path / "store", ImportOptions(boxes="xyxy"))
     check(tmp_path / "store", [small])
 
 
 def test_names_and_new_names(tmp_path):
     images = [type(one)(**{**vars(one), "name": name}) for one, name in zip(PLAIN, ["42", "7", "n1"], strict=False)]
     file = write_tsv(tmp_path / "a.tsv", images, bottom_up_line)
-    import_regions([file], tmp_path / "store", names="COCO_{id:012}", rename={"n1": "other"})
+    import_regions([file], tmp_path / "store", ImportOptions(names="COCO_{id:012}", rename={"n1": "other"}))
     assert open_regions(tmp_path / "store").names == ["COCO_000000000042", "COCO_000000000007", "other"]
-    with pytest.raises(ValueError, match="names asks for a number of 12 digits; the image's id is 'n1'"):
-        import_regions([file], tmp_path / "new", names="COCO_{id:012}")
+    with pytest.raises(ValueError, match="names requires a number of 12 digits; the image's id is 'n1'"):
+        import_regions([file], tmp_path / "new", ImportOptions(names="COCO_{id:012}"))
     with pytest.raises(ValueError, match=r"names must have \{id\} in it once"):
-        import_regions([file], tmp_path / "newer", names="{id.__class__}")
+        import_regions([file], tmp_path / "newer", ImportOptions(names="{id.__class__}"))
 
 
 def line(number, **other):
@@ -251,7 +253,7 @@ def test_damaged_lines_may_be_left_out(tmp_path, case):
     file = tmp_path / "a.tsv"
     good = list(map(lxmert_line, IMAGES))
     file.write_text("".join([*good[:3], bad, *good[4:]]))
-    report = import_regions([file], tmp_path / "store", skip_damaged=True)
+    report = import_regions([file], tmp_path / "store", ImportOptions(skip_damaged=True))
     check(tmp_path / "store", IMAGES[:3] + IMAGES[4:])
     (skipped,) = report.skipped
     assert skipped.startswith(f"{file}, line 4")
@@ -277,7 +279,7 @@ def test_boxes_may_be_clipped(tmp_path):
     file.write_text(line(0) + line(3, boxes=text(one.boxes + np.array([0, 0, 99, 99]), "<f4")))
     with pytest.raises(ValueError, match="boxes must lie in the image"):
         import_regions([file], tmp_path / "store")
-    import_regions([file], tmp_path / "store", clip_boxes=True)
+    import_regions([file], tmp_path / "store", ImportOptions(clip_boxes=True))
     assert open_regions(tmp_path / "store").batch([1])["visual_pos"][0, :, 2:].tolist() == [[1, 1]] * 4
 
 
@@ -285,7 +287,7 @@ FOREIGN = {
     "empty": (b"", "is empty"),
     "text": (b"hello\n", "its first line has 1 columns, separated by tabs, and 10 or 6 were expected"),
     "pickle": (pickle.dumps({"a": 1}), "is a pickle, a program that would run when it is read"),
-    "cut HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(100), "is not a whole HDF5 file"),
+    "cut HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(100), "is not an HDF5 file, or damaged"),
 }
 
 
@@ -316,18 +318,18 @@ def test_damaged_numpy_files(tmp_path):
     whole = (folder / "image_004.npz").read_bytes()
     (folder / "image_004.npz").write_bytes(whole[:-30])
     np.savez(folder / "image_006.npz", features=IMAGES[6].features)
-    report = import_regions([folder], tmp_path / "store", skip_damaged=True)
+    report = import_regions([folder], tmp_path / "store", ImportOptions(skip_damaged=True))
     assert report.images == 5
     for said, (number, message) in zip(
         report.skipped,
-        {1: "is a pickle", 4: "is no whole .npz file", 6: "must have boxes, height, width"}.items(),
+        {1: "is a pickle", 4: "is not a .npz file, or damaged", 6: "must have boxes, height, width"}.items(),
         strict=True,
     ):
         assert f"image_00{number}.npz" in said
         assert message in said
     folder = npy_folder(tmp_path / "b", IMAGES)
     (folder / "deeper" / "image_002_boxes.npy").unlink()
-    with pytest.raises(ValueError, match=r"image_002\.npy: beside it image_002_boxes\.npy was expected"):
+    with pytest.raises(ValueError, match=r"image_002\.npy: image_002_boxes\.npy is missing beside it"):
         import_regions([folder], tmp_path / "other")
 
 
@@ -343,7 +345,7 @@ def test_hdf5_that_points_elsewhere_or_claims_too_much(tmp_path):
         opened["image_001/features"] = h5py.SoftLink("/image_000/features")
         opened["image_003"].create_dataset("features", (10**6, 10**6), "float32")  # never written
         opened["image_005"].create_dataset("features", (2, F), "float32", external=[(str(other), 0, 2 * F * 4)])
-    report = import_regions([file], tmp_path / "store", skip_damaged=True)
+    report = import_regions([file], tmp_path / "store", ImportOptions(skip_damaged=True))
     assert report.images == 5
     for said, message in zip(
         report.skipped, ["is a link", "claims 4,000,000,000,000 bytes", "in another file"], strict=True
@@ -351,7 +353,7 @@ def test_hdf5_that_points_elsewhere_or_claims_too_much(tmp_path):
         assert message in said
     with h5py.File(tmp_path / "c.h5", "w") as opened:
         opened["something"] = [1]
-    with pytest.raises(ValueError, match="in no known way; at its top it has something"):
+    with pytest.raises(ValueError, match="in an unknown layout; at its top it has something"):
         import_regions([tmp_path / "c.h5"], tmp_path / "new")
 
 
@@ -373,8 +375,8 @@ def test_going_on_with_other_files_or_settings(tmp_path):
         ({"names": "a{id}"}, "names was None and is 'a{id}'"),
         ({"rename": {"a": "b"}}, "rename was None"),
     ]:
-        with pytest.raises(ValueError, match=f"begun with other settings: {message}.*--restart"):
-            import_regions(files, tmp_path / "store", **changed)
+        with pytest.raises(ValueError, match=f"unfinished work with other settings: {message}.*--restart"):
+            import_regions(files, tmp_path / "store", ImportOptions(**changed))
     with pytest.raises(ValueError, match="holds the unfinished import of"):
         import_regions(files[::-1], tmp_path / "store")
     changed = files[1].read_text()
@@ -391,7 +393,7 @@ def test_going_on_with_other_files_or_settings(tmp_path):
 
 def test_beginning_anew(tmp_path):
     files = stopped(tmp_path)
-    report = import_regions(files, tmp_path / "store", "float16", restart=True)
+    report = import_regions(files, tmp_path / "store", ImportOptions("float16"), restart=True)
     assert (report.images, report.resumed) == (8, 0)
     check(tmp_path / "store", IMAGES)
     assert not list(tmp_path.glob(".*"))
@@ -430,7 +432,7 @@ def test_damaged_unfinished_work(tmp_path):
     files = stopped(tmp_path)
     partial = partial_folder(tmp_path / "store")
     os.truncate(partial / "features.npy", 300)
-    with pytest.raises(ValueError, match=r"is damaged: features\.npy is shorter than was noted.*--restart"):
+    with pytest.raises(ValueError, match=r"is damaged: features\.npy is shorter than its progress says.*--restart"):
         import_regions(files, tmp_path / "store")
     (partial / "progress.json").write_text("{")
     with pytest.raises(ValueError, match="not a JSON file"):
@@ -442,7 +444,7 @@ def test_a_full_disk(tmp_path, monkeypatch, after):
     """The disk is full from some write on; what was written before is kept, and the import goes on."""
     file, out = write_tsv(tmp_path / "a.tsv", IMAGES), tmp_path / "store"
     monkeypatch.setattr(writing, "_BLOCK", 1)  # every image is written
-    monkeypatch.setattr(writing, "_SAVING", -1.0)  # and noted
+    monkeypatch.setattr(writing, "_SAVE_INTERVAL", -1.0)  # and noted
     write, done = os.pwrite, [0]
 
     def full(handle, content, offset):
@@ -464,7 +466,7 @@ def test_a_full_disk(tmp_path, monkeypatch, after):
 KILLED = """
 import sys, time
 from lxmert.data.features import import_regions, writer
-writer._BLOCK, writer._SAVING = 1, -1.0
+writer._BLOCK, writer._SAVE_INTERVAL = 1, -1.0
 add = writer.RegionWriter.add_image
 def slow(self, *arguments):
     add(self, *arguments)

@@ -1,8 +1,8 @@
-"""Region features on disk: one store for any number of images, read by random access and shared by all processes.
+"""Region features on disk: one store for any number of images, with random access, shared by all processes.
 
-A store is a folder of plain .npy files (`layout` says which). `RegionWriter` makes one, `import_regions` makes one of
-the files in which features are published, `open_regions` reads one or several, `check_regions` looks for damage.
-NumPy only; h5py is imported where an HDF5 file is read. Names are imported on first use.
+A store is a folder of plain .npy files (see `layout`). `RegionWriter` writes one, `import_regions` makes one from
+published feature files, `open_regions` reads one or several, `check_regions` looks for damage. NumPy only; h5py is
+imported when an HDF5 file is read.
 """
 
 from typing import TYPE_CHECKING
@@ -11,17 +11,17 @@ from lxmert.utils.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from .check import check_regions
-    from .import_features import import_regions
+    from .import_features import ImportOptions, import_regions
     from .store import RegionStore, open_regions
     from .writer import RegionWriter
 
-__all__ = ["RegionStore", "RegionWriter", "check_regions", "import_regions", "open_regions"]
+__all__ = ["ImportOptions", "RegionStore", "RegionWriter", "check_regions", "import_regions", "open_regions"]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
         f"{__name__}.check": ("check_regions",),
-        f"{__name__}.import_features": ("import_regions",),
+        f"{__name__}.import_features": ("ImportOptions", "import_regions"),
         f"{__name__}.store": ("RegionStore", "open_regions"),
         f"{__name__}.writer": ("RegionWriter",),
     },

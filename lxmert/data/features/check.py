@@ -1,28 +1,28 @@
-"""Looking for damage in stores: every number is read, and every image that is wrong is named."""
+"""Check stores for damage: read every number, and name every damaged image."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from .image_regions import TOLERANCE
+from .image_regions import TOLERANCE, box_limits
 from .layout import INDEX, checksum
-from .store_folder import RegionFolder
+from .store_folder import StoreFolder
 
-_BLOCK = 8 * 2**20  # bytes of features that are read together
+_BLOCK = 8 * 2**20  # bytes of features read at a time
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something wrong with a store.
+    """One damage.
 
     Attributes:
-        folder: of the store.
-        image: its name, None if the store as a whole is meant.
-        what: is wrong.
+        folder: the store's folder.
+        image: the image's name, None if the whole store is affected.
+        what: what is wrong.
     """
 
     folder: str
@@ -32,12 +32,12 @@ class Finding:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """What a check found.
+    """The result of a check.
 
     Attributes:
-        images, regions: how many were looked at.
-        damage: what is wrong; nothing in a good store.
-        repeated: names that several of the folders hold, which is no damage: the first folder's is taken.
+        images, regions: how many were checked.
+        damage: the findings; empty for a good store.
+        repeated: image names in several folders. This is no damage: the first folder's image is used.
     """
 
     images: int
@@ -47,7 +47,7 @@ class CheckReport:
 
     @property
     def good(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether nothing is damaged."""
         return not self.damage
 
 
@@ -56,33 +56,31 @@ def check_regions(
 ) -> CheckReport:
     """Read stores from end to end, and compare every image with its checksum.
 
-    Found are also NaN and infinite features and boxes outside of their images, which no import lets in.
+    NaN and infinite features and boxes outside of their images are reported too; no import accepts these.
 
     Args:
         folders: of stores.
-        progress: told the bytes that were read since the last call, and how many there are.
+        progress: called with the bytes read since the last call, and the total.
 
     Raises:
-        FileNotFoundError: a folder that is not there.
+        FileNotFoundError: a folder does not exist.
     """
     damage: list[Finding] = []
-    parts: list[RegionFolder] = []
+    parts: list[StoreFolder] = []
     for folder in map(Path, folders):
         if not folder.exists():
             raise FileNotFoundError(f"{folder} does not exist; give a folder that `lxmert features import` made.")
         try:
-            parts.append(RegionFolder(folder))
+            parts.append(StoreFolder(folder))
         except (ValueError, OSError) as error:
             damage.append(Finding(str(folder), None, str(error)))
     total = sum(part.index["regions"] * part.feature_size * part.dtype.itemsize for part in parts)
-    for part in parts:
-        found = list(_damaged(part, progress, total)) or _wrong_index(part)
-        damage += found
-        part.close()
     seen: set[str] = set()
     repeated: dict[str, None] = {}
-    if len(parts) > 1:
-        for part in parts:
+    for part in parts:
+        damage += list(_damaged_images(part, progress, total)) or _wrong_index(part)
+        part.close()
+        if len(parts) > 1:
             names = part.names()
             repeated.update(dict.fromkeys(name for name in names if name in seen))
             seen.update(names)
@@ -90,52 +88,52 @@ def check_regions(
     return CheckReport(sum(map(len, parts)), regions, damage, list(repeated))
 
 
-def _wrong_index(part: RegionFolder) -> list[Finding]:
-    """What regions.json says wrongly of the labels of a store whose images are as they were written."""
-    told, read = part.largest_ids, part.read_largest_ids()
-    if told == read:
+def _wrong_index(part: StoreFolder) -> list[Finding]:
+    """Compare the largest ids in regions.json with the labels, which are intact."""
+    declared, actual = part.largest_ids, part.read_largest_ids()
+    if declared == actual:
         return []
-    what = f"{INDEX} says that the largest object id and attribute id are {told}; they are {read}"
+    what = f"{INDEX} says that the largest object id and attribute id are {declared}; they are {actual}"
     return [Finding(str(part.folder), None, what)]
 
 
-def _damaged(part: RegionFolder, progress: Callable[[int, int], None], total: int) -> Iterable[Finding]:
+def _damaged_images(part: StoreFolder, progress: Callable[[int, int], None], total: int) -> Iterator[Finding]:
     names = part.names()
-    row = part.feature_size * part.dtype.itemsize
-    at, count = 0, len(part)
-    while at < count:
-        begin = int(part.offsets[at])
+    row_size = part.feature_size * part.dtype.itemsize
+    start = 0
+    while start < len(part):
+        first = int(part.offsets[start])
         # As many images as fit into a block, at least one.
-        behind = int(np.searchsorted(part.offsets, begin + max(1, _BLOCK // row), side="right")) - 1
-        behind = min(count, max(at + 1, behind))
-        regions = int(part.offsets[behind]) - begin
-        features = np.empty((regions, part.feature_size), part.dtype)
-        boxes, labels = np.empty((regions, 4), part.boxes.dtype), np.empty(regions, part.labels.dtype)
+        stop = int(np.searchsorted(part.offsets, first + max(1, _BLOCK // row_size), side="right")) - 1
+        stop = min(len(part), max(start + 1, stop))
+        regions = int(part.offsets[stop]) - first
+        columns = (part.features, part.boxes, part.labels)
+        blocks = [np.empty((regions, *rows.shape[1:]), rows.dtype) for rows in columns]
         try:
-            for rows, target in ((part.features, features), (part.boxes, boxes), (part.labels, labels)):
-                rows.into(begin, target)
+            for rows, block in zip(columns, blocks, strict=True):
+                rows.read_into(first, block)
         except OSError as error:
-            yield Finding(str(part.folder), names[at], f"it, or an image behind it, cannot be read: {error}")
+            yield Finding(str(part.folder), names[start], f"it, or an image after it, cannot be read: {error}")
             return
-        for place in range(at, behind):
-            own = slice(int(part.offsets[place]) - begin, int(part.offsets[place + 1]) - begin)
-            for what in _wrong(part, place, names[place], features[own], boxes[own], labels[own]):
+        for place in range(start, stop):
+            own = slice(int(part.offsets[place]) - first, int(part.offsets[place + 1]) - first)
+            for what in _faults(part, place, names[place], *(block[own] for block in blocks)):
                 yield Finding(str(part.folder), names[place], what)
-        progress(regions * row, total)
-        at = behind
+        progress(regions * row_size, total)
+        start = stop
 
 
-def _wrong(
-    part: RegionFolder, place: int, name: str, features: np.ndarray, boxes: np.ndarray, labels: np.ndarray
-) -> Iterable[str]:
+def _faults(
+    part: StoreFolder, place: int, name: str, features: np.ndarray, boxes: np.ndarray, labels: np.ndarray
+) -> Iterator[str]:
     size = np.array(part.sizes[place])
     if checksum(name.encode("utf-8", "replace"), size, features, boxes, labels) != part.checksums[place]:
-        yield "it is not what was written: its checksum is another one"
+        yield "it is not what was written: its checksum differs"
     finite = np.isfinite(features)
     if not finite.all():
         yield f"{int(np.count_nonzero(~finite)):,} of its features are NaN or infinite"
-    height, width = size.tolist()
-    whole = np.array([width, height, width, height], np.float32)
-    inside = (boxes >= -TOLERANCE * whole) & (boxes <= (1 + TOLERANCE) * whole)  # NaN is not
+    limits = box_limits(size)
+    inside = (boxes >= -TOLERANCE * limits) & (boxes <= (1 + TOLERANCE) * limits)  # NaN is not
     for region in np.flatnonzero(~inside.all(1))[:1].tolist():
+        height, width = size.tolist()
         yield f"box {region} is {boxes[region].tolist()}, outside of the image, {width} wide and {height} high"

@@ -1,17 +1,18 @@
-"""The regions of one image on their way into a store, and what is asked of them."""
+"""The regions of one image before they are stored, and their validation."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .layout import BOX_DTYPE, LABEL_DTYPE, NO_LABEL, SIZE_DTYPE
 
-# The original's tolerance, of the image's width and height.
+# As in the original: boxes may exceed the image by this fraction of its width and height.
 TOLERANCE = 1e-5
-_LARGEST_SIDE = 2**24  # pixels; beyond it float32 does not count them
+_MAX_SIDE = 2**24  # pixels; float32 cannot count beyond it
 
 
 @dataclass(frozen=True)
@@ -23,150 +24,153 @@ class ImageRegions:
         features: ``[R, F]``.
         boxes: ``[R, 4]``, x1, y1, x2, y2 in pixels.
         size: height and width in pixels.
-        object_ids, object_confidence: ``[R]``, or None; ids without confidences count as sure (1). A region without a
-            label has the id -100 and the confidence 0.
-        attribute_ids, attribute_confidence: likewise.
+        object_ids, object_confidence: ``[R]``, or None; ids without confidences have the confidence 1. A region without
+            a label has the id -100 and the confidence 0.
+        attribute_ids, attribute_confidence: the same for attributes.
     """
 
     name: str
-    features: Any
-    boxes: Any
-    size: tuple[int, int]
-    object_ids: Any = None
-    object_confidence: Any = None
-    attribute_ids: Any = None
-    attribute_confidence: Any = None
+    features: ArrayLike
+    boxes: ArrayLike
+    size: ArrayLike
+    object_ids: ArrayLike | None = None
+    object_confidence: ArrayLike | None = None
+    attribute_ids: ArrayLike | None = None
+    attribute_confidence: ArrayLike | None = None
 
 
-def feature_array(features: Any) -> np.ndarray:
-    """Features as they are, seen to be finite numbers ``[R, F]``.
+def check_features(features: ArrayLike) -> np.ndarray:
+    """The features as an array of finite numbers ``[R, F]``, in their dtype.
 
     Raises:
-        ValueError: another shape or kind, or a value that is NaN or infinite; it says where.
+        ValueError: another shape or dtype, or NaN or infinity; the message gives the place.
     """
-    features = np.asarray(features)
-    if features.ndim != 2 or features.dtype.kind not in "fiu" or features.shape[1] == 0:
-        raise ValueError(f"features must be numbers [regions, size]; got {features.dtype} {list(features.shape)}.")
-    if not np.isfinite(features).all():
-        region, number = np.argwhere(~np.isfinite(features))[0].tolist()
-        raise ValueError(f"features must be finite; number {number} of region {region} is {features[region, number]}.")
-    return features
+    values = np.asarray(features)
+    if values.ndim != 2 or values.dtype.kind not in "fiu" or values.shape[1] == 0:
+        raise ValueError(f"features must be numbers [regions, size]; got {values.dtype} {list(values.shape)}.")
+    if not np.isfinite(values).all():
+        region, number = np.argwhere(~np.isfinite(values))[0].tolist()
+        raise ValueError(f"features must be finite; number {number} of region {region} is {values[region, number]}.")
+    return values
 
 
-def size_array(size: Any) -> np.ndarray:
-    """An image's height and width.
+def check_size(size: ArrayLike) -> np.ndarray:
+    """An image's height and width as `SIZE_DTYPE` ``[2]``.
 
     Raises:
-        ValueError: other than two positive integers.
+        ValueError: anything but two positive integers.
     """
     values = np.asarray(size)
     if values.shape != (2,) or values.dtype.kind not in "fiu" or (values != np.floor(values)).any():
         raise ValueError(f"an image's size must be its height and width in whole pixels; got {size!r}.")
-    if (values < 1).any() or (values > _LARGEST_SIDE).any():
-        raise ValueError(f"an image must be 1 to {_LARGEST_SIDE:,} pixels high and wide; got {values.tolist()}.")
+    if (values < 1).any() or (values > _MAX_SIDE).any():
+        raise ValueError(f"an image must be 1 to {_MAX_SIDE:,} pixels high and wide; got {values.tolist()}.")
     return values.astype(SIZE_DTYPE)
 
 
-def box_array(boxes: Any, size: np.ndarray, count: int, clip: bool = False) -> np.ndarray:
-    """Boxes ``[R, 4]``, seen to lie in the image.
+def box_limits(size: np.ndarray) -> np.ndarray:
+    """Width, height, width, height as float32 ``[4]``: the largest coordinates of a box in an image of `size`."""
+    return np.asarray(size, np.float32)[[1, 0, 1, 0]]
+
+
+def check_boxes(boxes: ArrayLike, size: np.ndarray, count: int, clip: bool = False) -> np.ndarray:
+    """Boxes in the image as `BOX_DTYPE` ``[R, 4]``.
 
     Args:
         boxes: x1, y1, x2, y2 in pixels.
         size: height and width.
-        count: R, by the features.
-        clip: whether boxes that reach out of the image are cut at its border.
+        count: R, the number of features.
+        clip: whether to clip boxes at the border of the image.
 
     Raises:
-        ValueError: another shape, NaN, a box outside of the image or with its corners the wrong way round; it says
-            which.
+        ValueError: another shape, NaN, a box outside of the image, or x1 > x2 or y1 > y2; the message names the box.
     """
-    boxes = np.asarray(boxes)
-    if boxes.shape != (count, 4) or boxes.dtype.kind not in "fiu":
+    given = np.asarray(boxes)
+    if given.shape != (count, 4) or given.dtype.kind not in "fiu":
         raise ValueError(
-            f"boxes must be numbers [{count}, 4], one for each of the features; got {boxes.dtype} {list(boxes.shape)}."
+            f"boxes must be numbers [{count}, 4], one for each of the features; got {given.dtype} {list(given.shape)}."
         )
-    boxes = boxes.astype(BOX_DTYPE)
-    if not np.isfinite(boxes).all():
-        region = int(np.argwhere(~np.isfinite(boxes))[0, 0])
-        raise ValueError(f"boxes must be finite; box {region} is {boxes[region].tolist()}.")
-    height, width = size.tolist()
-    whole = np.array([width, height, width, height], np.float32)
+    values = given.astype(BOX_DTYPE)
+    if (region := _first(~np.isfinite(values))) is not None:
+        raise ValueError(f"boxes must be finite; box {region} is {values[region].tolist()}.")
+    limits = box_limits(size)
     if clip:
-        boxes = np.clip(boxes, 0, whole)
-    outside = (boxes < -TOLERANCE * whole) | (boxes > (1 + TOLERANCE) * whole)
-    if outside.any():
-        region = int(np.argwhere(outside)[0, 0])
+        values = np.clip(values, 0, limits)
+    if (region := _first((values < -TOLERANCE * limits) | (values > (1 + TOLERANCE) * limits))) is not None:
+        height, width = size.tolist()
         raise ValueError(
             f"boxes must lie in the image, {width} wide and {height} high; box {region} (x1, y1, x2, y2) is "
-            f"{boxes[region].tolist()}."
+            f"{values[region].tolist()}."
         )
-    turned = boxes[:, 2:] < boxes[:, :2] - TOLERANCE * whole[:2]
-    if turned.any():
-        region = int(np.argwhere(turned)[0, 0])
+    if (region := _first(values[:, 2:] < values[:, :2] - TOLERANCE * limits[:2])) is not None:
         raise ValueError(
-            f"boxes must be x1, y1, x2, y2 with x1 <= x2 and y1 <= y2; box {region} is {boxes[region].tolist()}."
+            f"boxes must be x1, y1, x2, y2 with x1 <= x2 and y1 <= y2; box {region} is {values[region].tolist()}."
         )
-    return boxes
+    return values
 
 
-def label_array(image: ImageRegions, count: int) -> np.ndarray:
+def check_labels(image: ImageRegions, count: int) -> np.ndarray:
     """The labels of R regions as one array of `LABEL_DTYPE`.
 
     Raises:
-        ValueError: ids or confidences of another number or kind, or out of their ranges.
+        ValueError: ids or confidences of another number or dtype, or out of range.
     """
     labels = np.zeros(count, LABEL_DTYPE)
-    for kind in ("object", "attribute"):
-        ids, confidence = getattr(image, f"{kind}_ids"), getattr(image, f"{kind}_confidence")
-        if ids is None:
-            if confidence is not None:
-                raise ValueError(f"{kind}_confidence is of no use without {kind}_ids.")
-            labels[f"{kind}_id"] = NO_LABEL
-            continue
-        ids = np.asarray(ids)
-        if ids.shape != (count,) or ids.dtype.kind not in "iu":
-            raise ValueError(f"{kind}_ids must be integers [{count}]; got {ids.dtype} {list(ids.shape)}.")
-        none = ids == NO_LABEL
-        bad = ((ids < 0) & ~none) | (ids >= 2**31)
-        if bad.any():
-            region = int(np.argmax(bad))
-            raise ValueError(
-                f"{kind}_ids must be 0 or more, or {NO_LABEL} for none; that of region {region} is {ids[region]}."
-            )
-        sure = np.where(none, np.float32(0), np.float32(1)) if confidence is None else np.asarray(confidence)
-        if sure.shape != (count,) or sure.dtype.kind not in "fiu":
-            raise ValueError(f"{kind}_confidence must be numbers [{count}]; got {sure.dtype} {list(sure.shape)}.")
-        bad = ~((sure >= 0) & (sure <= 1 + TOLERANCE))
-        if bad.any():
-            region = int(np.argmax(bad))
-            raise ValueError(f"{kind}_confidence must lie in 0 to 1; that of region {region} is {sure[region]}.")
-        bad = none & (sure != 0)
-        if bad.any():
-            region = int(np.argmax(bad))
-            raise ValueError(
-                f"{kind}_confidence must be 0 where there is no label; that of region {region}, whose id is "
-                f"{NO_LABEL}, is {sure[region]}."
-            )
-        labels[f"{kind}_id"], labels[f"{kind}_confidence"] = ids, sure
+    _set_labels(labels, "object", image.object_ids, image.object_confidence)
+    _set_labels(labels, "attribute", image.attribute_ids, image.attribute_confidence)
     return labels
 
 
-def narrowed(features: np.ndarray, dtype: np.dtype) -> np.ndarray:
+def _set_labels(
+    labels: np.ndarray, kind: Literal["object", "attribute"], ids: ArrayLike | None, confidence: ArrayLike | None
+) -> None:
+    if ids is None:
+        if confidence is not None:
+            raise ValueError(f"{kind}_confidence is of no use without {kind}_ids.")
+        labels[f"{kind}_id"] = NO_LABEL
+        return
+    count, numbers = len(labels), np.asarray(ids)
+    if numbers.shape != (count,) or numbers.dtype.kind not in "iu":
+        raise ValueError(f"{kind}_ids must be integers [{count}]; got {numbers.dtype} {list(numbers.shape)}.")
+    unlabelled = numbers == NO_LABEL
+    if (region := _first(((numbers < 0) & ~unlabelled) | (numbers >= 2**31))) is not None:
+        raise ValueError(
+            f"{kind}_ids must be 0 or more, or {NO_LABEL} for none; that of region {region} is {numbers[region]}."
+        )
+    values = np.where(unlabelled, np.float32(0), np.float32(1)) if confidence is None else np.asarray(confidence)
+    if values.shape != (count,) or values.dtype.kind not in "fiu":
+        raise ValueError(f"{kind}_confidence must be numbers [{count}]; got {values.dtype} {list(values.shape)}.")
+    if (region := _first(~((values >= 0) & (values <= 1 + TOLERANCE)))) is not None:
+        raise ValueError(f"{kind}_confidence must lie in 0 to 1; that of region {region} is {values[region]}.")
+    if (region := _first(unlabelled & (values != 0))) is not None:
+        raise ValueError(
+            f"{kind}_confidence must be 0 where there is no label; that of region {region}, whose id is "
+            f"{NO_LABEL}, is {values[region]}."
+        )
+    labels[f"{kind}_id"], labels[f"{kind}_confidence"] = numbers, values
+
+
+def _first(wrong: np.ndarray) -> int | None:
+    """The first region for which something is wrong, None without one."""
+    return int(np.argwhere(wrong)[0, 0]) if wrong.any() else None
+
+
+def convert_features(features: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """Features in the dtype of a store.
 
     Raises:
-        ValueError: a number that is too large for it.
+        ValueError: a number is too large for it.
     """
     if features.dtype == dtype:
         return np.ascontiguousarray(features)
-    with np.errstate(over="ignore"):  # looked at below
-        narrow = features.astype(dtype, order="C")
+    with np.errstate(over="ignore"):  # checked below
+        converted = features.astype(dtype, order="C")
     if dtype.itemsize < features.dtype.itemsize or features.dtype.kind != "f":
-        lost = ~np.isfinite(narrow)
-        if lost.any():
-            region, number = np.argwhere(lost)[0].tolist()
+        overflowed = ~np.isfinite(converted)
+        if overflowed.any():
+            region, number = np.argwhere(overflowed)[0].tolist()
             raise ValueError(
                 f"features must fit into {dtype.name}; number {number} of region {region} is "
                 f"{features[region, number]}. Give the store the dtype float32."
             )
-    return narrow
+    return converted

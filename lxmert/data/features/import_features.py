@@ -1,4 +1,4 @@
-"""Published features made into a store: streaming, and so that nothing is lost when it stops."""
+"""Import published feature files into a store: as a stream, and so that an interrupted import continues."""
 
 from __future__ import annotations
 
@@ -8,34 +8,93 @@ import re
 import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lxmert.data.features.sources.base import Reading, Source
-from lxmert.data.features.sources.open import open_source
 from lxmert.utils.messages import escaped
 
 from .image_regions import ImageRegions
-from .writer import RegionWriter, partial_folder, unfinished
+from .partial_store import has_progress, partial_folder
+from .sources.base import Source, SourceOptions
+from .sources.open import open_source
+from .writer import RegionWriter
 
-_MOST_SKIPPED = 10_000
-_SHARE = 2**22  # bytes between two steps of the bar
+_MAX_SKIPPED = 10_000
+_PROGRESS_STEP = 2**22  # bytes between two calls of `progress`
 _NAME_FIELD = re.compile(r"\{id(?::0(\d{1,2}))?\}")
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class ImportOptions:
+    """How feature files are read, and what is stored of them.
+
+    Attributes:
+        dtype: of the features in the store. float32 keeps the numbers of all published files exactly; float16 takes
+            half the disk and rounds each number to 11 bits, by up to 2^-11 of it (2^-25 below 2^-14).
+        ids: the ids of an HDF5 file that has none: a JSON object of ids and row numbers, which may leave out rows; or
+            an id for each row, as a JSON list, or as text with one id per line.
+        boxes: "xyxy" or "xywh" for GQA's files; None to infer it.
+        names: the images' names in the store, with {id} for the id in the source: "COCO_val2014_{id:012}".
+        rename: names by id, which take precedence.
+        skip_damaged: whether to skip damaged images and list them in the report; otherwise the first one is an error.
+        clip_boxes: whether to clip boxes at the border of their image; otherwise such an image is damaged.
+    """
+
+    dtype: str = "float32"
+    ids: str | Path | None = None
+    boxes: str | None = None
+    names: str | None = None
+    rename: Mapping[str, str] = field(default_factory=dict)
+    skip_damaged: bool = False
+    clip_boxes: bool = False
+
+    def __post_init__(self) -> None:
+        if self.names is not None and len(_NAME_FIELD.findall(self.names)) != 1:
+            raise ValueError(
+                f"names must have {{id}} in it once, or {{id:012}} for a number of twelve digits; got {self.names!r}."
+            )
+
+    def settings(self) -> dict[str, Any]:
+        """The options that an interrupted import must be continued with."""
+        table = json.dumps(sorted(self.rename.items()))
+        return {
+            "names": self.names,
+            "rename": zlib.crc32(table.encode()) if self.rename else None,
+            "boxes": self.boxes,
+            "ids": None if self.ids is None else str(self.ids),
+        }
+
+    def renamed(self, image: ImageRegions) -> ImageRegions:
+        """The image with its name in the store."""
+        name = self.rename.get(image.name)
+        if name is None and self.names is not None:
+            name = _NAME_FIELD.sub(lambda found: _padded(image.name, found[1]), self.names)
+        return image if name is None else dataclasses.replace(image, name=name)
+
+
+def _padded(name: str, digits: str | None) -> str:
+    if digits is None:
+        return name
+    if not (name.isascii() and name.isdigit()):
+        raise ValueError(f"names requires a number of {digits} digits; the image's id is {escaped(name)!r}.")
+    return name.zfill(int(digits))
 
 
 @dataclass(frozen=True)
 class ImportReport:
-    """What an import did.
+    """The result of an import.
 
     Attributes:
         folder: of the store.
-        images, regions: how many there are in it.
-        resumed: how many of the images an earlier, unfinished import had brought.
-        skipped: the images that were left out, and why.
-        rows_without_id: how many rows of HDF5 files are not in the store, because the file of ids does not name them.
-        seconds: how long this run took.
-        bytes: of the sources that this run read.
+        images, regions: how many the store holds.
+        resumed: how many of the images an earlier, interrupted import had read.
+        skipped: the damaged images that were skipped, and why.
+        rows_without_id: the rows of HDF5 files that are not in the store because they have no id.
+        seconds: the duration of this run.
+        bytes: the bytes of the sources that this run read.
     """
 
     folder: str
@@ -51,122 +110,112 @@ class ImportReport:
 def import_regions(
     sources: Sequence[str | Path],
     folder: str | Path,
-    dtype: str = "float32",
+    options: ImportOptions | None = None,
     *,
-    ids: str | Path | None = None,
-    boxes: str | None = None,
-    names: str | None = None,
-    rename: Mapping[str, str] | None = None,
-    skip_damaged: bool = False,
-    clip_boxes: bool = False,
     restart: bool = False,
-    progress: Callable[[int, int], None] = lambda size, total: None,
+    progress: Progress = lambda size, total: None,
 ) -> ImportReport:
-    """Make a store of files of features, whatever their kinds; see `sources.KNOWN`.
+    """Make a store from feature files of any known layout (`sources.base.KNOWN_LAYOUTS`).
 
-    What a run has read stays in a hidden folder beside the store when it is killed, meets a damaged image or a full
-    disk; the same call goes on from there.
+    When the process is killed, an image is damaged or the disk is full, the images read so far stay in a hidden folder
+    beside the store; the same call continues from there.
 
     Args:
         sources: files and folders, read in this order.
-        folder: where the store is to be.
-        dtype: of the features in the store: float32 holds those of all published files as they are; float16 takes half
-            the disk and rounds each number to 11 bits, by up to 2^-11 of it (2^-25 where it is below 2^-14).
-        ids: a file with the ids of an HDF5 file that has none: JSON, an object of ids and rows, of which some rows may
-            be missing, or a list of an id for each row; or text, an id a line.
-        boxes: "xyxy" or "xywh" for GQA's files; None to find out.
-        names: what images are called in the store, with {id} for their id in the source: "COCO_val2014_{id:012}".
-        rename: names by ids, for those that it has.
-        skip_damaged: whether damaged images are left out, and told in the report; else the first one is an error.
-        clip_boxes: whether boxes that reach out of an image are cut at its border; else they are damage.
-        restart: whether to begin anew; what an unfinished import brought is removed, unless that is still running.
-        progress: told the bytes that were read since the last call, and how many there are.
+        folder: of the store.
+        options: see `ImportOptions`.
+        restart: whether to discard the work of an interrupted import, unless that is still running.
+        progress: called with the bytes read since the last call, and the total.
 
     Raises:
         BlockingIOError: another process is making the same store.
-        FileExistsError: there is something in `folder`.
-        FileNotFoundError: a source that is not there.
-        OSError: the disk is full, say; what is saved is told.
-        ValueError: a source of no known kind, or damaged; it names the file and the line or id.
+        FileExistsError: `folder` is not empty.
+        FileNotFoundError: a source does not exist.
+        OSError: the disk is full, for example; the message says what was saved.
+        ValueError: a source of unknown layout, or a damaged one; the message names the file and the line or id.
     """
     if not sources:
         raise ValueError("give at least one file or folder of features.")
-    naming = _Naming(names, rename or {})
-    reading = Reading(Path(ids) if ids is not None else None, boxes)
-    opened = [open_source(source, reading) for source in sources]
-    total = sum(source.size for source in opened)
-    begun = time.monotonic()
-    settings = {"names": names, "rename": naming.checksum, "boxes": boxes, "ids": str(ids) if ids is not None else None}
-    writer = RegionWriter(folder, dtype, keep=True, settings=settings, restart=restart)
-    without_id = sum(source.rows_without_id for source in opened)
-    read = 0
+    options = options or ImportOptions()
+    how = SourceOptions(None if options.ids is None else Path(options.ids), options.boxes)
+    opened = [open_source(source, how) for source in sources]
+    writer = RegionWriter(folder, options.dtype, keep=True, settings=options.settings(), restart=restart)
     try:
-        with writer:
-            state = _State.of(writer.note, opened, partial_folder(folder))
-            resumed, before = writer.count, state.consumed(opened)
-            writer.note = dataclasses.asdict(state)
-            progress(before, total)
-            waiting = 0
-            while state.source < len(opened):
-                state.path = str(opened[state.source].path.resolve())
-                for entry in opened[state.source].entries(state.position):
-                    state.position = entry.position
-                    try:
-                        image = naming.named(entry.read())
-                        # The note is of what comes behind the image, so both are kept or neither.
-                        writer.add_image(image, state.note(), clip_boxes)
-                    except ValueError as error:
-                        if not skip_damaged:
-                            raise _Stopped(f"{entry.where}: {error}") from None
-                        state.skip(f"{entry.where}: {error}")
-                        writer.note = state.note()
-                    read, waiting = read + entry.size, waiting + entry.size
-                    if waiting >= _SHARE:
-                        progress(waiting, total)
-                        waiting = 0
-                progress(waiting, total)
-                waiting = 0
-                state.finish()
-                writer.note = state.note()
-            writer.about = {
-                "sources": [f"{source.path.resolve()}" for source in opened],
-                "skipped": state.skipped,
-                "rows_without_id": without_id,
-            }
+        return _Import(opened, writer, options, progress).run(str(folder))
     except _Stopped as stop:
-        advice = "Repair the file and give the same command again, or add --skip-damaged to leave such images out."
-        raise ValueError(f"{stop} {_kept(writer, folder)} {advice}") from None
+        advice = "Repair the file and give the same command again, or add --skip-damaged to skip such images."
+        raise ValueError(f"{stop} {_saved_images(writer)} {advice}") from None
     except FileExistsError:
         raise
     except OSError as error:
-        if not error.strerror or not unfinished(folder):
+        if not error.strerror or not has_progress(folder):
             raise
-        said = f"{error.strerror}. {_kept(writer, folder)} Give the same command again to go on"
-        raise type(error)(error.errno, said, str(folder)) from None
-    return ImportReport(
-        folder=str(folder),
-        images=writer.count,
-        regions=writer.regions,
-        resumed=resumed,
-        skipped=state.skipped,
-        rows_without_id=without_id,
-        seconds=time.monotonic() - begun,
-        bytes=read,
-    )
+        text = f"{error.strerror}. {_saved_images(writer)} Give the same command again to continue"
+        raise type(error)(error.errno, text, str(folder)) from None
+
+
+def _saved_images(writer: RegionWriter) -> str:
+    return f"Images read so far: {writer.saved:,}, kept in {partial_folder(writer.folder)}."
 
 
 class _Stopped(ValueError):
-    """A damaged image that ends an import."""
+    """A damaged image ends the import."""
 
 
-def _kept(writer: RegionWriter, folder: str | Path) -> str:
-    count = writer.saved
-    return f"Images read so far: {count:,}, kept in {partial_folder(folder)}."
+class _Import:
+    """One run of an import."""
+
+    def __init__(self, sources: Sequence[Source], writer: RegionWriter, options: ImportOptions, progress: Progress):
+        self._sources, self._writer, self._options = sources, writer, options
+        self._total = sum(source.size for source in sources)
+        self._progress = progress
+        self._read = 0
+
+    def run(self, folder: str) -> ImportReport:
+        started = time.monotonic()
+        without_id = sum(source.rows_without_id for source in self._sources)
+        with self._writer as writer:
+            resumed = writer.count
+            position = _Position.restore(writer.note, self._sources, partial_folder(writer.folder))
+            writer.note = position.note()
+            self._progress(position.consumed(self._sources), self._total)
+            for source in self._sources[position.source :]:
+                position.path = str(source.path.resolve())
+                self._read_source(source, position)
+                position.next_source()
+                writer.note = position.note()
+            writer.about = {
+                "sources": [str(source.path.resolve()) for source in self._sources],
+                "skipped": position.skipped,
+                "rows_without_id": without_id,
+            }
+        seconds = time.monotonic() - started
+        counts = writer.count, writer.regions
+        return ImportReport(folder, *counts, resumed, position.skipped, without_id, seconds, self._read)
+
+    def _read_source(self, source: Source, position: _Position) -> None:
+        unreported = 0
+        for entry in source.entries(position.position):
+            position.position = entry.position
+            try:
+                image = self._options.renamed(entry.read())
+                # The note describes the position after the image, so both are saved or neither.
+                self._writer.add_image(image, position.note(), self._options.clip_boxes)
+            except ValueError as error:
+                if not self._options.skip_damaged:
+                    raise _Stopped(f"{entry.where}: {error}") from None
+                position.skip(f"{entry.where}: {error}")
+                self._writer.note = position.note()
+            self._read, unreported = self._read + entry.size, unreported + entry.size
+            if unreported >= _PROGRESS_STEP:
+                self._progress(unreported, self._total)
+                unreported = 0
+        self._progress(unreported, self._total)
 
 
 @dataclass
-class _State:
-    """How far an import is: what `RegionWriter` notes with every image."""
+class _Position:
+    """How far an import has read; `RegionWriter` saves it with every image."""
 
     finished: list[str]
     source: int
@@ -175,24 +224,22 @@ class _State:
     skipped: list[str]
 
     @classmethod
-    def of(cls, note: Any, sources: Sequence[Source], partial: Path) -> _State:
-        """The state that was noted, seen to belong to these sources; a new one without a note."""
+    def restore(cls, note: Any, sources: Sequence[Source], partial: Path) -> _Position:
+        """The saved position, which must belong to these sources; the start without a note."""
         paths = [str(source.path.resolve()) for source in sources]
         if note is None:
             return cls([], 0, paths[0], None, [])
         try:
-            state = cls(**note)
-            before = [*state.finished, *([state.path] if state.position else [])]
+            saved = cls(**note)
+            before = [*saved.finished, *([saved.path] if saved.position else [])]
         except TypeError as error:
-            raise ValueError(
-                f"{partial}, where unfinished work is, is damaged: {error}. Begin anew (--restart)."
-            ) from None
+            raise ValueError(f"{partial}, the unfinished work, is damaged: {error}. Start over (--restart).") from None
         if paths[: len(before)] != before:
             raise ValueError(
                 f"{partial} holds the unfinished import of {', '.join(before)}; now {', '.join(paths)} were given. "
-                "Give the same files in the same order to go on, or begin anew (--restart)."
+                "Give the same files in the same order to continue, or start over (--restart)."
             )
-        return state
+        return saved
 
     def consumed(self, sources: Sequence[Source]) -> int:
         before = sum(source.size for source in sources[: self.source])
@@ -202,41 +249,10 @@ class _State:
         return {**vars(self), "finished": list(self.finished), "skipped": self.skipped}
 
     def skip(self, what: str) -> None:
-        if len(self.skipped) >= _MOST_SKIPPED:
-            raise _Stopped(f"{what} More than {_MOST_SKIPPED:,} images are damaged; that is no accident.")
-        self.skipped = [*self.skipped, what]  # the one that was noted stays as it is
+        if len(self.skipped) >= _MAX_SKIPPED:
+            raise _Stopped(f"{what} More than {_MAX_SKIPPED:,} images are damaged; check the file.")
+        self.skipped = [*self.skipped, what]  # a new list, as the saved note holds the old one
 
-    def finish(self) -> None:
+    def next_source(self) -> None:
         self.finished.append(self.path)
         self.source, self.position = self.source + 1, None
-
-
-class _Naming:
-    """What images are called in the store."""
-
-    def __init__(self, pattern: str | None, table: Mapping[str, str]):
-        self._pattern, self._table = pattern, dict(table)
-        if pattern is not None and len(_NAME_FIELD.findall(pattern)) != 1:
-            raise ValueError(
-                f"names must have {{id}} in it once, or {{id:012}} for a number of twelve digits; got {pattern!r}."
-            )
-        self.checksum = _crc(self._table) if table else None
-
-    def named(self, image: ImageRegions) -> ImageRegions:
-        """The image by its name in the store."""
-        name = self._table.get(image.name)
-        if name is None and self._pattern is not None:
-            name = _NAME_FIELD.sub(lambda field: self._filled(image.name, field[1]), self._pattern)
-        return image if name is None else dataclasses.replace(image, name=name)
-
-    @staticmethod
-    def _filled(name: str, digits: str | None) -> str:
-        if digits is None:
-            return name
-        if not (name.isascii() and name.isdigit()):
-            raise ValueError(f"names asks for a number of {digits} digits; the image's id is {escaped(name)!r}.")
-        return name.zfill(int(digits))
-
-
-def _crc(table: Mapping[str, str]) -> int:
-    return zlib.crc32(json.dumps(sorted(table.items())).encode())

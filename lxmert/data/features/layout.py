@@ -1,17 +1,17 @@
-"""What a store's files are: their names, dtypes and headers, and the checksum of an image.
+"""The files of a store: their names, dtypes and headers, and the checksum of an image.
 
-    regions.json        format, version, and the counts below
+    regions.json        format, version, and the counts
     features.npy        [N, F] float16 or float32, the regions of all images, image after image
     boxes.npy           [N, 4] float32, x1, y1, x2, y2 in pixels
-    labels.npy          [N] of (object_id, object_confidence, attribute_id, attribute_confidence); -100 and 0: none,
-                        for all regions of an image or for some
-    offsets.npy         [P + 1] int64, where an image's regions begin and end
+    labels.npy          [N] of (object_id, object_confidence, attribute_id, attribute_confidence); -100 and 0 for a
+                        region without a label
+    offsets.npy         [P + 1] int64, where each image's regions start and end
     sizes.npy           [P, 2] int32, height and width in pixels
-    checksums.npy       [P] uint32, CRC-32 of all that is known of an image
-    names.npy           [P] bytes, the images' names in order, so that they are looked up without being read
-    name_places.npy     [P] int64, which image each of these names is
+    checksums.npy       [P] uint32, CRC-32 of everything stored about an image
+    names.npy           [P] bytes, the images' names, sorted for binary search
+    name_places.npy     [P] int64, the number of the image of each of these names
 
-Every array is one that `numpy.load(path, mmap_mode="r")` maps. Separate, because reader, writer and check share it.
+`numpy.load(path, mmap_mode="r")` maps each of the arrays. Reader, writer and check share this file.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import math
 import os
 import zlib
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -37,59 +37,71 @@ LABEL_DTYPE = np.dtype(
     [("object_id", "<i4"), ("object_confidence", "<f4"), ("attribute_id", "<i4"), ("attribute_confidence", "<f4")]
 )
 OFFSET_DTYPE, SIZE_DTYPE, CHECKSUM_DTYPE = np.dtype("<i8"), np.dtype("<i4"), np.dtype("<u4")
-NO_LABEL = -100  # the label that losses leave out
-LARGEST = ("largest_object_id", "largest_attribute_id")  # in regions.json; older stores do not have them
-NO_ID = -1  # the largest id where there is none
+NO_LABEL = -100  # losses ignore this label
+LARGEST_IDS = ("largest_object_id", "largest_attribute_id")  # in regions.json; older stores do not have them
+NO_ID = -1  # the largest id of a store without ids
 
-LONGEST_NAME = 255  # bytes
-HEADER = 256  # bytes before the numbers of every file, so that a header is written when the counts are known
+MAX_NAME_BYTES = 255
+HEADER = 256  # bytes before the numbers of every file: fixed, as headers are written last, when the counts are known
 
 
 class StoredArray(NamedTuple):
-    """Where the numbers of a .npy file are."""
+    """The array of a .npy file, and the offset of its numbers in bytes."""
 
     offset: int
     dtype: np.dtype
     shape: tuple[int, ...]
 
 
-def header_of(dtype: np.dtype, shape: tuple[int, ...]) -> bytes:
-    """A .npy header of `HEADER` bytes, whatever it says."""
+def npy_header(dtype: np.dtype, shape: tuple[int, ...]) -> bytes:
+    """A .npy header, padded to `HEADER` bytes."""
     described = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": tuple(shape)}
     text = "{" + "".join(f"'{name}': {value!r}, " for name, value in described.items()) + "}"
     start = b"\x93NUMPY\x01\x00" + (HEADER - 10).to_bytes(2, "little")
     return start + text.encode("latin-1").ljust(HEADER - len(start) - 1) + b"\n"
 
 
-def stored_array(path: Path) -> StoredArray:
-    """Read the header of a .npy file, and see that the file holds exactly what it announces.
+def read_npy_header(path: Path) -> StoredArray:
+    """Read the header of a .npy file, and check that the file has exactly the size that it declares.
 
     Raises:
-        ValueError: no .npy file of numbers, or one that is cut off.
+        ValueError: not a .npy file of numbers, or a truncated one.
     """
     with path.open("rb") as file:
         try:
-            version = np.lib.format.read_magic(file)
-            reader = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-            if version not in reader:
-                raise ValueError(f"version {version} of the format")
-            shape, fortran, dtype = reader[version](file)
-        except (ValueError, TypeError, SyntaxError, EOFError, RecursionError, MemoryError) as error:
-            raise ValueError(f"{path} is no .npy file of numbers: {error}") from None
+            shape, fortran, dtype = parse_npy_header(file)
+        except ValueError as error:
+            raise ValueError(f"{path} is not a .npy file of numbers: {error}") from None
         offset, size = file.tell(), os.fstat(file.fileno()).st_size
     if fortran and len(shape) > 1:
-        raise ValueError(f"{path} must hold its numbers row by row; they lie column by column.")
+        raise ValueError(f"{path} must hold its numbers row by row; it holds them column by column.")
     if dtype.hasobject:
-        raise ValueError(f"{path} holds Python objects, which are not read.")
-    wanted = offset + math.prod(shape) * dtype.itemsize
-    if size != wanted:
-        state = "is cut off" if size < wanted else "has something behind its numbers"
-        raise ValueError(f"{path} {state}: by its header it has {wanted:,} bytes; it has {size:,}.")
+        raise ValueError(f"{path} holds Python objects (pickles), which are not read.")
+    expected = offset + math.prod(shape) * dtype.itemsize
+    if size != expected:
+        state = "is truncated" if size < expected else "has extra bytes at its end"
+        raise ValueError(f"{path} {state}: by its header it has {expected:,} bytes; it has {size:,}.")
     return StoredArray(offset, dtype, shape)
 
 
+def parse_npy_header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, column order and dtype of a .npy file; the file stays open at its numbers.
+
+    Raises:
+        ValueError: not a .npy file.
+    """
+    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    try:
+        version = np.lib.format.read_magic(file)
+        if version not in readers:
+            raise ValueError(f"version {version} of the format")
+        return readers[version](file)
+    except (ValueError, TypeError, SyntaxError, EOFError, RecursionError, MemoryError) as error:
+        raise ValueError(str(error)) from None
+
+
 def checksum(name: bytes, size: np.ndarray, features: np.ndarray, boxes: np.ndarray, labels: np.ndarray) -> int:
-    """CRC-32 of an image as it is stored: name, height and width, and its rows of the three arrays."""
+    """CRC-32 of an image as it is stored: its name, its height and width, and its rows of the three arrays."""
     value = zlib.crc32(name)
     for part in (size, features, boxes, labels):
         value = zlib.crc32(np.ascontiguousarray(part).reshape(-1).view(np.uint8).data, value)
@@ -101,20 +113,20 @@ def largest_ids(labels: np.ndarray) -> list[int]:
     return [int(labels[f"{kind}_id"].max(initial=NO_ID)) for kind in ("object", "attribute")]
 
 
-def store_name(name: str) -> bytes:
+def encode_name(name: str) -> bytes:
     """An image's name as it is stored.
 
     Raises:
-        ValueError: a name that cannot be stored or shown: empty, too long, with control characters.
+        ValueError: the name cannot be stored or displayed: empty, too long, with control characters.
     """
     if not isinstance(name, str):
-        raise ValueError(f"an image's name must be a text; got {type(name).__name__}.")
+        raise ValueError(f"an image's name must be a string; got {type(name).__name__}.")
     try:
         stored = name.encode("utf-8")
     except UnicodeEncodeError:
-        raise ValueError(f"an image's name must be whole characters; got {name!r}.") from None
-    if not stored or len(stored) > LONGEST_NAME:
-        raise ValueError(f"an image's name must have 1 to {LONGEST_NAME} bytes; got {name[:60]!r} of {len(stored)}.")
+        raise ValueError(f"an image's name must not have half a character (a lone surrogate); got {name!r}.") from None
+    if not stored or len(stored) > MAX_NAME_BYTES:
+        raise ValueError(f"an image's name must have 1 to {MAX_NAME_BYTES} bytes; got {name[:60]!r} of {len(stored)}.")
     if (not stored.isascii() and not name.isprintable()) or any(byte < 32 or byte == 127 for byte in stored):
         raise ValueError(f"an image's name must have no control characters; got {name!r}.")
     return stored

@@ -1,4 +1,4 @@
-"""One folder of a store: what is looked up (names, offsets, sizes) is mapped, what is large is read by position."""
+"""One folder of a store: small arrays (names, offsets, sizes) are memory-mapped, large ones are read by position."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from .layout import (
     INDEX,
     LABEL_DTYPE,
     LABELS,
-    LARGEST,
-    LONGEST_NAME,
+    LARGEST_IDS,
+    MAX_NAME_BYTES,
     NAME_PLACES,
     NAMES,
     NO_ID,
@@ -35,13 +35,13 @@ from .layout import (
     VERSION,
     largest_ids,
 )
-from .row_reader import Rows, check_announced, stored_in
+from .row_reader import RowReader, check_stored
 
-_BLOCK = 65536  # how many entries are looked at together, so that no step needs memory for all images
+_BLOCK = 65536  # entries checked at a time, so that no step needs memory for all images
 
 
-class RegionFolder:
-    """One folder of a store, checked when it is opened: nothing that its files say is trusted."""
+class StoreFolder:
+    """One folder of a store, validated when it is opened: its files are not trusted."""
 
     def __init__(self, folder: Path):
         check_path("the folder of regions", folder)
@@ -52,31 +52,29 @@ class RegionFolder:
         self.has_objects = self.index["with_objects"] == images
         self.has_attributes = self.index["with_attributes"] == images
         self.dtype = FEATURE_DTYPES[self.index["dtype"]]
-        self.offsets = self._mapped(OFFSETS, OFFSET_DTYPE, (images + 1,))
-        self.sizes = self._mapped(SIZES, SIZE_DTYPE, (images, 2))
-        self.checksums = self._mapped(CHECKSUMS, CHECKSUM_DTYPE, (images,))
-        self._names = self._mapped(NAMES, None, (images,))
-        self._name_places = self._mapped(NAME_PLACES, OFFSET_DTYPE, (images,))
-        self._check_catalogue(regions)
-        self.features = Rows(folder / FEATURES, self.dtype, (regions, self.feature_size))
-        self.boxes = Rows(folder / BOXES, BOX_DTYPE, (regions, 4))
-        self.labels = Rows(folder / LABELS, LABEL_DTYPE, (regions,))
+        self.offsets = self._map(OFFSETS, OFFSET_DTYPE, (images + 1,))
+        self.sizes = self._map(SIZES, SIZE_DTYPE, (images, 2))
+        self.checksums = self._map(CHECKSUMS, CHECKSUM_DTYPE, (images,))
+        self._names = self._map(NAMES, None, (images,))
+        self._name_places = self._map(NAME_PLACES, OFFSET_DTYPE, (images,))
+        self._check_names()
+        self._check_offsets_and_sizes(regions)
+        self.features = RowReader(folder / FEATURES, self.dtype, (regions, self.feature_size))
+        self.boxes = RowReader(folder / BOXES, BOX_DTYPE, (regions, 4))
+        self.labels = RowReader(folder / LABELS, LABEL_DTYPE, (regions,))
 
     def __len__(self) -> int:
         return self.index["images"]
 
     def find(self, names: Sequence[str]) -> np.ndarray:
-        """Where images are, int64, -1 for those that are not here."""
+        """The places of images, int64; -1 for those that are not in this folder."""
         width = self._names.dtype.itemsize
         encoded = [name.encode("utf-8", "replace") if isinstance(name, str) else b"" for name in names]
-        wanted = np.array(encoded, f"S{width}")  # longer ones are cut, and sorted out below
+        wanted = np.array(encoded, f"S{width}")  # truncates longer names, which are excluded below
         at = np.minimum(np.searchsorted(self._names, wanted), len(self) - 1)
-        places = np.array(self._name_places[at])
-        same = self._names[at] == wanted
-        # NumPy drops zeros at the end of a text: such a name would be taken for the one without them.
+        # NumPy drops trailing zeros: a name with one would match the name without it.
         exact = [0 < len(name) <= width and not name.endswith(b"\0") for name in encoded]
-        places[~(same & np.array(exact, bool))] = -1
-        return places
+        return np.where((self._names[at] == wanted) & np.array(exact, bool), self._name_places[at], -1)
 
     def names(self) -> list[str]:
         """All names by place."""
@@ -86,100 +84,101 @@ class RegionFolder:
         return names
 
     def name(self, place: int) -> str:
-        """The name of one image, found without reading them all into memory."""
+        """The name of one image, without reading all names into memory."""
         at = int(np.flatnonzero(self._name_places == place)[0])
         return self._names[at].decode("utf-8", "replace")
 
     @cached_property
     def largest_ids(self) -> list[int]:
-        """The largest object id and attribute id, -1 for none: as regions.json says; an older store is looked through.
+        """The largest object id and attribute id, -1 for none: from regions.json, or from the labels of an older store.
 
         Raises:
             OSError: the disk cannot be read.
         """
-        if all(name in self.index for name in LARGEST):
-            return [self.index[name] for name in LARGEST]
+        if all(name in self.index for name in LARGEST_IDS):
+            return [self.index[name] for name in LARGEST_IDS]
         return self.read_largest_ids()
 
     def read_largest_ids(self) -> list[int]:
-        """The largest ids by the labels themselves, which are read from end to end."""
+        """The largest ids, computed from all labels."""
         largest = [NO_ID, NO_ID]
         for start in range(0, self.index["regions"], _BLOCK):
             labels = np.empty(min(_BLOCK, self.index["regions"] - start), LABEL_DTYPE)
-            self.labels.into(start, labels)
-            largest = [max(known, new) for known, new in zip(largest, largest_ids(labels), strict=True)]
+            self.labels.read_into(start, labels)
+            largest = list(map(max, largest, largest_ids(labels)))
         return largest
 
     def read_rows(self, rows: Sequence[int], targets: Iterable[int], features: np.ndarray) -> None:
-        """Read the features of single regions."""
-        announced = False
+        """Read the features of single regions into rows of `features`."""
+        prefetched = False
         for number, (row, target) in enumerate(zip(rows, targets, strict=True)):
-            if not self.features.into(row, features[target : target + 1], waiting=announced):
+            if not self.features.read_into(row, features[target : target + 1], wait=prefetched):
                 for later in rows[number:]:
-                    self.features.announce(later, 1)
-                announced = True
-                self.features.into(row, features[target : target + 1])
+                    self.features.prefetch(later, 1)
+                prefetched = True
+                self.features.read_into(row, features[target : target + 1])
 
     def close(self) -> None:
-        """Let the files go."""
+        """Close the files."""
         for rows in (self.features, self.boxes, self.labels):
             rows.close()
 
-    def _mapped(self, name: str, dtype: np.dtype | None, shape: tuple[int, ...]) -> np.ndarray:
+    def _map(self, name: str, dtype: np.dtype | None, shape: tuple[int, ...]) -> np.ndarray:
         path = self.folder / name
-        stored = stored_in(path)
-        if dtype is None:
-            if stored.dtype.kind != "S" or not 0 < stored.dtype.itemsize <= LONGEST_NAME:
-                raise ValueError(f"{path} must hold names of 1 to {LONGEST_NAME} bytes; it holds {stored.dtype}.")
-            dtype = stored.dtype
-        check_announced(path, stored.dtype, stored.shape, dtype, shape)
-        # As a plain array: the class of maps costs more in every look-up than the look-up.
-        return np.memmap(path, dtype, "r", stored.offset, shape).view(np.ndarray)
+        stored = check_stored(path, dtype, shape)
+        if dtype is None and (stored.dtype.kind != "S" or not 0 < stored.dtype.itemsize <= MAX_NAME_BYTES):
+            raise ValueError(f"{path} must hold names of 1 to {MAX_NAME_BYTES} bytes; it holds {stored.dtype}.")
+        # As a plain array: with the class memmap, a look-up costs several times as much.
+        return np.memmap(path, stored.dtype, "r", stored.offset, shape).view(np.ndarray)
 
-    def _check_catalogue(self, regions: int) -> None:
-        """See that what is looked up leads to where regions are. In blocks: not all images at once in memory."""
-        count = len(self)
-        seen = np.zeros(count, bool)
+    def _check_offsets_and_sizes(self, regions: int) -> None:
         most = 0
-        for start in range(0, count, _BLOCK):
+        for start in range(0, len(self), _BLOCK):
             steps = np.diff(self.offsets[start : start + _BLOCK + 1])
             if (steps < 0).any():
                 raise self._damaged(OFFSETS, f"the regions of image {start + int(np.argmax(steps < 0))} end too early")
             most = max(most, int(steps.max()))
-            small = (self.sizes[start : start + _BLOCK] < 1).any(1)
-            if small.any():
-                raise self._damaged(SIZES, f"image {start + int(np.argmax(small))} has no height or width")
+            empty = (self.sizes[start : start + _BLOCK] < 1).any(1)
+            if empty.any():
+                raise self._damaged(SIZES, f"image {start + int(np.argmax(empty))} has no height or width")
+        if self.offsets[0] != 0 or self.offsets[-1] != regions:
+            raise self._damaged(OFFSETS, f"it must go from 0 to the number of regions, {regions:,}")
+        if most != self.most_regions:
+            raise self._damaged(INDEX, f"the most regions of an image are {most}, not {self.most_regions}")
+
+    def _check_names(self) -> None:
+        """Check that names are sorted and unique, and that each leads to one image."""
+        seen = np.zeros(len(self), bool)
+        for start in range(0, len(self), _BLOCK):
             names = self._names[start : start + _BLOCK + 1]
-            falling = names[1:] <= names[:-1]
-            if falling.any():
-                at = int(np.argmax(falling))
+            unsorted = names[1:] <= names[:-1]
+            if unsorted.any():
+                at = int(np.argmax(unsorted))
                 first, second = (repr(name.decode("utf-8", "replace")) for name in names[at : at + 2].tolist())
-                twice = f"{first} is there twice" if first == second else f"{second} comes behind {first}"
-                raise self._damaged(NAMES, twice)
+                raise self._damaged(
+                    NAMES, f"{first} is there twice" if first == second else f"{second} comes after {first}"
+                )
             places = self._name_places[start : start + _BLOCK]
-            if (places < 0).any() or (places >= count).any():
+            if (places < 0).any() or (places >= len(self)).any():
                 raise self._damaged(NAME_PLACES, "a name leads to no image")
             seen[places] = True
         if not seen.all():
             raise self._damaged(NAME_PLACES, f"no name leads to image {int(np.argmin(seen))}")
-        if self.offsets[0] != 0 or self.offsets[-1] != regions:
-            raise self._damaged(OFFSETS, f"{regions:,} regions were to be from 0 to the end")
-        if most != self.most_regions:
-            raise self._damaged(INDEX, f"the most regions of an image are {most}, not {self.most_regions}")
 
     def _damaged(self, name: str, what: str) -> ValueError:
         return ValueError(f"{self.folder / name} is damaged: {what}. Import the regions again.")
 
 
-_COUNTS = ("images", "regions", "feature_size", "most_regions", "with_objects", "with_attributes")
+# The counts in regions.json, and the smallest that each may be.
+_COUNTS = {"images": 1, "regions": 0, "feature_size": 1, "most_regions": 0, "with_objects": 0, "with_attributes": 0}
 
 
 def _read_index(folder: Path) -> dict[str, Any]:
-    """What regions.json says, seen to be whole.
+    """The content of regions.json, validated.
 
     Raises:
-        FileNotFoundError: no such folder.
-        ValueError: no store, or one that this package cannot read.
+        FileNotFoundError: the folder does not exist.
+        ValueError: not a store, or one that this package cannot read.
     """
     path = folder / INDEX
     if not path.is_file():
@@ -190,21 +189,18 @@ def _read_index(folder: Path) -> dict[str, Any]:
         )
     index = read_json(path)
     if index.get("format") != FORMAT:
-        raise ValueError(f"{path} must say that its format is {FORMAT!r}; it says {index.get('format')!r}.")
+        raise ValueError(f"{path} must have the format {FORMAT!r}; it has {index.get('format')!r}.")
     if index.get("version") != VERSION:
         raise ValueError(
-            f"{path} is of version {index.get('version')!r}; version {VERSION} is read. Import the regions again, or "
-            "use the version of this package that wrote them."
+            f"{path} has version {index.get('version')!r}; only version {VERSION} can be read. Import the regions "
+            "again, or use the version of this package that wrote them."
         )
-    for name in _COUNTS:
-        value = index.get(name)
-        least = 1 if name in ("images", "feature_size") else 0
-        if not isinstance(value, int) or isinstance(value, bool) or not least <= value < 2**48:
+    smallest = {**_COUNTS, **dict.fromkeys(LARGEST_IDS, NO_ID)}
+    for name, least in smallest.items():
+        value = index.get(name, NO_ID if name in LARGEST_IDS else None)
+        most = 2**31 if name in LARGEST_IDS else 2**48
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value < most:
             raise ValueError(f"{path}: {name} must be an integer from {least}; it is {value!r}.")
-    for name in LARGEST:
-        value = index.get(name, NO_ID)
-        if not isinstance(value, int) or isinstance(value, bool) or not NO_ID <= value < 2**31:
-            raise ValueError(f"{path}: {name} must be an integer from {NO_ID}; it is {value!r}.")
     if index.get("dtype") not in FEATURE_DTYPES:
         raise ValueError(f"{path}: dtype must be {' or '.join(FEATURE_DTYPES)}; it is {index.get('dtype')!r}.")
     return index

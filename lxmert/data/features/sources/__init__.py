@@ -1,1 +1,1 @@
-"""Readers of the file formats in which region features are published."""
+"""Readers of published region features, one file for each layout."""

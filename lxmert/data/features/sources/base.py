@@ -1,17 +1,18 @@
-"""What a file of published features is to an import: a source, which gives its images one after another.
+"""What an import needs of a feature file: a source, which gives its images one after another.
 
-A source is asked for its images from a position on, so that an import goes on where an earlier one stopped.
+A source gives its images from a position on, so that an import can continue where an earlier one stopped.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from lxmert.data.features.image_regions import ImageRegions
 
-KNOWN = (
+KNOWN_LAYOUTS = (
     "the TSV files of LXMERT (10 columns) and of bottom-up-attention (6 columns); HDF5 files with image_features and "
     "image_bb, with a group per image, or GQA's gqa_objects_*.h5; folders of .npz or .npy files, and single .npz "
     "files"
@@ -19,7 +20,7 @@ KNOWN = (
 
 
 class DamagedImage(ValueError):
-    """An image that cannot be read, while those behind it can."""
+    """An image cannot be read, but those after it can."""
 
 
 class Entry(NamedTuple):
@@ -27,9 +28,9 @@ class Entry(NamedTuple):
 
     Attributes:
         where: the file and the line or id, for messages.
-        size: bytes of the source that it stands for.
-        position: of what comes behind it, JSON values.
-        read: gives its regions, or raises DamagedImage (any ValueError is one).
+        size: its bytes in the source.
+        position: where the next image starts; JSON values.
+        read: gives its regions, or raises DamagedImage (or another ValueError).
     """
 
     where: str
@@ -39,38 +40,79 @@ class Entry(NamedTuple):
 
 
 class Source(Protocol):
-    """Images with their regions in files of one kind.
+    """A file or folder with the regions of images.
 
     Attributes:
         path: the file or folder.
-        title: its kind.
-        size: bytes, for the progress.
-        rows_without_id: how many of its images cannot come into a store, because nothing tells their names.
+        size: in bytes, for the progress.
+        rows_without_id: the number of its images that cannot be stored, because they have no name.
     """
 
     path: Path
-    title: str
     size: int
     rows_without_id: int
 
     def entries(self, position: dict[str, Any] | None) -> Iterator[Entry]:
-        """The images behind a position, all of them if it is None.
+        """The images from a position on; all images for None.
 
         Raises:
-            ValueError: the source is not the one any more in which that position was, or is damaged as a whole.
+            ValueError: the source has changed since the position was saved, or is damaged as a whole.
         """
 
     def consumed(self, position: dict[str, Any] | None) -> int:
         """How many bytes of `size` lie before a position."""
 
 
-class Reading(NamedTuple):
-    """How sources are read where they do not say it themselves.
+class SourceOptions(NamedTuple):
+    """What a file does not say itself.
 
     Attributes:
-        ids: a file with the images' ids, for HDF5 files that have none.
-        boxes: "xyxy" or "xywh" for GQA's files; None to find out.
+        ids: a file with the images' ids, for HDF5 files without.
+        boxes: "xyxy" or "xywh" for GQA's files; None to infer it.
     """
 
     ids: Path | None = None
     boxes: str | None = None
+
+
+class NumberedSource:
+    """A source with random access: its images have names and numbers. The base of HDF5 and NumPy sources.
+
+    A position is the number of the next image and the name of the one before it.
+    """
+
+    def __init__(self, path: Path, names: list[str], size: int, rows_without_id: int = 0):
+        self.path, self.names, self.size, self.rows_without_id = path, names, size, rows_without_id
+
+    def entries(self, position: dict[str, Any] | None) -> Iterator[Entry]:
+        """See `Source.entries`."""
+        start = position["next"] if position else 0
+        if position and (start > len(self.names) or self.names[start - 1] != position["last"]):
+            raise ValueError(
+                f"{self.path} has changed since the import began: image {start} was {position['last']!r}. Give it as "
+                "it was, or start over (--restart)."
+            )
+        for number in range(start, len(self.names)):
+            size = self.bytes_before(number + 1) - self.bytes_before(number)
+            after = {"next": number + 1, "last": self.names[number]}
+            yield Entry(self.where(number), size, after, partial(self.read, number))
+
+    def consumed(self, position: dict[str, Any] | None) -> int:
+        """See `Source.consumed`."""
+        return self.bytes_before(position["next"]) if position else 0
+
+    def bytes_before(self, number: int) -> int:
+        """The bytes of the images before one; by default all images have the same size."""
+        return self.size * number // max(1, len(self.names))
+
+    def where(self, number: int) -> str:
+        """An image, for messages."""
+        raise NotImplementedError
+
+    def read(self, number: int) -> ImageRegions:
+        """The regions of an image.
+
+        Raises:
+            DamagedImage: it cannot be read.
+        """
+        raise NotImplementedError

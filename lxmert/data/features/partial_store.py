@@ -1,0 +1,291 @@
+"""A store while it is written: a hidden folder beside it that becomes the store when it is complete.
+
+Only one process may write it. With `keep`, a note of the progress is saved with the files, and what was written before
+it survives when the process is killed: the next writer continues there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lxmert.utils.atomic_files import write_text
+from lxmert.utils.file_locks import HAS_LOCKS, lock
+from lxmert.utils.json_files import parse_json
+from lxmert.utils.positional_io import write_at
+
+from .layout import (
+    BOX_DTYPE,
+    BOXES,
+    CHECKSUM_DTYPE,
+    CHECKSUMS,
+    FEATURE_DTYPES,
+    FEATURES,
+    FORMAT,
+    HEADER,
+    INDEX,
+    LABEL_DTYPE,
+    LABELS,
+    LARGEST_IDS,
+    NAME_PLACES,
+    NAMES,
+    NO_ID,
+    OFFSET_DTYPE,
+    OFFSETS,
+    SIZE_DTYPE,
+    SIZES,
+    VERSION,
+    npy_header,
+)
+
+_PROGRESS = "progress.json"
+_NAME_LIST = "names.txt"
+
+
+@dataclass(frozen=True)
+class WriterState:
+    """What was written so far; a change makes a new one.
+
+    Attributes:
+        images, regions, feature_size, most_regions, with_objects, with_attributes: as in regions.json.
+        largest_ids: of objects and attributes; None where an older version of this package did not count them.
+        name_bytes: the length of the list of names.
+        note: what the caller saved with the last image.
+    """
+
+    images: int = 0
+    regions: int = 0
+    feature_size: int | None = None
+    most_regions: int = 0
+    with_objects: int = 0
+    with_attributes: int = 0
+    largest_ids: Sequence[int] | None = (NO_ID, NO_ID)
+    name_bytes: int = 0
+    note: Any = None
+
+    def arrays(self, dtype: np.dtype) -> dict[str, tuple[np.dtype, tuple[int, ...]]]:
+        """Dtype and shape of each array that grows image by image."""
+        return {
+            FEATURES: (dtype, (self.regions, self.feature_size or 0)),
+            BOXES: (BOX_DTYPE, (self.regions, 4)),
+            LABELS: (LABEL_DTYPE, (self.regions,)),
+            OFFSETS: (OFFSET_DTYPE, (self.images + 1,)),
+            SIZES: (SIZE_DTYPE, (self.images, 2)),
+            CHECKSUMS: (CHECKSUM_DTYPE, (self.images,)),
+        }
+
+    def file_sizes(self, dtype: np.dtype) -> dict[str, int]:
+        """The length of each file in bytes."""
+        arrays = self.arrays(dtype).items()
+        sizes = {name: HEADER + kind.itemsize * int(np.prod(shape, dtype=np.int64)) for name, (kind, shape) in arrays}
+        return {**sizes, _NAME_LIST: self.name_bytes}
+
+
+class PartialStore:
+    """The hidden folder of a store that is being written.
+
+    Args:
+        folder: of the store, an absolute path.
+        settings: what a later writer must agree with to continue; "dtype" is that of the features.
+        keep: whether to keep unfinished work.
+        restart: whether to discard the unfinished work of an earlier writer.
+    """
+
+    def __init__(self, folder: Path, settings: Mapping[str, Any], keep: bool, restart: bool):
+        self.folder, self.keep = folder, keep
+        self.path = partial_folder(folder, keep)
+        self._settings, self._restart = dict(settings), restart or not keep
+        self._dtype = FEATURE_DTYPES[settings["dtype"]]
+        self._handles: dict[str, int] = {}
+        self._lock: int | None = None
+        self._unfinished = False  # whether the folder is ours and not yet a store
+
+    def open(self) -> tuple[WriterState, list[bytes]]:
+        """Lock the folder and open its files; gives the state of an earlier writer and its names.
+
+        Raises:
+            BlockingIOError: another process is writing the same store.
+            ValueError: unfinished work with other settings, or damaged work.
+        """
+        self.path.mkdir(exist_ok=True)
+        self._acquire()
+        self._unfinished = True
+        try:
+            if self._restart:  # only now, as nothing may be removed without the lock
+                _empty(self.path)
+            resumed = (self.path / _PROGRESS).is_file()
+            state, names = self._read_progress() if resumed else (WriterState(), [])
+            for name, size in state.file_sizes(self._dtype).items():
+                flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
+                handle = self._handles[name] = os.open(self.path / name, flags, 0o666)
+                if resumed and os.fstat(handle).st_size < size:
+                    raise self._damaged(f"{name} is shorter than its progress says")
+                os.ftruncate(handle, size)
+            write_at(self._handles[OFFSETS], bytes(OFFSET_DTYPE.itemsize), HEADER)
+        except BaseException:
+            self.close()
+            raise
+        return state, names
+
+    def append(self, state: WriterState, columns: Sequence[Sequence[np.ndarray]], names: Sequence[bytes]) -> None:
+        """Append images.
+
+        Args:
+            state: what is in the files before.
+            columns: the parts of each array, in the order of `WriterState.arrays`.
+            names: of the images.
+
+        Raises:
+            OSError: nothing was appended, the disk is full for example.
+        """
+        sizes = state.file_sizes(self._dtype)
+        name_list = np.frombuffer(b"".join(name + b"\n" for name in names), np.uint8)
+        try:
+            for (name, offset), parts in zip(sizes.items(), [*columns, [name_list]], strict=True):
+                for part in parts:
+                    offset += write_at(self._handles[name], part.reshape(-1).view(np.uint8).data, offset)
+        except BaseException:
+            with suppress(OSError):
+                for name, size in sizes.items():
+                    os.ftruncate(self._handles[name], size)
+            raise
+
+    def save(self, state: WriterState) -> None:
+        """Save a state that a later writer continues from.
+
+        Raises:
+            OSError: the disk is full, for example; the state saved before is kept.
+        """
+        for handle in self._handles.values():
+            _sync(handle)
+        write_text(self.path / _PROGRESS, json.dumps({"settings": self._settings, **vars(state)}))
+
+    def finish(self, state: WriterState, about: Mapping[str, Any]) -> None:
+        """Write headers, sorted names and regions.json, and rename the folder to that of the store.
+
+        Args:
+            state: what was written.
+            about: values that regions.json has beside the counts.
+        """
+        for name, described in state.arrays(self._dtype).items():
+            write_at(self._handles[name], npy_header(*described), 0)
+        names = np.array((self.path / _NAME_LIST).read_bytes().split(b"\n")[:-1])
+        order = np.argsort(names, kind="stable")
+        for name, values in ((NAMES, names[order]), (NAME_PLACES, order.astype(OFFSET_DTYPE))):
+            with (self.path / name).open("wb") as file:
+                file.write(npy_header(values.dtype, values.shape))
+                file.write(values.tobytes())
+                file.flush()
+                _sync(file.fileno())
+        self._close_files(sync=True)
+        counts = vars(state)
+        index = {"format": FORMAT, "version": VERSION, "dtype": self._settings["dtype"]}
+        for name in ("images", "regions", "feature_size", "most_regions", "with_objects", "with_attributes"):
+            index[name] = counts[name]
+        if state.largest_ids is not None:
+            index |= dict(zip(LARGEST_IDS, state.largest_ids, strict=True))
+        write_text(self.path / INDEX, json.dumps({**index, **about}, indent=1) + "\n")
+        if self.folder.exists():
+            self.folder.rmdir()  # it is empty; Windows cannot replace a folder
+        os.rename(self.path, self.folder)
+        self._unfinished = False
+        for name in (_PROGRESS, _NAME_LIST):
+            (self.folder / name).unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Close the files and release the lock; without `keep`, remove unfinished work first."""
+        if self._unfinished and not self.keep:
+            shutil.rmtree(self.path, ignore_errors=True)
+        self._close_files()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its files are open."""
+        return bool(self._handles)
+
+    def _read_progress(self) -> tuple[WriterState, list[bytes]]:
+        saved = parse_json((self.path / _PROGRESS).read_bytes(), self.path / _PROGRESS)
+        settings = saved.pop("settings", None)
+        if settings != self._settings:
+            known = settings if isinstance(settings, dict) else {}
+            changed = [
+                f"{name} was {known.get(name)!r} and is {self._settings.get(name)!r}"
+                for name in {**self._settings, **known}
+                if known and known.get(name) != self._settings.get(name)
+            ]
+            raise ValueError(
+                f"{self.path} holds unfinished work with other settings: {'; '.join(changed) or 'none saved'}. Give "
+                "the same ones to continue, or start over (--restart)."
+            )
+        try:
+            values = {"largest_ids": None, **saved}
+            state = WriterState(**{name: values[name] for name in WriterState.__dataclass_fields__})
+            with (self.path / _NAME_LIST).open("rb") as file:
+                names = file.read(state.name_bytes).split(b"\n")[:-1]
+        except (KeyError, TypeError, OSError) as error:
+            raise self._damaged(f"{_PROGRESS} or {_NAME_LIST}: {error}") from None
+        if not len(set(names)) == len(names) == state.images:
+            raise self._damaged(f"{_NAME_LIST} does not have {state.images:,} names")
+        return state, names
+
+    def _damaged(self, what: str) -> ValueError:
+        return ValueError(f"{self.path}, the unfinished work, is damaged: {what}. Start over (--restart).")
+
+    def _acquire(self) -> None:
+        if not HAS_LOCKS:
+            return
+        handle = os.open(self.path, os.O_RDONLY)
+        try:
+            lock(handle)
+        except BlockingIOError:
+            os.close(handle)
+            raise BlockingIOError(f"another process is writing {self.folder}; wait until it is done.") from None
+        self._lock = handle
+        # The process that held the lock may have renamed the folder after we opened it. This lock is then on its store.
+        if not self.path.exists() or not os.path.samestat(os.fstat(handle), os.stat(self.path)):
+            os.close(handle)
+            self._lock = None
+            raise BlockingIOError(f"another process has just written {self.folder}; give another folder.")
+
+    def _close_files(self, sync: bool = False) -> None:
+        while self._handles:
+            handle = self._handles.popitem()[1]
+            try:
+                if sync:
+                    _sync(handle)
+            finally:
+                os.close(handle)
+
+
+def partial_folder(folder: str | Path, keep: bool = True) -> Path:
+    """The hidden folder of the unfinished work on a store."""
+    path = Path(os.path.abspath(folder))
+    return path.parent / f".{path.name}.{'partial' if keep else 'writing'}"
+
+
+def has_progress(folder: str | Path) -> bool:
+    """Whether there is unfinished work that a writer with `keep` would continue."""
+    return (partial_folder(folder) / _PROGRESS).is_file()
+
+
+def _empty(folder: Path) -> None:
+    """Remove the content of a folder, but not the folder, which is locked."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+_sync: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)

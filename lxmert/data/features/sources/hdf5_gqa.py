@@ -1,0 +1,102 @@
+"""GQA's object features: features [P, 100, F] and bboxes [P, 100, 4] in gqa_objects_*.h5.
+
+The images' ids, sizes and numbers of objects are in gqa_objects_info.json beside them.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from lxmert.data.features.image_regions import ImageRegions
+
+from .base import SourceOptions
+from .hdf5_file import Hdf5FeatureFile, Hdf5Source, read_large_json
+
+_SAMPLE = 1000  # images whose boxes are examined to infer their layout
+
+
+class _Image(NamedTuple):
+    """An entry of gqa_objects_info.json: the row in its file, the number of objects, and the image's size."""
+
+    row: int
+    objects: int
+    height: int
+    width: int
+
+
+class GqaObjects(Hdf5Source):
+    """One of GQA's files. Whether its boxes are two corners, or a corner and a size, is inferred unless it is given.
+
+    Raises:
+        ValueError: no gqa_objects_info.json beside it, or boxes that could be either.
+    """
+
+    def __init__(self, file: Hdf5FeatureFile, options: SourceOptions):
+        self._features, self._boxes = file.array("features"), file.array("bboxes")
+        number = re.search(r"(\d+)\.h(df)?5$", file.path.name)
+        if not number:
+            raise ValueError(f"{file.path} must end in its number, as gqa_objects_0.h5 does: it selects the images.")
+        info = file.path.with_name("gqa_objects_info.json")
+        if not info.is_file():
+            raise ValueError(f"{file.path} needs {info.name} beside it, which says which images are in which file.")
+        images = self._images_of(info, file.path, int(number[1]))
+        self._images = dict(sorted(images.items(), key=lambda item: item[1].row))
+        rows = {image.row for image in self._images.values()}
+        super().__init__(file, list(self._images), len(self._features) - len(rows))
+        self.boxes = options.boxes or self._infer_boxes()
+        if self.boxes not in ("xyxy", "xywh"):
+            raise ValueError(f"boxes must be xyxy or xywh; got {self.boxes!r}.")
+
+    def _images_of(self, info: Path, features: Path, number: int) -> dict[str, _Image]:
+        """The images that are in file `number`, by name."""
+        most = self._features.shape[1] if len(self._features.shape) == 3 else 0
+        images: dict[str, _Image] = {}
+        for name, entry in read_large_json(info, dict).items():
+            try:
+                file, *values = (entry[key] for key in ("file", "idx", "objectsNum", "height", "width"))
+            except (KeyError, TypeError):
+                raise ValueError(f"{info}: {name!r} must have file, idx, objectsNum, height and width.") from None
+            if any(not isinstance(value, int) for value in (file, *values)):
+                raise ValueError(f"{info}: {name!r} must have integers; it has {[file, *values]}.")
+            if file != number:
+                continue
+            images[name] = image = _Image(*values)
+            if not (0 <= image.row < len(self._features) and 0 <= image.objects <= most):
+                raise ValueError(
+                    f"{info}: {name!r} is row {image.row} with {image.objects} objects, but features of {features} are "
+                    f"{list(self._features.shape)}."
+                )
+        return images
+
+    def _infer_boxes(self) -> str:
+        possible = {"xyxy", "xywh"}
+        for name in self.names[:_SAMPLE]:
+            row, count, height, width = self._images[name]
+            boxes = self.file.values(self._boxes, (row, slice(0, count)))
+            if boxes.shape != (count, 4) or not np.isfinite(boxes).all():
+                continue  # an error when the image is read
+            if (boxes[:, 2:] < boxes[:, :2]).any():
+                possible.discard("xyxy")
+            if (boxes[:, :2] + boxes[:, 2:] > np.array([width, height]) * (1 + 1e-4) + 1).any():
+                possible.discard("xywh")
+        if len(possible) != 1:
+            state = "could be either" if possible else "are neither"
+            raise ValueError(
+                f"{self.path}: bboxes {state} of two corners (x1, y1, x2, y2) and a corner with width and height; "
+                "say which with --boxes xyxy or --boxes xywh."
+            )
+        return possible.pop()
+
+    def read_image(self, number: int) -> ImageRegions:
+        """The regions of an image."""
+        name = self.names[number]
+        row, count, height, width = self._images[name]
+        features = self.file.values(self._features, (row, slice(0, count)))
+        boxes = self.file.values(self._boxes, (row, slice(0, count)))
+        if self.boxes == "xywh" and boxes.ndim == 2 and boxes.shape[1] == 4:
+            boxes = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
+        return ImageRegions(name, features, boxes, (height, width))
