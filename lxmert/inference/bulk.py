@@ -1,8 +1,7 @@
-"""Many questions about many images, and many sentences held against many images, with the least work.
+"""Many questions about many images, and every sentence matched with every image, with the least work.
 
-The model is taken apart: each image is encoded once, each sentence once for some hundred images, and only the
-cross layers run for every pair. Sentences go together by their length, so nothing is padded. `lxmert.pt` and
-`lxmert.tf` offer the calls; what they share is here.
+Each image is encoded once, each sentence once for some hundred images, and only the cross layers run for every pair.
+Sentences of one length go together, so nothing is padded. `SplitEncoder` of a backend runs the parts of the model.
 """
 
 from __future__ import annotations
@@ -14,22 +13,24 @@ import numpy as np
 from tqdm import tqdm
 
 from lxmert.common.validation.shared import check_integer
+from lxmert.inference.backends import split_encoder
 from lxmert.utils.malloc import keep_memory
 
-if TYPE_CHECKING:  # a model is imported without what reads data
+if TYPE_CHECKING:
     from lxmert.common.tokenizer import LxmertTokenizer
     from lxmert.data.collate.fine_tuning import Regions
     from lxmert.data.collate.pairs import TokenizedTexts
     from lxmert.data.datasets import Questions
     from lxmert.data.features import RegionStore
+    from lxmert.inference.backends import AnyModel
 
 
 class Answer(NamedTuple):
-    """What was answered.
+    """The likeliest answer to a question.
 
     Attributes:
         question: the id of the question, or its number where questions have no ids.
-        answer: the likeliest answer.
+        answer: the text of the answer.
         score: its score, before any softmax.
     """
 
@@ -39,7 +40,7 @@ class Answer(NamedTuple):
 
 
 class PairModel(Protocol):
-    """A model taken apart; what it gives in between is its backend's own."""
+    """A model whose encoders run apart; what they return are tensors of its backend."""
 
     def encode_language(self, ids: np.ndarray) -> Any:  # [T, L] -> [T, L, D]
         """Encode texts of one length."""
@@ -48,12 +49,128 @@ class PairModel(Protocol):
         """Encode images from their regions by argument name."""
 
     def join(self, parts: Sequence[Any]) -> Any:
-        """What was encoded in several calls as one, along the first axis."""
+        """Concatenate what several calls encoded, along the first axis."""
 
     def scores(
         self, language: Any, texts: np.ndarray, visual: Any, images: np.ndarray, mask: np.ndarray | None
     ) -> np.ndarray:  # [T, L, D], [B], [P, R, D], [B], [B, R] -> [B, ...]
-        """What a head says of pairs, each a row of the texts and a row of the images."""
+        """A head's scores of pairs, each a row of the texts and a row of the images."""
+
+
+def answer_questions(
+    model: AnyModel,
+    tokenizer: LxmertTokenizer,
+    questions: Questions | Sequence[tuple[str, str]],
+    store: RegionStore,
+    answers: Sequence[str],
+    *,
+    text_length: int = 20,
+    batch_size: int = 64,
+    progress: bool = False,
+) -> Iterator[Answer]:
+    """Answer many questions about the images of a store.
+
+    Each image is encoded once for all of its questions, if they are not far apart; questions of one length go
+    together without padding, and of the last layer only what the answer needs is computed. The answers are those of the
+    model on each question alone.
+
+    Args:
+        model: `LxmertForQuestionAnswering`, or `LxmertForPreTraining` with an answer head, of either backend, on any
+            device and in any dtype: `from_pretrained(…, dtype="bfloat16")` is the fastest on CPUs that compute in it.
+            In PyTorch it is set to evaluation mode.
+        tokenizer: the model's.
+        questions: of `read_vqa` or `read_gqa`; or pairs of the name of an image and a question.
+        store: the regions, of `open_regions`.
+        answers: the text of each answer, in the order of the model's scores.
+        text_length: tokens that a question is cut to.
+        batch_size: questions that go through the model together.
+        progress: whether to show a bar on standard error.
+
+    Yields:
+        An `Answer` for each question, in their order, as soon as it is there.
+
+    Raises:
+        ValueError: an image that is not in the store, or another number of answers.
+        TypeError: a model without an answer head.
+    """
+    from lxmert.data.collate.fine_tuning import Regions
+    from lxmert.data.collate.pairs import TokenizedTexts
+    from lxmert.data.datasets import Questions
+
+    head = _head(model, "answer", "answer_questions needs an LXMERT that answers questions")
+    if len(answers) != model.config.num_qa_labels:
+        raise ValueError(
+            f"answers must be as many as the model scores, {model.config.num_qa_labels}; got {len(answers)}."
+        )
+    if isinstance(questions, Questions):
+        ids, images, texts = list(questions.ids), list(questions.images), list(questions.texts)
+    else:
+        pairs = list(questions)
+        ids, images, texts = list(range(len(pairs))), [image for image, _ in pairs], [text for _, text in pairs]
+    batch_size = check_integer("batch_size", batch_size)
+    tokenized, places = TokenizedTexts(tokenizer, texts, text_length), store.places(images)
+    numbers = np.arange(len(texts))
+    scored = scored_pairs(
+        split_encoder(model, head), tokenized, Regions(store), numbers, places, batch_size, progress
+    )
+
+    def in_order() -> Iterator[Answer]:
+        found: dict[int, Answer] = {}
+        following = 0
+        for rows, scores in scored:
+            best = scores.argmax(axis=1)
+            highest = scores[np.arange(len(rows)), best]
+            for row, number, score in zip(rows.tolist(), best.tolist(), highest.tolist(), strict=True):
+                found[row] = Answer(ids[row], answers[number], score)
+            while following in found:
+                yield found.pop(following)
+                following += 1
+
+    return in_order()
+
+
+def match(
+    model: AnyModel,
+    tokenizer: LxmertTokenizer,
+    sentences: Sequence[str],
+    images: Sequence[str],
+    store: RegionStore,
+    *,
+    text_length: int = 20,
+    batch_size: int = 64,
+    progress: bool = False,
+) -> np.ndarray:  # [S, P]
+    """The probability that each sentence and each image belong together, float32 ``[S, P]``.
+
+    Args:
+        model: `LxmertForPreTraining` of either backend. In PyTorch it is set to evaluation mode.
+        tokenizer: the model's.
+        sentences: S sentences.
+        images: the names of P images.
+        store: the regions, of `open_regions`.
+        text_length: tokens that a sentence is cut to.
+        batch_size: pairs that go through the model together.
+        progress: whether to show a bar on standard error.
+
+    Raises:
+        ValueError: an image that is not in the store.
+        TypeError: a model without the head that scores whether sentence and image match.
+    """
+    from lxmert.data.collate.fine_tuning import Regions
+    from lxmert.data.collate.pairs import TokenizedTexts
+
+    head = _head(model, "match", "match needs LxmertForPreTraining")
+    batch_size = check_integer("batch_size", batch_size)
+    for name, texts in (("sentences", sentences), ("images", images)):
+        if isinstance(texts, str):
+            raise TypeError(f"{name} must be several texts; got one, {texts!r}. Put it into a list.")
+    tokenized, places = TokenizedTexts(tokenizer, list(sentences), text_length), store.places(images)
+    text_of, image_of = np.repeat(np.arange(len(sentences)), len(places)), np.tile(places, len(sentences))
+    scores = np.empty((len(text_of), 2), np.float64)
+    encoder = split_encoder(model, head)
+    for rows, some in scored_pairs(encoder, tokenized, Regions(store), text_of, image_of, batch_size, progress):
+        scores[rows] = some
+    return (1 / (1 + np.exp(scores[:, 0] - scores[:, 1]))).astype(np.float32).reshape(len(sentences), len(places))
 
 
 def scored_pairs(
@@ -65,16 +182,16 @@ def scored_pairs(
     batch_size: int = 64,
     progress: bool = False,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """What a head says of pairs of a text and an image.
+    """A head's scores of pairs of a text and an image.
 
     Args:
-        model: the model, taken apart.
+        model: the model.
         texts: the texts.
         regions: of the images.
         text_of: int64 ``[K]``, the text of each pair.
-        image_of: int64 ``[K]``, the place of its image in their store.
+        image_of: int64 ``[K]``, the place of its image in the store.
         batch_size: pairs, images or texts that go through the model together.
-        progress: whether to show a bar, on standard error.
+        progress: whether to show a bar on standard error.
 
     Yields:
         Which pairs, int64 ``[B]``, and their scores; every pair once, those of nearby images together.
@@ -96,91 +213,19 @@ def scored_pairs(
                 for length, ids in window.texts.items()
             }
             for rows, length, own, images in window.crossings:
-                some = None if mask is None else mask[images]
-                yield rows, model.scores(language[length], own, visual, images, some)
+                yield rows, model.scores(language[length], own, visual, images, None if mask is None else mask[images])
                 bar.update(len(rows))
 
 
-def answered(
-    model: PairModel,
-    tokenizer: LxmertTokenizer,
-    questions: Questions | Sequence[tuple[str, str]],
-    store: RegionStore,
-    answers: Sequence[str],
-    text_length: int,
-    batch_size: int,
-    progress: bool,
-) -> Iterator[Answer]:
-    """The answers in the order of the questions; see `answer_questions` of a backend."""
-    from lxmert.data.collate.fine_tuning import Regions
-    from lxmert.data.collate.pairs import TokenizedTexts
-    from lxmert.data.datasets import Questions
-
-    if isinstance(questions, Questions):
-        ids, images, texts = list(questions.ids), list(questions.images), list(questions.texts)
-    else:
-        questions = list(questions)
-        images, texts = [image for image, _ in questions], [text for _, text in questions]
-        ids = list(range(len(texts)))
-    batch_size = check_integer("batch_size", batch_size)
-    tokenized, places = TokenizedTexts(tokenizer, texts, text_length), store.places(images)
-
-    def in_order() -> Iterator[Answer]:
-        found: dict[int, Answer] = {}
-        following = 0
-        numbers = np.arange(len(texts))
-        for rows, scores in scored_pairs(model, tokenized, Regions(store), numbers, places, batch_size, progress):
-            best = scores.argmax(axis=1)
-            highest = scores[np.arange(len(rows)), best]
-            for row, number, score in zip(rows.tolist(), best.tolist(), highest.tolist(), strict=True):
-                found[row] = Answer(ids[row], answers[number], score)
-            while following in found:
-                yield found.pop(following)
-                following += 1
-
-    return in_order()
-
-
-def matched(
-    model: PairModel,
-    tokenizer: LxmertTokenizer,
-    sentences: Sequence[str],
-    images: Sequence[str],
-    store: RegionStore,
-    text_length: int,
-    batch_size: int,
-    progress: bool,
-) -> np.ndarray:  # [S, P]
-    """How likely each sentence and each image belong together; see `match` of a backend."""
-    from lxmert.data.collate.fine_tuning import Regions
-    from lxmert.data.collate.pairs import TokenizedTexts
-
-    batch_size = check_integer("batch_size", batch_size)
-    for name, texts in (("sentences", sentences), ("images", images)):
-        if isinstance(texts, str):
-            raise TypeError(f"{name} must be several texts; got one, {texts!r}. Put it into a list.")
-    tokenized = TokenizedTexts(tokenizer, list(sentences), text_length)
-    places = store.places(images)
-    text_of = np.repeat(np.arange(len(sentences)), len(places))
-    image_of = np.tile(places, len(sentences))
-    scores = np.empty((len(text_of), 2), np.float64)
-    for rows, some in scored_pairs(model, tokenized, Regions(store), text_of, image_of, batch_size, progress):
-        scores[rows] = some
-    return (1 / (1 + np.exp(scores[:, 0] - scores[:, 1]))).astype(np.float32).reshape(len(sentences), len(places))
-
-
-def check_head(model: Any, name: str, wanted: str, outputs: int | None = None) -> Any:
-    """A head of an LXMERT task model.
+def _head(model: AnyModel, name: str, wanted: str) -> Any:
+    """A head of an LXMERT with heads.
 
     Raises:
-        TypeError: the model has none of this name, or is no LXMERT.
-        ValueError: it has another number of outputs than there are answers.
+        TypeError: the model has none of this name, or is not an LXMERT.
     """
     head = getattr(getattr(model, "heads", None), name, None)
     if head is None or model.config.model_type != "lxmert":
         raise TypeError(f"{wanted}, with a head that is called {name}; got {type(model).__name__}.")
-    if outputs is not None and outputs != model.config.num_qa_labels:
-        raise ValueError(f"answers must be as many as the model scores, {model.config.num_qa_labels}; got {outputs}.")
     return head
 
 

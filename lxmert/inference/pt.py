@@ -1,106 +1,75 @@
-"""Many questions answered, many sentences matched with images, by a model that is taken apart (`inference.bulk`)."""
+"""Models in PyTorch as the rest of this room runs them: on NumPy arrays, whole or in parts."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from lxmert.inference.bulk import Answer, answered, check_head, matched
 from lxmert.pt.cpu_kernels.packing import PackedWeights
 from lxmert.pt.pretrained import PreTrainedModel
 
-if TYPE_CHECKING:
-    from lxmert.common.tokenizer import LxmertTokenizer
-    from lxmert.data.datasets import Questions
-    from lxmert.data.features import RegionStore
 
+class NumpyModel:
+    """A model that takes and returns NumPy arrays, in evaluation mode and without gradients.
 
-def answer_questions(
-    model: PreTrainedModel,
-    tokenizer: LxmertTokenizer,
-    questions: Questions | Sequence[tuple[str, str]],
-    store: RegionStore,
-    answers: Sequence[str],
-    *,
-    text_length: int = 20,
-    batch_size: int = 64,
-    progress: bool = False,
-) -> Iterator[Answer]:
-    """Answer many questions about the images of a store, one after the other.
-
-    Each image is encoded once for all of its questions, if they are not far apart; questions of one length go
-    together without padding, and of the last layer only what the answer needs is computed. The answers are those of the
-    model on each question alone.
+    Several threads may call it at once, as long as the model is in evaluation mode: then nothing of it changes.
 
     Args:
-        model: `LxmertForQuestionAnswering`, or `LxmertForPreTraining` with an answer head, on any device and in any
-            dtype: `from_pretrained(…, dtype="bfloat16")` is the fastest one on processors that know it. It is
-            set to evaluation.
-        tokenizer: the model's.
-        questions: of `read_vqa` or `read_gqa`; or pairs of the name of an image and a question.
-        store: the regions, of `open_regions`.
-        answers: the table, in the order of the model's scores.
-        text_length: tokens that a question is cut to.
-        batch_size: questions that go through the model together.
-        progress: whether to show a bar, on standard error.
-
-    Yields:
-        An `Answer` for each question, in their order, as soon as it is there.
-
-    Raises:
-        ValueError: an image that is not in the store, or another number of answers.
-        TypeError: a model without an answer head.
+        model: any model of this package. It keeps the mode that it is in.
+        pack_weights: whether to lay out the weights for the CPU once, after the first calls (`PackedWeights`). A
+            single question is then answered up to twice as fast; the copies take as much memory as the linear layers,
+            until this object is gone.
     """
-    head = check_head(model, "answer", "answer_questions needs an LXMERT that answers questions", len(answers))
-    return answered(SplitEncoder(model, head), tokenizer, questions, store, answers, text_length, batch_size, progress)
 
+    def __init__(self, model: PreTrainedModel, pack_weights: bool = False):
+        self.model = model
+        self._packing = _LatePacking(pack_weights)
 
-def match(
-    model: PreTrainedModel,
-    tokenizer: LxmertTokenizer,
-    sentences: Sequence[str],
-    images: Sequence[str],
-    store: RegionStore,
-    *,
-    text_length: int = 20,
-    batch_size: int = 64,
-    progress: bool = False,
-) -> np.ndarray:  # [S, P]
-    """Hold every sentence against every image: the probability that they belong together, float32 ``[S, P]``.
+    def __call__(self, inputs: Mapping[str, np.ndarray], **options: Any) -> dict[str, Any]:
+        """Run the model.
 
-    Args:
-        model: `LxmertForPreTraining`; it is set to evaluation.
-        tokenizer: the model's.
-        sentences: S sentences.
-        images: the names of P images.
-        store: the regions, of `open_regions`.
-        text_length: tokens that a sentence is cut to.
-        batch_size: pairs that go through the model together.
-        progress: whether to show a bar, on standard error.
+        Args:
+            inputs: arrays by argument name. Floating-point ones take the model's dtype.
+            options: further arguments, such as `output_attentions`.
 
-    Raises:
-        ValueError: an image that is not in the store.
-        TypeError: a model without a head that tells whether sentence and image match.
-    """
-    head = check_head(model, "match", "match needs LxmertForPreTraining")
-    return matched(SplitEncoder(model, head), tokenizer, sentences, images, store, text_length, batch_size, progress)
+        Returns:
+            The outputs by name, as arrays or tuples of arrays.
+        """
+        parameter = next(self.model.parameters())
+
+        def tensor(array: np.ndarray) -> Tensor:
+            values = torch.as_tensor(np.asarray(array), device=parameter.device)
+            return values.to(parameter.dtype) if values.is_floating_point() else values
+
+        with evaluation_mode(self.model) as unchanged, torch.inference_mode():
+            with self._packing() if unchanged else nullcontext():
+                outputs = self.model(**{name: tensor(array) for name, array in inputs.items()}, **options)
+        return {name: _array(value) for name, value in outputs.items()}
 
 
 class SplitEncoder:
-    """A model with one of its heads, taken apart."""
+    """A model whose encoders run apart, with one of its heads.
+
+    Args:
+        model: an LXMERT with heads; it is set to evaluation mode at every call.
+        head: the head.
+        autocast: a context in which everything is computed.
+    """
 
     def __init__(
-        self, model: PreTrainedModel, head: Any, computing: Callable[[], AbstractContextManager[Any]] = nullcontext
+        self, model: PreTrainedModel, head: nn.Module, autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
     ):
-        self.computing = computing
-        self.packed, self.calls = PackedWeights(), 0
         self.model, self.backbone, self.head = model, model.backbone, head
-        self.device = next(model.parameters()).device
+        self.autocast = autocast
+        parameter = next(model.parameters())
+        self.device = parameter.device
+        # In 16 bits the copies take little memory. In float32 large batches gain a twentieth, and small ones are rare.
+        self._packing = _LatePacking(parameter.itemsize <= 2)
 
     @torch.inference_mode()
     def encode_language(self, ids: np.ndarray) -> Tensor:  # [T, L] -> [T, L, D]
@@ -116,14 +85,14 @@ class SplitEncoder:
 
     @torch.inference_mode()
     def join(self, parts: Sequence[Tensor]) -> Tensor:
-        """What was encoded in several calls as one, along the first axis."""
+        """Concatenate what several calls encoded, along the first axis."""
         return torch.cat(list(parts)) if len(parts) > 1 else parts[0]
 
     @torch.inference_mode()
     def scores(
         self, language: Tensor, texts: np.ndarray, visual: Tensor, images: np.ndarray, mask: np.ndarray | None
     ) -> np.ndarray:  # [T, L, D], [B], [P, R, D], [B], [B, R] -> [B, ...]
-        """What the head says of pairs, each a row of the texts and a row of the images."""
+        """The head's scores of pairs, each a row of the texts and a row of the images."""
         with self._computing():
             states = self.backbone.cross(
                 language[self._tensor(texts)],
@@ -138,16 +107,46 @@ class SplitEncoder:
 
     @contextmanager
     def _computing(self) -> Iterator[None]:
-        """How the model is to compute; after some calls also with its weights laid out, if they take little place."""
-        if self.model.training:  # since the last answer
+        """Evaluation mode, autocast and packed weights."""
+        if self.model.training:  # since the last call
             self.model.eval()
-        self.calls += 1
-        worth = self.calls > _FEW and next(self.model.parameters()).itemsize <= 2
-        with self.computing(), self.packed if worth else nullcontext():
+        with self.autocast(), self._packing():
             yield
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
 
 
-_FEW = 16  # calls for which it does not pay to lay weights out
+@contextmanager
+def evaluation_mode(model: nn.Module) -> Iterator[bool]:
+    """Set a model to evaluation mode for a while; yields whether it was in it, so that nothing had to change."""
+    training = [module for module in model.modules() if module.training]
+    for module in training:
+        module.training = False
+    try:
+        yield not training
+    finally:
+        for module in training:
+            module.training = True
+
+
+class _LatePacking:
+    """Packs weights after some calls: for fewer, laying them out costs more than it saves."""
+
+    def __init__(self, wanted: bool):
+        self._wanted, self._calls = wanted, 0
+        self._packed = PackedWeights()
+
+    def __call__(self) -> AbstractContextManager[Any]:
+        self._calls += 1
+        return self._packed if self._wanted and self._calls > _FEW else nullcontext()
+
+
+_FEW = 16
+
+
+def _array(value: Any) -> Any:
+    """A tensor, or a tuple of tensors, in NumPy, which has no bfloat16: as float32."""
+    if isinstance(value, tuple):
+        return tuple(_array(part) for part in value)
+    return (value.float() if value.dtype == torch.bfloat16 else value).cpu().numpy()

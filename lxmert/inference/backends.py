@@ -1,0 +1,78 @@
+"""PyTorch or Keras: a backend is imported when it is first asked for, and chosen nowhere else in this room."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from lxmert.inference import pt as torch_inference
+    from lxmert.inference import tf as keras_inference
+    from lxmert.pt.pretrained import PreTrainedModel as TorchModel
+    from lxmert.tf.pretrained import PreTrainedModel as KerasModel
+
+    AnyModel: TypeAlias = TorchModel | KerasModel
+    NumpyModel: TypeAlias = torch_inference.NumpyModel | keras_inference.NumpyModel
+    SplitEncoder: TypeAlias = torch_inference.SplitEncoder | keras_inference.SplitEncoder
+
+BACKENDS = ("pt", "tf")
+
+
+def model_class(backend: str, architecture: str) -> type[AnyModel]:
+    """A model class of a backend.
+
+    Args:
+        backend: "pt" or "tf".
+        architecture: the name of the class without the prefix TF.
+
+    Raises:
+        ValueError: another backend.
+        ImportError: its framework is not installed.
+    """
+    found: type[AnyModel]
+    if backend == "pt":
+        from lxmert import pt
+
+        found = getattr(pt, architecture)
+    elif backend == "tf":
+        from lxmert import tf
+
+        found = getattr(tf, f"TF{architecture}")
+    else:
+        raise ValueError(f'backend must be "pt" (PyTorch) or "tf" (Keras); got {backend!r}.')
+    return found
+
+
+def backend_of(model: object) -> str:
+    """The backend of a model: "pt" or "tf".
+
+    Raises:
+        TypeError: not a model of this package.
+    """
+    for backend in BACKENDS:
+        module = sys.modules.get(f"lxmert.{backend}.pretrained")  # imported with the model's class
+        if module is not None and isinstance(model, module.PreTrainedModel):
+            return backend
+    raise TypeError(f"model must be a model of lxmert.pt or lxmert.tf; got {type(model).__name__}.")
+
+
+def numpy_model(model: AnyModel, pack_weights: bool = False) -> NumpyModel:
+    """A model that takes and returns NumPy arrays; see `NumpyModel` of its backend."""
+    if backend_of(model) == "pt":
+        from lxmert.inference.pt import NumpyModel as TorchNumpyModel
+
+        return TorchNumpyModel(model, pack_weights)
+    from lxmert.inference.tf import NumpyModel as KerasNumpyModel
+
+    return KerasNumpyModel(model, pack_weights)
+
+
+def split_encoder(model: AnyModel, head: Any) -> SplitEncoder:
+    """A model whose encoders run apart, with one of its heads; see `SplitEncoder` of its backend."""
+    if backend_of(model) == "pt":
+        from lxmert.inference.pt import SplitEncoder as TorchSplitEncoder
+
+        return TorchSplitEncoder(model, head)
+    from lxmert.inference.tf import SplitEncoder as KerasSplitEncoder
+
+    return KerasSplitEncoder(model, head)
