@@ -15,25 +15,24 @@ import argparse
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from lxmert.common.tokenizer import LxmertTokenizer
 from lxmert.data.datasets import read_vqa
 from lxmert.data.features import open_regions
-from lxmert.inference.answering import checkpoint_folder, read_answers
+from lxmert.inference.answering import checkpoint_answers, checkpoint_folder
+from lxmert.inference.backends import model_class
+from lxmert.inference.bulk import answer_questions
 
 RESULTS = Path(__file__).parent / "results" / "agreement.json"
 
 
 def answers(backend: str, dtype: str, folder: Path, questions: Any, store: Any) -> list[str]:
     """The answers of the model to all questions."""
-    package = import_module(f"lxmert.{backend}")
-    kind = "LxmertForQuestionAnswering" if backend == "pt" else "TFLxmertForQuestionAnswering"
-    model = getattr(package, kind).from_pretrained(folder, dtype=dtype)
+    model: Any = model_class(backend, "LxmertForQuestionAnswering").from_pretrained(folder, dtype=dtype)
     tokenizer = LxmertTokenizer.from_pretrained(folder)
-    found = package.answer_questions(model, tokenizer, questions, store, read_answers(folder), progress=True)
+    found = answer_questions(model, tokenizer, questions, store, checkpoint_answers(folder), progress=True)
     return [answer.answer for answer in found]
 
 

@@ -84,27 +84,20 @@ def forward(backend: str) -> Callable[..., Callable[[], Any]]:
 def answering(backend: str) -> Callable[[int], Callable[[], Any]]:
     """What answers so many questions in bulk."""
     from lxmert import LxmertConfig
+    from lxmert.inference.backends import model_class
+    from lxmert.inference.bulk import answer_questions
 
     folder = Path(tempfile.mkdtemp())
     images = -(-QUESTIONS[-1] * 10 // 54)
     store, tokenizer = store_of(folder / "regions", images), tokenizer_of(folder)
     texts = sentences(QUESTIONS[-1])
     config = LxmertConfig(num_qa_labels=3129)
-    if backend == "pt":
-        from lxmert.inference.pt import answer_questions
-        from lxmert.pt import LxmertForQuestionAnswering
-
-        model, answer = LxmertForQuestionAnswering(config), answer_questions
-    else:
-        from lxmert.inference.tf import answer_questions as answer
-        from lxmert.tf import TFLxmertForQuestionAnswering
-
-        model = TFLxmertForQuestionAnswering(config)
+    model = model_class(backend, "LxmertForQuestionAnswering")(config)
     table = [str(number) for number in range(3129)]
 
     def of_size(count: int) -> Callable[[], Any]:
         asked = [(f"image{number * 10 // 54:05d}", texts[number]) for number in range(count)]
-        return lambda: list(answer(model, tokenizer, asked, store, table))
+        return lambda: list(answer_questions(model, tokenizer, asked, store, table))
 
     return of_size
 

@@ -98,7 +98,10 @@ def training_step(who: str, name: str, batch: int, autocast: bool) -> Callable[[
     import torch
 
     from lxmert.training.pt.optimizers import make_optimizer
+    from lxmert.utils.malloc import keep_memory
 
+    if who == "ours":
+        keep_memory()  # as `lxmert train` does
     torch.manual_seed(0)
     package = import_module("lxmert.pt" if who == "ours" else "transformers")
     config = import_module("lxmert" if who == "ours" else "transformers").LxmertConfig()
@@ -127,8 +130,10 @@ def answering(dtype: str, rounds: int) -> dict[str, float]:
     """Seconds of answering 5,400 questions about 1,000 images; the peer's from a part of them, padded to 20."""
     import torch
 
-    from lxmert.inference.pt import answer_questions
+    from lxmert.inference.bulk import answer_questions
+    from lxmert.utils.malloc import keep_memory
 
+    keep_memory()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         store, tokenizer = store_of(folder / "regions", IMAGES), tokenizer_of(folder)
@@ -170,8 +175,10 @@ def matching(rounds: int) -> dict[str, float]:
     """Seconds of holding 100 sentences against 100 images; the peer's from a part of the pairs."""
     import torch
 
-    from lxmert.inference.pt import match
+    from lxmert.inference.bulk import match
+    from lxmert.utils.malloc import keep_memory
 
+    keep_memory()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         store, tokenizer = store_of(folder / "regions", 100), tokenizer_of(folder)

@@ -1,4 +1,4 @@
-"""The package's main job on real input: each model's checkpoint in both backends, and their answers compared."""
+"""The models of the package on real questions: each checkpoint in both backends, and their answers compared."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import numpy as np
 from tqdm import tqdm
 
 from lxmert.data.synthetic import easy_vqa
-from lxmert.demo.page import Asked, Said, Shown, write_page
-from lxmert.inference.answering import VisualQuestionAnswering, backend_module, checkpoint_folder, question_model_class
-from lxmert.training.easy_vqa import accuracy, scores_of_split
+from lxmert.demo.page import ImageResult, ModelAnswers, QuestionResult, write_page
+from lxmert.inference.answering import ImageRegions, VisualQuestionAnswering, checkpoint_folder
+from lxmert.inference.backends import model_class
 from lxmert.vision.images import open_image
 from lxmert.vision.regions import image_regions
 from lxmert.weights.convert import convert
@@ -22,14 +22,13 @@ from lxmert.weights.naming.tables import TITLES as MODEL_TITLES
 CHECKPOINTS = ("easy-vqa", "easy-vqa-visual-bert")  # those that come with the package, LXMERT's and VisualBERT's
 TITLES = {"pt": "PyTorch", "tf": "Keras"}
 IMAGES = 6  # on the page and on the screen
-QUESTIONS = 5  # of each at most
-
-Regions = Sequence[tuple[np.ndarray, np.ndarray]]
+QUESTIONS = 5  # about each, at most
+_BATCH = 512
 
 
 @dataclass
-class Comparison:
-    """What the two backends of one model said to all test questions.
+class BackendComparison:
+    """The answers of one model to all test questions, in both backends.
 
     Attributes:
         title: what people call the model.
@@ -54,68 +53,69 @@ class Comparison:
 
 @dataclass
 class Demo:
-    """What the demo found: a comparison for each model, and some of the images with what was said about them."""
+    """The results of the demo: a comparison for each model, and some of the images with the answers about them."""
 
-    comparisons: list[Comparison]
-    shown: list[Shown]
+    comparisons: list[BackendComparison]
+    images: list[ImageResult]
 
 
 def run_demo(
     sources: Sequence[str | Path] = CHECKPOINTS,
     page: str | Path = "lxmert-demo.html",
-    say: Callable[[str], None] = print,
+    show: Callable[[str], None] = print,
     progress: bool = True,
 ) -> Demo:
-    """Answer the test questions of easy-VQA in PyTorch and in Keras, say how they agree, and write a page.
+    """Answer the test questions of easy-VQA in PyTorch and in Keras, show how they agree, and write a page.
 
     Args:
         sources: for each model "easy-vqa", "easy-vqa-visual-bert", or a folder that
             `VisualQuestionAnswering.from_pretrained` takes.
         page: the HTML file to write.
-        say: gets each line for the user.
+        show: is called with each line for the user.
         progress: whether to show progress bars.
     """
     data = easy_vqa.load("test")
     with tempfile.TemporaryDirectory() as folder:
-        models = [load_both(source, Path(folder), say) for source in sources]
+        models = [load_both(source, Path(folder), show) for source in sources]
     paths = tqdm(data.image_paths, desc="finding regions", unit=" images", disable=not progress)
     regions = [image_regions(path) for path in paths]
     comparisons = [compare(answerers, data, regions, progress) for answerers in models]
-    demo = Demo(comparisons, _shown(comparisons, data, regions))
-    _report(demo, say)
-    _write(page, demo)
-    say(f"\nWrote {page}: open it to see the regions, and where each question looked.")
+    demo = Demo(comparisons, _images(comparisons, data, regions))
+    _show(demo, show)
+    titles = " and ".join(comparison.title for comparison in comparisons)
+    lead = "Each checkpoint in two frameworks, on images and questions of the easy-VQA test split."
+    write_page(page, f"{titles} in PyTorch and in Keras", lead, _figures(comparisons), demo.images)
+    show(f"\nWrote {page}: open it to see the regions, and how much each question attends to them.")
     return demo
 
 
-def load_both(source: str | Path, folder: Path, say: Callable[[str], None]) -> dict[str, VisualQuestionAnswering]:
+def load_both(source: str | Path, folder: Path, show: Callable[[str], None]) -> dict[str, VisualQuestionAnswering]:
     """Load a checkpoint in PyTorch, convert it to Keras' format, and load that in Keras.
 
     Args:
         source: the checkpoint.
         folder: where the converted file goes.
-        say: gets each line for the user.
+        show: is called with each line for the user.
     """
     origin = checkpoint_folder(source)
-    torch_one = VisualQuestionAnswering.from_pretrained(origin, backend="pt")
-    kind = torch_one.model.config.model_type
-    say(f"Loaded {source} in PyTorch: {MODEL_TITLES[kind]}, {torch_one.model.num_parameters():,} parameters.")
-    backend_module("tf")  # says what is missing, before anything is converted
+    in_torch = VisualQuestionAnswering.from_pretrained(origin, backend="pt")
+    keras_class = model_class("tf", in_torch.kind.architecture)  # says what is missing, before anything is converted
+    title = MODEL_TITLES[in_torch.model.config.model_type]
+    show(f"Loaded {source} in PyTorch: {title}, {in_torch.model.num_parameters():,} parameters.")
     done = convert(origin, folder / f"{origin.name}.weights.h5")
-    say(f"Converted {done.tensors} tensors ({done.size / 1e6:.1f} MB) to {done.target.name}, without either framework.")
-    keras_model = question_model_class("tf", kind).from_pretrained(done.target)
-    say("Loaded the converted file in Keras.")
-    keras_one = VisualQuestionAnswering(keras_model, torch_one.tokenizer, torch_one.answers, "tf")
-    return {"pt": torch_one, "tf": keras_one}
+    show(f"Converted {done.tensors} tensors ({done.size / 1e6:.1f} MB) to {done.target.name}, without a framework.")
+    keras_model = keras_class.from_pretrained(done.target)
+    show("Loaded the converted file in Keras.")
+    return {"pt": in_torch, "tf": VisualQuestionAnswering(keras_model, in_torch.tokenizer, in_torch.answers)}
 
 
 def compare(
     answerers: dict[str, VisualQuestionAnswering],
     data: easy_vqa.EasyVqa,
-    regions: Regions,
+    regions: Sequence[ImageRegions],
     progress: bool,
-) -> Comparison:
-    """Ask one model in both backends all questions.
+) -> BackendComparison:
+    """Ask one model all questions in both backends.
 
     Args:
         answerers: the model in each backend.
@@ -125,52 +125,57 @@ def compare(
     """
     model, scores = answerers["pt"].model, {}
     title = MODEL_TITLES[model.config.model_type]
+    of_questions = [regions[image] for image in data.image_index]
     for backend, answerer in answerers.items():
 
         def bar(starts: range, where: str = TITLES[backend]) -> tqdm:
             return tqdm(starts, desc=f"{title} in {where}", disable=not progress)
 
-        scores[backend] = scores_of_split(answerer, data, bar, regions)
-    return Comparison(
+        scores[backend] = answerer.scores(of_questions, data.questions, _BATCH, bar)
+    truth = np.array([answerers["pt"].answers.index(answer) for answer in data.answers])
+    best = {backend: of_backend.argmax(axis=1) for backend, of_backend in scores.items()}
+    return BackendComparison(
         title=title,
         parameters=model.num_parameters(),
         questions=len(data),
-        accuracy={backend: accuracy(answerers[backend], data, scores[backend]) for backend in answerers},
+        accuracy={backend: float((found == truth).mean()) for backend, found in best.items()},
         difference=float(np.abs(scores["pt"] - scores["tf"]).max()),
-        agreeing=int((scores["pt"].argmax(1) == scores["tf"].argmax(1)).sum()),
+        agreeing=int((best["pt"] == best["tf"]).sum()),
         scores=scores,
         answerers=answerers,
     )
 
 
-def _shown(comparisons: Sequence[Comparison], data: easy_vqa.EasyVqa, regions: Regions) -> list[Shown]:
-    """A few images that differ, with some of their questions and what each model said to them."""
-    shown = []
+def _images(
+    comparisons: Sequence[BackendComparison], data: easy_vqa.EasyVqa, regions: Sequence[ImageRegions]
+) -> list[ImageResult]:
+    """A few images that differ, with some of their questions and each model's answers."""
+    found = []
     for image in _different(data):
         rows = _varied(data, np.flatnonzero(data.image_index == image))
         path = Path(data.image_paths[image])
-        asked = [Asked(data.questions[row], data.answers[row]) for row in rows]
+        questions = [QuestionResult(data.questions[row], data.answers[row]) for row in rows]
         for comparison in comparisons:
-            _add_said(asked, comparison, rows, regions[image])
-        shown.append(Shown(f"{path.parent.name}/{path.name}", open_image(path), regions[image][1], asked))
-    return shown
+            _add_answers(questions, comparison, rows, regions[image])
+        found.append(ImageResult(f"{path.parent.name}/{path.name}", open_image(path), regions[image][1], questions))
+    return found
 
 
-def _add_said(
-    asked: Sequence[Asked], comparison: Comparison, rows: Sequence[int], regions: tuple[np.ndarray, np.ndarray]
+def _add_answers(
+    results: Sequence[QuestionResult], comparison: BackendComparison, rows: Sequence[int], regions: ImageRegions
 ) -> None:
-    """Add what one model said to the questions about one image, and where it looked."""
+    """Add one model's answers to the questions about one image, and how its attention is spread over the regions."""
     answerer = comparison.answerers["pt"]
-    questions = [one.question for one in asked]
-    maps = answerer.maps([regions] * len(rows), questions)
+    questions = [result.question for result in results]
+    attention = answerer.region_attention([regions] * len(rows), questions)
     ids = answerer.inputs([regions] * len(rows), questions)["input_ids"]
-    for one, row, region_attention, read in zip(asked, rows, maps, ids, strict=True):
+    for result, row, region_attention, read in zip(results, rows, attention, ids, strict=True):
         answers = {
-            TITLES[backend]: (answerer.answers[int(of_split[row].argmax())], float(of_split[row].max()))
-            for backend, of_split in comparison.scores.items()
+            TITLES[backend]: (answerer.answers[int(scores[row].argmax())], float(scores[row].max()))
+            for backend, scores in comparison.scores.items()
         }
         tokens = answerer.tokenizer.convert_ids_to_tokens([int(i) for i in read[: len(region_attention)]])
-        one.said.append(Said(comparison.title, answers, tokens, region_attention))
+        result.models.append(ModelAnswers(comparison.title, answers, tokens, region_attention))
 
 
 def _different(data: easy_vqa.EasyVqa) -> list[int]:
@@ -179,9 +184,9 @@ def _different(data: easy_vqa.EasyVqa) -> list[int]:
     chosen: list[int] = []
     for image in range(len(data.image_paths)):
         rows = np.flatnonzero(data.image_index == image)
-        told = {data.answers[row] for row in rows} - {"yes", "no"}
-        if len(rows) >= QUESTIONS and told - seen and len(chosen) < IMAGES:
-            seen |= told
+        answers = {data.answers[row] for row in rows} - {"yes", "no"}
+        if len(rows) >= QUESTIONS and answers - seen and len(chosen) < IMAGES:
+            seen |= answers
             chosen.append(image)
     return chosen
 
@@ -194,21 +199,21 @@ def _varied(data: easy_vqa.EasyVqa, rows: np.ndarray) -> list[int]:
     return [*first.values(), *(int(row) for row in rows if row not in first.values())][:QUESTIONS]
 
 
-def _report(demo: Demo, say: Callable[[str], None]) -> None:
-    """Print the images' questions with their answers, and the figures."""
+def _show(demo: Demo, show: Callable[[str], None]) -> None:
+    """Show the images' questions with their answers, and the figures."""
     columns = [f"{comparison.title}: {where}" for comparison in demo.comparisons for where in TITLES.values()]
-    say(f"\n{'question':<44}" + "".join(f" {column:<20}" for column in columns) + " true")
-    for item in demo.shown:
-        say(f"{item.name}: {len(item.boxes)} regions")
-        for one in item.asked:
-            answers = [f"{answer} {score:.4f}" for said in one.said for answer, score in said.answers.values()]
-            say(f"  {one.question:<42}" + "".join(f" {answer:<20}" for answer in answers) + f" {one.truth}")
-    say("")
+    show(f"\n{'question':<44}" + "".join(f" {column:<20}" for column in columns) + " true")
+    for image in demo.images:
+        show(f"{image.name}: {len(image.boxes)} regions")
+        for result in image.questions:
+            answers = [f"{answer} {score:.4f}" for model in result.models for answer, score in model.answers.values()]
+            show(f"  {result.question:<42}" + "".join(f" {answer:<20}" for answer in answers) + f" {result.truth}")
+    show("")
     for name, *values in _figures(demo.comparisons):
-        say(f"{name:<34}" + "".join(f" {value:<34}" for value in values).rstrip())
+        show(f"{name:<34}" + "".join(f" {value:<34}" for value in values).rstrip())
 
 
-def _figures(comparisons: Sequence[Comparison]) -> list[tuple[str, ...]]:
+def _figures(comparisons: Sequence[BackendComparison]) -> list[tuple[str, ...]]:
     """Rows of a table: a name, and a value for each model."""
     return [
         ("", *(comparison.title for comparison in comparisons)),
@@ -223,9 +228,3 @@ def _figures(comparisons: Sequence[Comparison]) -> list[tuple[str, ...]]:
         ("same answer in both", *(f"{c.agreeing:,} of {c.questions:,}" for c in comparisons)),
         ("largest difference of any score", *(f"{c.difference:.1e}" for c in comparisons)),
     ]
-
-
-def _write(page: str | Path, demo: Demo) -> None:
-    titles = " and ".join(comparison.title for comparison in demo.comparisons)
-    lead = "Each checkpoint in two frameworks, on images and questions of the easy-VQA test split."
-    write_page(page, f"{titles} in PyTorch and in Keras", lead, _figures(demo.comparisons), demo.shown)

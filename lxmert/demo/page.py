@@ -1,4 +1,4 @@
-"""A page that shows images with their regions, and where each question looked. One HTML file, nothing beside it."""
+"""A page with images, their regions, and each question's attention to them. One HTML file, nothing beside it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from lxmert.utils.optional_imports import require
 
 
 @dataclass
-class Said:
-    """What one model said to a question.
+class ModelAnswers:
+    """One model's answers to a question.
 
     Attributes:
         model: its title.
         answers: for each backend's title the answer and its score.
         tokens: the tokens as the model read them, L of them.
-        looked: [L, R], how much each token attends to each region.
+        region_attention: [L, R], how much each token attends to each region.
     """
 
     model: str
@@ -33,32 +33,26 @@ class Said:
 
 
 @dataclass
-class Asked:
-    """One question about an image.
-
-    Attributes:
-        question: its text.
-        truth: the true answer, None if it is not known.
-        said: what each model said.
-    """
+class QuestionResult:
+    """A question about an image, the true answer if it is known, and the answers of each model."""
 
     question: str
     truth: str | None
-    said: list[Said] = field(default_factory=list)
+    models: list[ModelAnswers] = field(default_factory=list)
 
 
 @dataclass
-class Shown:
-    """One image [H, W, 3] (uint8) with its regions' boxes [R, 4] in 0 … 1, and what was asked about it."""
+class ImageResult:
+    """An image [H, W, 3] (uint8), its regions' boxes [R, 4] in 0 … 1, and the questions about it."""
 
     name: str
     image: np.ndarray
     boxes: np.ndarray
-    asked: list[Asked] = field(default_factory=list)
+    questions: list[QuestionResult] = field(default_factory=list)
 
 
 _STYLE = """
-:root { color-scheme: light dark; --line: #8884; --good: #1a7f37; --bad: #c62828; --look: 230 90 20 }
+:root { color-scheme: light dark; --line: #8884; --good: #1a7f37; --bad: #c62828; --attention: 230 90 20 }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem }
 h1 { font-size: 1.5rem; margin-bottom: 0 }
 p.lead { margin-top: .3rem; opacity: .8 }
@@ -67,15 +61,15 @@ table.figures { border-collapse: collapse; margin: 1rem 0 }
 section { display: flex; flex-wrap: wrap; gap: 1.5rem; border-top: 1px solid var(--line); padding: 1.2rem 0 }
 figure { margin: 0; flex: 0 0 240px }
 figcaption { font-size: .85rem; opacity: .75; margin-top: .3rem }
-.asked { flex: 1 1 26rem; min-width: 0 }
-.asked > div { margin-bottom: 1.1rem }
+.questions { flex: 1 1 26rem; min-width: 0 }
+.questions > div { margin-bottom: 1.1rem }
 .question { font-weight: 600 }
 .truth { font-weight: 400; opacity: .75; margin-left: .6rem }
 .model { display: inline-block; min-width: 6.5rem; opacity: .75 }
 .answer { margin-right: 1rem; white-space: nowrap }
 .right { color: var(--good) }
 .wrong { color: var(--bad) }
-.look { display: flex; gap: 1rem; align-items: flex-start; margin-top: .4rem }
+.attention { display: flex; gap: 1rem; align-items: flex-start; margin-top: .4rem }
 .tokens span { display: inline-block; padding: .05rem .35rem; margin: .1rem }
 .tokens span { border-radius: .3rem; border: 1px solid var(--line) }
 svg { display: block; border-radius: .4rem; image-rendering: pixelated }
@@ -83,7 +77,7 @@ svg { display: block; border-radius: .4rem; image-rendering: pixelated }
 
 
 def write_page(
-    path: str | Path, title: str, lead: str, figures: Sequence[Sequence[str]], shown: Sequence[Shown]
+    path: str | Path, title: str, lead: str, figures: Sequence[Sequence[str]], images: Sequence[ImageResult]
 ) -> None:
     """Write the page.
 
@@ -92,7 +86,7 @@ def write_page(
         title: its heading.
         lead: a sentence below the heading.
         figures: rows of a small table: a name, and a value for each model; the first row is the heading.
-        shown: the images.
+        images: the images.
     """
     heading, *others = ([html.escape(cell) for cell in row] for row in figures)
     rows = f"<tr>{''.join(f'<th>{cell}</th>' for cell in heading)}</tr>" + "".join(
@@ -104,58 +98,58 @@ def write_page(
 <h1>{html.escape(title)}</h1><p class="lead">{html.escape(lead)}</p>
 <table class="figures">{rows}</table>
 <p>The large image shows the regions that the models read: region 0 is the whole image. Below each question, for
-each model, the darker a region, the more the question's words looked at it (attention from language to vision, mean
-over heads and layers); and the darker a word, the more that word looked at the found shapes rather than at the whole
+each model, the darker a region, the more the question's words attend to it (attention from language to vision, mean
+over heads and layers); and the darker a word, the more that word attends to the shapes rather than to the whole
 image.</p>
-{"".join(_section(item) for item in shown)}
+{"".join(_section(image) for image in images)}
 </body></html>
 """
     write_text(path, text)
 
 
-def _section(item: Shown) -> str:
-    data_uri = _data_uri(item.image)
-    height, width = item.image.shape[:2]
-    asked = "".join(_asked(item, one, data_uri) for one in item.asked)
-    return f"""<section><figure>{_drawing(data_uri, item.boxes, None, 240)}
-<figcaption>{html.escape(item.name)}, {width} by {height} pixels, {len(item.boxes)} regions</figcaption>
-</figure><div class="asked">{asked}</div></section>
+def _section(image: ImageResult) -> str:
+    data_uri = _data_uri(image.image)
+    height, width = image.image.shape[:2]
+    questions = "".join(_question(image, result, data_uri) for result in image.questions)
+    return f"""<section><figure>{_drawing(data_uri, image.boxes, None, 240)}
+<figcaption>{html.escape(image.name)}, {width} by {height} pixels, {len(image.boxes)} regions</figcaption>
+</figure><div class="questions">{questions}</div></section>
 """
 
 
-def _asked(item: Shown, one: Asked, data_uri: str) -> str:
-    truth = "" if one.truth is None else f' <span class="truth">true: {html.escape(one.truth)}</span>'
-    said = "".join(_said(item, one.truth, model, data_uri) for model in one.said)
-    return f"""<div><div class="question">{html.escape(one.question)}{truth}</div>{said}</div>
+def _question(image: ImageResult, result: QuestionResult, data_uri: str) -> str:
+    truth = "" if result.truth is None else f' <span class="truth">true: {html.escape(result.truth)}</span>'
+    models = "".join(_answers(image, result.truth, model, data_uri) for model in result.models)
+    return f"""<div><div class="question">{html.escape(result.question)}{truth}</div>{models}</div>
 """
 
 
-def _said(item: Shown, truth: str | None, said: Said, data_uri: str) -> str:
+def _answers(image: ImageResult, truth: str | None, model: ModelAnswers, data_uri: str) -> str:
     answers = []
-    for backend, (answer, score) in said.answers.items():
+    for backend, (answer, score) in model.answers.items():
         mark = "" if truth is None else " right" if answer == truth else " wrong"
         answers.append(
             f'<span class="answer{mark}">{html.escape(backend)}: <b>{html.escape(answer)}</b> {score:.2%}</span>'
         )
-    shapes = said.region_attention[:, 1:].sum(axis=1)
+    shapes = model.region_attention[:, 1:].sum(axis=1)
     span = shapes.max() - shapes.min()
     tokens = "".join(
-        f'<span style="background: rgb(var(--look) / {0.05 + 0.6 * (value - shapes.min()) / (span or 1):.2f})" '
-        f'title="{value:.0%} of its look at the shapes">{html.escape(token)}</span>'
-        for token, value in zip(said.tokens, shapes, strict=True)
+        f'<span style="background: rgb(var(--attention) / {0.05 + 0.6 * (value - shapes.min()) / (span or 1):.2f})" '
+        f'title="{value:.0%} of its attention to the shapes">{html.escape(token)}</span>'
+        for token, value in zip(model.tokens, shapes, strict=True)
     )
-    drawing = _drawing(data_uri, item.boxes, said.region_attention.mean(axis=0), 80)
-    return f"""<div class="look">{drawing}<div><div><span class="model">{html.escape(said.model)}</span>
+    drawing = _drawing(data_uri, image.boxes, model.region_attention.mean(axis=0), 80)
+    return f"""<div class="attention">{drawing}<div><div><span class="model">{html.escape(model.model)}</span>
 {"".join(answers)}</div><div class="tokens">{tokens}</div></div></div>
 """
 
 
 def _drawing(data_uri: str, boxes: np.ndarray, region_attention: np.ndarray | None, size: int) -> str:
-    """The image with its boxes: numbered, or tinted by how much each was looked at [R]."""
+    """The image with its boxes: numbered, or tinted by the attention to each, [R]."""
     shapes = []
     for i, (x1, y1, x2, y2) in enumerate(boxes * 100):
         tint = 0 if region_attention is None else float(region_attention[i])
-        share = "" if region_attention is None else f"<title>region {i}: {tint:.0%} of the look</title>"
+        share = "" if region_attention is None else f"<title>region {i}: {tint:.0%} of the attention</title>"
         shapes.append(
             f'<rect x="{x1:.2f}" y="{y1:.2f}" width="{x2 - x1:.2f}" height="{y2 - y1:.2f}" fill="rgb(230 90 20)" '
             f'fill-opacity="{0.4 * tint:.2f}" stroke="rgb(230 90 20)" stroke-width="1.5">{share}</rect>'

@@ -1,49 +1,43 @@
-"""Images and questions in, answers out: the whole journey of a question in one object, over either backend."""
+"""Images and questions in, answers out: one object for the whole journey of a question, in either backend."""
 
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Callable, Iterable, Sequence
-from importlib import import_module, resources
+from importlib import resources
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Self, TypedDict
 
 import numpy as np
 
 from lxmert.common.config import config_from_pretrained
 from lxmert.common.tokenizer import LxmertTokenizer
 from lxmert.common.validation.shared import check_integer
+from lxmert.inference.backends import backend_of, model_class, numpy_model
 from lxmert.inference.question_models import QUESTION_MODELS, answer_count, scores_name
 from lxmert.utils.atomic_files import write_text
-from lxmert.utils.json_files import read_json
+from lxmert.utils.messages import warn_caller
 from lxmert.vision.images import ImageInput
 from lxmert.vision.regions import FEATURE_SIZE, image_regions, pad_regions
+from lxmert.weights.answer_vocabulary import read_answer_vocabulary
+
+if TYPE_CHECKING:
+    from lxmert.inference.backends import AnyModel
 
 ANSWERS_NAME = "answers.json"
-BACKENDS = ("pt", "tf")
+
+ImageRegions = tuple[np.ndarray, np.ndarray]  # features [R, F] and boxes [R, 4] of one image
 
 
-def backend_module(backend: str) -> Any:
-    """Import `lxmert.pt` or `lxmert.tf`.
+class ScoredAnswer(TypedDict):
+    """An answer and its probability."""
 
-    Raises:
-        ValueError: another backend.
-        ImportError: its framework is not installed.
-    """
-    if backend not in BACKENDS:
-        raise ValueError(f'backend must be "pt" (PyTorch) or "tf" (Keras); got {backend!r}.')
-    return import_module(f"lxmert.{backend}")
-
-
-def question_model_class(backend: str, model_type: str) -> Any:
-    """The question-answering class of a backend for one kind of model."""
-    prefix = "TF" if backend == "tf" else ""
-    return getattr(backend_module(backend), prefix + QUESTION_MODELS[model_type].architecture)
+    answer: str
+    score: float
 
 
 def checkpoint_folder(source: str | Path) -> Path:
-    """The folder of a checkpoint: one that comes with the package by its name, or the path of a folder.
+    """The folder of a checkpoint: one that comes with the package, by its name, or the path of a folder.
 
     Raises:
         FileNotFoundError: neither.
@@ -57,21 +51,42 @@ def checkpoint_folder(source: str | Path) -> Path:
     return Path(source)
 
 
+def checkpoint_answers(folder: str | Path) -> list[str]:
+    """The answers of a checkpoint, in the order of its scores.
+
+    Raises:
+        FileNotFoundError: no answers.json in the folder.
+        ValueError: it is not a table of answers.
+    """
+    path = Path(folder) / ANSWERS_NAME
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder} has no {ANSWERS_NAME}, the list of answers in the order of the scores.")
+    return read_answer_vocabulary(path)
+
+
 class VisualQuestionAnswering:
     """Answers questions about images.
 
     `answerer = VisualQuestionAnswering.from_pretrained("easy-vqa", backend="tf")`, then
     `answerer("image.png", "what color is the circle?")` gives `[{"answer": "red", "score": 0.99}]`.
 
-    Attributes:
-        model: the question-answering model of the backend, LXMERT or VisualBERT.
-        kind: how this kind of model is asked.
+    Args:
+        model: a question-answering model of either backend, LXMERT or VisualBERT.
         tokenizer: its tokenizer.
         answers: its answers, in the order of its scores.
+        pack_weights: whether to lay out the weights for the CPU once, in PyTorch (`lxmert.pt.PackedWeights`). After the
+            first sixteen calls a question is then answered up to twice as fast. The copies take as much memory as the
+            model's linear layers, until this object is gone.
+
+    Attributes:
+        model, tokenizer, answers: as given.
+        kind: the inputs of this kind of model.
         backend: "pt" or "tf".
     """
 
-    def __init__(self, model: Any, tokenizer: LxmertTokenizer, answers: Sequence[str], backend: str):
+    def __init__(
+        self, model: AnyModel, tokenizer: LxmertTokenizer, answers: Sequence[str], *, pack_weights: bool = True
+    ):
         config = model.config
         self.kind = QUESTION_MODELS[config.model_type]
         features = getattr(config, self.kind.features)
@@ -85,28 +100,32 @@ class VisualQuestionAnswering:
         self.model = model
         self.tokenizer = tokenizer
         self.answers = list(answers)
-        self.backend = backend
-        self._run: Callable[..., dict[str, Any]] = import_module(f"lxmert.inference.{backend}_arrays").run_arrays
+        self.backend = backend_of(model)
+        self._run = numpy_model(model, pack_weights)
 
     @classmethod
-    def from_pretrained(cls, source: str | Path = "easy-vqa", backend: str = "pt") -> Self:
+    def from_pretrained(
+        cls, source: str | Path = "easy-vqa", backend: str = "pt", *, pack_weights: bool = True
+    ) -> Self:
         """Load a model with its tokenizer and its answers.
 
         Args:
             source: "easy-vqa" (LXMERT) or "easy-vqa-visual-bert", the checkpoints that come with the package, or a
                 folder with config.json, weights, vocabulary and answers.json.
             backend: "pt" for PyTorch, "tf" for Keras.
+            pack_weights: see the class.
 
         Raises:
             FileNotFoundError: no such checkpoint, or a file of it is missing.
             ImportError: the backend's framework is not installed.
             ValueError: an unknown backend, or files that do not fit each other.
         """
-        backend_module(backend)  # says what is missing, before anything is read
         folder = checkpoint_folder(source)
-        kind = question_model_class(backend, config_from_pretrained(folder).model_type)
-        model = kind.from_pretrained(folder)
-        return cls(model, LxmertTokenizer.from_pretrained(folder), read_answers(folder), backend)
+        kind = QUESTION_MODELS[config_from_pretrained(folder).model_type]
+        model = model_class(backend, kind.architecture).from_pretrained(folder)
+        return cls(
+            model, LxmertTokenizer.from_pretrained(folder), checkpoint_answers(folder), pack_weights=pack_weights
+        )
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the folder that `from_pretrained` reads, in either backend."""
@@ -120,7 +139,7 @@ class VisualQuestionAnswering:
         questions: str | Sequence[str],
         top_k: int = 1,
         batch_size: int = 64,
-    ) -> list[dict[str, Any]] | list[list[dict[str, Any]]]:
+    ) -> list[ScoredAnswer] | list[list[ScoredAnswer]]:
         """Answer questions about images.
 
         Args:
@@ -142,25 +161,25 @@ class VisualQuestionAnswering:
         if not isinstance(questions, (str, list, tuple)):
             raise TypeError(f"questions must be a text or a list of texts; got {type(questions).__name__}.")
         single = isinstance(questions, str) and not isinstance(images, (list, tuple))
-        asked = [questions] if isinstance(questions, str) else list(questions)
-        shown = list(images) if isinstance(images, (list, tuple)) else [images]
-        for name, given in (("images", shown), ("questions", asked)):
+        texts = [questions] if isinstance(questions, str) else list(questions)
+        several = list(images) if isinstance(images, (list, tuple)) else [images]
+        for name, given in (("images", several), ("questions", texts)):
             if not given:
                 raise ValueError(f"{name} must be at least one; got none.")
-        if not (len(shown) == len(asked) or len(shown) == 1 or len(asked) == 1):
+        count = max(len(several), len(texts))
+        if not {len(several), len(texts)} <= {1, count}:
             raise ValueError(
-                f"images and questions must be as many of each, or one of either; got {len(shown)} and {len(asked)}."
+                f"images and questions must be as many of each, or one of either; got {len(several)} and {len(texts)}."
             )
-        regions = [image_regions(image) for image in shown]
+        regions = [image_regions(image) for image in several]
         for number, (_, boxes) in enumerate(regions, start=1):
             if len(boxes) == 1:
-                which = f" {number}" if len(shown) > 1 else ""
-                warnings.warn(f"no shape was found in image{which}; the answer is a guess.", stacklevel=2)
-        count = max(len(shown), len(asked))
-        asked = asked * count if len(asked) == 1 else asked
-        scores = self.scores([regions[i % len(regions)] for i in range(count)], asked, batch_size)
+                which = f" {number}" if len(several) > 1 else ""
+                warn_caller(f"no shape was found in image{which}; the answer is a guess.")
+        texts = texts * count if len(texts) == 1 else texts
+        scores = self.scores([regions[i % len(regions)] for i in range(count)], texts, batch_size)
         best = np.argsort(-scores, axis=1, kind="stable")[:, :top_k]
-        found = [
+        found: list[list[ScoredAnswer]] = [
             [{"answer": self.answers[i], "score": float(row[i])} for i in order]
             for row, order in zip(scores, best, strict=True)
         ]
@@ -168,7 +187,7 @@ class VisualQuestionAnswering:
 
     def scores(
         self,
-        regions: Sequence[tuple[np.ndarray, np.ndarray]],
+        regions: Sequence[ImageRegions],
         questions: Sequence[str],
         batch_size: int = 64,
         progress: Callable[..., Iterable[int]] = iter,
@@ -185,25 +204,25 @@ class VisualQuestionAnswering:
         rows = []
         for start in progress(range(0, len(questions), batch_size)):
             inputs = self.inputs(regions[start : start + batch_size], questions[start : start + batch_size])
-            logits = self._run(self.model, inputs)[scores_name(self.model.config.model_type)].astype(np.float64)
+            logits = self._run(inputs)[scores_name(self.model.config.model_type)].astype(np.float64)
             logits = np.exp(logits - logits.max(axis=1, keepdims=True))
             rows.append(logits / logits.sum(axis=1, keepdims=True))
         return np.concatenate(rows)
 
-    def maps(self, regions: Sequence[tuple[np.ndarray, np.ndarray]], questions: Sequence[str]) -> list[np.ndarray]:
-        """Where each question looked: for every question [L, R], how much each of its tokens attends to each region.
+    def region_attention(
+        self, regions: Sequence[ImageRegions], questions: Sequence[str]
+    ) -> list[np.ndarray]:  # [L, R] each
+        """How much each token of a question attends to each region, for every question; rows sum to one.
 
-        The attention of language to vision, averaged over the heads and the layers that have it; rows sum to one.
+        The attention of language to vision, averaged over the heads and over the layers that have it.
         """
         inputs = self.inputs(regions, questions)
-        outputs = self._run(self.model, inputs, output_attentions=True)
+        outputs = self._run(inputs, output_attentions=True)
         means = self.kind.region_attention(outputs, inputs["input_ids"].shape[1])
         tokens = inputs["attention_mask"].sum(axis=1)
         return [m[: int(n), : len(boxes)] for m, n, (_, boxes) in zip(means, tokens, regions, strict=True)]
 
-    def inputs(
-        self, regions: Sequence[tuple[np.ndarray, np.ndarray]], questions: Sequence[str]
-    ) -> dict[str, np.ndarray]:
+    def inputs(self, regions: Sequence[ImageRegions], questions: Sequence[str]) -> dict[str, np.ndarray]:
         """The model's inputs by argument name, padded to the longest question and the image with most regions."""
         length = self.model.config.max_position_embeddings
         text = self.kind.encode(self.tokenizer, questions, length)
@@ -211,31 +230,13 @@ class VisualQuestionAnswering:
         return {**text, **self.kind.name_regions(pad_regions(list(regions)))}
 
     def _warn_of_unknown(self, questions: Sequence[str], ids: np.ndarray) -> None:
-        """Warn of questions in which the model knows no word: it answers them, but from the image alone."""
-        for question, row in zip(questions, ids, strict=True):
-            if not self._knows_a_word(self.tokenizer.convert_ids_to_tokens([int(i) for i in row])):
-                warnings.warn(f"no word of the question {question!r} is known; the answer is a guess.", stacklevel=5)
-
-    def _knows_a_word(self, tokens: Sequence[str]) -> bool:
-        """Whether a token is a whole word; single characters, and words spelled out in pieces, are none."""
+        """Warn of questions of which the model knows no word: it answers them from the image alone."""
         special = set(self.tokenizer.all_special_tokens)
-        return any(
-            len(token) > 1 and token not in special and not token.startswith("##") and not after.startswith("##")
-            for token, after in zip(tokens, [*tokens[1:], ""], strict=True)
-        )
-
-
-def read_answers(folder: str | Path) -> list[str]:
-    """The answers of a checkpoint, in the order of its scores.
-
-    Raises:
-        FileNotFoundError: no answers.json in the folder.
-        ValueError: it is not a list of strings.
-    """
-    path = Path(folder) / ANSWERS_NAME
-    if not path.is_file():
-        raise FileNotFoundError(f"{folder} has no {ANSWERS_NAME}, the list of answers in the order of the scores.")
-    answers = read_json(path, list)
-    if not all(isinstance(answer, str) for answer in answers):
-        raise ValueError(f"{path} must hold a list of strings.")
-    return answers
+        for question, row in zip(questions, ids, strict=True):
+            tokens = self.tokenizer.convert_ids_to_tokens([int(i) for i in row])
+            # Single characters are no words, and neither are words that are spelled out in pieces.
+            if not any(
+                len(token) > 1 and token not in special and not token.startswith("##") and not after.startswith("##")
+                for token, after in zip(tokens, [*tokens[1:], ""], strict=True)
+            ):
+                warn_caller(f"no word of the question {question!r} is known; the answer is a guess.")

@@ -14,7 +14,6 @@ from tqdm import tqdm
 
 from lxmert.common.validation.shared import check_integer
 from lxmert.inference.backends import split_encoder
-from lxmert.utils.malloc import keep_memory
 
 if TYPE_CHECKING:
     from lxmert.common.tokenizer import LxmertTokenizer
@@ -72,7 +71,7 @@ def answer_questions(
 
     Each image is encoded once for all of its questions, if they are not far apart; questions of one length go
     together without padding, and of the last layer only what the answer needs is computed. The answers are those of the
-    model on each question alone.
+    model on each question alone. A process that does nothing else is faster after `lxmert.utils.malloc.keep_memory()`.
 
     Args:
         model: `LxmertForQuestionAnswering`, or `LxmertForPreTraining` with an answer head, of either backend, on any
@@ -110,9 +109,7 @@ def answer_questions(
     batch_size = check_integer("batch_size", batch_size)
     tokenized, places = TokenizedTexts(tokenizer, texts, text_length), store.places(images)
     numbers = np.arange(len(texts))
-    scored = scored_pairs(
-        split_encoder(model, head), tokenized, Regions(store), numbers, places, batch_size, progress
-    )
+    scored = scored_pairs(split_encoder(model, head), tokenized, Regions(store), numbers, places, batch_size, progress)
 
     def in_order() -> Iterator[Answer]:
         found: dict[int, Answer] = {}
@@ -198,7 +195,6 @@ def scored_pairs(
     """
     from lxmert.data.collate.pairs import windows
 
-    keep_memory()
     with tqdm(total=len(text_of), unit="pair", leave=False, disable=not progress) as bar:
         for window in windows(texts, text_of, image_of, batch_size):
             encoded, masks = [], []

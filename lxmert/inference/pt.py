@@ -46,9 +46,11 @@ class NumpyModel:
             values = torch.as_tensor(np.asarray(array), device=parameter.device)
             return values.to(parameter.dtype) if values.is_floating_point() else values
 
-        with evaluation_mode(self.model) as unchanged, torch.inference_mode():
-            with self._packing() if unchanged else nullcontext():
-                outputs = self.model(**{name: tensor(array) for name, array in inputs.items()}, **options)
+        given = {name: tensor(array) for name, array in inputs.items()}
+        # A model in training mode changes between calls: its weights would be laid out every time.
+        packing = nullcontext() if self.model.training else self._packing()
+        with evaluation_mode(self.model), torch.inference_mode(), packing:
+            outputs = self.model(**given, **options)
         return {name: _array(value) for name, value in outputs.items()}
 
 
@@ -118,13 +120,13 @@ class SplitEncoder:
 
 
 @contextmanager
-def evaluation_mode(model: nn.Module) -> Iterator[bool]:
-    """Set a model to evaluation mode for a while; yields whether it was in it, so that nothing had to change."""
+def evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """Set the layers of a model to evaluation mode for a while; a model that is in it is not touched."""
     training = [module for module in model.modules() if module.training]
     for module in training:
         module.training = False
     try:
-        yield not training
+        yield
     finally:
         for module in training:
             module.training = True

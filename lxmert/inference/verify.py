@@ -1,4 +1,4 @@
-"""Whether two weight files are one model: the first run in PyTorch, the second in Keras, on the same random inputs.
+"""Whether two weight files are one model: the first runs in PyTorch, the second in Keras, on the same random inputs.
 
 Separate from `lxmert.weights.convert`, which needs neither framework; this needs both.
 """
@@ -13,9 +13,8 @@ from typing import Any
 
 import numpy as np
 
-# First of all, because a missing framework is named here, and what to install.
-import lxmert.pt as pt
-import lxmert.tf as tf
+# First of all: where a framework is missing, these say what to install.
+from lxmert import pt, tf
 
 # isort: split
 import keras
@@ -23,8 +22,7 @@ import torch
 
 from lxmert.common.config.base import ModelConfig
 from lxmert.common.specs import input_shapes, value_ranges
-from lxmert.inference.pt_arrays import run_arrays as run_in_torch
-from lxmert.inference.tf_arrays import run_arrays as run_in_keras
+from lxmert.inference.backends import numpy_model
 from lxmert.weights.answer_vocabulary import matching_rows, read_answer_vocabulary, remap_rows
 from lxmert.weights.checkpoint import open_checkpoint
 from lxmert.weights.formats import open_weights
@@ -35,7 +33,7 @@ TOLERANCE = 1e-5
 
 
 @dataclass(frozen=True)
-class Row:
+class OutputDifference:
     """One output of one way of loading: its largest value and the largest difference, a tuple's over all layers."""
 
     loader: str
@@ -55,7 +53,7 @@ class Agreement:
 
     source: str | Path
     target: str | Path
-    rows: tuple[Row, ...]
+    rows: tuple[OutputDifference, ...]
 
     @property
     def agrees(self) -> bool:
@@ -63,7 +61,7 @@ class Agreement:
         return all(row.agrees for row in self.rows)
 
     def table(self) -> str:
-        """Outputs down, ways of loading across: the largest differences, and beside them the largest value."""
+        """A row for each output: its largest value, and the largest difference by each way of loading."""
         loaders = dict.fromkeys(row.loader for row in self.rows)
         width = max(len(row.output) for row in self.rows)
         lines = [f"{'largest difference of':<{width}}  {'largest value':>13}" + "".join(f"  {x:>15}" for x in loaders)]
@@ -85,7 +83,7 @@ class Agreement:
 
 
 def random_inputs(config: ModelConfig, architecture: str, seed: int = 0) -> dict[str, np.ndarray]:
-    """Inputs that no mistake slips through: more regions than words, and masks that hide some of both.
+    """Inputs on which wrong weights show: more regions than words, and masks that hide some of both.
 
     Args:
         config: the sizes.
@@ -128,19 +126,18 @@ def verify(
 ) -> Agreement:
     """Run `source` in PyTorch and `target` in Keras, in float32, and compare every output, hidden state and attention.
 
-    Keras loads `target` by `from_pretrained`, and also by its own `load_weights` or `keras.saving.load_model`, as far
-    as they read that format. What follows the hub's options are those of `common.convert.convert` that `target` was
-    made with.
+    Keras loads `target` by `from_pretrained`, and also by its own `load_weights` or `keras.saving.load_model` where
+    these read the format. The options are those of `lxmert.weights.convert.convert` that `target` was made with.
 
     Args:
         source: weights of any format that is read.
         target: weights of any format that is read.
         config: the configuration, where a file has none.
-        architecture: the model class of both; by default the one that the heads in `source` make up.
-        dtype: the dtype that `target`'s weights were given. `source` then runs with its weights rounded to it:
-            what rounding does to the outputs depends on the model, and no tolerance for it would tell a wrong weight.
-        answers: the two tables of answers between which the answer head of `target` was moved. The scores of an answer
-            are then compared with those of the same one in `source`, and with 0 where that has none.
+        architecture: the model class of both; by default the one that has the heads in `source`.
+        dtype: the dtype of `target`'s weights. `source` then runs with its weights rounded to it: the effect of
+            rounding on the outputs depends on the model, so no tolerance for it would detect a wrong weight.
+        answers: the two tables of answers between which the answer head of `target` was moved. The score of an answer
+            is then compared with that of the same answer in `source`, and with 0 where `source` does not have it.
         hub: `revision`, `cache_dir`, `token` and `local_files_only`, where `source` is a model on the hub.
         overrides: config fields that take other values than `source`'s.
 
@@ -153,22 +150,24 @@ def verify(
     with open_checkpoint(target, config if _has_no_config(target) else None, type(source_config)) as checkpoint:
         target_config = checkpoint.config
         # Only this class may be without one.
-        bare = architecture == "VisualBertModel" and not checkpoint.pooler
-    made_with = {"add_pooling_layer": False} if bare else {}
+        without_pooler = architecture == "VisualBertModel" and not checkpoint.pooler
+    constructor_options = {"add_pooling_layer": False} if without_pooler else {}
     inputs = random_inputs(source_config, architecture)
     origin = getattr(pt, architecture).from_pretrained(
-        source, config=source_config, dtype=torch.float32, **made_with, **(hub or {})
+        source, config=source_config, dtype=torch.float32, **constructor_options, **(hub or {})
     )
     if dtype is not None:
         for parameter in origin.parameters():
             parameter.data = parameter.data.to(getattr(torch, dtype)).to(torch.float32)
-    expected = _listed(run_in_torch(origin, inputs, **_ALL))
+    expected = _outputs(origin, inputs)
     if answers is not None:
         rows = matching_rows(*map(read_answer_vocabulary, answers))
         expected = {name: _moved(name, values, rows) for name, values in expected.items()}
-    found: list[Row] = []
-    for loader, model in _keras_models(getattr(tf, f"TF{architecture}"), Path(target), target_config, made_with):
-        found.extend(_compare(loader, expected, _listed(run_in_keras(model, inputs, **_ALL))))
+    found: list[OutputDifference] = []
+    for loader, model in _keras_models(
+        getattr(tf, f"TF{architecture}"), Path(target), target_config, constructor_options
+    ):
+        found.extend(_compare(loader, expected, _outputs(model, inputs)))
     return Agreement(source, target, tuple(found))
 
 
@@ -187,32 +186,32 @@ def _moved(name: str, values: tuple[np.ndarray, ...], rows: np.ndarray) -> tuple
     return tuple(remap_rows(scores.T, rows).T for scores in values)  # [B, A]
 
 
-_ALL = {"output_attentions": "all", "output_hidden_states": True, "return_dict": True}
 Outputs = Mapping[str, tuple[np.ndarray, ...]]
 
 
-def _listed(outputs: Mapping[str, Any]) -> Outputs:
-    """Every output as a tuple of arrays."""
+def _outputs(model: Any, inputs: Mapping[str, np.ndarray]) -> Outputs:
+    """Every output, hidden state and attention map of a model, each as a tuple of arrays."""
+    outputs = numpy_model(model)(inputs, output_attentions="all", output_hidden_states=True, return_dict=True)
     return {name: value if isinstance(value, tuple) else (value,) for name, value in outputs.items()}
 
 
 def _keras_models(
-    kind: Any, target: Path, config: ModelConfig, made_with: Mapping[str, Any]
+    kind: Any, target: Path, config: ModelConfig, constructor_options: Mapping[str, Any]
 ) -> Iterator[tuple[str, Any]]:
     """The target in Keras, one way of loading after the other, so that memory holds one model at a time."""
-    yield "from_pretrained", kind.from_pretrained(target, config=config, dtype="float32", **made_with)
+    yield "from_pretrained", kind.from_pretrained(target, config=config, dtype="float32", **constructor_options)
     if target.name.endswith(".weights.h5"):
-        model = kind(config, dtype="float32", **made_with)
+        model = kind(config, dtype="float32", **constructor_options)
         model.load_weights(target)
         yield "load_weights", model
     if target.name.endswith(".keras"):
-        model = kind(config, dtype="float32", **made_with)
+        model = kind(config, dtype="float32", **constructor_options)
         # A saved float16 model would run in float16.
         model.set_weights(keras.saving.load_model(target, safe_mode=True).get_weights())
         yield "load_model", model
 
 
-def _compare(loader: str, expected: Outputs, got: Outputs) -> Iterator[Row]:
+def _compare(loader: str, expected: Outputs, got: Outputs) -> Iterator[OutputDifference]:
     """The largest difference of every output; infinite where one side lacks it or has another shape."""
     for name in dict.fromkeys([*expected, *got]):
         mine, theirs = expected.get(name, ()), got.get(name, ())
@@ -226,4 +225,4 @@ def _compare(loader: str, expected: Outputs, got: Outputs) -> Iterator[Row]:
             # The logit of a masked region is the smallest number there is; it tells nothing of the size of the others.
             counted = np.abs(a) < np.finfo(a.dtype).max / 2
             largest = max(largest, float(np.max(np.abs(a), where=counted, initial=0.0)))
-        yield Row(loader, name, largest, difference)
+        yield OutputDifference(loader, name, largest, difference)

@@ -18,7 +18,8 @@ from lxmert.data.synthetic.augmentation import AugmentedRegions
 from lxmert.data.synthetic.batches import batches
 from lxmert.data.synthetic.recipe import LXMERT_RECIPE, Recipe
 from lxmert.data.synthetic.vocabulary import build_vocabulary
-from lxmert.inference.answering import VisualQuestionAnswering, question_model_class
+from lxmert.inference.answering import VisualQuestionAnswering
+from lxmert.inference.backends import model_class
 from lxmert.inference.question_models import QUESTION_MODELS
 from lxmert.vision.regions import image_regions
 from lxmert.weights.naming.tables import ANSWERS
@@ -55,9 +56,9 @@ def train_easy_vqa(
     _seed(backend, recipe.seed)
     answers = {ANSWERS[recipe.model_type][1]: len(easy_vqa.answer_list()), "vocab_size": len(tokenizer)}
     config = config_from_dict({"model_type": recipe.model_type, **answers, **recipe.config})
-    model = question_model_class(backend, recipe.model_type)(config)
+    model: Any = model_class(backend, kind.architecture)(config)
     training.train_question_answering(model, of_epoch, len(data) // recipe.batch_size, recipe, progress)
-    return VisualQuestionAnswering(model, tokenizer, easy_vqa.answer_list(), backend)
+    return VisualQuestionAnswering(model, tokenizer, easy_vqa.answer_list())
 
 
 def scores_of_split(

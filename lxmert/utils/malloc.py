@@ -21,9 +21,9 @@ def keep_memory() -> bool:
     """Have the process keep the memory that it frees.
 
     glibc gives large blocks back to the system, which then hands them out again page by page, each cleared: a training
-    step of the base model on a CPU spends a sixth of its time on it. `lxmert train` and bulk answering begin with this
-    call; a training loop of your own, or Keras' `fit`, gains as much where you call it first. What the process has
-    taken at its peak stays with it from then on; a variable of glibc's that says otherwise
+    step of the base model on a CPU spends a sixth of its time on it. The commands that train and predict begin with
+    this call; a training loop of your own, Keras' `fit` and bulk answering gain where you call it first. What the
+    process has taken at its peak stays with it from then on; a variable of glibc's that says otherwise
     (MALLOC_TRIM_THRESHOLD_=131072, which is glibc's own value) is left as it is.
 
     Returns:

@@ -2,7 +2,9 @@
 
 import difflib
 import inspect
+import sys
 import unicodedata
+import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -70,3 +72,12 @@ def first_few(names: Iterable[str], most: int | None = 8, hint: str = "") -> str
     names = list(names)
     more = 0 if most is None else len(names) - most
     return ", ".join(map(escaped, names[:most])) + (f" and {more:,} more{hint}" if more > 0 else "")
+
+
+def warn_caller(message: str) -> None:
+    """Warn at the line outside of this package that called it, however many of our own calls lie between."""
+    level = 2
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "lxmert":
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, UserWarning, stacklevel=level)

@@ -14,7 +14,7 @@ from lxmert.demo.compare_backends import run_demo
 def demo(tmp_path_factory):
     page = tmp_path_factory.mktemp("demo") / "page.html"
     lines: list[str] = []
-    return run_demo(page=page, say=lines.append, progress=False), page, lines
+    return run_demo(page=page, show=lines.append, progress=False), page, lines
 
 
 def test_both_backends_answer_all_test_questions_alike(demo):
@@ -35,23 +35,23 @@ def test_it_prints_question_every_answer_and_truth(demo):
     for heading in ("LXMERT: PyTorch", "LXMERT: Keras", "VisualBERT: PyTorch", "VisualBERT: Keras"):
         assert heading in text
     assert "largest difference of any score" in text
-    one = found.shown[0].asked[0]
-    answers = [said.answers[backend][0] for said in one.said for backend in ("PyTorch", "Keras")]
+    one = found.images[0].questions[0]
+    answers = [model.answers[backend][0] for model in one.models for backend in ("PyTorch", "Keras")]
     told = r" [\d.]+\s+".join(map(re.escape, answers))
     assert re.search(rf"{re.escape(one.question)}\s+{told} [\d.]+\s+{one.truth}\n", text)
 
 
-def test_the_page_shows_images_regions_and_looks(demo):
+def test_the_page_shows_images_regions_and_attention(demo):
     found, page, _ = demo
     text, models = page.read_text(encoding="utf-8"), len(found.comparisons)
-    assert text.count("<section>") == len(found.shown)
-    assert text.count("data:image/png;base64,") == sum(1 + models * len(shown.asked) for shown in found.shown)
-    assert text.count("<rect") == sum(len(s.boxes) * (1 + models * len(s.asked)) for s in found.shown)
-    for shown in found.shown:
-        for one in shown.asked:
-            assert [said.model for said in one.said] == ["LXMERT", "VisualBERT"]
-            for said in one.said:
-                assert said.region_attention.shape == (len(said.tokens), len(shown.boxes))
+    assert text.count("<section>") == len(found.images)
+    assert text.count("data:image/png;base64,") == sum(1 + models * len(image.questions) for image in found.images)
+    assert text.count("<rect") == sum(len(i.boxes) * (1 + models * len(i.questions)) for i in found.images)
+    for image in found.images:
+        for result in image.questions:
+            assert [model.model for model in result.models] == ["LXMERT", "VisualBERT"]
+            for model in result.models:
+                assert model.region_attention.shape == (len(model.tokens), len(image.boxes))
     assert "[MASK]" in text, "VisualBERT reads its question with a mask at its end"
     assert "http" not in re.sub(r"data:[^\"]*", "", text), "the page must need nothing beside it"
 

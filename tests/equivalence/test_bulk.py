@@ -14,6 +14,7 @@ from lxmert.common.tokenizer import LxmertTokenizer
 from lxmert.data.collate import pairs
 from lxmert.data.datasets import Questions
 from lxmert.data.features import RegionWriter, open_regions
+from lxmert.inference.bulk import answer_questions, match
 from tests.compare import assert_same
 from tests.models import new_tf, pt_model, small, tf_model
 
@@ -22,7 +23,7 @@ COUNTS = [2, 5, 3, 1, 4, 5, 5, 2, 3]
 ANSWERS = [f"answer {number}" for number in range(6)]
 CONFIG = small("2/2/1", vocab_size=len(WORDS))
 TEXT_LENGTH = 8
-PACKAGES = {"pt": lxmert.inference.pt, "tf": lxmert.inference.tf}
+BACKENDS = {"pt": lxmert.inference.pt, "tf": lxmert.inference.tf}
 
 
 def write_store(folder, counts):
@@ -80,9 +81,8 @@ def alone(model, tokenizer, store, question, **labels):
         return model(**{name: x.to(dtype) if x.is_floating_point() else x for name, x in tensors.items()})
 
 
-def answer(backend, model, tokenizer, questions, store, **options):
-    call = PACKAGES[backend].answer_questions
-    return list(call(model, tokenizer, questions, store, ANSWERS, text_length=TEXT_LENGTH, **options))
+def answer(model, tokenizer, questions, store, **options):
+    return list(answer_questions(model, tokenizer, questions, store, ANSWERS, text_length=TEXT_LENGTH, **options))
 
 
 @pytest.mark.parametrize("backend", ["pt", "tf"])
@@ -97,7 +97,7 @@ def test_the_answers_are_those_of_each_question_alone(
         alone(model["pt"], tokenizer, store, question).question_answering_score[0].numpy() for question in questions
     ]
     for batch_size in (1, 3, 64):
-        found = answer(backend, model[backend], tokenizer, questions, store, batch_size=batch_size)
+        found = answer(model[backend], tokenizer, questions, store, batch_size=batch_size)
         assert [each.question for each in found] == list(range(len(questions)))
         assert [each.answer for each in found] == [ANSWERS[row.argmax()] for row in expected]
         assert_same(
@@ -110,9 +110,7 @@ def test_matching_is_the_head_on_every_pair(backend, tokenizer, store):
     sentences = ["a dog", "the cat is red", "a dog", "", "what is the blue dog ? a cat ?"]
     images = ["image5", "image0", "image3"]
     model = models("LxmertForPreTraining")
-    found = PACKAGES[backend].match(
-        model[backend], tokenizer, sentences, images, store, text_length=TEXT_LENGTH, batch_size=4
-    )
+    found = match(model[backend], tokenizer, sentences, images, store, text_length=TEXT_LENGTH, batch_size=4)
     assert found.dtype == np.float32
     expected = [
         [
@@ -129,7 +127,7 @@ def test_matching_is_the_head_on_every_pair(backend, tokenizer, store):
 def test_every_text_and_image_is_encoded_once(backend, tokenizer, store, monkeypatch):
     model = models("LxmertForPreTraining")[backend]
     rows = {"encode_language": 0, "encode_vision": 0, "scores": 0}
-    kind = __import__(f"lxmert.{backend}.bulk", fromlist=["SplitEncoder"]).SplitEncoder
+    kind = BACKENDS[backend].SplitEncoder
     for name in rows:
         own = getattr(kind, name)
 
@@ -143,7 +141,7 @@ def test_every_text_and_image_is_encoded_once(backend, tokenizer, store, monkeyp
 
         monkeypatch.setattr(kind, name, counted)
     sentences = ["a dog", "the cat", "a dog", "a red cat"]
-    PACKAGES[backend].match(model, tokenizer, sentences, ["image1", "image2", "image4"], store)
+    match(model, tokenizer, sentences, ["image1", "image2", "image4"], store)
     assert rows == {"encode_language": 3, "encode_vision": 3, "scores": 12}
 
 
@@ -157,21 +155,21 @@ def test_questions_of_a_file_keep_their_ids(backend, tokenizer, questions, store
         files=(),
     )
     model = models("LxmertForQuestionAnswering", "float32")[backend]
-    by_file = answer(backend, model, tokenizer, asked, store)
+    by_file = answer(model, tokenizer, asked, store)
     assert [each.question for each in by_file] == asked.ids
-    assert [each[1:] for each in by_file] == [each[1:] for each in answer(backend, model, tokenizer, questions, store)]
+    assert [each[1:] for each in by_file] == [each[1:] for each in answer(model, tokenizer, questions, store)]
 
 
 @pytest.mark.parametrize("backend", ["pt", "tf"])
 def test_nothing_asked(backend, tokenizer, store):
     model = models("LxmertForQuestionAnswering")[backend]
-    assert answer(backend, model, tokenizer, [], store) == []
+    assert answer(model, tokenizer, [], store) == []
 
 
 def test_answers_come_before_everything_is_read(tokenizer, questions, store, monkeypatch):
     monkeypatch.setattr(pairs.windows, "__defaults__", (1,))
     asked = sorted(questions)
-    found = lxmert.inference.pt.answer_questions(
+    found = answer_questions(
         models("LxmertForQuestionAnswering")["pt"], tokenizer, asked, store, ANSWERS, text_length=TEXT_LENGTH
     )
     read = []
@@ -188,40 +186,40 @@ def test_a_small_dtype(tokenizer, questions, store):
     rough = lxmert.pt.LxmertForQuestionAnswering(CONFIG)
     rough.load_state_dict(exact.state_dict())
     rough.bfloat16()
-    found = answer("pt", rough, tokenizer, questions, store)
-    expected = answer("pt", exact, tokenizer, questions, store)
+    found = answer(rough, tokenizer, questions, store)
+    expected = answer(exact, tokenizer, questions, store)
     assert np.mean([a.answer == b.answer for a, b in zip(found, expected, strict=True)]) > 0.8
     assert_same(np.array([a.score for a in found]), np.array([a.score for a in expected]), 0.15)
 
 
 @pytest.mark.parametrize("backend", ["pt", "tf"])
 def test_refused(backend, tokenizer, questions, store):
-    package, model = PACKAGES[backend], models("LxmertForQuestionAnswering")[backend]
+    model = models("LxmertForQuestionAnswering")[backend]
     with pytest.raises(ValueError, match="answers must be as many as the model scores, 6; got 5"):
-        package.answer_questions(model, tokenizer, questions, store, ANSWERS[:5])
+        answer_questions(model, tokenizer, questions, store, ANSWERS[:5])
     with pytest.raises(ValueError, match="batch_size must be at least 1; got 0"):
-        package.answer_questions(model, tokenizer, questions, store, ANSWERS, batch_size=0)
+        answer_questions(model, tokenizer, questions, store, ANSWERS, batch_size=0)
     with pytest.raises(ValueError, match="image99"):
-        package.answer_questions(model, tokenizer, [("image99", "a dog")], store, ANSWERS)
+        answer_questions(model, tokenizer, [("image99", "a dog")], store, ANSWERS)
     with pytest.raises(TypeError, match=r"answers questions, with a head that is called answer; got (TF)?LxmertM"):
-        package.answer_questions(models("LxmertModel")[backend], tokenizer, questions, store, ANSWERS)
+        answer_questions(models("LxmertModel")[backend], tokenizer, questions, store, ANSWERS)
     with pytest.raises(TypeError, match="LxmertForPreTraining, with a head that is called match; got"):
-        package.match(model, tokenizer, ["a dog"], ["image0"], store)
+        match(model, tokenizer, ["a dog"], ["image0"], store)
     matching = models("LxmertForPreTraining")[backend]
     with pytest.raises(TypeError, match="sentences must be several texts; got one, 'a dog'"):
-        package.match(matching, tokenizer, "a dog", ["image0"], store)
+        match(matching, tokenizer, "a dog", ["image0"], store)
 
 
 def test_questions_may_come_one_by_one(tokenizer, questions, store):
     model = models("LxmertForQuestionAnswering")["pt"]
-    assert answer("pt", model, tokenizer, iter(questions), store) == answer("pt", model, tokenizer, questions, store)
+    assert answer(model, tokenizer, iter(questions), store) == answer(model, tokenizer, questions, store)
 
 
 def test_a_model_that_is_trained_between_two_answers(tokenizer, questions, store):
     model = lxmert.pt.LxmertForQuestionAnswering(CONFIG)
-    expected = answer("pt", model, tokenizer, questions, store, batch_size=1)
+    expected = answer(model, tokenizer, questions, store, batch_size=1)
     found = []
-    for each in lxmert.inference.pt.answer_questions(
+    for each in answer_questions(
         model.train(), tokenizer, questions, store, ANSWERS, text_length=TEXT_LENGTH, batch_size=1
     ):
         found.append(each)
@@ -231,19 +229,19 @@ def test_a_model_that_is_trained_between_two_answers(tokenizer, questions, store
 
 def test_keras_layers_that_were_replaced_are_seen(tokenizer, questions, store):
     model = new_tf(CONFIG, "LxmertForQuestionAnswering", "float32")
-    answer("tf", model, tokenizer, questions, store)
+    answer(model, tokenizer, questions, store)
     model.resize_num_qa_labels(8)
     bias = model.heads.answer.out.bias
     bias.assign(np.where(np.arange(8) == 7, 50.0, bias.numpy()))
     table = [*ANSWERS, "seventh", "eighth"]
-    found = lxmert.inference.tf.answer_questions(model, tokenizer, questions, store, table, text_length=TEXT_LENGTH)
+    found = answer_questions(model, tokenizer, questions, store, table, text_length=TEXT_LENGTH)
     assert {each.answer for each in found} == {"eighth"}
 
 
 def test_keras_graphs_go_with_their_model(tokenizer, questions, store):
 
     model = new_tf(CONFIG, "LxmertForQuestionAnswering", "float32")
-    answer("tf", model, tokenizer, questions[:3], store)
+    answer(model, tokenizer, questions[:3], store)
     assert model in lxmert.inference.tf._GRAPHS
     gone = weakref.ref(model)
     del model

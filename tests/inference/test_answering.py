@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from lxmert import VisualQuestionAnswering
-from lxmert.inference.answering import checkpoint_folder, read_answers
+from lxmert.inference.answering import checkpoint_answers, checkpoint_folder
 
 BACKENDS = ("pt", "tf")
 CHECKPOINTS = {"easy-vqa": "lxmert", "easy-vqa-visual-bert": "visual_bert"}
@@ -125,11 +125,11 @@ def test_a_long_question_is_answered(answerers):
     assert answerers["pt"](draw(), "what color is the circle? " * 50)[0]["answer"] in answerers["pt"].answers
 
 
-def test_maps_say_where_each_token_looked(answerers):
+def test_the_attention_of_each_token_to_the_regions(answerers):
     from lxmert.vision.regions import image_regions
 
     regions = image_regions(draw())
-    pt, tf = (answerers[b].maps([regions], ["what color is the circle?"])[0] for b in BACKENDS)
+    pt, tf = (answerers[b].region_attention([regions], ["what color is the circle?"])[0] for b in BACKENDS)
     # [CLS] what color is the circle ? [SEP]; VisualBERT reads [MASK] too.
     assert pt.shape == (8 + (answerers["pt"].model.config.model_type == "visual_bert"), len(regions[1]))
     np.testing.assert_allclose(pt.sum(axis=1), 1, atol=1e-5)
@@ -171,10 +171,10 @@ def test_checkpoint_errors(tmp_path):
     with pytest.raises(ValueError, match='backend must be "pt"'):
         VisualQuestionAnswering.from_pretrained("easy-vqa", backend="jax")
     with pytest.raises(FileNotFoundError, match=r"answers\.json"):
-        read_answers(tmp_path)
+        checkpoint_answers(tmp_path)
     (tmp_path / "answers.json").write_text(json.dumps([1, 2]))
-    with pytest.raises(ValueError, match="list of strings"):
-        read_answers(tmp_path)
+    with pytest.raises(ValueError, match="no table of answers"):
+        checkpoint_answers(tmp_path)
 
 
 @pytest.mark.parametrize("source", CHECKPOINTS)
@@ -183,4 +183,4 @@ def test_shipped_checkpoint_is_small_and_whole(source):
     names = {path.name for path in folder.iterdir()}
     assert names >= {"config.json", "model.safetensors", "vocab.txt", "answers.json"}
     assert sum(path.stat().st_size for path in folder.iterdir()) <= 4_000_000
-    assert len(read_answers(folder)) == 13
+    assert len(checkpoint_answers(folder)) == 13
