@@ -19,7 +19,6 @@ from lxmert.common.validation.lxmert import (
     check_vision_inputs,
 )
 from lxmert.common.validation.shared import attention_choice
-from lxmert.utils.messages import check_keywords
 
 from .embeddings import LanguageEmbeddings, RegionEmbeddings
 from .layers import Attention, ContextBias, FeedForward, Pooler, TransformerLayer, context_bias
@@ -117,7 +116,6 @@ class LxmertModel(PreTrainedModel):
         *,
         vision_output: bool = True,
         language_output: bool = True,
-        **unknown: Any,
     ) -> LxmertModelOutput | tuple[Any, ...]:
         """Encode sentences and the regions of their images.
 
@@ -141,8 +139,6 @@ class LxmertModel(PreTrainedModel):
         Raises:
             ValueError, TypeError: inputs that do not fit the config or each other; the message names the argument.
         """
-        if unknown:
-            check_keywords(type(self).__name__, unknown, self.keywords())
         config = self.config
         inputs = dict(
             input_ids=input_ids,

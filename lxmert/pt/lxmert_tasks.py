@@ -1,9 +1,11 @@
 """The task models of LXMERT: pre-training, question answering, visual reasoning.
 
 Dimensions: B batch, L language tokens, R regions, D hidden size, F visual feature size, V vocabulary, A answers.
+Every model takes the inputs of `LxmertModel`, its labels after them, and raises the same errors.
 """
 
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import Any, ClassVar, Generic, TypeVar
 
 from torch import Tensor
 
@@ -12,18 +14,21 @@ from lxmert.common.outputs import (
     LxmertForPreTrainingOutput,
     LxmertForQuestionAnsweringOutput,
     LxmertForVisualReasoningOutput,
+    LxmertModelOutput,
+    ModelOutput,
 )
 from lxmert.common.validation.lxmert import check_lxmert_inputs
-from lxmert.utils.messages import check_keywords
 
 from .heads import LxmertHeads
 from .losses import answer_loss, class_loss, describe, index_loss, object_losses, select_labelled, total_loss, word_loss
 from .lxmert import LxmertModel
 from .pretrained import PreTrainedModel
 
+Output = TypeVar("Output", bound=ModelOutput)
+
 
 class LxmertTaskModel(PreTrainedModel):
-    """A backbone with the heads of one task: what the models below share."""
+    """A backbone with the heads of one task."""
 
     config_class = LxmertConfig
     config: LxmertConfig
@@ -61,11 +66,10 @@ class LxmertForPreTraining(LxmertTaskModel):
         *,
         masked_lm_labels: Tensor | None = None,
         prediction_logits: bool = True,
-        **unknown: Any,
     ) -> LxmertForPreTrainingOutput | tuple[Any, ...]:
         """Score words, match and answers; with labels, sum the losses that were asked for.
 
-        The inputs are those of `LxmertModel`. A label whose task the config switches off adds nothing.
+        A label whose task the config switches off adds nothing.
 
         Args:
             labels: [B, L] word ids at masked positions, -100 elsewhere (also under Keras' name `masked_lm_labels`).
@@ -75,12 +79,7 @@ class LxmertForPreTraining(LxmertTaskModel):
             ans: [B] answer indices (-100 ignored), or [B, A] scores of every answer in 0 … 1.
             prediction_logits: False leaves the scores of the words out; with `labels`, words are scored where there is
                 a label, which is all that the loss needs.
-
-        Raises:
-            ValueError, TypeError: inputs or labels that do not fit; the message names the argument.
         """
-        if unknown:
-            check_keywords(type(self).__name__, unknown, self.keywords())
         if masked_lm_labels is not None:
             if labels is not None:
                 raise ValueError("labels and masked_lm_labels are two names of one argument; got both.")
@@ -135,14 +134,14 @@ class LxmertForPreTraining(LxmertTaskModel):
         return self.format_output(output, return_dict)
 
 
-class LxmertForQuestionAnswering(LxmertTaskModel):
-    """The backbone with the answer head.
+class LxmertScoringModel(LxmertTaskModel, Generic[Output]):
+    """A task model that scores the pooled output, with one kind of labels. A subclass says how, and what else differs.
 
-    The image branch of the last cross layer cannot reach an answer. It is not computed, and its parameters are frozen
-    (`requires_grad=False`), so that every trainable parameter gets a gradient; asking for hidden states or for all
-    attention maps computes it.
+    The image branch of the last cross layer cannot reach the pooled output. It is computed only for hidden states or
+    for all attention maps, and its parameters are frozen (`requires_grad=False`): every trainable one gets a gradient.
     """
 
+    output_class: Callable[..., Output]  # whose first fields are the loss and the scores
     reads_vision_output = False
 
     def forward(
@@ -158,86 +157,8 @@ class LxmertForQuestionAnswering(LxmertTaskModel):
         output_attentions: bool | str | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
-        **unknown: Any,
-    ) -> LxmertForQuestionAnsweringOutput | tuple[Any, ...]:
-        """Score the answers; with labels, compute their loss.
-
-        The inputs are those of `LxmertModel`.
-
-        Args:
-            labels: [B] answer indices (-100 ignored), or [B, A] scores of every answer in 0 … 1.
-
-        Raises:
-            ValueError, TypeError: inputs or labels that do not fit; the message names the argument.
-        """
-        if unknown:
-            check_keywords(type(self).__name__, unknown, self.keywords())
-        states = self.backbone(
-            input_ids,
-            visual_feats,
-            visual_pos,
-            attention_mask,
-            visual_attention_mask,
-            token_type_ids,
-            inputs_embeds,
-            output_attentions,
-            output_hidden_states,
-            return_dict=True,
-            language_output=False,
-            vision_output=False,
-        )
-        answer_scores = self.heads.answer(states.pooled_output)
-        output = LxmertForQuestionAnsweringOutput(
-            loss=None if labels is None else answer_loss(answer_scores, labels),
-            question_answering_score=answer_scores,
-            **states.states(),
-        )
-        return self.format_output(output, return_dict)
-
-
-class LxmertForVisualReasoning(LxmertTaskModel):
-    """The backbone with a head that tells whether a sentence is true of two images, as in NLVR2.
-
-    As in the original: the backbone reads the sentence with each image by itself, and the head both pooled outputs,
-    joined. As in question answering, the image branch of the last cross layer is not computed, and its parameters are
-    frozen.
-    """
-
-    reads_vision_output = False
-
-    def forward(
-        self,
-        input_ids: Tensor | None = None,
-        visual_feats: Tensor | None = None,
-        visual_pos: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        visual_attention_mask: Tensor | None = None,
-        token_type_ids: Tensor | None = None,
-        inputs_embeds: Tensor | None = None,
-        labels: Tensor | None = None,
-        output_attentions: bool | str | None = None,
-        output_hidden_states: bool | None = None,
-        return_dict: bool | None = None,
-        **unknown: Any,
-    ) -> LxmertForVisualReasoningOutput | tuple[Any, ...]:
-        """Score false and true; with labels, compute the loss.
-
-        The other inputs are those of `LxmertModel`. Hidden states and attention maps have a row for each image:
-        both of the first sentence, both of the second, and so on.
-
-        Args:
-            input_ids: [B, L] token ids, read with both images; or [B, 2, L], others for each. `attention_mask` and
-                `token_type_ids` have the same shape, and `inputs_embeds` an axis D more.
-            visual_feats: [B, 2, R, F] features of the regions of two images.
-            visual_pos: [B, 2, R, P] their boxes.
-            visual_attention_mask: [B, 2, R], 1 for regions that are read, 0 for padding; all ones by default.
-            labels: [B], 1 where the sentence is true of the images, else 0; -100 is ignored.
-
-        Raises:
-            ValueError, TypeError: inputs or labels that do not fit; the message names the argument.
-        """
-        if unknown:
-            check_keywords(type(self).__name__, unknown, self.keywords())
+    ) -> Output | tuple[Any, ...]:
+        """Compute the scores; with labels, their loss. The class describes both."""
         inputs: dict[str, Any] = dict(
             input_ids=input_ids,
             visual_feats=visual_feats,
@@ -247,24 +168,74 @@ class LxmertForVisualReasoning(LxmertTaskModel):
             token_type_ids=token_type_ids,
             inputs_embeds=inputs_embeds,
         )
-        check_lxmert_inputs(self.config, inputs, describe, images=True)
-        one_text = inputs["input_ids"].ndim == 2 if inputs_embeds is None else inputs_embeds.ndim == 3
-        shared = {name: one_text and not name.startswith("visual") for name in inputs}
-        rows = {name: x if x is None else image_rows(x, shared[name]) for name, x in inputs.items()}
         states = self.backbone(
-            **rows,
+            **self.backbone_inputs(inputs),
             output_attentions=output_attentions,
             output_hidden_states=output_hidden_states,
             return_dict=True,
             language_output=False,
             vision_output=False,
         )
-        joined = states.pooled_output.reshape(-1, 2 * self.config.hidden_size)  # [2B, D] -> [B, 2D]
-        scores = self.heads.reasoning(joined)
-        output = LxmertForVisualReasoningOutput(
-            loss=None if labels is None else index_loss(scores, labels), logits=scores, **states.states()
-        )
-        return self.format_output(output, return_dict)
+        scores = self.score(states)
+        loss = None if labels is None else self.label_loss(scores, labels)
+        return self.format_output(self.output_class(loss, scores, **states.states()), return_dict)
+
+    def backbone_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """What the backbone reads: the inputs as they are, by default."""
+        return inputs
+
+    def score(self, states: LxmertModelOutput) -> Tensor:
+        """The scores, from what the backbone gives."""
+        raise NotImplementedError
+
+    def label_loss(self, scores: Tensor, labels: Tensor) -> Tensor:
+        """The loss: cross-entropy, by default."""
+        return index_loss(scores, labels)
+
+
+class LxmertForQuestionAnswering(LxmertScoringModel[LxmertForQuestionAnsweringOutput]):
+    """The backbone with the answer head; scores [B, A].
+
+    `labels`: [B] answer indices (-100 ignored), or [B, A] scores of every answer in 0 … 1.
+    """
+
+    output_class = LxmertForQuestionAnsweringOutput
+
+    def score(self, states: LxmertModelOutput) -> Tensor:
+        """The score of each answer."""
+        return self.heads.answer(states.pooled_output)
+
+    def label_loss(self, scores: Tensor, labels: Tensor) -> Tensor:
+        """The loss, by the form of the labels."""
+        return answer_loss(scores, labels)
+
+
+class LxmertForVisualReasoning(LxmertScoringModel[LxmertForVisualReasoningOutput]):
+    """The backbone with a head that tells whether a sentence is true of two images, as in NLVR2; scores [B, 2].
+
+    As in the original: the backbone reads the sentence with each image by itself, and the head both pooled outputs,
+    joined. Hidden states and attention maps have a row for each image: both of the first sentence, both of the second,
+    and so on. The other inputs are those of `LxmertModel`:
+
+    - `input_ids`: [B, L] token ids, read with both images; or [B, 2, L], others for each. `attention_mask` and
+      `token_type_ids` have the same shape, and `inputs_embeds` an axis D more.
+    - `visual_feats` [B, 2, R, F], `visual_pos` [B, 2, R, P], `visual_attention_mask` [B, 2, R]: of the two images.
+    - `labels`: [B], 1 where the sentence is true of the images, else 0; -100 is ignored.
+    """
+
+    output_class = LxmertForVisualReasoningOutput
+
+    def backbone_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """The inputs with a row for each image."""
+        check_lxmert_inputs(self.config, inputs, describe, images=True)
+        ids, embeds = inputs["input_ids"], inputs["inputs_embeds"]
+        one_text = ids.ndim == 2 if embeds is None else embeds.ndim == 3
+        shared = {name: one_text and not name.startswith("visual") for name in inputs}
+        return {name: x if x is None else image_rows(x, shared[name]) for name, x in inputs.items()}
+
+    def score(self, states: LxmertModelOutput) -> Tensor:
+        """The scores of false and of true."""
+        return self.heads.reasoning(states.pooled_output.reshape(-1, 2 * self.config.hidden_size))  # [2B, D] -> [B, 2D]
 
 
 def image_rows(x: Tensor, shared: bool) -> Tensor:  # [B, 2, ...], shared [B, ...] -> [2B, ...]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -77,11 +78,17 @@ class PreTrainedModel(Resizable):
             weights_are_trained()
         return super().train(mode)
 
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Refuse unknown names, and call the model."""
+        if kwargs and not torch.compiler.is_compiling():
+            check_keywords(type(self).__name__, kwargs, self.keywords())
+        return super().__call__(*args, **kwargs)
+
     @classmethod
+    @functools.cache  # asked for at every call
     def keywords(cls) -> tuple[str, ...]:
         """The argument names of `forward`, in order."""
-        kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-        return tuple(p.name for p in inspect.signature(cls.forward).parameters.values() if p.kind in kinds)[1:]
+        return tuple(name for name in inspect.signature(cls.forward).parameters if name != "self")
 
     def reset_parameters(self, part: nn.Module | None = None) -> None:
         """Draw fresh weights: normal with `initializer_range`, a table's padding row and every bias 0, norms 1 and 0.

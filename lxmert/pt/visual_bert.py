@@ -14,7 +14,6 @@ from lxmert.common.outputs import VisualBertModelOutput
 from lxmert.common.specs import value_ranges
 from lxmert.common.validation.shared import attention_choice
 from lxmert.common.validation.visual_bert import check_visual_bert_inputs
-from lxmert.utils.messages import check_keywords
 
 from .embeddings import JointEmbeddings
 from .layers import Pooler, TransformerLayer, context_bias
@@ -65,7 +64,6 @@ class VisualBertModel(PreTrainedModel):
         output_attentions: bool | str | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
-        **unknown: Any,
     ) -> VisualBertModelOutput | tuple[Any, ...]:
         """Encode texts and the regions of their images; texts alone without `visual_embeds`.
 
@@ -94,8 +92,6 @@ class VisualBertModel(PreTrainedModel):
         Raises:
             ValueError, TypeError: inputs that do not fit the config or each other; the message names the argument.
         """
-        if unknown:
-            check_keywords(type(self).__name__, unknown, self.keywords())
         config = self.config
         inputs: dict[str, Any] = dict(
             input_ids=input_ids,

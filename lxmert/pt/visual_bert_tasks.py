@@ -1,6 +1,7 @@
 """The task models of VisualBERT: pre-training, multiple choice, question answering, visual reasoning, alignment.
 
 Dimensions: B batch, L language tokens, R regions, S = L + R, P phrases, D hidden size, V vocabulary, A answers.
+Every model takes the inputs of `VisualBertModel`, its labels after them, and raises the same errors.
 """
 
 from typing import Any
@@ -9,10 +10,9 @@ import torch
 from torch import Tensor
 
 from lxmert.common.config import VisualBertConfig
-from lxmert.common.outputs import VisualBertForPreTrainingOutput, VisualBertTaskOutput
+from lxmert.common.outputs import VisualBertForPreTrainingOutput, VisualBertModelOutput, VisualBertTaskOutput
 from lxmert.common.validation.shared import Range
 from lxmert.common.validation.visual_bert import check_alignment_inputs, check_visual_bert_inputs
-from lxmert.utils.messages import check_keywords
 
 from .heads import VisualBertHeads
 from .losses import alignment_loss, check_values, describe, distribution_loss, index_loss, total_loss, word_loss
@@ -21,7 +21,7 @@ from .visual_bert import VisualBertModel
 
 
 class VisualBertTaskModel(PreTrainedModel):
-    """A backbone with the heads of one task: what the models below share."""
+    """A backbone with the heads of one task."""
 
     config_class = VisualBertConfig
     config: VisualBertConfig
@@ -53,38 +53,34 @@ class VisualBertForPreTraining(VisualBertTaskModel):
         return_dict: bool | None = None,
         labels: Tensor | None = None,
         sentence_image_labels: Tensor | None = None,
-        **unknown: Any,
     ) -> VisualBertForPreTrainingOutput | tuple[Any, ...]:
         """Score words and match; with labels, sum the losses that were asked for.
-
-        The inputs are those of `VisualBertModel`.
 
         Args:
             labels: [B, S] word ids at masked positions, -100 elsewhere, as at every region.
             sentence_image_labels: [B] classes. In the published models 1 says that the caption matches the image and
                 0 that it is a random one. (`transformers`' documentation says the opposite.)
-
-        Raises:
-            ValueError, TypeError: inputs or labels that do not fit; the message names the argument.
         """
-        if unknown:
-            check_keywords(type(self).__name__, unknown, self.keywords())
+        inputs: dict[str, Any] = dict(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            token_type_ids=token_type_ids,
+            position_ids=position_ids,
+            head_mask=head_mask,
+            inputs_embeds=inputs_embeds,
+            visual_embeds=visual_embeds,
+            visual_attention_mask=visual_attention_mask,
+            visual_token_type_ids=visual_token_type_ids,
+            image_text_alignment=image_text_alignment,
+        )
         states = self.backbone(
-            input_ids,
-            attention_mask,
-            token_type_ids,
-            position_ids,
-            head_mask,
-            inputs_embeds,
-            visual_embeds,
-            visual_attention_mask,
-            visual_token_type_ids,
-            image_text_alignment,
+            **inputs,
             output_attentions=output_attentions,
             output_hidden_states=output_hidden_states,
             return_dict=True,
         )
-        word_scores = self.heads.word(states.last_hidden_state, self.backbone.embeddings.word.weight)
+        table = self.backbone.embeddings.word.weight
+        word_scores = self.heads.word(states.last_hidden_state, table)
         match_scores = self.heads.match(states.pooler_output)
         losses = []
         if labels is not None:
@@ -101,12 +97,8 @@ class VisualBertForPreTraining(VisualBertTaskModel):
         return self.format_output(output, return_dict)
 
 
-class VisualBertForMultipleChoice(VisualBertTaskModel):
-    """The backbone with one score for each of several pairs of text and image.
-
-    Every input but `head_mask` has an axis of choices behind the batch: `input_ids` [B, choices, L], `visual_embeds`
-    [B, choices, R, F].
-    """
+class VisualBertScoringModel(VisualBertTaskModel):
+    """A task model with one kind of scores and of labels. A subclass writes `score`, and what else differs."""
 
     def forward(
         self,
@@ -124,20 +116,8 @@ class VisualBertForMultipleChoice(VisualBertTaskModel):
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
         labels: Tensor | None = None,
-        **unknown: Any,
     ) -> VisualBertTaskOutput | tuple[Any, ...]:
-        """Score the choices; with labels, compute the loss.
-
-        The inputs are those of `VisualBertModel`, each with an axis of choices behind the batch.
-
-        Args:
-            labels: [B] the right choice, -100 to be ignored.
-
-        Raises:
-            ValueError, TypeError: inputs or labels that do not fit; the message names the argument.
-        """
-        if unknown:
-            check_keywords(type(self).__name__, unknown, self.keywords())
+        """Compute the scores, the same with labels and without; with labels, their loss. The class describes both."""
         inputs: dict[str, Any] = dict(
             input_ids=input_ids,
             attention_mask=attention_mask,
@@ -150,152 +130,87 @@ class VisualBertForMultipleChoice(VisualBertTaskModel):
             visual_token_type_ids=visual_token_type_ids,
             image_text_alignment=image_text_alignment,
         )
-        check_visual_bert_inputs(self.config, inputs, describe, choices=True)
-        words: Any = input_ids if input_ids is not None else inputs_embeds
-        count = words.shape[1]
-        # Differs from HF: the alignment is flattened too; it ends in an error there.
-        flat = {name: x if x is None or name == "head_mask" else x.flatten(0, 1) for name, x in inputs.items()}
         states = self.backbone(
-            **flat,
+            **self.backbone_inputs(inputs),
             output_attentions=output_attentions,
             output_hidden_states=output_hidden_states,
             return_dict=True,
         )
+        scores = self.score(states, inputs)
+        loss = None if labels is None else self.label_loss(scores, labels)
+        return self.format_output(VisualBertTaskOutput(loss, scores, **states.states()), return_dict)
+
+    def backbone_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """What the backbone reads: the inputs as they are, by default."""
+        return inputs
+
+    def score(self, states: VisualBertModelOutput, inputs: dict[str, Any]) -> Tensor:
+        """The scores, from what the backbone gives and the inputs of the model."""
+        raise NotImplementedError
+
+    def label_loss(self, scores: Tensor, labels: Tensor) -> Tensor:
+        """The loss: cross-entropy, by default."""
+        return index_loss(scores, labels)
+
+
+class VisualBertForMultipleChoice(VisualBertScoringModel):
+    """The backbone with one score for each of several pairs of text and image, [B, choices].
+
+    Every input but `head_mask` has an axis of choices behind the batch: `input_ids` [B, choices, L], `visual_embeds`
+    [B, choices, R, F]. `labels`: [B] the right choice, -100 to be ignored.
+    """
+
+    def backbone_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """The inputs with batch and choices in one axis."""
+        check_visual_bert_inputs(self.config, inputs, describe, choices=True)
+        # Differs from HF: the alignment is flattened too; it ends in an error there.
+        return {name: x if x is None or name == "head_mask" else x.flatten(0, 1) for name, x in inputs.items()}
+
+    def score(self, states: VisualBertModelOutput, inputs: dict[str, Any]) -> Tensor:
+        """The score of each choice, from its pooled output."""
+        words = inputs["input_ids"] if inputs["input_ids"] is not None else inputs["inputs_embeds"]
         scores = self.heads.choice(self.heads.dropout(states.pooler_output))  # [B · choices, 1]
-        scores = scores.reshape(-1, count)  # [B, choices]
-        output = VisualBertTaskOutput(
-            loss=None if labels is None else index_loss(scores, labels), logits=scores, **states.states()
-        )
-        return self.format_output(output, return_dict)
+        return scores.reshape(-1, words.shape[1])  # [B, choices]
 
 
-class VisualBertForQuestionAnswering(VisualBertTaskModel):
-    """The backbone with a linear layer on the last token but one of the question.
+class VisualBertForQuestionAnswering(VisualBertScoringModel):
+    """The backbone with a linear layer on the last token but one of the question; scores [B, A].
 
     The published model wants questions written as `[CLS] question ? [MASK] [SEP]`, so that this token is `[MASK]`;
-    `prepare_visual_bert_inputs` writes them. The pooler does nothing here and is frozen.
+    `prepare_visual_bert_inputs` writes them. The pooler does nothing here and is frozen. `labels`: [B, A] rows in
+    0 … 1 that share the probability of one among the answers, or [B] answer indices (-100 ignored).
     """
 
     def __init__(self, config: VisualBertConfig):
         super().__init__(config)
         self.backbone.pooler.requires_grad_(False)
 
-    def forward(
-        self,
-        input_ids: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        token_type_ids: Tensor | None = None,
-        position_ids: Tensor | None = None,
-        head_mask: Tensor | None = None,
-        inputs_embeds: Tensor | None = None,
-        visual_embeds: Tensor | None = None,
-        visual_attention_mask: Tensor | None = None,
-        visual_token_type_ids: Tensor | None = None,
-        image_text_alignment: Tensor | None = None,
-        output_attentions: bool | str | None = None,
-        output_hidden_states: bool | None = None,
-        return_dict: bool | None = None,
-        labels: Tensor | None = None,
-        **unknown: Any,
-    ) -> VisualBertTaskOutput | tuple[Any, ...]:
-        """Score the answers; with labels, compute their loss. The scores are the same with labels and without.
-
-        The inputs are those of `VisualBertModel`.
-
-        Args:
-            labels: [B, A] rows in 0 … 1 that share the probability of one among the answers, or [B] answer indices
-                (-100 ignored).
-
-        Raises:
-            ValueError, TypeError: inputs or labels that do not fit; the message names the argument.
-        """
-        if unknown:
-            check_keywords(type(self).__name__, unknown, self.keywords())
-        states = self.backbone(
-            input_ids,
-            attention_mask,
-            token_type_ids,
-            position_ids,
-            head_mask,
-            inputs_embeds,
-            visual_embeds,
-            visual_attention_mask,
-            visual_token_type_ids,
-            image_text_alignment,
-            output_attentions=output_attentions,
-            output_hidden_states=output_hidden_states,
-            return_dict=True,
-        )
-        words = input_ids if inputs_embeds is None else inputs_embeds[..., 0]
+    def score(self, states: VisualBertModelOutput, inputs: dict[str, Any]) -> Tensor:
+        """The score of each answer. Differs from HF: with labels, the scores are log-softmaxed there."""
+        words = inputs["input_ids"] if inputs["inputs_embeds"] is None else inputs["inputs_embeds"][..., 0]
         # Differs from HF: any mask will do, or none; the mask has to be given there, without holes or padding in front.
-        position = answer_position(torch.ones_like(words) if attention_mask is None else attention_mask)
+        mask = inputs["attention_mask"]
+        position = answer_position(torch.ones_like(words) if mask is None else mask)
         rows = torch.arange(position.shape[0], device=position.device)
         state = states.last_hidden_state[rows, position]  # [B, D]
-        scores = self.heads.classifier(self.heads.dropout(state))
-        # Differs from HF: the scores are given as they are; with labels they are log-softmaxed there.
-        output = VisualBertTaskOutput(
-            loss=None if labels is None else distribution_loss(scores, labels), logits=scores, **states.states()
-        )
-        return self.format_output(output, return_dict)
+        return self.heads.classifier(self.heads.dropout(state))
+
+    def label_loss(self, scores: Tensor, labels: Tensor) -> Tensor:
+        """The loss, by the form of the labels."""
+        return distribution_loss(scores, labels)
 
 
-class VisualBertForVisualReasoning(VisualBertTaskModel):
-    """The backbone with a linear layer on the pooled output.
+class VisualBertForVisualReasoning(VisualBertScoringModel):
+    """The backbone with a linear layer on the pooled output; scores [B, num_labels].
 
     The published model reads two images at once: the regions of both, one after the other, and
     `visual_token_type_ids` of 0 for the first and 1 for the second; `prepare_visual_bert_inputs` joins them.
+    `labels`: [B] classes (-100 ignored).
     """
 
-    def forward(
-        self,
-        input_ids: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        token_type_ids: Tensor | None = None,
-        position_ids: Tensor | None = None,
-        head_mask: Tensor | None = None,
-        inputs_embeds: Tensor | None = None,
-        visual_embeds: Tensor | None = None,
-        visual_attention_mask: Tensor | None = None,
-        visual_token_type_ids: Tensor | None = None,
-        image_text_alignment: Tensor | None = None,
-        output_attentions: bool | str | None = None,
-        output_hidden_states: bool | None = None,
-        return_dict: bool | None = None,
-        labels: Tensor | None = None,
-        **unknown: Any,
-    ) -> VisualBertTaskOutput | tuple[Any, ...]:
-        """Score the classes; with labels, compute the loss.
-
-        The inputs are those of `VisualBertModel`.
-
-        Args:
-            labels: [B] classes (-100 ignored).
-
-        Raises:
-            ValueError, TypeError: inputs or labels that do not fit; the message names the argument.
-        """
-        if unknown:
-            check_keywords(type(self).__name__, unknown, self.keywords())
-        states = self.backbone(
-            input_ids,
-            attention_mask,
-            token_type_ids,
-            position_ids,
-            head_mask,
-            inputs_embeds,
-            visual_embeds,
-            visual_attention_mask,
-            visual_token_type_ids,
-            image_text_alignment,
-            output_attentions=output_attentions,
-            output_hidden_states=output_hidden_states,
-            return_dict=True,
-        )
-        scores = self.heads.classifier(self.heads.dropout(states.pooler_output))
-        output = VisualBertTaskOutput(
-            loss=None if labels is None else index_loss(scores, labels), logits=scores, **states.states()
-        )
-        return self.format_output(output, return_dict)
+    def score(self, states: VisualBertModelOutput, inputs: dict[str, Any]) -> Tensor:
+        """The score of each class."""
+        return self.heads.classifier(self.heads.dropout(states.pooler_output))
 
 
 class VisualBertForRegionToPhraseAlignment(VisualBertTaskModel):
@@ -326,37 +241,32 @@ class VisualBertForRegionToPhraseAlignment(VisualBertTaskModel):
         return_dict: bool | None = None,
         region_to_phrase_position: Tensor | None = None,
         labels: Tensor | None = None,
-        **unknown: Any,
     ) -> VisualBertTaskOutput | tuple[Any, ...]:
-        """Score every region for each phrase; with labels, compute the loss.
-
-        The inputs are those of `VisualBertModel`; `visual_embeds` has to be given.
+        """Score every region for each phrase; with labels, compute the loss. `visual_embeds` has to be given.
 
         Args:
             region_to_phrase_position: [B, P] the position of each phrase in the sequence of words and regions, filled
                 up with -1, which stands for position 0. In `transformers`' documentation P is S.
             labels: [B, P, R] rows in 0 … 1 that share the probability of one among the regions; all zeros for a phrase
                 that does not count.
-
-        Raises:
-            ValueError, TypeError: inputs or labels that do not fit; the message names the argument.
         """
-        if unknown:
-            check_keywords(type(self).__name__, unknown, self.keywords())
         images: Any = visual_embeds
         positions: Any = region_to_phrase_position
         check_alignment_inputs(images, positions, describe)
+        inputs: dict[str, Any] = dict(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            token_type_ids=token_type_ids,
+            position_ids=position_ids,
+            head_mask=head_mask,
+            inputs_embeds=inputs_embeds,
+            visual_embeds=visual_embeds,
+            visual_attention_mask=visual_attention_mask,
+            visual_token_type_ids=visual_token_type_ids,
+            image_text_alignment=image_text_alignment,
+        )
         states = self.backbone(
-            input_ids,
-            attention_mask,
-            token_type_ids,
-            position_ids,
-            head_mask,
-            inputs_embeds,
-            visual_embeds,
-            visual_attention_mask,
-            visual_token_type_ids,
-            image_text_alignment,
+            **inputs,
             output_attentions=output_attentions,
             output_hidden_states=output_hidden_states,
             return_dict=True,
@@ -364,21 +274,17 @@ class VisualBertForRegionToPhraseAlignment(VisualBertTaskModel):
         sequence = states.last_hidden_state
         positions = positions.long()
         check_values("region_to_phrase_position", positions, Range(sequence.shape[1], lowest=-1))
-        places = positions.masked_fill(positions == -1, 0).unsqueeze(-1).expand(-1, -1, sequence.shape[-1])
-        phrases = sequence.gather(1, places)  # [B, P, D]
+        tokens = positions.masked_fill(positions == -1, 0).unsqueeze(-1).expand(-1, -1, sequence.shape[-1])
+        phrases = sequence.gather(1, tokens)  # [B, P, D]
         regions = sequence[:, sequence.shape[1] - images.shape[1] :]
         scores = self.heads.alignment(phrases, regions, visual_attention_mask)
-        output = VisualBertTaskOutput(
-            loss=None if labels is None else alignment_loss(scores, labels, visual_attention_mask),
-            logits=scores,
-            **states.states(),
-        )
-        return self.format_output(output, return_dict)
+        loss = None if labels is None else alignment_loss(scores, labels, visual_attention_mask)
+        return self.format_output(VisualBertTaskOutput(loss, scores, **states.states()), return_dict)
 
 
 def answer_position(mask: Tensor) -> Tensor:  # [B, L] -> [B]
-    """The place of the last unmasked token but one; of the only one if there is no other; 0 without any."""
-    kept = (mask != 0).long()
-    from_here = kept.flip(1).cumsum(1).flip(1)  # how many unmasked tokens follow, this one counted
-    wanted = kept.sum(1, keepdim=True).clamp(max=2)
-    return (kept * (from_here == wanted)).argmax(1)
+    """The position of the last unmasked token but one; of the only one if there is no other; 0 without any."""
+    unmasked = (mask != 0).long()
+    remaining = unmasked.flip(1).cumsum(1).flip(1)  # unmasked from here on, this included
+    wanted = unmasked.sum(1, keepdim=True).clamp(max=2)
+    return (unmasked * (remaining == wanted)).argmax(1)

@@ -11,7 +11,7 @@ import keras
 
 from lxmert.common.config import LxmertConfig
 from lxmert.common.outputs import LxmertModelOutput
-from lxmert.common.specs import LXMERT_INPUTS, value_ranges
+from lxmert.common.specs import value_ranges
 from lxmert.common.validation.lxmert import (
     check_encoded,
     check_language_inputs,
@@ -23,7 +23,7 @@ from lxmert.common.validation.shared import attention_choice
 from .embeddings import LanguageEmbeddings, RegionEmbeddings
 from .layers import Attention, ConfiguredLayer, ContextBias, FeedForward, Pooler, TransformerLayer, context_bias
 from .losses import check_values, describe
-from .pretrained import PreTrainedModel, run_layer
+from .pretrained import PreTrainedModel, run_layer, takes_dict
 
 
 class CrossMaps(NamedTuple):
@@ -127,6 +127,7 @@ class TFLxmertModel(PreTrainedModel):
         self.pooler = Pooler(config, dtype=policy, name="pooler")
         self.build((None, None))
 
+    @takes_dict
     def call(
         self,
         input_ids: Any = None,
@@ -168,18 +169,23 @@ class TFLxmertModel(PreTrainedModel):
         Raises:
             ValueError, TypeError: inputs that do not fit the config or each other; the message names the argument.
         """
-        given, config = self.gather(input_ids, locals()), self.config
-        inputs = {name: given[name] for name in LXMERT_INPUTS}
-        check_lxmert_inputs(config, inputs, describe)
-        attentions = attention_choice(given["output_attentions"], config)
-        hidden_states = given["output_hidden_states"]
-        hidden_states = config.output_hidden_states if hidden_states is None else hidden_states
-
-        language = self._embed_words(
-            inputs["input_ids"], inputs["token_type_ids"], inputs["inputs_embeds"], training=training
+        config = self.config
+        inputs = dict(
+            input_ids=input_ids,
+            visual_feats=visual_feats,
+            visual_pos=visual_pos,
+            attention_mask=attention_mask,
+            visual_attention_mask=visual_attention_mask,
+            token_type_ids=token_type_ids,
+            inputs_embeds=inputs_embeds,
         )
-        visual = self._embed_regions(inputs["visual_feats"], inputs["visual_pos"], training=training)
-        language_bias, visual_bias = self._bias(inputs["attention_mask"]), self._bias(inputs["visual_attention_mask"])
+        check_lxmert_inputs(config, inputs, describe)
+        attentions = attention_choice(output_attentions, config)
+        hidden_states = config.output_hidden_states if output_hidden_states is None else output_hidden_states
+
+        language = self._embed_words(input_ids, token_type_ids, inputs_embeds, training=training)
+        visual = self._embed_regions(visual_feats, visual_pos, training=training)
+        language_bias, visual_bias = self._bias(attention_mask), self._bias(visual_attention_mask)
         maps: dict[str, Any] = dict(need_weights=bool(attentions), training=training)
         language, language_states, language_maps = run_layers(
             self, self.language_layers, language, language_bias, **maps
@@ -192,15 +198,15 @@ class TFLxmertModel(PreTrainedModel):
             language_bias,
             visual_bias,
             attentions,
-            given["language_output"] or every,
-            given["vision_output"] or every,
+            language_output or every,
+            vision_output or every,
             language_states if hidden_states else None,
             visual_states if hidden_states else None,
             training=training,
         )
         if attentions:
             output.language_attentions, output.vision_attentions = tuple(language_maps), tuple(visual_maps)
-        return self.format_output(output, given["return_dict"])
+        return self.format_output(output, return_dict)
 
     def encode_language(
         self, input_ids: Any = None, attention_mask: Any = None, token_type_ids: Any = None, inputs_embeds: Any = None

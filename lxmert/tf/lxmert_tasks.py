@@ -1,9 +1,11 @@
 """The task models of LXMERT: pre-training, question answering, visual reasoning.
 
 Dimensions: B batch, L language tokens, R regions, D hidden size, F visual feature size, V vocabulary, A answers.
+Every model takes the inputs of `TFLxmertModel`, its labels after them, and raises the same errors.
 """
 
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import Any, ClassVar, Generic, TypeVar
 
 import keras
 from keras import ops
@@ -13,18 +15,21 @@ from lxmert.common.outputs import (
     LxmertForPreTrainingOutput,
     LxmertForQuestionAnsweringOutput,
     LxmertForVisualReasoningOutput,
+    LxmertModelOutput,
+    ModelOutput,
 )
-from lxmert.common.specs import LXMERT_INPUTS
 from lxmert.common.validation.lxmert import check_lxmert_inputs
 
 from .heads import LxmertHeads
 from .losses import answer_loss, class_loss, describe, index_loss, object_losses, select_labelled, total_loss, word_loss
 from .lxmert import TFLxmertModel
-from .pretrained import PreTrainedModel
+from .pretrained import PreTrainedModel, takes_dict
+
+Output = TypeVar("Output", bound=ModelOutput)
 
 
 class LxmertTaskModel(PreTrainedModel):
-    """A backbone with the heads of one task: what the models below share."""
+    """A backbone with the heads of one task."""
 
     config_class = LxmertConfig
     config: LxmertConfig
@@ -50,6 +55,7 @@ class LxmertTaskModel(PreTrainedModel):
 class TFLxmertForPreTraining(LxmertTaskModel):
     """The backbone with the heads of the paper's pre-training: words, matching, objects, answers."""
 
+    @takes_dict
     def call(
         self,
         input_ids: Any = None,
@@ -72,7 +78,7 @@ class TFLxmertForPreTraining(LxmertTaskModel):
     ) -> LxmertForPreTrainingOutput | tuple[Any, ...]:
         """Score words, match and answers; with labels, sum the losses that were asked for.
 
-        The inputs are those of `TFLxmertModel`. A label whose task the config switches off adds nothing.
+        A label whose task the config switches off adds nothing.
 
         Args:
             labels: [B, L] word ids at masked positions, -100 elsewhere (also under Keras' name `masked_lm_labels`).
@@ -82,28 +88,28 @@ class TFLxmertForPreTraining(LxmertTaskModel):
             ans: [B] answer indices (-100 ignored), or [B, A] scores of every answer in 0 … 1.
             prediction_logits: False leaves the scores of the words out; with `labels`, words are scored where there is
                 a label, which is all that the loss needs.
-
-        Raises:
-            ValueError, TypeError: inputs or labels that do not fit; the message names the argument.
         """
-        given = self.gather(input_ids, locals())
-        labels, obj_labels = given["labels"], given["obj_labels"]
-        matched_label, ans = given["matched_label"], given["ans"]
-        if given["masked_lm_labels"] is not None:
+        if masked_lm_labels is not None:
             if labels is not None:
                 raise ValueError("labels and masked_lm_labels are two names of one argument; got both.")
-            labels = given["masked_lm_labels"]
+            labels = masked_lm_labels
         config, heads = self.config, self.heads
         states = self.backbone(
-            **{name: given[name] for name in LXMERT_INPUTS},
-            output_attentions=given["output_attentions"],
-            output_hidden_states=given["output_hidden_states"],
+            input_ids=input_ids,
+            visual_feats=visual_feats,
+            visual_pos=visual_pos,
+            attention_mask=attention_mask,
+            visual_attention_mask=visual_attention_mask,
+            token_type_ids=token_type_ids,
+            inputs_embeds=inputs_embeds,
+            output_attentions=output_attentions,
+            output_hidden_states=output_hidden_states,
             return_dict=True,
             vision_output=obj_labels is not None and heads.object is not None,
             training=training,
         )
         table = ops.convert_to_tensor(self.backbone.embeddings.word.embeddings)
-        word_scores = heads.word(states.language_output, table) if given["prediction_logits"] else None
+        word_scores = heads.word(states.language_output, table) if prediction_logits else None
         match_scores = heads.match(states.pooled_output)
         # Differs from HF: without an answer head there is no score at all; there a scalar of the pooled output.
         answer_scores = None if heads.answer is None else heads.answer(states.pooled_output)
@@ -135,20 +141,20 @@ class TFLxmertForPreTraining(LxmertTaskModel):
             losses=losses if asked else None,
             **states.states(),
         )
-        return self.format_output(output, given["return_dict"])
+        return self.format_output(output, return_dict)
 
 
-@keras.saving.register_keras_serializable(package="lxmert")
-class TFLxmertForQuestionAnswering(LxmertTaskModel):
-    """The backbone with the answer head.
+class LxmertScoringModel(LxmertTaskModel, Generic[Output]):
+    """A task model that scores the pooled output, with one kind of labels. A subclass says how, and what else differs.
 
-    The image branch of the last cross layer cannot reach an answer. It is not computed, and its parameters are frozen
-    (`trainable=False`), so that every trainable parameter gets a gradient; asking for hidden states or for all
-    attention maps computes it.
+    The image branch of the last cross layer cannot reach the pooled output. It is computed only for hidden states or
+    for all attention maps, and its parameters are frozen (`trainable=False`): every trainable one gets a gradient.
     """
 
+    output_class: Callable[..., Output]  # whose first fields are the loss and the scores
     reads_vision_output = False
 
+    @takes_dict
     def call(
         self,
         input_ids: Any = None,
@@ -163,101 +169,90 @@ class TFLxmertForQuestionAnswering(LxmertTaskModel):
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
         training: bool = False,
-    ) -> LxmertForQuestionAnsweringOutput | tuple[Any, ...]:
-        """Score the answers; with labels, compute their loss.
-
-        The inputs are those of `TFLxmertModel`.
-
-        Args:
-            labels: [B] answer indices (-100 ignored), or [B, A] scores of every answer in 0 … 1.
-
-        Raises:
-            ValueError, TypeError: inputs or labels that do not fit; the message names the argument.
-        """
-        given = self.gather(input_ids, locals())
+    ) -> Output | tuple[Any, ...]:
+        """Compute the scores; with labels, their loss. The class describes both."""
+        inputs: dict[str, Any] = dict(
+            input_ids=input_ids,
+            visual_feats=visual_feats,
+            visual_pos=visual_pos,
+            attention_mask=attention_mask,
+            visual_attention_mask=visual_attention_mask,
+            token_type_ids=token_type_ids,
+            inputs_embeds=inputs_embeds,
+        )
         states = self.backbone(
-            **{name: given[name] for name in LXMERT_INPUTS},
-            output_attentions=given["output_attentions"],
-            output_hidden_states=given["output_hidden_states"],
+            **self.backbone_inputs(inputs),
+            output_attentions=output_attentions,
+            output_hidden_states=output_hidden_states,
             return_dict=True,
             language_output=False,
             vision_output=False,
             training=training,
         )
-        answer_scores = self.heads.answer(states.pooled_output)
-        output = LxmertForQuestionAnsweringOutput(
-            loss=None if given["labels"] is None else answer_loss(answer_scores, given["labels"]),
-            question_answering_score=answer_scores,
-            **states.states(),
-        )
-        return self.format_output(output, given["return_dict"])
+        scores = self.score(states)
+        loss = None if labels is None else self.label_loss(scores, labels)
+        return self.format_output(self.output_class(loss, scores, **states.states()), return_dict)
+
+    def backbone_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """What the backbone reads: the inputs as they are, by default."""
+        return inputs
+
+    def score(self, states: LxmertModelOutput) -> Any:
+        """The scores, from what the backbone gives."""
+        raise NotImplementedError
+
+    def label_loss(self, scores: Any, labels: Any) -> Any:
+        """The loss: cross-entropy, by default."""
+        return index_loss(scores, labels)
 
 
 @keras.saving.register_keras_serializable(package="lxmert")
-class TFLxmertForVisualReasoning(LxmertTaskModel):
-    """The backbone with a head that tells whether a sentence is true of two images, as in NLVR2.
+class TFLxmertForQuestionAnswering(LxmertScoringModel[LxmertForQuestionAnsweringOutput]):
+    """The backbone with the answer head; scores [B, A].
 
-    As in the original: the backbone reads the sentence with each image by itself, and the head both pooled outputs,
-    joined. As in question answering, the image branch of the last cross layer is not computed, and its parameters are
-    frozen.
+    `labels`: [B] answer indices (-100 ignored), or [B, A] scores of every answer in 0 … 1.
     """
 
-    reads_vision_output = False
+    output_class = LxmertForQuestionAnsweringOutput
 
-    def call(
-        self,
-        input_ids: Any = None,
-        visual_feats: Any = None,
-        visual_pos: Any = None,
-        attention_mask: Any = None,
-        visual_attention_mask: Any = None,
-        token_type_ids: Any = None,
-        inputs_embeds: Any = None,
-        labels: Any = None,
-        output_attentions: bool | str | None = None,
-        output_hidden_states: bool | None = None,
-        return_dict: bool | None = None,
-        training: bool = False,
-    ) -> LxmertForVisualReasoningOutput | tuple[Any, ...]:
-        """Score false and true; with labels, compute the loss.
+    def score(self, states: LxmertModelOutput) -> Any:
+        """The score of each answer."""
+        return self.heads.answer(states.pooled_output)
 
-        The other inputs are those of `TFLxmertModel`. Hidden states and attention maps have a row for each image:
-        both of the first sentence, both of the second, and so on.
+    def label_loss(self, scores: Any, labels: Any) -> Any:
+        """The loss, by the form of the labels."""
+        return answer_loss(scores, labels)
 
-        Args:
-            input_ids: [B, L] token ids, read with both images; or [B, 2, L], others for each. `attention_mask` and
-                `token_type_ids` have the same shape, and `inputs_embeds` an axis D more.
-            visual_feats: [B, 2, R, F] features of the regions of two images.
-            visual_pos: [B, 2, R, P] their boxes.
-            visual_attention_mask: [B, 2, R], 1 for regions that are read, 0 for padding; all ones by default.
-            labels: [B], 1 where the sentence is true of the images, else 0; -100 is ignored.
 
-        Raises:
-            ValueError, TypeError: inputs or labels that do not fit; the message names the argument.
-        """
-        given = self.gather(input_ids, locals())
-        labels = given["labels"]
-        inputs = {name: given[name] for name in LXMERT_INPUTS}
+@keras.saving.register_keras_serializable(package="lxmert")
+class TFLxmertForVisualReasoning(LxmertScoringModel[LxmertForVisualReasoningOutput]):
+    """The backbone with a head that tells whether a sentence is true of two images, as in NLVR2; scores [B, 2].
+
+    As in the original: the backbone reads the sentence with each image by itself, and the head both pooled outputs,
+    joined. Hidden states and attention maps have a row for each image: both of the first sentence, both of the second,
+    and so on. The other inputs are those of `TFLxmertModel`:
+
+    - `input_ids`: [B, L] token ids, read with both images; or [B, 2, L], others for each. `attention_mask` and
+      `token_type_ids` have the same shape, and `inputs_embeds` an axis D more.
+    - `visual_feats` [B, 2, R, F], `visual_pos` [B, 2, R, P], `visual_attention_mask` [B, 2, R]: of the two images.
+    - `labels`: [B], 1 where the sentence is true of the images, else 0; -100 is ignored.
+    """
+
+    output_class = LxmertForVisualReasoningOutput
+
+    def backbone_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """The inputs with a row for each image."""
         check_lxmert_inputs(self.config, inputs, describe, images=True)
         ids, embeds = inputs["input_ids"], inputs["inputs_embeds"]
         one_text = len(ids.shape) == 2 if embeds is None else len(embeds.shape) == 3
         shared = {name: one_text and not name.startswith("visual") for name in inputs}
-        rows = {name: x if x is None else image_rows(x, shared[name]) for name, x in inputs.items()}
-        states = self.backbone(
-            **rows,
-            output_attentions=given["output_attentions"],
-            output_hidden_states=given["output_hidden_states"],
-            return_dict=True,
-            language_output=False,
-            vision_output=False,
-            training=training,
-        )
-        joined = ops.reshape(states.pooled_output, (-1, 2 * self.config.hidden_size))  # [2B, D] -> [B, 2D]
-        scores = self.heads.reasoning(joined)
-        output = LxmertForVisualReasoningOutput(
-            loss=None if labels is None else index_loss(scores, labels), logits=scores, **states.states()
-        )
-        return self.format_output(output, given["return_dict"])
+        return {name: x if x is None else image_rows(x, shared[name]) for name, x in inputs.items()}
+
+    def score(self, states: LxmertModelOutput) -> Any:
+        """The scores of false and of true."""
+        return self.heads.reasoning(
+            ops.reshape(states.pooled_output, (-1, 2 * self.config.hidden_size))
+        )  # [2B, D] -> [B, 2D]
 
 
 def image_rows(x: Any, shared: bool) -> Any:  # [B, 2, ...], shared [B, ...] -> [2B, ...]

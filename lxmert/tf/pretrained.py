@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar, cast
 
 import keras
 import numpy as np
@@ -43,6 +43,27 @@ _CHOICES = frozenset(
         "prediction_logits",
     )
 )
+
+
+Call = TypeVar("Call", bound=Callable[..., Any])
+
+
+def takes_dict(call: Call) -> Call:
+    """Let a model's `call` take its inputs also as one dict, in place of the first argument.
+
+    Keras hands on what a model is given in one structure, in `fit` say, as it is.
+    """
+    names = [name for name in inspect.signature(call).parameters if name != "self"]
+
+    @functools.wraps(call)
+    def by_name(self: Any, *args: Any, **kwargs: Any) -> Any:
+        first = args[0] if args else kwargs.get(names[0])
+        if isinstance(first, Mapping):
+            kwargs = {**dict(zip(names, args, strict=False)), **kwargs, names[0]: None, **first}
+            args = ()
+        return call(self, *args, **kwargs)
+
+    return cast(Call, by_name)
 
 
 def run_layer(model: PreTrainedModel, layer: keras.layers.Layer, *inputs: Any, **options: Any) -> Any:
@@ -150,16 +171,6 @@ class PreTrainedModel(Resizable, InternalLossMixin):
     def keywords(cls) -> tuple[str, ...]:
         """The argument names of `call`, in order, without `training`."""
         return tuple(name for name in inspect.signature(cls.call).parameters if name not in ("self", "training"))
-
-    def gather(self, first: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """All arguments of a call by name, whether they came as keywords or in one dict.
-
-        Args:
-            first: the first argument: a dict of inputs, or `input_ids` alone.
-            arguments: the arguments by name, as Python bound them.
-        """
-        given = {name: arguments[name] for name in self.keywords()}
-        return {**given, "input_ids": None, **first} if isinstance(first, Mapping) else given
 
     def format_output(self, output: ModelOutput, return_dict: bool | None) -> Any:
         """An output, or a tuple of its present fields without `return_dict`; None takes the config's choice."""

@@ -11,14 +11,14 @@ from keras import ops
 
 from lxmert.common.config import VisualBertConfig
 from lxmert.common.outputs import VisualBertModelOutput
-from lxmert.common.specs import VISUAL_BERT_INPUTS, value_ranges
+from lxmert.common.specs import value_ranges
 from lxmert.common.validation.shared import attention_choice
 from lxmert.common.validation.visual_bert import check_visual_bert_inputs
 
 from .embeddings import JointEmbeddings
 from .layers import Pooler, TransformerLayer, context_bias
 from .losses import check_values, describe
-from .pretrained import PreTrainedModel, run_layer
+from .pretrained import PreTrainedModel, run_layer, takes_dict
 
 
 @keras.saving.register_keras_serializable(package="lxmert")
@@ -47,6 +47,7 @@ class TFVisualBertModel(PreTrainedModel):
         self.pooler: Any = Pooler(config, dtype=policy, name="pooler") if add_pooling_layer else None
         self.build((None, None))
 
+    @takes_dict
     def call(
         self,
         input_ids: Any = None,
@@ -94,26 +95,35 @@ class TFVisualBertModel(PreTrainedModel):
         Raises:
             ValueError, TypeError: inputs that do not fit the config or each other; the message names the argument.
         """
-        given, config = self.gather(input_ids, locals()), self.config
-        inputs = {name: given[name] for name in VISUAL_BERT_INPUTS}
+        config = self.config
+        inputs: dict[str, Any] = dict(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            token_type_ids=token_type_ids,
+            position_ids=position_ids,
+            head_mask=head_mask,
+            inputs_embeds=inputs_embeds,
+            visual_embeds=visual_embeds,
+            visual_attention_mask=visual_attention_mask,
+            visual_token_type_ids=visual_token_type_ids,
+            image_text_alignment=image_text_alignment,
+        )
         check_visual_bert_inputs(config, inputs, describe)
         for name, allowed in value_ranges(config, "VisualBertModel").items():
             if inputs[name] is not None:
                 check_values(name, inputs[name], allowed)
-        attentions = attention_choice(given["output_attentions"], config)
-        hidden_states = given["output_hidden_states"]
-        hidden_states = config.output_hidden_states if hidden_states is None else hidden_states
+        attentions = attention_choice(output_attentions, config)
+        hidden_states = config.output_hidden_states if output_hidden_states is None else output_hidden_states
 
-        dtype, visual_embeds, head_mask = self.compute_dtype, inputs["visual_embeds"], inputs["head_mask"]
-        attention_mask, visual_attention_mask = inputs["attention_mask"], inputs["visual_attention_mask"]
+        dtype = self.compute_dtype
         embedded = self.embeddings(
-            inputs["input_ids"],
-            inputs["token_type_ids"],
-            inputs["position_ids"],
-            inputs["inputs_embeds"],
+            input_ids,
+            token_type_ids,
+            position_ids,
+            inputs_embeds,
             visual_embeds,
-            inputs["visual_token_type_ids"],
-            inputs["image_text_alignment"],
+            visual_token_type_ids,
+            image_text_alignment,
             training=training,
         )
         length = (
@@ -147,7 +157,7 @@ class TFVisualBertModel(PreTrainedModel):
             hidden_states=tuple(all_states) if hidden_states else None,
             attentions=tuple(all_maps) if attentions else None,
         )
-        return self.format_output(output, given["return_dict"])
+        return self.format_output(output, return_dict)
 
     def kept_of(self, head_mask: Any, layer: int) -> Any:  # [N] or [layers, N] -> [N]
         """The part of the head mask that belongs to the heads which a layer still has."""
