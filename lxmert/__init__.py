@@ -1,75 +1,83 @@
 """LXMERT and VisualBERT for PyTorch and Keras 3: one function in two native backends.
 
-Importing this package imports no framework. A name below is looked up when it is first used, and brings its backend.
+Importing this package imports no framework. A name is imported when it is first used, and brings its backend;
+`from lxmert import *` brings the names that need none.
 """
 
-from importlib import import_module
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from lxmert.utils.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from lxmert import pt, tf
+    from lxmert.common.config import LxmertConfig, VisualBertConfig
+    from lxmert.common.outputs import (
+        LxmertForPreTrainingOutput,
+        LxmertForQuestionAnsweringOutput,
+        LxmertForVisualReasoningOutput,
+        LxmertModelOutput,
+        VisualBertForPreTrainingOutput,
+        VisualBertModelOutput,
+        VisualBertTaskOutput,
+    )
+    from lxmert.common.specs import register_spec
+    from lxmert.common.tokenizer import LxmertTokenizer, LxmertTokenizerFast
+    from lxmert.common.visual_bert_inputs import prepare_visual_bert_inputs
+    from lxmert.inference.answering import VisualQuestionAnswering
+    from lxmert.pt import *  # noqa: F403
+    from lxmert.tf import *  # noqa: F403
+    from lxmert.weights.checkpoint import CheckpointMismatchError
+    from lxmert.weights.convert import convert
+    from lxmert.weights.load import LoadReport
 
 __version__ = "0.1.0"
 
-_HOMES = {
-    "lxmert.common.config": ("LxmertConfig", "VisualBertConfig"),
-    "lxmert.common.visual_bert_inputs": ("prepare_visual_bert_inputs",),
-    "lxmert.common.tokenizer": ("LxmertTokenizer", "LxmertTokenizerFast"),
-    "lxmert.weights.checkpoint": ("CheckpointMismatchError",),
-    "lxmert.weights.load": ("LoadReport",),
-    "lxmert.weights.convert": ("convert",),
-    "lxmert.common.outputs": (
-        "LxmertForPreTrainingOutput",
-        "LxmertForQuestionAnsweringOutput",
-        "LxmertForVisualReasoningOutput",
-        "LxmertModelOutput",
-        "VisualBertForPreTrainingOutput",
-        "VisualBertModelOutput",
-        "VisualBertTaskOutput",
-    ),
-    "lxmert.inference.answering": ("VisualQuestionAnswering",),
-    "lxmert.pt": (
-        "LxmertForPreTraining",
-        "LxmertForQuestionAnswering",
-        "LxmertForVisualReasoning",
-        "LxmertModel",
-        "PackedWeights",
-        "VisualBertForMultipleChoice",
-        "VisualBertForPreTraining",
-        "VisualBertForQuestionAnswering",
-        "VisualBertForRegionToPhraseAlignment",
-        "VisualBertForVisualReasoning",
-        "VisualBertModel",
-    ),
-    "lxmert.tf": (
-        "TFLxmertForPreTraining",
-        "TFLxmertForPreTrainingOutput",
-        "TFLxmertForQuestionAnswering",
-        "TFLxmertForQuestionAnsweringOutput",
-        "TFLxmertForVisualReasoning",
-        "TFLxmertForVisualReasoningOutput",
-        "TFLxmertModel",
-        "TFLxmertModelOutput",
-        "TFVisualBertForMultipleChoice",
-        "TFVisualBertForPreTraining",
-        "TFVisualBertForPreTrainingOutput",
-        "TFVisualBertForQuestionAnswering",
-        "TFVisualBertForRegionToPhraseAlignment",
-        "TFVisualBertForVisualReasoning",
-        "TFVisualBertModel",
-        "TFVisualBertModelOutput",
-        "TFVisualBertTaskOutput",
-    ),
-}
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-
-__all__ = [*sorted(_HOME_OF), "__version__"]
+# The names that need no framework.
+__all__ = [
+    "CheckpointMismatchError",
+    "LoadReport",
+    "LxmertConfig",
+    "LxmertForPreTrainingOutput",
+    "LxmertForQuestionAnsweringOutput",
+    "LxmertForVisualReasoningOutput",
+    "LxmertModelOutput",
+    "LxmertTokenizer",
+    "LxmertTokenizerFast",
+    "VisualBertConfig",
+    "VisualBertForPreTrainingOutput",
+    "VisualBertModelOutput",
+    "VisualBertTaskOutput",
+    "VisualQuestionAnswering",
+    "__version__",
+    "convert",
+    "prepare_visual_bert_inputs",
+    "register_spec",
+]
+if TYPE_CHECKING:
+    __all__ += pt.__all__
+    __all__ += tf.__all__
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_HOME_OF[name]), name)
-    globals()[name] = value
-    return value
+def _homes() -> Mapping[str, Iterable[str]]:
+    """Every public name, by the module that defines it."""
+    from lxmert.common.specs import SPECS  # it imports NumPy, which `import lxmert` alone does not need
+
+    outputs = {spec.output.__name__ for spec in SPECS.values()}
+    return {
+        "lxmert.common.config": ("LxmertConfig", "VisualBertConfig"),
+        "lxmert.common.outputs": outputs,
+        "lxmert.common.specs": ("register_spec",),
+        "lxmert.common.tokenizer": ("LxmertTokenizer", "LxmertTokenizerFast"),
+        "lxmert.common.visual_bert_inputs": ("prepare_visual_bert_inputs",),
+        "lxmert.inference.answering": ("VisualQuestionAnswering",),
+        "lxmert.weights.checkpoint": ("CheckpointMismatchError",),
+        "lxmert.weights.convert": ("convert",),
+        "lxmert.weights.load": ("LoadReport",),
+        "lxmert.pt": (*SPECS, "PackedWeights"),
+        "lxmert.tf": [f"TF{name}" for name in (*SPECS, *outputs)],
+    }
 
 
-def __dir__() -> list[str]:
-    return __all__
+if not TYPE_CHECKING:  # a checker would take every name for one of the package's
+    __getattr__, __dir__ = lazy_names(__name__, _homes)

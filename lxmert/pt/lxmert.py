@@ -5,7 +5,7 @@ Source: Tan and Bansal 2019 (arXiv 1908.07490).
 """
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torch import Tensor, nn
 
@@ -19,6 +19,7 @@ from lxmert.common.validation.lxmert import (
     check_vision_inputs,
 )
 from lxmert.common.validation.shared import attention_choice
+from lxmert.utils.typed_calls import signature_of
 
 from .embeddings import LanguageEmbeddings, RegionEmbeddings
 from .layers import Attention, ContextBias, FeedForward, Pooler, TransformerLayer, context_bias
@@ -116,7 +117,7 @@ class LxmertModel(PreTrainedModel):
         *,
         vision_output: bool = True,
         language_output: bool = True,
-    ) -> LxmertModelOutput | tuple[Any, ...]:
+    ) -> LxmertModelOutput:
         """Encode sentences and the regions of their images.
 
         Args:
@@ -176,6 +177,12 @@ class LxmertModel(PreTrainedModel):
         if attentions:
             output.language_attentions, output.vision_attentions = tuple(language_maps), tuple(visual_maps)
         return self.format_output(output, return_dict)
+
+    if TYPE_CHECKING:
+
+        @signature_of(forward)
+        def __call__(self) -> Any:
+            """As `forward`."""
 
     def encode_language(
         self,

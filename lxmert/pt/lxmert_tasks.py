@@ -5,7 +5,7 @@ Every model takes the inputs of `LxmertModel`, its labels after them, and raises
 """
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from torch import Tensor
 
@@ -18,6 +18,7 @@ from lxmert.common.outputs import (
     ModelOutput,
 )
 from lxmert.common.validation.lxmert import check_lxmert_inputs
+from lxmert.utils.typed_calls import signature_of
 
 from .heads import LxmertHeads
 from .losses import answer_loss, class_loss, describe, index_loss, object_losses, select_labelled, total_loss, word_loss
@@ -66,7 +67,7 @@ class LxmertForPreTraining(LxmertTaskModel):
         *,
         masked_lm_labels: Tensor | None = None,
         prediction_logits: bool = True,
-    ) -> LxmertForPreTrainingOutput | tuple[Any, ...]:
+    ) -> LxmertForPreTrainingOutput:
         """Score words, match and answers; with labels, sum the losses that were asked for.
 
         A label whose task the config switches off adds nothing.
@@ -133,6 +134,12 @@ class LxmertForPreTraining(LxmertTaskModel):
         )
         return self.format_output(output, return_dict)
 
+    if TYPE_CHECKING:
+
+        @signature_of(forward)
+        def __call__(self) -> Any:
+            """As `forward`."""
+
 
 class LxmertScoringModel(LxmertTaskModel, Generic[Output]):
     """A task model that scores the pooled output, with one kind of labels. A subclass says how, and what else differs.
@@ -157,7 +164,7 @@ class LxmertScoringModel(LxmertTaskModel, Generic[Output]):
         output_attentions: bool | str | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
-    ) -> Output | tuple[Any, ...]:
+    ) -> Output:
         """Compute the scores; with labels, their loss. The class describes both."""
         inputs: dict[str, Any] = dict(
             input_ids=input_ids,
@@ -179,6 +186,12 @@ class LxmertScoringModel(LxmertTaskModel, Generic[Output]):
         scores = self.score(states)
         loss = None if labels is None else self.label_loss(scores, labels)
         return self.format_output(self.output_class(loss, scores, **states.states()), return_dict)
+
+    if TYPE_CHECKING:
+
+        @signature_of(forward)
+        def __call__(self) -> Any:
+            """As `forward`."""
 
     def backbone_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """What the backbone reads: the inputs as they are, by default."""

@@ -4,7 +4,7 @@ Dimensions: B batch, L language tokens, R regions, S = L + R, D hidden size, N h
 Source: Li et al. 2019 (arXiv 1908.03557).
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from lxmert.common.outputs import VisualBertModelOutput
 from lxmert.common.specs import value_ranges
 from lxmert.common.validation.shared import attention_choice
 from lxmert.common.validation.visual_bert import check_visual_bert_inputs
+from lxmert.utils.typed_calls import signature_of
 
 from .embeddings import JointEmbeddings
 from .layers import Pooler, TransformerLayer, context_bias
@@ -64,7 +65,7 @@ class VisualBertModel(PreTrainedModel):
         output_attentions: bool | str | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
-    ) -> VisualBertModelOutput | tuple[Any, ...]:
+    ) -> VisualBertModelOutput:
         """Encode texts and the regions of their images; texts alone without `visual_embeds`.
 
         With `bypass_transformer` in the config, the words alone pass the encoder layers, and one additional layer reads
@@ -155,6 +156,12 @@ class VisualBertModel(PreTrainedModel):
             attentions=tuple(all_maps) if attentions else None,
         )
         return self.format_output(output, return_dict)
+
+    if TYPE_CHECKING:
+
+        @signature_of(forward)
+        def __call__(self) -> Any:
+            """As `forward`."""
 
     def kept_of(self, head_mask: Tensor | None, layer: int) -> Tensor | None:  # [N] or [layers, N] -> [N]
         """The part of the head mask that belongs to the heads which a layer still has."""

@@ -4,7 +4,7 @@ Dimensions: B batch, L language tokens, R regions, S = L + R, P phrases, D hidde
 Every model takes the inputs of `VisualBertModel`, its labels after them, and raises the same errors.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from lxmert.common.config import VisualBertConfig
 from lxmert.common.outputs import VisualBertForPreTrainingOutput, VisualBertModelOutput, VisualBertTaskOutput
 from lxmert.common.validation.shared import Range
 from lxmert.common.validation.visual_bert import check_alignment_inputs, check_visual_bert_inputs
+from lxmert.utils.typed_calls import signature_of
 
 from .heads import VisualBertHeads
 from .losses import alignment_loss, check_values, describe, distribution_loss, index_loss, total_loss, word_loss
@@ -53,7 +54,7 @@ class VisualBertForPreTraining(VisualBertTaskModel):
         return_dict: bool | None = None,
         labels: Tensor | None = None,
         sentence_image_labels: Tensor | None = None,
-    ) -> VisualBertForPreTrainingOutput | tuple[Any, ...]:
+    ) -> VisualBertForPreTrainingOutput:
         """Score words and match; with labels, sum the losses that were asked for.
 
         Args:
@@ -96,6 +97,12 @@ class VisualBertForPreTraining(VisualBertTaskModel):
         )
         return self.format_output(output, return_dict)
 
+    if TYPE_CHECKING:
+
+        @signature_of(forward)
+        def __call__(self) -> Any:
+            """As `forward`."""
+
 
 class VisualBertScoringModel(VisualBertTaskModel):
     """A task model with one kind of scores and of labels. A subclass writes `score`, and what else differs."""
@@ -116,7 +123,7 @@ class VisualBertScoringModel(VisualBertTaskModel):
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
         labels: Tensor | None = None,
-    ) -> VisualBertTaskOutput | tuple[Any, ...]:
+    ) -> VisualBertTaskOutput:
         """Compute the scores, the same with labels and without; with labels, their loss. The class describes both."""
         inputs: dict[str, Any] = dict(
             input_ids=input_ids,
@@ -139,6 +146,12 @@ class VisualBertScoringModel(VisualBertTaskModel):
         scores = self.score(states, inputs)
         loss = None if labels is None else self.label_loss(scores, labels)
         return self.format_output(VisualBertTaskOutput(loss, scores, **states.states()), return_dict)
+
+    if TYPE_CHECKING:
+
+        @signature_of(forward)
+        def __call__(self) -> Any:
+            """As `forward`."""
 
     def backbone_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """What the backbone reads: the inputs as they are, by default."""
@@ -241,7 +254,7 @@ class VisualBertForRegionToPhraseAlignment(VisualBertTaskModel):
         return_dict: bool | None = None,
         region_to_phrase_position: Tensor | None = None,
         labels: Tensor | None = None,
-    ) -> VisualBertTaskOutput | tuple[Any, ...]:
+    ) -> VisualBertTaskOutput:
         """Score every region for each phrase; with labels, compute the loss. `visual_embeds` has to be given.
 
         Args:
@@ -280,6 +293,12 @@ class VisualBertForRegionToPhraseAlignment(VisualBertTaskModel):
         scores = self.heads.alignment(phrases, regions, visual_attention_mask)
         loss = None if labels is None else alignment_loss(scores, labels, visual_attention_mask)
         return self.format_output(VisualBertTaskOutput(loss, scores, **states.states()), return_dict)
+
+    if TYPE_CHECKING:
+
+        @signature_of(forward)
+        def __call__(self) -> Any:
+            """As `forward`."""
 
 
 def answer_position(mask: Tensor) -> Tensor:  # [B, L] -> [B]

@@ -5,7 +5,7 @@ Source: Tan and Bansal 2019 (arXiv 1908.07490).
 """
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import keras
 
@@ -19,6 +19,7 @@ from lxmert.common.validation.lxmert import (
     check_vision_inputs,
 )
 from lxmert.common.validation.shared import attention_choice
+from lxmert.utils.typed_calls import signature_of
 
 from .embeddings import LanguageEmbeddings, RegionEmbeddings
 from .layers import Attention, ConfiguredLayer, ContextBias, FeedForward, Pooler, TransformerLayer, context_bias
@@ -143,7 +144,7 @@ class TFLxmertModel(PreTrainedModel):
         vision_output: bool = True,
         language_output: bool = True,
         training: bool = False,
-    ) -> LxmertModelOutput | tuple[Any, ...]:
+    ) -> LxmertModelOutput:
         """Encode sentences and the regions of their images.
 
         The inputs come as keywords, as one dict, or as a list in this order.
@@ -207,6 +208,12 @@ class TFLxmertModel(PreTrainedModel):
         if attentions:
             output.language_attentions, output.vision_attentions = tuple(language_maps), tuple(visual_maps)
         return self.format_output(output, return_dict)
+
+    if TYPE_CHECKING:
+
+        @signature_of(call)
+        def __call__(self) -> Any:
+            """As `call`."""
 
     def encode_language(
         self, input_ids: Any = None, attention_mask: Any = None, token_type_ids: Any = None, inputs_embeds: Any = None

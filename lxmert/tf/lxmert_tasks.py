@@ -5,7 +5,7 @@ Every model takes the inputs of `TFLxmertModel`, its labels after them, and rais
 """
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import keras
 from keras import ops
@@ -19,6 +19,7 @@ from lxmert.common.outputs import (
     ModelOutput,
 )
 from lxmert.common.validation.lxmert import check_lxmert_inputs
+from lxmert.utils.typed_calls import signature_of
 
 from .heads import LxmertHeads
 from .losses import answer_loss, class_loss, describe, index_loss, object_losses, select_labelled, total_loss, word_loss
@@ -75,7 +76,7 @@ class TFLxmertForPreTraining(LxmertTaskModel):
         masked_lm_labels: Any = None,
         prediction_logits: bool = True,
         training: bool = False,
-    ) -> LxmertForPreTrainingOutput | tuple[Any, ...]:
+    ) -> LxmertForPreTrainingOutput:
         """Score words, match and answers; with labels, sum the losses that were asked for.
 
         A label whose task the config switches off adds nothing.
@@ -143,6 +144,12 @@ class TFLxmertForPreTraining(LxmertTaskModel):
         )
         return self.format_output(output, return_dict)
 
+    if TYPE_CHECKING:
+
+        @signature_of(call)
+        def __call__(self) -> Any:
+            """As `call`."""
+
 
 class LxmertScoringModel(LxmertTaskModel, Generic[Output]):
     """A task model that scores the pooled output, with one kind of labels. A subclass says how, and what else differs.
@@ -169,7 +176,7 @@ class LxmertScoringModel(LxmertTaskModel, Generic[Output]):
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
         training: bool = False,
-    ) -> Output | tuple[Any, ...]:
+    ) -> Output:
         """Compute the scores; with labels, their loss. The class describes both."""
         inputs: dict[str, Any] = dict(
             input_ids=input_ids,
@@ -192,6 +199,12 @@ class LxmertScoringModel(LxmertTaskModel, Generic[Output]):
         scores = self.score(states)
         loss = None if labels is None else self.label_loss(scores, labels)
         return self.format_output(self.output_class(loss, scores, **states.states()), return_dict)
+
+    if TYPE_CHECKING:
+
+        @signature_of(call)
+        def __call__(self) -> Any:
+            """As `call`."""
 
     def backbone_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """What the backbone reads: the inputs as they are, by default."""

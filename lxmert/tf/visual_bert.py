@@ -4,7 +4,7 @@ Dimensions: B batch, L language tokens, R regions, S = L + R, D hidden size, N h
 Source: Li et al. 2019 (arXiv 1908.03557).
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import ops
@@ -14,6 +14,7 @@ from lxmert.common.outputs import VisualBertModelOutput
 from lxmert.common.specs import value_ranges
 from lxmert.common.validation.shared import attention_choice
 from lxmert.common.validation.visual_bert import check_visual_bert_inputs
+from lxmert.utils.typed_calls import signature_of
 
 from .embeddings import JointEmbeddings
 from .layers import Pooler, TransformerLayer, context_bias
@@ -64,7 +65,7 @@ class TFVisualBertModel(PreTrainedModel):
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
         training: bool = False,
-    ) -> VisualBertModelOutput | tuple[Any, ...]:
+    ) -> VisualBertModelOutput:
         """Encode texts and the regions of their images; texts alone without `visual_embeds`.
 
         The inputs come as keywords, as one dict, or as a list in this order.
@@ -158,6 +159,12 @@ class TFVisualBertModel(PreTrainedModel):
             attentions=tuple(all_maps) if attentions else None,
         )
         return self.format_output(output, return_dict)
+
+    if TYPE_CHECKING:
+
+        @signature_of(call)
+        def __call__(self) -> Any:
+            """As `call`."""
 
     def kept_of(self, head_mask: Any, layer: int) -> Any:  # [N] or [layers, N] -> [N]
         """The part of the head mask that belongs to the heads which a layer still has."""

@@ -4,7 +4,7 @@ Dimensions: B batch, L language tokens, R regions, S = L + R, P phrases, D hidde
 Every model takes the inputs of `TFVisualBertModel`, its labels after them, and raises the same errors.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import ops
@@ -13,6 +13,7 @@ from lxmert.common.config import VisualBertConfig
 from lxmert.common.outputs import VisualBertForPreTrainingOutput, VisualBertModelOutput, VisualBertTaskOutput
 from lxmert.common.validation.shared import Range
 from lxmert.common.validation.visual_bert import check_alignment_inputs, check_visual_bert_inputs
+from lxmert.utils.typed_calls import signature_of
 
 from .heads import VisualBertHeads
 from .lookup import look_up
@@ -63,7 +64,7 @@ class TFVisualBertForPreTraining(VisualBertTaskModel):
         labels: Any = None,
         sentence_image_labels: Any = None,
         training: bool = False,
-    ) -> VisualBertForPreTrainingOutput | tuple[Any, ...]:
+    ) -> VisualBertForPreTrainingOutput:
         """Score words and match; with labels, sum the losses that were asked for.
 
         Args:
@@ -107,6 +108,12 @@ class TFVisualBertForPreTraining(VisualBertTaskModel):
         )
         return self.format_output(output, return_dict)
 
+    if TYPE_CHECKING:
+
+        @signature_of(call)
+        def __call__(self) -> Any:
+            """As `call`."""
+
 
 class VisualBertScoringModel(VisualBertTaskModel):
     """A task model with one kind of scores and of labels. A subclass writes `score`, and what else differs."""
@@ -129,7 +136,7 @@ class VisualBertScoringModel(VisualBertTaskModel):
         return_dict: bool | None = None,
         labels: Any = None,
         training: bool = False,
-    ) -> VisualBertTaskOutput | tuple[Any, ...]:
+    ) -> VisualBertTaskOutput:
         """Compute the scores, the same with labels and without; with labels, their loss. The class describes both."""
         inputs: dict[str, Any] = dict(
             input_ids=input_ids,
@@ -153,6 +160,12 @@ class VisualBertScoringModel(VisualBertTaskModel):
         scores = self.score(states, inputs, training)
         loss = None if labels is None else self.label_loss(scores, labels)
         return self.format_output(VisualBertTaskOutput(loss, scores, **states.states()), return_dict)
+
+    if TYPE_CHECKING:
+
+        @signature_of(call)
+        def __call__(self) -> Any:
+            """As `call`."""
 
     def backbone_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """What the backbone reads: the inputs as they are, by default."""
@@ -260,7 +273,7 @@ class TFVisualBertForRegionToPhraseAlignment(VisualBertTaskModel):
         region_to_phrase_position: Any = None,
         labels: Any = None,
         training: bool = False,
-    ) -> VisualBertTaskOutput | tuple[Any, ...]:
+    ) -> VisualBertTaskOutput:
         """Score every region for each phrase; with labels, compute the loss. `visual_embeds` has to be given.
 
         Args:
@@ -299,6 +312,12 @@ class TFVisualBertForRegionToPhraseAlignment(VisualBertTaskModel):
         scores = self.heads.alignment(phrases, regions, visual_attention_mask)
         loss = None if labels is None else alignment_loss(scores, labels, visual_attention_mask)
         return self.format_output(VisualBertTaskOutput(loss, scores, **states.states()), return_dict)
+
+    if TYPE_CHECKING:
+
+        @signature_of(call)
+        def __call__(self) -> Any:
+            """As `call`."""
 
 
 def answer_position(mask: Any) -> Any:  # [B, L] -> [B]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from importlib import import_module
 from typing import Any
 
 
 def lazy_names(
-    package: str, homes: Mapping[str, Iterable[str]]
+    package: str, homes: Mapping[str, Iterable[str]] | Callable[[], Mapping[str, Iterable[str]]]
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """The `__getattr__` and `__dir__` of a package that imports each public name on first use.
 
@@ -17,15 +18,20 @@ def lazy_names(
 
     Args:
         package: the `__name__` of the package.
-        homes: the modules, and the names that each of them defines.
+        homes: the modules, and the names that each of them defines; or a function that gives these.
     """
-    home_of = {name: home for home, names in homes.items() for name in names}
+
+    @cache
+    def home_of() -> dict[str, str]:
+        given = homes() if callable(homes) else homes
+        return {name: home for home, names in given.items() for name in names}
 
     def get(name: str) -> Any:
-        if name not in home_of:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}; it has {', '.join(sorted(home_of))}.")
-        value = getattr(import_module(home_of[name]), name)
+        known = {} if name.startswith("__") else home_of()  # Python asks for names of its own
+        if name not in known:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}; it has {', '.join(sorted(known))}.")
+        value = getattr(import_module(known[name]), name)
         setattr(sys.modules[package], name, value)  # the next look-up does not come here again
         return value
 
-    return get, lambda: sorted({*vars(sys.modules[package]), *home_of})
+    return get, lambda: sorted({*vars(sys.modules[package]), *home_of()})

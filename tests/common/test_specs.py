@@ -52,9 +52,8 @@ def test_what_is_declared_exists(name):
     assert set(input_shapes(config, name)) <= known
     assert not set(input_shapes(config, name)) & set(SPECS[name].labels)
     output = typing.get_type_hints(getattr(lxmert.pt, name).forward)["return"]
-    fields = {
-        f.name for kind in typing.get_args(output) if dataclasses.is_dataclass(kind) for f in dataclasses.fields(kind)
-    }
+    assert output is typing.get_type_hints(getattr(lxmert.tf, f"TF{name}").call)["return"] is SPECS[name].output
+    fields = {f.name for f in dataclasses.fields(output)}
     assert SPECS[name].scores in fields
     assert ("loss" in fields) == bool(SPECS[name].labels)
 
