@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     from lxmert.common.config import config_from_pretrained
     from lxmert.utils.messages import escaped
     from lxmert.weights.convert import convert
-    from lxmert.weights.load import listed
+    from lxmert.weights.mismatch import after_colon
 
     config = None if arguments.config is None else config_from_pretrained(arguments.config)
     changed = overrides(arguments)
@@ -90,7 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.quiet:
         _tell(done)
     if done.overflowed:
-        numbers = listed(f"{name} ({count:,})" for name, count in done.overflowed.items())
+        numbers = after_colon(f"{name} ({count:,})" for name, count in done.overflowed.items())
         print(
             f"lxmert convert: warning: {sum(done.overflowed.values()):,} numbers of {len(done.overflowed)} tensors are "
             f"too large for {arguments.dtype} and became infinite{numbers}",
@@ -124,7 +124,7 @@ def _tell(done: Conversion) -> None:
     """Print what was read, what was written, and what became of the rest."""
     from lxmert.utils.messages import escaped
     from lxmert.weights.convert import FORMATS
-    from lxmert.weights.load import listed
+    from lxmert.weights.mismatch import after_colon
 
     report = done.report
     read = f"read {report.source}: {report.format}; names: {report.naming}; configuration: {report.config_source}"
@@ -138,7 +138,7 @@ def _tell(done: Conversion) -> None:
     if report.unexpected:
         print(
             f"left out {len(report.unexpected)} tensors that {done.architecture} has no use for"
-            f"{listed(report.unexpected)}"
+            f"{after_colon(report.unexpected)}"
         )
     if done.answers is not None:
         every, found = done.answers

@@ -24,8 +24,8 @@ from lxmert.common.config.base import ModelConfig
 from lxmert.common.specs import input_shapes, value_ranges
 from lxmert.inference.backends import numpy_model
 from lxmert.weights.answer_vocabulary import matching_rows, read_answer_vocabulary, remap_rows
-from lxmert.weights.checkpoint import open_checkpoint
 from lxmert.weights.formats import open_weights
+from lxmert.weights.open import open_checkpoint
 
 # float32 keeps 24 bits, 6e-8 of a value. The two frameworks add up in another order, layer after layer, which makes
 # about 1e-6; a wrong or missing weight, or a transposed one, makes more than 1e-3.

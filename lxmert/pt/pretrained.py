@@ -18,10 +18,10 @@ from lxmert.common.outputs import ModelOutput
 from lxmert.common.specs import SPECS
 from lxmert.pt.cpu_kernels.packing import weights_are_trained
 from lxmert.utils.messages import check_keywords, signature_names
-from lxmert.weights.checkpoint import open_checkpoint
 from lxmert.weights.formats.raw_io import FLOATS
 from lxmert.weights.load import LoadReport, match_parameters
 from lxmert.weights.naming.key_mapping import Parameter
+from lxmert.weights.open import open_checkpoint
 from lxmert.weights.save_folder import LazyTensor, write_folder
 
 from .embeddings import JointEmbeddings

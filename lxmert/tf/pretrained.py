@@ -18,10 +18,10 @@ from lxmert.common.config.base import ModelConfig
 from lxmert.common.outputs import ModelOutput
 from lxmert.common.specs import SPECS, input_shapes
 from lxmert.utils.messages import check_keywords, signature_names
-from lxmert.weights.checkpoint import open_checkpoint
 from lxmert.weights.formats import check_for_keras
 from lxmert.weights.load import LoadReport, match_parameters
 from lxmert.weights.naming.key_mapping import Parameter
+from lxmert.weights.open import open_checkpoint
 from lxmert.weights.save_folder import LazyTensor, write_folder
 from lxmert.weights.save_hdf5 import stamp_config
 

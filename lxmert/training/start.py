@@ -14,8 +14,8 @@ from lxmert.data.features import RegionStore
 from lxmert.utils.messages import first_few
 from lxmert.utils.paths import CONFIG_NAME
 from lxmert.weights.answer_vocabulary import read_answer_vocabulary
-from lxmert.weights.checkpoint import open_checkpoint
 from lxmert.weights.convert import convert
+from lxmert.weights.open import open_checkpoint
 
 from .checkpoints import ANSWERS_NAME
 from .settings import Settings

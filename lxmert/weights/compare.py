@@ -15,7 +15,8 @@ from lxmert.common.config import CONFIGS
 from lxmert.weights.naming.key_mapping import Parameter
 from lxmert.weights.naming.tables import TITLES
 
-from .checkpoint import Checkpoint, open_checkpoint
+from .checkpoint import Checkpoint
+from .open import open_checkpoint
 from .weight_iteration import grouped, held_parameters, other_names, path_of, pieces, read_each, with_all_layers
 
 
@@ -127,11 +128,11 @@ def compare(
         progress: called after each parameter with its bytes in both and those of all, from several threads.
         tolerance: how far apart two numbers may be and count as the same, absolutely; by default every bit counts.
         folded: whether the same module of several layers is one entry of `modules`.
-        hub: of both, where they are models on the hub; see `checkpoint.open_checkpoint`.
+        hub: of both, where they are models on the hub; see `open.open_checkpoint`.
         overrides: config fields that take other values than those of both files.
 
     Raises:
-        FileNotFoundError, ValueError, TypeError: see `checkpoint.open_checkpoint`; or a tolerance that is none.
+        FileNotFoundError, ValueError, TypeError: see `open.open_checkpoint`; or a tolerance that is none.
     """
     if tolerance is not None and not 0 <= tolerance < math.inf:
         raise ValueError(f"tolerance must be a number of at least 0; got {tolerance!r}.")

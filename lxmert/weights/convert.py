@@ -27,8 +27,9 @@ from lxmert.weights.naming.key_mapping import Parameter
 from lxmert.weights.naming.tables import ANSWERS, head_names
 
 from .answer_vocabulary import matching_rows, read_answer_vocabulary, remap_rows
-from .checkpoint import Checkpoint, open_checkpoint
+from .checkpoint import Checkpoint
 from .load import LoadReport, match_parameters
+from .open import open_checkpoint
 from .save_folder import FOLDER_CONTENT, LazyTensor, byte_count, write_folder
 from .save_hdf5 import check_for_tf, write_keras_archive, write_keras_weights, write_tf_folder, write_tf_weights
 
@@ -132,7 +133,7 @@ def convert(
         max_shard_size: of a folder; see `writing.write_folder`.
         answers: two tables of answers, the source's and the target's: the answer head is moved to the second by the
             text of the answers. Answers that the first does not have start at zero.
-        hub: see `checkpoint.open_checkpoint`.
+        hub: see `open.open_checkpoint`.
         overrides: config fields that take other values than the source's.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The configuration of a weight file that has none, inferred from the shapes of its weights."""
+"""The configuration of a weight file that has none of its own: inferred from the shapes, or taken from a BERT's."""
 
 from __future__ import annotations
 
@@ -6,10 +6,15 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from lxmert.common.config import LxmertConfig
 from lxmert.common.config.base import ModelConfig
-from lxmert.weights.naming.key_mapping import Parameter, shapeless_parameters
 
-# Sizes that the shape of one weight tells: its module, the axis, the field, and what the field counts.
+from .naming.key_mapping import BERT, Parameter, shapeless_parameters
+from .naming.tables import LAYERS
+
+FROM_SHAPES = "inferred from the shapes"  # where a configuration comes from
+
+# Config fields that are an axis of one weight: its module, the axis, the field, and what the field counts.
 SIZE_EVIDENCE = (
     ("embeddings.word", 0, "vocab_size", "words in its vocabulary"),
     ("embeddings.word", 1, "hidden_size", "numbers in each word's embedding"),
@@ -25,7 +30,7 @@ SIZE_EVIDENCE = (
     ("heads.answer.out", 0, "num_qa_labels", "answers"),
     ("heads.classifier", 0, "num_labels", "labels"),
 )
-# Switches, and the modules that are there where the switch is on. Those of pre-training are told by its files alone.
+# Switches, and a module that exists if the switch is on. Those of pre-training show in its files only.
 _PRE_TRAINING_SWITCHES = {
     "task_obj_predict": "heads.object.transform",
     "task_qa": "heads.answer.out",
@@ -34,8 +39,24 @@ _PRE_TRAINING_SWITCHES = {
     "visual_feat_loss": "heads.object.feat",
 }
 _SWITCHES = {"bypass_transformer": "additional_layer.attention.query"}
-# BERT's attention heads are this wide in every size that was published by its authors, LXMERT's and VisualBERT's too.
+# The width of an attention head in every published BERT, LXMERT and VisualBERT.
 _USUAL_HEAD = 64
+
+# The fields that mean the same in BERT's configuration.
+_SHARED_WITH_BERT = (
+    "vocab_size",
+    "hidden_size",
+    "num_attention_heads",
+    "intermediate_size",
+    "hidden_act",
+    "hidden_dropout_prob",
+    "attention_probs_dropout_prob",
+    "max_position_embeddings",
+    "type_vocab_size",
+    "initializer_range",
+    "layer_norm_eps",
+    "pad_token_id",
+)
 
 
 def config_from_shapes(
@@ -45,45 +66,45 @@ def config_from_shapes(
     place: str,
     overrides: Mapping[str, Any],
 ) -> ModelConfig:
-    """Make the configuration that fits a file's shapes; what no shape tells has the default of the published models.
+    """Make the configuration that fits a file's shapes; what no shape shows has the default of the published models.
 
     Args:
         kind: the class of the configuration.
         counts: the layers of each kind, by the config field that counts them.
-        shape_of: the shape of a parameter in the file, PyTorch's way round; None where the file has none.
+        shape_of: the shape of a parameter in the file, in PyTorch's layout; None where the file lacks it.
         place: the file, for messages.
         overrides: config fields that are given.
 
     Raises:
-        ValueError: the number of attention heads is neither given nor told, and the usual width of one does not fit.
+        ValueError: the number of attention heads is not given and cannot be inferred.
     """
     weights = {p.module: p for p in shapeless_parameters(kind.model_type, counts) if p.leaf.torch in ("weight", "")}
     shapes = {module: shape for module, p in weights.items() if (shape := shape_of(p)) is not None}
     fields = kind.field_names()
-    told: dict[str, Any] = {
+    inferred: dict[str, Any] = {
         field: shapes[module][axis]
         for module, axis, field, _ in SIZE_EVIDENCE
         if field in fields and len(shapes.get(module, ())) == 2
     }
-    told.update(counts)
+    inferred.update(counts)
     switches = _SWITCHES | (_PRE_TRAINING_SWITCHES if "heads.word.transform" in shapes else {})
-    told.update({field: module in shapes for field, module in switches.items() if field in fields})
-    told["num_attention_heads"] = _attention_heads(told, shapes, place, overrides)
-    return kind.from_dict(told, **overrides)
+    inferred.update({field: module in shapes for field, module in switches.items() if field in fields})
+    inferred["num_attention_heads"] = _attention_heads(inferred, shapes, place, overrides)
+    return kind.from_dict(inferred, **overrides)
 
 
 def _attention_heads(
-    told: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], place: str, overrides: Mapping[str, Any]
+    inferred: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], place: str, overrides: Mapping[str, Any]
 ) -> int:
     if "num_attention_heads" in overrides:
         return overrides["num_attention_heads"]
-    hidden = told.get("hidden_size", 0)
-    narrow = shapes.get("heads.alignment.query", (0,))[0]  # one attention head wide
+    hidden = inferred.get("hidden_size", 0)
+    narrow = shapes.get("heads.alignment.query", (0,))[0]  # as wide as one attention head
     if narrow and hidden % narrow == 0:
         return hidden // narrow
     if not hidden or hidden % _USUAL_HEAD:
         raise ValueError(
-            f"{place} has no configuration, and its shapes do not tell num_attention_heads, which must divide its "
+            f"{place} has no configuration, and its shapes do not show num_attention_heads, which must divide its "
             f"hidden_size={hidden}: give it (num_attention_heads=..., or --set num_attention_heads=... on the command "
             "line)."
         )
@@ -95,3 +116,25 @@ def _attention_heads(
         stacklevel=2,
     )
     return heads
+
+
+def is_bert_config(stored: Mapping[str, Any]) -> bool:
+    """Whether a config.json is that of a plain BERT."""
+    return stored.get("model_type") == BERT.task_prefix.removesuffix(".")
+
+
+def values_from_bert(stored: Mapping[str, Any], kind: type[ModelConfig], counts: Mapping[str, int]) -> dict[str, Any]:
+    """The values of a config.json for a model that starts from a BERT with this one."""
+    shared = {name: stored[name] for name in _SHARED_WITH_BERT if name in stored and name in kind.field_names()}
+    return shared | layers_from_bert(kind, counts)
+
+
+def layers_from_bert(kind: type[ModelConfig], counts: Mapping[str, int]) -> dict[str, int]:
+    """How many layers a model that starts from a BERT has.
+
+    As in the original, LXMERT's language layers are the first of BERT's, nine of twelve; its other layers are new.
+    """
+    usual = {name: getattr(kind(), name) for name in LAYERS[kind.model_type]}
+    language = LAYERS[kind.model_type][0]
+    limit = usual[language] if kind is LxmertConfig else counts[language]
+    return {**usual, language: min(limit, counts[language])}

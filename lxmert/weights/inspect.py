@@ -15,8 +15,9 @@ from lxmert.weights.formats.raw_io import is_float
 from lxmert.weights.naming.key_mapping import TIED_DECODER, Parameter, parameters
 from lxmert.weights.naming.tables import TITLES, head_names
 
-from .checkpoint import Checkpoint, open_checkpoint
+from .checkpoint import Checkpoint
 from .formats import WeightFile
+from .open import open_checkpoint
 from .weight_iteration import grouped, held_parameters, other_names, path_of, pieces, read_each, with_all_layers
 
 
@@ -157,11 +158,11 @@ def summarize(
         progress: called after each tensor with its bytes and those of all tensors, from several threads.
         values: whether values are read, and NaN and infinite ones counted.
         folded: whether the same module of several layers is one entry of `modules`.
-        hub: see `checkpoint.open_checkpoint`.
+        hub: see `open.open_checkpoint`.
         overrides: config fields that take other values than the source's.
 
     Raises:
-        FileNotFoundError, ValueError, TypeError: see `checkpoint.open_checkpoint`.
+        FileNotFoundError, ValueError, TypeError: see `open.open_checkpoint`.
     """
     with open_checkpoint(source, hub=hub, **overrides) as opened:
         checkpoint = with_all_layers(opened, overrides) if opened.is_bert else opened

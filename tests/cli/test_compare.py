@@ -180,7 +180,7 @@ def test_models_on_the_hub(sides, source, tmp_path, capsys, monkeypatch):
         asked.append((name, options["revision"]))
         return shutil.copytree(source, tmp_path / name, dirs_exist_ok=True)
 
-    monkeypatch.setattr("lxmert.weights.checkpoint.download_weights", download_weights)
+    monkeypatch.setattr("lxmert.weights.open.download_weights", download_weights)
     assert compare(*(side or source for side in sides), "--revision", "v2") == 0
     assert asked == [(side, "v2") for side in sides if side]
     assert capsys.readouterr().out.splitlines()[-1].startswith("the same weights")

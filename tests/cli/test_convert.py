@@ -55,7 +55,7 @@ def test_there_and_back(source, tmp_path, capsys):
 def test_a_configuration_beside(source, tmp_path, capsys):
     (source / "config.json").rename(tmp_path / "config.json")
     assert convert(source, tmp_path / "a") == 1
-    assert "has no configuration, and its shapes do not tell num_attention_heads" in capsys.readouterr().err
+    assert "has no configuration, and its shapes do not show num_attention_heads" in capsys.readouterr().err
     assert convert(source, tmp_path / "a", "--config", tmp_path / "config.json") == 0
     assert LxmertConfig.from_pretrained(tmp_path / "a") == CONFIG
 

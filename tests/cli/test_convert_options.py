@@ -278,7 +278,7 @@ def test_a_model_on_the_hub(source, tmp_path, capsys, monkeypatch):
         asked.append((name, options["revision"]))
         return shutil.copytree(source, tmp_path / "cache" / name, dirs_exist_ok=True)
 
-    monkeypatch.setattr("lxmert.weights.checkpoint.download_weights", download_weights)
+    monkeypatch.setattr("lxmert.weights.open.download_weights", download_weights)
     monkeypatch.chdir(tmp_path)
     assert run("owner/name", "a.keras", "--revision", "v2", "--verify") == 0
     assert asked

@@ -249,7 +249,7 @@ def test_a_model_on_the_hub(source, tmp_path, capsys, monkeypatch):
         asked.append((name, options["revision"]))
         return shutil.copytree(source, tmp_path / "cache")
 
-    monkeypatch.setattr("lxmert.weights.checkpoint.download_weights", download_weights)
+    monkeypatch.setattr("lxmert.weights.open.download_weights", download_weights)
     assert inspect("owner/name", "--revision", "v2", "--json") == 0
     assert asked == [("owner/name", "v2")]
     assert json.loads(capsys.readouterr().out)["source"] == "owner/name"

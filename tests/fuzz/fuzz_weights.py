@@ -39,11 +39,11 @@ import h5py
 import torch
 
 from lxmert.common.config import LxmertConfig, VisualBertConfig
-from lxmert.weights.checkpoint import open_checkpoint
 from lxmert.weights.convert import convert
 from lxmert.weights.formats import open_weights
 from lxmert.weights.load import match_parameters
 from lxmert.weights.naming.key_mapping import HUGGING_FACE, ORIGINAL_VISUAL_BERT
+from lxmert.weights.open import open_checkpoint
 from tests.weights.weight_folders import make_folder, tensors_of
 
 MEMORY = 768 * 2**20  # what a case may take beside what the process has

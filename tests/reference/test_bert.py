@@ -18,8 +18,8 @@ import transformers
 import lxmert.pt
 import lxmert.tf
 from lxmert import CheckpointMismatchError, LxmertTokenizer, convert
-from lxmert.weights.checkpoint import open_checkpoint
 from lxmert.weights.naming.key_mapping import parameters
+from lxmert.weights.open import open_checkpoint
 from tests import tolerances
 from tests.compare import assert_same
 from tests.models import run_pt, run_tf, weights

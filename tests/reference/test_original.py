@@ -19,7 +19,7 @@ from lxmert import (
     LxmertForVisualReasoning,
     LxmertModel,
 )
-from lxmert.weights.checkpoint import open_checkpoint
+from lxmert.weights.open import open_checkpoint
 from tests import tolerances
 from tests.compare import assert_same
 
@@ -69,7 +69,7 @@ def test_the_configuration_told_by_the_shapes(name):
             wanted["num_qa_labels"] = 2
         assert checkpoint.config == LxmertConfig(**wanted)
     with pytest.raises(
-        ValueError, match=r"do not tell num_attention_heads, which must divide its hidden_size=24: give"
+        ValueError, match=r"do not show num_attention_heads, which must divide its hidden_size=24: give"
     ):
         open_checkpoint(AIRSPLAY / name)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from lxmert.utils.messages import escaped, first_few
-from lxmert.weights.load import listed
+from lxmert.weights.mismatch import after_colon
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,6 @@ def test_the_first_few():
 
 
 def test_listed():
-    assert listed([]) == ""
-    assert listed(["a", "\x1b"]) == ": a, \\x1b"
-    assert listed("abcdefgh") == ": a, b, c, d, e, f and 2 more"
+    assert after_colon([]) == ""
+    assert after_colon(["a", "\x1b"]) == ": a, \\x1b"
+    assert after_colon("abcdefgh") == ": a, b, c, d, e, f and 2 more"

@@ -8,11 +8,11 @@ import pytest
 from safetensors.numpy import save_file
 
 from lxmert import CheckpointMismatchError, LxmertConfig
-from lxmert.weights.checkpoint import open_checkpoint
 from lxmert.weights.convert import convert
 from lxmert.weights.load import match_parameters
 from lxmert.weights.naming.key_mapping import NATIVE, ORIGINAL, TIED_DECODER, parameters
 from lxmert.weights.naming.tables import head_names
+from lxmert.weights.open import open_checkpoint
 
 from .weight_folders import CONFIG, VISUAL_BERT, make_folder, tensors_of, values_of
 
@@ -195,7 +195,7 @@ def test_shapes_are_compared_before_anything_is_read(tmp_path):
 def test_no_configuration(tmp_path):
     make_folder(tmp_path)
     (tmp_path / "config.json").unlink()
-    with pytest.raises(ValueError, match=r"has no configuration, and its shapes do not tell num_attention_heads"):
+    with pytest.raises(ValueError, match=r"has no configuration, and its shapes do not show num_attention_heads"):
         open_checkpoint(tmp_path)
     with open_checkpoint(tmp_path, num_attention_heads=3) as checkpoint:
         assert (checkpoint.config, checkpoint.config_source) == (CONFIG, "inferred from the shapes")

@@ -251,7 +251,7 @@ def test_models_on_the_hub(tmp_path, monkeypatch):
         asked.append((name, options))
         return folders[name]
 
-    monkeypatch.setattr("lxmert.weights.checkpoint.download_weights", download_weights)
+    monkeypatch.setattr("lxmert.weights.open.download_weights", download_weights)
     options = {"revision": "v2", "local_files_only": True}
     # One of them is opened again, as a part of the other's kind of model.
     for pair in (("owner/bert", "owner/model"), ("owner/model", "owner/bert")):

@@ -15,11 +15,11 @@ from safetensors.numpy import save_file
 from lxmert import CheckpointMismatchError, LxmertConfig, convert
 from lxmert.common.config import config_from_pretrained
 from lxmert.weights import convert as conversion
-from lxmert.weights.checkpoint import open_checkpoint
 from lxmert.weights.convert import target_format
 from lxmert.weights.formats.raw_io import BFLOAT16
 from lxmert.weights.naming.key_mapping import HUGGING_FACE, KERAS_H5, TIED_DECODER, parameters
 from lxmert.weights.naming.tables import head_names
+from lxmert.weights.open import open_checkpoint
 from lxmert.weights.save_folder import LazyTensor, write_folder
 from lxmert.weights.save_hdf5 import write_keras_archive
 

@@ -7,12 +7,12 @@ import h5py
 import numpy as np
 import pytest
 
-from lxmert.weights.checkpoint import open_checkpoint
 from lxmert.weights.formats import choose_weights, open_weights
 from lxmert.weights.formats.hdf5 import CONFIG_ATTRIBUTE, Hdf5File
 from lxmert.weights.formats.keras_archive import KerasArchive
 from lxmert.weights.formats.safetensors import SafetensorsFile
 from lxmert.weights.load import match_parameters
+from lxmert.weights.open import open_checkpoint
 
 from .weight_folders import tensors_of
 

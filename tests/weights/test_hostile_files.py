@@ -16,11 +16,12 @@ import numpy as np
 import pytest
 import torch
 
-from lxmert.weights.checkpoint import CheckpointMismatchError, open_checkpoint
+from lxmert.weights.checkpoint import CheckpointMismatchError
 from lxmert.weights.convert import convert
 from lxmert.weights.formats import hdf5_headers, open_weights
 from lxmert.weights.formats.hdf5 import CONFIG_ATTRIBUTE
 from lxmert.weights.load import match_parameters
+from lxmert.weights.open import open_checkpoint
 
 from .weight_folders import CONFIG, make_folder
 

@@ -8,10 +8,10 @@ import pytest
 import lxmert.pt
 import lxmert.tf
 from lxmert import CheckpointMismatchError
-from lxmert.weights.checkpoint import open_checkpoint
 from lxmert.weights.load import LoadReport, match_parameters
 from lxmert.weights.naming.key_mapping import HUGGING_FACE, parameters
 from lxmert.weights.naming.tables import head_names
+from lxmert.weights.open import open_checkpoint
 from tests.models import weights
 
 from .weight_folders import CONFIG, make_folder, tensors_of
@@ -167,7 +167,7 @@ def test_what_others_put_on_top_of_a_backbone_does_not_matter(tmp_path):
             match_parameters(checkpoint, "LxmertForQuestionAnswering", only="backbone")[1].unexpected
         )
         with pytest.raises(
-            CheckpointMismatchError, match=r"also has what no model here has: take the backbone alone \(only="
+            CheckpointMismatchError, match=r"also has tensors of no model here: load only the backbone \(only="
         ) as error:
             match_parameters(checkpoint, "LxmertForQuestionAnswering")
     assert set(error.value.unexpected) == set(extra)

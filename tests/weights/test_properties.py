@@ -14,12 +14,12 @@ from safetensors.numpy import save_file
 
 from lxmert.common.config import LxmertConfig, VisualBertConfig
 from lxmert.common.specs import SPECS, architectures
-from lxmert.weights.checkpoint import open_checkpoint
 from lxmert.weights.convert import convert
 from lxmert.weights.formats.raw_io import BFLOAT16, FLOATS
 from lxmert.weights.load import match_parameters
 from lxmert.weights.naming.key_mapping import KERAS_H5, KEY_MAPPINGS, parameters
 from lxmert.weights.naming.tables import every_head, head_names, is_task_model
+from lxmert.weights.open import open_checkpoint
 from lxmert.weights.save_hdf5 import check_for_tf
 
 random_cases = settings(

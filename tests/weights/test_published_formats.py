@@ -15,12 +15,12 @@ from safetensors.numpy import save_file
 import lxmert.pt
 import lxmert.tf
 from lxmert import CheckpointMismatchError, LxmertConfig, VisualBertConfig, convert
-from lxmert.weights.checkpoint import open_checkpoint
 from lxmert.weights.formats.hdf5 import CONFIG_ATTRIBUTE
 from lxmert.weights.infer_config import config_from_shapes
 from lxmert.weights.load import match_parameters
 from lxmert.weights.naming.key_mapping import parameters
 from lxmert.weights.naming.tables import LAYERS, every_head, head_names
+from lxmert.weights.open import open_checkpoint
 
 from .weight_folders import (
     CONFIG,
@@ -349,7 +349,7 @@ def test_the_published_models_are_told_and_their_heads_guessed(config, heads):
 def test_a_number_of_heads_that_nothing_tells_is_asked_for(tmp_path):
     source = pickled(tmp_path / "BEST.pth", {as_fine_tuned(name): x for name, x in tensors_of(ANSWERING).items()})
     said = (
-        r"BEST\.pth has no configuration, and its shapes do not tell num_attention_heads, which must divide its "
+        r"BEST\.pth has no configuration, and its shapes do not show num_attention_heads, which must divide its "
         r"hidden_size=12: give it \(num_attention_heads=\.\.\., or --set num_attention_heads=\.\.\. on the command "
         r"line\)\."
     )

@@ -13,10 +13,10 @@ import pytest
 from safetensors import safe_open
 
 from lxmert import CheckpointMismatchError, LxmertConfig, convert
-from lxmert.weights.checkpoint import open_checkpoint
 from lxmert.weights.formats import open_weights
 from lxmert.weights.formats.hdf5 import CONFIG_ATTRIBUTE
 from lxmert.weights.load import match_parameters
+from lxmert.weights.open import open_checkpoint
 
 from .weight_folders import CONFIG, VISUAL_BERT, assert_bits_equal, make_folder, read_folder, tensors_of
 

@@ -9,11 +9,11 @@ import transformers
 
 from lxmert import CheckpointMismatchError, LxmertConfig, VisualBertConfig
 from lxmert.common.specs import architectures
-from lxmert.weights.checkpoint import open_checkpoint
 from lxmert.weights.convert import convert
 from lxmert.weights.load import match_parameters
 from lxmert.weights.naming.key_mapping import HUGGING_FACE, NATIVE, ORIGINAL_VISUAL_BERT, parameters
 from lxmert.weights.naming.tables import head_names
+from lxmert.weights.open import open_checkpoint
 
 from .weight_folders import CONFIG, VISUAL_BERT, assert_bits_equal, make_folder, read_folder, tensors_of, values_of
 
@@ -173,7 +173,7 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path):
         ({"type_vocab_size": 2}, "put type_vocab_size=3"),
         ({"intermediate_size": 11}, "put intermediate_size=10"),
         ({"num_labels": 3129}, "The file has 5 labels: put num_labels=5 into config.json, or pass it to from_pre"),
-        ({"num_labels": 2}, "Or pass allow_new_head=True to from_pretrained, to start the answer head afresh."),
+        ({"num_labels": 2}, "Or pass allow_new_head=True to from_pretrained, to initialize the answer head newly."),
         (
             {"bypass_transformer": True},
             "The file has no additional layer: put bypass_transformer=false into config.json, or pass bypass_tran",
@@ -236,8 +236,8 @@ def test_a_pooler_that_the_model_does_without_is_left_out_and_named(tmp_path):
         (PRE_TRAINING, ANSWERING, "The file lacks tensors of the heads: classifier. Pass allow_new_head=True"),
         (PRE_TRAINING, ALIGNMENT, "The file lacks tensors of the heads: alignment. Pass allow_new_head=True"),
         ("VisualBertModel", PRE_TRAINING, "The file lacks tensors of the heads: match, word. Pass allow_new_head=True"),
-        (ANSWERING, CHOICE, "another head than that of the choices: pass allow_new_head=True to from_pretrained."),
-        (CHOICE, REASONING, "Or pass allow_new_head=True to from_pretrained, to start the answer head afresh."),
+        (ANSWERING, CHOICE, "another head than multiple choice: pass allow_new_head=True to from_pretrained."),
+        (CHOICE, REASONING, "Or pass allow_new_head=True to from_pretrained, to initialize the answer head newly."),
     ],
 )
 def test_a_file_with_other_heads(holds, wanted, advice, tmp_path):

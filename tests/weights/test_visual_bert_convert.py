@@ -11,9 +11,9 @@ import transformers
 import lxmert.tf
 from lxmert import CheckpointMismatchError, VisualBertConfig, convert
 from lxmert.common.specs import architectures
-from lxmert.weights.checkpoint import open_checkpoint
 from lxmert.weights.load import match_parameters
 from lxmert.weights.naming.key_mapping import HUGGING_FACE
+from lxmert.weights.open import open_checkpoint
 from tests.small_visual_bert import CHOOSING, small_config, small_inputs, small_labels
 
 from .weight_folders import VISUAL_BERT, assert_bits_equal, make_folder, read_folder, tensors_of

@@ -1,0 +1,171 @@
+"""The error for a weight file that does not fit a model: everything that is wrong, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from lxmert.common.specs import architectures, spec_of
+from lxmert.utils.messages import first_few
+
+from .checkpoint import Checkpoint, CheckpointMismatchError
+from .infer_config import SIZE_EVIDENCE
+from .naming.key_mapping import Parameter, layer_counts, normalize_key, shapeless_parameters
+from .naming.tables import LAYERS, module_rows
+
+_SHOWN = 6
+
+
+class Mismatch(NamedTuple):
+    """How a file and a model differ.
+
+    Attributes:
+        checkpoint: the file, with the configuration that it was compared with.
+        architecture: the model's class name.
+        missing: parameters that the file lacks.
+        unexpected: names in the file that no model has under this configuration.
+        wrong_shape: parameters that the file has in another shape.
+    """
+
+    checkpoint: Checkpoint
+    architecture: str
+    missing: Sequence[Parameter]
+    unexpected: Sequence[str]
+    wrong_shape: Sequence[Parameter]
+
+
+def mismatch_error(mismatch: Mismatch) -> CheckpointMismatchError:
+    """The error with counts, names, and suggestions."""
+    checkpoint, architecture, missing, unexpected, wrong_shape = mismatch
+    config = checkpoint.config
+    layers = ", ".join(f"{field}={getattr(config, field)}" for field in LAYERS[config.model_type])
+    shapes = [f"{p.name} wants {list(p.shape)}, the file has {list(checkpoint.shape(p) or ())}" for p in wrong_shape]
+    suggestions = [*_suggestions(mismatch)] or ["Give the config.json that belongs to the file."]
+    message = [
+        f"{checkpoint.file.path.name} ({checkpoint.mapping.title}) does not fit {architecture}({layers}):",
+        f"  missing     {len(missing)}{after_colon(checkpoint.key(p) for p in missing)}",
+        f"  unexpected  {len(unexpected)}{after_colon(unexpected)}",
+        f"  wrong shape {len(wrong_shape)}{after_colon(shapes)}",
+        " ".join(["Nothing was loaded.", *suggestions]),
+    ]
+    return CheckpointMismatchError(
+        "\n".join(message),
+        missing=tuple(checkpoint.key(p) for p in missing),
+        unexpected=tuple(unexpected),
+        wrong_shape=tuple(p.name for p in wrong_shape),
+    )
+
+
+def after_colon(names: Iterable[str]) -> str:
+    """The first few names after a colon, and how many more there are; nothing for none."""
+    few = first_few(names, _SHOWN)
+    return f": {few}" if few else ""
+
+
+def backbone_names(keys: Iterable[str], checkpoint: Checkpoint) -> list[str]:
+    """Those keys of a file that belong to its backbone, judged by their prefix."""
+    model_type = checkpoint.config.model_type
+    prefix = checkpoint.mapping.task_prefix if checkpoint.nested else checkpoint.mapping.backbone_prefix
+    prefix = prefix.format(model=model_type)
+
+    def part(key: str) -> str:
+        return key.removeprefix(prefix).replace("/", ".").split(".")[0]
+
+    every = shapeless_parameters(model_type, dict.fromkeys(LAYERS[model_type], 1))
+    parts = {part(checkpoint.key(p)) for p in every if not p.head}
+    return [key for key in keys if key.startswith(prefix) and (prefix or part(key) in parts)]
+
+
+def _suggestions(mismatch: Mismatch) -> Iterator[str]:
+    """What to do, sentence by sentence."""
+    sizes = {**_other_layer_counts(mismatch), **_other_sizes(mismatch)}
+    rival = next((name for p in mismatch.wrong_shape if (name := _rival_class(p))), None)
+    if rival:  # a head of the same name, which reads something else
+        sizes.pop("num_qa_labels", None)
+        yield f"The file has another head than {mismatch.architecture}'s: load it with {rival}."
+        yield "Or pass allow_new_head=True to from_pretrained, to initialize the head newly."
+    for field, (count, counted) in sizes.items():
+        yield (
+            f"The file has {count} {counted}: put {field}={count} into config.json, or pass it to from_pretrained "
+            "(--set on the command line)."
+        )
+    if "num_qa_labels" in sizes or "num_labels" in sizes:
+        yield "Or pass allow_new_head=True to from_pretrained, to initialize the answer head newly."
+    yield from _about_heads(mismatch)
+    yield from _about_pooler(mismatch)
+    yield from _about_bypass(mismatch)
+
+
+def _other_layer_counts(mismatch: Mismatch) -> dict[str, tuple[int, str]]:
+    """The config fields whose layers the file has in another number, with that number and what it counts."""
+    checkpoint, config = mismatch.checkpoint, mismatch.checkpoint.config
+    counts = layer_counts(config.model_type, checkpoint.mapping, checkpoint.nested, checkpoint.names)
+    if not any(counts.values()) or not (mismatch.missing or mismatch.unexpected):
+        return {}  # a file without any layer is another model's
+    return {
+        field: (count, f"layers of the kind that {field} counts")
+        for field, count in counts.items()
+        if count != getattr(config, field)
+    }
+
+
+def _other_sizes(mismatch: Mismatch) -> dict[str, tuple[int, str]]:
+    """The config fields that the shapes in the file contradict, with the file's number and what it counts."""
+    sizes = {}
+    for p in mismatch.wrong_shape:
+        shape = mismatch.checkpoint.shape(p) or ()
+        if p.leaf.torch != "weight" or len(shape) != len(p.shape):
+            continue
+        for module, axis, field, counted in SIZE_EVIDENCE:
+            if p.module == module and hasattr(mismatch.checkpoint.config, field) and shape[axis] != p.shape[axis]:
+                sizes[field] = (shape[axis], counted)
+    return sizes
+
+
+def _rival_class(parameter: Parameter) -> str | None:
+    """The class whose only head has a module that reads inputs of another size under the same name in files."""
+    rows = {row.path: row for row in module_rows(parameter.model_type)}
+    own = rows.get(parameter.module)
+    for row in rows.values():
+        if own and row.hf_path == own.hf_path and row.size[1:] != own.size[1:]:
+            head = row.path.split(".")[1]
+            return next((n for n, s in architectures(parameter.model_type).items() if s.heads == (head,)), None)
+    return None
+
+
+def _about_heads(mismatch: Mismatch) -> Iterator[str]:
+    checkpoint, architecture, missing, unexpected, wrong_shape = mismatch
+    heads = sorted({p.head for p in missing if p.head})
+    if heads and all(p.head for p in missing):
+        yield f"The file lacks tensors of the heads: {', '.join(heads)}."
+        yield "Pass allow_new_head=True to from_pretrained, to initialize them newly."
+        switches = spec_of(architecture).optional_heads
+        off = [switches[head] for head in heads if head in switches]
+        if len(off) == len(heads):
+            yield f"Or do without them: {', '.join(off)} false in config.json."
+    elif unexpected and not (missing or wrong_shape or backbone_names(map(normalize_key, unexpected), checkpoint)):
+        yield 'The file also has tensors of no model here: load only the backbone (only="backbone", --head backbone).'
+    elif any(p.head == "choice" for p in wrong_shape):
+        yield "The file has another head than multiple choice: pass allow_new_head=True to from_pretrained."
+
+
+def _about_pooler(mismatch: Mismatch) -> Iterator[str]:
+    checkpoint, architecture = mismatch.checkpoint, mismatch.architecture
+    if not mismatch.missing or checkpoint.config.model_type != "visual_bert" or checkpoint.has_pooler:
+        return
+    if spec_of(architecture).heads:
+        yield (
+            f"The file has no pooler, which {architecture} needs; VisualBertModel does without one, with "
+            "add_pooling_layer=False."
+        )
+    else:
+        yield "The file has no pooler: pass add_pooling_layer=False to from_pretrained."
+
+
+def _about_bypass(mismatch: Mismatch) -> Iterator[str]:
+    bypass = any("additional_layer" in key for key in mismatch.checkpoint.names)
+    if bypass != getattr(mismatch.checkpoint.config, "bypass_transformer", bypass):
+        yield (
+            f"The file has {'an' if bypass else 'no'} additional layer: put bypass_transformer={str(bypass).lower()} "
+            f"into config.json, or pass bypass_transformer={bypass} to from_pretrained."
+        )

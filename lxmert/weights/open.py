@@ -1,0 +1,200 @@
+"""Opening weights of any format: which model they are of, how they name parameters, and their configuration.
+
+Both backends and the converter take their weights from here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from lxmert.common.config import CONFIGS, LxmertConfig, config_class
+from lxmert.common.config.base import ModelConfig
+from lxmert.utils.atomic_files import is_settled, settle
+from lxmert.utils.paths import CONFIG_NAME
+
+from .checkpoint import Checkpoint
+from .download import download_weights
+from .formats import WeightFile, find_weights, open_weights
+from .infer_config import FROM_SHAPES, config_from_shapes, is_bert_config, layers_from_bert, values_from_bert
+from .naming.key_mapping import BERT, DECODER_BIAS, TIED_DECODER, Parameter, parameters
+from .naming.recognize import CheckpointMismatchError, Recognized, recognize
+from .naming.tables import LAYERS, every_head
+
+_ATTEMPTS = 100
+
+
+def open_checkpoint(
+    source: str | Path,
+    config: ModelConfig | None = None,
+    kind: type[ModelConfig] | None = None,
+    hub: Mapping[str, Any] | None = None,
+    **overrides: Any,
+) -> Checkpoint:
+    """Open a weight file or folder, or a model on the hub.
+
+    Args:
+        source: see `formats.open_weights`; or a repository on the hub.
+        config: the model's configuration, where the file has none or another is wanted.
+        kind: the class of the configuration, where only one kind of model is wanted.
+        hub: `revision`, `cache_dir`, `token` and `local_files_only` for a model on the hub.
+        overrides: config fields that replace those of the file.
+
+    Raises:
+        FileNotFoundError: no weights.
+        ValueError: a damaged or foreign file.
+        TypeError: an override that is no field, a value of the wrong type, or another model's configuration.
+    """
+    if not isinstance(source, (str, os.PathLike)):
+        raise TypeError(
+            f"source must be a path or a model on the hub; got {type(source).__name__}. A state dict in memory goes "
+            "into a model of this package by load_state_dict; any other one has to be saved first."
+        )
+    wanted = kind or ModelConfig
+    if config is not None and not isinstance(config, wanted):
+        raise TypeError(f"config must be a {wanted.__name__}; got {type(config).__name__}.")
+    if not Path(source).exists():
+        source = download_weights(source, **(hub or {}))  # its error covers what is neither a path nor a repository
+    file, stored = _open_with_config(source, config is None)
+    try:
+        found = recognize(file, _model_types(file, config, kind, stored))
+        config, config_source = _configuration(file, found, config, kind, stored, overrides)
+        _check_layer_counts(file, config)
+        checkpoint = Checkpoint(file, config, found.mapping, found.nested, found.names, config_source)
+        return _resolve_decoder(checkpoint, tie_given="tie_word_embeddings" in overrides)
+    except BaseException:
+        file.close()
+        raise
+
+
+def _open_with_config(source: str | Path, with_config: bool) -> tuple[WeightFile, dict[str, Any] | None]:
+    """Open weights with the configuration that belongs to them, though another process may be replacing both.
+
+    Raises:
+        OSError: they are replaced again and again.
+    """
+    for _ in range(_ATTEMPTS):
+        path = find_weights(source)
+        settle(path.parent)  # waits for a process that is moving files there
+        if not path.exists():
+            continue
+        before = path.stat()
+        file = open_weights(path)
+        try:
+            stored = file.config if with_config else None
+            if is_settled(path.parent) and path.exists() and os.path.samestat(before, path.stat()):
+                return file, stored
+        except BaseException:
+            file.close()
+            raise
+        file.close()
+    raise OSError(f"{source} is replaced by another process again and again; it was not opened.")
+
+
+def _model_types(
+    file: WeightFile, config: ModelConfig | None, kind: type[ModelConfig] | None, stored: Mapping[str, Any] | None
+) -> tuple[str, ...]:
+    """The model types that a file may have, as far as its configuration says."""
+    if config is not None:
+        return (config.model_type,)
+    if stored is None or is_bert_config(stored):
+        return (kind.model_type,) if kind else tuple(CONFIGS)
+    try:
+        # The original LXMERT files state no model type.
+        named = kind or config_class(stored, default=LxmertConfig)
+        if stored.get("model_type", named.model_type) != named.model_type:
+            named.from_dict(stored)  # raises the error that names both models
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"the configuration of {file.path}: {error}") from None
+    return (named.model_type,)
+
+
+def _configuration(
+    file: WeightFile,
+    found: Recognized,
+    config: ModelConfig | None,
+    kind: type[ModelConfig] | None,
+    stored: Mapping[str, Any] | None,
+    overrides: Mapping[str, Any],
+) -> tuple[ModelConfig, str]:
+    """The configuration, and where it comes from: given, stored, or inferred from the shapes."""
+    if config is not None:
+        return (config.replace(**overrides) if overrides else config), "given"
+    kind = kind or CONFIGS[found.model_type]
+    if stored is not None:
+        from_bert = is_bert_config(stored)
+        values = values_from_bert(stored, kind, found.layer_counts) if from_bert else stored
+        try:
+            return kind.from_dict(values, **overrides), f"a BERT's {CONFIG_NAME}" if from_bert else CONFIG_NAME
+        except (TypeError, ValueError) as error:
+            also = " with the values given beside it" if overrides else ""
+            raise type(error)(f"the configuration of {file.path}{also}: {error}") from None
+
+    def shape_of(parameter: Parameter) -> tuple[int, ...] | None:
+        name = found.names.get(found.mapping.key(parameter, found.nested))
+        if name is None and parameter.module == "embeddings.word":  # the tied decoder may be stored in its place
+            name = found.names.get(found.mapping.head_prefix + TIED_DECODER)
+        if name is None:
+            return None
+        transposed = found.mapping.transposed and parameter.leaf.transposed
+        return file.shapes[name][::-1] if transposed else file.shapes[name]
+
+    counts = layers_from_bert(kind, found.layer_counts) if found.mapping is BERT else found.layer_counts
+    return config_from_shapes(kind, counts, shape_of, str(file.path), overrides), FROM_SHAPES
+
+
+def _check_layer_counts(file: WeightFile, config: ModelConfig) -> None:
+    """Refuse a configuration of far more layers than the file can have: names are generated for every layer.
+
+    Raises:
+        CheckpointMismatchError: naming the field.
+    """
+    for name in LAYERS[config.model_type]:
+        if getattr(config, name) > max(1000, len(file.shapes)):
+            raise CheckpointMismatchError(
+                f"{file.path} holds {len(file.shapes)} tensors, which cannot be a model of "
+                f"{name}={getattr(config, name)}; give the {CONFIG_NAME} that belongs to it."
+            )
+
+
+def _resolve_decoder(checkpoint: Checkpoint, tie_given: bool) -> Checkpoint:
+    """Find out whether the word head has its own decoder, and put that into the configuration.
+
+    As in `transformers`: a decoder that differs from the word embedding is not tied to it; where the file has only one
+    of the two, it is both.
+
+    Args:
+        checkpoint: the file.
+        tie_given: whether the caller has set `tie_word_embeddings`.
+    """
+    config, names = checkpoint.config, dict(checkpoint.names)
+    untied = config.replace(tie_word_embeddings=False)
+    by_module = {p.module: p for p in parameters(untied, every_head(config.model_type))}
+    decoder, word = by_module["heads.word.decoder"], by_module["embeddings.word"]
+    if not checkpoint.mapping.tied:  # files of this mapping have a decoder only if the model has its own
+        inferred = checkpoint.config_source == FROM_SHAPES and not tie_given
+        return replace(checkpoint, config=untied) if inferred and checkpoint.has(decoder) else checkpoint
+    if not (checkpoint.has(word) or checkpoint.has(decoder)):
+        return checkpoint
+    if not checkpoint.has(word):
+        names[checkpoint.key(word)] = checkpoint.stored_name(decoder)
+    elif not checkpoint.has(decoder):
+        if not config.tie_word_embeddings and checkpoint.has(by_module["heads.word.transform"]):
+            names[checkpoint.key(decoder)] = checkpoint.stored_name(word)
+    elif config.tie_word_embeddings and not tie_given and _differ(checkpoint, decoder, word):
+        config = untied
+    bias = checkpoint.mapping.head_prefix + DECODER_BIAS
+    if config.untied_words and bias in names:
+        names[checkpoint.key(by_module["heads.word.bias"])] = names[bias]
+    found_untied = config.untied_words and checkpoint.config.tie_word_embeddings
+    return replace(checkpoint, config=config, names=names, found_untied=found_untied)
+
+
+def _differ(checkpoint: Checkpoint, first: Parameter, second: Parameter) -> bool:
+    """Whether two parameters of one shape have different values in the file."""
+    if checkpoint.shape(first) != checkpoint.shape(second):
+        return False  # one of them does not fit the model; the error comes later
+    return not checkpoint.same_values(checkpoint.stored_name(first), checkpoint.stored_name(second))
