@@ -16,6 +16,7 @@ from lxmert.common.outputs import (
     VisualBertModelOutput,
     VisualBertTaskOutput,
 )
+from lxmert.pt.cpu_kernels.dispatch import use_cpu_kernels
 from lxmert.pt.cpu_kernels.packing import PackedWeights
 
 from .lxmert import LxmertModel
@@ -48,4 +49,5 @@ __all__ = [
     "VisualBertModel",
     "VisualBertModelOutput",
     "VisualBertTaskOutput",
+    "use_cpu_kernels",
 ]

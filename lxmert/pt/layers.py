@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lxmert.pt.cpu_kernels.attention import attention_weights, can_recompute, recomputed_attention
-from lxmert.pt.cpu_kernels.dispatch import is_tracing
-from lxmert.pt.cpu_kernels.dropout import drop, dropped
+from lxmert.pt.cpu_kernels.dispatch import kernels_are_on
+from lxmert.pt.cpu_kernels.dropout import drop, dropout
 from lxmert.pt.cpu_kernels.linear import linear, linear_pair
 
 
@@ -99,18 +99,18 @@ class Attention(nn.Module):
         if not need_weights and head_mask is None and can_recompute(self.out, states, rate):
             out = recomputed_attention(self.out, query, key, value, additive, rate)
         else:
-            # On a processor PyTorch's fused attention knows no dropout; what it does instead costs more than this.
-            plain = rate > 0 and states.device.type == "cpu" and not is_tracing()
-            if need_weights or plain:
+            # On a CPU PyTorch's fused attention knows no dropout; what it does instead costs more than this.
+            unfused = rate > 0 and states.device.type == "cpu" and kernels_are_on()
+            if need_weights or unfused:
                 weights = attention_weights(query, key, additive)
                 if head_mask is not None:
                     weights = weights * head_mask[:, None, None]
-                mixed = dropped(weights, rate, self.training) @ value
+                attended = dropout(weights, rate, self.training) @ value
             else:
-                mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=additive, dropout_p=rate)
+                attended = F.scaled_dot_product_attention(query, key, value, attn_mask=additive, dropout_p=rate)
                 if head_mask is not None:
-                    mixed = mixed * head_mask[:, None, None]
-            out = linear(self.out, self.merge_heads(mixed))
+                    attended = attended * head_mask[:, None, None]
+            out = linear(self.out, self.merge_heads(attended))
         out = drop(self.dropout, out)
         return self.norm(out + states), weights if need_weights else None
 

@@ -80,7 +80,7 @@ class PreTrainedModel(Resizable):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Refuse unknown names, and call the model."""
-        if kwargs and not torch.compiler.is_compiling():
+        if kwargs and not torch.compiler.is_compiling() and not self._takes_any_keyword():
             check_keywords(type(self).__name__, kwargs, self.keywords())
         return super().__call__(*args, **kwargs)
 
@@ -89,6 +89,12 @@ class PreTrainedModel(Resizable):
     def keywords(cls) -> tuple[str, ...]:
         """The argument names of `forward`, in order."""
         return tuple(name for name in inspect.signature(cls.forward).parameters if name != "self")
+
+    @classmethod
+    @functools.cache
+    def _takes_any_keyword(cls) -> bool:
+        """Whether `forward`, in a user's subclass, has a `**kwargs` that hands on what it does not know."""
+        return any(p.kind is p.VAR_KEYWORD for p in inspect.signature(cls.forward).parameters.values())
 
     def reset_parameters(self, part: nn.Module | None = None) -> None:
         """Draw fresh weights: normal with `initializer_range`, a table's padding row and every bias 0, norms 1 and 0.

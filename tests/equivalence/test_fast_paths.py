@@ -23,9 +23,9 @@ EVERY = [
 @pytest.fixture(autouse=True)
 def counted(monkeypatch):
     """How often each way was taken."""
-    monkeypatch.setattr(products, "_WORTH", {False: 0, True: 0})
+    monkeypatch.setattr(products, "_MIN_PRODUCTS", {False: 0, True: 0})
     taken = {"product": 0, "pair": 0}
-    own, apply = products._onednn, products._Pair.apply
+    own, apply = products._onednn, products._RecomputedPair.apply
 
     def onednn(*args):
         taken["product"] += 1
@@ -36,7 +36,7 @@ def counted(monkeypatch):
         return apply(*args)
 
     monkeypatch.setattr(products, "_onednn", onednn)
-    monkeypatch.setattr(products._Pair, "apply", pair)
+    monkeypatch.setattr(products._RecomputedPair, "apply", pair)
     return taken
 
 
@@ -47,7 +47,7 @@ def test_pretraining_agrees(case, masks, dtype, counted):
     assert_agree(both(config, "LxmertForPreTraining", dtype), given, dtype)
     left_out = not (config.task_obj_predict and config.visual_losses)  # the last image branch
     assert counted["pair"] == config.l_layers + config.r_layers + 2 * config.x_layers - left_out
-    assert (counted["product"] > 0) == (dtype == "float32" and products._HAS_ONEDNN)
+    assert (counted["product"] > 0) == (dtype == "float32" and products.HAS_ONEDNN)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
@@ -58,7 +58,7 @@ def test_visual_bert_agrees(dtype, counted):
     assert counted["pair"] > 0
 
 
-@pytest.mark.skipif(not products._HAS_ONEDNN, reason="this build of PyTorch has no oneDNN")
+@pytest.mark.skipif(not products.HAS_ONEDNN, reason="this build of PyTorch has no oneDNN")
 @pytest.mark.parametrize("masks", MASKS)
 def test_packed_weights_agree(masks, counted):
     config, sizes = next(iter(CASES.values()))

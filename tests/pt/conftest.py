@@ -18,7 +18,7 @@ def _seeds():
 @pytest.fixture
 def every_size(monkeypatch):
     """Small products go the way of large ones too."""
-    monkeypatch.setattr(products, "_WORTH", {False: 0, True: 0})
+    monkeypatch.setattr(products, "_MIN_PRODUCTS", {False: 0, True: 0})
 
 
 @pytest.fixture

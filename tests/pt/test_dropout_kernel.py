@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from lxmert.pt.cpu_kernels.dropout import drop, dropped
+from lxmert.pt.cpu_kernels.dropout import drop, dropout
 
 
 @pytest.fixture(autouse=True)
@@ -15,7 +15,7 @@ def _seed():
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
 def test_so_many_are_dropped_and_the_mean_stays(rate):
     x = torch.ones(1000, 1003)
-    found = dropped(x, rate, True)
+    found = dropout(x, rate, True)
     kept = found[found != 0]
     assert abs(1 - kept.numel() / x.numel() - rate) < 0.002, "five times what chance makes of a million"
     torch.testing.assert_close(kept, torch.full_like(kept, 1 / (1 - rate)), rtol=2e-4, atol=0)
@@ -24,9 +24,9 @@ def test_so_many_are_dropped_and_the_mean_stays(rate):
 
 def test_every_place_of_the_drawn_numbers_is_like_the_others():
     """Four places come from one number of 64 bits."""
-    zeros = (dropped(torch.ones(100_000, 4), 0.3, True) == 0).double().mean(0)
+    zeros = (dropout(torch.ones(100_000, 4), 0.3, True) == 0).double().mean(0)
     assert float((zeros - 0.3).abs().max()) < 0.008
-    pairs = dropped(torch.ones(100_000, 4), 0.5, True) == 0
+    pairs = dropout(torch.ones(100_000, 4), 0.5, True) == 0
     together = (pairs.T.double() @ pairs.double() / len(pairs)).fill_diagonal_(0.25)
     assert float((together - 0.25).abs().max()) < 0.008, "one tells nothing of another"
 
@@ -34,7 +34,7 @@ def test_every_place_of_the_drawn_numbers_is_like_the_others():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 def test_the_gradient_goes_where_the_numbers_went(dtype):
     x = torch.randn(50, 7, dtype=dtype, requires_grad=True)
-    found = dropped(x, 0.25, True)
+    found = dropout(x, 0.25, True)
     assert found.dtype == dtype
     (gradient,) = torch.autograd.grad(found.sum(), x)
     assert torch.equal(gradient == 0, found == 0)
@@ -43,7 +43,7 @@ def test_the_gradient_goes_where_the_numbers_went(dtype):
 
 def test_gradients_of_gradients():
     x = torch.randn(30, requires_grad=True)
-    found = dropped(x, 0.5, True)
+    found = dropout(x, 0.5, True)
     (first,) = torch.autograd.grad(found.pow(3).sum(), x, create_graph=True)
     (second,) = torch.autograd.grad(first.sum(), x)
     torch.testing.assert_close(second, torch.where(found == 0, 0.0, 6 * 8 * x))
@@ -51,7 +51,7 @@ def test_gradients_of_gradients():
 
 def test_the_seed_decides():
     x = torch.ones(100)
-    found = [(torch.manual_seed(seed), dropped(x, 0.5, True))[1] for seed in (3, 3, 4)]
+    found = [(torch.manual_seed(seed), dropout(x, 0.5, True))[1] for seed in (3, 3, 4)]
     assert torch.equal(found[0], found[1])
     assert not torch.equal(found[0], found[2])
 
@@ -61,7 +61,7 @@ def test_nothing_in_evaluation_and_at_rate_0():
     assert drop(nn.Dropout(0.5).eval(), x) is x
     assert drop(nn.Dropout(0.0), x) is x
     assert torch.equal(drop(nn.Dropout(1.0), x), torch.zeros(9))
-    assert dropped(torch.empty(0, 3), 0.5, True).shape == (0, 3)
+    assert dropout(torch.empty(0, 3), 0.5, True).shape == (0, 3)
 
 
 def test_what_takes_the_place_of_dropout_is_called():
@@ -75,5 +75,5 @@ def test_what_takes_the_place_of_dropout_is_called():
 
 def test_transforms_of_functions():
     x = torch.randn(5, 9)
-    found = torch.func.vmap(lambda v: dropped(v, 0.5, True), randomness="different")(x)
+    found = torch.func.vmap(lambda v: dropout(v, 0.5, True), randomness="different")(x)
     assert set((found / x).flatten().tolist()) == {0.0, 2.0}

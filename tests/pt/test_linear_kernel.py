@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from lxmert.pt.cpu_kernels import linear as products
 from lxmert.pt.cpu_kernels.linear import ACTIVATIONS, linear, linear_pair, product
 
-HERE = products._HAS_ONEDNN
+HERE = products.HAS_ONEDNN
 pytestmark = [
     pytest.mark.skipif(not HERE, reason="this build of PyTorch has no oneDNN: its own products are taken"),
     pytest.mark.usefixtures("every_size"),
@@ -87,7 +87,7 @@ def test_views_and_odd_shapes(layer, x, calls):
 
 
 def test_small_ones_are_left_to_pytorch(layer, x, calls, monkeypatch):
-    monkeypatch.setattr(products, "_WORTH", {False: x.numel() * 80, True: x.numel() * 80 + 1})
+    monkeypatch.setattr(products, "_MIN_PRODUCTS", {False: x.numel() * 80, True: x.numel() * 80 + 1})
     linear(layer, x)
     assert not calls
     with torch.no_grad():

@@ -223,7 +223,7 @@ def test_fused_attention_is_used_where_no_map_is_asked_for(monkeypatch, maps, fu
 def test_attention_drops_in_training_only(fused, monkeypatch):
     """On a processor by the plain way; elsewhere, and in graphs, by PyTorch's fused attention."""
     rates: list[float] = []
-    attention, dropped = F.scaled_dot_product_attention, layers.dropped
+    attention, dropout = F.scaled_dot_product_attention, layers.dropout
 
     def of_fused(*args, dropout_p, **options):
         rates.append(dropout_p)
@@ -231,11 +231,11 @@ def test_attention_drops_in_training_only(fused, monkeypatch):
 
     def of_plain(weights, rate, training):
         rates.append(rate)
-        return dropped(weights, rate, training)
+        return dropout(weights, rate, training)
 
     monkeypatch.setattr(F, "scaled_dot_product_attention", of_fused)
-    monkeypatch.setattr(layers, "dropped", of_plain)
-    monkeypatch.setattr(layers, "is_tracing", lambda: fused)
+    monkeypatch.setattr(layers, "dropout", of_plain)
+    monkeypatch.setattr(layers, "kernels_are_on", lambda: not fused)
     model = LxmertModel(small_config(attention_probs_dropout_prob=0.25))
     model(**X)
     assert set(rates) == {0.25}

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from lxmert.pt import PackedWeights
+from lxmert.pt import PackedWeights, _compat
 from lxmert.pt.cpu_kernels import linear as products
 from lxmert.pt.cpu_kernels.linear import linear, product
 from lxmert.pt.cpu_kernels.packing import packed_weights
@@ -19,7 +19,7 @@ from tests.models import SMALLEST, new_pt
 
 pytestmark = [
     pytest.mark.skipif(
-        not products._HAS_ONEDNN, reason="this build of PyTorch has no oneDNN: its own products are taken"
+        not products.HAS_ONEDNN, reason="this build of PyTorch has no oneDNN: its own products are taken"
     ),
     pytest.mark.usefixtures("every_size"),
 ]
@@ -100,8 +100,8 @@ def test_a_model_that_is_set_to_training_is_laid_out_again(layer):
 
 def test_laid_out_once(layer, monkeypatch):
     made = []
-    own = torch.ops.mkldnn._reorder_linear_weight
-    monkeypatch.setattr(torch.ops.mkldnn, "_reorder_linear_weight", lambda w: made.append(w.shape) or own(w))
+    own = _compat.reorder_linear_weight
+    monkeypatch.setattr(_compat, "reorder_linear_weight", lambda w: made.append(w.shape) or own(w))
     model, packed = new_pt(SMALLEST, "LxmertModel", "float32").eval(), PackedWeights()
     for _ in range(3):
         model.eval()  # nothing is trained by it

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[2] / "lxmert"
 # Files that one backend has alone.
 OWN_FILES = {
     "pt/cpu_kernels/linear.py": "TensorFlow multiplies by oneDNN of itself",
-    "pt/cpu_kernels/dispatch.py": "for linear.py and dropping.py",
+    "pt/cpu_kernels/dispatch.py": "for the other kernels",
     "pt/cpu_kernels/packing.py": "TensorFlow lays weights out by itself",
     "pt/cpu_kernels/dropout.py": "TensorFlow draws dropout fast of itself",
     "pt/cpu_kernels/attention.py": "what Keras keeps for gradients is TensorFlow's to say",
@@ -47,6 +47,7 @@ NATIVE = {
     "tf/visual_bert_tasks.py: gather_tokens": "Tensor.gather",
     "tf/visual_bert_tasks.py: flatten_choices": "Tensor.flatten",
     "training/tf/train.py: WarmUpAndDecay": "a schedule of learning rates is an object in Keras, a function in PyTorch",
+    "pt/pretrained.py: PreTrainedModel._takes_any_keyword": "a user's forward may have **kwargs; Keras' call may not",
     "pt/pretrained.py: PreTrainedModel.train": "Keras is told at every call whether it trains; training begins in fit",
     "pt/pretrained.py: PreTrainedModel.reset_parameters": "Keras initializes in build",
     "pt/pretrained.py: PreTrainedModel._start_modules": "the same",
@@ -68,7 +69,7 @@ NATIVE = {
     "tf/init.py: NormalInitializer": "reset_parameters; Keras' layers are given how they start",
     "pt/init.py: _SkipInit": "Keras' initializers look whether to draw; PyTorch's are left out from outside",
     "tf/resizing.py: _replace": "Keras locks the layers of a built model",
-    "training/pt/optimizers.py: _together": "Keras updates in a graph, which TensorFlow cuts into pieces",
+    "training/pt/optimizers.py: _small_groups": "Keras updates in a graph, which TensorFlow cuts into pieces",
     "training/tf/optimizers.py: LinearWarmUp": "fit asks a schedule for the rate of a step; a PyTorch loop sets it",
     "training/tf/optimizers.py: _Steps": "Keras clips before it adds up the replicas' gradients, and cannot accumulate",
     "training/tf/optimizers.py: AdamW": "torch.optim.AdamW",

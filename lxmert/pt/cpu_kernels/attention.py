@@ -1,7 +1,7 @@
-"""Attention with dropout, trained on a processor: what is kept for its gradients is what cannot be computed again fast.
+"""Attention with dropout, trained on a CPU: kept for its gradients is what cannot be computed again fast.
 
-PyTorch keeps the weights of the attention twice, before and after dropout, and what they mix, for the layer that
-follows; here the second of each is made anew from the first. A training step takes a seventh less memory by it.
+PyTorch keeps the weights of the attention twice, before and after dropout, and also their product with the values, for
+the layer that follows; here these are computed again. A training step takes a seventh less memory by it.
 """
 
 from __future__ import annotations
@@ -12,8 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .dropout import STEPS, apply_mask, kept
-from .linear import autocast, is_plain, of_weight, product, summed
+from lxmert.pt._compat import softmax_backward
+
+from .dispatch import self_test
+from .dropout import STEPS, apply_mask, dropout_mask
+from .linear import autocast, bias_gradient, can_replace, product, weight_gradient
 
 
 def attention_weights(query: Tensor, key: Tensor, additive: Tensor | None) -> Tensor:
@@ -38,15 +41,15 @@ def recomputed_attention(
     dtype = parts[2].dtype
     if additive is not None and additive.dtype != dtype:
         additive = additive.clamp(min=torch.finfo(dtype).min).to(dtype)
-    return _Mixed.apply(*parts, additive, round(rate * STEPS))
+    return _RecomputedAttention.apply(*parts, additive, round(rate * STEPS))
 
 
 def can_recompute(layer: nn.Module, value: Tensor, rate: float) -> bool:
     """Whether `recomputed_attention` may take the place of the attention and the layer after it."""
-    return torch.is_grad_enabled() and 0 < round(rate * STEPS) < STEPS and is_plain(layer, value)
+    return torch.is_grad_enabled() and 0 < round(rate * STEPS) < STEPS and can_replace(layer, value)
 
 
-class _Mixed(torch.autograd.Function):
+class _RecomputedAttention(torch.autograd.Function):
     """The attention of all heads, and the linear layer after it."""
 
     @staticmethod
@@ -61,44 +64,52 @@ class _Mixed(torch.autograd.Function):
         steps: int,
     ) -> Tensor:
         weights = attention_weights(query, key, additive)
-        keep = kept(weights.shape, steps, weights.device)
-        ctx.save_for_backward(query, key, value, weight, bias, weights, keep, additive)
+        mask = dropout_mask(weights.shape, steps, weights.device)
+        ctx.save_for_backward(query, key, value, weight, bias, weights, mask, additive)
         ctx.steps = steps
-        return product(_merged(apply_mask(weights, keep, steps) @ value), weight, bias)
+        return product(_merge_heads(apply_mask(weights, mask, steps) @ value), weight, bias)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        query, key, value, weight, bias, weights, keep, additive = ctx.saved_tensors
-        if torch.is_grad_enabled():  # the gradient shall have gradients too: of the same, step by step
+        query, key, value, weight, bias, weights, mask, additive = ctx.saved_tensors
+        if torch.is_grad_enabled():  # for gradients of the gradients, the same is computed by differentiable operators
             weights = attention_weights(query, key, additive)
-            out = product(_merged(apply_mask(weights, keep, ctx.steps) @ value), weight, bias)
+            out = product(_merge_heads(apply_mask(weights, mask, ctx.steps) @ value), weight, bias)
             parts = (query, key, value, weight, bias)
             wanted = [part for part, needed in zip(parts, ctx.needs_input_grad, strict=False) if needed]
             found = iter(torch.autograd.grad(out, wanted, gradient, create_graph=True))
             return (*(next(found) if needed else None for needed in ctx.needs_input_grad[:5]), None, None)
-        of_query, of_key, of_value, of_weight_, of_bias = ctx.needs_input_grad[:5]
-        dropped = apply_mask(weights, keep, ctx.steps)
-        given: list[Tensor | None] = [None] * 7
-        if of_weight_:
-            given[3] = of_weight(gradient, _merged(dropped @ value))
-        if of_bias:
-            given[4] = summed(gradient)
-        if of_query or of_key or of_value:
-            split = _split(product(gradient, weight.t()), query)
-            given[2] = dropped.transpose(-1, -2) @ split if of_value else None
-            of_weights = apply_mask(split @ value.transpose(-1, -2), keep, ctx.steps)
-            of_scores = torch._softmax_backward_data(of_weights, weights, -1, weights.dtype)
-            of_scores.mul_(1 / math.sqrt(query.shape[-1]))
-            given[0] = of_scores @ key if of_query else None
-            given[1] = of_scores.transpose(-1, -2) @ query if of_key else None
-        return tuple(given)
+        for_query, for_key, for_value, for_weight, for_bias = ctx.needs_input_grad[:5]
+        dropped = apply_mask(weights, mask, ctx.steps)
+        gradients: list[Tensor | None] = [None] * 7
+        if for_weight:
+            gradients[3] = weight_gradient(gradient, _merge_heads(dropped @ value))
+        if for_bias:
+            gradients[4] = bias_gradient(gradient)
+        if for_query or for_key or for_value:
+            split = _split_heads(product(gradient, weight.t()), query)
+            gradients[2] = dropped.transpose(-1, -2) @ split if for_value else None
+            to_weights = apply_mask(split @ value.transpose(-1, -2), mask, ctx.steps)
+            to_scores = softmax_backward(to_weights, weights)
+            to_scores.mul_(1 / math.sqrt(query.shape[-1]))
+            gradients[0] = to_scores @ key if for_query else None
+            gradients[1] = to_scores.transpose(-1, -2) @ query if for_key else None
+        return tuple(gradients)
 
 
-def _merged(mixed: Tensor) -> Tensor:  # [B, N, S, K] -> [B, S, N·K]
-    batch, heads, length, size = mixed.shape
-    return mixed.transpose(1, 2).reshape(batch, length, heads * size)
+def _merge_heads(attended: Tensor) -> Tensor:  # [B, N, S, K] -> [B, S, N·K]
+    batch, heads, length, size = attended.shape
+    return attended.transpose(1, 2).reshape(batch, length, heads * size)
 
 
-def _split(merged: Tensor, like: Tensor) -> Tensor:  # [B, S, N·K] -> [B, N, S, K]
+def _split_heads(merged: Tensor, like: Tensor) -> Tensor:  # [B, S, N·K] -> [B, N, S, K]
     batch, heads, length, size = like.shape
     return merged.reshape(batch, length, heads, size).transpose(1, 2)
+
+
+@self_test
+def check_softmax_backward() -> bool:
+    """The gradient of softmax is that of its formula."""
+    gradient, weights = torch.linspace(-1, 1, 24, device="cpu").view(4, 6), torch.full((4, 6), 1 / 6, device="cpu")
+    expected = weights * (gradient - (gradient * weights).sum(-1, keepdim=True))
+    return torch.allclose(softmax_backward(gradient, weights), expected, atol=1e-6)

@@ -1,27 +1,93 @@
-"""Does anyone wait for a layer to be called, or for PyTorch's own operators? Then they are called."""
+"""Whether the CPU kernels may take the place of PyTorch's own operators: a switch, a self-test, and who looks on."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable
+from contextlib import ExitStack
+from threading import RLock
 
 import torch
 import torch.nn.functional as F
 from torch import nn
+
+from lxmert.pt._compat import may_be_observed, may_have_hooks
+
+
+class use_cpu_kernels:
+    """Switch the CPU kernels of this package on or off, in all threads.
+
+    ::
+
+        lxmert.pt.use_cpu_kernels(False)  # from here on
+        with lxmert.pt.use_cpu_kernels(False): ...  # in this block
+
+    They are faster than PyTorch's operators, and round otherwise. They are on unless LXMERT_CPU_KERNELS=0 stands in the
+    environment, or they fail their self-test, which runs when one is first needed. Without them a model computes bit
+    for bit what PyTorch's operators give.
+    """
+
+    def __init__(self, on: bool):
+        global _is_on
+        self._before, _is_on = _is_on, on
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *error: object) -> None:
+        global _is_on
+        _is_on = self._before
+
+
+def kernels_are_on() -> bool:
+    """Whether the kernels are switched on, agree with PyTorch's operators, and nobody wants to see these."""
+    return _is_on and not is_tracing() and (_agreed or _run_self_test())
+
+
+def self_test(check: Callable[[], bool]) -> Callable[[], bool]:
+    """Add a check to the self-test: whether a kernel computes what PyTorch's public operators do, in a few ms."""
+    _CHECKS.append(check)
+    return check
+
+
+def _run_self_test() -> bool:
+    """Whether all kernels agree with PyTorch's operators; if not, they are switched off, with a warning."""
+    global _agreed, _is_on
+    with _LOCK, ExitStack() as plainly:
+        if _agreed or not _is_on:
+            return _is_on
+        for context in (torch.inference_mode(False), torch.no_grad(), torch.autocast("cpu", enabled=False)):
+            plainly.enter_context(context)
+        wrong = [check.__name__ for check in _CHECKS if not _agrees(check)]
+        _agreed, _is_on = not wrong, not wrong
+    if wrong:
+        warnings.warn(
+            f"The CPU kernels of lxmert fail {', '.join(wrong)} with PyTorch {torch.__version__} and are switched off. "
+            "PyTorch's own operators are used, which are slower. Set LXMERT_CPU_KERNELS=0 to silence this.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    return not wrong
+
+
+def _agrees(check: Callable[[], bool]) -> bool:
+    try:
+        return check()
+    except Exception:  # an operator that this build calls otherwise is as wrong as one that gives other numbers
+        return False
 
 
 def has_hooks(layer: nn.Module) -> bool:
     """Whether someone waits for the layer to be called: by hooks, or by a `forward` in place of its own, as tools have
     it that bring weights from elsewhere.
     """
-    return bool(
-        layer._forward_hooks
-        or layer._forward_pre_hooks
-        or layer._backward_hooks
-        or layer._backward_pre_hooks
-        or "forward" in layer.__dict__
-        or type(layer).forward is not _FORWARDS.get(type(layer))
-        or any(_GLOBAL_HOOKS)
-    )
+    own = "forward" in layer.__dict__ or type(layer).forward is not _FORWARDS.get(type(layer))
+    return own or may_have_hooks(layer)
 
 
 def is_tracing() -> bool:
-    """Whether what is computed is also written down or turned into something else, and must be PyTorch's own operators.
+    """Whether operators are recorded or transformed, so that they must be PyTorch's own.
 
     So it is while a graph is compiled, exported or traced, in transforms of functions (`torch.func`) and forward-mode
     gradients, and under modes that look at operators, such as those that count the work.
@@ -29,19 +95,14 @@ def is_tracing() -> bool:
     return (
         torch.compiler.is_compiling()
         or torch.jit.is_tracing()
-        or torch._C._are_functorch_transforms_active()
-        or torch.autograd.forward_ad._current_level >= 0
-        or torch._C._len_torch_dispatch_stack() > 0
-        or torch._C._len_torch_function_stack() > 0
+        or may_be_observed()
         or F.linear is not _LINEAR  # replaced, as profilers do it
     )
 
 
 _FORWARDS = {nn.Linear: nn.Linear.forward, nn.Dropout: nn.Dropout.forward}  # as PyTorch has them
 _LINEAR = F.linear
-_GLOBAL_HOOKS = (
-    torch.nn.modules.module._global_forward_hooks,
-    torch.nn.modules.module._global_forward_pre_hooks,
-    torch.nn.modules.module._global_backward_hooks,
-    torch.nn.modules.module._global_backward_pre_hooks,
-)
+_CHECKS: list[Callable[[], bool]] = []
+_LOCK = RLock()
+_is_on = os.environ.get("LXMERT_CPU_KERNELS") != "0"
+_agreed = False  # whether the self-test has passed

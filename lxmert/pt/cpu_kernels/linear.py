@@ -1,10 +1,11 @@
-"""Linear layers by the fastest matrix product that PyTorch has for the processor.
+"""Linear layers by the fastest matrix product that PyTorch has for the CPU.
 
-`torch.nn.functional.linear` calls MKL for float32 on a processor. oneDNN, which PyTorch brings along too, is more than
-twice as fast on AMD's processors, whose wide registers MKL leaves half empty, and it applies the activation while a
-result is still in registers. It is reached through the operator that `torch.compile` uses, and only where nobody wants
-to see a plain linear layer; everywhere else PyTorch's own is called.
+`torch.nn.functional.linear` calls MKL for float32 on a CPU. oneDNN, which PyTorch brings along too, is more than twice
+as fast on AMD's CPUs, whose wide registers MKL leaves half empty, and it applies the activation while a result is still
+in registers. It is reached through the operator that `torch.compile` uses; everywhere else PyTorch's own is called.
 """
+
+from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
@@ -13,10 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .dispatch import has_hooks, is_tracing
+from lxmert.pt._compat import HAS_ONEDNN, linear_pointwise, onednn_supports, reorder_linear_weight
+
+from .dispatch import has_hooks, kernels_are_on, self_test
 from .packing import packed_weights, weights_are_trained
 
-# What oneDNN calls an activation: its name, and the algorithm.
+# oneDNN's names of an activation and of its algorithm.
 _FUSED = {"gelu": ("gelu", "none"), "gelu_new": ("gelu", "tanh"), "relu": ("relu", ""), "silu": ("swish", "")}
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": F.gelu,
@@ -47,7 +50,7 @@ def linear(layer: nn.Module, x: Tensor, activation: str | None = None) -> Tensor
     """
     if type(layer) is nn.Linear and not has_hooks(layer):
         return product(x, layer.weight, layer.bias, activation)
-    return _activated(layer(x), activation)
+    return _activate(layer(x), activation)
 
 
 def product(x: Tensor, weight: Tensor, bias: Tensor | None = None, activation: str | None = None) -> Tensor:
@@ -65,84 +68,84 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None, activation: s
     fused = activation in _FUSED and not trained
     # PyTorch's own products of bfloat16 are oneDNN's, but for the activation, and weights that are laid out.
     faster = x.dtype == torch.float32 or (x.dtype == torch.bfloat16 and (fused or packed is not None))
-    if not (faster and x.numel() * weight.shape[0] >= _WORTH[trained] and _is_served(x, weight, bias)):
-        return _activated(F.linear(x, weight, bias), activation)
+    if not (faster and x.numel() * weight.shape[0] >= _MIN_PRODUCTS[trained] and _can_use_onednn(x, weight, bias)):
+        return _activate(F.linear(x, weight, bias), activation)
     if trained:
-        return _activated(_Product.apply(x, weight, bias), activation)
+        return _activate(_Product.apply(x, weight, bias), activation)
     if packed is not None:
         weight = packed.of(weight)
     if fused and activation is not None:
         return _onednn(x, weight, bias, *_FUSED[activation])
-    return _activated(_onednn(x, weight, bias), activation)
+    return _activate(_onednn(x, weight, bias), activation)
 
 
 def linear_pair(up: nn.Module, down: nn.Module, x: Tensor, activation: str) -> Tensor:  # [..., in] -> [..., out]
-    """down(activation(up(x))), of which training on a processor keeps little more than x.
+    """down(activation(up(x))), of which training on a CPU keeps little more than x.
 
-    What is in between is four times as wide as x in these models, and twice there: before the activation and after it.
-    What is after it is computed again for the gradients, and what is before it too, but for 16-bit numbers, which take
-    half of the place. That costs a twelfth of a step's time, and saves half of its memory.
+    The hidden states are four times as wide as x in these models, before the activation and after it. Those after it
+    are computed again for the gradients, and those before it too, except in 16 bits, which take half of the memory.
+    That costs a twelfth of a step's time, and saves half of its memory.
 
     Args:
         up, down: linear layers, or whatever a user has put in their places.
         x: the input of `up`.
         activation: a name in `ACTIVATIONS`.
     """
-    if not (torch.is_grad_enabled() and is_plain(up, x) and is_plain(down, x)):
+    if not (torch.is_grad_enabled() and can_replace(up, x) and can_replace(down, x)):
         return linear(down, linear(up, x, activation))
-    return _Pair.apply(*autocast(x, up.weight, up.bias, down.weight, down.bias), activation)
+    return _RecomputedPair.apply(*autocast(x, up.weight, up.bias, down.weight, down.bias), activation)
 
 
-def is_plain(layer: nn.Module, x: Tensor) -> bool:
-    """Whether a layer is a linear one on a processor that nobody watches, and large enough to be worth a question."""
+def can_replace(layer: nn.Module, x: Tensor) -> bool:
+    """Whether functions of this package may compute a layer: a plain linear one on a CPU, and large enough to gain."""
     return (
         type(layer) is nn.Linear
         and x.device.type == "cpu"
-        and x.numel() * layer.weight.shape[0] >= _WORTH[True]
+        and x.numel() * layer.weight.shape[0] >= _MIN_PRODUCTS[True]
         and type(x) in _PLAIN
         and type(layer.weight) in _PLAIN
         and not has_hooks(layer)
-        and not is_tracing()
+        and kernels_are_on()
     )
 
 
 def autocast(*parts: Tensor | None) -> tuple[Any, ...]:
-    """What a function of ours is given, in autocast's dtype where that is on."""
+    """The arguments of a function of ours, in autocast's dtype where that is on."""
     if not torch.is_autocast_enabled("cpu"):
         return parts
     dtype = torch.get_autocast_dtype("cpu")
     return tuple(part.to(dtype) if part is not None and part.dtype == torch.float32 else part for part in parts)
 
 
-class _Pair(torch.autograd.Function):
+class _RecomputedPair(torch.autograd.Function):
     """down(activation(up(x))). The gradients are made of what can be differentiated again."""
 
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, up: Tensor, up_bias: Tensor | None, down: Tensor, down_bias: Tensor | None, activation: str
     ) -> Tensor:
-        between = product(x, up, up_bias) if x.itemsize <= 2 else None
-        active = product(x, up, up_bias, activation) if between is None else ACTIVATIONS[activation](between)
-        ctx.save_for_backward(x, up, up_bias, down, between)
+        hidden = product(x, up, up_bias) if x.itemsize <= 2 else None
+        active = product(x, up, up_bias, activation) if hidden is None else ACTIVATIONS[activation](hidden)
+        ctx.save_for_backward(x, up, up_bias, down, hidden)
         ctx.activation = activation
         return product(active, down, down_bias)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        x, up, up_bias, down, between = ctx.saved_tensors
-        of_x, of_up, of_up_bias, of_down, of_down_bias, _ = ctx.needs_input_grad
-        if between is None or torch.is_grad_enabled():
-            between = product(x, up, up_bias)
-        given = [None, None, None, None, summed(gradient) if of_down_bias else None, None]
-        if of_down:
-            given[3] = of_weight(gradient, ACTIVATIONS[ctx.activation](between))
-        if of_x or of_up or of_up_bias:
-            of_between = _DERIVATIVES[ctx.activation](product(gradient, down.t()), between)
-            del between
-            given[0] = product(of_between, up.t()) if of_x else None
-            given[1] = of_weight(of_between, x) if of_up else None
-            given[2] = summed(of_between) if of_up_bias else None
-        return tuple(given)
+        x, up, up_bias, down, hidden = ctx.saved_tensors
+        for_x, for_up, for_up_bias, for_down, for_down_bias, _ = ctx.needs_input_grad
+        if hidden is None or torch.is_grad_enabled():
+            hidden = product(x, up, up_bias)
+        gradients = [None, None, None, None, bias_gradient(gradient) if for_down_bias else None, None]
+        if for_down:
+            gradients[3] = weight_gradient(gradient, ACTIVATIONS[ctx.activation](hidden))
+        if for_x or for_up or for_up_bias:
+            to_hidden = _DERIVATIVES[ctx.activation](product(gradient, down.t()), hidden)
+            del hidden
+            gradients[0] = product(to_hidden, up.t()) if for_x else None
+            gradients[1] = weight_gradient(to_hidden, x) if for_up else None
+            gradients[2] = bias_gradient(to_hidden) if for_up_bias else None
+        return tuple(gradients)
 
 
 class _Product(torch.autograd.Function):
@@ -157,20 +160,20 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         x, weight = ctx.saved_tensors
-        of_x, weighs, of_bias = ctx.needs_input_grad
+        for_x, for_weight, for_bias = ctx.needs_input_grad
         return (
-            product(gradient, weight.t()) if of_x else None,
-            of_weight(gradient, x) if weighs else None,
-            summed(gradient) if of_bias else None,
+            product(gradient, weight.t()) if for_x else None,
+            weight_gradient(gradient, x) if for_weight else None,
+            bias_gradient(gradient) if for_bias else None,
         )
 
 
-def of_weight(gradient: Tensor, x: Tensor) -> Tensor:  # [..., out], [..., in] -> [out, in]
+def weight_gradient(gradient: Tensor, x: Tensor) -> Tensor:  # [..., out], [..., in] -> [out, in]
     """The gradient of a layer's weight from that of its output, and its input."""
     return product(_rows(gradient).t(), _rows(x).t())
 
 
-def summed(gradient: Tensor) -> Tensor:  # [..., out] -> [out]
+def bias_gradient(gradient: Tensor) -> Tensor:  # [..., out] -> [out]
     """The gradient of a layer's bias from that of its output."""
     return _rows(gradient).sum(0)
 
@@ -180,32 +183,32 @@ def _rows(x: Tensor) -> Tensor:  # [..., D] -> [K, D]
 
 
 def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None, activation: str = "none", algorithm: str = "") -> Tensor:
-    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, activation, [], algorithm)
+    return linear_pointwise(x, weight, bias, activation, [], algorithm)
 
 
-def _activated(x: Tensor, activation: str | None) -> Tensor:
+def _activate(x: Tensor, activation: str | None) -> Tensor:
     return x if activation is None else ACTIVATIONS[activation](x)
 
 
-def _is_served(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
-    """Whether oneDNN takes this product, and nobody would miss PyTorch's own operator."""
+def _can_use_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
+    """Whether oneDNN takes this product, and it may take the place of PyTorch's own operator."""
     return (
-        not is_tracing()
-        and x.device.type == "cpu"
+        x.device.type == "cpu"
+        and kernels_are_on()
+        and HAS_ONEDNN
         and type(x) in _PLAIN
         and x.layout == torch.strided
         and x.numel() > 0
         and _fits(weight, x, (weight.shape[0], x.shape[-1]))
         and (bias is None or _fits(bias, x, (weight.shape[0],)))
-        and _HAS_ONEDNN
-        and torch._C._get_mkldnn_enabled()
+        and torch.backends.mkldnn.enabled
         and (not torch.is_autocast_enabled("cpu") or x.dtype == torch.get_autocast_dtype("cpu"))
-        and (x.dtype != torch.bfloat16 or torch.ops.mkldnn._is_mkldnn_bf16_supported())
+        and onednn_supports(x.dtype)
     )
 
 
 def _fits(weight: Tensor, x: Tensor, shape: tuple[int, ...]) -> bool:
-    """Whether a parameter is a plain one of the input's kind and place; what is wrong is PyTorch's to refuse."""
+    """Whether a parameter has the input's dtype and device and this shape; PyTorch refuses what is wrong."""
     return (
         type(weight) in _PLAIN
         and weight.dtype == x.dtype
@@ -215,7 +218,22 @@ def _fits(weight: Tensor, x: Tensor, shape: tuple[int, ...]) -> bool:
     )
 
 
+@self_test
+def check_linear() -> bool:
+    """oneDNN's product is that of `F.linear`, with every activation, as the weight is and laid out anew."""
+    if not HAS_ONEDNN:
+        return True
+    x, weight = (torch.linspace(-1, 1, n * 64, device="cpu").cos().view(n, 64).sin() for n in (8, 32))
+    bias = weight[:, 0].contiguous()
+    for activation in (None, *_FUSED):
+        expected = _activate(F.linear(x, weight, bias), activation)
+        for laid_out in (weight, reorder_linear_weight(weight)):
+            found = _onednn(x, laid_out, bias, *_FUSED.get(activation or "", ()))
+            if not torch.allclose(found, expected, rtol=1e-4, atol=1e-5):
+                return False
+    return True
+
+
 _PLAIN = (Tensor, nn.Parameter)
-# Multiplications from which a product gains more than it costs to ask: without gradients, and with a function of ours.
-_WORTH = {False: 2**20, True: 2**23}
-_HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+# Multiplications from which a product gains more than the checks cost: without gradients, and with a function of ours.
+_MIN_PRODUCTS = {False: 2**20, True: 2**23}

@@ -1,4 +1,4 @@
-"""Weights laid out as the processor's matrix products read them.
+"""Weights laid out once as the CPU's matrix products read them.
 
 oneDNN takes a weight as it is, and lays it out anew for every product. For a batch that is some hundredths of the work,
 for a single question a quarter; done once, it is worth the memory.
@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from lxmert.pt import _compat
+
 
 class PackedWeights:
     """Keep what products without gradients need of weights, laid out once.
@@ -27,7 +29,7 @@ class PackedWeights:
     A weight is laid out when a product first needs it, and again after it has changed or a model has been trained.
     (Changes in place by `weight.data` outside of training are not seen: PyTorch does not count them.) All together take
     as much memory as the model's linear layers, until the object is gone. It may serve several threads and tasks at
-    once. Processors only; elsewhere it does nothing.
+    once. On other devices than CPUs it does nothing.
     """
 
     def __init__(self) -> None:
@@ -35,15 +37,15 @@ class PackedWeights:
         self._lock = Lock()
 
     def of(self, weight: Tensor) -> Tensor:  # [out, in]
-        """A weight for `torch.ops.mkldnn._linear_pointwise`: laid out, if it is a parameter."""
-        if type(weight) is not nn.Parameter or weight.is_inference():  # whose changes nobody counts
+        """A weight for oneDNN's product: laid out, if it is a parameter."""
+        if type(weight) is not nn.Parameter or weight.is_inference():  # whose changes PyTorch does not count
             return weight
-        state = (weight._version, weight.data_ptr(), weight.dtype, _training)
+        state = (_compat.changes_of(weight), weight.data_ptr(), weight.dtype, _training)
         with self._lock:
             known = self._known.get(weight)
             if known is None or known[0] != state:
                 with torch.no_grad():
-                    known = self._known[weight] = (state, torch.ops.mkldnn._reorder_linear_weight(weight.detach()))
+                    known = self._known[weight] = (state, _compat.reorder_linear_weight(weight.detach()))
         return known[1]
 
     def __enter__(self) -> PackedWeights:
@@ -58,7 +60,7 @@ class PackedWeights:
 
 
 def packed_weights() -> PackedWeights | None:
-    """Those in whose `with` this thread or task is; none while a graph is compiled, which cannot hold them."""
+    """Those whose `with` block this thread or task is in; none while a graph is compiled, which cannot hold them."""
     if torch.compiler.is_compiling():
         return None
     inside = _IN_USE.get()

@@ -12,11 +12,12 @@ from torch import Tensor
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import AdamW, Optimizer
 
+from lxmert.pt._compat import for_each
 from lxmert.pt.named_weights import array_of, tensor_of
 from lxmert.pt.pretrained import PreTrainedModel
 from lxmert.training.optimizer_states import OPTIMIZERS, check_optimizer, check_state, last_step, step_of
 
-_TOGETHER = 2**19  # numbers that are worked on in one call: few calls, and what lies between two stays in the cache
+_GROUP_SIZE = 2**19  # numbers that are worked on in one call: few calls, and what lies between two stays in the cache
 
 
 class BertAdam(Optimizer):
@@ -53,7 +54,7 @@ class BertAdam(Optimizer):
                 loss = closure()
         for group in self.param_groups:
             trained = [p for p in group["params"] if p.grad is not None]
-            for some in _together(trained):
+            for some in _small_groups(trained):
                 self._update(group, some)
         return loss
 
@@ -68,23 +69,23 @@ class BertAdam(Optimizer):
             [self.state[weight][name] for weight in weights] for name in ("step", "exp_avg", "exp_avg_sq")
         )
         beta_1, beta_2 = group["betas"]
-        torch._foreach_add_(steps, 1)
-        torch._foreach_lerp_(momenta, gradients, 1 - beta_1)
-        torch._foreach_mul_(velocities, beta_2)
-        torch._foreach_addcmul_(velocities, gradients, gradients, 1 - beta_2)
-        roots = torch._foreach_sqrt(velocities)
-        torch._foreach_add_(roots, group["eps"])
+        for_each("add_", steps, 1)
+        for_each("lerp_", momenta, gradients, 1 - beta_1)
+        for_each("mul_", velocities, beta_2)
+        for_each("addcmul_", velocities, gradients, gradients, 1 - beta_2)
+        roots = for_each("sqrt", velocities)
+        for_each("add_", roots, group["eps"])
         if group["weight_decay"]:  # of what the weight was before the step
-            torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
-        torch._foreach_addcdiv_(weights, momenta, roots, value=-group["lr"])
+            for_each("mul_", weights, 1 - group["lr"] * group["weight_decay"])
+        for_each("addcdiv_", weights, momenta, roots, value=-group["lr"])
 
 
-def _together(weights: list[Tensor]) -> Iterator[list[Tensor]]:
+def _small_groups(weights: list[Tensor]) -> Iterator[list[Tensor]]:
     """Weights in groups of few numbers; a large one by itself."""
     some: list[Tensor] = []
     count = 0
     for weight in weights:
-        if some and count + weight.numel() > _TOGETHER:
+        if some and count + weight.numel() > _GROUP_SIZE:
             yield some
             some, count = [], 0
         some.append(weight)

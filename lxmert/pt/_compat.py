@@ -1,0 +1,110 @@
+"""Every private part of PyTorch that this package uses; no other file reaches for one.
+
+Each entry has a fallback on public interfaces, which is slower and computes the same. The fallback is taken where this
+version of PyTorch has no such part, and everywhere with LXMERT_PUBLIC_ONLY=1 in the environment. All entries were
+checked with PyTorch 2.13.0.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+PUBLIC_ONLY = os.environ.get("LXMERT_PUBLIC_ONLY") == "1"
+
+
+def _private(path: str) -> Any:
+    """A part of `torch` by its path; None where there is none, or where only public ones are to be used."""
+    found: Any = None if PUBLIC_ONLY else torch
+    for name in path.split("."):
+        found = getattr(found, name, None)
+    return found
+
+
+# oneDNN's products. Fallback: `torch.nn.functional.linear`, and weights as they are.
+
+linear_pointwise = _private("ops.mkldnn._linear_pointwise")
+reorder_linear_weight = _private("ops.mkldnn._reorder_linear_weight")
+HAS_ONEDNN = torch.backends.mkldnn.is_available() and None not in (linear_pointwise, reorder_linear_weight)
+_supports_bfloat16 = _private("ops.mkldnn._is_mkldnn_bf16_supported")
+
+
+def onednn_supports(dtype: torch.dtype) -> bool:
+    """Whether oneDNN multiplies numbers of this dtype on this CPU. Fallback: float32 alone."""
+    return dtype != torch.bfloat16 or (_supports_bfloat16 is not None and _supports_bfloat16())
+
+
+def changes_of(weight: Tensor) -> object:
+    """How often a tensor was changed in place. Fallback: something else each time, as if it had been changed."""
+    return object() if PUBLIC_ONLY else getattr(weight, "_version", object())
+
+
+# Hooks of modules. Fallback: there may be some, so that the module is called.
+
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+_GLOBAL_HOOKS = tuple(_private(f"nn.modules.module._global{name}") for name in _HOOKS)
+_KNOWS_HOOKS = None not in _GLOBAL_HOOKS and all(hasattr(nn.Identity(), name) for name in _HOOKS)
+
+
+def may_have_hooks(module: nn.Module) -> bool:
+    """Whether hooks wait for a module to be called."""
+    return not _KNOWS_HOOKS or bool(
+        module._forward_hooks
+        or module._forward_pre_hooks
+        or module._backward_hooks
+        or module._backward_pre_hooks
+        or any(_GLOBAL_HOOKS)
+    )
+
+
+# Transforms, forward-mode gradients, and modes that look at operators. Fallback: there may be some, so that PyTorch's
+# own operators are called.
+
+_transforms_are_active = _private("_C._are_functorch_transforms_active")
+_count_dispatch_modes = _private("_C._len_torch_dispatch_stack")
+_count_function_modes = _private("_C._len_torch_function_stack")
+_forward_ad = _private("autograd.forward_ad")
+_KNOWS_MODES = None not in (_transforms_are_active, _count_dispatch_modes, _count_function_modes) and hasattr(
+    _forward_ad, "_current_level"
+)
+
+
+def may_be_observed() -> bool:
+    """Whether something transforms operators or looks at them."""
+    return not _KNOWS_MODES or bool(
+        _transforms_are_active()
+        or _forward_ad._current_level >= 0
+        or _count_dispatch_modes() > 0
+        or _count_function_modes() > 0
+    )
+
+
+_softmax_backward = _private("_softmax_backward_data")
+
+
+def softmax_backward(gradient: Tensor, weights: Tensor) -> Tensor:  # [..., C] twice -> [..., C]
+    """The gradient of scores from that of their softmax. Fallback: its formula."""
+    if _softmax_backward is not None:
+        return _softmax_backward(gradient, weights, -1, weights.dtype)
+    product = gradient * weights
+    return product - weights * product.sum(-1, keepdim=True)
+
+
+def for_each(operator: str, tensors: Sequence[Tensor], *others: Any, **options: Any) -> Sequence[Tensor]:
+    """An operator of `Tensor` for each tensor of a list, in one call. Fallback: a loop.
+
+    Args:
+        operator: its name, such as "lerp_".
+        tensors: what it is called on.
+        others: its further arguments: lists with one for each tensor, or numbers for all of them.
+        options: keywords for all of them.
+    """
+    together = _private(f"_foreach_{operator}")
+    if together is not None:
+        return together(tensors, *others, **options) or tensors
+    rows = ([other[i] if isinstance(other, (list, tuple)) else other for other in others] for i in range(len(tensors)))
+    return [getattr(tensor, operator)(*row, **options) for tensor, row in zip(tensors, rows, strict=True)]
