@@ -1,0 +1,78 @@
+"""The code blocks of the documentation, and the folder that they run in. docs/README.md tells readers the same."""
+
+import re
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[2]
+PAGES = ["README.md", *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md"))]
+# Their commands, options and links are checked; they have no block that runs.
+OTHER_PAGES = [name for name in ("ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md") if (ROOT / name).is_file()]
+
+_FENCE = re.compile(r"^( *)```(.*)$")
+_NOT_RUN = re.compile(r"<!-- not run: (.+) -->")
+
+
+class Block(NamedTuple):
+    """A code block: where it begins, its language, its text, and why it is not run ("" if it is)."""
+
+    page: str
+    line: int
+    language: str
+    text: str
+    not_run: str
+
+    @property
+    def commands(self) -> list[str]:
+        """The commands of a shell block. Lines that end in a backslash continue; comments are left out."""
+        lines = self.text.replace("\\\n", " ").splitlines()
+        return [line.strip() for line in lines if line.strip() and not line.strip().startswith("#")]
+
+
+def blocks_of(page: str) -> list[Block]:
+    """The code blocks of a page, in order."""
+    found, opened = [], None
+    lines = (ROOT / page).read_text(encoding="utf-8").splitlines()
+    for number, line in enumerate(lines, start=1):
+        fence = _FENCE.match(line)
+        if fence is None:
+            continue
+        if opened is None:
+            opened = number
+            continue
+        reason = _NOT_RUN.fullmatch(lines[opened - 2].strip()) if opened > 1 else None
+        language = _FENCE.match(lines[opened - 1])[2]
+        text = "\n".join(lines[opened : number - 1]) + "\n"
+        found.append(Block(page, opened, language, text, reason[1] if reason else ""))
+        opened = None
+    assert opened is None, f"{page}, line {opened}: the code block does not end"
+    return found
+
+
+def make_files(folder: Path, text: str) -> None:
+    """Write the files that blocks may use and that the text names."""
+    folder.mkdir()
+    checkpoint = ROOT / "lxmert/checkpoints/easy-vqa"
+    if "folder" in text:
+        shutil.copytree(checkpoint, folder / "folder")
+    if "vocab.txt" in text:
+        shutil.copy(checkpoint / "vocab.txt", folder)
+    if "image.png" in text:
+        from PIL import Image, ImageDraw
+
+        image = Image.new("RGB", (64, 64), "white")
+        ImageDraw.Draw(image).ellipse((16, 12, 48, 44), fill="red")
+        image.save(folder / "image.png")
+    if re.search(r"\bpretrained\b", text):
+        from lxmert import LxmertConfig, LxmertForPreTraining
+
+        sizes = {"hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 64, "visual_feat_dim": 256}
+        layers = {"l_layers": 1, "r_layers": 1, "x_layers": 1}
+        words = len((checkpoint / "vocab.txt").read_text().splitlines())
+        config = LxmertConfig(vocab_size=words, num_qa_labels=9, **sizes, **layers)
+        LxmertForPreTraining(config).save_pretrained(folder / "pretrained")
+    if "scenes/" in text:
+        from lxmert.cli import main
+
+        assert main(["data", "scenes", str(folder / "scenes"), "--images", "120", "--processes", "1", "--quiet"]) == 0
