@@ -1,7 +1,7 @@
 """LXMERT and VisualBERT on easy-VQA, in both backends: accuracy, parameters, training time.
 
 Each model is trained from scratch as `lxmert train easy-vqa` does it, each run in a process of its own, one after the
-other. Prints the table of the README, and writes the figures to benchmarks/results/compare_models.json.
+other. Prints the table of docs/training.md, and writes the figures to benchmarks/results/compare_models.json.
 
     python benchmarks/compare_models.py [--seed N] [--epochs N] [--save FOLDER]
 """
@@ -59,7 +59,7 @@ def measure(model_type: str, backend: str, epochs: int | None, seed: int | None,
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """The rows as the README shows them."""
+    """The rows as docs/training.md shows them."""
     lines = ["| | parameters | right | training |", "|---|---|---|---|"]
     for row in rows:
         name = f"{TITLES[row['model']]}, {BACKEND_TITLES[row['backend']]}"

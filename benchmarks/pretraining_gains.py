@@ -189,7 +189,7 @@ def accuracies(results: list[dict[str, Any]], name: str, size: int) -> list[floa
 
 
 def table(results: list[dict[str, Any]]) -> str:
-    """The README's table."""
+    """The table of docs/data.md."""
     lines = ["| begun | " + " | ".join(f"{size:,} questions" for size in SIZES) + " |", "|---" * 4 + "|"]
     for name in STARTS:
         cells = []

@@ -1,8 +1,8 @@
-"""The README's table and the image of benchmarks/results/speed.json.
+"""The table of docs/speed.md and the image of benchmarks/results/speed.json.
 
     python benchmarks/report.py
 
-What stands in README.md between the two comments that name this table is replaced.
+What stands in docs/speed.md between the two comments that name this table is replaced.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from plots import save, subplots
 from speed import RESULTS, WORKLOADS
 
-README = Path(__file__).parents[1] / "README.md"
+PAGE = Path(__file__).parents[1] / "docs/speed.md"
 BEGIN, END = "<!-- speed: made by benchmarks/report.py -->", "<!-- speed: end -->"
 PLOT = RESULTS.with_suffix(".svg")
 
@@ -65,11 +65,11 @@ def main() -> None:
     if not RESULTS.exists():
         raise SystemExit(f"{RESULTS} is not there: run benchmarks/speed.py first.")
     results = json.loads(RESULTS.read_text())
-    text = README.read_text()
+    text = PAGE.read_text()
     if BEGIN not in text or END not in text:
-        raise SystemExit(f"README.md has no place for the table: two lines, {BEGIN} and {END}.")
+        raise SystemExit(f"{PAGE} has no place for the table: two lines, {BEGIN} and {END}.")
     found = f"{BEGIN}\n{table(results)}\n{END}"
-    README.write_text(re.sub(f"{re.escape(BEGIN)}.*{re.escape(END)}", lambda _: found, text, flags=re.DOTALL))
+    PAGE.write_text(re.sub(f"{re.escape(BEGIN)}.*{re.escape(END)}", lambda _: found, text, flags=re.DOTALL))
     draw(results, PLOT)
 
 

@@ -2,7 +2,7 @@
 
     python examples/answer_in_bulk.py
 
-Each image is encoded once for all of its questions. The same call works in Keras, from `lxmert.inference.tf`.
+Each image is encoded once for all of its questions. The same call works with a Keras model.
 Needs: pip install -e ".[pt,data]".
 """
 
@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 
 from lxmert import VisualQuestionAnswering
 from lxmert.data.features import RegionWriter, open_regions
-from lxmert.inference.pt import answer_questions
+from lxmert.inference.bulk import answer_questions
 from lxmert.vision.regions import image_regions
 
 COLOURS = ("red", "blue", "green", "yellow", "black", "gray", "teal", "brown")
