@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="extend",
         default=[],
         metavar="FILE",
-        help="the right answers: VQA's official annotations, GQA's questions, NLVR2's statements",
+        help="the correct answers: VQA's official annotations, GQA's questions, NLVR2's statements",
     )
     parser.add_argument(
         "--questions",

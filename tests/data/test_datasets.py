@@ -177,16 +177,16 @@ def test_official_vqa_of_other_images(tmp_path):
     questions = Questions([1, 2], ["?", "?"], ["one", "two"])
     write_official_vqa(tmp_path / "q.json", None, questions, "scenes", "test", {"two": 2, "one": 1})
     assert read_vqa(tmp_path / "q.json").images == ["scenes_test_000000000001", "scenes_test_000000000002"]
-    with pytest.raises(ValueError, match=r"a number for each image in image_ids are wanted, got 'two'"):
+    with pytest.raises(ValueError, match=r"give a number for each image in image_ids; got 'two'"):
         write_official_vqa(tmp_path / "q.json", None, questions, "scenes", "test", {"one": 1})
-    with pytest.raises(ValueError, match=r"names such as scenes_test_000000000007 are wanted, got 'one'"):
+    with pytest.raises(ValueError, match=r"names such as scenes_test_000000000007; got 'one'"):
         write_official_vqa(tmp_path / "q.json", None, questions, "scenes", "test")
 
 
 @pytest.mark.parametrize("scores", [{"x": 0.9}, {"x": 0.5}, {"x": 1.0, "a dog": 0.3}, {"x": 0.9, "y": 0.6}, {}])
 def test_scores_that_ten_answers_cannot_have(scores, tmp_path):
     questions = Questions([8], ["?"], ["COCO_val2014_000000000001"], [scores])
-    with pytest.raises(ValueError, match="question_id 8: scores must be those that ten people's answers have"):
+    with pytest.raises(ValueError, match="question_id 8: scores must be those of ten people's answers"):
         write_official_vqa(tmp_path / "q.json", tmp_path / "a.json", questions, "mscoco", "val2014")
     assert list(tmp_path.iterdir()) == []
 

@@ -23,44 +23,48 @@ def without(record, key):
     ("read", "content", "message"),
     [
         # No JSON, or another JSON.
-        (read_vqa, "", "f.json is empty; the original's list of records is wanted, or the official questions and"),
+        (read_vqa, "", "f.json is empty; the original's list of records is expected, or the official questions and"),
         (read_vqa, " \n", "f.json is empty"),
-        (read_vqa, "question_id,answer\n", "f.json is not a JSON file; the original's list of records is wanted"),
-        (read_pretraining, "", "f.json is empty; a JSON list or object is wanted"),
-        (read_pretraining, "7", "f.json is not a JSON file: a JSON list or object is wanted (line 1, column 1)"),
+        (read_vqa, "question_id,answer\n", "f.json is not a JSON file; the original's list of records is expected"),
+        (read_pretraining, "", "f.json is empty; a JSON list or object is expected"),
+        (read_pretraining, "7", "f.json is not a JSON file: a JSON list or object is expected (line 1, column 1)"),
         (
             read_vqa,
             '[{"question_id": 5',
-            "f.json is not a JSON file: it ends in the middle; perhaps it was not written",
+            "f.json is not a JSON file: it ends in the middle; perhaps it was not completely written",
         ),
         (
             read_vqa,
             '[{"question_id": "a',
-            "it ends in the middle; perhaps it was not written or copied to its end (line 1",
+            "it ends in the middle; perhaps it was not completely written or copied (line 1",
         ),
         (read_vqa, f"[{json.dumps(VQA)}", "it ends in the middle"),
         (read_vqa, f"[{json.dumps(VQA)},", "it ends in the middle"),
         (read_vqa, f"[{json.dumps(VQA)}\n,]", "f.json is not a JSON file: Expecting value (line 2, column 2)"),
-        (read_vqa, f"[{json.dumps(VQA)}\n {json.dumps(VQA)}]", "a comma or ] is wanted (line 2, column 2)"),
-        (read_vqa, f"[{json.dumps(VQA)}] []", "something follows after the end of the JSON text (line 1, column 71)"),
+        (read_vqa, f"[{json.dumps(VQA)}\n {json.dumps(VQA)}]", "a comma or ] is expected (line 2, column 2)"),
+        (read_vqa, f"[{json.dumps(VQA)}] []", "there is text after the end of the JSON value (line 1, column 71)"),
         (read_vqa, "[" * 100_000, "f.json is not a JSON file: maximum recursion depth exceeded"),
-        (read_gqa, '{"5" {}}', "a colon is wanted (line 1, column 6)"),
-        (read_gqa, "{5: {}}", "a key in double quotes is wanted (line 1, column 2)"),
+        (read_gqa, '{"5" {}}', "a colon is expected (line 1, column 6)"),
+        (read_gqa, "{5: {}}", "a key in double quotes is expected (line 1, column 2)"),
         (read_gqa, '{"5": {"question": tru}}', "Expecting value (line 1, column 20)"),
         (read_vqa, b"[\xff]", "f.json is not a JSON file: it is not UTF-8 text (invalid start byte)"),
         (read_pretraining, {"a": 1}, "f.json must hold a JSON list of records; it holds an object of keys and values"),
         # An empty split.
-        (read_vqa, [], "f.json: there are no questions; one or more are wanted."),
+        (read_vqa, [], "f.json: there are no questions; at least one is expected."),
         (read_vqa, {"questions": [], "data_type": "a", "data_subtype": "b"}, "f.json: there are no questions"),
         (read_gqa, {}, "f.json: there are no questions"),
         (read_nlvr2, [], "f.json: there are no statements"),
         (read_pretraining, [{"img_id": "a", "sentf": {"vqa": []}}], "f.json: there are no sentences"),
         # VQA of the original.
-        (read_vqa, [VQA, 3], "f.json, record 2: an object of keys and values is wanted; got 3."),
-        (read_vqa, [without(VQA, "img_id")], "f.json, record 1 (question_id 5): img_id must be a text; the keys are "),
+        (read_vqa, [VQA, 3], "f.json, record 2: an object of keys and values is expected; got 3."),
+        (
+            read_vqa,
+            [without(VQA, "img_id")],
+            "record 1 (question_id 5): img_id must be a string; the keys are ",
+        ),
         (read_vqa, [VQA | {"img_id": ""}], "f.json, record 1 (question_id 5): img_id must not be empty."),
-        (read_vqa, [VQA | {"img_id": ["a"]}], "(question_id 5): img_id must be a text; got ['a']."),
-        (read_vqa, [VQA | {"sent": None}], "(question_id 5): sent must be a text; got None."),
+        (read_vqa, [VQA | {"img_id": ["a"]}], "(question_id 5): img_id must be a string; got ['a']."),
+        (read_vqa, [VQA | {"sent": None}], "(question_id 5): sent must be a string; got None."),
         (read_vqa, [VQA | {"sent": "\ud800"}], "(question_id 5): sent has half a character"),
         (read_vqa, [without(VQA, "question_id")], "f.json, record 1: question_id must be an integer of 0 or more; the"),
         (read_vqa, [VQA | {"question_id": "5"}], "question_id must be an integer of 0 or more; got '5'."),
@@ -83,7 +87,7 @@ def without(record, key):
         (read_vqa, '[{"question_id": 5, "img_id": "a", "sent": "?", "label": {"x": NaN}}]', "the answer 'x' has nan."),
         (read_vqa, [VQA | {"label": {"\ud800": 1}}], "(question_id 5): label has half a character"),
         (read_vqa, [VQA | {"label": {}}], "f.json: not one of the 1 questions has an answer: every label is empty."),
-        (read_vqa, [VQA | {"question_type": 1}], "(question_id 5): question_type must be a text; got 1."),
+        (read_vqa, [VQA | {"question_type": 1}], "(question_id 5): question_type must be a string; got 1."),
         (read_vqa, [VQA, VQA], "question_id 5 is there twice: PLACE/f.json, record 1 and PLACE/f.json, record 2."),
         (read_vqa, [VQA, VQA, VQA], "record 1 and PLACE/f.json, record 2, and 1 more ids are."),
         (
@@ -100,11 +104,11 @@ def without(record, key):
             "f.json holds both questions and annotations",
         ),
         (read_vqa, {"questions": {}}, "f.json: questions must be a list; got {}."),
-        (read_vqa, {"questions": [QUESTION]}, "f.json: data_type must be a text such as 'mscoco', which the names"),
+        (read_vqa, {"questions": [QUESTION]}, "f.json: data_type must be a string such as 'mscoco', a part"),
         (
             read_vqa,
             {"questions": [QUESTION], "data_type": "mscoco", "data_subtype": "../x"},
-            "f.json: data_subtype must be a text such as 'train2014', which the names of the images are made of; got",
+            "f.json: data_subtype must be a string such as 'train2014', a part of the images' names; got",
         ),
         (
             read_vqa,
@@ -112,18 +116,18 @@ def without(record, key):
             "f.json, record 1 (question_id 5): image_id must be an integer of 0 or more; the keys are question_id,",
         ),
         # GQA.
-        (read_gqa, [GQA | {"question_id": None}], "f.json, record 1: question_id must be a text; got None."),
+        (read_gqa, [GQA | {"question_id": None}], "f.json, record 1: question_id must be a string; got None."),
         (read_gqa, [GQA, GQA], "question_id '5' is there twice"),
-        (read_gqa, {"5": 7}, "f.json, (question_id '5'): an object of keys and values is wanted; got 7."),
+        (read_gqa, {"5": 7}, "f.json, (question_id '5'): an object of keys and values is expected; got 7."),
         (
             read_gqa,
             {"5": {"question": "?"}},
-            "f.json, (question_id '5'): imageId must be a text; the keys are question.",
+            "f.json, (question_id '5'): imageId must be a string; the keys are question.",
         ),
         (
             read_gqa,
             {"5": {"imageId": "a", "question": "?", "answer": 1}},
-            "(question_id '5'): answer must be a text; got 1.",
+            "(question_id '5'): answer must be a string; got 1.",
         ),
         (
             read_gqa,
@@ -135,7 +139,7 @@ def without(record, key):
             '{"5": {"imageId": "a", "question": "?"}, "5": {"imageId": "a", "question": "?"}}',
             "'5' is there twice",
         ),
-        (read_gqa, {"questions": [QUESTION]}, 'no file of GQA questions: under "questions" is a list'),
+        (read_gqa, {"questions": [QUESTION]}, 'not a file of GQA questions: "questions" has a list'),
         # NLVR2.
         (
             read_nlvr2,
@@ -148,7 +152,7 @@ def without(record, key):
         (
             read_nlvr2,
             [without(NLVR2, "img1")],
-            "f.json, record 1 (identifier 'a-0'): img1 must be a text; the keys are",
+            "f.json, record 1 (identifier 'a-0'): img1 must be a string; the keys are",
         ),
         (
             read_nlvr2,
@@ -164,16 +168,16 @@ def without(record, key):
         (
             read_nlvr2,
             '{"identifier": "a-0", "sentence": "."}\n[]',
-            "f.json, line 2: an object of keys and values is wanted",
+            "f.json, line 2: an object of keys and values is expected",
         ),
         (
             read_nlvr2,
             '{"identifier": "a-0"}',
-            "f.json, line 1 (identifier 'a-0'): sentence must be a text; the keys are",
+            "f.json, line 1 (identifier 'a-0'): sentence must be a string; the keys are",
         ),
         (read_nlvr2, '{"identifier": "a", "sentence": "."}', "identifier must have parts with dashes between them"),
         # Pre-training.
-        (read_pretraining, [without(PRETRAINING, "img_id")], "f.json, record 1: img_id must be a text; the keys are"),
+        (read_pretraining, [without(PRETRAINING, "img_id")], "f.json, record 1: img_id must be a string; the keys are"),
         (
             read_pretraining,
             [without(PRETRAINING, "sentf")],
@@ -183,7 +187,7 @@ def without(record, key):
         (
             read_pretraining,
             [PRETRAINING | {"sentf": {"vqa": [7]}}],
-            "f.json, record 1 (img_id 'a'): sentf must hold texts",
+            "f.json, record 1 (img_id 'a'): sentf must hold strings",
         ),
         (read_pretraining, [PRETRAINING | {"labelf": {"vqa": []}}], "the source 'vqa' has 1 sentences and 0 labels."),
         (
@@ -250,12 +254,12 @@ def official(tmp_path, questions, annotations):
         (
             [QUESTION],
             [ANNOTATION | {"answers": []}],
-            "a.json, record 1 (question_id 5): answers must be a list of the answ",
+            "a.json, record 1 (question_id 5): answers must be a list of people's answ",
         ),
         (
             [QUESTION],
             [ANNOTATION | {"answers": ["x"]}],
-            'answers must be a list of objects with a text under "answer".',
+            'answers must be a list of objects with a string "answer"; got',
         ),
         (
             [QUESTION],
@@ -292,7 +296,7 @@ def test_several_files(tmp_path):
         read_vqa([train, *official(tmp_path, [QUESTION], [])])
     with pytest.raises(ValueError, match="paths must name one file or more; got none"):
         read_vqa([])
-    with pytest.raises(ValueError, match="paths must be a path; got an empty text"):
+    with pytest.raises(ValueError, match="paths must be a path; got an empty string"):
         read_vqa("")
     with pytest.raises(FileNotFoundError, match=r"missing\.json"):
         read_gqa([tmp_path / "missing.json"])

@@ -9,7 +9,15 @@ import random
 import numpy as np
 import pytest
 
-from lxmert.data.datasets import Coded, Questions, Sentences, Texts, json_reader, json_writer, write_vqa
+from lxmert.data.datasets import (
+    CategoricalColumn,
+    Questions,
+    Sentences,
+    TextColumn,
+    json_reader,
+    json_writer,
+    write_vqa,
+)
 from lxmert.data.datasets.json_reader import Item, json_items, json_lines, list_items
 from lxmert.data.datasets.record_checks import check_unique
 from lxmert.weights.answer_vocabulary import build_answer_vocabulary, read_answer_vocabulary, write_answer_vocabulary
@@ -18,7 +26,7 @@ WORDS = ["", "a", "ß", "日本語", "😀", "a longer text with blanks", "a"]
 LABELS = [{"a": 1.0}, None, {"a": 1.0}, {}, {"b": 0.3, "a": 1.0}]
 
 
-@pytest.mark.parametrize("column", [Texts(WORDS), Coded(WORDS)], ids=["Texts", "Coded"])
+@pytest.mark.parametrize("column", [TextColumn(WORDS), CategoricalColumn(WORDS)], ids=["text", "categorical"])
 def test_columns_are_like_lists(column):
     assert list(column) == WORDS
     assert column == WORDS
@@ -46,12 +54,12 @@ def test_columns_are_like_lists(column):
 
 
 def test_equal_values_are_one():
-    column = Coded(LABELS, lambda label: None if label is None else tuple(label.items()))
+    column = CategoricalColumn(LABELS, lambda label: None if label is None else tuple(label.items()))
     assert column == LABELS
     assert column[0] is column[2]
     assert column.codes.tolist() == [0, 1, 0, 2, 3]
-    assert column.mapped(lambda label: sorted(label or "")) == [["a"], [], ["a"], [], ["a", "b"]]
-    assert column.take([4, 1]).values == [None, {"b": 0.3, "a": 1.0}]
+    assert column.map_categories(lambda label: sorted(label or "")) == [["a"], [], ["a"], [], ["a", "b"]]
+    assert column.take([4, 1]).categories == [None, {"b": 0.3, "a": 1.0}]
     with pytest.raises(TypeError, match="the column is complete"):
         column.complete().append({"c": 1.0})
 
@@ -120,7 +128,7 @@ def test_place_of_an_error(piece, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"f.json is not a JSON file: Expecting value \(line 4, column 9\)"):
         list(json_items(path))
     path.write_text('[{"a": 1},\n {"b": 2}; {"c": 3}]')
-    with pytest.raises(ValueError, match=r"a comma or \] is wanted \(line 2, column 10\)"):
+    with pytest.raises(ValueError, match=r"a comma or \] is expected \(line 2, column 10\)"):
         list(json_items(path))
 
 
@@ -141,7 +149,7 @@ def test_every_repeated_id_is_found():
     for _ in range(200):
         ids = [draw.randrange(12) for _ in range(draw.randrange(1, 8))]
         starts = [("a", 0), ("b", len(ids) // 2)]
-        for given in (ids, Texts(map(str, ids))):
+        for given in (ids, TextColumn(map(str, ids))):
             if len(set(ids)) == len(ids):
                 check_unique(given, "id", starts)
             else:

@@ -97,7 +97,7 @@ def test_gqa_by_the_types_that_our_own_files_keep(tmp_path):
     some[0]["question_type"] = "verify"
     assert read_gqa_answers(write(tmp_path / "some.json", some)).structural_types is None
     some[0]["question_type"] = 3
-    with pytest.raises(ValueError, match="question_type must be a text; got 3"):
+    with pytest.raises(ValueError, match="question_type must be a string; got 3"):
         read_gqa_answers(write(tmp_path / "some.json", some))
 
 
@@ -141,12 +141,12 @@ def test_gqa_letter_for_letter():
         ({}, "there are no balanced questions"),
         ({"1": {"answer": "a", "isBalanced": False}}, "there are no balanced questions"),
         ({"1": {"question": "?"}}, "(question_id '1'): there is no answer. Files of a test set have no answers"),
-        ({"1": {"answer": 3}}, "(question_id '1'): answer must be a text; got 3"),
-        ({"1": 3}, "an object of keys and values is wanted; got 3"),
+        ({"1": {"answer": 3}}, "(question_id '1'): answer must be a string; got 3"),
+        ({"1": 3}, "an object of keys and values is expected; got 3"),
         ({"1": {"answer": "a", "types": "query"}}, "types must be an object; got 'query'"),
         ([{"question_id": "1"}], "record 1 (question_id '1'): there is no label"),
         ([{"question_id": "1", "label": {}}], "label must have an answer"),
-        ([{"label": {"a": 1}}], "question_id must be a text"),
+        ([{"label": {"a": 1}}], "question_id must be a string"),
         ([{"question_id": "1", "label": {"a": 1}}] * 2, "record 2 (question_id '1'): the question is there twice"),
     ],
 )
@@ -182,7 +182,7 @@ def test_nlvr2_without_sentences_in_the_identifiers():
     ("judged", "ids", "labels", "message"),
     [
         ({"a": True}, ["a"], None, "these are of a test set, which has none"),
-        ({}, ["a"], [1], "each of the 1 statements; 1 statement is not judged: a"),
+        ({}, ["a"], [1], "each of the 1 statements; 1 statement is not answered: a"),
         ({"a": True, "b": True}, ["a"], [1], "1 prediction is for no statement of these: b"),
         ({}, [], [], "at least one statement"),
     ],

@@ -86,7 +86,7 @@ def test_other_keys_are_passed_over(tmp_path):
         ("nlvr2", "a\n,True\na,True,1\na,yes\n", "4 of 4 lines"),
         ("nlvr2", "\xff", "is not a text file in UTF-8"),
         ("vqa", '[{"question_id": 3, "answer": "a"}, {"question_id": 3, "answer": "a"}]', "answered more than once: 3"),
-        ("nlvr2", "a,True\nb,True\na,False\nb,True\nc,True", "2 statements are judged more than once: a, b"),
+        ("nlvr2", "a,True\nb,True\na,False\nb,True\nc,True", "2 statements are answered more than once: a, b"),
         (
             "vqa",
             '[{"question_id": 9, "answer": "a"}]',
@@ -95,7 +95,7 @@ def test_other_keys_are_passed_over(tmp_path):
         ("vqa", '[{"question_id": 9, "answer": "a"}]', "1 prediction is for no question of these: 9"),
         ("gqa", '[{"questionId": "1", "prediction": "a"}]', "1 question is not answered: 2"),
         ("nlvr2", "1,True\n2,True\n3,True", "1 prediction is for no statement of these: 3"),
-        ("nlvr2", "\n", "2 statements are not judged: 1, 2"),
+        ("nlvr2", "\n", "2 statements are not answered: 1, 2"),
     ],
 )
 def test_what_is_wrong_with_a_file(task, text, message, tmp_path):
@@ -112,7 +112,7 @@ def test_what_is_wrong_with_a_file(task, text, message, tmp_path):
     [
         ("vqa", {"3": "yes"}, "the ids integers; 1 are not"),
         ("vqa", {3: 5}, '1 are not: {"question_id": 3, "answer": 5}'),
-        ("gqa", {3: "yes"}, "the ids texts; 1 are not"),
+        ("gqa", {3: "yes"}, "the ids strings; 1 are not"),
         ("nlvr2", {"a,b": True}, "1 are not: 'a,b': True"),
         ("nlvr2", {"": True}, "1 are not: '': True"),
         ("nlvr2", {"a": "False"}, "1 are not: 'a': 'False'"),

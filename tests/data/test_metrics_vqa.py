@@ -204,12 +204,12 @@ def test_soft_accuracy_refuses():
         ('{"annotations": []}', 'must have a list "annotations"'),
         ("[1]", 'must have a list "annotations"'),
         ('{"annotations": [{"question_id": "7"}]}', "record 1 (question_id '7'): question_id must be an integer"),
-        ('{"annotations": [{"question_id": 7}]}', "question_type must be a text"),
+        ('{"annotations": [{"question_id": 7}]}', "question_type must be a string"),
         (
             json.dumps({"annotations": [annotation([])]}),
-            "(question_id 7): answers must be a list of the answers of people",
+            "(question_id 7): answers must be a list of people's answers",
         ),
-        (json.dumps({"annotations": [annotation([3])]}), 'must be an object with a text "answer"'),
+        (json.dumps({"annotations": [annotation([3])]}), 'must be a list of objects with a string "answer"'),
         (
             json.dumps({"annotations": [annotation(["a"])] * 2}),
             "record 2 (question_id 7): the question was annotated before",

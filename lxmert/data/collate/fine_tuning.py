@@ -151,7 +151,7 @@ class Regions:
 
 
 def encoded(tokenizer: LxmertTokenizer, texts: Sequence[str], length: int) -> dict[str, np.ndarray]:
-    """Texts as the original has them: cut and padded to `length` tokens, [B, L]."""
+    """TextColumn as the original has them: cut and padded to `length` tokens, [B, L]."""
     # The original hands over stripped texts; an empty one is [CLS] [SEP].
     found = tokenizer(list(texts), padding="max_length", truncation=True, max_length=length, return_tensors="np")
     return {name: found[name] for name in ("input_ids", "attention_mask", "token_type_ids")}

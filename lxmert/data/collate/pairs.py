@@ -1,6 +1,6 @@
 """Many texts held against many images, with as little work as can be: what is encoded together, and what is crossed.
 
-An image is encoded once for all texts that it is held against, a text once for all images of a window. Texts go
+An image is encoded once for all texts that it is held against, a text once for all images of a window. TextColumn go
 together by their length in tokens, so that none is padded. Images go through in windows, which bounds the memory:
 encoded are the window's images and the texts that they are held against.
 """
@@ -51,7 +51,7 @@ class Window:
 
 
 class TokenizedTexts:
-    """Texts as token ids without padding.
+    """TextColumn as token ids without padding.
 
     Args:
         tokenizer: of the model.

@@ -19,7 +19,7 @@ from lxmert.common.validation.shared import IGNORED_LABEL
 from lxmert.data.collate.batch import Batch
 from lxmert.data.collate.fine_tuning import Regions
 from lxmert.data.collate.masking import Masking, RegionChoice, choose_regions, mask_words, mismatch, sample_answers
-from lxmert.data.datasets import Coded, Sentences
+from lxmert.data.datasets import CategoricalColumn, Sentences
 from lxmert.weights.answer_vocabulary import matching_rows
 
 if TYPE_CHECKING:
@@ -85,21 +85,21 @@ class PretrainingData:
         self.texts, self.tokenizer, self.text_length = sentences.texts, tokenizer, text_length
         self.store, self.regions = store, Regions(store, regions)
         self.masking, self.tasks = Masking() if masking is None else masking, tuple(tasks)
-        images = cast("Coded[str]", sentences.images)
+        images = cast("CategoricalColumn[str]", sentences.images)
         self.images = images.codes  # which of the P images of these sentences, for each of them
-        self.places = store.places(images.values)
+        self.places = store.places(images.categories)
         self.outside = 0
         if "answers" in self.tasks:
             self._take_answers(sentences, answers)
 
     def _take_answers(self, sentences: Sentences, table: Sequence[str]) -> None:
         """Lay the answers that are in the table out flat, for each different set of them that a sentence may have."""
-        column = cast("Coded[dict[str, float] | None]", sentences.answers)
-        texts = list({text: None for scores in column.values for text in scores or ()})
+        column = cast("CategoricalColumn[dict[str, float] | None]", sentences.answers)
+        texts = list({text: None for scores in column.categories for text in scores or ()})
         numbers = dict(zip(texts, matching_rows(table, texts).tolist(), strict=True))
         flat: list[tuple[int, float]] = []
         starts, outside = [0], []
-        for scores in column.values:
+        for scores in column.categories:
             known: dict[int, float] = {}
             for text, score in (scores or {}).items():
                 number = numbers[text]

@@ -1,10 +1,10 @@
-"""Questions, statements and sentences read from the files that data sets come in, and written in the same formats.
+"""Read and write the questions, statements and sentences of data sets.
 
-Each reader takes one file or several, tells the original LXMERT's layout from the official one by what is in the file,
-and gives columns (examples.py). NumPy only, no framework.
+Each reader takes one file or several, recognizes the original LXMERT's layout and the official one by content, and
+gives columns (examples.py). NumPy only, no framework.
 """
 
-from .columns import Coded, Texts
+from .columns import CategoricalColumn, TextColumn
 from .examples import Questions, Sentences, Statements, check_apart
 from .gqa import read_gqa, write_gqa, write_official_gqa
 from .nlvr2 import read_nlvr2, write_nlvr2, write_official_nlvr2
@@ -14,11 +14,11 @@ from .vqa import read_vqa, write_vqa
 from .vqa_official import write_official_vqa
 
 __all__ = [
-    "Coded",
+    "CategoricalColumn",
     "Questions",
     "Sentences",
     "Statements",
-    "Texts",
+    "TextColumn",
     "check_apart",
     "read_gqa",
     "read_nlvr2",

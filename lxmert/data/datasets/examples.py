@@ -1,115 +1,125 @@
-"""What the readers give: questions, statements and sentences, as columns and not as an object for each row.
+"""Questions, statements and sentences, in columns instead of an object for each row.
 
-Pre-training has nine million sentences and GQA fourteen million questions; see columns.py for how they lie in memory.
-Every column may be given as a plain list. Columns are shared between what `take` and `first` give: do not change them.
+Pre-training has nine million sentences and GQA fourteen million questions; columns.py keeps them small. Every column
+may be given as a plain list. `take` and `first` share columns with the original: do not change them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from lxmert.utils.messages import first_few
 
-from .columns import Coded, Texts, row_numbers
+from .columns import CategoricalColumn, TextColumn, row_numbers
 
-Records = TypeVar("Records", bound="_Records")
+ExamplesType = TypeVar("ExamplesType", bound="_Examples")
 
-_BLOCK = 2**16  # values that are looked up together
+_BLOCK = 2**16  # values looked up at a time
 
 
 def label_key(label: Mapping[str, float] | None) -> Hashable:
-    """What tells the answers of two rows apart."""
+    """A hashable form of a row's answers."""
     return None if label is None else tuple(label.items())
 
 
 @dataclass(frozen=True)
-class _Records:
-    """Columns of one length."""
+class _Examples:
+    """Columns of one length; the subclasses declare them."""
 
     def __post_init__(self) -> None:
-        for column in fields(self):
-            values = getattr(self, column.name)
-            if values is None or column.name == "files":
-                continue
-            object.__setattr__(self, column.name, _compact(column.name, values))
+        for name, values in self._columns():
+            object.__setattr__(self, name, _compact(name, values))
             if len(values) != len(self):
                 raise ValueError(
                     f"{type(self).__name__}: every column must have one value for each of the {len(self):,} texts; "
-                    f"{column.name} has {len(values):,}."
+                    f"{name} has {len(values):,}."
                 )
+
+    def _columns(self) -> Iterator[tuple[str, Any]]:
+        for column in fields(self):
+            values = getattr(self, column.name)
+            if values is not None and column.name != "files":
+                yield column.name, values
 
     def __len__(self) -> int:
         return len(self.texts)  # type: ignore[attr-defined]
 
-    def take(self: Records, rows: Any) -> Records:
+    def take(self: ExamplesType, rows: ArrayLike) -> ExamplesType:
         """Some rows, in their order.
 
         Args:
             rows: integers ``[K]``, or one boolean per row.
 
         Raises:
-            IndexError: a row that is not there.
+            IndexError: a row does not exist.
         """
-        rows = row_numbers(rows, len(self))
-        changes = {}
-        for column in fields(self):
-            values = getattr(self, column.name)
-            if values is None or column.name == "files":
-                continue
-            chosen = values.take(rows) if isinstance(values, Texts | Coded) else [values[row] for row in rows.tolist()]
-            changes[column.name] = chosen
-        return replace(self, **changes)
+        numbers = row_numbers(rows, len(self))
+        return replace(
+            self,
+            **{
+                name: values.take(numbers)
+                if isinstance(values, TextColumn | CategoricalColumn)
+                else [values[row] for row in numbers.tolist()]
+                for name, values in self._columns()
+            },
+        )
 
-    @property
-    def image_names(self) -> list[Any]:
-        """The names of the different images, or pairs of names."""
-        return self.images.values  # type: ignore[attr-defined]
-
-    @property
-    def image_numbers(self) -> np.ndarray:
-        """For each row the place of its image, or pair, in `image_names`: int32 ``[N]``."""
-        return self.images.codes  # type: ignore[attr-defined]
-
-    def first(self: Records, count: int) -> Records:
-        """The first `count` rows, or all where there are fewer, for a quick try.
+    def first(self: ExamplesType, count: int) -> ExamplesType:
+        """The first `count` rows, or all if there are fewer.
 
         Raises:
-            ValueError: less than one row.
+            ValueError: `count` is below 1.
         """
         if count < 1:
             raise ValueError(f"count must be 1 or more; got {count}.")
         return self.take(np.arange(min(count, len(self))))
 
+    @property
+    def image_names(self) -> list[Any]:
+        """The names of the distinct images, or pairs of names."""
+        return self.images.categories  # type: ignore[attr-defined]
+
+    @property
+    def image_numbers(self) -> np.ndarray:
+        """For each row the index of its image, or pair, in `image_names`: int32 ``[N]``."""
+        return self.images.codes  # type: ignore[attr-defined]
+
 
 def _compact(name: str, values: Any) -> Any:
-    if isinstance(values, Texts):
+    if isinstance(values, TextColumn):
         return values
-    if isinstance(values, Coded):
+    if isinstance(values, CategoricalColumn):
         return values.complete()
     if name == "labels" or (name == "ids" and not all(isinstance(value, str) for value in values)):
         return values if isinstance(values, list) else [int(value) for value in values]
     if name in ("texts", "ids"):
-        return Texts(values)
-    return Coded(values, label_key if name == "answers" else None).complete()
+        return TextColumn(values)
+    return CategoricalColumn(values, label_key if name == "answers" else None).complete()
+
+
+def categorical(column: Sequence[Any]) -> CategoricalColumn[Any]:
+    """A column of examples that is kept as categories, typed as one."""
+    return cast("CategoricalColumn[Any]", column)
 
 
 @dataclass(frozen=True)
-class Questions(_Records):
+class Questions(_Examples):
     """N questions about images (VQA, GQA).
 
     Attributes:
         ids: N different question ids, int (VQA) or str (GQA).
         texts: the questions.
-        images: the names of their images, as the region store knows them.
-        answers: for each question its answers and their scores, each above 0 and up to 1; an empty dict where no
-            answer is known. None for a test set.
-        question_types: VQA's ("how many"), or GQA's structural type ("query", "verify", ...). None where unknown.
-        answer_types: VQA's "yes/no", "number" and "other". None where unknown.
+        images: the names of their images, as in the region store.
+        answers: for each question its answers with their scores, above 0 and up to 1; an empty dict if no answer is
+            known. None for a test set.
+        question_types: VQA's ("how many"), or GQA's structural type ("query", "verify", ...). None if unknown.
+        answer_types: VQA's "yes/no", "number" and "other". None if unknown.
         files: where they were read.
     """
 
@@ -123,14 +133,14 @@ class Questions(_Records):
 
 
 @dataclass(frozen=True)
-class Statements(_Records):
+class Statements(_Examples):
     """N statements, each about two images (NLVR2).
 
     Attributes:
         ids: N different identifiers, such as "dev-850-0-0".
         texts: the statements.
         images: the names of the left and the right image.
-        labels: 1 where the statement is true, 0 where it is false. None for a hidden test set.
+        labels: 1 for a true statement, 0 for a false one. None for a hidden test set.
         files: where they were read.
     """
 
@@ -142,14 +152,14 @@ class Statements(_Records):
 
 
 @dataclass(frozen=True)
-class Sentences(_Records):
-    """N sentences that fit their images: captions and questions (pre-training).
+class Sentences(_Examples):
+    """N sentences that match their images: captions and questions (pre-training).
 
     Attributes:
         texts: the sentences.
         images: the names of their images.
-        sources: where each is from, such as "mscoco" or "vqa".
-        answers: a question's answers and their scores; None for a caption, and where no answer is known.
+        sources: the data set of each, such as "mscoco" or "vqa".
+        answers: a question's answers with their scores; None for a caption, and if no answer is known.
         files: where they were read.
     """
 
@@ -161,10 +171,10 @@ class Sentences(_Records):
 
 
 def check_apart(train: Questions | Statements | Sentences, valid: Questions | Statements | Sentences) -> None:
-    """Refuse to validate on what was trained on: equal ids, or for sentences equal images.
+    """Refuse validation data that is also training data: equal ids, or equal images for sentences.
 
     Raises:
-        ValueError: naming how many there are, the first of them, and the files.
+        ValueError: the message gives their number, the first of them, and the files.
     """
     if isinstance(train, Sentences) or isinstance(valid, Sentences):
         name, both = "image", _in_both(train.image_names, valid.image_names)
@@ -180,16 +190,15 @@ def check_apart(train: Questions | Statements | Sentences, valid: Questions | St
 
 
 def _in_both(train: Sequence[Any], valid: Sequence[Any]) -> list[Any]:
-    """The values of `valid` that `train` has too, in their order; each of the two has different values."""
-    # By hashes, because a set of fourteen million texts would need a gigabyte; values whose hashes are equal are
-    # compared themselves.
+    """The values of `valid` that `train` has too, in their order; both have distinct values."""
+    # By hashes, because a set of fourteen million texts would need a gigabyte. Values with equal hashes are compared.
     known = np.sort(np.fromiter(map(hash, valid), np.int64, len(valid)))
     if not known.size:
         return []
-    suspects: set[Any] = set()
+    candidates: set[Any] = set()
     values = iter(train)
     while block := list(islice(values, _BLOCK)):
         hashes = np.fromiter(map(hash, block), np.int64, len(block))
         places = np.minimum(np.searchsorted(known, hashes), known.size - 1)
-        suspects.update(block[row] for row in np.flatnonzero(known[places] == hashes).tolist())
-    return [value for value in valid if value in suspects] if suspects else []
+        candidates.update(block[row] for row in np.flatnonzero(known[places] == hashes).tolist())
+    return [value for value in valid if value in candidates] if candidates else []

@@ -1,4 +1,4 @@
-"""Records into JSON files, one in a line, so that a file can be looked at and no second copy of it is in memory."""
+"""Write records into JSON files, one per line: readable, and without a second copy in memory."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from lxmert.utils.atomic_files import replacing
 def write_records(
     path: str | Path, records: Iterable[Any], header: Mapping[str, Any] | None = None, name: str = ""
 ) -> None:
-    """Write a list of records, or an object with one.
+    """Write a list of records, or an object that has one.
 
     Args:
         path: of the file, which is replaced when it is complete.
-        records: what to write, record by record.
+        records: what to write.
         header: the other members of the object; None writes a list alone.
         name: the key of the list in the object.
 
@@ -32,28 +32,28 @@ def write_records(
 
 
 def write_members(path: str | Path, members: Iterable[tuple[str, Any]]) -> None:
-    """Write an object of records; the arguments and errors are those of `write_records`."""
+    """Write an object of records; see `write_records`."""
     _write(path, (f"{json_text(key)}: {json_text(value)}" for key, value in members), "{", "}\n")
 
 
 def write_lines(path: str | Path, records: Iterable[Any]) -> None:
-    """Write a record in each line; the arguments and errors are those of `write_records`."""
+    """Write one record per line; see `write_records`."""
     _write(path, map(json_text, records), "", "\n", "\n")
 
 
 def json_text(value: Any) -> str:
-    """A value as JSON in one line."""
+    """A value as JSON on one line."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
-def _write(path: str | Path, texts: Iterable[str], before: str, after: str, between: str = ",\n") -> None:
+def _write(path: str | Path, texts: Iterable[str], before: str, after: str, separator: str = ",\n") -> None:
     try:
         with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as file:
             file.write(before)
             for number, text in enumerate(texts):
-                file.write(f"{between}{text}" if number else text)
+                file.write(f"{separator}{text}" if number else text)
             file.write(after)
     except OSError as error:
         if error.filename is not None:
             raise
-        raise type(error)(error.errno, error.strerror, str(path)) from None  # such as a full disk
+        raise type(error)(error.errno, error.strerror, str(path)) from None  # a full disk, for example

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,11 @@ import numpy as np
 
 from lxmert.utils.messages import first_few
 
-from .columns import Coded, Texts
-from .examples import Sentences
+from .columns import CategoricalColumn, TextColumn
+from .examples import Sentences, categorical
 from .json_reader import list_items
 from .json_writer import write_records
-from .record_checks import Labels, Paths, RecordFile, check_some, files_of, origin, shown
+from .record_checks import LabelColumn, Paths, RecordFile, check_not_empty, list_files, origin, short_repr
 
 
 def read_pretraining(paths: Paths, sources: Collection[str] | None = None) -> Sentences:
@@ -24,57 +24,51 @@ def read_pretraining(paths: Paths, sources: Collection[str] | None = None) -> Se
     Args:
         paths: one file or several of the original's (`mscoco_train.json`, `vgnococo.json`): lists of `img_id`, `sentf`
             {source: [sentence, ...]} and `labelf` {source: [{answer: score}, ...]}, which has as many labels for a
-            source as there are sentences of it. An empty label is none.
-        sources: read the sentences of these alone, such as {"mscoco", "vqa"}; None reads all.
+            source as `sentf` has sentences. An empty label is no answer.
+        sources: read only sentences of these, such as {"mscoco", "vqa"}; None reads all.
 
     Raises:
         OSError: a file cannot be read.
-        ValueError: something is wrong with a record, which is named; sentences of one source about one image in two
-            records, as when a file is read twice; no sentences; a source that is in none of the files.
+        ValueError: a wrong record, which is named; two records with sentences of one source about one image, as when a
+            file is read twice; no sentences; a source that no file has.
     """
-    files = files_of(paths)
+    files = list_files(paths)
     wanted = None if sources is None else set(sources)
-    texts = Texts()
-    images: Coded[str] = Coded()
-    columns: Coded[str] = Coded()
-    labels = Labels()
-    none = labels.column.number(None)
-    records = _RecordsOfImages()
+    texts, labels = TextColumn(), LabelColumn()
+    images: CategoricalColumn[str] = CategoricalColumn()
+    columns: CategoricalColumn[str] = CategoricalColumn()
+    records = _ImageRecords()
     for path in files:
         file = RecordFile(path, "img_id")
-        records.begin(path)
+        records.start_file(path)
         for number, value in list_items(path):
-            record = file.at(value, number)
-            image = images.number(file.name(record, "img_id"))
-            sentences, answers = _lists(file, record, "sentf"), _lists(file, record, "labelf")
-            _check_alike(file, sentences, answers)
-            records.add(file, image, {columns.number(source): source for source in sentences})
+            record = file.enter(value, number)
+            image = images.code_of(file.name(record, "img_id"))
+            sentences, answers = _lists_by_source(file, record, "sentf"), _lists_by_source(file, record, "labelf")
+            _check_counts(file, sentences, answers)
+            records.add(file, image, {columns.code_of(source): source for source in sentences})
             for source, lines in sentences.items():
                 if wanted is not None and source not in wanted:
                     continue
-                for line in lines:
+                images.append_code(image, len(lines))
+                columns.append_code(columns.code_of(source), len(lines))
+                for line, label in zip(lines, answers.get(source, [None] * len(lines)), strict=True):
                     _add_text(file, texts, line)
-                images.repeat(image, len(lines))
-                columns.repeat(columns.number(source), len(lines))
-                if source not in answers:
-                    labels.column.repeat(none, len(lines))
-                    continue
-                for label in answers[source]:
-                    labels.column.repeat(labels.number(file, label))
-    missing = [] if wanted is None else sorted(wanted - set(columns.values))
+                    labels.append(file, label)
+    missing = [] if wanted is None else sorted(wanted - set(columns.categories))
     if missing:
         raise ValueError(
             f"{', '.join(files)}: there are no sentences of {first_few(missing)}; the sources are "
-            f"{first_few(columns.values) or 'none'}."
+            f"{first_few(columns.categories) or 'none'}."
         )
-    check_some(len(texts), files, "sentences")
-    # Labels of score 0 alone are none, too.
-    answers_column = labels.column.complete().mapped(lambda label: label or None)
-    return Sentences(texts, _used(images), _used(columns), answers_column, tuple(files))
+    check_not_empty(len(texts), files, "sentences")
+    # Labels with no score above 0 are no answers either.
+    answers_column = labels.column.complete().map_categories(lambda label: label or None)
+    return Sentences(texts, _without_unused(images), _without_unused(columns), answers_column, tuple(files))
 
 
-class _RecordsOfImages:
-    """Which record is the first about each image, and which sources its records have."""
+class _ImageRecords:
+    """The first record about each image, and the sources that its records have."""
 
     def __init__(self) -> None:
         self._starts: list[tuple[str, int]] = []
@@ -82,10 +76,10 @@ class _RecordsOfImages:
         self._first = array("q")
         self._sources: list[int] = []  # a bit for each source
 
-    def begin(self, path: str) -> None:
+    def start_file(self, path: str) -> None:
         self._starts.append((path, self._count))
 
-    def add(self, file: RecordFile, image: int, sources: dict[int, str]) -> None:
+    def add(self, file: RecordFile, image: int, sources: Mapping[int, str]) -> None:
         bits = sum(1 << number for number in sources)
         if image == len(self._first):
             self._first.append(self._count)
@@ -101,47 +95,46 @@ class _RecordsOfImages:
         self._count += 1
 
 
-def _used(column: Coded[str]) -> Coded[str]:
-    """The column without values that no row has."""
-    return (
-        column.take(np.arange(len(column))) if len(np.unique(column.codes)) < len(column.values) else column.complete()
-    )
+def _without_unused(column: CategoricalColumn[str]) -> CategoricalColumn[str]:
+    """The column without categories that no row has."""
+    if len(np.unique(column.codes)) < len(column.categories):
+        return column.take(np.arange(len(column)))
+    return column.complete()
 
 
-def _lists(file: RecordFile, record: dict[str, Any], key: str) -> dict[str, list[Any]]:
+def _lists_by_source(file: RecordFile, record: dict[str, Any], key: str) -> dict[str, list[Any]]:
     """The lists by source under a key; only the labels may be missing."""
     value = record.get(key, {} if key == "labelf" else None)
     if type(value) is not dict or not all(type(entries) is list for entries in value.values()):
-        given = shown(value) if key in record else "none"
+        given = short_repr(value) if key in record else "none"
         raise file.error(f"{key} must be an object of sources and their lists; got {given}")
     return value
 
 
-def _check_alike(file: RecordFile, sentences: dict[str, list[Any]], labels: dict[str, list[Any]]) -> None:
+def _check_counts(file: RecordFile, sentences: Mapping[str, list[Any]], labels: Mapping[str, list[Any]]) -> None:
     for source, entries in labels.items():
         if source not in sentences:
             raise file.error(
-                f"labelf has the source {shown(source)}, and sentf has only {first_few(sentences) or 'none'}"
+                f"labelf has the source {short_repr(source)}, and sentf has only {first_few(sentences) or 'none'}"
             )
         if len(entries) != len(sentences[source]):
             raise file.error(
-                f"labelf must have a label for each sentence; the source {shown(source)} has {len(sentences[source])} "
-                f"sentences and {len(entries)} labels"
+                f"labelf must have a label for each sentence; the source {short_repr(source)} has "
+                f"{len(sentences[source])} sentences and {len(entries)} labels"
             )
 
 
-def _add_text(file: RecordFile, texts: Texts, line: Any) -> None:
+def _add_text(file: RecordFile, texts: TextColumn, line: Any) -> None:
     try:
         texts.append(line)
     except (AttributeError, UnicodeEncodeError, TypeError):
-        raise file.error(f"sentf must hold texts; got {shown(line)}") from None
+        raise file.error(f"sentf must hold strings; got {short_repr(line)}") from None
 
 
 def write_pretraining(path: str | Path, sentences: Sentences) -> None:
     """Write sentences as the original's list of records; the file is replaced when it is complete.
 
-    Sentences of one image come together, and in them those of one source, in the order in which images and sources
-    first appear.
+    Sentences are grouped by image, and within an image by source, in the order of first appearance.
 
     Raises:
         OSError: it cannot be written.
@@ -150,8 +143,7 @@ def write_pretraining(path: str | Path, sentences: Sentences) -> None:
 
 
 def _records(sentences: Sentences) -> Iterator[dict[str, Any]]:
-    sources = sentences.sources
-    assert isinstance(sources, Coded)  # whatever was given; see examples.py
+    sources = categorical(sentences.sources)
     order = np.lexsort((sources.codes, sentences.image_numbers))
     numbers = sentences.image_numbers[order]
     for rows in np.split(order, np.flatnonzero(np.diff(numbers)) + 1):

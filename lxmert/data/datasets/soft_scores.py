@@ -1,43 +1,42 @@
-"""Soft labels: the scores of answers, of which ten people gave one each, and ten answers that have given scores."""
+"""Soft labels: the scores of the answers that ten people gave, and ten answers that have given scores."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from lxmert.data.text_normalization import process_answer, tidy_answer
+
 
 def soft_scores(answers: Sequence[str], first: str | None = None) -> dict[str, float]:
-    """The official accuracy that each different answer of several people would get.
+    """The official accuracy of each distinct answer.
 
-    The answers are compared as the official evaluation does it: where they are not all the same, after its processing
-    of their text. An answer that n of ten people gave has 0.3, 0.6, 0.9 for n = 1, 2, 3, and 1 from four on: for
-    each person it is min(1, matches among the others / 3), of which this is the mean.
+    The answers are compared as in the official evaluation: unless all are equal, after its normalization. An answer
+    that n of ten people gave has the score 0.3, 0.6, 0.9 for n = 1, 2, 3, and 1 from four on: the mean over the people
+    of min(1, matches among the others / 3).
 
     Args:
-        answers: what people answered, one or more; ten in VQA.
-        first: an answer that is put in front of the others where it is among them: the annotation's most frequent one.
+        answers: of one person or more; ten in VQA.
+        first: an answer that comes first in the result if it is among them: the annotation's most frequent one.
 
     Returns:
-        The scores of the answers as they are compared; above 0, but for a single person's answer, which has none.
+        The scores by normalized answer, all above 0; empty for the answer of a single person.
     """
-    # Imported here, because the metrics are of the questions that are read here.
-    from lxmert.data.text_normalization import process_answer, tidy_answer
-
     compared = [tidy_answer(answer) for answer in answers]
     prepare = process_answer if len(set(compared)) > 1 else tidy_answer
     counts: dict[str, int] = Counter(map(prepare, compared))
     if first is not None and prepare(first) in counts:
-        counts = {prepare(first): counts[prepare(first)], **counts}  # a key keeps the place it got first
+        counts = {prepare(first): counts[prepare(first)], **counts}
     people = len(answers)
     scores = {answer: (n * min(3, n - 1) + (people - n) * min(3, n)) / (3 * people) for answer, n in counts.items()}
     return {answer: score for answer, score in scores.items() if score}
 
 
 def ten_answers(scores: Mapping[str, float]) -> list[str]:
-    """Ten people's answers that have these scores; the reverse of `soft_scores`.
+    """Ten answers that have these scores; the inverse of `soft_scores`.
 
     Args:
-        scores: 0.3, 0.6, 0.9 or 1 for each answer, as VQA's are.
+        scores: 0.3, 0.6, 0.9 or 1 for each answer, as in VQA.
 
     Raises:
         ValueError: no ten answers have them.
@@ -51,7 +50,7 @@ def ten_answers(scores: Mapping[str, float]) -> list[str]:
     answers = [answer for answer, count in counts.items() for _ in range(count)]
     if not all(counts.values()) or len(answers) != 10 or soft_scores(answers) != dict(scores):
         raise ValueError(
-            "scores must be those that ten people's answers have, as the official evaluation compares these; "
+            "scores must be those of ten people's answers, as the official evaluation compares them; "
             f"got {dict(scores)}."
         )
     return answers

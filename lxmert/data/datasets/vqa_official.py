@@ -1,4 +1,4 @@
-"""The official files of VQA v2: questions, and annotations with the answers of ten people to each."""
+"""The official files of VQA v2: questions, and annotations with ten people's answers to each."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 
 from lxmert.utils.messages import first_few
 
-from .columns import Coded
+from .columns import CategoricalColumn
 from .examples import Questions, label_key
 from .json_reader import json_items
 from .json_writer import write_records
-from .questions_builder import QuestionColumns
-from .record_checks import Labels, RecordFile, check_unique, shown
+from .question_records import QuestionsBuilder
+from .record_checks import LabelColumn, RecordFile, check_unique, short_repr
 from .soft_scores import soft_scores, ten_answers
 
-# The questions for the test server's quick phase are about images of the whole test set.
+# The questions of the test server's quick phase are about images of the whole test set.
 _IMAGES_OF = {"test-dev2015": "test2015"}
 
 
@@ -27,74 +27,81 @@ class _Annotations:
     def __init__(self) -> None:
         self.ids: list[int] = []
         self.image_ids: list[int] = []
-        self.labels = Labels()
-        self.question_types: Coded[str] = Coded()
-        self.answer_types: Coded[str] = Coded()
+        self.labels = LabelColumn()
+        self.question_types: CategoricalColumn[str] = CategoricalColumn()
+        self.answer_types: CategoricalColumn[str] = CategoricalColumn()
         self.starts: list[tuple[str, int]] = []
 
     def add(self, file: RecordFile, record: dict[str, Any]) -> None:
-        self.ids.append(file.number(record, "question_id"))
-        self.image_ids.append(file.number(record, "image_id"))
+        self.ids.append(file.integer(record, "question_id"))
+        self.image_ids.append(file.integer(record, "image_id"))
         self.question_types.append(file.optional_text(record, "question_type"))
         self.answer_types.append(file.optional_text(record, "answer_type"))
         first = file.text(record, "multiple_choice_answer") if "multiple_choice_answer" in record else None
-        scores = soft_scores(_ten_answers(file, record), first)
-        self.labels.column.repeat(self.labels.number(file, scores))
+        answers = [file.text(answer, "answer") for answer in read_answers(file, record)]
+        self.labels.append(file, soft_scores(answers, first))
 
 
-def _ten_answers(file: RecordFile, record: dict[str, Any]) -> list[str]:
+def read_answers(file: RecordFile, record: dict[str, Any]) -> list[dict[str, Any]]:
+    """The people's answers in an annotation: objects with a string "answer", ten in VQA."""
     answers = record.get("answers")
     if type(answers) is not list or not answers:
-        raise file.error(f"answers must be a list of the answers that people gave, ten in VQA; got {shown(answers)}")
-    if not all(type(answer) is dict and type(answer.get("answer")) is str for answer in answers):
-        raise file.error('answers must be a list of objects with a text under "answer"')
-    return [file.text(answer, "answer") for answer in answers]
+        raise file.error(f"answers must be a list of people's answers, ten in VQA; got {short_repr(answers)}")
+    for answer in answers:
+        if type(answer) is not dict or type(answer.get("answer")) is not str:
+            raise file.error(f'answers must be a list of objects with a string "answer"; got {short_repr(answer)}')
+    return answers
 
 
-def read_official(files: list[str]) -> Questions:
-    """Read files of questions, and the annotations of all of them or of none; see `read_vqa`."""
-    columns, annotations = QuestionColumns([], "question_id"), _Annotations()
+def read_official(files: Sequence[str]) -> Questions:
+    """Read files of questions, and the annotations of all or none of them; see `read_vqa`."""
+    builder, annotations = QuestionsBuilder(integer_ids=True), _Annotations()
     image_ids: list[int] = []
     for path in files:
-        file = RecordFile(path, "question_id")
-        header: dict[str, Any] = {}
-        kind = None
-        for key, place, value in json_items(path):
-            if key not in ("questions", "annotations"):
-                header[str(key)] = value
-                continue
-            if kind not in (None, key):
-                raise ValueError(f"{path} holds both questions and annotations; the official files hold one of them.")
-            if kind is None:
-                kind = key
-                (columns.starts if key == "questions" else annotations.starts).append(
-                    (path, len(columns.texts) if key == "questions" else len(annotations.ids))
-                )
-            if place is None:
-                if value != []:
-                    raise ValueError(f"{path}: {key} must be a list; got {shown(value)}.")
-                continue
-            record = file.at(value, place + 1)
-            if key == "questions":
-                columns.ids.append(file.number(record, "question_id"))
-                columns.texts.append(file.text(record, "question"))
-                image_ids.append(file.number(record, "image_id"))
-            else:
-                annotations.add(file, record)
-        if kind is None:
-            raise ValueError(
-                f'{path} has neither "questions" nor "annotations"; its keys are {first_few(header) or "none"}. '
-                "The official files of VQA v2 have one of them."
-            )
-        if kind == "questions":
-            start = image_start(*(_header_text(path, header, name) for name in ("data_type", "data_subtype")))
-            for image_id in image_ids[len(columns.images) :]:
-                columns.images.append(f"{start}{image_id:012d}")
-    if not columns.starts:
+        _read_file(path, builder, annotations, image_ids)
+    if not builder.starts:
         raise ValueError(f"{', '.join(files)}: annotations alone; give the file of their questions too.")
     if annotations.starts:
-        _join(columns, annotations, image_ids)
-    return columns.finished(files)
+        _join(builder, annotations, image_ids)
+    return builder.build(files)
+
+
+def _read_file(path: str, builder: QuestionsBuilder, annotations: _Annotations, image_ids: list[int]) -> None:
+    """Read one file; adds the image ids of its questions to `image_ids`."""
+    file = RecordFile(path, "question_id")
+    header: dict[str, Any] = {}
+    kind = None
+    for key, place, value in json_items(path):
+        if key not in ("questions", "annotations"):
+            header[str(key)] = value
+            continue
+        if kind not in (None, key):
+            raise ValueError(f"{path} holds both questions and annotations; the official files hold one of them.")
+        if kind is None and key == "questions":
+            builder.start_file(path)
+        elif kind is None:
+            annotations.starts.append((path, len(annotations.ids)))
+        kind = key
+        if place is None:
+            if value != []:
+                raise ValueError(f"{path}: {key} must be a list; got {short_repr(value)}.")
+            continue
+        record = file.enter(value, place + 1)
+        if key == "questions":
+            builder.ids.append(file.integer(record, "question_id"))
+            builder.texts.append(file.text(record, "question"))
+            image_ids.append(file.integer(record, "image_id"))
+        else:
+            annotations.add(file, record)
+    if kind is None:
+        raise ValueError(
+            f'{path} has neither "questions" nor "annotations"; its keys are {first_few(header) or "none"}. '
+            "The official files of VQA v2 have one of them."
+        )
+    if kind == "questions":  # the header may come after the questions
+        prefix = image_prefix(*(_header_text(path, header, name) for name in ("data_type", "data_subtype")))
+        for image_id in image_ids[len(builder.images) :]:
+            builder.images.append(f"{prefix}{image_id:012d}")
 
 
 def _header_text(path: str, header: dict[str, Any], key: str) -> str:
@@ -102,57 +109,54 @@ def _header_text(path: str, header: dict[str, Any], key: str) -> str:
     if type(value) is not str or not value or set(value) & set("/\\\0"):
         example = "mscoco" if key == "data_type" else "train2014"
         raise ValueError(
-            f"{path}: {key} must be a text such as {example!r}, which the names of the images are made of; "
-            f"got {shown(value) if key in header else 'none'}."
+            f"{path}: {key} must be a string such as {example!r}, a part of the images' names; "
+            f"got {short_repr(value) if key in header else 'none'}."
         )
     return value
 
 
-def image_start(data_type: str, data_subtype: str) -> str:
-    """What the name of an image of the official files begins with; the twelve digits of its `image_id` follow."""
+def image_prefix(data_type: str, data_subtype: str) -> str:
+    """The start of an official image name; the twelve digits of its `image_id` follow."""
     prefix = "COCO" if data_type == "mscoco" else data_type
     return f"{prefix}_{_IMAGES_OF.get(data_subtype, data_subtype)}_"
 
 
-def _join(columns: QuestionColumns, annotations: _Annotations, image_ids: list[int]) -> None:
-    """Put the annotations beside their questions.
+def _join(builder: QuestionsBuilder, annotations: _Annotations, image_ids: list[int]) -> None:
+    """Add the annotations to their questions.
 
     Raises:
-        ValueError: a question without annotation, an annotation without question, or images that differ.
+        ValueError: a question without annotation, an annotation without question, or different images.
     """
-    check_unique(columns.ids, "question_id", columns.starts)
+    check_unique(builder.ids, "question_id", builder.starts)
     check_unique(annotations.ids, "question_id", annotations.starts)
+    question_files, annotation_files = (
+        ", ".join(path for path, _ in starts) for starts in (builder.starts, annotations.starts)
+    )
     rows = {number: row for row, number in enumerate(annotations.ids)}
-    alone = [str(number) for number in columns.ids if number not in rows]
-    known = set(columns.ids)
-    unasked = [str(number) for number in annotations.ids if number not in known]
-    if alone or unasked:
+    known = set(builder.ids)
+    unannotated = [number for number in builder.ids if number not in rows]
+    unasked = [number for number in annotations.ids if number not in known]
+    if unannotated or unasked:
         raise ValueError(
-            f"{_names(columns.starts)} and {_names(annotations.starts)} do not belong together: "
-            f"{_lacking(alone, len(known), 'questions', 'annotation')}, and "
+            f"{question_files} and {annotation_files} do not belong together: "
+            f"{_lacking(unannotated, len(known), 'questions', 'annotation')}, and "
             f"{_lacking(unasked, len(rows), 'annotations', 'question')}. Give both files of each split."
         )
-    order = []
-    for number, image_id in zip(columns.ids, image_ids, strict=True):
-        row = rows[number]
+    order = [rows[number] for number in builder.ids]
+    for number, row, image_id in zip(builder.ids, order, image_ids, strict=True):
         if annotations.image_ids[row] != image_id:
             raise ValueError(
-                f"question_id {number} is about image_id {image_id} in {_names(columns.starts)}, "
-                f"and about {annotations.image_ids[row]} in {_names(annotations.starts)}."
+                f"question_id {number} is about image_id {image_id} in {question_files}, "
+                f"and about {annotations.image_ids[row]} in {annotation_files}."
             )
-        order.append(row)
-    columns.labels.column = annotations.labels.column.take(order)
-    columns.question_types = annotations.question_types.take(order)
-    columns.answer_types = annotations.answer_types.take(order)
+    builder.labels.column = annotations.labels.column.take(order)
+    builder.question_types = annotations.question_types.take(order)
+    builder.answer_types = annotations.answer_types.take(order)
 
 
-def _lacking(ids: list[str], of: int, what: str, lacks: str) -> str:
-    first = f" (question_id {first_few(ids, 3)})" if ids else ""
-    return f"{len(ids):,} of {of:,} {what} have no {lacks}{first}"
-
-
-def _names(starts: Sequence[tuple[str, int]]) -> str:
-    return ", ".join(path for path, _ in starts)
+def _lacking(ids: list[int], total: int, what: str, lacks: str) -> str:
+    first = f" (question_id {first_few(map(str, ids), 3)})" if ids else ""
+    return f"{len(ids):,} of {total:,} {what} have no {lacks}{first}"
 
 
 def write_official_vqa(
@@ -165,35 +169,36 @@ def write_official_vqa(
 ) -> None:
     """Write questions as the official files of VQA v2: questions, and annotations with ten answers to each.
 
-    A reader names the images `{data_type}_{data_subtype}_{image_id:012d}` ("mscoco" is written COCO).
+    `read_vqa` names their images `{data_type}_{data_subtype}_{image_id:012d}` ("mscoco" becomes COCO).
 
     Args:
         questions_path: the file of questions.
         annotations_path: the file of annotations; None writes none.
-        questions: what to write. The scores of each have to be those of ten people's answers, such as {answer: 1.0}.
-        data_type: what the images are of, such as "mscoco".
+        questions: the scores of each must be those of ten people's answers, such as {answer: 1.0}.
+        data_type: the source of the images, such as "mscoco".
         data_subtype: the split, such as "val2014".
-        image_ids: the number of each image; without it the names have to be those that a reader gives.
+        image_ids: the number of each image; without it the images must have official names.
 
     Raises:
         OSError: a file cannot be written.
-        ValueError: ids that are no integers, an image without number, annotations of questions without answers, or
+        ValueError: ids that are not integers, an image without number, annotations of questions without answers, or
             scores that ten answers cannot have. Nothing is written then.
     """
-    check_numbers(questions)
-    numbers = _image_numbers(questions, image_start(data_type, data_subtype), image_ids)
+    check_integer_ids(questions)
+    numbers = _image_numbers(questions, image_prefix(data_type, data_subtype), image_ids)
     header = {"info": {}, "license": {}, "data_type": data_type, "data_subtype": data_subtype}
     if annotations_path is not None:
         if questions.answers is None:
             raise ValueError("annotations_path must be None for questions without answers.")
         answers = _people_answers(questions, questions.answers)
         write_records(annotations_path, _annotation_records(questions, answers, numbers), header, "annotations")
-    header = {"task_type": "Open-Ended", **header}
-    write_records(questions_path, _question_records(questions, numbers), header, "questions")
+    columns = zip(questions.images, questions.texts, questions.ids, strict=True)
+    records = ({"image_id": numbers[image], "question": text, "question_id": i} for image, text, i in columns)
+    write_records(questions_path, records, {"task_type": "Open-Ended", **header}, "questions")
 
 
-def check_numbers(questions: Questions) -> None:
-    """Refuse to write question ids that are no integers.
+def check_integer_ids(questions: Questions) -> None:
+    """Refuse to write question ids that are not integers.
 
     Raises:
         ValueError: naming the first of them.
@@ -203,8 +208,8 @@ def check_numbers(questions: Questions) -> None:
         raise ValueError(f"VQA's question ids are integers; got {wrong!r}.")
 
 
-def _image_numbers(questions: Questions, start: str, image_ids: Mapping[str, int] | None) -> dict[str, int]:
-    name = re.compile(re.escape(start) + r"(\d{12,})")
+def _image_numbers(questions: Questions, prefix: str, image_ids: Mapping[str, int] | None) -> dict[str, int]:
+    name = re.compile(re.escape(prefix) + r"(\d{12,})")
     numbers = {}
     for image in questions.image_names:
         if image_ids is not None and image in image_ids:
@@ -212,37 +217,27 @@ def _image_numbers(questions: Questions, start: str, image_ids: Mapping[str, int
         elif image_ids is None and (match := name.fullmatch(image)):
             numbers[image] = int(match[1])
         else:
-            wanted = f"names such as {start}{7:012d}" if image_ids is None else "a number for each image in image_ids"
-            raise ValueError(f"the official files of VQA have numbers for images; {wanted} are wanted, got {image!r}.")
+            wanted = f"names such as {prefix}{7:012d}" if image_ids is None else "a number for each image in image_ids"
+            raise ValueError(f"the official files of VQA have numbers for images: give {wanted}; got {image!r}.")
     return numbers
 
 
-def _people_answers(questions: Questions, labels: Sequence[dict[str, float]]) -> Coded[list[str]]:
-    distinct = Coded(labels, label_key)
+def _people_answers(questions: Questions, labels: Sequence[dict[str, float]]) -> CategoricalColumn[list[str]]:
+    distinct = CategoricalColumn(labels, label_key)
     answers = []
-    for number, label in enumerate(distinct.values):
+    for code, label in enumerate(distinct.categories):
         try:
             answers.append(ten_answers(label))
         except ValueError as error:
-            row = distinct.codes.tolist().index(number)
+            row = distinct.codes.tolist().index(code)
             raise ValueError(f"question_id {questions.ids[row]}: {error}") from None
-    return Coded.of(answers, distinct.codes)
-
-
-def _question_records(questions: Questions, numbers: Mapping[str, int]) -> Iterator[dict[str, Any]]:
-    for row in range(len(questions)):
-        yield {
-            "image_id": numbers[questions.images[row]],
-            "question": questions.texts[row],
-            "question_id": questions.ids[row],
-        }
+    return CategoricalColumn.from_codes(answers, distinct.codes)
 
 
 def _annotation_records(
     questions: Questions, people: Sequence[list[str]], numbers: Mapping[str, int]
 ) -> Iterator[dict[str, Any]]:
-    for row in range(len(questions)):
-        answers = people[row]
+    for row, answers in enumerate(people):
         yield {
             "question_type": questions.question_types[row] if questions.question_types else "",
             "multiple_choice_answer": answers[0],

@@ -53,6 +53,20 @@ class StoredArray(NamedTuple):
     shape: tuple[int, ...]
 
 
+def array_shapes(
+    images: int, regions: int, feature_size: int, feature_dtype: np.dtype
+) -> dict[str, tuple[np.dtype, tuple[int, ...]]]:
+    """Dtype and shape of the arrays that grow image by image, by file."""
+    return {
+        FEATURES: (feature_dtype, (regions, feature_size)),
+        BOXES: (BOX_DTYPE, (regions, 4)),
+        LABELS: (LABEL_DTYPE, (regions,)),
+        OFFSETS: (OFFSET_DTYPE, (images + 1,)),
+        SIZES: (SIZE_DTYPE, (images, 2)),
+        CHECKSUMS: (CHECKSUM_DTYPE, (images,)),
+    }
+
+
 def npy_header(dtype: np.dtype, shape: tuple[int, ...]) -> bytes:
     """A .npy header, padded to `HEADER` bytes."""
     described = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": tuple(shape)}

@@ -7,6 +7,7 @@ it survives when the process is killed: the next writer continues there.
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -22,29 +23,7 @@ from lxmert.utils.file_locks import HAS_LOCKS, lock
 from lxmert.utils.json_files import parse_json
 from lxmert.utils.positional_io import write_at
 
-from .layout import (
-    BOX_DTYPE,
-    BOXES,
-    CHECKSUM_DTYPE,
-    CHECKSUMS,
-    FEATURE_DTYPES,
-    FEATURES,
-    FORMAT,
-    HEADER,
-    INDEX,
-    LABEL_DTYPE,
-    LABELS,
-    LARGEST_IDS,
-    NAME_PLACES,
-    NAMES,
-    NO_ID,
-    OFFSET_DTYPE,
-    OFFSETS,
-    SIZE_DTYPE,
-    SIZES,
-    VERSION,
-    npy_header,
-)
+from . import layout
 
 _PROGRESS = "progress.json"
 _NAME_LIST = "names.txt"
@@ -67,25 +46,18 @@ class WriterState:
     most_regions: int = 0
     with_objects: int = 0
     with_attributes: int = 0
-    largest_ids: Sequence[int] | None = (NO_ID, NO_ID)
+    largest_ids: Sequence[int] | None = (layout.NO_ID, layout.NO_ID)
     name_bytes: int = 0
     note: Any = None
 
     def arrays(self, dtype: np.dtype) -> dict[str, tuple[np.dtype, tuple[int, ...]]]:
-        """Dtype and shape of each array that grows image by image."""
-        return {
-            FEATURES: (dtype, (self.regions, self.feature_size or 0)),
-            BOXES: (BOX_DTYPE, (self.regions, 4)),
-            LABELS: (LABEL_DTYPE, (self.regions,)),
-            OFFSETS: (OFFSET_DTYPE, (self.images + 1,)),
-            SIZES: (SIZE_DTYPE, (self.images, 2)),
-            CHECKSUMS: (CHECKSUM_DTYPE, (self.images,)),
-        }
+        """See `layout.array_shapes`."""
+        return layout.array_shapes(self.images, self.regions, self.feature_size or 0, dtype)
 
     def file_sizes(self, dtype: np.dtype) -> dict[str, int]:
         """The length of each file in bytes."""
         arrays = self.arrays(dtype).items()
-        sizes = {name: HEADER + kind.itemsize * int(np.prod(shape, dtype=np.int64)) for name, (kind, shape) in arrays}
+        sizes = {name: layout.HEADER + math.prod(shape) * kind.itemsize for name, (kind, shape) in arrays}
         return {**sizes, _NAME_LIST: self.name_bytes}
 
 
@@ -103,7 +75,7 @@ class PartialStore:
         self.folder, self.keep = folder, keep
         self.path = partial_folder(folder, keep)
         self._settings, self._restart = dict(settings), restart or not keep
-        self._dtype = FEATURE_DTYPES[settings["dtype"]]
+        self._dtype = layout.FEATURE_DTYPES[settings["dtype"]]
         self._handles: dict[str, int] = {}
         self._lock: int | None = None
         self._unfinished = False  # whether the folder is ours and not yet a store
@@ -129,7 +101,7 @@ class PartialStore:
                 if resumed and os.fstat(handle).st_size < size:
                     raise self._damaged(f"{name} is shorter than its progress says")
                 os.ftruncate(handle, size)
-            write_at(self._handles[OFFSETS], bytes(OFFSET_DTYPE.itemsize), HEADER)
+            write_at(self._handles[layout.OFFSETS], bytes(layout.OFFSET_DTYPE.itemsize), layout.HEADER)
         except BaseException:
             self.close()
             raise
@@ -176,23 +148,23 @@ class PartialStore:
             about: values that regions.json has beside the counts.
         """
         for name, described in state.arrays(self._dtype).items():
-            write_at(self._handles[name], npy_header(*described), 0)
+            write_at(self._handles[name], layout.npy_header(*described), 0)
         names = np.array((self.path / _NAME_LIST).read_bytes().split(b"\n")[:-1])
         order = np.argsort(names, kind="stable")
-        for name, values in ((NAMES, names[order]), (NAME_PLACES, order.astype(OFFSET_DTYPE))):
+        for name, values in ((layout.NAMES, names[order]), (layout.NAME_PLACES, order.astype(layout.OFFSET_DTYPE))):
             with (self.path / name).open("wb") as file:
-                file.write(npy_header(values.dtype, values.shape))
+                file.write(layout.npy_header(values.dtype, values.shape))
                 file.write(values.tobytes())
                 file.flush()
                 _sync(file.fileno())
         self._close_files(sync=True)
         counts = vars(state)
-        index = {"format": FORMAT, "version": VERSION, "dtype": self._settings["dtype"]}
+        index = {"format": layout.FORMAT, "version": layout.VERSION, "dtype": self._settings["dtype"]}
         for name in ("images", "regions", "feature_size", "most_regions", "with_objects", "with_attributes"):
             index[name] = counts[name]
         if state.largest_ids is not None:
-            index |= dict(zip(LARGEST_IDS, state.largest_ids, strict=True))
-        write_text(self.path / INDEX, json.dumps({**index, **about}, indent=1) + "\n")
+            index |= dict(zip(layout.LARGEST_IDS, state.largest_ids, strict=True))
+        write_text(self.path / layout.INDEX, json.dumps({**index, **about}, indent=1) + "\n")
         if self.folder.exists():
             self.folder.rmdir()  # it is empty; Windows cannot replace a folder
         os.rename(self.path, self.folder)

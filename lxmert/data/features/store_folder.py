@@ -12,29 +12,7 @@ import numpy as np
 from lxmert.utils.json_files import read_json
 from lxmert.utils.paths import check_path
 
-from .layout import (
-    BOX_DTYPE,
-    BOXES,
-    CHECKSUM_DTYPE,
-    CHECKSUMS,
-    FEATURE_DTYPES,
-    FEATURES,
-    FORMAT,
-    INDEX,
-    LABEL_DTYPE,
-    LABELS,
-    LARGEST_IDS,
-    MAX_NAME_BYTES,
-    NAME_PLACES,
-    NAMES,
-    NO_ID,
-    OFFSET_DTYPE,
-    OFFSETS,
-    SIZE_DTYPE,
-    SIZES,
-    VERSION,
-    largest_ids,
-)
+from . import layout
 from .row_reader import RowReader, check_stored
 
 _BLOCK = 65536  # entries checked at a time, so that no step needs memory for all images
@@ -51,17 +29,18 @@ class StoreFolder:
         self.feature_size, self.most_regions = self.index["feature_size"], self.index["most_regions"]
         self.has_objects = self.index["with_objects"] == images
         self.has_attributes = self.index["with_attributes"] == images
-        self.dtype = FEATURE_DTYPES[self.index["dtype"]]
-        self.offsets = self._map(OFFSETS, OFFSET_DTYPE, (images + 1,))
-        self.sizes = self._map(SIZES, SIZE_DTYPE, (images, 2))
-        self.checksums = self._map(CHECKSUMS, CHECKSUM_DTYPE, (images,))
-        self._names = self._map(NAMES, None, (images,))
-        self._name_places = self._map(NAME_PLACES, OFFSET_DTYPE, (images,))
+        self.dtype = layout.FEATURE_DTYPES[self.index["dtype"]]
+        arrays = layout.array_shapes(images, regions, self.feature_size, self.dtype)
+        self.offsets, self.sizes, self.checksums = (
+            self._map(name, *arrays[name]) for name in (layout.OFFSETS, layout.SIZES, layout.CHECKSUMS)
+        )
+        self._names = self._map(layout.NAMES, None, (images,))
+        self._name_places = self._map(layout.NAME_PLACES, layout.OFFSET_DTYPE, (images,))
         self._check_names()
         self._check_offsets_and_sizes(regions)
-        self.features = RowReader(folder / FEATURES, self.dtype, (regions, self.feature_size))
-        self.boxes = RowReader(folder / BOXES, BOX_DTYPE, (regions, 4))
-        self.labels = RowReader(folder / LABELS, LABEL_DTYPE, (regions,))
+        self.features, self.boxes, self.labels = (
+            RowReader(folder / name, *arrays[name]) for name in (layout.FEATURES, layout.BOXES, layout.LABELS)
+        )
 
     def __len__(self) -> int:
         return self.index["images"]
@@ -95,17 +74,17 @@ class StoreFolder:
         Raises:
             OSError: the disk cannot be read.
         """
-        if all(name in self.index for name in LARGEST_IDS):
-            return [self.index[name] for name in LARGEST_IDS]
+        if all(name in self.index for name in layout.LARGEST_IDS):
+            return [self.index[name] for name in layout.LARGEST_IDS]
         return self.read_largest_ids()
 
     def read_largest_ids(self) -> list[int]:
         """The largest ids, computed from all labels."""
-        largest = [NO_ID, NO_ID]
+        largest = [layout.NO_ID, layout.NO_ID]
         for start in range(0, self.index["regions"], _BLOCK):
-            labels = np.empty(min(_BLOCK, self.index["regions"] - start), LABEL_DTYPE)
+            labels = np.empty(min(_BLOCK, self.index["regions"] - start), layout.LABEL_DTYPE)
             self.labels.read_into(start, labels)
-            largest = list(map(max, largest, largest_ids(labels)))
+            largest = list(map(max, largest, layout.largest_ids(labels)))
         return largest
 
     def read_rows(self, rows: Sequence[int], targets: Iterable[int], features: np.ndarray) -> None:
@@ -126,8 +105,8 @@ class StoreFolder:
     def _map(self, name: str, dtype: np.dtype | None, shape: tuple[int, ...]) -> np.ndarray:
         path = self.folder / name
         stored = check_stored(path, dtype, shape)
-        if dtype is None and (stored.dtype.kind != "S" or not 0 < stored.dtype.itemsize <= MAX_NAME_BYTES):
-            raise ValueError(f"{path} must hold names of 1 to {MAX_NAME_BYTES} bytes; it holds {stored.dtype}.")
+        if dtype is None and (stored.dtype.kind != "S" or not 0 < stored.dtype.itemsize <= layout.MAX_NAME_BYTES):
+            raise ValueError(f"{path} must hold names of 1 to {layout.MAX_NAME_BYTES} bytes; it holds {stored.dtype}.")
         # As a plain array: with the class memmap, a look-up costs several times as much.
         return np.memmap(path, stored.dtype, "r", stored.offset, shape).view(np.ndarray)
 
@@ -136,15 +115,17 @@ class StoreFolder:
         for start in range(0, len(self), _BLOCK):
             steps = np.diff(self.offsets[start : start + _BLOCK + 1])
             if (steps < 0).any():
-                raise self._damaged(OFFSETS, f"the regions of image {start + int(np.argmax(steps < 0))} end too early")
+                raise self._damaged(
+                    layout.OFFSETS, f"the regions of image {start + int(np.argmax(steps < 0))} end too early"
+                )
             most = max(most, int(steps.max()))
             empty = (self.sizes[start : start + _BLOCK] < 1).any(1)
             if empty.any():
-                raise self._damaged(SIZES, f"image {start + int(np.argmax(empty))} has no height or width")
+                raise self._damaged(layout.SIZES, f"image {start + int(np.argmax(empty))} has no height or width")
         if self.offsets[0] != 0 or self.offsets[-1] != regions:
-            raise self._damaged(OFFSETS, f"it must go from 0 to the number of regions, {regions:,}")
+            raise self._damaged(layout.OFFSETS, f"it must go from 0 to the number of regions, {regions:,}")
         if most != self.most_regions:
-            raise self._damaged(INDEX, f"the most regions of an image are {most}, not {self.most_regions}")
+            raise self._damaged(layout.INDEX, f"the most regions of an image are {most}, not {self.most_regions}")
 
     def _check_names(self) -> None:
         """Check that names are sorted and unique, and that each leads to one image."""
@@ -156,14 +137,14 @@ class StoreFolder:
                 at = int(np.argmax(unsorted))
                 first, second = (repr(name.decode("utf-8", "replace")) for name in names[at : at + 2].tolist())
                 raise self._damaged(
-                    NAMES, f"{first} is there twice" if first == second else f"{second} comes after {first}"
+                    layout.NAMES, f"{first} is there twice" if first == second else f"{second} comes after {first}"
                 )
             places = self._name_places[start : start + _BLOCK]
             if (places < 0).any() or (places >= len(self)).any():
-                raise self._damaged(NAME_PLACES, "a name leads to no image")
+                raise self._damaged(layout.NAME_PLACES, "a name leads to no image")
             seen[places] = True
         if not seen.all():
-            raise self._damaged(NAME_PLACES, f"no name leads to image {int(np.argmin(seen))}")
+            raise self._damaged(layout.NAME_PLACES, f"no name leads to image {int(np.argmin(seen))}")
 
     def _damaged(self, name: str, what: str) -> ValueError:
         return ValueError(f"{self.folder / name} is damaged: {what}. Import the regions again.")
@@ -180,27 +161,27 @@ def _read_index(folder: Path) -> dict[str, Any]:
         FileNotFoundError: the folder does not exist.
         ValueError: not a store, or one that this package cannot read.
     """
-    path = folder / INDEX
+    path = folder / layout.INDEX
     if not path.is_file():
         if not folder.exists():
             raise FileNotFoundError(f"{folder} does not exist; give a folder that `lxmert features import` made.")
         raise ValueError(
-            f"{folder} holds no regions: it has no {INDEX}. Make such a folder with `lxmert features import`."
+            f"{folder} holds no regions: it has no {layout.INDEX}. Make such a folder with `lxmert features import`."
         )
     index = read_json(path)
-    if index.get("format") != FORMAT:
-        raise ValueError(f"{path} must have the format {FORMAT!r}; it has {index.get('format')!r}.")
-    if index.get("version") != VERSION:
+    if index.get("format") != layout.FORMAT:
+        raise ValueError(f"{path} must have the format {layout.FORMAT!r}; it has {index.get('format')!r}.")
+    if index.get("version") != layout.VERSION:
         raise ValueError(
-            f"{path} has version {index.get('version')!r}; only version {VERSION} can be read. Import the regions "
-            "again, or use the version of this package that wrote them."
+            f"{path} has version {index.get('version')!r}; only version {layout.VERSION} can be read. Import the "
+            "regions again, or use the version of this package that wrote them."
         )
-    smallest = {**_COUNTS, **dict.fromkeys(LARGEST_IDS, NO_ID)}
+    smallest = {**_COUNTS, **dict.fromkeys(layout.LARGEST_IDS, layout.NO_ID)}
     for name, least in smallest.items():
-        value = index.get(name, NO_ID if name in LARGEST_IDS else None)
-        most = 2**31 if name in LARGEST_IDS else 2**48
+        value = index.get(name, layout.NO_ID if name in layout.LARGEST_IDS else None)
+        most = 2**31 if name in layout.LARGEST_IDS else 2**48
         if not isinstance(value, int) or isinstance(value, bool) or not least <= value < most:
             raise ValueError(f"{path}: {name} must be an integer from {least}; it is {value!r}.")
-    if index.get("dtype") not in FEATURE_DTYPES:
-        raise ValueError(f"{path}: dtype must be {' or '.join(FEATURE_DTYPES)}; it is {index.get('dtype')!r}.")
+    if index.get("dtype") not in layout.FEATURE_DTYPES:
+        raise ValueError(f"{path}: dtype must be {' or '.join(layout.FEATURE_DTYPES)}; it is {index.get('dtype')!r}.")
     return index

@@ -1,6 +1,4 @@
-"""Scores of the four tasks as their official evaluations compute them, and the result files that these read.
-
-Scores are in percent and as computed."""
+"""The official scores of VQA, GQA and NLVR2, in percent and not rounded, and the official result files."""
 
 from .gqa import GqaAnswers, GqaScores, gqa_accuracy, read_gqa_answers
 from .nlvr2 import Nlvr2Scores, nlvr2_scores

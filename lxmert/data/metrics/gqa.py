@@ -1,7 +1,7 @@
-"""The accuracy of GQA as its official evaluation counts it: overall, for binary and open questions, and by type.
+"""The official accuracy of GQA: overall, for binary and open questions, and by type; in percent and not rounded.
 
-Its other figures (consistency, validity, plausibility, distribution) need answers to further questions, or files that
-are no questions; they are not computed. All scores are in percent, and as computed.
+Its other figures (consistency, validity, plausibility, distribution) are not computed: they need answers to more
+questions, or other files than questions.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lxmert.data.datasets.json_reader import json_items
-from lxmert.data.datasets.record_checks import RecordFile, files_of, shown
+from lxmert.data.datasets.record_checks import RecordFile, list_files, short_repr
 from lxmert.utils.messages import first_few
 
 from .result_files import check_predictions
@@ -21,20 +21,20 @@ from .result_files import check_predictions
 if TYPE_CHECKING:
     from lxmert.data.datasets import Questions
 
-_BINARY = ("yes", "no")  # answers that tell a binary question where its type is not known
+_BINARY = ("yes", "no")  # answers of binary questions, if types are unknown
 
 
 @dataclass(frozen=True)
 class GqaAnswers:
-    """The right answers to GQA questions: columns of one length.
+    """The correct answers to GQA questions: columns of one length.
 
     Attributes:
         ids: of the questions.
-        answers: the right one of each.
-        structural_types: "query", "verify", "logical", "choose", "compare"; None where they are not known.
-        semantic_types: "obj", "attr", "rel", "cat", "global"; None where they are not known.
-        unbalanced_ids: of the unbalanced questions of the same files, which may be answered and are not scored. They
-            are in none of the columns.
+        answers: the correct one of each.
+        structural_types: "query", "verify", "logical", "choose", "compare"; None if unknown.
+        semantic_types: "obj", "attr", "rel", "cat", "global"; None if unknown.
+        unbalanced_ids: of the unbalanced questions of the same files, which may have a prediction but are not scored.
+            They are in none of the columns.
     """
 
     ids: list[str]
@@ -45,13 +45,10 @@ class GqaAnswers:
 
     @classmethod
     def of(cls, questions: Questions) -> GqaAnswers:
-        """Those of questions that were read to train on.
-
-        Args:
-            questions: of GQA; their `question_types` are the structural types.
+        """The answers of `read_gqa`; its question types are the structural types.
 
         Raises:
-            ValueError: questions without an answer.
+            ValueError: a question without an answer.
         """
         if questions.answers is None:
             raise ValueError("questions must have answers to be scored; these are of a test set, which has none.")
@@ -65,17 +62,17 @@ class GqaAnswers:
 
 @dataclass(frozen=True)
 class GqaScores:
-    """Accuracies in percent, 0..100.
+    """Accuracies in percent.
 
     Attributes:
         accuracy: over all questions.
-        binary, open: over the questions of each kind; None where there are none. With the types of the official files
-            an open question is one of the structural type "query", as in the official evaluation; without them one
-            whose answer is neither "yes" nor "no", which puts "is it red or blue?" among the open ones.
-        per_structural_type, per_semantic_type: empty where types are not known.
-        counts: how many questions are scored: "accuracy", "binary", "open"; and how many are not: "unbalanced".
-        structural_type_counts, semantic_type_counts: likewise, by type.
-        by_type: whether binary and open are told by the types.
+        binary, open: over the questions of each kind; None if there are none. If types are known, questions of the
+            structural type "query" are open, as in the official evaluation; otherwise those whose answer is neither
+            "yes" nor "no", such as "is it red or blue?".
+        per_structural_type, per_semantic_type: empty if types are unknown.
+        counts: the number of scored questions: "accuracy", "binary", "open"; and of others: "unbalanced".
+        structural_type_counts, semantic_type_counts: the same by type.
+        by_type: whether binary and open follow from the types.
     """
 
     accuracy: float
@@ -90,15 +87,15 @@ class GqaScores:
 
 
 def gqa_accuracy(predictions: Mapping[str, str], answers: GqaAnswers, place: str | Path = "predictions") -> GqaScores:
-    """How many predictions are the right answer, letter for letter.
+    """The accuracy of predictions; an answer is correct if it is the same text.
 
     Args:
-        predictions: an answer for each question id. As for the official program, unbalanced questions may have one.
-        answers: the right ones.
-        place: where the predictions are from, for the messages.
+        predictions: an answer for each question id. As in the official program, unbalanced questions may have one.
+        answers: the correct ones.
+        place: the source of the predictions, for messages.
 
     Raises:
-        ValueError: no questions, questions without a prediction, or predictions for other questions.
+        ValueError: no questions, or predictions that do not match them.
     """
     check_predictions(predictions, dict.fromkeys(answers.ids), place, optional=answers.unbalanced_ids)
     if not answers.ids:
@@ -132,7 +129,7 @@ def gqa_accuracy(predictions: Mapping[str, str], answers: GqaAnswers, place: str
 
 
 def _by(names: Sequence[str], right: Sequence[bool]) -> tuple[dict[str, float], dict[str, int]]:
-    """The percentage of right ones by name, in alphabetical order, and the number of each; nothing without names."""
+    """The percentage of correct ones by name, in alphabetical order, and their number; nothing without names."""
     found: defaultdict[str, list[bool]] = defaultdict(list)
     for name, is_right in zip(names, right, strict=bool(names)):
         found[name].append(is_right)
@@ -141,31 +138,31 @@ def _by(names: Sequence[str], right: Sequence[bool]) -> tuple[dict[str, float], 
 
 
 def read_gqa_answers(paths: str | Path | Sequence[str | Path]) -> GqaAnswers:
-    """The right answers of official question files, or of the original's, and the types that the official ones tell.
+    """The correct answers of official question files, or of the original's.
 
     Args:
         paths: one file or several: official ones (testdev_balanced_questions.json, or the parts of val_all), or the
-            original's lists (testdev.json), told by their content. Of official files only balanced questions count, as
-            in the official evaluation; of the others the ids are kept. The types are known if all questions have them:
-            official ones do, and the lists that `write_gqa` makes, under "question_type".
+            original's lists (testdev.json), recognized by content. Only balanced questions of official files are
+            scored, as in the official evaluation. The types are known if all questions have them, as in official files
+            and in lists that `write_gqa` wrote with "question_type".
 
     Raises:
         OSError: a file cannot be read.
-        ValueError: another layout, a question without an answer, a question that is there twice, or no question; the
-            message names the file and the record.
+        ValueError: another layout, a question without an answer, a repeated question, or no question; the message
+            names the file and the record.
     """
-    files = files_of(paths)
+    files = list_files(paths)
     rows: dict[str, tuple[str, str, str]] = {}
     unbalanced: dict[str, None] = {}
     for path in files:
         file = RecordFile(path, "question_id")
         for key, place, value in json_items(path):
             if key is None:
-                entry = file.at(value, (place or 0) + 1)
+                entry = file.enter(value, (place or 0) + 1)
                 question = file.name(entry, "question_id")
                 row = _label(file, entry), file.optional_text(entry, "question_type"), ""
             else:
-                entry = file.at(value, id=key)
+                entry = file.enter(value, id=key)
                 question, row = key, _official(file, entry)
             if question in rows or question in unbalanced:
                 raise file.error("the question is there twice")
@@ -174,7 +171,7 @@ def read_gqa_answers(paths: str | Path | Sequence[str | Path]) -> GqaAnswers:
             else:
                 unbalanced[question] = None
     if not rows:
-        raise ValueError(f"{', '.join(files)}: there are no balanced questions; one or more are wanted.")
+        raise ValueError(f"{', '.join(files)}: there are no balanced questions; at least one is expected.")
     answers, structural, semantic = map(list, zip(*rows.values(), strict=True))
     return GqaAnswers(
         list(rows),
@@ -185,7 +182,7 @@ def read_gqa_answers(paths: str | Path | Sequence[str | Path]) -> GqaAnswers:
     )
 
 
-_TEST_SET = "Files of a test set have no answers: the results are scored by the server"
+_TEST_SET = "Files of a test set have no answers: the server scores the results"
 
 
 def _official(file: RecordFile, entry: dict[str, Any]) -> tuple[str, str, str]:
@@ -193,7 +190,7 @@ def _official(file: RecordFile, entry: dict[str, Any]) -> tuple[str, str, str]:
         raise file.error(f"there is no answer. {_TEST_SET}")
     types = entry.get("types", {})
     if type(types) is not dict:
-        raise file.error(f"types must be an object; got {shown(types)}")
+        raise file.error(f"types must be an object; got {short_repr(types)}")
     return file.text(entry, "answer"), file.optional_text(types, "structural"), file.optional_text(types, "semantic")
 
 
@@ -207,5 +204,5 @@ def _label(file: RecordFile, entry: dict[str, Any]) -> str:
 
 
 def _best(labels: Mapping[str, float]) -> str:
-    """The right answer of {answer: 1.0}."""
+    """The correct answer in {answer: 1.0}."""
     return max(labels, key=lambda answer: labels[answer])

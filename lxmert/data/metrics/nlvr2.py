@@ -1,4 +1,4 @@
-"""Accuracy and consistency of NLVR2, as its official evaluation counts them. In percent, and as computed."""
+"""The official accuracy and consistency of NLVR2, in percent and not rounded."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Nlvr2Scores:
-    """Scores in percent, 0..100.
+    """Scores in percent.
 
     Attributes:
-        accuracy: of the statements about pairs of images, how many are judged rightly.
-        consistency: of the sentences, each of which is stated of several pairs, how many are judged rightly of every
-            pair; None where the identifiers do not tell the sentence.
-        statements: how many there are.
-        sentences: how many different ones; None where the identifiers do not tell.
+        accuracy: correct predictions, of the statements about pairs of images.
+        consistency: sentences with a correct prediction for each of their pairs, of all sentences; None if identifiers
+            do not give the sentence.
+        statements: their number.
+        sentences: the number of distinct ones; None if identifiers do not give them.
     """
 
     accuracy: float
@@ -31,22 +31,21 @@ class Nlvr2Scores:
 
 
 def nlvr2_scores(predictions: Mapping[str, bool], statements: Statements) -> Nlvr2Scores:
-    """Score judgements of statements.
+    """Score predictions for statements.
 
-    An identifier is split-set-pair-sentence, such as test1-0-1-0: statements whose identifiers differ in the third part
-    alone are one sentence about several pairs (as in the official evaluation, nlvr2/eval/metrics.py of
-    github.com/lil-lab/nlvr).
+    An identifier is split-set-pair-sentence, such as test1-0-1-0: statements whose identifiers differ only in the third
+    part are one sentence about several pairs (as in the official nlvr2/eval/metrics.py of github.com/lil-lab/nlvr).
 
     Args:
-        predictions: for each identifier whether the statement is held to be true.
-        statements: with their labels.
+        predictions: whether each statement is true, by identifier.
+        statements: with labels.
 
     Raises:
-        ValueError: no statements, statements without labels, or statements without a prediction and the reverse.
+        ValueError: no statements, statements without labels, or predictions that do not match the statements.
     """
     if statements.labels is None:
         raise ValueError("statements must have labels to be scored; these are of a test set, which has none.")
-    check_predictions(predictions, dict.fromkeys(statements.ids), what="statement", done="judged")
+    check_predictions(predictions, dict.fromkeys(statements.ids), what="statement")
     if not statements.ids:
         raise ValueError("there must be at least one statement to score; there is none.")
     right = [

@@ -1,4 +1,4 @@
-"""A result file scored by itself, as `lxmert evaluate` does: from files to scores, whoever wrote them."""
+"""Score a result file of any program, for `lxmert evaluate`."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def score_result_file(
     Args:
         task: "vqa", "gqa" or "nlvr2".
         predictions: the result file.
-        annotations: the files that hold the right answers. VQA: official annotations, scored as the official program
-            does. GQA: question files, whose balanced questions are scored; NLVR2: files of statements; both official or
-            the original's.
-        questions: VQA: official questions, which must be those of the annotations; or, without annotations, the
-            original's labelled questions (minival.json), of which the mean score is taken. For GQA and NLVR2, whose
-            files hold both, another word for `annotations`.
+        annotations: the files with the correct answers. VQA: official annotations, for the official accuracy. GQA:
+            question files, whose balanced questions are scored; NLVR2: files of statements; both official or the
+            original's.
+        questions: VQA: official questions, which must belong to the annotations; or, without annotations, the
+            original's labelled questions (minival.json), for the mean soft score. GQA and NLVR2, whose files hold both:
+            the same as `annotations`.
 
     Raises:
         OSError: a file cannot be read.
@@ -44,7 +44,7 @@ def score_result_file(
         return _score_vqa(predictions, annotations, questions)
     if bool(annotations) == bool(questions):
         raise ValueError(
-            f"{task}: give the files with the right answers once, as annotations or as questions (its question files "
+            f"{task}: give the files with the correct answers once, as annotations or as questions (its question files "
             f"hold both); got {'both' if questions else 'none'}."
         )
     files = list(annotations or questions)
@@ -57,7 +57,7 @@ def score_result_file(
 def _score_vqa(predictions: str | Path, annotations: Paths, questions: Paths) -> VqaScores:
     if not annotations and not questions:
         raise ValueError(
-            "vqa: give the right answers: official annotations (v2_mscoco_val2014_annotations.json), or as questions "
+            "vqa: give the correct answers: official annotations (v2_mscoco_val2014_annotations.json), or as questions "
             "files of the original with labels (minival.json)."
         )
     if not annotations:
@@ -69,27 +69,26 @@ def _score_vqa(predictions: str | Path, annotations: Paths, questions: Paths) ->
         return soft_accuracy(read_vqa_predictions(predictions, ids), labelled)
     annotated: dict[int, None] = {}
 
-    def noted() -> Iterator[dict[str, Any]]:
+    def recorded() -> Iterator[dict[str, Any]]:
         for annotation in read_vqa_annotations(list(annotations)):
             annotated[annotation["question_id"]] = None
             yield annotation
 
-    scores = vqa_accuracy(read_vqa_predictions(predictions), noted(), predictions)
+    scores = vqa_accuracy(read_vqa_predictions(predictions), recorded(), predictions)
     if questions:
-        _check_same(annotated, annotations, dict.fromkeys(read_vqa(list(questions)).ids), questions)
+        _check_same_ids(annotated, annotations, dict.fromkeys(read_vqa(list(questions)).ids), questions)
     return scores
 
 
-def _check_same(annotated: dict[Any, None], annotations: Paths, asked: dict[Any, None], questions: Paths) -> None:
+def _check_same_ids(annotated: dict[Any, None], annotations: Paths, asked: dict[Any, None], questions: Paths) -> None:
     """Refuse questions and annotations that do not belong together."""
-    pairs = ((asked, annotated, "not annotated"), (annotated, asked, "only annotated"))
-    told = []
-    for some, others, what in pairs:
-        alone = [question for question in some if question not in others]
+    faults = []
+    for ids, others, what in ((asked, annotated, "not annotated"), (annotated, asked, "only annotated")):
+        alone = [question for question in ids if question not in others]
         if alone:
-            told.append(f"{len(alone):,} {what}: {first_few(map(str, alone), 5)}")
-    if told:
+            faults.append(f"{len(alone):,} {what}: {first_few(map(str, alone), 5)}")
+    if faults:
         raise ValueError(
             f"{', '.join(map(str, annotations))} must annotate the questions of {', '.join(map(str, questions))}; "
-            f"{'; '.join(told)}."
+            f"{'; '.join(faults)}."
         )

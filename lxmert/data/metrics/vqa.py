@@ -1,19 +1,20 @@
-"""The accuracy of VQA: that of the official evaluation, from ten answers of people, and its mean over soft labels.
+"""The accuracy of VQA: the official one, from ten people's answers, and the mean score by soft labels.
 
-All scores are in percent, and as computed; `rounded` gives the two decimals that the official evaluation reports.
+All scores are in percent and not rounded; `rounded` gives the two decimals that the official evaluation reports.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lxmert.data.datasets.json_reader import json_items
-from lxmert.data.datasets.record_checks import RecordFile, files_of, shown
+from lxmert.data.datasets.record_checks import RecordFile, list_files
+from lxmert.data.datasets.vqa_official import read_answers
 from lxmert.data.text_normalization import process_answer, tidy_answer
 
 from .result_files import check_predictions
@@ -24,14 +25,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class VqaScores:
-    """Accuracies in percent, 0..100; the mean over questions each.
+    """Accuracies in percent, each a mean over questions.
 
     Attributes:
         overall: over all questions.
-        per_answer_type: by "yes/no", "number", "other", in the order in which the questions have them first.
-        per_question_type: by the first words of the question, as the annotations name them.
+        per_answer_type: by "yes/no", "number", "other", in the order of first appearance.
+        per_question_type: by the first words of the question, as in the annotations.
         per_question: by question id.
-        answer_type_counts, question_type_counts: how many questions each of the means is over.
+        answer_type_counts, question_type_counts: the number of questions of each type.
     """
 
     overall: float
@@ -42,19 +43,12 @@ class VqaScores:
     question_type_counts: dict[str, int] = field(default_factory=dict)
 
     def rounded(self, digits: int = 2) -> VqaScores:
-        """The same with every accuracy rounded, as the official evaluation reports it."""
-
-        def each(scores: dict[Any, float]) -> dict[Any, float]:
-            return {name: round(score, digits) for name, score in scores.items()}
-
-        return VqaScores(
-            round(self.overall, digits),
-            each(self.per_answer_type),
-            each(self.per_question_type),
-            each(self.per_question),
-            self.answer_type_counts,
-            self.question_type_counts,
-        )
+        """The accuracies rounded, as the official evaluation reports them."""
+        means = {
+            name: {key: round(score, digits) for key, score in getattr(self, name).items()}
+            for name in ("per_answer_type", "per_question_type", "per_question")
+        }
+        return replace(self, overall=round(self.overall, digits), **means)
 
 
 def vqa_accuracy(
@@ -62,19 +56,18 @@ def vqa_accuracy(
 ) -> VqaScores:
     """The official accuracy of VQA v2 (github.com/GT-Vision-Lab/VQA), equal to it on every question.
 
-    An answer scores min(1, m/3), where m people gave it too; this is averaged over the ten ways to leave one of the
-    people out, which makes 0, 30, 60, 90 or 100 percent for 0, 1, 2, 3 or more of ten. Answers are compared as
-    `process_answer` writes them, but for questions to which all people gave the same answer: there only white space
-    around the answers is removed, so that "Yes" is wrong where all said "yes".
+    An answer scores min(1, m/3), where m people gave it too, averaged over the ten ways to leave out one person: 0,
+    30, 60, 90 or 100 percent for 0, 1, 2, 3 or more of ten. Answers are compared after `process_answer`. But if all
+    people gave the same answer, only white space around it is removed: "Yes" is wrong if all said "yes".
 
     Args:
         predictions: an answer for each question id.
-        annotations: those of an official file (`read_vqa_annotations`), looked at once: objects with `question_id`,
+        annotations: from an official file (`read_vqa_annotations`), iterated once: objects with `question_id`,
             `question_type`, `answer_type`, and `answers`, a list of objects with `answer`.
-        place: where the predictions are from, for messages.
+        place: the source of the predictions, for messages.
 
     Raises:
-        ValueError: no annotations, or questions without a prediction and the reverse.
+        ValueError: no annotations, or predictions that do not match the questions.
     """
     asked: dict[int, None] = {}
 
@@ -92,17 +85,17 @@ def vqa_accuracy(
 
 
 def soft_accuracy(predictions: Mapping[Any, str], questions: Questions) -> VqaScores:
-    """The mean score that the labels give to the predicted answers, as the original measures itself while it trains.
+    """The mean score of the predicted answers by the labels, which the original computes during training.
 
-    The score of a prediction is that of the label with the same text, 0 where there is none. Nothing is done to the
-    text. On the labels of VQA this comes close to the official accuracy; on GQA it is the part of right answers.
+    The score of a prediction is that of the label with exactly the same text, or 0. On VQA's labels this is close to
+    the official accuracy; on GQA it is the fraction of correct answers.
 
     Args:
         predictions: an answer for each question id.
-        questions: with their labels, {answer: score from 0 to 1}.
+        questions: with labels, {answer: score from 0 to 1}.
 
     Raises:
-        ValueError: questions without labels, no questions, or questions without a prediction and the reverse.
+        ValueError: questions without labels, no questions, or predictions that do not match the questions.
     """
     if questions.answers is None:
         raise ValueError("questions must have answers to be scored; these are of a test set, which has none.")
@@ -116,23 +109,23 @@ def soft_accuracy(predictions: Mapping[Any, str], questions: Questions) -> VqaSc
 
 
 def read_vqa_annotations(paths: str | Path | Sequence[str | Path]) -> Iterator[dict[str, Any]]:
-    """The annotations of official files, one after the other; only one is in memory at a time.
+    """The annotations of official files, one at a time in memory.
 
     Args:
         paths: one file or several, such as v2_mscoco_val2014_annotations.json.
 
     Raises:
         OSError: a file cannot be read.
-        ValueError: another layout, a question without answers, or a question that is there twice; the message names
-            the file and the record. Said when the iteration comes there.
+        ValueError: another layout, a question without answers, or a repeated question; the message names the file and
+            the record. Raised when the iteration gets there.
     """
     seen: set[int] = set()
-    for path in files_of(paths):
+    for path in list_files(paths):
         file = RecordFile(path, "question_id")
         before = len(seen)
         for key, place, value in json_items(path):
             if key == "annotations" and place is not None:
-                annotation = _checked(file, file.at(value, place + 1))
+                annotation = _check_annotation(file, file.enter(value, place + 1))
                 if annotation["question_id"] in seen:
                     raise file.error("the question was annotated before")
                 seen.add(annotation["question_id"])
@@ -140,43 +133,38 @@ def read_vqa_annotations(paths: str | Path | Sequence[str | Path]) -> Iterator[d
         if len(seen) == before:
             raise ValueError(
                 f'{path} must have a list "annotations" with entries, as v2_mscoco_val2014_annotations.json has. '
-                "(A file of questions is another one, and has no answers.)"
+                "(The file of questions has no answers.)"
             )
 
 
-def _checked(file: RecordFile, annotation: dict[str, Any]) -> dict[str, Any]:
-    file.number(annotation, "question_id")
+def _check_annotation(file: RecordFile, annotation: dict[str, Any]) -> dict[str, Any]:
+    file.integer(annotation, "question_id")
     for key in ("question_type", "answer_type"):
         file.text(annotation, key)
-    answers = annotation.get("answers")
-    if type(answers) is not list or not answers:
-        raise file.error("answers must be a list of the answers of people, at least one")
-    for answer in answers:
-        if type(answer) is not dict or type(answer.get("answer")) is not str:
-            raise file.error(f'each of answers must be an object with a text "answer"; got {shown(answer)}')
+    read_answers(file, annotation)
     return annotation
 
 
 def _agreement(prediction: str, answers: Sequence[Mapping[str, Any]]) -> float:
-    """The accuracy of an answer, 0..1, from the answers of people."""
+    """The accuracy of an answer, 0..1, by people's answers."""
     texts = [answer["answer"] for answer in answers]
-    # Few of them are different, and the same ones come again and again, which `process_answer` remembers.
-    agreed = len({tidy_answer(text) for text in set(texts)}) == 1
-    process = tidy_answer if agreed else process_answer
+    # Few of them are distinct, and the same ones come again and again: `process_answer` caches.
+    unanimous = len({tidy_answer(text) for text in set(texts)}) == 1
+    process = tidy_answer if unanimous else process_answer
     texts = [process(text) for text in texts]
     prediction = process(prediction)
     count = texts.count(prediction)
     if not count:
         return 0.0
-    same = _same_entries(answers, texts)
+    same = _equal_entries(answers, texts)
     return _mean(tuple([count - same[i] if text == prediction else count for i, text in enumerate(texts)]))
 
 
-def _same_entries(answers: Sequence[Mapping[str, Any]], texts: Sequence[str]) -> list[int]:
-    """For each answer how many entries are equal to it, itself among them; they are left out together.
+def _equal_entries(answers: Sequence[Mapping[str, Any]], texts: Sequence[str]) -> list[int]:
+    """For each answer the number of equal entries, including itself; they are left out together.
 
-    As in the original, which compares entries and not places. In VQA v2 each has an `answer_id` of its own; in data
-    sets without them (VizWiz, say) equal answers of equal confidence count as one person.
+    As in the original, which compares entries, not places. In VQA v2 each has its own `answer_id`; in data sets without
+    (VizWiz, for example) equal answers of equal confidence count as one person.
     """
     if len({answer.get("answer_id") for answer in answers}) == len(answers):
         return [1] * len(answers)
@@ -186,12 +174,12 @@ def _same_entries(answers: Sequence[Mapping[str, Any]], texts: Sequence[str]) ->
 
 @lru_cache(maxsize=4096)
 def _mean(others: tuple[int, ...]) -> float:
-    """The mean of min(1, m/3), added up in the original's order, so that it is equal to the last bit."""
+    """The mean of min(1, m/3), added in the original's order, so that it is equal to the last bit."""
     return sum(min(1, m / 3) for m in others) / len(others)
 
 
 def _scores(rows: Iterable[tuple[Any, float, str | None, str | None]]) -> VqaScores:
-    """Means over (id, score 0..1, answer type, question type)."""
+    """Means over rows of id, score 0..1, answer type and question type."""
     every: dict[Any, float] = {}
     answer_types: defaultdict[str, list[float]] = defaultdict(list)
     question_types: defaultdict[str, list[float]] = defaultdict(list)
@@ -214,5 +202,5 @@ def _scores(rows: Iterable[tuple[Any, float, str | None, str | None]]) -> VqaSco
 
 
 def _percent(scores: Sequence[float]) -> float:
-    """The mean in percent. In the original's order of operations, which decides how a half is rounded."""
+    """The mean in percent, in the original's order of operations, which decides how a half is rounded."""
     return 100 * sum(scores) / len(scores)
