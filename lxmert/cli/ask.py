@@ -18,31 +18,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "questions", nargs="+", metavar="question", help='a question, such as "what color is the circle?"'
     )
     add_backend(parser)
-    parser.add_argument("--top-k", type=int, default=1, metavar="K", help="answers to give per question (default: 1)")
+    parser.add_argument("--top-k", type=int, default=1, metavar="K", help="number of answers per question (default: 1)")
     parser.add_argument("--json", action="store_true", help="print JSON: for each question its answers and scores")
     parser.add_argument(
         "--model",
         default="easy-vqa",
-        help="easy-vqa (LXMERT), easy-vqa-visual-bert, or a folder that `lxmert train` wrote (default: easy-vqa)",
+        help="easy-vqa (LXMERT), easy-vqa-visual-bert, or a folder such as OUTPUT/best of `lxmert train` "
+        "(default: easy-vqa)",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Answer, and print."""
+    """Answer the questions, and print the answers."""
     from lxmert.inference.answering import VisualQuestionAnswering
     from lxmert.utils.messages import escaped
 
     import_quietly(arguments.backend)
     answerer = VisualQuestionAnswering.from_pretrained(arguments.model, backend=arguments.backend)
     found: Any = answerer([arguments.image], arguments.questions, top_k=arguments.top_k)
+    answered = list(zip(arguments.questions, found, strict=True))
     if arguments.json:
-        rows = [
-            {"question": question, "answers": answers}
-            for question, answers in zip(arguments.questions, found, strict=True)
-        ]
-        print(json_text(rows))
+        print(json_text([{"question": question, "answers": answers} for question, answers in answered]))
         return 0
     width = max(map(len, arguments.questions))
-    for question, answers in zip(arguments.questions, found, strict=True):
+    for question, answers in answered:
         print(f"{question:<{width}}  " + ", ".join(f"{escaped(a['answer'])} {a['score']:.2%}" for a in answers))
     return 0

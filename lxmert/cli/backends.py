@@ -1,12 +1,14 @@
-"""The option that chooses a backend, and importing TensorFlow without what it tells of the machine."""
+"""The option that chooses a backend, and an import of TensorFlow without its messages about the machine."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
-from importlib import import_module
+from contextlib import suppress
 from importlib.util import find_spec
+
+from .process import without_stderr
 
 
 def add_backend(parser: argparse.ArgumentParser) -> None:
@@ -16,29 +18,19 @@ def add_backend(parser: argparse.ArgumentParser) -> None:
         "--backend",
         choices=("pt", "tf"),
         default=chosen,
-        help="PyTorch or Keras (default: what is installed, PyTorch first)",
+        help="pt: PyTorch; tf: Keras (default: what is installed, PyTorch first)",
     )
 
 
 def import_quietly(backend: str) -> None:
-    """Import a backend's framework; what TensorFlow's native code writes to stderr meanwhile is dropped.
+    """Import a backend's framework, without what TensorFlow's native code prints before any setting can stop it.
 
-    It writes before any setting of its own can stop it. Python's own errors are raised as ever; and who sets
-    TF_CPP_MIN_LOG_LEVEL to 0 or 1 wants to read it all.
+    Python's own errors are raised as ever. All is printed where the user set TF_CPP_MIN_LOG_LEVEL to 0 or 1.
 
     Args:
         backend: "pt" or "tf".
     """
-    if backend != "tf" or os.environ.get("TF_CPP_MIN_LOG_LEVEL") in ("0", "1"):
+    if backend != "tf" or "tensorflow" in sys.modules or os.environ.get("TF_CPP_MIN_LOG_LEVEL") in ("0", "1"):
         return
-    sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        import_module("tensorflow")
-    except ImportError:
-        pass  # lxmert.tf says what is missing
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+    with without_stderr(), suppress(ImportError):  # lxmert.tf says what is missing
+        import tensorflow  # noqa: F401

@@ -23,29 +23,27 @@ from .options import (
 if TYPE_CHECKING:
     from lxmert.weights.compare import Comparison, ModuleDifference, Side
 
-SUMMARY = "tell whether two weight files hold the same weights, whatever their formats, and which modules differ"
+SUMMARY = "tell whether two weight files of any format hold the same weights, and which modules differ"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("first", metavar="A", help=SOURCE_HELP)
-    parser.add_argument("second", metavar="B", help="another one, of any format")
+    parser.add_argument("second", metavar="B", help="the second source, of any format")
     parser.add_argument(
         "--tolerance",
         type=float,
         metavar="T",
-        help="count numbers as the same that are at most so far apart (default: every bit counts)",
+        help="the largest difference of two values that count as equal (default: equal bit for bit)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON, with every field")
-    parser.add_argument(
-        "--all", action="store_true", help="list every module of every layer, those that are the same too"
-    )
+    parser.add_argument("--all", action="store_true", help="list every module of every layer, equal ones too")
     add_set(parser)
     add_revision(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Compare, and print; the exit status is 0 if both hold the same weights, else 1."""
+    """Compare, and print the result; the exit status is 0 if both hold the same weights, else 1."""
     from lxmert.utils.messages import escaped
     from lxmert.weights.compare import compare
 
@@ -72,15 +70,13 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"only in {letter}, {len(names):,}: {some_of(names, arguments.all)}")
     for letter, side in (("A", comparison.first), ("B", comparison.second)):
         if side.unused:
-            print(
-                f"not compared, of no model, in {letter}, {len(side.unused):,}: {some_of(side.unused, arguments.all)}"
-            )
+            print(f"not compared, unknown in {letter}, {len(side.unused):,}: {some_of(side.unused, arguments.all)}")
     for module in comparison.modules:
         for name, a, b in module.shapes:
             print(f"{name} is {list(a)} in A and {list(b)} in B")
     shown = [module for module in comparison.modules if arguments.all or module.differing]
     if shown:
-        print(table(("module", "format", "numbers", "differing", "largest difference"), map(_row, shown), left=2))
+        print(table(("module", "dtype", "values", "differing", "largest difference"), map(_row, shown), left=2))
     print(_verdict(comparison))
     return status
 
@@ -91,10 +87,10 @@ def _side(side: Side) -> str:
 
 
 def _row(module: ModuleDifference) -> Sequence[str]:
-    formats = [", ".join(names) for names in module.dtypes]
+    dtypes = [", ".join(names) for names in module.dtypes]
     return (
         module.path + (f" {TIMES}{module.layers}" if module.layers > 1 else ""),
-        formats[0] if formats[0] == formats[1] else " / ".join(formats),
+        dtypes[0] if dtypes[0] == dtypes[1] else " / ".join(dtypes),
         f"{module.parameters:,}",
         f"{module.differing:,}",
         f"{module.largest:.3g}" if module.differing else "0",
@@ -104,20 +100,20 @@ def _row(module: ModuleDifference) -> Sequence[str]:
 def _verdict(comparison: Comparison) -> str:
     if not comparison.comparable:
         return f"different models: A is {comparison.first.model}, B is {comparison.second.model}"
-    numbers = sum(module.parameters for module in comparison.modules)
+    values = sum(module.parameters for module in comparison.modules)
     within = "bit for bit" if comparison.tolerance is None else f"within {comparison.tolerance:g}"
     if comparison.same:
         configurations = "; the configurations differ" if comparison.config else ""
-        return f"the same weights: {numbers:,} numbers, {within}{configurations}"
+        return f"the same weights: {values:,} values, {within}{configurations}"
     reasons = []
     differing = sum(module.differing for module in comparison.modules)
     if differing:
-        reasons.append(f"{differing:,} of {numbers:,} numbers differ")
+        reasons.append(f"{differing:,} of {values:,} values differ")
     shapes = sum(len(module.shapes) for module in comparison.modules)
     if shapes:
         reasons.append(f"{shapes:,} parameters have other shapes")
     if not reasons:
-        reasons.append(f"what both hold is the same, {numbers:,} numbers, {within}")
+        reasons.append(f"the common part is the same, {values:,} values, {within}")
     for letter, names in (("A", comparison.only_first), ("B", comparison.only_second)):
         if names:
             reasons.append(f"{len(names):,} parameters are only in {letter}")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 SUMMARY = "convert weights from any published format to any other, bit by bit"
 
-# The keys of the tables in lxmert.common, which are slow to import.
+# The keys of the tables in lxmert.weights, which are slow to import.
 _FORMATS = ("folder", "tf_model.h5", "weights.h5", "keras")
 _TASKS = ("backbone", "pre-training", "question-answering", "visual-reasoning", "multiple-choice", "alignment")
 _DTYPES = ("float64", "float32", "float16", "bfloat16")
@@ -28,36 +28,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TARGET",
         help="NAME.weights.h5, NAME.keras, NAME.h5, or else a folder, for config.json and model.safetensors",
     )
-    parser.add_argument("--to", choices=_FORMATS, help="the format to write (default: what TARGET's name asks for)")
+    parser.add_argument("--to", choices=_FORMATS, help="the format to write (default: told by the name of TARGET)")
     parser.add_argument(
-        "--head", choices=_TASKS, help="what the model is to be for (default: what the heads in SOURCE are for)"
+        "--head", choices=_TASKS, help="the task of the model to write (default: the task of the heads in SOURCE)"
     )
-    parser.add_argument("--dtype", choices=_DTYPES, help="dtype of the weights (default: as they are)")
+    parser.add_argument("--dtype", choices=_DTYPES, help="dtype of the weights (default: unchanged)")
     parser.add_argument(
         "--max-shard-size",
         metavar="SIZE",
-        help="divide a folder's weights into files of at most this size, such as 2GB or 500MB",
+        help="split a folder's weights into files of at most this size, such as 2GB or 500MB",
     )
     parser.add_argument(
         "--answers",
         nargs=2,
         metavar=("OLD", "NEW"),
-        help="move the answer head from one table of answers (JSON) to another, by the text of the answers; those that "
-        "OLD does not have start at zero",
+        help="move the answer head from one table of answers (JSON) to another by the text of each answer; the weights "
+        "of answers that OLD does not have are zero",
     )
     add_set(parser)
-    parser.add_argument("--config", metavar="PATH", help="the config.json to use (default: the one that SOURCE has)")
+    parser.add_argument("--config", metavar="PATH", help="the config.json to use (default: that of SOURCE)")
     add_revision(parser)
     parser.add_argument(
         "--verify",
         action="store_true",
-        help="afterwards run SOURCE in PyTorch and TARGET in Keras and compare every output; needs both",
+        help="then run SOURCE in PyTorch and TARGET in Keras, and compare every output; needs both frameworks",
     )
-    parser.add_argument("--quiet", action="store_true", help="print nothing but warnings and errors")
+    parser.add_argument("--quiet", action="store_true", help="print only warnings and errors")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Convert, tell what was written, and compare if asked to; the exit status is 1 if the outputs differ."""
+    """Convert, print a report, and compare if asked to; the exit status is 1 if the outputs differ."""
     from lxmert.common.config import config_from_pretrained
     from lxmert.utils.messages import escaped
     from lxmert.weights.convert import convert
@@ -68,10 +68,8 @@ def run(arguments: argparse.Namespace) -> int:
     hub = {"revision": arguments.revision}
     if arguments.verify:
         import_quietly("tf")
-        from lxmert.inference.verify import (  # before converting: it says at once if a framework is missing
-            TOLERANCE,
-            verify,
-        )
+        # Before the conversion, so that a missing framework is reported at once.
+        from lxmert.inference.verify import TOLERANCE, verify
 
     with progress_bar("converting", arguments.quiet) as progress:
         done = convert(
@@ -88,12 +86,12 @@ def run(arguments: argparse.Namespace) -> int:
             **changed,
         )
     if not arguments.quiet:
-        _tell(done)
+        _print_report(done)
     if done.overflowed:
-        numbers = after_colon(f"{name} ({count:,})" for name, count in done.overflowed.items())
+        names = after_colon(f"{name} ({count:,})" for name, count in done.overflowed.items())
         print(
-            f"lxmert convert: warning: {sum(done.overflowed.values()):,} numbers of {len(done.overflowed)} tensors are "
-            f"too large for {arguments.dtype} and became infinite{numbers}",
+            f"lxmert convert: warning: {sum(done.overflowed.values()):,} values of {len(done.overflowed)} tensors are "
+            f"too large for {arguments.dtype} and became infinite{names}",
             file=sys.stderr,
         )
     if not arguments.verify:
@@ -111,7 +109,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.quiet:
         print(agreement.table())
         if agreement.agrees:
-            print(f"every output agrees, within {TOLERANCE:g} (times its largest value, where that is above 1)")
+            print(f"every output agrees within {TOLERANCE:g} (times its largest value, where that is above 1)")
             if arguments.dtype is not None:
                 print(f"(SOURCE ran with its weights rounded to {arguments.dtype}, as TARGET's are)")
     if not agreement.agrees:
@@ -120,8 +118,8 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _tell(done: Conversion) -> None:
-    """Print what was read, what was written, and what became of the rest."""
+def _print_report(done: Conversion) -> None:
+    """Print what was read, written and left out."""
     from lxmert.utils.messages import escaped
     from lxmert.weights.convert import FORMATS
     from lxmert.weights.mismatch import after_colon
@@ -137,10 +135,10 @@ def _tell(done: Conversion) -> None:
     print(escaped(wrote))
     if report.unexpected:
         print(
-            f"left out {len(report.unexpected)} tensors that {done.architecture} has no use for"
+            f"left out {len(report.unexpected)} tensors that {done.architecture} does not use"
             f"{after_colon(report.unexpected)}"
         )
     if done.answers is not None:
         every, found = done.answers
-        rest = f"; the other {every - found:,} start at zero" if found < every else ""
+        rest = f"; the weights of the other {every - found:,} are zero" if found < every else ""
         print(f"answers: {found:,} of {every:,} were found in the old table{rest}")

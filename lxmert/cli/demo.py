@@ -1,4 +1,4 @@
-"""`lxmert demo`: real questions answered in both backends, and compared."""
+"""`lxmert demo`: real questions answered in both backends, and the answers compared."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .backends import import_quietly
 
-SUMMARY = "answer the test questions of easy-VQA with each model in PyTorch and in Keras, compare, and write a page"
+SUMMARY = "answer easy-VQA's test questions with both models in PyTorch and in Keras, compare, and write an HTML page"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,11 +17,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--model",
         action="append",
         metavar="NAME",
-        help="a checkpoint of the package, or a folder that `lxmert train` wrote; may be given several times "
-        "(default: easy-vqa, which is LXMERT, and easy-vqa-visual-bert)",
+        help="easy-vqa (LXMERT), easy-vqa-visual-bert, or a folder such as OUTPUT/best of `lxmert train`; may be given "
+        "several times (default: easy-vqa and easy-vqa-visual-bert)",
     )
     parser.add_argument(
-        "--page", default="lxmert-demo.html", metavar="FILE", help="the page to write (default: lxmert-demo.html)"
+        "--page", default="lxmert-demo.html", metavar="FILE", help="the HTML page to write (default: lxmert-demo.html)"
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
 

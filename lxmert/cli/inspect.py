@@ -1,4 +1,4 @@
-"""`lxmert inspect`: what a weight file is and holds."""
+"""`lxmert inspect`: the model, the configuration and the modules of a weight file."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ from .options import SOURCE_HELP, TIMES, add_revision, add_set, json_text, overr
 if TYPE_CHECKING:
     from lxmert.weights.inspect import Module, StoredTensor, Summary
 
-SUMMARY = (
-    "tell what a weight file is: model, heads, configuration, modules with shapes and sizes, NaN and infinite values"
-)
+SUMMARY = "describe a weight file: model, heads, configuration, shapes and sizes of modules, NaN and infinite values"
 
 _MARGIN = 16
 
@@ -28,14 +26,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--all", action="store_true", help="list every module of every layer, and every tensor that is not used"
     )
     parser.add_argument(
-        "--no-values", action="store_true", help="do not read the values, and count no NaN and infinite ones"
+        "--no-values", action="store_true", help="do not read the values; NaN and infinite ones are then not counted"
     )
     add_set(parser)
     add_revision(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print what the file is; the exit status is 0, whatever it holds."""
+    """Describe the file; the exit status is 0 whatever it holds."""
     from lxmert.utils.messages import escaped
     from lxmert.weights.inspect import summarize
 
@@ -72,21 +70,21 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _facts(summary: Summary, every: bool) -> Iterator[tuple[str, str]]:
-    """What is told above the table, each with its title."""
+    """The facts above the table, each with its title."""
     yield "file", summary.path
     yield "format", summary.format
     yield "names", summary.naming
     classes = " or ".join(summary.architectures)
-    more = ", which read their scores at different places; the configuration does not say which"
+    more = ", which take their scores from different positions; the configuration does not say which"
     if classes:
         yield "model", f"{summary.model}, {classes}{more if len(summary.architectures) > 1 else ''}"
     else:
-        yield "model", f"{summary.model}, which fills a part of LXMERT or VisualBERT"
+        yield "model", f"{summary.model}, which is a part of LXMERT or VisualBERT"
     yield "heads", ", ".join(summary.heads) or "none"
     if summary.decoder is not None:
         yield "decoder", summary.decoder
-    formats = ", ".join(f"{name} {count:,}" for name, count in summary.dtypes.items())
-    yield "tensors", f"{summary.tensors:,}: {summary.parameters:,} numbers, {summary.size:,} bytes ({formats})"
+    dtypes = ", ".join(f"{name} {count:,}" for name, count in summary.dtypes.items())
+    yield "tensors", f"{summary.tensors:,}: {summary.parameters:,} values, {summary.size:,} bytes ({dtypes})"
     if summary.missing:
         yield "missing", f"{len(summary.missing):,}: {some_of(summary.missing, every)}"
     if summary.wrong_shape:
@@ -98,7 +96,7 @@ def _facts(summary: Summary, every: bool) -> Iterator[tuple[str, str]]:
     yield "configuration", f"{summary.config_source}: {values}"
 
 
-_TITLES = ("module", "weight", "format", "numbers", "bytes", "NaN", "infinite")
+_TITLES = ("module", "shape", "dtype", "values", "bytes", "NaN", "infinite")
 
 
 def _row(module: Module) -> Sequence[str]:
@@ -110,7 +108,7 @@ def _row(module: Module) -> Sequence[str]:
 
 
 def _other_rows(summary: Summary, every: bool) -> Iterator[Sequence[str]]:
-    """What else is in the file: what it stores a second time, and what is not used, one by one or as a sum."""
+    """The other tensors of the file: stored a second time, or not used, one by one or as a sum."""
     from lxmert.utils.messages import escaped
 
     for copy in summary.copies:
@@ -124,7 +122,7 @@ def _other_rows(summary: Summary, every: bool) -> Iterator[Sequence[str]]:
 
 
 def _figures(parts: Sequence[Module | StoredTensor], dtypes: Iterable[str]) -> Sequence[str]:
-    """The cells of a row that are sums; a dash for values that were not read."""
+    """The cells of a row that are sums; a dash where values were not read."""
     nan = [part.nan for part in parts if part.nan is not None]
     inf = [part.inf for part in parts if part.inf is not None]
     return (

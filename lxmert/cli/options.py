@@ -14,7 +14,7 @@ from typing import Any
 
 TIMES = "\N{MULTIPLICATION SIGN}"  # before the number of layers that a row of a table stands for
 SOURCE_HELP = (
-    "a folder or a file of weights in any published format, told by its content; or a model on the hub, owner/name"
+    "a folder or a file of weights in any published format, detected by its content; or a model on the hub, owner/name"
 )
 
 
@@ -27,13 +27,13 @@ def add_set(parser: argparse.ArgumentParser) -> None:
         default=[],
         type=_field,
         metavar="FIELD=VALUE",
-        help="values that the configuration has in place of its own: numbers, true, false, null, or else text",
+        help="fields of the configuration to override: numbers, true, false, null, or else text",
     )
 
 
 def add_revision(parser: argparse.ArgumentParser) -> None:
     """Declare `--revision`."""
-    parser.add_argument("--revision", metavar="REV", help="of a model on the hub: a branch, a tag or a commit")
+    parser.add_argument("--revision", metavar="REV", help="the branch, tag or commit of a model on the hub")
 
 
 def _field(text: str) -> tuple[str, Any]:

@@ -1,0 +1,108 @@
+"""What a command changes in its own process: warnings, signals, and what TensorFlow writes while it is imported.
+
+Everything is set back when the command ends. Nothing is changed where `main` runs in another thread than the main one:
+warnings, signals and file descriptors belong to the whole process, which is then someone else's.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+TERMINATED = 128 + 15  # the exit status that shells report of a terminated command
+
+
+@contextmanager
+def command_process(command: str) -> Iterator[None]:
+    """Run a command: plain warnings, an orderly end after SIGTERM, and fewer messages of TensorFlow."""
+    if not _owns_process():
+        yield
+        return
+    with _tensorflow_messages(), _plain_warnings(command), _orderly_end():
+        yield
+
+
+@contextmanager
+def without_stderr() -> Iterator[None]:
+    """Discard what native code writes to standard error, file descriptor 2, for a while."""
+    if not _owns_process():
+        yield
+        return
+    sys.stderr.flush()
+    saved, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(null)
+
+
+def print_error(text: str) -> None:
+    """Print to standard error. Control characters, which file names may contain, do not reach the terminal."""
+    from lxmert.utils.messages import escaped
+
+    print(escaped(text, lines=True), file=sys.stderr)
+
+
+def _owns_process() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+@contextmanager
+def _tensorflow_messages() -> Iterator[None]:
+    """Set TF_CPP_MIN_LOG_LEVEL to errors, unless the user has set it."""
+    given = os.environ.get("TF_CPP_MIN_LOG_LEVEL")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        yield
+    finally:
+        if given is None:
+            os.environ.pop("TF_CPP_MIN_LOG_LEVEL", None)
+
+
+@contextmanager
+def _orderly_end() -> Iterator[None]:
+    """Turn SIGTERM, of `kill` or of a batch system, into an exception, so that unfinished files are removed."""
+
+    def end(*_: object) -> None:
+        raise SystemExit(TERMINATED)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _plain_warnings(command: str) -> Iterator[None]:
+    """Print each warning for users once, in one line, without a line of source code."""
+    printed = set()
+    others = warnings.showwarning
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        if not issubclass(category, UserWarning):
+            others(message, category, filename, lineno, file, line)
+        elif str(message) not in printed:
+            printed.add(str(message))
+            print_error(f"lxmert {command}: warning: {message}")
+
+    with warnings.catch_warnings():  # sets `showwarning` back too
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = show
+        yield
