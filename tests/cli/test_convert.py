@@ -1,29 +1,26 @@
 """`lxmert convert` and the script: what it writes, what it prints, and when it fails."""
 
 import json
-import subprocess
+import os
+import runpy
+import signal
 import sys
+from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
-import h5py
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
 from lxmert import LxmertConfig, VisualBertConfig
 from lxmert.cli import main
+from lxmert.weights.convert import convert
+from lxmert.weights.naming.key_mapping import ORIGINAL
+from tests.cli.conftest import shows_nothing_of
 from tests.weights.weight_folders import CONFIG, VISUAL_BERT, assert_bits_equal, make_folder, read_folder, tensors_of
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "convert_pt_tf.py"
-
-
-@pytest.fixture
-def source(tmp_path):
-    return make_folder(tmp_path / "source")
-
-
-def convert(*arguments):
-    return main(["convert", *map(str, arguments)])
 
 
 @pytest.mark.parametrize(
@@ -35,266 +32,145 @@ def convert(*arguments):
         ("a", "folder with config.json and model.safetensors"),
     ],
 )
-def test_what_was_written_is_printed(name, title, source, tmp_path, capsys):
-    assert convert(source, tmp_path / name) == 0
-    count = len(tensors_of("LxmertForPreTraining"))
-    size = sum(x.nbytes for x in tensors_of("LxmertForPreTraining").values())
+def test_what_was_written_is_printed(name, title, source, tmp_path, lxmert):
+    tensors = tensors_of("LxmertForPreTraining").values()
+    size = sum(x.nbytes for x in tensors)
     read = f"read {source}/model.safetensors: safetensors; names: Hugging Face (PyTorch); configuration: config.json\n"
-    told = f"wrote {tmp_path / name}: LxmertForPreTraining, {count} tensors, {size:,} bytes, {title}\n"
-    assert capsys.readouterr() == (read + told, "")
+    wrote = f"wrote {tmp_path / name}: LxmertForPreTraining, {len(tensors)} tensors, {size:,} bytes, {title}\n"
+    assert lxmert("convert", source, tmp_path / name) == (0, read + wrote, "")
 
 
-def test_there_and_back(source, tmp_path, capsys):
-    assert convert(source, tmp_path / "a.weights.h5", "--quiet") == 0
-    assert convert(tmp_path / "a.weights.h5", tmp_path / "b.keras", "--quiet") == 0
-    assert convert(tmp_path / "b.keras", tmp_path / "new" / "back", "--quiet") == 0
-    assert_bits_equal(read_folder(tmp_path / "new" / "back"), read_folder(source))
-    assert capsys.readouterr() == ("", "")
+def test_there_and_back(source, tmp_path, lxmert):
+    places = [source, tmp_path / "a.weights.h5", tmp_path / "b.keras", tmp_path / "new" / "back"]
+    for origin, target in pairwise(places):
+        assert lxmert("convert", origin, target, "--quiet") == (0, "", "")
+    assert_bits_equal(read_folder(places[-1]), read_folder(source))
 
 
-def test_a_configuration_beside(source, tmp_path, capsys):
+def test_a_configuration_beside(source, tmp_path, lxmert, refused):
     (source / "config.json").rename(tmp_path / "config.json")
-    assert convert(source, tmp_path / "a") == 1
-    assert "has no configuration, and its shapes do not show num_attention_heads" in capsys.readouterr().err
-    assert convert(source, tmp_path / "a", "--config", tmp_path / "config.json") == 0
+    assert "has no configuration, and its shapes do not show num_attention_heads" in refused(
+        "convert", source, tmp_path / "a"
+    )
+    assert lxmert("convert", source, tmp_path / "a", "--config", tmp_path / "config.json")[0] == 0
     assert LxmertConfig.from_pretrained(tmp_path / "a") == CONFIG
 
 
-def test_what_is_left_out_is_printed(source, tmp_path, capsys):
+def test_a_configuration_of_visual_bert_beside(tmp_path, lxmert):
+    source = make_folder(tmp_path / "source", "VisualBertForQuestionAnswering")
+    (source / "config.json").rename(tmp_path / "config.json")
+    _, out, _ = lxmert("convert", source, tmp_path / "a", "--config", tmp_path)
+    assert VisualBertConfig.from_pretrained(tmp_path / "a") == VISUAL_BERT
+    assert f"\nwrote {tmp_path / 'a'}: VisualBertForQuestionAnswering, " in out
+    # That of the authors' LXMERT has no model type.
+    values = {name: value for name, value in CONFIG.to_dict().items() if name != "model_type"}
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    assert lxmert("convert", make_folder(tmp_path / "lxmert"), tmp_path / "b", "--config", tmp_path)[0] == 0
+    assert LxmertConfig.from_pretrained(tmp_path / "b") == CONFIG
+
+
+def test_a_guess_is_a_warning(tmp_path, lxmert):
+    config = CONFIG.replace(hidden_size=64, num_attention_heads=1)
+    source = make_folder(tmp_path / "source", config=config, mapping=ORIGINAL)
+    (source / "config.json").unlink()
+    status, out, err = lxmert("convert", source, tmp_path / "a")
+    assert (status, err.count("\n")) == (0, 1)
+    assert err.startswith(f"lxmert convert: warning: {source}/model.safetensors has no configuration.")
+    assert "num_attention_heads=1 is a guess" in err
+    assert "configuration: inferred from the shapes\n" in out
+    assert LxmertConfig.from_pretrained(tmp_path / "a") == config
+
+
+def test_what_is_left_out_is_printed(source, tmp_path, lxmert):
     (tmp_path / "config.json").write_text(json.dumps({**CONFIG.to_dict(), "task_qa": False}))
-    assert convert(source, tmp_path / "a", "--config", tmp_path) == 0
-    assert (
-        "left out 6 tensors that LxmertForPreTraining has no use for: answer_head.logit_fc.0."
-        in capsys.readouterr().out
-    )
+    _, out, _ = lxmert("convert", source, tmp_path / "a", "--config", tmp_path)
+    assert "left out 6 tensors that LxmertForPreTraining does not use: answer_head.logit_fc.0." in out
+    old = {"visual_bert.embeddings.position_ids": np.arange(9)[None]}
+    source = make_folder(tmp_path / "old", "VisualBertForPreTraining", **old)
+    _, out, _ = lxmert("convert", source, tmp_path / "b")
+    left_out = "left out 1 tensors that VisualBertForPreTraining does not use: visual_bert.embeddings.position_ids\n"
+    assert out.endswith(left_out)
+    assert lxmert("convert", source, tmp_path / "c", "--head", "backbone", "--quiet") == (0, "", "")
+    assert_bits_equal(read_folder(tmp_path / "c"), tensors_of("VisualBertModel"))
 
 
-def test_nothing_steers_the_terminal(tmp_path, capsys):
+def test_control_characters_are_escaped(tmp_path, lxmert, refused):
     evil = "evil\x1b]0;title\x07\x9b2J"
     source = make_folder(tmp_path / "a\x1b[2J", **{evil: np.ones(1, "float32")})
-    assert convert(source, tmp_path / "b") == 1
-    err = capsys.readouterr().err
-    assert not set("\x1b\x07\x9b") & set(err)
+    err = refused("convert", source, tmp_path / "b")
+    assert shows_nothing_of(evil, err)
     assert "  unexpected  1: evil\\x1b]0;title\\x07\\x9b2J\n" in err
-    source = make_folder(tmp_path / "a\x1b[2J")
-    assert convert(source, tmp_path / "b\x07") == 0
-    out = capsys.readouterr().out
-    assert not set("\x1b\x07\x9b") & set(out)
+    _, out, _ = lxmert("convert", make_folder(tmp_path / "a\x1b[2J"), tmp_path / "b\x07")
+    assert shows_nothing_of(evil, out)
     assert f"read {tmp_path}/a\\x1b[2J/model.safetensors: " in out
     assert f"wrote {tmp_path}/b\\x07: " in out
 
 
 @pytest.mark.parametrize(
-    ("make", "target", "message"),
+    ("origin", "target", "message"),
     [
-        (lambda place: place / "absent", "a.keras", "there is no file or folder"),
-        (lambda place: place, "a.keras", "has no model.safetensors, pytorch_model.bin or tf_model.h5"),
-        (lambda place: place / "source", "a.safetensors", "does not tell which format is wanted"),
-        (lambda place: place / "source", "source", "is the source itself"),
-        (lambda place: place / "source", "source/config.json/a.keras", "config.json"),
+        ("absent", "a.keras", "there is no file or folder"),
+        ("", "a.keras", "has no model.safetensors, pytorch_model.bin or tf_model.h5"),
+        ("source", "a.safetensors", "does not tell which format is wanted"),
+        ("source", "source", "is the source itself"),
+        ("source", "source/config.json/a.keras", "config.json"),
     ],
 )
-def test_errors(make, target, message, source, tmp_path, capsys):
-    assert convert(make(tmp_path), tmp_path / target) == 1
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.startswith("lxmert convert: error: ")
-    assert message in err
-    assert "Traceback" not in err
-    assert sorted(item.name for item in tmp_path.iterdir()) == ["source"]
-
-
-@pytest.mark.parametrize(
-    ("name", "loaders"),
-    [
-        ("a.weights.h5", ["from_pretrained", "load_weights"]),
-        ("a.keras", ["from_pretrained", "load_model"]),
-        ("a.h5", ["from_pretrained"]),
-        ("a", ["from_pretrained"]),
-    ],
-)
-def test_verify(name, loaders, source, tmp_path, capsys):
-    assert convert(source, tmp_path / name, "--verify") == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines[:2]] == ["read", "wrote"]
-    assert lines[2].split() == ["largest", "difference", "of", "largest", "value", *loaders]
-    rows = {line.split()[0]: [float(x) for x in line.split()[1:]] for line in lines[3:-1]}
-    assert lines[-1].startswith("every output agrees")
-    assert list(rows)[:3] == ["prediction_logits", "cross_relationship_score", "question_answering_score"]
-    assert len(rows) == 11
-    for largest, *differences in rows.values():
-        assert len(differences) == len(loaders)
-        assert all(x <= 1e-5 * max(1, largest) for x in differences)
-
-
-def test_verify_sees_a_wrong_weight(source, tmp_path, capsys, monkeypatch):
-    from lxmert.inference import verify
-
-    convert(source, tmp_path / "a.weights.h5", "--quiet")
-    with h5py.File(tmp_path / "a.weights.h5", "a") as file:
-        file["heads/match/vars/1"][0] += 0.001
-    agreement = verify.verify(source, tmp_path / "a.weights.h5")
-    assert not agreement.agrees
-    assert [row.output for row in agreement.rows if not row.agrees] == ["cross_relationship_score"] * 2
-    assert "cross_relationship_score" in agreement.complaint()
-    assert sum(line.endswith("differs") for line in agreement.table().splitlines()) == 1
-
-    monkeypatch.setattr(verify, "verify", lambda *_, **__: agreement)
-    assert convert(source, tmp_path / "b.keras", "--verify", "--quiet") == 1
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert "cross_relationship_score differ by more than 1e-05" in err
-
-
-@pytest.mark.parametrize(
-    ("architecture", "name", "bypass", "outputs"),
-    [
-        ("VisualBertModel", "a.weights.h5", True, ["last_hidden_state", "pooler_output"]),
-        ("VisualBertForPreTraining", "a", False, ["prediction_logits", "seq_relationship_logits"]),
-        ("VisualBertForMultipleChoice", "a.keras", True, ["logits"]),
-        ("VisualBertForQuestionAnswering", "a.weights.h5", False, ["logits"]),
-        ("VisualBertForVisualReasoning", "a", True, ["logits"]),
-        ("VisualBertForRegionToPhraseAlignment", "a", False, ["logits"]),
-    ],
-)
-def test_verify_visual_bert(architecture, name, bypass, outputs, tmp_path, capsys):
-    source = make_folder(tmp_path / "source", architecture, VISUAL_BERT.replace(bypass_transformer=bypass))
-    assert convert(source, tmp_path / name, "--verify") == 0
-    lines = capsys.readouterr().out.splitlines()
-    count = len(read_folder(source))
-    assert lines[1].startswith(f"wrote {tmp_path / name}: {architecture}, {count} tensors, ")
-    assert [line.split()[0] for line in lines[3:-1]] == [*outputs, "hidden_states", "attentions"]
-    assert lines[-1].startswith("every output agrees")
-
-
-def test_verify_a_backbone_without_pooler(tmp_path, capsys):
-    source = make_folder(tmp_path / "source", "VisualBertModel", pooler=False)
-    assert convert(source, tmp_path / "a.keras", "--verify") == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines[3:-1]] == ["last_hidden_state", "hidden_states", "attentions"]
-
-
-@pytest.mark.parametrize(
-    ("architecture", "tensor", "differs"),
-    [
-        ("VisualBertForVisualReasoning", "cls.bias", ["logits"]),
-        ("VisualBertForVisualReasoning", "visual_bert.pooler.dense.weight", ["logits"]),
-        ("VisualBertForMultipleChoice", "cls.weight", ["logits"]),
-        ("VisualBertForPreTraining", "cls.seq_relationship.weight", ["seq_relationship_logits"]),
-        (
-            "VisualBertForQuestionAnswering",
-            "visual_bert.embeddings.visual_token_type_embeddings.weight",
-            ["logits", "hidden_states", "attentions"],
-        ),
-        (
-            "VisualBertModel",
-            "encoder.layer.1.attention.self.value.bias",
-            ["last_hidden_state", "pooler_output", "hidden_states", "attentions"],
-        ),
-        (
-            "VisualBertModel",
-            "additional_layer.attention.self.query.weight",
-            ["last_hidden_state", "pooler_output", "hidden_states", "attentions"],
-        ),
-        # Masked regions have the smallest number for a logit, beside which no other difference may look small.
-        ("VisualBertForRegionToPhraseAlignment", "attention.query.weight", ["logits"]),
-    ],
-)
-def test_verify_sees_a_changed_weight_of_visual_bert(architecture, tensor, differs, tmp_path):
-    from lxmert.inference.verify import verify
-
-    config = VISUAL_BERT.replace(bypass_transformer=True)
-    source = make_folder(tmp_path / "source", architecture, config)
-    convert(source, tmp_path / "a", "--quiet")
-    changed = read_folder(tmp_path / "a")
-    changed[tensor].reshape(-1)[0] += 0.1  # of all at once, a norm would hide it
-    save_file(changed, tmp_path / "a" / "model.safetensors")
-    agreement = verify(source, tmp_path / "a")
-    assert [row.output for row in agreement.rows if not row.agrees] == differs
-    assert ", ".join(sorted(differs)) + " differ by more than" in agreement.complaint()
-
-
-def test_a_configuration_of_visual_bert_beside(tmp_path, capsys):
-    source = make_folder(tmp_path / "source", "VisualBertForQuestionAnswering")
-    (source / "config.json").rename(tmp_path / "config.json")
-    assert convert(source, tmp_path / "a", "--config", tmp_path) == 0
-    assert VisualBertConfig.from_pretrained(tmp_path / "a") == VISUAL_BERT
-    assert f"\nwrote {tmp_path / 'a'}: VisualBertForQuestionAnswering, " in capsys.readouterr().out
-    # That of the authors' LXMERT has no model type.
-    (tmp_path / "config.json").write_text(
-        json.dumps({name: value for name, value in CONFIG.to_dict().items() if name != "model_type"})
-    )
-    assert convert(make_folder(tmp_path / "lxmert"), tmp_path / "b", "--config", tmp_path) == 0
-    assert LxmertConfig.from_pretrained(tmp_path / "b") == CONFIG
-
-
-def test_old_names_that_are_left_out_are_printed(tmp_path, capsys):
-    old = {"visual_bert.embeddings.position_ids": np.arange(9)[None]}
-    assert convert(make_folder(tmp_path / "source", "VisualBertForPreTraining", **old), tmp_path / "a") == 0
-    told = "left out 1 tensors that VisualBertForPreTraining has no use for: visual_bert.embeddings.position_ids\n"
-    assert capsys.readouterr().out.endswith(told)
-
-
-def test_verify_of_small_dtypes(tmp_path):
-    assert convert(make_folder(tmp_path / "half", dtype="float16"), tmp_path / "a.keras", "--verify") == 0
-
-
-@pytest.mark.parametrize(
-    ("row", "agrees"),
-    [
-        ((1.0, 1e-5), True),
-        ((0.1, 1.1e-5), False),
-        ((100.0, 9e-4), True),
-        ((100.0, 1.1e-3), False),
-        ((1.0, float("nan")), False),
-        ((float("nan"), 0.1), False),
-        ((1.0, float("inf")), False),
-    ],
-)
-def test_tolerance(row, agrees):
-    from lxmert.inference.verify import Row
-
-    assert Row("loader", "output", *row).agrees is agrees
-
-
-def test_verify_needs_both_frameworks(source, tmp_path):
-    script = (
-        "import sys\n"
-        "class Blocked:\n"
-        "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name.partition('.')[0] == sys.argv[1]: raise ImportError(name + ' is blocked')\n"
-        "sys.meta_path.insert(0, Blocked())\n"
-        "from lxmert.cli import main\n"
-        "sys.exit(main(['convert', *sys.argv[2:], '--verify']))\n"
-    )
-    for framework, told in (("torch", "lxmert.pt needs PyTorch. Install"), ("keras", "lxmert.tf needs Keras 3")):
-        done = subprocess.run(
-            [sys.executable, "-c", script, framework, source, tmp_path / "a.keras"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 1
-        assert f"lxmert convert: error: {told}" in done.stderr
-        assert "Traceback" not in done.stderr
-    assert not (tmp_path / "a.keras").exists()
-
-
-def test_the_script_is_the_same_command(source, tmp_path):
-    done = subprocess.run(
-        [sys.executable, SCRIPT, source, tmp_path / "a.keras"], capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert f"\nwrote {tmp_path / 'a.keras'}: LxmertForPreTraining, " in done.stdout
+def test_errors(origin, target, message, source, tmp_path, refused):
+    assert message in refused("convert", tmp_path / origin, tmp_path / target)
+    assert [item.name for item in tmp_path.iterdir()] == ["source"]
 
 
 @pytest.mark.parametrize("place", [0, 1])
-def test_an_empty_path_is_not_the_working_directory(place, tmp_path, capsys, monkeypatch):
-    source = make_folder(tmp_path / "source")
+def test_an_empty_path_is_not_the_working_directory(place, source, tmp_path, refused, monkeypatch):
     monkeypatch.chdir(make_folder(tmp_path / "here"))
     before = (tmp_path / "here" / "config.json").read_bytes()
     paths = [source, tmp_path / "target"]
     paths[place] = ""
-    assert convert(*paths) == 1
-    assert "must be a path; got an empty text" in capsys.readouterr().err
+    assert "must be a path; got an empty string" in refused("convert", *paths)
     assert (tmp_path / "here" / "config.json").read_bytes() == before
+
+
+def test_a_plain_bert_is_refused_with_advice(tmp_path, refused):
+    tensors = {name: x for name, x in tensors_of("LxmertModel").items() if name.startswith(("embeddings", "encoder.l"))}
+    save_file(tensors, tmp_path / "bert.safetensors")
+    err = refused("convert", tmp_path / "bert.safetensors", tmp_path / "a", "--set", "num_attention_heads=3")
+    assert "is a plain BERT, which is only a part of these models" in err
+
+
+def test_a_full_disk(source, tmp_path, refused, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=100))
+    err = refused("convert", source, tmp_path / "out")
+    assert "out: no room on the disk: " in err
+    assert "bytes are to be written, 100 are free" in err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("target", ["a.weights.h5", "a.keras", "tf/tf_model.h5"])
+def test_sigterm_leaves_nothing(target, source, tmp_path, monkeypatch):
+    """As after Ctrl-C: batch systems send this signal first."""
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr("lxmert.weights.save_hdf5.write_slots", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(SystemExit) as end:
+        main(["convert", str(source), str(tmp_path / "out" / target)])
+    assert end.value.code == 128 + 15
+    assert not (tmp_path / "out").exists()
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_the_script_is_the_same_command(source, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", [str(SCRIPT), str(source), str(tmp_path / "a.keras")])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(SCRIPT), run_name="__main__")
+    assert end.value.code == 0
+    assert f"\nwrote {tmp_path / 'a.keras'}: LxmertForPreTraining, " in capsys.readouterr().out
+
+
+def test_a_conversion_says_where_the_weights_are(source, tmp_path):
+    done = convert(source, tmp_path / "a", max_shard_size=4096)
+    assert done.written == tmp_path / "a" / "model.safetensors.index.json"
+    assert done.files == len(list((tmp_path / "a").glob("*.safetensors"))) > 1
+    done = convert(source, tmp_path / "a")
+    assert (done.written, done.files) == (tmp_path / "a" / "model.safetensors", 1)
+    done = convert(source, tmp_path / "b", to="tf_model.h5")
+    assert (done.written, done.files) == (tmp_path / "b" / "tf_model.h5", 1)

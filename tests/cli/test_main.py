@@ -1,48 +1,67 @@
 """The command `lxmert` itself: help, version, and how errors, interrupts and closed pipes end."""
 
 import argparse
+import json
+import os
+import signal
 import subprocess
 import sys
+import threading
 import warnings
 
 import pytest
 
-import lxmert
+import lxmert as package
 from lxmert import cli
-from lxmert.cli import backends
+from lxmert.cli import backends, process
 from lxmert.cli import convert as command
 
+SCRIPT = """
+import contextlib, io, json, runpy, sys
+from lxmert import cli
 
-def python(*arguments, **options):
-    return subprocess.run(
-        [sys.executable, *arguments], capture_output=True, text=True, timeout=60, check=False, **options
-    )
+def printed(call, *arguments, **options):
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.suppress(SystemExit):
+        call(*arguments, **options)
+    return out.getvalue()
+
+printed(cli.main, ["convert", "--help"])
+own = sorted(name for name in sys.modules if name.startswith("lxmert."))
+text = printed(cli.main, ["--help"])
+frameworks = sorted({"torch", "keras", "tensorflow", "numpy", "h5py"} & set(sys.modules))
+sys.argv = ["lxmert", "--version"]
+version = printed(runpy.run_module, "lxmert", run_name="__main__")
+print(json.dumps([own, text, frameworks, version]), flush=True)
+cli.convert.run = lambda arguments: [print("x" * 100) for _ in range(10_000)] and 0
+sys.exit(cli.main(["convert", "a", "b"]))
+"""
 
 
-def test_help_lists_every_command_and_imports_no_framework():
-    script = (
-        "import sys\n"
-        "from lxmert.cli import main\n"
-        "try: main(['--help'])\n"
-        "except SystemExit as end: assert end.code == 0\n"
-        "print(sorted({'torch', 'keras', 'tensorflow', 'numpy', 'h5py'} & set(sys.modules)))\n"
-    )
-    done = python("-c", script)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "[]"
-    assert all(f"\n    {name} " in done.stdout for name in cli.COMMANDS)
+@pytest.fixture(scope="module")
+def fresh():
+    """A fresh process: what it imports and prints, and how it ends when its reader is gone."""
+    with subprocess.Popen([sys.executable, "-c", SCRIPT], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as started:
+        found = json.loads(started.stdout.readline())
+        started.stdout.close()
+        return [*found, started.stderr.read(), started.wait(60)]
 
 
-def test_a_command_imports_only_itself():
-    script = (
-        "import sys\n"
-        "from lxmert.cli import main\n"
-        "try: main(['convert', '--help'])\n"
-        "except SystemExit: pass\n"
-        "print(sorted(name for name in sys.modules if name.startswith('lxmert.')))\n"
-    )
-    own = ["lxmert.cli", "lxmert.cli.backends", "lxmert.cli.convert", "lxmert.cli.options"]
-    assert python("-c", script).stdout.splitlines()[-1] == str(own)
+def test_a_command_imports_only_itself(fresh):
+    names = ("cli", "cli.backends", "cli.convert", "cli.options", "cli.process")
+    assert fresh[0] == [f"lxmert.{name}" for name in names]
+
+
+def test_help_lists_every_command_and_imports_no_framework(fresh):
+    assert all(f"\n    {name} " in fresh[1] for name in cli.COMMANDS)
+    assert fresh[2] == []
+
+
+def test_python_m(fresh):
+    assert fresh[3] == f"lxmert {package.__version__}\n"
+
+
+def test_a_closed_pipe_is_no_error(fresh):
+    assert fresh[4:] == [b"", 141]
 
 
 @pytest.mark.parametrize(
@@ -60,7 +79,7 @@ def test_version(capsys):
     with pytest.raises(SystemExit) as end:
         cli.main(["--version"])
     assert end.value.code == 0
-    assert capsys.readouterr().out == f"lxmert {lxmert.__version__}\n"
+    assert capsys.readouterr().out == f"lxmert {package.__version__}\n"
 
 
 @pytest.mark.parametrize(
@@ -95,17 +114,12 @@ def test_every_command_explains_itself(name, capsys):
     assert f"usage: lxmert {name}" in capsys.readouterr().out
 
 
-def test_python_m():
-    done = python("-m", "lxmert", "--version")
-    assert (done.returncode, done.stdout) == (0, f"lxmert {lxmert.__version__}\n")
-
-
 @pytest.mark.parametrize(
     ("error", "status", "told"),
     [
         (ValueError("a is wrong"), 1, "lxmert convert: error: a is wrong\n"),
         (TypeError("b is wrong"), 1, "lxmert convert: error: b is wrong\n"),
-        (lxmert.CheckpointMismatchError("two\nlines"), 1, "lxmert convert: error: two\nlines\n"),
+        (package.CheckpointMismatchError("two\nlines"), 1, "lxmert convert: error: two\nlines\n"),
         (FileNotFoundError("nothing there"), 1, "lxmert convert: error: nothing there\n"),
         (
             OSError(28, "No space left on device", "a.keras"),
@@ -164,16 +178,27 @@ def test_our_own_mistakes_keep_their_traceback(monkeypatch):
         cli.main(["convert", "a", "b"])
 
 
-def test_a_closed_pipe_is_no_error():
-    script = (
-        "import sys\n"
-        "from lxmert import cli\n"
-        "from lxmert.cli import convert\n"
-        "convert.run = lambda arguments: [print('x' * 100) for _ in range(10_000)] and 0\n"
-        "sys.exit(cli.main(['convert', 'a', 'b']))\n"
-    )
-    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        process.stdout.read(10)
-        process.stdout.close()
-        assert process.stderr.read() == b""
-        assert process.wait(60) == 141
+def test_what_belongs_to_the_process_is_set_back(lxmert, monkeypatch):
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
+
+    def state():
+        return os.environ.get("TF_CPP_MIN_LOG_LEVEL"), signal.getsignal(signal.SIGTERM), warnings.showwarning
+
+    during, before = [], state()
+    monkeypatch.setattr(command, "run", lambda _: during.append(state()) or 0)
+    assert lxmert("convert", "a", "b") == (0, "", "")
+    assert all(one != other for one, other in zip(during[0], before, strict=True))
+    assert state() == before
+    # Another thread's process is someone else's.
+    thread = threading.Thread(target=cli.main, args=(["convert", "a", "b"],))
+    thread.start()
+    thread.join()
+    assert during[1] == before
+
+
+def test_what_native_code_writes_is_discarded(capfd):
+    os.write(2, b"before ")
+    with process.without_stderr():
+        os.write(2, b"hidden")
+    os.write(2, b"after")
+    assert capfd.readouterr().err == "before after"

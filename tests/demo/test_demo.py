@@ -3,7 +3,6 @@
 import re
 
 import pytest
-from PIL import Image, ImageDraw
 
 from lxmert.cli import main
 from lxmert.data.synthetic.easy_vqa import load
@@ -54,40 +53,6 @@ def test_the_page_shows_images_regions_and_attention(demo):
                 assert model.region_attention.shape == (len(model.tokens), len(image.boxes))
     assert "[MASK]" in text, "VisualBERT reads its question with a mask at its end"
     assert "http" not in re.sub(r"data:[^\"]*", "", text), "the page must need nothing beside it"
-
-
-def test_ask_prints_answers(capsys, tmp_path):
-    image = Image.new("RGB", (80, 60), "white")
-    ImageDraw.Draw(image).ellipse([20, 10, 60, 50], fill="red")
-    image.save(tmp_path / "a.png")
-    assert main(["ask", str(tmp_path / "a.png"), "what color is the circle?", "is there a circle?"]) == 0
-    out = capsys.readouterr().out
-    assert re.search(r"what color is the circle\?\s+red", out)
-    assert re.search(r"is there a circle\?\s+yes", out)
-    assert (
-        main(["ask", str(tmp_path / "a.png"), "is there a circle?", "--json", "--top-k", "2", "--backend", "tf"]) == 0
-    )
-    import json
-
-    found = json.loads(capsys.readouterr().out)
-    assert [entry["answer"] for entry in found[0]["answers"]] == ["yes", "no"]
-
-
-def test_ask_refuses_what_is_no_image(capsys, tmp_path):
-    (tmp_path / "a.png").write_text("hello")
-    assert main(["ask", str(tmp_path / "a.png"), "what?"]) == 1
-    assert re.search(r"lxmert ask: error: .*a\.png", capsys.readouterr().err)
-
-
-def test_ask_tells_of_a_question_without_a_known_word(capsys, tmp_path):
-    image = Image.new("RGB", (80, 60), "white")
-    ImageDraw.Draw(image).ellipse([20, 10, 60, 50], fill="red")
-    image.save(tmp_path / "a.png")
-    assert main(["ask", str(tmp_path / "a.png"), "xyzzy"]) == 0
-    assert (
-        capsys.readouterr().err
-        == "lxmert ask: warning: no word of the question 'xyzzy' is known; the answer is a guess.\n"
-    )
 
 
 def test_the_command_writes_the_page(capsys, tmp_path, monkeypatch):
