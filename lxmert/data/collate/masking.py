@@ -1,9 +1,7 @@
-"""What pre-training hides from the model, and what it has to guess: words, regions, the match of text and image.
+"""The random part of pre-training: which words and regions are masked, and which sentences are exchanged.
 
-The rules are those of the original's code. Only chance is here, on arrays of any data: a choice is drawn for a whole
-batch at once, in a fixed order, so that equal generators decide alike. The data are in `lxmert.data.collate.batch`.
-
-Dimensions: B batch, L language tokens, R regions.
+The rules are those of the original's code. The random numbers for a whole batch are drawn at once and in a fixed order,
+so that equal generators decide alike. Dimensions: B batch, L language tokens, R regions.
 """
 
 from __future__ import annotations
@@ -22,19 +20,19 @@ _DRAWS = 20
 
 @dataclass(frozen=True)
 class Masking:
-    """How much is hidden; by default as much as in the original. Every value is a probability.
+    """The rates of masking, by default the original's. Every value is a probability.
 
     Attributes:
-        word_rate: That a word piece is selected, and so has to be guessed.
-        word_masked: That a selected one is replaced by [MASK].
-        word_random: That it is replaced by any word piece of the vocabulary. Else it stays as it is.
-        region_rate: That a region is selected.
-        region_zeroed: That the feature of a selected one is replaced by zeros.
-        region_random: That it is replaced by that of a random region of a random image. Else it stays as it is.
-        mismatch_rate: That the sentence is replaced by one about another image.
+        word_rate: a word piece is selected for prediction.
+        word_masked: a selected word piece is replaced by [MASK],
+        word_random: or by any word piece of the vocabulary. Otherwise it stays.
+        region_rate: a region is selected.
+        region_zeroed: the feature of a selected region is replaced by zeros,
+        region_random: or by that of a random region of a random image. Otherwise it stays.
+        mismatch_rate: the sentence is replaced by one about another image.
 
     Raises:
-        ValueError: A value is outside 0 ... 1, or the two ways of replacing are more than all together.
+        ValueError: a value outside 0 ... 1, or two replacements that are together more than 1.
     """
 
     word_rate: float = 0.15
@@ -57,12 +55,12 @@ class Masking:
 
 
 class RegionChoice(NamedTuple):
-    """Which regions are selected, and what becomes of the features of these; all bool ``[B, R]``.
+    """The selected regions, and how their features are replaced; all bool ``[B, R]``.
 
     Attributes:
-        selected: The regions whose feature has to be guessed.
-        zeroed: Those of them whose feature becomes zeros.
-        replaced: Those of them whose feature becomes another region's.
+        selected: the regions whose feature is to be predicted.
+        zeroed: those of them whose feature becomes zeros.
+        replaced: those of them whose feature becomes another region's.
     """
 
     selected: np.ndarray
@@ -78,22 +76,22 @@ def mask_words(
     rule: Masking,
     random: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Hide word pieces.
+    """Mask word pieces.
 
-    As in the original: each piece by itself, not whole words; a random piece may be any of the vocabulary, also a
-    special one and the hidden one itself; what is selected has to be guessed also where it stays as it is.
+    As in the original: single pieces, not whole words; a random piece may be any of the vocabulary, even a special one
+    or the same one; selected pieces that stay are predicted too.
 
     Args:
-        input_ids: int ``[B, L]``; is not changed.
-        selectable: bool ``[B, L]``, True for the pieces of the text: not for [CLS], [SEP] and padding.
-        mask_id: The id of [MASK].
-        vocab_size: The number of word pieces.
-        rule: How much is hidden.
-        random: What chance is drawn from.
+        input_ids: int ``[B, L]``; it is not changed.
+        selectable: bool ``[B, L]``, False for [CLS], [SEP] and padding.
+        mask_id: the id of [MASK].
+        vocab_size: the number of word pieces.
+        rule: the rates.
+        random: the random numbers.
 
     Returns:
-        The ids with pieces hidden, ``[B, L]`` of the same kind; and labels int64 ``[B, L]``: the id that was there
-        where a piece is selected, `IGNORED_LABEL` elsewhere.
+        The masked ids ``[B, L]``, in the same dtype; and labels int64 ``[B, L]``, the original ids of the selected
+        pieces and `IGNORED_LABEL` elsewhere.
     """
     draw = random.random(input_ids.shape)
     other = random.integers(vocab_size, size=input_ids.shape, dtype=input_ids.dtype)
@@ -106,13 +104,7 @@ def mask_words(
 
 
 def choose_regions(mask: np.ndarray, rule: Masking, random: np.random.Generator) -> RegionChoice:
-    """Choose the regions whose features are hidden. Boxes never are.
-
-    Args:
-        mask: ``[B, R]``, true where there is a region.
-        rule: How much is hidden.
-        random: What chance is drawn from.
-    """
+    """Choose the regions whose features are masked, where `mask` ``[B, R]`` has one. Boxes are never masked."""
     draw = random.random(mask.shape)
     selected = mask.astype(bool) & (draw < rule.region_rate)
     return RegionChoice(selected, *_divided(selected, draw, rule.region_rate, rule.region_zeroed, rule.region_random))
@@ -121,9 +113,7 @@ def choose_regions(mask: np.ndarray, rule: Masking, random: np.random.Generator)
 def _divided(
     selected: np.ndarray, draw: np.ndarray, rate: float, first: float, second: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The first share of what is selected, and the second. A draw below the rate is even between 0 and the rate, so
-    that it tells the shares too.
-    """
+    """Two shares of what is selected. The draws below the rate are uniform, so they choose the shares too."""
     in_first = selected & (draw < rate * first)
     return in_first, selected & ~in_first & (draw < rate * (first + second))
 
@@ -131,22 +121,21 @@ def _divided(
 def mismatch(
     images: np.ndarray, rows: np.ndarray, rule: Masking, random: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Give some examples the sentence of another one, about another image.
+    """Give some examples the sentence of another example, about another image.
 
-    As in the original, every sentence about any other image is equally likely.
+    As in the original, all sentences about other images are equally likely.
 
     Args:
-        images: int ``[N]``, the image of each sentence of the data.
-        rows: int ``[B]``, the examples: sentences, and through them images.
-        rule: How many are replaced.
-        random: What chance is drawn from.
+        images: int ``[N]``, the image of each sentence.
+        rows: int ``[B]``, the examples.
+        rule: the rates.
+        random: the random numbers.
 
     Returns:
-        Rows int64 ``[B]``, the sentence that each example gets; and int64 ``[B]``, 1 where it is its own, 0 where it is
-        another image's.
+        int64 ``[B]``, the row of each example's sentence; and int64 ``[B]``, 1 for its own and 0 for another image's.
 
     Raises:
-        ValueError: A sentence has to be replaced, and all are about one image.
+        ValueError: a sentence is to be replaced, and all are about one image.
     """
     matched = (random.random(len(rows)) >= rule.mismatch_rate).astype(np.int64)
     sentences = np.array(rows, np.int64)
@@ -169,17 +158,16 @@ def mismatch(
 
 
 def sample_answers(sums: np.ndarray, starts: np.ndarray, stops: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Draw one of the answers of each example, in proportion to their scores.
+    """Draw one answer of each example, with probabilities proportional to their scores.
 
     Args:
-        sums: float64 ``[M + 1]``, the running sum from 0 of the scores of M answers, which lie one example after the
-            other; all above 0.
-        starts: int ``[B]``, the first answer of each example.
-        stops: int ``[B]``, the end of its answers; equal to the start where it has none.
-        random: What chance is drawn from.
+        sums: float64 ``[M + 1]``, the running sum from 0 of the scores of M answers, one example after the other; all
+            scores are above 0.
+        starts, stops: int ``[B]``, where the answers of each example start and stop; equal without answers.
+        random: the random numbers.
 
     Returns:
-        int64 ``[B]``, the place of an answer among the M; -1 where the example has none.
+        int64 ``[B]``, the index of an answer among the M; -1 for an example without.
     """
     low, high = sums[starts], sums[stops]
     drawn = np.searchsorted(sums, low + random.random(len(starts)) * (high - low), side="right") - 1

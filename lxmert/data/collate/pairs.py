@@ -1,8 +1,7 @@
-"""Many texts held against many images, with as little work as can be: what is encoded together, and what is crossed.
+"""Plan the scoring of many pairs of text and image, so that each text and each image is encoded as seldom as possible.
 
-An image is encoded once for all texts that it is held against, a text once for all images of a window. TextColumn go
-together by their length in tokens, so that none is padded. Images go through in windows, which bounds the memory:
-encoded are the window's images and the texts that they are held against.
+Each image is encoded once, and each text once per window of images, which bounds the memory. Texts are grouped by their
+number of tokens, so that none is padded.
 """
 
 from __future__ import annotations
@@ -20,13 +19,12 @@ WINDOW = 512  # images that are held encoded at a time: 57 MB of the base model 
 
 
 class Crossing(NamedTuple):
-    """Pairs that are crossed together.
+    """A batch of pairs for the cross layers.
 
     Attributes:
-        rows: int64 ``[B]``, which pairs they are.
-        length: L, the tokens of each of their texts.
-        texts: int64 ``[B]``, which of the window's texts of this length.
-        images: int64 ``[B]``, which of the window's images.
+        rows: int64 ``[B]``, the numbers of the pairs.
+        length: L, the number of tokens of each text.
+        texts, images: int64 ``[B]``, indices into the window's texts of this length, and into its images.
     """
 
     rows: np.ndarray
@@ -41,7 +39,7 @@ class Window:
 
     Attributes:
         images: int64 ``[P]``, their places in the store.
-        texts: by length in tokens the texts that they are held against, int64 ``[T, L]`` of token ids.
+        texts: the token ids of their texts, int64 ``[T, L]``, by length L.
         crossings: the pairs, in batches.
     """
 
@@ -51,16 +49,16 @@ class Window:
 
 
 class TokenizedTexts:
-    """TextColumn as token ids without padding.
+    """Texts as token ids without padding.
 
     Args:
         tokenizer: of the model.
         texts: N texts; equal ones are kept once.
-        length: tokens that a text is cut to, [CLS] and [SEP] among them.
+        length: the most tokens of a text, including [CLS] and [SEP].
 
     Attributes:
-        numbers: int64 ``[N]``, which of the different texts each is.
-        ids: the token ids of each different text.
+        numbers: int64 ``[N]``, the index of each text in `ids`.
+        ids: the token ids of each distinct text.
     """
 
     def __init__(self, tokenizer: LxmertTokenizer, texts: Sequence[str], length: int):
@@ -74,17 +72,14 @@ class TokenizedTexts:
 def windows(
     texts: TokenizedTexts, text_of: np.ndarray, image_of: np.ndarray, batch_size: int, images: int = WINDOW
 ) -> Iterator[Window]:
-    """Pairs in the order in which they are best worked through.
+    """Group pairs into windows of images, in the order of the images' first pairs.
 
     Args:
         texts: the texts.
-        text_of: int64 ``[K]``, the text of each pair, as a number among all texts.
+        text_of: int64 ``[K]``, the text of each pair, as an index into all texts.
         image_of: int64 ``[K]``, the image of each pair, as a place in the store.
-        batch_size: pairs that are crossed together, at most.
-        images: how many are held in memory, at most.
-
-    Yields:
-        Windows, the images in the order of their first pairs.
+        batch_size: the most pairs of a crossing.
+        images: the most images of a window.
     """
     _, first, which = np.unique(image_of, return_index=True, return_inverse=True)
     rank = np.empty(len(first), np.int64)  # of an image among those in the order of their first pairs
@@ -103,7 +98,7 @@ def windows(
 def _window(
     texts: TokenizedTexts, text_of: np.ndarray, image: np.ndarray, rows: np.ndarray, places: np.ndarray, size: int
 ) -> Window:
-    """The pairs `rows`, with the text and the image of each."""
+    """The window of the pairs `rows`, with the text and the image of each."""
     needed, which = np.unique(texts.numbers[text_of], return_inverse=True)
     lengths = np.array([len(texts.ids[number]) for number in needed], np.int64)
     grouped, crossings = {}, []

@@ -1,9 +1,7 @@
-"""Batches for pre-training: sentences and images with something hidden, and what was there as labels.
+"""Batches for pre-training LXMERT: masked sentences and images, and labels.
 
-Everything is drawn by the rules in `masking`. Nothing is kept for each sentence but what the columns of
-`Sentences` hold: words are cut into pieces and features read when a batch is made.
-
-Dimensions: B batch, L language tokens, R regions, F visual feature size.
+`masking` has the random rules. Words are tokenized and features read when a batch is made. Dimensions: B batch,
+L language tokens, R regions, F visual feature size.
 """
 
 from __future__ import annotations
@@ -30,28 +28,28 @@ TASKS = LOSS_NAMES
 
 
 class PretrainingData:
-    """Sentences about images, with labels for everything that LXMERT is pre-trained on.
+    """Sentences about images, with labels for all pre-training tasks.
 
-    As in the original: words and regions are hidden whatever is learned from them, so that leaving a task out changes
-    the loss and nothing else; `Masking` with a rate of 0 leaves them as they are. Only the task "match" gives an
-    example another image's sentence. Its words are guessed all the same, and its image too; only its answer is not.
+    As in the original: words and regions are masked whatever the tasks, so that leaving out a task changes only the
+    loss; `Masking` with a rate of 0 disables masking. Only the task "match" exchanges sentences. Words and regions of
+    exchanged pairs are predicted too, but not their answer.
 
     Args:
         sentences: N sentences, their images and answers.
-        store: The regions of their images.
-        tokenizer: The model's.
-        answers: The table, in the order of the model's scores.
-        text_length: L, tokens of a sentence with [CLS] and [SEP]; longer ones are cut.
+        store: the regions of their images.
+        tokenizer: of the model.
+        answers: the answer vocabulary, in the order of the model's scores.
+        text_length: L, tokens of a sentence with [CLS] and [SEP]; longer ones are truncated.
         regions: R, regions of an image; the most in the store by default.
-        masking: How much is hidden.
-        tasks: What is learned; labels are made for these.
+        masking: the rates.
+        tasks: the losses to make labels for.
 
     Attributes:
-        outside: How many sentences have answers, but none that is in the table; 0 without the task "answers".
+        outside: the number of sentences with answers of which none is in the vocabulary; 0 without the task "answers".
 
     Raises:
-        ValueError: No sentences, an unknown task, no room for a word or a region, an image that is not in the store, a
-            store without the object and attribute numbers that a task needs, or answers of which none is in the table.
+        ValueError: no sentences, an unknown task, no room for a word or a region, an image that is not in the store, a
+            store without the object or attribute ids that a task needs, or no answer in the vocabulary.
     """
 
     def __init__(
@@ -125,14 +123,14 @@ class PretrainingData:
         return len(self.texts)
 
     def batch(self, rows: np.ndarray, random: np.random.Generator, part: slice = slice(None)) -> Batch:
-        """The inputs of `rows[part]`, and labels of the chosen tasks; see `TaskData`.
+        """The inputs of `rows[part]`, and labels of the tasks; see `TaskData`.
 
         Returns:
-            ``input_ids``, ``token_type_ids``, ``attention_mask`` int64 ``[B, L]``; ``visual_feats`` float32
-            ``[B, R, F]``; ``visual_pos`` float32 ``[B, R, 4]``; ``visual_attention_mask`` float32 ``[B, R]`` where some
-            image of the store has fewer than R regions. By task: ``labels`` int64 ``[B, L]``; ``matched_label`` int64
-            ``[B]``; ``obj_labels`` with ``obj`` and ``attr`` as int64 and float32 ``[B, R]``, ``feat`` as float32
-            ``[B, R, F]`` and ``[B, R]``; ``ans`` int64 ``[B]``.
+            ``input_ids``, ``token_type_ids``, ``attention_mask`` int64 ``[B, L]``; ``visual_feats`` float32 ``[B, R,
+            F]``; ``visual_pos`` float32 ``[B, R, 4]``; ``visual_attention_mask`` float32 ``[B, R]`` if an image of the
+            store has fewer than R regions. By task: ``labels`` int64 ``[B, L]``; ``matched_label`` int64 ``[B]``;
+            ``obj_labels`` with ``obj`` and ``attr`` as int64 and float32 ``[B, R]``, ``feat`` as float32 ``[B, R, F]``
+            and ``[B, R]``; ``ans`` int64 ``[B]``.
         """
         tasks, rule, rows = self.tasks, self.masking, np.asarray(rows)
         # The order of what is drawn is fixed: sentences, words, regions, other regions, answers.
