@@ -1,7 +1,4 @@
-"""Estimate an image's background from its border: a smooth surface of colour that a shape or two may interrupt.
-
-What differs from the background is found elsewhere; this file only answers what would be seen if nothing were there.
-"""
+"""Estimate an image's background from its border: a smooth colour surface that a few shapes may interrupt."""
 
 from __future__ import annotations
 
@@ -10,31 +7,31 @@ from itertools import combinations
 
 import numpy as np
 
-# A pixel counts as background when no channel is further than this from the surface (0..255).
+# A pixel is background if no channel is further than this from the surface (0..255).
 _NEAR = 12.0
 
 
 def estimate_background(image: np.ndarray) -> tuple[np.ndarray, float]:
-    """The background under every pixel, and how much its pixels scatter around it.
+    """The background colour of every pixel, and the noise of its pixels.
 
-    The surface is a polynomial of degree at most 2 in x and y per channel: a constant for plain backgrounds, a slope
-    for linear gradients, a bowl for vignettes. Candidates are planes through three of eight spots of the border and
-    the constants of those spots; the one that most of the border agrees with wins, so that shapes may cover a good
-    part of the border. It is then refined by least squares over the pixels that agree with it.
+    Per channel the surface is a polynomial of degree at most 2 in x and y: a constant for plain backgrounds, a slope
+    for linear gradients, a bowl for vignettes. Candidates are the planes through three of eight spots of the border,
+    and the constants of those spots; the one that fits most of the border wins, so that shapes may cover much of the
+    border. Then least squares over the pixels that fit refine it.
 
     Args:
         image: float32 ``[H, W, 3]`` in 0..255.
 
     Returns:
-        The background, float32 ``[H, W, 3]`` or, where it is plain, ``[1, 1, 3]``; and the noise, the standard
-        deviation of a channel's pixels around it.
+        The background, float32 ``[H, W, 3]`` or, if it is plain, ``[1, 1, 3]``; and the noise, the standard deviation
+        of a channel's pixels around it.
     """
     height, width = image.shape[:2]
     rows, columns = _border(height, width)
     border = image[rows, columns]  # [P, 3]
     places = _basis(_axis(height)[rows], _axis(width)[columns], 1)  # [P, 3]: 1, y, x
     spots, planes = _planes(height, width)
-    # A spot's colour is the median of its surroundings on the border, so that one noisy pixel misleads nothing.
+    # A spot's colour is the median of its surroundings on the border, so that single noisy pixels do not matter.
     colours = np.median(border[spots], axis=1)  # [8, 3]
     middle = np.median(border, axis=0)
     candidates = np.concatenate([planes @ colours, _constants(np.concatenate([colours, middle[None]]))])  # [T, 3, 3]
@@ -51,7 +48,7 @@ def estimate_background(image: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def largest_channel(difference: np.ndarray) -> np.ndarray:
-    """The largest absolute value over the last axis ``[..., 3]``; NumPy's own max is slow over so short an axis."""
+    """The largest absolute value over the last axis ``[..., 3]``; NumPy's own max is slow for such a short axis."""
     size = np.abs(difference)
     return np.maximum(np.maximum(size[..., 0], size[..., 1]), size[..., 2])
 
@@ -59,14 +56,14 @@ def largest_channel(difference: np.ndarray) -> np.ndarray:
 def _refine(image: np.ndarray, coefficients: np.ndarray) -> tuple[np.ndarray, float]:
     """Least squares of a quadratic surface over the pixels near the surface so far."""
     height, width = image.shape[:2]
-    step = max(1, int((height * width / 10_000) ** 0.5))  # ten thousand pixels tell six numbers well enough
+    step = max(1, int((height * width / 10_000) ** 0.5))  # ten thousand pixels determine six numbers well enough
     y, x = np.meshgrid(_axis(height)[::step], _axis(width)[::step], indexing="ij")
     basis = _basis(y.ravel(), x.ravel(), 2)  # [P, 6]
     pixels = image[::step, ::step].reshape(-1, 3)
     coefficients = np.concatenate([coefficients, np.zeros((3, 3), np.float32)])  # [6, 3]
     error = largest_channel(basis @ coefficients - pixels)
     for _ in range(4):
-        # The limit starts wide, so that a bowl, which no plane fits, is not cut off where the plane misses it.
+        # The limit starts wide, so that a bowl, which no plane fits, is not excluded where the plane misses it.
         limit = max(_NEAR, min(4 * _NEAR, 3.0 * float(np.median(error))))
         near = error <= limit
         if near.sum() < 24:
@@ -97,7 +94,9 @@ def _border(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
 
 @lru_cache(maxsize=64)
 def _planes(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Eight spots of the border ``[8, n]``; per triple of spots, what makes their colours a plane ``[T, 3, 8]``."""
+    """Eight spots of the border ``[8, n]``; per triple of spots, the matrix that makes their colours a plane ``[T, 3,
+    8]``.
+    """
     rows, columns = _border(height, width)
     count = len(rows)
     y, x = _axis(height)[rows], _axis(width)[columns]

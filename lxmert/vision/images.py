@@ -1,6 +1,6 @@
-"""Open an image, whatever it comes as, into one form: uint8 RGB ``[H, W, 3]`` as a viewer would show it.
+"""Open an image of any form as uint8 RGB ``[H, W, 3]``, as a viewer would show it.
 
-Kept apart from the regions so that everything after this point sees one form and has no cases.
+Everything after this point sees one form, without special cases.
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 ImageInput: TypeAlias = "str | os.PathLike[str] | Image | np.ndarray"
-"""What can be opened as an image: a path, a PIL image, or an array (see `open_image`)."""
+"""A path, a PIL image, or an array; see `open_image`."""
 
 MAX_PIXELS = 100_000_000
-"""Larger images are refused: a small file can unpack to more memory than the machine has."""
+"""Larger images are refused: a small file can decompress to more memory than the machine has."""
 
 _FORMS = "a path, a PIL image, or a NumPy array of shape (H, W), (H, W, 3) or (H, W, 4)"
 
 
 def open_image(image: ImageInput) -> np.ndarray:
-    """Read an image and return its colours as uint8 ``[H, W, 3]`` in RGB order.
+    """Read an image as uint8 ``[H, W, 3]`` in RGB order.
 
-    A file's EXIF orientation is applied, a palette looked up, gray repeated over three channels, and transparency laid
-    on white, as viewers do.
+    As viewers do, it applies a file's EXIF orientation, looks up palettes, repeats gray over three channels, and puts
+    transparent images on white.
 
     Args:
-        image: A path, a PIL image of any mode, or an array ``(H, W)``, ``(H, W, 3)`` or ``(H, W, 4)``: uint8 in
-            0..255, bool, or float in 0..1; the fourth channel is opacity.
+        image: a path, a PIL image of any mode, or an array ``(H, W)``, ``(H, W, 3)`` or ``(H, W, 4)``: uint8 in 0..255,
+            bool, or float in 0..1; the fourth channel is opacity.
 
     Raises:
-        FileNotFoundError: If there is no file at the path.
-        TypeError: If it is none of these forms, or an array of another dtype.
-        ValueError: If the file is no image or breaks off, the size is zero or more than `MAX_PIXELS`, an array has
-            another rank or number of channels, or floats lie outside 0..1.
+        FileNotFoundError: the file does not exist.
+        TypeError: another form, or an array of another dtype.
+        ValueError: the file is no image or truncated, the size is zero or more than `MAX_PIXELS`, an array has another
+            rank or number of channels, or floats lie outside 0..1.
     """
     if isinstance(image, np.ndarray):
         return _from_array(image)
@@ -66,13 +66,13 @@ def _check_size(height: int, width: int) -> None:
 
 def _from_file(path: Path) -> np.ndarray:
     if path.is_dir():
-        raise ValueError(f"image must be one image's file; {path} is a folder.")
+        raise ValueError(f"image must be a file; {path} is a folder.")
     if not path.exists():
         raise FileNotFoundError(f"image: there is no file {path} (looked from {Path.cwd()}).")
     image_module = require("PIL.Image", "Opening an image")
     try:
         with warnings.catch_warnings():
-            # Pillow warns of, and then refuses, sizes by its own limits; ours is checked on the header just below.
+            # Pillow has its own limits for warnings and errors; ours is checked on the header below.
             warnings.simplefilter("ignore", image_module.DecompressionBombWarning)
             opened = image_module.open(path)
     except image_module.DecompressionBombError as error:
@@ -81,8 +81,8 @@ def _from_file(path: Path) -> np.ndarray:
         raise PermissionError(f"image: {path} cannot be read; permission is denied.") from error
     except (OSError, ValueError, SyntaxError) as error:
         raise ValueError(
-            f"image must be an image file (PNG, JPEG, GIF, BMP, WebP, ...); {path} ({path.stat().st_size} bytes) "
-            "is none that Pillow can read."
+            f"image must be an image file (PNG, JPEG, GIF, BMP, WebP, ...); Pillow cannot read {path} "
+            f"({path.stat().st_size} bytes)."
         ) from error
     with opened:
         _check_size(opened.height, opened.width)
@@ -95,8 +95,8 @@ def _from_pil(pil_image: Any, name: str) -> np.ndarray:
     try:
         pil_image.load()
     except (OSError, ValueError, SyntaxError, EOFError) as error:  # what Pillow's decoders raise for broken data
-        raise ValueError(f"image must be a whole image; {name} is truncated or damaged ({error}).") from error
-    with contextlib.suppress(Exception):  # where the EXIF data is damaged, the image is taken as it lies
+        raise ValueError(f"image must be complete; {name} is truncated or damaged ({error}).") from error
+    with contextlib.suppress(Exception):  # with damaged EXIF data, the orientation is ignored
         pil_image = orientation_module.exif_transpose(pil_image)
     if pil_image.mode.startswith("I;16") or pil_image.mode in ("I", "F"):
         return _from_deep_gray(np.asarray(pil_image), pil_image.mode)
@@ -112,7 +112,7 @@ def _from_deep_gray(gray: np.ndarray, mode: str) -> np.ndarray:
     values = gray.astype(np.float64)
     if not np.isfinite(values).all():
         raise ValueError(f"image must have finite values; the PIL image of mode {mode} holds NaN or infinity.")
-    # Modes I and F do not say which value is white; the values tell well enough.
+    # Modes I and F do not define the value of white; it is inferred from the largest value.
     high = float(values.max())
     whites = {"F": (1.0, 255.0, 65535.0), "I": (255.0, 65535.0)}.get(mode, (65535.0,))
     full = next((white for white in whites if high <= white), high)
@@ -137,7 +137,7 @@ def _from_array(array: np.ndarray) -> np.ndarray:
         levels = array
     elif np.issubdtype(array.dtype, np.floating):
         low, high = float(array.min()), float(array.max())
-        # The small slack is for the rounding of whatever computed the image. NaN fails both comparisons.
+        # The tolerance is for rounding in whatever computed the image. NaN fails both comparisons.
         if not (low >= -1e-3 and high <= 1.0 + 1e-3):
             raise ValueError(
                 f"image must have float values from 0 to 1; got {low:g} to {high:g}. "

@@ -1,11 +1,11 @@
-"""From an image to the regions a model looks at: the whole image, then what stands out from its background.
+"""From an image to the regions that a model sees: the whole image, and what differs from its background.
 
-This is the place that an object detector has in the original LXMERT. It suits drawn images: a few shapes on a smooth
-background. A region's description depends on neither the background nor the image's size.
+The original LXMERT has an object detector here. This one suits drawn images: a few shapes on a smooth background. A
+region's features depend neither on the background nor on the image's size.
 
-Limits, by the nature of the method: a shape whose colour is within 10 of 255 of the background's in every channel (gray
-on gray) is not seen; shapes that touch one another are one region; a frame drawn around an image is taken for its
-background, and so is a shape that covers most of the border; photographs are mostly one region.
+Limits of the method: it misses a shape whose colour is within 10 of 255 of the background's in every channel (gray on
+gray); touching shapes are one region; it takes a frame around an image for its background, and also a shape that covers
+most of the border; photographs are mostly one region.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from lxmert.vision.images import ImageInput, open_image
 from lxmert.vision.shapes import find_shapes
 
 CELLS = 8
-"""A region is described by CELLS x CELLS cells."""
+"""A region's features describe CELLS x CELLS cells."""
 
 FEATURE_SIZE = CELLS * CELLS * 4
-"""F: per cell red, green, blue and cover."""
+"""F: red, green, blue and cover of each cell."""
 
 MAX_SHAPES = 7
-"""At most so many shapes of an image become regions, the largest ones, unless told otherwise."""
+"""The most shapes of an image that become regions by default: the largest ones."""
 
-_WORKING_PIXELS = 512 * 512  # larger images are scaled down to this before anything is looked for
+_WORKING_PIXELS = 512 * 512  # larger images are scaled down to this
 
 
 class RegionBatch(TypedDict):
-    """The visual inputs of the models as a dict by their argument names: ``model(**text, **batch)``.
+    """The models' visual inputs as a dict by argument name: ``model(**text, **batch)``.
 
     Attributes:
-        visual_feats: float32 ``[B, R, F]`` in -1..1; zeros where there is no region.
-        visual_pos: float32 ``[B, R, 4]``, boxes (x1, y1, x2, y2) as parts of the image's width and height.
-        visual_attention_mask: float32 ``[B, R]``, 1 for a region and 0 where there is none.
+        visual_feats: float32 ``[B, R, F]`` in -1..1; zeros for padding.
+        visual_pos: float32 ``[B, R, 4]``, boxes (x1, y1, x2, y2) as fractions of the image's width and height.
+        visual_attention_mask: float32 ``[B, R]``, 1 for a region and 0 for padding.
     """
 
     visual_feats: np.ndarray
@@ -47,16 +47,16 @@ class RegionBatch(TypedDict):
 
 
 def image_regions(image: ImageInput, max_shapes: int = MAX_SHAPES) -> tuple[np.ndarray, np.ndarray]:
-    """Find and describe the regions of one image.
+    """Find the regions of one image and compute their features.
 
-    The first region is the whole image; the others are the shapes in it, the largest first. A region is described
-    by `CELLS` x `CELLS` cells, row by row from the top left of its box, each (red, green, blue, cover): cover is the
-    part of the cell that a shape fills, 0..1, and the colours are those of the shape, from -1 (none) to 1 (full),
-    times the cover. The background is thus 0 everywhere, and an image without shapes is described by zeros.
+    The first region is the whole image; the others are its shapes, the largest first. A region's features describe
+    `CELLS` x `CELLS` cells, row by row from the top left of its box, by (red, green, blue, cover): cover is the
+    fraction of the cell that a shape fills, and the colours are those of the shape, from -1 (none) to 1 (full), times
+    the cover. So the background is 0, and an image without shapes has zeros.
 
     Args:
-        image: Whatever `lxmert.data.open_image` opens.
-        max_shapes: How many shapes to describe at most.
+        image: anything that `open_image` opens.
+        max_shapes: the most shapes to describe.
 
     Returns:
         Features, float32 ``[R, F]``, and boxes, float32 ``[R, 4]`` as (x1, y1, x2, y2) in 0..1 of width and height,
@@ -81,14 +81,14 @@ def image_regions(image: ImageInput, max_shapes: int = MAX_SHAPES) -> tuple[np.n
 
 
 def stack_regions(images: Iterable[ImageInput], max_shapes: int = MAX_SHAPES) -> RegionBatch:
-    """The regions of several images as one batch, padded to the image with the most of them.
+    """The regions of several images as one batch, padded to the most regions of an image.
 
     Args:
-        images: The images; sizes may differ.
-        max_shapes: As for `image_regions`.
+        images: of any sizes.
+        max_shapes: as for `image_regions`.
 
     Raises:
-        ValueError: If there is no image, or one cannot be opened.
+        ValueError: no image, or one that cannot be opened.
     """
     if isinstance(images, str) or not isinstance(images, Iterable):
         raise TypeError(f"images must be a list of images; got {type(images).__name__}. For one, pass [image].")
@@ -96,11 +96,11 @@ def stack_regions(images: Iterable[ImageInput], max_shapes: int = MAX_SHAPES) ->
 
 
 def pad_regions(regions: Sequence[tuple[np.ndarray, np.ndarray]], length: int | None = None) -> RegionBatch:
-    """Pad (features ``[R, F]``, boxes ``[R, 4]``) of several images to one batch of ``length`` regions each.
+    """Pad (features ``[R, F]``, boxes ``[R, 4]``) of several images to ``length`` regions, and stack them.
 
     Args:
-        regions: What `image_regions` gave for each image.
-        length: R of the batch; the largest R among the images when absent.
+        regions: from `image_regions`.
+        length: R of the batch; by default the largest R of the images.
     """
     if not regions:
         raise ValueError("images must hold at least one image; got none.")
@@ -128,7 +128,7 @@ def _working_size(pixels: np.ndarray) -> np.ndarray:
 
 
 def _describe(cut: np.ndarray) -> np.ndarray:
-    """``[h, w, 4]`` to ``[F]``: the mean of each cell, whose edges may run through pixels."""
+    """``[h, w, 4]`` to ``[F]``: the mean of each cell; the edges of cells may cut pixels."""
     rows, columns = _shares(cut.shape[0]), _shares(cut.shape[1])
     height, width = cut.shape[:2]
     by_rows = (rows @ cut.reshape(height, width * 4)).reshape(CELLS, width, 4)

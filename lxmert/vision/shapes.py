@@ -1,6 +1,6 @@
-"""What stands out from an image's background: the shapes in it, each cut out so that no background is left in it.
+"""Find the shapes that differ from an image's background, and cut each out without any background.
 
-Separate from the regions so that whoever needs a shape itself, not its description, can have it.
+Separate from regions.py for code that needs a shape itself and not its features.
 """
 
 from __future__ import annotations
@@ -12,18 +12,17 @@ import numpy as np
 from lxmert.utils.optional_imports import require
 from lxmert.vision.background import estimate_background, largest_channel
 
-_LEAST_CONTRAST = 10.0  # of 255; below it, JPEG artefacts would count as shapes
-_EDGE = 0.4  # a shape's edge is where the contrast falls to this part of the shape's own
+_MIN_CONTRAST = 10.0  # of 255; below it, JPEG artefacts would be shapes
+_EDGE = 0.4  # a shape's edge is where the contrast falls to this fraction of the shape's
 
 
 class CutShape(NamedTuple):
     """A shape without its background.
 
     Attributes:
-        rows: The rows of its box.
-        columns: The columns of its box.
+        rows, columns: of its box.
         cut: float32 ``[h, w, 4]`` for the pixels of the box: red, green and blue, each from -1 (none) to 1 (full) times
-            the cover, and the cover, the part of the pixel that the shape fills, 0..1.
+            the cover, and the cover, the fraction of the pixel that the shape fills.
     """
 
     rows: slice
@@ -43,7 +42,7 @@ def find_shapes(pixels: np.ndarray, most: int) -> list[CutShape]:
     for shape in np.argsort(-sizes, kind="stable")[:most]:
         box = boxes[shape]
         under = background if background.shape[0] == 1 else background[box]
-        # The rim, a pixel wide, is less than half the shape's but not nothing.
+        # The rim is one pixel wide; less than half of it, but not nothing, is the shape.
         rim = ndimage.binary_dilation(labels[box] == shape + 1, np.ones((3, 3)))
         mine = (labels[box] == shape + 1) | (rim & (labels[box] == 0))
         cut = _cut_out(pixels[box], under, distance[box] / contrasts[shape], mine)
@@ -54,29 +53,29 @@ def find_shapes(pixels: np.ndarray, most: int) -> list[CutShape]:
 def _label_shapes(
     pixels: np.ndarray, background: np.ndarray, noise: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What stands out: labels int ``[H, W]`` (0 is background), contrast per label, and the distance ``[H, W]``."""
+    """The shapes as labels int ``[H, W]`` (0: background), the contrast of each label, and the distance ``[H, W]``."""
     ndimage = require("scipy.ndimage", "Finding regions")
     distance = largest_channel(pixels - background)
-    looked_at = distance
-    threshold = max(_LEAST_CONTRAST, 5.0 * noise)
+    signal = distance
+    threshold = max(_MIN_CONTRAST, 5.0 * noise)
     if noise > 2.0:
-        # Averaging nine pixels divides the noise by three and leaves shapes where they are.
+        # The mean of nine pixels has a third of the noise, and shapes stay in place.
         smooth = ndimage.uniform_filter(pixels - background, size=(3, 3, 1), mode="nearest")
-        looked_at = largest_channel(smooth)
-        threshold = max(_LEAST_CONTRAST, 2.5 * noise)
-    labels, count = ndimage.label(looked_at > threshold)
+        signal = largest_channel(smooth)
+        threshold = max(_MIN_CONTRAST, 2.5 * noise)
+    labels, count = ndimage.label(signal > threshold)
     if count == 0:
         return labels, np.zeros(0, np.float32), distance
-    # First at the threshold, where a shape includes its blurred rim; then each at the middle of its own edge.
-    contrasts = _contrasts(looked_at, labels, count)
+    # First at the threshold, with the blurred rims of shapes; then each shape at the middle of its own edge.
+    contrasts = _contrasts(signal, labels, count)
     clear = np.concatenate([[False], contrasts > 12.0 * noise])[labels]
-    looked_at = np.where(clear, distance, looked_at)  # where the noise does no harm, averaging only blunts corners
+    signal = np.where(clear, distance, signal)  # with little noise, averaging would only round corners
     limits = np.concatenate([[np.inf], np.maximum(_EDGE * contrasts, threshold)])
-    labels, count = ndimage.label(looked_at > limits[labels])
-    contrasts = _contrasts(looked_at, labels, count)
+    labels, count = ndimage.label(signal > limits[labels])
+    contrasts = _contrasts(signal, labels, count)
     areas = np.bincount(labels.ravel(), minlength=count + 1)[1:]
     largest = areas.max(initial=0)
-    # JPEG leaves small faint specks next to a shape; a small region must therefore be strong to count.
+    # JPEG leaves small faint spots next to a shape; so a small region must have much contrast.
     least = np.where(areas < 0.3 * largest, 0.35, 0.12) * contrasts.max(initial=0.0)
     keep = (areas >= max(6.0, 2e-4 * labels.size, 0.005 * largest)) & (contrasts >= least)
     renumbered = np.zeros(count + 1, labels.dtype)
@@ -85,7 +84,7 @@ def _label_shapes(
 
 
 def _contrasts(distance: np.ndarray, labels: np.ndarray, count: int) -> np.ndarray:
-    """Per label, how far a typical inner pixel is from the background: the 80th percentile."""
+    """The distance of a typical inner pixel of each label from the background: the 80th percentile."""
     inside = labels > 0
     owner, values = labels[inside], distance[inside]
     order = np.lexsort((values, owner))
@@ -97,7 +96,7 @@ def _contrasts(distance: np.ndarray, labels: np.ndarray, count: int) -> np.ndarr
 def _cut_out(pixels: np.ndarray, background: np.ndarray, share: np.ndarray, mine: np.ndarray) -> np.ndarray:
     """A shape without its background, ``[h, w, 4]``: colours in -1..1 times cover, and cover.
 
-    A pixel of the rim mixes shape and background; taking the background's part away leaves the shape's colour.
+    A pixel of the rim mixes shape and background; subtracting the background's part leaves the shape's colour.
     """
     cover = np.where(mine, np.clip((share - 0.15) / 0.7, 0.0, 1.0), 0.0)[..., None]
     colour = (pixels - (1.0 - cover) * background) / 127.5 - cover

@@ -202,7 +202,7 @@ def test_what_is_there_is_not_replaced(tmp_path):
     (tmp_path / "file").write_text("mine")
     with pytest.raises(NotADirectoryError, match="file is a file; give a folder"):
         make_scenes(tmp_path / "file", 80, progress=False)
-    with pytest.raises(ValueError, match="must be a path; got an empty text"):
+    with pytest.raises(ValueError, match="must be a path; got an empty string"):
         make_scenes("", 80, progress=False)
     assert files(tmp_path) == {"data/mine.txt": b"mine", "file": b"mine"}
 

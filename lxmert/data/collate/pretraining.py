@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lxmert.data.features import RegionStore
 
 TASKS = LOSS_NAMES
-"""What can be learned, by the names of the losses."""
+"""The names of the losses."""
 
 
 class PretrainingData:
@@ -76,22 +76,22 @@ class PretrainingData:
         for task, known in (("objects", store.has_objects), ("attributes", store.has_attributes)):
             if task in tasks and not known:
                 raise ValueError(
-                    f"the task {task} must have the numbers of {task} that a detector gave each region; the region "
-                    "store has images without. Import the features from files that hold them, as the original's TSV "
+                    f"the task {task} must have the ids of {task} that a detector gave each region; the region "
+                    "store has images without. Import the features from files that have them, as the original's TSV "
                     "does, or leave the task out."
                 )
         self.texts, self.tokenizer, self.text_length = sentences.texts, tokenizer, text_length
         self.store, self.regions = store, Regions(store, regions)
         self.masking, self.tasks = Masking() if masking is None else masking, tuple(tasks)
         images = cast("CategoricalColumn[str]", sentences.images)
-        self.images = images.codes  # which of the P images of these sentences, for each of them
+        self.images = images.codes  # the index of each sentence's image, of P
         self.places = store.places(images.categories)
         self.outside = 0
         if "answers" in self.tasks:
-            self._take_answers(sentences, answers)
+            self._index_answers(sentences, answers)
 
-    def _take_answers(self, sentences: Sentences, table: Sequence[str]) -> None:
-        """Lay the answers that are in the table out flat, for each different set of them that a sentence may have."""
+    def _index_answers(self, sentences: Sentences, table: Sequence[str]) -> None:
+        """Flatten the answers in the vocabulary, for each distinct set of answers that a sentence may have."""
         column = cast("CategoricalColumn[dict[str, float] | None]", sentences.answers)
         texts = list({text: None for scores in column.categories for text in scores or ()})
         numbers = dict(zip(texts, matching_rows(table, texts).tolist(), strict=True))
@@ -101,8 +101,8 @@ class PretrainingData:
             known: dict[int, float] = {}
             for text, score in (scores or {}).items():
                 number = numbers[text]
-                # As in the original: where one answer is written in two ways, the score of the one that the table
-                # writes otherwise counts.
+                # As in the original: of two spellings of one answer, the score of the one that is not the
+                # vocabulary's counts.
                 if number >= 0 and score > 0 and (number not in known or text != table[number]):
                     known[number] = score
             outside.append(bool(scores) and not known)
@@ -132,13 +132,30 @@ class PretrainingData:
             ``obj_labels`` with ``obj`` and ``attr`` as int64 and float32 ``[B, R]``, ``feat`` as float32 ``[B, R, F]``
             and ``[B, R]``; ``ans`` int64 ``[B]``.
         """
-        tasks, rule, rows = self.tasks, self.masking, np.asarray(rows)
-        # The order of what is drawn is fixed: sentences, words, regions, other regions, answers.
+        rows = np.asarray(rows)
+        # Random numbers are drawn in a fixed order: sentences, words, regions, other regions, answers.
         sentences, matched = rows, np.ones(len(rows), np.int64)
-        if "match" in tasks:
-            sentences, matched = mismatch(self.images, rows, rule, random)
+        if "match" in self.tasks:
+            sentences, matched = mismatch(self.images, rows, self.masking, random)
+        text, words = self._masked_text(sentences, random)
+        inputs: dict[str, Any] = {name: array[part] for name, array in text.items()}
+        inputs |= self._visual(self.places[self.images[rows]], random, part)
+        labels = {"words": ("labels", words), "match": ("matched_label", matched)}
+        if "answers" in self.tasks:
+            labels["answers"] = "ans", self._draw_answers(rows, matched, random)
+        counts = dict.fromkeys(("words", "match", "objects", "attributes", "features", "answers"), 0.0)
+        for task, (name, values) in labels.items():
+            if task in self.tasks:
+                inputs[name] = values[part]
+                counts[task] = float((values != IGNORED_LABEL).sum())
+        for task in ("objects", "attributes", "features"):
+            counts[task] = float(len(rows) * self.regions.count)
+        return Batch(inputs, {task: count for task, count in counts.items() if task in self.tasks})
+
+    def _masked_text(self, rows: np.ndarray, random: np.random.Generator) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """The model's inputs of sentences, masked, and the labels of their words."""
         text = self.tokenizer(
-            [self.texts[row] for row in sentences.tolist()],
+            [self.texts[row] for row in rows.tolist()],
             padding="max_length",
             truncation=True,
             max_length=self.text_length,
@@ -150,53 +167,36 @@ class PretrainingData:
             text["special_tokens_mask"] == 0,
             self.tokenizer.mask_token_id,
             self.tokenizer.vocab_size,
-            rule,
+            self.masking,
             random,
         )
-        inputs: dict[str, Any] = {
-            "input_ids": words[part],
-            "token_type_ids": text["token_type_ids"][part],
-            "attention_mask": text["attention_mask"][part],
-        }
-        counts: dict[str, float] = {}
-        if "words" in tasks:
-            inputs["labels"] = labels[part]
-            counts["words"] = float((labels != IGNORED_LABEL).sum())
-        if "match" in tasks:
-            inputs["matched_label"] = matched[part]
-            counts["match"] = float(len(rows))
-        inputs |= self._visual(self.places[self.images[rows]], random, part)
-        counts |= {
-            task: float(len(rows) * self.regions.count)
-            for task in ("objects", "attributes", "features")
-            if task in tasks
-        }
-        if "answers" in tasks:
-            own = self._answer_sets[rows]
-            drawn = sample_answers(self._sums, self._starts[own], self._starts[own + 1], random)
-            known = (drawn >= 0) & (matched == 1)
-            answers = np.full(len(rows), IGNORED_LABEL, np.int64)
-            answers[known] = self._numbers[drawn[known]]
-            inputs["ans"] = answers[part]
-            counts["answers"] = float(known.sum())
-        return Batch(inputs, counts)
+        return {"input_ids": words, **{name: text[name] for name in ("token_type_ids", "attention_mask")}}, labels
+
+    def _draw_answers(self, rows: np.ndarray, matched: np.ndarray, random: np.random.Generator) -> np.ndarray:
+        """The label of one answer of each example, int64 ``[B]``; `IGNORED_LABEL` without one."""
+        sets = self._answer_sets[rows]
+        drawn = sample_answers(self._sums, self._starts[sets], self._starts[sets + 1], random)
+        known = (drawn >= 0) & (matched == 1)
+        answers = np.full(len(rows), IGNORED_LABEL, np.int64)
+        answers[known] = self._numbers[drawn[known]]
+        return answers
 
     def _visual(self, places: np.ndarray, random: np.random.Generator, part: slice) -> dict[str, Any]:
-        """Everything that is about regions, of the images in `places[part]`."""
+        """The regions of the images in `places[part]`, masked, and their labels."""
         count = self.regions.count
         choice = choose_regions(np.arange(count) < self.store.counts(places)[:, None], self.masking, random)
-        lent = self._lent_features(choice, random, part)
+        substitutes = self._random_features(choice, random, part)
         choice = RegionChoice(*(array[part] for array in choice))
         found = self.store.batch(places[part], count, labels=self.labelled)
         features = found["visual_feats"]
-        hidden = features.copy() if "features" in self.tasks else features
-        hidden[choice.zeroed] = 0
-        hidden[choice.replaced] = lent
-        inputs: dict[str, Any] = {"visual_feats": hidden, "visual_pos": found["visual_pos"]}
+        masked = features.copy() if "features" in self.tasks else features
+        masked[choice.zeroed] = 0
+        masked[choice.replaced] = substitutes
+        inputs: dict[str, Any] = {"visual_feats": masked, "visual_pos": found["visual_pos"]}
         if self.regions.masked:
             inputs["visual_attention_mask"] = found["visual_attention_mask"]
-        # As in the original: objects and attributes are guessed for every region by the detector's confidence, features
-        # for the selected ones.
+        # As in the original: objects and attributes are predicted for every region, weighted by the detector's
+        # confidence, and features for the selected ones.
         labels: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         if "objects" in self.tasks:
             labels["obj"] = found["object_ids"], found["object_confidence"]
@@ -206,11 +206,11 @@ class PretrainingData:
             labels["feat"] = features, choice.selected.astype(np.float32)
         return inputs | ({"obj_labels": labels} if labels else {})
 
-    def _lent_features(self, choice: RegionChoice, random: np.random.Generator, part: slice) -> np.ndarray:
-        """For the replaced regions of the part, in their order, those of other regions: float32 ``[K, F]``.
+    def _random_features(self, choice: RegionChoice, random: np.random.Generator, part: slice) -> np.ndarray:
+        """The features that replace those of the part's regions, in their order: float32 ``[K, F]``.
 
-        As in the original: an image with many sentences lends more often, because a sentence is drawn and then a
-        region of its image.
+        As in the original: a sentence is drawn, and then a region of its image, so images with many sentences are
+        chosen more often.
         """
         total = int(choice.replaced.sum())
         places = self.places[self.images[random.integers(len(self), size=total)]]
@@ -219,7 +219,7 @@ class PretrainingData:
         number = np.full(choice.replaced.shape, -1)
         number[choice.replaced] = np.arange(total)
         own = number[part][choice.replaced[part]]
-        lent = np.zeros((len(own), self.store.feature_size), np.float32)
-        full = counts[own] > 0  # an image without any region lends zeros
-        lent[full] = self.store.features_at(places[own][full], regions[own][full])
-        return lent
+        substitutes = np.zeros((len(own), self.store.feature_size), np.float32)
+        full = counts[own] > 0  # an image without regions gives zeros
+        substitutes[full] = self.store.features_at(places[own][full], regions[own][full])
+        return substitutes

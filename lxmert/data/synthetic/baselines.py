@@ -1,4 +1,4 @@
-"""What can be answered without looking, or without listening: the scores that a model has to be compared with."""
+"""Baselines that see only the question, or only the image: the scores that a model must exceed."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ Rates = dict[str, float]
 
 
 def question_only(train: Questions, test: Questions) -> Rates:
-    """Who knows only the question gives the answer that the same question had most often in training.
+    """The score of the answer that the same question had most often in training.
 
-    A question that training did not have gets the commonest answer of its question type.
+    A question that is not in the training data gets the most frequent answer of its question type.
 
     Returns:
-        The part that is right, 0..1, for each question type and for "all".
+        The fraction of correct answers, 0..1, for each question type and for "all".
     """
     by_text, by_type = defaultdict[str, Counter[str]](Counter), defaultdict[str, Counter[str]](Counter)
     for text, kind, answer in zip(train.texts, _types(train), _answers(train), strict=True):
@@ -30,19 +30,18 @@ def question_only(train: Questions, test: Questions) -> Rates:
 
 
 def image_only(train: Questions, test: Questions, shown: Mapping[str, Mapping[str, int]]) -> Rates:
-    """Who knows the image and the type of the question, but not the question.
+    """The score of the most probable answer by the image and the question's type.
 
-    For each answer: how often was it right for that type of question, in images that show as many things of that
-    name? (For an answer that is no name of a thing, such as "yes": in images with as many things.) The answer for
-    which this was most often is given.
+    The probability of an answer is its frequency in training among questions of this type about images that show as
+    many things of that name; for an answer that is no name of a thing, such as "yes", images with as many things.
 
     Args:
-        train: where the rates are counted.
-        test: what is answered.
-        shown: for each image how many things of each name it shows, and under "" how many in all.
+        train: for the frequencies.
+        test: the questions to answer.
+        shown: for each image the number of things of each name, and of all things under "".
 
     Returns:
-        The part that is right, 0..1, for each question type and for "all".
+        The fraction of correct answers, 0..1, for each question type and for "all".
     """
     names = set[str]().union(*(things.keys() for things in shown.values()))
 
@@ -80,10 +79,10 @@ def _types(questions: Questions) -> Sequence[str]:
 
 def _answers(questions: Questions) -> list[str]:
     if questions.answers is None:
-        raise ValueError("questions must have answers; these are a test set without.")
+        raise ValueError("questions must have answers; these are of a test set, which has none.")
     return [max(answers, key=answers.__getitem__, default="") for answers in questions.answers]
 
 
 def _commonest(counts: Counter[str]) -> str:
-    """Of those that are equally common, the first in the alphabet."""
+    """The most frequent answer; of several, the first alphabetically."""
     return min(counts, key=lambda answer: (-counts[answer], answer), default="")

@@ -1,8 +1,7 @@
-"""Statements about two images that are true or false, each as often true as false.
+"""Statements about two images, true and false equally often.
 
-As in NLVR2, eight images make a set of four pairs, and a statement is made about all four: it is kept if it is true
-of exactly two. So the text alone says nothing, and consistency (a statement judged rightly of all its pairs) has a
-meaning.
+As in NLVR2, eight images make a set of four pairs, and a statement is kept if it is true of exactly two of the pairs.
+So the text alone does not give the label, and consistency (correct for all pairs of a statement) is meaningful.
 """
 
 from __future__ import annotations
@@ -13,15 +12,13 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-SET = 8
-"""Images of a set."""
-
+SET = 8  # images
 PAIRS = SET // 2
-_STATEMENTS = 6  # about a set, at most
+_MAX_STATEMENTS = 6  # about a set
 
 
 class Shown(Protocol):
-    """A shape in an image, as far as statements tell."""
+    """What statements need of a shape in an image."""
 
     @property
     def shape(self) -> str:
@@ -32,11 +29,11 @@ class Shown(Protocol):
         """Such as "red"."""
 
 
-ImageInput = Sequence[Shown]
+Shapes = Sequence[Shown]
 
 
 class Statement(NamedTuple):
-    """A statement, and of which of a set's `PAIRS` it is true."""
+    """A statement, and whether it is true of each of a set's `PAIRS`."""
 
     text: str
     labels: tuple[bool, ...]
@@ -61,7 +58,7 @@ _TEMPLATES = (
 
 
 def set_statements(
-    pairs: Sequence[tuple[ImageInput, ImageInput]],
+    pairs: Sequence[tuple[Shapes, Shapes]],
     shapes: tuple[str, ...],
     colours: tuple[str, ...],
     random: np.random.Generator,
@@ -70,12 +67,11 @@ def set_statements(
 
     Args:
         pairs: the shapes in the left and the right image of the `PAIRS` pairs.
-        shapes: the words that there are for shapes.
-        colours: likewise for colours.
-        random: decides which of the possible statements are made.
+        shapes, colours: all words for shapes and for colours.
+        random: chooses among the possible statements.
 
     Returns:
-        At most six; fewer, or none, where the images are too much alike.
+        At most six; fewer, or none, if the images are too similar.
     """
     phrases = _phrases(shapes, colours)
     counts = np.zeros((2, len(pairs), len(phrases)), np.int64)
@@ -98,7 +94,7 @@ def set_statements(
         possible.append([fitting[at] for at in random.permutation(len(fitting)).tolist()])
     made: list[Statement] = []
     turn = [possible[at] for at in random.permutation(len(possible)).tolist()]
-    while turn and len(made) < _STATEMENTS:  # of every form in turn
+    while turn and len(made) < _MAX_STATEMENTS:  # of every form in turn
         fitting = turn.pop(0)
         if fitting:
             made.append(fitting.pop())
@@ -108,7 +104,7 @@ def set_statements(
 
 @lru_cache
 def _phrases(shapes: tuple[str, ...], colours: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    """(shape, colour), either empty for any."""
+    """(shape, colour), where either may be empty for any."""
     return tuple((shape, colour) for shape in (*shapes, "") for colour in (*colours, "") if shape or colour)
 
 

@@ -1,5 +1,5 @@
-"""Drawn scenes: images of a few shapes from a seed, with captions, questions and statements about them.
+"""Synthetic scenes: images of a few shapes from a seed, with captions, questions and statements about them.
 
-easy-VQA is solved too easily to tell good training from bad. Here a question is about one of several shapes, how they
-lie, how many there are and of what there are more, and the question alone does not give the answer away.
+easy-VQA is too easy to distinguish good training from bad. Here questions are about one of several shapes, their
+relations and their numbers, and the text of a question does not give the answer away.
 """

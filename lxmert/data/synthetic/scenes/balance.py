@@ -1,7 +1,7 @@
-"""Which questions are asked about which image, so that the text of a question does not give its answer away.
+"""Choose questions so that the text of a question does not give its answer away.
 
-Every text keeps count of its answers. An answer is asked for only while it is hardly ahead of the rarest answer that
-the text can have, so that whoever knows the text alone guesses among all of them.
+The answers of every text are counted. A question is asked only while its answer is at most as frequent as the rarest
+possible answer of its text, so that knowing the text does not help.
 """
 
 from __future__ import annotations
@@ -14,27 +14,27 @@ import numpy as np
 from .questions import FAMILIES, KINDS, Asked
 
 FEWEST_QUESTIONS, MOST_QUESTIONS = 7, 11
-"""Each image is asked about so many times, where it answers as many that are still wanted."""
+"""Questions about an image, if it answers as many that keep the balance."""
 
 _TURNS = (*KINDS, "relation")
-"""Which kinds are asked about in turn: relations twice, the hardest to learn."""
+"""The kinds of questions in turn: relations twice, as they are the hardest to learn."""
 
-_AHEAD = 1  # by how much an answer may outnumber the rarest answer of its text
+_MAX_LEAD = 1  # an answer is not asked for if it is this much ahead of its text's rarest answer
 
 
 class Balance:
-    """Chooses the questions of one split, image after image."""
+    """Chooses the questions of one split, image by image."""
 
     def __init__(self) -> None:
         self._answers: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._families: Counter[str] = Counter()
 
     def choose(self, possible: Sequence[Asked], random: np.random.Generator) -> list[Asked]:
-        """The questions to ask about the next image, at most one of a text.
+        """The questions about the next image, at most one with each text.
 
         Args:
-            possible: what the image answers.
-            random: the image's own.
+            possible: all questions that the image answers.
+            random: the image's own random numbers.
         """
         wanted = int(random.integers(FEWEST_QUESTIONS, MOST_QUESTIONS + 1))
         order = random.permutation(len(possible)).tolist()
@@ -45,7 +45,7 @@ class Balance:
         kinds = [_TURNS[place] for place in random.permutation(len(_TURNS))]
         while kinds and len(chosen) < wanted:
             kind = kinds.pop(0)
-            question = self._most_wanted(by_kind[kind], {asked.text for asked in chosen})
+            question = self._least_asked(by_kind[kind], {asked.text for asked in chosen})
             if question is not None:
                 kinds.append(kind)
                 chosen.append(question)
@@ -53,7 +53,7 @@ class Balance:
                 self._families[question.family] += 1
         return chosen
 
-    def _most_wanted(self, questions: Sequence[Asked], asked: set[str]) -> Asked | None:
+    def _least_asked(self, questions: Sequence[Asked], asked: set[str]) -> Asked | None:
         best, best_rank = None, (0.0, 0, 0)
         for question in questions:
             if question.text in asked:
@@ -62,7 +62,7 @@ class Balance:
             counts = self._answers[question.text]
             mine = counts[question.answer]
             ahead = mine - min(counts[answer] for answer in family.answers)
-            if ahead >= _AHEAD:
+            if ahead >= _MAX_LEAD:
                 continue
             rank = (self._families[question.family] / family.share, ahead, mine)
             if best is None or rank < best_rank:

@@ -1,4 +1,4 @@
-"""Sentences that are true of a scene, for pre-training; each says so much that it seldom fits another image."""
+"""True sentences about a scene for pre-training; each is so specific that it seldom fits another image."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NUMBERS = ("no", "one", "two", "three", "four", "five", "six")
 
 
 def captions(scene: Scene, random: np.random.Generator) -> list[str]:
-    """From two to four captions: what is there, how many of what, and how two shapes lie."""
+    """Two to four captions: the shapes, their numbers, and the relation of two shapes."""
     shown = [scene.shapes[place] for place in random.permutation(len(scene.shapes))[:_LISTED]]
     sentences = [_listed([_described(shape) for shape in shown])]
     first, second = random.permutation(2).tolist()

@@ -1,7 +1,7 @@
-"""Every question of four kinds that a scene answers beyond doubt, with its answer.
+"""All questions of four kinds that a scene answers clearly, with their answers.
 
-A question names shapes by words that fit exactly one of the scene, and asks what has clear margins. Which of them are
-asked is chosen elsewhere (balance.py), because that takes all scenes into account.
+A question names shapes by words that fit exactly one of them, and asks only about what has clear margins. balance.py
+chooses among the questions, as that depends on all scenes.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _NUMBERS = tuple(str(number) for number in range(MOST_COUNTED + 1))
 _COLOURS = tuple(COLOURS)
 
 ANSWERS = (*YES_NO, *_NUMBERS, *_COLOURS, *SHAPES)
-"""All answers that there are, in the order of the answer tables."""
+"""All answers, in the order of the answer vocabulary."""
 
-APART = 0.12  # a shape is left of another whose middle is further right by this part of the image's side
-_NEARER = 0.5  # the nearest shape's distance is at most this part of the second nearest's
+APART = 0.12  # a shape is left of another whose centre is further right by this fraction of the image's side
+_NEARER = 0.5  # the nearest shape's distance is at most this fraction of the second nearest's
 
 
 class Family(NamedTuple):
@@ -35,8 +35,8 @@ class Family(NamedTuple):
 
     Attributes:
         kind: one of `KINDS`.
-        answers: those that a text of this form can have; each is to be given equally often.
-        share: how often it is asked, against the others of its kind.
+        answers: the possible answers; each is to occur equally often.
+        share: how often it is asked, relative to the others of its kind.
     """
 
     kind: str
@@ -63,7 +63,7 @@ FAMILIES = {
 
 
 class Asked(NamedTuple):
-    """A question, its answer, and the `FAMILIES` entry it belongs to."""
+    """A question, its answer, and its entry in `FAMILIES`."""
 
     family: str
     text: str
@@ -71,7 +71,7 @@ class Asked(NamedTuple):
 
 
 def possible_questions(scene: Scene, random: np.random.Generator) -> list[Asked]:
-    """All questions that the scene answers; chance only picks what a question wrongly supposes."""
+    """All questions that the scene answers; the random numbers choose only the false assumptions of questions."""
     return [
         *_attributes(scene, random),
         *_relations(scene, random),
@@ -86,7 +86,7 @@ def _attributes(scene: Scene, random: np.random.Generator) -> Iterator[Asked]:
         yield Asked("color", f"what color is the {name}?", shape.colour)
         yield Asked("is color", f"is the {name} {shape.colour}?", "yes")
         others = [colour for colour in colours if colour != shape.colour]
-        if others:  # of a shape that is there, so that the word alone is not enough
+        if others:  # of another shape of the scene, so that the word alone is not enough
             yield Asked("is color", f"is the {name} {others[random.integers(len(others))]}?", "no")
     for name, shape in _unique(scene.shapes, lambda shape: shape.colour).items():
         yield Asked("shape", f"what shape is the {name} one?", shape.shape)
@@ -112,7 +112,7 @@ def _relations(scene: Scene, random: np.random.Generator) -> Iterator[Asked]:
             yield Asked("shape nearest", f"what shape is nearest to the {name}?", nearest.shape)
             yield Asked("color nearest", f"what color is the shape nearest to the {name}?", nearest.colour)
     apart = [(a, b) for a, b in permutations(named.items(), 2) if abs(b[1].x - a[1].x) >= APART]
-    if apart:  # one pair alone: there are so many that nothing else would be asked
+    if apart:  # only one pair: there are so many that nothing else would be asked
         (name, shape), (other_name, other) = apart[random.integers(len(apart))]
         left, right = YES_NO if shape.x < other.x else YES_NO[::-1]
         yield Asked("is beside", f"is the {name} left of the {other_name}?", left)
@@ -120,7 +120,7 @@ def _relations(scene: Scene, random: np.random.Generator) -> Iterator[Asked]:
 
 
 def nearest_shape(scene: Scene, shape: DrawnShape) -> DrawnShape | None:
-    """The shape whose middle is nearest to that of ``shape``; None where a second one is hardly further away."""
+    """The shape whose centre is nearest to that of ``shape``; None if a second one is hardly further away."""
     others = [other for other in scene.shapes if other is not shape]
     far = sorted((math.hypot(other.x - shape.x, other.y - shape.y), place) for place, other in enumerate(others))
     return others[far[0][1]] if far[0][0] <= _NEARER * far[1][0] else None
@@ -161,7 +161,7 @@ def _comparisons(scene: Scene) -> Iterator[Asked]:
 
 
 def named_shapes(scene: Scene) -> dict[str, DrawnShape]:
-    """The shapes that colour and shape tell from all others, by these words."""
+    """The shapes that colour and shape identify, by these words."""
     return _unique(scene.shapes, lambda shape: f"{shape.colour} {shape.shape}")
 
 

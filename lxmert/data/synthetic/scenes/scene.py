@@ -1,6 +1,6 @@
-"""What is in a drawn image: three to six shapes that do not touch, placed by chance from a seed.
+"""The content of a synthetic image: three to six shapes that do not touch, placed at random from a seed.
 
-Separate from drawing it and from asking about it: both read the same `Scene`.
+Drawing and asking questions both use the same `Scene`.
 """
 
 from __future__ import annotations
@@ -23,32 +23,29 @@ COLOURS = {
 SIZES = ("small", "large")
 
 FEWEST, MOST = 3, 6
-"""A scene has from FEWEST to MOST shapes."""
+"""The number of shapes of a scene."""
 
 SMALLEST_SIDE, LARGEST_SIDE = 64, 512
-"""Pixels of an image's side: below, small shapes have too few pixels to be told apart; above, regions are found in a
+"""Pixels of an image's side: with fewer, small shapes cannot be distinguished; with more, regions are found in a
 smaller copy."""
 
-# Sides of a shape's box as parts of the image's. Nothing is asked about sizes: boxes alone tell them, faintly.
+# Sides of a shape's box as fractions of the image's. No question is about sizes, which only the boxes show.
 _SIDES = {"small": (0.12, 0.14), "large": (0.21, 0.24)}
-_GAP = 0.03  # between boxes, as a part of the image's side, and at least:
-_LEAST_GAP = 3.0  # pixels, so that blurred edges stay apart
-_SHADE = 16  # a colour's channels may differ by so much, of 255
-_PALEST = 225  # backgrounds are this light at least in every channel
-_MAIN = 0.6  # where a scene has a main colour or shape, each of its shapes has it with this chance, or else by chance
+_GAP = 0.03  # between boxes, as a fraction of the image's side, and at least:
+_MIN_GAP = 3.0  # pixels, so that blurred edges stay apart
+_SHADE = 16  # variation of a colour's channels, of 255
+_MIN_BACKGROUND = 225  # of every channel of the background
+_MAIN = 0.6  # probability that a shape has the scene's main colour or shape, if it has one
 
 
 class DrawnShape(NamedTuple):
-    """One shape: words as they stand in `SHAPES`, `COLOURS` and `SIZES`.
+    """One shape: words of `SHAPES`, `COLOURS` and `SIZES`, and its place.
 
     Attributes:
-        shape: what it is.
-        colour: its colour's name.
-        size: "small" or "large".
-        x: of its middle, 0..1 of the image's side from the left.
-        y: likewise from the top.
-        side: of its box, which is square, likewise.
-        shade: the colour as it is drawn, red, green and blue in 0..255.
+        shape, colour, size: the words.
+        x, y: the centre, 0..1 of the image's side from the left and from the top.
+        side: of its square box, in 0..1 too.
+        shade: the colour as drawn, red, green and blue in 0..255.
     """
 
     shape: str
@@ -67,7 +64,7 @@ class DrawnShape(NamedTuple):
 
 
 class Scene(NamedTuple):
-    """The shapes of an image, and the colour behind them in 0..255."""
+    """The shapes of an image, and the background colour in 0..255."""
 
     shapes: tuple[DrawnShape, ...]
     background: tuple[int, int, int]
@@ -76,8 +73,8 @@ class Scene(NamedTuple):
 def random_scene(random: np.random.Generator, side: int) -> Scene:
     """A scene for an image of ``side`` pixels.
 
-    Four in ten scenes have a main colour and four in ten a main shape, so that there is something to count; without
-    them, four shapes of one colour would hardly ever meet.
+    Four in ten scenes have a main colour and four in ten a main shape, so that there is something to count; otherwise
+    four shapes of one colour would hardly ever occur.
     """
     count = int(random.integers(FEWEST, MOST + 1))
     kinds, colours = _mixed(random, SHAPES, count), _mixed(random, tuple(COLOURS), count)
@@ -89,9 +86,9 @@ def random_scene(random: np.random.Generator, side: int) -> Scene:
         kinds = [kinds[0] if main else kind for main, kind in zip(often, kinds, strict=True)]
     sizes = _mixed(random, SIZES, count)
     sides = [float(random.uniform(*_SIDES[size])) for size in sizes]
-    places = _places(random, sides, max(_GAP, _LEAST_GAP / side))
+    places = _places(random, sides, max(_GAP, _MIN_GAP / side))
     shades = random.integers(-_SHADE, _SHADE + 1, (count, 3))
-    background = random.integers(_PALEST, 256, 3)
+    background = random.integers(_MIN_BACKGROUND, 256, 3)
     shapes = []
     for kind, colour, size, place, width, shade in zip(kinds, colours, sizes, places, sides, shades, strict=True):
         red, green, blue = np.clip(COLOURS[colour] + shade, 0, 255).tolist()
@@ -105,7 +102,7 @@ def _mixed(random: np.random.Generator, words: tuple[str, ...], count: int) -> l
 
 
 def _places(random: np.random.Generator, sides: list[float], gap: float) -> list[tuple[float, float]]:
-    """Middles (x, y) of boxes with these sides, in their order, at least ``gap`` apart and from the image's edge."""
+    """Centres (x, y) of boxes with these sides, in their order, at least ``gap`` apart and from the image's edge."""
     while True:
         placed: dict[int, tuple[float, float]] = {}
         for shape in sorted(range(len(sides)), key=lambda shape: -sides[shape]):  # the large ones need room first
@@ -118,6 +115,6 @@ def _places(random: np.random.Generator, sides: list[float], gap: float) -> list
                     placed[shape] = (x, y)
                     break
             else:
-                break  # no room: all anew
+                break  # no room: start over
         if len(placed) == len(sides):
             return [placed[shape] for shape in range(len(sides))]
