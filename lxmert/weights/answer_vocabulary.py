@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from lxmert.utils.atomic_files import write_text
 from lxmert.utils.json_files import read_json
 
 _NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
@@ -80,58 +78,6 @@ def _listed(table: Any) -> list[str] | None:
         table = [numbered[i] for i in range(len(table))]
     answers: list[Any] = [entry.get("ans") if isinstance(entry, dict) else entry for entry in table]
     return answers if answers and all(isinstance(answer, str) for answer in answers) else None
-
-
-def write_answer_vocabulary(path: str | Path, answers: Sequence[str]) -> None:
-    """Write a table as a list in the order of the numbers, as the original's trainval_label2ans.json.
-
-    Raises:
-        OSError: the file cannot be written.
-        ValueError: no answers, one that is there twice, or one that is no text.
-    """
-    wrong = next((answer for answer in answers if not isinstance(answer, str)), None)
-    if wrong is not None or not len(answers):
-        raise ValueError(f"answers must be one text or more; got {'none' if wrong is None else repr(wrong)}.")
-    first, count = Counter(answers).most_common(1)[0]
-    if count > 1:
-        raise ValueError(f"answers must be different, each has one number; {first!r} is there {count} times.")
-    write_text(path, json.dumps(list(answers), ensure_ascii=False, indent=0) + "\n")
-
-
-class _Answered(Protocol):
-    @property
-    def answers(self) -> Sequence[Mapping[str, float]] | None: ...
-
-    @property
-    def files(self) -> tuple[str, ...]: ...
-
-
-def build_answer_vocabulary(questions: _Answered, least: int = 9) -> list[str]:
-    """A table of the answers that questions have often enough, the most frequent first, equals by the alphabet.
-
-    A question counts for its best answer, of equals for the first: in the official files of VQA that is the
-    annotation's `multiple_choice_answer`. The original's table of 3,129 answers was made in this way, with at least 9
-    questions of training and validation together. Its order is another one: a trained answer head needs the table of
-    its training.
-
-    Args:
-        questions: with `answers`, such as `lxmert.data.datasets.Questions`.
-        least: how many questions an answer needs.
-
-    Raises:
-        ValueError: questions without answers, or no answer that is frequent enough.
-    """
-    if least < 1:
-        raise ValueError(f"least must be 1 or more; got {least}.")
-    files = ", ".join(questions.files) or "the questions"
-    if questions.answers is None:
-        raise ValueError(f"{files} have no answers; a table is made of questions for training.")
-    counts = Counter(max(scores, key=scores.__getitem__) for scores in questions.answers if scores)
-    answers = sorted((answer for answer, count in counts.items() if count >= least), key=lambda a: (-counts[a], a))
-    if not answers:
-        often = f"; the most frequent one has {max(counts.values()):,}" if counts else ""
-        raise ValueError(f"{files}: no answer has {least:,} questions or more{often}. Give a smaller least.")
-    return answers
 
 
 def matching_rows(old: Sequence[str], new: Sequence[str]) -> np.ndarray:

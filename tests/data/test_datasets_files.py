@@ -20,7 +20,6 @@ from lxmert.data.datasets import (
 )
 from lxmert.data.datasets.json_reader import Item, json_items, json_lines, list_items
 from lxmert.data.datasets.record_checks import check_unique
-from lxmert.weights.answer_vocabulary import build_answer_vocabulary, read_answer_vocabulary, write_answer_vocabulary
 
 WORDS = ["", "a", "ß", "日本語", "😀", "a longer text with blanks", "a"]
 LABELS = [{"a": 1.0}, None, {"a": 1.0}, {}, {"b": 0.3, "a": 1.0}]
@@ -177,39 +176,3 @@ def test_a_full_disk(tmp_path, monkeypatch):
         write_vqa(path, questions)
     assert path.read_text() == "what was there"
     assert os.listdir(tmp_path) == ["train.json"]
-
-
-def test_table_of_answers_is_written_verbatim(tmp_path):
-    answers = ["", "net", "日本", "a\nb", "3"]
-    write_answer_vocabulary(tmp_path / "answers.json", answers)
-    assert read_answer_vocabulary(tmp_path / "answers.json") == answers
-    for wrong, message in [
-        ([], "answers must be one text or more; got none"),
-        (["a", 3], "answers must be one text or more; got 3"),
-        (["a", "b", "a"], "'a' is there 2 times"),
-    ]:
-        with pytest.raises(ValueError, match=message):
-            write_answer_vocabulary(tmp_path / "answers.json", wrong)
-    assert read_answer_vocabulary(tmp_path / "answers.json") == answers
-
-
-def test_table_of_answers_is_built():
-    labels = [
-        *[{"b": 1.0}] * 3,
-        *[{"a": 0.3, "c": 1.0}] * 3,
-        *[{"d": 0.9, "e": 0.9}] * 2,  # of equals the first
-        {"rare": 1.0},
-        {},
-    ]
-    numbers = range(len(labels))
-    questions = Questions(list(numbers), ["?"] * len(labels), ["x"] * len(labels), labels, files=("train.json",))
-    assert build_answer_vocabulary(questions, least=2) == ["b", "c", "d"]
-    assert build_answer_vocabulary(questions, least=1) == ["b", "c", "d", "rare"]
-    with pytest.raises(
-        ValueError, match=r"train\.json: no answer has 9 questions or more; the most frequent one has 3"
-    ):
-        build_answer_vocabulary(questions)
-    with pytest.raises(ValueError, match="least must be 1 or more; got 0"):
-        build_answer_vocabulary(questions, least=0)
-    with pytest.raises(ValueError, match="the questions have no answers; a table is made of questions for training"):
-        build_answer_vocabulary(Questions([1], ["?"], ["x"]))
