@@ -68,11 +68,7 @@ class TextColumn(_Column[str]):
             self.append(text)
 
     def append(self, text: str) -> None:
-        """Add one text at the end.
-
-        Raises:
-            UnicodeEncodeError: half a character (a lone surrogate), which no tokenizer can read.
-        """
+        """Add one text; a UnicodeEncodeError for half a character (a lone surrogate), which no tokenizer can read."""
         self._block += text.encode()
         self._ends.append(len(self._block))
 

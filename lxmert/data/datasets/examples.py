@@ -51,14 +51,7 @@ class _Examples:
         return len(self.texts)  # type: ignore[attr-defined]
 
     def take(self: ExamplesType, rows: ArrayLike) -> ExamplesType:
-        """Some rows, in their order.
-
-        Args:
-            rows: integers ``[K]``, or one boolean per row.
-
-        Raises:
-            IndexError: a row does not exist.
-        """
+        """Some rows, in their order: integers ``[K]``, or one boolean per row; an IndexError for a missing row."""
         numbers = row_numbers(rows, len(self))
         return replace(
             self,
@@ -71,11 +64,7 @@ class _Examples:
         )
 
     def first(self: ExamplesType, count: int) -> ExamplesType:
-        """The first `count` rows, or all if there are fewer.
-
-        Raises:
-            ValueError: `count` is below 1.
-        """
+        """The first `count` rows, at least one, or all if there are fewer."""
         if count < 1:
             raise ValueError(f"count must be 1 or more; got {count}.")
         return self.take(np.arange(min(count, len(self))))

@@ -59,11 +59,7 @@ def json_items(path: str | Path) -> Iterator[Item]:
 
 
 def list_items(path: str | Path) -> Iterator[tuple[int, Any]]:
-    """The entries of a list: their numbers, from 1, and values; the errors are those of `json_items`.
-
-    Raises:
-        ValueError: also if the file is not a list.
-    """
+    """The entries of a file that must be a list: their numbers, from 1, and values; see `json_items`."""
     for item in json_items(path):
         if item.key is not None or item.place is None:
             raise ValueError(f"{path} must hold a JSON list of records; it holds an object of keys and values.")
@@ -71,12 +67,7 @@ def list_items(path: str | Path) -> Iterator[tuple[int, Any]]:
 
 
 def json_lines(path: str | Path) -> Iterator[tuple[int, Any]]:
-    """The JSON values of a file with one per line: line numbers, from 1, and values; blank lines are skipped.
-
-    Raises:
-        OSError: the file cannot be read.
-        ValueError: a line that is not JSON.
-    """
+    """The JSON values of a file with one per line: line numbers, from 1, and values; blank lines are skipped."""
     with _open(path) as handle:
         try:
             for number, line in enumerate(iter(lambda: handle.readline(LARGEST_RECORD + 1), ""), 1):
@@ -94,12 +85,7 @@ def json_lines(path: str | Path) -> Iterator[tuple[int, Any]]:
 
 
 def first_character(path: str | Path) -> str:
-    """The first character that is not white space, which distinguishes a list from an object; "" without one.
-
-    Raises:
-        OSError: the file cannot be read.
-        ValueError: not UTF-8.
-    """
+    """The first character that is not white space, "" without one; it distinguishes a list from an object."""
     with _open(path) as handle:
         return _Reader(handle, path).peek()
 

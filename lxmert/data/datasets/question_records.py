@@ -16,11 +16,7 @@ from .record_checks import LabelColumn, RecordFile, check_not_empty, check_uniqu
 
 
 class QuestionsBuilder:
-    """Columns of questions that grow record by record.
-
-    Args:
-        integer_ids: whether ids are integers (VQA) or strings (GQA).
-    """
+    """Columns of questions that grow record by record; ids are integers (VQA) or strings (GQA)."""
 
     def __init__(self, integer_ids: bool) -> None:
         self.ids: Any = [] if integer_ids else TextColumn()
@@ -37,11 +33,7 @@ class QuestionsBuilder:
         self.starts.append((path, len(self.texts)))
 
     def add_label(self, file: RecordFile, label: Any) -> None:
-        """Add the label of the current record of `file`, None if it has none.
-
-        Raises:
-            ValueError: not a label, or none where other questions have one.
-        """
+        """Add the label of the current record, or None; a ValueError for a wrong one, or if only some have one."""
         labelled = label is not None
         if self._labelled is None:
             self._labelled = labelled, file.path
@@ -55,11 +47,7 @@ class QuestionsBuilder:
             self.labels.append(file, label)
 
     def build(self, files: Sequence[str]) -> Questions:
-        """The questions.
-
-        Raises:
-            ValueError: no questions, repeated ids, or only empty answers.
-        """
+        """The questions; a ValueError without any, for repeated ids, or if all answers are empty."""
         check_not_empty(len(self.texts), files, "questions")
         check_unique(self.ids, "question_id", self.starts)
         answers = self.labels.column.complete()
@@ -81,12 +69,8 @@ class QuestionsBuilder:
 def is_official(files: Sequence[str], official: str) -> bool:
     """Whether files are official ones (True) or the original LXMERT's, which are lists.
 
-    Args:
-        files: all files, which must have one layout.
-        official: a description of the official files, for the message.
-
     Raises:
-        ValueError: files of both layouts, or of neither.
+        ValueError: files of both layouts, or of neither; `official` describes the official ones.
     """
     lists: list[str] = []
     others: list[str] = []

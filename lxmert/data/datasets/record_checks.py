@@ -21,11 +21,7 @@ Paths = str | Path | Sequence[str | Path]
 
 
 def list_files(paths: Paths) -> list[str]:
-    """One path or several as a list of strings.
-
-    Raises:
-        ValueError: no path, an empty one, or one that is given twice.
-    """
+    """One path or several as a list of strings; a ValueError for none, an empty one, or a repeated one."""
     files = [os.fspath(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
     if not files:
         raise ValueError("paths must name one file or more; got none.")
@@ -176,11 +172,7 @@ def origin(row: int, starts: Sequence[tuple[str, int]]) -> str:
 
 
 def check_not_empty(count: int, files: Sequence[str], what: str) -> None:
-    """Refuse files without records.
-
-    Raises:
-        ValueError: naming the files.
-    """
+    """Raise a ValueError if files have no records."""
     if not count:
         raise ValueError(f"{', '.join(files)}: there are no {what}; at least one is expected.")
 

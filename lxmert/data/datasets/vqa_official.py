@@ -122,11 +122,7 @@ def image_prefix(data_type: str, data_subtype: str) -> str:
 
 
 def _join(builder: QuestionsBuilder, annotations: _Annotations, image_ids: list[int]) -> None:
-    """Add the annotations to their questions.
-
-    Raises:
-        ValueError: a question without annotation, an annotation without question, or different images.
-    """
+    """Add the annotations to their questions; a ValueError if they do not belong together."""
     check_unique(builder.ids, "question_id", builder.starts)
     check_unique(annotations.ids, "question_id", annotations.starts)
     question_files, annotation_files = (
@@ -198,11 +194,7 @@ def write_official_vqa(
 
 
 def check_integer_ids(questions: Questions) -> None:
-    """Refuse to write question ids that are not integers.
-
-    Raises:
-        ValueError: naming the first of them.
-    """
+    """Raise a ValueError for a question id that is not an integer."""
     wrong = next((number for number in questions.ids if type(number) is not int), None)
     if wrong is not None:
         raise ValueError(f"VQA's question ids are integers; got {wrong!r}.")

@@ -17,13 +17,7 @@ _BLOCK = 8 * 2**20  # bytes of features read at a time
 
 @dataclass(frozen=True)
 class Finding:
-    """One damage.
-
-    Attributes:
-        folder: the store's folder.
-        image: the image's name, None if the whole store is affected.
-        what: what is wrong.
-    """
+    """Damage of an image; of the whole store if `image` is None."""
 
     folder: str
     image: str | None
@@ -37,7 +31,7 @@ class CheckReport:
     Attributes:
         images, regions: how many were checked.
         damage: the findings; empty for a good store.
-        repeated: image names in several folders. This is no damage: the first folder's image is used.
+        repeated: image names in several folders: no damage, as the first folder's image is used.
     """
 
     images: int
@@ -56,7 +50,7 @@ def check_regions(
 ) -> CheckReport:
     """Read stores from end to end, and compare every image with its checksum.
 
-    NaN and infinite features and boxes outside of their images are reported too; no import accepts these.
+    It also reports NaN and infinite features and boxes outside of their images, which no import accepts.
 
     Args:
         folders: of stores.

@@ -43,7 +43,7 @@ def check_features(features: ArrayLike) -> np.ndarray:
     """The features as an array of finite numbers ``[R, F]``, in their dtype.
 
     Raises:
-        ValueError: another shape or dtype, or NaN or infinity; the message gives the place.
+        ValueError: otherwise; the message gives the place.
     """
     values = np.asarray(features)
     if values.ndim != 2 or values.dtype.kind not in "fiu" or values.shape[1] == 0:
@@ -55,11 +55,7 @@ def check_features(features: ArrayLike) -> np.ndarray:
 
 
 def check_size(size: ArrayLike) -> np.ndarray:
-    """An image's height and width as `SIZE_DTYPE` ``[2]``.
-
-    Raises:
-        ValueError: anything but two positive integers.
-    """
+    """An image's height and width, which must be positive integers, as `SIZE_DTYPE` ``[2]``."""
     values = np.asarray(size)
     if values.shape != (2,) or values.dtype.kind not in "fiu" or (values != np.floor(values)).any():
         raise ValueError(f"an image's size must be its height and width in whole pixels; got {size!r}.")
@@ -83,7 +79,8 @@ def check_boxes(boxes: ArrayLike, size: np.ndarray, count: int, clip: bool = Fal
         clip: whether to clip boxes at the border of the image.
 
     Raises:
-        ValueError: another shape, NaN, a box outside of the image, or x1 > x2 or y1 > y2; the message names the box.
+        ValueError: another shape, NaN, or a box outside of the image or with swapped corners; the message names the
+            box.
     """
     given = np.asarray(boxes)
     if given.shape != (count, 4) or given.dtype.kind not in "fiu":
@@ -110,11 +107,7 @@ def check_boxes(boxes: ArrayLike, size: np.ndarray, count: int, clip: bool = Fal
 
 
 def check_labels(image: ImageRegions, count: int) -> np.ndarray:
-    """The labels of R regions as one array of `LABEL_DTYPE`.
-
-    Raises:
-        ValueError: ids or confidences of another number or dtype, or out of range.
-    """
+    """The labels of R regions as one array of `LABEL_DTYPE`; a ValueError for wrong or missing ones."""
     labels = np.zeros(count, LABEL_DTYPE)
     _set_labels(labels, "object", image.object_ids, image.object_confidence)
     _set_labels(labels, "attribute", image.attribute_ids, image.attribute_confidence)
@@ -156,11 +149,7 @@ def _first(wrong: np.ndarray) -> int | None:
 
 
 def convert_features(features: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Features in the dtype of a store.
-
-    Raises:
-        ValueError: a number is too large for it.
-    """
+    """Features in the dtype of a store; a ValueError if a number is too large for it."""
     if features.dtype == dtype:
         return np.ascontiguousarray(features)
     with np.errstate(over="ignore"):  # checked below

@@ -99,11 +99,7 @@ def read_npy_header(path: Path) -> StoredArray:
 
 
 def parse_npy_header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """Shape, column order and dtype of a .npy file; the file stays open at its numbers.
-
-    Raises:
-        ValueError: not a .npy file.
-    """
+    """Shape, column order and dtype of a .npy file, which stays open at its numbers; a ValueError for another file."""
     readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     try:
         version = np.lib.format.read_magic(file)
@@ -128,11 +124,7 @@ def largest_ids(labels: np.ndarray) -> list[int]:
 
 
 def encode_name(name: str) -> bytes:
-    """An image's name as it is stored.
-
-    Raises:
-        ValueError: the name cannot be stored or displayed: empty, too long, with control characters.
-    """
+    """An image's name as it is stored; a ValueError if it is empty, too long, or has control characters."""
     if not isinstance(name, str):
         raise ValueError(f"an image's name must be a string; got {type(name).__name__}.")
     try:

@@ -31,13 +31,10 @@ _NAME_LIST = "names.txt"
 
 @dataclass(frozen=True)
 class WriterState:
-    """What was written so far; a change makes a new one.
+    """What was written so far; it never changes, a new one replaces it.
 
-    Attributes:
-        images, regions, feature_size, most_regions, with_objects, with_attributes: as in regions.json.
-        largest_ids: of objects and attributes; None where an older version of this package did not count them.
-        name_bytes: the length of the list of names.
-        note: what the caller saved with the last image.
+    The counts are those in regions.json. `largest_ids` is None if an older version of this package did not record them;
+    `name_bytes` is the length of the list of names, and `note` is what the caller saved with the last image.
     """
 
     images: int = 0
@@ -68,7 +65,7 @@ class PartialStore:
         folder: of the store, an absolute path.
         settings: what a later writer must agree with to continue; "dtype" is that of the features.
         keep: whether to keep unfinished work.
-        restart: whether to discard the unfinished work of an earlier writer.
+        restart: whether to discard unfinished work of an earlier writer.
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, Any], keep: bool, restart: bool):
@@ -81,7 +78,7 @@ class PartialStore:
         self._unfinished = False  # whether the folder is ours and not yet a store
 
     def open(self) -> tuple[WriterState, list[bytes]]:
-        """Lock the folder and open its files; gives the state of an earlier writer and its names.
+        """Lock the folder and open its files; gives the state and the names of an earlier writer.
 
         Raises:
             BlockingIOError: another process is writing the same store.
@@ -108,15 +105,12 @@ class PartialStore:
         return state, names
 
     def append(self, state: WriterState, columns: Sequence[Sequence[np.ndarray]], names: Sequence[bytes]) -> None:
-        """Append images.
+        """Append images to the files that hold `state`; after an error, nothing was appended.
 
         Args:
             state: what is in the files before.
             columns: the parts of each array, in the order of `WriterState.arrays`.
             names: of the images.
-
-        Raises:
-            OSError: nothing was appended, the disk is full for example.
         """
         sizes = state.file_sizes(self._dtype)
         name_list = np.frombuffer(b"".join(name + b"\n" for name in names), np.uint8)
@@ -131,22 +125,13 @@ class PartialStore:
             raise
 
     def save(self, state: WriterState) -> None:
-        """Save a state that a later writer continues from.
-
-        Raises:
-            OSError: the disk is full, for example; the state saved before is kept.
-        """
+        """Save a state for a later writer; after an OSError, the one saved before is kept."""
         for handle in self._handles.values():
             _sync(handle)
         write_text(self.path / _PROGRESS, json.dumps({"settings": self._settings, **vars(state)}))
 
     def finish(self, state: WriterState, about: Mapping[str, Any]) -> None:
-        """Write headers, sorted names and regions.json, and rename the folder to that of the store.
-
-        Args:
-            state: what was written.
-            about: values that regions.json has beside the counts.
-        """
+        """Write headers, sorted names, and regions.json with `about`; rename the folder to that of the store."""
         for name, described in state.arrays(self._dtype).items():
             write_at(self._handles[name], layout.npy_header(*described), 0)
         names = np.array((self.path / _NAME_LIST).read_bytes().split(b"\n")[:-1])

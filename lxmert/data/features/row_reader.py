@@ -37,13 +37,8 @@ class RowReader:
     def read_into(self, row: int, target: np.ndarray, wait: bool = True) -> bool:
         """Read as many rows as `target` has, starting at `row`, converted to its dtype.
 
-        Args:
-            row: the first row.
-            target: contiguous; it is filled.
-            wait: whether to wait for the disk if the rows are not cached.
-
         Returns:
-            Whether the rows were read; False only without `wait`.
+            Whether they were read. False only if they are not cached and `wait` is false.
 
         Raises:
             OSError: the disk cannot be read, or the file was truncated.
@@ -96,7 +91,7 @@ class RowReader:
 def widen(stored: np.ndarray, target: np.ndarray) -> None:
     """Convert finite float16 numbers to float32, exactly; NumPy's own conversion takes twenty times as long.
 
-    A float16 number shifted left by 13 bits is a float32 number whose exponent is too small by 112.
+    Shifted left by 13 bits, a float16 number is a float32 number whose exponent is too small by 112.
     """
     bits = target.view(np.int32)
     bits[...] = stored.view(np.int16)  # sign extension fills the upper half
@@ -110,11 +105,7 @@ _FLOAT16_STEP = np.float32(2.0**112)
 
 
 def check_stored(path: Path, dtype: np.dtype | None, shape: tuple[int, ...]) -> StoredArray:
-    """The header of an array of a store, which must have this shape, and this dtype unless it is None.
-
-    Raises:
-        ValueError: the file is missing, or holds another array.
-    """
+    """The header of an array of a store; a ValueError unless it has this shape, and this dtype if it is not None."""
     if not path.is_file():
         raise ValueError(f"{path.parent} is incomplete: it has no {path.name}. Import the regions again.")
     stored = read_npy_header(path)

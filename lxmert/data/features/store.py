@@ -24,16 +24,14 @@ _LISTED = 3  # missing images that a message names
 class RegionStore:
     """One or several folders of regions as one sequence of images; the place of an image is its number in it.
 
-    If several folders hold an image, the first folder's is used. A pickle holds the paths only: a worker process opens
+    If several folders hold an image, the first folder's is used. A pickle holds only the paths: a worker process opens
     the same files, and shares the system's cache of them.
 
     Args:
         folders: made by `RegionWriter` or `lxmert features import`.
 
     Attributes:
-        folders: their paths.
-        feature_size: F.
-        most_regions: the largest number of regions of an image.
+        folders, feature_size, most_regions: their paths, F, and the largest number of regions of an image.
         has_objects, has_attributes: whether every image has object ids, attribute ids. A single region may still have
             none; its id is -100.
         has_labels: whether every image has both.
@@ -83,13 +81,7 @@ class RegionStore:
         return max(part.largest_ids[1] for part in self._parts)
 
     def places(self, names: Iterable[str]) -> np.ndarray:
-        """The places of images.
-
-        Args:
-            names: N names; they may repeat.
-
-        Returns:
-            int64 ``[N]``, for the other methods.
+        """The places of images by name, int64 ``[N]``, for the other methods; names may repeat.
 
         Raises:
             ValueError: no folder holds some of the images; the message names the first of them and their number.
@@ -182,14 +174,11 @@ class RegionStore:
         return result
 
     def features_at(self, places: ArrayLike, regions: ArrayLike) -> np.ndarray:
-        """The features of single regions of any images.
+        """The features of single regions, float32 ``[K, F]``.
 
         Args:
             places: ``[K]``, images.
             regions: ``[K]``, the region of each, from 0.
-
-        Returns:
-            float32 ``[K, F]``.
 
         Raises:
             IndexError: an image or a region does not exist.

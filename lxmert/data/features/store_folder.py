@@ -69,11 +69,7 @@ class StoreFolder:
 
     @cached_property
     def largest_ids(self) -> list[int]:
-        """The largest object id and attribute id, -1 for none: from regions.json, or from the labels of an older store.
-
-        Raises:
-            OSError: the disk cannot be read.
-        """
+        """The largest object id and attribute id, -1 for none: as in regions.json, or by the labels of an old store."""
         if all(name in self.index for name in layout.LARGEST_IDS):
             return [self.index[name] for name in layout.LARGEST_IDS]
         return self.read_largest_ids()
@@ -155,12 +151,7 @@ _COUNTS = {"images": 1, "regions": 0, "feature_size": 1, "most_regions": 0, "wit
 
 
 def _read_index(folder: Path) -> dict[str, Any]:
-    """The content of regions.json, validated.
-
-    Raises:
-        FileNotFoundError: the folder does not exist.
-        ValueError: not a store, or one that this package cannot read.
-    """
+    """The content of regions.json, validated: a FileNotFoundError without the folder, a ValueError for no store."""
     path = folder / layout.INDEX
     if not path.is_file():
         if not folder.exists():

@@ -129,8 +129,7 @@ class RegionWriter:
             size: height and width in pixels.
             object_ids: ``[R]``, integers from 0; `NO_LABEL` (-100) for a region without one.
             object_confidence: ``[R]``, 0 to 1, and 0 for a region without a label. By default 1 for regions with one.
-            attribute_ids: the same for attributes.
-            attribute_confidence: the same for attributes.
+            attribute_ids, attribute_confidence: the same for attributes.
 
         Raises:
             OSError: the disk is full, for example.
@@ -143,16 +142,12 @@ class RegionWriter:
         )
 
     def add_image(self, image: ImageRegions, note: Any = None, clip: bool = False) -> None:
-        """Add one image.
+        """Add one image, and save a note with it (JSON values; see `note`); the errors are those of `add`.
 
         Args:
             image: the regions.
-            note: JSON values saved together with the image; see `note`.
+            note: None keeps the one before.
             clip: whether to clip boxes at the border of the image.
-
-        Raises:
-            OSError: the disk is full, for example.
-            ValueError: a store cannot hold the image; nothing was added.
         """
         name = encode_name(image.name)
         if name in self._names:
@@ -192,11 +187,7 @@ class RegionWriter:
                 self.save()
 
     def save(self) -> None:
-        """Write all images, and save the progress, so that a later writer continues here.
-
-        Raises:
-            OSError: the disk is full, for example; what was saved before is kept.
-        """
+        """Write all images, and save the progress for a later writer; an OSError keeps what was saved before."""
         if not self._files.is_open:
             return
         try:

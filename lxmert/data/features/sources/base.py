@@ -53,11 +53,7 @@ class Source(Protocol):
     rows_without_id: int
 
     def entries(self, position: dict[str, Any] | None) -> Iterator[Entry]:
-        """The images from a position on; all images for None.
-
-        Raises:
-            ValueError: the source has changed since the position was saved, or is damaged as a whole.
-        """
+        """The images from a position on, all for None; a ValueError if the source has changed, or is damaged."""
 
     def consumed(self, position: dict[str, Any] | None) -> int:
         """How many bytes of `size` lie before a position."""
@@ -110,9 +106,5 @@ class NumberedSource:
         raise NotImplementedError
 
     def read(self, number: int) -> ImageRegions:
-        """The regions of an image.
-
-        Raises:
-            DamagedImage: it cannot be read.
-        """
+        """The regions of an image; a DamagedImage error if it cannot be read."""
         raise NotImplementedError
