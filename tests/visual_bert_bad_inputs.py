@@ -1,13 +1,16 @@
 """Wrong inputs to the VisualBERT models and what both backends say to them, in NumPy.
 
-The sizes are those of `small_visual_bert`: B 2, L 5, R 7, S and P 12, D 24, F 9, N 3, 2 layers, 29 words, 8 positions,
-11 classes, and 3 choices. Right inputs that look odd stand in `visual_bert_right_inputs`.
+The sizes are those of `small`: B 2, L 5, R 7, S and P 12, D 24, F 9, N 3, 2 layers, 29 words, 8 positions,
+11 classes, and 3 choices.
 """
 
 from typing import Any
 
+from . import bad_inputs
 from .bad_inputs import IGNORED, INDEX, ONE_OF_TWO, Wrong, floats, ints
-from .small_visual_bert import ALIGNING, ANSWERING, CHOOSING, MODEL, NAMES, PRETRAINING, REASONING, small_inputs
+from .small import VISUAL_BERT
+
+MODEL, PRETRAINING, CHOOSING, ANSWERING, REASONING, ALIGNING = VISUAL_BERT
 
 BARE = {"attention_mask": None, "token_type_ids": None, "visual_attention_mask": None, "visual_token_type_ids": None}
 TEXT = {"visual_embeds": None, "visual_attention_mask": None, "visual_token_type_ids": None}
@@ -20,19 +23,14 @@ EITHER = "labels must be [B] = [2] (a class index each) or [B, A] = [2, 11] (a s
 SCORES = "labels as rows of scores must be between 0 and 1; got values from"
 
 
-def given(model: str, change: dict[str, Any]) -> dict[str, Any]:
-    """The right inputs of a class, changed."""
-    return {name: value for name, value in {**small_inputs(model), **change}.items() if value is not None}
-
-
-def wrong(what: str, change: dict[str, Any], message: str, model: str = MODEL, error: Any = ValueError) -> Wrong:
+def wrong(what: str, change: dict[str, Any], message: str, model: str = MODEL) -> Wrong:
     """One wrong input, to the backbone if no other class is named."""
-    return Wrong(what, model, change, error, message)
+    return bad_inputs.wrong(what, change, message, model)
 
 
 def of_kind(what: str, change: dict[str, Any], message: str, model: str = MODEL) -> Wrong:
     """One input of the wrong kind."""
-    return Wrong(what, model, change, TypeError, message)
+    return bad_inputs.of_kind(what, change, message, model)
 
 
 WRONG = [
@@ -272,7 +270,7 @@ WRONG = [
         of_kind(
             f"a misspelled input of {name}", {"visual_embed": floats(2, 7, 9)}, "Did you mean 'visual_embeds'?", name
         )
-        for name in NAMES
+        for name in VISUAL_BERT
     ),
     of_kind("LXMERT's features", {"visual_feats": floats(2, 7, 9)}, "unexpected keyword 'visual_feats'. Did you mean"),
     of_kind("a label for the backbone", {"labels": ints(2)}, "VisualBertModel: unexpected keyword 'labels'."),

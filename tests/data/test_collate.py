@@ -368,7 +368,7 @@ def test_captions_alone_have_no_answers(make):
 def test_a_pretraining_model_takes_a_batch(make):
     torch = pytest.importorskip("torch")
     from lxmert.pt import LxmertForPreTraining
-    from tests.small_lxmert import small_config
+    from tests.small import small_config
 
     config = small_config(vocab_size=len(WORDS), num_qa_labels=len(TABLE), visual_feat_dim=FEATURE)
     inputs, _ = batch(make())

@@ -1,11 +1,9 @@
-"""The small model's inputs as PyTorch tensors."""
+"""NumPy inputs as PyTorch tensors, and the tensors of an output."""
 
 from typing import Any
 
 import numpy as np
 import torch
-
-from tests.small_lxmert import answer_indices, small_inputs, small_labels, truths
 
 
 def tensors(tree: Any) -> Any:
@@ -15,22 +13,6 @@ def tensors(tree: Any) -> Any:
     if isinstance(tree, (list, tuple)):
         return type(tree)(tensors(value) for value in tree)
     return torch.from_numpy(tree.copy()) if isinstance(tree, np.ndarray) else tree
-
-
-def inputs(*sizes: int, architecture: str = "LxmertModel") -> dict[str, torch.Tensor]:
-    """Every input of a model class by name."""
-    return tensors(small_inputs(*sizes, name=architecture))
-
-
-def labels_of(architecture: str, *sizes: int) -> dict[str, Any]:
-    """Every label that a model class knows."""
-    if architecture == "LxmertModel":
-        return {}
-    if architecture == "LxmertForPreTraining":
-        return tensors(small_labels(*sizes))
-    if architecture == "LxmertForVisualReasoning":
-        return {"labels": torch.from_numpy(truths(*sizes[:1]))}
-    return {"labels": torch.from_numpy(answer_indices(*sizes[:1]))}
 
 
 def flat(tree: Any) -> list[torch.Tensor]:

@@ -3,18 +3,37 @@
 import pytest
 import torch
 
-from lxmert.pt import LxmertForPreTraining, LxmertForQuestionAnswering, LxmertForVisualReasoning, LxmertModel
-from tests.small_lxmert import small_config
+import lxmert.pt
+from tests.small import NAMES, TASKS, is_visual_bert, small_config, small_inputs, small_labels, small_options
 
-from .tensors import flat, inputs, labels_of
+from .tensors import flat, tensors
 
-KINDS = (LxmertModel, LxmertForPreTraining, LxmertForQuestionAnswering, LxmertForVisualReasoning)
-every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+ANSWERING = ("LxmertForQuestionAnswering", "VisualBertForQuestionAnswering")
+# The classes that stand for the others in every run: of each model the one with most heads, and one of another shape.
+SOME = (
+    "LxmertForPreTraining",
+    "LxmertForVisualReasoning",
+    "VisualBertForMultipleChoice",
+    "VisualBertForRegionToPhraseAlignment",
+)
+
+
+def rest_is_full(names):
+    """Tracing takes seconds: in every run some classes, all others in `make test-all`."""
+    return [pytest.param(name, marks=() if name in SOME else pytest.mark.full) for name in names]
 
 
 @pytest.fixture(autouse=True)
 def _no_graphs_of_other_tests():
     torch.compiler.reset()
+
+
+def make(name, **changes):
+    return getattr(lxmert.pt, name)(small_config(name, **changes)).eval()
+
+
+def inputs(name, *sizes):
+    return tensors({**small_inputs(name, *sizes), **small_options(name, *sizes)})
 
 
 def close(found, expected):
@@ -23,20 +42,22 @@ def close(found, expected):
 
 
 # "aot_eager" traces forward and backward as the default engine does, and leaves out its minutes of C++.
-@every_kind
-def test_compile_takes_the_model_as_one_graph(kind):
-    model, x = kind(small_config()).eval(), inputs(architecture=kind.__name__)
+@pytest.mark.parametrize("name", rest_is_full(NAMES))
+@pytest.mark.parametrize("every", [False, True], ids=["plain", "everything"])
+def test_compile_takes_the_model_as_one_graph(name, every):
+    changes = {"bypass_transformer": every} if is_visual_bert(name) else {}
+    model, x = make(name, **changes), inputs(name) if every else tensors(small_inputs(name))
+    asked = dict(output_attentions="all", output_hidden_states=True) if every else {}
     graph = torch.compile(model, fullgraph=True, backend="aot_eager")
     with torch.no_grad():
-        output = graph(**x)
-        assert output.keys() == model(**x).keys()
-        close(output, model(**x))
+        output = graph(**x, **asked)
+        assert output.keys() == model(**x, **asked).keys()
+        close(output, model(**x, **asked))
 
 
-@pytest.mark.parametrize("kind", KINDS[1:], ids=lambda kind: kind.__name__)
-def test_compile_trains(kind):
-    name = kind.__name__
-    model, x, labels = kind(small_config()), inputs(architecture=name), labels_of(name)
+@pytest.mark.parametrize("name", rest_is_full(TASKS))
+def test_compile_trains(name):
+    model, x, labels = make(name).train(), inputs(name), tensors(small_labels(name))
 
     def loss(**given):
         return model(**given).loss
@@ -50,40 +71,46 @@ def test_compile_trains(kind):
     close(gradients(torch.compile(loss, fullgraph=True, backend="aot_eager")), gradients(loss))
 
 
-def test_compile_gives_states_and_maps():
-    model, x = LxmertForQuestionAnswering(small_config()).eval(), inputs()
-    options = dict(output_attentions="all", output_hidden_states=True)
-    graph = torch.compile(model, fullgraph=True, backend="aot_eager")
-    with torch.no_grad():
-        close(graph(**x, **options), model(**x, **options))
-
-
 # PyTorch's own compiler still imports what PyTorch deprecates.
 @pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")
-def test_the_default_compiler():
-    model, x = LxmertForQuestionAnswering(small_config()).eval(), inputs()
+@pytest.mark.full
+@pytest.mark.parametrize("name", ANSWERING)
+def test_the_default_compiler(name):
+    model, x = make(name), inputs(name)
     with torch.no_grad():
         close(torch.compile(model, fullgraph=True)(**x), model(**x))
 
 
-@every_kind
-def test_export_with_free_batch_length_and_regions(kind):
-    model, name = kind(small_config()).eval(), kind.__name__
-    x = inputs(3, 5, 7, architecture=name)
-    batch, length, regions = (
-        torch.export.Dim(name, min=1, max=most) for name, most in (("B", 64), ("L", 8), ("R", 99))
-    )
-    behind = 2 if kind is LxmertForVisualReasoning else 1  # there the two images lie between
-    shapes = {key: {0: batch, behind: regions} if key.startswith("visual") else {0: batch, 1: length} for key in x}
-    program = torch.export.export(model, (), x, dynamic_shapes=shapes)
-    for sizes in ((2, 3, 4), (5, 8, 2)):
+MOST = {"batch": 64, "choices": 9, "length": 8, "regions": 99, "phrases": 99}
+FREE = {size: torch.export.Dim(size, min=1, max=most) for size, most in MOST.items()}
+
+
+def free_axes(name, key):
+    """The axes of an input that may have any size."""
+    if name == "LxmertForVisualReasoning" and key.startswith("visual"):
+        return {0: FREE["batch"], 2: FREE["regions"]}  # the two images lie between
+    lead = ("batch", "choices") if name == "VisualBertForMultipleChoice" else ("batch",)
+    last = "regions" if key.startswith("visual") else "phrases" if key.startswith("region") else "length"
+    return {axis: FREE[size] for axis, size in enumerate((*lead, last))}
+
+
+@pytest.mark.parametrize("name", rest_is_full(NAMES))
+def test_export_with_free_sizes(name):
+    model, x = make(name), tensors(small_inputs(name))
+    program = torch.export.export(model, (), x, dynamic_shapes={key: free_axes(name, key) for key in x})
+    for sizes in ((3, 3, 4), (5, 8, 2)):
+        other = tensors(small_inputs(name, *sizes))
+        if "region_to_phrase_position" in other:
+            other["region_to_phrase_position"] = other["region_to_phrase_position"][:, :3]
+        if name == "VisualBertForMultipleChoice":
+            other = {key: values[:, :2] for key, values in other.items()}
         with torch.no_grad():
-            given = inputs(*sizes, architecture=name)
-            close(program.module()(**given), model(**given))
+            close(program.module()(**other), model(**other))
 
 
-def test_export_keeps_the_output_class(tmp_path):
-    model, x = LxmertForQuestionAnswering(small_config()).eval(), inputs()
+@pytest.mark.parametrize("name", [ANSWERING[0], "VisualBertForRegionToPhraseAlignment"])
+def test_export_keeps_the_output_class(name, tmp_path):
+    model, x = make(name), inputs(name)
     torch.export.save(torch.export.export(model, (), x), tmp_path / "model.pt2")
     output = torch.export.load(tmp_path / "model.pt2").module()(**x)
     assert type(output) is type(model(**x))

@@ -5,171 +5,157 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lxmert.tf import (
-    TFLxmertForPreTraining,
-    TFLxmertForQuestionAnswering,
-    TFLxmertForQuestionAnsweringOutput,
-    TFLxmertForVisualReasoning,
-    TFLxmertForVisualReasoningOutput,
-    TFLxmertModel,
-    TFLxmertModelOutput,
+import lxmert.tf
+from lxmert.tf import TFLxmertForQuestionAnswering, TFLxmertForVisualReasoning, TFLxmertForVisualReasoningOutput
+from tests.small import (
+    LABELS,
+    NAMES,
+    everything,
+    is_visual_bert,
+    small_config,
+    small_inputs,
+    small_labels,
+    small_options,
 )
-from tests.small_lxmert import ANSWERS, answer_indices, small_config, small_inputs, small_labels
 
-X = small_inputs()
-ANSWER = answer_indices()
 CROSS_ENTROPY = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+ANSWERING = "LxmertForQuestionAnswering"
+ALIGNMENT, CHOICE = "VisualBertForRegionToPhraseAlignment", "VisualBertForMultipleChoice"
+every_name = pytest.mark.parametrize("name", NAMES)
 
 
 @pytest.fixture(scope="module")
-def backbone():
-    return TFLxmertModel(small_config(hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1))
-
-
-@pytest.fixture(scope="module")
-def answering():
-    return TFLxmertForQuestionAnswering(small_config())
+def models():
+    """Every model, to be left as it is."""
+    return {name: getattr(lxmert.tf, f"TF{name}")(small_config(name)) for name in NAMES}
 
 
 def equal(found, expected, atol=1e-6):
     keras.tree.map_structure(lambda a, b: np.testing.assert_allclose(a, b, atol=atol), list(found), list(expected))
 
 
-def symbolic_inputs():
-    return {name: keras.Input(values.shape[1:], dtype=values.dtype.name, name=name) for name, values in X.items()}
+def symbolic(name):
+    """Inputs, and placeholders of their shapes."""
+    x = {**small_inputs(name), **small_options(name)}
+    x.pop("head_mask", None)  # it has no axis of examples, which a symbolic input has
+    return x, {key: keras.Input(values.shape[1:], dtype=values.dtype.name, name=key) for key, values in x.items()}
 
 
 # Inputs
 
 
-def test_keywords_a_dict_and_a_list_mean_the_same(backbone):
-    expected = backbone(**X)
-    equal(backbone(X), expected)
-    equal(backbone(list(X.values())), expected)
-    equal(backbone(tuple(tf.constant(values) for values in X.values())), expected)
-    equal(backbone(*X.values()), expected)
-    equal(backbone(X["input_ids"], **{name: X[name] for name in X if name != "input_ids"}), expected)
+@every_name
+def test_keywords_a_dict_and_a_list_mean_the_same(models, name):
+    model, x = models[name], everything(name)
+    expected = model(**x)
+    in_order = [x.get(key) for key in model.keywords()]
+    as_tensors = keras.tree.map_structure(lambda value: value if value is None else tf.constant(value), in_order)
+    equal(model(x), expected)
+    equal(model(in_order), expected)
+    equal(model(tuple(as_tensors)), expected)
+    equal(model(*in_order), expected)
+    equal(model(x["input_ids"], **{key: x[key] for key in x if key != "input_ids"}), expected)
+    assert ("loss" in expected) == (not name.endswith("Model"))
 
 
-def test_only_the_words_and_regions_are_needed(backbone):
-    needed = {name: X[name] for name in ("input_ids", "visual_feats", "visual_pos")}
+@every_name
+def test_the_defaults(models, name):
+    x = small_inputs(name)
+    words = x["input_ids"].shape
+    regions = next(values for key, values in x.items() if key in ("visual_feats", "visual_embeds")).shape[:-1]
+    needed = {key: values for key, values in x.items() if "mask" not in key and "type" not in key}
     defaults = {
-        "attention_mask": np.ones((3, 5)),
-        "visual_attention_mask": np.ones((3, 7)),
-        "token_type_ids": np.zeros((3, 5), dtype="int32"),
+        "attention_mask": np.ones(words, dtype="int32"),
+        "token_type_ids": np.zeros(words, dtype="int32"),
+        "visual_attention_mask": np.ones(regions, dtype="int32"),
     }
-    equal(backbone({**needed, **defaults}), backbone(list(needed.values())))
+    if is_visual_bert(name):
+        defaults |= {
+            "position_ids": np.broadcast_to(np.arange(5), words),
+            "head_mask": np.ones(3),
+            "visual_token_type_ids": np.ones(regions, dtype="int32"),
+            "image_text_alignment": np.full((*regions, 2), -1),
+        }
+    equal(models[name]({**needed, **defaults}), models[name](needed))
 
 
-def test_word_vectors_in_place_of_ids(backbone):
-    rows = keras.ops.convert_to_numpy(backbone.get_input_embeddings().embeddings)[X["input_ids"]]
-    others = {name: values for name, values in X.items() if name != "input_ids"}
-    equal(backbone({**others, "inputs_embeds": rows}), backbone(X))
+@every_name
+def test_choices_may_stand_in_the_dict(models, name):
+    x, rows = small_inputs(name), {CHOICE: 6, "LxmertForVisualReasoning": 6}.get(name)
+    rows = rows or len(x["input_ids"])
+    output = models[name]({**x, "output_hidden_states": True, "output_attentions": "all"})
+    if is_visual_bert(name):
+        assert [values.shape for values in output.hidden_states] == [(rows, 12, 24)] * 3
+        assert [values.shape for values in output.attentions] == [(rows, 3, 12, 12)] * 2
+    else:
+        assert [values.shape for values in output.language_hidden_states] == [(rows, 5, 24)] * 2
+        assert output.cross_encoder_vision_attentions[0].shape == (rows, 3, 7, 5)
+    assert isinstance(models[name]({**x, "return_dict": False}), tuple)
 
 
-def test_choices_may_stand_in_the_dict(backbone):
-    output = backbone({**X, "output_hidden_states": True, "output_attentions": "all"})
-    assert len(output.language_hidden_states) == 2
-    assert output.cross_encoder_vision_attentions[0].shape == (3, 3, 7, 5)
-    assert isinstance(backbone({**X, "return_dict": False}), tuple)
+@pytest.mark.parametrize("form", ["dict", "list"])
+def test_an_input_given_twice(models, form):
+    x = small_inputs()
+    given = x if form == "dict" else [x["input_ids"], x["visual_feats"], x["visual_pos"]]
+    with pytest.raises(TypeError, match="visual_pos is given twice"):
+        models["LxmertModel"](given, visual_pos=x["visual_pos"])
 
 
-def test_the_list_goes_on_with_the_labels(answering):
-    output = answering([*X.values(), None, ANSWER])
-    np.testing.assert_allclose(output.loss, answering({**X, "labels": ANSWER}).loss, rtol=1e-6)
+def test_a_list_longer_than_the_arguments(models):
+    with pytest.raises(TypeError, match="TFLxmertModel takes at most 12 inputs; got 13"):
+        models["LxmertModel"]([small_inputs()["input_ids"]] * 13)
 
 
-def test_labels_under_keras_name():
-    model, labels = TFLxmertForPreTraining(small_config()), small_labels()
-    first = model({**X, "masked_lm_labels": labels["labels"]})
-    np.testing.assert_allclose(first.loss, model(X, labels=labels["labels"]).loss, rtol=1e-6)
+# Graphs
 
 
-# Outputs
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in (ANSWERING, CHOICE) else pytest.mark.full) for name in NAMES]
+)
+def test_tf_function(models, name):
+    output, expected = tf.function(models[name])(everything(name)), models[name](everything(name))
+    assert type(output) is type(expected)
+    equal(output, expected)
 
 
-def test_outputs_answer_to_names_and_places(backbone):
-    output = backbone(X)
-    assert isinstance(output, TFLxmertModelOutput)
-    assert output.keys() == ("language_output", "vision_output", "pooled_output")
-    assert output["pooled_output"] is output.pooled_output is output[2] is output.to_tuple()[-1]
-    language, vision, pooled = output
-    assert (language.shape, vision.shape, pooled.shape) == ((3, 5, 24), (3, 7, 24), (3, 24))
-    assert output.language_attentions is None
-    assert isinstance(backbone(X, return_dict=False), tuple)
-
-
-def test_dropout_is_on_in_training_only(backbone):
-    first, again = (np.asarray(backbone(X, training=True).pooled_output) for _ in range(2))
-    assert np.abs(first - again).max() > 1e-3
-    equal(backbone(X), backbone(X), atol=0)
-    keras.utils.set_random_seed(3)
-    first = TFLxmertModel(backbone.config)(X, training=True)
-    keras.utils.set_random_seed(3)
-    equal(first, TFLxmertModel(backbone.config)(X, training=True), atol=0)
-
-
-# Gradients and graphs
-
-
-def test_every_trainable_variable_gets_a_gradient(answering):
-    with tf.GradientTape() as tape:
-        loss = answering(X, labels=ANSWER, training=True).loss
-    gradients = tape.gradient(loss, answering.trainable_variables)
-    assert [v.path for v, g in zip(answering.trainable_variables, gradients, strict=True) if g is None] == []
-    frozen = {v.path.split("cross_layers.0/")[1].split("/")[0] for v in answering.non_trainable_variables}
-    assert frozen == {"visual_self_attention", "visual_feed_forward"}
-
-
-def test_asking_for_states_computes_the_image_branch(answering):
-    output = answering(X, output_hidden_states=True)
-    assert output.vision_hidden_states[-1].shape == (3, 7, 24)
-    assert answering(X, output_attentions="all").cross_encoder_vision_self_attentions[0].shape == (3, 3, 7, 7)
-
-
-def test_pretraining_reaches_every_variable():
-    model = TFLxmertForPreTraining(small_config())
-    with tf.GradientTape() as tape:
-        loss = model({**X, **small_labels()}, training=True).loss
-    assert all(gradient is not None for gradient in tape.gradient(loss, model.trainable_variables))
-
-
-def test_gradient_checkpointing_changes_no_gradient(answering):
-    def gradients():
-        with tf.GradientTape() as tape:
-            loss = answering(X, labels=ANSWER, training=True).loss
-        return [tf.convert_to_tensor(g) for g in tape.gradient(loss, answering.trainable_variables)]
-
-    expected = gradients()
-    answering.gradient_checkpointing_enable()
-    try:
-        equal(gradients(), expected)
-    finally:
-        answering.gradient_checkpointing_disable()
-
-
-def test_tf_function(answering):
-    graph = tf.function(answering)
-    output = graph({**X, "labels": ANSWER})
-    assert isinstance(output, TFLxmertForQuestionAnsweringOutput)
-    equal(output, answering({**X, "labels": ANSWER}))
+@pytest.mark.parametrize(
+    "name", [ALIGNMENT, *(pytest.param(name, marks=pytest.mark.full) for name in ("VisualBertForPreTraining", CHOICE))]
+)
+def test_a_graph_of_unknown_sizes(models, name):
+    signature = {}
+    for key, value in {**small_inputs(name), **small_labels(name)}.items():
+        last = [9] if key == "visual_embeds" else []
+        signature[key] = tf.TensorSpec([None] * (value.ndim - len(last)) + last, value.dtype)
+    graph = tf.function(models[name], input_signature=[signature])
+    for sizes in ((2, 5, 7), (4, 3, 2)):
+        given = {**small_inputs(name, *sizes), **small_labels(name, *sizes)}
+        equal(graph({key: tf.constant(value) for key, value in given.items()}), models[name](given), atol=1e-5)
 
 
 # Inside another model
 
 
-def test_a_functional_model_is_made_of_it_trained_and_saved(answering, tmp_path):
-    inputs = symbolic_inputs()
-    del inputs["token_type_ids"]
-    model = keras.Model(inputs, keras.layers.Dense(2, name="verdict")(answering(**inputs).question_answering_score))
-    x = {name: X[name] for name in inputs}
-    # Its answers feed another layer here, so that gradients flow through the whole.
-    model.compile(keras.optimizers.SGD(0.01), loss=CROSS_ENTROPY, run_eagerly=True)
-    losses = model.fit(x, np.array([0, 1, 1]), epochs=3, verbose=0).history["loss"]
+@every_name
+def test_a_functional_model_of_a_dict_gives_the_whole_output(models, name):
+    x, inputs = symbolic(name)
+    output = keras.Model(inputs, models[name](inputs))(x)
+    assert type(output) is type(models[name](x))
+    equal(output, models[name](x))
+
+
+@pytest.mark.parametrize("name", [ANSWERING, ALIGNMENT])
+def test_a_functional_model_is_made_of_it_trained_and_saved(models, name, tmp_path):
+    """Its scores feed another layer here, so that gradients flow through the whole."""
+    x, inputs = symbolic(name)
+    scores = [keras.layers.Flatten()(values) for values in models[name](**inputs)]
+    verdict = keras.layers.Dense(2, name="verdict")(keras.ops.concatenate([*scores, scores[0]], axis=1))
+    model = keras.Model(inputs, verdict)
+    model.compile(keras.optimizers.SGD(0.001), loss=CROSS_ENTROPY, run_eagerly=True)
+    x["visual_attention_mask"] = np.ones_like(x["visual_attention_mask"])  # a masked region has a huge logit
+    losses = model.fit(x, np.array([0, 1, 1])[: len(x["input_ids"])], epochs=2, verbose=0).history["loss"]
     assert losses[-1] < losses[0]
     model.save(tmp_path / "verdict.keras")
-    again = keras.models.load_model(tmp_path / "verdict.keras")
-    equal([again(x)], [model(x)])
+    equal([keras.models.load_model(tmp_path / "verdict.keras")(x)], [model(x)])
 
 
 @pytest.mark.parametrize("each", [False, True])
@@ -178,13 +164,13 @@ def test_a_functional_model_of_two_images(each):
     reasoning, name = TFLxmertForVisualReasoning(small_config()), "LxmertForVisualReasoning"
     words = ("input_ids", "attention_mask", "token_type_ids")
     inputs = {}
-    for key, values in small_inputs(name=name).items():
+    for key, values in small_inputs(name).items():
         free = (None,) if key in words else (2, None)
         shape = (2, None) if each and key in words else (*free, *values.shape[3:])
         inputs[key] = keras.Input(shape, dtype=values.dtype.name, name=key)
     model = keras.Model(inputs, reasoning(inputs))
     for sizes in ((3, 5, 7), (1, 2, 4)):
-        x = small_inputs(*sizes, name=name)
+        x = small_inputs(name, *sizes)
         if each:
             x |= {key: np.stack([x[key]] * 2, axis=1) for key in words}
         output = model(x)
@@ -192,18 +178,11 @@ def test_a_functional_model_of_two_images(each):
         equal(output, reasoning(x))
 
 
-def test_a_functional_model_of_a_dict_gives_the_whole_output(backbone):
-    inputs = symbolic_inputs()
-    output = keras.Model(inputs, backbone(inputs))(X)
-    assert isinstance(output, TFLxmertModelOutput)
-    equal(output, backbone(X))
-
-
-def test_a_functional_model_gives_the_scores(answering):
-    inputs = symbolic_inputs()
-    model = keras.Model(inputs, answering(inputs).question_answering_score)
-    assert model.output_shape == (None, ANSWERS)
-    equal([model.predict(X, verbose=0)], [answering(X).question_answering_score])
+def test_a_functional_model_gives_the_scores(models):
+    x, inputs = symbolic(ANSWERING)
+    model = keras.Model(inputs, models[ANSWERING](inputs).question_answering_score)
+    assert model.output_shape == (None, LABELS)
+    equal([model.predict(x, verbose=0)], [models[ANSWERING](x).question_answering_score])
 
 
 class Verdict(keras.Model):
@@ -218,11 +197,57 @@ class Verdict(keras.Model):
         return self.verdict(self.backbone(inputs, training=training).pooled_output)
 
 
-def test_a_subclassed_model_holds_it(backbone):
+def test_a_subclassed_model_holds_it():
+    backbone = lxmert.tf.TFLxmertModel(small_config())
     model = Verdict(backbone)
     model.compile(keras.optimizers.SGD(0.1), loss=CROSS_ENTROPY, run_eagerly=True)
     # The branch that makes the vision output does not reach the verdict; Keras says so, as it should.
     with pytest.warns(UserWarning, match="Gradients do not exist"):
-        losses = model.fit(X, np.array([0, 1, 1]), epochs=2, verbose=0).history["loss"]
+        losses = model.fit(small_inputs(), np.array([0, 1, 1]), epochs=2, verbose=0).history["loss"]
     assert np.isfinite(losses).all()
     assert len(model.trainable_variables) == len(backbone.trainable_variables) + 2
+
+
+def test_shapes_are_told_in_a_graph(models):
+    _, inputs = symbolic("LxmertModel")
+    inputs["visual_pos"] = keras.Input((6, 4), name="visual_pos")
+    with pytest.raises(ValueError, match=r"got visual_feats \[\?, 7, 9\] and visual_pos \[\?, 6, 4\]\."):
+        models["LxmertModel"](inputs)
+    _, inputs = symbolic(CHOICE)
+    inputs["visual_embeds"] = keras.Input((4, 7, 9), name="visual_embeds")
+    with pytest.raises(ValueError, match=r"got \[\?, 3, 5\] and \[\?, 4, 7, 9\]\."):
+        models[CHOICE](inputs)
+
+
+# What summary and quantization make of it
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [*((name, {}) for name in NAMES), ("VisualBertModel", {"add_pooling_layer": False})]
+)
+def test_the_summary_shows_shapes(name, options):
+    lines = []
+    model = getattr(lxmert.tf, f"TF{name}")(small_config(name), **options)
+    model.summary(print_fn=lines.append, expand_nested=True)
+    text = "\n".join(map(str, lines))
+    assert "?" not in text
+    assert "(None, None, 24)" in text
+    if not is_visual_bert(name):
+        scores = {"LxmertModel": "(None, 24)", "LxmertForVisualReasoning": "(None, 2)"}.get(name, f"(None, {LABELS})")
+        assert scores in text
+    assert f"{model.count_params():,}" in text
+    assert model.count_params() == model.num_parameters()
+
+
+@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method")  # Keras, of all that has no product
+def test_quantized_layers():
+    """Keras' own quantization reaches every linear layer."""
+    model, x = TFLxmertForQuestionAnswering(small_config()), small_inputs()
+    plain = keras.ops.convert_to_numpy(model(x).question_answering_score)
+    model.quantize("int8")
+    kernels = [weight for weight in model.weights if weight.path.endswith("/kernel")]
+    assert kernels
+    assert {weight.dtype for weight in kernels} == {"int8"}
+    rounded = keras.ops.convert_to_numpy(model(x).question_answering_score)
+    assert not np.array_equal(rounded, plain)
+    np.testing.assert_allclose(rounded, plain, atol=0.1 * np.abs(plain).max())

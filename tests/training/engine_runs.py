@@ -21,8 +21,9 @@ from lxmert.pt import (
 from lxmert.training.pt.engine import Engine, make_engine
 from lxmert.training.pt.optimizers import make_optimizer
 from lxmert.training.pt.unused_parameters import freeze_unused_parameters
-from tests import small_lxmert, small_visual_bert
 from tests.pt.tensors import tensors
+from tests.small import LABELS as ANSWERS
+from tests.small import WORDS, answer_scores, small_config, small_inputs, small_labels
 
 ROWS, STEPS = 4, 3
 
@@ -60,19 +61,16 @@ def batch_of(run: Run, seed: int) -> dict[str, Any]:
     """The inputs and labels of a step. Every row has equally many labels: so parts of equal size count alike."""
     draw = np.random.default_rng(seed)
     name = run.kind.__name__
-    if run.kind is VisualBertForPreTraining:
-        given = small_visual_bert.small_inputs(name, ROWS, seed=seed)
-        labels = small_visual_bert.small_labels(name, ROWS, seed=seed)
-        labels["labels"] = draw.integers(0, small_visual_bert.WORDS, labels["labels"].shape)
-        return given | labels
-    given = small_lxmert.small_inputs(ROWS, seed=seed, name=name)
+    given = small_inputs(name, ROWS, seed=seed)
     if run.kind is LxmertForQuestionAnswering:
-        return given | {"labels": small_lxmert.answer_scores(ROWS, seed)}
+        return given | {"labels": answer_scores(ROWS, seed)}
+    labels = small_labels(name, ROWS, seed=seed)
     if run.kind is LxmertForVisualReasoning:
-        return given | {"labels": small_lxmert.truths(ROWS, seed)}
-    labels = small_lxmert.small_labels(ROWS, seed=seed)
-    labels["labels"] = draw.integers(0, small_lxmert.WORDS, labels["labels"].shape)
-    labels["ans"] = draw.integers(0, small_lxmert.ANSWERS, ROWS)
+        return given | labels
+    labels["labels"] = draw.integers(0, WORDS, labels["labels"].shape)
+    if run.kind is VisualBertForPreTraining:
+        return given | labels
+    labels["ans"] = draw.integers(0, ANSWERS, ROWS)
     if run.losses is not None:
         labels = {key: value for key, value in labels.items() if key == "obj_labels" or LABELS[key] in run.losses}
         objects = {key: value for key, value in labels.pop("obj_labels").items() if OBJECTS[key] in run.losses}
@@ -93,10 +91,8 @@ def rows_of(tree: Any, rows: slice, dtype: torch.dtype) -> Any:
 def new_model(run: Run, seed: int) -> Any:
     """A model with drawn weights; large ones, so that a mistake shows."""
     torch.manual_seed(seed)
-    if run.kind is VisualBertForPreTraining:
-        config: Any = small_visual_bert.small_config(num_hidden_layers=run.layers)
-    else:
-        config = small_lxmert.small_config(l_layers=run.layers, r_layers=run.layers, x_layers=run.layers)
+    fields = ("num_hidden_layers",) if run.kind is VisualBertForPreTraining else ("l_layers", "r_layers", "x_layers")
+    config = small_config(run.kind.__name__, **dict.fromkeys(fields, run.layers))
     model = run.kind(config.replace(initializer_range=0.2)).double().train()
     if run.checkpointing:
         model.gradient_checkpointing_enable()

@@ -14,7 +14,7 @@ pytest.importorskip("lightning_fabric")
 from lxmert.pt import LxmertForPreTraining, LxmertForQuestionAnswering
 from lxmert.training.pt.engine import WRAP_UNITS, make_engine
 from tests.compare import assert_same
-from tests.small_lxmert import small_config
+from tests.small import small_config
 
 from .engine_runs import RUNS, STEPS, Run, between, everything, new_model, outcome
 

@@ -13,7 +13,7 @@ import lxmert.tf
 from lxmert import convert
 from lxmert.weights.naming.key_mapping import parameters
 from lxmert.weights.naming.tables import head_names
-from tests.small_lxmert import small_config, small_inputs, small_labels
+from tests.small import small_config, small_inputs, small_labels
 
 from .weight_folders import CONFIG, CONFIG_OF, assert_bits_equal, make_folder, read_folder, tensors_of, values_of
 
@@ -130,7 +130,7 @@ def test_keras_reads_what_we_write(architecture, tmp_path):
 def test_what_keras_saves_of_a_trained_model_reads(tmp_path):
     model = lxmert.tf.TFLxmertForQuestionAnswering(small_config())
     model.compile(optimizer="adam", run_eagerly=True)
-    model.train_on_batch({**small_inputs(), "labels": small_labels()["ans"]})
+    model.train_on_batch({**small_inputs(), "labels": small_labels("LxmertForPreTraining")["ans"]})
     model.save_weights(tmp_path / "trained.weights.h5")
     model.save(tmp_path / "trained.keras")
     for name in ("trained.weights.h5", "trained.keras"):

@@ -14,7 +14,7 @@ from lxmert.common.specs import architectures
 from lxmert.weights.load import match_parameters
 from lxmert.weights.naming.key_mapping import HUGGING_FACE
 from lxmert.weights.open import open_checkpoint
-from tests.small_visual_bert import CHOOSING, small_config, small_inputs, small_labels
+from tests.small import small_config, small_inputs, small_labels
 
 from .weight_folders import VISUAL_BERT, assert_bits_equal, make_folder, read_folder, tensors_of
 
@@ -141,14 +141,17 @@ def test_the_keras_files_name_the_model_and_the_class(tmp_path):
     assert stored == {**json.loads(VISUAL_BERT.to_json_string()), "architectures": ["VisualBertForMultipleChoice"]}
 
 
+CHOICE = "VisualBertForMultipleChoice"
+
+
 def test_what_keras_saves_of_a_trained_model_reads(tmp_path):
-    model = lxmert.tf.TFVisualBertForMultipleChoice(small_config())
+    model = lxmert.tf.TFVisualBertForMultipleChoice(small_config(CHOICE))
     model.compile(optimizer="adam", run_eagerly=True)
-    model.train_on_batch({**small_inputs(CHOOSING), **small_labels(CHOOSING)})
+    model.train_on_batch({**small_inputs(CHOICE), **small_labels(CHOICE)})
     model.save_weights(tmp_path / "trained.weights.h5")
     model.save(tmp_path / "trained.keras")
     for name in ("trained.weights.h5", "trained.keras"):
         done = convert(tmp_path / name, tmp_path / "folder")
-        assert (done.architecture, done.report.unexpected) == (CHOOSING, ())
+        assert (done.architecture, done.report.unexpected) == (CHOICE, ())
         again = lxmert.tf.TFVisualBertForMultipleChoice.from_pretrained(tmp_path / "folder")
         assert_bits_equal(again._arrays(), model._arrays())

@@ -1,0 +1,252 @@
+"""Twenty faults, each of which `make test` has to notice: `python tests/mutations.py` plants them one by one.
+
+A fault is one changed text of the package. The script copies the repository to a temporary folder, changes the text
+there, and runs the files of tests that are named beside it (without those marked `full`). A fault is caught if a test
+fails. The exit status is 1 if one survives.
+
+    python tests/mutations.py                all of them (about 20 minutes on 2 cores)
+    python tests/mutations.py --only 3 17    some
+    python tests/mutations.py --list         what they are
+"""
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[1]
+COPIED = ("lxmert", "tests", "benchmarks", "examples", "scripts", "pyproject.toml")
+
+
+class Mutation(NamedTuple):
+    """A fault: the file of the package, its text, what it becomes, and the tests that have to fail."""
+
+    what: str
+    file: str
+    old: str
+    new: str
+    tests: str
+
+    def mutate(self, root: Path) -> str:
+        """The text of the file with the fault.
+
+        Raises:
+            ValueError: the text to change is not there exactly once.
+        """
+        text = (root / "lxmert" / self.file).read_text(encoding="utf-8")
+        if (count := text.count(self.old)) != 1:
+            raise ValueError(
+                f"lxmert/{self.file} must hold {self.old!r} once, for {self.what!r}; it is there {count} times."
+            )
+        return text.replace(self.old, self.new)
+
+
+MUTATIONS = (
+    # The models
+    Mutation(
+        "the residual of attention is subtracted (PyTorch)",
+        "pt/layers.py",
+        "self.norm(out + states), weights",
+        "self.norm(out - states), weights",
+        "tests/equivalence/test_models.py",
+    ),
+    Mutation(
+        "the mask lets through what it should hide (Keras)",
+        "tf/layers.py",
+        "scores = scores + bias.additive",
+        "scores = scores - bias.additive",
+        "tests/equivalence/test_models.py",
+    ),
+    Mutation(
+        "language attends to masked regions (PyTorch)",
+        "pt/lxmert.py",
+        "self.cross_attention(language_in, visual_in, visual_bias, ",
+        "self.cross_attention(language_in, visual_in, None, ",
+        "tests/equivalence/test_models.py",
+    ),
+    Mutation(
+        "the word head drops its bias (Keras)",
+        "tf/heads.py",
+        "ops.cast(table, self.compute_dtype))) + self.bias",
+        "ops.cast(table, self.compute_dtype)))",
+        "tests/equivalence/test_models.py",
+    ),
+    Mutation(
+        "the epsilon of the layer norms is another one (Keras)",
+        "tf/layers.py",
+        "epsilon=self.config.layer_norm_eps",
+        "epsilon=1e-6",
+        "tests/equivalence/test_models.py",
+    ),
+    Mutation(
+        "the visual losses have another weight (PyTorch)",
+        "pt/losses.py",
+        "mean * config.visual_loss_normalizer",
+        "mean * 6.0",
+        "tests/reference/test_pretraining_losses.py",
+    ),
+    Mutation(
+        "small dtypes are not widened before the losses (Keras)",
+        "tf/losses.py",
+        'else ops.cast(scores, "float32")',
+        "else scores",
+        "tests/backends/test_dtypes.py",
+    ),
+    Mutation(
+        "ignored labels count in the mean (PyTorch)",
+        "pt/losses.py",
+        "(label != IGNORED_LABEL).sum().clamp(min=1)",
+        "label.numel()",
+        "tests/equivalence/test_losses.py",
+    ),
+    Mutation(
+        "one index too many is allowed",
+        "common/validation/shared.py",
+        "high >= allowed.end:",
+        "high > allowed.end:",
+        "tests/backends/test_bad_inputs.py",
+    ),
+    # Weights
+    Mutation(
+        "kernels are read without being transposed",
+        "weights/checkpoint.py",
+        "return values.T if self._is_transposed(parameter) else values",
+        "return values",
+        "tests/weights/test_formats.py tests/reference/test_golden_transformers.py",
+    ),
+    Mutation(
+        "a file that ends inside of an array is read",
+        "weights/formats/raw_io.py",
+        "if done < values.nbytes:",
+        "if done < 0:",
+        "tests/weights/test_hostile_files.py tests/weights/test_formats.py",
+    ),
+    Mutation(
+        "HDF5 files may point to other files",
+        "weights/formats/hdf5.py",
+        "if item.external or item.is_virtual:",
+        "if item.is_virtual and not item.is_virtual:",
+        "tests/weights/test_hostile_files.py",
+    ),
+    Mutation(
+        "pickles may name any function",
+        "weights/formats/pickle_scan.py",
+        'or (word.name == "GLOBAL" and argument not in _NAMED)',
+        "",
+        "tests/weights/test_hostile_files.py tests/weights/test_torch_pickle.py",
+    ),
+    # Data and images
+    Mutation(
+        "the labels of masked words are shifted by one",
+        "data/collate/masking.py",
+        "np.where(selected, input_ids, IGNORED_LABEL)",
+        "np.where(selected, np.roll(input_ids, 1), IGNORED_LABEL)",
+        "tests/data/test_masking.py",
+    ),
+    Mutation(
+        "two processes may write one region store",
+        "data/features/partial_store.py",
+        "            lock(handle)\n",
+        "            pass\n",
+        "tests/data/test_features.py",
+    ),
+    Mutation(
+        "boxes are divided by the wrong side",
+        "vision/regions.py",
+        "boxes[region] = (columns.start / width",
+        "boxes[region] = (columns.start / height",
+        "tests/vision/test_regions.py",
+    ),
+    # Inference and training
+    Mutation(
+        "match gives the probability of the contrary",
+        "inference/bulk.py",
+        "np.exp(scores[:, 0] - scores[:, 1])",
+        "np.exp(scores[:, 1] - scores[:, 0])",
+        "tests/equivalence/test_bulk.py",
+    ),
+    Mutation(
+        "a resumed run leaves out a step",
+        "training/run.py",
+        "steps, done.step, after_step",
+        "steps, done.step + bool(done.step), after_step",
+        "tests/training/test_resume.py",
+    ),
+    Mutation(
+        "BertAdam adds epsilon inside of the root (Keras)",
+        "training/tf/optimizers.py",
+        "ops.sqrt(velocity) + self.epsilon)\n        if self.weight_decay:",
+        "ops.sqrt(velocity + self.epsilon))\n        if self.weight_decay:",
+        "tests/equivalence/test_optimizers.py",
+    ),
+    Mutation(
+        "the learning rate rises by the wrong factor",
+        "training/schedule.py",
+        "return x / warm_up\n",
+        "return x * warm_up\n",
+        "tests/training/test_schedule.py",
+    ),
+)
+
+
+def copy_repository(folder: Path) -> None:
+    """Copy what the tests need."""
+    for name in COPIED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        elif source.exists():
+            shutil.copy(source, folder / name)
+
+
+def is_caught(mutation: Mutation, folder: Path) -> bool:
+    """Plant a fault in a copy of the repository, run its tests, and take it out again.
+
+    Raises:
+        RuntimeError: the tests could not be run at all.
+    """
+    path = folder / "lxmert" / mutation.file
+    whole = path.read_text(encoding="utf-8")
+    path.write_text(mutation.mutate(folder), encoding="utf-8")
+    try:
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *mutation.tests.split()]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    finally:
+        path.write_text(whole, encoding="utf-8")
+    if done.returncode not in (0, 1):
+        raise RuntimeError(
+            f"the tests of {mutation.what!r} could not be run:\n{done.stdout[-3000:]}{done.stderr[-1000:]}"
+        )
+    return done.returncode == 1
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Plant the faults that are asked for. Returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--list", action="store_true", help="list the faults, and run nothing")
+    parser.add_argument("--only", type=int, nargs="+", metavar="N", help="plant only these faults, counted from 1")
+    asked = parser.parse_args(arguments)
+    chosen = [(i, one) for i, one in enumerate(MUTATIONS, start=1) if asked.only is None or i in asked.only]
+    if asked.list:
+        for number, mutation in chosen:
+            print(f"{number:2}  {mutation.what}: lxmert/{mutation.file}, {mutation.tests}")
+        return 0
+    for _, mutation in chosen:
+        mutation.mutate(ROOT)  # a text that has changed is told before anything is run
+    survived = 0
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        copy_repository(folder)
+        for number, mutation in chosen:
+            caught = is_caught(mutation, folder)
+            survived += not caught
+            print(f"{number:2}  {'caught  ' if caught else 'SURVIVED'}  {mutation.what}", flush=True)
+    print(f"{len(chosen) - survived} of {len(chosen)} faults were caught")
+    return 1 if survived else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
