@@ -48,7 +48,8 @@ def symbolic(name):
 def test_keywords_a_dict_and_a_list_mean_the_same(models, name):
     model, x = models[name], everything(name)
     expected = model(**x)
-    in_order = [x.get(key) for key in model.keywords()]
+    order = list(model.keywords())
+    in_order = [x.get(key) for key in order[: 1 + max(order.index(key) for key in x)]]
     as_tensors = keras.tree.map_structure(lambda value: value if value is None else tf.constant(value), in_order)
     equal(model(x), expected)
     equal(model(in_order), expected)

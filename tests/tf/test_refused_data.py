@@ -10,7 +10,7 @@ import tensorflow as tf
 import lxmert.tf
 from lxmert.tf.losses import alignment_loss, answer_loss, distribution_loss, index_loss
 from tests.bad_inputs import ANSWERING, MODEL, PRETRAINING, floats, given, ints
-from tests.small import NAMES, TASKS, small_config, small_inputs, small_labels
+from tests.small import TASKS, small_config, small_inputs, small_labels
 from tests.visual_bert_bad_inputs import ALIGNING, CHOOSING
 from tests.visual_bert_bad_inputs import ANSWERING as VISUAL_BERT_ANSWERING
 from tests.visual_bert_bad_inputs import MODEL as VISUAL_BERT
@@ -21,10 +21,11 @@ X = small_inputs()
 SCORES = "labels as rows of scores must be between 0 and 1"
 
 
-@pytest.fixture(scope="module")
-def models():
-    """Every model; whoever compiles one does so anew."""
-    return {name: getattr(lxmert.tf, f"TF{name}")(small_config(name)) for name in NAMES}
+def compiled(name, loss=None):
+    """A new model: one that was compiled before would keep its loss."""
+    model = getattr(lxmert.tf, f"TF{name}")(small_config(name))
+    model.compile("sgd", loss=loss, run_eagerly=True)
+    return model
 
 
 @pytest.mark.parametrize(
@@ -63,20 +64,18 @@ def models():
         (VISUAL_BERT_PRETRAINING, {"labels": ints(2, 12, last=-1)}, None, "labels must be 0 to 28"),
     ],
 )
-def test_fit_checks_arrays(models, name, change, y, message):
-    model = models[name]
-    model.compile("sgd", loss="mse" if name == VISUAL_BERT else None)
+def test_fit_checks_arrays(name, change, y, message):
+    model = compiled(name, "mse" if name == VISUAL_BERT else None)
     for method in (model.fit, model.evaluate):
         with pytest.raises(ValueError, match=re.escape(message)):
             method(given(change, name), y, verbose=0)
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_data_without_labels(models, name):
+def test_data_without_labels(name):
     names = " or ".join(small_labels(name))
-    models[name].compile("sgd", run_eagerly=True)
     with pytest.raises(ValueError, match=f"holds no labels to train on. Put {names} into the input dict"):
-        models[name].fit(small_inputs(name), verbose=0)
+        compiled(name).fit(small_inputs(name), verbose=0)
 
 
 NO_LOSS = "has no loss of its own. Compile it with loss=..."
@@ -112,17 +111,15 @@ NO_LOSS = "has no loss of its own. Compile it with loss=..."
         (VISUAL_BERT_ANSWERING, {"y": {"answers": ints(2)}}, TypeError, "unexpected keyword 'answers'."),
     ],
 )
-def test_wrong_data_to_fit(models, name, data, error, message):
-    models[name].compile("sgd", run_eagerly=True)
+def test_wrong_data_to_fit(name, data, error, message):
     with pytest.raises(error, match=re.escape(message)):
-        models[name].fit(**{"x": small_inputs(name), **data}, verbose=0)
+        compiled(name).fit(**{"x": small_inputs(name), **data}, verbose=0)
 
 
-def test_a_compiled_loss_needs_its_y(models):
+def test_a_compiled_loss_needs_its_y():
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    models[ANSWERING].compile("sgd", loss=loss, run_eagerly=True)
     with pytest.raises(ValueError, match="was compiled with a loss, which reads its labels from y; got no y"):
-        models[ANSWERING].fit({**X, "labels": ints(3)}, verbose=0)
+        compiled(ANSWERING, loss).fit({**X, "labels": ints(3)}, verbose=0)
 
 
 # Graphs: values cannot be read while one is traced
@@ -137,6 +134,12 @@ LOOKED_UP = {
         "image_text_alignment": ints(2, 7, 4, last=8),
     },
 }
+
+
+@pytest.fixture(scope="module")
+def models():
+    """The models of the tests of graphs, to be left as they are."""
+    return {name: getattr(lxmert.tf, f"TF{name}")(small_config(name)) for name in (*LOOKED_UP, ALIGNING)}
 
 
 @pytest.fixture(scope="module")
