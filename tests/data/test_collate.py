@@ -143,7 +143,7 @@ def test_every_word_hidden_but_no_special_one(make, tokenizer):
     assert counts["words"] == (inputs["labels"] != -100).sum() > 20
 
 
-def test_a_image_keeps_its_boxes_objects_and_attributes_whatever_is_hidden(make, store):
+def test_an_image_keeps_its_boxes_objects_and_attributes_whatever_is_hidden(make, store):
     inputs, _ = batch(make(masking=ALL))
     found = store.batch(store.places([image for _, image, _ in ROWS]), 5, labels=True)
     np.testing.assert_array_equal(inputs["visual_pos"], found["visual_pos"])
@@ -195,7 +195,7 @@ def test_a_region_that_stands_in_is_that_of_a_random_sentence(make):
     np.testing.assert_allclose(share, [0.15, 0.15, 0.15, 0.15, 0.15, 0.25], atol=0.02)
 
 
-def test_a_image_without_regions_lends_zeros(make, tmp_path):
+def test_an_image_without_regions_lends_zeros(make, tmp_path):
     rows = [("a dog", "image0", None), ("a cat", "image1", None)]
     masking = Masking(region_rate=1, region_zeroed=0, region_random=1, mismatch_rate=0)
     data = make(rows, store=write_store(tmp_path / "empty", [0, 2]), masking=masking)

@@ -57,11 +57,7 @@ def without(record, key):
         (read_pretraining, [{"img_id": "a", "sentf": {"vqa": []}}], "f.json: there are no sentences"),
         # VQA of the original.
         (read_vqa, [VQA, 3], "f.json, record 2: an object of keys and values is expected; got 3."),
-        (
-            read_vqa,
-            [without(VQA, "img_id")],
-            "record 1 (question_id 5): img_id must be a string; the keys are ",
-        ),
+        (read_vqa, [without(VQA, "img_id")], "record 1 (question_id 5): img_id must be a string; the keys are "),
         (read_vqa, [VQA | {"img_id": ""}], "f.json, record 1 (question_id 5): img_id must not be empty."),
         (read_vqa, [VQA | {"img_id": ["a"]}], "(question_id 5): img_id must be a string; got ['a']."),
         (read_vqa, [VQA | {"sent": None}], "(question_id 5): sent must be a string; got None."),

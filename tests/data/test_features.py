@@ -199,7 +199,7 @@ def test_wrong_largest_ids_are_found(folder):
     assert finding.what.startswith("regions.json says that the largest object id and attribute id are [5, ")
 
 
-def test_a_image_without_regions(tmp_path):
+def test_an_image_without_regions(tmp_path):
     with RegionWriter(tmp_path / "store") as writer:
         add(writer, image(1))
         writer.add("none", np.zeros((0, F)), np.zeros((0, 4)), (5, 6))
@@ -391,25 +391,16 @@ DAMAGES = {
     "count": (lambda f: _index(f, images=-1), "images must be an integer from 1; it is -1"),
     "counts differ": (lambda f: _index(f, images=8), r"offsets\.npy must hold int64 \[9\]"),
     "most": (lambda f: _index(f, most_regions=99), "the most regions of an image are 4, not 99"),
-    "largest": (
-        lambda f: _index(f, largest_object_id=-2),
-        "largest_object_id must be an integer from -1; it is -2",
-    ),
+    "largest": (lambda f: _index(f, largest_object_id=-2), "largest_object_id must be an integer from -1; it is -2"),
     "dtype": (lambda f: _index(f, dtype="int8"), "dtype must be float16 or float32; it is 'int8'"),
     "no JSON": (lambda f: (f / "regions.json").write_text("{"), "is not a JSON file"),
     "absent": (lambda f: (f / "labels.npy").unlink(), r"is incomplete: it has no labels\.npy"),
     "cut off": (lambda f: _cut(f, "features.npy"), r"features\.npy is truncated: by its header"),
     "longer": (lambda f: _bytes(f, "sizes.npy", os.path.getsize(f / "sizes.npy"), b"0"), "has extra bytes"),
     "no array": (lambda f: _bytes(f, "boxes.npy", 0, b"oops"), r"boxes\.npy is not a \.npy file of numbers"),
-    "objects": (
-        lambda f: np.save(f / "names.npy", np.array([None] * 9), allow_pickle=True),
-        "holds Python objects",
-    ),
+    "objects": (lambda f: np.save(f / "names.npy", np.array([None] * 9), allow_pickle=True), "holds Python objects"),
     "offsets": (lambda f: _bytes(f, "offsets.npy", 256 + 8, b"\xff" * 8), "image 0 end too early"),
-    "last offset": (
-        lambda f: _bytes(f, "offsets.npy", -8, b"\xff\0\0\0\0\0\0\0"),
-        "must go from 0 to the number",
-    ),
+    "last offset": (lambda f: _bytes(f, "offsets.npy", -8, b"\xff\0\0\0\0\0\0\0"), "must go from 0 to the number"),
     "size": (lambda f: _bytes(f, "sizes.npy", 256, bytes(4)), "image 0 has no height or width"),
     "names twice": (lambda f: _bytes(f, "names.npy", 256, b"image_001"), "'image_001' is there twice"),
     "names' order": (lambda f: _bytes(f, "names.npy", 256, b"q"), "'image_001' comes after 'qmage_000'"),

@@ -97,7 +97,7 @@ def test_none_and_all(masking, share):
 
 
 def test_mismatch_is_another_image_and_every_sentence_of_one_is_as_likely():
-    # ImageInput 0 has one sentence, image 1 two, image 2 five.
+    # Image 0 has one sentence, image 1 two, image 2 five.
     images = np.array([0, 1, 1, 2, 2, 2, 2, 2])
     rows = np.repeat([0, 3], 20000)
     sentences, matched = mismatch(images, rows, Masking(), np.random.default_rng(0))

@@ -7,12 +7,7 @@ from pathlib import Path
 import pytest
 
 from lxmert.data.datasets import Questions
-from lxmert.data.metrics import (
-    read_vqa_annotations,
-    read_vqa_predictions,
-    soft_accuracy,
-    vqa_accuracy,
-)
+from lxmert.data.metrics import read_vqa_annotations, read_vqa_predictions, soft_accuracy, vqa_accuracy
 from lxmert.data.text_normalization import process_answer, tidy_answer
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "vqa-metric"
@@ -205,10 +200,7 @@ def test_soft_accuracy_refuses():
         ("[1]", 'must have a list "annotations"'),
         ('{"annotations": [{"question_id": "7"}]}', "record 1 (question_id '7'): question_id must be an integer"),
         ('{"annotations": [{"question_id": 7}]}', "question_type must be a string"),
-        (
-            json.dumps({"annotations": [annotation([])]}),
-            "(question_id 7): answers must be a list of people's answers",
-        ),
+        (json.dumps({"annotations": [annotation([])]}), "(question_id 7): answers must be a list of people's answers"),
         (json.dumps({"annotations": [annotation([3])]}), 'must be a list of objects with a string "answer"'),
         (
             json.dumps({"annotations": [annotation(["a"])] * 2}),

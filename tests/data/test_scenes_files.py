@@ -37,7 +37,7 @@ def files(folder: Path) -> dict[str, bytes]:
 def test_equal_seeds_give_equal_bytes_whatever_the_number_of_processes(folder, tmp_path):
     make_scenes(tmp_path / "two", IMAGES, seed=5, keep_images=True, processes=2, progress=False)
     assert files(tmp_path / "two") == files(folder)
-    make_scenes(tmp_path / "other", IMAGES, seed=6, progress=False)
+    make_scenes(tmp_path / "other", 80, seed=6, progress=False)
     assert files(tmp_path / "other")["vqa/train.json"] != files(folder)["vqa/train.json"]
     assert files(tmp_path / "other")["regions/features.npy"] != files(folder)["regions/features.npy"]
 

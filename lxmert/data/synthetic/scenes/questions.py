@@ -72,12 +72,7 @@ class Asked(NamedTuple):
 
 def possible_questions(scene: Scene, random: np.random.Generator) -> list[Asked]:
     """All questions that the scene answers; the random numbers choose only the false assumptions of questions."""
-    return [
-        *_attributes(scene, random),
-        *_relations(scene, random),
-        *_counts(scene),
-        *_comparisons(scene),
-    ]
+    return [*_attributes(scene, random), *_relations(scene, random), *_counts(scene), *_comparisons(scene)]
 
 
 def _attributes(scene: Scene, random: np.random.Generator) -> Iterator[Asked]:
