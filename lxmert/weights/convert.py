@@ -1,7 +1,6 @@
-"""Converting weights from any format that is read to any that is written, without either framework.
+"""Convert weights between all formats without a framework, tensor by tensor along the table of names.
 
-Source and target are walked along the name table, one tensor at a time. Values keep their bits unless another number
-format is asked for. (A pickle is read by PyTorch, which alone does that safely.)
+Values keep their bits unless another dtype is asked for. (A pickle needs PyTorch, which alone reads it safely.)
 """
 
 from __future__ import annotations
@@ -12,18 +11,18 @@ import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lxmert.common.config.base import ModelConfig
-from lxmert.common.specs import architectures, tasks
+from lxmert.common.specs import architectures, spec_of, tasks
 from lxmert.utils.atomic_files import making_folder, replacing
 from lxmert.utils.paths import INDEX_NAME, SAFETENSORS_NAME, check_folder, check_path
 from lxmert.weights.formats.open import FOLDER_WEIGHTS, TF_NAME
 from lxmert.weights.formats.raw_io import FLOATS
-from lxmert.weights.naming.key_mapping import Parameter
 from lxmert.weights.naming.tables import ANSWERS, head_names
 
 from .answer_vocabulary import matching_rows, read_answer_vocabulary, remap_rows
@@ -44,21 +43,20 @@ FORMATS = {
 
 @dataclass(frozen=True)
 class Conversion:
-    """What a conversion did.
+    """The result of a conversion.
 
     Attributes:
-        source: as it was given.
-        target: as it was given, a path.
-        written: the file that holds the weights, or the index of several.
-        files: how many files the weights are in.
+        source: as given.
+        target: as given, as a path.
+        written: the weight file, or the index of several.
+        files: how many weight files.
         format: the target's, a key of FORMATS.
         architecture: the model class.
         tensors: how many were written.
         size: their bytes.
-        report: what became of the source's tensors.
-        overflowed: how many finite numbers of which parameter became infinite in a narrower dtype.
-        answers: where an answer head was moved to another table, how many answers it has and how many of them the old
-            table has.
+        report: which tensors of the source were used.
+        overflowed: for each parameter how many finite numbers became infinite in a narrower dtype.
+        answers: for an answer head with a new vocabulary: its number of answers, and how many the old one has.
     """
 
     source: str | Path
@@ -75,17 +73,17 @@ class Conversion:
 
 
 def target_format(target: str | Path, to: str | None = None) -> str:
-    """The format that is asked for, or that a target's name asks for: a key of FORMATS.
+    """The format to write, a key of FORMATS: `to`, or what the target's name implies.
 
     Raises:
-        ValueError: an unknown format, or a name that ends like another kind of file.
+        ValueError: an unknown format, or a name with the ending of another format.
     """
     path = Path(target)
     endings = {"weights.h5": ".weights.h5", "keras": ".keras"}
     if to is not None and to not in FORMATS:
         raise ValueError(f"unknown format {to!r}; these are written: {', '.join(FORMATS)}.")
     if to in endings and not path.name.endswith(endings[to]):
-        raise ValueError(f"{target} must end in {endings[to]}, by which Keras tells what it is.")
+        raise ValueError(f"{target} must end in {endings[to]}, by which Keras recognizes it.")
     if to is not None:
         return to
     if path.is_dir():
@@ -117,24 +115,24 @@ def convert(
     hub: dict[str, Any] | None = None,
     **overrides: Any,
 ) -> Conversion:
-    """Convert weights of any format that is read; no framework is needed, and values do not change by a bit.
+    """Convert weights of any format; no framework is needed, and no value changes by a bit.
 
-    The target takes its place when it is complete: after an error, the old one is there as it was. The source is only
-    read. Names that the model of this configuration does not have are left out, and listed in the result's report.
+    The target is replaced when the new one is complete; after an error the old one is intact. The source is only read.
+    Names that the model of this configuration does not have are left out, and listed in the result's report.
 
     Args:
-        source: a file or folder of weights, told by its content, or a model on the hub ("owner/name").
-        target: a folder, or a file ending in .weights.h5, .keras or .h5; it is replaced when complete.
+        source: a weight file or folder, recognized by its content, or a model on the hub ("owner/name").
+        target: a folder, or a file ending in .weights.h5, .keras or .h5.
         config: the configuration, where the source has none.
-        progress: called after each tensor with its bytes and those of all tensors, from several threads.
-        to: a key of FORMATS; by default what the target's name asks for.
-        task: one of `specs.tasks()`: the model class to write; by default the one that the source's heads make up.
+        progress: called from several threads after each tensor, with its bytes and those of all tensors.
+        to: a key of FORMATS; by default what the target's name implies.
+        task: the task of the model class to write, see `specs.tasks`; by default that of the source's heads.
         dtype: "float32", "float16", "bfloat16" or "float64"; by default each tensor keeps its own.
-        max_shard_size: of a folder; see `writing.write_folder`.
-        answers: two tables of answers, the source's and the target's: the answer head is moved to the second by the
-            text of the answers. Answers that the first does not have start at zero.
+        max_shard_size: of a folder; see `save_folder.write_folder`.
+        answers: files with two answer vocabularies, the source's and the target's. The rows of the answer head are
+            moved to the second by the text of the answers; new answers start at zero.
         hub: see `open.open_checkpoint`.
-        overrides: config fields that take other values than the source's.
+        overrides: config fields that replace those of the source.
 
     Raises:
         FileNotFoundError, ValueError: no such source, a damaged or foreign one, a target of unknown format, or one that
@@ -142,41 +140,30 @@ def convert(
         OSError: the target cannot be written.
         CheckpointMismatchError: the source lacks tensors of its model, or has others, or of other shapes.
     """
-    for name, path in (("source", source), ("target", target)):
-        check_path(name, path)
+    check_path("source", source)
+    check_path("target", target)
     target = Path(target)
     kind = target_format(target, to)
     is_folder = kind == "folder" or (kind == "tf_model.h5" and target.suffix != ".h5")
-    if is_folder:
-        check_folder(target, FOLDER_CONTENT)
-    if dtype is not None and dtype not in FLOATS:
-        raise ValueError(f"dtype must be one of {', '.join(FLOATS)}; got {dtype!r}.")
-    if max_shard_size is not None:
-        byte_count(max_shard_size)
-        if kind != "folder":
-            raise ValueError(f"max_shard_size divides a folder's safetensors; {target} is to be: {FORMATS[kind]}.")
+    _check_options(target, kind, is_folder, dtype, max_shard_size)
     with open_checkpoint(source, config, hub=hub, **overrides) as checkpoint:
         written = target / {"folder": SAFETENSORS_NAME, "tf_model.h5": TF_NAME}[kind] if is_folder else target
         _check_target(target, written, kind, checkpoint)
-        if checkpoint.is_bert:
-            raise ValueError(
-                f"{source} is a plain BERT, which is only a part of these models. Load it into one, which draws the "
-                "rest at random, and save that: LxmertForPreTraining.from_pretrained(source).save_pretrained(folder)."
-            )
-        architecture = checkpoint.architecture if task is None else _class_for(task, checkpoint)
-        taken, report = match_parameters(
-            checkpoint, architecture, pooler=checkpoint.pooler or task not in (None, "backbone")
-        )
+        architecture = _architecture(task, checkpoint)
+        pooler = checkpoint.pooler or bool(spec_of(architecture).heads)
+        taken, report = match_parameters(checkpoint, architecture, pooler=pooler)
         if kind == "tf_model.h5":
             check_for_tf(checkpoint.config, architecture, [FLOATS[dtype]] if dtype else map(checkpoint.dtype, taken))
-        items = [LazyTensor(p, FLOATS[dtype] if dtype else checkpoint.dtype(p), _reader(checkpoint, p)) for p in taken]
         model_config, matched = checkpoint.config, None
+        items = [
+            LazyTensor(p, FLOATS[dtype] if dtype else checkpoint.dtype(p), partial(checkpoint.view, p)) for p in taken
+        ]
         if answers is not None:
             items, model_config, matched = _with_answers(checkpoint, architecture, items, *answers)
         total = sum(item.size for item in items)
-        _check_room(target, total * (2 if kind == "keras" else 1))  # an archive is put together from a file
+        _check_room(target, total * (2 if kind == "keras" else 1))  # an archive is assembled from a file
         if progress is not None:
-            items = [item._replace(read=_told(item, total, progress)) for item in items]
+            items = [item._replace(read=_with_progress(item, total, progress)) for item in items]
         arguments, files = (model_config, architecture, items), 1
         if kind == "folder":
             overflowed, names = write_folder(target, *arguments, max_shard_size=max_shard_size)
@@ -185,33 +172,41 @@ def convert(
         elif is_folder:
             overflowed = write_tf_folder(target, *arguments)
         else:
-            writers = {
-                "weights.h5": write_keras_weights,
-                "keras": write_keras_archive,
-                "tf_model.h5": write_tf_weights,
-            }
             with making_folder(target.parent), replacing(target) as temporary:
-                overflowed = writers[kind](temporary, *arguments)
+                overflowed = _FILE_WRITERS[kind](temporary, *arguments)
     return Conversion(
         source, target, written, files, kind, architecture, len(items), total, report, overflowed, matched
     )
 
 
+_FILE_WRITERS = {"weights.h5": write_keras_weights, "keras": write_keras_archive, "tf_model.h5": write_tf_weights}
+
+
+def _check_options(
+    target: Path, kind: str, is_folder: bool, dtype: str | None, max_shard_size: int | str | None
+) -> None:
+    if is_folder:
+        check_folder(target, FOLDER_CONTENT)
+    if dtype is not None and dtype not in FLOATS:
+        raise ValueError(f"dtype must be one of {', '.join(FLOATS)}; got {dtype!r}.")
+    if max_shard_size is not None:
+        byte_count(max_shard_size)
+        if kind != "folder":
+            raise ValueError(f"max_shard_size divides a folder's safetensors; {target} is to be: {FORMATS[kind]}.")
+
+
 def _check_target(target: Path, written: Path, kind: str, checkpoint: Checkpoint) -> None:
-    """Refuse a target whose writing would lose the source, or that readers would not look at.
+    """Refuse a target that would overwrite the source, or that readers would overlook.
 
     Args:
-        target: as it was given.
-        written: the file that is to be.
+        target: as given.
+        written: the weight file.
         kind: the format.
         checkpoint: the source.
-
-    Raises:
-        ValueError: saying which.
     """
     source = checkpoint.file.path
-    with suppress(FileNotFoundError):  # no target yet, or no more: another process may be replacing it
-        # A folder's new weights take the place of the old ones, also of those in several files.
+    with suppress(FileNotFoundError):  # no target yet; or another process is just replacing it
+        # A folder's new weights replace the old ones, also sharded ones.
         replaced = target / INDEX_NAME if kind == "folder" and source.name == INDEX_NAME else written
         if source.samefile(replaced):
             raise ValueError(f"{target} is the source itself; give another target.")
@@ -225,11 +220,7 @@ def _check_target(target: Path, written: Path, kind: str, checkpoint: Checkpoint
 
 
 def _check_room(target: Path, size: int) -> None:
-    """Refuse a disk that has not enough room, before anything is written.
-
-    Raises:
-        OSError: saying how much is there, and how much is wanted.
-    """
+    """Refuse a disk without enough free space, before anything is written."""
     place = next(folder for folder in (target, *target.absolute().parents) if folder.is_dir())
     free = shutil.disk_usage(place).free
     if free < size:
@@ -238,22 +229,26 @@ def _check_room(target: Path, size: int) -> None:
         )
 
 
-def _class_for(task: str, checkpoint: Checkpoint) -> str:
-    """The model class for a task, of the kind of model that the file is of."""
+def _architecture(task: str | None, checkpoint: Checkpoint) -> str:
+    """The model class to write: the file's, or its model's class for a task."""
+    source = checkpoint.file.path
+    if checkpoint.is_bert:
+        raise ValueError(
+            f"{source} is a plain BERT, which is only a part of these models. Load it into one, which initializes the "
+            "rest at random, and save that: LxmertForPreTraining.from_pretrained(source).save_pretrained(folder)."
+        )
+    if task is None:
+        return checkpoint.architecture
     if task not in tasks():
         raise ValueError(f"unknown head {task!r}; these are known: {', '.join(tasks())}.")
     model_type = checkpoint.config.model_type
     for name, spec in architectures(model_type).items():
         if spec.task == task:
             return name
-    raise ValueError(f"{checkpoint.file.path} is a {model_type} model, which has no {task} class.")
+    raise ValueError(f"{source} is a {model_type} model, which has no {task} class.")
 
 
-def _reader(checkpoint: Checkpoint, parameter: Parameter) -> Callable[[], np.ndarray]:
-    return lambda: checkpoint.view(parameter)
-
-
-def _told(item: LazyTensor, total: int, progress: Callable[[int, int], None]) -> Callable[[], np.ndarray]:
+def _with_progress(item: LazyTensor, total: int, progress: Callable[[int, int], None]) -> Callable[[], np.ndarray]:
     def read() -> np.ndarray:
         values = item.read()
         progress(item.size, total)
@@ -265,10 +260,10 @@ def _told(item: LazyTensor, total: int, progress: Callable[[int, int], None]) ->
 def _with_answers(
     checkpoint: Checkpoint, architecture: str, items: Sequence[LazyTensor], old: str | Path, new: str | Path
 ) -> tuple[list[LazyTensor], ModelConfig, tuple[int, int]]:
-    """The items with the answer head moved from one table of answers to another, and the config for it.
+    """The tensors with the answer head moved from one answer vocabulary to another, the config, and both counts.
 
     Raises:
-        ValueError: the model has no answer head, or its size is not that of the old table.
+        ValueError: the model has no answer head, or its size is not that of the old vocabulary.
     """
     module, field = ANSWERS[checkpoint.config.model_type]
     head = module.split(".")[1]
@@ -279,13 +274,13 @@ def _with_answers(
     if len(before) != getattr(config, field):
         raise ValueError(
             f"{old} has {len(before)} answers, and the answer head of {checkpoint.file.path} scores "
-            f"{getattr(config, field)}; give the table that it was trained with first, and the wanted one second."
+            f"{getattr(config, field)}; give the vocabulary that it was trained with first, and the new one second."
         )
     rows = matching_rows(before, after)
     if not (rows >= 0).any():
         warnings.warn(
             f"none of the {len(after)} answers of {new} is in {old}: the whole answer head starts at zero. "
-            "Are these the right tables?",
+            "Are these the right files?",
             UserWarning,
             stacklevel=3,
         )
@@ -296,7 +291,7 @@ def _with_answers(
         shape = (len(after), *item.parameter.shape[1:])
         return LazyTensor(replace(item.parameter, shape=shape), item.dtype, lambda: remap_rows(item.read(), rows))
 
-    # As `transformers` keeps them: the answers of the old table would be wrong beside the new head.
+    # The keys of `transformers`, whose old values would be wrong for the new head.
     labels = {
         "id2label": {str(i): answer for i, answer in enumerate(after)},
         "label2id": {answer: i for i, answer in enumerate(after)},

@@ -20,6 +20,7 @@ from lxmert.utils.atomic_files import TEMPORARY_SUFFIX, making_folder, replacing
 from lxmert.utils.file_locks import lock
 from lxmert.utils.paths import CONFIG_NAME, check_folder
 from lxmert.weights.formats.hdf5 import CONFIG_ATTRIBUTE
+from lxmert.weights.formats.hdf5_compat import create_contiguous
 from lxmert.weights.formats.keras_archive import KERAS_WEIGHTS
 from lxmert.weights.formats.open import TF_NAME
 from lxmert.weights.formats.raw_io import BFLOAT16, Slot, write_slots
@@ -40,11 +41,9 @@ def write_keras_weights(
         architecture: the model's class name without the prefix TF.
         items: every parameter of the model.
     """
-    import h5py
-
     nested = is_task_model(architecture)
     with _new_hdf5(path) as file:
-        slots = [_slot(h5py, file, KERAS_H5.key(item.parameter, nested), item) for item in items]
+        slots = [_slot(file, KERAS_H5.key(item.parameter, nested), item) for item in items]
         file.attrs[CONFIG_ATTRIBUTE] = stamped(config, architecture).to_json_string()
     return write_slots(path, slots)
 
@@ -61,32 +60,19 @@ def _new_hdf5(path: str | Path) -> Iterator[Any]:
         raise OSError(f"{path} cannot be written: {error}") from None
 
 
-def _slot(h5py: Any, group: Any, name: str, item: LazyTensor) -> Slot:
-    """Make a data set of one piece without writing it, and tell where its numbers belong."""
+def _slot(group: Any, name: str, item: LazyTensor) -> Slot:
+    """Create a contiguous dataset without writing it, and say where its values belong."""
     parameter = item.parameter
     shape = parameter.shape[::-1] if parameter.leaf.transposed else parameter.shape
-    kept_as = np.dtype("V2") if item.dtype == BFLOAT16 else item.dtype  # HDF5 has no bfloat16; Keras writes its bits
-    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    properties.set_layout(h5py.h5d.CONTIGUOUS)
-    properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-    properties.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
-    links = h5py.h5p.create(h5py.h5p.LINK_CREATE)
-    links.set_create_intermediate_group(True)
-    made = h5py.h5d.create(
-        group.id,
-        name.encode(),
-        h5py.h5t.py_create(kept_as, logical=True),
-        h5py.h5s.create_simple(shape),
-        dcpl=properties,
-        lcpl=links,
-    )
+    stored_as = np.dtype("V2") if item.dtype == BFLOAT16 else item.dtype  # HDF5 has no bfloat16; Keras writes its bits
+    dataset, offset = create_contiguous(group, name, stored_as, shape)
     if item.dtype == BFLOAT16:
-        h5py.Dataset(made).attrs["dtype"] = "bfloat16"
+        dataset.attrs["dtype"] = "bfloat16"
 
     def read() -> np.ndarray:
         return item.read().T if parameter.leaf.transposed else item.read()
 
-    return Slot(parameter.name, made.get_offset() or 0, item.dtype, shape, read)
+    return Slot(parameter.name, offset, item.dtype, shape, read)
 
 
 def write_keras_archive(
@@ -174,8 +160,6 @@ def write_tf_weights(
     Raises:
         ValueError: a model or a dtype that `transformers` had not in TensorFlow.
     """
-    import h5py
-
     check_for_tf(config, architecture, {item.dtype for item in items})
     root = _TF_ROOTS[architecture]
     by_module: dict[str, list[LazyTensor]] = {}
@@ -213,7 +197,7 @@ def write_tf_weights(
             group = file.create_group(layer)
             named = [(f"{root}/{HUGGING_FACE_TF.key(i.parameter, True)}", i) for i in layers[layer]]
             _write_names(group, "weight_names", [name for name, _ in named])
-            slots += [_slot(h5py, group, name, item) for name, item in named]
+            slots += [_slot(group, name, item) for name, item in named]
         file.create_group("top_level_model_weights").attrs["weight_names"] = np.zeros(0)
     return write_slots(path, slots)
 

@@ -271,8 +271,8 @@ def test_sizes_that_are_not_berts(tmp_path):
 def test_a_bert_is_not_converted(tmp_path):
     small_bert(tmp_path / "bert", num_hidden_layers=2)
     said = (
-        r"is a plain BERT, which is only a part of these models\. Load it into one, which draws the rest at random, "
-        r"and save that: LxmertForPreTraining\.from_pretrained\(source\)\.save_pretrained\(folder\)\."
+        r"is a plain BERT, which is only a part of these models\. Load it into one, which initializes the rest at "
+        r"random, and save that: LxmertForPreTraining\.from_pretrained\(source\)\.save_pretrained\(folder\)\."
     )
     for name in ("folder", "a.weights.h5", "a.keras", "tf_model.h5"):
         with pytest.raises(ValueError, match=said):

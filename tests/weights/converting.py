@@ -10,6 +10,7 @@ import resource
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,10 @@ def _job(job: dict[str, Any], report: int) -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (job["largest"], job["largest"]))
     if "user" in job:
+        # What is imported on the way has to be imported before: the other user may not reach this clone.
+        with tempfile.TemporaryDirectory() as rehearsal:
+            convert(job["source"], Path(rehearsal) / target.name, **job.get("options", {}))
+        os.chdir("/")
         os.setuid(job["user"])
     if "step" in job:
         sys.addaudithook(count)

@@ -597,14 +597,14 @@ HDF5 = {
     "soft link": (h5_links(True), r"heads/match/vars/1 is a link, which Keras does not write"),
     "external file": (external_file, r"the values of heads/match/vars/1 lie in another file, which is not followed"),
     "virtual": (virtual, r"the values of heads/match/vars/0 lie in another file"),
-    "cycle": (cycle, r"heads/match/again is also there under another name"),
+    "cycle": (cycle, r"heads/match/again has another name too"),
     "no data": (claims(shape=(2**40,), chunks=(1024,)), HELD),
     "no data, packed": (claims(shape=(2**40,), chunks=(1024,), compression="gzip"), HELD),
     "no data, in one piece": (claims(shape=(2**20,)), HELD),
-    "a bomb": (bomb_behind_a_small_shape, r"is damaged at heads/match/vars/2: its piece at \(0,\) is not 64 bytes"),
+    "a bomb": (bomb_behind_a_small_shape, r"is damaged at heads/match/vars/2: its chunk at \(0,\) is not 64 bytes"),
     "a large piece": (large_piece, HELD),
-    "packed twice": (twice_packed, r"heads/match/vars/2 is packed in another way than by deflate"),
-    "another filter": (checksummed, r"heads/match/vars/2 is packed in another way than by deflate"),
+    "packed twice": (twice_packed, r"heads/match/vars/2 is compressed by something other than deflate"),
+    "another filter": (checksummed, r"heads/match/vars/2 is compressed by something other than deflate"),
     "deep": (deep, r"has more groups than any model, or deeper ones"),
     "many groups": (many_groups, r"g/0/s is a link"),
     "long config": (attribute(np.bytes_(b" " * 60000)), r"lxmert_config, is not a JSON file"),
@@ -705,7 +705,7 @@ def test_keras_own_loading_of_what_is_no_hdf5(good, tmp_path, secret):
         model.load_weights(path)
     index = tmp_path / "w.weights.json"
     for shard, message in (
-        ("../secret.h5", r"names a file '../secret.h5'; plain names"),
+        ("../secret.h5", r"names a file '../secret.h5'; only plain names"),
         ("inner.h5", r"x is a link, which Keras does not write"),
         (["inner.h5"], r"x is a link, which Keras does not write"),
         ("w.weights.h5", r"is safetensors, whatever its name says"),
@@ -897,13 +897,13 @@ def members(good):
 def test_a_bomb_in_an_archive(members, tmp_path):
     members["model.weights.h5"] = bytes(300 * 2**20)
     path = archive_of(tmp_path / "w.keras", members, zipfile.ZIP_DEFLATED)
-    refused(path, r"model.weights.h5 claims 314572800 bytes, more than can be packed in it")
+    refused(path, r"model.weights.h5 claims 314572800 bytes, more than its compressed bytes can hold")
 
 
 @pytest.mark.parametrize("packed", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_other_ways_to_pack(packed, members, tmp_path):
     refused(
-        archive_of(tmp_path / "w.keras", members, packed), r"config.json is packed in a way that Keras does not use"
+        archive_of(tmp_path / "w.keras", members, packed), r"config.json is compressed in a way that Keras does not use"
     )
 
 

@@ -20,6 +20,7 @@ from lxmert.utils.json_files import read_json
 from lxmert.weights.convert import convert
 from lxmert.weights.formats import open_weights
 
+from .cases import mostly_full
 from .converting import Conversions
 from .weight_folders import CONFIG, make_folder
 
@@ -114,10 +115,12 @@ def place(models, tmp_path, request):
     return Place(models, request.param, tmp_path)
 
 
-every_kind = pytest.mark.parametrize("place", KINDS, indirect=True)
+def kinds(*always):
+    """Some kinds of targets; all of them with `make test-all`."""
+    return pytest.mark.parametrize("place", mostly_full(KINDS, always), indirect=True)
 
 
-@pytest.mark.parametrize("place", [kind for kind in KINDS if kind != "parts over parts"], indirect=True)
+@kinds("parts over one")
 def test_killed_before_each_step(place, conversions):
     """Every time before it opens, makes, moves or removes a file: between any two of these nothing else changes."""
     for step in range(500):
@@ -131,7 +134,7 @@ def test_killed_before_each_step(place, conversions):
     place.check_new()
 
 
-@every_kind
+@kinds("one over parts", "keras")
 def test_killed_at_random_moments(place, conversions):
     draw = random.Random(place.kind)
     killed = 0
@@ -143,7 +146,7 @@ def test_killed_at_random_moments(place, conversions):
         place.check(conversions)
 
 
-@every_kind
+@kinds("folder", "weights.h5")
 def test_stopped_by_the_user(place, conversions):
     draw = random.Random(place.kind)
     for step in sorted(draw.sample(range(30), 4)):
@@ -153,7 +156,7 @@ def test_stopped_by_the_user(place, conversions):
         place.check(conversions)
 
 
-@every_kind
+@kinds("parts over parts", "tf_model.h5", "keras")
 def test_a_full_disk(place, conversions):
     size = max(item.stat().st_size for item in (place.models / place.kind / "new").rglob("*") if item.is_file())
     place.reset()
@@ -165,7 +168,7 @@ def test_a_full_disk(place, conversions):
     place.check(conversions, left_as=(place.old,))
 
 
-@every_kind
+@kinds(*KINDS)
 def test_a_folder_that_cannot_be_written(place, conversions):
     with tempfile.TemporaryDirectory() as home:  # pytest's own is closed to others
         Path(home).chmod(0o755)
@@ -185,7 +188,7 @@ def test_a_folder_that_cannot_be_written(place, conversions):
         Path(home, "place").chmod(0o755)
 
 
-@pytest.mark.parametrize("kind", ["folder", "parts over one", "weights.h5", "keras"])
+@pytest.mark.parametrize("kind", mostly_full(["folder", "parts over one", "weights.h5", "keras"], ["parts over one"]))
 def test_two_at_a_time(kind, models, conversions, tmp_path):
     """Two processes write two models to one place: it becomes one of them, not a part of each."""
     old_options, new_options, name = KINDS[kind]

@@ -15,6 +15,7 @@ from lxmert.weights.formats.hdf5 import KERAS_TRAINING_GROUPS
 from lxmert.weights.naming.key_mapping import HUGGING_FACE, KERAS_H5, NATIVE, TIED, parameters
 from lxmert.weights.naming.tables import KINDS, TABLES, every_head, head_names, is_task_model, sizes
 
+from .cases import covering
 from .weight_folders import CONFIG, VISUAL_BERT
 
 CONFIGS = {
@@ -40,10 +41,8 @@ VISUAL_BERT_CONFIGS = {
     ),
 }
 EACH = [
-    pytest.param(architecture, config, id=f"{architecture}, {name}")
-    for configs in (CONFIGS, VISUAL_BERT_CONFIGS)
-    for name, config in configs.items()
-    for architecture in architectures(config.model_type)
+    *covering(list(architectures("lxmert")), CONFIGS),
+    *covering(list(architectures("visual_bert")), VISUAL_BERT_CONFIGS),
 ]
 
 

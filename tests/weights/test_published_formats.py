@@ -22,6 +22,7 @@ from lxmert.weights.naming.key_mapping import parameters
 from lxmert.weights.naming.tables import LAYERS, every_head, head_names
 from lxmert.weights.open import open_checkpoint
 
+from .cases import covering
 from .weight_folders import (
     CONFIG,
     CONFIG_OF,
@@ -34,6 +35,7 @@ from .weight_folders import (
 )
 
 PRE_TRAINING, ANSWERING, REASONING = "LxmertForPreTraining", "LxmertForQuestionAnswering", "LxmertForVisualReasoning"
+PICKLES = {"zip": False, "old": True}
 DECODER = "cls.predictions.decoder.weight"
 WORDS = "lxmert.embeddings.word_embeddings.weight"
 
@@ -78,8 +80,9 @@ SAME_BUT_FOR_NAMES = {
 }
 
 
-@pytest.mark.parametrize("architecture", ["LxmertModel", PRE_TRAINING, ANSWERING, REASONING])
-@pytest.mark.parametrize("rename", SAME_BUT_FOR_NAMES.values(), ids=SAME_BUT_FOR_NAMES)
+@pytest.mark.parametrize(
+    ("rename", "architecture"), covering(SAME_BUT_FOR_NAMES, ["LxmertModel", PRE_TRAINING, ANSWERING, REASONING])
+)
 def test_hugging_face_under_other_names(rename, architecture, tmp_path):
     held = tensors_of(architecture)
     given = {
@@ -96,8 +99,10 @@ def test_hugging_face_under_other_names(rename, architecture, tmp_path):
     assert (done.report.new, done.report.unexpected) == ((), ())
 
 
-@pytest.mark.parametrize("architecture", CONFIG_OF)
-@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "_fsdp_wrapped_module.", "model.module."])
+@pytest.mark.parametrize(
+    ("prefix", "architecture"),
+    covering(["", "module.", "_orig_mod.", "_fsdp_wrapped_module.", "model.module."], list(CONFIG_OF)),
+)
 def test_a_state_dict_of_this_package(prefix, architecture, tmp_path):
     """torch.save(model.state_dict()), alone and beside what a training script keeps."""
     model = getattr(lxmert.pt, architecture)(CONFIG_OF[architecture])
@@ -144,9 +149,9 @@ def as_fine_tuned(name, parallel=False):
     return f"lxrt_encoder.model.{'module.' if parallel else ''}{as_lxmerts_authors(name)}"
 
 
-@pytest.mark.parametrize("old", [False, True], ids=["zip", "old"])
-@pytest.mark.parametrize("prefix", ["", "module."])
-@pytest.mark.parametrize("architecture", ["LxmertModel", PRE_TRAINING])
+@pytest.mark.parametrize(
+    ("architecture", "prefix", "old"), covering(["LxmertModel", PRE_TRAINING], ["", "module."], PICKLES)
+)
 def test_pre_trained_by_lxmerts_authors(architecture, prefix, old, tmp_path):
     held = tensors_of(architecture)
     given = {prefix + as_lxmerts_authors(name): x for name, x in held.items()}
@@ -199,8 +204,9 @@ BESIDE = {
 }
 
 
-@pytest.mark.parametrize("old", [False, True], ids=["zip", "old"])
-@pytest.mark.parametrize("architecture", [name for name, config in CONFIG_OF.items() if config is VISUAL_BERT])
+@pytest.mark.parametrize(
+    ("architecture", "old"), covering([name for name, config in CONFIG_OF.items() if config is VISUAL_BERT], PICKLES)
+)
 def test_visual_berts_authors(architecture, old, tmp_path):
     held = tensors_of(architecture)
     given = {as_visual_berts_authors(name): x for name, x in held.items()} | BESIDE
@@ -249,8 +255,10 @@ def test_a_file_whose_only_word_embedding_is_the_decoder(tmp_path):
     assert_bits_equal(back, held)
 
 
-@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float64"])
-@pytest.mark.parametrize("ending", ["model.safetensors", "pytorch_model.bin", "a.weights.h5", "b.keras"])
+@pytest.mark.parametrize(
+    ("dtype", "ending"),
+    covering(["bfloat16", "float16", "float64"], ["model.safetensors", "pytorch_model.bin", "a.weights.h5", "b.keras"]),
+)
 def test_other_dtypes(dtype, ending, tmp_path):
     """Kept bit by bit by a conversion; loaded into a model of float32 without a loss."""
     source = make_folder(tmp_path / "source", ANSWERING, dtype=dtype)
@@ -276,8 +284,7 @@ def test_other_dtypes(dtype, ending, tmp_path):
         assert np.array_equal(values, expected.astype("f4"))
 
 
-@pytest.mark.parametrize("name", ["a.weights.h5", "b.keras"])
-@pytest.mark.parametrize("architecture", CONFIG_OF)
+@pytest.mark.parametrize(("name", "architecture"), covering(["a.weights.h5", "b.keras"], list(CONFIG_OF)))
 def test_keras_files_without_our_configuration(name, architecture, tmp_path):
     """As Keras itself writes .weights.h5, which holds no configuration: the shapes tell it."""
     convert(make_folder(tmp_path / "source", architecture), place := tmp_path / name)

@@ -1,104 +1,91 @@
 """HDF5 weight files: .weights.h5 of Keras 3, and the older layout in which TensorFlow models of Hugging Face are saved.
 
-HDF5 can point out of the file (external links and storage, virtual data sets), round in circles (links of all kinds),
-and claim sizes that nothing stands behind. Keras writes none of that, so a file that has any of it is refused before
-anything is read: nothing that a file says is trusted with a path or with memory.
+HDF5 can point out of the file (external links and storage, virtual datasets), contain circles (links of all kinds), and
+claim sizes that it does not store. Keras writes none of that, so a file that has any of it is refused before anything
+is read: no path and no size in a file is trusted.
 """
 
 from __future__ import annotations
 
 import io
 import math
-import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
 from lxmert.utils.compression import max_unpacked_size
 from lxmert.utils.json_files import LARGEST_JSON, parse_json
 
+from . import hdf5_compat as compat
 from .base import config_beside
 from .hdf5_headers import HeaderChecks
 from .raw_io import BFLOAT16, BLOCK, FLOATS, FileBytes
 
-CONFIG_ATTRIBUTE = "lxmert_config"  # of a file that this package wrote, so that it describes itself
+CONFIG_ATTRIBUTE = "lxmert_config"  # of a file that this package wrote
 # What a compiled Keras model saves beside its weights.
 KERAS_TRAINING_GROUPS = ("optimizer", "_loss_tracker", "_compile_metrics", "loss_tracker", "metrics")
-_DEFLATE, _SHUFFLE = 1, 2  # filters of HDF5; the second puts bytes in another order
-_LOCK = Lock()
+_LOCK = Lock()  # HDF5 itself is not thread-safe
 _MOST_OBJECTS = 200_000
 _DEEPEST = 32
 
 
-class Hdf5File:
-    """Weights in an HDF5 file; its config is stored in it or lies beside it.
+class Member(NamedTuple):
+    """An HDF5 file that is a member of an archive: opened, and where it starts there; None if it is compressed."""
 
-    In the older layout the root has `layer_names`, and arrays lie under /layer/model/…: a name is what follows these
-    two, and an array that is shared by layers is there once for each of them.
+    file: BinaryIO
+    start: int | None
+
+
+class Hdf5File:
+    """Weights in an HDF5 file; the config is stored in it or lies beside it.
+
+    In the older layout the root has `layer_names`, and arrays are at /layer/model/…: a name is what follows these two,
+    and an array that layers share is stored once for each of them.
 
     Args:
-        path: the file, for messages and the config.
-        content: the opened file if it is a part of another one, an archive's member; and where it begins there, None
-            if it is compressed.
-        config: its config, if that is known.
+        path: the file, or the archive that it is in.
+        member: of the archive, whose config is then somewhere else.
 
     Raises:
-        ValueError: a damaged or foreign file, or one with links or data outside itself.
+        ValueError: a damaged or foreign file, or one with links or data outside of itself.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        content: tuple[Any, int | None] | None = None,
-        config: dict[str, Any] | None = None,
-    ):
+    def __init__(self, path: Path, member: Member | None = None):
         import h5py
 
         self.path = path
         self.shapes: dict[str, tuple[int, ...]] = {}
         self.dtypes: dict[str, np.dtype] = {}
-        self._config = config
+        self._config: dict[str, Any] | None = None
         self._places: dict[str, list[str]] = {}
         self._offsets: dict[str, int | None] = {}
-        opened: Any
-        self._start: int | None
-        opened, self._start = (path, 0) if content is None else content
-        self._content = opened
+        self._member = member.file if member else None
+        self._start = member.start if member else 0
         self._bytes = FileBytes(path)
-        self._size = self._bytes.size if self._start is not None else opened.seek(0, io.SEEK_END)
+        self._size = self._bytes.size
+        if self._member and self._start is None:
+            self._size = self._member.seek(0, io.SEEK_END)
         self._stored = 0
         self._headers = HeaderChecks(self._stored_bytes, self._size)
         try:
-            self._file = h5py.File(opened, "r", rdcc_nbytes=0)
+            self._file = h5py.File(self._member or path, "r", rdcc_nbytes=0)
         except (OSError, RuntimeError, ValueError) as error:
             self._bytes.close()
             raise ValueError(f"{path} is not a whole HDF5 file: {error}") from None
         try:
             if self._file.userblock_size:
-                raise _Refused(f"{path} begins with what is not HDF5, which Keras does not write; nothing was read.")
-            self._headers.check(h5py.h5o.get_info(self._file.id).addr)
+                raise _Refused(f"{path} starts with something other than HDF5, unlike Keras' files; nothing was read.")
+            self._headers.check(compat.address_of(self._file))
             self._older = "layer_names" in self._file.attrs or "layer_names0" in self._file.attrs
             self.title = f"HDF5, as {'Hugging Face saves TensorFlow models' if self._older else 'Keras 3 writes it'}"
-            self._collect(h5py)
-            if self._config is None:
-                self._config = self._stored_config(h5py)
-        # What h5py says of damage.
-        except (
-            OSError,
-            RuntimeError,
-            KeyError,
-            IndexError,
-            TypeError,
-            ValueError,
-            OverflowError,
-            SystemError,
-            struct.error,
-            zlib.error,
-        ) as error:
+            self._collect()
+            if member is None:
+                self._config = self._stored_config()
+        except compat.H5PY_ERRORS as error:
             self.close()
             said = str(error) if isinstance(error, _Refused) else f"{path} is a damaged HDF5 file: {error}"
             raise ValueError(said) from None
@@ -106,22 +93,23 @@ class Hdf5File:
             self.close()
             raise
 
-    def _collect(self, h5py: Any) -> None:
+    def _collect(self) -> None:
         """Walk the groups and note every array, refusing all that Keras does not write."""
-        for place, item in self._arrays(h5py):
+        for place, dataset in self._datasets():
             name = place
-            if self._older:
-                # /layer/model/…; the config says which model it is, and what it was called there tells nothing.
+            if self._older:  # /layer/model/…: the config says which model it is
                 name = "/".join(place.split("/")[2:]) or place
-            if item.external or item.is_virtual:
+            if dataset.external or dataset.is_virtual:
                 raise _Refused(f"{self.path}: the values of {place} lie in another file, which is not followed.")
             if self._older or place.split("/")[0] not in KERAS_TRAINING_GROUPS:
-                self._note(name, place, item)
-            else:  # not read here, but Keras may
-                self._check_size(place, item)
+                self._note(name, place, dataset)
+            else:  # not read here, but perhaps by Keras
+                self._check_size(place, dataset)
 
-    def _arrays(self, h5py: Any) -> Iterator[tuple[str, Any]]:
-        groups, seen = [("", self._file, 0)], {h5py.h5o.get_info(self._file.id).addr}
+    def _datasets(self) -> Iterator[tuple[str, Any]]:
+        import h5py
+
+        groups, seen = [("", self._file, 0)], {compat.address_of(self._file)}
         while groups:
             prefix, group, depth = groups.pop()
             for key in group:
@@ -129,11 +117,9 @@ class Hdf5File:
                 if not isinstance(group.get(key, getlink=True), h5py.HardLink):
                     raise _Refused(f"{self.path}: {place} is a link, which Keras does not write; nothing was read.")
                 item = group[key]
-                address = h5py.h5o.get_info(item.id).addr
+                address = compat.address_of(item)
                 if address in seen:
-                    raise _Refused(
-                        f"{self.path}: {place} is also there under another name, which Keras does not write."
-                    )
+                    raise _Refused(f"{self.path}: {place} has another name too, which Keras does not write.")
                 seen.add(address)
                 self._headers.check(address)
                 if len(seen) > _MOST_OBJECTS or depth > _DEEPEST:
@@ -143,56 +129,69 @@ class Hdf5File:
                 elif isinstance(item, h5py.Dataset):
                     yield place, item
 
-    def _check_size(self, place: str, item: Any) -> None:
-        """Refuse an array that claims to be larger than what the file holds of it."""
-        shape, width = tuple(item.shape or ()), item.id.get_type().get_size()
-        claimed, stored = math.prod(shape) * width, item.id.get_storage_size()
+    def _check_size(self, place: str, dataset: Any) -> None:
+        """Refuse an array that claims to be larger than what the file stores of it."""
+        claimed, stored = compat.sizes_of(dataset)
         self._stored += stored
-        properties = item.id.get_create_plist()
-        filters = [properties.get_filter(i)[0] for i in range(properties.get_nfilters())]
-        if filters not in ([], [_DEFLATE], [_SHUFFLE, _DEFLATE]):
-            raise _Refused(f"{self.path}: {place} is packed in another way than by deflate, which is not read.")
-        chunk = math.prod(item.chunks or ()) * width
+        filters = compat.filters_of(dataset)
+        if filters not in ([], [compat.DEFLATE], [compat.SHUFFLE, compat.DEFLATE]):
+            raise _Refused(f"{self.path}: {place} is compressed by something other than deflate; it is not read.")
+        chunk = math.prod(dataset.chunks or ()) * dataset.dtype.itemsize
         if (
             claimed > (max_unpacked_size(stored) if filters else stored)
             or self._stored > self._size
-            or (item.chunks and chunk > max(2 * claimed, 2**20))
+            or (dataset.chunks and chunk > max(2 * claimed, 2**20))
         ):
             raise _Refused(
-                f"{self.path}: {place} claims to be {list(shape)}, more than the file can hold in the {stored} bytes "
-                "that it stores of it."
+                f"{self.path}: {place} claims to be {list(dataset.shape or ())}, more than the file can hold in the "
+                f"{stored} bytes that it stores of it."
             )
         if filters:
-            self._check_packed(place, item)
+            self._check_packed(place, dataset, chunk)
 
-    def _note(self, name: str, place: str, item: Any) -> None:
-        """Note one array: its shape, its dtype, and where its numbers lie."""
-        bfloat16 = item.dtype == np.dtype("V2") and item.attrs.get("dtype") == "bfloat16"
-        native = BFLOAT16 if bfloat16 else item.dtype.newbyteorder("=")
+    def _check_packed(self, place: str, dataset: Any, size: int) -> None:
+        """Refuse compressed chunks that do not unpack to `size` bytes: the library unpacks without a limit."""
+        for chunk in compat.chunks_of(dataset):
+            packed = b"" if chunk.offset is None else self._stored_bytes(chunk.offset, chunk.size)
+            unpacking = zlib.decompressobj()
+            try:
+                whole = len(unpacking.decompress(packed, size + 1)) == size and unpacking.eof
+            except zlib.error:
+                whole = False
+            if not whole or chunk.skipped_filters:
+                raise _Refused(
+                    f"{self.path} is damaged at {place}: its chunk at {chunk.position} is not {size} bytes, compressed "
+                    "by deflate."
+                )
+
+    def _note(self, name: str, place: str, dataset: Any) -> None:
+        """Note one array: its shape, its dtype, and where its values are."""
+        bfloat16 = dataset.dtype == np.dtype("V2") and dataset.attrs.get("dtype") == "bfloat16"
+        native = BFLOAT16 if bfloat16 else dataset.dtype.newbyteorder("=")
         if native not in FLOATS.values():
-            raise _Refused(f"{self.path} holds {place} as {item.dtype}; these are read: {', '.join(FLOATS)}.")
-        self._check_size(place, item)
-        shape = tuple(item.shape or ())
-        claimed, stored = math.prod(shape) * native.itemsize, item.id.get_storage_size()
+            raise _Refused(f"{self.path} holds {place} as {dataset.dtype}; these are read: {', '.join(FLOATS)}.")
+        self._check_size(place, dataset)
+        shape = tuple(dataset.shape or ())
         if name in self.shapes and (self.shapes[name], self.dtypes[name]) != (shape, native):
             raise _Refused(f"{self.path} holds {name} twice, as {list(self.shapes[name])} and as {list(shape)}.")
         self.shapes[name], self.dtypes[name] = shape, native
         self._places.setdefault(name, []).append(place)
-        # In one piece and in this machine's order of bytes: read past HDF5.
-        straight = item.chunks is None and item.dtype.newbyteorder("<") == item.dtype and claimed == stored
-        self._offsets[place] = item.id.get_offset() if straight else None
+        claimed, stored = compat.sizes_of(dataset)
+        little_endian = dataset.dtype.newbyteorder("<") == dataset.dtype
+        self._offsets[place] = compat.offset_of(dataset) if little_endian and claimed == stored else None
 
-    def _stored_config(self, h5py: Any) -> dict[str, Any] | None:
+    def _stored_config(self) -> dict[str, Any] | None:
         if CONFIG_ATTRIBUTE not in self._file.attrs:
             return None
-        kind = self._file.attrs.get_id(CONFIG_ATTRIBUTE)
-        if kind.shape:  # not even read: each of a list may be the same long text
-            raise _Refused(f"{self.path}: its attribute {CONFIG_ATTRIBUTE} must be text; got ndarray.")
-        if kind.dtype.itemsize > LARGEST_JSON:
-            raise _Refused(f"{self.path}: its attribute {CONFIG_ATTRIBUTE} is larger than {LARGEST_JSON} bytes.")
+        place = f"{self.path}: its attribute {CONFIG_ATTRIBUTE}"
+        shape, size = compat.attribute_type(self._file, CONFIG_ATTRIBUTE)
+        if shape:  # not even read: each element of a list may be the same long text
+            raise _Refused(f"{place} must be text; got ndarray.")
+        if size > LARGEST_JSON:
+            raise _Refused(f"{place} is larger than {LARGEST_JSON} bytes.")
         stored = self._file.attrs[CONFIG_ATTRIBUTE]
         if not isinstance(stored, (str, bytes)):
-            raise _Refused(f"{self.path}: its attribute {CONFIG_ATTRIBUTE} must be text; got {type(stored).__name__}.")
+            raise _Refused(f"{place} must be text; got {type(stored).__name__}.")
         try:
             return parse_json(stored, f"{self.path}, its attribute {CONFIG_ATTRIBUTE},")
         except ValueError as error:
@@ -204,10 +203,10 @@ class Hdf5File:
         return config_beside(self.path) if self._config is None else self._config
 
     def read(self, name: str, mapped: bool = False) -> np.ndarray:
-        """One array, whole; see `WeightFile.read`.
+        """Read one array; see `WeightFile.read`.
 
         Raises:
-            ValueError: the file is damaged there, or holds the array twice with different values.
+            ValueError: the file is damaged there, or has the array twice with different values.
         """
         first, *others = self._places[name]
         values = self._values(name, first)
@@ -217,60 +216,46 @@ class Hdf5File:
         return values
 
     def _is_same(self, values: np.ndarray, name: str, place: str) -> bool:
-        """Whether an array has the same bits at another place; compared in pieces, so that it is not whole twice."""
+        """Whether an array has the same bits at another place; compared in blocks, to save memory."""
         offset, start = self._offsets[place], self._start
         if offset is None or start is None or values.ndim < 2:
             return values.tobytes() == self._values(name, place).tobytes()
         row = values[:1].nbytes
         for first in range(0, len(values), rows := max(1, BLOCK // max(1, row))):
-            piece = values[first : first + rows]
-            other = self._bytes.array(start + offset + first * row, values.dtype, piece.shape)
-            if not np.array_equal(piece.view(np.uint8), other.view(np.uint8)):
+            block = values[first : first + rows]
+            other = self._bytes.array(start + offset + first * row, values.dtype, block.shape)
+            if not np.array_equal(block.view(np.uint8), other.view(np.uint8)):
                 return False
         return True
 
     def _values(self, name: str, place: str) -> np.ndarray:
         offset, dtype = self._offsets[place], self.dtypes[name]
-        if offset is not None and self._start is not None:
+        if offset is not None and self._start is not None:  # past HDF5 and its lock
             return self._bytes.array(self._start + offset, dtype, self.shapes[name])
         try:
             with _LOCK:
                 values = self._file[place][()]
-        except (OSError, RuntimeError, KeyError, TypeError, ValueError, MemoryError) as error:
+        except (*compat.H5PY_ERRORS, MemoryError) as error:
             raise ValueError(f"{self.path} is damaged at {place}: {error}") from None
         return values.view(BFLOAT16) if dtype == BFLOAT16 else values.astype(dtype, copy=False)
 
-    def _check_packed(self, place: str, item: Any) -> None:
-        """Refuse packed numbers that are not as many as they are to be: the library unpacks all that there is."""
-        size = math.prod(item.chunks) * item.dtype.itemsize
-        chunks: list[Any] = []
-        item.id.chunk_iter(chunks.append)
-        for chunk in chunks:
-            packed = b"" if chunk.byte_offset is None else self._stored_bytes(chunk.byte_offset, chunk.size)
-            unpacking = zlib.decompressobj()
-            if chunk.filter_mask or len(unpacking.decompress(packed, size + 1)) != size or not unpacking.eof:
-                raise _Refused(
-                    f"{self.path} is damaged at {place}: its piece at {chunk.chunk_offset} is not {size} bytes, packed "
-                    "by deflate."
-                )
-
     def _stored_bytes(self, offset: int, size: int) -> bytes:
-        """Bytes of the HDF5 file as they are, none behind its end.
+        """Bytes of the HDF5 file as they are stored; none if they would reach behind its end.
 
-        (h5py's `read_direct_chunk` is not safe among threads.)
+        (h5py's `read_direct_chunk` is not thread-safe.)
         """
         if offset + size > self._size:
             return b""
-        if self._start is not None:
-            return self._bytes.array(self._start + offset, np.dtype("uint8"), (size,)).tobytes()
-        self._content.seek(offset)
-        return self._content.read(size)
+        if self._start is None and self._member:
+            self._member.seek(offset)
+            return self._member.read(size)
+        return self._bytes.array((self._start or 0) + offset, np.dtype("uint8"), (size,)).tobytes()
 
     def close(self) -> None:
-        """Let the file go."""
+        """Close the file."""
         self._file.close()
         self._bytes.close()
 
 
 class _Refused(ValueError):
-    """What is wrong with a file that is being opened, in words for the user; other errors are the library's."""
+    """What is wrong with a file, in words for the user; other errors are the library's."""

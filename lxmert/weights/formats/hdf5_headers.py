@@ -1,7 +1,6 @@
-"""The attributes of an HDF5 object, looked through byte by byte before the HDF5 library reads them.
+"""The attributes of an HDF5 object, checked byte by byte before the HDF5 library reads them.
 
-A text of any length lies in a heap of the file, which the library walks; in a heap that is damaged it walks for ever.
-Separate from `hdf5_files`, which leaves everything else to the library.
+A text of variable length is in a heap of the file, which the library walks; in a damaged heap it walks for ever.
 """
 
 from __future__ import annotations
@@ -41,13 +40,16 @@ class HeaderChecks:
         Raises:
             ValueError: damage, or attributes of a kind that Keras does not write.
         """
-        for kind, shared, body in _messages(self._read, address):
-            if kind == _ATTRIBUTE:
-                if shared:
-                    raise ValueError("an attribute is shared among objects, which Keras does not write")
-                self._check_attribute(body)
-            elif kind == _ATTRIBUTE_INFO and body[2 + 2 * (body[1] & 1) :][:8] != _NOWHERE:
-                raise ValueError("an object has more attributes, or larger ones, than Keras writes")
+        try:
+            for kind, shared, body in _messages(self._read, address):
+                if kind == _ATTRIBUTE:
+                    if shared:
+                        raise ValueError("an attribute is shared among objects, which Keras does not write")
+                    self._check_attribute(body)
+                elif kind == _ATTRIBUTE_INFO and body[2 + 2 * (body[1] & 1) :][:8] != _NOWHERE:
+                    raise ValueError("an object has more attributes, or larger ones, than Keras writes")
+        except (struct.error, IndexError, OverflowError) as error:
+            raise ValueError(f"the header of an object is cut off: {error}") from None
 
     def _check_attribute(self, body: bytes) -> None:
         version, flags, *sizes = struct.unpack_from("<BBHHH", body)

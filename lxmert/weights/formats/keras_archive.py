@@ -8,76 +8,82 @@ import struct
 import tempfile
 import zipfile
 import zlib
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
+
+import numpy as np
 
 from lxmert.utils.compression import max_unpacked_size
 from lxmert.utils.json_files import LARGEST_JSON, parse_json
 from lxmert.utils.paths import CONFIG_NAME
 
-from .hdf5 import Hdf5File
+from .hdf5 import Hdf5File, Member
 
 KERAS_WEIGHTS = "model.weights.h5"  # inside the archive
 
 
-class KerasArchive(Hdf5File):
-    """The weights inside a .keras archive; its config is that of the model.
+class KerasArchive:
+    """The weights inside of a .keras archive; the config is that of the model.
 
     Raises:
         ValueError: a damaged archive, or not one that Keras made of a model of this package.
     """
 
+    title = "Keras archive (.keras)"
+
     def __init__(self, path: Path):
-        self._archive = path.open("rb")
-        self._weights: Any = None
-        try:
-            self._weights, start, config = _open_archive(path, self._archive)
-            super().__init__(path, (self._weights, start), config)
-            self.title = "Keras archive (.keras)"
-        except BaseException:
-            self._close_archive()
-            raise
+        self.path = path
+        with ExitStack() as opened:
+            archive = opened.enter_context(path.open("rb"))
+            member, self._config = _open_archive(path, archive)
+            opened.enter_context(member.file)
+            self._weights = Hdf5File(path, member)
+            opened.callback(self._weights.close)
+            self._opened = opened.pop_all()
+        self.shapes, self.dtypes = self._weights.shapes, self._weights.dtypes
+
+    @property
+    def config(self) -> dict[str, Any] | None:
+        """The configuration of the model."""
+        return self._config
+
+    def read(self, name: str, mapped: bool = False) -> np.ndarray:
+        """Read one array; see `WeightFile.read`."""
+        return self._weights.read(name, mapped)
 
     def close(self) -> None:
-        """Let the file go."""
-        super().close()
-        self._close_archive()
-
-    def _close_archive(self) -> None:
-        if self._weights is not None:
-            self._weights.close()
-        self._archive.close()
+        """Close the archive."""
+        self._opened.close()
 
 
-def _open_archive(path: Path, raw: BinaryIO) -> tuple[Any, int | None, dict[str, Any]]:
-    """The weight file inside, where it begins (None if it is compressed), and the config inside.
+def _open_archive(path: Path, raw: BinaryIO) -> tuple[Member, dict[str, Any]]:
+    """The weight file and the config inside of an archive.
 
     Raises:
         ValueError: no whole zip archive, or not one that Keras made of a model of this package.
     """
-    opened: Any
-    start: int | None = None
     try:
         archive = zipfile.ZipFile(raw)
         held = archive.getinfo(CONFIG_NAME)
         for member in (held, archive.getinfo(KERAS_WEIGHTS)):
-            # The other ways to pack want memory before they have unpacked anything.
+            # Other compressions allocate memory before they have unpacked anything.
             if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                raise ValueError(f"{path}: {member.filename} is packed in a way that Keras does not use.")
+                raise ValueError(f"{path}: {member.filename} is compressed in a way that Keras does not use.")
             if member.header_offset < 0:
-                raise zipfile.BadZipFile(f"{member.filename} is to begin before the file")
+                raise zipfile.BadZipFile(f"{member.filename} would start before the file")
         if held.file_size > LARGEST_JSON:
             raise ValueError(f"{path}: its {CONFIG_NAME} is larger than {LARGEST_JSON} bytes.")
         description = parse_json(archive.read(held), f"{CONFIG_NAME} in {path}")
         config = _model_config(path, description)
         weights = archive.getinfo(KERAS_WEIGHTS)
-        # Within a zip archive Python goes back by reading from the start again. Keras stores the weights as they are,
-        # so they can be read in place.
+        # Python seeks backwards in a zip member by reading it again. Keras stores the weights uncompressed, so that
+        # they can be read in place.
         if weights.compress_type == zipfile.ZIP_STORED and not weights.flag_bits & 1:
             start = _data_start(raw, weights)
-            opened = _Window(raw, start, weights.file_size)
-        else:
-            opened = _unpacked(path, archive, weights)
+            window = _Window(raw, start, weights.file_size)
+            return Member(window, start), config  # type: ignore[arg-type]  # h5py needs no more of a file
+        return Member(_unpacked(path, archive, weights), None), config
     except KeyError:
         raise ValueError(
             f"{path} is a zip archive, but not a .keras file: it lacks {CONFIG_NAME} or {KERAS_WEIGHTS}."
@@ -93,7 +99,6 @@ def _open_archive(path: Path, raw: BinaryIO) -> tuple[Any, int | None, dict[str,
         UnicodeDecodeError,
     ) as error:
         raise ValueError(f"{path} is not a whole zip archive: {error}") from None
-    return opened, start, config
 
 
 def _model_config(path: Path, description: dict[str, Any]) -> dict[str, Any]:
@@ -113,13 +118,15 @@ def _model_config(path: Path, description: dict[str, Any]) -> dict[str, Any]:
 
 
 def _unpacked(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> BinaryIO:
-    """A compressed member in a temporary file without a name: HDF5 goes back and forth, which a stream does not allow.
+    """Unpack a compressed member into a temporary file without a name, in which HDF5 can seek.
 
     Raises:
         ValueError: it claims to be larger than compression allows.
     """
     if member.file_size > max_unpacked_size(member.compress_size):
-        raise ValueError(f"{path}: {member.filename} claims {member.file_size} bytes, more than can be packed in it.")
+        raise ValueError(
+            f"{path}: {member.filename} claims {member.file_size} bytes, more than its compressed bytes can hold."
+        )
     file: Any = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the archive
     try:
         with archive.open(member) as packed:
@@ -132,11 +139,11 @@ def _unpacked(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> 
 
 
 def _data_start(raw: BinaryIO, member: zipfile.ZipInfo) -> int:
-    """Where the bytes of an uncompressed member begin: behind a header of 30 bytes, its name and its extra field."""
+    """Where an uncompressed member starts: after a header of 30 bytes, its name and its extra field."""
     raw.seek(member.header_offset)
     header = raw.read(30)
     if len(header) < 30 or not header.startswith(b"PK\x03\x04"):
-        raise zipfile.BadZipFile(f"no header where {member.filename} was to begin")
+        raise zipfile.BadZipFile(f"no header where {member.filename} should start")
     return member.header_offset + 30 + int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
 
 

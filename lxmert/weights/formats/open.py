@@ -100,7 +100,7 @@ def check_for_keras(path: Path) -> None:
 def _check_is_keras(path: Path) -> None:
     file = _open_file(path)
     file.close()
-    if not isinstance(file, Hdf5File) or isinstance(file, KerasArchive) != (path.suffix == ".keras"):
+    if not isinstance(file, KerasArchive if path.suffix == ".keras" else Hdf5File):
         raise ValueError(f"{path} is {file.title}, whatever its name says; load it by from_pretrained.")
 
 
