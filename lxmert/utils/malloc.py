@@ -1,4 +1,4 @@
-"""Memory of the process that is used again, in place of being given back and asked for."""
+"""glibc's allocator, told to keep freed memory."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import sys
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 _LARGEST = (2**30, 2**25)  # older versions of glibc refuse more than the second
-# Where whoever starts the process says it otherwise.
-_SAID = (
+# Settings of the user, which are respected.
+_USER_SETTINGS = (
     "MALLOC_TRIM_THRESHOLD_",
     "MALLOC_MMAP_THRESHOLD_",
     "glibc.malloc.trim_threshold",
@@ -18,7 +18,7 @@ _SAID = (
 
 
 def keep_memory() -> bool:
-    """Have the process keep the memory that it frees.
+    """Make the process keep the memory that it frees.
 
     glibc gives large blocks back to the system, which then hands them out again page by page, each cleared: a training
     step of the base model on a CPU spends a sixth of its time on it. The commands that train and predict begin with
@@ -27,14 +27,14 @@ def keep_memory() -> bool:
     (MALLOC_TRIM_THRESHOLD_=131072, which is glibc's own value) is left as it is.
 
     Returns:
-        Whether it is so now; not where the environment decides, or another library than glibc gives memory out.
+        Whether it does; not if the environment decides, or the allocator is not glibc's.
     """
-    said = [*os.environ, os.environ.get("GLIBC_TUNABLES", "")]
-    if not sys.platform.startswith("linux") or any(name in text for name in _SAID for text in said):
+    given = [*os.environ, os.environ.get("GLIBC_TUNABLES", "")]
+    if not sys.platform.startswith("linux") or any(name in text for name in _USER_SETTINGS for text in given):
         return False
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):
         return False
-    # 0 where a value is refused. To set one threshold alone would only fix the other one where it is.
+    # 0 if a value is refused. Setting only one threshold would fix the other one at its current value.
     return any(mallopt(_MMAP_THRESHOLD, size) for size in _LARGEST) and bool(mallopt(_TRIM_THRESHOLD, 2**31 - 1))

@@ -1,4 +1,4 @@
-"""Sentences that several errors share. Separate, so that every part words them alike."""
+"""Sentences that several errors share, and text from files made safe to show."""
 
 import difflib
 import inspect
@@ -10,12 +10,7 @@ from typing import Any
 
 
 def unknown_keyword_message(name: str, known: Iterable[str]) -> str:
-    """Say that `name` is no known keyword, and which known one is nearest to it.
-
-    Args:
-        name: the keyword as the user typed it.
-        known: the keywords that exist.
-    """
+    """Say that `name` is no known keyword, and which known one is most similar."""
     known = list(known)
     nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f" Did you mean {nearest[0]!r}?" if nearest else f" Known: {', '.join(known)}."
@@ -26,7 +21,7 @@ def check_keywords(owner: str, given: Iterable[str], known: Iterable[str]) -> No
     """Refuse keywords that `owner` does not know.
 
     Raises:
-        TypeError: naming the first unknown keyword and the nearest known one.
+        TypeError: naming the first unknown keyword and the most similar known one.
     """
     known = list(known)
     for name in given:
@@ -41,18 +36,17 @@ def signature_names(function: Callable[..., Any]) -> tuple[str, ...]:
 
 
 def is_plain(character: str) -> bool:
-    """Whether a character may be shown as it is: it can be seen, or is a space of any width."""
+    """Whether a character may be shown as it is: it is printable, or a space of any width."""
     return character.isprintable() or unicodedata.category(character) == "Zs"
 
 
 def escaped(text: str, lines: bool = False) -> str:
-    """A text from a file, such as the name of a tensor, so that it can be shown.
+    """Escape a text from a file, such as the name of a tensor, so that it can be shown.
 
-    What a terminal would obey, or that changes the order of the text, is written as Python writes it in a string; so
-    are halves of characters, which cannot be written at all. What can be seen stays as it is.
+    Control characters, characters that change the direction of text, and surrogates are escaped as in Python strings.
 
     Args:
-        text: of any content.
+        text: any text.
         lines: whether it may have several lines and tabs.
     """
     if text.isprintable():
@@ -62,13 +56,7 @@ def escaped(text: str, lines: bool = False) -> str:
 
 
 def first_few(names: Iterable[str], most: int | None = 8, hint: str = "") -> str:
-    """The first few of some names from files, escaped, and how many more there are; nothing of none.
-
-    Args:
-        names: what is told.
-        most: how many are written out; None for every one.
-        hint: what follows the number of the others, such as where to find them.
-    """
+    """The first `most` names from files, escaped, and how many more there are, with a hint where to find them."""
     names = list(names)
     more = 0 if most is None else len(names) - most
     return ", ".join(map(escaped, names[:most])) + (f" and {more:,} more{hint}" if more > 0 else "")

@@ -1,4 +1,4 @@
-"""Answer tables, and an answer head moved from one table to another by the text of the answers."""
+"""Answer vocabularies, and the rows of an answer head moved from one to another by the text of the answers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from lxmert.utils.json_files import read_json
 
 _NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-# As in the original: what is written in two ways is one answer.
+# As in the original: two ways to write one answer.
 _SAME = {
     **{word: str(i) for i, word in enumerate(_NUMBERS, 1)},
     "grey": "gray",
@@ -24,9 +24,9 @@ _SAME = {
 
 
 def normalize_answer(answer: str) -> str:
-    """An answer as the table of pre-training writes it: lower case, no full stop, no article, numbers as digits.
+    """Normalize as in the vocabulary of pre-training: lower case, no full stop, no article, digits for numbers.
 
-    As in the original: the articles are taken off one after the other, each once.
+    As in the original, each article is removed once, one after the other.
     """
     answer = answer.lower()
     if answer.endswith("."):
@@ -38,23 +38,23 @@ def normalize_answer(answer: str) -> str:
 
 
 def read_answer_vocabulary(path: str | Path) -> list[str]:
-    """The answers of a table in the order of their numbers.
+    """Read an answer vocabulary, in the order of the class indices.
 
     Args:
         path: JSON: a list of answers (the original's trainval_label2ans.json), a list of objects with `ans` (its
-            all_ans.json), an object of answers and their numbers (trainval_ans2label.json), or one of numbers and
+            all_ans.json), an object of answers and their indices (trainval_ans2label.json), or one of indices and
             their answers (`id2label`).
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: another layout, numbers with gaps, or an answer that is there twice.
+        ValueError: another layout, gaps in the indices, or a duplicate answer.
     """
     table = read_json(path, (dict, list))
     answers = _listed(table)
     if answers is None:
         raise ValueError(
-            f'{path} is no table of answers: a list of texts is wanted, a list of objects with "ans", or an object of '
-            "answers and their numbers 0, 1, 2, ..., each once."
+            f'{path} is no answer vocabulary: it must be a list of strings, a list of objects with "ans", or an object '
+            "of answers and their indices 0, 1, 2, ..., each once."
         )
     twice = len(answers) - len(set(answers))
     if twice:
@@ -64,7 +64,7 @@ def read_answer_vocabulary(path: str | Path) -> list[str]:
 
 
 def _listed(table: Any) -> list[str] | None:
-    """The answers in order, None where they are in no known layout."""
+    """The answers in order; None for an unknown layout."""
     if isinstance(table, dict):
         pairs = list(table.items())
         if all(type(value) is int for _, value in pairs):
@@ -72,7 +72,7 @@ def _listed(table: Any) -> list[str] | None:
         elif all(key.isdecimal() for key, _ in pairs):
             pairs = [(int(key), answer) for key, answer in pairs]
         numbered = dict(pairs)
-        # Fewer numbers than answers: one is given twice.
+        # Fewer indices than answers: a duplicate.
         if len(numbered) < len(table) or numbered.keys() != set(range(len(table))):
             return None
         table = [numbered[i] for i in range(len(table))]
@@ -81,12 +81,11 @@ def _listed(table: Any) -> list[str] | None:
 
 
 def matching_rows(old: Sequence[str], new: Sequence[str]) -> np.ndarray:
-    """For each new answer the number of the same old one, -1 where there is none.
+    """For each new answer the index of the same old answer, -1 if there is none.
 
-    As in the original, the new answer is normalised and looked for among the old ones as they are. The original leaves
-    it at that, because its old table is normalised throughout; in others the answer may stand as it is, or in another
-    way of writing. So where that finds none, the same text is looked for, and then the normalised new answer among the
-    normalised old ones, of which the first counts. An answer that both tables have is thus always found.
+    As in the original, the normalized new answer is looked up among the old ones. The original's old vocabulary is
+    normalized; for others, the unchanged answer is looked up next, and then the normalized one among the normalized old
+    answers, of which the first counts. So an answer that is in both vocabularies is always found.
     """
     exact = {answer: i for i, answer in enumerate(old)}
     normalized: dict[str, int] = {}
@@ -102,7 +101,7 @@ def matching_rows(old: Sequence[str], new: Sequence[str]) -> np.ndarray:
 
 
 def remap_rows(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """The rows of a weight or a bias [A, …] in a new order; those of no old answer are zero, as in the original."""
+    """The rows of a weight or bias [A, …] in a new order; rows without an old answer are zero, as in the original."""
     chosen = values[np.maximum(rows, 0)]
     chosen[rows < 0] = 0
     return chosen

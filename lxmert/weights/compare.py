@@ -12,52 +12,45 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lxmert.common.config import CONFIGS
-from lxmert.weights.naming.key_mapping import Parameter
-from lxmert.weights.naming.tables import TITLES
 
 from .checkpoint import Checkpoint
+from .inspect import FileDescription, describe
+from .naming.key_mapping import Parameter
 from .open import open_checkpoint
-from .weight_iteration import grouped, held_parameters, other_names, path_of, pieces, read_each, with_all_layers
+from .weight_iteration import (
+    blocks,
+    folded_path,
+    group_by_module,
+    map_tensors,
+    other_tensors,
+    stored_parameters,
+    with_all_layers,
+)
 
 
 @dataclass(frozen=True)
-class Side:
+class Side(FileDescription):
     """One of the two files.
 
     Attributes:
-        source: as it was given.
-        path: the file, or the index of several.
-        format: what kind of file it is.
-        naming: whose names it uses.
-        model: what people call the model.
-        architectures: the model classes that the file may be; see `summary.Summary`.
-        config_source: where its configuration is from.
-        unused: names in the file that are of no model of its kind; they are not compared.
+        unused: names in the file that no model of its kind has; they are not compared.
     """
 
-    source: str
-    path: str
-    format: str
-    naming: str
-    model: str
-    architectures: tuple[str, ...]
-    config_source: str
     unused: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class ModuleDifference:
-    """How far a module of both files is apart, or the same module of several layers.
+    """How a module that both files have differs, or the same module of several layers.
 
     Attributes:
-        path: as in `summary.Module`.
-        layers: of how many layers.
+        path: as in `inspect.Module`.
+        layers: in how many layers.
         dtypes: the dtypes of its tensors, in the first file and in the second.
-        parameters: how many numbers were compared.
+        parameters: how many values were compared.
         differing: how many of them differ.
-        largest: the largest absolute difference of two of them, NaN where only one of the two is a number; 0 where all
-            that differ are zeros of other signs.
-        shapes: the parameters that have other shapes in the two files, with both; their values are not compared.
+        largest: the largest absolute difference, NaN if one of two values is; 0 if only signs of zeros differ.
+        shapes: the parameters whose shapes differ, with both shapes; their values are not compared.
     """
 
     path: str
@@ -76,17 +69,17 @@ class ModuleDifference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What two weight files have in common, and what not.
+    """The result of comparing two weight files.
 
     Attributes:
         first: one file.
         second: the other.
-        comparable: whether they are of one kind of model; if not, all that follows is empty.
-        tolerance: how far apart two numbers may be and count as the same; None where every bit counts.
-        config: the fields of the configuration that differ, with both values.
+        comparable: whether they are weights of the same model; if not, all that follows is empty.
+        tolerance: the largest absolute difference that counts as equal; None where every bit counts.
+        config: the config fields that differ, with both values.
         only_first: names of parameters that only the first has.
         only_second: names of parameters that only the second has.
-        modules: every module that both have.
+        modules: the modules that both have.
     """
 
     first: Side
@@ -100,7 +93,7 @@ class Comparison:
 
     @property
     def same(self) -> bool:
-        """Whether both hold the same weights, all of them; their configurations may differ."""
+        """Whether all weights are the same; the configurations may differ."""
         return (
             self.comparable
             and not (self.only_first or self.only_second)
@@ -120,19 +113,19 @@ def compare(
 ) -> Comparison:
     """Compare two weight files, parameter by parameter; a few tensors are in memory at a time.
 
-    Numbers of different formats are compared as they are, exactly: float16 and bfloat16 as the float32 that they are.
+    Values of different dtypes are compared exactly: float16 and bfloat16 as the float32 that they stand for.
 
     Args:
-        first: a file or folder of weights, told by its content, or a model on the hub ("owner/name").
+        first: a weight file or folder, recognized by its content, or a model on the hub ("owner/name").
         second: another one.
-        progress: called after each parameter with its bytes in both and those of all, from several threads.
-        tolerance: how far apart two numbers may be and count as the same, absolutely; by default every bit counts.
+        progress: called from several threads after each parameter, with its bytes in both files and those of all.
+        tolerance: the largest absolute difference that counts as equal; by default every bit counts.
         folded: whether the same module of several layers is one entry of `modules`.
-        hub: of both, where they are models on the hub; see `open.open_checkpoint`.
-        overrides: config fields that take other values than those of both files.
+        hub: for models on the hub; see `open.open_checkpoint`.
+        overrides: config fields that replace those of both files.
 
     Raises:
-        FileNotFoundError, ValueError, TypeError: see `open.open_checkpoint`; or a tolerance that is none.
+        FileNotFoundError, ValueError, TypeError: see `open.open_checkpoint`; or an invalid tolerance.
     """
     if tolerance is not None and not 0 <= tolerance < math.inf:
         raise ValueError(f"tolerance must be a number of at least 0; got {tolerance!r}.")
@@ -140,19 +133,19 @@ def compare(
         a = stack.enter_context(open_checkpoint(first, hub=hub, **overrides))
         b = stack.enter_context(open_checkpoint(second, hub=hub, **overrides))
         if a.config.model_type != b.config.model_type and a.is_bert != b.is_bert:
-            # A plain BERT is a part of either kind of model.
+            # A plain BERT is a part of either model.
             kind = CONFIGS[(b if a.is_bert else a).config.model_type]
             if a.is_bert:
                 a = stack.enter_context(open_checkpoint(first, kind=kind, hub=hub, **overrides))
             else:
                 b = stack.enter_context(open_checkpoint(second, kind=kind, hub=hub, **overrides))
         a, b = (with_all_layers(checkpoint, overrides) if checkpoint.is_bert else checkpoint for checkpoint in (a, b))
-        held = [{p.name: p for p in held_parameters(checkpoint)} for checkpoint in (a, b)]
+        held = [{p.name: p for p in stored_parameters(checkpoint)} for checkpoint in (a, b)]
         sides = [_side(*each) for each in ((first, a, held[0]), (second, b, held[1]))]
         if a.config.model_type != b.config.model_type:
             return Comparison(sides[0], sides[1], False, tolerance, {}, (), (), ())
         shared = [_Pair(p, held[1][name], a, b) for name, p in held[0].items() if name in held[1]]
-        differences = read_each(shared, lambda pair: pair.difference(tolerance), [p.size for p in shared], progress)
+        differences = map_tensors(shared, lambda pair: pair.difference(tolerance), [p.size for p in shared], progress)
         values = [checkpoint.config.to_dict() for checkpoint in (a, b)]
         fields = [name for name in a.config.field_names() if values[0].get(name) != values[1].get(name)]
         return Comparison(
@@ -168,17 +161,8 @@ def compare(
 
 
 def _side(source: str | Path, checkpoint: Checkpoint, held: Mapping[str, Parameter]) -> Side:
-    _, unused = other_names(checkpoint, held.values())
-    return Side(
-        source=str(source),
-        path=str(checkpoint.file.path),
-        format=checkpoint.file.title,
-        naming=checkpoint.mapping.title,
-        model="a plain BERT" if checkpoint.is_bert else TITLES[checkpoint.config.model_type],
-        architectures=() if checkpoint.is_bert else checkpoint.architectures,
-        config_source=checkpoint.config_source,
-        unused=tuple(unused),
-    )
+    _, unused = other_tensors(checkpoint, held.values())
+    return Side(**vars(describe(source, checkpoint)), unused=tuple(unused))
 
 
 class _Difference(NamedTuple):
@@ -217,17 +201,16 @@ class _Pair(NamedTuple):
 
 
 def difference(x: np.ndarray, y: np.ndarray, tolerance: float | None = None) -> _Difference:
-    """How many numbers of two arrays of one shape differ, and the largest absolute difference of those; NaN if a number
-    stands beside none.
+    """How many values of two arrays of one shape differ, and the largest absolute difference; NaN if one value is NaN.
 
-    Without a tolerance every bit counts; where the dtypes differ, every bit of the wider one, and NaN is NaN.
+    Without a tolerance every bit counts. Where the dtypes differ, it is every bit of the wider one, and NaN equals NaN.
     """
     differing, largest = 0, 0.0
-    for p, q in pieces(x, y):
+    for p, q in blocks(x, y):
         one_format = p.dtype == q.dtype
         if one_format and p.tobytes() == q.tobytes():
             continue
-        # float64 holds every number of the other formats exactly, and of the whole ones up to 2**53.
+        # float64 holds every value of the other float dtypes exactly, and integers up to 2**53.
         wide, other = p.astype("float64"), q.astype("float64")
         if one_format:
             bits = f"u{p.dtype.itemsize}"
@@ -246,12 +229,12 @@ def difference(x: np.ndarray, y: np.ndarray, tolerance: float | None = None) -> 
 
 
 def _modules(pairs: Sequence[_Pair], differences: Sequence[_Difference], folded: bool) -> Iterator[ModuleDifference]:
-    for group in grouped(zip(pairs, differences, strict=True), lambda item: item[0].first.module, folded):
+    for group in group_by_module(zip(pairs, differences, strict=True), lambda item: item[0].first.module, folded):
         modules = {pair.first.module for pair, _ in group}
         compared = [pair for pair, _ in group if pair.shapes[0] == pair.shapes[1]]
         formats = [tuple(dict.fromkeys(pair.dtypes[side].name for pair, _ in group)) for side in (0, 1)]
         yield ModuleDifference(
-            path=path_of(pair.first.module for pair, _ in group),
+            path=folded_path(pair.first.module for pair, _ in group),
             layers=len(modules),
             dtypes=(formats[0], formats[1]),
             parameters=sum(math.prod(pair.shapes[0]) for pair in compared),

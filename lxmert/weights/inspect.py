@@ -11,14 +11,45 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lxmert.weights.formats.raw_io import is_float
-from lxmert.weights.naming.key_mapping import TIED_DECODER, Parameter, parameters
-from lxmert.weights.naming.tables import TITLES, head_names
-
 from .checkpoint import Checkpoint
 from .formats import WeightFile
+from .formats.raw_io import is_float
+from .naming.key_mapping import TIED_DECODER, Parameter, parameters
+from .naming.tables import TITLES, head_names
 from .open import open_checkpoint
-from .weight_iteration import grouped, held_parameters, other_names, path_of, pieces, read_each, with_all_layers
+from .weight_iteration import (
+    blocks,
+    folded_path,
+    group_by_module,
+    map_tensors,
+    other_tensors,
+    stored_parameters,
+    with_all_layers,
+)
+
+
+@dataclass(frozen=True)
+class FileDescription:
+    """What a weight file is.
+
+    Attributes:
+        source: as given.
+        path: the file, or the index of several.
+        format: the file format.
+        naming: whose parameter names it uses.
+        model: the name of the model.
+        architectures: the model classes that its heads belong to, without the prefix TF: one, or several with the same
+            heads; none for a plain BERT.
+        config_source: where the configuration comes from: "config.json" or "inferred from the shapes".
+    """
+
+    source: str
+    path: str
+    format: str
+    naming: str
+    model: str
+    architectures: tuple[str, ...]
+    config_source: str
 
 
 @dataclass(frozen=True)
@@ -26,14 +57,14 @@ class Module:
     """A module of the model, or the same module of several layers.
 
     Attributes:
-        path: its attribute path; the numbers of several layers are in braces, "language_layers.{0-8}.attention.query".
-        layers: of how many layers.
-        shapes: of the weight, PyTorch's way round; several where the layers differ, by pruned heads.
-        dtypes: the dtypes of its tensors.
-        parameters: how many numbers it holds.
+        path: its attribute path, with the numbers of several layers in braces: "language_layers.{0-8}.attention.query".
+        layers: in how many layers.
+        shapes: of the weight in PyTorch's layout; several if pruned heads make the layers differ.
+        dtypes: of its tensors.
+        parameters: how many numbers it has.
         size: their bytes.
-        nan: how many of them are no numbers; None where the values were not read.
-        inf: how many of them are infinite; None where the values were not read.
+        nan: how many of them are NaN; None if the values were not read.
+        inf: how many of them are infinite; None if the values were not read.
     """
 
     path: str
@@ -48,16 +79,7 @@ class Module:
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """A tensor of a file that is no parameter of the model.
-
-    Attributes:
-        name: in the file.
-        shape: as it is stored.
-        dtype: its dtype.
-        size: its bytes.
-        nan: how many of its values are no numbers; None where they were not read.
-        inf: how many of its values are infinite; None where they were not read.
-    """
+    """A tensor of a file that is no parameter of the model; the attributes are those of `Module`."""
 
     name: str
     shape: tuple[int, ...]
@@ -68,26 +90,18 @@ class StoredTensor:
 
     @property
     def parameters(self) -> int:
-        """How many numbers it holds."""
+        """How many numbers it has."""
         return math.prod(self.shape)
 
 
 @dataclass(frozen=True)
-class Summary:
+class Summary(FileDescription):
     """What a weight file is and holds.
 
     Attributes:
-        source: as it was given.
-        path: the file, or the index of several.
-        format: what kind of file it is.
-        naming: whose names it uses.
         model_type: "lxmert" or "visual_bert"; "bert" for a plain BERT, which is a part of both.
-        model: what people call it.
-        architectures: the model classes that the file may be, without the prefix TF: one; several where their heads
-            are alike; none of a plain BERT.
-        heads: the heads that it holds, whole or in part.
-        config_source: where the configuration is from: "config.json" or "inferred from the shapes".
-        config: its values.
+        heads: its heads, whole or in part.
+        config: the values of the configuration.
         tensors: how many are in the file.
         parameters: how many numbers, in all tensors.
         size: their bytes.
@@ -95,21 +109,14 @@ class Summary:
         decoder: the word head's decoder: "tied, stored once", "tied, stored twice" (beside the word embedding), or "its
             own"; None without a word head.
         missing: names of parameters that the model needs and the file lacks.
-        wrong_shape: names of parameters that the file has in another shape than the configuration says.
-        unused: tensors that the model has no use for, or no model has.
-        copies: tensors that the file stores a second time, beside those that they are tied to: the word head's decoder.
-        modules: what the file holds of the model, in the model's order.
+        wrong_shape: names of parameters whose shape in the file is not that of the configuration.
+        unused: tensors that the model, or any model, does not use.
+        copies: tensors that are stored beside those that they are tied to: the word head's decoder.
+        modules: the modules of the model that the file has, in the model's order.
     """
 
-    source: str
-    path: str
-    format: str
-    naming: str
     model_type: str
-    model: str
-    architectures: tuple[str, ...]
     heads: tuple[str, ...]
-    config_source: str
     config: Mapping[str, Any]
     tensors: int
     parameters: int
@@ -124,7 +131,7 @@ class Summary:
 
     @property
     def nan(self) -> int:
-        """How many values in the file are no numbers, as far as values were read."""
+        """How many values in the file are NaN, as far as values were read."""
         return sum(part.nan or 0 for part in self._parts)
 
     @property
@@ -133,10 +140,21 @@ class Summary:
         return sum(part.inf or 0 for part in self._parts)
 
     @property
-    def _parts(self) -> Iterator[Module | StoredTensor]:
-        yield from self.modules
-        yield from self.copies
-        yield from self.unused
+    def _parts(self) -> tuple[Module | StoredTensor, ...]:
+        return (*self.modules, *self.copies, *self.unused)
+
+
+def describe(source: str | Path, checkpoint: Checkpoint) -> FileDescription:
+    """What an open file is."""
+    return FileDescription(
+        source=str(source),
+        path=str(checkpoint.file.path),
+        format=checkpoint.file.title,
+        naming=checkpoint.mapping.title,
+        model="a plain BERT" if checkpoint.is_bert else TITLES[checkpoint.config.model_type],
+        architectures=() if checkpoint.is_bert else checkpoint.architectures,
+        config_source=checkpoint.config_source,
+    )
 
 
 def summarize(
@@ -148,18 +166,17 @@ def summarize(
     hub: Mapping[str, Any] | None = None,
     **overrides: Any,
 ) -> Summary:
-    """Find out what a file is, and what it holds; all of its tensors are read, one by one, from two threads.
+    """Find out what a weight file is and holds; its tensors are read one by one, in two threads.
 
-    Nothing is asked of the file but that it holds weights of a model of this package: tensors that are missing or too
-    many are told, not refused.
+    The file only has to hold weights of a model of this package: missing and unused tensors are reported, not refused.
 
     Args:
-        source: a file or folder of weights, told by its content, or a model on the hub ("owner/name").
-        progress: called after each tensor with its bytes and those of all tensors, from several threads.
-        values: whether values are read, and NaN and infinite ones counted.
+        source: a weight file or folder, recognized by its content, or a model on the hub ("owner/name").
+        progress: called from several threads after each tensor, with its bytes and those of all tensors.
+        values: whether to read the values, and to count NaN and infinite ones.
         folded: whether the same module of several layers is one entry of `modules`.
         hub: see `open.open_checkpoint`.
-        overrides: config fields that take other values than the source's.
+        overrides: config fields that replace those of the source.
 
     Raises:
         FileNotFoundError, ValueError, TypeError: see `open.open_checkpoint`.
@@ -167,47 +184,37 @@ def summarize(
     with open_checkpoint(source, hub=hub, **overrides) as opened:
         checkpoint = with_all_layers(opened, overrides) if opened.is_bert else opened
         file = checkpoint.file
-        found = held_parameters(checkpoint)
-        copies, unused = other_names(checkpoint, found)
+        found = stored_parameters(checkpoint)
+        copies, unused = other_tensors(checkpoint, found)
         names = [*map(checkpoint.stored_name, found), *copies, *unused]
-        sizes = [math.prod(file.shapes[name]) * file.dtypes[name].itemsize for name in names]
+        sizes = {name: math.prod(shape) * file.dtypes[name].itemsize for name, shape in file.shapes.items()}
         counts = [_Counted(None, None)] * len(names)
         if values:
-            counts = list(read_each(names, lambda name: _counted(file, name), sizes, progress))
-        held = [_Held(p, checkpoint, counted) for p, counted in zip(found, counts, strict=False)]
-        others = {
-            name: StoredTensor(name, file.shapes[name], file.dtypes[name].name, size, *counted)
-            for name, size, counted in list(zip(names, sizes, counts, strict=True))[len(found) :]
-        }
-        missing, wrong = _misfits(checkpoint)
-        decoder = None
-        if "word" in checkpoint.heads:
-            is_own = any(p.module == "heads.word.decoder" for p in found)
-            twice = checkpoint.names.get(checkpoint.mapping.head_prefix + TIED_DECODER) in copies
-            stored = "twice" if twice else "once"
-            decoder = "its own" if is_own else f"tied, stored {stored}"
+            work = [sizes[name] for name in names]
+            counts = list(map_tensors(names, lambda name: _count(file, name), work, progress))
+        counted = dict(zip(names, counts, strict=True))
+        stored = [_Stored(p, checkpoint, counts[i]) for i, p in enumerate(found)]
+        missing, wrong_shape = _misfits(checkpoint)
         is_bert = checkpoint.is_bert
+
+        def tensors(names: Sequence[str]) -> tuple[StoredTensor, ...]:
+            return tuple(StoredTensor(n, file.shapes[n], file.dtypes[n].name, sizes[n], *counted[n]) for n in names)
+
         return Summary(
-            source=str(source),
-            path=str(file.path),
-            format=file.title,
-            naming=checkpoint.mapping.title,
+            **vars(describe(source, checkpoint)),
             model_type="bert" if is_bert else checkpoint.config.model_type,
-            model="a plain BERT" if is_bert else TITLES[checkpoint.config.model_type],
-            architectures=() if is_bert else checkpoint.architectures,
             heads=checkpoint.heads,
-            config_source=checkpoint.config_source,
             config=checkpoint.config.to_dict(),
             tensors=len(file.shapes),
             parameters=sum(map(math.prod, file.shapes.values())),
-            size=sum(math.prod(shape) * file.dtypes[name].itemsize for name, shape in file.shapes.items()),
+            size=sum(sizes.values()),
             dtypes=dict(Counter(dtype.name for dtype in file.dtypes.values()).most_common()),
-            decoder=decoder,
+            decoder=_decoder(checkpoint, found, copies),
             missing=missing,
-            wrong_shape=wrong,
-            unused=tuple(others[name] for name in unused),
-            copies=tuple(others[name] for name in copies),
-            modules=tuple(_modules(held, folded)),
+            wrong_shape=wrong_shape,
+            unused=tensors(unused),
+            copies=tensors(copies),
+            modules=tuple(_modules(stored, folded)),
         )
 
 
@@ -216,7 +223,7 @@ class _Counted(NamedTuple):
     inf: int | None
 
 
-class _Held(NamedTuple):
+class _Stored(NamedTuple):
     """A parameter in a file, and what was counted of its values."""
 
     parameter: Parameter
@@ -224,21 +231,30 @@ class _Held(NamedTuple):
     counted: _Counted
 
 
-def _counted(file: WeightFile, name: str) -> _Counted:
+def _decoder(checkpoint: Checkpoint, found: Sequence[Parameter], copies: Sequence[str]) -> str | None:
+    if "word" not in checkpoint.heads:
+        return None
+    if any(p.module == "heads.word.decoder" for p in found):
+        return "its own"
+    twice = checkpoint.names.get(checkpoint.mapping.head_prefix + TIED_DECODER) in copies
+    return f"tied, stored {'twice' if twice else 'once'}"
+
+
+def _count(file: WeightFile, name: str) -> _Counted:
     """How many values of a tensor are NaN, and how many infinite."""
     nan = inf = 0
     if is_float(file.dtypes[name]):
-        for (piece,) in pieces(file.read(name)):
-            if not np.isfinite(piece).all():
-                nan += int(np.count_nonzero(np.isnan(piece)))
-                inf += int(np.count_nonzero(np.isinf(piece)))
+        for (block,) in blocks(file.read(name)):
+            if not np.isfinite(block).all():
+                nan += int(np.count_nonzero(np.isnan(block)))
+                inf += int(np.count_nonzero(np.isinf(block)))
     return _Counted(nan, inf)
 
 
 def _misfits(checkpoint: Checkpoint) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The parameters of its model that a file lacks, and those that it has in another shape."""
+    """The names of the parameters of its model that a file lacks, and of those that it has in another shape."""
     if checkpoint.is_bert:
-        wanted = held_parameters(checkpoint)
+        wanted = stored_parameters(checkpoint)
     else:
         architecture = checkpoint.architectures[0]
         heads = head_names(architecture, checkpoint.config)
@@ -247,8 +263,8 @@ def _misfits(checkpoint: Checkpoint) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return missing, tuple(p.name for p in wanted if checkpoint.shape(p) not in (None, p.shape))
 
 
-def _modules(held: Sequence[_Held], folded: bool) -> Iterator[Module]:
-    for group in grouped(held, lambda one: one.parameter.module, folded):
+def _modules(stored: Sequence[_Stored], folded: bool) -> Iterator[Module]:
+    for group in group_by_module(stored, lambda one: one.parameter.module, folded):
         shapes = {one.parameter: one.checkpoint.shape(one.parameter) or () for one in group}
         dtypes = [one.checkpoint.dtype(one.parameter) for one in group]
         # The first tensor of a module is its weight, unless the file lacks that.
@@ -258,7 +274,7 @@ def _modules(held: Sequence[_Held], folded: bool) -> Iterator[Module]:
         counts = [math.prod(shape) for shape in shapes.values()]
         read = [one.counted for one in group if one.counted.nan is not None]
         yield Module(
-            path=path_of(weights),
+            path=folded_path(weights),
             layers=len(weights),
             shapes=tuple(dict.fromkeys(weights.values())),
             dtypes=tuple(dict.fromkeys(dtype.name for dtype in dtypes)),

@@ -1,7 +1,6 @@
-"""Writing weights into folders that every side reads, tensor by tensor: memory never holds a whole model.
+"""Writing weights into folders that every library reads, tensor by tensor, with little memory.
 
-Each function takes the parameters as items: a row of the name table, the dtype to write, and the call that
-gives the values. It returns how many numbers of which item became infinite because that format is too narrow.
+A tensor that overflows its dtype is written, and its number of new infinite values is returned.
 """
 
 from __future__ import annotations
@@ -26,11 +25,11 @@ from lxmert.weights.naming.key_mapping import DECODER_BIAS, HUGGING_FACE, Parame
 from lxmert.weights.naming.tables import is_task_model
 
 FOLDER_CONTENT = f"{CONFIG_NAME} and {SAFETENSORS_NAME}"
-Overflowed = dict[str, int]
+Overflowed = dict[str, int]  # values by name of the parameter
 
 
 class LazyTensor(NamedTuple):
-    """A parameter to write: its row of the table, its dtype, how to get its values, PyTorch's way round."""
+    """A parameter to write: the dtype to write, and a call that gives its values in PyTorch's layout."""
 
     parameter: Parameter
     dtype: np.dtype
@@ -50,25 +49,25 @@ def write_folder(
     max_shard_size: int | str | None = None,
     beside: Callable[[Path], None] | None = None,
 ) -> tuple[Overflowed, list[str]]:
-    """Write config.json and model.safetensors in Hugging Face's mapping: the folder that every side reads.
+    """Write config.json and model.safetensors with Hugging Face's names.
 
-    All files take their places when all are complete; other files in the folder stay.
+    The files appear together, when all are complete; other files in the folder stay.
 
     Args:
-        folder: made if it is missing.
+        folder: created if missing.
         config: the model's configuration.
         architecture: the model's class name without the prefix TF.
         items: every parameter of the model.
-        max_shard_size: above so many bytes ("2GB", "500MB", or a number) the weights go into several files with an
-            index. One tensor is never divided. None keeps all in one file.
-        beside: puts further files of a checkpoint into the folder it is given; they take their places with the others.
+        max_shard_size: of one file in bytes ("2GB", "500MB", or an integer); larger weights are sharded, with an
+            index. A tensor is never divided. None writes one file.
+        beside: writes further files into the folder that it is given; they appear with the others.
 
     Returns:
-        Besides what became infinite, the names of the files that hold the weights.
+        Which parameters overflowed, and the names of the weight files.
 
     Raises:
         NotADirectoryError: `folder` is a file.
-        ValueError: a size that is none.
+        ValueError: an invalid size.
     """
     folder = Path(folder)
     largest = math.inf if max_shard_size is None else byte_count(max_shard_size)
@@ -98,16 +97,7 @@ def write_folder(
 
 
 def check_neighbours(folder: Path, config: ModelConfig, written: str) -> None:
-    """Refuse a folder of weights in another format that a new config.json would make another model's.
-
-    Args:
-        folder: where config.json and `written` are to be.
-        config: the new model's.
-        written: the name of the weights.
-
-    Raises:
-        ValueError: saying which weights.
-    """
+    """Refuse to write config.json and `written` beside weights of another format that belong to another config.json."""
     file, own = folder / CONFIG_NAME, {written, *((INDEX_NAME,) if written == SAFETENSORS_NAME else ())}
     others = [name for name in FOLDER_WEIGHTS if name not in own and (folder / name).is_file()]
     if not others or not file.is_file():
@@ -124,11 +114,7 @@ def check_neighbours(folder: Path, config: ModelConfig, written: str) -> None:
 
 
 def byte_count(size: int | str) -> int:
-    """A number of bytes, written as people do: 5000000, "5MB", "5 GB", "512MiB".
-
-    Raises:
-        ValueError: no such number, or one below 1.
-    """
+    """A size in bytes: 5000000, "5MB", "5 GB", "512MiB"; an error if it is invalid or below 1."""
     units = {"": 1, **{f"{c}B": 1000**i for i, c in enumerate("KMGT", 1)}}
     units |= {f"{c}IB": 1024**i for i, c in enumerate("KMGT", 1)} | {"B": 1}
     text = str(size).strip().upper()
@@ -146,14 +132,14 @@ def byte_count(size: int | str) -> int:
 
 
 def _names_in_folder(parameter: Parameter, config: ModelConfig, nested: bool) -> tuple[str, ...]:
-    """The names under which `transformers` looks for a parameter."""
+    """The names under which `transformers` reads a parameter."""
     name = HUGGING_FACE.key(parameter, nested)
     twice = parameter.module == "heads.word.bias" and config.model_type == "visual_bert" and config.untied_words
     return (name, DECODER_BIAS) if twice else (name,)
 
 
 def _shards(named: Sequence[tuple[str, LazyTensor]], largest: float) -> list[list[tuple[str, LazyTensor]]]:
-    """The items by name in as many parts as needed, none above `largest` but where one tensor is."""
+    """The tensors by name in shards of at most `largest` bytes, or of one larger tensor."""
     shards: list[list[tuple[str, LazyTensor]]] = [[]]
     held = 0
     for name, item in sorted(named, key=lambda pair: pair[0]):
@@ -166,14 +152,14 @@ def _shards(named: Sequence[tuple[str, LazyTensor]], largest: float) -> list[lis
 
 
 def _stale(folder: Path, names: Sequence[str]) -> set[str]:
-    """Weights in a folder that readers would take for, or beside, those that are about to be written."""
+    """Weights in a folder that readers would take instead of, or with, those about to be written."""
     stale = {SAFETENSORS_NAME, INDEX_NAME}
     index = folder / INDEX_NAME
     if index.is_file():
-        with suppress(ValueError):  # no index of anything
+        with suppress(ValueError):  # an invalid index
             named = shard_names(read_json(index), index).values()
             stale |= {name for name in named if name.endswith(".safetensors")}  # it may name anything
-    # What `names` replaces stays until it is replaced.
+    # The files that will be replaced stay until then.
     keep = {*names, *((INDEX_NAME,) if len(names) > 1 else ())}
     return {name for name in stale - keep if (folder / name).exists()}
 

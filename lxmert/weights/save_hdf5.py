@@ -1,7 +1,4 @@
-"""Writing weights into HDF5: Keras' files, and those of Hugging Face's TensorFlow models.
-
-The functions are like those of `writing`: items in, tensor by tensor, and how many numbers of which overflowed out.
-"""
+"""Writing weights into HDF5, tensor by tensor: Keras' files, and those of Hugging Face's TensorFlow models."""
 
 from __future__ import annotations
 
@@ -33,10 +30,10 @@ from .save_folder import LazyTensor, Overflowed, check_neighbours, stamped
 def write_keras_weights(
     path: str | Path, config: ModelConfig, architecture: str, items: Sequence[LazyTensor]
 ) -> Overflowed:
-    """Write what `save_weights` of the Keras model would write, with the config inside.
+    """Write what the Keras model's `save_weights` would write, and the config.
 
     Args:
-        path: the file; an older one is overwritten, so give a temporary name (`files.replacing`).
+        path: the file; an existing one is overwritten, so give a temporary name (`atomic_files.replacing`).
         config: the model's configuration.
         architecture: the model's class name without the prefix TF.
         items: every parameter of the model.
@@ -50,11 +47,11 @@ def write_keras_weights(
 
 @contextmanager
 def _new_hdf5(path: str | Path) -> Iterator[Any]:
-    """A new HDF5 file. Where it cannot be written the library speaks of an error of its own; this says OSError."""
+    """A new HDF5 file; if it cannot be written, h5py's RuntimeError becomes an OSError."""
     import h5py
 
     try:
-        with h5py.File(path, "w", locking=False) as file:  # `files.replacing` has locked it
+        with h5py.File(path, "w", locking=False) as file:  # `atomic_files.replacing` has locked it
             yield file
     except RuntimeError as error:
         raise OSError(f"{path} cannot be written: {error}") from None
@@ -78,12 +75,12 @@ def _slot(group: Any, name: str, item: LazyTensor) -> Slot:
 def write_keras_archive(
     path: str | Path, config: ModelConfig, architecture: str, items: Sequence[LazyTensor]
 ) -> Overflowed:
-    """Write what `save` of the Keras model would write: a .keras archive. The arguments are the same."""
-    # The widest format of all: a narrower one would narrow what is loaded. Of two of sixteen bits, neither.
+    """Write what the Keras model's `save` would write, a .keras archive; see `write_keras_weights`."""
+    # The widest dtype, as a narrower one would round what is loaded. Of two with 16 bits neither is the widest.
     formats = {item.dtype for item in items}
     widest = {dtype for dtype in formats if dtype.itemsize == max(d.itemsize for d in formats)}
     dtype = widest.pop().name if len(widest) == 1 else "float32"
-    # Only this class may be without a pooler.
+    # Only VisualBertModel may be without a pooler.
     pooler = {"add_pooling_layer": any(item.parameter.module == "pooler.dense" for item in items)}
     description = {
         "module": f"lxmert.tf.{config.model_type}" + ("_tasks" if is_task_model(architecture) else ""),
@@ -105,8 +102,8 @@ def write_keras_archive(
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("metadata.json", json.dumps({"keras_version": "3.0.0", "date_saved": ""}))
         archive.writestr(CONFIG_NAME, json.dumps(description))
-        # HDF5 goes back and forth in its file, which a zip member does not allow. Where this process is killed, the
-        # next one that writes the archive removes the file, as its name begins like the archive's.
+        # HDF5 needs to seek, which a zip member does not allow. If this process is killed, the next writer of the
+        # archive removes the file, as its name starts like the archive's.
         folder, beginning = Path(path).parent, f"{Path(path).name}."
         with tempfile.NamedTemporaryFile(dir=folder, prefix=beginning, suffix=TEMPORARY_SUFFIX) as weights:
             lock(weights.fileno())
@@ -118,13 +115,11 @@ def write_keras_archive(
 def write_tf_folder(
     folder: str | Path, config: ModelConfig, architecture: str, items: Sequence[LazyTensor]
 ) -> Overflowed:
-    """Write config.json and tf_model.h5, the folder that TensorFlow models of `transformers` up to 4.x read.
-
-    The arguments are those of `write_folder`.
+    """Write config.json and tf_model.h5, for the TensorFlow models of `transformers` 4.x; see `write_folder`.
 
     Raises:
         NotADirectoryError: `folder` is a file.
-        ValueError: a model or a dtype that `transformers` had not in TensorFlow.
+        ValueError: `transformers` has no such model in TensorFlow, or the dtype is bfloat16.
     """
     folder = Path(folder)
     check_folder(folder, f"{CONFIG_NAME} and {TF_NAME}")
@@ -135,35 +130,35 @@ def write_tf_folder(
     return overflowed
 
 
-# The classes that it had, and what Keras called a model of each.
+# Its classes, and Keras' names of their models.
 _TF_ROOTS = {"LxmertModel": "tf_lxmert_model", "LxmertForPreTraining": "tf_lxmert_for_pre_training"}
-# The order in which its models made their variables, where it is not the table's.
+# The order in which its models create their variables, where it is not the table's.
 _TF_ORDER = ("embeddings.word", "embeddings.token_type", "embeddings.position", "embeddings.norm")
 _TF_LAYERS = ("embeddings", "region_embeddings", "language_layers", "cross_layers", "visual_layers", "pooler")
 _TF_HEADS = ("heads.word.bias", "heads.word.transform", "heads.word.norm", "embeddings", "heads.match")
 _TF_OBJECTS = tuple(f"heads.object.{name}" for name in ("transform", "norm", "attr", "feat", "obj"))
-# An attribute of HDF5 has to fit into a header, with the headers of the others.
+# An HDF5 attribute has to fit into an object header.
 _LARGEST_ATTRIBUTE = 64512
 
 
 def write_tf_weights(
     path: str | Path, config: ModelConfig, architecture: str, items: Sequence[LazyTensor]
 ) -> Overflowed:
-    """Write the tf_model.h5 that `transformers` 4.49 would write, with the config inside.
+    """Write the tf_model.h5 that `transformers` 4.49 would write, and the config.
 
     Args:
-        path: the file; an older one is overwritten, so give a temporary name (`files.replacing`).
+        path: the file; an existing one is overwritten, so give a temporary name (`atomic_files.replacing`).
         config: the model's configuration.
         architecture: the model's class name without the prefix TF.
         items: every parameter of the model.
 
     Raises:
-        ValueError: a model or a dtype that `transformers` had not in TensorFlow.
+        ValueError: `transformers` has no such model in TensorFlow, or the dtype is bfloat16.
     """
     check_for_tf(config, architecture, {item.dtype for item in items})
     root = _TF_ROOTS[architecture]
     by_module: dict[str, list[LazyTensor]] = {}
-    for item in sorted(items, key=_layer_number):  # the table goes through all layers row by row
+    for item in sorted(items, key=_layer_number):  # the table lists all layers row by row
         by_module.setdefault(item.parameter.module, []).append(item)
 
     def below(*starts: str) -> list[LazyTensor]:
@@ -179,7 +174,7 @@ def write_tf_weights(
     backbone = words + below(*_TF_LAYERS[1:])
     layers = {
         "lxmert": backbone,
-        # Its word head holds the layer of the embeddings, so they are there a second time.
+        # Its word head contains the embedding layer, so that is stored a second time.
         "cls": [item for start in _TF_HEADS for item in (words if start == "embeddings" else below(start))],
         "obj_predict_head": below(*_TF_OBJECTS),
         "answer_head": below("heads.answer"),
@@ -203,30 +198,26 @@ def write_tf_weights(
 
 
 def _layer_number(item: LazyTensor) -> int:
-    """The place of a parameter's layer among its kind; 0 where there is but one."""
+    """The number of a parameter's layer; 0 outside of layers."""
     number = item.parameter.module.split(".")[1]
     return int(number) if number.isdigit() else 0
 
 
 def check_for_tf(config: ModelConfig, architecture: str, dtypes: Iterable[np.dtype]) -> None:
-    """Refuse what `transformers` had not in TensorFlow, before anything is written.
-
-    Raises:
-        ValueError: saying what it had.
-    """
+    """Refuse what `transformers` does not have in TensorFlow, before anything is written."""
     if architecture not in _TF_ROOTS:
         raise ValueError(
-            f"transformers had no {architecture} in TensorFlow; it had {' and '.join(_TF_ROOTS)}. "
+            f"transformers has no {architecture} in TensorFlow; it has {' and '.join(_TF_ROOTS)}. "
             "For this package write a .weights.h5 or .keras file."
         )
     if config.pruned_heads or not config.tie_word_embeddings:
-        raise ValueError("transformers' TensorFlow models had neither pruned heads nor an untied word head.")
+        raise ValueError("transformers' TensorFlow models have neither pruned heads nor an untied word head.")
     if BFLOAT16 in dtypes:
         raise ValueError(f"{TF_NAME} holds no bfloat16; give dtype float32 or float16 (--dtype).")
 
 
 def _write_names(group: Any, name: str, names: Sequence[str]) -> None:
-    """An attribute that lists names; a long one is split into several with numbers, as Keras does."""
+    """Write an attribute that lists names; a long one is split into numbered ones, as in Keras."""
     texts = [text.encode() for text in names]
     parts = 1
     while any(part.nbytes > _LARGEST_ATTRIBUTE for part in np.array_split(np.asarray(texts), parts)):
@@ -239,13 +230,7 @@ def _write_names(group: Any, name: str, names: Sequence[str]) -> None:
 
 
 def stamp_config(path: str | Path, config: ModelConfig, architecture: str) -> None:
-    """Store the config in a .weights.h5 file that Keras wrote.
-
-    Args:
-        path: the file.
-        config: the model's configuration.
-        architecture: the model's class name without the prefix TF.
-    """
+    """Store the config in a .weights.h5 file that Keras wrote."""
     import h5py
 
     with h5py.File(path, "a") as file:

@@ -1,4 +1,4 @@
-"""What summaries and comparisons share: the weights that a file holds, read one by one; modules folded over layers."""
+"""What `inspect` and `compare` share: the parameters in a file, read one by one, and modules folded over layers."""
 
 from __future__ import annotations
 
@@ -15,28 +15,20 @@ from lxmert.weights.naming.tables import LAYERS
 
 from .checkpoint import READERS, Checkpoint
 
-Done = TypeVar("Done")
+Result = TypeVar("Result")
 Item = TypeVar("Item")
-_PIECE = 2**20
+_BLOCK = 2**20  # values
 
 
-def held_parameters(checkpoint: Checkpoint) -> list[Parameter]:
-    """What a file holds of its model, in the order of the table, whatever tasks the config has switched off."""
+def stored_parameters(checkpoint: Checkpoint) -> list[Parameter]:
+    """The parameters of its model that a file has, in the order of the table, also of heads that are switched off."""
     heads = checkpoint.heads
     every = all_parameters(checkpoint.config)
     return [p for p in every if (p.head is None or p.head in heads) and checkpoint.has(p)]
 
 
-def other_names(checkpoint: Checkpoint, held: Iterable[Parameter]) -> tuple[list[str], list[str]]:
-    """The names in a file that are of none of its parameters.
-
-    Args:
-        checkpoint: the file.
-        held: its parameters.
-
-    Returns:
-        The second copies of tensors that some writers store twice; and what no model of this kind has.
-    """
+def other_tensors(checkpoint: Checkpoint, held: Iterable[Parameter]) -> tuple[list[str], list[str]]:
+    """The names in a file beside its parameters `held`: second copies of tied tensors, and what no such model has."""
     used = {checkpoint.stored_name(p) for p in held}
     names = (checkpoint.names[name] for name in checkpoint.mapping.tied_copies() if name in checkpoint.names)
     copies = [name for name in names if name not in used]
@@ -44,7 +36,7 @@ def other_names(checkpoint: Checkpoint, held: Iterable[Parameter]) -> tuple[list
 
 
 def with_all_layers(checkpoint: Checkpoint, overrides: Mapping[str, Any]) -> Checkpoint:
-    """A plain BERT with all of its layers, of which a model may take the first only."""
+    """A plain BERT with all of its layers, though a model may take only the first ones."""
     model_type = checkpoint.config.model_type
     field = LAYERS[model_type][0]
     if field in overrides:
@@ -53,30 +45,30 @@ def with_all_layers(checkpoint: Checkpoint, overrides: Mapping[str, Any]) -> Che
     return replace(checkpoint, config=checkpoint.config.replace(**{field: count}))
 
 
-def read_each(
+def map_tensors(
     items: Sequence[Any],
-    work: Callable[[Any], Done],
+    work: Callable[[Any], Result],
     sizes: Sequence[int],
     progress: Callable[[int, int], None] | None = None,
-) -> Iterator[Done]:
-    """Work on tensors from two threads, and give the results in order: what is read stays in memory for that long only.
+) -> Iterator[Result]:
+    """Apply a function that reads a tensor and returns something small, in two threads; the results are in order.
 
     Args:
-        items: what the work is given.
-        work: reads a tensor, and gives a result that is small.
-        sizes: the bytes that the work on each of the items reads.
-        progress: called after each of them with its bytes and those of all.
+        items: the arguments of `work`.
+        work: the function.
+        sizes: how many bytes it reads for each item.
+        progress: called after each item with its bytes and those of all.
     """
     total = sum(sizes)
 
-    def told(item: Any, size: int) -> Done:
+    def run(item: Any, size: int) -> Result:
         result = work(item)
         if progress is not None:
             progress(size, total)
         return result
 
     with ThreadPoolExecutor(READERS) as pool:
-        jobs = [pool.submit(told, item, size) for item, size in zip(items, sizes, strict=True)]
+        jobs = [pool.submit(run, item, size) for item, size in zip(items, sizes, strict=True)]
         try:
             for job in jobs:
                 yield job.result()
@@ -85,31 +77,31 @@ def read_each(
             raise
 
 
-def pieces(*arrays: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
-    """Arrays of one shape, flat, piece by piece, so that nothing of their own size is made beside them."""
+def blocks(*arrays: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
+    """Arrays of one shape, flat, block by block, so that no temporary array is as large as they are."""
     flat = [values.reshape(-1) for values in arrays]
-    for start in range(0, flat[0].size, _PIECE):
-        yield tuple(values[start : start + _PIECE] for values in flat)
+    for start in range(0, flat[0].size, _BLOCK):
+        yield tuple(values[start : start + _BLOCK] for values in flat)
 
 
-def grouped(items: Iterable[Item], module_of: Callable[[Item], str], folded: bool) -> list[list[Item]]:
-    """Items by their modules, in order; those of the same module of several layers together where `folded`."""
+def group_by_module(items: Iterable[Item], module_of: Callable[[Item], str], folded: bool) -> list[list[Item]]:
+    """Items by their modules, in order; if `folded`, those of the same module in several layers are one group."""
     groups: dict[str, list[Item]] = {}
     for item in items:
         module = module_of(item)
-        groups.setdefault(row_of(module) if folded else module, []).append(item)
+        groups.setdefault(row_path(module) if folded else module, []).append(item)
     return list(groups.values())
 
 
 _LAYER = re.compile(r"\.(\d+)\.")
 
 
-def row_of(module: str) -> str:
-    """The row of the name table that a module is of: its path without the layer's number, "{i}" in its place."""
+def row_path(module: str) -> str:
+    """The path of a module in the table of names: "{i}" in place of the layer's number."""
     return _LAYER.sub(".{i}.", module)
 
 
-def path_of(modules: Iterable[str]) -> str:
+def folded_path(modules: Iterable[str]) -> str:
     """One path for the same module of several layers: "language_layers.{0-8}.attention.query"."""
     modules = list(dict.fromkeys(modules))
     if len(modules) == 1:

@@ -139,7 +139,7 @@ def test_a_changed_weight_of_visual_bert_is_seen(architecture, tensor, differs, 
             "transformers-4.49/tf_pretraining_safetensors",
             "a.keras",
             ["--head", "question-answering"],
-            "way round; names",
+            "layout; names",
         ),
     ],
 )

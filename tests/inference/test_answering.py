@@ -173,7 +173,7 @@ def test_checkpoint_errors(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"answers\.json"):
         checkpoint_answers(tmp_path)
     (tmp_path / "answers.json").write_text(json.dumps([1, 2]))
-    with pytest.raises(ValueError, match="no table of answers"):
+    with pytest.raises(ValueError, match="no answer vocabulary"):
         checkpoint_answers(tmp_path)
 
 

@@ -14,7 +14,7 @@ FORMATS = {
     "pt_pretraining_bin": ("PyTorch pickle", "Hugging Face (PyTorch)"),
     "pt_pretraining_sharded": ("safetensors, in 5 files", "Hugging Face (PyTorch)"),
     "tf_pretraining_h5": ("HDF5, as Hugging Face saves TensorFlow models", "Hugging Face (TensorFlow)"),
-    "tf_pretraining_safetensors": ("safetensors, TensorFlow's way round", "Hugging Face (TensorFlow)"),
+    "tf_pretraining_safetensors": ("safetensors in TensorFlow's layout", "Hugging Face (TensorFlow)"),
 }
 
 

@@ -21,7 +21,7 @@ NAN, INF = math.nan, math.inf
 
 @pytest.fixture(autouse=True)
 def small_pieces(monkeypatch):
-    monkeypatch.setattr(weight_iteration, "_PIECE", 4)
+    monkeypatch.setattr(weight_iteration, "_BLOCK", 4)
 
 
 @pytest.mark.parametrize(

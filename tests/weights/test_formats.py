@@ -89,7 +89,7 @@ def some_zip(name="archive/data.txt"):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("w.safetensors", b"", "is empty; it was to hold weights"),
+        ("w.safetensors", b"", "is empty; a weight file was expected"),
         (
             "w.dat",
             b"hello, I am a text\n",
@@ -99,7 +99,7 @@ def some_zip(name="archive/data.txt"):
         ("w.bin", some_zip("a/data.pkl"), r"is not read by torch.load\(weights_only=True\)"),
         ("w.pth", b"\x80\x02}q\x00.", "is not a whole file of torch.save"),
         ("w.dat", some_zip(), "is a zip archive, but not a .keras file: it lacks config.json or model.weights.h5"),
-        ("w.bin", b"version https://git-lfs.github.com/spec/v1", "git's note of where they are: fetch them with git"),
+        ("w.bin", b"version https://git-lfs.github.com/spec/v1", "a pointer of Git LFS: fetch them with git"),
         ("w.keras", b"PK\x03\x04 and then nothing", "is not a whole zip archive"),
         ("w.h5", b"\x89HDF\r\n\x1a\n and then nothing", "is not a whole HDF5 file"),
     ],

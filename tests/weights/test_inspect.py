@@ -14,18 +14,18 @@ from lxmert.weights.checkpoint import CheckpointMismatchError
 from lxmert.weights.convert import convert
 from lxmert.weights.inspect import summarize
 from lxmert.weights.naming.tables import TABLES
-from lxmert.weights.weight_iteration import path_of, row_of
+from lxmert.weights.weight_iteration import folded_path, row_path
 from tests.weights.weight_folders import CONFIG, VISUAL_BERT, make_folder, read_folder, tensors_of
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 def test_paths():
-    assert row_of("language_layers.11.attention.query") == "language_layers.{i}.attention.query"
-    assert row_of("heads.word.bias") == "heads.word.bias"
-    assert path_of(["pooler.dense", "pooler.dense"]) == "pooler.dense"
+    assert row_path("language_layers.11.attention.query") == "language_layers.{i}.attention.query"
+    assert row_path("heads.word.bias") == "heads.word.bias"
+    assert folded_path(["pooler.dense", "pooler.dense"]) == "pooler.dense"
     layers = [f"visual_layers.{i}.feed_forward.up" for i in (0, 1, 2, 5, 10, 11)]
-    assert path_of(layers) == "visual_layers.{0-2,5,10-11}.feed_forward.up"
+    assert folded_path(layers) == "visual_layers.{0-2,5,10-11}.feed_forward.up"
 
 
 @pytest.mark.parametrize("target", [None, "a.weights.h5", "a.keras", "a.h5", "b"])
@@ -62,7 +62,7 @@ def test_a_whole_model(target, tmp_path):
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64", ml_dtypes.bfloat16])
 def test_nan_and_infinite_values_are_counted(dtype, tmp_path, monkeypatch):
-    monkeypatch.setattr(weight_iteration, "_PIECE", 5)  # in several pieces
+    monkeypatch.setattr(weight_iteration, "_BLOCK", 5)  # in several pieces
     values = np.ones((12, 12), "float32")
     values[3, 4] = np.nan
     values[5, 6:9] = np.inf, -np.inf, np.inf
@@ -86,7 +86,7 @@ def test_nan_and_infinite_values_are_counted(dtype, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("folded", [True, False])
 def test_values_that_no_model_uses_are_counted_too(folded, tmp_path, monkeypatch):
-    monkeypatch.setattr(weight_iteration, "_PIECE", 5)
+    monkeypatch.setattr(weight_iteration, "_BLOCK", 5)
     decoder = tensors_of("LxmertForPreTraining")["lxmert.embeddings.word_embeddings.weight"].copy()
     decoder[4, 3:5] = np.nan, np.inf
     bad = np.array([[np.nan, 1, -np.inf]] * 3, "float16")
@@ -241,7 +241,7 @@ def test_fields_that_are_given(tmp_path):
         ("transformers-4.49/pt_pretraining_bin", ("PyTorch pickle", "LxmertForPreTraining", "config.json")),
         (
             "transformers-4.49/tf_pretraining_safetensors",
-            ("safetensors, TensorFlow's way round", "LxmertForPreTraining", "config.json"),
+            ("safetensors in TensorFlow's layout", "LxmertForPreTraining", "config.json"),
         ),
     ],
 )

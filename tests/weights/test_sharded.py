@@ -62,7 +62,7 @@ def test_parts_read_as_one(kind, parts, tmp_path):
 @pytest.mark.parametrize(
     ("changed", "error", "message"),
     [
-        ({"more": "model-00009-of-00003.safetensors"}, FileNotFoundError, "names model-00009-.*, which is not there"),
+        ({"more": "model-00009-of-00003.safetensors"}, FileNotFoundError, "names model-00009-.*, which does not exist"),
         (
             {"more": "model-00001-of-00003.safetensors", "again": "model-00002-of-00003.safetensors"},
             ValueError,

@@ -185,7 +185,7 @@ def test_tensorflows_way_round_in_safetensors(tmp_path):
     source = GOLDEN / "tf_pretraining_safetensors"
     done = convert(source, tmp_path / "folder")
     assert (done.report.format, done.report.naming) == (
-        "safetensors, TensorFlow's way round",
+        "safetensors in TensorFlow's layout",
         "Hugging Face (TensorFlow)",
     )
     before, after = read_folder(source), read_folder(tmp_path / "folder")

@@ -1,4 +1,4 @@
-"""The door to weights on disk: told by content, whatever the file is called, and read array by array."""
+"""Opening weight files: the format is recognized by the content, whatever the file is called."""
 
 from __future__ import annotations
 
@@ -20,43 +20,43 @@ from .torch_pickle import PickleFile, is_torch_archive, is_zip
 
 PICKLE_NAME = "pytorch_model.bin"
 TF_NAME = "tf_model.h5"
-# What a folder may hold, the best first. A pickle needs PyTorch to be read.
+# The weights that a folder may have, best first. Reading a pickle needs PyTorch.
 _SAFE = (SAFETENSORS_NAME, INDEX_NAME)
 _PICKLED = (PICKLE_NAME, f"{PICKLE_NAME}.index.json")
 FOLDER_WEIGHTS = (*_SAFE, *_PICKLED, TF_NAME)
 _ENDINGS = (".safetensors", ".h5", ".hdf5", ".keras", ".bin", ".pth", ".pt", ".th")
-# Beside weights, training leaves pickles that are none.
-_NO_WEIGHTS = ("training_args.bin", "optimizer.bin", "optimizer.pt", "scheduler.pt", "scheduler.bin")
+# Training leaves pickles beside the weights.
+_NOT_WEIGHTS = ("training_args.bin", "optimizer.bin", "optimizer.pt", "scheduler.pt", "scheduler.bin")
 
 
 def choose_weights(names: Collection[str]) -> str | None:
-    """Which of the files in a folder or a repository to take the weights from.
+    """Choose the weights among the files in a folder or a repository.
 
-    safetensors first, in one piece or several; then what PyTorch pickled, if PyTorch is there to read it; then
-    TensorFlow's; and if there is none of these, the only weight file of another name.
+    The order: safetensors, in one file or sharded; PyTorch's pickles, if PyTorch is installed; TensorFlow's; without
+    these, the only weight file of another name.
 
     Args:
         names: the names of the files, without folders.
 
     Returns:
-        The name, or None where there is none or no telling.
+        The name; None without weights, or if the choice is not clear.
     """
     pickled = _PICKLED if find_spec("torch") else ()
     for name in (*_SAFE, *pickled, TF_NAME, *_PICKLED):
         if name in names:
             return name
-    others = [name for name in names if name.endswith(_ENDINGS) and name not in _NO_WEIGHTS]
+    others = [name for name in names if name.endswith(_ENDINGS) and name not in _NOT_WEIGHTS]
     return others[0] if len(others) == 1 else None
 
 
 def open_weights(source: str | Path) -> WeightFile:
-    """Open weights by content, whatever the file is called.
+    """Open a weight file, whatever it is called.
 
     Args:
-        source: a file of weights, the index of several, or a folder that holds one of these.
+        source: a weight file, the index of sharded ones, or a folder with one of these.
 
     Raises:
-        FileNotFoundError: nothing there, or a folder without weights.
+        FileNotFoundError: it does not exist, or is a folder without weights.
         ImportError: a pickle, and PyTorch is not installed.
         ValueError: an empty, damaged or foreign file.
     """
@@ -80,14 +80,14 @@ def find_weights(source: str | Path) -> Path:
 
 
 def check_for_keras(path: Path) -> None:
-    """Refuse a file that Keras is about to open by its name, if it is not what Keras writes. Others are left to Keras.
+    """Refuse a file that Keras would open by its name, if it is no file that Keras writes.
 
     Raises:
-        ValueError: another kind of file, or one that points or claims to be what it is not.
+        ValueError: a file of another format, a damaged or a hostile one.
     """
     if not path.is_file():
         return
-    if path.name.endswith(".weights.json"):  # parts, each with its name or a list of names
+    if path.name.endswith(".weights.json"):  # shards, each with its name or a list of names
         parts = read_json(path).get("weight_map")
         for part in parts.values() if isinstance(parts, dict) else ():
             for name in part if isinstance(part, list) else [part]:
@@ -105,10 +105,10 @@ def _check_is_keras(path: Path) -> None:
 
 
 def _is_index(path: Path) -> bool:
-    """Whether a file is a JSON object, whatever it is called."""
+    """Whether a file is a JSON object."""
     with path.open("rb") as file:
         start = file.read(9)
-    # safetensors may begin with that byte too: the length of the header, whose other bytes are not all of a text.
+    # safetensors may start with that byte too: the length of its header, which also has zero bytes.
     return start.lstrip().startswith(b"{") and b"\0" not in start
 
 
@@ -116,26 +116,26 @@ def _open_file(path: Path) -> WeightFile:
     with path.open("rb") as file:
         start = file.read(9)
     if not start:
-        raise ValueError(f"{path} is empty; it was to hold weights.")
+        raise ValueError(f"{path} is empty; a weight file was expected.")
     if start.startswith(b"\x89HDF\r\n\x1a\n"):
         return Hdf5File(path)
-    if start[8:9] == b"{":  # behind the length of the header, which is any number
+    if start[8:9] == b"{":  # after the length of the header
         return SafetensorsFile(path)
     if is_zip(path) or start.startswith(b"PK\x03\x04"):
         return PickleFile(path) if is_torch_archive(path) else KerasArchive(path)
     if start.startswith(b"\x80"):
         return PickleFile(path)
     if path.suffix == ".safetensors":
-        return SafetensorsFile(path)  # says what is wrong with it
+        return SafetensorsFile(path)  # raises an error that says what is wrong
     if start == b"version h":
-        raise ValueError(f"{path} is not the weights but git's note of where they are: fetch them with git lfs pull.")
+        raise ValueError(f"{path} is not the weights but a pointer of Git LFS: fetch them with git lfs pull.")
     raise ValueError(
         f"{path} is no weight file: it is neither safetensors nor HDF5 nor a .keras archive nor a PyTorch pickle."
     )
 
 
 def _lacks_weights(folder: Path, names: Collection[str]) -> str:
-    """The message for a folder without weights, or with several: what it holds, and what to do about it."""
+    """The message for a folder without weights, or with several weight files."""
     held = first_few(sorted(item.name for item in folder.iterdir()))
     several = [name for name in names if name.endswith(_ENDINGS)]
     advice = "Give the path of one of them." if len(several) > 1 else "Give a folder that has one, or a weight file."

@@ -1,7 +1,6 @@
-"""A pickle followed in outline, with nothing called, before PyTorch's reader sees it.
+"""A pickle followed symbolically, with nothing called, before PyTorch's reader sees it.
 
-It is refused for words that no file of weights has, for calls and keys that no file of weights makes, and for sizes of
-tensors that are larger than the file.
+Refused are opcodes, calls and dictionary keys that no weight file has, and tensors larger than the file.
 """
 
 from __future__ import annotations
@@ -15,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-# What `torch.save` of a state dict names, in any version.
+# The names in a state dict of `torch.save`, in any version.
 _STORAGES = dict(Double=8, Float=4, Half=2, BFloat16=2, Long=8, Int=4, Short=2, Char=1, Byte=1, Bool=1)  # bytes each
-# What it calls, with what the first argument is to be.
+# The functions that it calls, with the kind of the first argument.
 _CALLED = {
     "collections OrderedDict": "",
     "torch._utils _rebuild_tensor": "storage",
@@ -26,47 +25,47 @@ _CALLED = {
 }
 _NAMED = {*_CALLED, *(f"torch {kind}Storage" for kind in _STORAGES)}
 _START = (0x1950A86A20F9469CFC6C, 1001)  # the first objects of the format before PyTorch 1.6
-_PROTOCOLS = (2, 3)  # of the language of pickles: 2 is what torch.save uses unless it is told otherwise
+_PROTOCOLS = (2, 3)  # torch.save's default is 2
 _LARGEST_PROGRAM = 16 * 2**20
-_LARGEST_ANYWHERE = 2**16  # a size that even the smallest file may speak of
+_LARGEST_ANYWHERE = 2**16  # a size that even the smallest file may mention
 _LARGEST_KEY = 2**48  # early optimizers keep their state by address
 _MOST_WORDS = 1_000_000
 _DEEPEST = 1000
-# What zipfile says of damage; unknown versions and ciphers are RuntimeErrors.
+# What zipfile raises for damage; unknown versions and ciphers are RuntimeErrors.
 DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, OSError, OverflowError, RuntimeError)
 
 
 def is_zip(path: Path) -> bool:
-    """Whether a file is a zip archive, as far as its end tells."""
+    """Whether a file is a zip archive, judged by its end."""
     try:
         return zipfile.is_zipfile(path)
-    except zipfile.BadZipFile:  # one in parts
+    except zipfile.BadZipFile:  # a split archive
         return False
 
 
-def look_through(path: Path, zipped: bool) -> None:
-    """Refuse a pickle that does or claims what no file of weights does, without running it.
+def check_pickle(path: Path, zipped: bool) -> None:
+    """Refuse a pickle that no writer of weights would make, without running it.
 
     Raises:
         ValueError: naming what was found.
     """
     try:
         if zipped:
-            _look_through_archive(path)
+            _check_archive(path)
         else:
-            _look_through_old_format(path)
+            _check_old_format(path)
     except (*DAMAGE, EOFError, KeyError, IndexError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not a whole file of torch.save: {error}") from None
 
 
-def _look_through_archive(path: Path) -> None:
+def _check_archive(path: Path) -> None:
     whole = path.stat().st_size
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
         packed = [member.filename for member in members if member.compress_type != zipfile.ZIP_STORED]
         if packed or sum(member.file_size for member in members) > whole:
             raise ValueError(f"{path} is packed or claims more than its {whole} bytes; torch.save does neither.")
-        # PyTorch does not tell apart large and small letters in names.
+        # PyTorch ignores case in names.
         names = [member.filename.replace("\\", "/").split("/")[-1].lower() for member in members]
         programs = [member for member, name in zip(members, names, strict=True) if name == "data.pkl"]
         if len(programs) != 1 or programs[0].file_size > _LARGEST_PROGRAM:
@@ -77,22 +76,22 @@ def _look_through_archive(path: Path) -> None:
                 "alone: torch.save(model.state_dict(), path)."
             )
         with archive.open(programs[0]) as file:
-            _Outline(path, whole).follow(_Bounded(file, programs[0].file_size))
+            _SymbolicMachine(path, whole).follow(_Bounded(file, programs[0].file_size))
 
 
-def _look_through_old_format(path: Path) -> None:
-    """Refuse a file of the old format that names numbers which it does not hold: they would be what memory held."""
+def _check_old_format(path: Path) -> None:
+    """Refuse a file of the old format that names storages it does not have: they would be uninitialized memory."""
     whole = path.stat().st_size
     with path.open("rb") as file:
         bounded = _Bounded(file, whole)
-        for expected in (*_START, None):  # the third is the machine, which nobody asks
-            found = _Outline(path, whole).follow(bounded)
+        for expected in (*_START, None):  # the third describes the machine, and is not used
+            found = _SymbolicMachine(path, whole).follow(bounded)
             if expected is not None and (type(found) is not int or found != expected):
                 raise ValueError(f"{path} is not a whole file of torch.save: it does not begin like one.")
-        tensors = _Outline(path, whole)
+        tensors = _SymbolicMachine(path, whole)
         tensors.follow(bounded)
         named = tensors.storages
-        keys = _Outline(path, whole).follow(bounded)
+        keys = _SymbolicMachine(path, whole).follow(bounded)
     held = set(keys) if isinstance(keys, list) and all(isinstance(key, str) for key in keys) else None
     if sum(named.values()) > whole or min(named.values(), default=0) < 0:
         raise ValueError(f"{path}: its tensors claim to be {sum(named.values())} bytes, more than the file's {whole}.")
@@ -101,7 +100,7 @@ def _look_through_old_format(path: Path) -> None:
 
 
 class _Bounded:
-    """A file as pickletools reads it, which asks for as many bytes as a program says: never more than there are."""
+    """A file for pickletools, which asks for as many bytes as the program says: never more than it has."""
 
     def __init__(self, file: IO[bytes], size: int):
         self._file, self._left = file, size
@@ -118,14 +117,14 @@ class _Bounded:
 
 
 def _words(path: Path, file: _Bounded) -> Iterator[tuple[str, Any]]:
-    """The words of one program with their arguments, each looked at; the program is not run."""
+    """The checked opcodes of one program with their arguments; the program is not run."""
     words = pickletools.genops(file)  # type: ignore[arg-type]
     for _ in range(_MOST_WORDS):
         try:
             word, argument, _ = next(words)
         except StopIteration:
             return
-        except ValueError as error:  # what pickletools says of damage
+        except ValueError as error:  # what pickletools raises for damage
             raise ValueError(f"{path} is not a whole file of torch.save: {error}") from None
         if word.name == "PROTO" and argument not in _PROTOCOLS:
             raise ValueError(
@@ -135,7 +134,7 @@ def _words(path: Path, file: _Bounded) -> Iterator[tuple[str, Any]]:
         if word.name not in _WORDS or (word.name == "GLOBAL" and argument not in _NAMED):
             raise _foreign(path, str(argument) if word.name == "GLOBAL" else word.name)
         yield word.name, argument
-    raise ValueError(f"{path} describes its tensors at more length than any model needs.")
+    raise ValueError(f"{path} describes its tensors with more opcodes than any model needs.")
 
 
 def _foreign(path: Path, what: str) -> ValueError:
@@ -146,8 +145,8 @@ def _foreign(path: Path, what: str) -> ValueError:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Thing:
-    """What stands in an outline for what is neither a plain value nor a list nor a tuple."""
+class _Symbol:
+    """Stands for an object that is neither a plain value nor a list nor a tuple."""
 
     kind: str  # "dict", "OrderedDict", "storage", "tensor", "name"
     name: str = ""
@@ -156,7 +155,7 @@ class _Thing:
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 _VALUES = ("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINSTRING")
-# All that PyTorch's reader knows, without what makes objects of classes, and sets.
+# The opcodes that PyTorch's reader knows, without those for objects of classes and sets.
 _WORDS = {
     *_CONSTANTS,
     *_TUPLES,
@@ -166,27 +165,26 @@ _WORDS = {
 }
 
 
-class _Outline:
-    """What a program makes, followed word by word as PyTorch's reader does it, with nothing called.
+class _SymbolicMachine:
+    """Follows a program as PyTorch's reader does, with nothing called.
 
-    A reader that is given what it does not expect may take for ever to say so, or to look for a key: a few tuples of
-    tuples, each there twice, are a tree of any size. So every call, key and name of numbers has to be as torch.save
-    writes it, before that reader is asked.
+    That reader may take for ever to hash a key: a few nested tuples, each used twice, are a tree of any size. So every
+    call, key and storage has to be as torch.save writes it.
 
     Args:
         path: of the file, for messages.
-        whole: its size in bytes, which no size of a tensor is above.
+        whole: its size in bytes, an upper bound of every tensor's size.
     """
 
     def __init__(self, path: Path, whole: int):
-        self.storages: dict[str, int] = {}  # bytes that the program wants, by the names of the pieces that hold them
+        self.storages: dict[str, int] = {}  # sizes in bytes by name
         self._path, self._whole = path, whole
         self._stack: list[Any] = []
         self._marked: list[list[Any]] = []
         self._memo: dict[int, Any] = {}
 
     def follow(self, file: _Bounded) -> Any:
-        """The outline of what the next program in a file makes."""
+        """Follow the next program in a file, and return what it makes."""
         for word, argument in _words(self._path, file):
             stack = self._stack
             if word in _VALUES:
@@ -200,9 +198,9 @@ class _Outline:
             elif word == "EMPTY_LIST":
                 stack.append([])
             elif word == "EMPTY_DICT":
-                stack.append(_Thing("dict"))
+                stack.append(_Symbol("dict"))
             elif word == "GLOBAL":
-                stack.append(_Thing("name", argument))
+                stack.append(_Symbol("name", argument))
             elif word == "MARK":
                 self._mark()
             elif word in ("TUPLE", *_TUPLES):
@@ -225,40 +223,42 @@ class _Outline:
 
     def _mark(self) -> None:
         if len(self._marked) > _DEEPEST:
-            raise ValueError(f"{self._path} describes its tensors at more length than any model needs: too deep.")
+            raise ValueError(f"{self._path} describes its tensors with deeper nesting than any model needs.")
         self._marked.append(self._stack)
         self._stack = []
 
     def _items(self, count: int | None) -> list[Any]:
-        """Takes so many off the stack, or all since the last mark."""
+        """Pop so many items, or all since the last mark."""
         items = self._stack
         if count is None:
             self._stack = self._marked.pop()
             return items
         if len(items) < count:
-            raise IndexError("it takes what is not there")
+            raise IndexError("it pops more than the stack has")
         taken = items[-count:]
         del items[-count:]
         return taken
 
     def _list(self) -> list[Any]:
         if not isinstance(self._stack[-1], list):
-            raise IndexError("it appends to what is no list")
+            raise IndexError("it appends to something other than a list")
         return self._stack[-1]
 
     def _set_items(self, items: list[Any]) -> None:
         if not (_is(self._stack[-1], "dict") or _is(self._stack[-1], "OrderedDict")) or len(items) % 2:
-            raise IndexError("it sets items of what has none")
+            raise IndexError("it sets items of something other than a dictionary")
         for key in items[::2]:
             self._check_key(key)
 
     def _check_key(self, key: Any) -> None:
-        """Refuse a key that may take for ever to look for."""
+        """Refuse a key that may take for ever to hash."""
         for part in key if isinstance(key, tuple) else (key,):
             if not isinstance(part, (str, float, int, type(None))) or (
                 isinstance(part, int) and abs(part) >= _LARGEST_KEY
             ):
-                raise ValueError(f"{self._path} has a dictionary by other keys than names and numbers; it is not read.")
+                raise ValueError(
+                    f"{self._path} has dictionary keys that are neither strings nor numbers; it is not read."
+                )
 
     def _call(self, function: Any, arguments: Any) -> None:
         if not _is(function, "name") or function.name not in _CALLED or not isinstance(arguments, tuple):
@@ -266,17 +266,17 @@ class _Outline:
         wanted = _CALLED[function.name]
         if not wanted:
             self._check_pairs(arguments)
-            self._stack.append(_Thing("OrderedDict"))
+            self._stack.append(_Symbol("OrderedDict"))
             return
         if not arguments or not _is(arguments[0], wanted):
             raise _foreign(self._path, function.name)
         for argument in arguments[1:]:
             for number in argument if isinstance(argument, (tuple, list)) else (argument,):
                 self._check_number(number)
-        self._stack.append(_Thing("tensor"))
+        self._stack.append(_Symbol("tensor"))
 
     def _check_pairs(self, arguments: tuple[Any, ...]) -> None:
-        """What an OrderedDict is made of: nothing, or a list of pairs, as Python 2 wrote it."""
+        """Check the arguments of OrderedDict: none, or a list of pairs, as Python 2 wrote it."""
         pairs = arguments[0] if arguments else []
         if len(arguments) > 1 or not isinstance(pairs, list):
             raise _foreign(self._path, "OrderedDict")
@@ -287,12 +287,10 @@ class _Outline:
 
     def _check_number(self, number: Any) -> None:
         if isinstance(number, int) and abs(number) > max(self._whole, _LARGEST_ANYWHERE):
-            raise ValueError(
-                f"{self._path} speaks of {number} of something, which is more than its {self._whole} bytes."
-            )
+            raise ValueError(f"{self._path} mentions a size of {number}, which is more than its {self._whole} bytes.")
 
-    def _storage(self, saved: Any) -> _Thing:
-        """A mention of a piece that holds numbers: "storage", their kind, the piece's name, "cpu", how many, None."""
+    def _storage(self, saved: Any) -> _Symbol:
+        """A storage: ("storage", its type, its name, "cpu", how many values, None)."""
         if not isinstance(saved, tuple) or len(saved) < 5:
             saved = (None,) * 5
         mark, kind, key, place, count, *view = saved
@@ -305,11 +303,11 @@ class _Outline:
             or type(count) is not int
             or view not in ([], [None])
         ):
-            raise ValueError(f"{self._path} names the numbers of its tensors in another way than torch.save does.")
+            raise ValueError(f"{self._path} names its storages in another way than torch.save does.")
         self._check_number(count)
         self.storages.setdefault(key, count * _STORAGES[storage])
-        return _Thing("storage")
+        return _Symbol("storage")
 
 
 def _is(thing: Any, kind: str) -> bool:
-    return isinstance(thing, _Thing) and thing.kind == kind
+    return isinstance(thing, _Symbol) and thing.kind == kind

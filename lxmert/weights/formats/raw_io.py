@@ -1,7 +1,7 @@
-"""Arrays whose places in a file are known, read and written there: from several threads, with little memory.
+"""Arrays read and written at their places in a file, by several threads and with little memory.
 
-safetensors, HDF5 as Keras writes it, and uncompressed archives all keep an array's numbers in one piece, row by row.
-Their libraries find the places; the numbers move here, past the libraries' copies and locks.
+safetensors, HDF5 as Keras writes it, and uncompressed archives store an array contiguously, row by row. Their libraries
+find the places; the values are moved here, without the libraries' copies and locks.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 FLOATS: Mapping[str, np.dtype] = {name: np.dtype(name) for name in ("float64", "float32", "float16")} | {
     "bfloat16": BFLOAT16
 }
-# Two threads keep a disk and a processor busy; more would only hold more memory.
+# Two threads keep a disk and a CPU busy; more would only use more memory.
 _WRITERS = 2
 BLOCK = 8 * 2**20
 
 
 def is_float(dtype: np.dtype) -> bool:
-    """Whether a dtype is one that weights have. (NumPy itself does not count bfloat16 as one.)"""
+    """Whether this is a float dtype, bfloat16 included (which NumPy does not count as one)."""
     return dtype in FLOATS.values()
 
 
 class FileBytes:
-    """An open file that any thread may read from anywhere. It stays the file that was opened if another replaces it."""
+    """An open file that threads may read at any place. If the file is replaced, the old one is read on."""
 
     def __init__(self, path: Path):
         self._file = path.open("rb", buffering=0)
@@ -45,23 +45,23 @@ class FileBytes:
 
     @property
     def size(self) -> int:
-        """How many bytes the file has now."""
+        """The size of the file in bytes."""
         return os.fstat(self._file.fileno()).st_size
 
     def array(self, offset: int, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
-        """A little-endian array that begins at `offset`.
+        """Read a little-endian array from `offset` on.
 
         Raises:
             ValueError: the file ends before it.
         """
-        values = memory(shape, dtype.newbyteorder("<"))
+        values = empty_aligned(shape, dtype.newbyteorder("<"))
         done = read_at(self._file.fileno(), values.reshape(-1).view(np.uint8).data, offset)
         if done < values.nbytes:
-            raise ValueError(f"{self._file.name} ends at byte {offset + done}, inside of an array; it is cut off.")
+            raise ValueError(f"{self._file.name} ends at byte {offset + done}, inside of an array; it is truncated.")
         return values.astype(dtype, copy=False)
 
     def mapped(self, offset: int, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
-        """The same as a private map of the file, where the system and the place in the file allow it."""
+        """The same as a private memory map, where the system and the alignment allow it."""
         size = math.prod(shape)
         if os.name != "posix" or sys.byteorder != "little" or offset % dtype.itemsize or not size:
             return self.array(offset, dtype, shape)
@@ -71,12 +71,12 @@ class FileBytes:
         return np.frombuffer(self._map, dtype, size, offset).reshape(shape)
 
     def close(self) -> None:
-        """Let the file go; maps of it stay."""
+        """Close the file; its memory maps stay."""
         self._file.close()
 
 
-def memory(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """An array that is not filled, and begins where frameworks want it to, to take its memory as it is."""
+def empty_aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """An uninitialized array, aligned as frameworks want it to take over its memory."""
     size = math.prod(shape) * dtype.itemsize
     room = np.empty(size + ALIGNED, np.uint8)
     start = -room.ctypes.data % ALIGNED
@@ -87,21 +87,18 @@ ALIGNED = 64  # bytes, the width of the widest registers
 
 
 def contiguous(values: np.ndarray) -> np.ndarray:
-    """The same values row by row in memory; NumPy's own copy of a transposed matrix takes up to four times as long."""
+    """The same values, contiguous; NumPy takes up to four times as long to copy a transposed matrix."""
     if values.ndim != 2 or values.flags.c_contiguous or values.strides[0] > values.strides[1]:
         return np.ascontiguousarray(values)
-    result = memory(values.shape, values.dtype)
-    columns = max(1, 64 // values.dtype.itemsize)  # a line of the processor's cache
+    result = empty_aligned(values.shape, values.dtype)
+    columns = max(1, 64 // values.dtype.itemsize)  # one cache line
     for start in range(0, values.shape[1], columns):
         result[:, start : start + columns] = values[:, start : start + columns]
     return result
 
 
 class Slot(NamedTuple):
-    """A place in a file that an array is to be written to, and the call that gives its values.
-
-    The values may have another dtype of the same kind, which is converted, and may be a transposed view.
-    """
+    """A place in a file, and the call that gives the array to write there: of any float dtype, perhaps transposed."""
 
     name: str
     offset: int
@@ -111,14 +108,13 @@ class Slot(NamedTuple):
 
 
 def write_slots(path: str | Path, slots: Sequence[Slot]) -> dict[str, int]:
-    """Write arrays into their places in an existing file, little-endian, row by row.
+    """Write arrays to their places in an existing file, little-endian, row by row.
 
     Returns:
-        How many finite numbers of each array became infinite because its dtype is too narrow; names without
-        any are left out.
+        For each array that overflowed how many finite values became infinite, because its dtype is too narrow.
 
     Raises:
-        ValueError: values that do not have the announced shape.
+        ValueError: values of another shape than announced.
         OSError: the disk is full, say.
     """
     overflowed: dict[str, int] = {}
@@ -149,10 +145,10 @@ def write_slots(path: str | Path, slots: Sequence[Slot]) -> dict[str, int]:
 
 
 def _blocks(slot: Slot) -> Iterator[np.ndarray]:
-    """The values in pieces of a few megabytes, so that a transposed or converted copy is never whole."""
+    """The values in blocks of a few megabytes, so that no transposed or converted copy is made of them all."""
     values = slot.read()
     if values.shape != tuple(slot.shape):
-        raise ValueError(f"{slot.name} was to be {list(slot.shape)}; got {list(values.shape)}.")
+        raise ValueError(f"{slot.name} must have shape {list(slot.shape)}; got {list(values.shape)}.")
     if values.ndim < 2 or not values.size:
         yield values
         return

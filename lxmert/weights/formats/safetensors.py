@@ -1,4 +1,4 @@
-"""Safetensors files, in one piece or in several with an index, read and written array by array."""
+"""Safetensors files, read and written array by array."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from .base import config_beside
 from .raw_io import FLOATS, FileBytes, Slot, write_slots
 
 _TAGS = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16"}
-# No weights; but beside them a file may hold the numbers of positions, or how many batches a detector has seen.
-_WHOLE = {f"{kind}{size}": f"{name}{size}" for kind, name in (("I", "int"), ("U", "uint")) for size in (8, 16, 32, 64)}
+# No weights; but beside them a file may hold position ids, or how many batches a detector has seen.
+_INTEGERS = {
+    f"{kind}{size}": f"{name}{size}" for kind, name in (("I", "int"), ("U", "uint")) for size in (8, 16, 32, 64)
+}
 _FORMATS = (
     {tag: FLOATS[name] for name, tag in _TAGS.items()}
-    | {tag: np.dtype(name) for tag, name in _WHOLE.items()}
+    | {tag: np.dtype(name) for tag, name in _INTEGERS.items()}
     | {"BOOL": np.dtype("bool")}
 )
-# The largest published model has a header of 60 kB. The format allows 100 MB, which takes a gigabyte to read.
+# The largest published model has a header of 60 kB. The format allows 100 MB, which takes a gigabyte of memory to read.
 LARGEST_HEADER = 8 * 2**20
 
 
@@ -29,16 +31,14 @@ class SafetensorsFile:
     """A .safetensors file; its config is the config.json beside it.
 
     Raises:
-        ValueError: a truncated or foreign file, or one that holds numbers in a format that is not read.
+        ValueError: a truncated or foreign file, or one with unsupported dtypes.
     """
-
-    title = "safetensors"
 
     def __init__(self, path: Path):
         self.path = path
         header = _header(path)
         metadata = header.pop("__metadata__", None) or {}
-        self.title = "safetensors, TensorFlow's way round" if metadata.get("format") == "tf" else "safetensors"
+        self.title = "safetensors in TensorFlow's layout" if metadata.get("format") == "tf" else "safetensors"
         other = [f"{name} as {entry['dtype']}" for name, entry in header.items() if entry["dtype"] not in _FORMATS]
         if other:
             raise ValueError(f"{path} holds {', '.join(other[:3])}; these are read: {', '.join(_TAGS.values())}.")
@@ -54,31 +54,31 @@ class SafetensorsFile:
         return config_beside(self.path)
 
     def read(self, name: str, mapped: bool = False) -> np.ndarray:
-        """One array, whole; see `WeightFile.read`."""
+        """Read one array; see `WeightFile.read`."""
         take = self._bytes.mapped if mapped else self._bytes.array
         return take(self._offsets[name], self.dtypes[name], self.shapes[name])
 
     def close(self) -> None:
-        """Let the file go."""
+        """Close the file."""
         self._bytes.close()
 
 
 def _header(path: Path) -> dict[str, Any]:
-    """The header of a file that the library has found good: sizes, offsets and text are as the format wants them."""
+    """The header of a file, whose sizes, offsets and text the library has checked."""
     from safetensors import SafetensorError, safe_open
 
     with path.open("rb") as file:
         size = int.from_bytes(file.read(8), "little")
         if size > LARGEST_HEADER:
             raise ValueError(
-                f"{path} is not a whole safetensors file: its header is to be {size} bytes, "
-                f"where {LARGEST_HEADER} would do for a hundred thousand tensors."
+                f"{path} is not a whole safetensors file: its header claims {size} bytes, "
+                f"though {LARGEST_HEADER} suffice for a hundred thousand tensors."
             )
         text = file.read(size)
     try:
         with safe_open(path, framework="numpy"):
             pass
-        # The library and Python's reader might take different ones of two entries under one name.
+        # Of two entries under one name the library and Python might take different ones.
         return json.loads(text, object_pairs_hook=_once)
     except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not a whole safetensors file: {error}") from None
@@ -87,32 +87,28 @@ def _header(path: Path) -> dict[str, Any]:
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) < len(pairs):
-        raise ValueError("a name is there twice")
+        raise ValueError("a name occurs twice")
     return values
 
 
-Tensor = tuple[str, np.dtype, tuple[int, ...], Callable[[], np.ndarray]]
+NamedArray = tuple[str, np.dtype, tuple[int, ...], Callable[[], np.ndarray]]
 
 
-def write_safetensors(path: str | Path, tensors: Sequence[Tensor], metadata: Mapping[str, str]) -> dict[str, int]:
-    """Write a safetensors file tensor by tensor, which the library's own writer cannot: it wants all at once.
-
-    The bytes are those that the library writes.
+def write_safetensors(path: str | Path, tensors: Sequence[NamedArray], metadata: Mapping[str, str]) -> dict[str, int]:
+    """Write a safetensors file tensor by tensor; the library's own writer, whose bytes it writes, wants all at once.
 
     Args:
-        path: the file; an older one is overwritten, so give a temporary name (`files.replacing`).
-        tensors: name, dtype, shape and a call that gives the values, for each tensor. Values in another number
-            format are converted.
-        metadata: pairs of text for the header.
+        path: the file; an existing one is overwritten, so give a temporary name (`atomic_files.replacing`).
+        tensors: name, dtype, shape and a call that gives the values, which are converted to the dtype.
+        metadata: strings for the header.
 
     Returns:
-        How many numbers of each tensor became infinite; see `raw_arrays.write_slots`.
+        How many values of each tensor overflowed; see `raw_io.write_slots`.
 
     Raises:
-        ValueError: values that do not have the announced shape, or a format that is not written.
+        ValueError: values of another shape than announced, or an unsupported dtype.
     """
-    # As the library does: wide formats first, so that every tensor starts at a multiple of its numbers' size. Of the
-    # two of sixteen bits it puts bfloat16 first.
+    # The library's order: wide dtypes first, so that every tensor is aligned, and bfloat16 before float16.
     order = {"float64": 0, "float32": 1, "bfloat16": 2, "float16": 3}
     header: dict[str, Any] = {"__metadata__": dict(metadata)}
     end = 0
@@ -125,7 +121,7 @@ def write_safetensors(path: str | Path, tensors: Sequence[Tensor], metadata: Map
         header[name] = {"dtype": _TAGS[np.dtype(dtype).name], "shape": list(shape), "data_offsets": [start, end]}
         slots.append(Slot(name, start, np.dtype(dtype), tuple(shape), read))
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * (-len(text) % 8)  # the format wants the data aligned to eight bytes
+    text += b" " * (-len(text) % 8)  # the format aligns the data to eight bytes
     begin = 8 + len(text)
     with Path(path).open("wb") as file:
         file.write(len(text).to_bytes(8, "little"))

@@ -1,4 +1,4 @@
-"""Weights in several files, with an index that says which tensor is in which."""
+"""Sharded weights: several files, and an index of which tensor is in which."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _MOST_SHARDS = 1000
 
 
 class ShardedFiles:
-    """The files that an index names, as one; the config is the config.json beside the index.
+    """The files that an index names, as one file; the config is the config.json beside the index.
 
     Args:
         path: of the index.
-        open_one: opens one of the files, by its content.
+        open_one: opens one of the files.
 
     Raises:
-        FileNotFoundError: a file that the index names is not there.
-        ValueError: a damaged index, one that names files elsewhere, or files that are not what it says.
+        FileNotFoundError: a file that the index names does not exist.
+        ValueError: a damaged index, one that names files elsewhere, or files that do not match it.
     """
 
     def __init__(self, path: Path, open_one: Callable[[Path], WeightFile]):
@@ -68,24 +68,24 @@ class ShardedFiles:
         return config_beside(self.path)
 
     def read(self, name: str, mapped: bool = False) -> np.ndarray:
-        """One array, whole; see `WeightFile.read`."""
+        """Read one array; see `WeightFile.read`."""
         return self._home[name].read(name, mapped)
 
     def close(self) -> None:
-        """Let the files go."""
+        """Close the files."""
         for file in self._files:
             file.close()
 
 
 def shard_names(index: Mapping[str, Any], path: str | Path) -> dict[str, str]:
-    """The file of each tensor, by its name, checked: plain names only.
+    """The file of each tensor by its name; only plain names of files are allowed.
 
     Args:
-        index: what the JSON file holds.
+        index: the content of the JSON file.
         path: of the index, for messages.
 
     Raises:
-        ValueError: no such index, or names that lead elsewhere.
+        ValueError: no index, or names that lead elsewhere.
     """
     weight_map = index.get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
@@ -100,14 +100,14 @@ def shard_names(index: Mapping[str, Any], path: str | Path) -> dict[str, str]:
 
 
 def _inside(index: Path, name: str) -> Path:
-    """The path of a file that an index names, which has to lie beside it.
+    """The path of a file that an index names, which must be beside it.
 
-    The cache of the model hub keeps links in `models--…/snapshots/…` to what it has downloaded, in `blobs` of that
-    model, or in `blobs/…` of the whole cache; other links that lead out of the folder are refused.
+    The cache of the model hub has links in `models--…/snapshots/…` to the files in `blobs` of that model, or in
+    `blobs/…` of the whole cache; other links out of the folder are refused.
     """
     path = index.parent / name
     if not path.is_file():
-        raise FileNotFoundError(f"{index} names {name}, which is not there.")
+        raise FileNotFoundError(f"{index} names {name}, which does not exist.")
     folder = index.parent.resolve()
     target = path.resolve().parent
     allowed = target == folder

@@ -1,7 +1,6 @@
-"""Weights that PyTorch pickled (.bin, .pth, .th, .pt), read by `torch.load(weights_only=True)` and in no other way.
+"""Weights that PyTorch pickled (.bin, .pth, .th, .pt), read only by `torch.load(weights_only=True)`.
 
-A pickle is a program. PyTorch's own reader for weights runs only a few of its words; before it sees the file, the
-program is looked through (`pickle_scan`).
+A pickle is a program. That reader runs only a few of its opcodes, and `pickle_scan` checks the program before.
 """
 
 from __future__ import annotations
@@ -14,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from .base import config_beside
-from .pickle_scan import DAMAGE, is_zip, look_through
+from .pickle_scan import DAMAGE, check_pickle, is_zip
 from .raw_io import BFLOAT16, is_float
 
-# Under which training scripts keep the weights among other things.
+# Where training scripts keep the weights among other things.
 _WEIGHTS_KEYS = ("state_dict", "model_state_dict", "model", "module", "net")
 
 
@@ -26,14 +25,14 @@ class PickleFile:
 
     Raises:
         ImportError: PyTorch is not installed.
-        ValueError: a damaged or foreign file, or one that holds more than tensors by name.
+        ValueError: a damaged or foreign file, or one with more than named tensors.
     """
 
     def __init__(self, path: Path):
         self.path = path
         zipped = is_zip(path)
         self.title = "PyTorch pickle" if zipped else "PyTorch pickle of the old format"
-        look_through(path, zipped)
+        check_pickle(path, zipped)
         self._tensors = _load(path, zipped)
         self.shapes = {name: tuple(tensor.shape) for name, tensor in self._tensors.items()}
         self.dtypes = {name: _dtype(path, name, tensor) for name, tensor in self._tensors.items()}
@@ -44,16 +43,16 @@ class PickleFile:
         return config_beside(self.path)
 
     def read(self, name: str, mapped: bool = False) -> np.ndarray:
-        """One array, whole; see `WeightFile.read`."""
+        """Read one array; see `WeightFile.read`."""
         import torch
 
-        tensor = self._tensors[name].detach().clone(memory_format=torch.contiguous_format)  # off the map of the file
+        tensor = self._tensors[name].detach().clone(memory_format=torch.contiguous_format)  # out of the memory map
         if tensor.dtype == torch.bfloat16:
             return tensor.view(torch.int16).numpy().view(BFLOAT16)
         return tensor.numpy()
 
     def close(self) -> None:
-        """Let the file go."""
+        """Close the file."""
         self._tensors = {}
 
 
@@ -67,7 +66,7 @@ def is_torch_archive(path: Path) -> bool:
 
 
 def _load(path: Path, zipped: bool) -> dict[str, Any]:
-    """The tensors by name, in the processor's memory; those of an archive stay on disk until they are read."""
+    """The tensors by name, on the CPU; those of an archive stay on disk until they are read."""
     try:
         import torch
     except ImportError:
@@ -79,11 +78,11 @@ def _load(path: Path, zipped: bool) -> dict[str, Any]:
         loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except MemoryError:
         raise
-    except Exception as error:  # whatever a damaged file makes of it
+    except Exception as error:  # whatever a damaged file causes
         first = (str(error) or type(error).__name__).splitlines()[0]
         raise ValueError(f"{path} is not read by torch.load(weights_only=True): {first}") from None
     for _ in range(2):
-        # An OrderedDict may be given attributes that hide its methods.
+        # The attributes of an OrderedDict may hide its methods.
         loaded = dict(dict.items(loaded)) if isinstance(loaded, dict) else loaded
         if isinstance(loaded, dict) and not any(isinstance(value, torch.Tensor) for value in loaded.values()):
             inner = [loaded[key] for key in _WEIGHTS_KEYS if isinstance(loaded.get(key), Mapping)]
@@ -97,10 +96,10 @@ def _load(path: Path, zipped: bool) -> dict[str, Any]:
     for name, tensor in tensors.items():
         if tensor.layout != torch.strided or tensor.is_quantized or tensor.device.type != "cpu":
             raise ValueError(f"{path} holds {name} as a {tensor.layout} tensor of {tensor.dtype}; plain ones are read.")
-        # One number can stand for a tensor of any size, by steps of 0.
+        # With strides of 0 one value can stand for a tensor of any size.
         if tensor.numel() > tensor.untyped_storage().nbytes() // tensor.element_size():
             raise ValueError(f"{path}: {name} claims to be {list(tensor.shape)}, more than the file holds of it.")
-    # A tensor may be there under two names (the word head's decoder is the word embedding), but not all of them often.
+    # A tied tensor has two names, but not every tensor has many.
     if sum(tensor.numel() * tensor.element_size() for tensor in tensors.values()) > 2 * path.stat().st_size:
         raise ValueError(f"{path}: its {len(tensors)} tensors claim to be more than the file holds, all together.")
     return tensors

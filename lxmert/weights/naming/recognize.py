@@ -1,4 +1,4 @@
-"""Whose weights a file holds, and how they are spelled: told by its names alone."""
+"""Which model a file holds and how it names parameters, judged by the names alone."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from .tables import LAYERS, TITLES
 
 
 class CheckpointMismatchError(ValueError):
-    """A weight file does not fit a model. The message lists all that is missing, unexpected or wrongly shaped.
+    """A weight file does not fit a model. The message lists all that is missing, unexpected or of the wrong shape.
 
     Attributes:
-        missing: names in the file's mapping that the model needs and the file lacks.
+        missing: keys in the file's mapping that the model needs and the file lacks.
         unexpected: names in the file that no model of this configuration has.
         wrong_shape: names of parameters that the file has in another shape.
     """
@@ -33,7 +33,7 @@ class CheckpointMismatchError(ValueError):
 
 
 class Recognized(NamedTuple):
-    """What a file's names tell: whose they are, how they are spelled, and how many layers they speak of."""
+    """What the names in a file show; the fields are those of `Checkpoint`, and the numbers of layers."""
 
     model_type: str
     mapping: KeyMapping
@@ -43,11 +43,11 @@ class Recognized(NamedTuple):
 
 
 def recognize(file: WeightFile, model_types: tuple[str, ...]) -> Recognized:
-    """The mapping that knows most of a file's names."""
+    """Find the mapping that knows most of the names in a file."""
     best: tuple[int, Recognized] | None = None
     names = list(file.shapes)
-    plain_names = _plain(file)
-    for held in _without_common_parts(plain_names):
+    keys = _normalized_keys(file)
+    for held in _without_common_prefixes(keys):
         for model_type in model_types:
             for mapping in (*KEY_MAPPINGS[model_type], BERT):
                 for nested in (True, False):
@@ -55,28 +55,28 @@ def recognize(file: WeightFile, model_types: tuple[str, ...]) -> Recognized:
                     every = {mapping.key(p, nested): p for p in shapeless_parameters(model_type, counts)}
                     known = [p for name, p in every.items() if name in held]
                     if mapping is BERT:
-                        known = [p for p in known if not p.module.startswith(_OF_IMAGES)]
-                    # The names of the heads alone tell nothing: LXMERT and VisualBERT share some.
+                        known = [p for p in known if not p.module.startswith(_VISUAL_MODULES)]
+                    # The names of heads do not count alone: LXMERT and VisualBERT share some.
                     if any(not p.head for p in known) and (best is None or len(known) > best[0]):
                         best = len(known), Recognized(model_type, mapping, nested, held, counts)
-    if best is None or (best[1].mapping is BERT and _reads_images(best[1].names)):
+    if best is None or (best[1].mapping is BERT and _has_visual_weights(best[1].names)):
         titles = " or ".join(TITLES[model_type] for model_type in model_types)
         raise CheckpointMismatchError(
             f"{file.path} is not a file of {titles}: none of its {len(names)} names is known as a weight of the "
             f"backbone (the first are {', '.join(names[:3]) or 'none'}). "
             f"Give the {CONFIG_NAME} that belongs to it; its model_type tells the model."
         )
-    return best[1] if _reads_images(best[1].names) else _as_bert(best[1])
+    return best[1] if _has_visual_weights(best[1].names) else _as_bert(best[1])
 
 
-_OF_IMAGES = ("region_embeddings", "visual_layers", "cross_layers", "embeddings.feature", "embeddings.visual_")
+_VISUAL_MODULES = ("region_embeddings", "visual_layers", "cross_layers", "embeddings.feature", "embeddings.visual_")
 
 
-def _reads_images(held: Mapping[str, str]) -> bool:
-    """Whether a file holds weights of either model that a BERT does not have."""
-    for model_type, mappings in KEY_MAPPINGS.items():  # it may be the other model, asked for by mistake
+def _has_visual_weights(held: Mapping[str, str]) -> bool:
+    """Whether a file has weights of either model that a BERT does not have."""
+    for model_type, mappings in KEY_MAPPINGS.items():  # perhaps of the other model, by mistake
         for p in shapeless_parameters(model_type, dict.fromkeys(LAYERS[model_type], 1)):
-            if p.module.startswith(_OF_IMAGES) and any(
+            if p.module.startswith(_VISUAL_MODULES) and any(
                 mapping.key(p, nested) in held for mapping in mappings for nested in (True, False)
             ):
                 return True
@@ -92,8 +92,8 @@ def _as_bert(found: Recognized) -> Recognized:
     return found
 
 
-def _plain(file: WeightFile) -> dict[str, str]:
-    """The names in a file by their plain forms."""
+def _normalized_keys(file: WeightFile) -> dict[str, str]:
+    """The names in a file by their normalized keys."""
     held: dict[str, str] = {}
     for name in file.shapes:
         other = held.setdefault(normalize_key(name), name)
@@ -102,8 +102,8 @@ def _plain(file: WeightFile) -> dict[str, str]:
     return held
 
 
-def _without_common_parts(held: Mapping[str, str]) -> list[Mapping[str, str]]:
-    """The names, and the names without what all of them begin with: a model may be an attribute of another one."""
+def _without_common_prefixes(held: Mapping[str, str]) -> list[Mapping[str, str]]:
+    """The keys, also without their common prefixes: the model may be an attribute of another one."""
     candidates: list[Mapping[str, str]] = [held]
     for _ in range(3):
         heads = {name.partition(".")[0] for name in held}

@@ -1,7 +1,6 @@
-"""The modules of each model, once: our path, Hugging Face's path, kind and size; and which heads each class has.
+"""The modules of each model: our path, Hugging Face's path, kind and size.
 
-A row names one module. The kind decides the parameters inside, their leaf names, and the only transform there is, a
-transpose. Everything here is text and numbers; names.py makes the parameters of a model from it.
+The kind of a module decides its parameters, their leaf names, and the only transform there is, a transpose.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from lxmert.common.specs import ModuleRow, architectures, spec_of
 
 
 class Leaf(NamedTuple):
-    """One parameter of a kind: its name in PyTorch and in Keras, and whether Keras keeps it transposed."""
+    """One parameter of a module: its name in PyTorch and in Keras, and whether Keras stores it transposed."""
 
     torch: str
     keras: str
@@ -94,7 +93,7 @@ LXMERT: tuple[ModuleRow, ...] = (
     ModuleRow("heads.object.obj", "obj_predict_head.decoder_dict.obj", "dense", ("obj", "D")),
     ModuleRow("heads.object.attr", "obj_predict_head.decoder_dict.attr", "dense", ("attr", "D")),
     ModuleRow("heads.object.feat", "obj_predict_head.decoder_dict.feat", "dense", ("F", "D")),
-    # Two heads under one name of theirs: a file holds one or the other.
+    # Two heads with one name in Hugging Face's files, which have one or the other.
     ModuleRow("heads.answer.up", "answer_head.logit_fc.0", "dense", ("2D", "D")),
     ModuleRow("heads.answer.norm", "answer_head.logit_fc.2", "norm", ("2D",)),
     ModuleRow("heads.answer.out", "answer_head.logit_fc.3", "dense", ("A", "2D")),
@@ -118,7 +117,7 @@ VISUAL_BERT: tuple[ModuleRow, ...] = (
     ),
     ModuleRow("pooler.dense", "pooler.dense", "dense", ("D", "D")),
     *_WORD_AND_MATCH,
-    # Likewise two heads under one name.
+    # Likewise two heads with one name.
     ModuleRow("heads.classifier", "cls", "dense", ("labels", "D")),
     ModuleRow("heads.choice", "cls", "dense", (1, "D")),
     ModuleRow("heads.alignment.query", "attention.query", "dense", ("K", "D")),
@@ -149,14 +148,7 @@ def every_head(model_type: str) -> tuple[str, ...]:
 
 
 def is_task_model(architecture: str) -> bool:
-    """Whether a class has heads, and a backbone below them, rather than being a backbone.
-
-    Args:
-        architecture: a class name without the prefix TF.
-
-    Raises:
-        ValueError: no such class.
-    """
+    """Whether a class, named without the prefix TF, has heads on a backbone rather than being one."""
     return bool(spec_of(architecture).heads)
 
 
