@@ -127,10 +127,6 @@ class Repository:
         if self.cache_dir is not None:
             check_path("cache_dir", self.cache_dir)
 
-    @property
-    def _id(self) -> str:
-        return str(self.source)
-
     def look_up(self) -> RepositoryFiles:
         """List the files of the revision, on the hub; in the cache if the hub cannot be asked."""
         from huggingface_hub import HfApi, constants
@@ -140,7 +136,7 @@ class Repository:
             return self._list_cache(None)
         try:
             info = HfApi().model_info(
-                self._id, revision=self.revision, timeout=constants.HF_HUB_ETAG_TIMEOUT, token=self.token
+                str(self.source), revision=self.revision, timeout=constants.HF_HUB_ETAG_TIMEOUT, token=self.token
             )
             names = tuple(sorted(file.rfilename for file in info.siblings or ()))
             return RepositoryFiles(names, str(info.sha))
@@ -160,17 +156,16 @@ class Repository:
 
         try:
             # Without any file to fetch, it only tells where the cache keeps the revision.
-            folder = Path(
-                snapshot_download(
-                    self._id,
-                    revision=self.revision,
-                    cache_dir=self.cache_dir,
-                    local_files_only=True,
-                    allow_patterns=[],
-                )
+            found = snapshot_download(
+                str(self.source),
+                revision=self.revision,
+                cache_dir=self.cache_dir,
+                local_files_only=True,
+                allow_patterns=[],
             )
         except LocalEntryNotFoundError:
             raise self.failure(cause) from cause
+        folder = Path(found)
         names = tuple(sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()))
         if not names:  # a first download that was cut off
             raise self.failure(cause) from cause
@@ -198,7 +193,9 @@ class Repository:
         for name in names:
             revision = files.commit if by_commit or folder is not None else self.revision
             try:
-                path = hf_hub_download(self._id, name, revision=revision, cache_dir=self.cache_dir, token=self.token)
+                path = hf_hub_download(
+                    str(self.source), name, revision=revision, cache_dir=self.cache_dir, token=self.token
+                )
             except _library_errors() as error:
                 raise self._download_failure(name, error) from error
             folder = Path(path).parent
@@ -232,40 +229,38 @@ class Repository:
             RevisionNotFoundError,
         )
 
-        hub = _hub()
-        cache = (
-            f"the cache {self.cache_dir or constants.HF_HUB_CACHE} has no {f'{part} of ' if part else ''}{self._named}"
-        )
+        hub, source = _hub(), self.source
+        cache = f"the cache {self.cache_dir or constants.HF_HUB_CACHE} has no {f'{part} of ' * bool(part)}{self._named}"
         cache += f" (but {listed(held)})" if held else ""
+        kind: type[OSError] = FileNotFoundError
         if cause is None or isinstance(cause, OfflineModeIsEnabled):
             why = "local_files_only=True" if cause is None else "HF_HUB_OFFLINE"
-            return FileNotFoundError(
-                f"{cache}, and {why} forbids asking the hub; load it once with the network. {_NOT_LOCAL}"
+            message = f"{cache}, and {why} forbids asking the hub; load it once with the network."
+        elif isinstance(cause, RevisionNotFoundError):
+            message = (
+                f"{source!r} on the hub {hub} has no revision {self.revision!r}; give a branch, a tag, a commit's full "
+                "hash or refs/pr/NUMBER."
             )
-        if isinstance(cause, RevisionNotFoundError):
-            return FileNotFoundError(
-                f"{self.source!r} on the hub {hub} has no revision {self.revision!r}; give a branch, a tag, a commit's "
-                f"full hash or refs/pr/NUMBER. {_NOT_LOCAL}"
+        elif isinstance(cause, GatedRepoError):
+            kind = PermissionError
+            message = (
+                f"{source!r} is gated: ask for access on its page, {hub}/{source}; then pass token= or set HF_TOKEN."
             )
-        if isinstance(cause, GatedRepoError):
-            return PermissionError(
-                f"{self.source!r} is gated: ask for access on its page, {hub}/{self.source}, and then pass token= or "
-                f"set HF_TOKEN. {_NOT_LOCAL}"
+        elif isinstance(cause, RepositoryNotFoundError):
+            message = (
+                f"{source!r} is no model on the hub {hub}, or a private one, for which pass token= or set HF_TOKEN."
             )
-        if isinstance(cause, RepositoryNotFoundError):
-            return FileNotFoundError(
-                f"{self.source!r} is no model on the hub {hub}, or a private one, for which pass token= or set "
-                f"HF_TOKEN. {_NOT_LOCAL}"
+        elif isinstance(cause, HfHubHTTPError) and cause.response.status_code in (401, 403):
+            kind = PermissionError
+            message = (
+                f"the hub {hub} refuses access to {source!r} ({_first_line(cause)}); check the token, given as token= "
+                "or in HF_TOKEN."
             )
-        if isinstance(cause, HfHubHTTPError) and cause.response.status_code in (401, 403):
-            return PermissionError(
-                f"the hub {hub} refuses access to {self.source!r} ({_first_line(cause)}); check the token, given as "
-                f"token= or in HF_TOKEN. {_NOT_LOCAL}"
-            )
-        return ConnectionError(
-            f"the hub {hub} cannot be reached, or does not answer as it should ({_first_line(cause)}); and {cache}. "
-            f"{_NOT_LOCAL}"
-        )
+        else:
+            kind = ConnectionError
+            why = _first_line(cause)
+            message = f"the hub {hub} cannot be reached, or does not answer as it should ({why}); and {cache}."
+        return kind(f"{message} {_NOT_LOCAL}")
 
     def _download_failure(self, name: str, error: Exception) -> OSError:
         """The error for a file that was listed and could not be downloaded."""

@@ -145,7 +145,7 @@ def _keras_h5(parameter: Parameter, renamed: Mapping[str, str]) -> str:
 
 
 def _tensorflow(parameter: Parameter, renamed: Mapping[str, str]) -> str:
-    """The name of a variable in Hugging Face's TensorFlow models: `/` between parts, `_._` before numbers, `:0` last."""
+    """A variable's name in Hugging Face's TensorFlow models: `/` between parts, `_._` before numbers, `:0` last."""
     parts: list[str] = []
     for part in parameter.hf_module.split("."):
         if part.isdigit():
