@@ -10,7 +10,7 @@ most of the border; photographs are mostly one region.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TypedDict
 
@@ -78,21 +78,6 @@ def image_regions(image: ImageInput, max_shapes: int = MAX_SHAPES) -> tuple[np.n
     if shapes:
         features[0] = _describe(shown)
     return features, boxes
-
-
-def stack_regions(images: Iterable[ImageInput], max_shapes: int = MAX_SHAPES) -> RegionBatch:
-    """The regions of several images as one batch, padded to the most regions of an image.
-
-    Args:
-        images: of any sizes.
-        max_shapes: as for `image_regions`.
-
-    Raises:
-        ValueError: no image, or one that cannot be opened.
-    """
-    if isinstance(images, str) or not isinstance(images, Iterable):
-        raise TypeError(f"images must be a list of images; got {type(images).__name__}. For one, pass [image].")
-    return pad_regions([image_regions(image, max_shapes) for image in images])
 
 
 def pad_regions(regions: Sequence[tuple[np.ndarray, np.ndarray]], length: int | None = None) -> RegionBatch:

@@ -174,13 +174,11 @@ def test_vqa_is_written_and_read(tmp_path):
 
 
 def test_official_vqa_of_other_images(tmp_path):
-    questions = Questions([1, 2], ["?", "?"], ["one", "two"])
-    write_official_vqa(tmp_path / "q.json", None, questions, "scenes", "test", {"two": 2, "one": 1})
-    assert read_vqa(tmp_path / "q.json").images == ["scenes_test_000000000001", "scenes_test_000000000002"]
-    with pytest.raises(ValueError, match=r"give a number for each image in image_ids; got 'two'"):
-        write_official_vqa(tmp_path / "q.json", None, questions, "scenes", "test", {"one": 1})
+    names = ["scenes_test_000000000001", "scenes_test_000000000002"]
+    write_official_vqa(tmp_path / "q.json", None, Questions([1, 2], ["?", "?"], names), "scenes", "test")
+    assert read_vqa(tmp_path / "q.json").images == names
     with pytest.raises(ValueError, match=r"names such as scenes_test_000000000007; got 'one'"):
-        write_official_vqa(tmp_path / "q.json", None, questions, "scenes", "test")
+        write_official_vqa(tmp_path / "q.json", None, Questions([1], ["?"], ["one"]), "scenes", "test")
 
 
 @pytest.mark.parametrize("scores", [{"x": 0.9}, {"x": 0.5}, {"x": 1.0, "a dog": 0.3}, {"x": 0.9, "y": 0.6}, {}])

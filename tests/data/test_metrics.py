@@ -112,20 +112,6 @@ def test_gqa_by_the_answer_where_types_are_not_known(tmp_path):
     assert (red_wrong.binary, red_wrong.open) == (pytest.approx(200 / 3), 0)
 
 
-def test_gqa_of_questions_that_were_read_to_train_on():
-    columns = dict(ids=["a", "b"], texts=["?", "?"], images=["1", "1"])
-    questions = Questions(**columns, answers=[{"yes": 1.0}, {"red": 1.0}])
-    scores = gqa_accuracy({"a": "yes", "b": "blue"}, GqaAnswers.of(questions))
-    assert (scores.accuracy, scores.binary, scores.open, scores.by_type) == (50, 100, 0, False)
-    typed = Questions(**columns, answers=[{"yes": 1.0}, {"red": 1.0}], question_types=["query", "choose"])
-    scores = gqa_accuracy({"a": "yes", "b": "blue"}, GqaAnswers.of(typed))
-    assert (scores.binary, scores.open, scores.by_type) == (0, 100, True)
-    with pytest.raises(ValueError, match="these are of a test set"):
-        GqaAnswers.of(Questions(**columns))
-    with pytest.raises(ValueError, match="each question must have an answer; 1 have none: b"):
-        GqaAnswers.of(Questions(**columns, answers=[{"yes": 1.0}, {}]))
-
-
 def test_gqa_has_only_one_kind():
     scores = gqa_accuracy({"a": "yes"}, GqaAnswers(["a"], ["yes"]))
     assert (scores.binary, scores.open) == (100, None)

@@ -161,7 +161,6 @@ def write_official_vqa(
     questions: Questions,
     data_type: str,
     data_subtype: str,
-    image_ids: Mapping[str, int] | None = None,
 ) -> None:
     """Write questions as the official files of VQA v2: questions, and annotations with ten answers to each.
 
@@ -170,18 +169,18 @@ def write_official_vqa(
     Args:
         questions_path: the file of questions.
         annotations_path: the file of annotations; None writes none.
-        questions: the scores of each must be those of ten people's answers, such as {answer: 1.0}.
+        questions: the scores of each must be those of ten people's answers, such as {answer: 1.0}; the images must
+            have official names.
         data_type: the source of the images, such as "mscoco".
         data_subtype: the split, such as "val2014".
-        image_ids: the number of each image; without it the images must have official names.
 
     Raises:
         OSError: a file cannot be written.
-        ValueError: ids that are not integers, an image without number, annotations of questions without answers, or
+        ValueError: ids that are not integers, an image of another name, annotations of questions without answers, or
             scores that ten answers cannot have. Nothing is written then.
     """
     check_integer_ids(questions)
-    numbers = _image_numbers(questions, image_prefix(data_type, data_subtype), image_ids)
+    numbers = _image_numbers(questions, image_prefix(data_type, data_subtype))
     header = {"info": {}, "license": {}, "data_type": data_type, "data_subtype": data_subtype}
     if annotations_path is not None:
         if questions.answers is None:
@@ -200,17 +199,16 @@ def check_integer_ids(questions: Questions) -> None:
         raise ValueError(f"VQA's question ids are integers; got {wrong!r}.")
 
 
-def _image_numbers(questions: Questions, prefix: str, image_ids: Mapping[str, int] | None) -> dict[str, int]:
+def _image_numbers(questions: Questions, prefix: str) -> dict[str, int]:
     name = re.compile(re.escape(prefix) + r"(\d{12,})")
     numbers = {}
     for image in questions.image_names:
-        if image_ids is not None and image in image_ids:
-            numbers[image] = image_ids[image]
-        elif image_ids is None and (match := name.fullmatch(image)):
-            numbers[image] = int(match[1])
-        else:
-            wanted = f"names such as {prefix}{7:012d}" if image_ids is None else "a number for each image in image_ids"
-            raise ValueError(f"the official files of VQA have numbers for images: give {wanted}; got {image!r}.")
+        match = name.fullmatch(image)
+        if match is None:
+            raise ValueError(
+                f"VQA's official files have numbers for images: give names such as {prefix}{7:012d}; got {image!r}."
+            )
+        numbers[image] = int(match[1])
     return numbers
 
 

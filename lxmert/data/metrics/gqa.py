@@ -10,16 +10,12 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lxmert.data.datasets.json_reader import json_items
 from lxmert.data.datasets.record_checks import RecordFile, list_files, short_repr
-from lxmert.utils.messages import first_few
 
 from .result_files import check_predictions
-
-if TYPE_CHECKING:
-    from lxmert.data.datasets import Questions
 
 _BINARY = ("yes", "no")  # answers of binary questions, if types are unknown
 
@@ -42,22 +38,6 @@ class GqaAnswers:
     structural_types: list[str] | None = None
     semantic_types: list[str] | None = None
     unbalanced_ids: list[str] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, questions: Questions) -> GqaAnswers:
-        """The answers of `read_gqa`; its question types are the structural types.
-
-        Raises:
-            ValueError: a question without an answer.
-        """
-        if questions.answers is None:
-            raise ValueError("questions must have answers to be scored; these are of a test set, which has none.")
-        ids = list(map(str, questions.ids))
-        without = [question for question, labels in zip(ids, questions.answers, strict=True) if not labels]
-        if without:
-            raise ValueError(f"each question must have an answer; {len(without):,} have none: {first_few(without, 5)}.")
-        types = list(questions.question_types or ())
-        return cls(ids, [_best(labels) for labels in questions.answers], types if types and all(types) else None)
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,13 @@
 """The accuracy of VQA: the official one, from ten people's answers, and the mean score by soft labels.
 
-All scores are in percent and not rounded; `rounded` gives the two decimals that the official evaluation reports.
+All scores are in percent and not rounded; the official evaluation reports two decimals.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,14 +41,6 @@ class VqaScores:
     per_question: dict[Any, float]
     answer_type_counts: dict[str, int] = field(default_factory=dict)
     question_type_counts: dict[str, int] = field(default_factory=dict)
-
-    def rounded(self, digits: int = 2) -> VqaScores:
-        """The accuracies rounded, as the official evaluation reports them."""
-        means = {
-            name: {key: round(score, digits) for key, score in getattr(self, name).items()}
-            for name in ("per_answer_type", "per_question_type", "per_question")
-        }
-        return replace(self, overall=round(self.overall, digits), **means)
 
 
 def vqa_accuracy(
