@@ -76,7 +76,8 @@ class VisualQuestionAnswering:
         answers: its answers, in the order of its scores.
         pack_weights: whether to lay out the weights for the CPU once, in PyTorch (`lxmert.pt.PackedWeights`). After the
             first sixteen calls a question is then answered up to twice as fast. The copies take as much memory as the
-            model's linear layers, until this object is gone.
+            model's linear layers, until this object is gone. They follow the weights, except those that are changed in
+            place through `weight.data` outside of training.
 
     Attributes:
         model, tokenizer, answers: as given.

@@ -1,0 +1,123 @@
+"""Weights that `VisualQuestionAnswering` lays out once: the same answers, for as long as the object lives."""
+
+import gc
+import threading
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+
+from lxmert import VisualQuestionAnswering
+from lxmert.inference import pt
+from lxmert.pt import _compat
+from lxmert.pt.cpu_kernels import linear as products
+from lxmert.vision.regions import image_regions
+
+QUESTIONS = ["what color is the circle?", "is there not a red shape?", "what shape is in the image?"]
+
+
+@pytest.fixture
+def layouts(monkeypatch):
+    """The weights that are laid out, of small products too, from the second call on."""
+    if not products.HAS_ONEDNN:
+        pytest.skip("this build of PyTorch has no oneDNN: its own products are taken")
+    monkeypatch.setattr(products, "_MIN_PRODUCTS", {False: 0, True: 0})
+    monkeypatch.setattr(pt, "_FEW", 1)
+    made = []
+    own = _compat.reorder_linear_weight
+    monkeypatch.setattr(_compat, "reorder_linear_weight", lambda weight: made.append(weight.shape) or own(weight))
+    return made
+
+
+@pytest.fixture(params=[torch.float32, torch.bfloat16])
+def answerer(request):
+    loaded = VisualQuestionAnswering.from_pretrained("easy-vqa")
+    loaded.model.to(request.param)
+    return loaded
+
+
+@pytest.fixture(scope="module")
+def regions():
+    image = np.full((64, 64, 3), 255, np.uint8)
+    image[16:48, 16:48] = (255, 0, 0)
+    return [image_regions(image)]
+
+
+def scores(answerer, regions):
+    return [answerer.scores(regions, [question]) for question in QUESTIONS]
+
+
+def assert_close(found, expected, answerer):
+    tolerance = 1e-5 if next(answerer.model.parameters()).dtype == torch.float32 else 0.02
+    np.testing.assert_allclose(found, expected, atol=tolerance)
+
+
+def test_laid_out_once_for_a_whole_run(layouts, answerer, regions):
+    plain = VisualQuestionAnswering(answerer.model, answerer.tokenizer, answerer.answers, pack_weights=False)
+    expected = [scores(plain, regions) for _ in range(2)]
+    assert layouts == []
+    found = [scores(answerer, regions) for _ in range(3)]
+    linear = [m for m in answerer.model.modules() if isinstance(m, torch.nn.Linear)]
+    assert 0 < len(layouts) <= len(linear)
+    once = len(layouts)
+    answerer.model.eval()
+    found.append(scores(answerer, regions))
+    assert len(layouts) == once
+    for each in found:
+        assert_close(each, expected[0], answerer)
+
+
+def test_new_weights_are_seen(layouts, answerer, regions):
+    before = [scores(answerer, regions) for _ in range(2)][1]
+    with torch.no_grad():
+        answerer.model.heads.answer.out.weight.mul_(-1)
+    plain = VisualQuestionAnswering(answerer.model, answerer.tokenizer, answerer.answers, pack_weights=False)
+    after = scores(answerer, regions)
+    assert_close(after, scores(plain, regions), answerer)
+    assert np.abs(np.array(after) - before).max() > 0.1
+
+
+def test_a_model_in_training_mode_keeps_it_and_is_not_laid_out(layouts, answerer, regions):
+    expected = scores(answerer, regions)
+    layouts.clear()
+    answerer.model.train()
+    answerer.model.backbone.pooler.eval()
+    modes = [module.training for module in answerer.model.modules()]
+    assert_close(scores(answerer, regions), expected, answerer)
+    assert layouts == []
+    assert [module.training for module in answerer.model.modules()] == modes
+
+
+def test_released_with_the_object(layouts, answerer, regions, monkeypatch):
+    copies = []
+    own = _compat.reorder_linear_weight
+    monkeypatch.setattr(
+        _compat, "reorder_linear_weight", lambda weight: (copies.append(weakref.ref(found := own(weight))), found)[1]
+    )
+    model = answerer.model
+    wrapped = VisualQuestionAnswering(model, answerer.tokenizer, answerer.answers)
+    scores(wrapped, regions)
+    assert copies
+    assert all(copy() is not None for copy in copies)
+    del wrapped
+    gc.collect()
+    assert all(copy() is None for copy in copies)
+    assert model.training is False
+
+
+def test_several_threads(layouts, answerer, regions):
+    expected = scores(answerer, regions)
+    together = threading.Barrier(4)
+
+    def ask():
+        together.wait(30)
+        return [scores(answerer, regions) for _ in range(4)]
+
+    with ThreadPoolExecutor(4) as pool:
+        for future in [pool.submit(ask) for _ in range(4)]:
+            for found in future.result():
+                assert_close(found, expected, answerer)
+    linear = [m for m in answerer.model.modules() if isinstance(m, torch.nn.Linear)]
+    assert len(layouts) <= len(linear)
