@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 from clock import in_turns, peak
 from inputs import ANSWERS, IMAGES, QUESTIONS, REGIONS, inputs, labels, sentences, store_of, tensors, tokenizer_of
+from workers import Worker, serve, time_workers
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "speed.json"
@@ -88,8 +89,8 @@ def forward(batch: int, dtype: str, rounds: int) -> dict[str, float]:
 
 def training(name: str, batch: int, autocast: bool, rounds: int) -> dict[str, float]:
     """Seconds of a training step; each side in a process of its own, because ours has its process keep its memory."""
-    return of_workers(
-        {who: Worker(sys.executable, "step", who, name, str(batch), str(autocast)) for who in sides()}, rounds
+    return time_workers(
+        {who: worker(sys.executable, "step", who, name, str(batch), str(autocast)) for who in sides()}, rounds
     )
 
 
@@ -260,64 +261,18 @@ def peak_of_step(who: str) -> float:
     return peak(lambda: model(**given).loss.backward())
 
 
-# Processes that work when they are told to
-
-
-class Worker:
-    """A process that does one thing as often as it is asked to."""
-
-    def __init__(self, python: str, *name: str, **environment: str):
-        self.process = subprocess.Popen(
-            [python, __file__, "--worker", *name],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env=os.environ | environment,
-        )
-        self._line()
-
-    def __call__(self) -> None:
-        """Do it once."""
-        assert self.process.stdin is not None
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
-        self._line()
-
-    def _line(self) -> None:
-        assert self.process.stdout is not None
-        while (line := self.process.stdout.readline()) != "ready\n":
-            if not line:
-                raise SystemExit(f"a worker ended with status {self.process.wait()}")
-
-    def close(self) -> None:
-        """End the process."""
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait()
-
-
-def of_workers(workers: dict[str, Worker], rounds: int) -> dict[str, float]:
-    """The median seconds of each, in turns."""
-    times = in_turns(dict(workers), rounds)
-    for worker in workers.values():
-        worker.close()
-    return times
-
-
 def work(kind: str, *name: str) -> None:
-    """Be a worker: do the job for every line that is read."""
+    """Be a worker: run a job for every line that is read."""
     if kind == "step":
         who, model, batch, autocast = name
-        job = training_step(who, model, int(batch), autocast == "True")
+        serve(training_step(who, model, int(batch), autocast == "True"))
     else:
-        job = keras_graph(*name)
-    job()
-    while True:
-        print("ready", flush=True)
-        if not sys.stdin.readline():
-            return
-        job()
+        serve(keras_graph(*name))
+
+
+def worker(python: str, *name: str, **environment: str) -> Worker:
+    """A process of this file that runs a job."""
+    return Worker([python, __file__, "--worker", *name], environment)
 
 
 # Keras: ours and the peer's TensorFlow do not go into one environment
@@ -343,10 +298,10 @@ def keras_graph(who: str, dtype: str) -> Callable[[], Any]:
 
 def keras_forward(dtype: str, peer: str | None, rounds: int) -> dict[str, float]:
     """Seconds of answering a batch of 32 questions in Keras; the peer in float32."""
-    workers = {"ours": Worker(sys.executable, "keras", "ours", dtype)}
+    workers = {"ours": worker(sys.executable, "keras", "ours", dtype)}
     if peer:
-        workers["theirs"] = Worker(peer, "keras", "theirs", "float32", TF_USE_LEGACY_KERAS="1")
-    return of_workers(workers, rounds)
+        workers["theirs"] = worker(peer, "keras", "theirs", "float32", TF_USE_LEGACY_KERAS="1")
+    return time_workers(workers, rounds)
 
 
 # The processor
