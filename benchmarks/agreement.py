@@ -3,8 +3,8 @@
     lxmert data easy-vqa easy
     python benchmarks/agreement.py --data easy [--checkpoint FOLDER]
 
-All test questions are answered in bulk; what is told is how many get the same answer in both dtypes, and how
-many the right one. The default checkpoint is the one that the package carries. In int8, which the package does not
+All test questions are answered in bulk; counted are those with the same answer in both dtypes, and those with the
+correct one. The default checkpoint is the one that the package carries. In int8, which the package does not
 compute in, PyTorch's products are rounded as such a product would: each row of a weight, and each input as a whole, to
 255 steps. The results go to benchmarks/results/agreement.json.
 """
@@ -38,7 +38,7 @@ def answers(backend: str, dtype: str, folder: Path, questions: Any, store: Any) 
 
 @contextmanager
 def rounded_products() -> Iterator[None]:
-    """PyTorch's linear layers on numbers of eight bits."""
+    """PyTorch's linear layers with values rounded to eight bits."""
     import torch
     from torch.nn import functional
 

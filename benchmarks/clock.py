@@ -22,9 +22,9 @@ def in_turns(jobs: dict[str, Callable[[], Any]], rounds: int, warm: int = 1) -> 
     gc.disable()
     for _ in range(rounds):
         for name in order.sample(list(jobs), len(jobs)):
-            begun = time.perf_counter()
+            start = time.perf_counter()
             jobs[name]()
-            taken[name].append(time.perf_counter() - begun)
+            taken[name].append(time.perf_counter() - start)
     gc.enable()
     return {name: statistics.median(times) for name, times in taken.items()}
 

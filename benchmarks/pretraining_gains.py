@@ -1,4 +1,4 @@
-"""What pre-training is good for, in small: drawn scenes, few questions, with and without each loss.
+"""The gain from pre-training on a small scale: drawn scenes, few questions, with and without each loss.
 
     python benchmarks/pretraining_gains.py --processes 2
 
@@ -84,9 +84,9 @@ def prepare(data: Path) -> None:
     parts.mkdir(exist_ok=True)
     first = {f"scenes_train_{number:012d}" for number in range(PRETRAINING_IMAGES)}
     for kind in ("captions", "questions"):
-        told = read_pretraining([data / "pretrain" / f"{kind}_train.json"])
-        rows = [row for row, image in enumerate(told.images) if image in first]
-        write_pretraining(parts / f"pretrain_{kind}.json", told.take(rows))
+        texts = read_pretraining([data / "pretrain" / f"{kind}_train.json"])
+        rows = [row for row, image in enumerate(texts.images) if image in first]
+        write_pretraining(parts / f"pretrain_{kind}.json", texts.take(rows))
     asked = read_vqa([data / "vqa" / "train.json"])
     rows = [row for row, image in enumerate(asked.images) if image not in first]
     write_vqa(parts / "test.json", read_vqa([data / "vqa" / "test.json"]).first(TESTED))
@@ -190,7 +190,7 @@ def accuracies(results: list[dict[str, Any]], name: str, size: int) -> list[floa
 
 def table(results: list[dict[str, Any]]) -> str:
     """The table of docs/data.md."""
-    lines = ["| begun | " + " | ".join(f"{size:,} questions" for size in SIZES) + " |", "|---" * 4 + "|"]
+    lines = ["| start | " + " | ".join(f"{size:,} questions" for size in SIZES) + " |", "|---" * 4 + "|"]
     for name in STARTS:
         cells = []
         for size in SIZES:
@@ -225,14 +225,14 @@ def main() -> int:
     with multiprocessing.get_context("spawn").Pool(arguments.processes) as pool:
         for found in pool.imap_unordered(one_start, jobs):
             results.append(found)
-            told = ", ".join(f"{size}: {scores['accuracy']:.1f}" for size, scores in found["accuracy"].items())
-            print(f"{found['start']}, seed {found['seed']}: {told}", file=sys.stderr, flush=True)
+            scored = ", ".join(f"{size}: {scores['accuracy']:.1f}" for size, scores in found["accuracy"].items())
+            print(f"{found['start']}, seed {found['seed']}: {scored}", file=sys.stderr, flush=True)
             results.sort(key=lambda run: (run["seed"], list(STARTS).index(run["start"])))
             text = {"model": MODEL, "pretraining": PRETRAINING, "fine_tuning": FINE_TUNING, "runs": results}
             arguments.results.write_text(json.dumps(text, indent=1) + "\n")
-    told = [found for found in results if found["seed"] < arguments.seeds]
-    draw(told, arguments.results.with_suffix(".svg"))
-    print(table(told))
+    counted = [found for found in results if found["seed"] < arguments.seeds]
+    draw(counted, arguments.results.with_suffix(".svg"))
+    print(table(counted))
     return 0
 
 

@@ -62,9 +62,9 @@ def main() -> None:
             measured["features_bytes"] = (store / "features.npy").stat().st_size
             measured["workers"] = measure_workers(store)
             measured["reads_us"] = measure_reads(store, arguments.reads)
-            begun = time.perf_counter()
+            start = time.perf_counter()
             assert check_regions([store]).good
-            measured["check_mb_per_s"] = measured["features_bytes"] / 1e6 / (time.perf_counter() - begun)
+            measured["check_mb_per_s"] = measured["features_bytes"] / 1e6 / (time.perf_counter() - start)
             results["stores"][dtype] = measured
             print(f"{dtype}: {json.dumps(measured, indent=1)}", flush=True)
             shutil.rmtree(store)
@@ -74,7 +74,7 @@ def main() -> None:
 
 
 def make_tsv(path: Path, images: int) -> None:
-    """A TSV of made-up regions, half of whose numbers are zero, as those of a detector are."""
+    """A TSV of random regions; half of the values are zero, as in the features of a detector."""
 
     def text(values: np.ndarray) -> str:
         return base64.b64encode(np.ascontiguousarray(values)).decode()
@@ -109,9 +109,9 @@ def measure_import(source: Path, store: Path, dtype: str) -> dict:
 
 def _import(source: str, store: str, dtype: str) -> tuple[float, float, float]:
     before = clock.memory("VmHWM")  # what `resource` tells would be the parent's
-    begun, cpu = time.perf_counter(), time.process_time()
+    start, cpu = time.perf_counter(), time.process_time()
     import_regions([source], store, ImportOptions(dtype))
-    return time.perf_counter() - begun, time.process_time() - cpu, clock.memory("VmHWM") - before
+    return time.perf_counter() - start, time.process_time() - cpu, clock.memory("VmHWM") - before
 
 
 def private_memory() -> float:
@@ -175,9 +175,9 @@ def measure_reads(store: Path, reads: int) -> dict:
         for _ in range(rounds):
             for name in draw.permutation(list(jobs)).tolist():
                 places = draw.integers(0, len(opened), size).tolist()
-                begun = time.perf_counter()
+                start = time.perf_counter()
                 result = jobs[name](places)
-                taken[name].append((time.perf_counter() - begun) / size * 1e6)
+                taken[name].append((time.perf_counter() - start) / size * 1e6)
                 del result
         gc.enable()
         results |= {f"{kind}_{name}": statistics.median(times) for name, times in taken.items()}
@@ -192,9 +192,9 @@ def measure_reads(store: Path, reads: int) -> dict:
             times = []
             for number in range(min(rounds, len(opened) // size)):
                 places = order[number * size : (number + 1) * size].tolist()
-                begun = time.perf_counter()
+                start = time.perf_counter()
                 jobs[name](places)
-                times.append((time.perf_counter() - begun) / size * 1e6)
+                times.append((time.perf_counter() - start) / size * 1e6)
             results[f"{kind}_{name}"] = statistics.median(times)
     for kind in [name.removesuffix("_ours") for name in results if name.endswith("_ours")]:
         results[f"{kind}_ratio"] = results[f"{kind}_ours"] / results[f"{kind}_map_copied"]

@@ -8,8 +8,8 @@ runs once in three rounds, for a minute or more.) Each side trains as it would b
 ours keeps its process's memory and scores words only where there are labels. Weights are random. The peer of PyTorch
 is `transformers` 5 of this environment; that of Keras is `transformers` 4.49, the last version with TensorFlow, in
 another one, whose interpreter is PYTHON (`pip install "transformers==4.49.0" "tensorflow-cpu==2.18.*"
-"tf-keras==2.18.*"`); without it, and without `transformers` 5, only our own times are told. The results go to
-benchmarks/results/speed.json, with the processor's measured speed of matrix products.
+"tf-keras==2.18.*"`); without it, and without `transformers` 5, only our own times are measured. The results go to
+benchmarks/results/speed.json, with the measured speed of the CPU's matrix products.
 """
 
 from __future__ import annotations
@@ -304,11 +304,11 @@ def keras_forward(dtype: str, peer: str | None, rounds: int) -> dict[str, float]
     return time_workers(workers, rounds)
 
 
-# The processor
+# The CPU
 
 
 def products(rounds: int) -> dict[str, float]:
-    """What the processor reaches in large matrix products by PyTorch and by oneDNN, in GFLOP/s."""
+    """The rate of large matrix products by PyTorch and by oneDNN, in GFLOP/s."""
     import torch
 
     size = 2048

@@ -40,9 +40,9 @@ def seconds(job: Callable[[], Any], rounds: int, device: torch.device) -> float:
         job()
     taken = []
     for _ in range(rounds):
-        begun = finished()
+        start = finished()
         job()
-        taken.append(finished() - begun)
+        taken.append(finished() - start)
     return statistics.median(taken)
 
 
