@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from lxmert.pt.cpu_kernels.linear import linear, product
+from lxmert.weights.naming.tables import every_head, head_modules
 
 from .layers import Embedding
 
@@ -73,18 +74,6 @@ class AnswerHead(nn.Module):
         return linear(self.out, self.norm(linear(self.up, pooled, "gelu")))
 
 
-class LxmertHeads(nn.Module):
-    """The heads of one LXMERT task model, each under its name; one that the task does without is None."""
-
-    def __init__(self, config: Any, names: Collection[str]):
-        super().__init__()
-        self.word: Any = WordHead(config) if "word" in names else None
-        self.match: Any = nn.Linear(config.hidden_size, 2) if "match" in names else None
-        self.object: Any = ObjectHead(config) if "object" in names else None
-        self.answer: Any = AnswerHead(config, config.num_qa_labels) if "answer" in names else None
-        self.reasoning: Any = AnswerHead(config, 2, images=2) if "reasoning" in names else None
-
-
 class AlignmentHead(nn.Module):
     """query(phrases)·key(regions)ᵀ / √K, one head wide; masked regions get the smallest number."""
 
@@ -105,14 +94,47 @@ class AlignmentHead(nn.Module):
         return scores.masked_fill((visual_attention_mask == 0)[:, None], torch.finfo(scores.dtype).min)
 
 
-class VisualBertHeads(nn.Module):
-    """The heads of one VisualBERT task model, each under its name; one that the task does without is None."""
+class TableHead(nn.Module):
+    """A head without a class of its own: the layers that the name table has for it. The model calls them one by one."""
+
+    def __init__(self, config: Any, head: str):
+        super().__init__()
+        for name, (kind, shape) in head_modules(config, head).items():
+            setattr(self, name, _layer(config, kind, shape))
+
+
+def _layer(config: Any, kind: str, shape: tuple[int, ...]) -> nn.Module:
+    """A layer of the kind that the name table says, with a weight of this shape."""
+    return nn.Linear(shape[1], shape[0]) if kind == "dense" else nn.LayerNorm(shape[0], eps=config.layer_norm_eps)
+
+
+def _head(config: Any, name: str) -> nn.Module:
+    """One head: of its own class, one layer, or several."""
+    classes = {
+        "word": WordHead,
+        "object": ObjectHead,
+        "answer": lambda config: AnswerHead(config, config.num_qa_labels),
+        "reasoning": lambda config: AnswerHead(config, 2, images=2),
+        "alignment": AlignmentHead,
+    }
+    if name in classes:
+        return classes[name](config)
+    modules = head_modules(config, name)
+    return _layer(config, *modules[""]) if list(modules) == [""] else TableHead(config, name)
+
+
+class Heads(nn.Module):
+    """The heads of one task model, each under its name; one that the task does without is None."""
 
     def __init__(self, config: Any, names: Collection[str]):
         super().__init__()
-        self.word: Any = WordHead(config) if "word" in names else None
-        self.match: Any = nn.Linear(config.hidden_size, 2) if "match" in names else None
-        self.classifier: Any = nn.Linear(config.hidden_size, config.num_labels) if "classifier" in names else None
-        self.choice: Any = nn.Linear(config.hidden_size, 1) if "choice" in names else None
-        self.alignment: Any = AlignmentHead(config) if "alignment" in names else None
+        for name in every_head(config.model_type):
+            setattr(self, name, _head(config, name) if name in names else None)
+
+
+class VisualBertHeads(Heads):
+    """The heads of one VisualBERT task model, and the dropout in front of them."""
+
+    def __init__(self, config: Any, names: Collection[str]):
+        super().__init__(config, names)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)

@@ -20,7 +20,7 @@ from lxmert.common.outputs import (
 from lxmert.common.validation.lxmert import check_lxmert_inputs
 from lxmert.utils.typed_calls import signature_of
 
-from .heads import LxmertHeads
+from .heads import Heads
 from .losses import answer_loss, class_loss, describe, index_loss, object_losses, select_labelled, total_loss, word_loss
 from .lxmert import LxmertModel
 from .pretrained import PreTrainedModel
@@ -38,7 +38,7 @@ class LxmertTaskModel(PreTrainedModel):
     def __init__(self, config: LxmertConfig):
         super().__init__(config)
         self.backbone = LxmertModel(config)
-        self.heads = LxmertHeads(config, self.head_names(config))
+        self.heads = Heads(config, self.head_names(config))
         self.reset_parameters()
         if not self.reads_vision_output:
             self.backbone.cross_layers[-1].visual_self_attention.requires_grad_(False)

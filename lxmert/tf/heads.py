@@ -12,6 +12,8 @@ import keras
 import ml_dtypes
 from keras import ops
 
+from lxmert.weights.naming.tables import every_head, head_modules
+
 from .layers import ACTIVATIONS, ConfiguredLayer
 
 
@@ -108,45 +110,6 @@ class AnswerHead(ConfiguredLayer):
 
 
 @keras.saving.register_keras_serializable(package="lxmert")
-class LxmertHeads(ConfiguredLayer):
-    """The heads of one LXMERT task model, each under its name; one that the task does without is None."""
-
-    def __init__(self, config: Any, names: Collection[str], **kwargs: Any):
-        super().__init__(config, **kwargs)
-        self.names = list(names)
-        policy = self.dtype_policy
-        self.word: Any = WordHead(config, dtype=policy, name="word") if "word" in names else None
-        self.match: Any = self.linear(2, "match") if "match" in names else None
-        self.object: Any = ObjectHead(config, dtype=policy, name="object") if "object" in names else None
-        answers = config.num_qa_labels
-        self.answer: Any = AnswerHead(config, answers, dtype=policy, name="answer") if "answer" in names else None
-        both: dict[str, Any] = dict(answers=2, images=2, dtype=policy, name="reasoning")
-        self.reasoning: Any = AnswerHead(config, **both) if "reasoning" in names else None
-
-    def build(self, input_shape: Any = None) -> None:
-        """Make the weights of every head; their sizes come from the config."""
-        hidden = (None, None, self.config.hidden_size)
-        self.build_parts(**dict.fromkeys(self.names, hidden))
-
-    @property
-    def output_shape(self) -> tuple[Any, ...]:
-        """What `summary()` shows: the shape of each head's scores; the visual ones are [B, R, classes]."""
-        config = self.config
-        shapes = {
-            "word": (None, None, config.vocab_size),
-            "match": (None, 2),
-            "object": (None, None, sum(config.visual_losses.values())),
-            "answer": (None, config.num_qa_labels),
-            "reasoning": (None, 2),
-        }
-        return tuple(shapes[name] for name in self.names) if len(self.names) > 1 else shapes[self.names[0]]
-
-    def get_config(self) -> dict[str, Any]:
-        """What the constructor needs."""
-        return {**super().get_config(), "names": self.names}
-
-
-@keras.saving.register_keras_serializable(package="lxmert")
 class AlignmentHead(ConfiguredLayer):
     """query(phrases)·key(regions)ᵀ / √K, one head wide; masked regions get the smallest number."""
 
@@ -182,37 +145,85 @@ class AlignmentHead(ConfiguredLayer):
 
 
 @keras.saving.register_keras_serializable(package="lxmert")
-class VisualBertHeads(ConfiguredLayer):
-    """The heads of one VisualBERT task model, each under its name; one that the task does without is None."""
+class TableHead(ConfiguredLayer):
+    """A head without a class of its own: the layers that the name table has for it. The model calls them one by one."""
+
+    def __init__(self, config: Any, head: str, **kwargs: Any):
+        super().__init__(config, **kwargs)
+        self.head = head
+        for name, (kind, shape) in head_modules(config, head).items():
+            setattr(self, name, _layer(self, kind, shape, name))
+
+    def build(self, input_shape: Any = None) -> None:
+        """Make the weights; their sizes come from the config."""
+        modules = head_modules(self.config, self.head)
+        self.build_parts(**{name: (None, None, shape[-1]) for name, (_, shape) in modules.items()})
+
+    def get_config(self) -> dict[str, Any]:
+        """What the constructor needs."""
+        return {**super().get_config(), "head": self.head}
+
+
+def _layer(owner: ConfiguredLayer, kind: str, shape: tuple[int, ...], name: str) -> keras.layers.Layer:
+    """A layer of the kind that the name table says, with a weight of this shape."""
+    return owner.linear(shape[0], name) if kind == "dense" else owner.layer_norm(name)
+
+
+def _head(owner: ConfiguredLayer, name: str) -> keras.layers.Layer:
+    """One head: of its own class, one layer, or several."""
+    config, options = owner.config, dict(dtype=owner.dtype_policy, name=name)
+    classes = {
+        "word": WordHead,
+        "object": ObjectHead,
+        "answer": lambda config, **options: AnswerHead(config, config.num_qa_labels, **options),
+        "reasoning": lambda config, **options: AnswerHead(config, 2, images=2, **options),
+        "alignment": AlignmentHead,
+    }
+    if name in classes:
+        return classes[name](config, **options)
+    modules = head_modules(config, name)
+    return _layer(owner, *modules[""], name) if list(modules) == [""] else TableHead(config, name, **options)
+
+
+@keras.saving.register_keras_serializable(package="lxmert")
+class Heads(ConfiguredLayer):
+    """The heads of one task model, each under its name; one that the task does without is None."""
 
     def __init__(self, config: Any, names: Collection[str], **kwargs: Any):
         super().__init__(config, **kwargs)
         self.names = list(names)
-        policy = self.dtype_policy
-        self.word: Any = WordHead(config, dtype=policy, name="word") if "word" in names else None
-        self.match: Any = self.linear(2, "match") if "match" in names else None
-        self.classifier: Any = self.linear(config.num_labels, "classifier") if "classifier" in names else None
-        self.choice: Any = self.linear(1, "choice") if "choice" in names else None
-        self.alignment: Any = AlignmentHead(config, dtype=policy, name="alignment") if "alignment" in names else None
-        self.dropout = self.drop(config.hidden_dropout_prob)
+        for name in every_head(config.model_type):
+            setattr(self, name, _head(self, name) if name in names else None)
 
     def build(self, input_shape: Any = None) -> None:
         """Make the weights of every head; their sizes come from the config."""
         hidden = (None, None, self.config.hidden_size)
-        self.build_parts(**dict.fromkeys(self.names, hidden))
+        inputs = {name: head_modules(self.config, name).get("", ("", hidden))[1][-1] for name in self.names}
+        self.build_parts(**{name: (None, None, size) for name, size in inputs.items()})
 
     @property
     def output_shape(self) -> tuple[Any, ...]:
         """What `summary()` shows: the shape of each head's scores; those of the choices before they are gathered."""
-        shapes = {
-            "word": (None, None, self.config.vocab_size),
-            "match": (None, 2),
-            "classifier": (None, self.config.num_labels),
-            "choice": (None, 1),
-            "alignment": (None, None, None),
-        }
-        return tuple(shapes[name] for name in self.names) if len(self.names) > 1 else shapes[self.names[0]]
+        shapes: list[tuple[int | None, ...]] = []
+        for name in self.names:
+            if name in ("word", "alignment"):
+                shapes.append(getattr(self, name).output_shape)
+            elif name == "object":
+                shapes.append((None, None, sum(self.config.visual_losses.values())))
+            else:
+                modules = head_modules(self.config, name).values()
+                shapes.append((None, [shape[0] for kind, shape in modules if kind == "dense"][-1]))
+        return tuple(shapes) if len(shapes) > 1 else shapes[0]
 
     def get_config(self) -> dict[str, Any]:
         """What the constructor needs."""
         return {**super().get_config(), "names": self.names}
+
+
+@keras.saving.register_keras_serializable(package="lxmert")
+class VisualBertHeads(Heads):
+    """The heads of one VisualBERT task model, and the dropout in front of them."""
+
+    def __init__(self, config: Any, names: Collection[str], **kwargs: Any):
+        super().__init__(config, names, **kwargs)
+        self.dropout = self.drop(config.hidden_dropout_prob)

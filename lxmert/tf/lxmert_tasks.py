@@ -21,7 +21,7 @@ from lxmert.common.outputs import (
 from lxmert.common.validation.lxmert import check_lxmert_inputs
 from lxmert.utils.typed_calls import signature_of
 
-from .heads import LxmertHeads
+from .heads import Heads
 from .losses import answer_loss, class_loss, describe, index_loss, object_losses, select_labelled, total_loss, word_loss
 from .lxmert import TFLxmertModel
 from .pretrained import PreTrainedModel, takes_dict
@@ -41,7 +41,7 @@ class LxmertTaskModel(PreTrainedModel):
         # The scope makes the paths of the backbone's variables begin with this model's name, like all others.
         with keras.name_scope(self.name):
             self.backbone = TFLxmertModel(config, dtype=self.dtype_policy, name="backbone")
-        self.heads = LxmertHeads(config, self.head_names(config), dtype=self.dtype_policy, name="heads")
+        self.heads = Heads(config, self.head_names(config), dtype=self.dtype_policy, name="heads")
         self.build((None, None))
         if not self.reads_vision_output:
             self.backbone.cross_layers[-1].visual_self_attention.trainable = False

@@ -180,7 +180,7 @@ def layers():
         (tf_heads.ObjectHead(config), hidden),
         (tf_heads.AnswerHead(config, 11), (None, 24)),
         (tf_heads.AnswerHead(config, 2, images=2), (None, 48)),
-        (tf_heads.LxmertHeads(config, ("word", "match")), hidden),
+        (tf_heads.Heads(config, ("word", "match")), hidden),
         (tf_heads.AlignmentHead(other), hidden),
         *((tf_heads.VisualBertHeads(other, names), hidden) for names in heads.values()),
     ]

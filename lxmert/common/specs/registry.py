@@ -47,8 +47,8 @@ def register_spec(name: str, spec: ModelSpec) -> None:
         spec: the row.
 
     Raises:
-        ValueError: the name has another row, or begins with TF; the model or a head is unknown; `modules` has a
-            module of another head, or one that another row has.
+        ValueError: the name has another row, or begins with TF; the model is unknown; a head has no modules; or a row
+            of `modules` is not one that new heads can be made from.
     """
     if SPECS.get(name) == spec:
         return  # a notebook's cell that runs again
@@ -58,21 +58,23 @@ def register_spec(name: str, spec: ModelSpec) -> None:
         raise ValueError(f"name must be that of the PyTorch class, without the prefix TF; got {name!r}.")
     same_model = architectures(spec.model)
     if not same_model:
-        raise ValueError(f"model must be one of {', '.join({s.model: 0 for s in SPECS.values()})}; got {spec.model!r}.")
-    made = {row.path.split(".")[1] for row in spec.modules if row.path.startswith("heads.")}
+        models = ", ".join(dict.fromkeys(other.model for other in SPECS.values()))
+        raise ValueError(f"model must be one of {models}; got {spec.model!r}.")
     known = {head for other in same_model.values() for head in other.heads}
-    if set(spec.heads) - known - made:
-        unknown = ", ".join(sorted(set(spec.heads) - known - made))
-        raise ValueError(
-            f"modules must have rows for every new head, as ModuleRow('heads.count', …); {unknown} has none."
-        )
-    taken = {row.path for other in same_model.values() for row in other.modules}
+    new = set(spec.heads) - known
     for row in spec.modules:
-        head = row.path.removeprefix("heads.").split(".")[0]
-        if not row.path.startswith("heads.") or head not in spec.heads or head in known or row.path in taken:
+        start, _, rest = row.path.partition(".")
+        head, _, layer = rest.partition(".")
+        if start != "heads" or head not in new or "." in layer:
             raise ValueError(
-                f"modules must be those of new heads in `heads`, heads.NAME or heads.NAME.…; got {row.path}."
+                "modules must be heads.NAME or heads.NAME.LAYER, of new heads that are among `heads`; "
+                f"got {row.path!r}."
             )
+        if row.kind not in ("dense", "norm"):
+            raise ValueError(f'the kind of {row.path} must be "dense" or "norm"; got {row.kind!r}.')
+    bare = new - {row.path.split(".")[1] for row in spec.modules}
+    if bare:
+        raise ValueError(f"modules must have a row for each layer of a new head; {', '.join(sorted(bare))} has none.")
     SPECS[name] = spec
 
 

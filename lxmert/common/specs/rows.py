@@ -29,6 +29,10 @@ class ModuleRow(NamedTuple):
     layers_field: str | None = None
     switch: str | None = None
 
+    def shape(self, symbols: Mapping[str, int]) -> tuple[int, ...]:
+        """The shape of the weight, by what the symbols and config fields stand for."""
+        return tuple(size if isinstance(size, int) else symbols[size] for size in self.size)
+
 
 class Integers(NamedTuple):
     """The integers that an argument may hold: from `lowest` up to `end`, without it, or -100 where that is `ignored`.

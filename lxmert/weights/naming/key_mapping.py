@@ -61,7 +61,7 @@ def parameters(config: ModelConfig, heads: Collection[str], pooler: bool = True)
             module = row.path.format(i=i)
             pruned = len(config.pruned_heads.get(module.rpartition(".")[0], ()))
             symbols["W"] = (config.num_attention_heads - pruned) * symbols["K"]
-            shape = tuple(size if isinstance(size, int) else symbols[size] for size in row.size)
+            shape = row.shape(symbols)
             for leaf in KINDS[row.kind]:
                 # Besides the weight, a module only has vectors with a value for each output.
                 size = shape if leaf is KINDS[row.kind][0] else shape[:1]

@@ -147,6 +147,21 @@ def every_head(model_type: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(heads))
 
 
+def head_modules(config: ModelConfig, head: str) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """The modules of one head by their path below it ("" for a head that is one module): kind, and shape of the weight.
+
+    Args:
+        config: tells the sizes.
+        head: its name.
+    """
+    symbols, prefix = sizes(config), f"heads.{head}"
+    return {
+        row.path.removeprefix(prefix).removeprefix("."): (row.kind, row.shape(symbols))
+        for row in module_rows(config.model_type)
+        if row.path == prefix or row.path.startswith(f"{prefix}.")
+    }
+
+
 def is_task_model(architecture: str) -> bool:
     """Whether a class, named without the prefix TF, has heads on a backbone rather than being one."""
     return bool(spec_of(architecture).heads)
