@@ -11,12 +11,10 @@ from tests import tolerances
 from tests.compare import assert_same
 from tests.inputs import MASKS, inputs
 from tests.models import CASES, SMALLEST, cast, pt_model, run_pt, run_tf, tensors, tf_model
+from tests.pairwise import spread, under_masks
 
 LANGUAGE = ("input_ids", "attention_mask", "token_type_ids", "inputs_embeds")
 VISION = ("visual_feats", "visual_pos", "visual_attention_mask")
-EVERY = [(case, masks, "float64") for case in CASES for masks in MASKS] + [
-    (case, masks, "float32") for case, masks in zip(CASES, itertools.cycle(MASKS), strict=False)
-]
 
 
 def some(given: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
@@ -32,7 +30,7 @@ def apart(model: Any, given: dict[str, Any], **options: Any) -> Any:
     return model.cross(language, visual, **masks, **options)
 
 
-@pytest.mark.parametrize(("case", "masks", "dtype"), EVERY)
+@pytest.mark.parametrize(("case", "masks", "dtype"), under_masks(CASES))
 def test_apart_is_together(case, masks, dtype):
     config, sizes = CASES[case]
     given = inputs(config, sizes, masks)
@@ -43,8 +41,7 @@ def test_apart_is_together(case, masks, dtype):
     assert_same(apart(tf, given), expected, tolerances.OUTPUTS[dtype])
 
 
-@pytest.mark.parametrize("masks", MASKS)
-@pytest.mark.parametrize("case", ["smallest", "deep"])
+@pytest.mark.parametrize(("case", "masks"), spread(["smallest", "deep"], MASKS, strength=1))
 def test_what_is_not_wanted_changes_nothing_else(case, masks):
     config, sizes = CASES[case]
     given = inputs(config, sizes, masks)

@@ -17,6 +17,7 @@ from tests.models import labelled, run_pt, run_tf
 SIZES = Sizes(batch=2, length=20, regions=36)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("name", "config", "count", "states"),
     [

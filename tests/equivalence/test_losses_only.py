@@ -8,14 +8,14 @@ from tests import tolerances
 from tests.compare import assert_same, assert_same_gradients
 from tests.inputs import MASKS
 from tests.models import CASES, gradients_pt, gradients_tf, labelled, new_tf, pt_model, run_pt, run_tf, tf_model
+from tests.pairwise import spread
 
 NAME = "LxmertForPreTraining"
 BACKENDS = {"pt": (pt_model, run_pt, gradients_pt), "tf": (tf_model, run_tf, gradients_tf)}
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("masks", MASKS)
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(("case", "masks"), spread(CASES, MASKS, strength=1))
 def test_losses_and_gradients_are_the_same(case, masks, backend):
     config, sizes = CASES[case]
     made, _, gradients = BACKENDS[backend]

@@ -1,13 +1,12 @@
 """PyTorch against Keras: every output, hidden state, attention map and gradient, in every case under every mask."""
 
-import itertools
-
 import pytest
 
 from tests import tolerances
 from tests.compare import assert_same, assert_same_gradients
-from tests.inputs import MASKS, inputs, labels
+from tests.inputs import inputs, labels
 from tests.models import CASES, gradients_pt, gradients_tf, pt_model, run_pt, run_tf, tf_model
+from tests.pairwise import under_masks
 
 EVERYTHING = dict(output_attentions="all", output_hidden_states=True)
 FIELDS = {
@@ -16,15 +15,10 @@ FIELDS = {
     "LxmertForQuestionAnswering": {"loss", "question_answering_score"},
 }
 
-# Every case under every mask in float64, which is the sharper one; in float32 every case and every mask, in turn.
-EVERY = [(case, masks, "float64") for case in CASES for masks in MASKS] + [
-    (case, masks, "float32") for case, masks in zip(CASES, itertools.cycle(MASKS), strict=False)
-]
-
 ANSWERING = ("smallest", "one region, features only", "no language layers, no matching")
 
 
-@pytest.mark.parametrize(("case", "masks", "dtype"), EVERY)
+@pytest.mark.parametrize(("case", "masks", "dtype"), under_masks(CASES))
 def test_pretraining_agrees(case, masks, dtype):
     config, sizes = CASES[case]
     given = {**inputs(config, sizes, masks), **labels(config, sizes)}
@@ -40,7 +34,7 @@ def test_pretraining_agrees(case, masks, dtype):
     assert_same_gradients(found, expected_gradients, tolerances.GRADIENTS[dtype])
 
 
-@pytest.mark.parametrize(("case", "masks", "dtype"), [some for some in EVERY if some[0] in ANSWERING])
+@pytest.mark.parametrize(("case", "masks", "dtype"), under_masks(ANSWERING))
 def test_question_answering_agrees(case, masks, dtype):
     config, sizes = CASES[case]
     name = "LxmertForQuestionAnswering"
@@ -54,7 +48,7 @@ def test_question_answering_agrees(case, masks, dtype):
     assert None not in found.values(), "a trainable parameter without a gradient"
 
 
-@pytest.mark.parametrize(("case", "masks", "dtype"), [some for some in EVERY if some[0] in ("smallest", "deep")])
+@pytest.mark.parametrize(("case", "masks", "dtype"), under_masks(["smallest", "deep"]))
 def test_backbone_agrees(case, masks, dtype):
     config, sizes = CASES[case]
     given = inputs(config, sizes, masks)

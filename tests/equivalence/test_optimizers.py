@@ -13,6 +13,7 @@ from tests import tolerances
 from tests.compare import assert_same, difference
 from tests.inputs import Sizes
 from tests.models import SMALLEST, cast, labelled, new_pt, new_tf, run_pt, tensors, weights
+from tests.pairwise import spread
 
 SIZES = Sizes(4, 5, 7)
 STEPS = 20
@@ -57,8 +58,7 @@ def fit_tf(model, optimizer, name, steps):
     model.fit(((given,) for given in data), steps_per_epoch=len(data), shuffle=False, verbose=0)
 
 
-@pytest.mark.parametrize("kind", RECIPES)
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize(("name", "kind"), spread(TASKS, RECIPES, strength=1))
 def test_twenty_steps_agree(name, kind, record_property):
     """PyTorch in a plain loop, Keras in `fit`."""
     recipe = RECIPES[kind]

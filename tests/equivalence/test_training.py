@@ -37,6 +37,11 @@ UNTIED = [
 BYPASS = [("VisualBertForVisualReasoning", SMALLEST_VISUAL_BERT.replace(bypass_transformer=True))]
 
 
+def rest_is_full(rows, always):
+    """Rows of parameters, of which some are run always and the others in `make test-all`."""
+    return [pytest.param(*row, marks=() if i in always else pytest.mark.full) for i, row in enumerate(rows)]
+
+
 def with_dropout(config, rate):
     return config.replace(hidden_dropout_prob=rate, attention_probs_dropout_prob=rate)
 
@@ -47,7 +52,7 @@ def batches(config, name):
         yield labelled(config, name, SIZES, seed=step)
 
 
-@pytest.mark.parametrize(("name", "config"), LXMERT + VISUAL_BERT + BYPASS + UNTIED)
+@pytest.mark.parametrize(("name", "config"), rest_is_full(LXMERT + VISUAL_BERT + BYPASS + UNTIED, (0, 3, 8, 9)))
 def test_ten_steps_of_adamw_agree(name, config):
     config = with_dropout(config, 0.0)
     pt, keras_model = new_pt(config, name, "float64").train(), new_tf(config, name, "float64")
@@ -96,8 +101,8 @@ def checkpointed(model, take, given, on, **options):
     return take(model, given, **options)
 
 
-@pytest.mark.parametrize(("name", "config"), LXMERT + VISUAL_BERT[:2] + BYPASS)
-@pytest.mark.parametrize("dropout", [0.0, 0.3])
+@pytest.mark.parametrize(("name", "config"), rest_is_full(LXMERT + VISUAL_BERT[:2] + BYPASS, (0, 3)))
+@pytest.mark.parametrize("dropout", [pytest.param(0.0, marks=pytest.mark.full), 0.3])
 @pytest.mark.parametrize("backend", ["pt", "tf"])
 def test_gradient_checkpointing_changes_nothing(backend, dropout, name, config):
     config = with_dropout(config, dropout)
@@ -126,7 +131,7 @@ def test_gradient_checkpointing_changes_nothing(backend, dropout, name, config):
         assert_same(output.loss, calm.loss, tolerances.OUTPUTS["float64"])
 
 
-@pytest.mark.parametrize(("name", "config"), LXMERT + VISUAL_BERT + BYPASS)
+@pytest.mark.parametrize(("name", "config"), rest_is_full(LXMERT + VISUAL_BERT + BYPASS, (1, 4, 8)))
 def test_checkpointed_gradients_agree(name, config):
     config = with_dropout(config, 0.0)
     given = labelled(config, name, SIZES)

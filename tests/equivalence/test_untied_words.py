@@ -5,8 +5,8 @@ import pytest
 
 from tests import tolerances
 from tests.compare import assert_same
-from tests.inputs import MASKS
 from tests.models import CASES, VISUAL_BERT_CASES, labelled, new_pt, new_tf, run_pt, run_tf, weights
+from tests.pairwise import spread
 
 from .agreement import assert_agree, both
 
@@ -25,11 +25,12 @@ UNTIED = [
 WORDS, DECODER, BIAS = "embeddings.word.weight", "heads.word.decoder.weight", "heads.word.bias"
 
 
-@pytest.mark.parametrize("masks", ["absent", "ragged", "language row masked"])
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize(("name", "config", "sizes"), UNTIED)
-def test_untied_models_agree(name, config, sizes, dtype, masks):
-    assert masks in MASKS
+@pytest.mark.parametrize(
+    ("untied", "dtype", "masks"),
+    spread(UNTIED, ["float64", "float32"], ["absent", "ragged", "language row masked"], strength=1),
+)
+def test_untied_models_agree(untied, dtype, masks):
+    name, config, sizes = untied
     output, found = assert_agree(both(config, name, dtype), labelled(config, name, sizes, masks), dtype)
     assert (DECODER in found) == (name != ALIGNMENT), "a decoder that nothing uses is frozen"
     if name == ALIGNMENT:
@@ -57,10 +58,10 @@ def test_a_decoder_like_the_words_makes_the_tied_model(name, config, sizes):
         assert_same(run(model, given), expected, tolerances.OUTPUTS["float64"])
 
 
-@pytest.mark.parametrize("count", [50, 20, 37])
-@pytest.mark.parametrize(("name", "config", "sizes"), UNTIED)
-def test_resized_decoders_agree(name, config, sizes, count):
+@pytest.mark.parametrize(("untied", "count"), spread(UNTIED, [50, 20, 37], strength=1))
+def test_resized_decoders_agree(untied, count):
     """Old rows stay, new ones are drawn afresh; with those of one put into the other, both give the same."""
+    name, config, sizes = untied
     pt, keras_model = new_pt(config, name, "float64"), new_tf(config, name, "float64")
     before, trained = weights(new_pt(config, name, "float64")), pt.heads.word.decoder.weight.requires_grad
     for model in (pt, keras_model):

@@ -8,6 +8,7 @@ from tests import tolerances
 from tests.compare import assert_same
 from tests.inputs import Sizes
 from tests.models import DTYPES, SMALLEST_VISUAL_BERT, pt_model, run_pt, run_tf
+from tests.pairwise import spread
 from tests.visual_bert_inputs import CHOICES, visual_bert_inputs, visual_bert_labels
 
 from .agreement import assert_agree, assert_outputs_agree, both
@@ -87,17 +88,17 @@ def rows(table):
     return [(name, form) for name, forms in table.items() for form in forms]
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("name", "form"), rows(FORMS))
-def test_losses_agree(name, form, dtype):
+@pytest.mark.parametrize(("row", "dtype"), spread(rows(FORMS), DTYPES, strength=1))
+def test_losses_agree(row, dtype):
+    name, form = row
     given = {**visual_bert_inputs(CONFIG, SIZES, architecture=name), **FORMS[name][form]}
     output, _ = assert_agree(both(CONFIG, name, dtype), given, dtype)
     assert float(output.loss.detach()) > 0
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("name", "form"), rows(NOTHING))
-def test_labels_that_are_all_ignored_give_0(name, form, dtype):
+@pytest.mark.parametrize(("row", "dtype"), spread(rows(NOTHING), DTYPES, strength=1))
+def test_labels_that_are_all_ignored_give_0(row, dtype):
+    name, form = row
     given = {**visual_bert_inputs(CONFIG, SIZES, architecture=name), **NOTHING[name][form]}
     output, found = assert_agree(both(CONFIG, name, dtype), given, dtype)
     assert float(output.loss.detach()) == 0
@@ -151,8 +152,7 @@ PLACES = {
 }
 
 
-@pytest.mark.parametrize("kind", [np.int64, bool, np.float32])
-@pytest.mark.parametrize("masked", PLACES)
+@pytest.mark.parametrize(("masked", "kind"), spread(PLACES, [np.int64, bool, np.float32], strength=1))
 def test_the_answer_is_read_at_the_last_token_but_one(masked, kind):
     mask, place = PLACES[masked]
     given = visual_bert_inputs(CONFIG, SIZES)

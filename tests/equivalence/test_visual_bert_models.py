@@ -1,14 +1,13 @@
 """PyTorch against Keras for VisualBERT: outputs, hidden states, maps and gradients in every case, under every mask."""
 
-import itertools
-
 import numpy as np
 import pytest
 
 from tests import tolerances
 from tests.compare import assert_same, assert_same_gradients
-from tests.inputs import MASKS, Sizes
+from tests.inputs import Sizes
 from tests.models import VISUAL_BERT_CASES, VISUAL_BERT_CLASSES, gradients_pt, gradients_tf, labelled, run_pt, run_tf
+from tests.pairwise import spread, under_masks
 from tests.visual_bert_inputs import visual_bert_inputs, visual_bert_labels
 
 from .agreement import assert_agree, assert_outputs_agree, both
@@ -22,28 +21,8 @@ FIELDS = {
     **{name: {"loss", "logits"} for name in TASKS[1:]},
 }
 
-# In float64, which is the sharper one, pre-training takes every case under every mask. The others share its backbone:
-# each takes a third of the pairs, with every case and every mask among them. In float32 every case, and every mask.
-TABLE = list(itertools.product(*map(enumerate, (TASKS, VISUAL_BERT_CASES, MASKS))))
-EVERY = [
-    (name, case, masks, "float64")
-    for (i, name), (j, case), (k, masks) in TABLE
-    if name == "VisualBertForPreTraining" or (i + j + k) % 3 == 0
-] + [
-    (name, case, masks, "float32")
-    for (i, name), (j, case), (k, masks) in TABLE
-    if (2 * i + j) % 7 == k and i % 2 == j % 2
-]
 
-
-def test_every_class_meets_every_case_and_every_mask():
-    for name in TASKS:
-        assert {case for taken, case, *_ in EVERY if taken == name} == set(VISUAL_BERT_CASES)
-        assert {masks for taken, _, masks, dtype in EVERY if (taken, dtype) == (name, "float64")} == set(MASKS)
-    assert {case for _, case, _, dtype in EVERY if dtype == "float32"} == set(VISUAL_BERT_CASES)
-
-
-@pytest.mark.parametrize(("name", "case", "masks", "dtype"), EVERY)
+@pytest.mark.parametrize(("name", "case", "masks", "dtype"), under_masks(VISUAL_BERT_CASES, *TASKS))
 def test_task_models_agree(name, case, masks, dtype):
     config, sizes = VISUAL_BERT_CASES[case]
     given = labelled(config, name, sizes, masks)
@@ -63,10 +42,7 @@ def test_task_models_agree(name, case, masks, dtype):
 BACKBONES = ("smallest", "deep", "regions bypass the layers")
 
 
-@pytest.mark.parametrize("masks", MASKS)
-@pytest.mark.parametrize(
-    ("case", "dtype"), [*((case, "float64") for case in BACKBONES), ("regions bypass the layers", "float32")]
-)
+@pytest.mark.parametrize(("case", "masks", "dtype"), under_masks(BACKBONES))
 def test_backbone_agrees(case, masks, dtype):
     config, sizes = VISUAL_BERT_CASES[case]
     models = both(config, "VisualBertModel", dtype)
@@ -74,8 +50,7 @@ def test_backbone_agrees(case, masks, dtype):
     assert set(output.keys()) == FIELDS["VisualBertModel"]
 
 
-@pytest.mark.parametrize("case", BACKBONES)
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize(("name", "case"), spread(TASKS, BACKBONES, strength=1))
 def test_an_example_that_is_masked_as_a_whole_agrees(name, case):
     config, sizes = VISUAL_BERT_CASES[case]
     given = labelled(config, name, sizes)
@@ -95,9 +70,10 @@ def test_an_example_that_is_masked_as_a_whole_agrees(name, case):
 TEXT_ONLY = VISUAL_BERT_CLASSES[:-1]
 
 
-@pytest.mark.parametrize("case", ["smallest", "regions bypass the layers"])
-@pytest.mark.parametrize("masks", ["absent", "language row masked"])
-@pytest.mark.parametrize("name", TEXT_ONLY)
+@pytest.mark.parametrize(
+    ("name", "masks", "case"),
+    spread(TEXT_ONLY, ["absent", "language row masked"], ["smallest", "regions bypass the layers"], strength=1),
+)
 def test_text_alone_agrees(name, masks, case):
     config, sizes = VISUAL_BERT_CASES[case]
     given = visual_bert_inputs(config, sizes, masks, name)

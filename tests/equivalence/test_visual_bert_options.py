@@ -18,6 +18,7 @@ from tests.models import (
     small_visual_bert,
     weights,
 )
+from tests.pairwise import spread
 from tests.visual_bert_inputs import CHOICES, visual_bert_inputs
 
 from .agreement import assert_agree, assert_outputs_agree, both
@@ -186,8 +187,7 @@ def test_masks_may_be_of_any_kind(name, kind):
     assert_same(assert_outputs_agree(models, other), run_pt(models[0], given), TOLERANCE)
 
 
-@pytest.mark.parametrize("bypass", [False, True])
-@pytest.mark.parametrize("masks", MASKS)
+@pytest.mark.parametrize(("masks", "bypass"), spread(MASKS, [False, True], strength=1))
 def test_masked_places_do_not_matter(masks, bypass):
     """What a masked token or region holds reaches no other place."""
     config = CONFIG.replace(bypass_transformer=bypass)

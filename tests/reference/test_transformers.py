@@ -12,6 +12,7 @@ from tests import tolerances
 from tests.compare import assert_same, assert_same_gradients
 from tests.inputs import MASKS, Sizes, inputs, labels
 from tests.models import CASES, DTYPES, SMALLEST, gradients_pt, pt_model, run_pt, weight
+from tests.pairwise import under_masks
 
 CLASSES = ("LxmertModel", "LxmertForPreTraining", "LxmertForQuestionAnswering")  # it has no visual reasoning
 TASKS = CLASSES[1:]
@@ -47,14 +48,7 @@ def gradients_theirs(config, name, dtype, given):
     return output, dict(zip([p.name for p in trained], found, strict=True))
 
 
-# As in the equivalence tests: all in float64, each case and each mask once in float32.
-EVERY = [(case, masks, "float64") for case in CASES for masks in MASKS] + [
-    (case, list(MASKS)[i % len(MASKS)], "float32") for i, case in enumerate(CASES)
-]
-
-
-@pytest.mark.parametrize(("case", "masks", "dtype"), EVERY)
-@pytest.mark.parametrize("name", CLASSES)
+@pytest.mark.parametrize(("name", "case", "masks", "dtype"), under_masks(CASES, *CLASSES))
 def test_outputs_agree(name, case, masks, dtype):
     config, sizes = CASES[case]
     given = inputs(config, sizes, masks)
@@ -70,8 +64,10 @@ def test_outputs_agree(name, case, masks, dtype):
     assert_same(found, expected, tolerances.OUTPUTS[dtype])
 
 
-@pytest.mark.parametrize(("case", "masks", "dtype"), [some for some in EVERY if MASKS[some[1]].count("row") == 0])
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize(
+    ("name", "case", "masks", "dtype"),
+    [row for row in under_masks(CASES, *TASKS) if "row" not in MASKS[row.values[2]]],
+)
 def test_gradients_agree(name, case, masks, dtype):
     """But where a whole row is masked: see test_differences.py."""
     config, sizes = CASES[case]

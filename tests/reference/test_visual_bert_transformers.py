@@ -1,7 +1,5 @@
 """VisualBERT in PyTorch against `transformers`, an independent program, from one set of weights: where both agree."""
 
-import itertools
-
 import numpy as np
 import pytest
 import torch
@@ -27,6 +25,7 @@ from tests.models import (
     small_visual_bert,
     tf_model,
 )
+from tests.pairwise import spread, under_masks
 from tests.visual_bert_inputs import visual_bert_inputs, visual_bert_labels
 
 from .visual_bert_theirs import gradients_theirs, load_theirs, run_theirs, theirs
@@ -37,11 +36,6 @@ BATCH, LENGTH, REGIONS = SIZES
 CONFIG = small_visual_bert(2)
 BYPASS = small_visual_bert(2, bypass_transformer=True)
 EVERYTHING = dict(output_attentions=True, output_hidden_states=True)
-
-# All in float64, each case and each mask once in float32.
-EVERY = [(case, masks, "float64") for case in VISUAL_BERT_CASES for masks in MASKS] + [
-    (case, masks, "float32") for case, masks in zip(VISUAL_BERT_CASES, itertools.cycle(MASKS), strict=False)
-]
 
 
 def assert_agrees(config, name, given, dtype="float64", gradients=True):
@@ -56,8 +50,7 @@ def assert_agrees(config, name, given, dtype="float64", gradients=True):
     assert_same(run_pt(ours, given, **EVERYTHING), expected, tolerances.OUTPUTS[dtype])
 
 
-@pytest.mark.parametrize(("case", "masks", "dtype"), EVERY)
-@pytest.mark.parametrize("name", VISUAL_BERT_CLASSES)
+@pytest.mark.parametrize(("name", "case", "masks", "dtype"), under_masks(VISUAL_BERT_CASES, *VISUAL_BERT_CLASSES))
 def test_outputs_and_gradients_agree(name, case, masks, dtype):
     config, sizes = VISUAL_BERT_CASES[case]
     given = labelled(config, name, sizes, masks)
@@ -97,9 +90,7 @@ OPTIONS = {
 }
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("option", OPTIONS)
-@pytest.mark.parametrize("config", [CONFIG, BYPASS], ids=["plain", "bypass"])
+@pytest.mark.parametrize(("config", "option", "dtype"), spread([CONFIG, BYPASS], OPTIONS, DTYPES))
 def test_options_agree(config, option, dtype):
     for name in TASKS:
         if name == "VisualBertForMultipleChoice":
