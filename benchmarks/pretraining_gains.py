@@ -100,9 +100,9 @@ def one_start(job: tuple[str, int, str, str]) -> dict[str, Any]:
     import torch
 
     from lxmert.data.datasets import read_vqa, write_vqa
-    from lxmert.training.inference import Checkpoint
     from lxmert.training.run import train
     from lxmert.training.settings import make_settings
+    from lxmert.training.trained_model import Checkpoint
 
     torch.set_num_threads(1)
     folder = Path(work) / f"{name.replace(' ', '-')}-{seed}"

@@ -42,7 +42,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     scenes.add_argument(
         "--processes", type=int, help="how many draw; the result is the same (default: one for each processor)"
     )
-    easy.add_argument("--first", type=int, metavar="IMAGES", help="use so many images of each split, for a quick try")
+    easy.add_argument(
+        "--max-images", type=int, metavar="IMAGES", help="use so many images of each split, for a quick try"
+    )
+    easy.add_argument(
+        "--variants",
+        type=int,
+        default=0,
+        metavar="N",
+        help="add N changed versions of each training image: other sizes, places, shades, backgrounds, further shapes "
+        "(default: 0)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -66,7 +76,9 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         from lxmert.data.synthetic.easy_vqa_export import write_easy_vqa
 
-        summary = write_easy_vqa(arguments.output, arguments.seed, arguments.dtype, arguments.first, progress)
+        summary = write_easy_vqa(
+            arguments.output, arguments.seed, arguments.dtype, arguments.max_images, arguments.variants, progress
+        )
     if not arguments.quiet:
         _tell(summary, arguments.output, time.perf_counter() - start)
     return 0

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .options import json_text, plain_json, table
-from .predict import add_checkpoint_options, open_checkpoint
+from .predict import add_checkpoint_options, open_trained_model
 
 if TYPE_CHECKING:
     from lxmert.data.metrics import GqaScores, Nlvr2Scores, VqaScores
@@ -67,10 +67,10 @@ def run(arguments: argparse.Namespace) -> int:
             absent = [path for path in arguments.annotations if not Path(path).is_file()]
             if absent:  # said now, not after the work
                 raise FileNotFoundError(f"--annotations: there is no file {absent[0]}.")
-            checkpoint = open_checkpoint(arguments)
-            checkpoint.predict(predictions, progress=checkpoint.is_main and not arguments.quiet)
-            checkpoint.close()
-            if not checkpoint.is_main:  # the main process has all of them
+            model = open_trained_model(arguments)
+            model.predict(predictions, progress=model.is_main and not arguments.quiet)
+            model.close()
+            if not model.is_main:  # the main process has all of them
                 return 0
         scores = score_result_file(arguments.task, predictions, arguments.annotations, arguments.questions)
     print(scores_json(scores, arguments.per_question) if arguments.json else scores_table(scores))
@@ -80,10 +80,10 @@ def run(arguments: argparse.Namespace) -> int:
 def _run_pretrain(arguments: argparse.Namespace) -> int:
     if arguments.checkpoint is None or not arguments.questions:
         raise ValueError("pre-training is evaluated by --checkpoint and --questions, the files of sentences.")
-    checkpoint = open_checkpoint(arguments)
-    scores = checkpoint.scores(progress=checkpoint.is_main and not arguments.quiet)
-    checkpoint.close()
-    if not checkpoint.is_main:
+    model = open_trained_model(arguments)
+    scores = model.scores(progress=model.is_main and not arguments.quiet)
+    model.close()
+    if not model.is_main:
         return 0
     print(
         json_text(scores)
@@ -124,12 +124,12 @@ def scores_table(scores: VqaScores | GqaScores | Nlvr2Scores) -> str:
         )
     if isinstance(scores, GqaScores):
         # Otherwise nobody would see that these two are not what the official program prints.
-        told = (
+        note = (
             "" if scores.by_type else "\n\nThe files have no types: binary are the questions whose answer is yes or no."
         )
         if scores.counts.get("unbalanced"):
             balanced = scores.counts["accuracy"]
-            told += (
+            note += (
                 f"\n\nScored are the {balanced:,} balanced questions of the "
                 f"{balanced + scores.counts['unbalanced']:,} in the files, as in the official evaluation."
             )
@@ -144,7 +144,7 @@ def scores_table(scores: VqaScores | GqaScores | Nlvr2Scores) -> str:
                 "semantic type": (scores.per_semantic_type, scores.semantic_type_counts),
             },
         )
-        return tables + told
+        return tables + note
     return _tables(
         [
             ("accuracy, of statements", scores.accuracy, scores.statements),

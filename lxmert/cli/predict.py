@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING
 
 from .backends import import_quietly
+
+if TYPE_CHECKING:
+    from lxmert.training.trained_model import TrainedModel
 
 SUMMARY = "write the official result file of a trained checkpoint: vqa, gqa or nlvr2"
 
@@ -23,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_checkpoint_options(parser: argparse.ArgumentParser) -> None:
-    """What a checkpoint is run with, in place of what it was trained with."""
+    """The options that override the settings of a checkpoint's training."""
     trained = "(default: as in training)"
     parser.add_argument("--features", nargs="+", metavar="FOLDER", help=f"region stores of the images {trained}")
     parser.add_argument("--backend", choices=("pt", "tf"), help=f"PyTorch or Keras {trained}")
@@ -32,17 +35,17 @@ def add_checkpoint_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-size", type=int, metavar="VALUE", help=f"examples that are run at once {trained}")
 
 
-def open_checkpoint(arguments: argparse.Namespace) -> Any:
-    """The checkpoint with its files, as the command line says."""
+def open_trained_model(arguments: argparse.Namespace) -> TrainedModel:
+    """The checkpoint and the files that it is evaluated on, as the command line says."""
     from lxmert.training.checkpoints import saved_settings
     from lxmert.utils.malloc import keep_memory
 
     keep_memory()
     backend = arguments.backend or saved_settings(arguments.checkpoint).get("backend", "pt")
     import_quietly(backend)
-    from lxmert.training.inference import Checkpoint
+    from lxmert.training.trained_model import TrainedModel
 
-    return Checkpoint(
+    return TrainedModel(
         arguments.checkpoint,
         arguments.task,
         arguments.questions,
@@ -57,12 +60,12 @@ def open_checkpoint(arguments: argparse.Namespace) -> Any:
 
 def run(arguments: argparse.Namespace) -> int:
     """Predict and write."""
-    from lxmert.training.inference import check_output
+    from lxmert.training.trained_model import check_output
 
     check_output(arguments.output)
-    checkpoint = open_checkpoint(arguments)
-    count = checkpoint.predict(arguments.output, progress=checkpoint.is_main and not arguments.quiet)
-    checkpoint.close()
-    if checkpoint.is_main:
+    model = open_trained_model(arguments)
+    count = model.predict(arguments.output, progress=model.is_main and not arguments.quiet)
+    model.close()
+    if model.is_main:
         print(f"wrote {count:,} predictions to {arguments.output}")
     return 0

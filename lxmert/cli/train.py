@@ -1,4 +1,4 @@
-"""`lxmert train`: the tasks of the paper from files, and the checkpoint that comes with the package."""
+"""`lxmert train`: the tasks of both papers, from files."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ import dataclasses
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .backends import add_backend, import_quietly
 from .options import add_set, overrides
+
+if TYPE_CHECKING:
+    from lxmert.training.settings import Settings
 
 SUMMARY = "train a model: pretrain, vqa, gqa, nlvr2 on files in the published formats, or easy-vqa"
 
@@ -22,7 +25,9 @@ _TASKS = {
 }
 
 
-# Settings that say nothing to a task.
+_VARIANTS = 2  # changed versions of each training image of easy-VQA
+
+# Settings without a meaning for a task.
 _NOT_FOR = {
     "pretrain": ("answer_labels",),
     "vqa": ("losses",),
@@ -36,22 +41,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     tasks = parser.add_subparsers(dest="task", metavar="TASK", required=True)
     for task, text in _TASKS.items():
         _add_settings(tasks.add_parser(task, help=text, description=f"Train on {text}."), task)
-    text = "the checkpoint that comes with the package, from scratch, measured"
-    _add_easy_vqa(tasks.add_parser("easy-vqa", help=text, description=f"Make {text}."))
+    text = "questions of easy-VQA, from scratch, as the checkpoints of this package were made"
+    about = "Short for `lxmert data easy-vqa`, `lxmert train vqa` and `lxmert evaluate vqa`."
+    _add_easy_vqa(tasks.add_parser("easy-vqa", help=text, description=about))
 
 
 def _add_settings(parser: argparse.ArgumentParser, task: str) -> None:
     """An option for every setting of a run."""
-    from lxmert.training.settings import PATHS, Settings, make_settings
+    from lxmert.training.settings import PATHS, Settings, make_settings, setting_type
 
     defaults = make_settings(task, {"output": "."})
-    parser.add_argument(
-        "--config", metavar="FILE", help="settings in TOML or JSON; what the command line says goes before"
-    )
+    parser.add_argument("--config", metavar="FILE", help="settings in TOML or JSON, which the command line overrides")
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="go on, exactly, with the run in the output folder; no other option is needed",
+        help="continue the run in the output folder exactly; no other option is needed",
     )
     parser.add_argument("--quiet", action="store_true", help="no progress")
     add_set(parser)
@@ -61,16 +65,15 @@ def _add_settings(parser: argparse.ArgumentParser, task: str) -> None:
         option = f"--{entry.name.replace('_', '-')}"
         default = getattr(defaults, entry.name)
         shown = "" if default in (None, (), False) or entry.name == "output" else f" (default: {_shown(default)})"
-        kind, choices = str(entry.type), entry.metadata["choices"] or None
-        told: dict[str, Any] = {"help": entry.metadata["help"] + shown, "default": None}
-        if kind == "bool":
-            parser.add_argument(option, action=argparse.BooleanOptionalAction, **told)
-        elif kind.startswith("tuple"):
-            parser.add_argument(option, nargs="+", choices=choices, metavar=None if choices else "PATH", **told)
+        (kind, _), choices = setting_type(entry.name), entry.metadata["choices"] or None
+        options: dict[str, Any] = {"help": entry.metadata["help"] + shown, "default": None}
+        if kind is bool:
+            parser.add_argument(option, action=argparse.BooleanOptionalAction, **options)
+        elif kind is tuple:
+            parser.add_argument(option, nargs="+", choices=choices, metavar=None if choices else "PATH", **options)
         else:
-            number = {"int": int, "float": float}.get(kind.split(" |")[0], str)
             metavar = None if choices else "PATH" if entry.name in PATHS else "VALUE"
-            parser.add_argument(option, type=number, choices=choices, metavar=metavar, **told)
+            parser.add_argument(option, type=kind, choices=choices, metavar=metavar, **options)
     add_backend(parser)
     parser.set_defaults(backend_default=parser.get_default("backend"), backend=None)
 
@@ -86,24 +89,21 @@ def _shown(default: Any) -> str:
 
 
 def _add_easy_vqa(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("output", metavar="FOLDER", help="where the checkpoint goes")
+    parser.add_argument("--output", metavar="FOLDER", required=True, help="a new folder: for the data and for the run")
     parser.add_argument(
-        "--model",
-        type=lambda name: name.replace("-", "_"),
+        "--architecture",
         choices=("lxmert", "visual_bert"),
         default="lxmert",
-        help="the kind of model (default: lxmert)",
+        help="the model (default: lxmert)",
     )
+    parser.add_argument("--seed", type=int, help="of the weights and the order of the examples")
+    parser.add_argument("--epochs", type=int, help="passes over the examples")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
     add_backend(parser)
-    parser.add_argument("--epochs", type=int, help="passes over the data (default: the recipe's)")
-    parser.add_argument(
-        "--seed", type=int, help="of the initial weights and the order of the data (default: the recipe's)"
-    )
-    parser.add_argument("--quiet", action="store_true", help="no progress bars")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Train, measure, write."""
+    """Train, and print the scores."""
     from lxmert.utils.malloc import keep_memory
 
     keep_memory()
@@ -132,20 +132,25 @@ def _run_task(arguments: argparse.Namespace) -> int:
     if output is None:
         raise ValueError("--output must be given: the folder for checkpoints and logs.")
     check_path("--output", output)
-    # A run that goes on has its settings; what is given again must be the same.
+    # A resumed run has its settings; those that are given again must be the same.
     before = run_settings(output) if arguments.resume else {}
     settings = make_settings(arguments.task, {"backend": arguments.backend_default}, before, file, given)
+    _train(settings, arguments.resume, arguments.quiet)
+    return 0
+
+
+def _train(settings: Settings, resume: bool, quiet: bool) -> None:
     import_quietly(settings.backend)
-    from lxmert.training.run import shutdown_distributed, train
+    from lxmert.training.backends import shutdown_distributed
+    from lxmert.training.run import train
 
     start = time.perf_counter()
-    scores = train(settings, arguments.resume, progress=not arguments.quiet)
+    scores = train(settings, resume, progress=not quiet)
     shutdown_distributed(settings.backend)
     if _is_main():
         for name, score in scores.items():
             print(f"{name:<24} {score:.4f}")
         print(f"the best checkpoint is {Path(settings.output) / 'best'} ({time.perf_counter() - start:.0f} s)")
-    return 0
 
 
 def _is_main() -> bool:
@@ -155,22 +160,20 @@ def _is_main() -> bool:
 
 
 def _run_easy_vqa(arguments: argparse.Namespace) -> int:
-    from lxmert.data.synthetic.easy_vqa import load
-    from lxmert.data.synthetic.recipe import RECIPES
-    from lxmert.training.easy_vqa import accuracy, scores_of_split, train_easy_vqa, with_changes
+    """What `lxmert data easy-vqa`, `lxmert train vqa` and `lxmert evaluate vqa` do, one after the other."""
+    from lxmert.data.synthetic.easy_vqa_export import write_easy_vqa
+    from lxmert.training.settings import make_settings, read_settings
     from lxmert.utils.paths import check_path
 
-    check_path("FOLDER", arguments.output)
-    recipe = with_changes(RECIPES[arguments.model], arguments.epochs, arguments.seed)
-    Path(arguments.output).mkdir(parents=True, exist_ok=True)  # told now if it cannot be, not after the training
-    import_quietly(arguments.backend)
-    start = time.perf_counter()
-    answerer = train_easy_vqa(arguments.backend, recipe, progress=not arguments.quiet and sys.stderr.isatty())
-    seconds = time.perf_counter() - start
-    answerer.save_pretrained(arguments.output)
-    data = load("test")
-    right = accuracy(answerer, data, scores_of_split(answerer, data))
-    print(f"trained {answerer.model.num_parameters():,} parameters in {seconds:.0f} s, seed {recipe.seed}")
-    print(f"right: {right:.2%} of {len(data):,} test questions ({round((1 - right) * len(data))} wrong)")
-    print(f"wrote {arguments.output}")
+    check_path("--output", arguments.output)
+    data, run = Path(arguments.output) / "data", Path(arguments.output) / "run"
+    write_easy_vqa(data, variants=_VARIANTS, progress=not arguments.quiet and sys.stderr.isatty())
+    file = "vqa.toml" if arguments.architecture == "lxmert" else "vqa-visual-bert.toml"
+    given = {name: getattr(arguments, name) for name in ("backend", "seed", "epochs")}
+    given = {name: value for name, value in given.items() if value is not None}
+    _train(make_settings("vqa", read_settings(data / file), {"output": str(run)}, given), False, arguments.quiet)
+    from lxmert.training.trained_model import TrainedModel
+
+    model = TrainedModel(run / "best", "vqa", [str(data / "vqa" / "test.json")])
+    print(f"{model.scores()['accuracy']:.2f} % of {len(model.data):,} test questions are answered rightly")
     return 0

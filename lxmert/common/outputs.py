@@ -252,7 +252,13 @@ class VisualBertForPreTrainingOutput(_VisualBertStates, _VisualBertForPreTrainin
         loss: the sum of the losses whose labels were given; absent without labels.
         prediction_logits: [B, S, V], the word at each position.
         seq_relationship_logits: [B, 2]; in the published models index 1 says that caption and image match.
+        losses: the losses that `loss` is the sum of, by name: "words", "match"; None without labels. Read by attribute
+            alone, as LXMERT's.
     """
+
+    aside = ("losses",)
+
+    losses: dict[str, Any] | None = None
 
 
 @dataclass(eq=False)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from lxmert.common.validation.shared import check_integer
+from lxmert.weights.answer_vocabulary import matching_rows, remap_rows
 from lxmert.weights.naming.tables import ANSWERS
 
 from .layers import Attention, Embedding
-from .named_weights import NamedWeights
+from .named_weights import NamedWeights, array_of, tensor_of
 
 
 class Resizable(NamedWeights):
@@ -78,6 +79,36 @@ class Resizable(NamedWeights):
         layer.out_features = count
         self._set_config(**{ANSWERS[self.config.model_type][1]: count})
         return layer
+
+    def remap_answers(self, old: Sequence[str], new: Sequence[str]) -> int:
+        """Change the table of answers: each new answer takes over the row of the same old one, or else zeros.
+
+        Args:
+            old: the answers in the order of the model's scores.
+            new: the answers that the model is to score.
+
+        Returns:
+            How many of the new answers the old table has.
+
+        Raises:
+            ValueError: another number of old answers than the model scores.
+        """
+        path, field = ANSWERS[self.config.model_type]
+        if len(old) != getattr(self.config, field):
+            raise ValueError(
+                f"the old table has {len(old)} answers, and the model scores {getattr(self.config, field)}; give the "
+                "table that the model was trained with."
+            )
+        rows = matching_rows(old, new)
+        values = {p: remap_rows(array_of(w.detach()), rows) for p, w in self.weights_by_name() if p.module == path}
+        self.resize_num_qa_labels(len(new))
+        for parameter, array in values.items():
+            self._assign(parameter, tensor_of(array))
+        # As `transformers` keeps them: the names of the old table would be wrong beside the new head.
+        id2label = {str(number): answer for number, answer in enumerate(new)}
+        label2id = {answer: number for number, answer in enumerate(new)}
+        self._set_config(extra={**self.config.extra, "id2label": id2label, "label2id": label2id})
+        return int((rows >= 0).sum())
 
     def prune_heads(self, heads: Mapping[str, Iterable[int]]) -> None:
         """Remove attention heads for good: their rows leave the weights, and the config remembers it.

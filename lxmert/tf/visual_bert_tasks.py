@@ -94,16 +94,17 @@ class TFVisualBertForPreTraining(VisualBertTaskModel):
         table = ops.convert_to_tensor(self.backbone.embeddings.word.embeddings)
         word_scores = self.heads.word(states.last_hidden_state, table)
         match_scores = self.heads.match(states.pooler_output)
-        losses = []
+        losses: dict[str, Any] = {}
         if labels is not None:
-            losses.append(word_loss(word_scores, labels, "[B, L + R]"))
+            losses["words"] = word_loss(word_scores, labels, "[B, L + R]")
         # Differs from HF: these labels alone give a loss too.
         if sentence_image_labels is not None:
-            losses.append(index_loss(match_scores, sentence_image_labels, "sentence_image_labels"))
+            losses["match"] = index_loss(match_scores, sentence_image_labels, "sentence_image_labels")
         output = VisualBertForPreTrainingOutput(
-            loss=total_loss(losses, match_scores) if losses else None,
+            loss=total_loss([*losses.values()], match_scores) if losses else None,
             prediction_logits=word_scores,
             seq_relationship_logits=match_scores,
+            losses=losses or None,
             **states.states(),
         )
         return self.format_output(output, return_dict)

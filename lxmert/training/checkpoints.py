@@ -1,4 +1,4 @@
-"""What a run leaves in its folder: the best model, the last one with everything needed to go on, and its scores.
+"""The output folder of a run: the best model, the last one with everything needed to resume, and the logs.
 
     OUTPUT/best/    config.json, model.safetensors, the tokenizer, answers.json: what `from_pretrained` reads
     OUTPUT/last/    the same, optimizer.safetensors and training.json
@@ -29,7 +29,7 @@ from .settings import Settings, differences
 
 BEST, LAST, LOGS = "best", "last", "logs"
 PROGRESS_NAME, OPTIMIZER_NAME, ANSWERS_NAME = "training.json", "optimizer.safetensors", "answers.json"
-_FORMAT = 2
+_FORMAT = 3
 
 
 @dataclass
@@ -42,7 +42,7 @@ class Progress:
         best: the number of the epoch, from 1, whose checkpoint is the best; 0 before the first.
         examples: how many the run learns from.
         devices: how many processes or devices shared the last steps; 0 before the first.
-        contents: checksums of what the run reads, by what it is: files, table of answers, words, region stores.
+        checksums: of the files of examples, the table of answers, the vocabulary and the region stores, by name.
     """
 
     step: int = 0
@@ -50,34 +50,34 @@ class Progress:
     best: int = 0
     examples: int = 0
     devices: int = 0
-    contents: dict[str, int] = field(default_factory=dict)
+    checksums: dict[str, int] = field(default_factory=dict)
 
 
-def write_beside(
+def run_files_writer(
     tokenizer: LxmertTokenizer,
-    answers: Sequence[str] | None,
+    answers: Sequence[str],
     settings: Settings,
     progress: Progress,
     optimizer: Mapping[str, np.ndarray] | None = None,
 ) -> Callable[[Path], None]:
-    """What puts the files of a checkpoint that are not the model's into a folder.
+    """A function that writes the files of a checkpoint that are not the model's into a folder.
 
     Args:
         tokenizer: the model's.
-        answers: the table of the model's answers, None without an answer head.
-        settings: the run's.
+        answers: the table of the model's answers, empty without an answer head.
+        settings: of the run.
         progress: how far it is.
-        optimizer: the state of the optimizer by name, for a checkpoint that the run can go on from.
+        optimizer: the state of the optimizer by name, for a checkpoint that can be resumed.
     """
 
     def write(folder: Path) -> None:
         tokenizer.save_pretrained(folder)
-        if answers is not None:
+        if answers:
             (folder / ANSWERS_NAME).write_text(json.dumps(list(answers), indent=1) + "\n", encoding="utf-8")
         state = {"format": _FORMAT, "settings": settings.to_dict(), **asdict(progress)}
         (folder / PROGRESS_NAME).write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
         if optimizer is not None:
-            # The file's formats are floating-point ones; float64 holds every count of steps and every seed exactly.
+            # The file's dtypes are floating-point ones; float64 holds every count of steps and every seed exactly.
             kept = {n: a if a.dtype.kind not in "iu" else a.astype(np.float64) for n, a in optimizer.items()}
             tensors = [(name, array.dtype, array.shape, lambda array=array: array) for name, array in kept.items()]
             write_safetensors(folder / OPTIMIZER_NAME, tensors, {"format": "pt"})
@@ -102,7 +102,7 @@ def last_progress(settings: Settings) -> Progress:
     """How far the run in the output folder is.
 
     Raises:
-        FileNotFoundError: there is no run that could go on.
+        FileNotFoundError: there is no run to resume.
         ValueError: it had other settings; the message lists them.
     """
     folder = Path(settings.output) / LAST
@@ -135,11 +135,11 @@ def run_settings(output: str | Path) -> dict[str, Any]:
     return saved_settings(folder) if folder.is_dir() else {}
 
 
-def contents(settings: Settings, words: Mapping[str, int], answers: Sequence[str]) -> dict[str, int]:
-    """Checksums of what a run reads, by what it is.
+def file_checksums(settings: Settings, words: Mapping[str, int], answers: Sequence[str]) -> dict[str, int]:
+    """Checksums of what a run reads, by name.
 
     Args:
-        settings: the run's.
+        settings: of the run.
         words: the vocabulary.
         answers: the table of answers.
     """
@@ -154,8 +154,8 @@ def contents(settings: Settings, words: Mapping[str, int], answers: Sequence[str
     return found
 
 
-def check_contents(before: Mapping[str, int], now: Mapping[str, int], output: str) -> None:
-    """Refuse to go on with other data under the same names.
+def check_checksums(before: Mapping[str, int], now: Mapping[str, int], output: str) -> None:
+    """Refuse to resume with other data under the same names.
 
     Raises:
         ValueError: naming what has changed.
@@ -163,7 +163,7 @@ def check_contents(before: Mapping[str, int], now: Mapping[str, int], output: st
     changed = [name for name in now if before.get(name) != now[name]]
     if changed:
         raise ValueError(
-            f"the run in {output} cannot be resumed, because what it reads has changed since it began: "
+            f"the run in {output} cannot be resumed, because what it reads has changed since it started: "
             f"{first_few(changed)}. Give the files as they were, or another output folder."
         )
 
@@ -194,11 +194,11 @@ def saved_settings(folder: str | Path) -> dict[str, Any]:
     return settings
 
 
-def check_fresh(settings: Settings) -> None:
-    """Refuse to begin a run where another one lies.
+def check_new(settings: Settings) -> None:
+    """Refuse to start a run in the folder of another one.
 
     Raises:
-        FileExistsError: saying how to go on with that one.
+        FileExistsError: saying how to resume that one.
     """
     output = Path(settings.output)
     check_folder(output, "checkpoints and logs")
@@ -209,8 +209,6 @@ def check_fresh(settings: Settings) -> None:
         if folder.is_dir():
             settle(folder)
     if (output / LAST / PROGRESS_NAME).exists():
-        raise FileExistsError(
-            f"{output} holds a run already. Go on with it by --resume, or give another output folder."
-        )
+        raise FileExistsError(f"{output} holds a run already. Continue it by --resume, or give another output folder.")
     if (output / BEST / PROGRESS_NAME).exists():  # the last one was taken away: the best one is all that is left
         raise FileExistsError(f"{output / BEST} holds the best checkpoint of a run. Give another output folder.")

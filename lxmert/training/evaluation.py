@@ -1,4 +1,4 @@
-"""How good a model is on examples, and what it answers: for validation during a run, and for `lxmert evaluate`."""
+"""The scores and predictions of a model on examples: for validation during a run, and for `lxmert evaluate`."""
 
 from __future__ import annotations
 
@@ -9,87 +9,101 @@ from typing import Any, Protocol
 import numpy as np
 from tqdm import tqdm
 
+from lxmert.common.specs import LOSS_NAMES
 from lxmert.data.collate.batch import TaskData
 from lxmert.data.collate.pairs import TokenizedTexts
 from lxmert.inference.bulk import PairModel, scored_pairs
 
-from .settings import LOSSES
+from .settings import Settings
 from .steps import label_count
-from .tasks import PredictingTask
+from .tasks import PREDICTING, PredictingTask
 
 _CHANCE = 2  # what a seed is for; `steps` has the others
 
 
-class Runner(Protocol):
-    """A model that can be run, in one process or in several that work together."""
+class ModelRunner(Protocol):
+    """A task model that can be run, in one process or in several that work together.
+
+    Attributes:
+        rank: which process this is.
+        world: how many processes share the batches.
+    """
 
     rank: int
     world: int
 
-    def outputs(self, inputs: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-        """Some outputs of the model in evaluation, by name, as arrays; `losses` as a dict of numbers."""
+    def scores(self, inputs: Mapping[str, Any]) -> np.ndarray:
+        """The scores of the classes in evaluation, [B, classes]."""
+
+    def losses(self, inputs: Mapping[str, Any]) -> dict[str, float]:
+        """The losses of pre-training in evaluation, by name."""
 
     def gather(self, array: np.ndarray) -> np.ndarray:
         """The arrays of all processes [b, ...], one after the other."""
 
     def pair_model(self, head: str) -> PairModel | None:
-        """The model taken apart, with one of its heads; None where its parts cannot be run by themselves."""
+        """The model split into encoders, with one of its heads; None where it cannot be split."""
 
 
-def outcomes(
-    task: PredictingTask, data: TaskData, runner: Runner, batch_size: int, progress: bool = False
+def predict_classes(
+    task: PredictingTask, data: TaskData, runner: ModelRunner, batch_size: int, progress: bool = False
 ) -> np.ndarray:
-    """What `task.outcome` keeps of every example, in their order.
+    """The class with the highest score of every example, int64 [N], in their order.
 
     The processes of a run share the batches; the last ones are filled up, so that all have as many and of one shape.
     Pairs of a text and an image are answered in bulk.
     """
-    model = None if task.head is None else runner.pair_model(task.head)
+    model = None if task.pair_head is None else runner.pair_model(task.pair_head)
     if model is not None:
-        return _outcomes_of_pairs(task, data, runner, model, batch_size, progress)
+        return _classes_of_pairs(data, runner, model, batch_size, progress)
     count = len(data)
     batch_size = min(batch_size, count)
     random = np.random.default_rng(0)  # the data of these tasks draws nothing
     found = []
-    total = -(-count // (batch_size * runner.world))
-    for turn in _bar(total, progress):
+    for turn in _bar(-(-count // (batch_size * runner.world)), progress):
         start = (turn * runner.world + runner.rank) * batch_size
-        rows = np.arange(start, start + batch_size) % count
-        inputs, _ = data.batch(rows, random)
+        inputs, _ = data.batch(np.arange(start, start + batch_size) % count, random)
         inputs.pop("labels", None)
-        found.append(task.outcome(runner.outputs(inputs, task.outputs)))
-    # [turns, B, ...] of each process, one process after the other, to the order of the examples
+        found.append(runner.scores(inputs).argmax(axis=1))
+    # [turns, B] of each process, one process after the other, to the order of the examples
     own = np.stack(found)
-    every = runner.gather(own).reshape(runner.world, *own.shape).swapaxes(0, 1)
-    return every.reshape(-1, *own.shape[2:])[:count]
+    return runner.gather(own).reshape(runner.world, *own.shape).swapaxes(0, 1).reshape(-1)[:count]
 
 
-def _outcomes_of_pairs(
-    task: PredictingTask, data: Any, runner: Runner, model: PairModel, batch_size: int, progress: bool
-) -> np.ndarray:
+def _classes_of_pairs(data: Any, runner: ModelRunner, model: PairModel, batch_size: int, progress: bool) -> np.ndarray:
     """The same, where every example is a pair; each process has a part of them, in their order."""
     share = -(-len(data) // runner.world)
     own = np.arange(runner.rank * share, (runner.rank + 1) * share) % len(data)  # filled up, for as many in each
     texts = TokenizedTexts(data.tokenizer, [data.examples.texts[row] for row in own.tolist()], data.text_length)
-    found: np.ndarray | None = None
+    found = np.empty(share, np.int64)
     shown = progress and sys.stderr.isatty()
     pairs = scored_pairs(model, texts, data.regions, np.arange(share), data.places[own], batch_size, shown)
     for rows, scores in pairs:
-        some = task.outcome({task.outputs[0]: scores})
-        found = np.empty((share, *some.shape[1:]), some.dtype) if found is None else found
-        found[rows] = some
-    assert found is not None, "examples are never none: readers refuse an empty file"
+        found[rows] = scores.argmax(axis=1)
     return runner.gather(found)[: len(data)]
 
 
-def mean_losses(data: TaskData, runner: Runner, batch_size: int, seed: int, progress: bool = False) -> dict[str, float]:
+def evaluate(
+    data: Any, runner: ModelRunner, settings: Settings, answers: list[str], progress: bool = False
+) -> dict[str, float]:
+    """The scores of a model on some examples, by name."""
+    task = PREDICTING.get(settings.task)
+    if task is None:
+        return mean_losses(data, runner, settings.evaluate_batch_size, settings.seed, progress)
+    predicted = predict_classes(task, data, runner, settings.evaluate_batch_size, progress)
+    return task.scores(data.examples, predicted, answers)
+
+
+def mean_losses(
+    data: TaskData, runner: ModelRunner, batch_size: int, seed: int, progress: bool = False
+) -> dict[str, float]:
     """The losses of pre-training over all examples, each averaged over its labels, and `loss`, their sum.
 
     Masking and mismatches are drawn from the seed, alike each time, so that epochs can be compared.
     """
     count = len(data)
     batch_size = min(batch_size, count)
-    totals = {name: np.zeros(2) for name in LOSSES}
+    totals = {name: np.zeros(2) for name in LOSS_NAMES}
     starts = range(runner.rank * batch_size, count, runner.world * batch_size)
     longest = -(-count // (batch_size * runner.world))
     for turn in _bar(longest, progress):
@@ -98,11 +112,11 @@ def mean_losses(data: TaskData, runner: Runner, batch_size: int, seed: int, prog
         rows = np.arange(start, min(start + batch_size, count))
         random = np.random.default_rng([seed, _CHANCE, start])
         inputs, counts = data.batch(rows, random)
-        losses = runner.outputs(inputs, ("losses",))["losses"]
+        losses = runner.losses(inputs)
         for name in () if idle else counts:
             labels = label_count(name, inputs, slice(None))
             if labels:
-                totals[name] += (float(losses[name]) * labels, labels)
+                totals[name] += (losses[name] * labels, labels)
     sums = runner.gather(np.stack(list(totals.values()))[None]).sum(axis=0)
     found = {name: float(total / labels) for name, (total, labels) in zip(totals, sums, strict=True) if labels}
     return {"loss": sum(found.values()), **found}

@@ -1,4 +1,4 @@
-"""What a run tells while it goes: a bar or lines on standard error, lines in log.jsonl, curves for TensorBoard."""
+"""The logs of a run: a bar or lines on standard error, lines in log.jsonl, curves for TensorBoard."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from tqdm import tqdm
 
 from lxmert.utils.atomic_files import write_text
 
+from .steps import StepValues
+
 LOG_NAME = "log.jsonl"
 _PATIENCE = 30.0  # seconds between two lines of progress where no bar can be drawn
 
@@ -23,15 +25,15 @@ _PATIENCE = 30.0  # seconds between two lines of progress where no bar can be dr
 class Logs:
     """The logs of a run; use it in a `with` block.
 
-    A run that goes on cuts off what was logged behind its checkpoint, so that no step stands twice in log.jsonl.
+    A resumed run cuts off what was logged after its checkpoint, so that no step stands twice in log.jsonl.
 
     Args:
         folder: where the logs go; None for no files (other processes than the first, say).
         total: steps of the run.
         per_epoch: steps of an epoch.
-        first: the step that the run goes on from.
+        first: the step that the run is resumed from.
         every: steps between lines.
-        progress: whether to tell on standard error how far the run is: by a bar on a terminal; by a line every half
+        progress: whether to show on standard error how far the run is: by a bar on a terminal; by a line every half
             minute elsewhere, in a file or a pipe.
     """
 
@@ -42,10 +44,10 @@ class Logs:
         self.progress = progress
         drawn = progress and sys.stderr.isatty()
         self._bar = tqdm(total=total, initial=first, unit="step", disable=not drawn, file=sys.stderr)
-        self._told = time.perf_counter()
+        self._printed = time.perf_counter()
         self._file: Any = None
         self._curves: Any = None
-        self._begin, self._first = time.perf_counter(), first
+        self._started, self._first = time.perf_counter(), first
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
             _cut(folder / LOG_NAME, first)
@@ -66,24 +68,29 @@ class Logs:
             if self._curves is not None:
                 self._curves.close()
 
-    def step(self, step: int, losses: Mapping[str, float], rate: float, norm: float | None) -> None:
-        """Log a step, counted from 1, with the losses it had by name, the learning rate, and the gradients' norm."""
+    def is_due(self, step: int) -> bool:
+        """Whether a step, counted from 1, gets a line of the log."""
+        return step % self.every == 0 or step == self.total
+
+    def step(self, step: int, rate: float, values: StepValues | None) -> None:
+        """Log a step, counted from 1, with its learning rate and what it measured; None where it is not due."""
         self._bar.update(step - self._bar.n)
-        if step % self.every and step != self.total:
+        if values is None or not self.is_due(step):
             return
+        losses, norm = values
         total = sum(losses.values())
         shown = {"loss": total, **(losses if len(losses) > 1 else {})}
         now = time.perf_counter()
-        speed = (step - self._first) / (now - self._begin)
+        speed = (step - self._first) / (now - self._started)
         epoch = f"epoch {(step - 1) // self.per_epoch + 1}"
         self._bar.set_description(epoch, refresh=False)
         self._bar.set_postfix({name: f"{value:.3f}" for name, value in shown.items()}, refresh=False)
-        if self._bar.disable and now - self._told > _PATIENCE:
-            told = ", ".join(f"{name} {value:.3f}" for name, value in shown.items())
-            self.say(f"step {step} of {self.total}, {epoch}: {told} ({speed:.3g} steps per second)")
-            self._told = now
-        values = {**{f"train/{name}": value for name, value in shown.items()}, "rate": rate}
-        self._write(step, values if norm is None else {**values, "norm": norm})
+        if self._bar.disable and now - self._printed > _PATIENCE:
+            text = ", ".join(f"{name} {value:.3f}" for name, value in shown.items())
+            self.say(f"step {step} of {self.total}, {epoch}: {text} ({speed:.3g} steps per second)")
+            self._printed = now
+        line = {**{f"train/{name}": value for name, value in shown.items()}, "rate": rate}
+        self._write(step, line if norm is None else {**line, "norm": norm})
         self._point(step, {"steps_per_second": speed})
 
     def epoch(self, step: int, scores: Mapping[str, float]) -> None:
@@ -98,7 +105,7 @@ class Logs:
 
     def _write(self, step: int, values: Mapping[str, float]) -> None:
         if self._file is not None:
-            # JSON has no NaN; the run ends with an error right after it.
+            # JSON has no NaN.
             plain = {name: value if math.isfinite(value) else str(value) for name, value in values.items()}
             try:
                 self._file.write(json.dumps({"step": step, **plain}) + "\n")
@@ -114,7 +121,7 @@ class Logs:
 
 
 def _cut(path: Path, first: int) -> None:
-    """Leave out the lines of a log that are behind step `first`, and what a killed process left of a line."""
+    """Remove the lines of a log after step `first`, and what a killed process left of a line."""
     if not path.exists():
         return
     kept = []
@@ -128,7 +135,7 @@ def _cut(path: Path, first: int) -> None:
 
 
 def _curves(folder: Path, first: int) -> Any:
-    """A writer of TensorBoard's events, which hides those behind step `first`; None where it is not installed."""
+    """A writer of TensorBoard's events, which hides those after step `first`; None where it is not installed."""
     try:
         from tensorboardX import SummaryWriter
     except ImportError:

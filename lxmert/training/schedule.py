@@ -5,19 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 
-def linear_warm_up(step: int, steps: int, warm_up: float, original: bool = True) -> float:
-    """The part of the highest learning rate that a step has: rising linearly, then falling linearly.
+def linear_warm_up(step: int, steps: int, warm_up: float) -> float:
+    """The learning rate of a step as a part of the highest one: rising linearly, then falling linearly.
 
-    As in the original (`original=True`): with x = step / steps it is x / warm_up while x < warm_up, then
-    max((x - 1) / (warm_up - 1), 0). So the first step has rate 0 and changes no weight, and no step has the rate 0 at
-    the end. The other form, which easy-VQA's recipe takes, rises in whole steps: the first of them has a part, the last
-    of them all of the rate, and the step after the last would have 0.
+    As in the original: with x = step / steps it is x / warm_up while x < warm_up, then max((x - 1) / (warm_up - 1), 0).
+    So the first step has rate 0 and changes no weight, and the last step still has a rate above 0.
 
     Args:
         step: counted from 0, in updates of the weights; gradient accumulation makes one of several batches.
         steps: how many updates the run has.
         warm_up: the part of the steps in which the rate rises, 0 … 1.
-        original: which of the two forms.
 
     Raises:
         ValueError: `step` below 0, `steps` below 1 or `warm_up` outside 0 … 1.
@@ -28,18 +25,15 @@ def linear_warm_up(step: int, steps: int, warm_up: float, original: bool = True)
         raise ValueError(f"step must be at least 0; got {step}.")
     if not 0 <= warm_up <= 1:
         raise ValueError(f"warm_up is the part of the steps in which the rate rises, 0 to 1; got {warm_up}.")
-    if not original:
-        rising = max(1, round(warm_up * steps))
-        return max(min((step + 1) / rising, (steps - step) / max(1, steps - rising)), 0.0)
     x = step / steps
     if x < warm_up:
         return x / warm_up
     return max((x - 1) / (warm_up - 1), 0.0) if warm_up < 1 else 0.0
 
 
-def rate_of_step(rate: float, step: int, steps: int, warm_up: float, original: bool = True) -> float:
+def rate_of_step(rate: float, step: int, steps: int, warm_up: float) -> float:
     """The learning rate of a step, `rate` being the highest.
 
     It is rounded to a number that float32 holds, because Keras keeps rates in float32: both backends get the same.
     """
-    return float(np.float32(rate * linear_warm_up(step, steps, warm_up, original)))
+    return float(np.float32(rate * linear_warm_up(step, steps, warm_up)))

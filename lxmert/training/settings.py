@@ -1,7 +1,7 @@
-"""Everything that a run of training is told: from a recipe, a config file and the command line, in this order.
+"""The settings of a run of training: from a recipe, a config file and the command line, in this order.
 
-A run is decided by its settings and its files alone. They are written beside its checkpoints, and a run that goes on
-after it was stopped has to have the same ones.
+A run is decided by its settings and its files alone. They are saved with its checkpoints, and a run that is resumed
+must have the same ones.
 """
 
 from __future__ import annotations
@@ -10,118 +10,133 @@ import dataclasses
 import json
 import os
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
-from lxmert.common.config import LxmertConfig
-from lxmert.common.specs import LOSS_NAMES
+from lxmert.common.config import CONFIGS
+from lxmert.common.specs import LOSS_NAMES, SPECS
 from lxmert.utils.json_files import parse_json
 from lxmert.utils.messages import unknown_keyword_message
+from lxmert.weights.open import model_type_of
 
-TASKS = ("pretrain", "vqa", "gqa", "nlvr2")
-LOSSES = LOSS_NAMES
+TASK_NAMES = ("pretrain", "vqa", "gqa", "nlvr2")
+ARCHITECTURES = tuple(CONFIGS)
+"""The kinds of models, by the model type of their configuration."""
+LOSSES = {SPECS[name].model: tuple(SPECS[name].losses) for name in ("LxmertForPreTraining", "VisualBertForPreTraining")}
+"""What each kind of model can be pre-trained on, by the names of the losses."""
 
-# What the authors' scripts of each task say; what they share stands in `Settings`.
-ORIGINAL: dict[str, dict[str, Any]] = {
-    "pretrain": {"batch_size": 256, "learning_rate": 1e-4, "epochs": 20, "warm_up": 0.05, "max_grad_norm": 1.0},
-    "vqa": {"batch_size": 32, "learning_rate": 5e-5, "epochs": 4},
-    "gqa": {"batch_size": 32, "learning_rate": 1e-5, "epochs": 4},
-    "nlvr2": {"batch_size": 32, "learning_rate": 5e-5, "epochs": 4},
+_VISUAL_BERT = {"batch_size": 64, "learning_rate": 2e-5, "epochs": 10, "text_length": 128}
+# What the authors' scripts of each task say; what all share are the defaults in `Settings`.
+ORIGINAL: dict[str, dict[str, dict[str, Any]]] = {
+    "lxmert": {
+        "pretrain": {"batch_size": 256, "learning_rate": 1e-4, "epochs": 20, "warm_up": 0.05, "max_grad_norm": 1.0},
+        "vqa": {"batch_size": 32, "learning_rate": 5e-5, "epochs": 4},
+        "gqa": {"batch_size": 32, "learning_rate": 1e-5, "epochs": 4},
+        "nlvr2": {"batch_size": 32, "learning_rate": 5e-5, "epochs": 4},
+    },
+    "visual_bert": {
+        "pretrain": {
+            **_VISUAL_BERT,
+            "batch_size": 48,
+            "learning_rate": 5e-5,
+            "max_grad_norm": 1.0,
+            "losses": LOSSES["visual_bert"],
+        },
+        "vqa": {**_VISUAL_BERT, "max_grad_norm": 0.25},
+        "gqa": {**_VISUAL_BERT, "max_grad_norm": 0.25},  # the authors have no GQA: as VQA
+        "nlvr2": {**_VISUAL_BERT, "max_grad_norm": 1.0},  # batch size and epochs are not published: as VQA
+    },
 }
-RECIPES: dict[str, dict[str, dict[str, Any]]] = {
-    "original": {task: {"optimizer": "bert_adam", **values} for task, values in ORIGINAL.items()},
-    "adamw": {task: {"optimizer": "adamw", **values} for task, values in ORIGINAL.items()},
-}
-"""Values by recipe and task: the authors', and the same with AdamW, which decays neither biases nor norms."""
+RECIPES = {"original": "bert_adam", "adamw": "adamw"}
+"""The authors' values with their optimizer; and the same with AdamW, which does not decay biases and norms."""
 
 
-def _told(text: str, default: Any = dataclasses.MISSING, *, exact: bool = True, choices: tuple[str, ...] = ()) -> Any:
-    """A field with its line of help; `exact` ones decide the result, and may not change when a run goes on."""
+def _setting(
+    text: str,
+    default: Any = MISSING,
+    *,
+    default_factory: Callable[[], Any] | Any = MISSING,
+    exact: bool = True,
+    choices: tuple[str, ...] = (),
+) -> Any:
+    """A field with its line of help; `exact` fields decide the result, and may not change when a run is resumed."""
     metadata = {"help": text, "exact": exact, "choices": choices}
-    return field(default=default, metadata=metadata)
+    return dataclasses.field(default=default, default_factory=default_factory, metadata=metadata)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What a run of training is told. Each field says what it is for in its `help`.
+    """The settings of a run of training. Each field is described by its `help`.
 
     Raises:
-        ValueError: a value outside of what its field can be; the message names the field.
-        TypeError: a value of another kind.
+        ValueError: a value that its field cannot have; the message names the field.
+        TypeError: a value of another type.
     """
 
-    task: str = _told("what is learned", choices=TASKS)
-    output: str = _told("folder for checkpoints, logs and settings", exact=False)
-    train: tuple[str, ...] = _told("files of questions, statements or sentences to learn from", ())
-    valid: tuple[str, ...] = _told("files that choose the best checkpoint; without them the last one is the best", ())
-    features: tuple[str, ...] = _told("region stores with the images of all these files", (), exact=False)
-    answers: str | None = _told("table of answers (ans2label, label2ans or all_ans JSON)", None)
-    backend: str = _told("PyTorch or Keras", "pt", choices=("pt", "tf"))
-    model: str | None = _told(
-        "weights to start from: a folder, a file, or a model on the hub; none: from scratch", None
+    task: str = _setting("what is learned", choices=TASK_NAMES)
+    output: str = _setting("folder for checkpoints, logs and settings", exact=False)
+    train: tuple[str, ...] = _setting("files of questions, statements or sentences to learn from", ())
+    valid: tuple[str, ...] = _setting(
+        "files that choose the best checkpoint; without them the last one is the best", ()
     )
-    model_answers: str | None = _told(
-        "the table of answers of these weights: their answer head is taken over by the text of the answers", None
+    features: tuple[str, ...] = _setting("region stores with the images of all these files", (), exact=False)
+    answers: str | None = _setting("table of answers (ans2label, label2ans or all_ans JSON)", None)
+    backend: str = _setting("PyTorch or Keras", "pt", choices=("pt", "tf"))
+    architecture: str = _setting(
+        "the model of a run from scratch; weights to start from have their own", "lxmert", choices=ARCHITECTURES
     )
-    model_config: dict[str, Any] = field(
-        default_factory=dict,
-        metadata={
-            "help": "fields of the model's configuration, in place of the defaults or the weights' own",
-            "exact": True,
-            "choices": (),
-        },
+    model: str | None = _setting(
+        "weights to start from: a folder, a file, or a model on the hub; by default the run is from scratch", None
     )
-    vocabulary: str | None = _told("a vocab.txt or a folder of a tokenizer; by default that of the weights", None)
-    recipe: str = _told("what the values not given are taken from", "original", choices=("original", "adamw"))
-    optimizer: str = _told("how weights move", "bert_adam", choices=("bert_adam", "adamw"))
-    batch_size: int = _told("examples of a step, over all processes and parts", 32)
-    epochs: int = _told("passes over the examples", 4)
-    learning_rate: float = _told("its peak", 5e-5)
-    warm_up: float = _told("part of all steps in which the rate rises", 0.1)
-    weight_decay: float = _told("per unit of the learning rate", 0.01)
-    max_grad_norm: float = _told("norm that all gradients together are scaled down to", 5.0)
-    losses: tuple[str, ...] = _told("what pre-training learns from", LOSSES, choices=LOSSES)
-    answer_labels: str = _told(
+    model_answers: str | None = _setting(
+        "the table of answers of these weights, whose answer head is then mapped by the text of the answers", None
+    )
+    model_config: dict[str, Any] = _setting(  # noqa: RUF009 - it makes the field
+        "fields of the model's configuration, in place of the defaults or the weights' own", default_factory=dict
+    )
+    vocabulary: str | None = _setting("a vocab.txt or a folder of a tokenizer; by default that of the weights", None)
+    recipe: str = _setting("where the values that are not given come from", "original", choices=tuple(RECIPES))
+    optimizer: str = _setting("the optimizer", "bert_adam", choices=("bert_adam", "adamw"))
+    batch_size: int = _setting("examples of a step, over all processes and micro-batches", 32)
+    epochs: int = _setting("passes over the examples", 4)
+    learning_rate: float = _setting("the highest learning rate", 5e-5)
+    warm_up: float = _setting("part of all steps in which the learning rate rises", 0.1)
+    weight_decay: float = _setting("weight decay, times the learning rate", 0.01)
+    max_grad_norm: float = _setting("norm that all gradients together are clipped to", 5.0)
+    losses: tuple[str, ...] = _setting("the losses of pre-training", LOSS_NAMES, choices=LOSS_NAMES)
+    answer_labels: str = _setting(
         "the scores of all answers (as the authors' VQA and GQA), or the best one alone by cross-entropy",
         "scores",
         choices=("scores", "best"),
     )
-    text_length: int = _told("tokens of a text, [CLS] and [SEP] among them; longer ones are cut", 20)
-    regions: int | None = _told("regions of an image; by default the most in the region stores", None)
-    first: int | None = _told("learn from the first so many examples only", None)
-    seed: int = _told("of the weights, the order, the masking and the dropout", 9595)
-    precision: str = _told("dtype of the computation", "float32", choices=("float32", "bfloat16", "float64"))
-    gradient_accumulation_steps: int = _told("parts that a step's examples pass the model in, to save memory", 1)
-    gradient_checkpointing: bool = _told("recompute each layer in the backward pass, to save memory", False)
-    strategy: str = _told(
+    text_length: int = _setting("tokens of a text with its special tokens; longer texts are cut", 20)
+    regions: int | None = _setting("regions of an image; by default the most in the region stores", None)
+    max_examples: int | None = _setting("learn from so many examples at most, the first ones of the files", None)
+    seed: int = _setting("of the weights, the order, the masking and the dropout", 9595)
+    precision: str = _setting("dtype of the computation", "float32", choices=("float32", "bfloat16", "float64"))
+    gradient_accumulation_steps: int = _setting("micro-batches that a batch is split into, to save memory", 1)
+    gradient_checkpointing: bool = _setting("recompute each layer in the backward pass, to save memory", False)
+    strategy: str = _setting(
         "several processes or devices: copies of the model (ddp, mirrored) or parts of it (fsdp, PyTorch)",
         "auto",
         choices=("auto", "single", "ddp", "fsdp", "mirrored"),
     )
-    device: str = _told("where to compute", "auto", choices=("auto", "cpu", "cuda"))
-    workers: int = _told("processes that read ahead (PyTorch)", 0, exact=False)
-    evaluate_batch_size: int = _told("examples that are scored at once; pre-training draws its masks for so many", 256)
-    save_every: int = _told("steps between checkpoints; at the end of an epoch there is one too", 500, exact=False)
-    log_every: int = _told("steps between lines of the log", 10, exact=False)
+    device: str = _setting("where to compute", "auto", choices=("auto", "cpu", "cuda"))
+    workers: int = _setting("processes that load batches ahead (PyTorch)", 0, exact=False)
+    evaluate_batch_size: int = _setting("examples of an evaluation batch, which pre-training draws its masks for", 256)
+    save_every: int = _setting("steps between checkpoints; at the end of an epoch there is one too", 500, exact=False)
+    log_every: int = _setting("steps between lines of the log", 10, exact=False)
 
     def __post_init__(self) -> None:
         for entry in dataclasses.fields(self):
             object.__setattr__(self, entry.name, _checked(entry, getattr(self, entry.name)))
-        least = {
-            "batch_size": 1,
-            "epochs": 1,
-            "gradient_accumulation_steps": 1,
-            "text_length": 3,
-            "evaluate_batch_size": 1,
-            "log_every": 1,
-        }
-        least |= {"regions": 1, "first": 1, "save_every": 1, "workers": 0, "seed": 0, "weight_decay": 0}
-        for name, bound in least.items():
+        for name, least in _LEAST.items():
             value = getattr(self, name)
-            if value is not None and value < bound:
-                raise ValueError(f"{name} must be at least {bound}; got {value}.")
+            if value is not None and value < least:
+                raise ValueError(f"{name} must be at least {least}; got {value}.")
         if not self.weight_decay < float("inf"):
             raise ValueError(f"weight_decay must be a number from 0 on; got {self.weight_decay}.")
         for name in ("learning_rate", "max_grad_norm"):
@@ -131,48 +146,67 @@ class Settings:
             raise ValueError(f"warm_up must be a part of all steps, from 0 to below 1; got {self.warm_up}.")
         if self.batch_size % self.gradient_accumulation_steps:
             raise ValueError(
-                f"gradient_accumulation_steps must divide batch_size; got {self.gradient_accumulation_steps} parts of "
-                f"{self.batch_size} examples."
+                f"gradient_accumulation_steps must divide batch_size; got {self.gradient_accumulation_steps} "
+                f"micro-batches of {self.batch_size} examples."
             )
+        known = CONFIGS[self.architecture].field_names()
         for name in self.model_config:
-            if name not in LxmertConfig.field_names():
-                raise ValueError(f"model_config: {unknown_keyword_message(name, LxmertConfig.field_names())}")
-        if not self.losses and self.task == "pretrain":
-            raise ValueError(f"losses must be some of {', '.join(LOSSES)}; got none.")
+            if name not in known:
+                raise ValueError(f"model_config: {unknown_keyword_message(name, known)}")
+        possible = LOSSES[self.architecture]
+        if self.task == "pretrain" and not (self.losses and set(self.losses) <= set(possible)):
+            given = ", ".join(self.losses) or "none"
+            raise ValueError(f"losses of {self.architecture} must be some of {', '.join(possible)}; got {given}.")
 
     def to_dict(self) -> dict[str, Any]:
-        """The settings as JSON has them, with paths that mean the same from every folder."""
+        """The settings as JSON values, with absolute paths."""
         values = dataclasses.asdict(self)
         return json.loads(json.dumps({**values, **{name: _absolute(name, values[name]) for name in PATHS}}))
 
 
-_KINDS: dict[str, tuple[Any, str]] = {
-    "int": (int, "an integer"),
-    "float": ((int, float), "a number"),
-    "bool": (bool, "true or false"),
-    "dict[str, Any]": (dict, "a table of fields"),
+_LEAST = {
+    **dict.fromkeys(("batch_size", "epochs", "gradient_accumulation_steps", "evaluate_batch_size", "log_every"), 1),
+    **dict.fromkeys(("regions", "max_examples", "save_every"), 1),
+    **dict.fromkeys(("workers", "seed", "weight_decay"), 0),
+    "text_length": 3,
+}
+_TYPES: dict[type, tuple[Any, str]] = {
+    int: (int, "an integer"),
+    float: ((int, float), "a number"),
+    bool: (bool, "true or false"),
+    dict: (dict, "a table of fields"),
+    str: (str, "a text"),
 }
 
 
+@cache
+def setting_type(name: str) -> tuple[type, bool]:
+    """The type of a field (str, int, float, bool, dict, or tuple of texts), and whether it may be None."""
+    hint = get_type_hints(Settings)[name]
+    optional = type(None) in get_args(hint)
+    hint = next(kind for kind in get_args(hint) if kind is not type(None)) if optional else hint
+    return get_origin(hint) or hint, optional
+
+
 def _checked(entry: dataclasses.Field[Any], value: Any) -> Any:
-    """A value as its field wants it: integers where fractions may stand, lists where several may."""
-    kind, choices = str(entry.type), entry.metadata["choices"]
-    if value is None and "None" in kind:
+    """A value in the type of its field; a single text may stand for a list of one."""
+    name, choices = entry.name, entry.metadata["choices"]
+    kind, optional = setting_type(name)
+    if value is None and optional:
         return None
-    if kind.startswith("tuple"):
+    if kind is tuple:
         value = (value,) if isinstance(value, str) else value
         if not isinstance(value, (list, tuple)) or not all(isinstance(part, str) for part in value):
-            raise TypeError(f"{entry.name} must be a list of texts; got {value!r}.")
-        value, given = tuple(value), tuple(value)
+            raise TypeError(f"{name} must be a list of texts; got {value!r}.")
+        value = tuple(value)
     else:
-        wanted, name = _KINDS.get(kind.split(" |")[0], (str, "a text"))
-        if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
-            raise TypeError(f"{entry.name} must be {name}; got {value!r}.")
-        given = (value,)
-    if choices and not set(given) <= set(choices):
-        wrong = next(choice for choice in given if choice not in choices)
-        raise ValueError(f"{entry.name} must be one of {', '.join(choices)}; got {wrong!r}.")
-    return float(value) if kind == "float" else value
+        accepted, title = _TYPES[kind]
+        if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
+            raise TypeError(f"{name} must be {title}; got {value!r}.")
+    for choice in value if kind is tuple else (value,):
+        if choices and choice not in choices:
+            raise ValueError(f"{name} must be one of {', '.join(choices)}; got {choice!r}.")
+    return float(value) if kind is float else value
 
 
 def field_names() -> tuple[str, ...]:
@@ -181,12 +215,14 @@ def field_names() -> tuple[str, ...]:
 
 
 def make_settings(task: str, *sources: Mapping[str, Any]) -> Settings:
-    """Settings of a task from several sources, of which a later one goes before an earlier one.
+    """Settings of a task from several sources, of which a later one overrides an earlier one.
 
-    What no source gives comes from the recipe, then from `Settings`. Fields of `model_config` are joined one by one.
+    A value that no source gives comes from the recipe, then from `Settings`. Fields of `model_config` are merged one
+    by one. The architecture of a run that starts from weights is theirs.
 
     Raises:
-        ValueError, TypeError: as for `Settings`; and for a name that is no field, which names the nearest.
+        OSError: there are no such weights.
+        ValueError, TypeError: as for `Settings`; and for an unknown name, with the nearest one.
     """
     given: dict[str, Any] = {}
     config: dict[str, Any] = {}
@@ -202,16 +238,26 @@ def make_settings(task: str, *sources: Mapping[str, Any]) -> Settings:
     given.pop("model_config", None)
     if given.setdefault("task", task) != task:
         raise ValueError(f"the settings are of the task {given['task']}, not of {task}.")
-    recipe = given.get("recipe", "original")
-    if recipe not in RECIPES:
-        raise ValueError(f"recipe must be one of {', '.join(RECIPES)}; got {recipe!r}.")
-    if task not in TASKS:
-        raise ValueError(f"task must be one of {', '.join(TASKS)}; got {task!r}.")
-    return Settings(**{**RECIPES[recipe][task], **given, "model_config": config})
+    if given.get("model") and "architecture" not in given:
+        given["architecture"] = model_type_of(given["model"])
+    chosen = {"recipe": "original", "architecture": "lxmert", **given}
+    for name, value, choices in (
+        ("recipe", chosen["recipe"], RECIPES),
+        ("task", task, TASK_NAMES),
+        ("architecture", chosen["architecture"], ORIGINAL),
+    ):
+        if value not in choices:
+            raise ValueError(f"{name} must be one of {', '.join(choices)}; got {value!r}.")
+    recipe = {"optimizer": RECIPES[chosen["recipe"]], **ORIGINAL[chosen["architecture"]][task]}
+    return Settings(**{**recipe, **given, "model_config": config})
+
+
+PATHS = ("train", "valid", "features", "answers", "model", "model_answers", "vocabulary", "output")
+"""The settings that are paths."""
 
 
 def _absolute(name: str, value: Any) -> Any:
-    """Paths that mean the same from every folder."""
+    """Paths made absolute."""
     if isinstance(value, (list, tuple)):
         return [_absolute(name, part) for part in value]
     # Weights may also be a name on the hub, which is no path.
@@ -219,16 +265,12 @@ def _absolute(name: str, value: Any) -> Any:
     return os.path.abspath(value) if is_path else value
 
 
-# The settings that are paths.
-PATHS = ("train", "valid", "features", "answers", "model", "model_answers", "vocabulary", "output")
-
-
 def read_settings(path: str | Path) -> dict[str, Any]:
     """The settings in a config file, TOML or JSON. Relative paths in it start at the file's own folder.
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is neither, or holds a name that is no field.
+        ValueError: it is neither, or has an unknown field.
     """
     path = Path(path)
     text = path.read_text(encoding="utf-8")
@@ -243,20 +285,20 @@ def read_settings(path: str | Path) -> dict[str, Any]:
         if name not in field_names():
             raise ValueError(f"{path}: {unknown_keyword_message(name, field_names())}")
 
-    def placed(name: str, value: Any) -> Any:
+    def resolved(name: str, value: Any) -> Any:
         if isinstance(value, list):
-            return [placed(name, part) for part in value]
+            return [resolved(name, part) for part in value]
         if not isinstance(value, str):
             return value
         file = path.parent / value
         # Weights may also be a name on the hub, which is no path.
         return str(file) if name != "model" or file.exists() else value
 
-    return {name: placed(name, value) if name in PATHS else value for name, value in values.items()}
+    return {name: resolved(name, value) if name in PATHS else value for name, value in values.items()}
 
 
 def differences(before: Mapping[str, Any], now: Settings) -> list[str]:
-    """What would make a run that goes on another run: each differing field, as it was and as it is."""
+    """What would make a resumed run another run: each differing field, with its value then and now."""
     exact = [entry.name for entry in dataclasses.fields(Settings) if entry.metadata["exact"]]
     values = now.to_dict()
     return [

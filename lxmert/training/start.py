@@ -1,20 +1,21 @@
-"""What a run begins with: its tokenizer, its table of answers, and a model, fresh or from any published weights."""
+"""What a run starts from: its tokenizer, its table of answers, and a new model or one with given weights."""
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
+import dataclasses
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from lxmert.common.config import config_from_dict
+from lxmert.common.config.base import ModelConfig
 from lxmert.common.specs import SPECS
 from lxmert.common.tokenizer import LxmertTokenizer
 from lxmert.data.features import RegionStore
 from lxmert.utils.messages import first_few
 from lxmert.utils.paths import CONFIG_NAME
 from lxmert.weights.answer_vocabulary import read_answer_vocabulary
-from lxmert.weights.convert import convert
+from lxmert.weights.naming.tables import ANSWERS
 from lxmert.weights.open import open_checkpoint
 
 from .checkpoints import ANSWERS_NAME
@@ -23,13 +24,29 @@ from .tasks import TASKS
 
 # As in the original: the visual losses weigh 1 / 0.15. (transformers rounds it to 6.67.)
 _VISUAL_WEIGHT = 1 / 0.15
+_FEATURES = {"lxmert": "visual_feat_dim", "visual_bert": "visual_embedding_dim"}
+
+
+@dataclasses.dataclass(frozen=True)
+class RunFiles:
+    """The files that a run needs beside its examples.
+
+    Attributes:
+        store: the regions.
+        tokenizer: of the model.
+        answers: the table of answers, empty where there is none.
+    """
+
+    store: RegionStore
+    tokenizer: LxmertTokenizer
+    answers: list[str]
 
 
 def open_tokenizer(settings: Settings) -> LxmertTokenizer:
     """The tokenizer that the settings name, or else that of the weights.
 
     Raises:
-        ValueError: neither is there.
+        ValueError: there is neither.
         OSError: it cannot be read.
     """
     source = settings.vocabulary or settings.model
@@ -51,11 +68,11 @@ def open_answers(settings: Settings) -> list[str]:
     """The table of answers that the settings name, or else that of the weights; empty where the task needs none.
 
     Raises:
-        ValueError: there is none, or no table in the file.
+        ValueError: there is none, or the file holds no table.
     """
     if not TASKS[settings.task].has_answers or (settings.task == "pretrain" and "answers" not in settings.losses):
         return []
-    source = settings.answers or _answers_beside(settings.model)
+    source = settings.answers or _answers_of(settings.model)
     if source is None:
         raise ValueError(
             "answers must be given: the table of answers that the model is to choose from, in the order of its scores "
@@ -64,68 +81,106 @@ def open_answers(settings: Settings) -> list[str]:
     return read_answer_vocabulary(source)
 
 
-def _answers_beside(model: str | None) -> str | None:
+def _answers_of(model: str | None) -> str | None:
+    """The table of answers in the folder of some weights."""
     path = Path(model) / ANSWERS_NAME if model is not None else None
     return str(path) if path is not None and path.is_file() else None
 
 
 def make_model(
     settings: Settings,
-    kind: Any,
-    store: RegionStore,
-    tokenizer: LxmertTokenizer,
-    answers: Sequence[str],
+    model_class: Any,
+    files: RunFiles,
     say: Callable[[str], None] = lambda text: None,
-    **options: Any,
+    dtype: Any = None,
 ) -> Any:
-    """The model that a run begins with.
+    """The model that a run starts from.
 
-    From scratch it is as large as `model_config` says, and in what that leaves open as the published ones. Weights keep
-    their sizes. An answer head is taken over by the text of the answers where both tables are known; where only the
-    number of answers is, a head of the same number is kept; any other head begins fresh.
+    A new model has the sizes of `model_config`, and otherwise those of the published models. Weights keep their sizes.
+    An answer head is mapped by the text of the answers where both tables are known; where only the number of answers
+    is, a head of the same number is kept; any other head is newly initialized.
 
     Args:
-        settings: the run's.
-        kind: the model class of the backend.
-        store: the regions; it tells the size of their features.
-        tokenizer: tells the number of words.
-        answers: the table of answers.
-        say: told what was taken over and what begins fresh.
-        options: what the class takes when it is made, such as `dtype`.
+        settings: of the run.
+        model_class: of the backend.
+        files: the region store, the tokenizer and the table of answers, which tell the sizes.
+        say: is told what was taken over and what is newly initialized.
+        dtype: of the weights, as the class takes it.
 
     Raises:
         ValueError: weights, vocabulary, features or answers that do not fit each other.
     """
-    sizes: dict[str, Any] = {"visual_feat_dim": store.feature_size}
-    if answers:
-        sizes["num_qa_labels"] = len(answers)
-    if settings.task == "pretrain":
+    sizes: dict[str, Any] = {}
+    if files.answers:
+        sizes[ANSWERS[settings.architecture][1]] = len(files.answers)
+    if settings.task == "nlvr2" and settings.architecture == "visual_bert":
+        sizes["num_labels"] = 2
+    if settings.task == "pretrain" and settings.architecture == "lxmert":
         losses = SPECS["LxmertForPreTraining"].losses
         sizes |= {loss.switch: name in settings.losses for name, loss in losses.items() if loss.switch}
         sizes["task_obj_predict"] = bool({"objects", "attributes", "features"} & set(settings.losses))
         sizes["visual_loss_normalizer"] = _VISUAL_WEIGHT
-    if settings.model is None:
-        values = {"model_type": "lxmert", "vocab_size": len(tokenizer), **sizes, **settings.model_config}
-        config = config_from_dict(values)
-        _check_sizes(config, settings, tokenizer, store, answers)
-        return kind(config, **options)
-    _check_function(settings, settings.model, kind)
-    table = settings.model_answers or _answers_beside(settings.model)
-    if not answers or table is None or read_answer_vocabulary(table) == list(answers):
-        return _loaded(settings, kind, settings.model, sizes, tokenizer, store, answers, say, options)
-    if settings.answers is None:
-        raise ValueError("model_answers is the table of the weights; give the table of this task too, as answers.")
-    with tempfile.TemporaryDirectory() as folder:
-        found = convert(settings.model, folder, answers=(table, settings.answers), **settings.model_config)
-        if found.answers is not None:
-            say(f"the answer head begins with {found.answers[1]:,} of {found.answers[0]:,} answers from the weights")
-        return _loaded(settings, kind, folder, sizes, tokenizer, store, answers, say, options)
+    if settings.model is not None:
+        return _model_with_weights(settings, settings.model, model_class, files, sizes, say, dtype)
+    sizes[_FEATURES[settings.architecture]] = files.store.feature_size
+    if settings.architecture == "visual_bert":  # its defaults are RoBERTa's
+        sizes |= {"pad_token_id": files.tokenizer.pad_token_id, "bos_token_id": None, "eos_token_id": None}
+    values = {"model_type": settings.architecture, "vocab_size": len(files.tokenizer), **sizes}
+    config = config_from_dict({**values, **settings.model_config})
+    _check_sizes(config, settings, files)
+    # A model of PyTorch is cast when it is placed on its device.
+    return model_class(config, dtype=dtype) if settings.backend == "tf" else model_class(config)
 
 
-# Fields of a configuration that decide what the weights mean.
-_FUNCTION = (
+def load_model(settings: Settings, source: str, model_class: Any, files: RunFiles, dtype: Any = None) -> Any:
+    """The model of a checkpoint of a run, as it is; the arguments are those of `make_model`, and its folder.
+
+    Raises:
+        ValueError: files that do not fit it.
+    """
+    model = model_class.from_pretrained(source, dtype=dtype)
+    _check_sizes(model.config, settings, files)
+    return model
+
+
+def _model_with_weights(
+    settings: Settings,
+    source: str,
+    model_class: Any,
+    files: RunFiles,
+    sizes: dict[str, Any],
+    say: Callable[[str], None],
+    dtype: Any,
+) -> Any:
+    """A model with weights that were trained before; its heads may be new."""
+    _check_kept_fields(source, model_class, settings.model_config)
+    path, field = ANSWERS[settings.architecture]
+    table = settings.model_answers or _answers_of(source)
+    old = read_answer_vocabulary(table) if files.answers and table is not None else files.answers
+    if old != files.answers:
+        if settings.answers is None:
+            raise ValueError("model_answers is the table of the weights; give the table of this task too, as answers.")
+        del sizes[field]  # the head is loaded with its own size first
+    fields = {**sizes, **settings.model_config}
+    model = model_class.from_pretrained(source, allow_new_head=True, dtype=dtype, **fields)
+    new = model.load_report.new
+    if old != files.answers:
+        if any(name.startswith(f"{path}.") for name in new):
+            model.resize_num_qa_labels(len(files.answers))
+        else:
+            found = model.remap_answers(old, files.answers)
+            say(f"the answer head takes {found:,} of {len(files.answers):,} answers from the weights")
+    _check_sizes(model.config, settings, files)
+    if new:
+        say(f"newly initialized, as {source} has none that fit: {first_few(new)}")
+    return model
+
+
+# Fields of a configuration that decide what the weights compute.
+_KEPT = (
     "hidden_size",
     "num_attention_heads",
+    "num_hidden_layers",
     "intermediate_size",
     "hidden_act",
     "l_layers",
@@ -134,109 +189,64 @@ _FUNCTION = (
     "max_position_embeddings",
     "type_vocab_size",
     "visual_feat_dim",
+    "visual_embedding_dim",
     "visual_pos_dim",
     "layer_norm_eps",
 )
 
 
-def _check_function(settings: Settings, source: str, kind: Any) -> None:
-    """Refuse fields that would make something else of weights.
+def _check_kept_fields(source: str, model_class: Any, given: Mapping[str, Any]) -> None:
+    """Refuse fields of the configuration that would change what weights compute.
 
-    The number of heads, say, shows in no shape: the weights would be taken, and mean something else.
+    The number of heads, say, shows in no shape: the weights would be loaded, and compute something else.
 
     Raises:
         ValueError: naming the fields.
     """
-    given = settings.model_config
-    with open_checkpoint(source, None, kind.config_class, {}, **_unknown(source, given)) as file:
+    path = Path(source)
+    stored = (path / CONFIG_NAME).is_file() or (path.is_file() and (path.parent / CONFIG_NAME).is_file())
+    names = [name for name in _KEPT if name in given]
+    if not names:
+        return
+    # Weights without a configuration of their own need the given fields.
+    with open_checkpoint(source, None, model_class.config_class, {}, **({} if stored else given)) as file:
         known = file.config
-    wrong = [name for name in _FUNCTION if name in given and getattr(known, name) != given[name]]
+    wrong = [
+        f"{name} is {getattr(known, name)!r}, not {given[name]!r}"
+        for name in names
+        if getattr(known, name) != given[name]
+    ]
     if wrong:
-        told = ", ".join(f"{name} is {getattr(known, name)!r}, not {given[name]!r}" for name in wrong)
         raise ValueError(
             "model_config (--set, or [model_config] in a config file) must not change what weights were trained with: "
-            f"in those of {source} {told}. Leave these fields out."
+            f"in those of {source} {', '.join(wrong)}. Leave these fields out."
         )
 
 
-def _unknown(source: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The given fields, for weights that have no configuration of their own; nothing for those that have one."""
-    path = Path(source)
-    return (
-        {}
-        if (path / CONFIG_NAME).is_file() or (path.is_file() and (path.parent / CONFIG_NAME).is_file())
-        else dict(given)
-    )
-
-
-def load_model(
-    settings: Settings,
-    source: str,
-    kind: Any,
-    store: RegionStore,
-    tokenizer: LxmertTokenizer,
-    answers: Sequence[str],
-    **options: Any,
-) -> Any:
-    """The model of a checkpoint of a run, as it is; the arguments are those of `make_model`, and its folder.
-
-    Raises:
-        ValueError: files that do not fit it.
-    """
-    model = kind.from_pretrained(source, **options)
-    _check_sizes(model.config, settings, tokenizer, store, answers)
-    return model
-
-
-def _loaded(
-    settings: Settings,
-    kind: Any,
-    source: str,
-    sizes: dict[str, Any],
-    tokenizer: LxmertTokenizer,
-    store: RegionStore,
-    answers: Sequence[str],
-    say: Callable[[str], None],
-    options: dict[str, Any],
-) -> Any:
-    """A model from weights, whose heads may be new."""
-    with open_checkpoint(source, None, kind.config_class, {}, **settings.model_config) as file:
-        known = file.config
-    # What the weights fix is not overridden: the check below says if it does not fit.
-    sizes = {name: value for name, value in sizes.items() if name != "visual_feat_dim"}
-    sizes = {name: value for name, value in sizes.items() if getattr(known, name) != value}
-    model = kind.from_pretrained(source, allow_new_head=True, **{**sizes, **settings.model_config}, **options)
-    _check_sizes(model.config, settings, tokenizer, store, answers)
-    if model.load_report.new:
-        say(f"fresh, as {settings.model} has none that fit: {first_few(model.load_report.new)}")
-    return model
-
-
-def _check_sizes(
-    config: Any, settings: Settings, tokenizer: LxmertTokenizer, store: RegionStore, answers: Sequence[str]
-) -> None:
+def _check_sizes(config: ModelConfig, settings: Settings, files: RunFiles) -> None:
     """Refuse files that were not made for each other."""
-    if len(tokenizer) > config.vocab_size:
-        raise ValueError(
-            f"the vocabulary has {len(tokenizer)} words, the model {config.vocab_size}; give the model's own."
-        )
+    store, words = files.store, len(files.tokenizer)
+    if words > config.vocab_size:
+        raise ValueError(f"the vocabulary has {words} words, the model {config.vocab_size}; give the model's own.")
     if settings.text_length > config.max_position_embeddings:
         raise ValueError(
             f"text_length must be at most the model's max_position_embeddings, {config.max_position_embeddings}; got "
             f"{settings.text_length}."
         )
-    if store.feature_size != config.visual_feat_dim:
-        raise ValueError(
-            f"the region store has features of {store.feature_size} numbers, the model reads {config.visual_feat_dim}."
-        )
-    for loss, known, most in (
-        ("objects", config.num_object_labels, "largest_object_id"),
-        ("attributes", config.num_attr_labels, "largest_attribute_id"),
+    features = getattr(config, _FEATURES[config.model_type])
+    if store.feature_size != features:
+        raise ValueError(f"the region store has features of {store.feature_size} numbers, the model reads {features}.")
+    for loss, field, largest in (
+        ("objects", "num_object_labels", "largest_object_id"),
+        ("attributes", "num_attr_labels", "largest_attribute_id"),
     ):
-        if settings.task == "pretrain" and loss in settings.losses and getattr(store, most) >= known:
-            raise ValueError(
-                f"the region store has numbers of {loss} up to {getattr(store, most)}, and the model tells {known} "
-                f"apart. Set {'num_object_labels' if loss == 'objects' else 'num_attr_labels'}, or leave the loss out."
-            )
-    if answers and len(answers) != config.num_qa_labels:
-        raise ValueError(f"the table has {len(answers)} answers, the model's config {config.num_qa_labels}.")
+        if settings.task == "pretrain" and loss in settings.losses:
+            found, labels = getattr(store, largest), getattr(config, field)
+            if found >= labels:
+                raise ValueError(
+                    f"the region store has ids of {loss} up to {found}, and the model knows {labels} of them. Set "
+                    f"{field}, or leave the loss out."
+                )
+    known = getattr(config, ANSWERS[config.model_type][1])
+    if files.answers and len(files.answers) != known:
+        raise ValueError(f"the table has {len(files.answers)} answers, the model's config {known}.")

@@ -7,7 +7,7 @@ exactly, whoever makes the batches, and several processes of one run agree witho
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,6 +30,23 @@ class MicroBatch(NamedTuple):
 
     inputs: dict[str, Any]
     weights: dict[str, np.ndarray]
+
+
+class StepValues(NamedTuple):
+    """What a step of training measured.
+
+    Attributes:
+        losses: by name.
+        norm: of the gradients before clipping; None where the backend does not tell it.
+    """
+
+    losses: dict[str, float]
+    norm: float | None
+
+
+AfterStep = Callable[[int, float, Callable[[], StepValues]], None]
+"""Is called after a step with its number from 1, its learning rate, and a function that reads what it measured. Reading
+waits for the device, and raises ValueError if a number of this step or of one since the last reading is not finite."""
 
 
 class Steps:
@@ -107,6 +124,8 @@ class Steps:
 
 def label_count(loss: str, inputs: dict[str, Any], part: slice) -> int:
     """How many labels a loss averages over in a part of a batch; that of a class with one loss is called `loss`."""
+    if loss == "match":
+        return len(inputs["input_ids"][part])
     named = SPECS["LxmertForPreTraining"].losses.get(loss, Loss("labels", ""))
     if named.part is None:
         return int((inputs[named.label][part] != IGNORED_LABEL).sum())
@@ -119,16 +138,23 @@ def dropout_seed(seed: int, step: int, rank: int = 0) -> int:
     return int(np.random.SeedSequence([seed, _DROPOUT, step, rank]).generate_state(1)[0])
 
 
-def check_numbers(step: int, losses: Mapping[str, float], norm: float = 0.0) -> None:
-    """Stop before weights are spoiled.
+def check_finite(step: int, losses: Mapping[str, float], norm: float | None = None, failed: bool = False) -> None:
+    """Stop a run whose numbers overflow, before anything of it is saved.
+
+    Args:
+        step: the last step, counted from 1.
+        losses: of this step.
+        norm: of its gradients.
+        failed: whether a number of an earlier step was not finite.
 
     Raises:
-        ValueError: a loss, or the norm of the gradients, is infinite or no number.
+        ValueError: a number is infinite or NaN.
     """
     bad = [f"{name} is {value}" for name, value in losses.items() if not math.isfinite(value)]
-    bad += [] if math.isfinite(norm) or bad else [f"the norm of the gradients is {norm}"]
+    bad += [f"the norm of the gradients is {norm}"] if not bad and norm is not None and not math.isfinite(norm) else []
+    bad += ["a loss or the gradients were not finite"] if failed and not bad else []
     if bad:
         raise ValueError(
-            f"training stopped at step {step + 1}: {', '.join(bad)}. The checkpoints are from before. Lower "
+            f"training stopped at step {step}: {', '.join(bad)}. The checkpoints are from before. Lower "
             "learning_rate, or look for damaged features by `lxmert features check`."
         )

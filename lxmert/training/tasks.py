@@ -1,11 +1,11 @@
-"""The tasks that a model is trained for: their files, their batches, what is counted as right, and their result files.
+"""The tasks that a model is trained for: their files, batches, models, scores and result files.
 
 A task is the only place that knows what its examples look like; everything else of a run is the same for all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,21 +17,18 @@ from lxmert.data.features import RegionStore
 
 from .settings import Settings
 
-Outputs = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
-"""Runs the model on a batch: inputs by name to outputs by name."""
-
 
 class Task(Protocol):
     """One task.
 
     Attributes:
-        architecture: the class of its model, without the prefix TF.
+        models: the class of its model for each architecture, without the prefix TF.
         has_answers: whether it needs a table of answers.
         score: the name of the score that chooses the best checkpoint.
         lower_is_better: whether the best is the lowest.
     """
 
-    architecture: str
+    models: Mapping[str, str]
     has_answers: bool
     score: str
     lower_is_better: bool
@@ -46,35 +43,32 @@ class Task(Protocol):
 
 
 class PredictingTask(Task, Protocol):
-    """A task whose model predicts something for every example, which is right or wrong.
+    """A task whose model predicts a class for every example, which is right or wrong.
 
     Attributes:
-        outputs: the outputs of the model that `outcome` reads.
-        head: the head that gives them for a pair of a text and an image; None if an example is more than such a pair.
+        pair_head: the head of LXMERT that scores a pair of a text and an image; None if an example is more than that.
     """
 
-    outputs: tuple[str, ...]
-    head: str | None
+    pair_head: str | None
 
-    def outcome(self, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        """What is kept of a batch's outputs for each example, [B] or [B, ...]: its answer, say."""
+    def scores(self, examples: Any, predicted: np.ndarray, answers: list[str]) -> dict[str, float]:
+        """How good predicted classes are, int64 [N], by name, in percent where they are accuracies."""
 
-    def scores(self, examples: Any, outcomes: np.ndarray, answers: list[str]) -> dict[str, float]:
-        """How good the outcomes are, by name, in percent where they are accuracies."""
-
-    def write_predictions(self, path: Path, examples: Any, outcomes: np.ndarray, answers: list[str]) -> None:
+    def write_predictions(self, path: Path, examples: Any, predicted: np.ndarray, answers: list[str]) -> None:
         """Write the official result file."""
 
 
 class QuestionTask:
     """Questions with a table of answers: VQA and GQA."""
 
-    architecture = "LxmertForQuestionAnswering"
+    models: Mapping[str, str] = {
+        "lxmert": "LxmertForQuestionAnswering",
+        "visual_bert": "VisualBertForQuestionAnswering",
+    }
     has_answers = True
     score = "accuracy"
     lower_is_better = False
-    outputs: tuple[str, ...] = ("question_answering_score",)
-    head: str | None = "answer"
+    pair_head: str | None = "answer"
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -92,32 +86,29 @@ class QuestionTask:
         from lxmert.data.collate.fine_tuning import QuestionData
 
         best = settings.answer_labels == "best"
-        return QuestionData(examples, store, tokenizer, answers, settings.text_length, settings.regions, best)
+        options = settings.text_length, settings.regions, best, settings.architecture
+        return QuestionData(examples, store, tokenizer, answers, *options)
 
-    def outcome(self, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        """The number of the likeliest answer, int64 [B]."""
-        return outputs["question_answering_score"].argmax(axis=1)
-
-    def scores(self, examples: Any, outcomes: np.ndarray, answers: list[str]) -> dict[str, float]:
+    def scores(self, examples: Any, predicted: np.ndarray, answers: list[str]) -> dict[str, float]:
         """The mean score of the chosen answers, as the original's evaluator has it, and for each type of question."""
         from lxmert.data.metrics import soft_accuracy
 
-        found = soft_accuracy(self._predictions(examples, outcomes, answers), examples)
+        found = soft_accuracy(self._predictions(examples, predicted, answers), examples)
         scores = {"accuracy": found.overall}
         for name, kinds in (("accuracy", found.per_question_type), ("accuracy/answer", found.per_answer_type)):
             if 1 < len(kinds) <= _MOST_KINDS:
                 scores |= {f"{name}/{kind}": score for kind, score in kinds.items()}
         return scores
 
-    def write_predictions(self, path: Path, examples: Any, outcomes: np.ndarray, answers: list[str]) -> None:
+    def write_predictions(self, path: Path, examples: Any, predicted: np.ndarray, answers: list[str]) -> None:
         """Write the official result file."""
         from lxmert.data.metrics import write_gqa_predictions, write_vqa_predictions
 
         write = write_vqa_predictions if self.name == "vqa" else write_gqa_predictions
-        write(path, self._predictions(examples, outcomes, answers), examples.ids)
+        write(path, self._predictions(examples, predicted, answers), examples.ids)
 
-    def _predictions(self, examples: Any, outcomes: np.ndarray, answers: list[str]) -> dict[Any, str]:
-        return {name: answers[number] for name, number in zip(examples.ids, outcomes, strict=True)}
+    def _predictions(self, examples: Any, predicted: np.ndarray, answers: list[str]) -> dict[Any, str]:
+        return {name: answers[number] for name, number in zip(examples.ids, predicted, strict=True)}
 
 
 _MOST_KINDS = 12  # VQA has 65 kinds of questions by their first words: too many for a log
@@ -126,12 +117,14 @@ _MOST_KINDS = 12  # VQA has 65 kinds of questions by their first words: too many
 class StatementTask:
     """Statements about two images: NLVR2."""
 
-    architecture = "LxmertForVisualReasoning"
+    models: Mapping[str, str] = {
+        "lxmert": "LxmertForVisualReasoning",
+        "visual_bert": "VisualBertForVisualReasoning",
+    }
     has_answers = False
     score = "accuracy"
     lower_is_better = False
-    outputs: tuple[str, ...] = ("logits",)
-    head: str | None = None
+    pair_head: str | None = None
 
     def read(self, files: Sequence[str]) -> Any:
         """The statements in some files."""
@@ -145,31 +138,28 @@ class StatementTask:
         """The statements as batches."""
         from lxmert.data.collate.fine_tuning import StatementData
 
-        return StatementData(examples, store, tokenizer, settings.text_length, settings.regions)
+        options = settings.text_length, settings.regions, settings.architecture
+        return StatementData(examples, store, tokenizer, *options)
 
-    def outcome(self, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        """1 for true and 0 for false, int64 [B]."""
-        return outputs["logits"].argmax(axis=1)
-
-    def scores(self, examples: Any, outcomes: np.ndarray, answers: list[str]) -> dict[str, float]:
+    def scores(self, examples: Any, predicted: np.ndarray, answers: list[str]) -> dict[str, float]:
         """Accuracy, and the part of the sentences that are right about all of their images."""
         from lxmert.data.metrics import nlvr2_scores
 
-        found = nlvr2_scores(dict(zip(examples.ids, map(bool, outcomes), strict=True)), examples)
+        found = nlvr2_scores(dict(zip(examples.ids, map(bool, predicted), strict=True)), examples)
         scores = {"accuracy": found.accuracy}
         return scores if found.consistency is None else {**scores, "consistency": found.consistency}
 
-    def write_predictions(self, path: Path, examples: Any, outcomes: np.ndarray, answers: list[str]) -> None:
+    def write_predictions(self, path: Path, examples: Any, predicted: np.ndarray, answers: list[str]) -> None:
         """Write the official result file."""
         from lxmert.data.metrics import write_nlvr2_predictions
 
-        write_nlvr2_predictions(path, dict(zip(examples.ids, map(bool, outcomes), strict=True)), examples.ids)
+        write_nlvr2_predictions(path, dict(zip(examples.ids, map(bool, predicted), strict=True)), examples.ids)
 
 
 class PretrainTask:
-    """Sentences and questions with everything that the paper pre-trains on; its score is the sum of the losses."""
+    """Sentences and questions with the losses of the model's paper; the score is the sum of the losses."""
 
-    architecture = "LxmertForPreTraining"
+    models: Mapping[str, str] = {"lxmert": "LxmertForPreTraining", "visual_bert": "VisualBertForPreTraining"}
     has_answers = True
     score = "loss"
     lower_is_better = True
@@ -183,12 +173,14 @@ class PretrainTask:
     def data(
         self, examples: Any, store: RegionStore, tokenizer: LxmertTokenizer, answers: list[str], settings: Settings
     ) -> TaskData:
-        """The sentences as batches, masked and mismatched by chance."""
+        """The sentences as batches, randomly masked and mismatched."""
+        from lxmert.data.collate.caption_pairs import CaptionPairData
         from lxmert.data.collate.pretraining import PretrainingData
 
-        return PretrainingData(
-            examples, store, tokenizer, answers, settings.text_length, settings.regions, tasks=settings.losses
-        )
+        length, regions, losses = settings.text_length, settings.regions, settings.losses
+        if settings.architecture == "visual_bert":
+            return CaptionPairData(examples, store, tokenizer, length, regions, losses=losses)
+        return PretrainingData(examples, store, tokenizer, answers, length, regions, tasks=losses)
 
 
 PREDICTING: dict[str, PredictingTask] = {
@@ -197,3 +189,8 @@ PREDICTING: dict[str, PredictingTask] = {
     "nlvr2": StatementTask(),
 }
 TASKS: dict[str, Task] = {"pretrain": PretrainTask(), **PREDICTING}
+
+
+def model_class_name(settings: Settings) -> str:
+    """The class of the model that a run trains, without the prefix TF."""
+    return TASKS[settings.task].models[settings.architecture]

@@ -70,6 +70,19 @@ def open_checkpoint(
         raise
 
 
+def model_type_of(source: str | Path) -> str:
+    """The kind of model that weights are of, by the model type of its configuration.
+
+    Raises:
+        FileNotFoundError, ValueError: no such weights, or damaged or foreign ones.
+    """
+    file, stored = _open_with_config(source if Path(source).exists() else download_weights(source), True)
+    try:
+        return recognize(file, _model_types(file, None, None, stored)).model_type
+    finally:
+        file.close()
+
+
 def _open_with_config(source: str | Path, with_config: bool) -> tuple[WeightFile, dict[str, Any] | None]:
     """Open weights with the configuration that belongs to them, though another process may be replacing both.
 

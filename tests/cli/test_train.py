@@ -7,7 +7,7 @@ import pytest
 from lxmert.cli import main
 from tests.training.runs import TINY, files_of, log_of
 
-SMALL = dict(batch_size=4, epochs=1, first=8, text_length=16, device="cpu", log_every=1)
+SMALL = dict(batch_size=4, epochs=1, max_examples=8, text_length=16, device="cpu", log_every=1)
 
 
 @pytest.fixture
@@ -56,8 +56,7 @@ def test_resume(config, tmp_path, capsys):
     capsys.readouterr()
     assert main(command) == 1
     assert capsys.readouterr().err == (
-        f"lxmert train: error: {output} holds a run already. Go on with it by --resume, or give another output "
-        "folder.\n"
+        f"lxmert train: error: {output} holds a run already. Continue it by --resume, or give another output folder.\n"
     )
     assert main([*command, "--resume", "--epochs", "3"]) == 1
     assert "cannot be resumed with these: epochs was 1 and is 3." in capsys.readouterr().err
@@ -65,7 +64,7 @@ def test_resume(config, tmp_path, capsys):
     assert main(["train", "vqa", "--resume", "--output", str(output)]) == 0
     assert log_of(output) == before
     assert capsys.readouterr().err == (
-        f"the run in {output} is finished: 2 steps, 1 epochs. To train on, begin another one with model = "
+        f"the run in {output} is finished: 2 steps, 1 epochs. To train on, start another one with model = "
         f"{output / 'best'}\n"
     )
 
@@ -82,7 +81,7 @@ def test_resume(config, tmp_path, capsys):
         ),
         (
             ["--output", "{out}", "--gradient-accumulation-steps", "3"],
-            "gradient_accumulation_steps must divide batch_size; got 3 parts of 4 examples.",
+            "gradient_accumulation_steps must divide batch_size; got 3 micro-batches of 4 examples.",
         ),
         (["--output", "{out}", "--train", "none.json"], "none.json: No such file or directory"),
     ],

@@ -19,7 +19,7 @@ FIRST = 120
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("easy") / "data"
-    write_easy_vqa(folder, first=FIRST, progress=False)
+    write_easy_vqa(folder, max_images=FIRST, progress=False)
     return folder
 
 
@@ -118,8 +118,8 @@ def test_captions_and_statements_are_true(folder, truth):
 
 
 def test_equal_seeds_give_equal_files(folder, tmp_path):
-    write_easy_vqa(tmp_path / "again", first=FIRST, progress=False)
-    write_easy_vqa(tmp_path / "other", seed=1, first=FIRST, progress=False)
+    write_easy_vqa(tmp_path / "again", max_images=FIRST, progress=False)
+    write_easy_vqa(tmp_path / "other", seed=1, max_images=FIRST, progress=False)
     paths = [path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file()]
     assert all((folder / path).read_bytes() == (tmp_path / "again" / path).read_bytes() for path in paths)
     statements = "nlvr2/train.json"
@@ -127,9 +127,33 @@ def test_equal_seeds_give_equal_files(folder, tmp_path):
     assert (tmp_path / "other" / "vqa/train.json").read_bytes() == (folder / "vqa/train.json").read_bytes()
 
 
+def test_variants_are_further_training_images(folder, tmp_path):
+    target = tmp_path / "varied"
+    summary = write_easy_vqa(target, max_images=FIRST, variants=2, progress=False)
+    plain, varied = (read_vqa(data / "vqa/train.json") for data in (folder, target))
+    assert list(varied.texts[: len(plain)]) == list(plain.texts)
+    assert list(varied.images[: len(plain)]) == list(plain.images)
+    added = set(varied.images) - set(plain.images)
+    assert summary["splits"]["train"]["images"] == len(set(plain.images)) + len(added)
+    assert 1.9 * len(set(plain.images)) < len(added) <= 2 * len(set(plain.images))
+    store = open_regions(target / "regions")
+    counts = store.counts(store.places(sorted(added)))
+    assert {2, 3, 4} == set(counts.tolist())
+    for split in ("valid", "test"):
+        path = f"vqa/{split}.json"
+        assert (target / path).read_bytes() == (folder / path).read_bytes()
+    captions = "pretrain/captions_train.json"
+    assert set(read_pretraining(target / captions).images) == set(read_pretraining(folder / captions).images)
+    assert (target / "nlvr2/train.json").read_bytes() == (folder / "nlvr2/train.json").read_bytes()
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
-    [({"seed": -1}, "seed must be 0 or more; got -1"), ({"first": 99}, "first must be 100 or more.*; got 99")],
+    [
+        ({"seed": -1}, "seed must be 0 or more; got -1"),
+        ({"max_images": 99}, "max_images must be 100 or more.*; got 99"),
+        ({"variants": -1}, "variants must be 0 or more; got -1"),
+    ],
 )
 def test_wrong_arguments(tmp_path, given, message):
     with pytest.raises(ValueError, match=message):

@@ -21,8 +21,8 @@ CONFIG = SMALLEST.replace(hidden_dropout_prob=0.0, attention_probs_dropout_prob=
 TASKS = ("LxmertForPreTraining", "LxmertForQuestionAnswering", "LxmertForVisualReasoning")
 # The highest rates are far above the usual ones, so that twenty steps move the weights.
 RECIPES = {
-    "bert_adam": dict(rate=2e-3, warm_up=0.1, original=True, weight_decay=0.01, max_grad_norm=5.0),
-    "adamw": dict(rate=2e-3, warm_up=0.1, original=False, weight_decay=0.01, max_grad_norm=1.0),
+    "bert_adam": dict(rate=2e-3, warm_up=0.1, weight_decay=0.01, max_grad_norm=5.0),
+    "adamw": dict(rate=2e-3, warm_up=0.1, weight_decay=0.01, max_grad_norm=1.0),
 }
 
 
@@ -40,7 +40,7 @@ def numbers(recipe):
 
 
 def rate_at(recipe, step):
-    return rate_of_step(recipe["rate"], step, STEPS, recipe["warm_up"], recipe["original"])
+    return rate_of_step(recipe["rate"], step, STEPS, recipe["warm_up"])
 
 
 def train_pt(model, optimizer, name, recipe, steps):
@@ -66,7 +66,7 @@ def test_twenty_steps_agree(name, kind, record_property):
     start = {key: values.copy() for key, values in weights(pt).items()}
     assert_same(weights(keras_model), start, 0.0)
     train_pt(pt, pt_optimizers.make_optimizer(pt, kind, **numbers(recipe)), name, recipe, range(STEPS))
-    schedule = tf_optimizers.LinearWarmUp(recipe["rate"], STEPS, recipe["warm_up"], recipe["original"])
+    schedule = tf_optimizers.LinearWarmUp(recipe["rate"], STEPS, recipe["warm_up"])
     optimizer = tf_optimizers.make_optimizer(keras_model, kind, schedule, **numbers(recipe))
     fit_tf(keras_model, optimizer, name, range(STEPS))
     expected, found = weights(pt), weights(keras_model)
@@ -87,7 +87,7 @@ def test_states_agree_and_cross_over(kind):
 
     pt, keras_model = new_pt(CONFIG, name, "float64"), new_tf(CONFIG, name, "float64")
     optimizer = pt_optimizers.make_optimizer(pt, kind, **numbers(recipe))
-    schedule = tf_optimizers.LinearWarmUp(recipe["rate"], STEPS, recipe["warm_up"], recipe["original"])
+    schedule = tf_optimizers.LinearWarmUp(recipe["rate"], STEPS, recipe["warm_up"])
     keras_optimizer = tf_optimizers.make_optimizer(keras_model, kind, schedule, **numbers(recipe))
     half = STEPS // 2
     train_pt(pt, optimizer, name, recipe, range(half))
@@ -159,7 +159,7 @@ def test_the_formula(formula, shape, dtype, tolerance):
     draw = np.random.default_rng(0)
     weight = draw.standard_normal(shape).astype(dtype)
     gradients = [(draw.standard_normal(shape) * 10.0 ** draw.uniform(-8, 1)).astype(dtype) for _ in range(STEPS)]
-    recipe = dict(rate=0.1, warm_up=0.25, original=True)
+    recipe = dict(rate=0.1, warm_up=0.25)
     rates = [rate_at(recipe, step) for step in range(STEPS)]
     given = dict(weight_decay=0.1, betas=(0.8, 0.95), epsilon=1e-6, max_grad_norm=2.0)
     expected = formula(weight.astype("float64"), [g.astype("float64") for g in gradients], rates, *given.values())

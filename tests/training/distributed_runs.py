@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
 
+from lxmert.training.backends import shutdown_distributed
 from lxmert.training.logs import Logs
-from lxmert.training.run import shutdown_distributed, train
+from lxmert.training.run import train
 from lxmert.training.settings import Settings, make_settings
 
 SMALL = dict(
@@ -88,7 +89,7 @@ def settings_of(run: Run, data: Path, output: Path, **changes: Any) -> Settings:
         precision="float64",
         device="cpu",
         batch_size=8,
-        first=8 * PER_EPOCH + 3,
+        max_examples=8 * PER_EPOCH + 3,
         epochs=STEPS // PER_EPOCH,
         learning_rate=1e-2,
         max_grad_norm=1.0,

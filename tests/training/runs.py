@@ -58,7 +58,7 @@ def settings_of(task: str, scenes: Path, output: Path, **changes: Any) -> Settin
         model_config=TINY,
         batch_size=BATCH,
         epochs=STEPS // PER_EPOCH,
-        first=BATCH * PER_EPOCH + 1,  # one is left out of each epoch
+        max_examples=BATCH * PER_EPOCH + 1,  # one is left out of each epoch
         learning_rate=1e-3,
         max_grad_norm=1.0,
         text_length=16,
@@ -75,12 +75,12 @@ class Broken(Exception):
 
 def train_until(settings: Settings, step: int, monkeypatch: Any, resume: bool = False) -> None:
     """Train, and break off right after the work of a step: before anything of it is kept."""
-    told = Logs.step
+    log_step = Logs.step
 
     def break_off(self: Logs, number: int, *values: Any) -> None:
         if number == step:
             raise Broken
-        told(self, number, *values)
+        log_step(self, number, *values)
 
     with monkeypatch.context() as patch:
         patch.setattr(Logs, "step", break_off)

@@ -82,7 +82,7 @@ def validation_on_training(scenes, folder):
 
 
 def fewer_examples_than_a_batch(scenes, folder):
-    return dict(first=3), "batch_size must be at most the number of examples, 3; got 4."
+    return dict(max_examples=3), "batch_size must be at most the number of examples, 3; got 4."
 
 
 def no_files(scenes, folder):
@@ -163,7 +163,7 @@ def test_a_loss_that_is_no_number_any_more(backend, scenes, tmp_path):
     """A rate so high that the numbers overflow."""
     changes = dict(learning_rate=1e30, max_grad_norm=1e9, optimizer="adamw", epochs=2, valid=[], save_every=1)
     settings = settings_of("vqa", scenes, tmp_path, backend=backend, **changes)
-    with pytest.raises(ValueError, match=r"training stopped.* (is|hold no) ") as caught:
+    with pytest.raises(ValueError, match=r"training stopped.* (is|are not finite)") as caught:
         run.train(settings)
     assert "before" in str(caught.value)
     kept = tensors(tmp_path / "last" / "model.safetensors")
@@ -248,7 +248,7 @@ def test_a_resume_with_other_files_of_the_same_name(scenes, tmp_path, monkeypatc
     settings = settings_of("vqa", scenes, tmp_path / "run", train=[name])
     train_until(settings, 6, monkeypatch)
     written(tmp_path / "train.json", questions(scenes, 12))
-    with pytest.raises(ValueError, match=r"changed since it began: train file .*train.json\. Give"):
+    with pytest.raises(ValueError, match=r"changed since it started: train file .*train.json\. Give"):
         run.train(settings, resume=True)
 
 
@@ -262,7 +262,7 @@ def test_a_folder_with_another_run(scenes, tmp_path):
     settings = settings_of("vqa", scenes, tmp_path, epochs=1)
     run.train(settings)
     before = left_by(tmp_path)
-    with pytest.raises(FileExistsError, match=r"holds a run already. Go on with it by --resume"):
+    with pytest.raises(FileExistsError, match=r"holds a run already. Continue it by --resume"):
         run.train(settings)
     shutil.move(tmp_path / "last", tmp_path / "away")
     with pytest.raises(FileExistsError, match=r"holds other things \(away\); give a new folder as output"):

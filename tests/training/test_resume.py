@@ -87,11 +87,11 @@ def test_broken_off_while_a_checkpoint_is_written(nth, scenes, tmp_path, monkeyp
     settings = dataclasses.replace(settings_of("vqa", scenes, tmp_path), output=str(tmp_path / "broken"))
     save, count = Trainer.save, 0
 
-    def break_off(self, folder, beside, optimizer):
+    def break_off(self, folder, write_others, optimizer):
         nonlocal count
         count += 1
         if count <= nth:
-            return save(self, folder, beside, optimizer)
+            return save(self, folder, write_others, optimizer)
 
         def fail(state):
             def write(new):

@@ -22,7 +22,7 @@ AGREE, PARTS = 1e-8, 1e-12
 
 def exact(task, scenes, output, **changes):
     """Settings without dropout, in float64, that evaluate nothing."""
-    given = dict(precision="float64", valid=[], model_config=without_dropout(), first=None)
+    given = dict(precision="float64", valid=[], model_config=without_dropout(), max_examples=None)
     return settings_of(task, scenes, output, **{**given, **changes})
 
 
@@ -39,14 +39,14 @@ def start(scenes, tmp_path_factory):
     """The weights of a fresh model of each task: one step was made, which has the rate 0."""
     folder = tmp_path_factory.mktemp("start")
     for task in RUNS:
-        settings = exact(task, scenes, folder / task, precision="float32", batch_size=40, first=40, epochs=1)
+        settings = exact(task, scenes, folder / task, precision="float32", batch_size=40, max_examples=40, epochs=1)
         run.train(settings)
     return folder
 
 
 @pytest.mark.parametrize("task", RUNS)
 def test_both_backends_make_the_same_twenty_steps(task, scenes, start, tmp_path):
-    settings = exact(task, scenes, tmp_path, model=str(start / task / "last"), first=40, epochs=2, **RUNS[task])
+    settings = exact(task, scenes, tmp_path, model=str(start / task / "last"), max_examples=40, epochs=2, **RUNS[task])
     torch = trained(settings, tmp_path / "pt")
     keras = trained(dataclasses.replace(settings, backend="tf"), tmp_path / "tf")
     apart = [largest_difference(*(_without_draws(found[i]) for found in (torch, keras))) for i in (0, 1)]
@@ -64,7 +64,7 @@ def _without_draws(state):
 
 @pytest.mark.parametrize(("task", "backend"), [("pretrain", "pt"), ("vqa", "pt"), ("nlvr2", "pt"), ("pretrain", "tf")])
 def test_four_parts_make_one_step(task, backend, scenes, tmp_path):
-    settings = exact(task, scenes, tmp_path, backend=backend, batch_size=8, first=48, epochs=1)
+    settings = exact(task, scenes, tmp_path, backend=backend, batch_size=8, max_examples=48, epochs=1)
     whole = trained(settings, tmp_path / "whole")
     parts = trained(dataclasses.replace(settings, gradient_accumulation_steps=4), tmp_path / "parts")
     apart = largest_difference(parts[0], whole[0])

@@ -1,11 +1,8 @@
-"""The rate of each step, against the original's formula and easy-VQA's recipe."""
-
-import dataclasses
+"""The rate of each step, against the original's formula."""
 
 import numpy as np
 import pytest
 
-from lxmert.data.synthetic.recipe import LXMERT_RECIPE
 from lxmert.training.schedule import linear_warm_up, rate_of_step
 
 
@@ -25,16 +22,6 @@ def test_the_first_step_has_rate_0_and_the_highest_is_reached():
     assert parts[10] == max(parts) == 1
     assert np.all(np.diff(parts[:11]) > 0)
     assert np.all(np.diff(parts[10:]) < 0)
-
-
-@pytest.mark.parametrize("steps", [1, 2, 9, 250])
-@pytest.mark.parametrize("warm_up", [0.0, 0.1, 1.0])
-def test_the_other_form_is_that_of_the_recipe(steps, warm_up):
-    recipe = dataclasses.replace(LXMERT_RECIPE, warm_up=warm_up, learning_rate=3e-4)
-    for step in range(steps):
-        expected = recipe.learning_rate_at(step, steps)
-        assert 3e-4 * linear_warm_up(step, steps, warm_up, original=False) == expected
-        assert rate_of_step(3e-4, step, steps, warm_up, original=False) == float(np.float32(expected))
 
 
 def test_rates_are_numbers_of_float32():

@@ -64,7 +64,7 @@ BAD = [
             ("evaluate_batch_size", 1),
             ("log_every", 1),
             ("regions", 1),
-            ("first", 1),
+            ("max_examples", 1),
             ("save_every", 1),
             ("workers", 0),
             ("seed", 0),
@@ -85,7 +85,7 @@ BAD = [
     (
         {"gradient_accumulation_steps": 5},
         ValueError,
-        "gradient_accumulation_steps must divide batch_size; got 5 parts of 32 examples.",
+        "gradient_accumulation_steps must divide batch_size; got 5 micro-batches of 32 examples.",
     ),
     ({"backend": "jax"}, ValueError, "backend must be one of pt, tf; got 'jax'."),
     ({"recipe": "best"}, ValueError, "recipe must be one of original, adamw; got 'best'."),
@@ -130,7 +130,7 @@ def test_refused(values, kind, message):
 
 
 def test_no_losses():
-    with pytest.raises(ValueError, match=r"losses must be some of words, .*; got none"):
+    with pytest.raises(ValueError, match=r"losses of lxmert must be some of words, .*; got none"):
         make_settings("pretrain", {"output": "x", "losses": []})
     with pytest.raises(ValueError, match="task must be one of pretrain, vqa, gqa, nlvr2; got 'vcr'"):
         make_settings("vcr", {"output": "x"})
@@ -168,7 +168,7 @@ def test_files_and_their_paths(kind, tmp_path):
     }
     (tmp_path / "unc-nlp" / "lxmert-base-uncased").mkdir(parents=True)
     assert read_settings(path)["model"] == str(tmp_path / "unc-nlp" / "lxmert-base-uncased")
-    settings = make_settings("gqa", found)
+    settings = make_settings("gqa", {"architecture": "lxmert"}, found)
     assert settings.features == (str(tmp_path / "regions"),)
     assert Settings(**settings.to_dict()) == settings
 
@@ -210,4 +210,4 @@ def test_help(task, capsys):
     for name in Settings.__dataclass_fields__:
         assert bool(re.search(rf" --{name.replace('_', '-')}[ ,]", out)) == (name not in hidden), name
     assert f"passes over the examples (default: {ORIGINAL[task]['epochs']})" in out
-    assert f"its peak (default: {ORIGINAL[task]['learning_rate']:g})" in out
+    assert f"the highest learning rate (default: {ORIGINAL[task]['learning_rate']:g})" in out

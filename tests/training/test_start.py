@@ -27,9 +27,9 @@ def pretrained(scenes, tmp_path_factory):
 
 def begun(settings, kind):
     """The model that a run begins with, and what was said about it."""
-    opened, said = open_files(settings), []
+    said = []
     torch.manual_seed(0)
-    return make_model(settings, kind, opened.store, opened.tokenizer, opened.answers, said.append), said
+    return make_model(settings, kind, open_files(settings), said.append), said
 
 
 def head_of(model):
@@ -50,7 +50,7 @@ def test_an_answer_head_is_taken_over_by_the_text_of_the_answers(scenes, pretrai
     for place, row in enumerate(rows):
         np.testing.assert_array_equal(weight[place], 0 if row is None else old_weight[row])
         np.testing.assert_array_equal(bias[place], 0 if row is None else old_bias[row])
-    assert said == ["the answer head begins with 6 of 7 answers from the weights"]
+    assert said == ["the answer head takes 6 of 7 answers from the weights"]
     expected = dict(before.named_parameters())
     for name, parameter in model.named_parameters():
         if not name.startswith("heads.answer.out"):
@@ -73,7 +73,7 @@ def test_a_head_of_another_task_begins_fresh(scenes, pretrained, tmp_path):
     settings = settings_of("nlvr2", scenes, tmp_path, model=str(pretrained), model_config={})
     model, said = begun(settings, LxmertForVisualReasoning)
     assert len(said) == 1
-    assert said[0].startswith(f"fresh, as {pretrained} has none that fit: ")
+    assert said[0].startswith(f"newly initialized, as {pretrained} has none that fit: ")
     expected = LxmertForPreTraining.from_pretrained(pretrained).backbone
     assert torch.equal(model.backbone.pooler.dense.weight, expected.pooler.dense.weight)
 
@@ -118,7 +118,7 @@ def _original(name):
         ),
         (("features",), {"task_mask_lm", "task_matched", "visual_obj_loss", "visual_attr_loss", "task_qa"}),
         (("words", "objects", "answers"), {"task_matched", "visual_attr_loss", "visual_feat_loss"}),
-        (LOSSES, set()),
+        (LOSSES["lxmert"], set()),
     ],
 )
 def test_losses_that_are_left_out_are_switched_off(losses, off, scenes, tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lxmert.training.run import open_data, open_files
-from lxmert.training.steps import Steps, check_numbers, dropout_seed
+from lxmert.training.steps import Steps, check_finite, dropout_seed
 
 from .runs import TASKS, settings_of
 
@@ -23,8 +23,8 @@ class Counted:
 
 
 def steps_of(task, scenes, tmp_path, **changes):
-    settings = settings_of(task, scenes, tmp_path, batch_size=24, first=49, **changes)
-    data = open_data(settings, settings.train, open_files(settings), settings.first)
+    settings = settings_of(task, scenes, tmp_path, batch_size=24, max_examples=49, **changes)
+    data = open_data(settings, settings.train, open_files(settings), settings.max_examples)
     return Steps(data, 24, 2, settings.seed, settings.gradient_accumulation_steps)
 
 
@@ -113,11 +113,11 @@ def test_the_weights_of_the_parts_make_the_mean_of_the_whole(scenes, tmp_path):
             "batch_size must be divisible by the number of processes times accumulation, 2 x 2; got 6.",
         ),
         (
-            lambda: check_numbers(4, {"words": float("nan"), "match": 0.5, "answers": float("inf")}),
+            lambda: check_finite(5, {"words": float("nan"), "match": 0.5, "answers": float("inf")}),
             "training stopped at step 5: words is nan, answers is inf. The checkpoints are from before.",
         ),
         (
-            lambda: check_numbers(0, {"words": 1.0}, float("inf")),
+            lambda: check_finite(1, {"words": 1.0}, float("inf")),
             "training stopped at step 1: the norm of the gradients is inf. The checkpoints are from before.",
         ),
     ],

@@ -6,13 +6,13 @@ Both take rows of examples to the dict that a model wants; chance plays no part 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from lxmert.common.tokenizer import LxmertTokenizer
 from lxmert.common.validation.shared import IGNORED_LABEL
 from lxmert.data.collate.batch import Batch
+from lxmert.data.collate.model_inputs import MODEL_INPUTS
 from lxmert.data.datasets import Questions, Statements
 from lxmert.data.features import RegionStore
 
@@ -32,6 +32,7 @@ class QuestionData:
         regions: regions of an image, R; the most in the store by default.
         best: whether the labels are the numbers of the best answers, [B], with -100 where none is in the table, for
             cross-entropy, as the original's `--mceLoss` for GQA (which is also multiplied by the number of answers).
+        model_type: of the model that reads the batches, "lxmert" or "visual_bert".
 
     Raises:
         ValueError: an image that is not in the store, or no answer that is in the table.
@@ -46,8 +47,9 @@ class QuestionData:
         text_length: int = 20,
         regions: int | None = None,
         best: bool = False,
+        model_type: str = "lxmert",
     ) -> None:
-        self.best = best
+        self.best, self.model_inputs = best, MODEL_INPUTS[model_type]
         self.examples, self.tokenizer, self.text_length = questions, tokenizer, text_length
         self.regions = Regions(store, regions)
         self.places = store.places(questions.images)
@@ -70,10 +72,9 @@ class QuestionData:
     def batch(self, rows: np.ndarray, random: np.random.Generator, part: slice = slice(None)) -> Batch:
         """The inputs of `rows[part]`; see `TaskData`."""
         every, rows = rows, rows[part]
-        inputs: dict[str, Any] = {
-            **encoded(self.tokenizer, [self.examples.texts[row] for row in rows], self.text_length),
-            **self.regions.batch(self.places[rows]),
-        }
+        texts = [self.examples.texts[row] for row in rows]
+        regions = self.regions.batch(self.places[rows])
+        inputs = self.model_inputs.questions(self.tokenizer, texts, regions, self.text_length)
         if self.examples.answers is None:
             return Batch(inputs, {})
         if not self.best:
@@ -112,7 +113,9 @@ class StatementData:
         tokenizer: LxmertTokenizer,
         text_length: int = 20,
         regions: int | None = None,
+        model_type: str = "lxmert",
     ) -> None:
+        self.model_inputs = MODEL_INPUTS[model_type]
         self.examples, self.tokenizer, self.text_length = statements, tokenizer, text_length
         self.regions = Regions(store, regions)
         names = [name for pair in statements.images for name in pair]
@@ -122,13 +125,11 @@ class StatementData:
         return len(self.examples)
 
     def batch(self, rows: np.ndarray, random: np.random.Generator, part: slice = slice(None)) -> Batch:
-        """The inputs of `rows[part]`; see `TaskData`. The regions have an axis of two images, [B, 2, R, ...]."""
+        """The inputs of `rows[part]`; see `TaskData`."""
         rows = rows[part]
+        texts = [self.examples.texts[row] for row in rows]
         regions = self.regions.batch(self.places[rows].reshape(-1))
-        inputs: dict[str, Any] = {
-            **encoded(self.tokenizer, [self.examples.texts[row] for row in rows], self.text_length),
-            **{name: array.reshape(len(rows), 2, *array.shape[1:]) for name, array in regions.items()},
-        }
+        inputs = self.model_inputs.statements(self.tokenizer, texts, regions, self.text_length)
         if self.examples.labels is not None:
             inputs["labels"] = np.array([self.examples.labels[row] for row in rows], np.int64)
         return Batch(inputs, {})
@@ -148,10 +149,3 @@ class Regions:
         found = self.store.batch(places, self.count)
         names = ("visual_feats", "visual_pos", *(("visual_attention_mask",) if self.masked else ()))
         return {name: found[name] for name in names}
-
-
-def encoded(tokenizer: LxmertTokenizer, texts: Sequence[str], length: int) -> dict[str, np.ndarray]:
-    """TextColumn as the original has them: cut and padded to `length` tokens, [B, L]."""
-    # The original hands over stripped texts; an empty one is [CLS] [SEP].
-    found = tokenizer(list(texts), padding="max_length", truncation=True, max_length=length, return_tensors="np")
-    return {name: found[name] for name in ("input_ids", "attention_mask", "token_type_ids")}

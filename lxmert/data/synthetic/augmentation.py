@@ -1,125 +1,103 @@
-"""What is shown with the training questions: changed images, and further shapes beside the one asked about.
+"""Changed versions of easy-VQA's images, for training: drawn anew, and with further shapes beside the one asked about.
 
-In the data set every image has one shape, so that nothing teaches a model to look for *which* shape is meant.
-Regions of other images are put beside an image's own, and the answer is changed where the newcomer changes it.
+In the data set every image has one upright shape on a pale background, so nothing teaches a model to look for *which*
+shape is meant. Regions of other images are put beside an image's own, and an answer is changed where they change it.
 """
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
-from lxmert.data.synthetic.easy_vqa import COLOURS, SHAPES, EasyVqa, answer_list
-from lxmert.data.synthetic.recipe import Recipe
+from lxmert.data.synthetic.easy_vqa import COLOURS, EasyVqaImage, trait_in
 from lxmert.data.synthetic.variants import vary
 from lxmert.vision.images import open_image
-from lxmert.vision.regions import FEATURE_SIZE, RegionBatch, image_regions
+from lxmert.vision.regions import image_regions
 
-_TRAITS = (*COLOURS, *SHAPES)  # a trait is a place in here, or -1 for none or unknown
-_COMPANY = 2  # at most so many shapes join an image's own
+_MOST_ADDED = 2  # at most so many shapes are added to an image
+_ADDED = 0.5  # the probability that a first one is added, and then a second one
+_NO, _YES = "no", "yes"
+
+Regions = tuple[np.ndarray, np.ndarray]  # features [R, F] and boxes [R, 4], of the whole image first
 
 
-class AugmentedRegions:
-    """Regions for training questions, drawn anew each time a question is asked.
+class AugmentedImage(NamedTuple):
+    """An image of several shapes.
 
-    Making one finds the regions of every image and of its changed versions: about 15 s for the training split.
-
-    Args:
-        data: The split to train on.
-        recipe: Its ``variants``, ``varied``, ``company`` and ``seed`` are used.
-        progress: Whether to show a progress bar, on standard error.
+    Attributes:
+        size: height and width in pixels.
+        regions: of the whole image, and of each shape.
+        shapes: of each shape its kind and its colour, "" where that is not known.
+        questions: with their answers.
     """
 
-    def __init__(self, data: EasyVqa, recipe: Recipe, progress: bool = True) -> None:
-        self.recipe = recipe
-        self.labels = data.labels
-        self.image_index = data.image_index
-        answers = answer_list()
-        self._yes, self._no = answers.index("yes"), answers.index("no")
-        self._asked = np.array([_trait_in(question) for question in data.questions], np.int64)  # [Q]
-        self._traits = image_traits(data)  # [P, 2]: colour and shape
-        self._known = np.flatnonzero((self._traits >= 0).all(axis=1))  # only they can join: what they are is certain
-        self._features, self._boxes = _versions(data, recipe, progress)  # [1 + variants, P, 2, ...]
-
-    def draw(self, rows: np.ndarray, random: np.random.Generator) -> tuple[RegionBatch, np.ndarray]:
-        """Regions ``[B, 4, ...]`` and labels int64 ``[B]`` for the questions at ``rows``, int ``[B]``."""
-        count = len(rows)
-        own = self.image_index[rows]
-        feats = np.zeros((count, 2 + _COMPANY, FEATURE_SIZE), np.float32)
-        pos = np.zeros((count, 2 + _COMPANY, 4), np.float32)
-        mask = np.zeros((count, 2 + _COMPANY), np.float32)
-        version = self._version(count, random)
-        feats[:, :2], pos[:, :2], mask[:, :2] = self._features[version, own], self._boxes[version, own], 1.0
-
-        labels = self.labels[rows].copy()
-        asked = self._asked[rows]
-        yes_or_no = (labels == self._yes) | (labels == self._no)
-        traits = self._traits[own]
-        present = (traits == asked[:, None]).any(axis=1)  # is what is asked for in the image?
-        # Whether an image shows it is unknown where no question of the data set tells.
-        unsure = np.where(asked < len(COLOURS), traits[:, 0] < 0, traits[:, 1] < 0)
-        joined = np.ones(count, bool)
-        for region in range(2, 2 + _COMPANY):
-            other = self._known[random.integers(len(self._known), size=count)]
-            version = self._version(count, random)
-            matches = (self._traits[other] == asked[:, None]).any(axis=1)
-            # "What colour is the circle?" must stay about one circle, "what colour is the shape?" about one shape;
-            # a yes or no must stay known.
-            fits = (asked >= 0) & np.where(yes_or_no, ~(unsure & matches), ~matches)
-            joined &= fits & (random.random(count) < self.recipe.company)
-            turns = joined & yes_or_no & matches & ~present
-            labels[turns] = self._yes + self._no - labels[turns]
-            present |= joined & matches
-            feats[joined, region] = self._features[version, other, 1][joined]
-            pos[joined, region] = self._boxes[version, other, 1][joined]
-            mask[joined, region] = 1.0
-            feats[joined, 0] += self._features[version, other, 0][joined]
-        np.clip(feats[:, 0], -1.0, 1.0, out=feats[:, 0])
-        return RegionBatch(visual_feats=feats, visual_pos=pos, visual_attention_mask=mask), labels
-
-    def _version(self, count: int, random: np.random.Generator) -> np.ndarray:
-        if len(self._features) == 1:
-            return np.zeros(count, np.int64)
-        changed = random.random(count) < self.recipe.varied
-        return np.where(changed, random.integers(1, len(self._features), count), 0)
+    size: tuple[int, int]
+    regions: Regions
+    shapes: list[tuple[str, str]]
+    questions: list[tuple[str, str]]
 
 
-def _versions(data: EasyVqa, recipe: Recipe, progress: bool) -> tuple[np.ndarray, np.ndarray]:
-    """The whole image and its shape: ``[1 + variants, P, 2, F]`` and ``[1 + variants, P, 2, 4]``; first unchanged."""
-    count = len(data.image_paths)
-    features = np.zeros((1 + recipe.variants, count, 2, FEATURE_SIZE), np.float32)
-    boxes = np.zeros((1 + recipe.variants, count, 2, 4), np.float32)
-    random = np.random.default_rng([recipe.seed, 1])
-    paths = tqdm(data.image_paths, desc=f"regions of {data.split} images", unit="", disable=not progress)
-    for place, path in enumerate(paths):
-        pixels = open_image(path)
-        for version, image in enumerate([pixels, *vary(pixels, random, recipe.variants)]):
-            found, where = image_regions(image, 1)
-            # A changed shape may be lost to chance, on a background much like it; the unchanged one serves instead.
-            source = (found, where) if len(where) == 2 else (features[0, place], boxes[0, place])
-            features[version, place, : len(source[0])], boxes[version, place, : len(source[1])] = source
-    return features, boxes
+def augment(
+    images: Sequence[EasyVqaImage], versions: int, random: np.random.Generator, progress: bool = True
+) -> list[list[AugmentedImage]]:
+    """For each image so many changed versions; some seconds for a thousand of them.
+
+    Args:
+        images: of the training split.
+        versions: how many for each image.
+        random: decides how they are changed.
+        progress: whether to show a progress bar, on standard error.
+    """
+    drawn = [
+        _drawn(image, versions, random)
+        for image in tqdm(images, desc="augmented images", unit="", disable=not progress)
+    ]
+    known = [place for place, image in enumerate(images) if image.shape and image.colour]
+    made: list[list[AugmentedImage]] = []
+    for image, own in zip(images, drawn, strict=True):
+        made.append([])
+        for size, (features, boxes) in own:
+            shapes = [(image.shape, image.colour)]
+            while len(shapes) <= _MOST_ADDED and random.random() < _ADDED:
+                other = known[random.integers(len(known))]
+                _, (more, places) = drawn[other][random.integers(versions)]
+                features, boxes = np.concatenate([features, more[1:]]), np.concatenate([boxes, places[1:]])
+                features[0] += more[0]
+                shapes.append((images[other].shape, images[other].colour))
+            np.clip(features[0], -1.0, 1.0, out=features[0])
+            answers = [(question, _answer(question, answer, shapes)) for question, answer in image.questions]
+            kept = [(question, answer) for question, answer in answers if answer]
+            made[-1].append(AugmentedImage(size, (features, boxes), shapes, kept))
+    return made
 
 
-def _trait_in(question: str) -> int:
-    """The colour or shape that a question names; none names two."""
-    for word in re.findall(r"\w+", question.lower()):
-        if word in _TRAITS:
-            return _TRAITS.index(word)
-    return -1
+def _drawn(image: EasyVqaImage, versions: int, random: np.random.Generator) -> list[tuple[tuple[int, int], Regions]]:
+    """The sizes and the regions of changed versions of an image."""
+    pixels = open_image(image.path)
+    found = []
+    for changed in vary(pixels, random, versions):
+        features, boxes = image_regions(changed, 1)
+        if len(boxes) < 2:  # a changed shape may be lost on a background much like it
+            changed, (features, boxes) = pixels, image_regions(pixels, 1)
+        found.append(((changed.shape[0], changed.shape[1]), (features, boxes)))
+    return found
 
 
-def image_traits(data: EasyVqa) -> np.ndarray:
-    """Colour and shape of every image, int64 ``[P, 2]``, as far as its questions tell."""
-    traits = np.full((len(data.image_paths), 2), -1, np.int64)
-    for question, answer, image in zip(data.questions, data.answers, data.image_index, strict=True):
-        told = [_trait_in(answer)]
-        denies = re.search(r"\b(not|no)\b", question.lower()) is not None
-        if answer not in ("yes", "no") or (answer == "yes") != denies:
-            told.append(_trait_in(question))  # what a question presumes, or an answer confirms
-        for trait in told:
-            if trait >= 0:
-                traits[image, int(trait >= len(COLOURS))] = trait
-    return traits
+def _answer(question: str, answer: str, shapes: Sequence[tuple[str, str]]) -> str:
+    """The answer to a question about the first shape, now that there are others; "" where there is no certain one.
+
+    "What colour is the circle?" needs one circle, and "what colour is the shape?" one shape.
+    """
+    (shape, colour), *others = shapes
+    if not others:
+        return answer
+    asked = trait_in(question)
+    own = colour if asked in COLOURS else shape
+    added = any(asked in other for other in others)
+    if not asked or (added and answer not in (_YES, _NO)) or (added and not own):
+        return ""
+    turns = added and own != asked
+    return {_YES: _NO, _NO: _YES}[answer] if turns else answer

@@ -30,7 +30,7 @@ from lxmert.data.datasets import (
 from lxmert.data.features import RegionWriter
 from lxmert.data.features.layout import NO_LABEL
 from lxmert.data.synthetic.baselines import image_only, question_only
-from lxmert.data.synthetic.example_configs import ready_settings
+from lxmert.data.synthetic.example_configs import example_configs
 from lxmert.data.synthetic.statements import PAIRS, SET, Statement
 from lxmert.data.synthetic.vocabulary import build_vocabulary
 from lxmert.utils.atomic_files import replacing_folder, write_text
@@ -70,7 +70,7 @@ class DataSet:
         answers: the table of answers.
         objects: what the labels of objects mean.
         attributes: what the labels of attributes mean.
-        epochs: passes over the examples of each task that the ready config files ask for.
+        configs: settings of the example config file of each task.
         about: how the data set was made; goes into the summary.
     """
 
@@ -78,7 +78,7 @@ class DataSet:
     answers: tuple[str, ...]
     objects: tuple[str, ...]
     attributes: tuple[str, ...]
-    epochs: Mapping[str, int]
+    configs: Mapping[str, Mapping[str, Any]]
     about: Mapping[str, Any] = field(default_factory=dict)
 
     def image_name(self, split: str, number: int) -> str:
@@ -189,7 +189,7 @@ class EveryFormat:
         write_text(folder / "objects.txt", "".join(f"{word}\n" for word in data.objects))
         write_text(folder / "attributes.txt", "".join(f"{word}\n" for word in data.attributes))
         write_text(folder / "vocab.txt", "".join(f"{word}\n" for word in build_vocabulary(self._all_texts())))
-        for name, text in ready_settings(data.epochs, len(data.objects), len(data.attributes)).items():
+        for name, text in example_configs(data.configs, len(data.objects), len(data.attributes)).items():
             write_text(folder / name, text)
         train, test = self._texts["train"].questions, self._texts["test"].questions
         shown = {**self._texts["train"].shown, **self._texts["test"].shown}

@@ -1,20 +1,20 @@
-"""The easy-VQA data set (Victor Zhou's PyPI package of that name) as arrays.
+"""The easy-VQA data set (Victor Zhou's PyPI package of that name).
 
 5,000 images of 64 x 64 pixels, each a circle, a rectangle or a triangle of one of eight colours; 48,248 questions
-about them with 13 answers. It is small enough to train a whole model in minutes on a laptop's processor.
+about them with 13 answers. It is small enough to train a whole model in minutes on a laptop's CPU.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
+from typing import NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from lxmert.utils.optional_imports import require
-from lxmert.vision.regions import RegionBatch, image_regions, pad_regions
 
 SPLITS = ("train", "test")
 
@@ -32,6 +32,15 @@ COLOURS = {
 }
 
 
+class EasyVqaImage(NamedTuple):
+    """One image: its shape and colour, "" where no question tells, and its questions with their answers."""
+
+    path: str
+    shape: str
+    colour: str
+    questions: list[tuple[str, str]]
+
+
 @dataclass(frozen=True)
 class EasyVqa:
     """One split: Q questions about P images.
@@ -40,7 +49,6 @@ class EasyVqa:
         split: "train" or "test".
         questions: Q texts.
         answers: Q texts, each one of `answer_list`.
-        labels: int64 ``[Q]``, the answers as places in `answer_list`.
         image_index: int64 ``[Q]``, which image a question is about: a place in ``image_paths``.
         image_paths: P paths.
     """
@@ -48,7 +56,6 @@ class EasyVqa:
     split: str
     questions: list[str]
     answers: list[str]
-    labels: np.ndarray
     image_index: np.ndarray
     image_paths: list[str]
 
@@ -62,24 +69,42 @@ class EasyVqa:
             split=self.split,
             questions=[self.questions[row] for row in rows],
             answers=[self.answers[row] for row in rows],
-            labels=self.labels[rows],
             image_index=self.image_index[rows],
             image_paths=self.image_paths[:images],
         )
 
-    def regions(self, max_shapes: int = 1, progress: bool = True) -> RegionBatch:
-        """The regions of all images in order, ``[P, R, ...]``; some seconds of work, shown by a progress bar.
+    def images(self) -> list[EasyVqaImage]:
+        """The images in order, each with its questions and what they tell about it."""
+        questions: list[list[tuple[str, str]]] = [[] for _ in self.image_paths]
+        for question, answer, place in zip(self.questions, self.answers, self.image_index.tolist(), strict=True):
+            questions[place].append((question, answer))
+        return [EasyVqaImage(path, *_traits(own), own) for path, own in zip(self.image_paths, questions, strict=True)]
 
-        Args:
-            max_shapes: As for `image_regions`; each image of the data set holds one shape.
-            progress: Whether to show the progress bar, on standard error.
-        """
-        paths = tqdm(self.image_paths, desc=f"regions of {self.split} images", unit="", disable=not progress)
-        return pad_regions([image_regions(path, max_shapes) for path in paths])
+
+def trait_in(text: str) -> str:
+    """The colour or shape that a question or an answer names, "" for none; none names two."""
+    return next((word for word in re.findall(r"\w+", text.lower()) if word in COLOURS or word in SHAPES), "")
+
+
+def denies(question: str) -> bool:
+    """Whether a question asks if something is not there."""
+    return re.search(r"\b(not|no)\b", question.lower()) is not None
+
+
+def _traits(questions: Sequence[tuple[str, str]]) -> tuple[str, str]:
+    """The shape and the colour that the questions about an image tell."""
+    shape = colour = ""
+    for question, answer in questions:
+        named = [trait_in(answer)]
+        if answer not in ("yes", "no") or (answer == "yes") != denies(question):
+            named.append(trait_in(question))  # what a question presumes, or an answer confirms
+        for trait in filter(None, named):
+            shape, colour = (trait, colour) if trait in SHAPES else (shape, trait)
+    return shape, colour
 
 
 def answer_list() -> list[str]:
-    """The 13 answers in the data set's order; a label is a place in it."""
+    """The 13 answers in the data set's order."""
     return list(_package().get_answers())
 
 
@@ -102,23 +127,9 @@ def load(split: str) -> EasyVqa:
         split=split,
         questions=list(questions),
         answers=list(answers),
-        labels=answer_labels(answers),
         image_index=np.array([places[number] for number in numbers], np.int64),
         image_paths=[paths[number] for number in order],
     )
-
-
-def answer_labels(answers: Sequence[str]) -> np.ndarray:
-    """Answers as labels, int64 ``[Q]``.
-
-    Raises:
-        ValueError: If one is not in `answer_list`.
-    """
-    labels = {answer: label for label, answer in enumerate(answer_list())}
-    unknown = sorted(set(answers) - set(labels))
-    if unknown:
-        raise ValueError(f"answers must be among {', '.join(labels)}; got {', '.join(map(repr, unknown[:5]))}.")
-    return np.array([labels[answer] for answer in answers], np.int64)
 
 
 def _package() -> ModuleType:

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from lxmert.data.datasets import Questions
 from lxmert.data.features.layout import NO_LABEL
-from lxmert.data.synthetic.augmentation import image_traits
+from lxmert.data.synthetic.augmentation import augment
 from lxmert.data.synthetic.dataset_export import (
     SPLITS,
     DataSet,
@@ -25,50 +25,68 @@ from lxmert.data.synthetic.dataset_export import (
     sentences,
     writing_every_format,
 )
-from lxmert.data.synthetic.easy_vqa import COLOURS, SHAPES, EasyVqa, answer_list, load
+from lxmert.data.synthetic.easy_vqa import COLOURS, SHAPES, EasyVqaImage, answer_list, load
 from lxmert.data.synthetic.statements import SET, set_statements
 from lxmert.vision.images import open_image
 from lxmert.vision.regions import image_regions
 
 NAME = "easy-vqa"
-EPOCHS = {"pretrain": 3, "vqa": 3, "gqa": 3, "nlvr2": 10}
-"""Passes over the examples until a small model has learned them."""
+# Passes over the examples until a small model has learned them.
+_CONFIGS = {task: {"epochs": epochs} for task, epochs in (("pretrain", 3), ("vqa", 3), ("gqa", 3), ("nlvr2", 10))}
+# The settings that learn the questions about images and their changed versions: the shipped checkpoints' recipe.
+_WITH_VARIANTS = {"epochs": 2, "batch_size": 128, "text_length": 13}  # no question has more tokens
 _HELD_OUT = 10  # every tenth image of the training split is for validation
 _COLOURS = tuple(COLOURS)
 _QUESTIONS = 1000  # ids of questions that an image has, as in official VQA
 
 
 class _Image(NamedTuple):
-    """One image: its number in the files, and its shape and colour, "" where no question tells."""
+    """One image: its number in the files, its regions, what they show, and what is asked about it.
+
+    Attributes:
+        number: in no other split.
+        size: height and width in pixels.
+        features: of the whole image and its shapes, float32 `[R, F]`.
+        boxes: float32 `[R, 4]`.
+        shapes: of each shape its kind and its colour, "" where no question tells.
+        questions: with their answers.
+        augmented: whether it is a changed version of an image.
+    """
 
     number: int
-    path: str
-    shape: str
-    colour: str
-    questions: list[tuple[str, str]]  # with their answers
+    size: tuple[int, int]
+    features: np.ndarray
+    boxes: np.ndarray
+    shapes: list[tuple[str, str]]
+    questions: list[tuple[str, str]]
+    augmented: bool = False
 
     @property
     def known(self) -> bool:
-        return bool(self.shape and self.colour)
+        """Whether captions and statements can be made about it."""
+        return not self.augmented and all(self.shapes[0])
 
 
 def write_easy_vqa(
     folder: str | Path,
     seed: int = 0,
     dtype: str = "float32",
-    first: int | None = None,
+    max_images: int | None = None,
+    variants: int = 0,
     progress: bool = True,
 ) -> dict[str, Any]:
     """Find the regions of all images and write all that is said about them.
 
     Nine of ten images of the data set's training split are for training and the tenth for validation; its test split
-    is for the test.
+    is for the test. With `variants`, changed versions of the training images are further training images: a model
+    that learned from them answers about other sizes, places, shades and backgrounds, and about several shapes.
 
     Args:
         folder: where the data is to be; nothing, or an empty folder, is there.
-        seed: of the statements that are made; equal seeds give equal files.
+        seed: of the statements and the variants; equal seeds give equal files.
         dtype: of the features, float32 or float16.
-        first: use so many images of each of the data set's splits only, for a quick try; at least 100.
+        max_images: use so many images of each of the data set's splits only, for a quick try; at least 100.
+        variants: how many changed versions of each training image are added.
         progress: whether to show progress bars, on standard error.
 
     Returns:
@@ -77,58 +95,63 @@ def write_easy_vqa(
     Raises:
         FileExistsError: there is something in `folder`.
         ImportError: the package easy-vqa is not installed.
-        ValueError: a negative seed, or too few images.
+        ValueError: a negative seed or number of variants, or too few images.
     """
-    if seed < 0:
-        raise ValueError(f"seed must be 0 or more; got {seed}.")
-    if first is not None and first < 10 * _HELD_OUT:
-        raise ValueError(f"first must be {10 * _HELD_OUT} or more, so that every split has pairs; got {first}.")
+    for name, value in (("seed", seed), ("variants", variants)):
+        if value < 0:
+            raise ValueError(f"{name} must be 0 or more; got {value}.")
+    if max_images is not None and max_images < 10 * _HELD_OUT:
+        raise ValueError(
+            f"max_images must be {10 * _HELD_OUT} or more, so that every split has pairs; got {max_images}."
+        )
     given = {split: load(split) for split in ("train", "test")}
-    start = len(given["train"].image_paths)
-    if first is not None:
-        given = {split: data.first(first) for split, data in given.items()}
-    learned = _images(given["train"], 0)
+    counts = [len(data.image_paths) for data in given.values()]
+    if max_images is not None:
+        given = {split: data.first(max_images) for split, data in given.items()}
+    learned = list(enumerate(given["train"].images()))
     splits = {
-        "train": [image for place, image in enumerate(learned) if place % _HELD_OUT != _HELD_OUT - 1],
+        "train": [image for image in learned if image[0] % _HELD_OUT != _HELD_OUT - 1],
         "valid": learned[_HELD_OUT - 1 :: _HELD_OUT],
-        "test": _images(given["test"], start),
+        "test": list(enumerate(given["test"].images(), start=counts[0])),
     }
-    data = DataSet(NAME, tuple(answer_list()), SHAPES, _COLOURS, EPOCHS, {"seed": seed})
+    about = {"seed": seed, "variants": variants}
+    configs = _CONFIGS if not variants else {**_CONFIGS, "vqa": _WITH_VARIANTS}
+    data = DataSet(NAME, tuple(answer_list()), SHAPES, _COLOURS, configs, about)
     with writing_every_format(folder, data, dtype) as target:
         for split in SPLITS:
             bar = tqdm(splits[split], desc=f"regions of {split} images", unit="", disable=not progress)
-            for image in bar:
-                target.add_image(split, _entry(image), image.number, image.known)
-            target.add_texts(split, _texts(data, split, splits[split], seed))
+            images = [_opened(number, image) for number, image in bar]
+            if split == "train" and variants:
+                images += _variants([image for _, image in splits[split]], sum(counts), variants, seed, progress)
+            for made in images:
+                target.add_image(split, _entry(made), made.number, made.known)
+            target.add_texts(split, _texts(data, split, images, seed))
     return target.summary
 
 
-def _images(data: EasyVqa, start: int) -> list[_Image]:
-    questions: list[list[tuple[str, str]]] = [[] for _ in data.image_paths]
-    for question, answer, place in zip(data.questions, data.answers, data.image_index.tolist(), strict=True):
-        questions[place].append((question, answer))
-    traits = image_traits(data).tolist()
+def _opened(number: int, image: EasyVqaImage) -> _Image:
+    pixels = open_image(image.path)
+    size = pixels.shape[0], pixels.shape[1]
+    return _Image(number, size, *image_regions(pixels, 1), [(image.shape, image.colour)], image.questions)
+
+
+def _variants(images: Sequence[EasyVqaImage], start: int, count: int, seed: int, progress: bool) -> list[_Image]:
+    """Changed versions of the training images, numbered from `start`."""
+    random = np.random.default_rng([seed, len(SPLITS)])
+    made = [one for versions in augment(images, count, random, progress) for one in versions if one.questions]
     return [
-        _Image(
-            start + place,
-            path,
-            SHAPES[shape - len(COLOURS)] if shape >= 0 else "",
-            _COLOURS[colour] if colour >= 0 else "",
-            questions[place],
-        )
-        for place, (path, (colour, shape)) in enumerate(zip(data.image_paths, traits, strict=True))
+        _Image(start + place, one.size, *one.regions, one.shapes, one.questions, augmented=True)
+        for place, one in enumerate(made)
     ]
 
 
 def _entry(image: _Image) -> ImageEntry:
-    pixels = open_image(image.path)
-    features, boxes = image_regions(pixels, 1)
-    objects, attributes = (np.full(len(boxes), NO_LABEL, np.int64) for _ in range(2))
-    if image.shape:
-        objects[1:] = SHAPES.index(image.shape)
-    if image.colour:
-        attributes[1:] = _COLOURS.index(image.colour)
-    return ImageEntry((pixels.shape[0], pixels.shape[1]), features, boxes, objects, attributes)
+    objects, attributes = (np.full(len(image.boxes), NO_LABEL, np.int64) for _ in range(2))
+    # An image whose shape was not found has one region, the whole.
+    for region, (shape, colour) in enumerate(image.shapes[: len(image.boxes) - 1], start=1):
+        objects[region] = SHAPES.index(shape) if shape else NO_LABEL
+        attributes[region] = _COLOURS.index(colour) if colour else NO_LABEL
+    return ImageEntry(image.size, image.features, image.boxes, objects, attributes)
 
 
 def _texts(data: DataSet, split: str, images: Sequence[_Image], seed: int) -> SplitTexts:
@@ -148,7 +171,7 @@ def _texts(data: DataSet, split: str, images: Sequence[_Image], seed: int) -> Sp
         answer_types=["yes/no" if kind == "presence" else "other" for kind in kinds],
     )
     random = np.random.default_rng([seed, SPLITS.index(split)])
-    known = [image for image in images if image.known]
+    known = [_Shape(*image.shapes[0]) for image in images if image.known]
     statements = [
         set_statements(
             [((known[at],), (known[at + 1],)) for at in range(start, start + SET, 2)], SHAPES, _COLOURS, random
@@ -157,10 +180,15 @@ def _texts(data: DataSet, split: str, images: Sequence[_Image], seed: int) -> Sp
     ]
     captions = sentences(names, [_captions(image, random) for image in images], f"{NAME}_captions")
     shown = {
-        name: {"": 1, **Counter(filter(None, (image.shape, image.colour)))}
+        name: {"": len(image.shapes), **Counter(word for shape in image.shapes for word in shape if word)}
         for name, image in zip(names, images, strict=True)
     }
     return SplitTexts(names, questions, statements, captions, shown)
+
+
+class _Shape(NamedTuple):
+    shape: str
+    colour: str
 
 
 def _question_type(answer: str) -> str:
@@ -168,12 +196,15 @@ def _question_type(answer: str) -> str:
 
 
 def _captions(image: _Image, random: np.random.Generator) -> list[str]:
-    """What is there, and something that is not."""
-    told = []
-    if image.shape or image.colour:
-        told.append(" ".join(filter(None, ("a", image.colour, image.shape or "shape"))))
-    absent = [f"{colour} shape" for colour in _COLOURS if image.colour and colour != image.colour]
-    absent += [shape for shape in SHAPES if image.shape and shape != image.shape]
+    """A sentence about what is there, and one about something that is not; none about an augmented image."""
+    if image.augmented:
+        return []
+    (shape, colour), *_ = image.shapes
+    made = []
+    if shape or colour:
+        made.append(" ".join(filter(None, ("a", colour, shape or "shape"))))
+    absent = [f"{other} shape" for other in _COLOURS if colour and other != colour]
+    absent += [other for other in SHAPES if shape and other != shape]
     if absent:
-        told.append(f"there is no {absent[random.integers(len(absent))]} in the image")
-    return told
+        made.append(f"there is no {absent[random.integers(len(absent))]} in the image")
+    return made

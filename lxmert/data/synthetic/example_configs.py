@@ -1,4 +1,4 @@
-"""Config files for `lxmert train` that fit a data set of drawn images: a small model that learns it in minutes.
+"""Config files for `lxmert train` that fit a data set of drawn images: small models that learn it in minutes.
 
 They lie beside the data, so that a whole pipeline is one command per task.
 """
@@ -9,13 +9,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-SMALL_MODEL: dict[str, Any] = {
+_SHARED_MODEL: dict[str, Any] = {
     "hidden_size": 96,
     "num_attention_heads": 4,
     "intermediate_size": 192,
-    "l_layers": 1,
-    "x_layers": 2,
-    "r_layers": 1,
     "max_position_embeddings": 32,
     # Drawn images follow exact rules, which dropout keeps a model from.
     "hidden_dropout_prob": 0.0,
@@ -24,6 +21,11 @@ SMALL_MODEL: dict[str, Any] = {
     # no second look: colours are found, and what lies left of what is not.
     "initializer_range": 0.1,
 }
+SMALL_MODELS: dict[str, dict[str, Any]] = {
+    "lxmert": {**_SHARED_MODEL, "l_layers": 1, "x_layers": 2, "r_layers": 1},
+    "visual_bert": {**_SHARED_MODEL, "num_hidden_layers": 4},
+}
+"""Fields of their configurations, by architecture."""
 _SHARED: dict[str, Any] = {
     "recipe": "adamw",
     "batch_size": 64,
@@ -36,20 +38,19 @@ _SHARED: dict[str, Any] = {
 _TABLE = "trainval_label2ans.json"
 
 
-def ready_settings(epochs: Mapping[str, int], objects: int, attributes: int) -> dict[str, str]:
-    """The config files by name.
+def example_configs(settings: Mapping[str, Mapping[str, Any]], objects: int, attributes: int) -> dict[str, str]:
+    """The config files by name: `TASK.toml` for LXMERT, `TASK-visual-bert.toml` for VisualBERT.
 
     Args:
-        epochs: passes over the examples of each task.
+        settings: of each task, beside those that all share; "epochs" at least.
         objects: labels of objects that there are.
         attributes: labels of attributes.
     """
     texts = ["captions", "questions"]
-    tasks: dict[str, dict[str, Any]] = {
+    files: dict[str, dict[str, Any]] = {
         "pretrain": {
             "train": [f"pretrain/{text}_train.json" for text in texts],
             "valid": [f"pretrain/{text}_valid.json" for text in texts],
-            "answers": "pretrain/all_ans.json",
         },
         # One answer is right here, and is learned faster alone than as a row of scores.
         **{
@@ -63,11 +64,17 @@ def ready_settings(epochs: Mapping[str, int], objects: int, attributes: int) -> 
         },
         "nlvr2": {"train": ["nlvr2/train.json"], "valid": ["nlvr2/valid.json"]},
     }
-    model = {**SMALL_MODEL, "num_object_labels": objects, "num_attr_labels": attributes}
     found = {}
-    for task, own in tasks.items():
-        lines = [f"# lxmert train {task} --config {task}.toml --output FOLDER"]
-        lines += [f"{name} = {json.dumps(value)}" for name, value in {**own, **_SHARED, "epochs": epochs[task]}.items()]
-        lines += ["", "[model_config]", *(f"{name} = {json.dumps(value)}" for name, value in model.items())]
-        found[f"{task}.toml"] = "\n".join(lines) + "\n"
+    for architecture, sizes in SMALL_MODELS.items():
+        for task, own in files.items():
+            model = dict(sizes)
+            values = {"architecture": architecture, **own, **_SHARED, **settings[task]}
+            if architecture == "lxmert":
+                model |= {"num_object_labels": objects, "num_attr_labels": attributes}
+                values |= {"answers": "pretrain/all_ans.json"} if task == "pretrain" else {}
+            name = f"{task}.toml" if architecture == "lxmert" else f"{task}-{architecture.replace('_', '-')}.toml"
+            lines = [f"# lxmert train {task} --config {name} --output FOLDER"]
+            lines += [f"{field} = {json.dumps(value)}" for field, value in values.items()]
+            lines += ["", "[model_config]", *(f"{field} = {json.dumps(value)}" for field, value in model.items())]
+            found[name] = "\n".join(lines) + "\n"
     return found

@@ -1,8 +1,8 @@
-"""Training on one process or on several, by Lightning Fabric: one process, DDP, FSDP2, on the CPU or on GPUs.
+"""Training in one process or in several, with Lightning Fabric: one process, DDP, FSDP2, on the CPU or on GPUs.
 
-What a trainer asks of an engine stands in one small class, so that the trainer is the same for all of them. Fabric
-starts the process group, places the model, wraps it and lets gradients wait; dtypes are set here, because
-Fabric's mixed precision rounds the inputs before the model sees them, and has no float64 for FSDP2.
+The engine hides these from the trainer. Fabric starts the process group, places the model, wraps it and delays the
+exchange of gradients. Dtypes are set here, because Fabric's mixed precision rounds the inputs before the model reads
+them, and has no float64 for FSDP2.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule, fully_shard
-from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
 from lxmert.pt.layers import TransformerLayer
@@ -30,9 +30,9 @@ from lxmert.weights.naming.key_mapping import normalize_key
 from .optimizers import load_optimizer_state, optimizer_state
 
 STRATEGIES = ("auto", "single", "ddp", "fsdp")
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}  # formats of the weights
-# What FSDP2 gathers, computes and lets go of as one. Everything else belongs to the root: the embeddings and the heads,
-# so that a word head finds the table that it is tied to.
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}  # dtypes of the weights
+# What FSDP2 gathers, computes and frees as one. Everything else belongs to the root: the embeddings and the heads, so
+# that a word head finds the table that it is tied to.
 WRAP_UNITS = (TransformerLayer, CrossLayer)
 
 
@@ -41,7 +41,7 @@ def make_engine(strategy: str = "auto", precision: str = "float32", device: str 
 
     Args:
         strategy: "single" for one process; "ddp", where each process holds the whole model; "fsdp" (FSDP2), where each
-            holds a part of every layer; "auto" takes "ddp" if there are several processes, else "single".
+            holds a shard of every layer; "auto" takes "ddp" if there are several processes, else "single".
         precision: "float32"; "bfloat16", which computes under autocast and keeps weights, gradients and the optimizer
             in float32; or "float64".
         device: "cpu"; "cuda", one GPU for each process; "auto" takes GPUs where PyTorch sees any.
@@ -103,16 +103,16 @@ def make_engine(strategy: str = "auto", precision: str = "float32", device: str 
 
 
 class Engine:
-    """What a trainer asks for, the same with one process and with several. Made by `make_engine`.
+    """The same calls for one process and for several. Made by `make_engine`.
 
-    Every process calls every method, in the same order: most of them talk to the others.
+    Every process calls every method, in the same order, because most of them communicate.
 
     Attributes:
         strategy: "single", "ddp" or "fsdp".
         precision: "float32", "bfloat16" or "float64".
         rank: which process this is, from 0.
         world: how many there are.
-        is_main: whether this is the one that writes files and speaks.
+        is_main: whether this is the one that writes files and messages.
         device: where this process computes.
     """
 
@@ -132,22 +132,22 @@ class Engine:
     ) -> tuple[nn.Module, Any]:
         """Place and wrap a model, then make its optimizer.
 
-        All processes start from the weights of the main one, so that heads that each of them drew are no matter.
+        All processes start from the weights of the main one, whatever each of them drew for new heads.
 
         Args:
-            model: what is trained; with FSDP2 it is changed in place. Parameters that no loss reaches have to be frozen
-                already (`freeze_unused_parameters`).
-            make_optimizer: gives an optimizer of the trainable parameters of the model that it is given, which has its
-                own names, without those that a wrapper puts in front. Without it the model is only evaluated.
+            model: what is trained; FSDP2 changes it in place. Unused parameters must be frozen already
+                (`freeze_unused_parameters`).
+            make_optimizer: makes an optimizer for the trainable parameters of the unwrapped model; without it the model
+                is only evaluated.
 
         Returns:
-            What to call, `module(**inputs)`, and the optimizer, or None. `plain(module)` is the model again. Evaluation
-            in between is under `torch.no_grad()`: what FSDP2 gathers under `inference_mode` cannot be trained with.
+            The wrapped module, and the optimizer or None. `unwrap(module)` is the model again. Evaluate it in between
+            under `torch.no_grad()`: what FSDP2 gathers under `inference_mode` cannot be trained.
         """
         model.to(PRECISIONS[self.precision])
         if self.world > 1:
-            _agree(model, self.device)
-        if make_optimizer is None and self.strategy == "ddp":  # there is nothing to wait for
+            _broadcast_weights(model, self.device)
+        if make_optimizer is None and self.strategy == "ddp":  # there are no gradients to exchange
             return model.to(self.device), None
         module = self._fabric.setup_module(model)
         if self.strategy == "fsdp":
@@ -156,35 +156,35 @@ class Engine:
         return module, None if make_optimizer is None else make_optimizer(self.unwrap(module))
 
     def unwrap(self, module: nn.Module) -> PreTrainedModel:
-        """The model inside of what `prepare` gave: its config and its names."""
+        """The model inside of the wrapped module, with its config and its names."""
         while not isinstance(module, PreTrainedModel):
             module = module.module
         return module
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """The context of the forward pass, which computes in bfloat16 where that is asked for."""
+        """The context of the forward pass: autocast to bfloat16 with that precision."""
         if self.precision != "bfloat16":
             return nullcontext()
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
 
     def backward(self, loss: Tensor) -> None:
-        """Add the gradients of a loss. They are averaged over the processes, not summed."""
+        """Add the gradients of a loss, averaged over the processes."""
         self._fabric.backward(loss)
 
     def accumulating(self, module: nn.Module, last: bool) -> AbstractContextManager[Any]:
-        """The context of forward and backward pass of one part of a step; gradients are exchanged at the last part.
+        """The context of forward and backward pass of a micro-batch; gradients are exchanged after the last one.
 
-        Until then FSDP2 keeps the whole gradient of every layer in each process.
+        Until then FSDP2 holds the whole gradient of every layer in each process.
         """
         if last or self.world == 1:
             return nullcontext()
         return self._fabric.no_backward_sync(module)
 
-    def clip(self, module: nn.Module, optimizer: Optimizer, norm: float | None) -> float:
+    def clip(self, module: nn.Module, optimizer: Optimizer, norm: float | None) -> Tensor:
         """Scale the gradients down so that the norm of all of them together is at most `norm`; None leaves them.
 
         Returns:
-            The norm before, over all processes; NaN or infinite if a gradient is.
+            The norm before, over all processes, as a scalar on the device; NaN or infinite if a gradient is.
 
         Raises:
             RuntimeError: a trainable parameter got no gradient.
@@ -193,11 +193,10 @@ class Engine:
         if without:
             raise RuntimeError(
                 f"{len(without)} trainable parameters got no gradient: {first_few(without)}. Other processes would "
-                "wait for them. Freeze what no loss reaches before training: freeze_unused_parameters(model, losses)."
+                "wait for them. Freeze unused parameters before training: freeze_unused_parameters(model, losses)."
             )
-        most = math.inf if norm is None else norm
-        total = self._fabric.clip_gradients(module, optimizer, max_norm=most, error_if_nonfinite=False)
-        return float(_whole(total))
+        limit = math.inf if norm is None else norm
+        return _whole(self._fabric.clip_gradients(module, optimizer, max_norm=limit, error_if_nonfinite=False))
 
     # Between the processes
 
@@ -234,22 +233,12 @@ class Engine:
         """Wait for all processes."""
         self._fabric.barrier()
 
-    def close(self) -> None:
-        """Part from the other processes, after the last exchange. No engine of this process works afterwards.
-
-        Without it, gloo's threads may still hold tensors when Python ends, and the process dies after its work. It is
-        not for a process that fails: that one would wait for the others, and nobody would hear of it.
-        """
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            self.barrier()
-            torch.distributed.destroy_process_group()
-
-    # Keeping and going on
+    # Saving and resuming
 
     def weights(self, module: nn.Module) -> dict[str, Tensor]:
-        """Copies of the weights in the memory of the main process: whole, by the keys of the model's own state dict.
+        """Copies of the whole weights in the memory of the main process, by the keys of the model's own state dict.
 
-        The other processes help, and get an empty dict.
+        The other processes take part, and get an empty dict.
         """
         self._regroup(module)
         found = {}
@@ -259,35 +248,17 @@ class Engine:
                 found[normalize_key(name)] = whole.cpu().clone() if whole.device.type == "cpu" else whole.cpu()
         return found
 
-    def load_weights(self, module: nn.Module, weights: Mapping[str, Tensor]) -> None:
-        """Take over what `weights` gave; every process is given all of it.
-
-        Raises:
-            ValueError: other names or shapes than those of the model; nothing is changed then.
-        """
-        self._regroup(module)
-        held = {normalize_key(name): tensor for name, tensor in self.unwrap(module).state_dict().items()}
-        wrong = sorted(held.keys() ^ weights.keys()) or [n for n, t in held.items() if t.shape != weights[n].shape]
-        if wrong:
-            raise ValueError(f"These weights do not fit the model in name or shape: {first_few(wrong)}.")
-        with torch.no_grad():
-            for name, tensor in held.items():
-                given = weights[name].to(device=tensor.device, dtype=tensor.dtype)
-                if isinstance(tensor, DTensor):
-                    given = distribute_tensor(given, tensor.device_mesh, tensor.placements)
-                tensor.copy_(given)
-
     def optimizer_state(self, module: nn.Module, optimizer: Any) -> dict[str, np.ndarray]:
-        """What the optimizer remembers, whole, by the names that one process gives it (`optimizers.optimizer_state`).
+        """The whole state of the optimizer by name (see `optimizers.optimizer_state`).
 
-        The other processes help, and get an empty dict.
+        The other processes take part, and get an empty dict.
         """
         self._regroup(module)
         state = optimizer_state(self.unwrap(module), optimizer) if self.is_main or self.strategy == "fsdp" else {}
         return state if self.is_main else {}
 
     def load_optimizer_state(self, module: nn.Module, optimizer: Any, state: Mapping[str, np.ndarray]) -> None:
-        """Take over what `optimizer_state` gave, with any number of processes; every process is given all of it.
+        """Restore what `optimizer_state` returned, with any number of processes; every process is given all of it.
 
         Raises:
             ValueError: names or shapes that are not those of this model's trained parameters; nothing is changed then.
@@ -296,7 +267,7 @@ class Engine:
         load_optimizer_state(self.unwrap(module), optimizer, state)
 
     def _regroup(self, module: nn.Module) -> None:
-        """With FSDP2, let go of what a forward pass without a backward pass has gathered.
+        """With FSDP2, free what a forward pass without a backward pass has gathered.
 
         The root keeps its whole tensors for the backward pass: they would be taken for the parameters.
         """
@@ -306,14 +277,14 @@ class Engine:
 
 
 def _shard(model: nn.Module, mesh: Any) -> nn.Module:
-    """Give each process its part of every layer, and of what is left."""
+    """Shard every layer, and then the rest of the model."""
     mesh = mesh["data_parallel"]
     for unit in [module for module in model.modules() if isinstance(module, WRAP_UNITS)]:
         fully_shard(unit, mesh=mesh)
     return fully_shard(model, mesh=mesh)
 
 
-def _agree(model: nn.Module, device: torch.device) -> None:
+def _broadcast_weights(model: nn.Module, device: torch.device) -> None:
     """Give all processes the weights of the main one."""
     for tensor in (*model.parameters(), *model.buffers()):
         values = tensor.detach().to(device, copy=True)
@@ -324,5 +295,16 @@ def _agree(model: nn.Module, device: torch.device) -> None:
 
 
 def _whole(tensor: Tensor) -> Tensor:
-    """A tensor of which each process may hold a part."""
+    """The whole of a tensor that may be sharded."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def shutdown_distributed() -> None:
+    """Leave the process group at the end of a program, after the last exchange.
+
+    Without it, gloo's threads may still hold tensors when Python ends, and the process dies after its work. It is not
+    for a process that fails: that one would wait for the others, and nobody would see its error.
+    """
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,14 +12,16 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+import lxmert.pt
+from lxmert.common.specs import SPECS
 from lxmert.inference.bulk import PairModel
 from lxmert.inference.pt import SplitEncoder
 from lxmert.pt.named_weights import array_of
 from lxmert.pt.pretrained import PreTrainedModel
 from lxmert.training.schedule import rate_of_step
 from lxmert.training.settings import Settings
-from lxmert.training.steps import Steps, check_numbers, dropout_seed
-from lxmert.training.tasks import TASKS
+from lxmert.training.steps import AfterStep, Steps, StepValues, check_finite, dropout_seed
+from lxmert.training.tasks import model_class_name
 from lxmert.weights.formats.raw_io import FLOATS
 from lxmert.weights.save_folder import LazyTensor, write_folder
 
@@ -28,75 +29,64 @@ from .engine import PRECISIONS, make_engine
 from .optimizers import make_optimizer, set_rate
 from .unused_parameters import freeze_unused_parameters
 
-AfterStep = Callable[[int, Mapping[str, float], float, float | None], None]
 
-
-class Runner:
-    """Runs a task model, in one process or in several; its methods are those of the runner of the other backend.
+class Evaluator:
+    """Evaluates a task model, in one process or in several; the other backend has the same methods.
 
     Args:
         settings: of the run that the model is from, or is to be.
-        begin: makes the model, given its class and what the class takes.
+        make_model: makes the model, given its class and its dtype.
     """
 
     _make_optimizer: Callable[[PreTrainedModel], torch.optim.Optimizer] | None = None
 
-    def __init__(self, settings: Settings, begin: Callable[..., PreTrainedModel]):
-        import lxmert.pt
-
+    def __init__(self, settings: Settings, make_model: Callable[[Any, Any], PreTrainedModel]):
         self.settings = settings
-        # Only the losses of pre-training are read.
-        self._left_out = {"prediction_logits": False} if settings.task == "pretrain" else {}
+        self.architecture = model_class_name(settings)
+        # Training reads only the losses of pre-training.
+        self._options = {"prediction_logits": False} if self.architecture == "LxmertForPreTraining" else {}
         self.engine = make_engine(settings.strategy, settings.precision, settings.device)
+        self.rank, self.world, self.is_main = self.engine.rank, self.engine.world, self.engine.is_main
+        self.devices = self.engine.world
         torch.manual_seed(settings.seed)
-        with _default(PRECISIONS[settings.precision]):  # loaded weights take it: a run goes on with all of their digits
-            model = begin(getattr(lxmert.pt, TASKS[settings.task].architecture))
-        self._ready(model)
+        # Loaded weights have the dtype of the run at once, so that a resumed run keeps all of their digits.
+        model = make_model(getattr(lxmert.pt, self.architecture), PRECISIONS[settings.precision])
+        self._prepare(model)
         self.module, self.optimizer = self.engine.prepare(model, self._make_optimizer)
         self.model = self.engine.unwrap(self.module)
 
-    @property
-    def rank(self) -> int:
-        """Which process this is."""
-        return self.engine.rank
+    def scores(self, inputs: Mapping[str, Any]) -> np.ndarray:
+        """The scores of the classes in evaluation, [B, classes]."""
+        scores = getattr(self._outputs(inputs), SPECS[self.architecture].scores)
+        return (scores.float() if scores.dtype == torch.bfloat16 else scores).cpu().numpy()
 
-    @property
-    def world(self) -> int:
-        """How many processes share the batches."""
-        return self.engine.world
+    def losses(self, inputs: Mapping[str, Any]) -> dict[str, float]:
+        """The losses of pre-training in evaluation, by name."""
+        return {name: float(loss) for name, loss in self._outputs(inputs).losses.items()}
 
-    @property
-    def devices(self) -> int:
-        """How many processes or devices share the steps."""
-        return self.engine.world
-
-    @property
-    def is_main(self) -> bool:
-        """Whether this process writes what all share."""
-        return self.engine.is_main
-
-    def outputs(self, inputs: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-        """Some outputs of the model in evaluation, by name, as arrays; `losses` as a dict of numbers."""
+    def _outputs(self, inputs: Mapping[str, Any]) -> Any:
         self.module.eval()
         with torch.no_grad(), self.engine.autocast():  # inference mode leaves FSDP2 with weights that cannot be trained
-            found = self.model(**self._on_device(inputs), **self._left_out)
-        return {name: _plain(getattr(found, name)) for name in names}
+            return self.model(**self._on_device(inputs), **self._options)
 
     def gather(self, array: np.ndarray) -> np.ndarray:
         """The arrays of all processes, one after the other."""
         return self.engine.gather(array)
 
     def pair_model(self, head: str) -> PairModel | None:
-        """The model taken apart, with one of its heads; None with FSDP2, where only the whole is gathered."""
-        if self.engine.strategy == "fsdp":
+        """The model split into encoders, with one of its heads; None for VisualBERT and with FSDP2.
+
+        VisualBERT reads words and regions in one sequence, and FSDP2 gathers the model as a whole only.
+        """
+        if self.settings.architecture != "lxmert" or self.engine.strategy == "fsdp":
             return None
         return SplitEncoder(self.model, getattr(self.model.heads, head), self.engine.autocast)
 
-    def _ready(self, model: PreTrainedModel) -> None:
+    def _prepare(self, model: PreTrainedModel) -> None:
         """Change a model before it is wrapped."""
 
     def _on_device(self, inputs: Any) -> Any:
-        """Arrays as tensors on the device, in memory of their own (see above), in the model's dtype."""
+        """Arrays as tensors on the device, in memory of their own, in the model's dtype."""
         if isinstance(inputs, Mapping):
             return {name: self._on_device(value) for name, value in inputs.items()}
         if isinstance(inputs, (tuple, list)):
@@ -106,18 +96,19 @@ class Runner:
         return values.to(self.engine.device, torch.float64 if double else values.dtype, non_blocking=True)
 
 
-class Trainer(Runner):
+class Trainer(Evaluator):
     """Trains a task model.
 
     Args:
-        settings: the run's.
-        begin: makes the model, given its class and what the class takes.
+        settings: of the run.
+        make_model: makes the model, given its class and its dtype.
         total: steps of the run.
     """
 
-    def __init__(self, settings: Settings, begin: Callable[..., PreTrainedModel], total: int):
+    def __init__(self, settings: Settings, make_model: Callable[[Any, Any], PreTrainedModel], total: int):
         self.total = total
-        super().__init__(settings, begin)
+        super().__init__(settings, make_model)
+        self._failed = torch.zeros((), device=self.engine.device)  # steps since the last reading that overflowed
 
     def run(
         self,
@@ -131,50 +122,69 @@ class Trainer(Runner):
 
         Args:
             steps: the steps of the run.
-            first: the step to begin with, counted from 0.
-            after_step: called after each, with its number from 1, its losses by name, the learning rate and the norm of
-                the gradients.
+            first: the step to start with, counted from 0.
+            after_step: see `AfterStep`.
             after_epoch: called after the steps of an epoch.
             callbacks: none; those of Keras.
 
         Raises:
-            ValueError: a loss or the gradients are no numbers any more.
+            ValueError: a loss or the gradients are not finite.
         """
-        settings, engine = self.settings, self.engine
+        settings = self.settings
         self.module.train()
         batches = self._batches(steps, first)
         for step in range(first, steps.total):
             rate = rate_of_step(settings.learning_rate, step, steps.total, settings.warm_up)
             set_rate(self.optimizer, rate)
-            torch.manual_seed(dropout_seed(settings.seed, step, engine.rank))
-            losses: dict[str, Any] = {}
-            for micro in range(steps.gradient_accumulation_steps):
-                inputs, weights = next(batches)
-                with engine.accumulating(self.module, last=micro == steps.gradient_accumulation_steps - 1):
-                    with engine.autocast():
-                        parts = weighted_losses(self.module(**self._on_device(inputs), **self._left_out), weights)
-                    engine.backward(sum(parts.values()) / steps.gradient_accumulation_steps)
-                losses = {name: losses.get(name, 0.0) + part.detach() for name, part in parts.items()}
-            norm = engine.clip(self.module, self.optimizer, settings.max_grad_norm)
-            told = engine.sum(np.array([float(loss) for loss in losses.values()]))
-            told = told / (steps.gradient_accumulation_steps * engine.world)
-            check_numbers(step, dict(zip(losses, told, strict=True)), norm)
-            self.optimizer.step()
-            self.optimizer.zero_grad(set_to_none=True)
-            after_step(step + 1, dict(zip(losses, map(float, told), strict=True)), rate, norm)
+            torch.manual_seed(dropout_seed(settings.seed, step, self.rank))
+            losses, norm = self._step(batches, steps.gradient_accumulation_steps)
+            after_step(step + 1, rate, partial(self._read, step + 1, losses, norm))
             if (step + 1) % steps.per_epoch == 0:
                 after_epoch()
                 self.module.train()
 
+    def _step(self, batches: Iterator[tuple[Any, Any]], micro_batches: int) -> tuple[dict[str, Tensor], Tensor]:
+        """Do a step. Its losses, summed over the micro-batches, and the norm of its gradients stay on the device."""
+        engine = self.engine
+        losses: dict[str, Tensor] = {}
+        for micro in range(micro_batches):
+            inputs, weights = next(batches)
+            with engine.accumulating(self.module, last=micro == micro_batches - 1):
+                with engine.autocast():
+                    parts = weighted_losses(self.module(**self._on_device(inputs), **self._options), weights)
+                engine.backward(sum(parts.values()) / micro_batches)
+            losses = {name: losses.get(name, 0.0) + part.detach() for name, part in parts.items()}
+        norm = engine.clip(self.module, self.optimizer, self.settings.max_grad_norm)
+        self._failed += ~torch.isfinite(norm + sum(losses.values()))
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return losses, norm
+
+    def _read(self, step: int, losses: Mapping[str, Tensor], norm: Tensor) -> StepValues:
+        """What a step measured, over all processes.
+
+        Raises:
+            ValueError: a loss or a norm since the last reading is not finite.
+        """
+        own = torch.stack([*losses.values(), self._failed.to(norm.dtype)]).cpu().double().numpy()
+        *sums, failed = self.engine.sum(own).tolist()
+        count = self.world * self.settings.gradient_accumulation_steps
+        values = StepValues({name: total / count for name, total in zip(losses, sums, strict=True)}, float(norm))
+        check_finite(step, *values, failed=failed > 0)
+        return values
+
     def save(
-        self, folder: Path, beside: Callable[[Mapping[str, np.ndarray] | None], Callable[[Path], None]], optimizer: bool
+        self,
+        folder: Path,
+        write_others: Callable[[Mapping[str, np.ndarray] | None], Callable[[Path], None]],
+        optimizer: bool,
     ) -> None:
         """Write a checkpoint; all processes call this, the main one writes.
 
         Args:
             folder: whose files change all at once.
-            beside: gives what writes the other files of the checkpoint, from the state of the optimizer.
-            optimizer: whether the run is to go on from here, and the state of the optimizer is written too.
+            write_others: gives what writes the other files of the checkpoint, from the state of the optimizer.
+            optimizer: whether the state of the optimizer is written too, so that the run can be resumed from here.
         """
         weights = self.engine.weights(self.module)
         state = self.engine.optimizer_state(self.module, self.optimizer) if optimizer else None
@@ -182,18 +192,18 @@ class Trainer(Runner):
             arrays = {name: array_of(weights[key]) for name, key in self._keys.items()}
             named = ((p, arrays[p.name]) for p, _ in self.model.weights_by_name())
             items = [LazyTensor(p, FLOATS[array.dtype.name], partial(np.asarray, array)) for p, array in named]
-            write_folder(folder, self.model.config, self.model.architecture(), items, beside=beside(state))
+            write_folder(folder, self.model.config, self.model.architecture(), items, beside=write_others(state))
         self.engine.barrier()
 
     def load_optimizer(self, state: Mapping[str, np.ndarray]) -> None:
-        """Go on with the state of an optimizer, by name."""
+        """Restore the state of the optimizer, by name."""
         self.engine.load_optimizer_state(self.module, self.optimizer, state)
 
-    def _ready(self, model: PreTrainedModel) -> None:
-        """Freeze what no loss reaches, and give the weights memory of their own."""
+    def _prepare(self, model: PreTrainedModel) -> None:
+        """Freeze unused parameters, and give the weights memory of their own."""
         for parameter in model.parameters():
-            # Loaded weights are a map of their file, where they lie as the file puts them; kernels add up in another
-            # order there, and a run that goes on would differ in the last bit.
+            # Loaded weights are maps of their file. Kernels add up in another order at their unaligned addresses, and a
+            # resumed run would differ in the last bit.
             parameter.data = parameter.data.clone()
         freeze_unused_parameters(model, self.settings.losses if self.settings.task == "pretrain" else None)
         if self.settings.gradient_checkpointing:
@@ -205,8 +215,8 @@ class Trainer(Runner):
         return make_optimizer(model, settings.optimizer, settings.learning_rate, settings.weight_decay)
 
     def _batches(self, steps: Steps, first: int) -> Iterator[tuple[Any, Any]]:
-        """The parts of the steps from `first` on that this process has."""
-        parts = _Parts(steps, self.engine.world, self.engine.rank)
+        """The micro-batches of this process in the steps from `first` on."""
+        parts = _MicroBatches(steps, self.engine.world, self.engine.rank)
         order = range(first * steps.gradient_accumulation_steps, steps.total * steps.gradient_accumulation_steps)
         workers = self.settings.workers
         return iter(
@@ -221,8 +231,8 @@ class Trainer(Runner):
         )
 
 
-class _Parts(Dataset):
-    """The parts of all steps by number, for the loader's processes."""
+class _MicroBatches(Dataset):
+    """The micro-batches of all steps by number, for the loader's processes."""
 
     def __init__(self, steps: Steps, world: int, rank: int) -> None:
         self.steps, self.world, self.rank = steps, world, rank
@@ -246,13 +256,6 @@ def _tensors(part: tuple[Any, Any]) -> tuple[Any, Any]:
     return tensors(part[0]), part[1]
 
 
-def shutdown_distributed() -> None:
-    """Part from the other processes, after everything is done; see `Engine.close`."""
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        torch.distributed.barrier()
-        torch.distributed.destroy_process_group()
-
-
 def weighted_losses(output: Any, weights: Mapping[str, float]) -> dict[str, Tensor]:
     """The losses of an output by name, each times its weight; one that has no names is called `loss`."""
     if not getattr(output, "losses", None):
@@ -260,25 +263,7 @@ def weighted_losses(output: Any, weights: Mapping[str, float]) -> dict[str, Tens
     return {name: loss * weights[name] for name, loss in output.losses.items()}
 
 
-@contextmanager
-def _default(dtype: torch.dtype) -> Iterator[None]:
-    """Make models in a dtype."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
-
-
 def _keys(model: PreTrainedModel) -> dict[str, str]:
     """The key in the state dict of every parameter of the name table, by its name there."""
     keys = {id(tensor): key for key, tensor in model.named_parameters()}
     return {parameter.name: keys[id(tensor)] for parameter, tensor in model.weights_by_name()}
-
-
-def _plain(value: Any) -> Any:
-    """A tensor in NumPy, losses as numbers."""
-    if isinstance(value, Mapping):
-        return {name: float(loss) for name, loss in value.items()}
-    return (value.float() if value.dtype == torch.bfloat16 else value).cpu().numpy()

@@ -25,17 +25,11 @@ class LinearWarmUp(LearningRateSchedule):
     Keras counts batches; with gradient accumulation, `gradient_accumulation_steps` of them are one step.
     """
 
-    def __init__(
-        self, rate: float, steps: int, warm_up: float, original: bool = True, gradient_accumulation_steps: int = 1
-    ):
+    def __init__(self, rate: float, steps: int, warm_up: float, gradient_accumulation_steps: int = 1):
         self.given = dict(
-            rate=rate,
-            steps=steps,
-            warm_up=warm_up,
-            original=original,
-            gradient_accumulation_steps=gradient_accumulation_steps,
+            rate=rate, steps=steps, warm_up=warm_up, gradient_accumulation_steps=gradient_accumulation_steps
         )
-        self.rates = np.array([rate_of_step(rate, step, steps, warm_up, original) for step in range(steps)], "float32")
+        self.rates = np.array([rate_of_step(rate, step, steps, warm_up) for step in range(steps)], "float32")
 
     def __call__(self, step: Any) -> Any:
         """The rate at a batch, counted from 0; after the last step it stays that of the last."""

@@ -15,14 +15,16 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+import lxmert.tf
+from lxmert.common.specs import SPECS
 from lxmert.inference.bulk import PairModel
 from lxmert.inference.tf import SplitEncoder
 from lxmert.tf.named_weights import turned
 from lxmert.tf.pretrained import PreTrainedModel
 from lxmert.training.schedule import rate_of_step
 from lxmert.training.settings import Settings
-from lxmert.training.steps import Steps, check_numbers
-from lxmert.training.tasks import TASKS
+from lxmert.training.steps import AfterStep, Steps, StepValues, check_finite
+from lxmert.training.tasks import model_class_name
 from lxmert.utils.messages import first_few
 from lxmert.weights.formats.raw_io import FLOATS
 from lxmert.weights.save_folder import LazyTensor, write_folder
@@ -30,94 +32,85 @@ from lxmert.weights.save_folder import LazyTensor, write_folder
 from .optimizers import LinearWarmUp, load_optimizer_state, make_optimizer, optimizer_state
 from .unused_parameters import freeze_unused_parameters
 
-AfterStep = Callable[[int, Mapping[str, float], float, float | None], None]
-
 _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float64": "float64"}
-_LABELS = ("labels", "obj_labels", "matched_label", "ans")
 
 
-class Runner:
-    """Runs a task model, on one device or several; its methods are those of the runner of the other backend.
+class Evaluator:
+    """Evaluates a task model, on one device or several; the other backend has the same methods.
 
     Args:
         settings: of the run that the model is from, or is to be.
-        begin: makes the model, given its class and what the class takes.
+        make_model: makes the model, given its class and its dtype.
     """
 
-    def __init__(self, settings: Settings, begin: Callable[..., PreTrainedModel]):
-        import lxmert.tf
+    rank, world, is_main = 0, 1, True  # there is one process
 
+    def __init__(self, settings: Settings, make_model: Callable[[Any, Any], PreTrainedModel]):
         self.settings = settings
-        # Only the losses of pre-training are read.
-        self._left_out = {"prediction_logits": False} if settings.task == "pretrain" else {}
+        self.architecture = model_class_name(settings)
+        # Training reads only the losses of pre-training.
+        self._options = {"prediction_logits": False} if self.architecture == "LxmertForPreTraining" else {}
         self.strategy = make_strategy(settings.strategy, settings.device)
+        self.devices = int(self.strategy.num_replicas_in_sync)
         keras.utils.set_random_seed(settings.seed)
         with self.strategy.scope():
-            kind = getattr(lxmert.tf, "TF" + TASKS[settings.task].architecture)
-            self.model = begin(kind, dtype=_POLICIES[settings.precision])
-            self._ready(self.model)
-        self._graphs: dict[tuple[str, ...], Any] = {}
+            self.model = make_model(getattr(lxmert.tf, f"TF{self.architecture}"), _POLICIES[settings.precision])
+            self._prepare(self.model)
+        self._forward: Any = None  # the traced function of an evaluation
 
-    @property
-    def rank(self) -> int:
-        """Which process this is: there is one."""
-        return 0
+    def scores(self, inputs: Mapping[str, Any]) -> np.ndarray:
+        """The scores of the classes in evaluation, [B, classes]."""
+        scores = self._outputs(inputs)
+        return ops.convert_to_numpy(ops.cast(scores, "float32") if scores.dtype == "bfloat16" else scores)
 
-    @property
-    def world(self) -> int:
-        """How many processes share the batches of an evaluation."""
-        return 1
+    def losses(self, inputs: Mapping[str, Any]) -> dict[str, float]:
+        """The losses of pre-training in evaluation, by name."""
+        return {name: float(loss) for name, loss in self._outputs(inputs).items()}
 
-    @property
-    def devices(self) -> int:
-        """How many processes or devices share the steps."""
-        return int(self.strategy.num_replicas_in_sync)
+    def _outputs(self, inputs: Mapping[str, Any]) -> Any:
+        """The losses of pre-training by name, or the scores of another task."""
+        if self._forward is None:
+            name = "losses" if self.settings.task == "pretrain" else SPECS[self.architecture].scores
 
-    @property
-    def is_main(self) -> bool:
-        """Whether this process writes what all share."""
-        return True
+            def forward(inputs: Any) -> Any:
+                return getattr(self.model(inputs, training=False, return_dict=True, **self._options), name)
 
-    def outputs(self, inputs: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-        """Some outputs of the model in evaluation, by name, as arrays; `losses` as a dict of numbers."""
-        if names not in self._graphs:
-
-            def run(inputs: Any) -> dict[str, Any]:
-                found = self.model(inputs, training=False, return_dict=True, **self._left_out)
-                return {name: getattr(found, name) for name in names}
-
-            self._graphs[names] = tf.function(run)
-        found = self._graphs[names](keras.tree.map_structure(self._wide, dict(inputs)))
-        return {name: _plain(value) for name, value in found.items()}
+            self._forward = tf.function(forward)
+        return self._forward(keras.tree.map_structure(self._cast, dict(inputs)))
 
     def gather(self, array: np.ndarray) -> np.ndarray:
         """The arrays of all processes, one after the other: there is one process."""
         return array
 
     def pair_model(self, head: str) -> PairModel | None:
-        """The model taken apart, with one of its heads."""
+        """The model split into encoders, with one of its heads; None for VisualBERT.
+
+        VisualBERT reads words and regions in one sequence.
+        """
+        if self.settings.architecture != "lxmert":
+            return None
         return SplitEncoder(self.model, getattr(self.model.heads, head))
 
-    def _ready(self, model: PreTrainedModel) -> None:
+    def _prepare(self, model: PreTrainedModel) -> None:
         """Change a model where its devices are known."""
 
-    def _wide(self, values: np.ndarray) -> np.ndarray:
-        """Numbers in the model's format: its variables', which are not narrowed in mixed precision."""
+    def _cast(self, values: np.ndarray) -> np.ndarray:
+        """Floating-point numbers in the dtype of the model's variables, which mixed precision keeps wide."""
         return values.astype(self.model.variable_dtype) if values.dtype.kind == "f" else values
 
 
-class Trainer(Runner):
+class Trainer(Evaluator):
     """Trains a task model.
 
     Args:
-        settings: the run's.
-        begin: makes the model, given its class and what the class takes.
+        settings: of the run.
+        make_model: makes the model, given its class and its dtype.
         total: steps of the run.
     """
 
-    def __init__(self, settings: Settings, begin: Callable[..., PreTrainedModel], total: int):
+    def __init__(self, settings: Settings, make_model: Callable[[Any, Any], PreTrainedModel], total: int):
         self.total = total
-        super().__init__(settings, begin)
+        super().__init__(settings, make_model)
 
     def run(
         self,
@@ -131,32 +124,32 @@ class Trainer(Runner):
 
         Args:
             steps: the steps of the run.
-            first: the step to begin with, counted from 0.
-            after_step: called after each, with its number from 1, its losses by name, the learning rate, and None for
-                the norm of the gradients, which stays inside Keras' optimizer.
+            first: the step to start with, counted from 0.
+            after_step: see `AfterStep`. The norm of the gradients stays inside Keras' optimizer.
             after_epoch: called after the steps of an epoch.
             callbacks: of Keras.
 
         Raises:
-            ValueError: a loss is no number any more.
+            ValueError: a loss is not finite.
         """
-        # A run that goes on within an epoch does the rest of it first: `fit` knows whole epochs only.
-        broken_off = first % steps.per_epoch
-        spans = [(first, first - broken_off + steps.per_epoch)] if broken_off else []
-        spans.append((spans[0][1] if spans else first, steps.total))
-        for begin, end in spans:
-            if begin < end and not self.model.stop_training:
-                self._fit(steps, begin, end, after_step, after_epoch, callbacks)
+        # A run that is resumed within an epoch does the rest of it first: `fit` knows whole epochs only.
+        whole_epochs = -(-first // steps.per_epoch) * steps.per_epoch
+        for start, end in ((first, whole_epochs), (whole_epochs, steps.total)):
+            if start < end and not self.model.stop_training:
+                self._fit(steps, start, end, after_step, after_epoch, callbacks)
 
     def save(
-        self, folder: Path, beside: Callable[[Mapping[str, np.ndarray] | None], Callable[[Path], None]], optimizer: bool
+        self,
+        folder: Path,
+        write_others: Callable[[Mapping[str, np.ndarray] | None], Callable[[Path], None]],
+        optimizer: bool,
     ) -> None:
         """Write a checkpoint.
 
         Args:
             folder: whose files change all at once.
-            beside: gives what writes the other files of the checkpoint, from the state of the optimizer.
-            optimizer: whether the run is to go on from here, and the state of the optimizer is written too.
+            write_others: gives what writes the other files of the checkpoint, from the state of the optimizer.
+            optimizer: whether the state of the optimizer is written too, so that the run can be resumed from here.
         """
         model = self.model
         state = None
@@ -164,24 +157,22 @@ class Trainer(Runner):
             draws = {f"{_DRAWS}{i}": ops.convert_to_numpy(draw.state) for i, draw in enumerate(self._generators())}
             state = {**optimizer_state(model, model.optimizer), **draws}
         arrays = {p.name: np.ascontiguousarray(turned(p, ops.convert_to_numpy(w))) for p, w in model.weights_by_name()}
-        spoiled = [name for name, array in arrays.items() if not np.isfinite(array).all()]
-        if spoiled:
-            raise ValueError(
-                f"training stopped: {first_few(spoiled)} hold no numbers any more. {folder} is from before."
-            )
+        bad = [name for name, array in arrays.items() if not np.isfinite(array).all()]
+        if bad:
+            raise ValueError(f"training stopped: {first_few(bad)} are not finite. {folder} is from before.")
         named = ((p, arrays[p.name]) for p, _ in model.weights_by_name())
         items = [LazyTensor(p, FLOATS[array.dtype.name], partial(np.asarray, array)) for p, array in named]
-        write_folder(folder, model.config, model.architecture(), items, beside=beside(state))
+        write_folder(folder, model.config, model.architecture(), items, beside=write_others(state))
 
     def load_optimizer(self, state: Mapping[str, np.ndarray]) -> None:
-        """Go on with the state of an optimizer, by name, and with the draws of dropout."""
+        """Restore the state of the optimizer, by name, and of the random generators of dropout."""
         for i, generator in enumerate(self._generators()):
             generator.state.assign(np.asarray(state[f"{_DRAWS}{i}"]).astype(generator.state.dtype))
         own = {name: array for name, array in state.items() if not name.startswith(_DRAWS)}
         load_optimizer_state(self.model, self.model.optimizer, own)
 
-    def _ready(self, model: PreTrainedModel) -> None:
-        """Freeze what no loss reaches, and compile."""
+    def _prepare(self, model: PreTrainedModel) -> None:
+        """Freeze unused parameters, and compile."""
         freeze_unused_parameters(model, self.settings.losses if self.settings.task == "pretrain" else None)
         if self.settings.gradient_checkpointing:
             model.gradient_checkpointing_enable()
@@ -205,114 +196,115 @@ class Trainer(Runner):
         )
 
     def _generators(self) -> list[Any]:
-        """What dropout draws from, in the order of the layers."""
+        """The random generators of dropout, in the order of the layers."""
         layers = self.model._flatten_layers()
         return [layer.seed_generator for layer in layers if getattr(layer, "seed_generator", None) is not None]
 
     def _fit(
         self,
         steps: Steps,
-        begin: int,
+        start: int,
         end: int,
         after_step: AfterStep,
         after_epoch: Callable[[], None],
         callbacks: Sequence[Any],
     ) -> None:
-        """Do the steps from `begin` to before `end`: a part of one epoch, or whole epochs."""
+        """Do the steps from `start` to before `end`: a part of one epoch, or whole epochs."""
         failures: list[BaseException] = []
-        whole = min(steps.per_epoch, end - begin)
-        watcher = _Watcher(self, steps, begin, after_step, after_epoch)
+        count = min(steps.per_epoch, end - start)
+        calls = _StepCallback(self, steps, start, after_step, after_epoch)
         try:
             self.model.fit(
-                self._batches(steps, begin, end, failures),
-                steps_per_epoch=whole * steps.gradient_accumulation_steps,
-                initial_epoch=begin // steps.per_epoch,
+                self._batches(steps, start, end, failures),
+                steps_per_epoch=count * steps.gradient_accumulation_steps,
+                initial_epoch=start // steps.per_epoch,
                 epochs=-(-end // steps.per_epoch),
                 shuffle=False,
                 verbose=0,
-                callbacks=[watcher, *callbacks],
+                callbacks=[calls, *callbacks],
             )
         except tf.errors.OpError:
-            if failures:  # TensorFlow tells a traceback in a text; this is what happened
+            if failures:  # TensorFlow has turned this error into a text
                 raise failures[0] from None
             raise
 
-    def _batches(self, steps: Steps, begin: int, end: int, failures: list[BaseException]) -> tf.data.Dataset:
-        """The parts of the steps from `begin` to before `end`, as `fit` takes them."""
-        replicas = self.strategy.num_replicas_in_sync
+    def _batches(self, steps: Steps, start: int, end: int, failures: list[BaseException]) -> tf.data.Dataset:
+        """The micro-batches of the steps from `start` to before `end`, as `fit` takes them."""
+        parts_of_step = steps.gradient_accumulation_steps
 
         def part(number: int) -> tuple[Any, ...]:
-            step, micro = divmod(number, steps.gradient_accumulation_steps)
-            inputs, weights = steps.micro_batch(step, micro, replicas)
-            labels = {name: inputs.pop(name) for name in _LABELS if name in inputs}
-            return keras.tree.map_structure(self._wide, (inputs, labels, weights) if weights else (inputs, labels))
+            inputs, weights = steps.micro_batch(*divmod(number, parts_of_step), self.devices)
+            labels = {name: inputs.pop(name) for name in SPECS[self.architecture].labels if name in inputs}
+            return keras.tree.map_structure(self._cast, (inputs, labels, weights) if weights else (inputs, labels))
 
         def parts() -> Iterator[tuple[Any, ...]]:
             try:
-                for number in range(begin * steps.gradient_accumulation_steps, end * steps.gradient_accumulation_steps):
-                    yield part(number)
+                yield from map(part, range(start * parts_of_step, end * parts_of_step))
             except Exception as error:
                 failures.append(error)
                 raise
 
-        signature = keras.tree.map_structure(
-            lambda x: tf.TensorSpec(x.shape, x.dtype), part(begin * steps.gradient_accumulation_steps)
-        )
+        signature = keras.tree.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), part(start * parts_of_step))
         dataset = tf.data.Dataset.from_generator(parts, output_signature=signature).prefetch(2)
         options = tf.data.Options()
         options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
         return dataset.with_options(options)
 
 
-class _Watcher(keras.callbacks.Callback):
-    """Tells what `fit` has done, step by step."""
+class _StepCallback(keras.callbacks.Callback):
+    """Calls `after_step` and `after_epoch` of a run."""
 
     def __init__(
         self,
         trainer: Trainer,
         steps: Steps,
-        begin: int,
+        start: int,
         after_step: AfterStep,
         after_epoch: Callable[[], None],
     ):
         super().__init__()
-        self.trainer, self.steps, self.batch = trainer, steps, begin * steps.gradient_accumulation_steps
+        self.trainer, self.steps, self.batch = trainer, steps, start * steps.gradient_accumulation_steps
         self.after_step, self.after_epoch = after_step, after_epoch
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        """Let the losses be those of one step; Keras gives their means since the epoch began."""
+        """Let the losses be those of one step; Keras gives their means since the start of the epoch."""
         if self.batch % self.steps.gradient_accumulation_steps == 0:
             self.trainer.model.reset_metrics()
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Tell of a step after its last part."""
+        """Call `after_step` after the last micro-batch of a step."""
         self.batch += 1
         step, rest = divmod(self.batch, self.steps.gradient_accumulation_steps)
         if rest:
             return
-        losses = {name: float(value) for name, value in (logs or {}).items()}
-        if len(losses) > 1:
-            losses.pop("loss", None)  # the sum of the others
         settings, steps = self.trainer.settings, self.steps
         rate = rate_of_step(settings.learning_rate, step - 1, steps.total, settings.warm_up)
-        check_numbers(step - 1, losses)
-        self.after_step(step, losses, rate, None)
+        self.after_step(step, rate, partial(_read, step, logs or {}))
         if step % steps.per_epoch == 0:
             self.after_epoch()
 
 
-def shutdown_distributed() -> None:
-    """Part from the other processes: there is one."""
+def _read(step: int, logs: Mapping[str, Any]) -> StepValues:
+    """What a step measured.
+
+    Raises:
+        ValueError: a loss is not finite.
+    """
+    losses = {name: float(value) for name, value in logs.items()}
+    if len(losses) > 1:
+        losses.pop("loss", None)  # the sum of the others
+    check_finite(step, losses)
+    return StepValues(losses, None)
 
 
 _DRAWS = "draws."  # before the number of a layer with dropout, in the state of a checkpoint
 
 
 def make_strategy(name: str, device: str) -> Any:
-    """What shares a batch between devices: all of the kind wanted, one copy of the model on each.
+    """The strategy that shares a batch between all devices of a kind, with one copy of the model on each.
 
     Args:
-        name: "auto" (all GPUs there are, or one processor), "single", or "mirrored".
+        name: "auto" (all GPUs, or one CPU), "single", or "mirrored".
         device: "auto", "cpu" or "cuda".
 
     Raises:
@@ -320,11 +312,11 @@ def make_strategy(name: str, device: str) -> Any:
     """
     if name in ("ddp", "fsdp"):
         raise ValueError(f'strategy {name!r} is PyTorch\'s; with Keras it is "auto", "single" or "mirrored".')
-    cards = [] if device == "cpu" else tf.config.list_logical_devices("GPU")
-    if device == "cuda" and not cards:
+    gpus = [] if device == "cpu" else tf.config.list_logical_devices("GPU")
+    if device == "cuda" and not gpus:
         raise ValueError("device must be one that is there; TensorFlow finds no GPU. Give device cpu.")
-    devices = cards or tf.config.list_logical_devices("CPU")
-    if name == "mirrored" or (name == "auto" and len(cards) > 1):
+    devices = gpus or tf.config.list_logical_devices("CPU")
+    if name == "mirrored" or (name == "auto" and len(gpus) > 1):
         return _mirrored(tuple(found.name for found in devices))
     return tf.distribute.OneDeviceStrategy(devices[0].name) if device == "cpu" else tf.distribute.get_strategy()
 
@@ -335,10 +327,3 @@ def _mirrored(devices: tuple[str, ...]) -> Any:
     and TensorFlow then takes the tensors of one model for the other's.
     """
     return tf.distribute.MirroredStrategy(list(devices))
-
-
-def _plain(value: Any) -> Any:
-    """A tensor in NumPy, losses as numbers."""
-    if isinstance(value, Mapping):
-        return {name: float(loss) for name, loss in value.items()}
-    return ops.convert_to_numpy(ops.cast(value, "float32") if value.dtype == "bfloat16" else value)

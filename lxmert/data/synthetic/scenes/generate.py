@@ -36,7 +36,7 @@ from .questions import ANSWERS, FAMILIES, YES_NO, Asked, possible_questions
 from .scene import COLOURS, LARGEST_SIDE, MOST, SHAPES, SMALLEST_SIDE, Scene, random_scene
 
 NAME = "scenes"
-EPOCHS = {"pretrain": 3, "vqa": 10, "gqa": 10, "nlvr2": 12}
+_EPOCHS = {"pretrain": 3, "vqa": 10, "gqa": 10, "nlvr2": 12}
 """Passes over 10,000 images' examples until a small model has learned them."""
 FEWEST_IMAGES = 10 * SET
 """So that each split has images for a set of statements."""
@@ -89,7 +89,8 @@ def make_scenes(
             raise ValueError(f"{name} must be {least} or more; got {value}.")
     if not SMALLEST_SIDE <= side <= LARGEST_SIDE:
         raise ValueError(f"size must be from {SMALLEST_SIDE} to {LARGEST_SIDE} pixels; got {side}.")
-    data = DataSet(NAME, ANSWERS, SHAPES, tuple(COLOURS), EPOCHS, {"images": images, "seed": seed, "size": side})
+    configs = {task: {"epochs": epochs} for task, epochs in _EPOCHS.items()}
+    data = DataSet(NAME, ANSWERS, SHAPES, tuple(COLOURS), configs, {"images": images, "seed": seed, "size": side})
     require("scipy.ndimage", "Finding regions")
     with writing_every_format(folder, data, dtype) as target:
         kept = None

@@ -1,0 +1,82 @@
+"""The trainer and the evaluator of each backend, imported when they are wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from .evaluation import ModelRunner
+from .settings import Settings
+from .steps import AfterStep, Steps
+
+MakeModel = Callable[[Any, Any], Any]
+"""Makes the model of a run, given its class and its dtype."""
+WriteOthers = Callable[[Mapping[str, np.ndarray] | None], Callable[[Path], None]]
+"""Gives what writes the other files of a checkpoint into a folder, from the state of the optimizer if there is one."""
+
+
+class Evaluator(ModelRunner, Protocol):
+    """Evaluates a task model.
+
+    Attributes:
+        is_main: whether this process writes files and messages.
+        devices: how many processes or devices share the steps.
+        model: the model.
+    """
+
+    is_main: bool
+    devices: int
+    model: Any
+
+
+class Trainer(Evaluator, Protocol):
+    """Trains a task model."""
+
+    def run(
+        self,
+        steps: Steps,
+        first: int,
+        after_step: AfterStep,
+        after_epoch: Callable[[], None],
+        callbacks: Sequence[Any] = (),
+    ) -> None:
+        """Do the steps from `first` on."""
+
+    def save(self, folder: Path, write_others: WriteOthers, optimizer: bool) -> None:
+        """Write a checkpoint."""
+
+    def load_optimizer(self, state: Mapping[str, np.ndarray]) -> None:
+        """Restore the state of the optimizer, by name."""
+
+
+def make_evaluator(settings: Settings, make_model: MakeModel) -> Evaluator:
+    """The evaluator of the backend that the settings name."""
+    if settings.backend == "pt":
+        from lxmert.training.pt.trainer import Evaluator as PtEvaluator
+
+        return PtEvaluator(settings, make_model)
+    from lxmert.training.tf.trainer import Evaluator as TfEvaluator
+
+    return TfEvaluator(settings, make_model)
+
+
+def make_trainer(settings: Settings, make_model: MakeModel, total_steps: int) -> Trainer:
+    """The trainer of the backend that the settings name, for a run of so many steps."""
+    if settings.backend == "pt":
+        from lxmert.training.pt.trainer import Trainer as PtTrainer
+
+        return PtTrainer(settings, make_model, total_steps)
+    from lxmert.training.tf.trainer import Trainer as TfTrainer
+
+    return TfTrainer(settings, make_model, total_steps)
+
+
+def shutdown_distributed(backend: str) -> None:
+    """Leave the group of processes that torchrun started, at the end of a program."""
+    if backend == "pt":
+        from lxmert.training.pt.engine import shutdown_distributed as shutdown
+
+        shutdown()
