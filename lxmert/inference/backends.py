@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     NumpyModel: TypeAlias = torch_inference.NumpyModel | keras_inference.NumpyModel
     SplitEncoder: TypeAlias = torch_inference.SplitEncoder | keras_inference.SplitEncoder
 
-BACKENDS = ("pt", "tf")
-
 
 def model_class(backend: str, architecture: str) -> type[AnyModel]:
     """A model class of a backend.
@@ -49,7 +47,7 @@ def backend_of(model: object) -> str:
     Raises:
         TypeError: not a model of this package.
     """
-    for backend in BACKENDS:
+    for backend in ("pt", "tf"):
         module = sys.modules.get(f"lxmert.{backend}.pretrained")  # imported with the model's class
         if module is not None and isinstance(model, module.PreTrainedModel):
             return backend
@@ -58,21 +56,21 @@ def backend_of(model: object) -> str:
 
 def numpy_model(model: AnyModel, pack_weights: bool = False) -> NumpyModel:
     """A model that takes and returns NumPy arrays; see `NumpyModel` of its backend."""
-    if backend_of(model) == "pt":
-        from lxmert.inference.pt import NumpyModel as TorchNumpyModel
-
-        return TorchNumpyModel(model, pack_weights)
-    from lxmert.inference.tf import NumpyModel as KerasNumpyModel
-
-    return KerasNumpyModel(model, pack_weights)
+    found: NumpyModel = _inference_of(model).NumpyModel(model, pack_weights)
+    return found
 
 
 def split_encoder(model: AnyModel, head: Any) -> SplitEncoder:
     """A model whose encoders run apart, with one of its heads; see `SplitEncoder` of its backend."""
+    found: SplitEncoder = _inference_of(model).SplitEncoder(model, head)
+    return found
+
+
+def _inference_of(model: AnyModel) -> Any:
     if backend_of(model) == "pt":
-        from lxmert.inference.pt import SplitEncoder as TorchSplitEncoder
+        from lxmert.inference import pt
 
-        return TorchSplitEncoder(model, head)
-    from lxmert.inference.tf import SplitEncoder as KerasSplitEncoder
+        return pt
+    from lxmert.inference import tf
 
-    return KerasSplitEncoder(model, head)
+    return tf

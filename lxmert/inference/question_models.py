@@ -1,100 +1,89 @@
-"""How each kind of model is asked: the names of its inputs, what its scores are called, and where it looked.
+"""The inputs of each kind of model that answers questions, and its attention from words to regions.
 
 The question's journey ends here in the argument names of a model; answering, training and the demo know none of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from lxmert.common.config.base import ModelConfig
 from lxmert.common.specs import spec_of
 from lxmert.common.tokenizer import LxmertTokenizer
 from lxmert.common.visual_bert_inputs import encode_questions
 from lxmert.weights.naming.tables import ANSWERS
 
+Arrays = dict[str, np.ndarray]
 
-class QuestionModel(Protocol):
+
+@dataclass(frozen=True)
+class QuestionModel:
     """One kind of model that answers questions.
 
     Attributes:
         architecture: the class name of the model, without the prefix TF.
-        features: the config field that tells the size of a region's features.
+        features: the config field with the size of a region's features.
+        encode: tokenizer, questions, length and padding (True or "max_length") to the questions by argument name,
+            [B, L], cut to `length` tokens.
+        name_regions: the regions of a `RegionBatch` by argument name.
+        region_attention: the outputs of a model with its attention maps, and L, to how much each token attends to each
+            region, [B, L, R]: means over heads and layers, whose rows sum to one.
     """
 
     architecture: str
     features: str
-
-    def encode(
-        self, tokenizer: LxmertTokenizer, questions: Sequence[str], length: int, padding: bool | str = True
-    ) -> dict[str, np.ndarray]:
-        """The questions by argument name, [B, L], cut to `length` tokens."""
-
-    def name_regions(self, regions: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        """The regions of a `RegionBatch` by argument name."""
-
-    def region_attention(self, outputs: Mapping[str, Any], tokens: int) -> np.ndarray:
-        """How much each token attends to each region, [B, L, R], from the attention maps among the outputs.
-
-        Means over heads and layers; each row sums to one over the regions.
-        """
+    encode: Callable[..., Arrays]
+    name_regions: Callable[[Mapping[str, Any]], Arrays]
+    region_attention: Callable[[Mapping[str, Any], int], np.ndarray]
 
 
-class LxmertQuestions:
-    """LXMERT reads a question as it is, and regions with their boxes."""
-
-    architecture = "LxmertForQuestionAnswering"
-    features = "visual_feat_dim"
-
-    def encode(
-        self, tokenizer: LxmertTokenizer, questions: Sequence[str], length: int, padding: bool | str = True
-    ) -> dict[str, np.ndarray]:
-        """The questions by argument name."""
-        return tokenizer(list(questions), padding=padding, truncation=True, max_length=length, return_tensors="np")
-
-    def name_regions(self, regions: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        """The regions of a `RegionBatch` by argument name."""
-        return {
-            "visual_feats": regions["visual_feats"],
-            "visual_pos": regions["visual_pos"],
-            "visual_attention_mask": regions["visual_attention_mask"],
-        }
-
-    def region_attention(self, outputs: Mapping[str, Any], tokens: int) -> np.ndarray:
-        """The attention of language to vision in the cross layers."""
-        return np.mean([layer.mean(axis=1) for layer in outputs["cross_encoder_attentions"]], axis=0)
+def _encode_lxmert(
+    tokenizer: LxmertTokenizer, questions: Sequence[str], length: int, padding: bool | str = True
+) -> Arrays:
+    return tokenizer(list(questions), padding=padding, truncation=True, max_length=length, return_tensors="np")
 
 
-class VisualBertQuestions:
-    """VisualBERT reads a question that ends in `? [MASK]`, and regions without boxes, of type 0."""
-
-    architecture = "VisualBertForQuestionAnswering"
-    features = "visual_embedding_dim"
-
-    def encode(
-        self, tokenizer: LxmertTokenizer, questions: Sequence[str], length: int, padding: bool | str = True
-    ) -> dict[str, np.ndarray]:
-        """The questions by argument name."""
-        return encode_questions(tokenizer, questions, length, padding)
-
-    def name_regions(self, regions: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        """The regions of a `RegionBatch` by argument name."""
-        mask = regions["visual_attention_mask"]
-        return {
-            "visual_embeds": regions["visual_feats"],
-            "visual_attention_mask": mask,
-            "visual_token_type_ids": np.zeros(mask.shape, np.int64),
-        }
-
-    def region_attention(self, outputs: Mapping[str, Any], tokens: int) -> np.ndarray:
-        """The part of every layer's attention that goes from words to regions."""
-        part = np.mean([layer[:, :, :tokens, tokens:].mean(axis=1) for layer in outputs["attentions"]], axis=0)
-        return part / part.sum(axis=-1, keepdims=True)
+def _lxmert_regions(regions: Mapping[str, Any]) -> Arrays:
+    return {name: regions[name] for name in ("visual_feats", "visual_pos", "visual_attention_mask")}
 
 
-QUESTION_MODELS: dict[str, QuestionModel] = {"lxmert": LxmertQuestions(), "visual_bert": VisualBertQuestions()}
+def _lxmert_attention(outputs: Mapping[str, Any], tokens: int) -> np.ndarray:
+    """The attention of language to vision in the cross layers."""
+    return np.mean([layer.mean(axis=1) for layer in outputs["cross_encoder_attentions"]], axis=0)
+
+
+def _visual_bert_regions(regions: Mapping[str, Any]) -> Arrays:
+    """VisualBERT was trained on regions without boxes, of type 0."""
+    mask = regions["visual_attention_mask"]
+    return {
+        "visual_embeds": regions["visual_feats"],
+        "visual_attention_mask": mask,
+        "visual_token_type_ids": np.zeros(mask.shape, np.int64),
+    }
+
+
+def _visual_bert_attention(outputs: Mapping[str, Any], tokens: int) -> np.ndarray:
+    """The part of every layer's attention that goes from words to regions."""
+    part = np.mean([layer[:, :, :tokens, tokens:].mean(axis=1) for layer in outputs["attentions"]], axis=0)
+    return part / part.sum(axis=-1, keepdims=True)
+
+
+QUESTION_MODELS = {
+    "lxmert": QuestionModel(
+        "LxmertForQuestionAnswering", "visual_feat_dim", _encode_lxmert, _lxmert_regions, _lxmert_attention
+    ),
+    "visual_bert": QuestionModel(
+        "VisualBertForQuestionAnswering",
+        "visual_embedding_dim",
+        encode_questions,  # with `? [MASK]` at its end
+        _visual_bert_regions,
+        _visual_bert_attention,
+    ),
+}
 
 
 def scores_name(model_type: str) -> str:
@@ -102,6 +91,7 @@ def scores_name(model_type: str) -> str:
     return spec_of(QUESTION_MODELS[model_type].architecture).scores
 
 
-def answer_count(config: Any) -> int:
+def answer_count(config: ModelConfig) -> int:
     """How many answers a model of this configuration scores."""
-    return getattr(config, ANSWERS[config.model_type][1])
+    count: int = getattr(config, ANSWERS[config.model_type][1])
+    return count
