@@ -155,6 +155,14 @@ def test_links_lead_somewhere(page):
     assert wrong == []
 
 
+@pytest.mark.parametrize("page", [*PAGES, *OTHER_PAGES])
+def test_files_that_are_named_exist(page):
+    prose = re.sub(r"^```.*?^```$", "", text_of(page), flags=re.MULTILINE | re.DOTALL)
+    named = re.findall(r"(?<![\w/-])((?:[a-z_]+/)+[a-z_]+\.(?:py|md))\b", prose)
+    roots = (ROOT, ROOT / "lxmert", ROOT / "lxmert/weights", ROOT / "lxmert/data/features", (ROOT / page).parent)
+    assert [name for name in named if not any((root / name).is_file() for root in roots)] == []
+
+
 def test_readme_is_short():
     assert len(text_of("README.md").splitlines()) <= 150
     assert not (ROOT / "ARCHITECTURE.md").is_file() or len(text_of("ARCHITECTURE.md").splitlines()) <= 130
