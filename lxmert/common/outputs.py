@@ -18,15 +18,23 @@ class ModelOutput:
     Differs from HF: iterating gives values, not names, so that unpacking works directly.
 
     Attributes:
-        aside: fields that are read by attribute alone: they repeat what others hold, and are no output of their own.
+        aside: fields that are read by attribute alone, because they repeat what other fields hold.
     """
 
     aside: ClassVar[tuple[str, ...]] = ()
 
     def keys(self) -> tuple[str, ...]:
         """Names of the fields that are present, in order."""
-        names = (f.name for f in dataclasses.fields(self) if f.name not in self.aside)
-        return tuple(name for name in names if getattr(self, name) is not None)
+        own = [f.name for f in dataclasses.fields(self) if not f.kw_only and f.name not in self.aside]
+        return tuple(name for name in (*own, *self.state_names()) if getattr(self, name) is not None)
+
+    def state_names(self) -> tuple[str, ...]:
+        """The hidden states and attention maps that a model of this kind can return: the last of the fields."""
+        return tuple(f.name for f in dataclasses.fields(self) if f.kw_only)
+
+    def states(self) -> dict[str, Any]:
+        """The hidden states and attention maps by name: what a task model returns of its backbone's outputs."""
+        return {name: getattr(self, name) for name in self.state_names()}
 
     def values(self) -> tuple[Any, ...]:
         """Values of the fields that are present, in order."""
@@ -69,8 +77,8 @@ class ModelOutput:
         return cls(**dict(zip(names, values, strict=True)))
 
 
-@dataclass(eq=False)
-class _LxmertStates(ModelOutput):
+@dataclass(eq=False, kw_only=True)
+class LxmertStates(ModelOutput):
     """The hidden states and attention maps that every LXMERT model can return.
 
     Shapes: B batch, L language tokens, R regions, D hidden size, N heads. With two images for each sentence, B is 2B
@@ -99,13 +107,9 @@ class _LxmertStates(ModelOutput):
     cross_encoder_language_self_attentions: tuple[Any, ...] | None = None
     cross_encoder_vision_self_attentions: tuple[Any, ...] | None = None
 
-    def states(self) -> dict[str, Any]:
-        """The fields declared here, by name: what a task model hands on from its backbone."""
-        return {name: getattr(self, name) for name in _STATE_NAMES}
 
-
-@dataclass(eq=False)
-class _VisualBertStates(ModelOutput):
+@dataclass(eq=False, kw_only=True)
+class VisualBertStates(ModelOutput):
     """The hidden states and attention maps that every VisualBERT model can return.
 
     Shapes: B batch, S = L + R words and regions in one sequence, D hidden size, N heads. With an axis of choices, B is
@@ -121,28 +125,9 @@ class _VisualBertStates(ModelOutput):
     hidden_states: tuple[Any, ...] | None = None
     attentions: tuple[Any, ...] | None = None
 
-    def states(self) -> dict[str, Any]:
-        """The fields declared here, by name: what a task model hands on from its backbone."""
-        return {"hidden_states": self.hidden_states, "attentions": self.attentions}
-
-
-_STATE_NAMES = tuple(f.name for f in dataclasses.fields(_LxmertStates))
-
-# A dataclass collects its fields from its last base to its first, so a class below has its own scores first, as the
-# contract orders them, and the states last.
-
 
 @dataclass(eq=False)
-class _LxmertModelScores(ModelOutput):
-    """What `LxmertModel` itself computes."""
-
-    language_output: Any = None
-    vision_output: Any = None
-    pooled_output: Any = None
-
-
-@dataclass(eq=False)
-class LxmertModelOutput(_LxmertStates, _LxmertModelScores):
+class LxmertModelOutput(LxmertStates):
     """What `LxmertModel` returns.
 
     Attributes:
@@ -151,19 +136,13 @@ class LxmertModelOutput(_LxmertStates, _LxmertModelScores):
         pooled_output: [B, D], tanh(dense(language_output[:, 0])).
     """
 
-
-@dataclass(eq=False)
-class _LxmertForPreTrainingScores(ModelOutput):
-    """What the pre-training heads compute."""
-
-    loss: Any = None
-    prediction_logits: Any = None
-    cross_relationship_score: Any = None
-    question_answering_score: Any = None
+    language_output: Any = None
+    vision_output: Any = None
+    pooled_output: Any = None
 
 
 @dataclass(eq=False)
-class LxmertForPreTrainingOutput(_LxmertStates, _LxmertForPreTrainingScores):
+class LxmertForPreTrainingOutput(LxmertStates):
     """What `LxmertForPreTraining` returns.
 
     Attributes:
@@ -178,19 +157,15 @@ class LxmertForPreTrainingOutput(_LxmertStates, _LxmertForPreTrainingScores):
 
     aside = ("losses",)
 
+    loss: Any = None
+    prediction_logits: Any = None
+    cross_relationship_score: Any = None
+    question_answering_score: Any = None
     losses: dict[str, Any] | None = None
 
 
 @dataclass(eq=False)
-class _LxmertForQuestionAnsweringScores(ModelOutput):
-    """What the answer head computes."""
-
-    loss: Any = None
-    question_answering_score: Any = None
-
-
-@dataclass(eq=False)
-class LxmertForQuestionAnsweringOutput(_LxmertStates, _LxmertForQuestionAnsweringScores):
+class LxmertForQuestionAnsweringOutput(LxmertStates):
     """What `LxmertForQuestionAnswering` returns.
 
     Attributes:
@@ -198,17 +173,12 @@ class LxmertForQuestionAnsweringOutput(_LxmertStates, _LxmertForQuestionAnswerin
         question_answering_score: [B, A], one logit per answer.
     """
 
-
-@dataclass(eq=False)
-class _LxmertForVisualReasoningScores(ModelOutput):
-    """What the head of visual reasoning computes."""
-
     loss: Any = None
-    logits: Any = None
+    question_answering_score: Any = None
 
 
 @dataclass(eq=False)
-class LxmertForVisualReasoningOutput(_LxmertStates, _LxmertForVisualReasoningScores):
+class LxmertForVisualReasoningOutput(LxmertStates):
     """What `LxmertForVisualReasoning` returns.
 
     Attributes:
@@ -216,17 +186,12 @@ class LxmertForVisualReasoningOutput(_LxmertStates, _LxmertForVisualReasoningSco
         logits: [B, 2]; in the authors' models index 1 says that the sentence is true of the two images.
     """
 
-
-@dataclass(eq=False)
-class _VisualBertModelScores(ModelOutput):
-    """What `VisualBertModel` itself computes."""
-
-    last_hidden_state: Any = None
-    pooler_output: Any = None
+    loss: Any = None
+    logits: Any = None
 
 
 @dataclass(eq=False)
-class VisualBertModelOutput(_VisualBertStates, _VisualBertModelScores):
+class VisualBertModelOutput(VisualBertStates):
     """What `VisualBertModel` returns.
 
     Attributes:
@@ -234,18 +199,12 @@ class VisualBertModelOutput(_VisualBertStates, _VisualBertModelScores):
         pooler_output: [B, D], tanh(dense(last_hidden_state[:, 0])); absent with `add_pooling_layer=False`.
     """
 
-
-@dataclass(eq=False)
-class _VisualBertForPreTrainingScores(ModelOutput):
-    """What the pre-training heads compute."""
-
-    loss: Any = None
-    prediction_logits: Any = None
-    seq_relationship_logits: Any = None
+    last_hidden_state: Any = None
+    pooler_output: Any = None
 
 
 @dataclass(eq=False)
-class VisualBertForPreTrainingOutput(_VisualBertStates, _VisualBertForPreTrainingScores):
+class VisualBertForPreTrainingOutput(VisualBertStates):
     """What `VisualBertForPreTraining` returns.
 
     Attributes:
@@ -258,19 +217,14 @@ class VisualBertForPreTrainingOutput(_VisualBertStates, _VisualBertForPreTrainin
 
     aside = ("losses",)
 
+    loss: Any = None
+    prediction_logits: Any = None
+    seq_relationship_logits: Any = None
     losses: dict[str, Any] | None = None
 
 
 @dataclass(eq=False)
-class _VisualBertTaskScores(ModelOutput):
-    """What one head computes."""
-
-    loss: Any = None
-    logits: Any = None
-
-
-@dataclass(eq=False)
-class VisualBertTaskOutput(_VisualBertStates, _VisualBertTaskScores):
+class VisualBertTaskOutput(VisualBertStates):
     """What VisualBERT's models of multiple choice, question answering, visual reasoning and alignment return.
 
     Attributes:
@@ -278,3 +232,6 @@ class VisualBertTaskOutput(_VisualBertStates, _VisualBertTaskScores):
         logits: [B, choices] of multiple choice, [B, num_labels] of question answering and visual reasoning, [B, P, R]
             of region-to-phrase alignment: for each of P phrases a logit of every region.
     """
+
+    loss: Any = None
+    logits: Any = None

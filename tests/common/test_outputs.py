@@ -46,14 +46,15 @@ FIELDS = {
 def states_of(kind):
     """The states that the outputs of one model share, and where they are declared."""
     model = next(model for model in STATES if kind.__name__.startswith(model))
-    return STATES[model], getattr(outputs, f"_{model}States")
+    return STATES[model], getattr(outputs, f"{model}States")
 
 
 @pytest.mark.parametrize(("kind", "own"), list(FIELDS.items()))
 def test_fields_in_order(kind, own):
     states, _ = states_of(kind)
     names = (*own, *states)
-    out = kind(*range(len(names)))
+    out = kind(**dict(zip(names, range(len(names)), strict=True)))
+    assert kind(*range(len(own))).keys() == own
     assert out.keys() == names
     assert out.to_tuple() == out.values() == tuple(range(len(names)))
     assert out.items() == tuple(zip(names, range(len(names)), strict=True))

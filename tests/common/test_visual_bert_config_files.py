@@ -124,7 +124,7 @@ def test_transformers_reads_ours(config, tmp_path):
 def test_overrides(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(RELEASE_4))
     assert VisualBertConfig.from_pretrained(tmp_path, num_labels=2) == WANTED.replace(num_labels=2)
-    with pytest.raises(TypeError, match=r"config.json with the values given beside it: num_labels must be a whole"):
+    with pytest.raises(TypeError, match=r"config.json with the values given beside it: num_labels must be an integer"):
         VisualBertConfig.from_pretrained(tmp_path / "config.json", num_labels="2")
 
 

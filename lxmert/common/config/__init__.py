@@ -1,5 +1,11 @@
-"""The configurations of both models, and how they are read from files."""
+"""The configurations of both models, and how they are read from files.
 
-from .lxmert import CONFIGS, LxmertConfig, VisualBertConfig, config_class, config_from_dict, config_from_pretrained
+Plain values with the names and defaults of `transformers`, without a framework: both backends and the converter share
+one object.
+"""
+
+from .lxmert import LxmertConfig
+from .read import CONFIGS, config_class, config_from_dict, config_from_pretrained
+from .visual_bert import VisualBertConfig
 
 __all__ = ["CONFIGS", "LxmertConfig", "VisualBertConfig", "config_class", "config_from_dict", "config_from_pretrained"]

@@ -7,19 +7,28 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 import json
 import math
 import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, get_type_hints
 
-from lxmert.hub import folder_with, looks_like_hub_id
-from lxmert.utils.atomic_files import settle, write_text
-from lxmert.utils.json_files import read_json
+from lxmert.utils.atomic_files import write_text
 from lxmert.utils.messages import check_keywords, signature_names
 from lxmert.utils.paths import CONFIG_NAME, check_folder
+
+from .config_file import read_config
+
+_TYPE_NAMES = {
+    bool: "true or false",
+    int: "an integer",
+    int | None: "an integer or null",
+    float: "a number",
+    str: "a string",
+}
 
 
 @dataclass(frozen=True)
@@ -37,6 +46,9 @@ class ModelConfig:
     # The attentions of each kind of layer: the field that counts the layers, and the names inside one.
     attentions: ClassVar[Mapping[str, tuple[str, tuple[str, ...]]]]
 
+    # The fields that count layers which a model may do without.
+    may_be_zero: ClassVar[tuple[str, ...]] = ()
+
     pruned_heads: Mapping[str, tuple[int, ...]] = field(default_factory=dict, kw_only=True, hash=False)
     extra: Mapping[str, Any] = field(default_factory=dict, kw_only=True, compare=False, repr=False)
 
@@ -46,14 +58,15 @@ class ModelConfig:
         return super().__new__(cls)
 
     def __post_init__(self) -> None:
-        for f in dataclasses.fields(self):
-            object.__setattr__(self, f.name, _checked_kind(f, getattr(self, f.name)))
+        for name in self._types():
+            object.__setattr__(self, name, self._checked(name))
         self._validate()
 
     def _validate(self) -> None:
         """Raise ValueError where values do not fit each other."""
-        for name in self._sizes():
-            self._require(getattr(self, name) >= 1, name, "at least 1")
+        for name in (name for name, kind in self._types().items() if kind is int):
+            least = 0 if name in self.may_be_zero else 1
+            self._require(getattr(self, name) >= least, name, f"at least {least}")
         for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
             self._require(0 <= getattr(self, name) < 1, name, "in [0, 1)")
         for name in ("initializer_range", "layer_norm_eps"):
@@ -78,6 +91,11 @@ class ModelConfig:
                 raise ValueError(
                     f"pruned_heads[{path!r}] must be some of the heads 0 to {heads - 1}, not all; got {list(gone)}."
                 )
+
+    @property
+    def untied_words(self) -> bool:
+        """Whether the word head has a decoder of its own, rather than the word embedding."""
+        return not self.tie_word_embeddings
 
     @property
     def attention_paths(self) -> tuple[str, ...]:
@@ -124,9 +142,30 @@ class ModelConfig:
             name in names and number.isdecimal() and str(int(number)) == number and int(number) < getattr(self, count)
         )
 
-    def _sizes(self) -> tuple[str, ...]:
-        """Names of the fields that must be at least 1."""
-        raise NotImplementedError
+    @classmethod
+    @functools.cache
+    def _types(cls) -> dict[str, Any]:
+        """The declared types of the fields, by name and in order."""
+        hints = get_type_hints(cls)
+        return {f.name: hints[f.name] for f in dataclasses.fields(cls)}
+
+    def _checked(self, name: str) -> Any:
+        """The value of a field as its declared type, or TypeError."""
+        kind, value = self._types()[name], getattr(self, name)
+        if (kind is bool and isinstance(value, bool)) or (kind == int | None and value is None):
+            return value
+        if kind in (int, int | None) and isinstance(value, numbers.Integral) and not isinstance(value, bool):
+            return int(value)
+        if kind is float and isinstance(value, numbers.Real) and not isinstance(value, bool):
+            return float(value)
+        if kind is str and isinstance(value, str):
+            return value
+        if name == "extra" and isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+            return copy.deepcopy(dict(value))
+        if name == "pruned_heads" and isinstance(value, Mapping):
+            return {str(path): heads for path, given in value.items() if (heads := _head_numbers(path, given))}
+        expected = _TYPE_NAMES.get(kind, "a mapping of names")
+        raise TypeError(f"{name} must be {expected}; got {value!r} ({type(value).__name__}).")
 
     def _require(self, holds: bool, name: str, wanted: str) -> None:
         if not holds:
@@ -244,65 +283,6 @@ class ModelConfig:
         check_folder(Path(folder), CONFIG_NAME)
         Path(folder).mkdir(parents=True, exist_ok=True)
         write_text(Path(folder) / CONFIG_NAME, self.to_json_string())
-
-
-def read_config(
-    source: str | Path,
-    revision: str | None = None,
-    cache_dir: str | Path | None = None,
-    token: str | bool | None = None,
-    local_files_only: bool = False,
-) -> tuple[Path, dict[str, Any]]:
-    """A config.json and what it holds, given the folder, the file itself, or a model on the hub.
-
-    Arguments and errors as those of `ModelConfig.from_pretrained`.
-    """
-    path = Path(source)
-    if not path.exists() and looks_like_hub_id(source):
-        path = folder_with(
-            source,
-            (CONFIG_NAME,),
-            revision=revision,
-            cache_dir=cache_dir,
-            token=token,
-            local_files_only=local_files_only,
-        )
-    if path.is_dir():
-        settle(path)
-    file = path / CONFIG_NAME if path.is_dir() else path
-    if not file.is_file():
-        problem = f"{path} has no {CONFIG_NAME}" if path.is_dir() else f"there is no file or folder {path}"
-        raise FileNotFoundError(f"{problem}; give a folder that holds a {CONFIG_NAME}, or the file itself.")
-    return file, read_json(file)
-
-
-_WANTED = {
-    "bool": "true or false",
-    "int": "an integer",
-    "int | None": "an integer or null",
-    "float": "a number",
-    "str": "a string",
-}
-
-
-def _checked_kind(f: dataclasses.Field, value: Any) -> Any:
-    """`value` as the kind that field `f` declares, or TypeError."""
-    if f.type == "bool" and isinstance(value, bool):
-        return value
-    if f.type == "int | None" and value is None:
-        return None
-    if f.type in ("int", "int | None") and isinstance(value, numbers.Integral) and not isinstance(value, bool):
-        return int(value)
-    if f.type == "float" and isinstance(value, numbers.Real) and not isinstance(value, bool):
-        return float(value)
-    if f.type == "str" and isinstance(value, str):
-        return value
-    if f.name == "extra" and isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
-        return copy.deepcopy(dict(value))
-    if f.name == "pruned_heads" and isinstance(value, Mapping):
-        return {str(path): heads for path, given in value.items() if (heads := _head_numbers(path, given))}
-    wanted = _WANTED.get(str(f.type), "a mapping of names")
-    raise TypeError(f"{f.name} must be {wanted}; got {value!r} ({type(value).__name__}).")
 
 
 def _head_numbers(path: str, heads: Any) -> tuple[int, ...]:

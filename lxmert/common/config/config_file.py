@@ -1,0 +1,35 @@
+"""A config.json in a folder, as a file, or of a model on the hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lxmert.hub import folder_with, looks_like_hub_id
+from lxmert.utils.atomic_files import settle
+from lxmert.utils.json_files import read_json
+from lxmert.utils.paths import CONFIG_NAME
+
+
+def read_config(
+    source: str | Path,
+    revision: str | None = None,
+    cache_dir: str | Path | None = None,
+    token: str | bool | None = None,
+    local_files_only: bool = False,
+) -> tuple[Path, dict[str, Any]]:
+    """The path and the values of a config.json, given the folder, the file itself, or a model on the hub.
+
+    Arguments and errors as those of `ModelConfig.from_pretrained`.
+    """
+    path = Path(source)
+    if not path.exists() and looks_like_hub_id(source):
+        hub: dict[str, Any] = dict(revision=revision, cache_dir=cache_dir, token=token)
+        path = folder_with(source, (CONFIG_NAME,), **hub, local_files_only=local_files_only)
+    if path.is_dir():
+        settle(path)
+    file = path / CONFIG_NAME if path.is_dir() else path
+    if not file.is_file():
+        problem = f"{path} has no {CONFIG_NAME}" if path.is_dir() else f"there is no file or folder {path}"
+        raise FileNotFoundError(f"{problem}; give a folder that holds a {CONFIG_NAME}, or the file itself.")
+    return file, read_json(file)

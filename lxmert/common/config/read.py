@@ -1,0 +1,76 @@
+"""Configurations of either model, told by the `model_type` of their values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .base import ModelConfig
+from .config_file import read_config
+from .lxmert import LxmertConfig
+from .visual_bert import VisualBertConfig
+
+CONFIGS: dict[str, type[ModelConfig]] = {kind.model_type: kind for kind in (LxmertConfig, VisualBertConfig)}
+
+
+def config_class(values: Mapping[str, Any], default: type[ModelConfig] | None = None) -> type[ModelConfig]:
+    """The class of the configuration whose `model_type` the keys of a config.json name.
+
+    Args:
+        values: the keys and values of a config.json.
+        default: what they are taken for if they name no model type.
+
+    Raises:
+        ValueError: no such model type.
+        TypeError: no mapping.
+    """
+    if not isinstance(values, Mapping):
+        raise TypeError(f"a configuration is a mapping of keys to values; got {type(values).__name__}.")
+    if default is not None and "model_type" not in values:
+        return default
+    model_type = values.get("model_type")
+    if not isinstance(model_type, str) or model_type not in CONFIGS:
+        raise ValueError(f"model_type must be one of {', '.join(CONFIGS)}; got {model_type!r}.")
+    return CONFIGS[model_type]
+
+
+def config_from_dict(values: Mapping[str, Any], **overrides: Any) -> ModelConfig:
+    """The configuration whose `model_type` the values name.
+
+    Args:
+        values: the keys and values of a config.json.
+        overrides: fields that take other values than the file's.
+
+    Raises:
+        ValueError: no such model type, or a value out of range.
+        TypeError: a value of the wrong kind.
+    """
+    return config_class(values).from_dict(values, **overrides)
+
+
+def config_from_pretrained(
+    source: str | Path,
+    *,
+    revision: str | None = None,
+    cache_dir: str | Path | None = None,
+    token: str | bool | None = None,
+    local_files_only: bool = False,
+) -> ModelConfig:
+    """Read the config.json of any model, given the folder that holds it, the file itself, or a model on the hub.
+
+    Without a model type it is taken for LXMERT's, as its authors' files have none.
+
+    Args:
+        source: a folder or file; a text that names none may be a model on the hub, "owner/name".
+        revision, cache_dir, token, local_files_only: of a model on the hub; see `ModelConfig.from_pretrained`.
+
+    Raises:
+        As `ModelConfig.from_pretrained`; ValueError for another kind of model too.
+    """
+    file, values = read_config(source, revision, cache_dir, token, local_files_only)
+    try:
+        kind = config_class(values, default=LxmertConfig)
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from None
+    return kind.from_pretrained(file)

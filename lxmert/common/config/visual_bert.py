@@ -1,0 +1,116 @@
+"""VisualBERT's configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from .base import ModelConfig
+
+
+@dataclass(frozen=True)
+class VisualBertConfig(ModelConfig):
+    """Sizes, rates and switches of a VisualBERT model; names and defaults as in `transformers`.
+
+    `visual_embedding_dim` is the width of the region features, another one in each published checkpoint.
+    `bypass_transformer` sends the words alone through the layers and joins the regions to them in one additional layer.
+    `special_visual_initialize` starts the regions' tables of positions and types as copies of the words'. The lookup of
+    word `pad_token_id` gets no gradient; None lets every word learn. (The default of 1, unlike BERT's vocabulary, whose
+    padding is 0, is what the published models were made with.) `num_labels` counts the classes of question answering
+    and visual reasoning: 3129 and 2 in the published models. With `tie_word_embeddings` the word head scores words by
+    the word embedding, without it by a decoder of its own. `pruned_heads` names, for each pruned attention by its path
+    ("encoder_layers.0.attention"), the heads that are gone; a file may name the layer by its number alone.
+
+    Source: Li et al. 2019 (arXiv 1908.03557); the keys are those of `transformers`' VisualBertConfig.
+
+    Raises:
+        TypeError: an unknown keyword, or a value of the wrong kind.
+        ValueError: a value out of range, or `hidden_size` not a multiple of `num_attention_heads`.
+    """
+
+    model_type: ClassVar[str] = "visual_bert"
+    activations: ClassVar[tuple[str, ...]] = ("gelu", "relu", "selu", "gelu_new", "silu")
+    attentions: ClassVar[Mapping[str, tuple[str, tuple[str, ...]]]] = {
+        "encoder_layers": ("num_hidden_layers", ("attention",))
+    }
+
+    vocab_size: int = 30522
+    hidden_size: int = 768
+    visual_embedding_dim: int = 512
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 12
+    intermediate_size: int = 3072
+    hidden_act: str = "gelu"
+    hidden_dropout_prob: float = 0.1
+    attention_probs_dropout_prob: float = 0.1
+    max_position_embeddings: int = 512
+    type_vocab_size: int = 2
+    initializer_range: float = 0.02
+    layer_norm_eps: float = 1e-12
+    bypass_transformer: bool = False
+    special_visual_initialize: bool = True
+    pad_token_id: int | None = 1
+    bos_token_id: int | None = 0
+    eos_token_id: int | None = 2
+    num_labels: int = 2
+    output_attentions: bool = False
+    output_hidden_states: bool = False
+    return_dict: bool = True
+    tie_word_embeddings: bool = True
+
+    def __post_init__(self) -> None:
+        pruned = self.pruned_heads
+        if isinstance(pruned, Mapping):
+            paths = {key: self.attention_path(key) for key in pruned}
+            if len(set(paths.values())) < len(paths):
+                raise ValueError(f"pruned_heads must name each attention once; got {', '.join(map(repr, paths))}.")
+            object.__setattr__(self, "pruned_heads", {paths[key]: pruned[key] for key in pruned})
+        super().__post_init__()
+        # transformers takes the number of labels from their names: those of another number of labels are stale.
+        labels = self.extra.get("id2label")
+        if isinstance(labels, Mapping) and len(labels) != self.num_labels:
+            kept = {name: value for name, value in self.extra.items() if name not in ("id2label", "label2id")}
+            object.__setattr__(self, "extra", kept)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], **overrides: Any) -> Self:
+        """Make a configuration from the keys of a config.json; `id2label` tells the number of labels if nothing else.
+
+        See `ModelConfig.from_dict`.
+        """
+        if isinstance(values, Mapping) and "num_labels" not in values:
+            labels = values.get("id2label")
+            values = {**values, "num_labels": len(labels)} if isinstance(labels, Mapping) and labels else values
+        return super().from_dict(values, **overrides)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The keys of a config.json; pruned layers are numbered, as `transformers` wants them. See `ModelConfig`."""
+        values = super().to_dict()
+        if "pruned_heads" in values:
+            values["pruned_heads"] = {
+                path.split(".")[1] if path.startswith("encoder_layers.") else path: gone
+                for path, gone in values["pruned_heads"].items()
+            }
+        return values
+
+    def _validate(self) -> None:
+        super()._validate()
+        pad = self.pad_token_id
+        self._require(
+            pad is None or 0 <= pad < self.vocab_size,
+            "pad_token_id",
+            f"a word's id, 0 to {self.vocab_size - 1}, or None",
+        )
+
+    def attention_path(self, key: str | int) -> str:
+        """The path of the attention that a key of `pruned_heads` names; `transformers` numbers the layers."""
+        return f"encoder_layers.{int(key)}.attention" if str(key).isdecimal() else str(key)
+
+    def _has_attention(self, path: str) -> bool:
+        return super()._has_attention(path) or (self.bypass_transformer and path == "additional_layer.attention")
+
+    @property
+    def attention_paths(self) -> tuple[str, ...]:
+        """The path of every attention: the names that `pruned_heads` uses."""
+        return (*super().attention_paths, *(("additional_layer.attention",) if self.bypass_transformer else ()))
