@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--answers",
         nargs=2,
         metavar=("OLD", "NEW"),
-        help="move the answer head from one table of answers (JSON) to another by the text of each answer; the weights "
+        help="move the answer head from one answer vocabulary (JSON) to another by the text of each answer; the weights "
         "of answers that OLD does not have are zero",
     )
     add_set(parser)
@@ -141,4 +141,4 @@ def _print_report(done: Conversion) -> None:
     if done.answers is not None:
         every, found = done.answers
         rest = f"; the weights of the other {every - found:,} are zero" if found < every else ""
-        print(f"answers: {found:,} of {every:,} were found in the old table{rest}")
+        print(f"answers: {found:,} of {every:,} were found in the old vocabulary{rest}")

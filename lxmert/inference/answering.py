@@ -56,7 +56,7 @@ def checkpoint_answers(folder: str | Path) -> list[str]:
 
     Raises:
         FileNotFoundError: no answers.json in the folder.
-        ValueError: it is not a table of answers.
+        ValueError: it is no answer vocabulary.
     """
     path = Path(folder) / ANSWERS_NAME
     if not path.is_file():

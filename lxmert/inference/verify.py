@@ -136,7 +136,7 @@ def verify(
         architecture: the model class of both; by default the one that has the heads in `source`.
         dtype: the dtype of `target`'s weights. `source` then runs with its weights rounded to it: the effect of
             rounding on the outputs depends on the model, so no tolerance for it would detect a wrong weight.
-        answers: the two tables of answers between which the answer head of `target` was moved. The score of an answer
+        answers: the two answer vocabularies between which the answer head of `target` was moved. The score of an answer
             is then compared with that of the same answer in `source`, and with 0 where `source` does not have it.
         hub: `revision`, `cache_dir`, `token` and `local_files_only`, where `source` is a model on the hub.
         overrides: config fields that take other values than `source`'s.
@@ -180,7 +180,7 @@ def _has_no_config(path: str | Path) -> bool:
 
 
 def _moved(name: str, values: tuple[np.ndarray, ...], rows: np.ndarray) -> tuple[np.ndarray, ...]:
-    """The scores of answers in the order of another table; other outputs as they are."""
+    """The scores of answers in the order of another vocabulary; other outputs as they are."""
     if name not in ("question_answering_score", "logits"):
         return values
     return tuple(remap_rows(scores.T, rows).T for scores in values)  # [B, A]

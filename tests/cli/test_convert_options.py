@@ -118,7 +118,7 @@ def test_answers(architecture, head, tables, tmp_path, lxmert):
     source = make_folder(tmp_path / "source", architecture)
     status, out, err = lxmert("convert", source, tmp_path / "a", "--answers", *tables, "--verify")
     assert (status, err) == (0, "")
-    assert "\nanswers: 3 of 4 were found in the old table; the weights of the other 1 are zero\n" in out
+    assert "\nanswers: 3 of 4 were found in the old vocabulary; the weights of the other 1 are zero\n" in out
     assert out.splitlines()[-1] == AGREES
     before, after = read_folder(source), read_folder(tmp_path / "a")
     for leaf in ("weight", "bias"):
@@ -134,7 +134,7 @@ def test_answers(architecture, head, tables, tmp_path, lxmert):
 
 def test_answers_that_all_are_known(tables, source, tmp_path, lxmert):
     _, out, _ = lxmert("convert", source, tmp_path / "a.keras", "--answers", tables[0], tables[0])
-    assert out.endswith("\nanswers: 5 of 5 were found in the old table\n")
+    assert out.endswith("\nanswers: 5 of 5 were found in the old vocabulary\n")
 
 
 def test_a_model_on_the_hub(hub, lxmert):

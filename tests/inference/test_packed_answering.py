@@ -14,6 +14,7 @@ from lxmert.inference import pt
 from lxmert.pt import _compat
 from lxmert.pt.cpu_kernels import linear as products
 from lxmert.vision.regions import image_regions
+from tests.inference.conftest import draw
 
 QUESTIONS = ["what color is the circle?", "is there not a red shape?", "what shape is in the image?"]
 
@@ -31,18 +32,24 @@ def layouts(monkeypatch):
     return made
 
 
-@pytest.fixture(params=[torch.float32, torch.bfloat16])
+@pytest.fixture(params=["float32", "bfloat16"])
 def answerer(request):
     loaded = VisualQuestionAnswering.from_pretrained("easy-vqa")
-    loaded.model.to(request.param)
+    loaded.model.to(getattr(torch, request.param))
     return loaded
 
 
 @pytest.fixture(scope="module")
 def regions():
-    image = np.full((64, 64, 3), 255, np.uint8)
-    image[16:48, 16:48] = (255, 0, 0)
-    return [image_regions(image)]
+    return [image_regions(draw())]
+
+
+def unpacked(answerer):
+    return VisualQuestionAnswering(answerer.model, answerer.tokenizer, answerer.answers, pack_weights=False)
+
+
+def linear_layers(answerer):
+    return sum(isinstance(module, torch.nn.Linear) for module in answerer.model.modules())
 
 
 def scores(answerer, regions):
@@ -55,27 +62,25 @@ def assert_close(found, expected, answerer):
 
 
 def test_laid_out_once_for_a_whole_run(layouts, answerer, regions):
-    plain = VisualQuestionAnswering(answerer.model, answerer.tokenizer, answerer.answers, pack_weights=False)
-    expected = [scores(plain, regions) for _ in range(2)]
+    plain = unpacked(answerer)
+    for _ in range(2):
+        expected = scores(plain, regions)
     assert layouts == []
     found = [scores(answerer, regions) for _ in range(3)]
-    linear = [m for m in answerer.model.modules() if isinstance(m, torch.nn.Linear)]
-    assert 0 < len(layouts) <= len(linear)
-    once = len(layouts)
+    assert 0 < (once := len(layouts)) <= linear_layers(answerer)
     answerer.model.eval()
     found.append(scores(answerer, regions))
     assert len(layouts) == once
     for each in found:
-        assert_close(each, expected[0], answerer)
+        assert_close(each, expected, answerer)
 
 
 def test_new_weights_are_seen(layouts, answerer, regions):
-    before = [scores(answerer, regions) for _ in range(2)][1]
+    before = scores(answerer, regions)
     with torch.no_grad():
         answerer.model.heads.answer.out.weight.mul_(-1)
-    plain = VisualQuestionAnswering(answerer.model, answerer.tokenizer, answerer.answers, pack_weights=False)
     after = scores(answerer, regions)
-    assert_close(after, scores(plain, regions), answerer)
+    assert_close(after, scores(unpacked(answerer), regions), answerer)
     assert np.abs(np.array(after) - before).max() > 0.1
 
 
@@ -119,5 +124,4 @@ def test_several_threads(layouts, answerer, regions):
         for future in [pool.submit(ask) for _ in range(4)]:
             for found in future.result():
                 assert_close(found, expected, answerer)
-    linear = [m for m in answerer.model.modules() if isinstance(m, torch.nn.Linear)]
-    assert len(layouts) <= len(linear)
+    assert len(layouts) <= linear_layers(answerer)
