@@ -42,8 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--answers",
         nargs=2,
         metavar=("OLD", "NEW"),
-        help="move the answer head from one answer vocabulary (JSON) to another by the text of each answer; the weights "
-        "of answers that OLD does not have are zero",
+        help="move the answer head from one answer vocabulary (JSON) to another by the text of each answer; weights of "
+        "answers that OLD does not have are zero",
     )
     add_set(parser)
     parser.add_argument("--config", metavar="PATH", help="the config.json to use (default: that of SOURCE)")
