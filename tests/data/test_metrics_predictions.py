@@ -4,17 +4,8 @@ import json
 
 import pytest
 
-from lxmert.data.metrics import (
-    read_gqa_predictions,
-    read_nlvr2_predictions,
-    read_vqa_predictions,
-    write_gqa_predictions,
-    write_nlvr2_predictions,
-    write_vqa_predictions,
-)
+from lxmert.data.metrics import read_predictions, write_predictions
 
-READERS = {"vqa": read_vqa_predictions, "gqa": read_gqa_predictions, "nlvr2": read_nlvr2_predictions}
-WRITERS = {"vqa": write_vqa_predictions, "gqa": write_gqa_predictions, "nlvr2": write_nlvr2_predictions}
 PREDICTIONS = {
     "vqa": {3: "yes", 1: "", 2: "café, 3 o'clock"},
     "gqa": {"0031": "yes", "1": "a\nb"},
@@ -28,30 +19,30 @@ TEXTS = {
 }
 
 
-@pytest.mark.parametrize("task", READERS)
+@pytest.mark.parametrize("task", PREDICTIONS)
 def test_what_is_written_is_read(task, tmp_path):
     path = tmp_path / "results"
-    WRITERS[task](path, PREDICTIONS[task], list(PREDICTIONS[task]))
+    write_predictions(task, path, PREDICTIONS[task], list(PREDICTIONS[task]))
     assert path.read_text() == TEXTS[task]
-    found = READERS[task](path, list(PREDICTIONS[task]))
+    found = read_predictions(task, path, list(PREDICTIONS[task]))
     assert list(found.items()) == list(PREDICTIONS[task].items())
 
 
 def test_nlvr2_as_others_write_it(tmp_path):
     path = tmp_path / "results.csv"
     path.write_bytes(b"\xef\xbb\xbfdev-1-0-0,true\r\n\r\n dev-1-1-0 , FALSE \r\n")
-    assert read_nlvr2_predictions(path) == {"dev-1-0-0": True, "dev-1-1-0": False}
+    assert read_predictions("nlvr2", path) == {"dev-1-0-0": True, "dev-1-1-0": False}
 
 
 def test_numbers_as_judgements(tmp_path):
-    write_nlvr2_predictions(tmp_path / "a.csv", {"a": 1, "b": 0})
+    write_predictions("nlvr2", tmp_path / "a.csv", {"a": 1, "b": 0})
     assert (tmp_path / "a.csv").read_text() == "a,True\nb,False\n"
 
 
 def test_other_keys_are_passed_over(tmp_path):
     path = tmp_path / "results.json"
     path.write_text('[{"question_id": 3, "answer": "yes", "score": 0.7}]')
-    assert read_vqa_predictions(path) == {3: "yes"}
+    assert read_predictions("vqa", path) == {3: "yes"}
 
 
 @pytest.mark.parametrize(
@@ -102,7 +93,7 @@ def test_what_is_wrong_with_a_file(task, text, message, tmp_path):
     path = tmp_path / "results"
     path.write_bytes(text.encode("latin-1"))
     with pytest.raises(ValueError) as error:  # noqa: PT011 the message is below
-        READERS[task](path, [1, 2] if task == "vqa" else ["1", "2"])
+        read_predictions(task, path, [1, 2] if task == "vqa" else ["1", "2"])
     assert str(error.value).startswith(str(path))
     assert message in str(error.value)
 
@@ -125,7 +116,7 @@ def test_what_is_not_written(task, predictions, message, tmp_path):
     path = tmp_path / "results"
     path.write_text("before")
     with pytest.raises(ValueError) as error:  # noqa: PT011 the message is below
-        WRITERS[task](path, predictions, [1, 2] if task == "vqa" else ["1", "2"])
+        write_predictions(task, path, predictions, [1, 2] if task == "vqa" else ["1", "2"])
     assert message in str(error.value)
     assert path.read_text() == "before"
 
@@ -134,5 +125,5 @@ def test_what_is_told_of_a_file_does_not_steer_the_terminal(tmp_path):
     path = tmp_path / "results.json"
     path.write_text(json.dumps([{"questionId": "\x1b[2J", "prediction": "a"}] * 2))
     with pytest.raises(ValueError, match="more than once") as error:
-        read_gqa_predictions(path)
+        read_predictions("gqa", path)
     assert "\x1b" not in str(error.value)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lxmert.data.datasets import Questions
-from lxmert.data.metrics import read_vqa_annotations, read_vqa_predictions, soft_accuracy, vqa_accuracy
+from lxmert.data.metrics import read_predictions, read_vqa_annotations, soft_accuracy, vqa_accuracy
 from lxmert.data.text_normalization import process_answer, tidy_answer
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "vqa-metric"
@@ -20,7 +20,7 @@ def official():
 
 
 def test_equal_to_the_official_evaluation(official):
-    scores = vqa_accuracy(read_vqa_predictions(GOLDEN / "results.json"), read_vqa_annotations(ANNOTATIONS))
+    scores = vqa_accuracy(read_predictions("vqa", GOLDEN / "results.json"), read_vqa_annotations(ANNOTATIONS))
     assert len(scores.per_question) == 400
     assert round(scores.overall, 2) == official["overall"]
     for name in ("per_question", "per_answer_type", "per_question_type"):
@@ -28,7 +28,7 @@ def test_equal_to_the_official_evaluation(official):
 
 
 def test_scores_are_not_rounded_before_they_are_averaged(official):
-    scores = vqa_accuracy(read_vqa_predictions(GOLDEN / "results.json"), read_vqa_annotations(ANNOTATIONS))
+    scores = vqa_accuracy(read_predictions("vqa", GOLDEN / "results.json"), read_vqa_annotations(ANNOTATIONS))
     assert scores.overall == pytest.approx(61.875, abs=1e-9)
     assert scores.answer_type_counts == {"other": 138, "yes/no": 138, "number": 124}
     assert sum(scores.question_type_counts.values()) == 400

@@ -2,15 +2,7 @@
 
 from .gqa import GqaAnswers, GqaScores, gqa_accuracy, read_gqa_answers
 from .nlvr2 import Nlvr2Scores, nlvr2_scores
-from .result_files import (
-    check_predictions,
-    read_gqa_predictions,
-    read_nlvr2_predictions,
-    read_vqa_predictions,
-    write_gqa_predictions,
-    write_nlvr2_predictions,
-    write_vqa_predictions,
-)
+from .result_files import check_predictions, read_predictions, write_predictions
 from .scoring import score_result_file
 from .vqa import VqaScores, read_vqa_annotations, soft_accuracy, vqa_accuracy
 
@@ -23,14 +15,10 @@ __all__ = [
     "gqa_accuracy",
     "nlvr2_scores",
     "read_gqa_answers",
-    "read_gqa_predictions",
-    "read_nlvr2_predictions",
+    "read_predictions",
     "read_vqa_annotations",
-    "read_vqa_predictions",
     "score_result_file",
     "soft_accuracy",
     "vqa_accuracy",
-    "write_gqa_predictions",
-    "write_nlvr2_predictions",
-    "write_vqa_predictions",
+    "write_predictions",
 ]

@@ -11,7 +11,7 @@ from lxmert.utils.messages import first_few
 
 from .gqa import GqaScores, gqa_accuracy, read_gqa_answers
 from .nlvr2 import Nlvr2Scores, nlvr2_scores
-from .result_files import read_gqa_predictions, read_nlvr2_predictions, read_vqa_predictions
+from .result_files import read_predictions
 from .vqa import VqaScores, read_vqa_annotations, soft_accuracy, vqa_accuracy
 
 TASKS = ("vqa", "gqa", "nlvr2")
@@ -49,9 +49,9 @@ def score_result_file(
         )
     files = list(annotations or questions)
     if task == "gqa":
-        return gqa_accuracy(read_gqa_predictions(predictions), read_gqa_answers(files), predictions)
+        return gqa_accuracy(read_predictions("gqa", predictions), read_gqa_answers(files), predictions)
     statements = read_nlvr2(files)
-    return nlvr2_scores(read_nlvr2_predictions(predictions, dict.fromkeys(statements.ids)), statements)
+    return nlvr2_scores(read_predictions("nlvr2", predictions, dict.fromkeys(statements.ids)), statements)
 
 
 def _score_vqa(predictions: str | Path, annotations: Paths, questions: Paths) -> VqaScores:
@@ -65,8 +65,7 @@ def _score_vqa(predictions: str | Path, annotations: Paths, questions: Paths) ->
         if labelled.answers is None:
             names = ", ".join(map(str, questions))
             raise ValueError(f"{names}: the questions have no answers; give the annotations that belong to them.")
-        ids: dict[Any, None] = dict.fromkeys(labelled.ids)
-        return soft_accuracy(read_vqa_predictions(predictions, ids), labelled)
+        return soft_accuracy(read_predictions("vqa", predictions, dict.fromkeys(labelled.ids)), labelled)
     annotated: dict[int, None] = {}
 
     def recorded() -> Iterator[dict[str, Any]]:
@@ -74,7 +73,7 @@ def _score_vqa(predictions: str | Path, annotations: Paths, questions: Paths) ->
             annotated[annotation["question_id"]] = None
             yield annotation
 
-    scores = vqa_accuracy(read_vqa_predictions(predictions), recorded(), predictions)
+    scores = vqa_accuracy(read_predictions("vqa", predictions), recorded(), predictions)
     if questions:
         _check_same_ids(annotated, annotations, dict.fromkeys(read_vqa(list(questions)).ids), questions)
     return scores
