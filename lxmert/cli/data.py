@@ -1,4 +1,4 @@
-"""`lxmert data`: data sets that need no download, written in every format that the pipelines read."""
+"""`lxmert data`: make data sets without a download, in every format that training and evaluation read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 import time
 from typing import Any
 
-SUMMARY = "make a data set: drawn scenes, or easy-VQA, in every format that training and evaluation read"
+SUMMARY = "make a data set: synthetic scenes or easy-VQA, in every format that training and evaluation read"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,53 +16,53 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     sets = parser.add_subparsers(dest="data", metavar="DATA", required=True)
     scenes = sets.add_parser(
         "scenes",
-        help="drawn images of three to six shapes",
+        help="synthetic images of three to six shapes",
         description="Draw images of three to six shapes, and write captions, statements and questions of four kinds: "
         "attribute, relation, counting, comparison.",
     )
     easy = sets.add_parser(
         "easy-vqa",
         help="the images and questions of the package easy-vqa",
-        description="Write the images and questions of the package easy-vqa, with captions and statements made of "
+        description="Write the images and questions of the package easy-vqa, with captions and statements made from "
         "them. A tenth of its training images is for validation.",
     )
     for each in (scenes, easy):
-        each.add_argument("output", metavar="FOLDER", help="where the data goes: a new or an empty folder")
+        each.add_argument("output", metavar="FOLDER", help="a new or empty folder for the data set")
         each.add_argument("--seed", type=int, default=0, help="equal seeds give equal files (default: 0)")
         each.add_argument(
             "--dtype",
             choices=("float32", "float16"),
             default="float32",
-            help="dtype of the features; float16 halves them (default: float32)",
+            help="dtype of the features; float16 takes half the size (default: float32)",
         )
         each.add_argument("--quiet", action="store_true", help="print nothing but errors")
-    scenes.add_argument("--images", type=int, default=10_000, help="how many (default: 10000)")
+    scenes.add_argument("--images", type=int, default=10_000, help="the number of images (default: 10000)")
     scenes.add_argument("--size", type=int, default=128, help="width and height in pixels (default: 128)")
     scenes.add_argument("--keep-images", action="store_true", help="write the images too, as PNG files")
     scenes.add_argument(
-        "--processes", type=int, help="how many draw; the result is the same (default: one for each processor)"
+        "--processes", type=int, help="processes that draw; the files do not depend on it (default: one per CPU)"
     )
     easy.add_argument(
-        "--max-images", type=int, metavar="IMAGES", help="use so many images of each split, for a quick try"
+        "--max-images", type=int, metavar="IMAGES", help="use at most this many images of each split, for a quick try"
     )
     easy.add_argument(
         "--variants",
         type=int,
         default=0,
         metavar="N",
-        help="add N changed versions of each training image: other sizes, places, shades, backgrounds, further shapes "
+        help="add N changed versions of each training image: other sizes, places, shades, backgrounds, more shapes "
         "(default: 0)",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Make the data set, and tell how much there is of what and what the baselines score."""
+    """Make the data set, and print its counts and the scores of the baselines."""
     progress = not arguments.quiet and sys.stderr.isatty()
     start = time.perf_counter()
     if arguments.data == "scenes":
         from lxmert.data.synthetic.scenes.generate import make_scenes
 
-        processes = _processors() if arguments.processes is None else arguments.processes
+        processes = _cpus() if arguments.processes is None else arguments.processes
         summary = make_scenes(
             arguments.output,
             arguments.images,
@@ -80,25 +80,25 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.output, arguments.seed, arguments.dtype, arguments.max_images, arguments.variants, progress
         )
     if not arguments.quiet:
-        _tell(summary, arguments.output, time.perf_counter() - start)
+        _print_summary(summary, arguments.output, time.perf_counter() - start)
     return 0
 
 
-def _processors() -> int:
+def _cpus() -> int:
     try:
         return len(os.sched_getaffinity(0))  # those that this process may use
     except AttributeError:  # not on every system
         return os.cpu_count() or 1
 
 
-def _tell(summary: dict[str, Any], folder: str, seconds: float) -> None:
+def _print_summary(summary: dict[str, Any], folder: str, seconds: float) -> None:
     from lxmert.utils.messages import escaped
 
     columns = ("images", "questions", "statements", "captions")
     print("".join(f"{name:>12}" for name in ("", *columns)))
     for split, counts in summary["splits"].items():
         print(f"{split:>12}" + "".join(f"{counts[name]:>12,}" for name in columns))
-    print("\nRight answers to test questions of one who knows")
+    print("\nCorrect answers to test questions, knowing only")
     kinds = sorted(kind for kind in summary["baselines"]["question only"] if kind != "all")
     print(f"{'':17}" + "".join(f"{kind:>12}" for kind in (*kinds, "all")))
     for name, rates in summary["baselines"].items():

@@ -17,7 +17,7 @@ from lxmert.inference.backends import split_encoder
 
 if TYPE_CHECKING:
     from lxmert.common.tokenizer import LxmertTokenizer
-    from lxmert.data.collate.fine_tuning import Regions
+    from lxmert.data.collate.padding import PaddedRegions
     from lxmert.data.collate.pairs import TokenizedTexts
     from lxmert.data.datasets import Questions
     from lxmert.data.features import RegionStore
@@ -92,7 +92,7 @@ def answer_questions(
         ValueError: an image that is not in the store, or another number of answers.
         TypeError: a model without an answer head.
     """
-    from lxmert.data.collate.fine_tuning import Regions
+    from lxmert.data.collate.padding import PaddedRegions
     from lxmert.data.collate.pairs import TokenizedTexts
     from lxmert.data.datasets import Questions
 
@@ -109,7 +109,9 @@ def answer_questions(
     batch_size = check_integer("batch_size", batch_size)
     tokenized, places = TokenizedTexts(tokenizer, texts, text_length), store.places(images)
     numbers = np.arange(len(texts))
-    scored = scored_pairs(split_encoder(model, head), tokenized, Regions(store), numbers, places, batch_size, progress)
+    scored = scored_pairs(
+        split_encoder(model, head), tokenized, PaddedRegions(store), numbers, places, batch_size, progress
+    )
 
     def in_order() -> Iterator[Answer]:
         found: dict[int, Answer] = {}
@@ -153,7 +155,7 @@ def match(
         ValueError: an image that is not in the store.
         TypeError: a model without the head that scores whether sentence and image match.
     """
-    from lxmert.data.collate.fine_tuning import Regions
+    from lxmert.data.collate.padding import PaddedRegions
     from lxmert.data.collate.pairs import TokenizedTexts
 
     head = _head(model, "match", "match needs LxmertForPreTraining")
@@ -165,7 +167,7 @@ def match(
     text_of, image_of = np.repeat(np.arange(len(sentences)), len(places)), np.tile(places, len(sentences))
     scores = np.empty((len(text_of), 2), np.float64)
     encoder = split_encoder(model, head)
-    for rows, some in scored_pairs(encoder, tokenized, Regions(store), text_of, image_of, batch_size, progress):
+    for rows, some in scored_pairs(encoder, tokenized, PaddedRegions(store), text_of, image_of, batch_size, progress):
         scores[rows] = some
     return (1 / (1 + np.exp(scores[:, 0] - scores[:, 1]))).astype(np.float32).reshape(len(sentences), len(places))
 
@@ -173,7 +175,7 @@ def match(
 def scored_pairs(
     model: PairModel,
     texts: TokenizedTexts,
-    regions: Regions,
+    regions: PaddedRegions,
     text_of: np.ndarray,
     image_of: np.ndarray,
     batch_size: int = 64,

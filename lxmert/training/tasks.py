@@ -102,10 +102,9 @@ class QuestionTask:
 
     def write_predictions(self, path: Path, examples: Any, predicted: np.ndarray, answers: list[str]) -> None:
         """Write the official result file."""
-        from lxmert.data.metrics import write_gqa_predictions, write_vqa_predictions
+        from lxmert.data.metrics import write_predictions
 
-        write = write_vqa_predictions if self.name == "vqa" else write_gqa_predictions
-        write(path, self._predictions(examples, predicted, answers), examples.ids)
+        write_predictions(self.name, path, self._predictions(examples, predicted, answers), examples.ids)
 
     def _predictions(self, examples: Any, predicted: np.ndarray, answers: list[str]) -> dict[Any, str]:
         return {name: answers[number] for name, number in zip(examples.ids, predicted, strict=True)}
@@ -151,9 +150,9 @@ class StatementTask:
 
     def write_predictions(self, path: Path, examples: Any, predicted: np.ndarray, answers: list[str]) -> None:
         """Write the official result file."""
-        from lxmert.data.metrics import write_nlvr2_predictions
+        from lxmert.data.metrics import write_predictions
 
-        write_nlvr2_predictions(path, dict(zip(examples.ids, map(bool, predicted), strict=True)), examples.ids)
+        write_predictions("nlvr2", path, dict(zip(examples.ids, map(bool, predicted), strict=True)), examples.ids)
 
 
 class PretrainTask:

@@ -36,7 +36,7 @@ def test_images_are_kept_and_quiet_says_nothing(tmp_path, capsys):
 
 def test_easy_vqa(tmp_path, capsys):
     folder = tmp_path / "easy"
-    assert main(["data", "easy-vqa", str(folder), "--first", "100"]) == 0
+    assert main(["data", "easy-vqa", str(folder), "--max-images", "100"]) == 0
     out = capsys.readouterr().out
     assert "color    presence       shape         all" in out
     assert f"wrote {folder}" in out
@@ -49,7 +49,7 @@ def test_easy_vqa(tmp_path, capsys):
         (["scenes", "--images", "8"], "images must be 80 or more; got 8."),
         (["scenes", "--size", "10"], "size must be from 64 to 512 pixels; got 10."),
         (["scenes", "--processes", "0"], "processes must be 1 or more; got 0."),
-        (["easy-vqa", "--first", "5"], "first must be 100 or more, so that every split has pairs; got 5."),
+        (["easy-vqa", "--max-images", "5"], "max_images must be 100 or more, so that every split has pairs; got 5."),
     ],
 )
 def test_mistakes_are_told_in_a_sentence(tmp_path, capsys, arguments, message):

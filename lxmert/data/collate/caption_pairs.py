@@ -1,9 +1,7 @@
-"""Batches for the pre-training of VisualBERT: two captions of an image, of which the second may be about another one.
+"""Batches for pre-training VisualBERT: two captions of an image, of which the second may be about another image.
 
-As in the authors' code: words of both captions are masked, regions never are, and the model has to tell whether the
-second caption is about the image. The rules for words are those in `masking`.
-
-Dimensions: B batch, L language tokens, R regions.
+As in the authors' code: words of both captions are masked, regions never are, and the model predicts whether the second
+caption is about the image. `masking` has the rules for words. Dimensions: B batch, L language tokens, R regions.
 """
 
 from __future__ import annotations
@@ -16,29 +14,29 @@ import numpy as np
 from lxmert.common.tokenizer import LxmertTokenizer
 from lxmert.common.validation.shared import IGNORED_LABEL
 from lxmert.data.collate.batch import Batch
-from lxmert.data.collate.fine_tuning import Regions
 from lxmert.data.collate.masking import Masking, mask_words, mismatch
+from lxmert.data.collate.padding import PaddedRegions
 from lxmert.data.datasets import CategoricalColumn, Sentences
 from lxmert.data.features import RegionStore
 
 LOSSES = ("words", "match")
-"""What can be learned, by the names of the losses."""
+"""The names of the losses."""
 
 
 class CaptionPairData:
-    """Sentences about images, each with a second one: of the same image, or of another one in half of the cases.
+    """Sentences about images, each with a second one: of the same image, or in half of the cases of another.
 
-    An image with one sentence alone gives an example of one sentence, which is itself exchanged in half of the cases.
-    Without the loss "match" nothing is exchanged.
+    An image with a single sentence gives an example of one sentence, which is exchanged in half of the cases. Without
+    the loss "match" nothing is exchanged.
 
     Args:
         sentences: N sentences and their images.
         store: the regions of the images.
         tokenizer: of the model.
-        text_length: L, tokens of both sentences with [CLS] and two [SEP]; the longer one is cut first.
+        text_length: L, tokens of both sentences with [CLS] and two [SEP]; the longer one is truncated first.
         regions: R, regions of an image; the most in the store by default.
-        masking: how much is masked and exchanged; the rates of regions are not used.
-        losses: what is learned; labels are made for these.
+        masking: the rates of words and of exchanges.
+        losses: the losses to make labels for.
 
     Raises:
         ValueError: no sentences, an unknown loss, no room for a word, or an image that is not in the store.
@@ -61,7 +59,7 @@ class CaptionPairData:
         if text_length < 5:
             raise ValueError(f"text_length must be at least 5: [CLS], a word, [SEP], a word, [SEP]; got {text_length}.")
         self.examples, self.texts, self.tokenizer, self.text_length = sentences, sentences.texts, tokenizer, text_length
-        self.regions, self.losses = Regions(store, regions), tuple(losses)
+        self.regions, self.losses = PaddedRegions(store, regions), tuple(losses)
         self.masking = Masking() if masking is None else masking
         if "match" not in losses:
             self.masking = Masking(**{**vars(self.masking), "mismatch_rate": 0.0})
@@ -78,12 +76,12 @@ class CaptionPairData:
         return len(self.texts)
 
     def batch(self, rows: np.ndarray, random: np.random.Generator, part: slice = slice(None)) -> Batch:
-        """The inputs of `rows[part]`, and labels of the chosen losses; see `TaskData`.
+        """The inputs of `rows[part]`, and labels of the losses; see `TaskData`.
 
         Returns:
             `input_ids`, `token_type_ids`, `attention_mask` int64 `[B, L]`; `visual_embeds` float32 `[B, R, F]`;
-            `visual_attention_mask` `[B, R]`; `visual_token_type_ids` int64 `[B, R]`, all 0. By loss: `labels` int64
-            `[B, L + R]`; `sentence_image_labels` int64 `[B]`, 1 where the (second) sentence is about the image.
+            `visual_attention_mask` `[B, R]`; `visual_token_type_ids` int64 `[B, R]`, zeros. By loss: `labels` int64
+            `[B, L + R]`; `sentence_image_labels` int64 `[B]`, 1 if the (second) sentence is about the image.
         """
         rows = np.asarray(rows)
         # The order of what is drawn is fixed: second sentences of the image, other sentences, words.

@@ -1,7 +1,4 @@
-"""Batches for fine-tuning: questions with the scores of their answers, statements about two images.
-
-Both take rows of examples to the dict that a model wants; chance plays no part but in the order of the rows.
-"""
+"""Batches for fine-tuning: questions with the scores of their answers, and statements about two images."""
 
 from __future__ import annotations
 
@@ -13,15 +10,15 @@ from lxmert.common.tokenizer import LxmertTokenizer
 from lxmert.common.validation.shared import IGNORED_LABEL
 from lxmert.data.collate.batch import Batch
 from lxmert.data.collate.model_inputs import MODEL_INPUTS
+from lxmert.data.collate.padding import PaddedRegions
 from lxmert.data.datasets import Questions, Statements
 from lxmert.data.features import RegionStore
 
 
 class QuestionData:
-    """Questions about images, with a row of answer scores for each where the file has answers.
+    """Questions about images, with a row of answer scores for each if the file has answers.
 
-    As in the original: an answer that is not in the table adds nothing to the row, so a question whose answers are all
-    outside of it has a row of zeros.
+    As in the original: an answer outside of the table adds nothing, so a question without any answer in it has zeros.
 
     Args:
         questions: the questions.
@@ -29,10 +26,10 @@ class QuestionData:
         tokenizer: of the model.
         answers: the table, in the order of the model's scores.
         text_length: tokens of a question.
-        regions: regions of an image, R; the most in the store by default.
-        best: whether the labels are the numbers of the best answers, [B], with -100 where none is in the table, for
-            cross-entropy, as the original's `--mceLoss` for GQA (which is also multiplied by the number of answers).
-        model_type: of the model that reads the batches, "lxmert" or "visual_bert".
+        regions: R, regions of an image; the most in the store by default.
+        best: whether labels are the number of the best answer, [B], with -100 if none is in the table, for
+            cross-entropy: the original's `--mceLoss` for GQA (which it also multiplies by the number of answers).
+        model_type: "lxmert" or "visual_bert".
 
     Raises:
         ValueError: an image that is not in the store, or no answer that is in the table.
@@ -51,7 +48,7 @@ class QuestionData:
     ) -> None:
         self.best, self.model_inputs = best, MODEL_INPUTS[model_type]
         self.examples, self.tokenizer, self.text_length = questions, tokenizer, text_length
-        self.regions = Regions(store, regions)
+        self.regions = PaddedRegions(store, regions)
         self.places = store.places(questions.images)
         self.answers = len(answers)
         self._numbers = {answer: number for number, answer in enumerate(answers)}
@@ -117,7 +114,7 @@ class StatementData:
     ) -> None:
         self.model_inputs = MODEL_INPUTS[model_type]
         self.examples, self.tokenizer, self.text_length = statements, tokenizer, text_length
-        self.regions = Regions(store, regions)
+        self.regions = PaddedRegions(store, regions)
         names = [name for pair in statements.images for name in pair]
         self.places = store.places(names).reshape(-1, 2)
 
@@ -133,19 +130,3 @@ class StatementData:
         if self.examples.labels is not None:
             inputs["labels"] = np.array([self.examples.labels[row] for row in rows], np.int64)
         return Batch(inputs, {})
-
-
-class Regions:
-    """Regions of one store in batches of one shape, with a mask only where images differ in their number."""
-
-    def __init__(self, store: RegionStore, regions: int | None = None) -> None:
-        self.store = store
-        self.count = store.most_regions if regions is None else regions
-        # As in the original: where every image has as many regions, there is no mask.
-        self.masked = bool((store.counts(np.arange(len(store))) < self.count).any())
-
-    def batch(self, places: np.ndarray) -> dict[str, np.ndarray]:
-        """`visual_feats` [B, R, F], `visual_pos` [B, R, 4] and, where needed, `visual_attention_mask` [B, R]."""
-        found = self.store.batch(places, self.count)
-        names = ("visual_feats", "visual_pos", *(("visual_attention_mask",) if self.masked else ()))
-        return {name: found[name] for name in names}

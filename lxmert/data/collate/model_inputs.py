@@ -10,6 +10,8 @@ import numpy as np
 from lxmert.common.tokenizer import LxmertTokenizer
 from lxmert.common.visual_bert_inputs import prepare_visual_bert_inputs
 
+from .padding import pad_texts
+
 
 class ModelInputs(Protocol):
     """How one model reads its examples. Dimensions: B examples, L tokens, R regions."""
@@ -32,14 +34,14 @@ class LxmertInputs:
         self, tokenizer: LxmertTokenizer, texts: Sequence[str], regions: Mapping[str, np.ndarray], length: int
     ) -> dict[str, Any]:
         """See `ModelInputs`."""
-        return {**encoded(tokenizer, texts, length), **regions}
+        return {**pad_texts(tokenizer, texts, length), **regions}
 
     def statements(
         self, tokenizer: LxmertTokenizer, texts: Sequence[str], regions: Mapping[str, np.ndarray], length: int
     ) -> dict[str, Any]:
         """See `ModelInputs`."""
         pairs = {name: array.reshape(len(texts), 2, *array.shape[1:]) for name, array in regions.items()}
-        return {**encoded(tokenizer, texts, length), **pairs}
+        return {**pad_texts(tokenizer, texts, length), **pairs}
 
 
 class VisualBertInputs:
@@ -79,10 +81,3 @@ class VisualBertInputs:
 
 MODEL_INPUTS: dict[str, ModelInputs] = {"lxmert": LxmertInputs(), "visual_bert": VisualBertInputs()}
 """By the model type of the configuration."""
-
-
-def encoded(tokenizer: LxmertTokenizer, texts: Sequence[str], length: int) -> dict[str, np.ndarray]:
-    """Texts as the original has them: cut and padded to `length` tokens, [B, L]."""
-    # The original hands over stripped texts; an empty one is [CLS] [SEP].
-    found = tokenizer(list(texts), padding="max_length", truncation=True, max_length=length, return_tensors="np")
-    return {name: found[name] for name in ("input_ids", "attention_mask", "token_type_ids")}

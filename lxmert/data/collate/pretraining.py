@@ -15,8 +15,8 @@ from lxmert.common.specs import LOSS_NAMES
 from lxmert.common.tokenizer import LxmertTokenizer
 from lxmert.common.validation.shared import IGNORED_LABEL
 from lxmert.data.collate.batch import Batch
-from lxmert.data.collate.fine_tuning import Regions
 from lxmert.data.collate.masking import Masking, RegionChoice, choose_regions, mask_words, mismatch, sample_answers
+from lxmert.data.collate.padding import PaddedRegions
 from lxmert.data.datasets import CategoricalColumn, Sentences
 from lxmert.weights.answer_vocabulary import matching_rows
 
@@ -81,7 +81,7 @@ class PretrainingData:
                     "does, or leave the task out."
                 )
         self.texts, self.tokenizer, self.text_length = sentences.texts, tokenizer, text_length
-        self.store, self.regions = store, Regions(store, regions)
+        self.store, self.regions = store, PaddedRegions(store, regions)
         self.masking, self.tasks = Masking() if masking is None else masking, tuple(tasks)
         images = cast("CategoricalColumn[str]", sentences.images)
         self.images = images.codes  # the index of each sentence's image, of P

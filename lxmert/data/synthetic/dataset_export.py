@@ -1,7 +1,7 @@
-"""One data set written in every format that the pipelines read, with its tables of answers and its vocabulary.
+"""Write one data set in every format that the readers know, with its answer tables and its vocabulary.
 
-Images, questions, statements and captions come from elsewhere (scenes/, easy_vqa_formats.py); this file decides only
-which files there are and how they are called. The folder appears when it is complete, or not at all.
+scenes/ and easy_vqa_export.py make images, questions, statements and captions; this file decides which files there are.
+The folder appears when it is complete, or not at all.
 """
 
 from __future__ import annotations
@@ -38,20 +38,19 @@ from lxmert.utils.paths import check_path
 
 SPLITS = ("train", "valid", "test")
 
-# How the official files of GQA and NLVR2 call the splits.
+# The official files' names of the splits.
 _GQA_SPLIT = {"train": "train", "valid": "val", "test": "testdev"}
 _NLVR2_SPLIT = {"train": "train", "valid": "dev", "test": "test1"}
 
 
 class ImageEntry(NamedTuple):
-    """An image as the region store takes it.
+    """An image for the region store.
 
     Attributes:
         size: height and width in pixels.
         features: float32 ``[R, F]``.
         boxes: float32 ``[R, 4]``, x1, y1, x2, y2 in 0..1.
-        objects: int ``[R]``, what the regions show, `NO_LABEL` where that is no one thing.
-        attributes: likewise.
+        objects, attributes: int ``[R]``, the labels of the regions, `NO_LABEL` for none.
     """
 
     size: tuple[int, int]
@@ -62,16 +61,15 @@ class ImageEntry(NamedTuple):
 
 
 @dataclass(frozen=True)
-class DataSet:
-    """What is the same for all splits.
+class DatasetInfo:
+    """What all splits share.
 
     Attributes:
-        name: stands in front of the images' names, and as the data type in official VQA files.
-        answers: the table of answers.
-        objects: what the labels of objects mean.
-        attributes: what the labels of attributes mean.
+        name: the prefix of the images' names, and the data type in official VQA files.
+        answers: the answer table.
+        objects, attributes: the meaning of the labels.
         configs: settings of the example config file of each task.
-        about: how the data set was made; goes into the summary.
+        about: how the data set was made, for the summary.
     """
 
     name: str
@@ -82,20 +80,20 @@ class DataSet:
     about: Mapping[str, Any] = field(default_factory=dict)
 
     def image_name(self, split: str, number: int) -> str:
-        """The name of an image, as those of official VQA: data type, split, and its number in twelve digits."""
+        """The name of an image, as in official VQA: data type, split, and its number in twelve digits."""
         return f"{self.name}_{split}_{number:012d}"
 
 
 @dataclass(frozen=True)
 class SplitTexts:
-    """All that is said about the images of one split.
+    """All texts about the images of one split.
 
     Attributes:
         images: their names, in order.
-        questions: with VQA's integers as ids; the question types are the kinds that scores are given for.
-        statements: about each set of eight images that are in pairs, as many as there are complete ones.
-        captions: sentences that are true of their images.
-        shown: for each image how many things of each name it shows, and under "" how many in all.
+        questions: with VQA's integer ids; scores are given by question type.
+        statements: about each complete set of eight images that are in pairs.
+        captions: true sentences.
+        shown: for each image the number of things of each name, and of all things under "".
     """
 
     images: Sequence[str]
@@ -105,40 +103,40 @@ class SplitTexts:
     shown: Mapping[str, Mapping[str, int]]
 
 
-class EveryFormat:
-    """Writes a data set: first all images of a split in order, then its texts. Made by `writing_every_format`.
+class DatasetWriter:
+    """Writes a data set: first all images of a split in order, then its texts. `dataset_writer` makes it.
 
     Attributes:
         folder: where the files are written.
-        summary: how many there are of what, and the scores of the baselines; complete when the block has ended.
+        summary: the counts, and the scores of the baselines; complete after the block.
     """
 
-    def __init__(self, folder: Path, data: DataSet, regions: RegionWriter, paired: RegionWriter):
+    def __init__(self, folder: Path, data: DatasetInfo, regions: RegionWriter, paired: RegionWriter):
         self.folder = folder
         self.summary: dict[str, Any] = {}
         self._data, self._regions, self._paired = data, regions, paired
         self._texts: dict[str, SplitTexts] = {}
-        self._in_pairs: dict[str, list[str]] = {split: [] for split in SPLITS}
+        self._paired_images: dict[str, list[str]] = {split: [] for split in SPLITS}
 
     def add_image(self, split: str, image: ImageEntry, number: int, in_pairs: bool = True) -> None:
         """Add the next image of a split.
 
         Args:
             split: one of `SPLITS`.
-            image: what is in it.
+            image: its regions.
             number: of the image, in no other split.
             in_pairs: whether statements are made about it: the first two of these are a pair, and so on.
         """
         name = self._data.image_name(split, number)
         _add(self._regions, name, image)
         if in_pairs:
-            place = len(self._in_pairs[split])
-            self._in_pairs[split].append(name)
-            # NLVR2's official files name no images: a reader finds them by the statement's identifier.
+            place = len(self._paired_images[split])
+            self._paired_images[split].append(name)
+            # NLVR2's official files do not name images: a reader derives the names from the statement's identifier.
             _add(self._paired, f"{_pair_stem(split, place)}-img{place % 2}", image)
 
     def add_texts(self, split: str, texts: SplitTexts) -> None:
-        """Write what is said about the images of a split in every format."""
+        """Write the texts about the images of a split in every format."""
         self._texts[split] = texts
         questions = texts.questions
         folder = self.folder
@@ -155,11 +153,11 @@ class EveryFormat:
             self._data.name,
             split,
         )
-        gqa = _as_gqa(questions)
+        gqa = _gqa_questions(questions)
         write_gqa(folder / "gqa" / f"{split}.json", gqa)
         write_official_gqa(folder / "gqa" / "official" / f"{_GQA_SPLIT[split]}_balanced_questions.json", gqa)
 
-        own, official_pairs = _as_nlvr2(split, self._in_pairs[split], texts.statements)
+        own, official_pairs = _nlvr2_statements(split, self._paired_images[split], texts.statements)
         write_nlvr2(folder / "nlvr2" / f"{split}.json", own)
         write_official_nlvr2(folder / "nlvr2" / "official" / f"{_NLVR2_SPLIT[split]}.json", official_pairs)
 
@@ -179,13 +177,13 @@ class EveryFormat:
         }
 
     def write_shared(self) -> None:
-        """Write what all splits share: tables, vocabulary, summary."""
+        """Write what all splits share: tables, vocabulary, example configs, summary."""
         data, folder = self._data, self.folder
         for task in ("vqa", "gqa"):
             _write_json(folder / task / "trainval_ans2label.json", {word: at for at, word in enumerate(data.answers)})
             _write_json(folder / task / "trainval_label2ans.json", data.answers)
-        every = [{"ans": answer, "dsets": ["vqa", "gqa"]} for answer in data.answers]
-        _write_json(folder / "pretrain" / "all_ans.json", every)
+        pretraining_answers = [{"ans": answer, "dsets": ["vqa", "gqa"]} for answer in data.answers]
+        _write_json(folder / "pretrain" / "all_ans.json", pretraining_answers)
         write_text(folder / "objects.txt", "".join(f"{word}\n" for word in data.objects))
         write_text(folder / "attributes.txt", "".join(f"{word}\n" for word in data.attributes))
         write_text(folder / "vocab.txt", "".join(f"{word}\n" for word in build_vocabulary(self._all_texts())))
@@ -217,7 +215,7 @@ def _write_json(path: Path, value: Any) -> None:
 
 def _add(writer: RegionWriter, name: str, image: ImageEntry) -> None:
     height, width = image.size
-    # Whole pixels, as the regions were found; so the store's parts of width and height are those that were given.
+    # Whole pixels, as regions are found; so the store's fractions of width and height are exactly the given ones.
     boxes = np.rint(image.boxes * np.array([width, height, width, height], np.float32))
     labels: dict[str, np.ndarray] = {}
     for kind, ids in (("object", image.objects), ("attribute", image.attributes)):
@@ -226,8 +224,8 @@ def _add(writer: RegionWriter, name: str, image: ImageEntry) -> None:
     writer.add(name, image.features, boxes, image.size, **labels)
 
 
-def _as_gqa(questions: Questions) -> Questions:
-    """The same questions as GQA has them: ids are texts, and the types say whether yes or no is the answer."""
+def _gqa_questions(questions: Questions) -> Questions:
+    """The same questions for GQA: ids are strings, and the types say whether the answer is yes or no."""
     yes_no = [answers.keys() <= {"yes", "no"} for answers in questions.answers or ()]
     return replace(
         questions,
@@ -238,14 +236,14 @@ def _as_gqa(questions: Questions) -> Questions:
 
 
 def _pair_stem(split: str, place: int) -> str:
-    """What the identifiers begin with of statements about the pair that the image at `place` is in."""
+    """The start of the identifiers of statements about the pair with the image at `place`."""
     return f"{_NLVR2_SPLIT[split]}-{place // SET}-{place % SET // 2}"
 
 
-def _as_nlvr2(
+def _nlvr2_statements(
     split: str, images: Sequence[str], statements: Sequence[Sequence[Statement]]
 ) -> tuple[Statements, Statements]:
-    """Statements about the images by their own names, and by those that the official files give them."""
+    """Statements about the images by their own names, and by the names in official files."""
     ids, words, labels, own, named = [], [], [], [], []
     for number, made in enumerate(statements):
         for place, statement in enumerate(made):
@@ -261,16 +259,16 @@ def _as_nlvr2(
 
 
 @contextmanager
-def writing_every_format(folder: str | Path, data: DataSet, dtype: str = "float32") -> Iterator[EveryFormat]:
-    """Give a writer of a data set; when the block ends well all of it is in `folder`, else nothing.
+def dataset_writer(folder: str | Path, data: DatasetInfo, dtype: str = "float32") -> Iterator[DatasetWriter]:
+    """Give a writer of a data set; `folder` appears with all of it when the block succeeds, otherwise not at all.
 
     Args:
-        folder: where it is to be; nothing, or an empty folder, is there.
-        data: what is to be written.
-        dtype: of the features, float32 (as they were made) or float16 (half the size).
+        folder: it must not exist, or be empty.
+        data: what all splits share.
+        dtype: of the features, float32 (exact) or float16 (half the size).
 
     Raises:
-        FileExistsError: there is something in `folder`.
+        FileExistsError: `folder` is not empty.
         NotADirectoryError: `folder` is a file.
         ValueError: another dtype.
     """
@@ -278,13 +276,13 @@ def writing_every_format(folder: str | Path, data: DataSet, dtype: str = "float3
     with replacing_folder(folder, "the data set") as made:
         paired = made / "nlvr2" / "official" / "regions"
         with RegionWriter(made / "regions", dtype) as regions, RegionWriter(paired, dtype) as pairs:
-            target = EveryFormat(made, data, regions, pairs)
+            target = DatasetWriter(made, data, regions, pairs)
             yield target
             target.write_shared()
 
 
-def sentences(images: Iterable[str], captions: Iterable[Sequence[str]], source: str) -> Sentences:
-    """Captions, some for each image, as sentences of pre-training."""
+def captions_column(images: Iterable[str], captions: Iterable[Sequence[str]], source: str) -> Sentences:
+    """The captions of each image, as sentences of pre-training."""
     texts: list[str] = []
     owners: list[str] = []
     for image, some in zip(images, captions, strict=True):

@@ -19,11 +19,11 @@ from lxmert.data.features.layout import NO_LABEL
 from lxmert.data.synthetic.augmentation import augment
 from lxmert.data.synthetic.dataset_export import (
     SPLITS,
-    DataSet,
+    DatasetInfo,
     ImageEntry,
     SplitTexts,
-    sentences,
-    writing_every_format,
+    captions_column,
+    dataset_writer,
 )
 from lxmert.data.synthetic.easy_vqa import COLOURS, SHAPES, EasyVqaImage, answer_list, load
 from lxmert.data.synthetic.statements import SET, set_statements
@@ -116,8 +116,8 @@ def write_easy_vqa(
     }
     about = {"seed": seed, "variants": variants}
     configs = _CONFIGS if not variants else {**_CONFIGS, "vqa": _WITH_VARIANTS}
-    data = DataSet(NAME, tuple(answer_list()), SHAPES, _COLOURS, configs, about)
-    with writing_every_format(folder, data, dtype) as target:
+    data = DatasetInfo(NAME, tuple(answer_list()), SHAPES, _COLOURS, configs, about)
+    with dataset_writer(folder, data, dtype) as target:
         for split in SPLITS:
             bar = tqdm(splits[split], desc=f"regions of {split} images", unit="", disable=not progress)
             images = [_opened(number, image) for number, image in bar]
@@ -154,7 +154,7 @@ def _entry(image: _Image) -> ImageEntry:
     return ImageEntry(image.size, image.features, image.boxes, objects, attributes)
 
 
-def _texts(data: DataSet, split: str, images: Sequence[_Image], seed: int) -> SplitTexts:
+def _texts(data: DatasetInfo, split: str, images: Sequence[_Image], seed: int) -> SplitTexts:
     names = [data.image_name(split, image.number) for image in images]
     asked = [
         (image.number * _QUESTIONS + place, name, question, answer)
@@ -178,7 +178,7 @@ def _texts(data: DataSet, split: str, images: Sequence[_Image], seed: int) -> Sp
         )
         for start in range(0, len(known) - SET + 1, SET)
     ]
-    captions = sentences(names, [_captions(image, random) for image in images], f"{NAME}_captions")
+    captions = captions_column(names, [_captions(image, random) for image in images], f"{NAME}_captions")
     shown = {
         name: {"": len(image.shapes), **Counter(word for shape in image.shapes for word in shape if word)}
         for name, image in zip(names, images, strict=True)

@@ -1,7 +1,4 @@
-"""Config files for `lxmert train` that fit a data set of drawn images: small models that learn it in minutes.
-
-They lie beside the data, so that a whole pipeline is one command per task.
-"""
+"""Config files for `lxmert train` beside a synthetic data set: small models that learn it in minutes."""
 
 from __future__ import annotations
 
@@ -14,11 +11,11 @@ _SHARED_MODEL: dict[str, Any] = {
     "num_attention_heads": 4,
     "intermediate_size": 192,
     "max_position_embeddings": 32,
-    # Drawn images follow exact rules, which dropout keeps a model from.
+    # Synthetic images follow exact rules, which dropout keeps a model from learning.
     "hidden_dropout_prob": 0.0,
     "attention_probs_dropout_prob": 0.0,
-    # The usual 0.02 suits widths near 768. Narrow layers that start so weak stay for many epochs at answers that need
-    # no second look: colours are found, and what lies left of what is not.
+    # The usual 0.02 suits widths near 768. With it, narrow layers learn only easy answers for many epochs: colours,
+    # but not relations.
     "initializer_range": 0.1,
 }
 SMALL_MODELS: dict[str, dict[str, Any]] = {
@@ -43,8 +40,7 @@ def example_configs(settings: Mapping[str, Mapping[str, Any]], objects: int, att
 
     Args:
         settings: of each task, beside those that all share; "epochs" at least.
-        objects: labels of objects that there are.
-        attributes: labels of attributes.
+        objects, attributes: the numbers of object and attribute labels.
     """
     texts = ["captions", "questions"]
     files: dict[str, dict[str, Any]] = {
@@ -52,7 +48,7 @@ def example_configs(settings: Mapping[str, Mapping[str, Any]], objects: int, att
             "train": [f"pretrain/{text}_train.json" for text in texts],
             "valid": [f"pretrain/{text}_valid.json" for text in texts],
         },
-        # One answer is right here, and is learned faster alone than as a row of scores.
+        # Each question has one correct answer, which is learned faster with cross-entropy than with scores.
         **{
             task: {
                 "train": [f"{task}/train.json"],

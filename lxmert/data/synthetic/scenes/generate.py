@@ -1,7 +1,7 @@
-"""Drawn scenes written to a folder in every format: images in several processes, texts in one.
+"""Generate synthetic scenes in every format: images in several processes, texts in one.
 
-An image depends on the seed and its number alone, and questions are chosen in the order of the images; so what is
-written does not depend on the number of processes.
+An image depends only on the seed and its number, and questions are chosen in the order of the images; so the files do
+not depend on the number of processes.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from tqdm import tqdm
 from lxmert.data.datasets import Questions
 from lxmert.data.synthetic.dataset_export import (
     SPLITS,
-    DataSet,
+    DatasetInfo,
     ImageEntry,
     SplitTexts,
-    sentences,
-    writing_every_format,
+    captions_column,
+    dataset_writer,
 )
 from lxmert.data.synthetic.statements import SET, set_statements
 from lxmert.utils.optional_imports import require
@@ -39,12 +39,12 @@ NAME = "scenes"
 _EPOCHS = {"pretrain": 3, "vqa": 10, "gqa": 10, "nlvr2": 12}
 """Passes over 10,000 images' examples until a small model has learned them."""
 FEWEST_IMAGES = 10 * SET
-"""So that each split has images for a set of statements."""
+"""Each split then has images for a set of statements."""
 
 _CHUNK = 64  # images that a process makes at a time
-_AHEAD = 4  # chunks per process that may wait to be written
-_QUESTIONS = 1000  # ids of questions that an image has, as in official VQA
-# What chance is used for, so that one use does not change another.
+_MAX_WAITING = 4  # chunks per process that wait to be written
+_IDS_PER_IMAGE = 1000  # question ids, as in official VQA
+# Streams of random numbers, so that one use does not change another.
 _SCENE, _TEXTS, _STATEMENTS = range(3)
 
 
@@ -63,25 +63,25 @@ def make_scenes(
     processes: int = 1,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Draw images, find their regions, ask about them, and write all of it.
+    """Draw images, find their regions, ask questions about them, and write all of it.
 
     Eight of ten images are for training, one for validation, one for the test.
 
     Args:
-        folder: where the data is to be; nothing, or an empty folder, is there.
-        images: how many.
+        folder: it must not exist, or be empty.
+        images: their number.
         seed: equal seeds give equal files, byte for byte.
         side: width and height of an image in pixels.
-        keep_images: whether to write the images themselves too, as PNG files.
+        keep_images: whether to write the images too, as PNG files.
         dtype: of the features, float32 or float16.
-        processes: how many processes draw; the result is the same.
+        processes: the number of processes that draw; it does not change the files.
         progress: whether to show a progress bar, on standard error.
 
     Returns:
-        The summary that is also written as summary.json: how many there are of what, and the baselines.
+        The summary, which is also written as summary.json: counts, and the scores of the baselines.
 
     Raises:
-        FileExistsError: there is something in `folder`.
+        FileExistsError: `folder` is not empty.
         ValueError: too few images, a size that is too small or too large, a negative seed, no process.
     """
     for name, value, least in (("images", images, FEWEST_IMAGES), ("seed", seed, 0), ("processes", processes, 1)):
@@ -90,36 +90,36 @@ def make_scenes(
     if not SMALLEST_SIDE <= side <= LARGEST_SIDE:
         raise ValueError(f"size must be from {SMALLEST_SIDE} to {LARGEST_SIDE} pixels; got {side}.")
     configs = {task: {"epochs": epochs} for task, epochs in _EPOCHS.items()}
-    data = DataSet(NAME, ANSWERS, SHAPES, tuple(COLOURS), configs, {"images": images, "seed": seed, "size": side})
+    data = DatasetInfo(NAME, ANSWERS, SHAPES, tuple(COLOURS), configs, {"images": images, "seed": seed, "size": side})
     require("scipy.ndimage", "Finding regions")
-    with writing_every_format(folder, data, dtype) as target:
+    with dataset_writer(folder, data, dtype) as target:
         kept = None
         if keep_images:
             require("PIL.Image", "Writing images")
             kept = target.folder / "images"
             kept.mkdir()
         made = _all_images(images, seed, side, kept, processes)
-        tellers = {split: _Teller(data, split, seed) for split in SPLITS}
+        builders = {split: _SplitTextsBuilder(data, split, seed) for split in SPLITS}
         bar = tqdm(made, desc="drawing scenes", total=images, unit=" images", disable=not progress)
         for number, (scene, entry) in enumerate(bar):
             split = image_split(number, images)
             target.add_image(split, entry, number)
-            tellers[split].add(number, scene)
-        for split, teller in tellers.items():
-            target.add_texts(split, teller.texts())
+            builders[split].add(number, scene)
+        for split, builder in builders.items():
+            target.add_texts(split, builder.texts())
     return target.summary
 
 
 def image_split(number: int, images: int) -> str:
-    """The split that an image is in, of so many in all."""
+    """The split of an image, of `images` in all."""
     held_out = images // 10
     return SPLITS[0 if number < images - 2 * held_out else 1 if number < images - held_out else 2]
 
 
-class _Teller:
-    """Says all that is said about the images of one split."""
+class _SplitTextsBuilder:
+    """Collects the texts about the images of one split."""
 
-    def __init__(self, data: DataSet, split: str, seed: int):
+    def __init__(self, data: DatasetInfo, split: str, seed: int):
         self._data, self._split, self._seed = data, split, seed
         self._balance = Balance()
         self._images: list[str] = []
@@ -133,7 +133,7 @@ class _Teller:
         chosen = self._balance.choose(possible_questions(scene, random), random)
         self._images.append(name)
         self._scenes.append(scene)
-        self._asked += [(number * _QUESTIONS + place, name, asked) for place, asked in enumerate(chosen)]
+        self._asked += [(number * _IDS_PER_IMAGE + place, name, asked) for place, asked in enumerate(chosen)]
         self._captions.append(captions(scene, random))
 
     def texts(self) -> SplitTexts:
@@ -151,8 +151,8 @@ class _Teller:
             answer_types=[_answer_type(asked.answer) for _, _, asked in self._asked],
         )
         shown = {name: _shown(scene) for name, scene in zip(self._images, self._scenes, strict=True)}
-        told = sentences(self._images, self._captions, f"{NAME}_captions")
-        return SplitTexts(self._images, questions, statements, told, shown)
+        sentences = captions_column(self._images, self._captions, f"{NAME}_captions")
+        return SplitTexts(self._images, questions, statements, sentences, shown)
 
 
 def _answer_type(answer: str) -> str:
@@ -178,7 +178,7 @@ def _all_images(images: int, seed: int, side: int, kept: Path | None, processes:
         try:
             for job in work:
                 waiting.append(pool.submit(_make, *job))
-                if len(waiting) >= _AHEAD * processes:
+                if len(waiting) >= _MAX_WAITING * processes:
                     yield from waiting.popleft().result()
             while waiting:
                 yield from waiting.popleft().result()
