@@ -74,7 +74,7 @@ def _homes() -> Mapping[str, Iterable[str]]:
         "lxmert.weights.checkpoint": ("CheckpointMismatchError",),
         "lxmert.weights.convert": ("convert",),
         "lxmert.weights.load": ("LoadReport",),
-        "lxmert.pt": (*SPECS, "PackedWeights"),
+        "lxmert.pt": (*SPECS, "PackedWeights", "use_cpu_kernels"),
         "lxmert.tf": [f"TF{name}" for name in (*SPECS, *outputs)],
     }
 
