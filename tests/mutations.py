@@ -127,8 +127,8 @@ MUTATIONS = (
     Mutation(
         "HDF5 files may point to other files",
         "weights/formats/hdf5.py",
-        "if item.external or item.is_virtual:",
-        "if item.is_virtual and not item.is_virtual:",
+        ".external or dataset.is_virtual:",
+        ".external and not dataset.external:",
         "tests/weights/test_hostile_files.py",
     ),
     Mutation(
@@ -171,8 +171,8 @@ MUTATIONS = (
     Mutation(
         "a resumed run leaves out a step",
         "training/run.py",
-        "steps, done.step, after_step",
-        "steps, done.step + bool(done.step), after_step",
+        "trainer.run(self.steps, first, ",
+        "trainer.run(self.steps, first + bool(first), ",
         "tests/training/test_resume.py",
     ),
     Mutation(
