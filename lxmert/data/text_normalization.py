@@ -1,8 +1,7 @@
-"""The text of an answer as the official VQA evaluation compares it.
+"""The text of an answer as the official VQA evaluation compares it, for metrics and for soft labels.
 
-Separate, because soft labels are made from the same text. Every step is as in the public evaluation code of VQA v2
-(github.com/GT-Vision-Lab/VQA), also where that code does something else than it seems to mean: a rule that is repaired
-is another metric.
+Every step is as in the public evaluation code of VQA v2 (github.com/GT-Vision-Lab/VQA), even where that code seems to
+do something unintended: with a corrected rule it would be another metric.
 """
 
 from __future__ import annotations
@@ -10,19 +9,19 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-# Each of them goes, together or one by one (`_without_punctuation`). The apostrophe, the colon and the dollar stay.
+# `_without_punctuation` removes these marks. The apostrophe, the colon and the dollar stay.
 _PUNCTUATION = ';/[]"{}()=+\\_-><@`,?!'
 _DIGIT_COMMA_DIGIT = re.compile(r"\d,\d")
-# As in the original: meant was also "after no digit", but that look-behind is misspelled there and always true.
+# As in the original: its look-behind for "not after a digit" has a typing error, and is always true.
 _FULL_STOP = re.compile(r"\.(?!\d)")
-# As in the original: a flag of the value 32 stands where the number of replacements belongs.
+# As in the original, which passes a flag of the value 32 as the number of replacements.
 _MOST_FULL_STOPS = 32
 
 _ARTICLES = frozenset(("a", "an", "the"))
 _NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _DIGITS = {**{word: str(i) for i, word in enumerate(_NUMBERS)}, "none": "0"}
-# Words with apostrophes that are known also with one of their apostrophes missing. What is not here ("it's", "she'd",
-# "we're", …) is left alone. The original has some with a capital I too, which no text has that is in lower case.
+# Words that are also recognized with one of their apostrophes missing; others ("it's", "she'd", "we're", …) are not
+# changed. The original has some with a capital I too, which never occurs in lower case text.
 _CONTRACTIONS = """
     ain't aren't can't could've couldn't couldn't've didn't doesn't don't hadn't hadn't've hasn't haven't he'd he'd've
     he's how'd how'll how's isn't it'd it'd've it'll ma'am mightn't mightn't've might've mustn't must've needn't not've
@@ -38,27 +37,24 @@ _APOSTROPHES = {
     for i, character in enumerate(word)
     if character == "'"
 }
-# As in the original, where the two sides of this one are exchanged.
+# As in the original, where the two sides of this one are swapped.
 _APOSTROPHES["somebody'd"] = "somebodyd"
 
 
 def tidy_answer(text: str) -> str:
-    """An answer without white space around it; line feeds and tabs within it are blanks.
+    """An answer without white space around it, and with spaces for line feeds and tabs.
 
-    This is all that is done to the answers of a question to which all people gave the same one.
+    Nothing else is done to the answers of a question to which all people gave the same one.
     """
     return text.replace("\n", " ").replace("\t", " ").strip()
 
 
-@lru_cache(maxsize=2**18)  # few answers are given often: those of VQA's validation set fit
+@lru_cache(maxsize=2**18)  # answers repeat often: those of VQA's validation set fit
 def process_answer(text: str) -> str:
-    """An answer as the official evaluation compares it with others.
+    """An answer as the official evaluation compares it.
 
-    In this order: white space (`tidy_answer`); punctuation, which is removed or becomes a blank; lower case; number
-    words as digits ("none" is 0); no articles; missing apostrophes put back; one blank between words.
-
-    Args:
-        text: an answer as a person or a model gave it.
+    In this order: white space (`tidy_answer`); punctuation is removed or becomes a space; lower case; number words
+    become digits ("none" is 0); articles are removed; missing apostrophes are restored; single spaces between words.
     """
     words = _without_punctuation(tidy_answer(text)).lower().split()
     digits = (_DIGITS.get(word, word) for word in words)
@@ -66,7 +62,7 @@ def process_answer(text: str) -> str:
 
 
 def _without_punctuation(text: str) -> str:
-    """Remove each mark that stands beside a blank anywhere in the text, make a blank of each other one.
+    """Remove each mark that is beside a space anywhere in the text, and replace each other mark by a space.
 
     In a text with a comma between digits every mark is removed.
     """

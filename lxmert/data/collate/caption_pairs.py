@@ -14,7 +14,7 @@ import numpy as np
 from lxmert.common.tokenizer import LxmertTokenizer
 from lxmert.common.validation.shared import IGNORED_LABEL
 from lxmert.data.collate.batch import Batch
-from lxmert.data.collate.masking import Masking, mask_words, mismatch
+from lxmert.data.collate.masking import Masking, mask_text, mismatch
 from lxmert.data.collate.padding import PaddedRegions
 from lxmert.data.datasets import CategoricalColumn, Sentences
 from lxmert.data.features import RegionStore
@@ -66,7 +66,7 @@ class CaptionPairData:
         images = cast("CategoricalColumn[str]", sentences.images)
         self.images = images.codes  # which of the P images of these sentences, for each of them
         self.places = store.places(images.categories)
-        # The sentences in the order of their images, where those of image p begin, and where each sentence stands.
+        # The sentences sorted by image, the start of each image's sentences, and each sentence's position.
         self._by_image = np.argsort(self.images, kind="stable")
         self._starts = np.searchsorted(self.images[self._by_image], np.arange(len(self.places) + 1))
         self._position = np.empty(len(self.images), np.int64)
@@ -84,21 +84,14 @@ class CaptionPairData:
             `[B, L + R]`; `sentence_image_labels` int64 `[B]`, 1 if the (second) sentence is about the image.
         """
         rows = np.asarray(rows)
-        # The order of what is drawn is fixed: second sentences of the image, other sentences, words.
+        # Random numbers are drawn in a fixed order: second sentences of the image, other sentences, words.
         second = self._other_sentences(rows, random)
         exchanged, matched = mismatch(self.images, rows, self.masking, random)
         second = np.where(matched == 1, second, exchanged)
         alone = self._counts(rows) == 1
         first = np.where(alone, exchanged, rows)
         text = self._tokenized(first, np.where(alone, -1, second))
-        words, labels = mask_words(
-            text["input_ids"],
-            text["special_tokens_mask"] == 0,
-            self.tokenizer.mask_token_id,
-            self.tokenizer.vocab_size,
-            self.masking,
-            random,
-        )
+        words, labels = mask_text(text, self.tokenizer, self.masking, random)
         regions = self.regions.batch(self.places[self.images[rows[part]]])
         features = regions["visual_feats"]
         count, size = features.shape[:2]
@@ -121,11 +114,11 @@ class CaptionPairData:
         return Batch(inputs, counts)
 
     def _counts(self, rows: np.ndarray) -> np.ndarray:
-        """How many sentences the image of each row has."""
+        """The number of sentences of each row's image."""
         return np.diff(self._starts)[self.images[rows]]
 
     def _other_sentences(self, rows: np.ndarray, random: np.random.Generator) -> np.ndarray:
-        """For each row another sentence of its image, all equally likely; its own where there is no other."""
+        """For each row another sentence of its image, all equally likely; its own if there is no other."""
         counts = self._counts(rows)
         own = self._position[rows] - self._starts[self.images[rows]]
         step = 1 + random.integers(np.maximum(counts - 1, 1))

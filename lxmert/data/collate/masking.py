@@ -6,11 +6,13 @@ so that equal generators decide alike. Dimensions: B batch, L language tokens, R
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 import numpy as np
 
+from lxmert.common.tokenizer import LxmertTokenizer
 from lxmert.common.validation.shared import IGNORED_LABEL
 
 # Draws of another sentence before those of one image are left out by hand. With images of a few sentences each,
@@ -101,6 +103,14 @@ def mask_words(
     hidden = np.where(replaced, other, input_ids)
     hidden[masked] = mask_id
     return hidden, labels
+
+
+def mask_text(
+    text: Mapping[str, np.ndarray], tokenizer: LxmertTokenizer, rule: Masking, random: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """`mask_words` for what the tokenizer returned with `return_special_tokens_mask`."""
+    selectable = text["special_tokens_mask"] == 0
+    return mask_words(text["input_ids"], selectable, tokenizer.mask_token_id, tokenizer.vocab_size, rule, random)
 
 
 def choose_regions(mask: np.ndarray, rule: Masking, random: np.random.Generator) -> RegionChoice:

@@ -28,7 +28,7 @@ class ModelInputs(Protocol):
 
 
 class LxmertInputs:
-    """LXMERT reads a text as it is, and two images along an axis of their own."""
+    """LXMERT reads the text unchanged, and two images along an axis of their own."""
 
     def questions(
         self, tokenizer: LxmertTokenizer, texts: Sequence[str], regions: Mapping[str, np.ndarray], length: int
@@ -45,7 +45,7 @@ class LxmertInputs:
 
 
 class VisualBertInputs:
-    """VisualBERT reads `? [MASK]` behind a question, and two images one after the other in one sequence."""
+    """VisualBERT reads a question with `? [MASK]` at its end, and two images one after the other in one sequence."""
 
     def questions(
         self, tokenizer: LxmertTokenizer, texts: Sequence[str], regions: Mapping[str, np.ndarray], length: int

@@ -15,7 +15,7 @@ from lxmert.common.specs import LOSS_NAMES
 from lxmert.common.tokenizer import LxmertTokenizer
 from lxmert.common.validation.shared import IGNORED_LABEL
 from lxmert.data.collate.batch import Batch
-from lxmert.data.collate.masking import Masking, RegionChoice, choose_regions, mask_words, mismatch, sample_answers
+from lxmert.data.collate.masking import Masking, RegionChoice, choose_regions, mask_text, mismatch, sample_answers
 from lxmert.data.collate.padding import PaddedRegions
 from lxmert.data.datasets import CategoricalColumn, Sentences
 from lxmert.weights.answer_vocabulary import matching_rows
@@ -162,14 +162,7 @@ class PretrainingData:
             return_special_tokens_mask=True,
             return_tensors="np",
         )
-        words, labels = mask_words(
-            text["input_ids"],
-            text["special_tokens_mask"] == 0,
-            self.tokenizer.mask_token_id,
-            self.tokenizer.vocab_size,
-            self.masking,
-            random,
-        )
+        words, labels = mask_text(text, self.tokenizer, self.masking, random)
         return {"input_ids": words, **{name: text[name] for name in ("token_type_ids", "attention_mask")}}, labels
 
     def _draw_answers(self, rows: np.ndarray, matched: np.ndarray, random: np.random.Generator) -> np.ndarray:

@@ -2,8 +2,8 @@
 
 `json.load` needs five to ten times the size of a file in memory, and the files here have hundreds of megabytes. This
 reader holds one record and a piece of the text. It also reports repeated keys, of which `json.load` silently keeps the
-last. (`ijson` bounds the memory too; but its fast parser gives no line and column, has no limit for a record, and
-refuses some text that `json` reads.)
+last. (`ijson` needs little memory too. But its fast parser gives no line and column, replaces half characters silently,
+and has no limit for a record; its Python parser takes ten times as long.)
 """
 
 from __future__ import annotations
