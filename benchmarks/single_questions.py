@@ -1,4 +1,4 @@
-"""How fast `VisualQuestionAnswering` answers single questions, beside another version of this package.
+"""The speed of single questions through `VisualQuestionAnswering`, compared with another version of this package.
 
     git worktree add ../before COMMIT
     python benchmarks/single_questions.py --baseline ../before [--rounds 9] [--questions 20]

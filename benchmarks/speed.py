@@ -1,4 +1,4 @@
-"""How fast the base model is, beside `transformers`: forward passes, training steps, bulk answering, matching, memory.
+"""The speed of the base model beside `transformers`: forward passes, training steps, bulk answering, matching, memory.
 
     python benchmarks/speed.py [--only NAME ...] [--rounds 5] [--peer PYTHON]
 
@@ -47,7 +47,7 @@ def sides() -> tuple[str, ...]:
 
 
 def pair(name: str, dtype: str = "float32", **config: int) -> dict[str, Any]:
-    """A model of ours, the base one if nothing else is said, and the peer's with the same weights."""
+    """A model of ours, the base model by default, and the peer's with the same weights."""
     import torch
 
     import lxmert.pt
@@ -238,7 +238,7 @@ def activations(rounds: int) -> dict[str, float]:
             check=True,
             capture_output=True,
             text=True,
-            # What is freed is given back at once, so that the peak is what is alive, and not what malloc holds.
+            # glibc gives back freed memory at once, so that the peak counts memory in use only.
             env=os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536"},
         )
         found[who] = float(done.stdout.splitlines()[-1])

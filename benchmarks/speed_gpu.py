@@ -1,4 +1,4 @@
-"""How fast question answering is on a CUDA card, beside `transformers`, and beside what the card can do.
+"""The speed of question answering on a CUDA GPU, compared with `transformers` and with the limits of the GPU.
 
     python benchmarks/speed_gpu.py [--rounds 20] [--batches 1 256 1024]
 

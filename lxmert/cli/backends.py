@@ -32,5 +32,5 @@ def import_quietly(backend: str) -> None:
     """
     if backend != "tf" or "tensorflow" in sys.modules or os.environ.get("TF_CPP_MIN_LOG_LEVEL") in ("0", "1"):
         return
-    with without_stderr(), suppress(ImportError):  # lxmert.tf says what is missing
+    with without_stderr(), suppress(ImportError):  # importing lxmert.tf then reports it
         import tensorflow  # noqa: F401

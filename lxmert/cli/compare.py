@@ -23,7 +23,7 @@ from .options import (
 if TYPE_CHECKING:
     from lxmert.weights.compare import Comparison, ModuleDifference, Side
 
-SUMMARY = "tell whether two weight files of any format hold the same weights, and which modules differ"
+SUMMARY = "compare two weight files of any format: whether they hold the same weights, and which modules differ"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

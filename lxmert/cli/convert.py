@@ -28,7 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TARGET",
         help="NAME.weights.h5, NAME.keras, NAME.h5, or else a folder, for config.json and model.safetensors",
     )
-    parser.add_argument("--to", choices=_FORMATS, help="the format to write (default: told by the name of TARGET)")
+    parser.add_argument(
+        "--to", choices=_FORMATS, help="the format to write (default: inferred from the name of TARGET)"
+    )
     parser.add_argument(
         "--head", choices=_TASKS, help="the task of the model to write (default: the task of the heads in SOURCE)"
     )
@@ -57,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Convert, print a report, and compare if asked to; the exit status is 1 if the outputs differ."""
+    """Convert, print a report, and verify on request; the exit status is 1 if the outputs differ."""
     from lxmert.common.config import config_from_pretrained
     from lxmert.utils.messages import escaped
     from lxmert.weights.convert import convert

@@ -99,7 +99,7 @@ def load_both(source: str | Path, folder: Path, show: Callable[[str], None]) -> 
     """
     origin = checkpoint_folder(source)
     in_torch = VisualQuestionAnswering.from_pretrained(origin, backend="pt")
-    keras_class = model_class("tf", in_torch.kind.architecture)  # says what is missing, before anything is converted
+    keras_class = model_class("tf", in_torch.kind.architecture)  # a missing framework is an error before the conversion
     title = MODEL_TITLES[in_torch.model.config.model_type]
     show(f"Loaded {source} in PyTorch: {title}, {in_torch.model.num_parameters():,} parameters.")
     done = convert(origin, folder / f"{origin.name}.weights.h5")

@@ -145,8 +145,8 @@ class VisualQuestionAnswering:
 
         Args:
             images: one image (a path, a PIL image or an array [H, W, 3]) or several.
-            questions: one question or several. Several images and several questions go together one by one; a single
-                one goes with all of the other.
+            questions: one question or several. Several images and several questions are paired one by one; a single
+                one is paired with each of the other.
             top_k: how many answers to give for each, the likeliest first.
             batch_size: how many questions go through the model at once.
 

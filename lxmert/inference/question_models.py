@@ -67,7 +67,7 @@ def _visual_bert_regions(regions: Mapping[str, Any]) -> Arrays:
 
 
 def _visual_bert_attention(outputs: Mapping[str, Any], tokens: int) -> np.ndarray:
-    """The part of every layer's attention that goes from words to regions."""
+    """The attention of words to regions in every layer."""
     part = np.mean([layer[:, :, :tokens, tokens:].mean(axis=1) for layer in outputs["attentions"]], axis=0)
     return part / part.sum(axis=-1, keepdims=True)
 

@@ -222,7 +222,7 @@ def _compare(loader: str, expected: Outputs, got: Outputs) -> Iterator[OutputDif
                 apart = float(np.max(np.abs(a.astype("float64") - b), initial=0.0)) if same else math.inf
             # max() would drop a NaN.
             difference = apart if math.isnan(apart) or apart > difference else difference
-            # The logit of a masked region is the smallest number there is; it tells nothing of the size of the others.
+            # The logit of a masked region is the smallest number of the dtype, and not of the others' size.
             counted = np.abs(a) < np.finfo(a.dtype).max / 2
             largest = max(largest, float(np.max(np.abs(a), where=counted, initial=0.0)))
         yield OutputDifference(loader, name, largest, difference)
