@@ -13,6 +13,8 @@ from .shared import (
     check_dtype,
     check_label,
     check_length,
+    check_not_empty,
+    check_shape,
     check_words,
     describe_given,
     fits,
@@ -100,8 +102,8 @@ def check_encoded(config: LxmertConfig, inputs: Mapping[str, Any], describe: Ten
         raise ValueError(
             f"language and visual must have the same batch size; got {shape_text(language)} and {shape_text(visual)}."
         )
-    _check_like(given, "attention_mask", language[:2], "B, L")
-    _check_like(given, "visual_attention_mask", visual[:2], "B, R")
+    check_shape(given, "attention_mask", language[:2], "B, L")
+    check_shape(given, "visual_attention_mask", visual[:2], "B, R")
 
 
 def _want_regions(given: Mapping[str, TensorSpec]) -> None:
@@ -132,11 +134,11 @@ def _check_region_shapes(config: LxmertConfig, given: Mapping[str, TensorSpec], 
 def _check_language(config: LxmertConfig, given: Mapping[str, TensorSpec], words: str, lead: Sequence[str]) -> None:
     """Words are some and not too many; what comes with them has their shape; all are of the right kind."""
     text = given[words].shape[: len(lead) + 1]
-    _check_some(text[-1], f"{words}: L")
-    _check_some(text[0], f"{words}: B")
+    check_not_empty(text[-1], f"{words}: L")
+    check_not_empty(text[0], f"{words}: B")
     check_length(words, text[-1], config)
     for name in ("attention_mask", "token_type_ids"):
-        _check_like(given, name, text, ", ".join((*lead, "L")))
+        check_shape(given, name, text, ", ".join((*lead, "L")))
     for name in ("input_ids", "token_type_ids"):
         if name in given:
             check_dtype(name, given[name], ("int",), "integers (token ids)")
@@ -147,21 +149,11 @@ def _check_language(config: LxmertConfig, given: Mapping[str, TensorSpec], words
 def _check_vision(given: Mapping[str, TensorSpec], lead: Sequence[str]) -> None:
     """Regions are some; what comes with them has their shape; all are of the right kind."""
     regions = given["visual_feats"].shape[:-1]
-    _check_some(regions[-1], "visual_feats: R")
-    _check_some(regions[0], "visual_feats: B")
-    _check_like(given, "visual_attention_mask", regions, ", ".join((*lead, "R")))
+    check_not_empty(regions[-1], "visual_feats: R")
+    check_not_empty(regions[0], "visual_feats: B")
+    check_shape(given, "visual_attention_mask", regions, ", ".join((*lead, "R")))
     for name in ("visual_feats", "visual_pos"):
         check_dtype(name, given[name], ("float",), "floating-point numbers")
-
-
-def _check_some(count: int | None, what: str) -> None:
-    if count == 0:
-        raise ValueError(f"{what} must be at least 1; got 0.")
-
-
-def _check_like(given: Mapping[str, TensorSpec], name: str, shape: Sequence[int | None], letters: str) -> None:
-    if name in given and not fits(given[name].shape, shape):
-        raise ValueError(f"{name} must be [{letters}] = {shape_text(shape)}; got {shape_text(given[name].shape)}.")
 
 
 def check_object_labels(

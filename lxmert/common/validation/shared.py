@@ -86,6 +86,26 @@ def check_words(name: str, given: TensorSpec, config: ModelConfig, *leads: Seque
     raise ValueError(f"{name} must be {wanted}{' (hidden_size)' * len(width)}; got {shape_text(given.shape)}.")
 
 
+def check_not_empty(size: int | None, what: str, hint: str = "") -> None:
+    """Refuse an axis of size 0.
+
+    Raises:
+        ValueError: naming the argument and the axis; `hint` says what to do.
+    """
+    if size == 0:
+        raise ValueError(f"{what} must be at least 1; got 0.{hint}")
+
+
+def check_shape(given: Mapping[str, TensorSpec], name: str, shape: Sequence[int | None], letters: str) -> None:
+    """Refuse an argument of another shape, if it is given.
+
+    Raises:
+        ValueError: naming the argument and both shapes.
+    """
+    if name in given and not fits(given[name].shape, shape):
+        raise ValueError(f"{name} must be [{letters}] = {shape_text(shape)}; got {shape_text(given[name].shape)}.")
+
+
 def check_length(name: str, length: int | None, config: ModelConfig) -> None:
     """Refuse more tokens than there are positions.
 

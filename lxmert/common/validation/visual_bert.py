@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lxmert.common.config import VisualBertConfig
 
 from .shared import (
+    TensorSpec,
     TensorSpecFn,
     check_dtype,
     check_length,
+    check_not_empty,
+    check_shape,
     check_words,
     describe_given,
     fits,
@@ -18,8 +21,15 @@ from .shared import (
     words_argument,
 )
 
-# What says something about regions, and nothing without them.
-_OF_REGIONS = ("visual_attention_mask", "visual_token_type_ids", "image_text_alignment")
+# What each argument that holds integers, or floating-point numbers, is told to hold.
+_INTEGERS = {
+    "input_ids": "integers (token ids)",
+    "token_type_ids": "integers (token types)",
+    "position_ids": "integers (positions)",
+    "visual_token_type_ids": "integers (token types)",
+    "image_text_alignment": "integers (positions of words, -1 for none)",
+}
+_FLOATS = ("inputs_embeds", "visual_embeds")
 
 
 def check_visual_bert_inputs(
@@ -40,74 +50,66 @@ def check_visual_bert_inputs(
     given = describe_given(inputs, describe)
     words = words_argument(given)
     lead = ("B", "choices") if choices else ("B",)
-    batch_letters = ", ".join(lead)
     check_words(words, given[words], config, lead)
     text = given[words].shape[: len(lead) + 1]
-    batch, length = text[:-1], text[-1]
-    for count, what in ((length, "L"), *zip(batch, lead, strict=True)):
-        if count == 0:
-            raise ValueError(f"{words}: {what} must be at least 1; got 0.")
+    for size, letter in zip((text[-1], *text[:-1]), ("L", *lead), strict=True):
+        check_not_empty(size, f"{words}: {letter}")
     if "position_ids" not in given:
-        check_length(words, length, config)
-    wanted = {"attention_mask": text, "token_type_ids": text, "position_ids": text}
-    letters = dict.fromkeys(wanted, f"[{batch_letters}, L]")
-
-    if "visual_embeds" in given:
-        embeds, features = given["visual_embeds"].shape, config.visual_embedding_dim
-        if not fits(embeds, (*(None for _ in lead), None, features)):
-            raise ValueError(
-                f"visual_embeds must be [{batch_letters}, R, {features}] (visual_embedding_dim); "
-                f"got {shape_text(embeds)}."
-            )
-        if not fits(embeds[: len(lead)], batch):
-            same = "batch size and choices" if choices else "batch size"
-            raise ValueError(
-                f"{words} and visual_embeds must have the same {same}; "
-                f"got {shape_text(given[words].shape)} and {shape_text(embeds)}."
-            )
-        regions = embeds[:-1]
-        if regions[-1] == 0:
-            raise ValueError("visual_embeds: R must be at least 1; got 0. For text alone leave visual_embeds out.")
-        wanted |= {"visual_attention_mask": regions, "visual_token_type_ids": regions}
-        letters |= dict.fromkeys(_OF_REGIONS, f"[{batch_letters}, R]")
-        if "image_text_alignment" in given:
-            # Differs from HF: a longer alignment is cut there without a word; it may belong to other regions.
-            alignment = given["image_text_alignment"].shape
-            if not fits(alignment, (*regions, None)):
-                raise ValueError(
-                    f"image_text_alignment must be [{batch_letters}, R, K] with the regions of visual_embeds, "
-                    f"{shape_text(regions)}, and K word positions for each; got {shape_text(alignment)}."
-                )
-    else:
-        for name in _OF_REGIONS:
-            if name in given:
-                raise ValueError(f"{name} is about regions, and visual_embeds is not given; leave out {name} too.")
-
-    for name, shape in wanted.items():
-        if name not in given or fits(given[name].shape, shape):
-            continue
-        if name == "position_ids" and fits(given[name].shape, (*(1 for _ in lead), length)):
-            continue  # one row for all
-        raise ValueError(f"{name} must be {letters[name]} = {shape_text(shape)}; got {shape_text(given[name].shape)}.")
+        check_length(words, text[-1], config)
+    regions = _check_regions(config, given, words, lead)
+    letters = ", ".join(lead)
+    one_row = (*(1 for _ in lead), text[-1])
+    for name in ("attention_mask", "token_type_ids", "position_ids"):
+        if not (name == "position_ids" and name in given and fits(given[name].shape, one_row)):
+            check_shape(given, name, text, f"{letters}, L")
+    if regions is not None:
+        for name in ("visual_attention_mask", "visual_token_type_ids"):
+            check_shape(given, name, regions, f"{letters}, R")
     heads, layers = config.num_attention_heads, config.num_hidden_layers
     if "head_mask" in given and not any(fits(given["head_mask"].shape, s) for s in ((heads,), (layers, heads))):
         raise ValueError(
             f"head_mask must be [{heads}] (num_attention_heads) or [{layers}, {heads}] (num_hidden_layers before it); "
             f"got {shape_text(given['head_mask'].shape)}."
         )
-    whole = {
-        "input_ids": "integers (token ids)",
-        "token_type_ids": "integers (token types)",
-        "position_ids": "integers (positions)",
-        "visual_token_type_ids": "integers (token types)",
-        "image_text_alignment": "integers (positions of words, -1 for none)",
-    }
-    for name, what in whole.items():
-        if name in given:
-            check_dtype(name, given[name], ("int",), what)
-    for name in ("inputs_embeds", "visual_embeds"):
-        if name in given:
-            check_dtype(name, given[name], ("float",), "floating-point numbers")
+    for name, spec in given.items():
+        if name in _INTEGERS:
+            check_dtype(name, spec, ("int",), _INTEGERS[name])
+        elif name in _FLOATS:
+            check_dtype(name, spec, ("float",), "floating-point numbers")
+
+
+def _check_regions(
+    config: VisualBertConfig, given: Mapping[str, TensorSpec], words: str, lead: Sequence[str]
+) -> tuple[int | None, ...] | None:
+    """Refuse regions that do not fit the config or the words, and arguments about regions without any.
+
+    Returns:
+        The axes of the regions, (B, R) or (B, choices, R); None without regions.
+    """
+    if "visual_embeds" not in given:
+        for name in ("visual_attention_mask", "visual_token_type_ids", "image_text_alignment"):
+            if name in given:
+                raise ValueError(f"{name} is about regions, and visual_embeds is not given; leave out {name} too.")
+        return None
+    embeds, features, letters = given["visual_embeds"].shape, config.visual_embedding_dim, ", ".join(lead)
+    if not fits(embeds, (*(None for _ in lead), None, features)):
+        raise ValueError(
+            f"visual_embeds must be [{letters}, R, {features}] (visual_embedding_dim); got {shape_text(embeds)}."
+        )
+    if not fits(embeds[: len(lead)], given[words].shape[: len(lead)]):
+        raise ValueError(
+            f"{words} and visual_embeds must have the same batch size{' and choices' if len(lead) > 1 else ''}; "
+            f"got {shape_text(given[words].shape)} and {shape_text(embeds)}."
+        )
+    regions = embeds[:-1]
+    check_not_empty(regions[-1], "visual_embeds: R", " For text alone leave visual_embeds out.")
+    # Differs from HF: a longer alignment is cut there without a word; it may belong to other regions.
+    if "image_text_alignment" in given and not fits(given["image_text_alignment"].shape, (*regions, None)):
+        raise ValueError(
+            f"image_text_alignment must be [{letters}, R, K] with the regions of visual_embeds, {shape_text(regions)}, "
+            f"and K word positions for each; got {shape_text(given['image_text_alignment'].shape)}."
+        )
+    return regions
 
 
 def check_alignment_inputs(visual_embeds: Any, positions: Any, describe: TensorSpecFn) -> None:
