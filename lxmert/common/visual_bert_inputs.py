@@ -1,7 +1,4 @@
-"""Inputs written as the published VisualBERT models were trained on them.
-
-Separate from the tokenizer and from the models, because neither needs to know: the published weights do.
-"""
+"""Texts and regions in the form that the published VisualBERT models were trained on."""
 
 from __future__ import annotations
 
@@ -10,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from lxmert.common.tokenizer.batch_encoding import TENSOR_KINDS, as_framework_arrays
-from lxmert.common.tokenizer.text_inputs import as_batch
-
 from .tokenizer import BatchEncoding, LxmertTokenizer
+from .tokenizer.batch_encoding import TENSOR_KINDS, as_framework_arrays
+from .tokenizer.text_inputs import as_batch
 
 TASKS = ("pretraining", "vqa", "vcr", "nlvr2")
 
@@ -30,7 +26,7 @@ def prepare_visual_bert_inputs(
     padding: bool | str = True,
     return_tensors: str = "np",
 ) -> BatchEncoding:
-    """Write a batch as the authors' code wrote it, for a published VisualBERT model or for one trained alike.
+    """Prepare a batch as the authors' code does, for a published VisualBERT model or one trained in the same way.
 
     | task | published model | text | regions |
     |---|---|---|---|
@@ -50,7 +46,7 @@ def prepare_visual_bert_inputs(
         text_pair: second captions, B of them ("pretraining"), or for each text its choices, as many for each ("vcr").
         task: one of "pretraining", "vqa", "vcr", "nlvr2".
         visual_attention_mask: [B, R], 1 for regions that are there; a pair of them for "nlvr2"; all ones by default.
-        max_length: longer texts are cut; a question's `? [MASK]` stays.
+        max_length: longer texts are truncated; a question's `? [MASK]` stays.
         padding: True pads to the longest text, "max_length" to `max_length`.
         return_tensors: "np", "pt" or "tf".
 
@@ -67,34 +63,32 @@ def prepare_visual_bert_inputs(
         raise ValueError(f'return_tensors must be "np", "pt" or "tf"; got {return_tensors!r}.')
     if padding not in (True, "max_length"):
         raise ValueError(f'padding must be True or "max_length"; got {padding!r}.')
-    texts: Any = as_batch(text, None)[0]
-    pairs: Any = [text_pair] if isinstance(text_pair, str) else text_pair
     if text_pair is None and task == "vcr":
         raise ValueError('text_pair must be the choices of each text for task="vcr"; got None.')
     if text_pair is not None and task in ("vqa", "nlvr2"):
         raise ValueError(f"text_pair has no place in the texts of task={task!r}; leave it out.")
-    embeds, mask, types = _regions(task, visual_embeds, visual_attention_mask, len(texts))
-    options: dict[str, Any] = dict(
-        padding=padding, truncation=True, max_length=max_length, return_tensors="np", return_token_type_ids=True
-    )
+    texts: Any = as_batch(text, None)[0]
+    regions = _regions(task, visual_embeds, visual_attention_mask, len(texts))
     if task == "vqa":
-        words: Any = encode_questions(tokenizer, texts, max_length, padding)
+        words = encode_questions(tokenizer, texts, max_length, padding)
     elif task == "vcr":
         choices = _choices(text_pair, len(texts))
-        repeated = [one for one, several in zip(texts, choices, strict=True) for _ in several]
-        words = tokenizer(repeated, [choice for several in choices for choice in several], **options)
         count = len(choices[0])
+        firsts = [one for one in texts for _ in range(count)]
+        words = _encode(tokenizer, firsts, [choice for several in choices for choice in several], max_length, padding)
         words = {name: rows.reshape(len(texts), count, -1) for name, rows in words.items()}
-        embeds, mask, types = (np.repeat(rows[:, None], count, axis=1) for rows in (embeds, mask, types))
+        regions = {name: np.repeat(rows[:, None], count, axis=1) for name, rows in regions.items()}
     else:
-        words = tokenizer(texts, None if pairs is None else list(pairs), **options)
-    arrays = {
-        **words,
-        "visual_embeds": embeds,
-        "visual_attention_mask": mask,
-        "visual_token_type_ids": types,
-    }
-    return BatchEncoding(as_framework_arrays(arrays, return_tensors))
+        pairs: Any = [text_pair] if isinstance(text_pair, str) else text_pair
+        words = _encode(tokenizer, texts, None if pairs is None else list(pairs), max_length, padding)
+    return BatchEncoding(as_framework_arrays({**words, **regions}, return_tensors))
+
+
+def _encode(
+    tokenizer: LxmertTokenizer, texts: Any, pairs: Any, max_length: int, padding: bool | str
+) -> dict[str, np.ndarray]:
+    """Texts or pairs of texts, truncated and padded: `input_ids`, `token_type_ids`, `attention_mask` [B, L]."""
+    return tokenizer(texts, pairs, padding=padding, truncation=True, max_length=max_length, return_tensors="np")
 
 
 def encode_questions(
@@ -105,7 +99,7 @@ def encode_questions(
     Args:
         tokenizer: the tokenizer.
         questions: B questions.
-        max_length: longer questions are cut in front of `? [MASK]`.
+        max_length: longer questions are truncated before `? [MASK]`.
         padding: True pads to the longest question, "max_length" to `max_length`.
 
     Returns:
@@ -137,8 +131,8 @@ def encode_questions(
     }
 
 
-def _regions(task: str, embeds: Any, mask: Any, batch: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The regions' features, mask and types: those of one image, or of two in a row."""
+def _regions(task: str, embeds: Any, mask: Any, batch: int) -> dict[str, np.ndarray]:
+    """The regions of one image, or of two in a row, by argument name."""
     pair = task == "nlvr2"
     if pair and (not isinstance(embeds, (tuple, list)) or len(embeds) != 2):
         raise ValueError(
@@ -161,7 +155,11 @@ def _regions(task: str, embeds: Any, mask: Any, batch: int) -> tuple[np.ndarray,
         if own.shape != part.shape[:2]:
             raise ValueError(f"visual_attention_mask must be [B, R] = {list(part.shape[:2])}; got {list(own.shape)}.")
     types = [np.full(part.shape[:2], number, np.int64) for number, part in enumerate(images)]
-    return np.concatenate(images, axis=1), np.concatenate(kept, axis=1), np.concatenate(types, axis=1)
+    return {
+        "visual_embeds": np.concatenate(images, axis=1),
+        "visual_attention_mask": np.concatenate(kept, axis=1),
+        "visual_token_type_ids": np.concatenate(types, axis=1),
+    }
 
 
 def _choices(text_pair: Any, batch: int) -> list[list[str]]:

@@ -766,7 +766,7 @@ def test_constructor_arguments(cased_file, options, error, message):
             ("a",),
             {"padding": True, "truncation": True, "max_length": 9, "pad_to_multiple_of": 8},
             ValueError,
-            "max_length must be a multiple of pad_to_multiple_of when rows are cut and padded; got 9 and 8",
+            "max_length must be a multiple of pad_to_multiple_of when rows are truncated and padded; got 9 and 8",
         ),
         (
             (["a", "b c"],),

@@ -118,7 +118,7 @@ def kind_of(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Lengths:
-    """How the Rust tokenizer is to cut and to fill rows: the keywords of its two methods, or None for not at all."""
+    """How the Rust tokenizer truncates and pads rows: the keywords of its two methods, or None for not at all."""
 
     truncation: dict[str, Any] | None
     padding: dict[str, Any] | None
@@ -148,19 +148,14 @@ def plan_lengths(
     pad_token: str,
     pad_id: int,
 ) -> Lengths:
-    """Decide from the arguments of a call how rows are cut and filled.
+    """How rows are truncated and padded, from the arguments of a call.
 
     Args:
-        padding: as the user gave it; likewise the next three.
-        truncation: None is "longest_first" where only `max_length` is given, else no truncation.
-        max_length: number of tokens of a row, special tokens included.
-        pad_to_multiple_of: rows are filled to a multiple of this.
+        padding, truncation, max_length, pad_to_multiple_of: as the user gave them. A truncation of None is
+            "longest_first" if only `max_length` is given, else no truncation.
         shortest: the least `max_length` that has room for the special tokens.
-        model_max_length: takes the place of a `max_length` that is not given.
-        padding_side: where to fill.
-        truncation_side: where to cut.
-        pad_token: what to fill with.
-        pad_id: its id.
+        model_max_length: the default of `max_length`.
+        padding_side, truncation_side, pad_token, pad_id: those of the tokenizer.
 
     Raises:
         ValueError: a value that does not exist, or values that do not fit each other.
@@ -177,22 +172,9 @@ def plan_lengths(
             f"pad_to_multiple_of={pad_to_multiple_of} needs padding; got padding=False. Pass padding=True."
         )
     length = model_max_length if max_length is None else int(max_length)
-    # A tokenizer that knows no limit has nothing to cut at.
     if max_length is None and length >= NO_LIMIT:
-        cut = None
-    if fill == "max_length" and length >= NO_LIMIT:
-        # Differs from HF: there nothing is padded, without a word.
-        raise ValueError(
-            'padding="max_length" needs a length; got max_length=None and no model_max_length. Pass max_length.'
-        )
-    if cut and length < shortest:
-        # Differs from HF: there a max_length below the special tokens cuts nothing.
-        raise ValueError(f"max_length must leave room for the {shortest} special tokens; got {length}.")
-    if cut and fill and pad_to_multiple_of and length < NO_LIMIT and length % pad_to_multiple_of:
-        raise ValueError(
-            f"max_length must be a multiple of pad_to_multiple_of when rows are cut and padded; "
-            f"got {length} and {pad_to_multiple_of}."
-        )
+        cut = None  # there is no limit to truncate to
+    _check_length(cut, fill, length, pad_to_multiple_of, shortest)
     fixed = length if fill == "max_length" else None
     multiple = None if pad_to_multiple_of is None else int(pad_to_multiple_of)
     pad = {"direction": padding_side, "pad_id": pad_id, "pad_token": pad_token, "length": fixed}
@@ -200,6 +182,27 @@ def plan_lengths(
         {"max_length": length, "strategy": cut, "direction": truncation_side} if cut else None,
         pad | {"pad_to_multiple_of": multiple} if fill else None,
     )
+
+
+def _check_length(cut: str | None, fill: str | None, length: int, multiple: Any, shortest: int) -> None:
+    """Refuse a length that rows cannot be truncated or padded to.
+
+    Raises:
+        ValueError: saying why.
+    """
+    if fill == "max_length" and length >= NO_LIMIT:
+        # Differs from HF: there nothing is padded, without a word.
+        raise ValueError(
+            'padding="max_length" needs a length; got max_length=None and no model_max_length. Pass max_length.'
+        )
+    if cut and length < shortest:
+        # Differs from HF: there a max_length below the special tokens truncates nothing.
+        raise ValueError(f"max_length must leave room for the {shortest} special tokens; got {length}.")
+    if cut and fill and multiple and length < NO_LIMIT and length % multiple:
+        raise ValueError(
+            "max_length must be a multiple of pad_to_multiple_of when rows are truncated and padded; "
+            f"got {length} and {multiple}."
+        )
 
 
 def _choice(name: str, value: Any, choices: dict[Any, str | None]) -> str | None:

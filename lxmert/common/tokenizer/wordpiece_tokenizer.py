@@ -31,8 +31,8 @@ from .wordpiece import TokenizerSettings
 
 logger = logging.getLogger(__name__)
 
-# Name of an entry, and the attribute of a Rust encoding that holds its row; in the order in which entries are returned.
-_ROWS = {
+# The attribute of a Rust encoding that holds an entry.
+_ENCODING_ATTRIBUTES = {
     "input_ids": "ids",
     "token_type_ids": "type_ids",
     "attention_mask": "attention_mask",
@@ -77,16 +77,16 @@ class WordPieceTokenizer(TokenIds):
             text_pair: the second text of each: a str with a str, a list of equal length with a list.
             add_special_tokens: whether to add [CLS] and [SEP].
             padding: True or "longest" pads to the longest row, "max_length" to `max_length`, False not at all.
-            truncation: True or "longest_first" cuts the longer text of a pair first, "only_first" and "only_second" one
-                of them. None means "longest_first" when `max_length` is given without padding, else False.
-            max_length: number of tokens, special ones included; `model_max_length` where it is not given.
-            pad_to_multiple_of: pads on to a multiple of this.
+            truncation: True or "longest_first" truncates the longer text of a pair first, "only_first" and
+                "only_second" one of them. None is "longest_first" if `max_length` is given without padding, else False.
+            max_length: number of tokens, special ones included; `model_max_length` by default.
+            pad_to_multiple_of: pads further to a multiple of this.
             return_tensors: "np" (int64), "pt" (int64), "tf" (int32), or None for lists.
-            return_token_type_ids: whether to give `token_type_ids`: 0 in the first text, 1 in the second.
-            return_attention_mask: whether to give `attention_mask`: 1 for tokens, 0 for padding.
-            return_special_tokens_mask: whether to give `special_tokens_mask`: 1 for added special tokens and padding.
-            return_offsets_mapping: whether to give `offset_mapping`: first and end character of each token in its text.
-            return_length: whether to give `length`: the number of tokens of each row, padding included.
+            return_token_type_ids: adds `token_type_ids`: 0 in the first text, 1 in the second.
+            return_attention_mask: adds `attention_mask`: 1 for tokens, 0 for padding.
+            return_special_tokens_mask: adds `special_tokens_mask`: 1 for special tokens and padding.
+            return_offsets_mapping: adds `offset_mapping`: first and end character of each token in its text.
+            return_length: adds `length`: the number of tokens of each row, padding included.
 
         Returns:
             Rows of length L for one text, a list of B of them for several; arrays [B, L] with `return_tensors`, B = 1
@@ -114,17 +114,17 @@ class WordPieceTokenizer(TokenIds):
         encodings = self._encode(batch, add_special_tokens, lengths)
         if max_length is None:
             self._warn_if_long(encodings)
-        wanted = (
-            True,
-            return_token_type_ids,
-            return_attention_mask,
-            return_special_tokens_mask,
-            return_offsets_mapping,
-        )
+        returned = {
+            "input_ids": True,
+            "token_type_ids": return_token_type_ids,
+            "attention_mask": return_attention_mask,
+            "special_tokens_mask": return_special_tokens_mask,
+            "offset_mapping": return_offsets_mapping,
+        }
         rows: dict[str, list[Any]] = {
-            name: [getattr(encoding, attribute) for encoding in encodings]
-            for (name, attribute), asked in zip(_ROWS.items(), wanted, strict=True)
-            if asked
+            name: [getattr(encoding, _ENCODING_ATTRIBUTES[name]) for encoding in encodings]
+            for name, wanted in returned.items()
+            if wanted
         }
         if return_length:
             rows["length"] = [len(encoding) for encoding in encodings]
