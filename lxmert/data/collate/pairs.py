@@ -76,8 +76,8 @@ def windows(
 
     Args:
         texts: the texts.
-        text_of: int64 ``[K]``, the text of each pair, as an index into all texts.
-        image_of: int64 ``[K]``, the image of each pair, as a place in the store.
+        text_of, image_of: int64 ``[K]``, of each pair the text, as an index into all texts, and the image, as a place
+            in the store.
         batch_size: the most pairs of a crossing.
         images: the most images of a window.
     """

@@ -1,8 +1,8 @@
 """Columns of texts and of repeated values: sequences of millions of entries in little memory.
 
-A list of millions of Python objects takes twice the memory, and a forked worker that reads it copies it, because every
-access changes an object's reference count. These columns keep their entries in a few arrays, which forked workers
-share. Both can be read like lists, and are equal to the lists they were made from.
+A list of millions of Python objects takes twice the memory, and a forked worker that reads it copies it, as every
+access changes a reference count. These columns keep their entries in a few arrays, which forked workers share. They can
+be read like lists, and are equal to the lists that they were made from.
 """
 
 from __future__ import annotations
@@ -20,11 +20,7 @@ Mapped = TypeVar("Mapped")
 
 
 def row_numbers(rows: ArrayLike, length: int) -> np.ndarray:
-    """Row numbers as int64 ``[K]``.
-
-    Args:
-        rows: integers, or one boolean per row.
-        length: the number of rows.
+    """Row numbers as int64 ``[K]``, of integers or of one boolean per row.
 
     Raises:
         IndexError: a row does not exist.

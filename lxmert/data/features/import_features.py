@@ -1,4 +1,4 @@
-"""Import published feature files into a store: as a stream, and so that an interrupted import continues."""
+"""Import published feature files into a store, as a stream; an interrupted import continues."""
 
 from __future__ import annotations
 
@@ -88,13 +88,11 @@ class ImportReport:
     """The result of an import.
 
     Attributes:
-        folder: of the store.
-        images, regions: how many the store holds.
+        folder, images, regions: of the store.
         resumed: how many of the images an earlier, interrupted import had read.
         skipped: the damaged images that were skipped, and why.
-        rows_without_id: the rows of HDF5 files that are not in the store because they have no id.
-        seconds: the duration of this run.
-        bytes: the bytes of the sources that this run read.
+        rows_without_id: rows of HDF5 files that are not in the store because they have no id.
+        seconds, bytes: the duration of this run, and what it read of the sources.
     """
 
     folder: str
@@ -117,8 +115,8 @@ def import_regions(
 ) -> ImportReport:
     """Make a store from feature files of any known layout (`sources.base.KNOWN_LAYOUTS`).
 
-    When the process is killed, an image is damaged or the disk is full, the images read so far stay in a hidden folder
-    beside the store; the same call continues from there.
+    If the process is killed, an image is damaged or the disk is full, the images read so far stay in a hidden folder
+    beside the store, and the same call continues from there.
 
     Args:
         sources: files and folders, read in this order.
@@ -132,7 +130,7 @@ def import_regions(
         FileExistsError: `folder` is not empty.
         FileNotFoundError: a source does not exist.
         OSError: the disk is full, for example; the message says what was saved.
-        ValueError: a source of unknown layout, or a damaged one; the message names the file and the line or id.
+        ValueError: an unknown layout, or damage; the message names the file and the line or id.
     """
     if not sources:
         raise ValueError("give at least one file or folder of features.")

@@ -1,7 +1,4 @@
-"""What an import needs of a feature file: a source, which gives its images one after another.
-
-A source gives its images from a position on, so that an import can continue where an earlier one stopped.
-"""
+"""What an import needs of a feature file: a source gives its images one after another, from any position on."""
 
 from __future__ import annotations
 
@@ -43,9 +40,8 @@ class Source(Protocol):
     """A file or folder with the regions of images.
 
     Attributes:
-        path: the file or folder.
-        size: in bytes, for the progress.
-        rows_without_id: the number of its images that cannot be stored, because they have no name.
+        path, size: the file or folder, and its bytes, for the progress.
+        rows_without_id: the number of images that cannot be stored because they have no name.
     """
 
     path: Path
@@ -60,12 +56,7 @@ class Source(Protocol):
 
 
 class SourceOptions(NamedTuple):
-    """What a file does not say itself.
-
-    Attributes:
-        ids: a file with the images' ids, for HDF5 files without.
-        boxes: "xyxy" or "xywh" for GQA's files; None to infer it.
-    """
+    """What a file does not say itself: the file with the ids of an HDF5 file; "xyxy" or "xywh" for GQA's boxes."""
 
     ids: Path | None = None
     boxes: str | None = None
