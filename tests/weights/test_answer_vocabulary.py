@@ -72,7 +72,7 @@ def test_numbers_as_answers(tmp_path):
         ([{"answer": "yes"}], "is no answer vocabulary"),
         ({"yes": 0, "no": 2}, "is no answer vocabulary"),
         ({"yes": 1, "no": 2}, "is no answer vocabulary"),
-        ({"yes": 0, "no": 0}, "numbers 0, 1, 2, ..., each once"),
+        ({"yes": 0, "no": 0}, "indices 0, 1, 2, ..., each once"),
         ({"0": "yes", "00": "no"}, "is no answer vocabulary"),
         ({"yes": False, "no": True}, "is no answer vocabulary"),
         ({"yes": 0.0}, "is no answer vocabulary"),
