@@ -41,11 +41,14 @@ class LazyTensor(NamedTuple):
         return math.prod(self.parameter.shape) * self.dtype.itemsize
 
 
+Tensors = Sequence[LazyTensor]
+
+
 def write_folder(
     folder: str | Path,
     config: ModelConfig,
     architecture: str,
-    items: Sequence[LazyTensor],
+    items: Tensors,
     max_shard_size: int | str | None = None,
     beside: Callable[[Path], None] | None = None,
 ) -> tuple[Overflowed, list[str]]:

@@ -24,12 +24,10 @@ from lxmert.weights.formats.raw_io import BFLOAT16, Slot, write_slots
 from lxmert.weights.naming.key_mapping import HUGGING_FACE_TF, KERAS_H5
 from lxmert.weights.naming.tables import is_task_model
 
-from .save_folder import LazyTensor, Overflowed, check_neighbours, stamped
+from .save_folder import LazyTensor, Overflowed, Tensors, check_neighbours, stamped
 
 
-def write_keras_weights(
-    path: str | Path, config: ModelConfig, architecture: str, items: Sequence[LazyTensor]
-) -> Overflowed:
+def write_keras_weights(path: str | Path, config: ModelConfig, architecture: str, items: Tensors) -> Overflowed:
     """Write what the Keras model's `save_weights` would write, and the config.
 
     Args:
@@ -72,9 +70,7 @@ def _slot(group: Any, name: str, item: LazyTensor) -> Slot:
     return Slot(parameter.name, offset, item.dtype, shape, read)
 
 
-def write_keras_archive(
-    path: str | Path, config: ModelConfig, architecture: str, items: Sequence[LazyTensor]
-) -> Overflowed:
+def write_keras_archive(path: str | Path, config: ModelConfig, architecture: str, items: Tensors) -> Overflowed:
     """Write what the Keras model's `save` would write, a .keras archive; see `write_keras_weights`."""
     # The widest dtype, as a narrower one would round what is loaded. Of two with 16 bits neither is the widest.
     formats = {item.dtype for item in items}
@@ -82,6 +78,7 @@ def write_keras_archive(
     dtype = widest.pop().name if len(widest) == 1 else "float32"
     # Only VisualBertModel may be without a pooler.
     pooler = {"add_pooling_layer": any(item.parameter.module == "pooler.dense" for item in items)}
+    policy = {"module": "keras", "class_name": "DTypePolicy", "config": {"name": dtype}, "registered_name": None}
     description = {
         "module": f"lxmert.tf.{config.model_type}" + ("_tasks" if is_task_model(architecture) else ""),
         "class_name": f"TF{architecture}",
@@ -89,12 +86,7 @@ def write_keras_archive(
         "config": {
             "name": "model",
             "trainable": True,
-            "dtype": {
-                "module": "keras",
-                "class_name": "DTypePolicy",
-                "config": {"name": dtype},
-                "registered_name": None,
-            },
+            "dtype": policy,
             "config": stamped(config, architecture).to_dict(),
             **(pooler if architecture == "VisualBertModel" else {}),
         },
@@ -112,9 +104,7 @@ def write_keras_archive(
     return overflowed
 
 
-def write_tf_folder(
-    folder: str | Path, config: ModelConfig, architecture: str, items: Sequence[LazyTensor]
-) -> Overflowed:
+def write_tf_folder(folder: str | Path, config: ModelConfig, architecture: str, items: Tensors) -> Overflowed:
     """Write config.json and tf_model.h5, for the TensorFlow models of `transformers` 4.x; see `write_folder`.
 
     Raises:
@@ -141,16 +131,8 @@ _TF_OBJECTS = tuple(f"heads.object.{name}" for name in ("transform", "norm", "at
 _LARGEST_ATTRIBUTE = 64512
 
 
-def write_tf_weights(
-    path: str | Path, config: ModelConfig, architecture: str, items: Sequence[LazyTensor]
-) -> Overflowed:
-    """Write the tf_model.h5 that `transformers` 4.49 would write, and the config.
-
-    Args:
-        path: the file; an existing one is overwritten, so give a temporary name (`atomic_files.replacing`).
-        config: the model's configuration.
-        architecture: the model's class name without the prefix TF.
-        items: every parameter of the model.
+def write_tf_weights(path: str | Path, config: ModelConfig, architecture: str, items: Tensors) -> Overflowed:
+    """Write the tf_model.h5 that `transformers` 4.49 would write, and the config; see `write_keras_weights`.
 
     Raises:
         ValueError: `transformers` has no such model in TensorFlow, or the dtype is bfloat16.

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import count
 from typing import NamedTuple
 
 from lxmert.common.config.base import ModelConfig
+from lxmert.common.specs import ModuleRow
 
 from .tables import KINDS, OBJECTS, Leaf, every_head, module_rows, sizes
 
@@ -48,8 +50,8 @@ def parameters(config: ModelConfig, heads: Collection[str], pooler: bool = True)
         heads: some of the model's heads; see `tables.head_names`.
         pooler: whether the model has one.
     """
-    symbols, kind_of_model = sizes(config), config.model_type
-    for row in module_rows(kind_of_model):
+    symbols, model_type = sizes(config), config.model_type
+    for row in module_rows(model_type):
         parts = row.path.split(".")
         if parts[0] == "heads" and parts[1] not in heads:
             continue
@@ -58,14 +60,18 @@ def parameters(config: ModelConfig, heads: Collection[str], pooler: bool = True)
         if (row.switch and not getattr(config, row.switch)) or (parts[0] == "pooler" and not pooler):
             continue
         for i in range(getattr(config, row.layers_field) if row.layers_field else 1):
-            module = row.path.format(i=i)
-            pruned = len(config.pruned_heads.get(module.rpartition(".")[0], ()))
+            attention = row.path.format(i=i).rpartition(".")[0]
+            pruned = len(config.pruned_heads.get(attention, ()))
             symbols["W"] = (config.num_attention_heads - pruned) * symbols["K"]
             shape = row.shape(symbols)
             for leaf in KINDS[row.kind]:
                 # Besides the weight, a module only has vectors with a value for each output.
                 size = shape if leaf is KINDS[row.kind][0] else shape[:1]
-                yield Parameter(kind_of_model, module, row.hf_path.format(i=i), row.kind, leaf, size)
+                yield _parameter(model_type, row, i, leaf, size)
+
+
+def _parameter(model_type: str, row: ModuleRow, i: int, leaf: Leaf, shape: tuple[int, ...] = ()) -> Parameter:
+    return Parameter(model_type, row.path.format(i=i), row.hf_path.format(i=i), row.kind, leaf, shape)
 
 
 def all_parameters(config: ModelConfig) -> Iterator[Parameter]:
@@ -219,16 +225,10 @@ def normalize_key(name: str) -> str:
 
 
 def shapeless_parameters(model_type: str, counts: Mapping[str, int]) -> Iterator[Parameter]:
-    """Every parameter that a model with so many layers may have, whatever its switches, without shapes.
-
-    Args:
-        model_type: of the model.
-        counts: the numbers of layers, by config field.
-    """
+    """Every parameter that a model may have, whatever its switches, without shapes; `counts` are its layers."""
     for row in module_rows(model_type):
         for i in range(counts[row.layers_field] if row.layers_field else 1):
-            for leaf in KINDS[row.kind]:
-                yield Parameter(model_type, row.path.format(i=i), row.hf_path.format(i=i), row.kind, leaf, ())
+            yield from (_parameter(model_type, row, i, leaf) for leaf in KINDS[row.kind])
 
 
 def layer_counts(model_type: str, mapping: KeyMapping, nested: bool, names: Collection[str]) -> dict[str, int]:
@@ -243,13 +243,6 @@ def layer_counts(model_type: str, mapping: KeyMapping, nested: bool, names: Coll
     counts: dict[str, int] = {}
     for row in module_rows(model_type):
         if row.layers_field and row.layers_field not in counts:
-            leaf, i = KINDS[row.kind][0], 0
-            while (
-                mapping.key(
-                    Parameter(model_type, row.path.format(i=i), row.hf_path.format(i=i), row.kind, leaf, ()), nested
-                )
-                in names
-            ):
-                i += 1
-            counts[row.layers_field] = i
+            keys = (mapping.key(_parameter(model_type, row, i, KINDS[row.kind][0]), nested) for i in count())
+            counts[row.layers_field] = next(i for i, key in enumerate(keys) if key not in names)
     return counts
