@@ -61,13 +61,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Convert, print a report, and verify on request; the exit status is 1 if the outputs differ."""
     from lxmert.common.config import config_from_pretrained
+    from lxmert.hub import HubOptions
     from lxmert.utils.messages import escaped
     from lxmert.weights.convert import convert
     from lxmert.weights.mismatch import after_colon
 
     config = None if arguments.config is None else config_from_pretrained(arguments.config)
     changed = overrides(arguments)
-    hub = {"revision": arguments.revision}
+    hub = HubOptions(revision=arguments.revision)
     if arguments.verify:
         import_quietly("tf")
         # Before the conversion, so that a missing framework is reported at once.

@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy as np
 
-# First of all: where a framework is missing, these say what to install.
 from lxmert import pt, tf
+
+# First of all: where a framework is missing, these say what to install.
+from lxmert.hub import HubOptions
 
 # isort: split
 import keras
@@ -121,7 +123,7 @@ def verify(
     architecture: str | None = None,
     dtype: str | None = None,
     answers: tuple[str | Path, str | Path] | None = None,
-    hub: Mapping[str, Any] | None = None,
+    hub: HubOptions | None = None,
     **overrides: Any,
 ) -> Agreement:
     """Run `source` in PyTorch and `target` in Keras, in float32, and compare every output, hidden state and attention.

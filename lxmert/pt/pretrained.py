@@ -16,6 +16,7 @@ from torch.utils.checkpoint import checkpoint as checkpointed
 from lxmert.common.config.base import ModelConfig
 from lxmert.common.outputs import ModelOutput
 from lxmert.common.specs import SPECS
+from lxmert.hub import HubOptions
 from lxmert.pt.cpu_kernels.packing import weights_are_trained
 from lxmert.utils.messages import check_keywords, signature_names
 from lxmert.weights.formats.raw_io import FLOATS
@@ -163,7 +164,7 @@ class PreTrainedModel(Resizable):
         options = (*signature_names(cls.from_pretrained), *cls.made_with, *cls.config_class.field_names())
         check_keywords(f"{cls.__name__}.from_pretrained", overrides, options)
         made_with = {name: overrides.pop(name) for name in cls.made_with if name in overrides}
-        hub = dict(revision=revision, cache_dir=cache_dir, token=token, local_files_only=local_files_only)
+        hub = HubOptions(revision=revision, cache_dir=cache_dir, token=token, local_files_only=local_files_only)
         with open_checkpoint(source, config, cls.config_class, hub, **overrides) as file:
             pooler = made_with.get("add_pooling_layer", True)
             taken, report = match_parameters(file, cls.architecture(), only, allow_new_head, pooler)

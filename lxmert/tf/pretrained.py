@@ -17,6 +17,7 @@ from lxmert.common.config import config_from_dict
 from lxmert.common.config.base import ModelConfig
 from lxmert.common.outputs import ModelOutput
 from lxmert.common.specs import SPECS, input_shapes
+from lxmert.hub import HubOptions
 from lxmert.utils.messages import check_keywords, signature_names
 from lxmert.weights.formats import check_for_keras
 from lxmert.weights.load import LoadReport, match_parameters
@@ -215,7 +216,7 @@ class PreTrainedModel(Resizable, InternalLossMixin):
         options = (*signature_names(cls.from_pretrained), *cls.made_with, *cls.config_class.field_names())
         check_keywords(f"{cls.__name__}.from_pretrained", overrides, options)
         made_with = {name: overrides.pop(name) for name in cls.made_with if name in overrides}
-        hub = dict(revision=revision, cache_dir=cache_dir, token=token, local_files_only=local_files_only)
+        hub = HubOptions(revision=revision, cache_dir=cache_dir, token=token, local_files_only=local_files_only)
         with open_checkpoint(source, config, cls.config_class, hub, **overrides) as file:
             pooler = made_with.get("add_pooling_layer", True)
             taken, report = match_parameters(file, cls.architecture(), only, allow_new_head, pooler)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lxmert.common.config import CONFIGS
+from lxmert.hub import HubOptions
 
 from .checkpoint import Checkpoint
 from .inspect import FileDescription, describe
@@ -108,7 +109,7 @@ def compare(
     *,
     tolerance: float | None = None,
     folded: bool = True,
-    hub: Mapping[str, Any] | None = None,
+    hub: HubOptions | None = None,
     **overrides: Any,
 ) -> Comparison:
     """Compare two weight files, parameter by parameter; a few tensors are in memory at a time.

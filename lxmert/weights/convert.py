@@ -19,6 +19,7 @@ import numpy as np
 
 from lxmert.common.config.base import ModelConfig
 from lxmert.common.specs import architectures, spec_of, tasks
+from lxmert.hub import HubOptions
 from lxmert.utils.atomic_files import making_folder, replacing
 from lxmert.utils.paths import INDEX_NAME, SAFETENSORS_NAME, check_folder, check_path
 from lxmert.weights.formats.open import FOLDER_WEIGHTS, TF_NAME
@@ -112,7 +113,7 @@ def convert(
     dtype: str | None = None,
     max_shard_size: int | str | None = None,
     answers: tuple[str | Path, str | Path] | None = None,
-    hub: dict[str, Any] | None = None,
+    hub: HubOptions | None = None,
     **overrides: Any,
 ) -> Conversion:
     """Convert weights of any format; no framework is needed, and no value changes by a bit.

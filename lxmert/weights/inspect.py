@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lxmert.hub import HubOptions
+
 from .checkpoint import Checkpoint
 from .formats import WeightFile
 from .formats.raw_io import is_float
@@ -163,7 +165,7 @@ def summarize(
     *,
     values: bool = True,
     folded: bool = True,
-    hub: Mapping[str, Any] | None = None,
+    hub: HubOptions | None = None,
     **overrides: Any,
 ) -> Summary:
     """Find out what a weight file is and holds; its tensors are read one by one, in two threads.

@@ -13,6 +13,7 @@ from typing import Any
 
 from lxmert.common.config import CONFIGS, LxmertConfig, config_class
 from lxmert.common.config.base import ModelConfig
+from lxmert.hub import HubOptions
 from lxmert.utils.atomic_files import is_settled, settle
 from lxmert.utils.paths import CONFIG_NAME
 
@@ -31,7 +32,7 @@ def open_checkpoint(
     source: str | Path,
     config: ModelConfig | None = None,
     kind: type[ModelConfig] | None = None,
-    hub: Mapping[str, Any] | None = None,
+    hub: HubOptions | None = None,
     **overrides: Any,
 ) -> Checkpoint:
     """Open a weight file or folder, or a model on the hub.
