@@ -209,7 +209,7 @@ class Repository:
         if files.folder is not None:
             return self.failure(files.cause, wanted, files.names)
         return FileNotFoundError(
-            f"{self._named} on the hub {_hub()} has no {wanted}; it holds {listed(files.names)}. {_NOT_LOCAL}"
+            f"{self} on the hub {_hub()} has no {wanted}; it holds {listed(files.names)}. {_NOT_LOCAL}"
         )
 
     def failure(self, cause: Exception | None, part: str = "", held: Collection[str] = ()) -> OSError:
@@ -230,7 +230,7 @@ class Repository:
         )
 
         hub, source = _hub(), self.source
-        cache = f"the cache {self.cache_dir or constants.HF_HUB_CACHE} has no {f'{part} of ' * bool(part)}{self._named}"
+        cache = f"the cache {self.cache_dir or constants.HF_HUB_CACHE} has no {f'{part} of ' * bool(part)}{self}"
         cache += f" (but {listed(held)})" if held else ""
         kind: type[OSError] = FileNotFoundError
         if cause is None or isinstance(cause, OfflineModeIsEnabled):
@@ -273,8 +273,7 @@ class Repository:
             return self.failure(error, name)
         return OSError(f"{name} of {self.source!r} could not be downloaded: {_first_line(error)}. Run this again.")
 
-    @property
-    def _named(self) -> str:
+    def __str__(self) -> str:
         return repr(self.source) + (f" at revision {self.revision!r}" if self.revision else "")
 
 

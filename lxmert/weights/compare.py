@@ -181,7 +181,7 @@ class _Pair(NamedTuple):
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Its shape in each, PyTorch's way round."""
+        """Its shape in each file, in PyTorch's layout."""
         return self.a.shape(self.first) or (), self.b.shape(self.second) or ()
 
     @property

@@ -1,4 +1,4 @@
-"""Weights on disk, told by content and read array by array, whatever the file is called."""
+"""Weights on disk, recognized by content and read array by array."""
 
 from .base import WeightFile
 from .open import check_for_keras, choose_weights, find_weights, open_weights

@@ -253,9 +253,8 @@ class _SymbolicMachine:
     def _check_key(self, key: Any) -> None:
         """Refuse a key that may take for ever to hash."""
         for part in key if isinstance(key, tuple) else (key,):
-            if not isinstance(part, (str, float, int, type(None))) or (
-                isinstance(part, int) and abs(part) >= _LARGEST_KEY
-            ):
+            large = isinstance(part, int) and abs(part) >= _LARGEST_KEY
+            if large or not isinstance(part, (str, float, int, type(None))):
                 raise ValueError(
                     f"{self._path} has dictionary keys that are neither strings nor numbers; it is not read."
                 )
@@ -295,14 +294,8 @@ class _SymbolicMachine:
             saved = (None,) * 5
         mark, kind, key, place, count, *view = saved
         storage = kind.name.removeprefix("torch ").removesuffix("Storage") if _is(kind, "name") else None
-        strings = isinstance(key, str) and isinstance(place, str)
-        if (
-            mark != "storage"
-            or storage not in _STORAGES
-            or not strings
-            or type(count) is not int
-            or view not in ([], [None])
-        ):
+        strings = mark == "storage" and isinstance(key, str) and isinstance(place, str)
+        if not strings or storage not in _STORAGES or type(count) is not int or view not in ([], [None]):
             raise ValueError(f"{self._path} names its storages in another way than torch.save does.")
         self._check_number(count)
         self.storages.setdefault(key, count * _STORAGES[storage])
