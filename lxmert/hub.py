@@ -141,10 +141,10 @@ class Repository:
             names = tuple(sorted(file.rfilename for file in info.siblings or ()))
             return RepositoryFiles(names, str(info.sha))
         except LocalTokenNotFoundError as error:
-            raise ValueError(
-                "token=True stands for the saved token, and none is saved; log in with `hf auth login`, or pass the "
-                "token itself."
-            ) from error
+            message = (
+                "token=True stands for the saved token, and none is saved; log in with `hf auth login`, or pass it."
+            )
+            raise ValueError(message) from error
         except RevisionNotFoundError as error:
             raise self.failure(error) from error
         except _library_errors() as error:
@@ -206,10 +206,12 @@ class Repository:
 
     def missing(self, wanted: str, files: RepositoryFiles) -> OSError:
         """The error for files that the repository does not have."""
+        from huggingface_hub import constants
+
         if files.folder is not None:
             return self.failure(files.cause, wanted, files.names)
         return FileNotFoundError(
-            f"{self} on the hub {_hub()} has no {wanted}; it holds {listed(files.names)}. {_NOT_LOCAL}"
+            f"{self} on the hub {constants.ENDPOINT} has no {wanted}; it holds {listed(files.names)}. {_NOT_LOCAL}"
         )
 
     def failure(self, cause: Exception | None, part: str = "", held: Collection[str] = ()) -> OSError:
@@ -229,7 +231,7 @@ class Repository:
             RevisionNotFoundError,
         )
 
-        hub, source = _hub(), self.source
+        hub, source = constants.ENDPOINT, self.source
         cache = f"the cache {self.cache_dir or constants.HF_HUB_CACHE} has no {f'{part} of ' * bool(part)}{self}"
         cache += f" (but {listed(held)})" if held else ""
         kind: type[OSError] = FileNotFoundError
@@ -275,13 +277,6 @@ class Repository:
 
     def __str__(self) -> str:
         return repr(self.source) + (f" at revision {self.revision!r}" if self.revision else "")
-
-
-def _hub() -> str:
-    """The address of the hub."""
-    from huggingface_hub import constants
-
-    return constants.ENDPOINT
 
 
 def _library_errors() -> tuple[type[Exception], ...]:

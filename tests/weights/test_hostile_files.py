@@ -250,7 +250,7 @@ NESTED = b"]q\x00" + b"".join(bytes([0x5D, 0x71, i + 1, 0x28, 0x68, i, 0x68, i, 
 BEGINNING = b"".join(pickle.dumps(part, 2) for part in (0x1950A86A20F9469CFC6C, 1001, {}))
 NAME = b"ccollections\nOrderedDict\n"
 FOREIGN = r"holds more than tensors by name \('(collections )?{}'\), which is not run"
-OTHER_KEYS = r"has dictionary keys that are neither strings nor numbers"
+OTHER_KEYS = r"has dictionary keys other than strings and numbers"
 
 
 @pytest.mark.parametrize(

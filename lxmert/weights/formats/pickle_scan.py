@@ -169,11 +169,7 @@ class _SymbolicMachine:
     """Follows a program as PyTorch's reader does, with nothing called.
 
     That reader may take for ever to hash a key: a few nested tuples, each used twice, are a tree of any size. So every
-    call, key and storage has to be as torch.save writes it.
-
-    Args:
-        path: of the file, for messages.
-        whole: its size in bytes, an upper bound of every tensor's size.
+    call, key and storage has to be as torch.save writes it, and no size above `whole`, the bytes of the file.
     """
 
     def __init__(self, path: Path, whole: int):
@@ -208,7 +204,9 @@ class _SymbolicMachine:
                 self._stack.append(tuple(items))
             elif word in ("APPEND", "APPENDS"):
                 items = self._items(1 if word == "APPEND" else None)
-                self._list().extend(items)
+                if not isinstance(self._stack[-1], list):
+                    raise IndexError("it appends to something other than a list")
+                self._stack[-1].extend(items)
             elif word in ("SETITEM", "SETITEMS"):
                 self._set_items(self._items(2 if word == "SETITEM" else None))
             elif word == "REDUCE":
@@ -239,11 +237,6 @@ class _SymbolicMachine:
         del items[-count:]
         return taken
 
-    def _list(self) -> list[Any]:
-        if not isinstance(self._stack[-1], list):
-            raise IndexError("it appends to something other than a list")
-        return self._stack[-1]
-
     def _set_items(self, items: list[Any]) -> None:
         if not (_is(self._stack[-1], "dict") or _is(self._stack[-1], "OrderedDict")) or len(items) % 2:
             raise IndexError("it sets items of something other than a dictionary")
@@ -255,9 +248,7 @@ class _SymbolicMachine:
         for part in key if isinstance(key, tuple) else (key,):
             large = isinstance(part, int) and abs(part) >= _LARGEST_KEY
             if large or not isinstance(part, (str, float, int, type(None))):
-                raise ValueError(
-                    f"{self._path} has dictionary keys that are neither strings nor numbers; it is not read."
-                )
+                raise ValueError(f"{self._path} has dictionary keys other than strings and numbers; it is not read.")
 
     def _call(self, function: Any, arguments: Any) -> None:
         if not _is(function, "name") or function.name not in _CALLED or not isinstance(arguments, tuple):
