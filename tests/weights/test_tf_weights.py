@@ -209,7 +209,7 @@ def test_tensorflows_way_round_in_safetensors(tmp_path):
             "LxmertForQuestionAnswering",
             CONFIG,
             {},
-            "had no LxmertForQuestionAnswering in TensorFlow; it had LxmertModel",
+            "has no LxmertForQuestionAnswering in TensorFlow; it has LxmertModel",
         ),
         ("VisualBertModel", VISUAL_BERT, {}, "transformers has no VisualBertModel in TensorFlow"),
         (
