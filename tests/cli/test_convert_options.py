@@ -84,7 +84,7 @@ def test_a_field_may_be_null(tmp_path, lxmert):
             ["--to", "tf_model.h5", "--dtype", "bfloat16"],
             "tf_model.h5 holds no bfloat16; give dtype float32 or float16",
         ),
-        (["--to", "tf_model.h5", "--head", "question-answering"], "transformers had no LxmertForQuestionAnswering"),
+        (["--to", "tf_model.h5", "--head", "question-answering"], "transformers has no LxmertForQuestionAnswering"),
         (["--answers", "{new}", "{new}"], "has 4 answers, and the answer head of"),
         (["--answers", "{old}", "{old}", "--head", "backbone"], "LxmertModel, which has no answer head to move"),
         (["--answers", "{old}", "absent.json"], "absent.json: No such file or directory"),
