@@ -61,8 +61,8 @@ def test_head_masks_agree(name, config, form):
 
 
 @pytest.mark.parametrize("mask", [None, *HEAD_MASKS])
-def test_maps_lie_on_the_road_of_the_gradients(mask):
-    """What explains a model by the gradients of its attention needs them, with a head mask too."""
+def test_gradients_flow_through_the_attention_maps(mask):
+    """Explanations that use the gradients of attention need them, with a head mask too."""
     name = "VisualBertForVisualReasoning"
     (pt, tf), given = both(CONFIG, name), labelled(CONFIG, name, SIZES)
     if mask is not None:

@@ -1,4 +1,4 @@
-"""Attention that keeps little for its gradients: the numbers, and the dropout, of the plain one."""
+"""Recomputed attention: values, gradients and dropout of standard attention, with less saved for the backward pass."""
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ CONFIG = small("1/1/1", hidden_size=64, num_attention_heads=4, attention_probs_d
 
 @pytest.fixture
 def calls(count):
-    """How often the light way was taken."""
+    """The calls of recomputed_attention."""
     return count(layers, "recomputed_attention")
 
 
@@ -33,7 +33,7 @@ def given():
     return states, context, context_bias(mask, torch.float64)
 
 
-def plainly(monkeypatch, run):
+def without_recomputation(monkeypatch, run):
     with monkeypatch.context() as patch:
         patch.setattr(layers, "can_recompute", lambda *args: False)
         return run()
@@ -50,7 +50,7 @@ def test_values_and_gradients(masked, attention, given, calls, monkeypatch):
     wanted = [*given[:2], *attention.parameters()]
     ours = seeded(attention, given)
     assert len(calls) == 1
-    theirs = plainly(monkeypatch, lambda: seeded(attention, given))
+    theirs = without_recomputation(monkeypatch, lambda: seeded(attention, given))
     assert len(calls) == 1
     torch.testing.assert_close(ours, theirs, rtol=1e-13, atol=1e-13)
     assert not torch.equal(ours, seeded(attention, given, seed=4)), "something is dropped"
@@ -69,12 +69,12 @@ def test_gradients_of_gradients(trained, attention, given, monkeypatch):
         (first,) = torch.autograd.grad(seeded(attention, given).pow(3).sum(), given[0], create_graph=True)
         return torch.autograd.grad(first.pow(2).sum(), wanted)
 
-    for mine, other in zip(twice(), plainly(monkeypatch, twice), strict=True):
+    for mine, other in zip(twice(), without_recomputation(monkeypatch, twice), strict=True):
         torch.testing.assert_close(mine, other, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("trained", range(5))
-def test_only_what_is_wanted_gets_a_gradient(trained):
+def test_only_trainable_parts_get_a_gradient(trained):
     torch.manual_seed(0)
     layer = nn.Linear(8, 6).requires_grad_(False)
     parts = [torch.randn(2, 2, count, 4) for count in (3, 5, 5)] + [layer.weight, layer.bias]
@@ -85,7 +85,7 @@ def test_only_what_is_wanted_gets_a_gradient(trained):
     assert found.abs().sum() > 0
 
 
-def test_what_is_kept(attention, given):
+def test_what_is_saved_for_the_backward_pass(attention, given):
     kept = []
     with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
         attention(*given)
@@ -101,7 +101,7 @@ def test_autocast(attention, given, monkeypatch):
             out = seeded(attention, given)
         return out.float(), *torch.autograd.grad(out.float().pow(2).sum(), list(attention.parameters()))
 
-    for mine, other in zip(run(), plainly(monkeypatch, run), strict=True):
+    for mine, other in zip(run(), without_recomputation(monkeypatch, run), strict=True):
         torch.testing.assert_close(mine, other, rtol=0.05, atol=0.03 * other.detach().abs().max().item())  # 8 bits
 
 
@@ -125,7 +125,7 @@ def test_several_gradients_at_once(attention, given):
             torch.testing.assert_close(mine[number], other)
 
 
-def test_whoever_wants_to_see_weights_or_layers_does(attention, given, calls):
+def test_weights_masks_and_hooks_turn_it_off(attention, given, calls):
     assert attention(*given, need_weights=True)[1].shape == (3, 4, 7, 5)
     attention(*given, head_mask=torch.ones(4, dtype=torch.float64))
     seen = []

@@ -1,4 +1,4 @@
-"""The package's own products: the same numbers as PyTorch's linear layer, and out of the way of whoever looks at it."""
+"""The package's linear kernel: the values and gradients of nn.Linear, and no kernel where hooks or modes are active."""
 
 import copy
 
@@ -32,7 +32,7 @@ def x():
 
 @pytest.fixture
 def calls(count):
-    """How often oneDNN was asked."""
+    """The calls of oneDNN."""
     return count(products, "_onednn")
 
 
@@ -70,7 +70,7 @@ def test_gradients_of_gradients(layer, x):
 
 
 @pytest.mark.parametrize("trained", ["x", "weight", "bias"])
-def test_only_what_is_wanted_gets_a_gradient(trained, layer, x):
+def test_only_trainable_parts_get_a_gradient(trained, layer, x):
     layer.requires_grad_(False)
     wanted = {"x": x, "weight": layer.weight, "bias": layer.bias}[trained].requires_grad_()
     linear(layer, x).sum().backward()
@@ -81,12 +81,12 @@ def test_only_what_is_wanted_gets_a_gradient(trained, layer, x):
 def test_views_and_odd_shapes(layer, x, calls):
     for view in (x.transpose(0, 1), x[:, ::2], x[0], x[0, 0], x.expand(2, 3, 7, 48), torch.empty(0, 7, 48)):
         torch.testing.assert_close(linear(layer, view), layer(view))
-    assert len(calls) == 5, "nothing is not multiplied"
+    assert len(calls) == 5, "an empty product is not computed"
     table = torch.randn(48, 80).t()
     torch.testing.assert_close(product(x, table, layer.bias), F.linear(x, table, layer.bias))
 
 
-def test_small_ones_are_left_to_pytorch(layer, x, calls, monkeypatch):
+def test_small_products_use_pytorch(layer, x, calls, monkeypatch):
     monkeypatch.setattr(products, "_MIN_PRODUCTS", {False: x.numel() * 80, True: x.numel() * 80 + 1})
     linear(layer, x)
     assert not calls
@@ -107,12 +107,12 @@ def test_activations_of_bfloat16_are_fused(activation, layer, x, calls):
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
-def test_other_dtypes_are_left_to_pytorch(dtype, layer, x, calls):
+def test_other_dtypes_use_pytorch(dtype, layer, x, calls):
     assert torch.equal(linear(layer.to(dtype), x.to(dtype)), layer(x.to(dtype)))
     assert not calls
 
 
-def test_autocast_is_left_to_pytorch(layer, x, calls):
+def test_autocast_uses_pytorch(layer, x, calls):
     with torch.autocast("cpu", torch.bfloat16):
         assert linear(layer, x).dtype == torch.bfloat16
     assert not calls
@@ -137,7 +137,7 @@ def test_hooks_are_called(layer, x, calls):
 
 
 class Doubled(nn.Module):
-    """What an adapter puts in the place of a layer."""
+    """A layer wrapped by an adapter."""
 
     def __init__(self, layer):
         super().__init__()
@@ -147,7 +147,7 @@ class Doubled(nn.Module):
         return 2 * self.layer(x)
 
 
-def test_what_takes_the_place_of_a_layer_is_called(layer, x):
+def test_a_replaced_layer_is_called(layer, x):
     assert torch.equal(linear(Doubled(layer), x, "relu"), torch.relu(2 * layer(x)))
     parametrized = copy.deepcopy(layer)
     nn.utils.parametrizations.weight_norm(parametrized)
@@ -165,7 +165,7 @@ def test_transforms_of_functions(layer, x, calls):
 
 
 def test_a_replaced_forward_is_called(layer, x, calls, monkeypatch):
-    """As tools do it that bring a layer's weights from the disk when it is called."""
+    """Offloading tools do this: they load a layer's weights when it is called."""
     own = layer.forward
     layer.forward = lambda x: 3 * own(x)
     assert torch.equal(linear(layer, x), layer(x))
@@ -186,15 +186,15 @@ def test_hooks_of_all_modules_are_called(layer, x):
     assert seen == [nn.Linear]
 
 
-def test_who_looks_at_functions_sees_pytorchs(layer, x, calls, monkeypatch):
+def test_function_modes_and_patches_see_pytorchs_linear(layer, x, calls, monkeypatch):
     seen = []
 
-    class Looking(torch.overrides.TorchFunctionMode):
+    class Recording(torch.overrides.TorchFunctionMode):
         def __torch_function__(self, function, types, args=(), kwargs=None):
             seen.append(function)
             return function(*args, **(kwargs or {}))
 
-    with Looking():
+    with Recording():
         linear(layer, x)
     assert F.linear in seen
     own = F.linear
@@ -204,7 +204,7 @@ def test_who_looks_at_functions_sees_pytorchs(layer, x, calls, monkeypatch):
     assert not calls
 
 
-def test_what_onednn_cannot_take_is_left_to_pytorch(layer, x, calls):
+def test_unsupported_products_use_pytorch(layer, x, calls):
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
         linear(layer, x[..., :-1])
     one = torch.ones(1)
@@ -218,7 +218,7 @@ def test_what_onednn_cannot_take_is_left_to_pytorch(layer, x, calls):
 
 
 @pytest.mark.parametrize("trained", [True, False])
-def test_what_no_gradient_needs_is_not_kept(trained, layer, x):
+def test_only_what_a_gradient_needs_is_saved(trained, layer, x):
     layer.requires_grad_(trained)
     kept = []
     with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.shape) or t, lambda t: t):
@@ -226,7 +226,7 @@ def test_what_no_gradient_needs_is_not_kept(trained, layer, x):
     assert kept == [x.shape if trained else layer.weight.shape]
 
 
-def test_work_is_counted(layer, x, calls):
+def test_flops_are_counted(layer, x, calls):
     with FlopCounterMode(display=False) as counter:
         linear(layer, x)
     assert counter.get_total_flops() == 2 * x.numel() * 80
@@ -259,7 +259,7 @@ def one_by_one(pair, x, activation):
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_a_pair_keeps_its_input_alone(activation, dtype, pair, x):
+def test_a_pair_saves_only_its_input(activation, dtype, pair, x):
     pair = [layer.to(dtype) for layer in pair]
     x = x.to(dtype).requires_grad_()
     kept = []
@@ -347,7 +347,7 @@ def test_several_gradients_of_a_pair_at_once(activation, pair, x):
             torch.testing.assert_close(mine[number], other, rtol=1e-4, atol=1e-4)
 
 
-def test_an_endless_gradient_stops_at_relu(pair, x):
+def test_an_infinite_gradient_stops_at_relu(pair, x):
     x.requires_grad_()
     seed = torch.full((3, 7, 48), float("inf"))
     (mine,) = torch.autograd.grad(linear_pair(*pair, x, "relu"), pair[0].bias, seed)

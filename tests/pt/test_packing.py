@@ -1,4 +1,4 @@
-"""Weights that are laid out once: the same numbers, also after the weights have changed."""
+"""Packed weights: the same results as without them, also after the weights have changed."""
 
 import asyncio
 import copy

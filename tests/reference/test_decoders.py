@@ -1,4 +1,4 @@
-"""Files whose word head has a decoder of its own, or none, read as transformers 5 reads them, and read there again."""
+"""Files with an untied decoder, or without any decoder: we read them as transformers 5 does, and it reads ours."""
 
 import logging
 import warnings
@@ -37,7 +37,7 @@ def of_transformers(name, folder):
 
 
 @contextmanager
-def told_that_it_is_untied(name):
+def expecting_untied_warning(name):
     said = rf"holds {DECODER} with other values than {WORDS[name]}; the model gets both: tie_word_embeddings=False\.$"
     with pytest.warns(UserWarning, match=said):
         yield
@@ -56,7 +56,7 @@ def other_values(shape):
     ("name", "own_bias"),
     [(LXMERT, False), (OTHER, False), (OTHER, True)],  # their LXMERT's decoder has no bias of its own
 )
-@pytest.mark.parametrize("stated", [True, False], ids=["told by the values", "told by the configuration"])
+@pytest.mark.parametrize("stated", [True, False], ids=["from the values", "from the configuration"])
 def test_a_decoder_of_its_own(name, own_bias, stated, tmp_path):
     changed = {DECODER: other_values((23, 12))}
     if name == OTHER:
@@ -64,13 +64,13 @@ def test_a_decoder_of_its_own(name, own_bias, stated, tmp_path):
     folder = make_folder(tmp_path / "source", name, CONFIGS[name].replace(tie_word_embeddings=stated), **changed)
     given = some_inputs(name)
     expected = run_pt(of_transformers(name, folder), given).prediction_logits
-    with told_that_it_is_untied(name) if stated else nullcontext():
+    with expecting_untied_warning(name) if stated else nullcontext():
         models = list(ours(name, folder))
     for model, run in models:
         assert not model.config.tie_word_embeddings
         assert_same(run(model, given).prediction_logits, expected, tolerances.OUTPUTS["float64"])
     # What is written is read there alike.
-    with told_that_it_is_untied(name) if stated else nullcontext():
+    with expecting_untied_warning(name) if stated else nullcontext():
         convert(folder, tmp_path / "converted")
     for model, run in models:
         model.save_pretrained(tmp_path / run.__name__)
@@ -99,14 +99,14 @@ def test_one_matrix(name, held, tmp_path):
 
 
 @pytest.mark.parametrize("name", [LXMERT, OTHER])
-def test_who_has_no_use_for_the_decoder_hears_nothing_of_it(name, tmp_path):
+def test_no_warning_where_the_decoder_is_not_used(name, tmp_path):
     folder = make_folder(tmp_path, name, **{DECODER: other_values((23, 12))})
     backbone = name.replace("ForPreTraining", "Model")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         model = getattr(lxmert.pt, backbone).from_pretrained(folder)
         assert DECODER in model.load_report.unexpected
-        # Who says that they are tied is told that the file disagrees.
+        # tie_word_embeddings=True is an error where the file has two different matrices.
         with pytest.raises(CheckpointMismatchError, match=rf"{DECODER} \[23, 12\] beside .* with other values"):
             getattr(lxmert.pt, name).from_pretrained(folder, tie_word_embeddings=True)
         untied = getattr(lxmert.pt, name).from_pretrained(folder, tie_word_embeddings=False)
@@ -115,7 +115,7 @@ def test_who_has_no_use_for_the_decoder_hears_nothing_of_it(name, tmp_path):
 
 @pytest.mark.parametrize("name", [LXMERT, OTHER])
 def test_untying_a_tied_file(name, tmp_path):
-    """A decoder of its own that begins as the word embedding."""
+    """The new decoder starts as a copy of the word embedding."""
     model = getattr(lxmert.pt, name).from_pretrained(make_folder(tmp_path, name), tie_word_embeddings=False)
     words, decoder = model.get_input_embeddings().weight, model.heads.word.decoder.weight
     assert decoder is not words

@@ -1,7 +1,7 @@
 """The published models, fetched by name from the model hub, give the values that `transformers` pins for them.
 
-They need the hub, and are left out unless they are asked for: `pytest -m hub`. The same road, with small models on a
-server of our own, is tested always.
+They need the hub, and are left out unless they are asked for: `pytest -m hub`. Loading small models in the same way,
+from a server of our own, is always tested.
 """
 
 import importlib
@@ -144,8 +144,8 @@ def small_config(case: Case) -> Any:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", CASES)
-def test_the_same_road_with_a_small_model(name, backend, monkeypatch, tmp_path):
-    """As the published ones lie on the hub: a config.json and a pickle of PyTorch, which is what is fetched."""
+def test_a_small_model_is_loaded_in_the_same_way(name, backend, monkeypatch, tmp_path):
+    """The repository looks like the published ones: a config.json and a pickle of PyTorch are downloaded."""
     case = CASES[name]
     torch.manual_seed(0)
     model = getattr(lxmert.pt, case.model)(small_config(case))

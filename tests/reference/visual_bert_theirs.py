@@ -1,4 +1,4 @@
-"""VisualBERT in `transformers`, an independent program, with the weights of ours, and called as it wants to be.
+"""VisualBERT in `transformers`, an independent program, with our weights, called in the way that it needs.
 
 Where its own call ends in an error, its modules are called one by one: what it meant to do, in its own arithmetic.
 """
