@@ -6,6 +6,8 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
+from lxmert.common.specs import tasks
+
 from .backends import import_quietly
 from .options import SOURCE_HELP, add_revision, add_set, overrides, progress_bar
 
@@ -16,7 +18,6 @@ SUMMARY = "convert weights from any published format to any other, bit by bit"
 
 # The keys of the tables in lxmert.weights, which are slow to import.
 _FORMATS = ("folder", "tf_model.h5", "weights.h5", "keras")
-_TASKS = ("backbone", "pre-training", "question-answering", "visual-reasoning", "multiple-choice", "alignment")
 _DTYPES = ("float64", "float32", "float16", "bfloat16")
 
 
@@ -32,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--to", choices=_FORMATS, help="the format to write (default: inferred from the name of TARGET)"
     )
     parser.add_argument(
-        "--head", choices=_TASKS, help="the task of the model to write (default: the task of the heads in SOURCE)"
+        "--head", choices=tasks(), help="the task of the model to write (default: the task of the heads in SOURCE)"
     )
     parser.add_argument("--dtype", choices=_DTYPES, help="dtype of the weights (default: unchanged)")
     parser.add_argument(

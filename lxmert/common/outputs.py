@@ -1,4 +1,4 @@
-"""What the models return. Declared once, so that both backends name and order their outputs alike."""
+"""The outputs of the models, declared once for both backends."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class ModelOutput:
     Differs from HF: iterating gives values, not names, so that unpacking works directly.
 
     Attributes:
-        aside: fields that are read by attribute alone, because they repeat what other fields hold.
+        attribute_only: fields that are read by attribute alone, because they repeat what other fields hold.
     """
 
-    aside: ClassVar[tuple[str, ...]] = ()
+    attribute_only: ClassVar[tuple[str, ...]] = ()
 
     def keys(self) -> tuple[str, ...]:
         """Names of the fields that are present, in order."""
-        own = [f.name for f in dataclasses.fields(self) if not f.kw_only and f.name not in self.aside]
+        own = [f.name for f in dataclasses.fields(self) if not f.kw_only and f.name not in self.attribute_only]
         return tuple(name for name in (*own, *self.state_names()) if getattr(self, name) is not None)
 
     def state_names(self) -> tuple[str, ...]:
@@ -155,7 +155,7 @@ class LxmertForPreTrainingOutput(LxmertStates):
             alone: among the fields are those of `transformers`.
     """
 
-    aside = ("losses",)
+    attribute_only = ("losses",)
 
     loss: Any = None
     prediction_logits: Any = None
@@ -215,7 +215,7 @@ class VisualBertForPreTrainingOutput(VisualBertStates):
             alone, as LXMERT's.
     """
 
-    aside = ("losses",)
+    attribute_only = ("losses",)
 
     loss: Any = None
     prediction_logits: Any = None

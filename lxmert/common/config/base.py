@@ -1,7 +1,4 @@
-"""What every configuration can do: be checked when it is made, compared, read from a config.json and written back.
-
-Separate from the configurations of the models, which are little more than their fields.
-"""
+"""The base class of the configurations: validation, comparison, reading and writing a config.json."""
 
 from __future__ import annotations
 
@@ -33,7 +30,7 @@ _TYPE_NAMES = {
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """What every configuration can do: validate, compare, read and write itself.
+    """Base class of the configurations: it validates, compares, reads and writes them.
 
     A configuration never changes: `config.replace(task_qa=False)` makes a new one. Keys that a file holds beyond the
     declared ones (`architectures`, `id2label`, ...) are kept in `extra`, read as attributes and written back; two
@@ -112,10 +109,10 @@ class ModelConfig:
         return str(key)
 
     def pruned_with(self, heads: Mapping[str, Any]) -> Self:
-        """This configuration with more heads gone.
+        """This configuration with more heads pruned.
 
         Args:
-            heads: for each attention the numbers of the heads to remove, counted as in the unpruned model.
+            heads: for each attention, the indices of the heads to remove, counted as in the unpruned model.
 
         Raises:
             ValueError: an unknown attention or head, or all heads of an attention.
@@ -123,13 +120,13 @@ class ModelConfig:
         """
         if not isinstance(heads, Mapping):
             raise TypeError(f"heads must be a mapping of attentions to lists of heads; got {type(heads).__name__}.")
-        gone: dict[str, set[int]] = {path: set(before) for path, before in self.pruned_heads.items()}
+        pruned: dict[str, set[int]] = {path: set(before) for path, before in self.pruned_heads.items()}
         for key, more in heads.items():
-            gone.setdefault(self.attention_path(key), set()).update(_head_numbers(str(key), more))
-        return self.replace(pruned_heads={path: sorted(every) for path, every in gone.items()})
+            pruned.setdefault(self.attention_path(key), set()).update(_head_numbers(str(key), more))
+        return self.replace(pruned_heads={path: sorted(every) for path, every in pruned.items()})
 
     def kept_heads(self, path: str) -> list[int]:
-        """The numbers of the heads that the attention at `path` still has."""
+        """The indices of the heads that the attention at `path` still has."""
         gone = self.pruned_heads.get(path, ())
         return [head for head in range(self.num_attention_heads) if head not in gone]
 
@@ -286,7 +283,7 @@ class ModelConfig:
 
 
 def _head_numbers(path: str, heads: Any) -> tuple[int, ...]:
-    """The numbers of the heads pruned from one attention, in order, or TypeError."""
+    """The indices of the heads pruned from one attention, sorted, or TypeError."""
     heads = heads.tolist() if hasattr(heads, "tolist") else heads  # an array
     if not isinstance(heads, (list, tuple, set, frozenset, range)) or not all(
         isinstance(head, numbers.Integral) and not isinstance(head, bool) for head in heads

@@ -18,7 +18,7 @@ class LxmertConfig(ModelConfig):
     The `task_*` flags switch pre-training losses; `task_qa`, `task_obj_predict` and the `visual_*_loss` flags also
     decide whether their heads exist. `visual_loss_normalizer` multiplies each visual loss. With `tie_word_embeddings`
     the word head scores words by the word embedding, without it by a decoder of its own. `pruned_heads` names, for each
-    pruned attention by its path ("language_layers.0.attention"), the heads that are gone.
+    pruned attention by its path ("language_layers.0.attention"), the pruned heads.
 
     Source: Tan and Bansal 2019 (arXiv 1908.07490); the keys are those of `transformers`' LxmertConfig.
 

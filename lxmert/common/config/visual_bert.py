@@ -20,7 +20,7 @@ class VisualBertConfig(ModelConfig):
     padding is 0, is what the published models were made with.) `num_labels` counts the classes of question answering
     and visual reasoning: 3129 and 2 in the published models. With `tie_word_embeddings` the word head scores words by
     the word embedding, without it by a decoder of its own. `pruned_heads` names, for each pruned attention by its path
-    ("encoder_layers.0.attention"), the heads that are gone; a file may name the layer by its number alone.
+    ("encoder_layers.0.attention"), the pruned heads; a file may name the layer by its number alone.
 
     Source: Li et al. 2019 (arXiv 1908.03557); the keys are those of `transformers`' VisualBertConfig.
 

@@ -1,8 +1,4 @@
-"""What a tokenizer returns: named rows, as lists or as arrays of the framework that was asked for.
-
-Separate from the tokenizer, so that the one place that knows of PyTorch and TensorFlow is easy to see. Neither is
-imported before tensors are asked for.
-"""
+"""What a tokenizer returns: named rows, as lists, arrays or tensors. A framework is imported when it is needed."""
 
 from __future__ import annotations
 
@@ -87,9 +83,8 @@ def as_framework_arrays(arrays: Mapping[str, np.ndarray], kind: str) -> dict[str
         import tensorflow
     except ImportError as error:
         raise _missing("tf", "TensorFlow") from error
-    whole = tensorflow.int32
     return {
-        name: tensorflow.constant(array, dtype=whole if array.dtype.kind in "iu" else None)
+        name: tensorflow.constant(array, dtype=tensorflow.int32 if array.dtype.kind in "iu" else None)
         for name, array in arrays.items()
     }
 

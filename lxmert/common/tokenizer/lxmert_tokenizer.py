@@ -1,8 +1,7 @@
 """The tokenizers of LXMERT and VisualBERT, under the names and with the arguments that users know.
 
-Framework-free; the work is done by the Rust library `tokenizers`. Text to ids is in wordpiece_tokenizer.py, ids to text
-in token_ids.py, the pipeline in wordpiece.py, files in vocabulary_files.py, arrays and tensors in batch_encoding.py,
-checks of arguments in text_inputs.py.
+The Rust library `tokenizers` does the work. Text to ids is in wordpiece_tokenizer.py, ids to text in token_ids.py, the
+pipeline in wordpiece.py, files in vocabulary_files.py, tensors in batch_encoding.py, checks in text_inputs.py.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ class LxmertTokenizer(WordPieceTokenizer):
         sep_token: ends each text.
         pad_token: fills rows to equal length.
         cls_token: begins each row.
-        mask_token: stands for a word that the model is to guess.
+        mask_token: stands for a masked word.
         tokenize_chinese_chars: whether each Chinese character is a word.
         strip_accents: whether to remove accents; None does so where text is lower-cased.
         clean_up_tokenization_spaces: whether `decode` joins English contractions.
@@ -77,7 +76,7 @@ class LxmertTokenizerFast(WordPieceTokenizer):
         sep_token: ends each text.
         pad_token: fills rows to equal length.
         cls_token: begins each row.
-        mask_token: stands for a word that the model is to guess.
+        mask_token: stands for a masked word.
         clean_text: whether to drop control characters and make every whitespace a space.
         tokenize_chinese_chars: whether each Chinese character is a word.
         strip_accents: whether to remove accents; None does so where text is lower-cased.

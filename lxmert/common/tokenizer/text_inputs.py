@@ -1,7 +1,4 @@
-"""What users pass to a tokenizer, checked: texts, lengths, ids, keywords.
-
-Separate from the tokenizer, so that the sentences of its errors do not stand between its steps.
-"""
+"""Checks of what users pass to a tokenizer: texts, lengths, ids, keywords."""
 
 from __future__ import annotations
 
@@ -39,7 +36,7 @@ _TRUNCATIONS: dict[Any, str | None] = {
     "only_first": "only_first",
     "only_second": "only_second",
 }
-# What BERT's word splitting does to English, undone; the order matters.
+# Undoes how BERT's tokenization splits English punctuation and contractions; the order matters.
 _JOINS = (
     (" .", "."),
     (" ?", "?"),
@@ -55,10 +52,7 @@ _JOINS = (
 
 
 def checked_keywords(function: Callable[P, T]) -> Callable[P, T]:
-    """Make a method name the nearest keyword where it is given one that it does not have.
-
-    Python's own TypeError does not say which keyword was meant.
-    """
+    """Make a method name the nearest keyword in its error about an unknown one."""
     known = [name for name in inspect.signature(function).parameters if name != "self"]
     allowed = frozenset(known)
     owner = function.__qualname__.removesuffix(".__init__").removesuffix(".__call__")
@@ -81,14 +75,14 @@ def as_batch(text: Any, text_pair: Any) -> tuple[list[str] | list[Pair], bool]:
     """
     if isinstance(text, str):
         if text_pair is not None and not isinstance(text_pair, str):
-            raise TypeError(f"text_pair must be a str as text is; got {kind_of(text_pair)}.")
+            raise TypeError(f"text_pair must be a str as text is; got {describe_value(text_pair)}.")
         # As in transformers: an empty second text beside a single text is none, but in a list it is one.
         return ([(text, text_pair)] if text_pair else [text]), True
     if not isinstance(text, list | tuple):
         hint = (
             " Decode it first." if isinstance(text, bytes) else " Pass list(text)." if hasattr(text, "__iter__") else ""
         )
-        raise TypeError(f"text must be a str or a list of str; got {kind_of(text)}.{hint}")
+        raise TypeError(f"text must be a str or a list of str; got {describe_value(text)}.{hint}")
     if text_pair is None and text and all(isinstance(item, list | tuple) for item in text):
         for index, item in enumerate(text):
             if len(item) != 2 or not all(isinstance(part, str) for part in item):
@@ -98,7 +92,7 @@ def as_batch(text: Any, text_pair: Any) -> tuple[list[str] | list[Pair], bool]:
     if text_pair is None:
         return list(text), False
     if not isinstance(text_pair, list | tuple):
-        raise TypeError(f"text_pair must be a list of str as text is; got {kind_of(text_pair)}.")
+        raise TypeError(f"text_pair must be a list of str as text is; got {describe_value(text_pair)}.")
     _check_strings("text_pair", text_pair)
     if len(text) != len(text_pair):
         raise ValueError(f"text_pair must have one text for each of text; got {len(text)} and {len(text_pair)}.")
@@ -108,11 +102,11 @@ def as_batch(text: Any, text_pair: Any) -> tuple[list[str] | list[Pair], bool]:
 def _check_strings(name: str, texts: Sequence[Any]) -> None:
     for index, item in enumerate(texts):
         if not isinstance(item, str):
-            raise TypeError(f"{name} must be a str or a list of str; {name}[{index}] is {kind_of(item)}.")
+            raise TypeError(f"{name} must be a str or a list of str; {name}[{index}] is {describe_value(item)}.")
 
 
-def kind_of(value: Any) -> str:
-    """Type and beginning of a value, to say in an error what was given."""
+def describe_value(value: Any) -> str:
+    """The type and the beginning of a value, for error messages."""
     return "None" if value is None else f"{type(value).__name__} {value!r}"[:80]
 
 
@@ -230,7 +224,7 @@ def as_ids(ids: Any, size: int) -> list[int]:
             "ids must be one row of ids, [L]; got several rows. Use batch_decode, or pass them one by one."
         )
     if array.size and array.dtype.kind not in "iu":
-        raise TypeError(f"ids must be integers; got {kind_of(ids)}. Convert tokens with convert_tokens_to_ids.")
+        raise TypeError(f"ids must be integers; got {describe_value(ids)}. Convert tokens with convert_tokens_to_ids.")
     row = [int(number) for number in array.reshape(-1)]
     for number in row:
         if not 0 <= number < size:

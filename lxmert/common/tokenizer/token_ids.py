@@ -1,7 +1,4 @@
-"""What a tokenizer knows of single tokens and ids: its vocabulary, its special tokens, rows of ids back to text.
-
-Separate from turning text into ids, which is wordpiece_tokenizer.py's one purpose.
-"""
+"""The vocabulary and the special tokens of a tokenizer, and decoding: from ids to tokens and text."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer
 
-from .text_inputs import Lengths, as_ids, checked_keywords, clean_up_spaces, kind_of
+from .text_inputs import Lengths, as_ids, checked_keywords, clean_up_spaces, describe_value
 from .vocabulary_files import TokenizerSource
 from .wordpiece import SPECIAL_NAMES, TokenizerSettings, build_tokenizer
 
@@ -43,7 +40,7 @@ class TokenIds:
     _extra: dict[str, Any]
 
     def _build(self, source: TokenizerSource, settings: TokenizerSettings) -> None:
-        """Become the tokenizer of `source` with `settings`."""
+        """Set up this tokenizer from a vocabulary and settings."""
         state = self.__dict__
         state["settings"] = settings
         state["_vocab"] = dict(source.vocab)
@@ -59,7 +56,7 @@ class TokenIds:
     def decode(
         self, ids: Any, skip_special_tokens: bool = False, *, clean_up_tokenization_spaces: bool | None = None
     ) -> str:
-        """The text of one row of ids, as far as ids can tell it.
+        """Decode one row of ids to text.
 
         Args:
             ids: [L], a list, an array or a tensor of ids; or one id.
@@ -69,7 +66,7 @@ class TokenIds:
                 `transformers` does.
 
         Raises:
-            TypeError: ids that are no integers.
+            TypeError: ids that are not integers.
             ValueError: ids outside the vocabulary, or several rows.
         """
         text = self._backend.decode(as_ids(ids, len(self)), skip_special_tokens=skip_special_tokens)
@@ -103,7 +100,8 @@ class TokenIds:
             return self.unk_token_id if number is None else number
         if not isinstance(tokens, Iterable):
             raise TypeError(
-                f"tokens must be a str or several; got {kind_of(tokens)}. Convert ids with convert_ids_to_tokens."
+                f"tokens must be a str or several; got {describe_value(tokens)}. "
+                "Convert ids with convert_ids_to_tokens."
             )
         return [self.convert_tokens_to_ids(token) for token in tokens]
 
@@ -111,7 +109,7 @@ class TokenIds:
         """The token of an id, or the tokens of several ([L]).
 
         Raises:
-            TypeError: ids that are no integers.
+            TypeError: ids that are not integers.
             ValueError: ids outside the vocabulary.
         """
         row = as_ids(ids, len(self))
@@ -165,7 +163,7 @@ class TokenIds:
         return first if token_ids_1 is None else [*first, *([0] * len(token_ids_1)), 1]
 
     def num_special_tokens_to_add(self, pair: bool = False) -> int:
-        """How many special tokens a text gets, or a pair."""
+        """The number of special tokens that are added to a text, or to a pair."""
         return 3 if pair else 2
 
     @property

@@ -1,8 +1,4 @@
-"""The files of a tokenizer: vocab.txt, tokenizer.json, tokenizer_config.json and the older ones beside them.
-
-Separate, because reading is where the errors of users lie, and the tokenizer needs only what comes out: a vocabulary,
-added tokens and settings.
-"""
+"""Reads the files of a tokenizer: vocab.txt, tokenizer.json, tokenizer_config.json and those of older versions."""
 
 from __future__ import annotations
 
@@ -41,7 +37,7 @@ _DROPPED = (
 
 @dataclass(frozen=True)
 class TokenizerSource:
-    """What files say about a tokenizer: only settings that they name are in `settings`."""
+    """The content of a tokenizer's files; `settings` has only those that the files name."""
 
     vocab: dict[str, int]
     added: dict[int, AddedToken] = field(default_factory=dict)

@@ -1,8 +1,4 @@
-"""The WordPiece pipeline: settings, and the Rust tokenizer built from them and a vocabulary.
-
-Separate from the tokenizer classes, because files and constructors both end here: one way to build, whatever
-the source.
-"""
+"""The WordPiece pipeline: settings, and the Rust tokenizer that is built from them and a vocabulary."""
 
 from __future__ import annotations
 
@@ -23,7 +19,7 @@ NO_LIMIT = int(1e30)
 
 @dataclass(frozen=True)
 class TokenizerSettings:
-    """Everything that decides what a tokenizer does, its vocabulary apart. Names are those of tokenizer_config.json.
+    """The settings of a tokenizer, without its vocabulary. Names are those of tokenizer_config.json.
 
     Raises:
         TypeError: a value of the wrong kind.
@@ -164,7 +160,7 @@ def build_tokenizer(
 def _add_tokens(
     tokenizer: Tokenizer, vocab: Mapping[str, int], added: Mapping[int, AddedToken], settings: TokenizerSettings
 ) -> None:
-    """Make `added`, the special tokens and the `never_split` words tokens that no step takes apart."""
+    """Add `added`, the special tokens and the `never_split` words as tokens that are never split."""
     for number, token in sorted(added.items()):
         (tokenizer.add_special_tokens if token.special else tokenizer.add_tokens)([token])
         if tokenizer.token_to_id(token.content) != number:

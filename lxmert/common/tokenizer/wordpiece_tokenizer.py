@@ -1,4 +1,4 @@
-"""Text to ids: the tokenizer that both public names share, and its folder on disk."""
+"""From text to ids: the base class of both tokenizers, and its folder on disk."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _ENCODING_ATTRIBUTES = {
 
 
 class WordPieceTokenizer(TokenIds):
-    """What `LxmertTokenizer` and `LxmertTokenizerFast` share: everything but the arguments of their constructors.
+    """Base class of `LxmertTokenizer` and `LxmertTokenizerFast`, which differ in the arguments of their constructors.
 
     A text becomes `[CLS] A [SEP]`, a pair `[CLS] A [SEP] B [SEP]`, with token types 0 for `[CLS] A [SEP]` and 1 for
     `B [SEP]`. Ids, masks and offsets equal those of `BertTokenizerFast` in `transformers`.

@@ -1,4 +1,4 @@
-"""What the LXMERT models refuse, by shape and kind."""
+"""Checks of the inputs and labels of the LXMERT models: shapes and dtypes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def check_lxmert_inputs(
     """
     given = describe_given(inputs, describe)
     words = words_argument(given)
-    _want_regions(given)
+    _require_regions(given)
     leads: tuple[tuple[str, ...], ...] = (("B",), ("B", "2")) if images else (("B",),)
     lead = check_words(words, given[words], config, *leads)
     _check_region_shapes(config, given, leads[-1])
@@ -71,7 +71,7 @@ def check_vision_inputs(config: LxmertConfig, inputs: Mapping[str, Any], describ
     The arguments and errors are those of `check_lxmert_inputs`.
     """
     given = describe_given(inputs, describe)
-    _want_regions(given)
+    _require_regions(given)
     _check_region_shapes(config, given, ("B",))
     _check_vision(given, ("B",))
 
@@ -106,14 +106,14 @@ def check_encoded(config: LxmertConfig, inputs: Mapping[str, Any], describe: Ten
     check_shape(given, "visual_attention_mask", visual[:2], "B, R")
 
 
-def _want_regions(given: Mapping[str, TensorSpec]) -> None:
+def _require_regions(given: Mapping[str, TensorSpec]) -> None:
     for name in ("visual_feats", "visual_pos"):
         if name not in given:
             raise ValueError(f"{name} must be given: LXMERT reads an image's regions beside the words; got None.")
 
 
 def _check_region_shapes(config: LxmertConfig, given: Mapping[str, TensorSpec], lead: Sequence[str]) -> None:
-    """Features and boxes are of the sizes of the config, and of the same regions."""
+    """Check that features and boxes have the sizes of the config and belong to the same regions."""
     letters = ", ".join((*lead, "R"))
     feats, pos = given["visual_feats"].shape, given["visual_pos"].shape
     axes = (*(int(axis) if axis.isdecimal() else None for axis in lead), None)
@@ -132,7 +132,7 @@ def _check_region_shapes(config: LxmertConfig, given: Mapping[str, TensorSpec], 
 
 
 def _check_language(config: LxmertConfig, given: Mapping[str, TensorSpec], words: str, lead: Sequence[str]) -> None:
-    """Words are some and not too many; what comes with them has their shape; all are of the right kind."""
+    """Check the number of tokens, the shapes of the mask and the token types, and the dtypes."""
     text = given[words].shape[: len(lead) + 1]
     check_not_empty(text[-1], f"{words}: L")
     check_not_empty(text[0], f"{words}: B")
@@ -147,7 +147,7 @@ def _check_language(config: LxmertConfig, given: Mapping[str, TensorSpec], words
 
 
 def _check_vision(given: Mapping[str, TensorSpec], lead: Sequence[str]) -> None:
-    """Regions are some; what comes with them has their shape; all are of the right kind."""
+    """Check the number of regions, the shape of the mask, and the dtypes."""
     regions = given["visual_feats"].shape[:-1]
     check_not_empty(regions[-1], "visual_feats: R")
     check_not_empty(regions[0], "visual_feats: B")

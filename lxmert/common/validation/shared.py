@@ -1,6 +1,6 @@
-"""The checks that a user's mistake meets before a model does, as far as all models share them.
+"""Checks of arguments that all models share.
 
-The checks see shapes, kinds and ranges, never a tensor, so both backends refuse the same input with the same words.
+They see shapes, dtypes and ranges, never a tensor. So both backends raise the same errors.
 """
 
 from __future__ import annotations

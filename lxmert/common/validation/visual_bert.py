@@ -1,4 +1,4 @@
-"""What the VisualBERT models refuse, by shape and kind."""
+"""Checks of the inputs and labels of the VisualBERT models: shapes and dtypes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .shared import (
     words_argument,
 )
 
-# What each argument that holds integers, or floating-point numbers, is told to hold.
+# The arguments that hold integers, as errors describe them; and those that hold floating-point numbers.
 _INTEGERS = {
     "input_ids": "integers (token ids)",
     "token_type_ids": "integers (token types)",
