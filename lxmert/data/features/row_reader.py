@@ -47,10 +47,10 @@ class RowReader:
         direct = target.dtype == self.dtype and self._native
         stored = target if direct else np.empty((len(target), *self.shape[1:]), self.dtype)
         offset = self._offset + row * self._row_size
-        if wait:
+        if not self._read_cached(offset, stored):
+            if not wait:
+                return False
             self._read(offset, stored)
-        elif not self._read_cached(offset, stored):
-            return False
         if direct:
             return True
         if self.dtype.itemsize == 2 and target.dtype == np.float32 and self._native:
@@ -79,8 +79,6 @@ class RowReader:
             return False
 
     def _read(self, offset: int, target: np.ndarray) -> None:
-        if not target.size:
-            return
         if not self._closing.alive:
             raise ValueError(f"{self.path.parent} was closed; open the regions again.")
         read = read_at(self._handle, target.reshape(-1).view(np.uint8).data, offset)
