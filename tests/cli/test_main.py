@@ -18,7 +18,7 @@ from lxmert.cli import convert as command
 
 SCRIPT = """
 import contextlib, io, json, runpy, sys
-from lxmert import cli
+import lxmert.cli as cli
 
 def printed(call, *arguments, **options):
     with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.suppress(SystemExit):
