@@ -45,49 +45,41 @@ def test_other_keys_are_passed_over(tmp_path):
     assert read_predictions("vqa", path) == {3: "yes"}
 
 
-@pytest.mark.parametrize(
-    ("task", "text", "message"),
-    [
-        ("vqa", "nothing", "is not a JSON file"),
-        ("vqa", '{"3": "yes"}', "must hold a JSON list; it holds a dict"),
-        ("vqa", "[3]", "1 of 1 entries are not like"),
-        ("vqa", "[3]", 'like {"question_id": 458752000, "answer": "yes"}: entry 0 is 3'),
-        ("vqa", '[{"question_id": "3", "answer": "a"}]', 'entry 0 has the "question_id" "3"'),
-        ("vqa", '[{"question_id": true, "answer": "a"}]', 'entry 0 has the "question_id" true'),
-        ("vqa", '[{"question_id": 3.0, "answer": "a"}]', 'entry 0 has the "question_id" 3.0'),
-        ("vqa", '[{"question_id": 3, "answer": null}]', 'entry 0 has the "answer" null'),
-        ("vqa", '[{"questionId": "3", "prediction": "a"}]', 'has no "question_id" but questionId, prediction'),
-        (
-            "gqa",
-            '[{"questionId": 3, "prediction": "a"}]',
-            'like {"questionId": "201307251", "prediction": "yes"}: entry 0',
-        ),
-        ("gqa", '[{"questionId": "3"}, 5, [], {}]', "4 of 4 entries"),
-        (
-            "gqa",
-            '[{"questionId": "3"}, 5, [], {}]',
-            'entry 0 has no "prediction" but questionId, entry 1 is 5, entry 2 is []',
-        ),
-        ("gqa", '[{"questionId": "3"}, 5, [], {}]', "and 1 more"),
-        (
-            "nlvr2",
-            "identifier,prediction\na,True\n",
-            "1 of 2 lines are not `identifier,True` or `identifier,False`: line 1",
-        ),
-        ("nlvr2", "a\n,True\na,True,1\na,yes\n", "4 of 4 lines"),
-        ("nlvr2", "\xff", "is not a text file in UTF-8"),
-        ("vqa", '[{"question_id": 3, "answer": "a"}, {"question_id": 3, "answer": "a"}]', "answered more than once: 3"),
-        ("nlvr2", "a,True\nb,True\na,False\nb,True\nc,True", "2 statements are answered more than once: a, b"),
-        (
-            "vqa",
-            '[{"question_id": 9, "answer": "a"}]',
-            "for each of the 2 questions; 2 questions are not answered: 1, 2;",
-        ),
-        ("vqa", '[{"question_id": 9, "answer": "a"}]', "1 prediction is for no question of these: 9"),
-        ("gqa", '[{"questionId": "1", "prediction": "a"}]', "1 question is not answered: 2"),
-        ("nlvr2", "1,True\n2,True\n3,True", "1 prediction is for no statement of these: 3"),
-        ("nlvr2", "\n", "2 statements are not answered: 1, 2"),
+WRONG_FILES = {
+    "vqa": [
+        ("nothing", "is not a JSON file"),
+        ('{"3": "yes"}', "must hold a JSON list; it holds a dict"),
+        ("[3]", "1 of 1 entries are not like"),
+        ("[3]", 'like {"question_id": 458752000, "answer": "yes"}: entry 0 is 3'),
+        ('[{"question_id": "3", "answer": "a"}]', 'entry 0 has the "question_id" "3"'),
+        ('[{"question_id": true, "answer": "a"}]', 'entry 0 has the "question_id" true'),
+        ('[{"question_id": 3.0, "answer": "a"}]', 'entry 0 has the "question_id" 3.0'),
+        ('[{"question_id": 3, "answer": null}]', 'entry 0 has the "answer" null'),
+        ('[{"questionId": "3", "prediction": "a"}]', 'has no "question_id" but questionId, prediction'),
+        ('[{"question_id": 3, "answer": "a"}, {"question_id": 3, "answer": "a"}]', "answered more than once: 3"),
+        ('[{"question_id": 9, "answer": "a"}]', "for each of the 2 questions; 2 questions are not answered: 1, 2;"),
+        ('[{"question_id": 9, "answer": "a"}]', "1 prediction is for no question of these: 9"),
     ],
+    "gqa": [
+        ('[{"questionId": 3, "prediction": "a"}]', 'like {"questionId": "201307251", "prediction": "yes"}: entry 0'),
+        ('[{"questionId": "3"}, 5, [], {}]', "4 of 4 entries"),
+        ('[{"questionId": "3"}, 5, [], {}]', 'entry 0 has no "prediction" but questionId, entry 1 is 5, entry 2 is []'),
+        ('[{"questionId": "3"}, 5, [], {}]', "and 1 more"),
+        ('[{"questionId": "1", "prediction": "a"}]', "1 question is not answered: 2"),
+    ],
+    "nlvr2": [
+        ("identifier,prediction\na,True\n", "1 of 2 lines are not `identifier,True` or `identifier,False`: line 1"),
+        ("a\n,True\na,True,1\na,yes\n", "4 of 4 lines"),
+        ("\xff", "is not a text file in UTF-8"),
+        ("a,True\nb,True\na,False\nb,True\nc,True", "2 statements are answered more than once: a, b"),
+        ("1,True\n2,True\n3,True", "1 prediction is for no statement of these: 3"),
+        ("\n", "2 statements are not answered: 1, 2"),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("task", "text", "message"), [(task, *case) for task, cases in WRONG_FILES.items() for case in cases]
 )
 def test_what_is_wrong_with_a_file(task, text, message, tmp_path):
     path = tmp_path / "results"
@@ -98,19 +90,27 @@ def test_what_is_wrong_with_a_file(task, text, message, tmp_path):
     assert message in str(error.value)
 
 
-@pytest.mark.parametrize(
-    ("task", "predictions", "message"),
-    [
-        ("vqa", {"3": "yes"}, "the ids integers; 1 are not"),
-        ("vqa", {3: 5}, '1 are not: {"question_id": 3, "answer": 5}'),
-        ("gqa", {3: "yes"}, "the ids strings; 1 are not"),
-        ("nlvr2", {"a,b": True}, "1 are not: 'a,b': True"),
-        ("nlvr2", {"": True}, "1 are not: '': True"),
-        ("nlvr2", {"a": "False"}, "1 are not: 'a': 'False'"),
-        ("nlvr2", {"a": 0.7}, "1 are not: 'a': 0.7"),
-        ("vqa", {1: "yes"}, "1 question is not answered: 2"),
-        ("gqa", {"1": "a", "2": "b", "3": "c"}, "1 prediction is for no question of these: 3"),
+WRONG_PREDICTIONS = {
+    "vqa": [
+        ({"3": "yes"}, "the ids integers; 1 are not"),
+        ({3: 5}, '1 are not: {"question_id": 3, "answer": 5}'),
+        ({1: "yes"}, "1 question is not answered: 2"),
     ],
+    "gqa": [
+        ({3: "yes"}, "the ids strings; 1 are not"),
+        ({"1": "a", "2": "b", "3": "c"}, "1 prediction is for no question of these: 3"),
+    ],
+    "nlvr2": [
+        ({"a,b": True}, "1 are not: 'a,b': True"),
+        ({"": True}, "1 are not: '': True"),
+        ({"a": "False"}, "1 are not: 'a': 'False'"),
+        ({"a": 0.7}, "1 are not: 'a': 0.7"),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("task", "predictions", "message"), [(task, *case) for task, cases in WRONG_PREDICTIONS.items() for case in cases]
 )
 def test_what_is_not_written(task, predictions, message, tmp_path):
     path = tmp_path / "results"
