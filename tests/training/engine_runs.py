@@ -18,7 +18,7 @@ from lxmert.pt import (
     LxmertForVisualReasoning,
     VisualBertForPreTraining,
 )
-from lxmert.training.pt.engine import Engine, make_engine
+from lxmert.training.pt.engine import Engine, make_engine, shutdown_distributed
 from lxmert.training.pt.optimizers import make_optimizer
 from lxmert.training.pt.unused_parameters import freeze_unused_parameters
 from tests.pt.tensors import tensors
@@ -100,11 +100,12 @@ def new_model(run: Run, seed: int) -> Any:
     return model
 
 
-def prepared(engine: Engine, run: Run, seed: int) -> tuple[Any, Any]:
+def prepared(engine: Engine, run: Run, seed: int, weights: dict[str, torch.Tensor] | None = None) -> tuple[Any, Any]:
     # Every process draws other weights: those of the main one count.
-    return engine.prepare(
-        new_model(run, seed + engine.rank), lambda model: make_optimizer(model, run.optimizer, 0.002, 0.01)
-    )
+    model = new_model(run, seed + engine.rank)
+    if weights is not None:
+        model.load_state_dict(weights)
+    return engine.prepare(model, lambda model: make_optimizer(model, run.optimizer, 0.002, 0.01))
 
 
 def trained(engine: Engine, run: Run, module: Any, optimizer: Any, steps: range) -> np.ndarray:
@@ -120,7 +121,7 @@ def trained(engine: Engine, run: Run, module: Any, optimizer: Any, steps: range)
                     own = module(**given).loss / run.parts
                 engine.backward(own)
             loss += float(own.detach())
-        norm = engine.clip(module, optimizer, 1.0)
+        norm = float(engine.clip(module, optimizer, 1.0))
         optimizer.step()
         optimizer.zero_grad()
         told.append([float(engine.sum(np.array(loss))) / engine.world, norm])
@@ -148,9 +149,8 @@ def outcome(engine: Engine, run: Run) -> dict[str, Any]:
         kept = [weights, state]
         if engine.world > 1:
             torch.distributed.broadcast_object_list(kept, 0)
-        module, optimizer = prepared(engine, run, 7)
+        module, optimizer = prepared(engine, run, 7, kept[0])
         evaluated(engine, run, module)
-        engine.load_weights(module, kept[0])
         engine.load_optimizer_state(module, optimizer, kept[1])
         told = np.concatenate([told, trained(engine, run, module, optimizer, range(STEPS // 2, STEPS))])
     else:
@@ -211,7 +211,7 @@ def in_bfloat16(strategy: str) -> dict[str, np.ndarray]:
     optimizer.step()
     kinds = {tensor.dtype for tensor in engine.weights(module).values()}
     found = [output.prediction_logits.dtype == torch.bfloat16, output.loss.dtype == torch.float32]
-    return {"found": np.array([*found, not engine.is_main or kinds == {torch.float32}, np.isfinite(norm)])}
+    return {"found": np.array([*found, not engine.is_main or kinds == {torch.float32}, np.isfinite(float(norm))])}
 
 
 def refused(engine: Engine) -> dict[str, np.ndarray]:
@@ -254,4 +254,4 @@ if __name__ == "__main__":
     warnings.simplefilter("error")
     for case, arrays in everything(sys.argv[1]).items():
         np.savez(Path(sys.argv[2]) / f"{case}.npz", **arrays)
-    make_engine(sys.argv[1], "float64", "cpu").close()
+    shutdown_distributed()

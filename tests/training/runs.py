@@ -32,9 +32,20 @@ TINY: dict[str, Any] = dict(
     attention_probs_dropout_prob=0.1,
 )
 
+TINY_VISUAL_BERT: dict[str, Any] = dict(
+    hidden_size=24,
+    num_attention_heads=3,
+    intermediate_size=31,
+    num_hidden_layers=2,
+    max_position_embeddings=24,
+    initializer_range=0.05,
+    hidden_dropout_prob=0.1,
+    attention_probs_dropout_prob=0.1,
+)
+
 
 def without_dropout(**changes: Any) -> dict[str, Any]:
-    """The configuration of a tiny model that draws nothing."""
+    """The configuration of a tiny LXMERT that draws nothing."""
     return {**TINY, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, **changes}
 
 
@@ -55,7 +66,7 @@ def settings_of(task: str, scenes: Path, output: Path, **changes: Any) -> Settin
     """Twelve steps in three epochs, with dropout."""
     given: dict[str, Any] = dict(
         output=str(output),
-        model_config=TINY,
+        model_config=TINY if changes.get("architecture", "lxmert") == "lxmert" else TINY_VISUAL_BERT,
         batch_size=BATCH,
         epochs=STEPS // PER_EPOCH,
         max_examples=BATCH * PER_EPOCH + 1,  # one is left out of each epoch

@@ -20,7 +20,7 @@ from .engine_runs import RUNS, STEPS, Run, between, everything, new_model, outco
 
 ROOT = Path(__file__).parents[2]
 TOLERANCE = 1e-10
-STRATEGIES = ("ddp", "fsdp")
+STRATEGIES = ("ddp", pytest.param("fsdp", marks=pytest.mark.full))
 
 
 @pytest.fixture(scope="module")
@@ -150,21 +150,6 @@ def test_evaluation_needs_no_optimizer():
     assert {p.dtype for p in module.parameters()} == {torch.float32}
     assert isinstance(engine.unwrap(module), LxmertForQuestionAnswering)
     assert (engine.rank, engine.world, engine.is_main, engine.device.type) == (0, 1, True, "cpu")
-
-
-def test_weights_that_do_not_fit():
-    engine = make_engine(device="cpu")
-    module, _ = engine.prepare(LxmertForPreTraining(small_config()))
-    weights = engine.weights(module)
-    before = {name: tensor.clone() for name, tensor in weights.items()}
-    weights["heads.match.bias"] = torch.ones(3)
-    weights["backbone.pooler.dense.bias"] = torch.ones(24)
-    with pytest.raises(ValueError, match=r"do not fit the model in name or shape: heads\.match\.bias"):
-        engine.load_weights(module, weights)
-    assert_same(engine.weights(module), before, 0.0)
-    del weights["heads.match.bias"]
-    with pytest.raises(ValueError, match=r"heads\.match\.bias"):
-        engine.load_weights(module, weights)
 
 
 def test_every_layer_is_a_unit():
