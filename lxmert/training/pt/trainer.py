@@ -138,7 +138,7 @@ class Trainer(Evaluator):
             set_rate(self.optimizer, rate)
             torch.manual_seed(dropout_seed(settings.seed, step, self.rank))
             losses, norm = self._step(batches, steps.gradient_accumulation_steps)
-            after_step(step + 1, rate, partial(self._read, step + 1, losses, norm))
+            after_step(step + 1, rate, partial(self.read, step + 1, losses, norm))
             if (step + 1) % steps.per_epoch == 0:
                 after_epoch()
                 self.module.train()
@@ -160,7 +160,7 @@ class Trainer(Evaluator):
         self.optimizer.zero_grad(set_to_none=True)
         return losses, norm
 
-    def _read(self, step: int, losses: Mapping[str, Tensor], norm: Tensor) -> StepValues:
+    def read(self, step: int, losses: Mapping[str, Tensor], norm: Tensor) -> StepValues:
         """What a step measured, over all processes.
 
         Raises:

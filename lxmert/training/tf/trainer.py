@@ -138,6 +138,18 @@ class Trainer(Evaluator):
             if start < end and not self.model.stop_training:
                 self._fit(steps, start, end, after_step, after_epoch, callbacks)
 
+    def read(self, step: int, logs: Mapping[str, Any]) -> StepValues:
+        """What a step measured.
+
+        Raises:
+            ValueError: a loss is not finite.
+        """
+        losses = {name: float(value) for name, value in logs.items()}
+        if len(losses) > 1:
+            losses.pop("loss", None)  # the sum of the others
+        check_finite(step, losses)
+        return StepValues(losses, None)
+
     def save(
         self,
         folder: Path,
@@ -279,22 +291,9 @@ class _StepCallback(keras.callbacks.Callback):
             return
         settings, steps = self.trainer.settings, self.steps
         rate = rate_of_step(settings.learning_rate, step - 1, steps.total, settings.warm_up)
-        self.after_step(step, rate, partial(_read, step, logs or {}))
+        self.after_step(step, rate, partial(self.trainer.read, step, logs or {}))
         if step % steps.per_epoch == 0:
             self.after_epoch()
-
-
-def _read(step: int, logs: Mapping[str, Any]) -> StepValues:
-    """What a step measured.
-
-    Raises:
-        ValueError: a loss is not finite.
-    """
-    losses = {name: float(value) for name, value in logs.items()}
-    if len(losses) > 1:
-        losses.pop("loss", None)  # the sum of the others
-    check_finite(step, losses)
-    return StepValues(losses, None)
 
 
 _DRAWS = "draws."  # before the number of a layer with dropout, in the state of a checkpoint
