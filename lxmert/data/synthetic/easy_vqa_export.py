@@ -32,9 +32,15 @@ from lxmert.vision.regions import image_regions
 
 NAME = "easy-vqa"
 # Passes over the examples until a small model has learned them.
-_CONFIGS = {task: {"epochs": epochs} for task, epochs in (("pretrain", 3), ("vqa", 3), ("gqa", 3), ("nlvr2", 10))}
+_CONFIGS: dict[str, dict[str, Any]] = {
+    task: {"epochs": epochs} for task, epochs in (("pretrain", 3), ("vqa", 3), ("gqa", 3), ("nlvr2", 10))
+}
 # The settings that learn the questions about images and their changed versions: the shipped checkpoints' recipe.
-_WITH_VARIANTS = {"epochs": 2, "batch_size": 128, "text_length": 13}  # no question has more tokens
+_VQA: dict[str, Any] = {"batch_size": 128, "text_length": 13}  # no question has more tokens
+_WITH_VARIANTS: dict[str, dict[str, Any]] = {
+    "vqa": {**_VQA, "epochs": 2},
+    "vqa-visual-bert": {**_VQA, "epochs": 3, "model_config": {"initializer_range": 0.05}},
+}
 _HELD_OUT = 10  # every tenth image of the training split is for validation
 _COLOURS = tuple(COLOURS)
 _QUESTIONS = 1000  # ids of questions that an image has, as in official VQA
@@ -115,7 +121,7 @@ def write_easy_vqa(
         "test": list(enumerate(given["test"].images(), start=counts[0])),
     }
     about = {"seed": seed, "variants": variants}
-    configs = _CONFIGS if not variants else {**_CONFIGS, "vqa": _WITH_VARIANTS}
+    configs = _CONFIGS if not variants else {**_CONFIGS, **_WITH_VARIANTS}
     data = DatasetInfo(NAME, tuple(answer_list()), SHAPES, _COLOURS, configs, about)
     with dataset_writer(folder, data, dtype) as target:
         for split in SPLITS:

@@ -39,7 +39,8 @@ def example_configs(settings: Mapping[str, Mapping[str, Any]], objects: int, att
     """The config files by name: `TASK.toml` for LXMERT, `TASK-visual-bert.toml` for VisualBERT.
 
     Args:
-        settings: of each task, beside those that all share; "epochs" at least.
+        settings: of each task, beside those that all share; "epochs" at least. Those under "TASK-visual-bert", where
+            there are any, are VisualBERT's.
         objects, attributes: the numbers of object and attribute labels.
     """
     texts = ["captions", "questions"]
@@ -63,14 +64,15 @@ def example_configs(settings: Mapping[str, Mapping[str, Any]], objects: int, att
     found = {}
     for architecture, sizes in SMALL_MODELS.items():
         for task, own in files.items():
-            model = dict(sizes)
-            values = {"architecture": architecture, **own, **_SHARED, **settings[task]}
+            stem = task if architecture == "lxmert" else f"{task}-{architecture.replace('_', '-')}"
+            given = dict(settings.get(stem, settings[task]))
+            model = {**sizes, **given.pop("model_config", {})}
+            values = {"architecture": architecture, **own, **_SHARED, **given}
             if architecture == "lxmert":
                 model |= {"num_object_labels": objects, "num_attr_labels": attributes}
                 values |= {"answers": "pretrain/all_ans.json"} if task == "pretrain" else {}
-            name = f"{task}.toml" if architecture == "lxmert" else f"{task}-{architecture.replace('_', '-')}.toml"
-            lines = [f"# lxmert train {task} --config {name} --output FOLDER"]
+            lines = [f"# lxmert train {task} --config {stem}.toml --output FOLDER"]
             lines += [f"{field} = {json.dumps(value)}" for field, value in values.items()]
             lines += ["", "[model_config]", *(f"{field} = {json.dumps(value)}" for field, value in model.items())]
-            found[name] = "\n".join(lines) + "\n"
+            found[f"{stem}.toml"] = "\n".join(lines) + "\n"
     return found
