@@ -127,10 +127,7 @@ def replacing_files(folder: str | Path, stale: Callable[[], Collection[str]] | N
 def settle(folder: Path) -> None:
     """Finish what a killed process had decided: move its complete files to where they belong.
 
-    Raises:
-        IsADirectoryError: a folder is in the way of one of the files.
-        OSError: `folder` cannot be written.
-        ValueError: `replacing_files` did not leave what is there.
+    Raises OSError if it cannot, and ValueError if `replacing_files` did not leave what is there.
     """
     if not is_settled(folder):
         with _only_writer(folder):
@@ -156,14 +153,9 @@ def _settle(folder: Path) -> None:
 
 
 def _check_complete(complete: Path, folder: Path) -> list[str]:
-    """Refuse to move or remove what this package would not write: anybody may have made the folder.
+    """Refuse to move or remove what this package would not write, as anybody may have made the folder `complete`.
 
-    Args:
-        complete: the folder of complete files.
-        folder: where they belong.
-
-    Returns:
-        The names of the files that are stale.
+    Returns the names of the files in `folder` that are stale.
     """
     moved = []
     for file in sorted(complete.iterdir()):

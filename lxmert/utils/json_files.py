@@ -11,12 +11,7 @@ LARGEST_JSON = 16 * 2**20
 
 
 def parse_json(text: str | bytes, place: str | Path, kind: type | tuple[type, ...] = dict) -> Any:
-    """Parse JSON that must hold an object (dict), a list, or either.
-
-    Args:
-        text: the JSON text, bytes as UTF-8.
-        place: where it was found, for the message.
-        kind: dict, list, or both in a tuple.
+    """Parse JSON found at `place`, bytes as UTF-8; `kind` is what it must hold: dict, list, or a tuple of both.
 
     Raises:
         ValueError: not JSON, or JSON of another kind.

@@ -10,21 +10,13 @@ INDEX_NAME = "model.safetensors.index.json"
 
 
 def check_folder(folder: Path, content: str) -> None:
-    """Refuse a file where a folder for `content` is wanted, before anything is read or written.
-
-    Raises:
-        NotADirectoryError: `folder` is a file.
-    """
+    """Refuse a file where a folder for `content` is wanted, before anything is read or written."""
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{folder} is a file; give a folder to write {content} in.")
 
 
 def check_path(name: str, path: str | Path) -> None:
-    """Refuse an empty path, which would mean the working directory: the value of an unset shell variable, for example.
-
-    Raises:
-        ValueError: naming the argument.
-    """
+    """Refuse an empty path, which would mean the working directory: an unset shell variable, for example."""
     if str(path) == "":
         raise ValueError(f"{name} must be a path; got an empty string. For the working directory give a dot.")
 
@@ -35,14 +27,6 @@ def is_base_name(name: object) -> bool:
 
 
 def check_base_name(name: object, place: str | Path) -> None:
-    """Refuse a file name found in another file, unless it is a plain one.
-
-    Args:
-        name: what was found.
-        place: where, for the message.
-
-    Raises:
-        ValueError: anything else.
-    """
+    """Refuse a file name found at `place`, in another file, unless it is a plain one."""
     if not is_base_name(name):
         raise ValueError(f"{place} names a file {name!r}; only plain names of files beside it are allowed.")

@@ -163,13 +163,8 @@ class Checkpoint:
     ) -> Iterator[Iterator[tuple[Parameter, np.ndarray]]]:
         """Read parameters in the background, while the model that takes over their memory is constructed.
 
-        Args:
-            wanted: the parameters.
-            mapped: whether arrays may be memory maps of the file; see `WeightFile.read`.
-            keras_layout: whether kernels are in Keras' layout, [in, out], rather than PyTorch's.
-
-        Yields:
-            The parameters, each with its values, contiguous.
+        Yields the parameters, each with its values, contiguous. If `mapped`, these may be memory maps of the file (see
+        `WeightFile.read`); with `keras_layout` kernels are [in, out].
         """
         pool = ThreadPoolExecutor(READERS)
         try:

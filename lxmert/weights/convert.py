@@ -197,14 +197,7 @@ def _check_options(
 
 
 def _check_target(target: Path, written: Path, kind: str, checkpoint: Checkpoint) -> None:
-    """Refuse a target that would overwrite the source, or that readers would overlook.
-
-    Args:
-        target: as given.
-        written: the weight file.
-        kind: the format.
-        checkpoint: the source.
-    """
+    """Refuse a target that would overwrite the source, or whose new file, `written`, readers would overlook."""
     source = checkpoint.file.path
     with suppress(FileNotFoundError):  # no target yet; or another process is just replacing it
         # A folder's new weights replace the old ones, also sharded ones.

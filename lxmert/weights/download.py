@@ -16,14 +16,7 @@ _SHARD_ENDINGS = (".safetensors", ".bin")
 
 
 def download_weights(source: str | Path, **options: Unpack[HubOptions]) -> Path:
-    """Download the best weights of a repository, and its config.json if it has one.
-
-    Args:
-        source: the repository, "owner/name"; anything else is taken for a local path that does not exist.
-        options: see `HubOptions`.
-
-    Returns:
-        The folder in the cache. Other programs may have put more files of the repository there.
+    """Download the best weights of a repository, and its config.json if it has one; see `lxmert.hub.folder_with`.
 
     Raises:
         FileNotFoundError, PermissionError, ConnectionError, OSError: see `lxmert.hub.folder_with`.

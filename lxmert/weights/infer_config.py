@@ -68,12 +68,8 @@ def config_from_shapes(
 ) -> ModelConfig:
     """Make the configuration that fits a file's shapes; what no shape shows has the default of the published models.
 
-    Args:
-        kind: the class of the configuration.
-        counts: the layers of each kind, by the config field that counts them.
-        shape_of: the shape of a parameter in the file, in PyTorch's layout; None where the file lacks it.
-        place: the file, for messages.
-        overrides: config fields that are given.
+    `counts` are the layers by config field; `shape_of` gives the shape of a parameter in PyTorch's layout, or None;
+    `place` is the file, for messages; `overrides` are config fields that are given.
 
     Raises:
         ValueError: the number of attention heads is not given and cannot be inferred.

@@ -116,14 +116,8 @@ def _warn(message: str) -> None:
 
 
 def _other_names(checkpoint: Checkpoint, backbone_only: bool) -> tuple[Mapping[str, str], Sequence[str]]:
-    """The names in a file that are no parameters under its configuration.
-
-    Args:
-        checkpoint: the file.
-        backbone_only: whether names outside of the backbone do not matter.
-
-    Returns:
-        The second copies of tied tensors, with our modules; and the names that no model has.
+    """The names in a file that are no parameters under its configuration: second copies of tied tensors, with our
+    modules; and the names that no model has, in the backbone or anywhere.
     """
     names, mapping = checkpoint.names, checkpoint.mapping
     known = {checkpoint.key(p) for p in all_parameters(checkpoint.config)}

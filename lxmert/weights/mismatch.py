@@ -17,14 +17,10 @@ _SHOWN = 6
 
 
 class Mismatch(NamedTuple):
-    """How a file and a model differ.
+    """How a file, with its configuration, and a model class differ.
 
-    Attributes:
-        checkpoint: the file, with the configuration that it was compared with.
-        architecture: the model's class name.
-        missing: parameters that the file lacks.
-        unexpected: names in the file that no model has under this configuration.
-        wrong_shape: parameters that the file has in another shape.
+    `missing` are parameters that the file lacks, `wrong_shape` those that it has in another shape, and `unexpected`
+    names in the file that no model has under this configuration.
     """
 
     checkpoint: Checkpoint

@@ -175,14 +175,10 @@ def _check_layer_counts(file: WeightFile, config: ModelConfig) -> None:
 
 
 def _resolve_decoder(checkpoint: Checkpoint, tie_given: bool) -> Checkpoint:
-    """Find out whether the word head has its own decoder, and put that into the configuration.
+    """Find out whether the word head has its own decoder, and put that into the configuration, unless it is given.
 
     As in `transformers`: a decoder that differs from the word embedding is not tied to it; where the file has only one
     of the two, it is both.
-
-    Args:
-        checkpoint: the file.
-        tie_given: whether the caller has set `tie_word_embeddings`.
     """
     config, names = checkpoint.config, dict(checkpoint.names)
     untied = config.replace(tie_word_embeddings=False)

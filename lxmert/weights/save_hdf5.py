@@ -28,13 +28,9 @@ from .save_folder import LazyTensor, Overflowed, Tensors, check_neighbours, stam
 
 
 def write_keras_weights(path: str | Path, config: ModelConfig, architecture: str, items: Tensors) -> Overflowed:
-    """Write what the Keras model's `save_weights` would write, and the config.
+    """Write every parameter as the Keras model's `save_weights` would, and the config.
 
-    Args:
-        path: the file; an existing one is overwritten, so give a temporary name (`atomic_files.replacing`).
-        config: the model's configuration.
-        architecture: the model's class name without the prefix TF.
-        items: every parameter of the model.
+    An existing file is overwritten, so give a temporary name (`atomic_files.replacing`).
     """
     nested = is_task_model(architecture)
     with _new_hdf5(path) as file:
@@ -105,12 +101,7 @@ def write_keras_archive(path: str | Path, config: ModelConfig, architecture: str
 
 
 def write_tf_folder(folder: str | Path, config: ModelConfig, architecture: str, items: Tensors) -> Overflowed:
-    """Write config.json and tf_model.h5, for the TensorFlow models of `transformers` 4.x; see `write_folder`.
-
-    Raises:
-        NotADirectoryError: `folder` is a file.
-        ValueError: `transformers` has no such model in TensorFlow, or the dtype is bfloat16.
-    """
+    """Write config.json and tf_model.h5, for the TensorFlow models of `transformers` 4.x; see `write_folder`."""
     folder = Path(folder)
     check_folder(folder, f"{CONFIG_NAME} and {TF_NAME}")
     check_neighbours(folder, config, TF_NAME)
@@ -132,11 +123,7 @@ _LARGEST_ATTRIBUTE = 64512
 
 
 def write_tf_weights(path: str | Path, config: ModelConfig, architecture: str, items: Tensors) -> Overflowed:
-    """Write the tf_model.h5 that `transformers` 4.49 would write, and the config; see `write_keras_weights`.
-
-    Raises:
-        ValueError: `transformers` has no such model in TensorFlow, or the dtype is bfloat16.
-    """
+    """Write the tf_model.h5 that `transformers` 4.49 would write, and the config; see `write_keras_weights`."""
     check_for_tf(config, architecture, {item.dtype for item in items})
     root = _TF_ROOTS[architecture]
     by_module: dict[str, list[LazyTensor]] = {}

@@ -53,11 +53,7 @@ def map_tensors(
 ) -> Iterator[Result]:
     """Apply a function that reads a tensor and returns something small, in two threads; the results are in order.
 
-    Args:
-        items: the arguments of `work`.
-        work: the function.
-        sizes: how many bytes it reads for each item.
-        progress: called after each item with its bytes and those of all.
+    `sizes` are the bytes that it reads for each item; `progress` is called after each item with these and their sum.
     """
     total = sum(sizes)
 

@@ -26,11 +26,8 @@ class WeightFile(Protocol):
     def read(self, name: str, mapped: bool = False) -> np.ndarray:
         """Read one array, whole. Threads may read at the same time.
 
-        Args:
-            name: of the array.
-            mapped: whether it may be a memory map of the file, whose pages are read when they are used and copied when
-                they are changed. A file that is replaced by renaming stays as it was; one that is truncated under the
-                map ends the process.
+        If `mapped`, it may be a memory map of the file, whose pages are read when used and copied when changed. A file
+        that is replaced by renaming stays as it was; one that is truncated under the map ends the process.
         """
 
     def close(self) -> None:

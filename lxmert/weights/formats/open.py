@@ -30,16 +30,10 @@ _NOT_WEIGHTS = ("training_args.bin", "optimizer.bin", "optimizer.pt", "scheduler
 
 
 def choose_weights(names: Collection[str]) -> str | None:
-    """Choose the weights among the files in a folder or a repository.
+    """Choose the weights among the files in a folder or a repository; None without any, or without a clear choice.
 
     The order: safetensors, in one file or sharded; PyTorch's pickles, if PyTorch is installed; TensorFlow's; without
     these, the only weight file of another name.
-
-    Args:
-        names: the names of the files, without folders.
-
-    Returns:
-        The name; None without weights, or if the choice is not clear.
     """
     pickled = _PICKLED if find_spec("torch") else ()
     for name in (*_SAFE, *pickled, TF_NAME, *_PICKLED):

@@ -97,13 +97,8 @@ NamedArray = tuple[str, np.dtype, tuple[int, ...], Callable[[], np.ndarray]]
 def write_safetensors(path: str | Path, tensors: Sequence[NamedArray], metadata: Mapping[str, str]) -> dict[str, int]:
     """Write a safetensors file tensor by tensor; the library's own writer, whose bytes it writes, wants all at once.
 
-    Args:
-        path: the file; an existing one is overwritten, so give a temporary name (`atomic_files.replacing`).
-        tensors: name, dtype, shape and a call that gives the values, which are converted to the dtype.
-        metadata: strings for the header.
-
-    Returns:
-        How many values of each tensor overflowed; see `raw_io.write_slots`.
+    An existing file is overwritten, so give a temporary name (`atomic_files.replacing`). A tensor is a name, a dtype, a
+    shape, and a call that gives the values, which are converted to the dtype. For overflows see `raw_io.write_slots`.
 
     Raises:
         ValueError: values of another shape than announced, or an unsupported dtype.

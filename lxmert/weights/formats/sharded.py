@@ -19,10 +19,6 @@ _MOST_SHARDS = 1000
 class ShardedFiles:
     """The files that an index names, as one file; the config is the config.json beside the index.
 
-    Args:
-        path: of the index.
-        open_one: opens one of the files.
-
     Raises:
         FileNotFoundError: a file that the index names does not exist.
         ValueError: a damaged index, one that names files elsewhere, or files that do not match it.
@@ -78,14 +74,10 @@ class ShardedFiles:
 
 
 def shard_names(index: Mapping[str, Any], path: str | Path) -> dict[str, str]:
-    """The file of each tensor by its name; only plain names of files are allowed.
-
-    Args:
-        index: the content of the JSON file.
-        path: of the index, for messages.
+    """The file of each tensor by the content of an index; `path` is the index, for messages.
 
     Raises:
-        ValueError: no index, or names that lead elsewhere.
+        ValueError: no index, or names other than plain ones, which may lead elsewhere.
     """
     weight_map = index.get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:

@@ -43,13 +43,7 @@ def _joined(separator: str, *parts: str) -> str:
 
 
 def parameters(config: ModelConfig, heads: Collection[str], pooler: bool = True) -> Iterator[Parameter]:
-    """Every parameter of a model with the given heads, in the order of the table.
-
-    Args:
-        config: sizes, layer counts and switches.
-        heads: some of the model's heads; see `tables.head_names`.
-        pooler: whether the model has one.
-    """
+    """Every parameter of a model with some of its heads (`tables.head_names`), in the order of the table."""
     symbols, model_type = sizes(config), config.model_type
     for row in module_rows(model_type):
         parts = row.path.split(".")
@@ -232,14 +226,7 @@ def shapeless_parameters(model_type: str, counts: Mapping[str, int]) -> Iterator
 
 
 def layer_counts(model_type: str, mapping: KeyMapping, nested: bool, names: Collection[str]) -> dict[str, int]:
-    """The numbers of layers in a file, by config field, judged by its names.
-
-    Args:
-        model_type: of the model that the file is assumed to hold.
-        mapping: the file's.
-        nested: whether the backbone is inside of a task model.
-        names: the names in the file.
-    """
+    """The numbers of layers in a file, by config field, judged by its names as keys of a mapping."""
     counts: dict[str, int] = {}
     for row in module_rows(model_type):
         if row.layers_field and row.layers_field not in counts:

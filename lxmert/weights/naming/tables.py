@@ -148,12 +148,7 @@ def every_head(model_type: str) -> tuple[str, ...]:
 
 
 def head_modules(config: ModelConfig, head: str) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """The modules of one head by their path below it ("" for a head that is one module): kind, and shape of the weight.
-
-    Args:
-        config: tells the sizes.
-        head: its name.
-    """
+    """The modules of one head by their path below it ("" for the head itself): kind, and shape of the weight."""
     symbols, prefix = sizes(config), f"heads.{head}"
     return {
         row.path.removeprefix(prefix).removeprefix("."): (row.kind, row.shape(symbols))
@@ -168,14 +163,10 @@ def is_task_model(architecture: str) -> bool:
 
 
 def head_names(architecture: str, config: ModelConfig) -> tuple[str, ...]:
-    """The heads that a model class has under a config, in the order of the table.
-
-    Args:
-        architecture: a class name without the prefix TF.
-        config: may switch some of them off.
+    """The heads that a model class, named without the prefix TF, has under a config, in the order of the table.
 
     Raises:
-        ValueError: no such class of this kind of model.
+        ValueError: no such class of this model.
     """
     spec = spec_of(architecture)
     if spec.model != config.model_type:
