@@ -1,4 +1,4 @@
-"""LxmertConfig as a value: its fields, its checks, equality, copies, and what a misspelled keyword meets."""
+"""LxmertConfig as a value: fields, checks, misspelled keywords; and what both configurations share."""
 
 import copy
 import pickle
@@ -6,8 +6,10 @@ import pickle
 import numpy as np
 import pytest
 
-from lxmert import LxmertConfig
+from lxmert import LxmertConfig, VisualBertConfig
 from lxmert.common.config import config_from_dict
+
+every_kind = pytest.mark.parametrize("kind", [LxmertConfig, VisualBertConfig])
 
 # The contract: every name and default, in this order.
 DEFAULTS = dict(
@@ -71,18 +73,21 @@ def test_dict_round_trip_holds_every_field():
     assert LxmertConfig.from_dict(values).extra == {}
 
 
+@every_kind
 @pytest.mark.parametrize("tied", [True, False])
-def test_the_word_head_may_be_untied(tied):
-    config = LxmertConfig.from_dict({"tie_word_embeddings": tied})
+def test_the_word_head_may_be_untied(kind, tied):
+    config = kind.from_dict({"tie_word_embeddings": tied})
     assert (config.tie_word_embeddings, config.untied_words, config.extra) == (tied, not tied, {})
-    assert (config == LxmertConfig()) == tied
+    assert (config == kind()) == tied
     with pytest.raises(TypeError, match="tie_word_embeddings must be true or false; got 1"):
-        LxmertConfig(tie_word_embeddings=1)
+        kind(tie_word_embeddings=1)
 
 
-@pytest.mark.parametrize("act", ["gelu", "relu", "silu", "gelu_new"])
-def test_activations(act):
-    assert LxmertConfig(hidden_act=act).hidden_act == act
+@every_kind
+def test_activations(kind):
+    assert {"gelu", "relu", "silu", "gelu_new"} <= set(kind.activations) <= {"gelu", "relu", "silu", "gelu_new", "selu"}
+    for name in kind.activations:
+        assert kind(hidden_act=name).hidden_act == name
 
 
 @pytest.mark.parametrize(
@@ -209,29 +214,25 @@ def test_what_goes_in_and_out_is_the_callers_own():
     assert given == {"id2label": {"0": ["no", "changed"]}, "hidden_size": 24}
 
 
-def test_equality_and_hash():
-    config = LxmertConfig(l_layers=3)
-    assert config == LxmertConfig(l_layers=3)
-    assert hash(config) == hash(LxmertConfig(l_layers=3))
-    assert config != LxmertConfig(l_layers=4)
+@every_kind
+def test_equality_and_hash(kind):
+    config, path = kind(hidden_size=24), kind().attention_paths[0]
+    assert config == kind(hidden_size=24)
+    assert hash(config) == hash(kind(hidden_size=24))
+    assert config != kind(hidden_size=36)
     assert config != config.to_dict()
     assert config == config.replace(extra={"architectures": ["LxmertModel"]})
-    path = "language_layers.0.attention"
     assert config.replace(pruned_heads={path: [2, 1]}) == config.replace(pruned_heads={path: (1, 2)})
     assert config.replace(pruned_heads={path: [1]}) != config
 
 
+@every_kind
 @pytest.mark.parametrize("way", [copy.copy, copy.deepcopy, lambda config: pickle.loads(pickle.dumps(config))])
-def test_copies(way):
-    config = LxmertConfig(
-        l_layers=3,
-        pruned_heads={"language_layers.0.attention": [1]},
-        extra={"id2label": {"0": "no"}, "__deepcopy__": 1, "__reduce_ex__": 2},
-    )
+def test_copies(kind, way):
+    extra = {"id2label": {"0": "no", "1": "yes"}, "__deepcopy__": 1, "__reduce_ex__": 2}
+    config = kind(hidden_size=24, pruned_heads={kind().attention_paths[3]: [1]}, extra=extra)
     twin = way(config)
-    assert twin == config
-    assert twin.extra == config.extra
-    assert hash(twin) == hash(config)
+    assert (twin, twin.extra, hash(twin)) == (config, extra, hash(config))
 
 
 def test_unknown_keys_are_attributes():
