@@ -57,11 +57,7 @@ def _read_official(path: str, builder: QuestionsBuilder) -> None:
 
 
 def write_gqa(path: str | Path, questions: Questions) -> None:
-    """Write questions as the original's list of records; the file is replaced when it is complete.
-
-    Raises:
-        OSError: it cannot be written.
-    """
+    """Write questions as the original's list of records; the file is replaced when it is complete."""
     write_original(path, questions)
 
 

@@ -78,11 +78,7 @@ def _read_label(file: RecordFile, record: dict[str, Any]) -> int | None:
 
 
 def write_nlvr2(path: str | Path, statements: Statements) -> None:
-    """Write statements as the original's list of records; the file is replaced when it is complete.
-
-    Raises:
-        OSError: it cannot be written.
-    """
+    """Write statements as the original's list of records; the file is replaced when it is complete."""
     write_records(path, _original_records(Path(path).stem, statements))
 
 
@@ -99,7 +95,6 @@ def write_official_nlvr2(path: str | Path, statements: Statements) -> None:
     """Write statements as the official JSON lines; the file is replaced when it is complete.
 
     Raises:
-        OSError: it cannot be written.
         ValueError: an image name that does not follow from the identifier (see `read_nlvr2`).
     """
     write_lines(path, _official_records(statements))

@@ -134,10 +134,7 @@ def _add_text(file: RecordFile, texts: TextColumn, line: Any) -> None:
 def write_pretraining(path: str | Path, sentences: Sentences) -> None:
     """Write sentences as the original's list of records; the file is replaced when it is complete.
 
-    Sentences are grouped by image, and within an image by source, in the order of first appearance.
-
-    Raises:
-        OSError: it cannot be written.
+    They are grouped by image, and within an image by source, in the order of first appearance.
     """
     write_records(path, _records(sentences))
 

@@ -35,11 +35,6 @@ def read_vqa(paths: Paths) -> Questions:
 
 
 def write_vqa(path: str | Path, questions: Questions) -> None:
-    """Write questions as the original's list of records; the file is replaced when it is complete.
-
-    Raises:
-        OSError: it cannot be written.
-        ValueError: ids that are not integers.
-    """
+    """Write questions, with integer ids, as the original's list of records; the file is replaced when it is complete."""
     check_integer_ids(questions)
     write_original(path, questions)

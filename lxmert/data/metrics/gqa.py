@@ -70,12 +70,10 @@ def gqa_accuracy(predictions: Mapping[str, str], answers: GqaAnswers, place: str
     """The accuracy of predictions; an answer is correct if it is the same text.
 
     Args:
-        predictions: an answer for each question id. As in the official program, unbalanced questions may have one.
+        predictions: an answer for each question id; a ValueError if they do not match the questions, or without any. As
+            in the official program, unbalanced questions may have one.
         answers: the correct ones.
         place: the source of the predictions, for messages.
-
-    Raises:
-        ValueError: no questions, or predictions that do not match them.
     """
     check_predictions(predictions, dict.fromkeys(answers.ids), place, optional=answers.unbalanced_ids)
     if not answers.ids:

@@ -37,11 +37,8 @@ def nlvr2_scores(predictions: Mapping[str, bool], statements: Statements) -> Nlv
     part are one sentence about several pairs (as in the official nlvr2/eval/metrics.py of github.com/lil-lab/nlvr).
 
     Args:
-        predictions: whether each statement is true, by identifier.
-        statements: with labels.
-
-    Raises:
-        ValueError: no statements, statements without labels, or predictions that do not match the statements.
+        predictions: whether each statement is true, by identifier; a ValueError if they do not match the statements.
+        statements: at least one, with labels.
     """
     if statements.labels is None:
         raise ValueError("statements must have labels to be scored; these are of a test set, which has none.")

@@ -48,18 +48,15 @@ def vqa_accuracy(
 ) -> VqaScores:
     """The official accuracy of VQA v2 (github.com/GT-Vision-Lab/VQA), equal to it on every question.
 
-    An answer scores min(1, m/3), where m people gave it too, averaged over the ten ways to leave out one person: 0,
-    30, 60, 90 or 100 percent for 0, 1, 2, 3 or more of ten. Answers are compared after `process_answer`. But if all
-    people gave the same answer, only white space around it is removed: "Yes" is wrong if all said "yes".
+    An answer scores min(1, m/3), where m people gave it too, averaged over the ten ways to leave out one person: 0, 30,
+    60, 90 or 100 percent for 0, 1, 2, 3 or more of ten. Answers are compared after `process_answer`. But if all people
+    gave the same answer, only white space around it is removed: "Yes" is wrong if all said "yes".
 
     Args:
-        predictions: an answer for each question id.
+        predictions: an answer for each question id; a ValueError if they do not match the questions, or without any.
         annotations: from an official file (`read_vqa_annotations`), iterated once: objects with `question_id`,
             `question_type`, `answer_type`, and `answers`, a list of objects with `answer`.
         place: the source of the predictions, for messages.
-
-    Raises:
-        ValueError: no annotations, or predictions that do not match the questions.
     """
     asked: dict[int, None] = {}
 
@@ -83,11 +80,8 @@ def soft_accuracy(predictions: Mapping[Any, str], questions: Questions) -> VqaSc
     the official accuracy; on GQA it is the fraction of correct answers.
 
     Args:
-        predictions: an answer for each question id.
-        questions: with labels, {answer: score from 0 to 1}.
-
-    Raises:
-        ValueError: questions without labels, no questions, or predictions that do not match the questions.
+        predictions: an answer for each question id; a ValueError if they do not match the questions.
+        questions: at least one, with labels {answer: score from 0 to 1}.
     """
     if questions.answers is None:
         raise ValueError("questions must have answers to be scored; these are of a test set, which has none.")
@@ -101,15 +95,12 @@ def soft_accuracy(predictions: Mapping[Any, str], questions: Questions) -> VqaSc
 
 
 def read_vqa_annotations(paths: str | Path | Sequence[str | Path]) -> Iterator[dict[str, Any]]:
-    """The annotations of official files, one at a time in memory.
-
-    Args:
-        paths: one file or several, such as v2_mscoco_val2014_annotations.json.
+    """The annotations of official files (v2_mscoco_val2014_annotations.json), one at a time in memory.
 
     Raises:
         OSError: a file cannot be read.
-        ValueError: another layout, a question without answers, or a repeated question; the message names the file and
-            the record. Raised when the iteration gets there.
+        ValueError: another layout, a question without answers, or a repeated question, when the iteration gets there;
+            the message names the file and the record.
     """
     seen: set[int] = set()
     for path in list_files(paths):
