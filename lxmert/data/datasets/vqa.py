@@ -35,6 +35,6 @@ def read_vqa(paths: Paths) -> Questions:
 
 
 def write_vqa(path: str | Path, questions: Questions) -> None:
-    """Write questions, with integer ids, as the original's list of records; the file is replaced when it is complete."""
+    """Write questions with integer ids as the original's list of records; the file is replaced when it is complete."""
     check_integer_ids(questions)
     write_original(path, questions)
