@@ -179,7 +179,7 @@ class PretrainTask:
         length, regions, losses = settings.text_length, settings.regions, settings.losses
         if settings.architecture == "visual_bert":
             return CaptionPairData(examples, store, tokenizer, length, regions, losses=losses)
-        return PretrainingData(examples, store, tokenizer, answers, length, regions, tasks=losses)
+        return PretrainingData(examples, store, tokenizer, answers, length, regions, losses=losses)
 
 
 PREDICTING: dict[str, PredictingTask] = {

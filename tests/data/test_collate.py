@@ -5,9 +5,10 @@ import pickle
 import numpy as np
 import pytest
 
+from lxmert.common.specs import LOSS_NAMES
 from lxmert.common.tokenizer import LxmertTokenizer
 from lxmert.data.collate.masking import Masking
-from lxmert.data.collate.pretraining import TASKS, PretrainingData
+from lxmert.data.collate.pretraining import PretrainingData
 from lxmert.data.datasets import Sentences
 from lxmert.data.features import RegionWriter, open_regions
 
@@ -112,7 +113,7 @@ def test_names_shapes_and_kinds(make):
         "feat[0]": ("float32", (count, regions, FEATURE)),
         "feat[1]": ("float32", (count, regions)),
     }
-    assert set(counts) == set(TASKS)
+    assert set(counts) == set(LOSS_NAMES)
     assert all(type(value) is float for value in counts.values())
 
 
@@ -290,10 +291,10 @@ def test_equal_seeds_give_equal_batches_in_another_process_too(make):
     assert any((array != flat(other.inputs)[name]).any() for name, array in flat(first.inputs).items())
 
 
-@pytest.mark.parametrize("left_out", [task for task in TASKS if task != "match"])
-def test_a_task_left_out_takes_its_labels_away_and_nothing_else(make, left_out):
+@pytest.mark.parametrize("left_out", [loss for loss in LOSS_NAMES if loss != "match"])
+def test_a_loss_left_out_takes_its_labels_away_and_nothing_else(make, left_out):
     whole = flat(batch(make())[0])
-    inputs, counts = batch(make(tasks=[task for task in TASKS if task != left_out]))
+    inputs, counts = batch(make(losses=[loss for loss in LOSS_NAMES if loss != left_out]))
     names = {"words": "labels", "objects": "obj", "attributes": "attr", "features": "feat", "answers": "ans"}
     gone = {name for name in whole if name.split("[")[0] == names[left_out]}
     assert gone
@@ -304,7 +305,7 @@ def test_a_task_left_out_takes_its_labels_away_and_nothing_else(make, left_out):
 
 
 def test_without_the_match_no_sentence_is_replaced(make):
-    inputs, counts = batch(make(tasks=("words", "answers"), masking=ALL))
+    inputs, counts = batch(make(losses=("words", "answers"), masking=ALL))
     assert set(inputs) == {
         *("input_ids", "token_type_ids", "attention_mask", "labels"),
         *("visual_feats", "visual_pos", "visual_attention_mask", "ans"),
@@ -328,26 +329,26 @@ def test_fewer_regions_are_the_first_ones(make, store):
     assert counts["objects"] == 16
 
 
-def test_a_store_without_objects_serves_the_other_tasks(make, tmp_path):
+def test_a_store_without_objects_serves_the_other_losses(make, tmp_path):
     store = write_store(tmp_path / "plain", REGIONS, labels=False)
-    inputs, _ = batch(make(store=store, tasks=("words", "match", "features", "answers")))
+    inputs, _ = batch(make(store=store, losses=("words", "match", "features", "answers")))
     assert inputs["obj_labels"].keys() == {"feat"}
     for task in ("objects", "attributes"):
         with pytest.raises(ValueError, match="the region store has images without"):
-            make(store=store, tasks=("words", task))
+            make(store=store, losses=("words", task))
 
 
 @pytest.mark.parametrize(
     ("rows", "options", "message"),
     [
-        (ROWS, {"tasks": ("words", "colour")}, "tasks must be some of words, match, .* answers; got colour"),
-        (ROWS, {"tasks": ()}, "tasks must be some of words, .*; got none"),
+        (ROWS, {"losses": ("words", "colour")}, "losses must be some of words, match, .* answers; got colour"),
+        (ROWS, {"losses": ()}, "losses must be some of words, .*; got none"),
         ([*ROWS, ("a dog", "image9", None)], {}, "image9"),
         (ROWS, {"answers": ["green"]}, "no answer of made.json is in the table of 1 answers; the first one is 'red'"),
         (ROWS, {"text_length": 2}, "text_length must be at least 3, for .*; got 2"),
         (ROWS, {"regions": 0}, "regions must be 1 or more, .*; got 0"),
     ],
-    ids=["unknown task", "no task", "missing image", "another table", "no room for words", "no region"],
+    ids=["unknown loss", "no loss", "missing image", "another table", "no room for words", "no region"],
 )
 def test_wrong_arguments(make, rows, options, message):
     with pytest.raises(ValueError, match=message):

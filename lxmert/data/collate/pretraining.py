@@ -23,15 +23,12 @@ from lxmert.weights.answer_vocabulary import matching_rows
 if TYPE_CHECKING:
     from lxmert.data.features import RegionStore
 
-TASKS = LOSS_NAMES
-"""The names of the losses."""
-
 
 class PretrainingData:
-    """Sentences about images, with labels for all pre-training tasks.
+    """Sentences about images, with labels for all pre-training losses.
 
-    As in the original: words and regions are masked whatever the tasks, so that leaving out a task changes only the
-    loss; `Masking` with a rate of 0 disables masking. Only the task "match" exchanges sentences. Words and regions of
+    As in the original: words and regions are masked whatever the losses, so that leaving out a loss changes only the
+    total; `Masking` with a rate of 0 disables masking. Only the loss "match" exchanges sentences. Words and regions of
     exchanged pairs are predicted too, but not their answer.
 
     Args:
@@ -42,14 +39,14 @@ class PretrainingData:
         text_length: L, tokens of a sentence with [CLS] and [SEP]; longer ones are truncated.
         regions: R, regions of an image; the most in the store by default.
         masking: the rates.
-        tasks: the losses to make labels for.
+        losses: their names; labels are made for these.
 
     Attributes:
-        outside: the number of sentences with answers of which none is in the vocabulary; 0 without the task "answers".
+        outside: the number of sentences with answers of which none is in the vocabulary; 0 without the loss "answers".
 
     Raises:
-        ValueError: no sentences, an unknown task, no room for a word or a region, an image that is not in the store, a
-            store without the object or attribute ids that a task needs, or no answer in the vocabulary.
+        ValueError: no sentences, an unknown loss, no room for a word or a region, an image that is not in the store, a
+            store without the object or attribute ids that a loss needs, or no answer in the vocabulary.
     """
 
     def __init__(
@@ -61,33 +58,33 @@ class PretrainingData:
         text_length: int = 20,
         regions: int | None = None,
         masking: Masking | None = None,
-        tasks: Sequence[str] = TASKS,
+        losses: Sequence[str] = LOSS_NAMES,
     ) -> None:
-        unknown = [task for task in tasks if task not in TASKS]
-        if unknown or not tasks:
-            raise ValueError(f"tasks must be some of {', '.join(TASKS)}; got {', '.join(unknown) or 'none'}.")
+        unknown = [loss for loss in losses if loss not in LOSS_NAMES]
+        if unknown or not losses:
+            raise ValueError(f"losses must be some of {', '.join(LOSS_NAMES)}; got {', '.join(unknown) or 'none'}.")
         if not len(sentences):
             raise ValueError(f"{', '.join(sentences.files) or 'sentences'} must have at least one sentence; got none.")
         if text_length < 3:
             raise ValueError(f"text_length must be at least 3, for [CLS], a word and [SEP]; got {text_length}.")
         if regions is not None and regions < 1:
             raise ValueError(f"regions must be 1 or more, or None for the most in the store; got {regions}.")
-        self.labelled = not {"objects", "attributes"}.isdisjoint(tasks)
-        for task, known in (("objects", store.has_objects), ("attributes", store.has_attributes)):
-            if task in tasks and not known:
+        self.labelled = not {"objects", "attributes"}.isdisjoint(losses)
+        for loss, known in (("objects", store.has_objects), ("attributes", store.has_attributes)):
+            if loss in losses and not known:
                 raise ValueError(
-                    f"the task {task} must have the ids of {task} that a detector gave each region; the region "
+                    f"the loss of {loss} must have the ids of {loss} that a detector gave each region; the region "
                     "store has images without. Import the features from files that have them, as the original's TSV "
-                    "does, or leave the task out."
+                    "does, or leave out the loss."
                 )
         self.texts, self.tokenizer, self.text_length = sentences.texts, tokenizer, text_length
         self.store, self.regions = store, PaddedRegions(store, regions)
-        self.masking, self.tasks = Masking() if masking is None else masking, tuple(tasks)
+        self.masking, self.losses = Masking() if masking is None else masking, tuple(losses)
         images = cast("CategoricalColumn[str]", sentences.images)
         self.images = images.codes  # the index of each sentence's image, of P
         self.places = store.places(images.categories)
         self.outside = 0
-        if "answers" in self.tasks:
+        if "answers" in self.losses:
             self._index_answers(sentences, answers)
 
     def _index_answers(self, sentences: Sentences, table: Sequence[str]) -> None:
@@ -123,34 +120,34 @@ class PretrainingData:
         return len(self.texts)
 
     def batch(self, rows: np.ndarray, random: np.random.Generator, part: slice = slice(None)) -> Batch:
-        """The inputs of `rows[part]`, and labels of the tasks; see `TaskData`.
+        """The inputs of `rows[part]`, and labels of the losses; see `TaskData`.
 
         Returns:
             ``input_ids``, ``token_type_ids``, ``attention_mask`` int64 ``[B, L]``; ``visual_feats`` float32 ``[B, R,
             F]``; ``visual_pos`` float32 ``[B, R, 4]``; ``visual_attention_mask`` float32 ``[B, R]`` if an image of the
-            store has fewer than R regions. By task: ``labels`` int64 ``[B, L]``; ``matched_label`` int64 ``[B]``;
+            store has fewer than R regions. By loss: ``labels`` int64 ``[B, L]``; ``matched_label`` int64 ``[B]``;
             ``obj_labels`` with ``obj`` and ``attr`` as int64 and float32 ``[B, R]``, ``feat`` as float32 ``[B, R, F]``
             and ``[B, R]``; ``ans`` int64 ``[B]``.
         """
         rows = np.asarray(rows)
         # Random numbers are drawn in a fixed order: sentences, words, regions, other regions, answers.
         sentences, matched = rows, np.ones(len(rows), np.int64)
-        if "match" in self.tasks:
+        if "match" in self.losses:
             sentences, matched = mismatch(self.images, rows, self.masking, random)
         text, words = self._masked_text(sentences, random)
         inputs: dict[str, Any] = {name: array[part] for name, array in text.items()}
         inputs |= self._visual(self.places[self.images[rows]], random, part)
         labels = {"words": ("labels", words), "match": ("matched_label", matched)}
-        if "answers" in self.tasks:
+        if "answers" in self.losses:
             labels["answers"] = "ans", self._draw_answers(rows, matched, random)
         counts = dict.fromkeys(("words", "match", "objects", "attributes", "features", "answers"), 0.0)
-        for task, (name, values) in labels.items():
-            if task in self.tasks:
+        for loss, (name, values) in labels.items():
+            if loss in self.losses:
                 inputs[name] = values[part]
-                counts[task] = float((values != IGNORED_LABEL).sum())
-        for task in ("objects", "attributes", "features"):
-            counts[task] = float(len(rows) * self.regions.count)
-        return Batch(inputs, {task: count for task, count in counts.items() if task in self.tasks})
+                counts[loss] = float((values != IGNORED_LABEL).sum())
+        for loss in ("objects", "attributes", "features"):
+            counts[loss] = float(len(rows) * self.regions.count)
+        return Batch(inputs, {loss: count for loss, count in counts.items() if loss in self.losses})
 
     def _masked_text(self, rows: np.ndarray, random: np.random.Generator) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """The model's inputs of sentences, masked, and the labels of their words."""
@@ -182,7 +179,7 @@ class PretrainingData:
         choice = RegionChoice(*(array[part] for array in choice))
         found = self.store.batch(places[part], count, labels=self.labelled)
         features = found["visual_feats"]
-        masked = features.copy() if "features" in self.tasks else features
+        masked = features.copy() if "features" in self.losses else features
         masked[choice.zeroed] = 0
         masked[choice.replaced] = substitutes
         inputs: dict[str, Any] = {"visual_feats": masked, "visual_pos": found["visual_pos"]}
@@ -191,11 +188,11 @@ class PretrainingData:
         # As in the original: objects and attributes are predicted for every region, weighted by the detector's
         # confidence, and features for the selected ones.
         labels: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-        if "objects" in self.tasks:
+        if "objects" in self.losses:
             labels["obj"] = found["object_ids"], found["object_confidence"]
-        if "attributes" in self.tasks:
+        if "attributes" in self.losses:
             labels["attr"] = found["attribute_ids"], found["attribute_confidence"]
-        if "features" in self.tasks:
+        if "features" in self.losses:
             labels["feat"] = features, choice.selected.astype(np.float32)
         return inputs | ({"obj_labels": labels} if labels else {})
 

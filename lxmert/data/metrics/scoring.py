@@ -14,7 +14,7 @@ from .nlvr2 import Nlvr2Scores, nlvr2_scores
 from .result_files import read_predictions
 from .vqa import VqaScores, read_vqa_annotations, soft_accuracy, vqa_accuracy
 
-TASKS = ("vqa", "gqa", "nlvr2")
+_TASKS = ("vqa", "gqa", "nlvr2")
 
 Paths = Sequence[str | Path]
 
@@ -38,8 +38,8 @@ def score_result_file(
         OSError: a file cannot be read.
         ValueError: files of another layout, without answers, or that do not belong together; the message names them.
     """
-    if task not in TASKS:
-        raise ValueError(f"task must be one of {', '.join(TASKS)}; got {task!r}.")
+    if task not in _TASKS:
+        raise ValueError(f"task must be one of {', '.join(_TASKS)}; got {task!r}.")
     if task == "vqa":
         return _score_vqa(predictions, annotations, questions)
     if bool(annotations) == bool(questions):
