@@ -99,7 +99,7 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[str]], left: int) -> st
     Args:
         titles: of the columns.
         rows: of the table.
-        left: how many of the columns begin at the left; the others are numbers, which end at the right.
+        left: how many of the columns are aligned at the left; the others are numbers, aligned at the right.
     """
     lines = [titles, *rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]

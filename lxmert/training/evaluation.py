@@ -18,7 +18,7 @@ from .settings import Settings
 from .steps import label_count
 from .tasks import PREDICTING, PredictingTask
 
-_CHANCE = 2  # what a seed is for; `steps` has the others
+_DRAWS = 2  # what a seed is for; `steps` has the others
 
 
 class ModelRunner(Protocol):
@@ -110,7 +110,7 @@ def mean_losses(
         idle = turn >= len(starts)  # it runs all the same: processes that share a model wait for each other
         start = starts[0] if idle and len(starts) else 0 if idle else starts[turn]
         rows = np.arange(start, min(start + batch_size, count))
-        random = np.random.default_rng([seed, _CHANCE, start])
+        random = np.random.default_rng([seed, _DRAWS, start])
         inputs, counts = data.batch(rows, random)
         losses = runner.losses(inputs)
         for name in () if idle else counts:

@@ -61,7 +61,7 @@ class Logs:
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
         self._bar.close()
-        # What could not be written is told by the error under way, if there is one, and not by closing once more.
+        # The error under way, if there is one, tells what could not be written.
         with suppress(OSError) if error is not None else nullcontext():
             if self._file is not None:
                 self._file.close()

@@ -1,4 +1,4 @@
-"""What both backends' optimizers are told and remember: what is refused, and how a state is named."""
+"""What both backends' optimizers share: the checks of their arguments, and the names in their states."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from lxmert.utils.messages import first_few
 
 OPTIMIZERS = {"bert_adam": 1e-6, "adamw": 1e-8}
-"""The optimizers, and what each adds to the root by default."""
+"""The optimizers, and the default epsilon of each."""
 
 
 def check_optimizer(
@@ -22,7 +22,7 @@ def check_optimizer(
     epsilon: float,
     max_grad_norm: float | None = None,
 ) -> None:
-    """Refuse a name that is not known and numbers out of range.
+    """Refuse an unknown name and numbers out of range.
 
     Raises:
         ValueError: the message names the argument.
@@ -39,14 +39,14 @@ def check_optimizer(
 
 
 def last_step(steps: Mapping[str, int]) -> dict[str, np.ndarray]:
-    """The entries of a state that say how many steps were made: "step", and "step.<name>" where it is another."""
+    """The counts of steps in a state: "step", and "step.<name>" for a parameter with another count."""
     last = max(steps.values(), default=0)
     own = {f"step.{name}": np.array(step, "int64") for name, step in steps.items() if step != last}
     return {"step": np.array(last, "int64"), **own}
 
 
 def step_of(state: Mapping[str, Any], name: str) -> int:
-    """How many steps a parameter has made."""
+    """The count of steps of a parameter."""
     return int(state.get(f"step.{name}", state["step"]))
 
 
@@ -55,7 +55,7 @@ def check_state(state: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int,
 
     Args:
         state: what `optimizer_state` gave.
-        shapes: of the trained parameters by name, PyTorch's way round.
+        shapes: of the trained parameters by name, in PyTorch's layout.
 
     Raises:
         ValueError: missing or unexpected names, or wrong shapes; it names the first of each.

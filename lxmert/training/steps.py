@@ -1,7 +1,7 @@
-"""The steps of a run: which examples each one has, in which order, and what chance decides in it.
+"""The steps of a run: the examples of each one, their order, and its random draws.
 
-A step is a function of the settings' seed and its own number, and of nothing else. So a run that was stopped goes on
-exactly, whoever makes the batches, and several processes of one run agree without talking.
+A step depends on the seed and on its own number alone. So a resumed run continues exactly, whichever process makes the
+batches, and several processes of one run agree without communication.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from lxmert.common.specs import SPECS, Loss
 from lxmert.common.validation.shared import IGNORED_LABEL
 from lxmert.data.collate.batch import TaskData
 
-_ORDER, _CHANCE, _DROPOUT = 0, 1, 3  # what a seed is for; `evaluation` has 2
+_ORDER, _DRAWS, _DROPOUT = 0, 1, 3  # what a seed is for; `evaluation` has 2
 
 
 class MicroBatch(NamedTuple):
-    """What goes through the model at once: a part of a step.
+    """The part of a step that goes through the model at once.
 
     Attributes:
         inputs: by argument name, [b, ...].
@@ -112,7 +112,7 @@ class Steps:
         first, count = micro * world * size, world * size
         if rank is not None:
             first, count = first + rank * size, size
-        random = np.random.default_rng([self.seed, _CHANCE, step])
+        random = np.random.default_rng([self.seed, _DRAWS, step])
         inputs, counts = self.data.batch(self.rows(step), random, slice(first, first + count))
         weights = {name: np.ones(count) for name in counts}
         for start in range(0, count, size):

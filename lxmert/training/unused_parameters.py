@@ -1,7 +1,7 @@
-"""Which parameters a choice of pre-training losses reaches.
+"""The parameters that a choice of pre-training losses does not use.
 
-A parameter that no loss reaches gets no gradient. Engines of several processes wait for it in vain, or search for such
-parameters in every step; Keras warns of it. So it is frozen beforehand, and what is frozen follows from the table.
+An unused parameter gets no gradient. DDP waits for it in vain, or searches for such parameters in every step; Keras
+warns of it. So it is frozen before training.
 """
 
 from collections.abc import Collection
@@ -35,8 +35,7 @@ def unused_parameters(config: ModelConfig, architecture: str, losses: Collection
 
     Args:
         config: sizes, layer counts and switches.
-        architecture: a class name without the prefix TF. A class of another kind than pre-training has one loss, which
-            reaches everything that is trained: nothing is left over.
+        architecture: a class name without the prefix TF. Classes with one loss use all that they train.
         losses: some of "words", "match", "objects", "attributes", "features", "answers"; all that the config has
             switched on by default.
 

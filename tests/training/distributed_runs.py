@@ -1,8 +1,8 @@
 """Short runs of the trainer, the same for one process and for several, for one device and for several.
 
-`python -m tests.training.distributed_runs BACKEND STRATEGIES DEVICES DATA OUTPUT` makes them all, each in a folder of
-OUTPUT; under torchrun every process does. It stands alone, because Keras' devices have to be there before TensorFlow
-starts, and because torchrun starts programs.
+`python -m tests.training.distributed_runs BACKEND STRATEGIES DEVICES DATA OUTPUT [NAME ...]` makes them all, or those
+of Keras that are named, each in a folder of OUTPUT; under torchrun every process does. It is a program of its own,
+because Keras' devices have to be there before TensorFlow starts, and because torchrun starts programs.
 """
 
 import json
@@ -108,14 +108,14 @@ class Stopped(Exception):
 @contextmanager
 def stop_after(step: int | None) -> Iterator[None]:
     """Stop the run of this block after a step, before its checkpoint; None lets it be."""
-    told = Logs.step
+    log_step = Logs.step
 
-    def tell(logs: Logs, number: int, *values: Any) -> None:
-        told(logs, number, *values)
+    def log_and_stop(logs: Logs, number: int, *values: Any) -> None:
+        log_step(logs, number, *values)
         if number == step:
             raise Stopped
 
-    with mock.patch.object(Logs, "step", tell), suppress(Stopped):
+    with mock.patch.object(Logs, "step", log_and_stop), suppress(Stopped):
         yield
 
 
@@ -145,7 +145,7 @@ def everything(data: Path, output: Path, runs: Mapping[str, Run], **changes: Any
 
 if __name__ == "__main__":
     warnings.simplefilter("error")
-    backend, strategies, devices, source, target = sys.argv[1:]
+    backend, strategies, devices, source, target, *names = sys.argv[1:]
     if backend == "tf":
         import tensorflow as tf
 
@@ -154,7 +154,11 @@ if __name__ == "__main__":
         first = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(first, [tf.config.LogicalDeviceConfiguration()] * int(devices))
         for strategy in strategies.split(","):
-            everything(Path(source), Path(target) / strategy, KERAS_RUNS, backend=backend, strategy=strategy)
+            given: dict[str, Any] = dict(backend=backend, strategy=strategy)
+            for name in names:
+                make(KERAS_RUNS[name], Path(source), Path(target) / strategy / name, **given)
+            if not names:
+                everything(Path(source), Path(target) / strategy, KERAS_RUNS, **given)
     else:
         import torch
 

@@ -102,7 +102,7 @@ def test_one_process_goes_on_with_a_run_of_two(together, scenes, tmp_path, alone
     train(
         settings_of(RUNS["vqa"], scenes, tmp_path / "run", backend="pt", strategy=strategy), resume=True, progress=True
     )
-    assert "the run was shared by 2 processes or devices, and goes on with 1" in capsys.readouterr().err
+    assert "the run was shared by 2 processes or devices, and continues with 1" in capsys.readouterr().err
     assert_same_run(tmp_path / "run", alone / "vqa")
 
 
@@ -117,7 +117,7 @@ def test_commands_with_torchrun(scenes, tmp_path, alone):
     state.write_text(state.read_text().replace('"strategy": "single"', '"strategy": "auto"'))
     told, errors = start(*TORCHRUN, "-m", "lxmert", "train", "vqa", "--config", config, "--resume")
     assert told.count("the best checkpoint is") == 1
-    assert errors.count("the run was shared by 1 processes or devices, and goes on with 2") == 1
+    assert errors.count("the run was shared by 1 processes or devices, and continues with 2") == 1
     assert_same_run(tmp_path / "run", alone / "vqa")
 
     questions, best = scenes / "vqa" / "valid.json", alone / "vqa" / "best"
@@ -142,21 +142,22 @@ def test_a_batch_that_two_processes_cannot_share(scenes, tmp_path):
     assert "batch_size must be divisible by the number of processes times accumulation, 2 x 1; got 9" in errors
 
 
-@pytest.fixture(scope="module")
-def keras_runs(scenes, tmp_path_factory):
+def runs_of_keras(scenes, folder, *names):
     """The folders of what one device of Keras left, and two."""
-    folder = tmp_path_factory.mktemp("keras")
-    start("-m", "tests.training.distributed_runs", "tf", "single,mirrored", 2, scenes, folder)
+    start("-m", "tests.training.distributed_runs", "tf", "single,mirrored", 2, scenes, folder, *names)
     return folder / "single", folder / "mirrored"
 
 
-@pytest.mark.parametrize("name", KERAS_RUNS)
-def test_two_devices_train_as_one(name, keras_runs):
-    one, two = keras_runs
-    assert_same_run(two / name, one / name, logged=LOGGED)
-    assert left_by(one / name)["last/progress"]["step"] == STEPS
+def test_two_devices_train_as_one(scenes, tmp_path):
+    """A run of pre-training that was stopped and resumed."""
+    one, two = runs_of_keras(scenes, tmp_path, "pretrain")
+    assert_same_run(two / "pretrain", one / "pretrain", logged=LOGGED)
+    assert left_by(one / "pretrain")["last/progress"]["step"] == STEPS
 
 
-def test_devices_drop_otherwise_and_go_on_exactly(keras_runs):
-    _, two = keras_runs
+@pytest.mark.full
+def test_all_runs_of_two_devices(scenes, tmp_path):
+    one, two = runs_of_keras(scenes, tmp_path)
+    for name in KERAS_RUNS:
+        assert_same_run(two / name, one / name, logged=LOGGED)
     assert differing(left_by(two / "dropout"), left_by(two / "dropout, stopped")) == []

@@ -1,6 +1,6 @@
 """The optimizers of training: the original's BertAdam, and AdamW. Both backends make equal steps with them.
 
-The rate of a step is set from outside (`set_rate`), because a schedule is a matter of the run.
+The rate of a step is set from outside (`set_rate`), because a schedule is decided by the run.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -30,7 +30,7 @@ class BertAdam(Optimizer):
         params: the parameters, or groups of them, as every PyTorch optimizer takes them.
         lr: the rate, to be set before every step.
         betas: how much of m and of v each step keeps.
-        eps: what keeps the quotient finite.
+        eps: added to the root.
         weight_decay: the part of the weight in the update.
     """
 
@@ -109,9 +109,9 @@ def make_optimizer(
         model: what is trained; with FSDP2, after it was sharded.
         name: "bert_adam", the original's, which decays everything; or "adamw", which does not decay biases and norms.
         rate: the learning rate, until `set_rate` gives another.
-        weight_decay: how much of a weight is taken away, times the rate, in each step.
-        betas: how much of the mean of the gradients and of their squares each step keeps.
-        epsilon: what keeps the quotient finite; 1e-6 for BertAdam, and 1e-8 for AdamW, by default.
+        weight_decay: the weight decay, times the rate.
+        betas: the decay rates of the mean of the gradients and of their squares.
+        epsilon: added to the root; 1e-6 for BertAdam, and 1e-8 for AdamW, by default.
         max_grad_norm: `step` first scales all gradients down to this norm, if theirs is larger; None leaves them alone,
             for whoever clips by other means.
 
@@ -139,7 +139,7 @@ def make_optimizer(
 
 def set_rate(optimizer: Any, rate: float) -> None:
     """The learning rate from the next step on."""
-    for group in _bare(optimizer).param_groups:
+    for group in _unwrapped(optimizer).param_groups:
         group["lr"] = rate
 
 
@@ -149,20 +149,20 @@ def clip_gradients(parameters: list[Tensor], norm: float) -> None:
 
 
 def optimizer_state(model: PreTrainedModel, optimizer: Any) -> dict[str, np.ndarray]:
-    """What an optimizer remembers, by the names of the parameters, the same in both backends.
+    """The state of an optimizer, by the names of the parameters, the same in both backends.
 
-    "momentum.<name>" and "velocity.<name>" have the shape of the parameter and lie PyTorch's way round; "step" is how
-    many steps were made. A parameter that got no gradient in some of them has its own "step.<name>". With FSDP2, where
+    "momentum.<name>" and "velocity.<name>" have the shape of the parameter in PyTorch's layout; "step" is the count of
+    steps. A parameter that got no gradient in some of them has its own "step.<name>". With FSDP2, where
     every process holds a part, all of them have to call this, and each gets the whole.
 
     Args:
         model: whose names they are; without the wrapper of an engine.
         optimizer: made by `make_optimizer`, wrapped by an engine or not.
     """
-    held, state = _held(model, optimizer), {}
-    steps = {name: int(_bare(optimizer).state.get(weight, {}).get("step", 0)) for name, weight in held.items()}
+    held, state = _trained(model, optimizer), {}
+    steps = {name: int(_unwrapped(optimizer).state.get(weight, {}).get("step", 0)) for name, weight in held.items()}
     for name, weight in held.items():
-        moments = _bare(optimizer).state.get(weight, {})
+        moments = _unwrapped(optimizer).state.get(weight, {})
         for kind, own in (("momentum", "exp_avg"), ("velocity", "exp_avg_sq")):
             values = moments[own] if steps[name] else torch.zeros_like(weight)
             whole = values.full_tensor() if isinstance(values, DTensor) else values
@@ -171,14 +171,14 @@ def optimizer_state(model: PreTrainedModel, optimizer: Any) -> dict[str, np.ndar
 
 
 def load_optimizer_state(model: PreTrainedModel, optimizer: Any, state: Mapping[str, np.ndarray]) -> None:
-    """Let an optimizer go on from what `optimizer_state` of either backend gave.
+    """Restore what `optimizer_state` of either backend returned.
 
     Raises:
         ValueError: names or shapes that are not those of this model's trained parameters; nothing is changed then.
     """
-    held = _held(model, optimizer)
+    held = _trained(model, optimizer)
     check_state(state, {name: tuple(weight.shape) for name, weight in held.items()})
-    bare = _bare(optimizer)
+    bare = _unwrapped(optimizer)
     for name, weight in held.items():
         step = step_of(state, name)
         bare.state.pop(weight, None)
@@ -191,9 +191,9 @@ def load_optimizer_state(model: PreTrainedModel, optimizer: Any, state: Mapping[
         bare.state[weight] = _moments(momentum, velocity, step, weight.device if bare.defaults.get("fused") else "cpu")
 
 
-def _held(model: PreTrainedModel, optimizer: Any) -> dict[str, Tensor]:
+def _trained(model: PreTrainedModel, optimizer: Any) -> dict[str, Tensor]:
     """The parameters that an optimizer trains, by name."""
-    trained = {id(p) for group in _bare(optimizer).param_groups for p in group["params"]}
+    trained = {id(p) for group in _unwrapped(optimizer).param_groups for p in group["params"]}
     held = {parameter.name: weight for parameter, weight in model.weights_by_name() if id(weight) in trained}
     if len(held) != len(trained):
         raise ValueError(
@@ -203,7 +203,7 @@ def _held(model: PreTrainedModel, optimizer: Any) -> dict[str, Tensor]:
     return held
 
 
-def _bare(optimizer: Any) -> Optimizer:
+def _unwrapped(optimizer: Any) -> Optimizer:
     """The optimizer that an engine's wrapper holds."""
     return optimizer if isinstance(optimizer, Optimizer) else optimizer.optimizer
 

@@ -1,6 +1,6 @@
 """The optimizers of training: the original's BertAdam, and AdamW. Both backends make equal steps with them.
 
-The rate of a step is set from outside (`set_rate`, or a schedule), because a schedule is a matter of the run.
+The rate of a step is set from outside (`set_rate`, or a schedule), because a schedule is decided by the run.
 """
 
 import math
@@ -110,7 +110,7 @@ class BertAdam(_Steps):
         learning_rate: the rate, or a schedule of it.
         beta_1: how much of m each step keeps.
         beta_2: how much of v each step keeps.
-        epsilon: what keeps the quotient finite.
+        epsilon: added to the root.
         weight_decay: the part of the weight in the update.
         others: every other argument of a Keras optimizer.
     """
@@ -184,9 +184,9 @@ def make_optimizer(
         model: what is trained.
         name: "bert_adam", the original's, which decays everything; or "adamw", which does not decay biases and norms.
         rate: the learning rate, until `set_rate` gives another; or a schedule such as `LinearWarmUp`.
-        weight_decay: how much of a weight is taken away, times the rate, in each step.
-        betas: how much of the mean of the gradients and of their squares each step keeps.
-        epsilon: what keeps the quotient finite; 1e-6 for BertAdam, and 1e-8 for AdamW, by default.
+        weight_decay: the weight decay, times the rate.
+        betas: the decay rates of the mean of the gradients and of their squares.
+        epsilon: added to the root; 1e-6 for BertAdam, and 1e-8 for AdamW, by default.
         max_grad_norm: a step first scales all gradients down to this norm, if theirs is larger; None leaves them alone.
         accumulation: the batches of a step; the mean of their gradients is the step's.
 
@@ -214,7 +214,7 @@ def make_optimizer(
 
 def set_rate(optimizer: Any, rate: float) -> None:
     """The learning rate from the next step on."""
-    _bare(optimizer).learning_rate = rate
+    _unwrapped(optimizer).learning_rate = rate
 
 
 def clip_gradients(gradients: list[Any], norm: float) -> list[Any]:
@@ -226,10 +226,10 @@ def clip_gradients(gradients: list[Any], norm: float) -> list[Any]:
 
 
 def optimizer_state(model: PreTrainedModel, optimizer: Any) -> dict[str, np.ndarray]:
-    """What an optimizer remembers, by the names of the parameters, the same in both backends.
+    """The state of an optimizer, by the names of the parameters, the same in both backends.
 
-    "momentum.<name>" and "velocity.<name>" have the shape of the parameter and lie PyTorch's way round; "step" is how
-    many steps were made.
+    "momentum.<name>" and "velocity.<name>" have the shape of the parameter in PyTorch's layout; "step" is the count of
+    steps.
 
     Args:
         model: whose names they are.
@@ -238,14 +238,14 @@ def optimizer_state(model: PreTrainedModel, optimizer: Any) -> dict[str, np.ndar
     Raises:
         ValueError: gradients are being accumulated; a state is that of a finished step.
     """
-    bare, state = _bare(optimizer), {}
+    bare, state = _unwrapped(optimizer), {}
     steps, batches = divmod(int(ops.convert_to_numpy(bare._iterations)), bare.gradient_accumulation_steps or 1)
     if batches:
         raise ValueError(
             f"The state of an optimizer is that of a finished step; {batches} of {bare.gradient_accumulation_steps} "
             "batches of the next one are accumulated. Take it after the last."
         )
-    for parameter, index in _held(model, optimizer).items():
+    for parameter, index in _trained(model, optimizer).items():
         for kind, own in (("momentum", bare._momentums), ("velocity", bare._velocities)):
             values = turned(parameter, ops.convert_to_numpy(own[index]))
             state[f"{kind}.{parameter.name}"] = np.array(values, order="C")
@@ -253,13 +253,13 @@ def optimizer_state(model: PreTrainedModel, optimizer: Any) -> dict[str, np.ndar
 
 
 def load_optimizer_state(model: PreTrainedModel, optimizer: Any, state: Mapping[str, np.ndarray]) -> None:
-    """Let an optimizer go on from what `optimizer_state` of either backend gave.
+    """Restore what `optimizer_state` of either backend returned.
 
     Raises:
         ValueError: names or shapes that are not those of this model's trained parameters, or parameters that have made
             different numbers of steps, which Keras does not know; nothing is changed then.
     """
-    held, bare = _held(model, optimizer), _bare(optimizer)
+    held, bare = _trained(model, optimizer), _unwrapped(optimizer)
     shapes = {parameter.name: tuple(parameter.shape) for parameter in held}
     check_state(state, shapes)
     step = int(state["step"])
@@ -276,9 +276,9 @@ def load_optimizer_state(model: PreTrainedModel, optimizer: Any, state: Mapping[
     bare._iterations.assign(step * (bare.gradient_accumulation_steps or 1))
 
 
-def _held(model: PreTrainedModel, optimizer: Any) -> dict[Any, int]:
+def _trained(model: PreTrainedModel, optimizer: Any) -> dict[Any, int]:
     """The places of the trained parameters in what an optimizer holds."""
-    bare = _bare(optimizer)
+    bare = _unwrapped(optimizer)
     trained = {id(variable): index for index, variable in enumerate(bare._trainable_variables)}
     held = {parameter: trained[id(v)] for parameter, v in model.weights_by_name() if id(v) in trained}
     if len(held) != len(trained):
@@ -289,7 +289,7 @@ def _held(model: PreTrainedModel, optimizer: Any) -> dict[Any, int]:
     return held
 
 
-def _bare(optimizer: Any) -> Any:
+def _unwrapped(optimizer: Any) -> Any:
     """The optimizer that Keras' wrapper for a scaled loss holds."""
     return getattr(optimizer, "inner_optimizer", optimizer)
 

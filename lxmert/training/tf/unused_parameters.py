@@ -1,4 +1,4 @@
-"""Parameters that no asked-for loss reaches are frozen before training."""
+"""Freezing the parameters that the chosen losses do not use."""
 
 from collections.abc import Collection
 
@@ -9,7 +9,7 @@ from lxmert.training.unused_parameters import unused_parameters
 def freeze_unused_parameters(model: PreTrainedModel, losses: Collection[str] | None = None) -> tuple[str, ...]:
     """Freeze the parameters that get no gradient from these losses; to be called before the model is compiled.
 
-    Then Keras does not warn of missing gradients. Nothing is made trainable again.
+    Then Keras does not warn of missing gradients. Nothing is unfrozen.
 
     Args:
         model: classes of one loss are complete as they are.
@@ -17,7 +17,7 @@ def freeze_unused_parameters(model: PreTrainedModel, losses: Collection[str] | N
             config has switched on by default.
 
     Returns:
-        The names of all parameters that these losses do not reach, whether they were frozen before or not.
+        The names of all parameters that these losses do not use, whether they were frozen before or not.
 
     Raises:
         ValueError: no loss, or one that is unknown or switched off.
