@@ -43,10 +43,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _Parser(prog="lxmert", description="LXMERT and VisualBERT for PyTorch and Keras 3.")
     parser.add_argument("--version", action="version", version=f"lxmert {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name in argv[:1] if argv and argv[0] in COMMANDS else COMMANDS:
+    chosen = next((argument for argument in argv if not argument.startswith("-")), None)
+    for name in [chosen] if chosen in COMMANDS else COMMANDS:
         module = import_module(f"{__name__}.{name}")
         command = commands.add_parser(name, help=module.SUMMARY, description=_sentence(module.SUMMARY))
-        module.add_arguments(command)
+        if name == chosen:  # the arguments of the others are not parsed, and some are slow to declare
+            module.add_arguments(command)
         command.set_defaults(run=module.run)
     arguments = parser.parse_args(argv)
     try:

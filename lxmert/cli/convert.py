@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
-
-from lxmert.common.specs import tasks
 
 from .backends import import_quietly
 from .options import SOURCE_HELP, add_revision, add_set, overrides, progress_bar
@@ -21,6 +20,15 @@ _FORMATS = ("folder", "tf_model.h5", "weights.h5", "keras")
 _DTYPES = ("float64", "float32", "float16", "bfloat16")
 
 
+class _Tasks:
+    """The tasks of all model classes, imported when they are printed or checked."""
+
+    def __iter__(self) -> Iterator[str]:
+        from lxmert.common.specs import tasks
+
+        return iter(tasks())
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("source", metavar="SOURCE", help=SOURCE_HELP)
@@ -33,7 +41,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--to", choices=_FORMATS, help="the format to write (default: inferred from the name of TARGET)"
     )
     parser.add_argument(
-        "--head", choices=tasks(), help="the task of the model to write (default: the task of the heads in SOURCE)"
+        "--head",
+        choices=_Tasks(),
+        metavar="TASK",
+        help="the task of the model to write: %(choices)s (default: the task of the heads in SOURCE)",
     )
     parser.add_argument("--dtype", choices=_DTYPES, help="dtype of the weights (default: unchanged)")
     parser.add_argument(
