@@ -66,11 +66,7 @@ class Case(NamedTuple):
 def sources(folder: Path) -> dict[str, Files]:
     """A small model in every format that is read, by the kind of file."""
     sizes: dict[str, Any] = dict(
-        vocab_size=11,
-        hidden_size=6,
-        num_attention_heads=3,
-        intermediate_size=5,
-        max_position_embeddings=4,
+        vocab_size=11, hidden_size=6, num_attention_heads=3, intermediate_size=5, max_position_embeddings=4
     )
     lxmert = LxmertConfig(
         **sizes, num_qa_labels=4, l_layers=1, x_layers=1, r_layers=1, visual_feat_dim=3, num_object_labels=2
@@ -79,10 +75,7 @@ def sources(folder: Path) -> dict[str, Files]:
     found: dict[str, Files] = {}
     whole = make_folder(folder / "whole", "LxmertForQuestionAnswering", lxmert)
     config = (whole / "config.json").read_bytes()
-    found["safetensors"] = {
-        "model.safetensors": (whole / "model.safetensors").read_bytes(),
-        "config.json": config,
-    }
+    found["safetensors"] = {"model.safetensors": (whole / "model.safetensors").read_bytes(), "config.json": config}
     convert(whole, folder / "parts", max_shard_size=4000)
     parts = sorted((folder / "parts").iterdir(), key=lambda item: item.suffix != ".json" or item.name == "config.json")
     found["shards"] = {item.name: item.read_bytes() for item in parts}

@@ -175,10 +175,7 @@ CLAIMS = {
         tensor(Storage(FLOATS, KEY, 10), (300, 300), (0, 0)),
         r"a claims to be \[300, 300\], more than the file holds of it",
     ),
-    "more than there is": (
-        tensor(Storage(FLOATS, KEY, 10), (400, 400)),
-        r"is not read by torch.load|claims to be",
-    ),
+    "more than there is": (tensor(Storage(FLOATS, KEY, 10), (400, 400)), r"is not read by torch.load|claims to be"),
     "a number larger than the file": (tensor(Storage(FLOATS, KEY, 10), (10**9,)), r"mentions a size of 1000000000"),
     "numbers larger than the file": (
         tensor(Storage(FLOATS, KEY, 10**9), (10,)),

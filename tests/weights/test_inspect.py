@@ -155,10 +155,7 @@ def test_what_does_not_fit_is_told(tmp_path):
     assert unused == {("lxmert.embeddings.position_ids", (1, 9), "int64"), ("something.else", (3,), "float16")}
     assert next(
         row for row in found.modules if "feed_forward.down" in row.path and "visual_layers" in row.path
-    ).shapes == (
-        (12, 10),
-        (12, 11),
-    )
+    ).shapes == ((12, 10), (12, 11))
 
 
 def test_pruned_heads_give_several_shapes(tmp_path):

@@ -283,12 +283,7 @@ def test_how_each_format_writes_one_name():
             "backbone/additional_layer/attention/out/vars/0",
         ),
         ("heads.word.bias", "cls.predictions.bias", "bert.cls.predictions.bias", "heads/word/vars/0"),
-        (
-            "heads.match.bias",
-            "cls.seq_relationship.bias",
-            "bert.cls.seq_relationship.bias",
-            "heads/match/vars/1",
-        ),
+        ("heads.match.bias", "cls.seq_relationship.bias", "bert.cls.seq_relationship.bias", "heads/match/vars/1"),
         ("heads.classifier.weight", "cls.weight", "bert.classifier.weight", "heads/classifier/vars/0"),
         ("heads.choice.weight", "cls.weight", "bert.classifier.weight", "heads/choice/vars/0"),
         (

@@ -139,9 +139,7 @@ def write_source(draw, folder, config, architecture, values):
     else:
         path = folder / "pytorch_model.bin"
         torch.save(
-            {name: as_torch(x) for name, x in tensors.items()},
-            path,
-            _use_new_zipfile_serialization=draw(st.booleans()),
+            {name: as_torch(x) for name, x in tensors.items()}, path, _use_new_zipfile_serialization=draw(st.booleans())
         )
     return draw(st.sampled_from([folder, path])) if path.name != "w.weights.h5" else path
 

@@ -99,7 +99,7 @@ BESIDE = {
 
 @pytest.mark.parametrize("mapping", BESIDE, ids=lambda s: s.title)
 @pytest.mark.parametrize("name", CLASSES)
-def test_every_spelling_reads_and_converts(name, mapping, tmp_path):
+def test_every_key_mapping_reads_and_converts(name, mapping, tmp_path):
     source = make_folder(tmp_path / "source", name, mapping=mapping, **BESIDE[mapping])
     with open_checkpoint(source) as checkpoint:
         assert (checkpoint.mapping, checkpoint.architecture) == (mapping, name)
