@@ -1,6 +1,7 @@
 """Weight files recognized by content; damaged and foreign ones are refused."""
 
 import io
+import os
 import zipfile
 
 import h5py
@@ -123,6 +124,17 @@ def test_truncated_files(name, share, good, tmp_path):
     (tmp_path / name).write_bytes(content[: int(len(content) * share)])
     with pytest.raises(ValueError, match=r"is not a whole"):
         open_weights(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "good.weights.h5", "good.keras"])
+def test_a_file_that_is_truncated_after_it_was_opened(name, good, tmp_path):
+    path = tmp_path / name
+    path.write_bytes((good / name).read_bytes())
+    file = open_weights(path)
+    os.truncate(path, path.stat().st_size // 2)
+    with pytest.raises(ValueError, match=r"ends at byte \d+, inside of an array; it is truncated"):
+        list(map(file.read, file.shapes))
+    file.close()
 
 
 @pytest.mark.parametrize("name", ["good.weights.h5", "good.keras"])
