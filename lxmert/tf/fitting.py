@@ -6,6 +6,7 @@ Separate from the models, because nothing of it changes what they compute.
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,7 +14,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import optree
 from keras import ops
 
 from lxmert.common.config.base import ModelConfig
@@ -22,20 +22,8 @@ from lxmert.common.tokenizer import BatchEncoding
 from lxmert.common.validation.shared import check_scores
 from lxmert.utils.messages import check_keywords
 
+from ._compat import register_structure
 from .losses import check_values
-
-
-def register_structure(kind: type, make: Any) -> None:
-    """Let Keras look into a structure as into a dict, so that `fit`, `predict` and functional models take it."""
-
-    def take_apart(given: Any) -> tuple[Any, Any, Any]:
-        return tuple(given.values()), tuple(given.keys()), tuple(given.keys())
-
-    def put_together(names: Any, values: Any) -> Any:
-        return make(dict(zip(names, values, strict=True)))
-
-    optree.register_pytree_node(kind, take_apart, put_together, namespace="keras")
-
 
 register_structure(BatchEncoding, BatchEncoding)
 
@@ -65,10 +53,13 @@ class InternalLossMixin(keras.Model):
     # The means of the losses by name, and which of them were asked for. Not where Keras looks for what it saves.
     _means_of_losses: dict[str, keras.metrics.Mean] = {}
     _told_losses: tuple[str, ...] = ()
+    _has_metrics = False
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """Keras' `compile`."""
         super().compile(*args, **kwargs)
+        given = inspect.signature(super().compile).bind(*args, **kwargs).arguments
+        self._has_metrics |= given.get("metrics") is not None or given.get("weighted_metrics") is not None
         means = {name: keras.metrics.Mean(name) for name in self.spec().losses}
         object.__setattr__(self, "_means_of_losses", means)
 
@@ -136,7 +127,7 @@ class InternalLossMixin(keras.Model):
         Under `tf.distribute` it is divided by the number of replicas, because Keras adds up what the replicas give:
         the sum is the mean of the replicas' losses.
         """
-        if self._compile_loss is not None:
+        if self.loss is not None:
             if y is None:
                 raise ValueError(
                     f"{type(self).__name__} was compiled with a loss, which reads its labels from y; got no y. "
@@ -160,7 +151,7 @@ class InternalLossMixin(keras.Model):
         if y is None:
             truths = self._truths(x)
             y = truths.get(self.prediction_name) if len(self.label_names) == 1 else truths
-        if self._compile_loss is None:
+        if self.loss is None:
             if getattr(y_pred, "losses", None):
                 weighted = _weighted(y_pred, sample_weight)
                 self._told_losses = tuple(weighted)
@@ -177,9 +168,9 @@ class InternalLossMixin(keras.Model):
         """
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         x = self._with_fields(x)
-        if losses_only and self._compile_loss is None and self._compile_metrics is None and not self.jit_compile:
+        if losses_only and self.loss is None and not self._has_metrics and not self.jit_compile:
             x |= {"prediction_logits": False} if "prediction_logits" in self.keywords() else {}
-        if self._compile_loss is not None or not self.label_names:
+        if self.loss is not None or not self.label_names:
             return x, y, sample_weight
         weights = sample_weight if isinstance(sample_weight, Mapping) else None
         if sample_weight is not None and weights is None:
@@ -217,7 +208,7 @@ class InternalLossMixin(keras.Model):
         if not isinstance(x, (Mapping, list, tuple)):
             return
         given = self.by_name(x)
-        if y is not None and self._compile_loss is None and self.label_names:
+        if y is not None and self.loss is None and self.label_names:
             given |= y if isinstance(y, Mapping) else {self.label_names[0]: y}
         arrays = {name: values for name, values in given.items() if isinstance(values, np.ndarray)}
         shapes = {name: values.shape for name, values in arrays.items()}

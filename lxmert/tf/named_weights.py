@@ -15,6 +15,8 @@ from lxmert.weights.formats.raw_io import ALIGNED
 from lxmert.weights.naming.key_mapping import Parameter, parameters
 from lxmert.weights.naming.tables import head_names
 
+from ._compat import flatten_layers
+
 
 class NamedWeights(keras.Model):
     """A model whose variables are found by their names."""
@@ -71,7 +73,7 @@ class NamedWeights(keras.Model):
     def _set_config(self, **changes: Any) -> None:
         """Replace the config, here and in every layer."""
         config = self.config.replace(**changes)
-        for layer in (self, *self._flatten_layers()):
+        for layer in flatten_layers(self):
             if hasattr(layer, "config"):
                 layer.config = config
 

@@ -26,6 +26,7 @@ from lxmert.weights.open import open_checkpoint
 from lxmert.weights.save_folder import LazyTensor, write_folder
 from lxmert.weights.save_hdf5 import stamp_config
 
+from ._compat import NoSaveSignature, flatten_layers
 from .dropout import Dropout, RepeatedDraws
 from .fitting import InternalLossMixin, register_structure
 from .init import skip_init
@@ -73,7 +74,7 @@ def run_layer(model: PreTrainedModel, layer: keras.layers.Layer, *inputs: Any, *
         return layer(*inputs, **options)
     # Keras recomputes functions of tensors only, so what is None on the way in or out is put back afterwards. And it
     # would draw other dropout masks the second time, so those of the first time are kept.
-    drops = [part for part in layer._flatten_layers() if isinstance(part, Dropout) and part.rate > 0]
+    drops = [part for part in flatten_layers(layer) if isinstance(part, Dropout) and part.rate > 0]
     draws = [RepeatedDraws(drop.seed_generator) for drop in drops]
     is_none = keras.tree.map_structure(lambda x: x is None, inputs)
     structure: list[Any] = []
@@ -103,7 +104,7 @@ def register_output(kind: type[ModelOutput]) -> None:
         register_structure(kind, lambda fields: kind(**fields))
 
 
-class PreTrainedModel(Resizable, InternalLossMixin):
+class PreTrainedModel(NoSaveSignature, Resizable, InternalLossMixin):
     """Base of all models: weights by name, loading and saving, resizing, pruning.
 
     A model is built when it is made: the config knows every size.
@@ -113,8 +114,6 @@ class PreTrainedModel(Resizable, InternalLossMixin):
     made_with: ClassVar[tuple[str, ...]] = ()  # what the constructor takes beside the config
     load_report: LoadReport | None = None
     gradient_checkpointing = False
-    # Keras would offer SavedModel a signature of one float input, which no model here can answer; see `export`.
-    _default_save_signature = None
 
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)

@@ -13,6 +13,7 @@ from lxmert.common.validation.shared import check_integer
 from lxmert.weights.answer_vocabulary import matching_rows, remap_rows
 from lxmert.weights.naming.tables import ANSWERS
 
+from ._compat import replace_layer
 from .layers import Attention, Embedding
 from .named_weights import NamedWeights, sublayer
 
@@ -35,11 +36,11 @@ class Resizable(NamedWeights):
             raise ValueError(f"embeddings must be [V, {self.config.hidden_size}] (hidden_size); got [{count}, {size}].")
         old = self._arrays("heads.word.")
         self._set_config(vocab_size=count)
-        _replace(self.base.embeddings, "word", embeddings, (None, None))
+        replace_layer(self.base.embeddings, "word", embeddings, (None, None))
         word_head = getattr(getattr(self, "heads", None), "word", None)
         if word_head is not None:
             new = type(word_head)(self.config, dtype=self.dtype_policy, name="word")
-            _replace(self.heads, "word", new)
+            replace_layer(self.heads, "word", new)
             new.trainable = word_head.trainable
             old["heads.word.bias"] = _resized(old["heads.word.bias"], count, 0.0)
             if word_head.decoder is not None:
@@ -85,7 +86,7 @@ class Resizable(NamedWeights):
         old, parent, name = self._arrays(f"{path}."), sublayer(self, path.rpartition(".")[0]), path.rpartition(".")[2]
         self._set_config(**{field: count})
         new = parent.linear(count, name)
-        _replace(parent, name, new, (None, layer.kernel.shape[0]))
+        replace_layer(parent, name, new, (None, layer.kernel.shape[0]))
         for leaf, std in (("weight", self.config.initializer_range), ("bias", 0.0)):
             old[f"{path}.{leaf}"] = _resized(old[f"{path}.{leaf}"], count, std)
         self._restore(old)
@@ -149,7 +150,7 @@ class Resizable(NamedWeights):
                     old[f"{path}.{part}.{leaf}"] = old[f"{path}.{part}.{leaf}"][rows]
             old[f"{path}.out.weight"] = old[f"{path}.out.weight"][:, rows]
             new = Attention(config, config.pruned_heads.get(path, ()), dtype=self.dtype_policy, name=name)
-            _replace(parent, name, new)
+            replace_layer(parent, name, new)
             new.trainable = trained
         self._restore(old)
 
@@ -158,18 +159,6 @@ class Resizable(NamedWeights):
         for parameter, _ in self.weights_by_name():
             if parameter.name in arrays:
                 self._assign(parameter, arrays[parameter.name])
-
-
-def _replace(parent: keras.layers.Layer, name: str, layer: keras.layers.Layer, shape: Any = None) -> None:
-    """Put another sub-layer in place of `parent.name`, which Keras allows before building only."""
-    tracker = parent._tracker
-    tracker.unlock()
-    tracker.untrack(getattr(parent, name))
-    setattr(parent, name, layer)
-    if not layer.built:
-        with parent._open_name_scope():
-            layer.build(shape)
-    tracker.lock()
 
 
 def _resized(old: np.ndarray, count: int, std: float) -> np.ndarray:

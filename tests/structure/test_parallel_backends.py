@@ -67,16 +67,17 @@ NATIVE = {
     "tf/named_weights.py: NamedWeights._place": "a file that Keras wrote has kernels Keras' way round already",
     "tf/init.py: NormalInitializer": "reset_parameters; Keras' layers are given how they start",
     "pt/init.py: _SkipInit": "Keras' initializers look whether to draw; PyTorch's are left out from outside",
-    "tf/resizing.py: _replace": "Keras locks the layers of a built model",
     "training/pt/optimizers.py: _small_groups": "Keras updates in a graph, which TensorFlow cuts into pieces",
     "training/tf/optimizers.py: LinearWarmUp": "fit asks a schedule for the rate of a step; a PyTorch loop sets it",
-    "training/tf/optimizers.py: _Steps": "Keras clips before it adds up the replicas' gradients, and cannot accumulate",
+    "training/tf/optimizers.py: _Adam": "torch.optim.AdamW has m and v of itself, as BertAdam.state",
     "training/tf/optimizers.py: AdamW": "torch.optim.AdamW",
     "training/tf/optimizers.py: BertAdam.update_step": "Keras updates one variable at a time, PyTorch all of them",
     "training/pt/optimizers.py: BertAdam.step": "the same",
     "training/pt/optimizers.py: BertAdam._update": "the same",
+    "training/tf/optimizers.py: _batches": "PyTorch's optimizers count steps, and accumulate in the gradients",
     "training/tf/optimizers.py: _one_less_power": "PyTorch's AdamW corrects by itself",
     "training/tf/optimizers.py: _is_small": "clip_grad_norm_ widens by itself",
+    "training/pt/optimizers.py: _moments": "Keras makes m and v in build",
     "training/pt/optimizers.py: _like": "Keras' variables take arrays as they are",
     "training/pt/trainer.py: Evaluator._on_device": "Keras moves inputs to their device by itself",
     "training/tf/trainer.py: Evaluator._cast": "the dtype of inputs; in PyTorch _on_device sees to it",
@@ -99,7 +100,7 @@ def files_of(backend):
     for pattern in (f"{backend}/**/*.py", f"inference/{backend}*.py", f"training/{backend}/*.py"):
         for path in PACKAGE.glob(pattern):
             name = path.relative_to(PACKAGE).as_posix()
-            if path.name != "__init__.py":
+            if path.name not in ("__init__.py", "_compat.py"):  # the second names what is private to one framework
                 found[name.replace(f"{backend}/", "*/").replace(f"/{backend}", "/*")] = name
     return found
 

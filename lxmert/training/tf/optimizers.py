@@ -5,6 +5,7 @@ The rate of a step is set from outside (`set_rate`, or a schedule), because a sc
 
 import math
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -12,6 +13,7 @@ import numpy as np
 from keras import ops
 from keras.optimizers.schedules import LearningRateSchedule
 
+from lxmert.tf import _compat
 from lxmert.tf.named_weights import turned
 from lxmert.tf.pretrained import PreTrainedModel
 from lxmert.training.optimizer_states import OPTIMIZERS, check_optimizer, check_state, last_step, step_of
@@ -41,66 +43,53 @@ class LinearWarmUp(LearningRateSchedule):
         return self.given
 
 
-class _Steps(keras.optimizers.Optimizer):
-    """What both optimizers do otherwise than Keras', so that their steps are PyTorch's.
+class _Adam(_compat.Steps):
+    """What both optimizers keep, m and v, and how they clip; without Keras' own weight decay."""
 
-    - Gradients are clipped with the coefficient of PyTorch, and under `tf.distribute` after the replicas' gradients
-      were added up. Keras clips those of each replica by themselves, which is another step than that of one device.
-    - Gradients are accumulated under `tf.distribute.MirroredStrategy` too, where Keras fails.
-    - No weight decay but that of `update_step`.
-    """
+    def __init__(
+        self,
+        learning_rate: Any,
+        beta_1: float,
+        beta_2: float,
+        epsilon: float,
+        weight_decay: float,
+        name: str,
+        **others: Any,
+    ):
+        rate = learning_rate if isinstance(learning_rate, float) else 0.0
+        check_optimizer(name, rate, weight_decay, (beta_1, beta_2), epsilon)
+        super().__init__(learning_rate, name=name, **others)
+        self.beta_1, self.beta_2, self.epsilon, self.decay = beta_1, beta_2, epsilon, weight_decay
 
-    def _clip_gradients(self, grads: Any) -> Any:
-        # On TensorFlow Keras calls `_all_reduce_sum_gradients` next.
-        return grads if keras.backend.backend() == "tensorflow" else self._clipped(grads)
+    def build(self, variables: Any) -> None:
+        """Make m and v."""
+        if not self.built:
+            super().build(variables)
+            self.momenta, self.velocities = self.add_optimizer_variables(variables, ["momentum", "velocity"])
+            # In an object, which Keras does not search for variables of the optimizer.
+            self.trained = SimpleNamespace(variables=list(variables))
 
-    def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> Any:
-        summed = super()._all_reduce_sum_gradients(grads_and_vars)
-        return list(zip(self._clipped([gradient for gradient, _ in summed]), [v for _, v in summed], strict=True))
-
-    def _clipped(self, gradients: list[Any]) -> list[Any]:
+    def clip(self, gradients: list[Any]) -> list[Any]:
+        """Scale the gradients of all variables down, if that was asked for."""
         return clip_gradients(gradients, self.global_clipnorm) if self.global_clipnorm else gradients
 
-    def _apply_weight_decay(self, variables: Any) -> None:
-        pass
+    def update_moments(self, variable: Any, gradient: Any) -> tuple[Any, Any]:
+        """m and v of a variable, after another gradient."""
+        index = _compat.variable_index(self, variable)
+        momentum, velocity = self.momenta[index], self.velocities[index]
+        gradient = ops.cast(gradient, variable.dtype)
+        self.assign_add(momentum, (gradient - momentum) * (1 - self.beta_1))
+        self.assign_add(velocity, (ops.square(gradient) - velocity) * (1 - self.beta_2))
+        return momentum, velocity
 
-    def _backend_apply_gradients(self, grads: Any, trainable_variables: Any) -> None:
-        if self.gradient_accumulation_steps and keras.backend.backend() == "tensorflow":
-            import tensorflow as tf
-
-            if not tf.__internal__.distribute.strategy_supports_no_merge_call():
-                # Replicas must not meet in only one branch of a condition: they meet first, and it is asked then.
-                tf.distribute.get_replica_context().merge_call(self._accumulate, args=(grads, trainable_variables))
-                return
-        super()._backend_apply_gradients(grads, trainable_variables)
-
-    def _accumulate(self, distribution: Any, gradients: Any, variables: Any) -> None:
-        """Add to what was accumulated, and at the last batch of a step make the step: for all replicas together."""
-        if self.use_ema:
-            raise ValueError("use_ema does not go together with accumulated gradients under this strategy.")
-        sums = [self._accumulated_gradients[self._get_variable_index(variable)].value for variable in variables]
-
-        def add() -> None:
-            for total, gradient in zip(sums, gradients, strict=True):
-                distribution.extended.update(total, lambda x, more: x.assign(x + more), args=(gradient,), group=False)
-
-        def step() -> None:
-            distribution.extended.call_for_each_replica(self._step_of_sums, args=(gradients, variables))
-            for total in sums:
-                distribution.extended.update(total, lambda x: x.assign(ops.zeros_like(x)), group=False)
-
-        ops.cond(ops.equal((self._iterations + 1) % self.gradient_accumulation_steps, 0), step, add)
-
-    def _step_of_sums(self, gradients: Any, variables: Any) -> None:
-        """The step of one replica, after its last batch."""
-        count = self.gradient_accumulation_steps
-        sums = [self._accumulated_gradients[self._get_variable_index(variable)] for variable in variables]
-        means = [(gradient + total) / count for gradient, total in zip(gradients, sums, strict=True)]
-        self._backend_update_step(means, variables, self.learning_rate)
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of the constructor."""
+        own = {name: getattr(self, name) for name in ("beta_1", "beta_2", "epsilon")}
+        return {**super().get_config(), **own, "weight_decay": self.decay}
 
 
 @keras.saving.register_keras_serializable(package="lxmert")
-class BertAdam(_Steps):
+class BertAdam(_Adam):
     """update = m / (√v + epsilon) + weight_decay · weight;  weight -= learning_rate · update.
 
     As in the original: Adam's m and v without bias correction, epsilon outside of the root, and a decay of everything,
@@ -112,6 +101,7 @@ class BertAdam(_Steps):
         beta_2: how much of v each step keeps.
         epsilon: added to the root.
         weight_decay: the part of the weight in the update.
+        name: of the optimizer.
         others: every other argument of a Keras optimizer.
     """
 
@@ -122,48 +112,48 @@ class BertAdam(_Steps):
         beta_2: float = 0.999,
         epsilon: float = 1e-6,
         weight_decay: float = 0.01,
+        name: str = "bert_adam",
         **others: Any,
     ):
-        rate = learning_rate if isinstance(learning_rate, float) else 0.0
-        check_optimizer("bert_adam", rate, weight_decay, (beta_1, beta_2), epsilon)
-        super().__init__(learning_rate, weight_decay=weight_decay, **others)
-        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
-
-    def build(self, variables: Any) -> None:
-        """Make m and v."""
-        if not self.built:
-            super().build(variables)
-            self._momentums, self._velocities = self.add_optimizer_variables(variables, ["momentum", "velocity"])
+        super().__init__(learning_rate, beta_1, beta_2, epsilon, weight_decay, name, **others)
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Change one variable."""
-        momentum, velocity = _moments(self, variable, gradient)
+        momentum, velocity = self.update_moments(variable, gradient)
         update = momentum / (ops.sqrt(velocity) + self.epsilon)
-        if self.weight_decay:
-            update = update + self.weight_decay * variable
+        if self.decay:
+            update = update + self.decay * variable
         self.assign_sub(variable, ops.cast(learning_rate, variable.dtype) * update)
-
-    def get_config(self) -> dict[str, Any]:
-        """The arguments of the constructor."""
-        return {**super().get_config(), "beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon}
 
 
 @keras.saving.register_keras_serializable(package="lxmert")
-class AdamW(_Steps, keras.optimizers.AdamW):
+class AdamW(_Adam):
     """PyTorch's AdamW: weight -= learning_rate · (m̂ / (√v̂ + epsilon) + weight_decay · weight).
 
     Keras' adds epsilon to the root of v before it is corrected. Biases and norms, which have fewer than two dimensions,
-    do not decay.
+    do not decay. The arguments are those of `BertAdam`.
     """
+
+    def __init__(
+        self,
+        learning_rate: Any = 1e-4,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        weight_decay: float = 0.01,
+        name: str = "adamw",
+        **others: Any,
+    ):
+        super().__init__(learning_rate, beta_1, beta_2, epsilon, weight_decay, name, **others)
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Change one variable."""
         rate = ops.cast(learning_rate, variable.dtype)
-        momentum, velocity = _moments(self, variable, gradient)
+        momentum, velocity = self.update_moments(variable, gradient)
         step = self.iterations + 1
         first, second = (_one_less_power(beta, step, variable.dtype) for beta in (self.beta_1, self.beta_2))
-        if self.weight_decay and len(variable.shape) >= 2:
-            self.assign_sub(variable, rate * self.weight_decay * variable)
+        if self.decay and len(variable.shape) >= 2:
+            self.assign_sub(variable, rate * self.decay * variable)
         roots = ops.sqrt(velocity) / ops.sqrt(second)
         self.assign_sub(variable, rate / first * momentum / (roots + self.epsilon))
 
@@ -188,7 +178,7 @@ def make_optimizer(
         betas: the decay rates of the mean of the gradients and of their squares.
         epsilon: added to the root; 1e-6 for BertAdam, and 1e-8 for AdamW, by default.
         max_grad_norm: a step first scales all gradients down to this norm, if theirs is larger; None leaves them alone.
-        accumulation: the batches of a step; the mean of their gradients is the step's.
+        gradient_accumulation_steps: the batches of a step; the mean of their gradients is the step's.
 
     Raises:
         ValueError: an unknown name, or a number out of range.
@@ -239,14 +229,14 @@ def optimizer_state(model: PreTrainedModel, optimizer: Any) -> dict[str, np.ndar
         ValueError: gradients are being accumulated; a state is that of a finished step.
     """
     bare, state = _unwrapped(optimizer), {}
-    steps, batches = divmod(int(ops.convert_to_numpy(bare._iterations)), bare.gradient_accumulation_steps or 1)
+    steps, batches = divmod(int(ops.convert_to_numpy(_batches(bare))), bare.gradient_accumulation_steps or 1)
     if batches:
         raise ValueError(
             f"The state of an optimizer is that of a finished step; {batches} of {bare.gradient_accumulation_steps} "
             "batches of the next one are accumulated. Take it after the last."
         )
     for parameter, index in _trained(model, optimizer).items():
-        for kind, own in (("momentum", bare._momentums), ("velocity", bare._velocities)):
+        for kind, own in (("momentum", bare.momenta), ("velocity", bare.velocities)):
             values = turned(parameter, ops.convert_to_numpy(own[index]))
             state[f"{kind}.{parameter.name}"] = np.array(values, order="C")
     return {**state, **last_step({"": steps})}
@@ -270,16 +260,16 @@ def load_optimizer_state(model: PreTrainedModel, optimizer: Any, state: Mapping[
             "the same steps for all. Go on in PyTorch, where this state comes from."
         )
     for parameter, index in held.items():
-        for kind, variables in (("momentum", bare._momentums), ("velocity", bare._velocities)):
+        for kind, variables in (("momentum", bare.momenta), ("velocity", bare.velocities)):
             values = turned(parameter, np.asarray(state[f"{kind}.{parameter.name}"]))
             variables[index].assign(values.astype(variables[index].dtype))
-    bare._iterations.assign(step * (bare.gradient_accumulation_steps or 1))
+    _batches(bare).assign(step * (bare.gradient_accumulation_steps or 1))
 
 
 def _trained(model: PreTrainedModel, optimizer: Any) -> dict[Any, int]:
     """The places of the trained parameters in what an optimizer holds."""
     bare = _unwrapped(optimizer)
-    trained = {id(variable): index for index, variable in enumerate(bare._trainable_variables)}
+    trained = {id(variable): index for index, variable in enumerate(bare.trained.variables)}
     held = {parameter: trained[id(v)] for parameter, v in model.weights_by_name() if id(v) in trained}
     if len(held) != len(trained):
         raise ValueError(
@@ -294,14 +284,9 @@ def _unwrapped(optimizer: Any) -> Any:
     return getattr(optimizer, "inner_optimizer", optimizer)
 
 
-def _moments(optimizer: Any, variable: Any, gradient: Any) -> tuple[Any, Any]:
-    """m and v of a variable, after another gradient."""
-    index = optimizer._get_variable_index(variable)
-    momentum, velocity = optimizer._momentums[index], optimizer._velocities[index]
-    gradient = ops.cast(gradient, variable.dtype)
-    optimizer.assign_add(momentum, (gradient - momentum) * (1 - optimizer.beta_1))
-    optimizer.assign_add(velocity, (ops.square(gradient) - velocity) * (1 - optimizer.beta_2))
-    return momentum, velocity
+def _batches(optimizer: Any) -> keras.Variable:
+    """How many batches an optimizer has seen; `iterations` counts its steps, of several batches each."""
+    return next(variable for variable in optimizer.variables if variable.name == "iteration")
 
 
 def _one_less_power(beta: float, step: Any, dtype: Any) -> Any:

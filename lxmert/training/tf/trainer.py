@@ -19,6 +19,7 @@ import lxmert.tf
 from lxmert.common.specs import SPECS
 from lxmert.inference.bulk import PairModel
 from lxmert.inference.tf import SplitEncoder
+from lxmert.tf._compat import flatten_layers
 from lxmert.tf.named_weights import turned
 from lxmert.tf.pretrained import PreTrainedModel
 from lxmert.training.schedule import rate_of_step
@@ -209,7 +210,7 @@ class Trainer(Evaluator):
 
     def _generators(self) -> list[Any]:
         """The random generators of dropout, in the order of the layers."""
-        layers = self.model._flatten_layers()
+        layers = flatten_layers(self.model)
         return [layer.seed_generator for layer in layers if getattr(layer, "seed_generator", None) is not None]
 
     def _fit(
