@@ -22,13 +22,12 @@ from lxmert.pt.cpu_kernels.packing import PackedWeights
 from .lxmert import LxmertModel
 from .lxmert_tasks import LxmertForPreTraining, LxmertForQuestionAnswering, LxmertForVisualReasoning
 from .visual_bert import VisualBertModel
-from .visual_bert_tasks import (
+from .visual_bert_scoring import (
     VisualBertForMultipleChoice,
-    VisualBertForPreTraining,
     VisualBertForQuestionAnswering,
-    VisualBertForRegionToPhraseAlignment,
     VisualBertForVisualReasoning,
 )
+from .visual_bert_tasks import VisualBertForPreTraining, VisualBertForRegionToPhraseAlignment
 
 __all__ = [
     "LxmertForPreTraining",

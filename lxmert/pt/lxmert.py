@@ -5,7 +5,7 @@ Source: Tan and Bansal 2019 (arXiv 1908.07490).
 """
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
@@ -21,68 +21,30 @@ from lxmert.common.validation.lxmert import (
 from lxmert.common.validation.shared import attention_choice
 from lxmert.utils.typed_calls import signature_of
 
+from .cross_layer import CrossLayer
 from .embeddings import LanguageEmbeddings, RegionEmbeddings
-from .layers import Attention, ContextBias, FeedForward, Pooler, TransformerLayer, context_bias
+from .layers import ContextBias, Pooler, TransformerLayer, context_bias
 from .losses import check_values, describe
 from .pretrained import PreTrainedModel, run_layer
 
 
-class CrossMaps(NamedTuple):
-    """The attention weights of one cross layer; None for those not asked for."""
-
-    language_to_vision: Tensor | None  # [B, N, L, R]
-    vision_to_language: Tensor | None  # [B, N, R, L]
-    language_self: Tensor | None  # [B, N, L, L]
-    vision_self: Tensor | None  # [B, N, R, R]
-
-
-class CrossLayer(nn.Module):
-    """Cross attention both ways, then self-attention and feed-forward in each stream.
-
-    1. Each stream attends to the other's input, with one set of weights for both directions (`cross_attention`).
-    2. Each stream attends to itself.
-    3. Each stream passes its feed-forward.
-    """
-
-    def __init__(self, config: LxmertConfig, index: int):
-        super().__init__()
-        pruned, path = config.pruned_heads, f"cross_layers.{index}"
-        self.cross_attention = Attention(config, pruned.get(f"{path}.cross_attention", ()))
-        self.language_self_attention = Attention(config, pruned.get(f"{path}.language_self_attention", ()))
-        self.visual_self_attention = Attention(config, pruned.get(f"{path}.visual_self_attention", ()))
-        self.language_feed_forward = FeedForward(config)
-        self.visual_feed_forward = FeedForward(config)
-
-    def forward(
-        self,
-        language: Tensor,
-        visual: Tensor,
-        language_bias: ContextBias | None = None,
-        visual_bias: ContextBias | None = None,
-        attentions: bool | str = False,
-        need_language: bool = True,
-        need_visual: bool = True,
-    ) -> tuple[Tensor, Tensor | None, CrossMaps]:  # [B, L, D], [B, R, D] -> the same
-        """Run the layer; without `need_visual` the visual stream ends here, and without `need_language` all of the
-        language stream but its first token, which the pooler reads.
-        """
-        every = dict(need_weights=attentions == "all")
-        some = dict(need_weights=bool(attentions))
-        language_in, visual_in = language, visual
-        language, language_to_vision = self.cross_attention(language_in, visual_in, visual_bias, **some)
-        asked = language if need_language else language[:, :1]
-        language, language_self = self.language_self_attention(asked, language, language_bias, **every)
-        language = self.language_feed_forward(language)
-        if not need_visual:
-            return language, None, CrossMaps(language_to_vision, None, language_self, None)
-        visual, vision_to_language = self.cross_attention(visual_in, language_in, language_bias, **every)
-        visual, vision_self = self.visual_self_attention(visual, visual, visual_bias, **every)
-        visual = self.visual_feed_forward(visual)
-        return language, visual, CrossMaps(language_to_vision, vision_to_language, language_self, vision_self)
-
-
 class LxmertModel(PreTrainedModel):
-    """The backbone: language layers, visual layers, cross layers, pooler."""
+    """The backbone: language layers, visual layers, cross layers, pooler.
+
+    Args of a call:
+        input_ids: [B, L] token ids.
+        visual_feats: [B, R, F] region features.
+        visual_pos: [B, R, P] boxes; the published models want (x1, y1, x2, y2) over width and height, in 0 … 1.
+        attention_mask: [B, L], 1 for tokens that are read, 0 for padding; all ones by default.
+        visual_attention_mask: [B, R], likewise for regions.
+        token_type_ids: [B, L], 0 for the first sentence, 1 for the second; zeros by default.
+        inputs_embeds: [B, L, D] word vectors instead of `input_ids`.
+        output_attentions: True for the maps that `transformers` gives, "all" for those of every attention.
+        output_hidden_states: whether to give the states after every layer.
+        return_dict: False gives a tuple of the fields that are present.
+
+    A call raises ValueError or TypeError for inputs that do not fit the config or each other, and names the argument.
+    """
 
     config_class = LxmertConfig
     config: LxmertConfig
@@ -120,25 +82,12 @@ class LxmertModel(PreTrainedModel):
     ) -> LxmertModelOutput:
         """Encode sentences and the regions of their images.
 
-        Args:
-            input_ids: [B, L] token ids.
-            visual_feats: [B, R, F] region features.
-            visual_pos: [B, R, P] boxes; the published models want (x1, y1, x2, y2) over width and height, in 0 … 1.
-            attention_mask: [B, L], 1 for tokens that are read, 0 for padding; all ones by default.
-            visual_attention_mask: [B, R], likewise for regions.
-            token_type_ids: [B, L], 0 for the first sentence, 1 for the second; zeros by default.
-            inputs_embeds: [B, L, D] word vectors instead of `input_ids`.
-            output_attentions: True for the maps that `transformers` gives, "all" for those of every attention.
-            output_hidden_states: whether to give the states after every layer.
-            return_dict: False gives a tuple of the fields that are present.
+        Args beside those of the class:
             vision_output: False leaves out the image branch of the last cross layer, which nothing but the vision
                 outputs needs.
             language_output: False leaves out what the pooled output does not need of its language branch: all but the
                 first token, once the layer has looked at the regions. Hidden states or all maps, if asked for, bring
                 back what either leaves out.
-
-        Raises:
-            ValueError, TypeError: inputs that do not fit the config or each other; the message names the argument.
         """
         config = self.config
         inputs = dict(

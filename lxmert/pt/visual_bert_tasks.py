@@ -1,22 +1,21 @@
-"""The task models of VisualBERT: pre-training, multiple choice, question answering, visual reasoning, alignment.
+"""The task models of VisualBERT with labels of their own: pre-training, and alignment of phrases with regions.
 
-Dimensions: B batch, L language tokens, R regions, S = L + R, P phrases, D hidden size, V vocabulary, A answers.
+Dimensions: B batch, L language tokens, R regions, S = L + R, P phrases, D hidden size, V vocabulary.
 Every model takes the inputs of `VisualBertModel`, its labels after them, and raises the same errors.
 """
 
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 
 from lxmert.common.config import VisualBertConfig
-from lxmert.common.outputs import VisualBertForPreTrainingOutput, VisualBertModelOutput, VisualBertTaskOutput
+from lxmert.common.outputs import VisualBertForPreTrainingOutput, VisualBertTaskOutput
 from lxmert.common.validation.shared import Range
-from lxmert.common.validation.visual_bert import check_alignment_inputs, check_visual_bert_inputs
+from lxmert.common.validation.visual_bert import check_alignment_inputs
 from lxmert.utils.typed_calls import signature_of
 
 from .heads import VisualBertHeads
-from .losses import alignment_loss, check_values, describe, distribution_loss, index_loss, total_loss, word_loss
+from .losses import alignment_loss, check_values, describe, index_loss, total_loss, word_loss
 from .pretrained import PreTrainedModel
 from .visual_bert import VisualBertModel
 
@@ -105,128 +104,6 @@ class VisualBertForPreTraining(VisualBertTaskModel):
             """As `forward`."""
 
 
-class VisualBertScoringModel(VisualBertTaskModel):
-    """A task model with one kind of scores and of labels. A subclass writes `score`, and what else differs."""
-
-    def forward(
-        self,
-        input_ids: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        token_type_ids: Tensor | None = None,
-        position_ids: Tensor | None = None,
-        head_mask: Tensor | None = None,
-        inputs_embeds: Tensor | None = None,
-        visual_embeds: Tensor | None = None,
-        visual_attention_mask: Tensor | None = None,
-        visual_token_type_ids: Tensor | None = None,
-        image_text_alignment: Tensor | None = None,
-        output_attentions: bool | str | None = None,
-        output_hidden_states: bool | None = None,
-        return_dict: bool | None = None,
-        labels: Tensor | None = None,
-    ) -> VisualBertTaskOutput:
-        """Compute the scores, the same with labels and without; with labels, their loss. The class describes both."""
-        inputs: dict[str, Any] = dict(
-            input_ids=input_ids,
-            attention_mask=attention_mask,
-            token_type_ids=token_type_ids,
-            position_ids=position_ids,
-            head_mask=head_mask,
-            inputs_embeds=inputs_embeds,
-            visual_embeds=visual_embeds,
-            visual_attention_mask=visual_attention_mask,
-            visual_token_type_ids=visual_token_type_ids,
-            image_text_alignment=image_text_alignment,
-        )
-        states = self.backbone(
-            **self.backbone_inputs(inputs),
-            output_attentions=output_attentions,
-            output_hidden_states=output_hidden_states,
-            return_dict=True,
-        )
-        scores = self.score(states, inputs)
-        loss = None if labels is None else self.label_loss(scores, labels)
-        return self.format_output(VisualBertTaskOutput(loss, scores, **states.states()), return_dict)
-
-    if TYPE_CHECKING:
-
-        @signature_of(forward)
-        def __call__(self) -> Any:
-            """As `forward`."""
-
-    def backbone_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        """What the backbone reads: the inputs as they are, by default."""
-        return inputs
-
-    def score(self, states: VisualBertModelOutput, inputs: dict[str, Any]) -> Tensor:
-        """The scores, from what the backbone gives and the inputs of the model."""
-        raise NotImplementedError
-
-    def label_loss(self, scores: Tensor, labels: Tensor) -> Tensor:
-        """The loss: cross-entropy, by default."""
-        return index_loss(scores, labels)
-
-
-class VisualBertForMultipleChoice(VisualBertScoringModel):
-    """The backbone with one score for each of several pairs of text and image, [B, choices].
-
-    Every input but `head_mask` has an axis of choices behind the batch: `input_ids` [B, choices, L], `visual_embeds`
-    [B, choices, R, F]. `labels`: [B] the right choice, -100 to be ignored.
-    """
-
-    def backbone_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        """The inputs with batch and choices in one axis."""
-        check_visual_bert_inputs(self.config, inputs, describe, choices=True)
-        # Differs from HF: the alignment is flattened too; it ends in an error there.
-        return {name: x if x is None or name == "head_mask" else x.flatten(0, 1) for name, x in inputs.items()}
-
-    def score(self, states: VisualBertModelOutput, inputs: dict[str, Any]) -> Tensor:
-        """The score of each choice, from its pooled output."""
-        words = inputs["input_ids"] if inputs["input_ids"] is not None else inputs["inputs_embeds"]
-        scores = self.heads.choice(self.heads.dropout(states.pooler_output))  # [B · choices, 1]
-        return scores.reshape(-1, words.shape[1])  # [B, choices]
-
-
-class VisualBertForQuestionAnswering(VisualBertScoringModel):
-    """The backbone with a linear layer on the last token but one of the question; scores [B, A].
-
-    The published model wants questions written as `[CLS] question ? [MASK] [SEP]`, so that this token is `[MASK]`;
-    `prepare_visual_bert_inputs` writes them. The pooler does nothing here and is frozen. `labels`: [B, A] rows in
-    0 … 1 that share the probability of one among the answers, or [B] answer indices (-100 ignored).
-    """
-
-    def __init__(self, config: VisualBertConfig):
-        super().__init__(config)
-        self.backbone.pooler.requires_grad_(False)
-
-    def score(self, states: VisualBertModelOutput, inputs: dict[str, Any]) -> Tensor:
-        """The score of each answer. Differs from HF: with labels, the scores are log-softmaxed there."""
-        words = inputs["input_ids"] if inputs["inputs_embeds"] is None else inputs["inputs_embeds"][..., 0]
-        # Differs from HF: any mask will do, or none; the mask has to be given there, without holes or padding in front.
-        mask = inputs["attention_mask"]
-        position = answer_position(torch.ones_like(words) if mask is None else mask)
-        rows = torch.arange(position.shape[0], device=position.device)
-        state = states.last_hidden_state[rows, position]  # [B, D]
-        return self.heads.classifier(self.heads.dropout(state))
-
-    def label_loss(self, scores: Tensor, labels: Tensor) -> Tensor:
-        """The loss, by the form of the labels."""
-        return distribution_loss(scores, labels)
-
-
-class VisualBertForVisualReasoning(VisualBertScoringModel):
-    """The backbone with a linear layer on the pooled output; scores [B, num_labels].
-
-    The published model reads two images at once: the regions of both, one after the other, and
-    `visual_token_type_ids` of 0 for the first and 1 for the second; `prepare_visual_bert_inputs` joins them.
-    `labels`: [B] classes (-100 ignored).
-    """
-
-    def score(self, states: VisualBertModelOutput, inputs: dict[str, Any]) -> Tensor:
-        """The score of each class."""
-        return self.heads.classifier(self.heads.dropout(states.pooler_output))
-
-
 class VisualBertForRegionToPhraseAlignment(VisualBertTaskModel):
     """The backbone with a head that scores every region for each phrase, given by the position of a token.
 
@@ -300,11 +177,3 @@ class VisualBertForRegionToPhraseAlignment(VisualBertTaskModel):
         @signature_of(forward)
         def __call__(self) -> Any:
             """As `forward`."""
-
-
-def answer_position(mask: Tensor) -> Tensor:  # [B, L] -> [B]
-    """The position of the last unmasked token but one; of the only one if there is no other; 0 without any."""
-    unmasked = (mask != 0).long()
-    remaining = unmasked.flip(1).cumsum(1).flip(1)  # unmasked from here on, this included
-    wanted = unmasked.sum(1, keepdim=True).clamp(max=2)
-    return (unmasked * (remaining == wanted)).argmax(1)

@@ -22,13 +22,12 @@ from lxmert.common.outputs import VisualBertTaskOutput as TFVisualBertTaskOutput
 from .lxmert import TFLxmertModel
 from .lxmert_tasks import TFLxmertForPreTraining, TFLxmertForQuestionAnswering, TFLxmertForVisualReasoning
 from .visual_bert import TFVisualBertModel
-from .visual_bert_tasks import (
+from .visual_bert_scoring import (
     TFVisualBertForMultipleChoice,
-    TFVisualBertForPreTraining,
     TFVisualBertForQuestionAnswering,
-    TFVisualBertForRegionToPhraseAlignment,
     TFVisualBertForVisualReasoning,
 )
+from .visual_bert_tasks import TFVisualBertForPreTraining, TFVisualBertForRegionToPhraseAlignment
 
 __all__ = [
     "TFLxmertForPreTraining",

@@ -6,11 +6,12 @@ Separate from the models, because nothing of it changes what they compute.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import keras
 import numpy as np
@@ -26,6 +27,27 @@ from ._compat import register_structure
 from .losses import check_values
 
 register_structure(BatchEncoding, BatchEncoding)
+
+
+Call = TypeVar("Call", bound=Callable[..., Any])
+
+
+def takes_dict(call: Call) -> Call:
+    """Let a model's `call` take its inputs also as one dict, in place of the first argument.
+
+    Keras hands on what a model is given in one structure, in `fit` say, as it is.
+    """
+    names = [name for name in inspect.signature(call).parameters if name != "self"]
+
+    @functools.wraps(call)
+    def by_name(self: Any, *args: Any, **kwargs: Any) -> Any:
+        first = args[0] if args else kwargs.get(names[0])
+        if isinstance(first, Mapping):
+            kwargs = {**dict(zip(names, args, strict=False)), **kwargs, names[0]: None, **first}
+            args = ()
+        return call(self, *args, **kwargs)
+
+    return cast(Call, by_name)
 
 
 def _weighted(output: Any, weights: Mapping[str, Any] | None) -> dict[str, Any]:

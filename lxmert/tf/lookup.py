@@ -35,3 +35,13 @@ def look_up(table: Any, ids: Any, padding_idx: int | None) -> Any:  # [V, D], [.
         return ops.where(ops.less(ids, count)[..., None], rows, ops.full_like(rows, float("nan"))), gradient
 
     return rows_of(table, ids)
+
+
+def gather_tokens(states: Any, positions: Any) -> Any:  # [B, S, D], [B, P] -> [B, P, D]
+    """The states at these positions of each sequence; NaN at one that it does not have: a graph cannot raise errors."""
+    batch, count = ops.shape(states)[:2]
+    positions = ops.cast(positions, "int32")
+    known = ops.logical_and(positions >= 0, positions < count)
+    first = ops.arange(batch, dtype="int32")[:, None] * count  # of each sequence among all states in a row
+    rows = look_up(ops.reshape(states, (-1, states.shape[-1])), ops.where(known, positions, 0) + first, None)
+    return ops.where(known[..., None], rows, ops.full_like(rows, float("nan")))

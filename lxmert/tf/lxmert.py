@@ -5,7 +5,7 @@ Source: Tan and Bansal 2019 (arXiv 1908.07490).
 """
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import keras
 
@@ -21,91 +21,32 @@ from lxmert.common.validation.lxmert import (
 from lxmert.common.validation.shared import attention_choice
 from lxmert.utils.typed_calls import signature_of
 
+from .cross_layer import CrossLayer
 from .embeddings import LanguageEmbeddings, RegionEmbeddings
-from .layers import Attention, ConfiguredLayer, ContextBias, FeedForward, Pooler, TransformerLayer, context_bias
+from .fitting import takes_dict
+from .layers import ContextBias, Pooler, TransformerLayer, context_bias
 from .losses import check_values, describe
-from .pretrained import PreTrainedModel, run_layer, takes_dict
-
-
-class CrossMaps(NamedTuple):
-    """The attention weights of one cross layer; None for those not asked for."""
-
-    language_to_vision: Any  # [B, N, L, R]
-    vision_to_language: Any  # [B, N, R, L]
-    language_self: Any  # [B, N, L, L]
-    vision_self: Any  # [B, N, R, R]
-
-
-@keras.saving.register_keras_serializable(package="lxmert")
-class CrossLayer(ConfiguredLayer):
-    """Cross attention both ways, then self-attention and feed-forward in each stream.
-
-    1. Each stream attends to the other's input, with one set of weights for both directions (`cross_attention`).
-    2. Each stream attends to itself.
-    3. Each stream passes its feed-forward.
-    """
-
-    def __init__(self, config: LxmertConfig, index: int, **kwargs: Any):
-        super().__init__(config, **kwargs)
-        self.index = index
-        policy, pruned, path = self.dtype_policy, config.pruned_heads, f"cross_layers.{index}"
-
-        def attention(name: str) -> Attention:
-            return Attention(config, pruned.get(f"{path}.{name}", ()), dtype=policy, name=name)
-
-        self.cross_attention = attention("cross_attention")
-        self.language_self_attention = attention("language_self_attention")
-        self.visual_self_attention = attention("visual_self_attention")
-        self.language_feed_forward = FeedForward(config, dtype=policy, name="language_feed_forward")
-        self.visual_feed_forward = FeedForward(config, dtype=policy, name="visual_feed_forward")
-
-    def call(
-        self,
-        language: Any,
-        visual: Any,
-        language_bias: ContextBias | None = None,
-        visual_bias: ContextBias | None = None,
-        attentions: bool | str = False,
-        need_language: bool = True,
-        need_visual: bool = True,
-        training: bool = False,
-    ) -> tuple[Any, Any, CrossMaps]:  # [B, L, D], [B, R, D] -> the same
-        """Run the layer; without `need_visual` the visual stream ends here, and without `need_language` all of the
-        language stream but its first token, which the pooler reads.
-        """
-        every = dict(need_weights=attentions == "all", training=training)
-        some = dict(need_weights=bool(attentions), training=training)
-        language_in, visual_in = language, visual
-        language, language_to_vision = self.cross_attention(language_in, visual_in, visual_bias, **some)
-        asked = language if need_language else language[:, :1]
-        language, language_self = self.language_self_attention(asked, language, language_bias, **every)
-        language = self.language_feed_forward(language, training=training)
-        if not need_visual:
-            return language, None, CrossMaps(language_to_vision, None, language_self, None)
-        visual, vision_to_language = self.cross_attention(visual_in, language_in, language_bias, **every)
-        visual, vision_self = self.visual_self_attention(visual, visual, visual_bias, **every)
-        visual = self.visual_feed_forward(visual, training=training)
-        return language, visual, CrossMaps(language_to_vision, vision_to_language, language_self, vision_self)
-
-    def build(self, language_shape: Any = None, visual_shape: Any = None) -> None:
-        """Make the weights; their sizes come from the config."""
-        hidden = (None, None, self.config.hidden_size)
-        self.build_parts(
-            cross_attention=hidden,
-            language_self_attention=hidden,
-            visual_self_attention=hidden,
-            language_feed_forward=hidden,
-            visual_feed_forward=hidden,
-        )
-
-    def get_config(self) -> dict[str, Any]:
-        """What the constructor needs."""
-        return {**super().get_config(), "index": self.index}
+from .pretrained import PreTrainedModel, run_layer
 
 
 @keras.saving.register_keras_serializable(package="lxmert")
 class TFLxmertModel(PreTrainedModel):
-    """The backbone: language layers, visual layers, cross layers, pooler."""
+    """The backbone: language layers, visual layers, cross layers, pooler.
+
+    Args of a call:
+        input_ids: [B, L] token ids.
+        visual_feats: [B, R, F] region features.
+        visual_pos: [B, R, P] boxes; the published models want (x1, y1, x2, y2) over width and height, in 0 … 1.
+        attention_mask: [B, L], 1 for tokens that are read, 0 for padding; all ones by default.
+        visual_attention_mask: [B, R], likewise for regions.
+        token_type_ids: [B, L], 0 for the first sentence, 1 for the second; zeros by default.
+        inputs_embeds: [B, L, D] word vectors instead of `input_ids`.
+        output_attentions: True for the maps that `transformers` gives, "all" for those of every attention.
+        output_hidden_states: whether to give the states after every layer.
+        return_dict: False gives a tuple of the fields that are present.
+
+    A call raises ValueError or TypeError for inputs that do not fit the config or each other, and names the argument.
+    """
 
     config_class = LxmertConfig
     config: LxmertConfig
@@ -147,28 +88,12 @@ class TFLxmertModel(PreTrainedModel):
     ) -> LxmertModelOutput:
         """Encode sentences and the regions of their images.
 
-        The inputs come as keywords, as one dict, or as a list in this order.
-
-        Args:
-            input_ids: [B, L] token ids.
-            visual_feats: [B, R, F] region features.
-            visual_pos: [B, R, P] boxes; the published models want (x1, y1, x2, y2) over width and height, in 0 … 1.
-            attention_mask: [B, L], 1 for tokens that are read, 0 for padding; all ones by default.
-            visual_attention_mask: [B, R], likewise for regions.
-            token_type_ids: [B, L], 0 for the first sentence, 1 for the second; zeros by default.
-            inputs_embeds: [B, L, D] word vectors instead of `input_ids`.
-            output_attentions: True for the maps that `transformers` gives, "all" for those of every attention.
-            output_hidden_states: whether to give the states after every layer.
-            return_dict: False gives a tuple of the fields that are present.
+        Args beside those of the class:
             vision_output: False leaves out the image branch of the last cross layer, which nothing but the vision
                 outputs needs.
             language_output: False leaves out what the pooled output does not need of its language branch: all but the
                 first token, once the layer has looked at the regions. Hidden states or all maps, if asked for, bring
                 back what either leaves out.
-            training: whether dropout is on.
-
-        Raises:
-            ValueError, TypeError: inputs that do not fit the config or each other; the message names the argument.
         """
         config = self.config
         inputs = dict(

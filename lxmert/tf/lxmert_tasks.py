@@ -21,10 +21,11 @@ from lxmert.common.outputs import (
 from lxmert.common.validation.lxmert import check_lxmert_inputs
 from lxmert.utils.typed_calls import signature_of
 
+from .fitting import takes_dict
 from .heads import Heads
 from .losses import answer_loss, class_loss, describe, index_loss, object_losses, select_labelled, total_loss, word_loss
 from .lxmert import TFLxmertModel
-from .pretrained import PreTrainedModel, takes_dict
+from .pretrained import PreTrainedModel
 
 Output = TypeVar("Output", bound=ModelOutput)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeVar, cast
+from typing import Any, ClassVar, Self
 
 import keras
 import numpy as np
@@ -45,27 +45,6 @@ _CHOICES = frozenset(
         "prediction_logits",
     )
 )
-
-
-Call = TypeVar("Call", bound=Callable[..., Any])
-
-
-def takes_dict(call: Call) -> Call:
-    """Let a model's `call` take its inputs also as one dict, in place of the first argument.
-
-    Keras hands on what a model is given in one structure, in `fit` say, as it is.
-    """
-    names = [name for name in inspect.signature(call).parameters if name != "self"]
-
-    @functools.wraps(call)
-    def by_name(self: Any, *args: Any, **kwargs: Any) -> Any:
-        first = args[0] if args else kwargs.get(names[0])
-        if isinstance(first, Mapping):
-            kwargs = {**dict(zip(names, args, strict=False)), **kwargs, names[0]: None, **first}
-            args = ()
-        return call(self, *args, **kwargs)
-
-    return cast(Call, by_name)
 
 
 def run_layer(model: PreTrainedModel, layer: keras.layers.Layer, *inputs: Any, **options: Any) -> Any:

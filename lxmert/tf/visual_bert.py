@@ -17,9 +17,10 @@ from lxmert.common.validation.visual_bert import check_visual_bert_inputs
 from lxmert.utils.typed_calls import signature_of
 
 from .embeddings import JointEmbeddings
+from .fitting import takes_dict
 from .layers import Pooler, TransformerLayer, context_bias
 from .losses import check_values, describe
-from .pretrained import PreTrainedModel, run_layer, takes_dict
+from .pretrained import PreTrainedModel, run_layer
 
 
 @keras.saving.register_keras_serializable(package="lxmert")
@@ -29,6 +30,30 @@ class TFVisualBertModel(PreTrainedModel):
     Args:
         config: the sizes.
         add_pooling_layer: whether there is a pooler.
+
+    With `bypass_transformer` in the config, the words alone pass the encoder layers, and one additional layer reads
+    what comes out beside the embeddings of the regions.
+
+    Args of a call:
+        input_ids: [B, L] token ids.
+        attention_mask: [B, L], 1 for tokens that are read, 0 for padding; all ones by default.
+        token_type_ids: [B, L], 0 for the first sentence, 1 for the second; zeros by default.
+        position_ids: [B, L] or [1, L]; 0, 1, 2, ... by default.
+        head_mask: [N] or [layers, N], multiplies what each head of the encoder layers gives; heads are counted as in
+            the unpruned model.
+        inputs_embeds: [B, L, D] word vectors instead of `input_ids`.
+        visual_embeds: [B, R, F] region features.
+        visual_attention_mask: [B, R], 1 for regions that are read, 0 for padding; all ones by default.
+        visual_token_type_ids: [B, R]; ones by default, as in `transformers` (zeros if there is one type only). The
+            published models were trained with zeros (with two images: 0 for the regions of the first, 1 for those of
+            the second), which `prepare_visual_bert_inputs` gives.
+        image_text_alignment: [B, R, K], for each region the positions of its words, filled up with -1; the region gets
+            the mean of their position embeddings.
+        output_attentions: whether to give the attention maps; "all" gives the same.
+        output_hidden_states: whether to give the embeddings and the states after every layer.
+        return_dict: False gives a tuple of the fields that are present.
+
+    A call raises ValueError or TypeError for inputs that do not fit the config or each other, and names the argument.
     """
 
     config_class = VisualBertConfig
@@ -66,37 +91,7 @@ class TFVisualBertModel(PreTrainedModel):
         return_dict: bool | None = None,
         training: bool = False,
     ) -> VisualBertModelOutput:
-        """Encode texts and the regions of their images; texts alone without `visual_embeds`.
-
-        The inputs come as keywords, as one dict, or as a list in this order.
-
-        With `bypass_transformer` in the config, the words alone pass the encoder layers, and one additional layer reads
-        what comes out beside the embeddings of the regions.
-
-        Args:
-            input_ids: [B, L] token ids.
-            attention_mask: [B, L], 1 for tokens that are read, 0 for padding; all ones by default.
-            token_type_ids: [B, L], 0 for the first sentence, 1 for the second; zeros by default.
-            position_ids: [B, L] or [1, L]; 0, 1, 2, ... by default.
-            head_mask: [N] or [layers, N], multiplies what each head of the encoder layers gives; heads are counted as
-                in the unpruned model.
-            inputs_embeds: [B, L, D] word vectors instead of `input_ids`.
-            visual_embeds: [B, R, F] region features.
-            visual_attention_mask: [B, R], 1 for regions that are read, 0 for padding; all ones by default.
-            visual_token_type_ids: [B, R]; ones by default, as in `transformers` (zeros if there is one type only). The
-                published models were trained with zeros (with two images: 0 for the regions of the first, 1 for those
-                of the second), which `prepare_visual_bert_inputs` gives.
-            image_text_alignment: [B, R, K], for each region the positions of the words that it belongs to, filled up
-                with -1; the region gets the mean of their position embeddings.
-            output_attentions: whether to give the attention maps; "all" gives the same.
-            output_hidden_states: whether to give the embeddings and the states after every layer.
-            return_dict: False gives a tuple of the fields that are present.
-            training: whether dropout is on.
-
-        Raises:
-            ValueError, TypeError: inputs that do not fit the config or each other; the message names the argument.
-        """
-        config = self.config
+        """Encode texts and the regions of their images; texts alone without `visual_embeds`."""
         inputs: dict[str, Any] = dict(
             input_ids=input_ids,
             attention_mask=attention_mask,
@@ -109,49 +104,11 @@ class TFVisualBertModel(PreTrainedModel):
             visual_token_type_ids=visual_token_type_ids,
             image_text_alignment=image_text_alignment,
         )
-        check_visual_bert_inputs(config, inputs, describe)
-        for name, allowed in value_ranges(config, "VisualBertModel").items():
-            if inputs[name] is not None:
-                check_values(name, inputs[name], allowed)
-        attentions = attention_choice(output_attentions, config)
-        hidden_states = config.output_hidden_states if output_hidden_states is None else output_hidden_states
-
-        dtype = self.compute_dtype
-        embedded = self.embeddings(
-            input_ids,
-            token_type_ids,
-            position_ids,
-            inputs_embeds,
-            visual_embeds,
-            visual_token_type_ids,
-            image_text_alignment,
-            training=training,
-        )
-        length = (
-            ops.shape(embedded)[1] if visual_embeds is None else ops.shape(embedded)[1] - ops.shape(visual_embeds)[1]
-        )
-        mask = joint_mask(attention_mask, visual_attention_mask, embedded, length)
-        bias = None if mask is None else context_bias(mask, dtype)
-        # Differs from HF: with regions, bypassing the layers ends in an error there.
-        bypass = config.bypass_transformer and visual_embeds is not None
-        states, states_bias = embedded, bias
-        if bypass:
-            states = embedded[:, :length]
-            states_bias = None if attention_mask is None else context_bias(attention_mask, dtype)
-
-        all_states, all_maps = [states], []
-        some: dict[str, Any] = dict(need_weights=bool(attentions), training=training)
-        for i, layer in enumerate(self.encoder_layers):
-            kept = self.kept_of(head_mask, i)
-            states, weights = run_layer(self, layer, states, states_bias, kept, **some)
-            all_states.append(states)
-            all_maps.append(weights)
-        if bypass:
-            states = ops.concatenate([states, embedded[:, length:]], axis=1)
-            states, weights = run_layer(self, self.additional_layer, states, bias, None, **some)
-            all_states.append(states)
-            all_maps.append(weights)
-
+        check_visual_bert_inputs(self.config, inputs, describe)
+        attentions = attention_choice(output_attentions, self.config)
+        hidden_states = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
+        embedded = self._embed(inputs, training)
+        states, all_states, all_maps = self._encode(embedded, inputs, bool(attentions), training)
         output = VisualBertModelOutput(
             last_hidden_state=states,
             pooler_output=None if self.pooler is None else self.pooler(states),
@@ -166,7 +123,52 @@ class TFVisualBertModel(PreTrainedModel):
         def __call__(self) -> Any:
             """As `call`."""
 
-    def kept_of(self, head_mask: Any, layer: int) -> Any:  # [N] or [layers, N] -> [N]
+    def _embed(self, inputs: dict[str, Any], training: bool) -> Any:  # -> [B, S, D]
+        """Embed words and regions, once their ids are known to be in the tables."""
+        for name, allowed in value_ranges(self.config, "VisualBertModel").items():
+            if inputs[name] is not None:
+                check_values(name, inputs[name], allowed)
+        return self.embeddings(
+            inputs["input_ids"],
+            inputs["token_type_ids"],
+            inputs["position_ids"],
+            inputs["inputs_embeds"],
+            inputs["visual_embeds"],
+            inputs["visual_token_type_ids"],
+            inputs["image_text_alignment"],
+            training=training,
+        )
+
+    def _encode(
+        self, embedded: Any, inputs: dict[str, Any], need_weights: bool, training: bool
+    ) -> tuple[Any, list[Any], list[Any]]:  # [B, S, D] -> the same, those of each layer, [B, N, S, S] of each
+        """Run the layers: the last states, the embeddings and the states after each layer, and the maps of each."""
+        regions, attention_mask, dtype = inputs["visual_embeds"], inputs["attention_mask"], self.compute_dtype
+        length = ops.shape(embedded)[1] - (0 if regions is None else ops.shape(regions)[1])
+        mask = joint_mask(attention_mask, inputs["visual_attention_mask"], embedded, length)
+        states, bias = embedded, None if mask is None else context_bias(mask, dtype)
+        states_bias = bias
+        # Differs from HF: with regions, bypassing the layers ends in an error there.
+        bypass = self.config.bypass_transformer and regions is not None
+        if bypass:
+            states = embedded[:, :length]
+            states_bias = None if attention_mask is None else context_bias(attention_mask, dtype)
+
+        all_states, all_maps = [states], []
+        options: dict[str, Any] = dict(need_weights=need_weights, training=training)
+        for i, layer in enumerate(self.encoder_layers):
+            head_mask = self._layer_head_mask(inputs["head_mask"], i)
+            states, weights = run_layer(self, layer, states, states_bias, head_mask, **options)
+            all_states.append(states)
+            all_maps.append(weights)
+        if bypass:
+            states = ops.concatenate([states, embedded[:, length:]], axis=1)
+            states, weights = run_layer(self, self.additional_layer, states, bias, None, **options)
+            all_states.append(states)
+            all_maps.append(weights)
+        return states, all_states, all_maps
+
+    def _layer_head_mask(self, head_mask: Any, layer: int) -> Any:  # [N] or [layers, N] -> [N]
         """The part of the head mask that belongs to the heads which a layer still has."""
         if head_mask is None:
             return None

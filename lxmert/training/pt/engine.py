@@ -21,8 +21,8 @@ from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
+from lxmert.pt.cross_layer import CrossLayer
 from lxmert.pt.layers import TransformerLayer
-from lxmert.pt.lxmert import CrossLayer
 from lxmert.pt.pretrained import PreTrainedModel
 from lxmert.utils.messages import first_few
 from lxmert.weights.naming.key_mapping import normalize_key

@@ -1,0 +1,160 @@
+"""The task models of VisualBERT with one kind of scores: multiple choice, question answering, visual reasoning.
+
+Dimensions: B batch, L language tokens, R regions, D hidden size, A answers.
+Every model takes the inputs of `TFVisualBertModel`, its labels after them, and raises the same errors.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import keras
+from keras import ops
+
+from lxmert.common.config import VisualBertConfig
+from lxmert.common.outputs import VisualBertModelOutput, VisualBertTaskOutput
+from lxmert.common.validation.visual_bert import check_visual_bert_inputs
+from lxmert.utils.typed_calls import signature_of
+
+from .fitting import takes_dict
+from .lookup import gather_tokens
+from .losses import describe, distribution_loss, index_loss
+from .visual_bert_tasks import VisualBertTaskModel
+
+
+class VisualBertScoringModel(VisualBertTaskModel):
+    """A task model with one kind of scores and of labels. A subclass writes `score`, and what else differs."""
+
+    @takes_dict
+    def call(
+        self,
+        input_ids: Any = None,
+        attention_mask: Any = None,
+        token_type_ids: Any = None,
+        position_ids: Any = None,
+        head_mask: Any = None,
+        inputs_embeds: Any = None,
+        visual_embeds: Any = None,
+        visual_attention_mask: Any = None,
+        visual_token_type_ids: Any = None,
+        image_text_alignment: Any = None,
+        output_attentions: bool | str | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+        labels: Any = None,
+        training: bool = False,
+    ) -> VisualBertTaskOutput:
+        """Compute the scores, the same with labels and without; with labels, their loss. The class describes both."""
+        inputs: dict[str, Any] = dict(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            token_type_ids=token_type_ids,
+            position_ids=position_ids,
+            head_mask=head_mask,
+            inputs_embeds=inputs_embeds,
+            visual_embeds=visual_embeds,
+            visual_attention_mask=visual_attention_mask,
+            visual_token_type_ids=visual_token_type_ids,
+            image_text_alignment=image_text_alignment,
+        )
+        states = self.backbone(
+            **self.backbone_inputs(inputs),
+            output_attentions=output_attentions,
+            output_hidden_states=output_hidden_states,
+            return_dict=True,
+            training=training,
+        )
+        scores = self.score(states, inputs, training)
+        loss = None if labels is None else self.label_loss(scores, labels)
+        return self.format_output(VisualBertTaskOutput(loss, scores, **states.states()), return_dict)
+
+    if TYPE_CHECKING:
+
+        @signature_of(call)
+        def __call__(self) -> Any:
+            """As `call`."""
+
+    def backbone_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """What the backbone reads: the inputs as they are, by default."""
+        return inputs
+
+    def score(self, states: VisualBertModelOutput, inputs: dict[str, Any], training: bool) -> Any:
+        """The scores, from what the backbone gives and the inputs of the model."""
+        raise NotImplementedError
+
+    def label_loss(self, scores: Any, labels: Any) -> Any:
+        """The loss: cross-entropy, by default."""
+        return index_loss(scores, labels)
+
+
+@keras.saving.register_keras_serializable(package="lxmert")
+class TFVisualBertForMultipleChoice(VisualBertScoringModel):
+    """The backbone with one score for each of several pairs of text and image, [B, choices].
+
+    Every input but `head_mask` has an axis of choices behind the batch: `input_ids` [B, choices, L], `visual_embeds`
+    [B, choices, R, F]. `labels`: [B] the right choice, -100 to be ignored.
+    """
+
+    def backbone_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """The inputs with batch and choices in one axis."""
+        check_visual_bert_inputs(self.config, inputs, describe, choices=True)
+        # Differs from HF: the alignment is flattened too; it ends in an error there.
+        return {name: x if x is None or name == "head_mask" else flatten_choices(x) for name, x in inputs.items()}
+
+    def score(self, states: VisualBertModelOutput, inputs: dict[str, Any], training: bool) -> Any:
+        """The score of each choice, from its pooled output."""
+        words = inputs["input_ids"] if inputs["input_ids"] is not None else inputs["inputs_embeds"]
+        scores = self.heads.choice(self.heads.dropout(states.pooler_output, training=training))  # [B · choices, 1]
+        return ops.reshape(scores, (-1, ops.shape(words)[1]))  # [B, choices]
+
+
+@keras.saving.register_keras_serializable(package="lxmert")
+class TFVisualBertForQuestionAnswering(VisualBertScoringModel):
+    """The backbone with a linear layer on the last token but one of the question; scores [B, A].
+
+    The published model wants questions written as `[CLS] question ? [MASK] [SEP]`, so that this token is `[MASK]`;
+    `prepare_visual_bert_inputs` writes them. The pooler does nothing here and is frozen. `labels`: [B, A] rows in
+    0 … 1 that share the probability of one among the answers, or [B] answer indices (-100 ignored).
+    """
+
+    def __init__(self, config: VisualBertConfig, **kwargs: Any):
+        super().__init__(config, **kwargs)
+        self.backbone.pooler.trainable = False
+
+    def score(self, states: VisualBertModelOutput, inputs: dict[str, Any], training: bool) -> Any:
+        """The score of each answer. Differs from HF: with labels, the scores are log-softmaxed there."""
+        words = inputs["input_ids"] if inputs["inputs_embeds"] is None else inputs["inputs_embeds"][..., 0]
+        # Differs from HF: any mask will do, or none; the mask has to be given there, without holes or padding in front.
+        mask = inputs["attention_mask"]
+        position = answer_position(ops.ones_like(words) if mask is None else mask)
+        state = gather_tokens(states.last_hidden_state, position[:, None])[:, 0]  # [B, D]
+        return self.heads.classifier(self.heads.dropout(state, training=training))
+
+    def label_loss(self, scores: Any, labels: Any) -> Any:
+        """The loss, by the form of the labels."""
+        return distribution_loss(scores, labels)
+
+
+@keras.saving.register_keras_serializable(package="lxmert")
+class TFVisualBertForVisualReasoning(VisualBertScoringModel):
+    """The backbone with a linear layer on the pooled output; scores [B, num_labels].
+
+    The published model reads two images at once: the regions of both, one after the other, and
+    `visual_token_type_ids` of 0 for the first and 1 for the second; `prepare_visual_bert_inputs` joins them.
+    `labels`: [B] classes (-100 ignored).
+    """
+
+    def score(self, states: VisualBertModelOutput, inputs: dict[str, Any], training: bool) -> Any:
+        """The score of each class."""
+        return self.heads.classifier(self.heads.dropout(states.pooler_output, training=training))
+
+
+def answer_position(mask: Any) -> Any:  # [B, L] -> [B]
+    """The position of the last unmasked token but one; of the only one if there is no other; 0 without any."""
+    unmasked = ops.cast(ops.not_equal(mask, 0), "int32")
+    remaining = ops.flip(ops.cumsum(ops.flip(unmasked, axis=1), axis=1), axis=1)  # unmasked from here on, this included
+    wanted = ops.minimum(ops.sum(unmasked, axis=1, keepdims=True), 2)
+    return ops.argmax(unmasked * ops.cast(ops.equal(remaining, wanted), "int32"), axis=1)
+
+
+def flatten_choices(x: Any) -> Any:  # [B, choices, ...] -> [B · choices, ...]
+    """The same with batch and choices in one axis."""
+    return ops.reshape(x, (-1, *ops.shape(x)[2:]))
