@@ -134,18 +134,18 @@ def weight(parameter: Parameter) -> np.ndarray:
     return (center + 0.3 * draw.standard_normal(parameter.shape)).astype(np.float32)
 
 
-def new_pt(config: ModelConfig, name: str, dtype: str, **made_with: Any) -> Any:
+def new_pt(config: ModelConfig, name: str, dtype: str, **constructor_options: Any) -> Any:
     """A fresh PyTorch model, in evaluation."""
-    model = getattr(lxmert.pt, name)(config, **made_with).to(getattr(torch, dtype)).eval()
+    model = getattr(lxmert.pt, name)(config, **constructor_options).to(getattr(torch, dtype)).eval()
     with torch.no_grad():
         for parameter, values in model.weights_by_name():
             values.copy_(torch.from_numpy(weight(parameter)))
     return model
 
 
-def new_tf(config: ModelConfig, name: str, dtype: str, **made_with: Any) -> Any:
+def new_tf(config: ModelConfig, name: str, dtype: str, **constructor_options: Any) -> Any:
     """A fresh Keras model with the same weights."""
-    model = getattr(lxmert.tf, f"TF{name}")(config, dtype=dtype, **made_with)
+    model = getattr(lxmert.tf, f"TF{name}")(config, dtype=dtype, **constructor_options)
     for parameter, variable in model.weights_by_name():
         values = weight(parameter).astype(dtype)
         variable.assign(values.T if parameter.leaf.transposed else values)

@@ -13,7 +13,7 @@ from .layers import Attention, ContextBias, FeedForward
 
 
 class CrossMaps(NamedTuple):
-    """The attention weights of one cross layer; None for those not asked for."""
+    """The attention weights of one cross layer; None for those that are not returned."""
 
     language_to_vision: Tensor | None  # [B, N, L, R]
     vision_to_language: Tensor | None  # [B, N, R, L]
@@ -55,8 +55,8 @@ class CrossLayer(nn.Module):
         some = dict(need_weights=bool(attentions))
         language_in, visual_in = language, visual
         language, language_to_vision = self.cross_attention(language_in, visual_in, visual_bias, **some)
-        asked = language if need_language else language[:, :1]
-        language, language_self = self.language_self_attention(asked, language, language_bias, **every)
+        queries = language if need_language else language[:, :1]
+        language, language_self = self.language_self_attention(queries, language, language_bias, **every)
         language = self.language_feed_forward(language)
         if not need_visual:
             return language, None, CrossMaps(language_to_vision, None, language_self, None)

@@ -27,7 +27,7 @@ class LanguageEmbeddings(nn.Module):
     def forward(
         self, input_ids: Tensor | None, token_type_ids: Tensor | None, inputs_embeds: Tensor | None
     ) -> Tensor:  # [B, L] or [B, L, D] -> [B, L, D]
-        """Embed the tokens; `inputs_embeds` takes the place of the word rows only."""
+        """Embed the tokens; `inputs_embeds` replaces the rows of the word table only."""
         words = self.word(input_ids) if inputs_embeds is None else inputs_embeds.to(self.word.weight.dtype)
         positions = torch.arange(words.shape[1], device=words.device)[None]
         if token_type_ids is None:
@@ -84,7 +84,7 @@ class JointEmbeddings(nn.Module):
         visual_token_type_ids: Tensor | None,
         image_text_alignment: Tensor | None,
     ) -> Tensor:  # [B, L] or [B, L, D], [B, R, F] -> [B, L + R, D]
-        """Embed the words, then the regions; `inputs_embeds` takes the place of the word rows only."""
+        """Embed the words, then the regions; `inputs_embeds` replaces the rows of the word table only."""
         words = self.word(input_ids) if inputs_embeds is None else inputs_embeds.to(self.word.weight.dtype)
         if position_ids is None:
             position_ids = torch.arange(words.shape[1], device=words.device)[None]
@@ -111,10 +111,10 @@ class JointEmbeddings(nn.Module):
         rows = self.position(torch.where(given, image_text_alignment, 0)) * given.unsqueeze(-1)  # [B, R, K, D]
         return regions + rows.sum(2) / given.sum(2, keepdim=True).clamp(min=1)
 
-    def start_visual_tables(self) -> None:
+    def init_visual_tables(self) -> None:
         """Start the tables of the regions as copies of the words', if the config asks for it.
 
-        Differs from HF: the tables are copied there and drawn again afterwards.
+        Differs from HF: the tables are copied there and initialized again afterwards.
         """
         if self.special_visual_initialize:
             with torch.no_grad():

@@ -51,13 +51,13 @@ class ObjectHead(nn.Module):
             setattr(self, key, nn.Linear(config.hidden_size, width))
 
     def forward(self, states: Tensor) -> dict[str, Tensor]:  # [B, R, D] -> {"obj": [B, R, classes], ...}
-        """Predict each region's object class, attribute class and feature, as far as they are enabled."""
+        """Predict each region's object class, attribute class and feature, of the enabled losses."""
         states = self.norm(linear(self.transform, states, self.activation))
         return {key: linear(getattr(self, key), states) for key in self.keys}
 
 
 class AnswerHead(nn.Module):
-    """out(norm(gelu(up(pooled)))): up to twice the hidden size, by exact GELU whatever the config says.
+    """out(norm(gelu(up(pooled)))): up to twice the hidden size, always by exact GELU.
 
     `images` pooled outputs, joined, are read at once: one for questions, two for reasoning.
     """

@@ -12,9 +12,9 @@ from torch.overrides import TorchFunctionMode
 
 @contextmanager
 def skip_init() -> Iterator[None]:
-    """Make models without memory in this block, and draw nothing.
+    """Make models without memory in this block, and initialize nothing.
 
-    Drawing on the meta device gives no numbers, but the first draw there imports PyTorch's compiler: two seconds.
+    Initialization on the meta device gives no numbers, but the first random one imports PyTorch's compiler: 2 seconds.
     """
     with torch.device("meta"), _SkipInit():
         yield

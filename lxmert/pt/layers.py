@@ -84,7 +84,7 @@ class Attention(nn.Module):
         head_mask: Tensor | None = None,
         need_weights: bool = False,
     ) -> tuple[Tensor, Tensor | None]:  # [B, S, D], [B, C, D] -> [B, S, D], [B, N, S, C]
-        """Attend from `states` to `context`; the softmax weights, before dropout, come along if asked for.
+        """Attend from `states` to `context`; the softmax weights, before dropout, are returned if `need_weights`.
 
         `head_mask` [N] multiplies the weights of each head.
         """
@@ -147,7 +147,7 @@ class TransformerLayer(nn.Module):
         head_mask: Tensor | None = None,
         need_weights: bool = False,
     ) -> tuple[Tensor, Tensor | None]:  # [B, S, D] -> [B, S, D], [B, N, S, S]
-        """Run the layer; the attention weights come along if asked for."""
+        """Run the layer; the attention weights are returned if `need_weights`."""
         states, weights = self.attention(states, states, bias, head_mask, need_weights=need_weights)
         return self.feed_forward(states), weights
 

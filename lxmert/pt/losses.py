@@ -41,16 +41,16 @@ def describe(name: str, tensor: Any) -> TensorSpec:
     return TensorSpec(tuple(tensor.shape), kind)
 
 
-def _readable(tensor: Tensor) -> bool:
-    """Whether the values can be looked at: not while a graph is compiled or captured."""
+def _has_values(tensor: Tensor) -> bool:
+    """Whether the values can be read: not while a graph is compiled or captured."""
     if torch.compiler.is_compiling() or tensor.numel() == 0 or tensor.is_meta:
         return False
     return not (tensor.is_cuda and torch.cuda.is_current_stream_capturing())
 
 
 def check_values(name: str, tensor: Tensor, allowed: Range) -> None:
-    """Refuse ids or labels out of range, where the values can be looked at."""
-    if not _readable(tensor):
+    """Refuse ids or labels out of range, where the values can be read."""
+    if not _has_values(tensor):
         return
     tensor = tensor.long()  # an 8-bit number cannot be compared with -100
     if allowed.ignored:
@@ -59,7 +59,7 @@ def check_values(name: str, tensor: Tensor, allowed: Range) -> None:
     check_range(name, int(low), int(high), allowed)
 
 
-def _wide(scores: Tensor) -> Tensor:
+def _at_least_float32(scores: Tensor) -> Tensor:
     """At least float32."""
     return scores if scores.dtype == torch.float64 else scores.float()
 
@@ -70,7 +70,7 @@ def class_loss(scores: Tensor, label: Tensor) -> Tensor:  # [..., classes], [...
     Differs from HF: a batch without any label has loss 0; there it is NaN.
     """
     label = label.flatten().long()
-    loss = F.cross_entropy(_wide(scores).flatten(0, -2), label, ignore_index=IGNORED_LABEL, reduction="sum")
+    loss = F.cross_entropy(_at_least_float32(scores).flatten(0, -2), label, ignore_index=IGNORED_LABEL, reduction="sum")
     return loss / (label != IGNORED_LABEL).sum().clamp(min=1)
 
 
@@ -107,8 +107,8 @@ def answer_loss(scores: Tensor, labels: Tensor, name: str = "labels") -> Tensor:
     """
     if not is_soft_answer(name, describe(name, labels), *scores.shape):
         return index_loss(scores, labels, name)
-    scores = _wide(scores)
-    labels = _score_rows(name, labels, scores.dtype)
+    scores = _at_least_float32(scores)
+    labels = _checked_scores(name, labels, scores.dtype)
     return F.binary_cross_entropy_with_logits(scores, labels, reduction="sum") / scores.shape[0]
 
 
@@ -122,8 +122,8 @@ def distribution_loss(scores: Tensor, labels: Tensor) -> Tensor:  # [B, A], [B] 
     """
     if not is_soft_answer("labels", describe("labels", labels), *scores.shape):
         return index_loss(scores, labels)
-    scores = _wide(scores)
-    labels = _score_rows("labels", labels, scores.dtype)
+    scores = _at_least_float32(scores)
+    labels = _checked_scores("labels", labels, scores.dtype)
     return _divergence(scores, labels)
 
 
@@ -131,12 +131,12 @@ def alignment_loss(scores: Tensor, labels: Tensor, visual_attention_mask: Tensor
     # [B, P, R], [B, P, R] -> scalar
     """The same divergence for the regions of each phrase, summed over the phrases and averaged over the batch.
 
-    Differs from HF: what a label gives to a masked region is left out; the loss is infinite there. (A row that loses a
+    Differs from HF: the part of a label on a masked region is left out; the loss is infinite there. (A row that loses a
     part of itself this way sums to less than one, and its divergence may be below 0.)
     """
     check_alignment_labels(labels, tuple(scores.shape), describe)
-    scores = _wide(scores)
-    labels = _score_rows("labels", labels, scores.dtype)
+    scores = _at_least_float32(scores)
+    labels = _checked_scores("labels", labels, scores.dtype)
     if visual_attention_mask is not None:
         labels = labels.masked_fill((visual_attention_mask == 0)[:, None], 0.0)
     return _divergence(scores, labels)
@@ -147,9 +147,9 @@ def _divergence(scores: Tensor, labels: Tensor) -> Tensor:  # [B, ..., classes] 
     return F.kl_div(F.log_softmax(scores, -1), labels, reduction="sum") / scores.shape[0]
 
 
-def _score_rows(name: str, labels: Tensor, dtype: torch.dtype) -> Tensor:
-    """Rows of scores in a dtype; refused outside 0 … 1 where the values can be looked at."""
-    if _readable(labels):
+def _checked_scores(name: str, labels: Tensor, dtype: torch.dtype) -> Tensor:
+    """Rows of scores in a dtype; refused outside 0 … 1 where the values can be read."""
+    if _has_values(labels):
         check_scores(name, float(labels.min()), float(labels.max()))
     return labels.to(dtype)
 
@@ -164,7 +164,7 @@ def object_losses(
     """
     losses: dict[str, Tensor] = {}
     for key, (label, confidence) in check_object_labels(config, obj_labels, regions, describe).items():
-        score = _wide(scores[key])
+        score = _at_least_float32(scores[key])
         if key == "feat":
             loss = F.smooth_l1_loss(score, label.to(score.dtype), reduction="none").mean(-1)
         else:
@@ -179,4 +179,4 @@ def object_losses(
 
 def total_loss(losses: Sequence[Tensor], scores: Tensor) -> Tensor:
     """The plain sum of the losses, 0 without any, in the dtype that they were computed in for `scores`."""
-    return sum(losses, torch.zeros((), dtype=_wide(scores).dtype, device=scores.device))
+    return sum(losses, torch.zeros((), dtype=_at_least_float32(scores).dtype, device=scores.device))

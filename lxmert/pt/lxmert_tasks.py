@@ -68,7 +68,7 @@ class LxmertForPreTraining(LxmertTaskModel):
         masked_lm_labels: Tensor | None = None,
         prediction_logits: bool = True,
     ) -> LxmertForPreTrainingOutput:
-        """Score words, match and answers; with labels, sum the losses that were asked for.
+        """Score words, match and answers; with labels, sum the losses of those that are given.
 
         A label whose task the config switches off adds nothing.
 
@@ -108,8 +108,8 @@ class LxmertForPreTraining(LxmertTaskModel):
         losses: dict[str, Any] = {}
         if labels is not None and config.task_mask_lm:
             if word_scores is None:
-                rows, asked_words = select_labelled(states.language_output, labels, config.vocab_size)
-                losses["words"] = class_loss(heads.word(rows, table), asked_words)
+                rows, target_words = select_labelled(states.language_output, labels, config.vocab_size)
+                losses["words"] = class_loss(heads.word(rows, table), target_words)
             else:
                 losses["words"] = word_loss(word_scores, labels)
         if matched_label is not None and config.task_matched:
@@ -123,13 +123,13 @@ class LxmertForPreTraining(LxmertTaskModel):
         if ans is not None and heads.answer is not None:
             losses["answers"] = answer_loss(answer_scores, ans, "ans")
             terms.append(losses["answers"])
-        asked = any(label is not None for label in (labels, obj_labels, matched_label, ans))
+        has_labels = any(label is not None for label in (labels, obj_labels, matched_label, ans))
         output = LxmertForPreTrainingOutput(
-            loss=total_loss(terms, match_scores) if asked else None,
+            loss=total_loss(terms, match_scores) if has_labels else None,
             prediction_logits=word_scores,
             cross_relationship_score=match_scores,
             question_answering_score=answer_scores,
-            losses=losses if asked else None,
+            losses=losses if has_labels else None,
             **states.states(),
         )
         return self.format_output(output, return_dict)
@@ -198,7 +198,7 @@ class LxmertScoringModel(LxmertTaskModel, Generic[Output]):
         return inputs
 
     def score(self, states: LxmertModelOutput) -> Tensor:
-        """The scores, from what the backbone gives."""
+        """The scores, from the outputs of the backbone."""
         raise NotImplementedError
 
     def label_loss(self, scores: Tensor, labels: Tensor) -> Tensor:

@@ -51,7 +51,7 @@ class NamedWeights(nn.Module):
             yield parameter, getattr(module, attribute)
 
     def num_parameters(self, only_trainable: bool = False) -> int:
-        """How many numbers the model holds, tied ones once."""
+        """The number of parameters, tied ones counted once."""
         return sum(p.numel() for p in self.parameters() if p.requires_grad or not only_trainable)
 
     def _assign(self, parameter: Parameter, values: Tensor) -> None:
@@ -72,7 +72,7 @@ def tensor_of(values: np.ndarray) -> Tensor:
 
 
 def array_of(tensor: Tensor) -> np.ndarray:
-    """A tensor as an array, the other way round."""
+    """A tensor as an array; the inverse of `tensor_of`."""
     tensor = tensor.detach().cpu().contiguous()
     if tensor.dtype == torch.bfloat16:
         return tensor.view(torch.int16).numpy().view(BFLOAT16)

@@ -1,4 +1,4 @@
-"""What every PyTorch model of the package can do beside its function: load, save, trade memory for time."""
+"""The base class of the PyTorch models: loading and saving, and gradient checkpointing."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class PreTrainedModel(Resizable):
     """Base of all models: weights by name, loading and saving, resizing, pruning."""
 
     config_class: ClassVar[type[ModelConfig]]
-    made_with: ClassVar[tuple[str, ...]] = ()  # what the constructor takes beside the config
+    constructor_options: ClassVar[tuple[str, ...]] = ()  # its arguments after the config
     load_report: LoadReport | None = None
     gradient_checkpointing = False
 
@@ -86,7 +86,7 @@ class PreTrainedModel(Resizable):
         return super().__call__(*args, **kwargs)
 
     @classmethod
-    @functools.cache  # asked for at every call
+    @functools.cache  # read at every call
     def keywords(cls) -> tuple[str, ...]:
         """The argument names of `forward`, in order."""
         return tuple(name for name in inspect.signature(cls.forward).parameters if name != "self")
@@ -98,15 +98,15 @@ class PreTrainedModel(Resizable):
         return any(p.kind is p.VAR_KEYWORD for p in inspect.signature(cls.forward).parameters.values())
 
     def reset_parameters(self, part: nn.Module | None = None) -> None:
-        """Draw fresh weights: normal with `initializer_range`, a table's padding row and every bias 0, norms 1 and 0.
+        """Initialize the weights: normal with `initializer_range`; 0 for a table's padding row and biases; norms 1, 0.
 
         Args:
-            part: the part of the model whose weights are drawn; all of it by default.
+            part: the part of the model to initialize; all of it by default.
         """
-        self._start_modules(list((self if part is None else part).modules()))
+        self._init_modules(list((self if part is None else part).modules()))
 
-    def _start_modules(self, modules: Sequence[nn.Module]) -> None:
-        """Draw fresh weights for these modules, without the modules inside of them."""
+    def _init_modules(self, modules: Sequence[nn.Module]) -> None:
+        """Initialize these modules, without the modules inside of them."""
         for module in modules:
             if isinstance(module, (nn.Linear, nn.Embedding)):
                 nn.init.normal_(module.weight, std=self.config.initializer_range)
@@ -119,7 +119,7 @@ class PreTrainedModel(Resizable):
                 module.reset_parameters()
         for module in modules:
             if isinstance(module, JointEmbeddings):
-                module.start_visual_tables()
+                module.init_visual_tables()
 
     def format_output(self, output: ModelOutput, return_dict: bool | None) -> Any:
         """An output, or a tuple of its present fields without `return_dict`; None takes the config's choice."""
@@ -143,15 +143,15 @@ class PreTrainedModel(Resizable):
         local_files_only: bool = False,
         **overrides: Any,
     ) -> Self:
-        """Load a model, set to evaluation. `model.load_report` tells what was left out or newly initialized.
+        """Load a model, set to evaluation. `model.load_report` lists what was left out or newly initialized.
 
         Args:
-            source: a folder or file of weights in any published format, told by its content; or a model on the hub,
-                "owner/name".
-            config: the configuration, where the file has none or another is wanted.
+            source: a folder or file of weights in any published format, recognized by its content; or a model on the
+                hub, "owner/name".
+            config: the configuration, where the file has none, or to use another.
             dtype: of the parameters, torch.float16 or "float16", say; PyTorch's default by default.
-            only: "backbone" leaves every head fresh.
-            allow_new_head: whether a head that the file does not have, or has in another size, may stay fresh.
+            only: "backbone" leaves every head newly initialized.
+            allow_new_head: whether a head that the file has not, or in another size, may be newly initialized.
             revision, cache_dir, token, local_files_only: of a model on the hub: a branch, tag or commit; the folder to
                 keep files in; the user's token; whether to do without the network.
             overrides: config fields that take other values than the file's; and what the constructor takes beside the
@@ -161,12 +161,12 @@ class PreTrainedModel(Resizable):
             FileNotFoundError, ValueError: no such file, or a damaged or foreign one.
             CheckpointMismatchError: names or shapes do not fit; all are listed, and nothing is loaded.
         """
-        options = (*signature_names(cls.from_pretrained), *cls.made_with, *cls.config_class.field_names())
+        options = (*signature_names(cls.from_pretrained), *cls.constructor_options, *cls.config_class.field_names())
         check_keywords(f"{cls.__name__}.from_pretrained", overrides, options)
-        made_with = {name: overrides.pop(name) for name in cls.made_with if name in overrides}
+        constructor_options = {name: overrides.pop(name) for name in cls.constructor_options if name in overrides}
         hub = HubOptions(revision=revision, cache_dir=cache_dir, token=token, local_files_only=local_files_only)
         with open_checkpoint(source, config, cls.config_class, hub, **overrides) as file:
-            pooler = made_with.get("add_pooling_layer", True)
+            pooler = constructor_options.get("add_pooling_layer", True)
             taken, report = match_parameters(file, cls.architecture(), only, allow_new_head, pooler)
             dtype = dtype or torch.get_default_dtype()
             dtype = getattr(torch, dtype) if isinstance(dtype, str) and dtype in FLOATS else dtype
@@ -175,22 +175,22 @@ class PreTrainedModel(Resizable):
             with file.arrays(taken, mapped=True) as arrays:
                 # A user's subclass may have layers of its own, which are not in the file.
                 with skip_init() if cls.__module__.startswith("lxmert.") else nullcontext():
-                    model = cls(file.config, **made_with)
+                    model = cls(file.config, **constructor_options)
                 for parameter, values in arrays:
                     model._assign(parameter, tensor_of(values).to(dtype))
-        model._start_new(report, dtype)
+        model._init_missing(report, dtype)
         model.load_report = report
         return model.eval()
 
-    def _start_new(self, report: LoadReport, dtype: torch.dtype) -> None:
-        """Draw the weights that were not loaded."""
+    def _init_missing(self, report: LoadReport, dtype: torch.dtype) -> None:
+        """Initialize the weights that were not loaded."""
         new = [parameter for parameter, _ in self.weights_by_name() if parameter.name in set(report.new)]
         for parameter in new:
             self._assign(parameter, torch.empty(parameter.shape, dtype=dtype))
         modules = {parameter.module: self.locate(parameter)[0] for parameter in new}
-        self._start_modules(list(modules.values()))
+        self._init_modules(list(modules.values()))
         if "embeddings.visual_position" in modules:
-            self.base.embeddings.start_visual_tables()
+            self.base.embeddings.init_visual_tables()
 
     def save_pretrained(self, folder: str | Path, max_shard_size: int | str | None = None) -> None:
         """Write config.json and model.safetensors in Hugging Face's spelling; `transformers` reads the folder too.

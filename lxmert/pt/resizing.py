@@ -44,7 +44,7 @@ class Resizable(NamedWeights):
     def resize_token_embeddings(
         self, new_num_tokens: int | None = None, pad_to_multiple_of: int | None = None
     ) -> nn.Embedding:
-        """Change the number of words; old rows stay, new ones are drawn afresh. Gives the word embedding.
+        """Change the number of words; old rows stay, new ones are newly initialized. Returns the word embedding.
 
         Args:
             new_num_tokens: the new number of words; None keeps it.
@@ -69,7 +69,7 @@ class Resizable(NamedWeights):
         return head if head is None or not rest else head.get_submodule(rest[0])
 
     def resize_num_qa_labels(self, num_labels: int | None = None) -> nn.Linear | None:
-        """Change the number of answers; old rows stay, new ones are drawn afresh. Gives the layer, None without one."""
+        """Change the number of answers; old rows stay, new ones are initialized. Returns the layer, or None."""
         layer = self.get_qa_logit_layer()
         count = None if num_labels is None else check_integer("num_labels", num_labels)
         if layer is None or count is None or count == layer.out_features:
@@ -143,7 +143,7 @@ class Resizable(NamedWeights):
 
 
 def _resized(old: Tensor, count: int, std: float) -> nn.Parameter:
-    """The first `count` rows of `old`, continued by fresh ones; frozen if it was."""
+    """The first `count` rows of `old`, followed by newly initialized ones; frozen if `old` was."""
     new = torch.empty(count, *old.shape[1:], dtype=old.dtype, device=old.device)
     nn.init.normal_(new, std=std) if std else new.zero_()
     kept = min(count, old.shape[0])

@@ -56,7 +56,7 @@ class VisualBertModel(PreTrainedModel):
 
     config_class = VisualBertConfig
     config: VisualBertConfig
-    made_with = ("add_pooling_layer",)
+    constructor_options = ("add_pooling_layer",)
 
     def __init__(self, config: VisualBertConfig, add_pooling_layer: bool = True):
         super().__init__(config)

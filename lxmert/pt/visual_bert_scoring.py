@@ -72,7 +72,7 @@ class VisualBertScoringModel(VisualBertTaskModel):
         return inputs
 
     def score(self, states: VisualBertModelOutput, inputs: dict[str, Any]) -> Tensor:
-        """The scores, from what the backbone gives and the inputs of the model."""
+        """The scores, from the outputs of the backbone and the inputs of the model."""
         raise NotImplementedError
 
     def label_loss(self, scores: Tensor, labels: Tensor) -> Tensor:

@@ -54,7 +54,7 @@ class VisualBertForPreTraining(VisualBertTaskModel):
         labels: Tensor | None = None,
         sentence_image_labels: Tensor | None = None,
     ) -> VisualBertForPreTrainingOutput:
-        """Score words and match; with labels, sum the losses that were asked for.
+        """Score words and match; with labels, sum the losses of those that are given.
 
         Args:
             labels: [B, S] word ids at masked positions, -100 elsewhere, as at every region.

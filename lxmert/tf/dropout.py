@@ -10,8 +10,8 @@ from typing import Any
 import keras
 
 
-class RepeatedDraws(keras.random.SeedGenerator):
-    """The draws of another generator, kept, so that they can be given out again in their order."""
+class ReplayedSeeds(keras.random.SeedGenerator):
+    """The seeds of another generator, recorded, to be given out again in their order."""
 
     def __init__(self, generator: keras.random.SeedGenerator):
         self.generator = generator
@@ -28,11 +28,11 @@ class RepeatedDraws(keras.random.SeedGenerator):
 
 @keras.saving.register_keras_serializable(package="lxmert")
 class Dropout(keras.layers.Dropout):
-    """Dropout whose draws can be repeated, so that a recomputed layer drops what it dropped the first time."""
+    """Dropout whose seeds can be replayed, so that a recomputed layer drops the same again."""
 
     @contextmanager
-    def repeating(self, draws: RepeatedDraws) -> Iterator[None]:
-        """Take the draws from `draws`, from its first one on."""
+    def replaying(self, draws: ReplayedSeeds) -> Iterator[None]:
+        """Take the seeds from `draws`, from its first one on."""
         generator, draws.place = self.seed_generator, 0
         # Not by Keras' own way to set an attribute, which takes a generator for new state of a layer.
         object.__setattr__(self, "seed_generator", draws)

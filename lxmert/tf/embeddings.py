@@ -28,7 +28,7 @@ class LanguageEmbeddings(ConfiguredLayer):
     def call(
         self, input_ids: Any = None, token_type_ids: Any = None, inputs_embeds: Any = None, training: bool = False
     ) -> Any:  # [B, L] or [B, L, D] -> [B, L, D]
-        """Embed the tokens; `inputs_embeds` takes the place of the word rows only."""
+        """Embed the tokens; `inputs_embeds` replaces the rows of the word table only."""
         words = self.word(input_ids) if inputs_embeds is None else inputs_embeds
         positions = ops.arange(ops.shape(words)[1], dtype="int32")[None]
         if token_type_ids is None:
@@ -101,7 +101,7 @@ class JointEmbeddings(ConfiguredLayer):
         image_text_alignment: Any = None,
         training: bool = False,
     ) -> Any:  # [B, L] or [B, L, D], [B, R, F] -> [B, L + R, D]
-        """Embed the words, then the regions; `inputs_embeds` takes the place of the word rows only."""
+        """Embed the words, then the regions; `inputs_embeds` replaces the rows of the word table only."""
         words = self.word(input_ids) if inputs_embeds is None else inputs_embeds
         if position_ids is None:
             position_ids = ops.arange(ops.shape(words)[1], dtype="int32")[None]
@@ -130,10 +130,10 @@ class JointEmbeddings(ConfiguredLayer):
         given = ops.cast(given, rows.dtype)
         return regions + ops.sum(rows * given[..., None], axis=2) / ops.maximum(ops.sum(given, axis=2)[..., None], 1)
 
-    def start_visual_tables(self) -> None:
+    def init_visual_tables(self) -> None:
         """Start the tables of the regions as copies of the words', if the config asks for it.
 
-        Differs from HF: the tables are copied there and drawn again afterwards.
+        Differs from HF: the tables are copied there and initialized again afterwards.
         """
         if self.config.special_visual_initialize:
             self.visual_position.embeddings.assign(self.position.embeddings)
@@ -144,4 +144,4 @@ class JointEmbeddings(ConfiguredLayer):
         ids, hidden = (None, None), (None, None, self.config.hidden_size)
         self.build_parts(word=ids, position=ids, token_type=ids, visual_position=ids, visual_token_type=ids)
         self.build_parts(feature=(None, None, self.config.visual_embedding_dim), norm=hidden)
-        self.start_visual_tables()
+        self.init_visual_tables()

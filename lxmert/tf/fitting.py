@@ -1,4 +1,4 @@
-"""How the models meet Keras' `compile`, `fit`, `evaluate` and `predict`.
+"""How the models work with Keras' `compile`, `fit`, `evaluate` and `predict`.
 
 Separate from the models, because nothing of it changes what they compute.
 """
@@ -72,9 +72,9 @@ class InternalLossMixin(keras.Model):
 
     config: ModelConfig
 
-    # The means of the losses by name, and which of them were asked for. Not where Keras looks for what it saves.
-    _means_of_losses: dict[str, keras.metrics.Mean] = {}
-    _told_losses: tuple[str, ...] = ()
+    # The means of the losses by name, and which of them are reported. Hidden from Keras' saving.
+    _loss_means: dict[str, keras.metrics.Mean] = {}
+    _reported_losses: tuple[str, ...] = ()
     _has_metrics = False
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
@@ -83,7 +83,7 @@ class InternalLossMixin(keras.Model):
         given = inspect.signature(super().compile).bind(*args, **kwargs).arguments
         self._has_metrics |= given.get("metrics") is not None or given.get("weighted_metrics") is not None
         means = {name: keras.metrics.Mean(name) for name in self.spec().losses}
-        object.__setattr__(self, "_means_of_losses", means)
+        object.__setattr__(self, "_loss_means", means)
 
     def compile_from_config(self, config: Any) -> None:
         """Compile a model that was saved compiled: Keras does it by itself only where `compile` is its own."""
@@ -93,8 +93,8 @@ class InternalLossMixin(keras.Model):
 
     @property
     def metrics(self) -> list[Any]:
-        """Keras' metrics, and the means of the losses that were asked for by name."""
-        return [*super().metrics, *(self._means_of_losses[name] for name in self._told_losses)]
+        """Keras' metrics, and the means of the losses that are reported."""
+        return [*super().metrics, *(self._loss_means[name] for name in self._reported_losses)]
 
     @property
     def label_names(self) -> tuple[str, ...]:
@@ -107,21 +107,21 @@ class InternalLossMixin(keras.Model):
         return self.spec().scores
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Keras' `fit`; ids and labels in arrays are looked at first."""
-        self._look_at(x, y)
-        with self._traced_anew_after_errors():
+        """Keras' `fit`; it checks ids and labels in arrays first."""
+        self._check_arrays(x, y)
+        with self._reset_graphs_on_error():
             return super().fit(x, y, *args, **kwargs)
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Keras' `evaluate`; ids and labels in arrays are looked at first."""
-        self._look_at(x, y)
-        with self._traced_anew_after_errors():
+        """Keras' `evaluate`; it checks ids and labels in arrays first."""
+        self._check_arrays(x, y)
+        with self._reset_graphs_on_error():
             return super().evaluate(x, y, *args, **kwargs)
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
-        """Keras' `predict`; ids in arrays are looked at first."""
-        self._look_at(x, None)
-        with self._traced_anew_after_errors():
+        """Keras' `predict`; it checks ids in arrays first."""
+        self._check_arrays(x, None)
+        with self._reset_graphs_on_error():
             return super().predict(x, *args, **kwargs)
 
     def train_step(self, data: Any) -> Any:
@@ -129,11 +129,11 @@ class InternalLossMixin(keras.Model):
         with warnings.catch_warnings():
             # A head whose label is not given gets no gradient: that is what leaving a label out means.
             warnings.filterwarnings("ignore", message="Gradients do not exist for variables")
-            return super().train_step(self._prepared(data, losses_only=True))
+            return super().train_step(self._with_labels(data, losses_only=True))
 
     def test_step(self, data: Any) -> Any:
         """One step of `evaluate`."""
-        return super().test_step(self._prepared(data))
+        return super().test_step(self._with_labels(data))
 
     def predict_step(self, data: Any) -> Any:
         """One step of `predict`. Losses, of labels in the input dict, are no prediction and are left out."""
@@ -176,13 +176,13 @@ class InternalLossMixin(keras.Model):
         if self.loss is None:
             if getattr(y_pred, "losses", None):
                 weighted = _weighted(y_pred, sample_weight)
-                self._told_losses = tuple(weighted)
+                self._reported_losses = tuple(weighted)
                 for name, loss in weighted.items():
-                    self._means_of_losses[name].update_state(loss)
+                    self._loss_means[name].update_state(loss)
             sample_weight = None
         return super().compute_metrics(x, y, self._prediction(y, y_pred), sample_weight)
 
-    def _prepared(self, data: Any, losses_only: bool = False) -> Any:
+    def _with_labels(self, data: Any, losses_only: bool = False) -> Any:
         """The data of a step with `y` moved to where the model's own loss finds it.
 
         With `losses_only` what nothing but compiled metrics would read is not computed: the scores of all words are
@@ -213,20 +213,20 @@ class InternalLossMixin(keras.Model):
         return ({**x, **y},) if weights is None else ({**x, **y}, None, weights)
 
     def _with_fields(self, x: Any) -> dict[str, Any]:
-        """The inputs by name, with the outputs asked for by name too, whatever the config says."""
+        """The inputs by name, with outputs by name too, whatever the config has."""
         return {**self.by_name(x if isinstance(x, (Mapping, list, tuple)) else [x]), "return_dict": True}
 
     @contextmanager
-    def _traced_anew_after_errors(self) -> Iterator[None]:
-        """Forget the graphs of a call that failed: half traced, they would fail again on data that is right."""
+    def _reset_graphs_on_error(self) -> Iterator[None]:
+        """Drop the graphs of a call that failed: half traced, they would fail again on valid data."""
         try:
             yield
         except BaseException:
             self.train_function = self.test_function = self.predict_function = None
             raise
 
-    def _look_at(self, x: Any, y: Any) -> None:
-        """Refuse ids and labels out of range in arrays, before a graph, which cannot, meets them."""
+    def _check_arrays(self, x: Any, y: Any) -> None:
+        """Refuse ids and labels out of range in arrays: a graph cannot raise errors."""
         if not isinstance(x, (Mapping, list, tuple)):
             return
         given = self.by_name(x)

@@ -65,7 +65,7 @@ class ObjectHead(ConfiguredLayer):
             setattr(self, key, self.linear(width, key))
 
     def call(self, states: Any) -> dict[str, Any]:  # [B, R, D] -> {"obj": [B, R, classes], ...}
-        """Predict each region's object class, attribute class and feature, as far as they are enabled."""
+        """Predict each region's object class, attribute class and feature, of the enabled losses."""
         states = self.norm(self.activation(self.transform(states)))
         return {key: getattr(self, key)(states) for key in self.keys}
 
@@ -77,7 +77,7 @@ class ObjectHead(ConfiguredLayer):
 
 @keras.saving.register_keras_serializable(package="lxmert")
 class AnswerHead(ConfiguredLayer):
-    """out(norm(gelu(up(pooled)))): up to twice the hidden size, by exact GELU whatever the config says.
+    """out(norm(gelu(up(pooled)))): up to twice the hidden size, always by exact GELU.
 
     `images` pooled outputs, joined, are read at once: one for questions, two for reasoning.
     """

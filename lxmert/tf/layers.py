@@ -82,7 +82,7 @@ class Linear(keras.layers.Dense):
         return ops.reshape(super().call(rows(inputs), training=training), (-1, ops.shape(inputs)[1], self.units))
 
     def quantize(self, mode: Any = None, type_check: bool = True, **options: Any) -> None:
-        """Keras' quantization, which leaves out layers that are not its own unless it is told otherwise."""
+        """Keras' quantization, which leaves out subclasses of its layers by default."""
         super().quantize(mode, type_check=False, **options)
 
 
@@ -178,7 +178,7 @@ class Attention(ConfiguredLayer):
         need_weights: bool = False,
         training: bool = False,
     ) -> tuple[Any, Any]:  # [B, S, D], [B, C, D] -> [B, S, D], [B, N, S, C]
-        """Attend from `states` to `context`; the softmax weights, before dropout, come along if asked for.
+        """Attend from `states` to `context`; the softmax weights, before dropout, are returned if `need_weights`.
 
         `head_mask` [N] multiplies the weights of each head.
         """
@@ -250,7 +250,7 @@ class TransformerLayer(ConfiguredLayer):
         need_weights: bool = False,
         training: bool = False,
     ) -> tuple[Any, Any]:  # [B, S, D] -> [B, S, D], [B, N, S, S]
-        """Run the layer; the attention weights come along if asked for."""
+        """Run the layer; the attention weights are returned if `need_weights`."""
         some = dict(need_weights=need_weights, training=training)
         states, weights = self.attention(states, states, bias, head_mask, **some)
         return self.feed_forward(states, training=training), weights

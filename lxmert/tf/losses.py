@@ -40,14 +40,14 @@ def describe(name: str, tensor: Any) -> TensorSpec:
     return TensorSpec(tuple(tensor.shape), kind)
 
 
-def _readable(tensor: Any) -> bool:
-    """Whether the values can be looked at: not while a graph is traced."""
+def _has_values(tensor: Any) -> bool:
+    """Whether the values can be read: not while a graph is traced."""
     return (isinstance(tensor, np.ndarray) or hasattr(tensor, "numpy")) and 0 not in tensor.shape
 
 
 def check_values(name: str, tensor: Any, allowed: Range) -> None:
-    """Refuse ids or labels out of range, where the values can be looked at."""
-    if not _readable(tensor):
+    """Refuse ids or labels out of range, where the values can be read."""
+    if not _has_values(tensor):
         return
     # NumPy's values, because Keras may be tracing a layer around tensors that are not traced.
     values = (tensor if isinstance(tensor, np.ndarray) else tensor.numpy()).astype("int64")
@@ -56,7 +56,7 @@ def check_values(name: str, tensor: Any, allowed: Range) -> None:
         check_range(name, int(values.min()), int(values.max()), allowed)
 
 
-def _wide(scores: Any) -> Any:
+def _at_least_float32(scores: Any) -> Any:
     """At least float32."""
     return scores if keras.backend.standardize_dtype(scores.dtype) == "float64" else ops.cast(scores, "float32")
 
@@ -77,7 +77,7 @@ def class_loss(scores: Any, label: Any) -> Any:  # [..., classes], [...] -> scal
 
     Differs from HF: a batch without any label has loss 0; there it is NaN.
     """
-    scores, label = _wide(scores), ops.cast(label, "int32")
+    scores, label = _at_least_float32(scores), ops.cast(label, "int32")
     loss = ops.sum(_cross_entropy(scores, label))
     count = ops.sum(ops.cast(ops.not_equal(label, IGNORED_LABEL), scores.dtype))
     return loss / ops.maximum(count, ops.ones_like(count))
@@ -118,8 +118,8 @@ def answer_loss(scores: Any, labels: Any, name: str = "labels") -> Any:  # [B, A
     """
     if not is_soft_answer(name, describe(name, labels), *scores.shape):
         return index_loss(scores, labels, name)
-    scores = _wide(scores)
-    labels = _score_rows(name, labels, scores.dtype)
+    scores = _at_least_float32(scores)
+    labels = _checked_scores(name, labels, scores.dtype)
     loss = ops.relu(scores) - scores * labels + ops.log1p(ops.exp(-ops.abs(scores)))
     return ops.sum(loss) / ops.cast(ops.shape(scores)[0], scores.dtype)
 
@@ -134,20 +134,20 @@ def distribution_loss(scores: Any, labels: Any) -> Any:  # [B, A], [B] or [B, A]
     """
     if not is_soft_answer("labels", describe("labels", labels), *scores.shape):
         return index_loss(scores, labels)
-    scores = _wide(scores)
-    return _divergence(scores, _score_rows("labels", labels, scores.dtype))
+    scores = _at_least_float32(scores)
+    return _divergence(scores, _checked_scores("labels", labels, scores.dtype))
 
 
 def alignment_loss(scores: Any, labels: Any, visual_attention_mask: Any = None) -> Any:
     # [B, P, R], [B, P, R] -> scalar
     """The same divergence for the regions of each phrase, summed over the phrases and averaged over the batch.
 
-    Differs from HF: what a label gives to a masked region is left out; the loss is infinite there. (A row that loses a
+    Differs from HF: the part of a label on a masked region is left out; the loss is infinite there. (A row that loses a
     part of itself this way sums to less than one, and its divergence may be below 0.)
     """
     check_alignment_labels(labels, tuple(scores.shape), describe)
-    scores = _wide(scores)
-    labels = _score_rows("labels", labels, scores.dtype)
+    scores = _at_least_float32(scores)
+    labels = _checked_scores("labels", labels, scores.dtype)
     if visual_attention_mask is not None:
         masked = ops.equal(visual_attention_mask, 0)[:, None]
         labels = ops.where(masked, ops.zeros_like(labels), labels)
@@ -161,9 +161,9 @@ def _divergence(scores: Any, labels: Any) -> Any:  # [B, ..., classes] twice -> 
     return loss / ops.cast(ops.shape(scores)[0], scores.dtype)
 
 
-def _score_rows(name: str, labels: Any, dtype: Any) -> Any:
-    """Rows of scores in a dtype; refused outside 0 … 1 where the values can be looked at, else NaN there."""
-    if _readable(labels):
+def _checked_scores(name: str, labels: Any, dtype: Any) -> Any:
+    """Rows of scores in a dtype; refused outside 0 … 1 where the values can be read, else NaN there."""
+    if _has_values(labels):
         values = labels if isinstance(labels, np.ndarray) else labels.numpy()
         check_scores(name, float(values.min()), float(values.max()))
     labels = ops.cast(labels, dtype)
@@ -180,7 +180,7 @@ def object_losses(
     """
     losses: dict[str, Any] = {}
     for key, (label, confidence) in check_object_labels(config, obj_labels, regions, describe).items():
-        score = _wide(scores[key])
+        score = _at_least_float32(scores[key])
         if key == "feat":
             error = ops.abs(score - ops.cast(label, score.dtype))
             loss = ops.mean(ops.where(error < 1, error * error * 0.5, error - 0.5), axis=-1)
@@ -194,4 +194,4 @@ def object_losses(
 
 def total_loss(losses: Sequence[Any], scores: Any) -> Any:
     """The plain sum of the losses, 0 without any, in the dtype that they were computed in for `scores`."""
-    return sum(losses, ops.zeros((), dtype=_wide(scores).dtype))
+    return sum(losses, ops.zeros((), dtype=_at_least_float32(scores).dtype))

@@ -143,9 +143,9 @@ class TFLxmertModel(PreTrainedModel):
     def encode_language(
         self, input_ids: Any = None, attention_mask: Any = None, token_type_ids: Any = None, inputs_embeds: Any = None
     ) -> Any:  # [B, L] -> [B, L, D]
-        """Encode sentences by themselves, as far as no image is needed: the states after the last language layer.
+        """Encode sentences alone, as far as no image is needed: the states after the last language layer.
 
-        The arguments and errors are those of the model. `cross` goes on from here, with as many images as wanted.
+        The arguments and errors are those of the model. `cross` takes these states, with any number of images.
         There is no dropout.
         """
         inputs = dict(
@@ -161,9 +161,9 @@ class TFLxmertModel(PreTrainedModel):
     def encode_vision(
         self, visual_feats: Any = None, visual_pos: Any = None, visual_attention_mask: Any = None
     ) -> Any:  # [B, R, F], [B, R, P] -> [B, R, D]
-        """Encode images by themselves, as far as no sentence is needed: the states after the last visual layer.
+        """Encode images alone, as far as no sentence is needed: the states after the last visual layer.
 
-        The arguments and errors are those of the model. `cross` goes on from here, with as many sentences as wanted.
+        The arguments and errors are those of the model. `cross` takes these states, with any number of sentences.
         There is no dropout.
         """
         inputs = dict(visual_feats=visual_feats, visual_pos=visual_pos, visual_attention_mask=visual_attention_mask)
@@ -181,10 +181,10 @@ class TFLxmertModel(PreTrainedModel):
         language_output: bool = True,
         vision_output: bool = True,
     ) -> LxmertModelOutput:  # [B, L, D], [B, R, D] -> the outputs of the model
-        """Let encoded sentences and encoded images meet, row by row: the cross layers and the pooler.
+        """Run the cross layers and the pooler on encoded sentences and encoded images, row by row.
 
-        `model(…)` is `model.cross(model.encode_language(…), model.encode_vision(…), …)`. Where an image is asked many
-        questions, or a sentence is held against many images, each is encoded once, and its rows are repeated here.
+        `model(…)` is `model.cross(model.encode_language(…), model.encode_vision(…), …)`. With many
+        questions about one image, or many images for one sentence, each is encoded once, and its rows repeated here.
         There is no dropout.
 
         Args:
@@ -192,7 +192,7 @@ class TFLxmertModel(PreTrainedModel):
             visual: [B, R, D], of `encode_vision`.
             attention_mask: [B, L], that of the sentences.
             visual_attention_mask: [B, R], that of the regions.
-            language_output, vision_output: as for the model: what is not wanted of the last layer.
+            language_output, vision_output: as for the model: False leaves out a part of the last layer.
 
         Raises:
             ValueError, TypeError: states or masks that do not fit; the message names the argument.

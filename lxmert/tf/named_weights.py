@@ -53,22 +53,22 @@ class NamedWeights(keras.Model):
             yield parameter, getattr(layer, attribute)
 
     def num_parameters(self, only_trainable: bool = False) -> int:
-        """How many numbers the model holds, tied ones once."""
+        """The number of parameters, tied ones counted once."""
         return sum(int(np.prod(w.shape)) for _, w in self.weights_by_name() if w.trainable or not only_trainable)
 
     def _assign(self, parameter: Parameter, values: np.ndarray) -> None:
-        self._place(parameter, turned(parameter, values))
+        self._assign_keras_layout(parameter, to_torch_layout(parameter, values))
 
-    def _place(self, parameter: Parameter, values: np.ndarray) -> None:
-        """Assign values that are Keras' way round."""
+    def _assign_keras_layout(self, parameter: Parameter, values: np.ndarray) -> None:
+        """Assign values in Keras' layout."""
         layer, attribute = self.locate(parameter)
         variable = getattr(layer, attribute)
         variable.assign(tensor_of(values.astype(variable.dtype, copy=False)))
 
     def _arrays(self, prefix: str = "") -> dict[str, np.ndarray]:
-        """The values of the parameters under `prefix` by name, PyTorch's way round."""
+        """The values of the parameters under `prefix` by name, in PyTorch's layout."""
         named = ((p, w) for p, w in self.weights_by_name() if p.name.startswith(prefix))
-        return {p.name: turned(p, ops.convert_to_numpy(w)) for p, w in named}
+        return {p.name: to_torch_layout(p, ops.convert_to_numpy(w)) for p, w in named}
 
     def _set_config(self, **changes: Any) -> None:
         """Replace the config, here and in every layer."""
@@ -79,7 +79,7 @@ class NamedWeights(keras.Model):
 
 
 def sublayer(owner: Any, path: str) -> Any:
-    """What lies at an attribute path; a number is a place in a list."""
+    """The object at an attribute path; a number is an index of a list."""
     for part in path.split("."):
         owner = owner[int(part)] if part.isdigit() else getattr(owner, part)
     return owner
@@ -95,6 +95,6 @@ def tensor_of(values: np.ndarray) -> Any:
     return tensorflow.experimental.dlpack.from_dlpack(values.__dlpack__())
 
 
-def turned(parameter: Parameter, values: np.ndarray) -> np.ndarray:
-    """A variable's values PyTorch's way round."""
+def to_torch_layout(parameter: Parameter, values: np.ndarray) -> np.ndarray:
+    """A variable's values in PyTorch's layout."""
     return values.T if parameter.leaf.transposed else values

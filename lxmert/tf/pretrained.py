@@ -1,4 +1,4 @@
-"""What every Keras model of the package can do beside its function: load, save, trade memory for time."""
+"""The base class of the Keras models: loading and saving, and gradient checkpointing."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from lxmert.weights.save_folder import LazyTensor, write_folder
 from lxmert.weights.save_hdf5 import stamp_config
 
 from ._compat import NoSaveSignature, flatten_layers
-from .dropout import Dropout, RepeatedDraws
+from .dropout import Dropout, ReplayedSeeds
 from .fitting import InternalLossMixin, register_structure
 from .init import skip_init
 from .losses import describe
-from .named_weights import turned
+from .named_weights import to_torch_layout
 from .resizing import Resizable
 
 # Arguments that are no tensors.
@@ -54,16 +54,16 @@ def run_layer(model: PreTrainedModel, layer: keras.layers.Layer, *inputs: Any, *
     # Keras recomputes functions of tensors only, so what is None on the way in or out is put back afterwards. And it
     # would draw other dropout masks the second time, so those of the first time are kept.
     drops = [part for part in flatten_layers(layer) if isinstance(part, Dropout) and part.rate > 0]
-    draws = [RepeatedDraws(drop.seed_generator) for drop in drops]
+    draws = [ReplayedSeeds(drop.seed_generator) for drop in drops]
     is_none = keras.tree.map_structure(lambda x: x is None, inputs)
     structure: list[Any] = []
 
     def of_tensors(*tensors: Any) -> list[Any]:
         rest = iter(tensors)
         given = keras.tree.map_structure(lambda none: None if none else next(rest), is_none)
-        with ExitStack() as repeating:
+        with ExitStack() as replaying:
             for drop, drawn in zip(drops, draws, strict=True):
-                repeating.enter_context(drop.repeating(drawn))
+                replaying.enter_context(drop.replaying(drawn))
             out = layer(*given, **options)
         structure[:] = [out]
         return [x for x in keras.tree.flatten(out) if x is not None]
@@ -90,7 +90,7 @@ class PreTrainedModel(NoSaveSignature, Resizable, InternalLossMixin):
     """
 
     config_class: ClassVar[type[ModelConfig]]
-    made_with: ClassVar[tuple[str, ...]] = ()  # what the constructor takes beside the config
+    constructor_options: ClassVar[tuple[str, ...]] = ()  # its arguments after the config
     load_report: LoadReport | None = None
     gradient_checkpointing = False
 
@@ -141,12 +141,12 @@ class PreTrainedModel(NoSaveSignature, Resizable, InternalLossMixin):
 
     def __dir__(self) -> list[str]:
         # Keras names the groups of a weight file by walking over this list. `layers` repeats what the attributes hold,
-        # and would name whatever follows it in the alphabet by its place: layers/transformer_layer_9, not pooler. And
+        # and would name what follows it in the alphabet by its index: layers/transformer_layer_9, not pooler. And
         # `base` of a backbone is itself: the walk would not end.
         return [name for name in super().__dir__() if name not in ("layers", "base")]
 
     @classmethod
-    @functools.cache  # asked for at every call
+    @functools.cache  # read at every call
     def keywords(cls) -> tuple[str, ...]:
         """The argument names of `call`, in order, without `training`."""
         return tuple(name for name in inspect.signature(cls.call).parameters if name not in ("self", "training"))
@@ -173,15 +173,15 @@ class PreTrainedModel(NoSaveSignature, Resizable, InternalLossMixin):
         local_files_only: bool = False,
         **overrides: Any,
     ) -> Self:
-        """Load a model. `model.load_report` tells what was left out or newly initialized.
+        """Load a model. `model.load_report` lists what was left out or newly initialized.
 
         Args:
-            source: a folder or file of weights in any published format, told by its content; or a model on the hub,
-                "owner/name". (What PyTorch pickled needs PyTorch to be read.)
-            config: the configuration, where the file has none or another is wanted.
+            source: a folder or file of weights in any published format, recognized by its content; or a model on the
+                hub, "owner/name". (What PyTorch pickled needs PyTorch to be read.)
+            config: the configuration, where the file has none, or to use another.
             dtype: dtype or policy of the model ("float32", "mixed_bfloat16", ...); Keras' default by default.
-            only: "backbone" leaves every head fresh.
-            allow_new_head: whether a head that the file does not have, or has in another size, may stay fresh.
+            only: "backbone" leaves every head newly initialized.
+            allow_new_head: whether a head that the file has not, or in another size, may be newly initialized.
             revision, cache_dir, token, local_files_only: of a model on the hub: a branch, tag or commit; the folder to
                 keep files in; the user's token; whether to do without the network.
             overrides: config fields that take other values than the file's; and what the constructor takes beside the
@@ -191,25 +191,25 @@ class PreTrainedModel(NoSaveSignature, Resizable, InternalLossMixin):
             FileNotFoundError, ValueError: no such file, or a damaged or foreign one.
             CheckpointMismatchError: names or shapes do not fit; all are listed, and nothing is loaded.
         """
-        options = (*signature_names(cls.from_pretrained), *cls.made_with, *cls.config_class.field_names())
+        options = (*signature_names(cls.from_pretrained), *cls.constructor_options, *cls.config_class.field_names())
         check_keywords(f"{cls.__name__}.from_pretrained", overrides, options)
-        made_with = {name: overrides.pop(name) for name in cls.made_with if name in overrides}
+        constructor_options = {name: overrides.pop(name) for name in cls.constructor_options if name in overrides}
         hub = HubOptions(revision=revision, cache_dir=cache_dir, token=token, local_files_only=local_files_only)
         with open_checkpoint(source, config, cls.config_class, hub, **overrides) as file:
-            pooler = made_with.get("add_pooling_layer", True)
+            pooler = constructor_options.get("add_pooling_layer", True)
             taken, report = match_parameters(file, cls.architecture(), only, allow_new_head, pooler)
             with file.arrays(taken, keras_layout=True) as arrays:
                 # A user's subclass may have layers of its own, which are not in the file.
                 with skip_init() if cls.__module__.startswith("lxmert.") else nullcontext():
-                    model = cls(file.config, dtype=dtype, **made_with)
+                    model = cls(file.config, dtype=dtype, **constructor_options)
                 for parameter, values in arrays:
-                    model._place(parameter, values)
-        model._start_new(report)
+                    model._assign_keras_layout(parameter, values)
+        model._init_missing(report)
         model.load_report = report
         return model
 
-    def _start_new(self, report: LoadReport) -> None:
-        """Draw the weights that were not loaded."""
+    def _init_missing(self, report: LoadReport) -> None:
+        """Initialize the weights that were not loaded."""
         new = [parameter for parameter, _ in self.weights_by_name() if parameter.name in set(report.new)]
         for parameter in new:
             layer, attribute = self.locate(parameter)
@@ -217,7 +217,7 @@ class PreTrainedModel(NoSaveSignature, Resizable, InternalLossMixin):
                 variable = getattr(layer, attribute)
                 variable.assign(getattr(layer, f"{attribute}_initializer")(variable.shape, dtype=variable.dtype))
         if "embeddings.visual_position" in {parameter.module for parameter in new}:
-            self.base.embeddings.start_visual_tables()
+            self.base.embeddings.init_visual_tables()
 
     def save_pretrained(self, folder: str | Path, max_shard_size: int | str | None = None) -> None:
         """Write config.json and model.safetensors in Hugging Face's spelling; `transformers` reads the folder too.
@@ -228,7 +228,7 @@ class PreTrainedModel(NoSaveSignature, Resizable, InternalLossMixin):
         """
 
         def item(p: Parameter, w: keras.Variable) -> LazyTensor:
-            return LazyTensor(p, np.dtype(w.dtype), lambda: turned(p, ops.convert_to_numpy(w)))
+            return LazyTensor(p, np.dtype(w.dtype), lambda: to_torch_layout(p, ops.convert_to_numpy(w)))
 
         items = [item(p, w) for p, w in self.weights_by_name()]
         write_folder(folder, self.config, self.architecture(), items, max_shard_size)
@@ -238,13 +238,13 @@ class PreTrainedModel(NoSaveSignature, Resizable, InternalLossMixin):
         path = Path(filepath)
         before = path.stat() if path.exists() else None
         super().save_weights(filepath, overwrite=overwrite, **kwargs)
-        # Keras may have asked whether to overwrite a file, and been told not to.
+        # Keras may have asked whether to overwrite a file, and the answer was no.
         written = path.is_file() and (before is None or path.stat().st_mtime_ns != before.st_mtime_ns)
         if written and path.name.endswith(".weights.h5"):
             stamp_config(filepath, self.config, self.architecture())
 
     def load_weights(self, filepath: str | Path, skip_mismatch: bool = False, **kwargs: Any) -> None:
-        """Read a weight file as Keras does, after a look at whether it points or claims to be what it is not."""
+        """Read a weight file as Keras does, after checking that it is safe and what it claims to be."""
         check_for_keras(Path(filepath))
         super().load_weights(filepath, skip_mismatch=skip_mismatch, **kwargs)
 

@@ -50,7 +50,7 @@ class Resizable(NamedWeights):
             self._restore(old)
 
     def resize_token_embeddings(self, new_num_tokens: int | None = None, pad_to_multiple_of: int | None = None) -> Any:
-        """Change the number of words; old rows stay, new ones are drawn afresh. Gives the word embedding.
+        """Change the number of words; old rows stay, new ones are newly initialized. Returns the word embedding.
 
         Args:
             new_num_tokens: the new number of words; None keeps it.
@@ -77,7 +77,7 @@ class Resizable(NamedWeights):
         return head if head is None or not rest else getattr(head, rest[0])
 
     def resize_num_qa_labels(self, num_labels: int | None = None) -> keras.layers.Dense | None:
-        """Change the number of answers; old rows stay, new ones are drawn afresh. Gives the layer, None without one."""
+        """Change the number of answers; old rows stay, new ones are initialized. Returns the layer, or None."""
         layer = self.get_qa_logit_layer()
         count = None if num_labels is None else check_integer("num_labels", num_labels)
         if layer is None or count is None or count == layer.units:
@@ -162,7 +162,7 @@ class Resizable(NamedWeights):
 
 
 def _resized(old: np.ndarray, count: int, std: float) -> np.ndarray:
-    """The first `count` rows of `old`, continued by fresh ones."""
+    """The first `count` rows of `old`, followed by newly initialized ones."""
     kept = min(count, len(old))
     fresh = keras.random.normal((count - kept, *old.shape[1:]), stddev=std) if std else np.zeros((count - kept,))
     return np.concatenate([old[:kept], ops.convert_to_numpy(fresh).astype(old.dtype)])

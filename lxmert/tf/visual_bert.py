@@ -58,7 +58,7 @@ class TFVisualBertModel(PreTrainedModel):
 
     config_class = VisualBertConfig
     config: VisualBertConfig
-    made_with = ("add_pooling_layer",)
+    constructor_options = ("add_pooling_layer",)
 
     def __init__(self, config: VisualBertConfig, add_pooling_layer: bool = True, **kwargs: Any):
         super().__init__(config, **kwargs)
@@ -143,7 +143,8 @@ class TFVisualBertModel(PreTrainedModel):
         self, embedded: Any, inputs: dict[str, Any], need_weights: bool, training: bool
     ) -> tuple[Any, list[Any], list[Any]]:  # [B, S, D] -> the same, those of each layer, [B, N, S, S] of each
         """Run the layers: the last states, the embeddings and the states after each layer, and the maps of each."""
-        regions, attention_mask, dtype = inputs["visual_embeds"], inputs["attention_mask"], self.compute_dtype
+        regions, attention_mask = inputs["visual_embeds"], inputs["attention_mask"]
+        dtype = self.compute_dtype
         length = ops.shape(embedded)[1] - (0 if regions is None else ops.shape(regions)[1])
         mask = joint_mask(attention_mask, inputs["visual_attention_mask"], embedded, length)
         states, bias = embedded, None if mask is None else context_bias(mask, dtype)

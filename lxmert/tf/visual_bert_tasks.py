@@ -66,7 +66,7 @@ class TFVisualBertForPreTraining(VisualBertTaskModel):
         sentence_image_labels: Any = None,
         training: bool = False,
     ) -> VisualBertForPreTrainingOutput:
-        """Score words and match; with labels, sum the losses that were asked for.
+        """Score words and match; with labels, sum the losses of those that are given.
 
         Args:
             labels: [B, S] word ids at masked positions, -100 elsewhere, as at every region.

@@ -45,7 +45,7 @@ def recomputed_attention(
 
 
 def can_recompute(layer: nn.Module, value: Tensor, rate: float) -> bool:
-    """Whether `recomputed_attention` may take the place of the attention and the layer after it."""
+    """Whether `recomputed_attention` may replace the attention and the layer after it."""
     return torch.is_grad_enabled() and 0 < round(rate * STEPS) < STEPS and can_replace(layer, value)
 
 

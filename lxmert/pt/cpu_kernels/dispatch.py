@@ -1,4 +1,4 @@
-"""Whether the CPU kernels may take the place of PyTorch's own operators: a switch, a self-test, and who looks on."""
+"""Whether the CPU kernels may replace PyTorch's own operators: a switch, a self-test, and what forbids it."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class use_cpu_kernels:
         lxmert.pt.use_cpu_kernels(False)  # from here on
         with lxmert.pt.use_cpu_kernels(False): ...  # in this block
 
-    They are faster than PyTorch's operators, and round otherwise. They are on unless LXMERT_CPU_KERNELS=0 stands in the
-    environment, or they fail their self-test, which runs when one is first needed. Without them a model computes bit
-    for bit what PyTorch's operators give.
+    They are faster than PyTorch's operators, and round differently. They are on unless the environment has
+    LXMERT_CPU_KERNELS=0 or their self-test fails, which runs when one is first used. Without them a model computes bit
+    for bit what PyTorch's operators compute.
     """
 
     def __init__(self, on: bool):
@@ -41,7 +41,7 @@ class use_cpu_kernels:
 
 
 def kernels_are_on() -> bool:
-    """Whether the kernels are switched on, agree with PyTorch's operators, and nobody wants to see these."""
+    """Whether the kernels are switched on, have passed their self-test, and nothing traces PyTorch's operators."""
     return _is_on and not is_tracing() and (_agreed or _run_self_test())
 
 
@@ -74,14 +74,12 @@ def _run_self_test() -> bool:
 def _agrees(check: Callable[[], bool]) -> bool:
     try:
         return check()
-    except Exception:  # an operator that this build calls otherwise is as wrong as one that gives other numbers
+    except Exception:  # an operator with other arguments is as wrong as one with other results
         return False
 
 
 def has_hooks(layer: nn.Module) -> bool:
-    """Whether someone waits for the layer to be called: by hooks, or by a `forward` in place of its own, as tools have
-    it that bring weights from elsewhere.
-    """
+    """Whether a call of the layer does more than its class: it has hooks, or a `forward` that a tool replaced."""
     own = "forward" in layer.__dict__ or type(layer).forward is not _FORWARDS.get(type(layer))
     return own or may_have_hooks(layer)
 
@@ -90,7 +88,7 @@ def is_tracing() -> bool:
     """Whether operators are recorded or transformed, so that they must be PyTorch's own.
 
     So it is while a graph is compiled, exported or traced, in transforms of functions (`torch.func`) and forward-mode
-    gradients, and under modes that look at operators, such as those that count the work.
+    gradients, and under modes that intercept operators, such as those that count the work.
     """
     return (
         torch.compiler.is_compiling()

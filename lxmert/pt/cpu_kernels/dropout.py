@@ -17,7 +17,7 @@ STEPS = 2**16  # a rate is a multiple of one part of them
 
 
 def drop(layer: nn.Module, x: Tensor) -> Tensor:
-    """layer(x), for a dropout layer or whatever a user has put in its place.
+    """layer(x), for a dropout layer or what a user has put in its place.
 
     A plain `nn.Dropout` without hooks is not called but computed here, on a CPU. Its rate is rounded to a multiple of
     2⁻¹⁶, and the scale fits the rounded rate.

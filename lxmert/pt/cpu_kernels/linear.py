@@ -41,7 +41,7 @@ _DERIVATIVES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 def linear(layer: nn.Module, x: Tensor, activation: str | None = None) -> Tensor:  # [..., in] -> [..., out]
-    """activation(layer(x)), for a linear layer or whatever a user has put in its place.
+    """activation(layer(x)), for a linear layer or what a user has put in its place.
 
     Args:
         layer: what is called. A plain `nn.Linear` without hooks is not called but computed here, with the same result.
@@ -87,7 +87,7 @@ def linear_pair(up: nn.Module, down: nn.Module, x: Tensor, activation: str) -> T
     That costs a twelfth of a step's time, and saves half of its memory.
 
     Args:
-        up, down: linear layers, or whatever a user has put in their places.
+        up, down: linear layers, or what a user has put in their places.
         x: the input of `up`.
         activation: a name in `ACTIVATIONS`.
     """
@@ -191,7 +191,7 @@ def _activate(x: Tensor, activation: str | None) -> Tensor:
 
 
 def _can_use_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
-    """Whether oneDNN takes this product, and it may take the place of PyTorch's own operator."""
+    """Whether oneDNN takes this product, and whether it may replace PyTorch's own operator."""
     return (
         x.device.type == "cpu"
         and kernels_are_on()

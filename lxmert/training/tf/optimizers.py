@@ -14,7 +14,7 @@ from keras import ops
 from keras.optimizers.schedules import LearningRateSchedule
 
 from lxmert.tf import _compat
-from lxmert.tf.named_weights import turned
+from lxmert.tf.named_weights import to_torch_layout
 from lxmert.tf.pretrained import PreTrainedModel
 from lxmert.training.optimizer_states import OPTIMIZERS, check_optimizer, check_state, last_step, step_of
 from lxmert.training.schedule import rate_of_step
@@ -237,7 +237,7 @@ def optimizer_state(model: PreTrainedModel, optimizer: Any) -> dict[str, np.ndar
         )
     for parameter, index in _trained(model, optimizer).items():
         for kind, own in (("momentum", bare.momenta), ("velocity", bare.velocities)):
-            values = turned(parameter, ops.convert_to_numpy(own[index]))
+            values = to_torch_layout(parameter, ops.convert_to_numpy(own[index]))
             state[f"{kind}.{parameter.name}"] = np.array(values, order="C")
     return {**state, **last_step({"": steps})}
 
@@ -261,7 +261,7 @@ def load_optimizer_state(model: PreTrainedModel, optimizer: Any, state: Mapping[
         )
     for parameter, index in held.items():
         for kind, variables in (("momentum", bare.momenta), ("velocity", bare.velocities)):
-            values = turned(parameter, np.asarray(state[f"{kind}.{parameter.name}"]))
+            values = to_torch_layout(parameter, np.asarray(state[f"{kind}.{parameter.name}"]))
             variables[index].assign(values.astype(variables[index].dtype))
     _batches(bare).assign(step * (bare.gradient_accumulation_steps or 1))
 

@@ -20,7 +20,7 @@ from lxmert.common.specs import SPECS
 from lxmert.inference.bulk import PairModel
 from lxmert.inference.tf import SplitEncoder
 from lxmert.tf._compat import flatten_layers
-from lxmert.tf.named_weights import turned
+from lxmert.tf.named_weights import to_torch_layout
 from lxmert.tf.pretrained import PreTrainedModel
 from lxmert.training.schedule import rate_of_step
 from lxmert.training.settings import Settings
@@ -169,7 +169,8 @@ class Trainer(Evaluator):
         if optimizer:
             draws = {f"{_DRAWS}{i}": ops.convert_to_numpy(draw.state) for i, draw in enumerate(self._generators())}
             state = {**optimizer_state(model, model.optimizer), **draws}
-        arrays = {p.name: np.ascontiguousarray(turned(p, ops.convert_to_numpy(w))) for p, w in model.weights_by_name()}
+        named = ((p, ops.convert_to_numpy(w)) for p, w in model.weights_by_name())
+        arrays = {p.name: np.ascontiguousarray(to_torch_layout(p, values)) for p, values in named}
         bad = [name for name, array in arrays.items() if not np.isfinite(array).all()]
         if bad:
             raise ValueError(f"training stopped: {first_few(bad)} are not finite. {folder} is from before.")
