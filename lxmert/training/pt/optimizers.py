@@ -72,7 +72,7 @@ class BertAdam(Optimizer):
         for_each("add_", steps, 1)
         for_each("lerp_", momenta, gradients, 1 - beta_1)
         for_each("mul_", velocities, beta_2)
-        for_each("addcmul_", velocities, gradients, gradients, 1 - beta_2)
+        for_each("addcmul_", velocities, gradients, gradients, value=1 - beta_2)
         roots = for_each("sqrt", velocities)
         for_each("add_", roots, group["eps"])
         if group["weight_decay"]:  # of what the weight was before the step
