@@ -2,53 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lxmert.common.config.base import ModelConfig
-from lxmert.common.specs import SPECS
+from lxmert.weights.base_model import BaseModel
 from lxmert.weights.formats.raw_io import BFLOAT16
-from lxmert.weights.naming.key_mapping import Parameter, parameters
-from lxmert.weights.naming.tables import head_names
+from lxmert.weights.naming.key_mapping import Parameter
 
 
-class NamedWeights(nn.Module):
+class NamedWeights(BaseModel, nn.Module):
     """A model whose parameters are found by their names."""
-
-    config: ModelConfig
-
-    @classmethod
-    def architecture(cls) -> str:
-        """The class name that config.json records; that of the nearest class of this package, for a user's subclass."""
-        names = [kind.__name__ for kind in cls.__mro__]
-        return next((name for name in names if name in SPECS), names[0])
-
-    @classmethod
-    def head_names(cls, config: ModelConfig) -> tuple[str, ...]:
-        """The heads that this class has under a config."""
-        return head_names(cls.architecture(), config)
-
-    @property
-    def base(self) -> Any:
-        """The backbone; a backbone is its own."""
-        return getattr(self, "backbone", self)
 
     def locate(self, parameter: Parameter) -> tuple[nn.Module, str]:
         """The module that holds a parameter of the name table, and the attribute under which it does."""
         owner: nn.Module = self if parameter.head else self.base
         path = parameter.module if parameter.leaf.torch else parameter.module.rpartition(".")[0]
         return owner.get_submodule(path), parameter.leaf.torch or parameter.module.rpartition(".")[2]
-
-    def weights_by_name(self) -> Iterator[tuple[Parameter, Tensor]]:
-        """Every parameter with its row of the name table."""
-        pooler = self.base.pooler is not None
-        for parameter in parameters(self.config, self.head_names(self.config), pooler):
-            module, attribute = self.locate(parameter)
-            yield parameter, getattr(module, attribute)
 
     def num_parameters(self, only_trainable: bool = False) -> int:
         """The number of parameters, tied ones counted once."""

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from lxmert.common.validation.shared import check_integer
 from lxmert.weights.answer_vocabulary import matching_rows, remap_rows
+from lxmert.weights.base_model import kept_rows, new_token_count, pruned_paths
 from lxmert.weights.naming.tables import ANSWERS
 
 from .layers import Attention, Embedding
@@ -51,9 +52,7 @@ class Resizable(NamedWeights):
             pad_to_multiple_of: round the number up to a multiple of this.
         """
         table = self.get_input_embeddings()
-        count = table.weight.shape[0] if new_num_tokens is None else check_integer("new_num_tokens", new_num_tokens)
-        if pad_to_multiple_of:
-            count = -(-count // pad_to_multiple_of) * pad_to_multiple_of
+        count = new_token_count(table.weight.shape[0], new_num_tokens, pad_to_multiple_of)
         if count != table.weight.shape[0]:
             self.config.replace(vocab_size=count)  # refuses to lose the padding
             resized = Embedding(count, 1, table.padding_idx)
@@ -123,13 +122,9 @@ class Resizable(NamedWeights):
             TypeError: heads that are not a list of integers.
         """
         before, config = self.config, self.config.pruned_with(heads)
-        asked = dict.fromkeys(before.attention_path(key) for key in heads)
-        for path in asked:
+        for path in pruned_paths(before, heads):
             attention: Attention = self.base.get_submodule(path)
-            left = config.kept_heads(path)
-            kept = [i for i, head in enumerate(before.kept_heads(path)) if head in left]
-            size = attention.head_size
-            rows = torch.tensor([i * size + j for i in kept for j in range(size)])
+            rows = torch.tensor(kept_rows(before, config, path, attention.head_size))
             for layer in (attention.query, attention.key, attention.value):
                 layer.weight = nn.Parameter(layer.weight.detach()[rows], layer.weight.requires_grad)
                 layer.bias = nn.Parameter(layer.bias.detach()[rows], layer.bias.requires_grad)
@@ -138,7 +133,7 @@ class Resizable(NamedWeights):
                 attention.out.weight.detach()[:, rows], attention.out.weight.requires_grad
             )
             attention.out.in_features = len(rows)
-            attention.num_heads = len(kept)
+            attention.num_heads = len(rows) // attention.head_size
         self._set_config(pruned_heads=config.pruned_heads)
 
 

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Mapping
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -17,12 +17,10 @@ from lxmert.common.config import config_from_dict
 from lxmert.common.config.base import ModelConfig
 from lxmert.common.outputs import ModelOutput
 from lxmert.common.specs import SPECS, input_shapes
-from lxmert.hub import HubOptions
-from lxmert.utils.messages import check_keywords, signature_names
+from lxmert.utils.messages import check_keywords
+from lxmert.weights.checkpoint import Checkpoint
 from lxmert.weights.formats import check_for_keras
-from lxmert.weights.load import LoadReport, match_parameters
 from lxmert.weights.naming.key_mapping import Parameter
-from lxmert.weights.open import open_checkpoint
 from lxmert.weights.save_folder import LazyTensor, write_folder
 from lxmert.weights.save_hdf5 import stamp_config
 
@@ -89,11 +87,6 @@ class PreTrainedModel(NoSaveSignature, Resizable, InternalLossMixin):
     A model is built when it is made: the config knows every size.
     """
 
-    config_class: ClassVar[type[ModelConfig]]
-    constructor_options: ClassVar[tuple[str, ...]] = ()  # its arguments after the config
-    load_report: LoadReport | None = None
-    gradient_checkpointing = False
-
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
         if cls.architecture() in SPECS:
@@ -102,13 +95,7 @@ class PreTrainedModel(NoSaveSignature, Resizable, InternalLossMixin):
     def __init__(self, config: ModelConfig, **kwargs: Any):
         # Labels travel in the input dict; casting them to a small dtype would change them. Layers cast.
         super().__init__(**{"autocast": False, **kwargs})
-        if not isinstance(config, self.config_class):
-            name, given = self.config_class.__name__, type(config).__name__
-            hint = f"To load weights use {type(self).__name__}.from_pretrained(path)."
-            if given == name:  # transformers' class has the same name
-                given = f"{type(config).__module__}.{given}"
-                hint = f"Make one by {name}.from_dict(config.to_dict())."
-            raise TypeError(f"{type(self).__name__} is made from a {name}; got {given}. {hint}")
+        self.check_config(config)
         self.config = config
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -151,66 +138,24 @@ class PreTrainedModel(NoSaveSignature, Resizable, InternalLossMixin):
         """The argument names of `call`, in order, without `training`."""
         return tuple(name for name in inspect.signature(cls.call).parameters if name not in ("self", "training"))
 
-    def format_output(self, output: ModelOutput, return_dict: bool | None) -> Any:
-        """An output, or a tuple of its present fields without `return_dict`; None takes the config's choice."""
-        return_dict = self.config.return_dict if return_dict is None else return_dict
-        return output if return_dict else output.to_tuple()
-
     # Loading and saving
 
     @classmethod
-    def from_pretrained(
-        cls,
-        source: str | Path,
-        *,
-        config: ModelConfig | None = None,
-        dtype: str | None = None,
-        only: str | None = None,
-        allow_new_head: bool = False,
-        revision: str | None = None,
-        cache_dir: str | Path | None = None,
-        token: str | bool | None = None,
-        local_files_only: bool = False,
-        **overrides: Any,
+    def _load(
+        cls, file: Checkpoint, found: list[Parameter], new: set[str], dtype: Any, options: Mapping[str, Any]
     ) -> Self:
-        """Load a model. `model.load_report` lists what was left out or newly initialized.
-
-        Args:
-            source: a folder or file of weights in any published format, recognized by its content; or a model on the
-                hub, "owner/name". (What PyTorch pickled needs PyTorch to be read.)
-            config: the configuration, where the file has none, or to use another.
-            dtype: dtype or policy of the model ("float32", "mixed_bfloat16", ...); Keras' default by default.
-            only: "backbone" leaves every head newly initialized.
-            allow_new_head: whether a head that the file has not, or in another size, may be newly initialized.
-            revision, cache_dir, token, local_files_only: of a model on the hub: a branch, tag or commit; the folder to
-                keep files in; the user's token; whether to do without the network.
-            overrides: config fields that take other values than the file's; and what the constructor takes beside the
-                config (`add_pooling_layer=False`).
-
-        Raises:
-            FileNotFoundError, ValueError: no such file, or a damaged or foreign one.
-            CheckpointMismatchError: names or shapes do not fit; all are listed, and nothing is loaded.
-        """
-        options = (*signature_names(cls.from_pretrained), *cls.constructor_options, *cls.config_class.field_names())
-        check_keywords(f"{cls.__name__}.from_pretrained", overrides, options)
-        constructor_options = {name: overrides.pop(name) for name in cls.constructor_options if name in overrides}
-        hub = HubOptions(revision=revision, cache_dir=cache_dir, token=token, local_files_only=local_files_only)
-        with open_checkpoint(source, config, cls.config_class, hub, **overrides) as file:
-            pooler = constructor_options.get("add_pooling_layer", True)
-            taken, report = match_parameters(file, cls.architecture(), only, allow_new_head, pooler)
-            with file.arrays(taken, keras_layout=True) as arrays:
-                # A user's subclass may have layers of its own, which are not in the file.
-                with skip_init() if cls.__module__.startswith("lxmert.") else nullcontext():
-                    model = cls(file.config, dtype=dtype, **constructor_options)
-                for parameter, values in arrays:
-                    model._assign_keras_layout(parameter, values)
-        model._init_missing(report)
-        model.load_report = report
+        """Make a model from an open file: the parameters that were found, and new ones by name."""
+        with file.arrays(found, keras_layout=True) as arrays:
+            # A user's subclass may have layers of its own, which are not in the file.
+            with skip_init() if cls.__module__.startswith("lxmert.") else nullcontext():
+                model = cls(file.config, dtype=dtype, **options)
+            for parameter, values in arrays:
+                model._assign_keras_layout(parameter, values)
+        model._init_missing([parameter for parameter, _ in model.weights_by_name() if parameter.name in new])
         return model
 
-    def _init_missing(self, report: LoadReport) -> None:
+    def _init_missing(self, new: list[Parameter]) -> None:
         """Initialize the weights that were not loaded."""
-        new = [parameter for parameter, _ in self.weights_by_name() if parameter.name in set(report.new)]
         for parameter in new:
             layer, attribute = self.locate(parameter)
             if attribute in ("kernel", "embeddings"):  # the others start at 0 and 1 in any case
@@ -261,16 +206,6 @@ class PreTrainedModel(NoSaveSignature, Resizable, InternalLossMixin):
             inputs[name] = keras.Input(sizes, dtype=self.variable_dtype if kind == "float" else "int32", name=name)
         scores = self(inputs, output_attentions=False, output_hidden_states=False, return_dict=True)
         keras.Model(inputs, dict(scores.items())).export(str(filepath), format=format, **kwargs)
-
-    # Memory
-
-    def gradient_checkpointing_enable(self) -> None:
-        """Keep only each layer's input in training and recompute the rest: less memory, more time, equal gradients."""
-        self.base.gradient_checkpointing = True
-
-    def gradient_checkpointing_disable(self) -> None:
-        """Keep everything again."""
-        self.base.gradient_checkpointing = False
 
     # What Keras saves beside the weights
 

@@ -11,6 +11,7 @@ from keras import ops
 
 from lxmert.common.validation.shared import check_integer
 from lxmert.weights.answer_vocabulary import matching_rows, remap_rows
+from lxmert.weights.base_model import kept_rows, new_token_count, pruned_paths
 from lxmert.weights.naming.tables import ANSWERS
 
 from ._compat import replace_layer
@@ -58,9 +59,7 @@ class Resizable(NamedWeights):
         """
         table = self.get_input_embeddings()
         old = ops.convert_to_numpy(table.embeddings)
-        count = len(old) if new_num_tokens is None else check_integer("new_num_tokens", new_num_tokens)
-        if pad_to_multiple_of:
-            count = -(-count // pad_to_multiple_of) * pad_to_multiple_of
+        count = new_token_count(len(old), new_num_tokens, pad_to_multiple_of)
         if count != len(old):
             self.config.replace(vocab_size=count)  # refuses to lose the padding
             padding_idx = getattr(table, "padding_idx", None)
@@ -135,16 +134,13 @@ class Resizable(NamedWeights):
             TypeError: heads that are not a list of integers.
         """
         before, config = self.config, self.config.pruned_with(heads)
-        asked = dict.fromkeys(before.attention_path(key) for key in heads)
+        asked = pruned_paths(before, heads)
         old = {name: values for path in asked for name, values in self._arrays(f"{path}.").items()}
         self._set_config(pruned_heads=config.pruned_heads)
         for path in asked:
             parent, name = sublayer(self.base, path.rpartition(".")[0]), path.rpartition(".")[2]
             attention: Attention = getattr(parent, name)
-            left = config.kept_heads(path)
-            kept = [i for i, head in enumerate(before.kept_heads(path)) if head in left]
-            size, trained = attention.head_size, attention.trainable
-            rows = [i * size + j for i in kept for j in range(size)]
+            rows, trained = kept_rows(before, config, path, attention.head_size), attention.trainable
             for part in ("query", "key", "value"):
                 for leaf in ("weight", "bias"):
                     old[f"{path}.{part}.{leaf}"] = old[f"{path}.{part}.{leaf}"][rows]
