@@ -62,7 +62,7 @@ MUTATIONS = (
     ),
     Mutation(
         "language attends to masked regions (PyTorch)",
-        "pt/lxmert.py",
+        "pt/cross_layer.py",
         "self.cross_attention(language_in, visual_in, visual_bias, ",
         "self.cross_attention(language_in, visual_in, None, ",
         "tests/equivalence/test_models.py",
@@ -178,8 +178,8 @@ MUTATIONS = (
     Mutation(
         "BertAdam adds epsilon inside of the root (Keras)",
         "training/tf/optimizers.py",
-        "ops.sqrt(velocity) + self.epsilon)\n        if self.weight_decay:",
-        "ops.sqrt(velocity + self.epsilon))\n        if self.weight_decay:",
+        "ops.sqrt(velocity) + self.epsilon)\n        if self.decay:",
+        "ops.sqrt(velocity + self.epsilon))\n        if self.decay:",
         "tests/equivalence/test_optimizers.py",
     ),
     Mutation(

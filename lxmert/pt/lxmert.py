@@ -19,7 +19,6 @@ from lxmert.common.validation.lxmert import (
     check_vision_inputs,
 )
 from lxmert.common.validation.shared import attention_choice
-from lxmert.utils.typed_calls import signature_of
 
 from .cross_layer import CrossLayer
 from .embeddings import LanguageEmbeddings, RegionEmbeddings
@@ -128,10 +127,7 @@ class LxmertModel(PreTrainedModel):
         return self.format_output(output, return_dict)
 
     if TYPE_CHECKING:
-
-        @signature_of(forward)
-        def __call__(self) -> Any:
-            """As `forward`."""
+        __call__ = forward
 
     def encode_language(
         self,

@@ -18,10 +18,19 @@ from lxmert.common.outputs import (
     ModelOutput,
 )
 from lxmert.common.validation.lxmert import check_lxmert_inputs
-from lxmert.utils.typed_calls import signature_of
 
 from .heads import Heads
-from .losses import answer_loss, class_loss, describe, index_loss, object_losses, select_labelled, total_loss, word_loss
+from .losses import (
+    OBJECT_LOSSES,
+    answer_loss,
+    class_loss,
+    describe,
+    index_loss,
+    object_losses,
+    select_labelled,
+    total_loss,
+    word_loss,
+)
 from .lxmert import LxmertModel
 from .pretrained import PreTrainedModel
 
@@ -46,7 +55,16 @@ class LxmertTaskModel(PreTrainedModel):
 
 
 class LxmertForPreTraining(LxmertTaskModel):
-    """The backbone with the heads of the paper's pre-training: words, matching, objects, answers."""
+    """The backbone with the heads of the paper's pre-training: words, matching, objects, answers.
+
+    A label whose task the config switches off adds nothing:
+
+    - `labels`: [B, L] word ids at masked positions, -100 elsewhere (also under Keras' name `masked_lm_labels`).
+    - `obj_labels`: {"obj": (ids [B, R], confidence [B, R]), "attr": likewise, "feat": (features [B, R, F],
+      confidence [B, R])}, any subset of the keys.
+    - `matched_label`: [B], 1 where sentence and image belong together, else 0.
+    - `ans`: [B] answer indices (-100 ignored), or [B, A] scores of every answer in 0 … 1.
+    """
 
     def forward(
         self,
@@ -70,14 +88,7 @@ class LxmertForPreTraining(LxmertTaskModel):
     ) -> LxmertForPreTrainingOutput:
         """Score words, match and answers; with labels, sum the losses of those that are given.
 
-        A label whose task the config switches off adds nothing.
-
-        Args:
-            labels: [B, L] word ids at masked positions, -100 elsewhere (also under Keras' name `masked_lm_labels`).
-            obj_labels: {"obj": (ids [B, R], confidence [B, R]), "attr": likewise, "feat": (features [B, R, F],
-                confidence [B, R])}, any subset of the keys.
-            matched_label: [B], 1 where sentence and image belong together, else 0.
-            ans: [B] answer indices (-100 ignored), or [B, A] scores of every answer in 0 … 1.
+        Args beside those of the class:
             prediction_logits: False leaves the scores of the words out; with `labels`, words are scored where there is
                 a label, which is all that the loss needs.
         """
@@ -85,7 +96,7 @@ class LxmertForPreTraining(LxmertTaskModel):
             if labels is not None:
                 raise ValueError("labels and masked_lm_labels are two names of one argument; got both.")
             labels = masked_lm_labels
-        config, heads = self.config, self.heads
+        heads = self.heads
         states = self.backbone(
             input_ids,
             visual_feats,
@@ -99,46 +110,61 @@ class LxmertForPreTraining(LxmertTaskModel):
             return_dict=True,
             vision_output=obj_labels is not None and heads.object is not None,
         )
-        table = self.backbone.embeddings.word.weight
-        word_scores = heads.word(states.language_output, table) if prediction_logits else None
+        word_scores = heads.word(states.language_output, self.word_table()) if prediction_logits else None
         match_scores = heads.match(states.pooled_output)
         # Differs from HF: without an answer head there is no score at all; there a scalar of the pooled output.
         answer_scores = None if heads.answer is None else heads.answer(states.pooled_output)
 
-        losses: dict[str, Any] = {}
-        if labels is not None and config.task_mask_lm:
-            if word_scores is None:
-                rows, target_words = select_labelled(states.language_output, labels, config.vocab_size)
-                losses["words"] = class_loss(heads.word(rows, table), target_words)
-            else:
-                losses["words"] = word_loss(word_scores, labels)
-        if matched_label is not None and config.task_matched:
-            losses["match"] = index_loss(match_scores, matched_label, "matched_label")
-        visual: dict[str, Any] = {}
-        if obj_labels is not None and heads.object is not None:
-            object_scores = heads.object(states.vision_output)
-            visual = object_losses(config, object_scores, obj_labels, states.vision_output.shape[:2])
-        terms = [*losses.values(), sum(visual.values())]  # the visual ones are one term of the sum
-        losses |= visual
-        if ans is not None and heads.answer is not None:
-            losses["answers"] = answer_loss(answer_scores, ans, "ans")
-            terms.append(losses["answers"])
-        has_labels = any(label is not None for label in (labels, obj_labels, matched_label, ans))
         output = LxmertForPreTrainingOutput(
-            loss=total_loss(terms, match_scores) if has_labels else None,
             prediction_logits=word_scores,
             cross_relationship_score=match_scores,
             question_answering_score=answer_scores,
-            losses=losses if has_labels else None,
             **states.states(),
         )
+        if any(label is not None for label in (labels, obj_labels, matched_label, ans)):
+            output.losses = self._losses(states, output, labels, obj_labels, matched_label, ans)
+            output.loss = self._total(output.losses, match_scores)
         return self.format_output(output, return_dict)
 
     if TYPE_CHECKING:
+        __call__ = forward
 
-        @signature_of(forward)
-        def __call__(self) -> Any:
-            """As `forward`."""
+    def word_table(self) -> Tensor:  # [V, D]
+        """The word embedding, which the word head is tied to."""
+        return self.backbone.embeddings.word.weight
+
+    def _losses(
+        self,
+        states: LxmertModelOutput,
+        output: LxmertForPreTrainingOutput,
+        labels: Tensor | None,
+        obj_labels: dict[str, tuple[Tensor, Tensor]] | None,
+        matched_label: Tensor | None,
+        ans: Tensor | None,
+    ) -> dict[str, Tensor]:
+        """The losses of the labels that are given, by name."""
+        config, heads = self.config, self.heads
+        losses: dict[str, Any] = {}
+        if labels is not None and config.task_mask_lm:
+            if output.prediction_logits is None:
+                rows, target_words = select_labelled(states.language_output, labels, config.vocab_size)
+                losses["words"] = class_loss(heads.word(rows, self.word_table()), target_words)
+            else:
+                losses["words"] = word_loss(output.prediction_logits, labels)
+        if matched_label is not None and config.task_matched:
+            losses["match"] = index_loss(output.cross_relationship_score, matched_label, "matched_label")
+        if obj_labels is not None and heads.object is not None:
+            object_scores = heads.object(states.vision_output)
+            losses |= object_losses(config, object_scores, obj_labels, states.vision_output.shape[:2])
+        if ans is not None and heads.answer is not None:
+            losses["answers"] = answer_loss(output.question_answering_score, ans, "ans")
+        return losses
+
+    def _total(self, losses: dict[str, Tensor], scores: Tensor) -> Tensor:
+        """The sum of the losses, in the order of their tasks; those of the regions are one term."""
+        visual = sum(losses[name] for name in OBJECT_LOSSES.values() if name in losses)
+        terms = [losses.get("words", 0), losses.get("match", 0), visual, losses.get("answers", 0)]
+        return total_loss(terms, scores)
 
 
 class LxmertScoringModel(LxmertTaskModel, Generic[Output]):
@@ -188,10 +214,7 @@ class LxmertScoringModel(LxmertTaskModel, Generic[Output]):
         return self.format_output(self.output_class(loss, scores, **states.states()), return_dict)
 
     if TYPE_CHECKING:
-
-        @signature_of(forward)
-        def __call__(self) -> Any:
-            """As `forward`."""
+        __call__ = forward
 
     def backbone_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """What the backbone reads: the inputs as they are, by default."""

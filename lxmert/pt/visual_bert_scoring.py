@@ -12,7 +12,6 @@ from torch import Tensor
 from lxmert.common.config import VisualBertConfig
 from lxmert.common.outputs import VisualBertModelOutput, VisualBertTaskOutput
 from lxmert.common.validation.visual_bert import check_visual_bert_inputs
-from lxmert.utils.typed_calls import signature_of
 
 from .losses import describe, distribution_loss, index_loss
 from .visual_bert_tasks import VisualBertTaskModel
@@ -62,10 +61,7 @@ class VisualBertScoringModel(VisualBertTaskModel):
         return self.format_output(VisualBertTaskOutput(loss, scores, **states.states()), return_dict)
 
     if TYPE_CHECKING:
-
-        @signature_of(forward)
-        def __call__(self) -> Any:
-            """As `forward`."""
+        __call__ = forward
 
     def backbone_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """What the backbone reads: the inputs as they are, by default."""

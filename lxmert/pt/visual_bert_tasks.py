@@ -12,7 +12,6 @@ from lxmert.common.config import VisualBertConfig
 from lxmert.common.outputs import VisualBertForPreTrainingOutput, VisualBertTaskOutput
 from lxmert.common.validation.shared import Range
 from lxmert.common.validation.visual_bert import check_alignment_inputs
-from lxmert.utils.typed_calls import signature_of
 
 from .heads import VisualBertHeads
 from .losses import alignment_loss, check_values, describe, index_loss, total_loss, word_loss
@@ -98,10 +97,7 @@ class VisualBertForPreTraining(VisualBertTaskModel):
         return self.format_output(output, return_dict)
 
     if TYPE_CHECKING:
-
-        @signature_of(forward)
-        def __call__(self) -> Any:
-            """As `forward`."""
+        __call__ = forward
 
 
 class VisualBertForRegionToPhraseAlignment(VisualBertTaskModel):
@@ -173,7 +169,4 @@ class VisualBertForRegionToPhraseAlignment(VisualBertTaskModel):
         return self.format_output(VisualBertTaskOutput(loss, scores, **states.states()), return_dict)
 
     if TYPE_CHECKING:
-
-        @signature_of(forward)
-        def __call__(self) -> Any:
-            """As `forward`."""
+        __call__ = forward

@@ -19,7 +19,6 @@ from lxmert.common.validation.lxmert import (
     check_vision_inputs,
 )
 from lxmert.common.validation.shared import attention_choice
-from lxmert.utils.typed_calls import signature_of
 
 from .cross_layer import CrossLayer
 from .embeddings import LanguageEmbeddings, RegionEmbeddings
@@ -135,10 +134,7 @@ class TFLxmertModel(PreTrainedModel):
         return self.format_output(output, return_dict)
 
     if TYPE_CHECKING:
-
-        @signature_of(call)
-        def __call__(self) -> Any:
-            """As `call`."""
+        __call__ = call
 
     def encode_language(
         self, input_ids: Any = None, attention_mask: Any = None, token_type_ids: Any = None, inputs_embeds: Any = None

@@ -14,7 +14,6 @@ from lxmert.common.outputs import VisualBertModelOutput
 from lxmert.common.specs import value_ranges
 from lxmert.common.validation.shared import attention_choice
 from lxmert.common.validation.visual_bert import check_visual_bert_inputs
-from lxmert.utils.typed_calls import signature_of
 
 from .embeddings import JointEmbeddings
 from .fitting import takes_dict
@@ -118,10 +117,7 @@ class TFVisualBertModel(PreTrainedModel):
         return self.format_output(output, return_dict)
 
     if TYPE_CHECKING:
-
-        @signature_of(call)
-        def __call__(self) -> Any:
-            """As `call`."""
+        __call__ = call
 
     def _embed(self, inputs: dict[str, Any], training: bool) -> Any:  # -> [B, S, D]
         """Embed words and regions, once their ids are known to be in the tables."""

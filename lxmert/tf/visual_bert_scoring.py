@@ -12,7 +12,6 @@ from keras import ops
 from lxmert.common.config import VisualBertConfig
 from lxmert.common.outputs import VisualBertModelOutput, VisualBertTaskOutput
 from lxmert.common.validation.visual_bert import check_visual_bert_inputs
-from lxmert.utils.typed_calls import signature_of
 
 from .fitting import takes_dict
 from .lookup import gather_tokens
@@ -67,10 +66,7 @@ class VisualBertScoringModel(VisualBertTaskModel):
         return self.format_output(VisualBertTaskOutput(loss, scores, **states.states()), return_dict)
 
     if TYPE_CHECKING:
-
-        @signature_of(call)
-        def __call__(self) -> Any:
-            """As `call`."""
+        __call__ = call
 
     def backbone_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """What the backbone reads: the inputs as they are, by default."""

@@ -13,7 +13,6 @@ from lxmert.common.config import VisualBertConfig
 from lxmert.common.outputs import VisualBertForPreTrainingOutput, VisualBertTaskOutput
 from lxmert.common.validation.shared import Range
 from lxmert.common.validation.visual_bert import check_alignment_inputs
-from lxmert.utils.typed_calls import signature_of
 
 from .fitting import takes_dict
 from .heads import VisualBertHeads
@@ -111,10 +110,7 @@ class TFVisualBertForPreTraining(VisualBertTaskModel):
         return self.format_output(output, return_dict)
 
     if TYPE_CHECKING:
-
-        @signature_of(call)
-        def __call__(self) -> Any:
-            """As `call`."""
+        __call__ = call
 
 
 @keras.saving.register_keras_serializable(package="lxmert")
@@ -189,7 +185,4 @@ class TFVisualBertForRegionToPhraseAlignment(VisualBertTaskModel):
         return self.format_output(VisualBertTaskOutput(loss, scores, **states.states()), return_dict)
 
     if TYPE_CHECKING:
-
-        @signature_of(call)
-        def __call__(self) -> Any:
-            """As `call`."""
+        __call__ = call

@@ -1,11 +1,11 @@
-"""The fallbacks for what PyTorch keeps private: the same results, and the core of the suite with all of them."""
+"""The fallbacks for what PyTorch keeps private: the same results."""
 
 import pytest
 import torch
 from torch import nn
 
 from lxmert.pt import _compat
-from tests.public_only import public_copy, run_public_only
+from tests.public_only import public_copy
 
 
 @pytest.fixture
@@ -57,13 +57,3 @@ def test_operators_for_each_tensor(operator, others, options, public):
         results = module.for_each(operator, tensors, *others, **options)
         found.append([*results, *tensors])
     torch.testing.assert_close(*found)
-
-
-def test_the_core_of_the_suite_on_public_interfaces_alone():
-    passed = run_public_only(
-        "tests/pt/test_module.py",
-        "tests/pt/test_model_tools.py::test_a_folder_comes_back",
-        "tests/pt/test_model_tools.py::test_loaded_weights_can_be_trained",
-        "tests/training/test_pt_optimizers.py",
-    )
-    assert passed > 60

@@ -1,4 +1,4 @@
-"""The fallbacks for what Keras keeps private: the same results, and the core of the suite with all of them."""
+"""The fallbacks for what Keras keeps private: the same results."""
 
 import keras
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from lxmert.tf import _compat
 from lxmert.training.tf.optimizers import make_optimizer
 from tests.models import SMALLEST, new_tf, small_visual_bert
-from tests.public_only import public_copy, run_public_only
+from tests.public_only import public_copy
 
 
 @pytest.fixture
@@ -32,19 +32,3 @@ def test_the_place_of_a_variable(public):
 
 def test_an_optimizer_is_keras_own(public):
     assert public.Steps is keras.optimizers.Optimizer
-
-
-@pytest.mark.full
-def test_the_core_of_the_suite_on_public_interfaces_alone():
-    passed = run_public_only(
-        "tests/tf/test_fit.py::test_answers_train_on_the_own_loss",
-        "tests/tf/test_fit.py::test_metrics_beside_the_own_loss",
-        "tests/tf/test_fit.py::test_compiled_losses",
-        "tests/tf/test_fit.py::test_a_graph_trains_validates_and_predicts_as_calls_do",
-        "tests/tf/test_saving.py::test_a_keras_archive_keeps_everything",
-        "tests/tf/test_saving.py::test_a_folder_comes_back",
-        "tests/training/test_tf_optimizers.py",
-        "tests/equivalence/test_losses.py",
-        "tests/equivalence/test_optimizers.py",
-    )
-    assert passed > 40
