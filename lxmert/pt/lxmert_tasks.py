@@ -122,8 +122,8 @@ class LxmertForPreTraining(LxmertTaskModel):
             **states.states(),
         )
         if any(label is not None for label in (labels, obj_labels, matched_label, ans)):
-            output.losses = self._losses(states, output, labels, obj_labels, matched_label, ans)
-            output.loss = self._total(output.losses, match_scores)
+            output.losses = self._label_losses(states, output, labels, obj_labels, matched_label, ans)
+            output.loss = self._total_loss(output.losses, match_scores)
         return self.format_output(output, return_dict)
 
     if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class LxmertForPreTraining(LxmertTaskModel):
         """The word embedding, which the word head is tied to."""
         return self.backbone.embeddings.word.weight
 
-    def _losses(
+    def _label_losses(
         self,
         states: LxmertModelOutput,
         output: LxmertForPreTrainingOutput,
@@ -160,7 +160,7 @@ class LxmertForPreTraining(LxmertTaskModel):
             losses["answers"] = answer_loss(output.question_answering_score, ans, "ans")
         return losses
 
-    def _total(self, losses: dict[str, Tensor], scores: Tensor) -> Tensor:
+    def _total_loss(self, losses: dict[str, Tensor], scores: Tensor) -> Tensor:
         """The sum of the losses, in the order of their tasks; those of the regions are one term."""
         visual = sum(losses[name] for name in OBJECT_LOSSES.values() if name in losses)
         terms = [losses.get("words", 0), losses.get("match", 0), visual, losses.get("answers", 0)]

@@ -24,22 +24,22 @@ def flatten_layers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
     """A layer and all layers inside of it. Fallback: those that its attributes hold."""
     if not PUBLIC_ONLY:
         return layer._flatten_layers()
-    found: dict[int, keras.layers.Layer] = {}
-    waiting = deque([layer])
+    found = {id(layer): layer}
+    waiting = deque(_sublayers(layer))
     while waiting:
         each = waiting.popleft()
         if id(each) not in found:
             found[id(each)] = each
-            waiting.extendleft(_held_layers([v for name, v in vars(each).items() if not name.startswith("_")]))
+            waiting.extendleft(_sublayers(each))  # in the order of Keras
     return list(found.values())
 
 
-def _held_layers(values: Any) -> Iterator[keras.layers.Layer]:
-    for value in values:
-        if isinstance(value, keras.layers.Layer):
-            yield value
-        elif isinstance(value, (list, tuple)):
-            yield from _held_layers(value)
+def _sublayers(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
+    """The layers that the public attributes of a layer hold, by themselves or in lists."""
+    for name, value in vars(layer).items():
+        if not name.startswith("_"):
+            held = value if isinstance(value, (list, tuple)) else [value]
+            yield from (each for each in held if isinstance(each, keras.layers.Layer))
 
 
 def replace_layer(parent: keras.layers.Layer, name: str, layer: keras.layers.Layer, shape: Any = None) -> None:

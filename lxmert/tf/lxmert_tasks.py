@@ -133,8 +133,8 @@ class TFLxmertForPreTraining(LxmertTaskModel):
             **states.states(),
         )
         if any(label is not None for label in (labels, obj_labels, matched_label, ans)):
-            output.losses = self._losses(states, output, labels, obj_labels, matched_label, ans)
-            output.loss = self._total(output.losses, match_scores)
+            output.losses = self._label_losses(states, output, labels, obj_labels, matched_label, ans)
+            output.loss = self._total_loss(output.losses, match_scores)
         return self.format_output(output, return_dict)
 
     if TYPE_CHECKING:
@@ -144,7 +144,7 @@ class TFLxmertForPreTraining(LxmertTaskModel):
         """The word embedding, which the word head is tied to."""
         return ops.convert_to_tensor(self.backbone.embeddings.word.embeddings)
 
-    def _losses(
+    def _label_losses(
         self,
         states: LxmertModelOutput,
         output: LxmertForPreTrainingOutput,
@@ -171,7 +171,7 @@ class TFLxmertForPreTraining(LxmertTaskModel):
             losses["answers"] = answer_loss(output.question_answering_score, ans, "ans")
         return losses
 
-    def _total(self, losses: dict[str, Any], scores: Any) -> Any:
+    def _total_loss(self, losses: dict[str, Any], scores: Any) -> Any:
         """The sum of the losses, in the order of their tasks; those of the regions are one term."""
         visual = sum(losses[name] for name in OBJECT_LOSSES.values() if name in losses)
         terms = [losses.get("words", 0), losses.get("match", 0), visual, losses.get("answers", 0)]
