@@ -148,8 +148,10 @@ def test_labels_of_visual_berts_pretraining_by_themselves_and_together():
     name = VISUAL_BERT_PRETRAINING
     model, x, given = compiled(name), inputs(name), labels(name)
     words, match = ({key: given[key]} for key in ("labels", "sentence_image_labels"))
-    alone = [float(model.test_on_batch(x, part)) for part in (words, match)]
-    assert model.test_on_batch({**x, **words}, match) == pytest.approx(sum(alone), rel=1e-5)
+    alone = [np.ravel(model.test_on_batch(x, part))[0] for part in (words, match)]
+    total, *parts = model.test_on_batch({**x, **words}, match)
+    assert total == pytest.approx(sum(alone), rel=1e-5)
+    assert sum(parts) == pytest.approx(total, rel=1e-5)  # the losses by name
     for part in (words, match):
         assert falls(losses_of(compiled(name).fit(x, part, epochs=2, verbose=0)))
 
