@@ -1,0 +1,160 @@
+"""A tokenizer's folder and files: written, read back, read by `transformers`, and read from what it writes."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lxmert.common.tokenizer import LxmertTokenizer, LxmertTokenizerFast
+from tests.common.tokenizers import CASED, CORPUS, TINY, hugging_face, same, write_vocab
+
+
+@pytest.mark.parametrize("cls", [LxmertTokenizer, LxmertTokenizerFast])
+def test_round_trip(vocab_file, tmp_path, cls):
+    tokenizer = cls(vocab_file, do_lower_case=False, strip_accents=True, tokenize_chinese_chars=False)
+    tokenizer.model_max_length = 20
+    paths = tokenizer.save_pretrained(tmp_path / "new" / "folder")
+    assert sorted(path.name for path in (tmp_path / "new" / "folder").iterdir()) == sorted(
+        ["vocab.txt", "tokenizer.json", "tokenizer_config.json"]
+    )
+    assert all(Path(path).is_file() for path in paths)
+    loaded = cls.from_pretrained(tmp_path / "new" / "folder")
+    assert loaded.model_max_length == 20
+    assert loaded.settings.do_lower_case is False
+    assert loaded.decode(loaded.encode("it's")) == tokenizer.decode(tokenizer.encode("it's"))
+    same(loaded, tokenizer, CORPUS, padding=True, truncation=True)
+    assert (tmp_path / "new" / "folder" / "vocab.txt").read_bytes() == vocab_file.read_bytes()
+    # Each of the two vocabulary files is enough.
+    for name in ("tokenizer.json", "vocab.txt"):
+        text = (tmp_path / "new" / "folder" / name).read_bytes()
+        (tmp_path / "new" / "folder" / name).unlink()
+        same(cls.from_pretrained(tmp_path / "new" / "folder"), tokenizer, CORPUS, padding=True)
+        (tmp_path / "new" / "folder" / name).write_bytes(text)
+
+
+def test_saving_after_a_call_keeps_its_lengths_out(tiny_file, tmp_path):
+    tokenizer = LxmertTokenizer(tiny_file)
+    tokenizer("low low low", truncation=True, max_length=3, padding="max_length")
+    tokenizer.save_pretrained(tmp_path)
+    content = json.loads((tmp_path / "tokenizer.json").read_text())
+    assert (content["truncation"], content["padding"]) == (None, None)
+
+
+@pytest.mark.parametrize("name", ["AutoTokenizer", "BertTokenizerFast", "LxmertTokenizer"])
+@pytest.mark.parametrize("options", [{}, {"do_lower_case": False}, {"strip_accents": False, "never_split": ["man"]}])
+def test_transformers_reads_our_folder(vocab_file, tmp_path, name, options):
+    import transformers
+
+    tokenizer = LxmertTokenizer(vocab_file, **options)
+    tokenizer.model_max_length = 20
+    tokenizer.save_pretrained(tmp_path)
+    loaded = getattr(transformers, name).from_pretrained(tmp_path)
+    assert loaded.model_max_length == 20
+    same(tokenizer, loaded, CORPUS, padding=True, truncation=True)
+    row = tokenizer.encode("it's a man's world")
+    assert tokenizer.decode(row) == loaded.decode(row)
+
+
+@pytest.mark.parametrize("options", [{}, {"do_lower_case": False, "strip_accents": True, "model_max_length": 12}])
+def test_we_read_the_folder_of_transformers(vocab_file, tmp_path, options):
+    other = hugging_face(vocab_file, **options)
+    other.add_tokens(["<obj>"])
+    other.add_special_tokens({"additional_special_tokens": ["<reg>"]})
+    other.save_pretrained(tmp_path)
+    assert not (tmp_path / "vocab.txt").exists()
+    loaded = LxmertTokenizer.from_pretrained(tmp_path)
+    texts = [*CORPUS, "see <obj><reg>", "a <reg> b"]
+    encoding = same(loaded, other, texts, padding=True, truncation=True, max_length=20)
+    assert encoding.input_ids[-1][2] == 30523
+    assert (len(loaded), loaded.vocab_size) == (30524, 30522)
+    assert loaded.all_special_tokens == other.all_special_tokens
+    assert loaded.decode(encoding.input_ids[-2], skip_special_tokens=True) == other.decode(
+        encoding.input_ids[-2], skip_special_tokens=True
+    )
+    # And on to a folder of ours.
+    loaded.save_pretrained(tmp_path / "again")
+    same(LxmertTokenizer.from_pretrained(tmp_path / "again"), other, texts)
+
+
+def test_published_folder(vocab_file):
+    """Written by an old version, with truncation and padding to 128 left in its tokenizer.json."""
+    from transformers import AutoTokenizer
+
+    loaded, other = (cls.from_pretrained(vocab_file.parent) for cls in (LxmertTokenizer, AutoTokenizer))
+    assert loaded.model_max_length == other.model_max_length == 512
+    same(loaded, other, CORPUS, truncation=True)
+    same(loaded, other, CORPUS[0])
+
+
+def test_older_folder(tmp_path):
+    """vocab.txt with the files that transformers 4 wrote beside it for a slow tokenizer."""
+    write_vocab(tmp_path / "vocab.txt", CASED)
+    (tmp_path / "special_tokens_map.json").write_text(json.dumps({"mask_token": {"content": "Foo", "lstrip": False}}))
+    (tmp_path / "added_tokens.json").write_text(json.dumps({"<obj>": len(CASED)}))
+    (tmp_path / "tokenizer_config.json").write_text(
+        json.dumps(
+            {"do_lower_case": False, "model_max_length": 1e30, "max_len": None, "name_or_path": "x", "kept": [1]}
+        )
+    )
+    loaded = LxmertTokenizer.from_pretrained(tmp_path)
+    assert loaded.tokenize("<obj>Foo foo") == ["<obj>", "Foo", "foo"]
+    assert loaded.mask_token_id == CASED.index("Foo")
+    assert loaded.convert_tokens_to_ids("<obj>") == len(CASED)
+    loaded.save_pretrained(tmp_path / "again")
+    config = json.loads((tmp_path / "again" / "tokenizer_config.json").read_text())
+    assert config["kept"] == [1]
+    assert "name_or_path" not in config
+
+
+def test_settings_of_a_folder(cased_file, tmp_path):
+    """tokenizer_config.json wins over tokenizer.json, an argument over both; a silent config leaves tokenizer.json."""
+    LxmertTokenizer(cased_file, do_lower_case=False).save_pretrained(tmp_path)
+    assert LxmertTokenizer.from_pretrained(tmp_path).tokenize("Foo") == ["Foo"]
+    (tmp_path / "tokenizer_config.json").unlink()
+    assert LxmertTokenizer.from_pretrained(tmp_path).tokenize("Foo") == ["Foo"]
+    assert LxmertTokenizer.from_pretrained(tmp_path, do_lower_case=True).tokenize("Foo") == ["foo"]
+    (tmp_path / "tokenizer_config.json").write_text('{"do_lower_case": true}')
+    assert LxmertTokenizer.from_pretrained(tmp_path).tokenize("Foo") == ["foo"]
+    with pytest.raises(
+        TypeError, match=r"from_pretrained: unexpected keyword 'do_lowercase'. Did you mean 'do_lower_case'"
+    ):
+        LxmertTokenizer.from_pretrained(tmp_path, do_lowercase=True)
+
+
+@pytest.mark.parametrize("options", [{"do_basic_tokenize": False}, {"never_split": ["Foo"]}])
+def test_round_trip_of_our_own_options(cased_file, tmp_path, options):
+    tokenizer = LxmertTokenizer(cased_file, **options)
+    tokenizer.save_pretrained(tmp_path)
+    text = "Foo foo, it's (Foo)"
+    assert LxmertTokenizer.from_pretrained(tmp_path).tokenize(text) == tokenizer.tokenize(text)
+
+
+def test_tokenizer_file(cased_file, tmp_path):
+    LxmertTokenizer(cased_file, do_lower_case=False).save_pretrained(tmp_path)
+    file = tmp_path / "tokenizer.json"
+    tokenizer = LxmertTokenizerFast(tokenizer_file=file, do_lower_case=False)
+    assert tokenizer.tokenize("Foo") == ["Foo"]
+    with pytest.raises(
+        ValueError, match=r"do_lower_case must agree with .*, which has False; got True. Pass do_lower_c"
+    ):
+        LxmertTokenizerFast(tokenizer_file=file)
+    with pytest.raises(ValueError, match="takes vocab_file or tokenizer_file; got both"):
+        LxmertTokenizerFast(cased_file, file)
+    with pytest.raises(ValueError, match=r"needs vocab_file .* or tokenizer_file .*; got none"):
+        LxmertTokenizerFast()
+
+
+def test_vocabulary_line_ends(tmp_path):
+    for ending, tail in (("\n", ""), ("\n", "\n\n"), ("\r\n", "\r\n")):
+        path = tmp_path / "vocab.txt"
+        path.write_bytes(("\ufeff" + ending.join([*TINY, "\u2028"]) + tail).encode())
+        assert LxmertTokenizer(path).vocab_size == len(TINY) + 1
+
+
+def test_save_vocabulary(tiny_file, tmp_path):
+    tokenizer = LxmertTokenizer(tiny_file)
+    assert tokenizer.save_vocabulary(tmp_path / "a") == (str(tmp_path / "a" / "vocab.txt"),)
+    assert tokenizer.save_vocabulary(tmp_path / "a", "my") == (str(tmp_path / "a" / "my-vocab.txt"),)
+    assert (tmp_path / "a" / "vocab.txt").read_bytes() == tiny_file.read_bytes()
+    with pytest.raises(NotADirectoryError, match=r"save_directory must be a folder; .*tiny.txt' is a file"):
+        tokenizer.save_pretrained(tiny_file)
