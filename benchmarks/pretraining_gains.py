@@ -102,7 +102,7 @@ def one_start(job: tuple[str, int, str, str]) -> dict[str, Any]:
     from lxmert.data.datasets import read_vqa, write_vqa
     from lxmert.training.run import train
     from lxmert.training.settings import make_settings
-    from lxmert.training.trained_model import Checkpoint
+    from lxmert.training.trained_model import TrainedModel
 
     torch.set_num_threads(1)
     folder = Path(work) / f"{name.replace(' ', '-')}-{seed}"
@@ -149,7 +149,7 @@ def one_start(job: tuple[str, int, str, str]) -> dict[str, Any]:
             },
         )
         train(settings)
-        checkpoint = Checkpoint(f"{folder}/{size}/best", "vqa", [f"{data}/parts/test.json"])
+        checkpoint = TrainedModel(f"{folder}/{size}/best", "vqa", [f"{data}/parts/test.json"])
         found[str(size)] = checkpoint.scores()
     shutil.rmtree(folder)
     return {"start": name, "seed": seed, "accuracy": found}

@@ -1,4 +1,4 @@
-"""Draw an image's shape again: turned, stretched, in another place, size and shade, on another background.
+"""Draw an image's shape again: rotated, stretched, in another place, size and shade, on another background.
 
 The data set shows upright shapes in eight exact colours without blurred edges. A model trained on nothing else fails
 on images that a person finds no harder.
@@ -15,7 +15,7 @@ from lxmert.data.synthetic.easy_vqa import COLOURS
 from lxmert.utils.optional_imports import require
 from lxmert.vision.shapes import find_shapes
 
-# What still bears a colour's name: how dark it may get (a factor), and how far it may go towards white.
+# The shades that still have a colour's name: the darkest one as a factor, and the palest as a part of the way to white.
 _SHADES = {
     "red": (0.75, 0.2),
     "green": (0.42, 0.25),
@@ -44,7 +44,7 @@ def vary(pixels: np.ndarray, random: np.random.Generator, versions: int = 1) -> 
     cut = shapes[0].cut
     cover = cut[..., 3]
     colour = (cut[..., :3].sum(axis=(0, 1)) / cover.sum() + 1.0) * 127.5
-    # A rim of nothing, so that a turned edge blends into it instead of being repeated outwards.
+    # A transparent border, so that a rotated edge blends into it instead of being repeated outwards.
     mask = np.pad(np.rint(cover * 255.0).astype(np.uint8), 1)
     return [_draw(mask, colour, random) for _ in range(versions)]
 
@@ -61,7 +61,7 @@ def _draw(mask: np.ndarray, colour: np.ndarray, random: np.random.Generator) -> 
 
 
 def _move(mask: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """The mask in a new frame, float32 ``[H, W]`` in 0..1: turned, stretched, sheared, scaled and placed by chance."""
+    """The mask in a new frame, float32 ``[H, W]`` in 0..1: randomly rotated, stretched, sheared, scaled and placed."""
     height, width = mask.shape[0] - 2, mask.shape[1] - 2
     frame_width, frame_height = (int(side) for side in random.integers(24, 110, 2))
     quarter_turns = random.integers(4) * np.pi / 2 + random.normal(0.0, 0.03)
