@@ -17,41 +17,12 @@ from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 from lxmert.common.config import CONFIGS
-from lxmert.common.specs import LOSS_NAMES, SPECS
+from lxmert.common.specs import LOSS_NAMES
 from lxmert.utils.json_files import parse_json
 from lxmert.utils.messages import unknown_keyword_message
 from lxmert.weights.open import model_type_of
 
-TASK_NAMES = ("pretrain", "vqa", "gqa", "nlvr2")
-ARCHITECTURES = tuple(CONFIGS)
-"""The kinds of models, by the model type of their configuration."""
-LOSSES = {SPECS[name].model: tuple(SPECS[name].losses) for name in ("LxmertForPreTraining", "VisualBertForPreTraining")}
-"""What each kind of model can be pre-trained on, by the names of the losses."""
-
-_VISUAL_BERT = {"batch_size": 64, "learning_rate": 2e-5, "epochs": 10, "text_length": 128}
-# What the authors' scripts of each task say; what all share are the defaults in `Settings`.
-ORIGINAL: dict[str, dict[str, dict[str, Any]]] = {
-    "lxmert": {
-        "pretrain": {"batch_size": 256, "learning_rate": 1e-4, "epochs": 20, "warm_up": 0.05, "max_grad_norm": 1.0},
-        "vqa": {"batch_size": 32, "learning_rate": 5e-5, "epochs": 4},
-        "gqa": {"batch_size": 32, "learning_rate": 1e-5, "epochs": 4},
-        "nlvr2": {"batch_size": 32, "learning_rate": 5e-5, "epochs": 4},
-    },
-    "visual_bert": {
-        "pretrain": {
-            **_VISUAL_BERT,
-            "batch_size": 48,
-            "learning_rate": 5e-5,
-            "max_grad_norm": 1.0,
-            "losses": LOSSES["visual_bert"],
-        },
-        "vqa": {**_VISUAL_BERT, "max_grad_norm": 0.25},
-        "gqa": {**_VISUAL_BERT, "max_grad_norm": 0.25},  # the authors have no GQA: as VQA
-        "nlvr2": {**_VISUAL_BERT, "max_grad_norm": 1.0},  # batch size and epochs are not published: as VQA
-    },
-}
-RECIPES = {"original": "bert_adam", "adamw": "adamw"}
-"""The authors' values with their optimizer; and the same with AdamW, which does not decay biases and norms."""
+from .recipes import ARCHITECTURES, LOSSES, ORIGINAL, RECIPES, TASK_NAMES
 
 
 def _setting(

@@ -9,6 +9,7 @@ import torch
 import lxmert.training.pt.optimizers as pt_optimizers
 import lxmert.training.tf.optimizers as tf_optimizers
 from lxmert.training.schedule import rate_of_step
+from lxmert.training.tf.schedule import LinearWarmUp
 from tests import tolerances
 from tests.compare import assert_same, difference
 from tests.inputs import Sizes
@@ -66,7 +67,7 @@ def test_twenty_steps_agree(name, kind, record_property):
     start = {key: values.copy() for key, values in weights(pt).items()}
     assert_same(weights(keras_model), start, 0.0)
     train_pt(pt, pt_optimizers.make_optimizer(pt, kind, **numbers(recipe)), name, recipe, range(STEPS))
-    schedule = tf_optimizers.LinearWarmUp(recipe["rate"], STEPS, recipe["warm_up"])
+    schedule = LinearWarmUp(recipe["rate"], STEPS, recipe["warm_up"])
     optimizer = tf_optimizers.make_optimizer(keras_model, kind, schedule, **numbers(recipe))
     fit_tf(keras_model, optimizer, name, range(STEPS))
     expected, found = weights(pt), weights(keras_model)
@@ -87,7 +88,7 @@ def test_states_agree_and_cross_over(kind):
 
     pt, keras_model = new_pt(CONFIG, name, "float64"), new_tf(CONFIG, name, "float64")
     optimizer = pt_optimizers.make_optimizer(pt, kind, **numbers(recipe))
-    schedule = tf_optimizers.LinearWarmUp(recipe["rate"], STEPS, recipe["warm_up"])
+    schedule = LinearWarmUp(recipe["rate"], STEPS, recipe["warm_up"])
     keras_optimizer = tf_optimizers.make_optimizer(keras_model, kind, schedule, **numbers(recipe))
     half = STEPS // 2
     train_pt(pt, optimizer, name, recipe, range(half))
@@ -199,7 +200,7 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(kind):
         for piece in cut:
             (model_loss(pt, piece) / parts).backward()
         optimizer.step()
-    schedule = tf_optimizers.LinearWarmUp(recipe["rate"], steps, 0.5, gradient_accumulation_steps=parts)
+    schedule = LinearWarmUp(recipe["rate"], steps, 0.5, gradient_accumulation_steps=parts)
     keras_optimizer = tf_optimizers.make_optimizer(
         keras_model, kind, schedule, **numbers(recipe), gradient_accumulation_steps=parts
     )

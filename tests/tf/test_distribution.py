@@ -22,7 +22,8 @@ import tensorflow as tf
 devices = tf.config.list_physical_devices("CPU")[:1]
 tf.config.set_logical_device_configuration(devices[0], [tf.config.LogicalDeviceConfiguration()] * 2)
 
-from lxmert.training.tf.optimizers import LinearWarmUp, make_optimizer, optimizer_state
+from lxmert.training.tf.optimizers import make_optimizer, optimizer_state
+from lxmert.training.tf.schedule import LinearWarmUp
 from tests.compare import difference
 from tests.inputs import Sizes
 from tests.models import SMALLEST, cast, labelled, new_tf, weights
@@ -41,8 +42,8 @@ data = {key: values[rows] for key, values in given.items()}
 def train(kind, accumulation, strategy):
     with strategy.scope() if strategy else contextlib.nullcontext():
         model = new_tf(config, name, "float64")
-        rate = LinearWarmUp(1e-2, steps, 0.0, accumulation=accumulation)
-        optimizer = make_optimizer(model, kind, rate, max_grad_norm=0.5, accumulation=accumulation)
+        rate = LinearWarmUp(1e-2, steps, 0.0, gradient_accumulation_steps=accumulation)
+        optimizer = make_optimizer(model, kind, rate, max_grad_norm=0.5, gradient_accumulation_steps=accumulation)
         model.compile(optimizer, jit_compile=False)
     start = weights(model)
     batches = tf.data.Dataset.from_tensor_slices(data).batch(sizes.batch // accumulation)

@@ -7,6 +7,7 @@ import pytest
 
 from lxmert.training import logs
 from lxmert.training.logs import Logs
+from lxmert.training.steps import StepValues
 
 
 class Terminal(io.StringIO):
@@ -19,7 +20,7 @@ def told(monkeypatch, stream, progress=True, patience=0.0):
     monkeypatch.setattr(logs, "_PATIENCE", patience)
     with Logs(None, total=20, per_epoch=10, every=5, progress=progress) as kept:
         for step in range(1, 21):
-            kept.step(step, {"words": 1.0, "match": 0.5}, 1e-4, None)
+            kept.step(step, 1e-4, StepValues({"words": 1.0, "match": 0.5}, None))
         kept.epoch(20, {"accuracy": 51.25})
     return stream.getvalue()
 
@@ -60,7 +61,7 @@ def test_a_full_disk_is_told_with_the_file(tmp_path):
             (tmp_path / "log.jsonl").unlink()
             (tmp_path / "log.jsonl").symlink_to("/dev/full")
             kept._file = (tmp_path / "log.jsonl").open("a")
-            kept.step(1, {"loss": 1.0}, 1e-4, 1.0)
+            kept.step(1, 1e-4, StepValues({"loss": 1.0}, 1.0))
 
     with pytest.raises(OSError, match=r"No space left on device: .*log\.jsonl"):
         log()

@@ -8,8 +8,8 @@ import torch
 
 from lxmert.pt import LxmertForPreTraining, LxmertForQuestionAnswering, LxmertForVisualReasoning
 from lxmert.training import run
+from lxmert.training.recipes import LOSSES
 from lxmert.training.run import open_files
-from lxmert.training.settings import LOSSES
 from lxmert.training.start import make_model
 from lxmert.weights.answer_vocabulary import read_answer_vocabulary
 from lxmert.weights.convert import convert

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 import lxmert.tf
-from lxmert.training.tf.optimizers import LinearWarmUp, load_optimizer_state, make_optimizer, optimizer_state
+from lxmert.training.tf.optimizers import load_optimizer_state, make_optimizer, optimizer_state
+from lxmert.training.tf.schedule import LinearWarmUp
 from tests.inputs import Sizes
 from tests.models import SMALLEST, cast, labelled, new_tf
 

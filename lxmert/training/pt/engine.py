@@ -125,8 +125,6 @@ class Engine:
         self.is_main = self.rank == 0
         self.device: torch.device = fabric.device
 
-    # A step
-
     def prepare(
         self, model: PreTrainedModel, make_optimizer: Callable[[Any], Optimizer] | None = None
     ) -> tuple[nn.Module, Any]:
@@ -198,8 +196,6 @@ class Engine:
         limit = math.inf if norm is None else norm
         return _whole(self._fabric.clip_gradients(module, optimizer, max_norm=limit, error_if_nonfinite=False))
 
-    # Between the processes
-
     def sum(self, values: np.ndarray) -> np.ndarray:
         """An array of numbers, added up over the processes."""
         values = np.asarray(values)
@@ -233,8 +229,6 @@ class Engine:
         """Wait for all processes."""
         self._fabric.barrier()
 
-    # Saving and resuming
-
     def weights(self, module: nn.Module) -> dict[str, Tensor]:
         """Copies of the whole weights in the memory of the main process, by the keys of the model's own state dict.
 
@@ -267,10 +261,7 @@ class Engine:
         load_optimizer_state(self.unwrap(module), optimizer, state)
 
     def _regroup(self, module: nn.Module) -> None:
-        """With FSDP2, free what a forward pass without a backward pass has gathered.
-
-        The root keeps its whole tensors for the backward pass: they would be taken for the parameters.
-        """
+        """With FSDP2, free the whole tensors that a forward pass without a backward pass leaves in the root."""
         for unit in module.modules():
             if isinstance(unit, FSDPModule):
                 unit.reshard()

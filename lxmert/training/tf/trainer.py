@@ -6,7 +6,7 @@ This file is for Keras on TensorFlow: `tf.data` feeds the model, `tf.distribute`
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,9 @@ from lxmert.utils.messages import first_few
 from lxmert.weights.formats.raw_io import FLOATS
 from lxmert.weights.save_folder import LazyTensor, write_folder
 
-from .optimizers import LinearWarmUp, load_optimizer_state, make_optimizer, optimizer_state
+from .optimizers import load_optimizer_state, make_optimizer, optimizer_state
+from .schedule import LinearWarmUp
+from .strategy import make_strategy
 from .unused_parameters import freeze_unused_parameters
 
 _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float64": "float64"}
@@ -84,10 +86,7 @@ class Evaluator:
         return array
 
     def pair_model(self, head: str) -> PairModel | None:
-        """The model split into encoders, with one of its heads; None for VisualBERT.
-
-        VisualBERT reads words and regions in one sequence.
-        """
+        """The model split into encoders, with one of its heads; None for VisualBERT, which reads one sequence."""
         if self.settings.architecture != "lxmert":
             return None
         return SplitEncoder(self.model, getattr(self.model.heads, head))
@@ -299,32 +298,3 @@ class _StepCallback(keras.callbacks.Callback):
 
 
 _DRAWS = "draws."  # before the number of a layer with dropout, in the state of a checkpoint
-
-
-def make_strategy(name: str, device: str) -> Any:
-    """The strategy that shares a batch between all devices of a kind, with one copy of the model on each.
-
-    Args:
-        name: "auto" (all GPUs, or one CPU), "single", or "mirrored".
-        device: "auto", "cpu" or "cuda".
-
-    Raises:
-        ValueError: a strategy of PyTorch, or devices that are not there.
-    """
-    if name in ("ddp", "fsdp"):
-        raise ValueError(f'strategy {name!r} is PyTorch\'s; with Keras it is "auto", "single" or "mirrored".')
-    gpus = [] if device == "cpu" else tf.config.list_logical_devices("GPU")
-    if device == "cuda" and not gpus:
-        raise ValueError("device must be one that is there; TensorFlow finds no GPU. Give device cpu.")
-    devices = gpus or tf.config.list_logical_devices("CPU")
-    if name == "mirrored" or (name == "auto" and len(gpus) > 1):
-        return _mirrored(tuple(found.name for found in devices))
-    return tf.distribute.OneDeviceStrategy(devices[0].name) if device == "cpu" else tf.distribute.get_strategy()
-
-
-@cache
-def _mirrored(devices: tuple[str, ...]) -> Any:
-    """One strategy for all models of a process: a second one numbers what its devices exchange as the first one does,
-    and TensorFlow then takes the tensors of one model for the other's.
-    """
-    return tf.distribute.MirroredStrategy(list(devices))
