@@ -141,5 +141,22 @@ class _DistributedSteps(keras.optimizers.Optimizer):
         self._backend_update_step(means, variables, self.learning_rate)
 
 
-# Fallback, on one device: Keras' own clipping, whose coefficient differs by 1e-6 at most.
-Steps: Any = keras.optimizers.Optimizer if PUBLIC_ONLY else _DistributedSteps
+class _LocalSteps(keras.optimizers.Optimizer):
+    """The fallback, on one device: gradients are clipped by `clip` before Keras sees them.
+
+    Accumulated gradients and those of a scaled loss are clipped by Keras, whose coefficient differs by 1e-6 at most.
+    """
+
+    def clip(self, gradients: list[Any]) -> list[Any]:
+        """Scale the gradients of all variables down."""
+        raise NotImplementedError
+
+    def apply(self, grads: Any, trainable_variables: Any = None) -> None:
+        """Change the variables."""
+        if not self.gradient_accumulation_steps and self.loss_scale_factor is None:
+            clipped = iter(self.clip([gradient for gradient in grads if gradient is not None]))
+            grads = [gradient if gradient is None else next(clipped) for gradient in grads]
+        super().apply(grads, trainable_variables)
+
+
+Steps: Any = _LocalSteps if PUBLIC_ONLY else _DistributedSteps
