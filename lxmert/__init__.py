@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     __all__ += tf.__all__
 
 
-def _homes() -> Mapping[str, Iterable[str]]:
+def _public_names() -> Mapping[str, Iterable[str]]:
     """Every public name, by the module that defines it."""
     from lxmert.common.specs import SPECS  # `import lxmert` alone stays fast
 
@@ -80,4 +80,4 @@ def _homes() -> Mapping[str, Iterable[str]]:
 
 
 if not TYPE_CHECKING:  # a checker would take every name for one of the package's
-    __getattr__, __dir__ = lazy_names(__name__, _homes)
+    __getattr__, __dir__ = lazy_names(__name__, _public_names)

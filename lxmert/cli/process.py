@@ -24,7 +24,7 @@ def command_process(command: str) -> Iterator[None]:
     if not _owns_process():
         yield
         return
-    with _tensorflow_messages(), _plain_warnings(command), _orderly_end():
+    with _tensorflow_messages(), _plain_warnings(command), _handle_sigterm():
         yield
 
 
@@ -69,7 +69,7 @@ def _tensorflow_messages() -> Iterator[None]:
 
 
 @contextmanager
-def _orderly_end() -> Iterator[None]:
+def _handle_sigterm() -> Iterator[None]:
     """Turn SIGTERM, of `kill` or of a batch system, into an exception, so that unfinished files are removed."""
 
     def end(*_: object) -> None:

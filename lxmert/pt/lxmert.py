@@ -18,7 +18,7 @@ from lxmert.common.validation.lxmert import (
     check_lxmert_inputs,
     check_vision_inputs,
 )
-from lxmert.common.validation.shared import attention_choice
+from lxmert.common.validation.shared import resolve_output_attentions
 
 from .cross_layer import CrossLayer
 from .embeddings import LanguageEmbeddings, RegionEmbeddings
@@ -99,7 +99,7 @@ class LxmertModel(PreTrainedModel):
             inputs_embeds=inputs_embeds,
         )
         check_lxmert_inputs(config, inputs, describe)
-        attentions = attention_choice(output_attentions, config)
+        attentions = resolve_output_attentions(output_attentions, config)
         hidden_states = config.output_hidden_states if output_hidden_states is None else output_hidden_states
 
         language = self._embed_words(input_ids, token_type_ids, inputs_embeds)

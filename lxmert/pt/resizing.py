@@ -121,7 +121,7 @@ class Resizable(NamedWeights):
             ValueError: an unknown path or head, or all heads of an attention.
             TypeError: heads that are not a list of integers.
         """
-        before, config = self.config, self.config.pruned_with(heads)
+        before, config = self.config, self.config.with_pruned_heads(heads)
         for path in pruned_paths(before, heads):
             attention: Attention = self.base.get_submodule(path)
             rows = torch.tensor(kept_rows(before, config, path, attention.head_size))

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from lxmert.common.config import VisualBertConfig
 from lxmert.common.outputs import VisualBertModelOutput
 from lxmert.common.specs import value_ranges
-from lxmert.common.validation.shared import attention_choice
+from lxmert.common.validation.shared import resolve_output_attentions
 from lxmert.common.validation.visual_bert import check_visual_bert_inputs
 
 from .embeddings import JointEmbeddings
@@ -103,7 +103,7 @@ class VisualBertModel(PreTrainedModel):
             image_text_alignment=image_text_alignment,
         )
         check_visual_bert_inputs(self.config, inputs, describe)
-        attentions = attention_choice(output_attentions, self.config)
+        attentions = resolve_output_attentions(output_attentions, self.config)
         hidden_states = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
         embedded = self._embed(inputs)
         states, all_states, all_maps = self._encode(embedded, inputs, bool(attentions))

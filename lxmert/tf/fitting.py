@@ -32,7 +32,7 @@ register_structure(BatchEncoding, BatchEncoding)
 Call = TypeVar("Call", bound=Callable[..., Any])
 
 
-def takes_dict(call: Call) -> Call:
+def accept_dict(call: Call) -> Call:
     """Let a model's `call` take its inputs also as one dict, in place of the first argument.
 
     Keras hands on what a model is given in one structure, in `fit` say, as it is.

@@ -18,11 +18,11 @@ from lxmert.common.validation.lxmert import (
     check_lxmert_inputs,
     check_vision_inputs,
 )
-from lxmert.common.validation.shared import attention_choice
+from lxmert.common.validation.shared import resolve_output_attentions
 
 from .cross_layer import CrossLayer
 from .embeddings import LanguageEmbeddings, RegionEmbeddings
-from .fitting import takes_dict
+from .fitting import accept_dict
 from .layers import ContextBias, Pooler, TransformerLayer, context_bias
 from .losses import check_values, describe
 from .pretrained import PreTrainedModel, run_layer
@@ -68,7 +68,7 @@ class TFLxmertModel(PreTrainedModel):
         self.pooler = Pooler(config, dtype=policy, name="pooler")
         self.build((None, None))
 
-    @takes_dict
+    @accept_dict
     def call(
         self,
         input_ids: Any = None,
@@ -105,7 +105,7 @@ class TFLxmertModel(PreTrainedModel):
             inputs_embeds=inputs_embeds,
         )
         check_lxmert_inputs(config, inputs, describe)
-        attentions = attention_choice(output_attentions, config)
+        attentions = resolve_output_attentions(output_attentions, config)
         hidden_states = config.output_hidden_states if output_hidden_states is None else output_hidden_states
 
         language = self._embed_words(input_ids, token_type_ids, inputs_embeds, training=training)

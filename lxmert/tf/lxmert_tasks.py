@@ -20,7 +20,7 @@ from lxmert.common.outputs import (
 )
 from lxmert.common.validation.lxmert import check_lxmert_inputs
 
-from .fitting import takes_dict
+from .fitting import accept_dict
 from .heads import Heads
 from .losses import (
     OBJECT_LOSSES,
@@ -75,7 +75,7 @@ class TFLxmertForPreTraining(LxmertTaskModel):
     - `ans`: [B] answer indices (-100 ignored), or [B, A] scores of every answer in 0 … 1.
     """
 
-    @takes_dict
+    @accept_dict
     def call(
         self,
         input_ids: Any = None,
@@ -188,7 +188,7 @@ class LxmertScoringModel(LxmertTaskModel, Generic[Output]):
     output_class: Callable[..., Output]  # whose first fields are the loss and the scores
     reads_vision_output = False
 
-    @takes_dict
+    @accept_dict
     def call(
         self,
         input_ids: Any = None,

@@ -22,7 +22,7 @@ from lxmert.weights.checkpoint import Checkpoint
 from lxmert.weights.formats import check_for_keras
 from lxmert.weights.naming.key_mapping import Parameter
 from lxmert.weights.save_folder import LazyTensor, write_folder
-from lxmert.weights.save_hdf5 import stamp_config
+from lxmert.weights.save_hdf5 import store_config
 
 from ._compat import NoSaveSignature, flatten_layers
 from .dropout import Dropout, ReplayedSeeds
@@ -103,8 +103,8 @@ class PreTrainedModel(NoSaveSignature, Resizable, InternalLossMixin):
         first = args[0] if args else kwargs.get("input_ids")
         if isinstance(first, (Mapping, list, tuple)):
             inputs = self.by_name(first)
-            beside = [*self.keywords()[1 : len(args)], *(name for name in kwargs if args or name != "input_ids")]
-            twice = [name for name in beside if name in inputs]
+            others = [*self.keywords()[1 : len(args)], *(name for name in kwargs if args or name != "input_ids")]
+            twice = [name for name in others if name in inputs]
             if twice:
                 raise TypeError(f"{twice[0]} is given twice: among the inputs in the first argument, and by itself.")
             for name, value in inputs.items():
@@ -186,7 +186,7 @@ class PreTrainedModel(NoSaveSignature, Resizable, InternalLossMixin):
         # Keras may have asked whether to overwrite a file, and the answer was no.
         written = path.is_file() and (before is None or path.stat().st_mtime_ns != before.st_mtime_ns)
         if written and path.name.endswith(".weights.h5"):
-            stamp_config(filepath, self.config, self.architecture())
+            store_config(filepath, self.config, self.architecture())
 
     def load_weights(self, filepath: str | Path, skip_mismatch: bool = False, **kwargs: Any) -> None:
         """Read a weight file as Keras does, after checking that it is safe and what it claims to be."""

@@ -133,11 +133,11 @@ class Resizable(NamedWeights):
             ValueError: an unknown path or head, or all heads of an attention.
             TypeError: heads that are not a list of integers.
         """
-        before, config = self.config, self.config.pruned_with(heads)
-        asked = pruned_paths(before, heads)
-        old = {name: values for path in asked for name, values in self._arrays(f"{path}.").items()}
+        before, config = self.config, self.config.with_pruned_heads(heads)
+        pruned = pruned_paths(before, heads)
+        old = {name: values for path in pruned for name, values in self._arrays(f"{path}.").items()}
         self._set_config(pruned_heads=config.pruned_heads)
-        for path in asked:
+        for path in pruned:
             parent, name = sublayer(self.base, path.rpartition(".")[0]), path.rpartition(".")[2]
             attention: Attention = getattr(parent, name)
             rows, trained = kept_rows(before, config, path, attention.head_size), attention.trainable

@@ -12,11 +12,11 @@ from keras import ops
 from lxmert.common.config import VisualBertConfig
 from lxmert.common.outputs import VisualBertModelOutput
 from lxmert.common.specs import value_ranges
-from lxmert.common.validation.shared import attention_choice
+from lxmert.common.validation.shared import resolve_output_attentions
 from lxmert.common.validation.visual_bert import check_visual_bert_inputs
 
 from .embeddings import JointEmbeddings
-from .fitting import takes_dict
+from .fitting import accept_dict
 from .layers import Pooler, TransformerLayer, context_bias
 from .losses import check_values, describe
 from .pretrained import PreTrainedModel, run_layer
@@ -72,7 +72,7 @@ class TFVisualBertModel(PreTrainedModel):
         self.pooler: Any = Pooler(config, dtype=policy, name="pooler") if add_pooling_layer else None
         self.build((None, None))
 
-    @takes_dict
+    @accept_dict
     def call(
         self,
         input_ids: Any = None,
@@ -104,7 +104,7 @@ class TFVisualBertModel(PreTrainedModel):
             image_text_alignment=image_text_alignment,
         )
         check_visual_bert_inputs(self.config, inputs, describe)
-        attentions = attention_choice(output_attentions, self.config)
+        attentions = resolve_output_attentions(output_attentions, self.config)
         hidden_states = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
         embedded = self._embed(inputs, training)
         states, all_states, all_maps = self._encode(embedded, inputs, bool(attentions), training)

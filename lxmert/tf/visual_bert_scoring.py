@@ -13,7 +13,7 @@ from lxmert.common.config import VisualBertConfig
 from lxmert.common.outputs import VisualBertModelOutput, VisualBertTaskOutput
 from lxmert.common.validation.visual_bert import check_visual_bert_inputs
 
-from .fitting import takes_dict
+from .fitting import accept_dict
 from .lookup import gather_tokens
 from .losses import describe, distribution_loss, index_loss
 from .visual_bert_tasks import VisualBertTaskModel
@@ -22,7 +22,7 @@ from .visual_bert_tasks import VisualBertTaskModel
 class VisualBertScoringModel(VisualBertTaskModel):
     """A task model with one kind of scores and of labels. A subclass writes `score`, and what else differs."""
 
-    @takes_dict
+    @accept_dict
     def call(
         self,
         input_ids: Any = None,

@@ -14,7 +14,7 @@ from lxmert.common.outputs import VisualBertForPreTrainingOutput, VisualBertTask
 from lxmert.common.validation.shared import Range
 from lxmert.common.validation.visual_bert import check_alignment_inputs
 
-from .fitting import takes_dict
+from .fitting import accept_dict
 from .heads import VisualBertHeads
 from .lookup import gather_tokens
 from .losses import alignment_loss, check_values, describe, index_loss, total_loss, word_loss
@@ -45,7 +45,7 @@ class VisualBertTaskModel(PreTrainedModel):
 class TFVisualBertForPreTraining(VisualBertTaskModel):
     """The backbone with the heads of the paper's pre-training: words and matching."""
 
-    @takes_dict
+    @accept_dict
     def call(
         self,
         input_ids: Any = None,
@@ -125,7 +125,7 @@ class TFVisualBertForRegionToPhraseAlignment(VisualBertTaskModel):
         for part in (self.backbone.pooler, self.heads.word, self.heads.match):
             part.trainable = False
 
-    @takes_dict
+    @accept_dict
     def call(
         self,
         input_ids: Any = None,

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from lxmert.common.tokenizer import LxmertTokenizer
-from lxmert.utils.atomic_files import settle
+from lxmert.utils.atomic_files import recover_folder
 from lxmert.utils.json_files import parse_json
 from lxmert.utils.messages import first_few
 from lxmert.utils.paths import check_folder
@@ -107,7 +107,7 @@ def last_progress(settings: Settings) -> Progress:
     """
     folder = Path(settings.output) / LAST
     if folder.is_dir():
-        settle(folder)
+        recover_folder(folder)
     path = folder / PROGRESS_NAME
     if not path.is_file():
         raise FileNotFoundError(
@@ -184,7 +184,7 @@ def saved_settings(folder: str | Path) -> dict[str, Any]:
     """
     folder = Path(folder)
     if folder.is_dir():
-        settle(folder)
+        recover_folder(folder)
     path = folder / PROGRESS_NAME
     if not path.is_file():
         raise FileNotFoundError(f"{folder} has no {PROGRESS_NAME}: it is no checkpoint of `lxmert train`.")
@@ -207,7 +207,7 @@ def check_new(settings: Settings) -> None:
         raise FileExistsError(f"{output} holds other things ({first_few(others, 3)}); give a new folder as output.")
     for folder in (output / LAST, output / BEST):
         if folder.is_dir():
-            settle(folder)
+            recover_folder(folder)
     if (output / LAST / PROGRESS_NAME).exists():
         raise FileExistsError(f"{output} holds a run already. Continue it by --resume, or give another output folder.")
     if (output / BEST / PROGRESS_NAME).exists():  # the last one was taken away: the best one is all that is left

@@ -60,7 +60,7 @@ def predict_classes(
     batch_size = min(batch_size, count)
     random = np.random.default_rng(0)  # the data of these tasks draws nothing
     found = []
-    for turn in _bar(-(-count // (batch_size * runner.world)), progress):
+    for turn in _progress_bar(-(-count // (batch_size * runner.world)), progress):
         start = (turn * runner.world + runner.rank) * batch_size
         inputs, _ = data.batch(np.arange(start, start + batch_size) % count, random)
         inputs.pop("labels", None)
@@ -106,7 +106,7 @@ def mean_losses(
     totals = {name: np.zeros(2) for name in LOSS_NAMES}
     starts = range(runner.rank * batch_size, count, runner.world * batch_size)
     longest = -(-count // (batch_size * runner.world))
-    for turn in _bar(longest, progress):
+    for turn in _progress_bar(longest, progress):
         idle = turn >= len(starts)  # it runs all the same: processes that share a model wait for each other
         start = starts[0] if idle and len(starts) else 0 if idle else starts[turn]
         rows = np.arange(start, min(start + batch_size, count))
@@ -122,7 +122,7 @@ def mean_losses(
     return {"loss": sum(found.values()), **found}
 
 
-def _bar(total: int, progress: bool) -> Iterable[int]:
+def _progress_bar(total: int, progress: bool) -> Iterable[int]:
     """The numbers of the batches, with a bar where someone watches."""
     shown = progress and sys.stderr.isatty()
     return tqdm(range(total), desc="evaluation", unit="batch", leave=False, disable=not shown, file=sys.stderr)

@@ -25,10 +25,10 @@ _PATIENCE = 30.0  # seconds between two lines of progress where no bar can be dr
 class Logs:
     """The logs of a run; use it in a `with` block.
 
-    A resumed run cuts off what was logged after its checkpoint, so that no step stands twice in log.jsonl.
+    A resumed run cuts off what was logged after its checkpoint, so that log.jsonl has each step once.
 
     Args:
-        folder: where the logs go; None for no files (other processes than the first, say).
+        folder: where the logs go; None writes no files, as in all processes but the first.
         total: steps of the run.
         per_epoch: steps of an epoch.
         first: the step that the run is resumed from.
@@ -46,13 +46,13 @@ class Logs:
         self._bar = tqdm(total=total, initial=first, unit="step", disable=not drawn, file=sys.stderr)
         self._printed = time.perf_counter()
         self._file: Any = None
-        self._curves: Any = None
+        self._tensorboard: Any = None
         self._started, self._first = time.perf_counter(), first
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
-            _cut(folder / LOG_NAME, first)
+            _truncate_log(folder / LOG_NAME, first)
             self._file = (folder / LOG_NAME).open("a", encoding="utf-8")
-            self._curves = _curves(folder, first)
+            self._tensorboard = _tensorboard(folder, first)
 
     def __enter__(self) -> Self:
         return self
@@ -61,19 +61,19 @@ class Logs:
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
         self._bar.close()
-        # The error under way, if there is one, tells what could not be written.
+        # An earlier error already names what could not be written.
         with suppress(OSError) if error is not None else nullcontext():
             if self._file is not None:
                 self._file.close()
-            if self._curves is not None:
-                self._curves.close()
+            if self._tensorboard is not None:
+                self._tensorboard.close()
 
     def is_due(self, step: int) -> bool:
         """Whether a step, counted from 1, gets a line of the log."""
         return step % self.every == 0 or step == self.total
 
     def step(self, step: int, rate: float, values: StepValues | None) -> None:
-        """Log a step, counted from 1, with its learning rate and what it measured; None where it is not due."""
+        """Log a step, counted from 1; `values` may be None unless `is_due(step)`."""
         self._bar.update(step - self._bar.n)
         if values is None or not self.is_due(step):
             return
@@ -87,19 +87,19 @@ class Logs:
         self._bar.set_postfix({name: f"{value:.3f}" for name, value in shown.items()}, refresh=False)
         if self._bar.disable and now - self._printed > _PATIENCE:
             text = ", ".join(f"{name} {value:.3f}" for name, value in shown.items())
-            self.say(f"step {step} of {self.total}, {epoch}: {text} ({speed:.3g} steps per second)")
+            self.message(f"step {step} of {self.total}, {epoch}: {text} ({speed:.3g} steps per second)")
             self._printed = now
         line = {**{f"train/{name}": value for name, value in shown.items()}, "rate": rate}
         self._write(step, line if norm is None else {**line, "norm": norm})
-        self._point(step, {"steps_per_second": speed})
+        self._add_scalars(step, {"steps_per_second": speed})
 
     def epoch(self, step: int, scores: Mapping[str, float]) -> None:
-        """Log what an evaluation found after a step."""
+        """Log the scores of an evaluation after a step."""
         self._write(step, {f"valid/{name}": value for name, value in scores.items()})
-        self.say(f"step {step}: " + ", ".join(f"{name} {value:.4g}" for name, value in scores.items()))
+        self.message(f"step {step}: " + ", ".join(f"{name} {value:.4g}" for name, value in scores.items()))
 
-    def say(self, text: str) -> None:
-        """A line on standard error, above the bar if there is one."""
+    def message(self, text: str) -> None:
+        """Print a line on standard error, above the progress bar if there is one."""
         if self.progress:
             self._bar.write(text, file=sys.stderr)
 
@@ -110,17 +110,17 @@ class Logs:
             try:
                 self._file.write(json.dumps({"step": step, **plain}) + "\n")
                 self._file.flush()
-            except OSError as error:  # a full disk does not say which file it had no room for
+            except OSError as error:  # a full disk does not name the file it had no room for
                 raise type(error)(error.errno, error.strerror, self._file.name) from error
-        self._point(step, values)
+        self._add_scalars(step, values)
 
-    def _point(self, step: int, values: Mapping[str, float]) -> None:
-        if self._curves is not None:
+    def _add_scalars(self, step: int, values: Mapping[str, float]) -> None:
+        if self._tensorboard is not None:
             for name, value in values.items():
-                self._curves.add_scalar(name, value, step)
+                self._tensorboard.add_scalar(name, value, step)
 
 
-def _cut(path: Path, first: int) -> None:
+def _truncate_log(path: Path, first: int) -> None:
     """Remove the lines of a log after step `first`, and what a killed process left of a line."""
     if not path.exists():
         return
@@ -134,7 +134,7 @@ def _cut(path: Path, first: int) -> None:
     write_text(path, "".join(f"{line}\n" for line in kept))
 
 
-def _curves(folder: Path, first: int) -> Any:
+def _tensorboard(folder: Path, first: int) -> Any:
     """A writer of TensorBoard's events, which hides those after step `first`; None where it is not installed."""
     try:
         from tensorboardX import SummaryWriter

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from lxmert.data.collate.batch import TaskData
-from lxmert.data.datasets import check_apart
+from lxmert.data.datasets import check_disjoint
 from lxmert.data.features import open_regions
 
 from .backends import Trainer, make_trainer
@@ -38,14 +38,14 @@ from .tasks import TASKS
 def train(
     settings: Settings, resume: bool = False, progress: bool = False, callbacks: Sequence[Any] = ()
 ) -> dict[str, float]:
-    """Train as the settings say, and leave checkpoints and logs in the output folder.
+    """Train with these settings, and leave checkpoints and logs in the output folder.
 
     Args:
         settings: see `make_settings`.
         resume: whether to continue the run in the output folder. With as many processes or devices it ends exactly as
             if it had never been stopped; with another number, roundings and dropout differ.
         progress: whether to show progress, on standard error.
-        callbacks: of Keras, for `fit`, beside those that write checkpoints and logs.
+        callbacks: of Keras, for `fit`, in addition to those that write checkpoints and logs.
 
     Returns:
         The scores of the best checkpoint; empty without validation files.
@@ -62,36 +62,36 @@ def train(
     else:
         check_new(settings)
         state = Progress()
-    say = _printer(progress)
+    log = _make_printer(progress)
     files = open_files(settings)
     data, valid = _open_splits(settings, files)
     outside = getattr(data, "outside", 0)
     if outside:
-        say(f"{outside:,} of {len(data):,} examples have answers, but none that is in the table")
+        log(f"{outside:,} of {len(data):,} examples have answers, but none that is in the table")
     checksums = file_checksums(settings, files.tokenizer.get_vocab(), files.answers)
     if resume:
         check_checksums(state.checksums, checksums, settings.output)
     state.examples, state.checksums = len(data), checksums
     steps = Steps(data, settings.batch_size, settings.epochs, settings.seed, settings.gradient_accumulation_steps)
     if state.step == steps.total:  # its last checkpoint was written after its last evaluation
-        say(
+        log(
             f"the run in {settings.output} is finished: {state.step:,} steps, {len(state.epochs)} epochs. To train on, "
             f"start another one with model = {Path(settings.output) / BEST}"
         )
     else:
-        trainer = _open_trainer(settings, files, steps, state, resume, say)
+        trainer = _open_trainer(settings, files, steps, state, resume, log)
         _Run(settings, files, steps, valid, state, trainer).run(resume, progress, callbacks)
     return state.epochs[state.best - 1] if state.best else {}
 
 
-def _printer(progress: bool) -> Callable[[str], None]:
+def _make_printer(progress: bool) -> Callable[[str], None]:
     """Prints messages of the main process on standard error, before there is a trainer."""
     shown = progress and os.environ.get("RANK", "0") == "0"
     return lambda text: print(text, file=sys.stderr) if shown else None
 
 
 def _open_trainer(
-    settings: Settings, files: RunFiles, steps: Steps, state: Progress, resume: bool, say: Callable[[str], None]
+    settings: Settings, files: RunFiles, steps: Steps, state: Progress, resume: bool, log: Callable[[str], None]
 ) -> Trainer:
     """The trainer with the model and the optimizer that the run starts from, or that it had at its last checkpoint."""
     last = Path(settings.output) / LAST
@@ -99,13 +99,13 @@ def _open_trainer(
     def model_of_run(model_class: Any, dtype: Any) -> Any:
         if resume:
             return load_model(settings, str(last), model_class, files, dtype)
-        return make_model(settings, model_class, files, say, dtype)
+        return make_model(settings, model_class, files, log, dtype)
 
     trainer = make_trainer(settings, model_of_run, steps.total)
     if resume:
         trainer.load_optimizer(read_optimizer(last))
         if state.devices not in (0, trainer.devices):
-            say(
+            log(
                 f"the run was shared by {state.devices} processes or devices, and continues with {trainer.devices}: "
                 "sums are rounded otherwise, and dropout draws otherwise, than if it had never been stopped"
             )
@@ -189,7 +189,7 @@ def _open_splits(settings: Settings, files: RunFiles) -> tuple[TaskData, TaskDat
         if examples is not None and settings.task != "pretrain":
             check_answered(examples, f"{name} must be files with answers")
     if valid is not None:
-        check_apart(train, valid)
+        check_disjoint(train, valid)
     options = files.store, files.tokenizer, files.answers, settings
     return task.data(train, *options), None if valid is None else task.data(valid, *options)
 

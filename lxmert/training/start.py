@@ -1,4 +1,4 @@
-"""What a run starts from: its tokenizer, its table of answers, and a new model or one with given weights."""
+"""Open what a run starts from: the tokenizer, the table of answers, and a new or a pretrained model."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _FEATURES = {"lxmert": "visual_feat_dim", "visual_bert": "visual_embedding_dim"}
 
 @dataclasses.dataclass(frozen=True)
 class RunFiles:
-    """The files that a run needs beside its examples.
+    """The files that a run needs in addition to its examples.
 
     Attributes:
         store: the regions.
@@ -43,7 +43,7 @@ class RunFiles:
 
 
 def open_tokenizer(settings: Settings) -> LxmertTokenizer:
-    """The tokenizer that the settings name, or else that of the weights.
+    """Open the tokenizer that the settings name, or else that of the weights.
 
     Raises:
         ValueError: there is neither.
@@ -61,11 +61,11 @@ def open_tokenizer(settings: Settings) -> LxmertTokenizer:
     except OSError as error:
         if settings.vocabulary:
             raise
-        raise ValueError(f"{source} has no tokenizer beside its weights ({error}). Give vocabulary.") from None
+        raise ValueError(f"{source} has no tokenizer next to its weights ({error}). Set vocabulary.") from None
 
 
 def open_answers(settings: Settings) -> list[str]:
-    """The table of answers that the settings name, or else that of the weights; empty where the task needs none.
+    """Read the table of answers that the settings name, or else that of the weights; empty where the task needs none.
 
     Raises:
         ValueError: there is none, or the file holds no table.
@@ -91,10 +91,10 @@ def make_model(
     settings: Settings,
     model_class: Any,
     files: RunFiles,
-    say: Callable[[str], None] = lambda text: None,
+    log: Callable[[str], None] = lambda text: None,
     dtype: Any = None,
 ) -> Any:
-    """The model that a run starts from.
+    """Make the model that a run starts from.
 
     A new model has the sizes of `model_config`, and otherwise those of the published models. Weights keep their sizes.
     An answer head is mapped by the text of the answers where both tables are known; where only the number of answers
@@ -103,8 +103,8 @@ def make_model(
     Args:
         settings: of the run.
         model_class: of the backend.
-        files: the region store, the tokenizer and the table of answers, which tell the sizes.
-        say: is told what was taken over and what is newly initialized.
+        files: the region store, the tokenizer and the table of answers, which decide the sizes.
+        log: called with messages: what was loaded, and what is newly initialized.
         dtype: of the weights, as the class takes it.
 
     Raises:
@@ -121,7 +121,7 @@ def make_model(
         sizes["task_obj_predict"] = bool({"objects", "attributes", "features"} & set(settings.losses))
         sizes["visual_loss_normalizer"] = _VISUAL_WEIGHT
     if settings.model is not None:
-        return _model_with_weights(settings, settings.model, model_class, files, sizes, say, dtype)
+        return _model_with_weights(settings, settings.model, model_class, files, sizes, log, dtype)
     sizes[_FEATURES[settings.architecture]] = files.store.feature_size
     if settings.architecture == "visual_bert":  # its defaults are RoBERTa's
         sizes |= {"pad_token_id": files.tokenizer.pad_token_id, "bos_token_id": None, "eos_token_id": None}
@@ -133,7 +133,7 @@ def make_model(
 
 
 def load_model(settings: Settings, source: str, model_class: Any, files: RunFiles, dtype: Any = None) -> Any:
-    """The model of a checkpoint of a run, as it is; the arguments are those of `make_model`, and its folder.
+    """Load the model of a checkpoint of a run, unchanged; the arguments are those of `make_model`, and its folder.
 
     Raises:
         ValueError: files that do not fit it.
@@ -149,17 +149,17 @@ def _model_with_weights(
     model_class: Any,
     files: RunFiles,
     sizes: dict[str, Any],
-    say: Callable[[str], None],
+    log: Callable[[str], None],
     dtype: Any,
 ) -> Any:
-    """A model with weights that were trained before; its heads may be new."""
+    """Load pretrained weights; the heads may be newly initialized."""
     _check_kept_fields(source, model_class, settings.model_config)
     path, field = ANSWERS[settings.architecture]
     table = settings.model_answers or _answers_of(source)
     old = read_answer_vocabulary(table) if files.answers and table is not None else files.answers
     if old != files.answers:
         if settings.answers is None:
-            raise ValueError("model_answers is the table of the weights; give the table of this task too, as answers.")
+            raise ValueError("model_answers is the table of the weights; set answers to the table of this task.")
         del sizes[field]  # the head is loaded with its own size first
     fields = {**sizes, **settings.model_config}
     model = model_class.from_pretrained(source, allow_new_head=True, dtype=dtype, **fields)
@@ -169,10 +169,10 @@ def _model_with_weights(
             model.resize_num_qa_labels(len(files.answers))
         else:
             found = model.remap_answers(old, files.answers)
-            say(f"the answer head takes {found:,} of {len(files.answers):,} answers from the weights")
+            log(f"the answer head takes {found:,} of {len(files.answers):,} answers from the weights")
     _check_sizes(model.config, settings, files)
     if new:
-        say(f"newly initialized, as {source} has none that fit: {first_few(new)}")
+        log(f"newly initialized, as {source} has none that fit: {first_few(new)}")
     return model
 
 
@@ -198,7 +198,7 @@ _KEPT = (
 def _check_kept_fields(source: str, model_class: Any, given: Mapping[str, Any]) -> None:
     """Refuse fields of the configuration that would change what weights compute.
 
-    The number of heads, say, shows in no shape: the weights would be loaded, and compute something else.
+    The number of heads, for example, does not change any shape: the weights would load, and compute something else.
 
     Raises:
         ValueError: naming the fields.
@@ -227,7 +227,7 @@ def _check_sizes(config: ModelConfig, settings: Settings, files: RunFiles) -> No
     """Refuse files that were not made for each other."""
     store, words = files.store, len(files.tokenizer)
     if words > config.vocab_size:
-        raise ValueError(f"the vocabulary has {words} words, the model {config.vocab_size}; give the model's own.")
+        raise ValueError(f"the vocabulary has {words} words, the model {config.vocab_size}; pass the model's own.")
     if settings.text_length > config.max_position_embeddings:
         raise ValueError(
             f"text_length must be at most the model's max_position_embeddings, {config.max_position_embeddings}; got "

@@ -45,9 +45,9 @@ def unused_parameters(config: ModelConfig, architecture: str, losses: Collection
     possible = pretraining_losses(config, architecture)
     if not possible:
         return ()
-    asked = set(possible if losses is None else losses)
-    if not asked or not asked <= set(possible):
-        given = ", ".join(sorted(asked)) or "none"
+    chosen = set(possible if losses is None else losses)
+    if not chosen or not chosen <= set(possible):
+        given = ", ".join(sorted(chosen)) or "none"
         raise ValueError(
             f"{architecture} can be trained on the losses {', '.join(possible)} under this config; got {given}. Give "
             "one or more of these, or switch the task on in the config (task_..., visual_..._loss)."
@@ -56,9 +56,9 @@ def unused_parameters(config: ModelConfig, architecture: str, losses: Collection
     off = [
         f"heads.{loss.head}." + (f"{loss.part}." if loss.part else "")
         for name, loss in losses_of_class.items()
-        if name not in asked
+        if name not in chosen
     ]
-    heads = {losses_of_class[name].head for name in asked}
+    heads = {losses_of_class[name].head for name in chosen}
     pooled = bool(heads & {"match", "answer"})
     off += [] if pooled else ["pooler."]
     if isinstance(config, LxmertConfig):

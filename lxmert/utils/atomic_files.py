@@ -99,7 +99,7 @@ def replacing_files(folder: str | Path, stale: Callable[[], Collection[str]] | N
     """Give a temporary folder inside `folder`; when the block succeeds its files move up, all of them or none.
 
     The deciding step is the renaming of the temporary folder. If the process is killed after it, whoever comes next
-    moves the rest (`settle`). Two writers of one folder take turns.
+    moves the rest (`recover_folder`). Two writers of one folder take turns.
 
     Args:
         folder: where the files belong.
@@ -115,33 +115,33 @@ def replacing_files(folder: str | Path, stale: Callable[[], Collection[str]] | N
     with _temporary_folder(folder, "folder", folder) as temporary:
         yield temporary
         with _only_writer(folder):
-            _settle(folder)
+            _recover_folder(folder)
             (temporary / _STALE).write_text(json.dumps(sorted(stale() if stale else ())), encoding="utf-8")
-            if os.path.lexists(folder / _COMPLETE):  # `_settle` leaves only what this package did not write
-                raise _foreign(folder, "is no folder")
+            if os.path.lexists(folder / _COMPLETE):  # `_recover_folder` leaves only what this package did not write
+                raise _foreign_error(folder, "is no folder")
             _check_complete(temporary, folder)
             os.rename(temporary, folder / _COMPLETE)
-            _settle(folder)
+            _recover_folder(folder)
 
 
-def settle(folder: Path) -> None:
+def recover_folder(folder: Path) -> None:
     """Finish what a killed process had decided: move its complete files to where they belong.
 
     Raises OSError if it cannot, and ValueError if `replacing_files` did not leave what is there.
     """
-    if not is_settled(folder):
+    if not is_consistent(folder):
         with _only_writer(folder):
-            _settle(folder)
+            _recover_folder(folder)
 
 
-def is_settled(folder: Path) -> bool:
+def is_consistent(folder: Path) -> bool:
     """Whether no process is moving files in `folder`, or was killed while it did."""
     complete = folder / _COMPLETE
     return complete.is_symlink() or not complete.is_dir()
 
 
-def _settle(folder: Path) -> None:
-    if is_settled(folder):
+def _recover_folder(folder: Path) -> None:
+    if is_consistent(folder):
         return
     complete = folder / _COMPLETE
     for name in _check_complete(complete, folder):
@@ -160,16 +160,16 @@ def _check_complete(complete: Path, folder: Path) -> list[str]:
     moved = []
     for file in sorted(complete.iterdir()):
         if file.is_symlink() or not file.is_file():
-            raise _foreign(folder, f"holds {file.name!r}, which is no plain file")
+            raise _foreign_error(folder, f"holds {file.name!r}, which is no plain file")
         if file.name != _STALE:
             moved.append(file.name)
     stale = read_json(complete / _STALE, list) if (complete / _STALE).exists() else []
     for name in moved:
         if not _WRITTEN.fullmatch(name):
-            raise _foreign(folder, f"holds {name!r}")
+            raise _foreign_error(folder, f"holds {name!r}")
     for name in stale:
         if not is_base_name(name) or not (_WRITTEN.fullmatch(name) or name.endswith(".safetensors")):
-            raise _foreign(folder, f"wants {name!r} removed")
+            raise _foreign_error(folder, f"wants {name!r} removed")
     for name in (*moved, *stale):
         place = folder / name
         if place.is_dir() and not place.is_symlink():
@@ -177,7 +177,7 @@ def _check_complete(complete: Path, folder: Path) -> list[str]:
     return stale
 
 
-def _foreign(folder: Path, what: str) -> ValueError:
+def _foreign_error(folder: Path, what: str) -> ValueError:
     return ValueError(
         f"{folder / _COMPLETE} {what}; nothing that this package writes does. It would hold complete files that are on "
         f"their way to {folder}. Look into it, move what you need, and remove it."
@@ -250,7 +250,7 @@ def _remove_abandoned(folder: Path, name: str) -> None:
 
 
 @contextmanager
-def making_folder(folder: str | Path) -> Iterator[Path]:
+def ensure_folder(folder: str | Path) -> Iterator[Path]:
     """Make `folder` and its parents; when the block fails, those that were made and are still empty are removed."""
     folder = Path(folder)
     made = [place for place in (folder, *folder.parents) if not place.exists()]

@@ -10,7 +10,7 @@ from typing import Any
 
 
 def lazy_names(
-    package: str, homes: Mapping[str, Iterable[str]] | Callable[[], Mapping[str, Iterable[str]]]
+    package: str, modules: Mapping[str, Iterable[str]] | Callable[[], Mapping[str, Iterable[str]]]
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """The `__getattr__` and `__dir__` of a package that imports each public name on first use.
 
@@ -18,20 +18,20 @@ def lazy_names(
 
     Args:
         package: the `__name__` of the package.
-        homes: the modules, and the names that each of them defines; or a function that gives these.
+        modules: the modules, and the names that each of them defines; or a function that gives these.
     """
 
     @cache
-    def home_of() -> dict[str, str]:
-        given = homes() if callable(homes) else homes
+    def module_of_name() -> dict[str, str]:
+        given = modules() if callable(modules) else modules
         return {name: home for home, names in given.items() for name in names}
 
     def get(name: str) -> Any:
-        known = {} if name.startswith("__") else home_of()  # Python asks for names of its own
+        known = {} if name.startswith("__") else module_of_name()  # Python asks for names of its own
         if name not in known:
             raise AttributeError(f"module {package!r} has no attribute {name!r}; it has {', '.join(sorted(known))}.")
         value = getattr(import_module(known[name]), name)
         setattr(sys.modules[package], name, value)  # the next look-up does not come here again
         return value
 
-    return get, lambda: sorted({*vars(sys.modules[package]), *home_of()})
+    return get, lambda: sorted({*vars(sys.modules[package]), *module_of_name()})

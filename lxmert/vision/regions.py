@@ -64,7 +64,7 @@ def image_regions(image: ImageInput, max_shapes: int = MAX_SHAPES) -> tuple[np.n
     """
     if max_shapes < 0:
         raise ValueError(f"max_shapes must be at least 0; got {max_shapes}.")
-    pixels = _working_size(open_image(image))
+    pixels = _resized_size(open_image(image))
     height, width = pixels.shape[:2]
     shapes = find_shapes(pixels, max_shapes)
     features = np.zeros((1 + len(shapes), FEATURE_SIZE), np.float32)
@@ -72,11 +72,11 @@ def image_regions(image: ImageInput, max_shapes: int = MAX_SHAPES) -> tuple[np.n
     boxes[0] = (0.0, 0.0, 1.0, 1.0)
     shown = np.zeros((height, width, 4), np.float32)  # the shapes alone, where they are in the image
     for region, (rows, columns, cut) in enumerate(shapes, start=1):
-        features[region] = _describe(cut)
+        features[region] = _cell_means(cut)
         boxes[region] = (columns.start / width, rows.start / height, columns.stop / width, rows.stop / height)
         shown[rows, columns] += cut
     if shapes:
-        features[0] = _describe(shown)
+        features[0] = _cell_means(shown)
     return features, boxes
 
 
@@ -102,7 +102,7 @@ def pad_regions(regions: Sequence[tuple[np.ndarray, np.ndarray]], length: int | 
     return RegionBatch(visual_feats=feats, visual_pos=pos, visual_attention_mask=mask)
 
 
-def _working_size(pixels: np.ndarray) -> np.ndarray:
+def _resized_size(pixels: np.ndarray) -> np.ndarray:
     height, width = pixels.shape[:2]
     if height * width <= _WORKING_PIXELS:
         return pixels
@@ -112,16 +112,16 @@ def _working_size(pixels: np.ndarray) -> np.ndarray:
     return np.asarray(image_module.fromarray(pixels).resize(size, image_module.Resampling.BOX))
 
 
-def _describe(cut: np.ndarray) -> np.ndarray:
+def _cell_means(cut: np.ndarray) -> np.ndarray:
     """``[h, w, 4]`` to ``[F]``: the mean of each cell; the edges of cells may cut pixels."""
-    rows, columns = _shares(cut.shape[0]), _shares(cut.shape[1])
+    rows, columns = _cell_weights(cut.shape[0]), _cell_weights(cut.shape[1])
     height, width = cut.shape[:2]
     by_rows = (rows @ cut.reshape(height, width * 4)).reshape(CELLS, width, 4)
     return np.matmul(columns, by_rows).reshape(-1)
 
 
 @lru_cache(maxsize=2048)
-def _shares(count: int) -> np.ndarray:
+def _cell_weights(count: int) -> np.ndarray:
     """``[CELLS, count]``: the share of each of ``count`` pixels in each cell's mean."""
     edges = np.linspace(0.0, count, CELLS + 1)
     start, stop = edges[:-1, None], edges[1:, None]

@@ -140,9 +140,9 @@ class BaseModel:
         self.base.gradient_checkpointing = False
 
 
-def new_token_count(current: int, asked: int | None, multiple: int | None) -> int:
-    """The number of words after resizing: `asked` or the current one, rounded up to a multiple."""
-    count = current if asked is None else check_integer("new_num_tokens", asked)
+def new_token_count(current: int, requested: int | None, multiple: int | None) -> int:
+    """The number of words after resizing: `requested` or the current one, rounded up to a multiple."""
+    count = current if requested is None else check_integer("new_num_tokens", requested)
     return -(-count // multiple) * multiple if multiple else count
 
 

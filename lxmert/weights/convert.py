@@ -20,7 +20,7 @@ import numpy as np
 from lxmert.common.config.base import ModelConfig
 from lxmert.common.specs import architectures, spec_of, tasks
 from lxmert.hub import HubOptions
-from lxmert.utils.atomic_files import making_folder, replacing
+from lxmert.utils.atomic_files import ensure_folder, replacing
 from lxmert.utils.paths import INDEX_NAME, SAFETENSORS_NAME, check_folder, check_path
 from lxmert.weights.formats.open import FOLDER_WEIGHTS, TF_NAME
 from lxmert.weights.formats.raw_io import FLOATS
@@ -173,7 +173,7 @@ def convert(
         elif is_folder:
             overflowed = write_tf_folder(target, *arguments)
         else:
-            with making_folder(target.parent), replacing(target) as temporary:
+            with ensure_folder(target.parent), replacing(target) as temporary:
                 overflowed = _FILE_WRITERS[kind](temporary, *arguments)
     return Conversion(
         source, target, written, files, kind, architecture, len(items), total, report, overflowed, matched

@@ -14,7 +14,7 @@ from typing import Any
 from lxmert.common.config import CONFIGS, LxmertConfig, config_class
 from lxmert.common.config.base import ModelConfig
 from lxmert.hub import HubOptions
-from lxmert.utils.atomic_files import is_settled, settle
+from lxmert.utils.atomic_files import is_consistent, recover_folder
 from lxmert.utils.paths import CONFIG_NAME
 
 from .checkpoint import Checkpoint
@@ -92,14 +92,14 @@ def _open_with_config(source: str | Path, with_config: bool) -> tuple[WeightFile
     """
     for _ in range(_ATTEMPTS):
         path = find_weights(source)
-        settle(path.parent)  # waits for a process that is moving files there
+        recover_folder(path.parent)  # waits for a process that is moving files there
         if not path.exists():
             continue
         before = path.stat()
         file = open_weights(path)
         try:
             stored = file.config if with_config else None
-            if is_settled(path.parent) and path.exists() and os.path.samestat(before, path.stat()):
+            if is_consistent(path.parent) and path.exists() and os.path.samestat(before, path.stat()):
                 return file, stored
         except BaseException:
             file.close()
@@ -194,7 +194,7 @@ def _resolve_decoder(checkpoint: Checkpoint, tie_given: bool) -> Checkpoint:
     elif not checkpoint.has(decoder):
         if not config.tie_word_embeddings and checkpoint.has(by_module["heads.word.transform"]):
             names[checkpoint.key(decoder)] = checkpoint.stored_name(word)
-    elif config.tie_word_embeddings and not tie_given and _differ(checkpoint, decoder, word):
+    elif config.tie_word_embeddings and not tie_given and _values_differ(checkpoint, decoder, word):
         config = untied
     bias = checkpoint.mapping.head_prefix + DECODER_BIAS
     if config.untied_words and bias in names:
@@ -203,7 +203,7 @@ def _resolve_decoder(checkpoint: Checkpoint, tie_given: bool) -> Checkpoint:
     return replace(checkpoint, config=config, names=names, found_untied=found_untied)
 
 
-def _differ(checkpoint: Checkpoint, first: Parameter, second: Parameter) -> bool:
+def _values_differ(checkpoint: Checkpoint, first: Parameter, second: Parameter) -> bool:
     """Whether two parameters of one shape have different values in the file."""
     if checkpoint.shape(first) != checkpoint.shape(second):
         return False  # one of them does not fit the model; the error comes later

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lxmert.common.config.base import ModelConfig
-from lxmert.utils.atomic_files import making_folder, replacing_files
+from lxmert.utils.atomic_files import ensure_folder, replacing_files
 from lxmert.utils.json_files import read_json
 from lxmert.utils.paths import CONFIG_NAME, INDEX_NAME, SAFETENSORS_NAME, check_folder
 from lxmert.weights.formats.open import FOLDER_WEIGHTS
@@ -50,7 +50,7 @@ def write_folder(
     architecture: str,
     items: Tensors,
     max_shard_size: int | str | None = None,
-    beside: Callable[[Path], None] | None = None,
+    write_others: Callable[[Path], None] | None = None,
 ) -> tuple[Overflowed, list[str]]:
     """Write config.json and model.safetensors with Hugging Face's names.
 
@@ -63,7 +63,7 @@ def write_folder(
         items: every parameter of the model.
         max_shard_size: of one file in bytes ("2GB", "500MB", or an integer); larger weights are sharded, with an
             index. A tensor is never divided. None writes one file.
-        beside: writes further files into the folder that it is given; they appear with the others.
+        write_others: writes further files into the folder that it is given; they appear with the others.
 
     Returns:
         Which parameters overflowed, and the names of the weight files.
@@ -82,7 +82,7 @@ def write_folder(
     names = [SAFETENSORS_NAME]
     if len(shards) > 1:
         names = [f"model-{i:05}-of-{len(shards):05}.safetensors" for i in range(1, len(shards) + 1)]
-    with making_folder(folder), replacing_files(folder, lambda: _stale(folder, names)) as new:
+    with ensure_folder(folder), replacing_files(folder, lambda: _stale_files(folder, names)) as new:
         overflowed: Overflowed = {}
         homes = {}
         for file, shard in zip(names, shards, strict=True):
@@ -93,14 +93,14 @@ def write_folder(
             total = sum(item.size for _, item in named)
             index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(homes.items()))}
             (new / INDEX_NAME).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
-        (new / CONFIG_NAME).write_text(stamped(config, architecture).to_json_string(), encoding="utf-8")
-        if beside is not None:
-            beside(new)
+        (new / CONFIG_NAME).write_text(with_architecture(config, architecture).to_json_string(), encoding="utf-8")
+        if write_others is not None:
+            write_others(new)
     return overflowed, names
 
 
 def check_neighbours(folder: Path, config: ModelConfig, written: str) -> None:
-    """Refuse to write config.json and `written` beside weights of another format that belong to another config.json."""
+    """Refuse to write config.json and `written` next to weights of another format with another config."""
     file, own = folder / CONFIG_NAME, {written, *((INDEX_NAME,) if written == SAFETENSORS_NAME else ())}
     others = [name for name in FOLDER_WEIGHTS if name not in own and (folder / name).is_file()]
     if not others or not file.is_file():
@@ -112,7 +112,7 @@ def check_neighbours(folder: Path, config: ModelConfig, written: str) -> None:
     if not same:
         raise ValueError(
             f"{folder} holds {others[0]}, whose {CONFIG_NAME} is of another model than the {written} to be written "
-            "beside it; give another folder, or remove the old weights."
+            "next to it; give another folder, or remove the old weights."
         )
 
 
@@ -154,7 +154,7 @@ def _shards(named: Sequence[tuple[str, LazyTensor]], largest: float) -> list[lis
     return shards
 
 
-def _stale(folder: Path, names: Sequence[str]) -> set[str]:
+def _stale_files(folder: Path, names: Sequence[str]) -> set[str]:
     """Weights in a folder that readers would take instead of, or with, those about to be written."""
     stale = {SAFETENSORS_NAME, INDEX_NAME}
     index = folder / INDEX_NAME
@@ -167,6 +167,6 @@ def _stale(folder: Path, names: Sequence[str]) -> set[str]:
     return {name for name in stale - keep if (folder / name).exists()}
 
 
-def stamped(config: ModelConfig, architecture: str) -> ModelConfig:
+def with_architecture(config: ModelConfig, architecture: str) -> ModelConfig:
     """The config with the name of the model class, as config.json records it."""
     return config.replace(extra={**config.extra, "architectures": [architecture]})

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from lxmert.common.config.base import ModelConfig
-from lxmert.utils.atomic_files import TEMPORARY_SUFFIX, making_folder, replacing_files
+from lxmert.utils.atomic_files import TEMPORARY_SUFFIX, ensure_folder, replacing_files
 from lxmert.utils.file_locks import lock
 from lxmert.utils.paths import CONFIG_NAME, check_folder
 from lxmert.weights.formats.hdf5 import CONFIG_ATTRIBUTE
@@ -24,7 +24,7 @@ from lxmert.weights.formats.raw_io import BFLOAT16, Slot, write_slots
 from lxmert.weights.naming.key_mapping import HUGGING_FACE_TF, KERAS_H5
 from lxmert.weights.naming.tables import is_task_model
 
-from .save_folder import LazyTensor, Overflowed, Tensors, check_neighbours, stamped
+from .save_folder import LazyTensor, Overflowed, Tensors, check_neighbours, with_architecture
 
 
 def write_keras_weights(path: str | Path, config: ModelConfig, architecture: str, items: Tensors) -> Overflowed:
@@ -35,7 +35,7 @@ def write_keras_weights(path: str | Path, config: ModelConfig, architecture: str
     nested = is_task_model(architecture)
     with _new_hdf5(path) as file:
         slots = [_slot(file, KERAS_H5.key(item.parameter, nested), item) for item in items]
-        file.attrs[CONFIG_ATTRIBUTE] = stamped(config, architecture).to_json_string()
+        file.attrs[CONFIG_ATTRIBUTE] = with_architecture(config, architecture).to_json_string()
     return write_slots(path, slots)
 
 
@@ -83,7 +83,7 @@ def write_keras_archive(path: str | Path, config: ModelConfig, architecture: str
             "name": "model",
             "trainable": True,
             "dtype": policy,
-            "config": stamped(config, architecture).to_dict(),
+            "config": with_architecture(config, architecture).to_dict(),
             **(pooler if architecture == "VisualBertModel" else {}),
         },
     }
@@ -105,9 +105,9 @@ def write_tf_folder(folder: str | Path, config: ModelConfig, architecture: str, 
     folder = Path(folder)
     check_folder(folder, f"{CONFIG_NAME} and {TF_NAME}")
     check_neighbours(folder, config, TF_NAME)
-    with making_folder(folder), replacing_files(folder) as new:
+    with ensure_folder(folder), replacing_files(folder) as new:
         overflowed = write_tf_weights(new / TF_NAME, config, architecture, items)
-        (new / CONFIG_NAME).write_text(stamped(config, architecture).to_json_string(), encoding="utf-8")
+        (new / CONFIG_NAME).write_text(with_architecture(config, architecture).to_json_string(), encoding="utf-8")
     return overflowed
 
 
@@ -156,7 +156,7 @@ def write_tf_weights(path: str | Path, config: ModelConfig, architecture: str, i
         _write_names(file, "layer_names", list(layers))
         file.attrs["backend"] = b"tensorflow"
         file.attrs["keras_version"] = b"2.18.0"
-        file.attrs[CONFIG_ATTRIBUTE] = stamped(config, architecture).to_json_string()
+        file.attrs[CONFIG_ATTRIBUTE] = with_architecture(config, architecture).to_json_string()
         for layer in sorted(layers):
             group = file.create_group(layer)
             named = [(f"{root}/{HUGGING_FACE_TF.key(i.parameter, True)}", i) for i in layers[layer]]
@@ -198,9 +198,9 @@ def _write_names(group: Any, name: str, names: Sequence[str]) -> None:
             group.attrs[f"{name}{i}"] = part
 
 
-def stamp_config(path: str | Path, config: ModelConfig, architecture: str) -> None:
+def store_config(path: str | Path, config: ModelConfig, architecture: str) -> None:
     """Store the config in a .weights.h5 file that Keras wrote."""
     import h5py
 
     with h5py.File(path, "a") as file:
-        file.attrs[CONFIG_ATTRIBUTE] = stamped(config, architecture).to_json_string()
+        file.attrs[CONFIG_ATTRIBUTE] = with_architecture(config, architecture).to_json_string()

@@ -253,13 +253,13 @@ def test_the_other_models_configuration_is_refused(kind, other):
 def test_more_heads_gone():
     config = VisualBertConfig(num_hidden_layers=2, num_attention_heads=4, hidden_size=8, pruned_heads={1: [3]})
     # One attention under two names, and a head that is gone already.
-    more = config.pruned_with(
+    more = config.with_pruned_heads(
         {1: np.array([0]), "encoder_layers.1.attention": {3, 2}, "encoder_layers.0.attention": (1,)}
     )
     assert more.pruned_heads == {"encoder_layers.1.attention": (0, 2, 3), "encoder_layers.0.attention": (1,)}
     assert config.pruned_heads == {"encoder_layers.1.attention": (3,)}
     for heads in (5, "0", [0.5]):
         with pytest.raises(TypeError, match="must be a list of integers; got"):
-            config.pruned_with({0: heads})
+            config.with_pruned_heads({0: heads})
     with pytest.raises(ValueError, match="not all"):
-        config.pruned_with({1: [0, 1, 2]})
+        config.with_pruned_heads({1: [0, 1, 2]})

@@ -9,7 +9,7 @@ from lxmert.data.datasets import (
     Questions,
     Sentences,
     Statements,
-    check_apart,
+    check_disjoint,
     read_gqa,
     read_nlvr2,
     read_pretraining,
@@ -349,18 +349,18 @@ def test_one_image_in_two_records_of_different_sources(tmp_path):
 
 def test_training_and_validation_are_apart(tmp_path):
     train = Questions([1, 2, 3], ["a", "b", "c"], ["x", "y", "z"], files=("train.json",))
-    check_apart(train, Questions([4], ["a"], ["x"]))
+    check_disjoint(train, Questions([4], ["a"], ["x"]))
     message = "2 ids are in both: 3, 1. Training: train.json. Validation: minival.json."
     with pytest.raises(ValueError, match=message):
-        check_apart(train, Questions([3, 4, 1], ["a"] * 3, ["p"] * 3, files=("minival.json",)))
+        check_disjoint(train, Questions([3, 4, 1], ["a"] * 3, ["p"] * 3, files=("minival.json",)))
     texts = Questions([f"q{i}" for i in range(70_000)], ["?"] * 70_000, ["x"] * 70_000)  # more than one block
-    check_apart(texts, Questions(["q70000", "q-1"], ["?"] * 2, ["x"] * 2))
+    check_disjoint(texts, Questions(["q70000", "q-1"], ["?"] * 2, ["x"] * 2))
     with pytest.raises(ValueError, match="3 ids are in both: q69999, q0, q65536"):
-        check_apart(texts, Questions(["q69999", "new", "q0", "q65536"], ["?"] * 4, ["x"] * 4))
+        check_disjoint(texts, Questions(["q69999", "new", "q0", "q65536"], ["?"] * 4, ["x"] * 4))
     # Two different values of one hash.
     assert hash(-1) == hash(-2)
-    check_apart(Questions([-1], ["?"], ["x"]), Questions([-2], ["?"], ["x"]))
-    check_apart(SENTENCES, Sentences(["a cat"], ["other"], ["vqa"], [None]))
+    check_disjoint(Questions([-1], ["?"], ["x"]), Questions([-2], ["?"], ["x"]))
+    check_disjoint(SENTENCES, Sentences(["a cat"], ["other"], ["vqa"], [None]))
     with pytest.raises(ValueError, match="1 images are in both: 7"):
-        check_apart(SENTENCES, Sentences(["a", "b"], ["7", "7"], ["vqa", "vg"], [None, None]))
-    check_apart(NLVR2, Statements(["dev-1-0-0"], ["."], [("dev-850-0-img0", "dev-850-0-img1")]))
+        check_disjoint(SENTENCES, Sentences(["a", "b"], ["7", "7"], ["vqa", "vg"], [None, None]))
+    check_disjoint(NLVR2, Statements(["dev-1-0-0"], ["."], [("dev-850-0-img0", "dev-850-0-img1")]))

@@ -106,7 +106,7 @@ def long_texts(scenes, folder):
 
 
 def large_vocabulary(scenes, folder):
-    return dict(model_config={**TINY, "vocab_size": 20}), "words, the model 20; give the model's own."
+    return dict(model_config={**TINY, "vocab_size": 20}), "words, the model 20; pass the model's own."
 
 
 def other_features(scenes, folder):

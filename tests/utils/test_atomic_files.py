@@ -9,7 +9,7 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from lxmert.utils.atomic_files import making_folder, replacing, replacing_files, write_text
+from lxmert.utils.atomic_files import ensure_folder, replacing, replacing_files, write_text
 from lxmert.utils.json_files import parse_json, read_json
 from lxmert.weights.formats.raw_io import BFLOAT16
 from lxmert.weights.formats.safetensors import SafetensorsFile, write_safetensors
@@ -99,12 +99,12 @@ def test_text_is_utf8(tmp_path):
 
 
 def test_making_a_folder(tmp_path):
-    with making_folder(tmp_path / "a" / "b") as folder:
+    with ensure_folder(tmp_path / "a" / "b") as folder:
         assert folder.is_dir()
     assert folder.is_dir()
 
     def fail(*names, leave=()):
-        with making_folder(tmp_path.joinpath(*names)) as made:
+        with ensure_folder(tmp_path.joinpath(*names)) as made:
             for name in leave:
                 (made / name).touch()
             raise ValueError

@@ -179,7 +179,7 @@ CLAIMS = {
     "a number larger than the file": (tensor(Storage(FLOATS, KEY, 10), (10**9,)), r"mentions a size of 1000000000"),
     "numbers larger than the file": (
         tensor(Storage(FLOATS, KEY, 10**9), (10,)),
-        r"mentions a size of 1000000000, which is more than its \d+ bytes",
+        r"mentions a size of 1000000000, more than its \d+ bytes",
     ),
     "a negative size": (tensor(Storage(FLOATS, KEY, 10), (-5,), (1,)), r"is not read by torch.load"),
 }
@@ -214,7 +214,7 @@ def test_such_files_are_read_if_they_are_true(tmp_path):
         (
             {str(i): tensor(Storage(FLOATS, str(i), 900), (1,)) for i in range(40)},
             [str(i) for i in range(40)],
-            r"its tensors claim to be 144000 bytes, more than the file's \d+",
+            r"its tensors claim 144000 bytes, more than the file's \d+",
         ),
         (
             {"a": tensor(Storage(FLOATS, KEY, 10, ("2", 0, 10)), (10,))},

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from lxmert.utils import atomic_files, file_locks
-from lxmert.utils.atomic_files import replacing, replacing_files, settle
+from lxmert.utils.atomic_files import recover_folder, replacing, replacing_files
 from lxmert.utils.json_files import read_json
 from lxmert.weights.convert import convert
 from lxmert.weights.formats import open_weights
@@ -256,7 +256,7 @@ def test_what_was_decided_is_finished_by_the_next_one(tmp_path, monkeypatch):
         try:
             replace_in(folder, monkeypatch, deaths)
         except Killed:
-            settle(folder)
+            recover_folder(folder)
             assert contents(folder) in (before, after)
             seen.append(contents(folder))
             replace_in(folder, monkeypatch, 100)
@@ -302,7 +302,7 @@ def test_a_folder_made_to_remove_files_elsewhere(name, tmp_path):
     (tmp_path / "folder" / "notes.txt").write_text("3")
     abandoned(tmp_path / "folder", json.dumps([GONE, name]))
     with pytest.raises(ValueError, match=r"lxmert-complete wants .* removed; nothing .* Look into it, .* remove it"):
-        settle(tmp_path / "folder")
+        recover_folder(tmp_path / "folder")
     assert contents(tmp_path) == {"outside": "1"}
     assert contents(tmp_path / "folder") == {GONE: "2", "notes.txt": "3"}  # not even the name before
 
@@ -329,7 +329,7 @@ def test_a_folder_made_to_replace_other_files(kind, tmp_path):
     with pytest.raises(
         ValueError, match=said.get(kind, r"holds 'model\.safetensors', which is no plain file; .* remove it")
     ):
-        settle(tmp_path)
+        recover_folder(tmp_path)
     assert contents(tmp_path) == {"notes.txt": "mine", A: "old"}
     with pytest.raises(ValueError, match=r"lxmert-complete"), replacing_files(tmp_path) as new:
         (new / A).write_text("new")
@@ -365,7 +365,7 @@ def test_a_folder_in_the_way_of_a_file(name, tmp_path):
     with pytest.raises(IsADirectoryError, match=said):
         write()
     assert [item.name for item in tmp_path.iterdir()] == [name]
-    assert atomic_files.is_settled(tmp_path)
+    assert atomic_files.is_consistent(tmp_path)
 
 
 def test_a_file_in_the_way_of_what_is_decided(tmp_path):
@@ -410,8 +410,8 @@ def test_a_link_in_place_of_complete_files(tmp_path):
     complete = abandoned(tmp_path / "elsewhere", json.dumps([GONE]))
     (tmp_path / "folder" / GONE).write_text("2")
     (tmp_path / "folder" / ".lxmert-complete").symlink_to(complete)
-    assert atomic_files.is_settled(tmp_path / "folder")
-    settle(tmp_path / "folder")
+    assert atomic_files.is_consistent(tmp_path / "folder")
+    recover_folder(tmp_path / "folder")
     with pytest.raises(ValueError, match=r"is no folder"), replacing_files(tmp_path / "folder"):
         pass
     assert contents(tmp_path / "folder") == {GONE: "2"}

@@ -108,7 +108,7 @@ class ModelConfig:
         """The path of the attention that a key of `pruned_heads` names."""
         return str(key)
 
-    def pruned_with(self, heads: Mapping[str, Any]) -> Self:
+    def with_pruned_heads(self, heads: Mapping[str, Any]) -> Self:
         """This configuration with more heads pruned.
 
         Args:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lxmert.hub import folder_with, looks_like_hub_id
-from lxmert.utils.atomic_files import settle
+from lxmert.utils.atomic_files import recover_folder
 from lxmert.utils.json_files import read_json
 from lxmert.utils.paths import CONFIG_NAME
 
@@ -27,7 +27,7 @@ def read_config(
         hub: dict[str, Any] = dict(revision=revision, cache_dir=cache_dir, token=token)
         path = folder_with(source, (CONFIG_NAME,), **hub, local_files_only=local_files_only)
     if path.is_dir():
-        settle(path)
+        recover_folder(path)
     file = path / CONFIG_NAME if path.is_dir() else path
     if not file.is_file():
         problem = f"{path} has no {CONFIG_NAME}" if path.is_dir() else f"there is no file or folder {path}"

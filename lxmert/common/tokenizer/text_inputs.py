@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 
 from lxmert.utils.messages import check_keywords
 
-from .wordpiece import NO_LIMIT, is_count
+from .wordpiece import NO_LIMIT, is_positive_integer
 
 Pair = tuple[str, str]
 Texts = str | Sequence[str] | Sequence[Pair]
@@ -155,7 +155,7 @@ def plan_lengths(
         ValueError: a value that does not exist, or values that do not fit each other.
     """
     for name, count in (("max_length", max_length), ("pad_to_multiple_of", pad_to_multiple_of)):
-        if count is not None and not (is_count(count) or (isinstance(count, np.integer) and count >= 1)):
+        if count is not None and not (is_positive_integer(count) or (isinstance(count, np.integer) and count >= 1)):
             raise ValueError(f"{name} must be an integer of 1 or more, or None; got {count!r}.")
     fill = _choice("padding", padding, _PADDINGS)
     if truncation is None:
@@ -234,6 +234,6 @@ def as_ids(ids: Any, size: int) -> list[int]:
 
 def clean_up_spaces(text: str) -> str:
     """Remove the spaces that word splitting put before English punctuation and contractions."""
-    for apart, joined in _JOINS:
-        text = text.replace(apart, joined)
+    for spaced, joined in _JOINS:
+        text = text.replace(spaced, joined)
     return text

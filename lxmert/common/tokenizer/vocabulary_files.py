@@ -13,7 +13,7 @@ from tokenizers import AddedToken
 
 from lxmert.utils.json_files import parse_json
 
-from .wordpiece import SPECIAL_NAMES, TokenizerSettings, count_of
+from .wordpiece import SPECIAL_NAMES, TokenizerSettings, as_integer
 
 VOCAB_NAME = "vocab.txt"
 TOKENIZER_NAME = "tokenizer.json"
@@ -22,7 +22,7 @@ SPECIAL_TOKENS_NAME = "special_tokens_map.json"
 ADDED_TOKENS_NAME = "added_tokens.json"
 # What `read_folder` reads: the first of these that is there, and these if they are there.
 VOCABULARY_NAMES = (TOKENIZER_NAME, VOCAB_NAME)
-SMALL_NAMES = (TOKENIZER_CONFIG_NAME, SPECIAL_TOKENS_NAME, ADDED_TOKENS_NAME)
+OPTIONAL_NAMES = (TOKENIZER_CONFIG_NAME, SPECIAL_TOKENS_NAME, ADDED_TOKENS_NAME)
 
 # Keys of tokenizer_config.json that name places on the writer's machine, or that we write from what we know.
 _DROPPED = (
@@ -118,7 +118,7 @@ def read_folder(folder: str | os.PathLike[str]) -> TokenizerSource:
     # Differs from HF: where tokenizer_config.json is silent, tokenizer.json decides, not the constructor's defaults: a
     # cased tokenizer.json alone stays cased.
     config = _optional_json(folder / SPECIAL_TOKENS_NAME) | _optional_json(folder / TOKENIZER_CONFIG_NAME)
-    added = source.added or _added_beside(folder, config)
+    added = source.added or _added_tokens_of_folder(folder, config)
     settings, extra = _split_config(config)
     settings = source.settings | settings
     try:
@@ -142,11 +142,11 @@ def _split_config(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, 
     if settings.get("model_max_length", 0) is None:
         del settings["model_max_length"]
     elif "model_max_length" in settings:
-        settings["model_max_length"] = count_of(settings["model_max_length"])
+        settings["model_max_length"] = as_integer(settings["model_max_length"])
     return settings, extra
 
 
-def _added_beside(folder: Path, config: Mapping[str, Any]) -> dict[int, AddedToken]:
+def _added_tokens_of_folder(folder: Path, config: Mapping[str, Any]) -> dict[int, AddedToken]:
     """Added tokens of a folder without tokenizer.json: in its config, or in the added_tokens.json of older versions."""
     decoder = config.get("added_tokens_decoder")
     if isinstance(decoder, dict):

@@ -65,8 +65,10 @@ class TokenizerSettings:
         self._require(
             "never_split", all(isinstance(w, str) and w for w in self.never_split), "a list of words, or None"
         )
-        self._require("model_max_length", is_count(self.model_max_length), "an integer of 1 or more")
-        self._require("max_input_chars_per_word", is_count(self.max_input_chars_per_word), "an integer of 1 or more")
+        self._require("model_max_length", is_positive_integer(self.model_max_length), "an integer of 1 or more")
+        self._require(
+            "max_input_chars_per_word", is_positive_integer(self.max_input_chars_per_word), "an integer of 1 or more"
+        )
         for name in ("padding_side", "truncation_side"):
             self._require(name, getattr(self, name) in ("right", "left"), '"right" or "left"')
         self._check_basic_tokenize()
@@ -94,12 +96,12 @@ class TokenizerSettings:
         return dataclasses.asdict(self) | {"never_split": list(self.never_split) or None}
 
 
-def is_count(value: object) -> bool:
+def is_positive_integer(value: object) -> bool:
     """Whether `value` is an integer of at least 1 (True and False are none)."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
-def count_of(value: Any) -> Any:
+def as_integer(value: Any) -> Any:
     """An integer from one that JSON wrote as 1e+30; anything else as it is."""
     whole = isinstance(value, float) and math.isfinite(value) and value.is_integer()
     return int(value) if whole else value

@@ -20,7 +20,7 @@ from .batch_encoding import BatchEncoding, as_tensors
 from .text_inputs import Lengths, Pair, Texts, as_batch, checked_keywords, plan_lengths
 from .token_ids import TokenIds
 from .vocabulary_files import (
-    SMALL_NAMES,
+    OPTIONAL_NAMES,
     TOKENIZER_CONFIG_NAME,
     TOKENIZER_NAME,
     VOCAB_NAME,
@@ -226,7 +226,7 @@ class WordPieceTokenizer(TokenIds):
             folder = folder_with(
                 source,
                 VOCABULARY_NAMES,
-                SMALL_NAMES,
+                OPTIONAL_NAMES,
                 revision=revision,
                 cache_dir=cache_dir,
                 token=token,

@@ -16,7 +16,7 @@ from .shared import (
     check_not_empty,
     check_shape,
     check_words,
-    describe_given,
+    describe_inputs,
     fits,
     shape_text,
     words_argument,
@@ -39,7 +39,7 @@ def check_lxmert_inputs(
         ValueError: a missing argument, or a wrong or disagreeing shape; the message names the argument.
         TypeError: an argument of the wrong kind (floating-point token ids, say).
     """
-    given = describe_given(inputs, describe)
+    given = describe_inputs(inputs, describe)
     words = words_argument(given)
     _require_regions(given)
     leads: tuple[tuple[str, ...], ...] = (("B",), ("B", "2")) if images else (("B",),)
@@ -60,7 +60,7 @@ def check_language_inputs(config: LxmertConfig, inputs: Mapping[str, Any], descr
 
     The arguments and errors are those of `check_lxmert_inputs`.
     """
-    given = describe_given(inputs, describe)
+    given = describe_inputs(inputs, describe)
     words = words_argument(given)
     _check_language(config, given, words, check_words(words, given[words], config, ("B",)))
 
@@ -70,7 +70,7 @@ def check_vision_inputs(config: LxmertConfig, inputs: Mapping[str, Any], describ
 
     The arguments and errors are those of `check_lxmert_inputs`.
     """
-    given = describe_given(inputs, describe)
+    given = describe_inputs(inputs, describe)
     _require_regions(given)
     _check_region_shapes(config, given, ("B",))
     _check_vision(given, ("B",))
@@ -87,7 +87,7 @@ def check_encoded(config: LxmertConfig, inputs: Mapping[str, Any], describe: Ten
     Raises:
         ValueError, TypeError: as for `check_lxmert_inputs`.
     """
-    given = describe_given(inputs, describe)
+    given = describe_inputs(inputs, describe)
     for name, letter, maker in (("language", "L", "encode_language"), ("visual", "R", "encode_vision")):
         if name not in given:
             raise ValueError(f"{name} must be given: what {maker} gave; got None.")

@@ -46,7 +46,7 @@ def check_dtype(name: str, given: TensorSpec, kinds: Sequence[str], wanted: str)
         raise TypeError(f"{name} must hold {wanted}; got values of kind {given.kind}.")
 
 
-def describe_given(inputs: Mapping[str, Any], describe: TensorSpecFn) -> dict[str, TensorSpec]:
+def describe_inputs(inputs: Mapping[str, Any], describe: TensorSpecFn) -> dict[str, TensorSpec]:
     """Shape and kind of the arguments that are not None, by name."""
     return {name: describe(name, value) for name, value in inputs.items() if value is not None}
 
@@ -195,7 +195,7 @@ def is_soft_answer(name: str, given: TensorSpec, batch: int | None, answers: int
     )
 
 
-def attention_choice(output_attentions: Any, config: ModelConfig) -> bool | str:
+def resolve_output_attentions(output_attentions: Any, config: ModelConfig) -> bool | str:
     """What `output_attentions` asks for: False, True, or "all"; None takes the config's choice.
 
     Raises:

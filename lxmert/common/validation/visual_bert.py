@@ -15,7 +15,7 @@ from .shared import (
     check_not_empty,
     check_shape,
     check_words,
-    describe_given,
+    describe_inputs,
     fits,
     shape_text,
     words_argument,
@@ -47,7 +47,7 @@ def check_visual_bert_inputs(
         ValueError: a missing argument, or a wrong or disagreeing shape; the message names the argument.
         TypeError: an argument of the wrong kind (floating-point token ids, say).
     """
-    given = describe_given(inputs, describe)
+    given = describe_inputs(inputs, describe)
     words = words_argument(given)
     lead = ("B", "choices") if choices else ("B",)
     check_words(words, given[words], config, lead)

@@ -18,7 +18,7 @@ from lxmert.common.tokenizer import LxmertTokenizer
 WINDOW = 512  # images that are held encoded at a time: 57 MB of the base model in float32
 
 
-class Crossing(NamedTuple):
+class PairBatch(NamedTuple):
     """A batch of pairs for the cross layers.
 
     Attributes:
@@ -45,7 +45,7 @@ class Window:
 
     images: np.ndarray
     texts: Mapping[int, np.ndarray]
-    crossings: Sequence[Crossing]
+    crossings: Sequence[PairBatch]
 
 
 class TokenizedTexts:
@@ -109,5 +109,5 @@ def _window(
         own = np.searchsorted(members, which[of_length])
         for start in range(0, len(of_length), size):
             some = of_length[start : start + size]
-            crossings.append(Crossing(rows[some], length, own[start : start + size], image[some]))
+            crossings.append(PairBatch(rows[some], length, own[start : start + size], image[some]))
     return Window(places, grouped, crossings)

@@ -5,7 +5,7 @@ gives columns (examples.py). NumPy only, no framework.
 """
 
 from .columns import CategoricalColumn, TextColumn
-from .examples import Questions, Sentences, Statements, check_apart
+from .examples import Questions, Sentences, Statements, check_disjoint
 from .gqa import read_gqa, write_gqa, write_official_gqa
 from .nlvr2 import read_nlvr2, write_nlvr2, write_official_nlvr2
 from .pretraining import read_pretraining, write_pretraining
@@ -19,7 +19,7 @@ __all__ = [
     "Sentences",
     "Statements",
     "TextColumn",
-    "check_apart",
+    "check_disjoint",
     "read_gqa",
     "read_nlvr2",
     "read_pretraining",

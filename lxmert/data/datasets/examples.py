@@ -159,16 +159,16 @@ class Sentences(_Examples):
     files: tuple[str, ...] = ()
 
 
-def check_apart(train: Questions | Statements | Sentences, valid: Questions | Statements | Sentences) -> None:
+def check_disjoint(train: Questions | Statements | Sentences, valid: Questions | Statements | Sentences) -> None:
     """Refuse validation data that is also training data: equal ids, or equal images for sentences.
 
     Raises:
         ValueError: the message gives their number, the first of them, and the files.
     """
     if isinstance(train, Sentences) or isinstance(valid, Sentences):
-        name, both = "image", _in_both(train.image_names, valid.image_names)
+        name, both = "image", _common_values(train.image_names, valid.image_names)
     else:
-        name, both = "id", _in_both(train.ids, valid.ids)
+        name, both = "id", _common_values(train.ids, valid.ids)
     if both:
         some = first_few(map(str, both), 3)
         raise ValueError(
@@ -178,7 +178,7 @@ def check_apart(train: Questions | Statements | Sentences, valid: Questions | St
         )
 
 
-def _in_both(train: Sequence[Any], valid: Sequence[Any]) -> list[Any]:
+def _common_values(train: Sequence[Any], valid: Sequence[Any]) -> list[Any]:
     """The values of `valid` that `train` has too, in their order; both have distinct values."""
     # By hashes, because a set of fourteen million texts would need a gigabyte. Values with equal hashes are compared.
     known = np.sort(np.fromiter(map(hash, valid), np.int64, len(valid)))

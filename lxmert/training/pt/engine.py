@@ -194,7 +194,7 @@ class Engine:
                 "wait for them. Freeze unused parameters before training: freeze_unused_parameters(model, losses)."
             )
         limit = math.inf if norm is None else norm
-        return _whole(self._fabric.clip_gradients(module, optimizer, max_norm=limit, error_if_nonfinite=False))
+        return _full_tensor(self._fabric.clip_gradients(module, optimizer, max_norm=limit, error_if_nonfinite=False))
 
     def sum(self, values: np.ndarray) -> np.ndarray:
         """An array of numbers, added up over the processes."""
@@ -209,17 +209,17 @@ class Engine:
         values = np.asarray(values)
         if self.world == 1:
             return values.copy()
-        counts = torch.cat(self._from_all(torch.tensor([len(values)], device=self.device))).tolist()
+        counts = torch.cat(self._all_gather(torch.tensor([len(values)], device=self.device))).tolist()
         padded = np.zeros((max(counts), *values.shape[1:]), values.dtype)
         padded[: len(values)] = values
         if not padded.size:
             return np.zeros((sum(counts), *values.shape[1:]), values.dtype)
         # As bytes, which pass whatever the dtype.
         own = torch.tensor(padded.reshape(-1).view(np.uint8), device=self.device)
-        parts = [part.cpu().numpy().view(values.dtype).reshape(padded.shape) for part in self._from_all(own)]
+        parts = [part.cpu().numpy().view(values.dtype).reshape(padded.shape) for part in self._all_gather(own)]
         return np.concatenate([part[:count] for part, count in zip(parts, counts, strict=True)])
 
-    def _from_all(self, tensor: Tensor) -> list[Tensor]:
+    def _all_gather(self, tensor: Tensor) -> list[Tensor]:
         """The tensors of all processes, which are of one shape."""
         parts = [torch.empty_like(tensor) for _ in range(self.world)]
         torch.distributed.all_gather(parts, tensor)
@@ -237,7 +237,7 @@ class Engine:
         self._regroup(module)
         found = {}
         for name, tensor in self.unwrap(module).state_dict().items():
-            whole = _whole(tensor.detach())
+            whole = _full_tensor(tensor.detach())
             if self.is_main:
                 found[normalize_key(name)] = whole.cpu().clone() if whole.device.type == "cpu" else whole.cpu()
         return found
@@ -285,7 +285,7 @@ def _broadcast_weights(model: nn.Module, device: torch.device) -> None:
                 tensor.copy_(values)
 
 
-def _whole(tensor: Tensor) -> Tensor:
+def _full_tensor(tensor: Tensor) -> Tensor:
     """The whole of a tensor that may be sharded."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 

@@ -54,7 +54,7 @@ class BertAdam(Optimizer):
                 loss = closure()
         for group in self.param_groups:
             trained = [p for p in group["params"] if p.grad is not None]
-            for some in _small_groups(trained):
+            for some in _group_parameters(trained):
                 self._update(group, some)
         return loss
 
@@ -80,7 +80,7 @@ class BertAdam(Optimizer):
         for_each("addcdiv_", weights, momenta, roots, value=-group["lr"])
 
 
-def _small_groups(weights: list[Tensor]) -> Iterator[list[Tensor]]:
+def _group_parameters(weights: list[Tensor]) -> Iterator[list[Tensor]]:
     """Weights in groups of few numbers; a large one by itself."""
     some: list[Tensor] = []
     count = 0
@@ -159,7 +159,7 @@ def optimizer_state(model: PreTrainedModel, optimizer: Any) -> dict[str, np.ndar
         model: whose names they are; without the wrapper of an engine.
         optimizer: made by `make_optimizer`, wrapped by an engine or not.
     """
-    held, state = _trained(model, optimizer), {}
+    held, state = _trained_parameters(model, optimizer), {}
     steps = {name: int(_unwrapped(optimizer).state.get(weight, {}).get("step", 0)) for name, weight in held.items()}
     for name, weight in held.items():
         moments = _unwrapped(optimizer).state.get(weight, {})
@@ -176,7 +176,7 @@ def load_optimizer_state(model: PreTrainedModel, optimizer: Any, state: Mapping[
     Raises:
         ValueError: names or shapes that are not those of this model's trained parameters; nothing is changed then.
     """
-    held = _trained(model, optimizer)
+    held = _trained_parameters(model, optimizer)
     check_state(state, {name: tuple(weight.shape) for name, weight in held.items()})
     bare = _unwrapped(optimizer)
     for name, weight in held.items():
@@ -185,13 +185,13 @@ def load_optimizer_state(model: PreTrainedModel, optimizer: Any, state: Mapping[
         if not step:
             continue
         momentum, velocity = (
-            _like(weight, np.array(state[f"{kind}.{name}"], order="C")) for kind in ("momentum", "velocity")
+            _match_layout(weight, np.array(state[f"{kind}.{name}"], order="C")) for kind in ("momentum", "velocity")
         )
         # A fused optimizer counts where the weight is.
         bare.state[weight] = _moments(momentum, velocity, step, weight.device if bare.defaults.get("fused") else "cpu")
 
 
-def _trained(model: PreTrainedModel, optimizer: Any) -> dict[str, Tensor]:
+def _trained_parameters(model: PreTrainedModel, optimizer: Any) -> dict[str, Tensor]:
     """The parameters that an optimizer trains, by name."""
     trained = {id(p) for group in _unwrapped(optimizer).param_groups for p in group["params"]}
     held = {parameter.name: weight for parameter, weight in model.weights_by_name() if id(weight) in trained}
@@ -214,7 +214,7 @@ def _moments(momentum: Tensor, velocity: Tensor, step: int, device: torch.device
     return {"step": count, "exp_avg": momentum, "exp_avg_sq": velocity}
 
 
-def _like(weight: Tensor, values: np.ndarray) -> Tensor:
+def _match_layout(weight: Tensor, values: np.ndarray) -> Tensor:
     """Values in the dtype, on the device and with the sharding of a parameter."""
     whole = tensor_of(values).to(device=weight.device, dtype=weight.dtype)
     if isinstance(weight, DTensor):

@@ -192,7 +192,7 @@ class Trainer(Evaluator):
             arrays = {name: array_of(weights[key]) for name, key in self._keys.items()}
             named = ((p, arrays[p.name]) for p, _ in self.model.weights_by_name())
             items = [LazyTensor(p, FLOATS[array.dtype.name], partial(np.asarray, array)) for p, array in named]
-            write_folder(folder, self.model.config, self.model.architecture(), items, beside=write_others(state))
+            write_folder(folder, self.model.config, self.model.architecture(), items, write_others=write_others(state))
         self.engine.barrier()
 
     def load_optimizer(self, state: Mapping[str, np.ndarray]) -> None:

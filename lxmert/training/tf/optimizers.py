@@ -210,7 +210,7 @@ def optimizer_state(model: PreTrainedModel, optimizer: Any) -> dict[str, np.ndar
             f"The state of an optimizer is that of a finished step; {batches} of {bare.gradient_accumulation_steps} "
             "batches of the next one are accumulated. Take it after the last."
         )
-    for parameter, index in _trained(model, optimizer).items():
+    for parameter, index in _trained_parameters(model, optimizer).items():
         for kind, own in (("momentum", bare.momenta), ("velocity", bare.velocities)):
             values = to_torch_layout(parameter, ops.convert_to_numpy(own[index]))
             state[f"{kind}.{parameter.name}"] = np.array(values, order="C")
@@ -224,7 +224,7 @@ def load_optimizer_state(model: PreTrainedModel, optimizer: Any, state: Mapping[
         ValueError: names or shapes that are not those of this model's trained parameters, or parameters that have made
             different numbers of steps, which Keras does not know; nothing is changed then.
     """
-    held, bare = _trained(model, optimizer), _unwrapped(optimizer)
+    held, bare = _trained_parameters(model, optimizer), _unwrapped(optimizer)
     shapes = {parameter.name: tuple(parameter.shape) for parameter in held}
     check_state(state, shapes)
     step = int(state["step"])
@@ -241,7 +241,7 @@ def load_optimizer_state(model: PreTrainedModel, optimizer: Any, state: Mapping[
     _batches(bare).assign(step * (bare.gradient_accumulation_steps or 1))
 
 
-def _trained(model: PreTrainedModel, optimizer: Any) -> dict[Any, int]:
+def _trained_parameters(model: PreTrainedModel, optimizer: Any) -> dict[Any, int]:
     """The places of the trained parameters in what an optimizer holds."""
     bare = _unwrapped(optimizer)
     trained = {id(variable): index for index, variable in enumerate(bare.trained.variables)}

@@ -175,7 +175,7 @@ class Trainer(Evaluator):
             raise ValueError(f"training stopped: {first_few(bad)} are not finite. {folder} is from before.")
         named = ((p, arrays[p.name]) for p, _ in model.weights_by_name())
         items = [LazyTensor(p, FLOATS[array.dtype.name], partial(np.asarray, array)) for p, array in named]
-        write_folder(folder, model.config, model.architecture(), items, beside=write_others(state))
+        write_folder(folder, model.config, model.architecture(), items, write_others=write_others(state))
 
     def load_optimizer(self, state: Mapping[str, np.ndarray]) -> None:
         """Restore the state of the optimizer, by name, and of the random generators of dropout."""

@@ -34,7 +34,7 @@ class WeightFile(Protocol):
         """Close the file."""
 
 
-def config_beside(path: Path) -> dict[str, Any] | None:
+def read_folder_config(path: Path) -> dict[str, Any] | None:
     """The values of the config.json in the folder of `path`, None without one."""
     file = path.parent / CONFIG_NAME
     return read_json(file) if file.is_file() else None

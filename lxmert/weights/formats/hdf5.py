@@ -21,7 +21,7 @@ from lxmert.utils.compression import max_unpacked_size
 from lxmert.utils.json_files import LARGEST_JSON, parse_json
 
 from . import hdf5_compat as compat
-from .base import config_beside
+from .base import read_folder_config
 from .hdf5_headers import HeaderChecks
 from .raw_io import BFLOAT16, BLOCK, FLOATS, FileBytes
 
@@ -78,7 +78,9 @@ class Hdf5File:
             raise ValueError(f"{path} is not a whole HDF5 file: {error}") from None
         try:
             if self._file.userblock_size:
-                raise _Refused(f"{path} starts with something other than HDF5, unlike Keras' files; nothing was read.")
+                raise _InvalidFileError(
+                    f"{path} starts with something other than HDF5, unlike Keras' files; nothing was read."
+                )
             self._headers.check(compat.address_of(self._file))
             self._older = "layer_names" in self._file.attrs or "layer_names0" in self._file.attrs
             self.title = f"HDF5, as {'Hugging Face saves TensorFlow models' if self._older else 'Keras 3 writes it'}"
@@ -87,7 +89,7 @@ class Hdf5File:
                 self._config = self._stored_config()
         except compat.H5PY_ERRORS as error:
             self.close()
-            said = str(error) if isinstance(error, _Refused) else f"{path} is a damaged HDF5 file: {error}"
+            said = str(error) if isinstance(error, _InvalidFileError) else f"{path} is a damaged HDF5 file: {error}"
             raise ValueError(said) from None
         except BaseException:
             self.close()
@@ -100,9 +102,11 @@ class Hdf5File:
             if self._older:  # /layer/model/…: the config says which model it is
                 name = "/".join(place.split("/")[2:]) or place
             if dataset.external or dataset.is_virtual:
-                raise _Refused(f"{self.path}: the values of {place} lie in another file, which is not followed.")
+                raise _InvalidFileError(
+                    f"{self.path}: the values of {place} lie in another file, which is not followed."
+                )
             if self._older or place.split("/")[0] not in KERAS_TRAINING_GROUPS:
-                self._note(name, place, dataset)
+                self._add_array(name, place, dataset)
             else:  # not read here, but perhaps by Keras
                 self._check_size(place, dataset)
 
@@ -115,15 +119,19 @@ class Hdf5File:
             for key in group:
                 place = prefix + key
                 if not isinstance(group.get(key, getlink=True), h5py.HardLink):
-                    raise _Refused(f"{self.path}: {place} is a link, which Keras does not write; nothing was read.")
+                    raise _InvalidFileError(
+                        f"{self.path}: {place} is a link, which Keras does not write; nothing was read."
+                    )
                 item = group[key]
                 address = compat.address_of(item)
                 if address in seen:
-                    raise _Refused(f"{self.path}: {place} has another name too, which Keras does not write.")
+                    raise _InvalidFileError(f"{self.path}: {place} has another name too, which Keras does not write.")
                 seen.add(address)
                 self._headers.check(address)
                 if len(seen) > _MOST_OBJECTS or depth > _DEEPEST:
-                    raise _Refused(f"{self.path} has more groups than any model, or deeper ones; nothing was read.")
+                    raise _InvalidFileError(
+                        f"{self.path} has more groups than any model, or deeper ones; nothing was read."
+                    )
                 if isinstance(item, h5py.Group):
                     groups.append((place + "/", item, depth + 1))
                 elif isinstance(item, h5py.Dataset):
@@ -135,14 +143,16 @@ class Hdf5File:
         self._stored += stored
         filters = compat.filters_of(dataset)
         if filters not in ([], [compat.DEFLATE], [compat.SHUFFLE, compat.DEFLATE]):
-            raise _Refused(f"{self.path}: {place} is compressed by something other than deflate; it is not read.")
+            raise _InvalidFileError(
+                f"{self.path}: {place} is compressed by something other than deflate; it is not read."
+            )
         chunk = math.prod(dataset.chunks or ()) * dataset.dtype.itemsize
         if (
             claimed > (max_unpacked_size(stored) if filters else stored)
             or self._stored > self._size
             or (dataset.chunks and chunk > max(2 * claimed, 2**20))
         ):
-            raise _Refused(
+            raise _InvalidFileError(
                 f"{self.path}: {place} claims to be {list(dataset.shape or ())}, more than the file can hold in the "
                 f"{stored} bytes that it stores of it."
             )
@@ -159,21 +169,25 @@ class Hdf5File:
             except zlib.error:
                 whole = False
             if not whole or chunk.skipped_filters:
-                raise _Refused(
+                raise _InvalidFileError(
                     f"{self.path} is damaged at {place}: its chunk at {chunk.position} is not {size} bytes, compressed "
                     "by deflate."
                 )
 
-    def _note(self, name: str, place: str, dataset: Any) -> None:
+    def _add_array(self, name: str, place: str, dataset: Any) -> None:
         """Note one array: its shape, its dtype, and where its values are."""
         bfloat16 = dataset.dtype == np.dtype("V2") and dataset.attrs.get("dtype") == "bfloat16"
         native = BFLOAT16 if bfloat16 else dataset.dtype.newbyteorder("=")
         if native not in FLOATS.values():
-            raise _Refused(f"{self.path} holds {place} as {dataset.dtype}; these are read: {', '.join(FLOATS)}.")
+            raise _InvalidFileError(
+                f"{self.path} holds {place} as {dataset.dtype}; these are read: {', '.join(FLOATS)}."
+            )
         self._check_size(place, dataset)
         shape = tuple(dataset.shape or ())
         if name in self.shapes and (self.shapes[name], self.dtypes[name]) != (shape, native):
-            raise _Refused(f"{self.path} holds {name} twice, as {list(self.shapes[name])} and as {list(shape)}.")
+            raise _InvalidFileError(
+                f"{self.path} holds {name} twice, as {list(self.shapes[name])} and as {list(shape)}."
+            )
         self.shapes[name], self.dtypes[name] = shape, native
         self._places.setdefault(name, []).append(place)
         claimed, stored = compat.sizes_of(dataset)
@@ -186,21 +200,21 @@ class Hdf5File:
         place = f"{self.path}: its attribute {CONFIG_ATTRIBUTE}"
         shape, size = compat.attribute_type(self._file, CONFIG_ATTRIBUTE)
         if shape:  # not even read: each element of a list may be the same long text
-            raise _Refused(f"{place} must be text; got ndarray.")
+            raise _InvalidFileError(f"{place} must be text; got ndarray.")
         if size > LARGEST_JSON:
-            raise _Refused(f"{place} is larger than {LARGEST_JSON} bytes.")
+            raise _InvalidFileError(f"{place} is larger than {LARGEST_JSON} bytes.")
         stored = self._file.attrs[CONFIG_ATTRIBUTE]
         if not isinstance(stored, (str, bytes)):
-            raise _Refused(f"{place} must be text; got {type(stored).__name__}.")
+            raise _InvalidFileError(f"{place} must be text; got {type(stored).__name__}.")
         try:
             return parse_json(stored, f"{self.path}, its attribute {CONFIG_ATTRIBUTE},")
         except ValueError as error:
-            raise _Refused(str(error)) from None
+            raise _InvalidFileError(str(error)) from None
 
     @property
     def config(self) -> dict[str, Any] | None:
         """The config stored in the file, else the config.json beside it, None without one."""
-        return config_beside(self.path) if self._config is None else self._config
+        return read_folder_config(self.path) if self._config is None else self._config
 
     def read(self, name: str, mapped: bool = False) -> np.ndarray:
         """Read one array; see `WeightFile.read`.
@@ -257,5 +271,5 @@ class Hdf5File:
         self._bytes.close()
 
 
-class _Refused(ValueError):
+class _InvalidFileError(ValueError):
     """What is wrong with a file, in words for the user; other errors are the library's."""

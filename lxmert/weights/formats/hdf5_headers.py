@@ -81,10 +81,10 @@ class HeaderChecks:
         """Refuse a heap through which there is no way: every entry has to lead on."""
         if address in self._heaps:
             return
-        signature, size = struct.unpack("<8sQ", _whole(self._read, address, 16))
+        signature, size = struct.unpack("<8sQ", _read_exactly(self._read, address, 16))
         if signature != b"GCOL\x01\0\0\0":
             raise ValueError("a text is not where its attribute says")
-        content = _whole(self._read, address, size)
+        content = _read_exactly(self._read, address, size)
         self._heaps.add(address)
         self._looked_through += size
         if self._looked_through > self._size:
@@ -109,12 +109,12 @@ def _count(space: bytes) -> int:
 
 def _messages(read: Callable[[int, int], bytes], address: int) -> Iterator[tuple[int, bool, bytes]]:
     """The messages that an object's header is made of: kind, whether it lies elsewhere, content."""
-    start = _whole(read, address, 16)
+    start = _read_exactly(read, address, 16)
     if start.startswith(b"OHDR"):
         flags = start[5]
         before = 6 + (16 if flags & 0x20 else 0) + (4 if flags & 0x10 else 0)
         width = 1 << (flags & 3)
-        size = int.from_bytes(_whole(read, address + before, width), "little")
+        size = int.from_bytes(_read_exactly(read, address + before, width), "little")
         blocks = [(address + before + width, size)]
         head, trailer = ("<BHB" + ("2x" if flags & 4 else "")), 4  # a checksum
     else:
@@ -125,7 +125,7 @@ def _messages(read: Callable[[int, int], bytes], address: int) -> Iterator[tuple
         held += blocks[place][1]
         if place > _MOST_BLOCKS or held > _LARGEST_HEADER:
             raise ValueError("an object's header is in too many parts, or in too large ones")
-        content = _whole(read, *blocks[place])
+        content = _read_exactly(read, *blocks[place])
         if trailer and place:
             content = content[4:-trailer]  # without a signature
         place += 1
@@ -139,7 +139,7 @@ def _messages(read: Callable[[int, int], bytes], address: int) -> Iterator[tuple
             yield kind, bool(flags & 2), body
 
 
-def _whole(read: Callable[[int, int], bytes], offset: int, size: int) -> bytes:
+def _read_exactly(read: Callable[[int, int], bytes], offset: int, size: int) -> bytes:
     content = read(offset, size)
     if len(content) < size:
         raise ValueError("an object lies behind the end of the file")

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from importlib.util import find_spec
 from pathlib import Path
 
-from lxmert.utils.atomic_files import settle
+from lxmert.utils.atomic_files import recover_folder
 from lxmert.utils.json_files import read_json
 from lxmert.utils.messages import first_few
 from lxmert.utils.paths import INDEX_NAME, SAFETENSORS_NAME, check_base_name
@@ -62,11 +62,11 @@ def find_weights(source: str | Path) -> Path:
     """The path of the weights that a source is or holds; see `open_weights`."""
     path = Path(source)
     if path.is_dir():
-        settle(path)
+        recover_folder(path)
         names = [item.name for item in path.iterdir() if item.is_file()]
         chosen = choose_weights(names)
         if chosen is None:
-            raise FileNotFoundError(_lacks_weights(path, names))
+            raise FileNotFoundError(_no_weights_message(path, names))
         path = path / chosen
     if not path.is_file():
         raise FileNotFoundError(f"there is no file or folder {source}.")
@@ -128,7 +128,7 @@ def _open_file(path: Path) -> WeightFile:
     )
 
 
-def _lacks_weights(folder: Path, names: Collection[str]) -> str:
+def _no_weights_message(folder: Path, names: Collection[str]) -> str:
     """The message for a folder without weights, or with several weight files."""
     held = first_few(sorted(item.name for item in folder.iterdir()))
     several = [name for name in names if name.endswith(_ENDINGS)]

@@ -59,12 +59,12 @@ def check_pickle(path: Path, zipped: bool) -> None:
 
 
 def _check_archive(path: Path) -> None:
-    whole = path.stat().st_size
+    file_size = path.stat().st_size
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
         packed = [member.filename for member in members if member.compress_type != zipfile.ZIP_STORED]
-        if packed or sum(member.file_size for member in members) > whole:
-            raise ValueError(f"{path} is packed or claims more than its {whole} bytes; torch.save does neither.")
+        if packed or sum(member.file_size for member in members) > file_size:
+            raise ValueError(f"{path} is packed or claims more than its {file_size} bytes; torch.save does neither.")
         # PyTorch ignores case in names.
         names = [member.filename.replace("\\", "/").split("/")[-1].lower() for member in members]
         programs = [member for member, name in zip(members, names, strict=True) if name == "data.pkl"]
@@ -76,30 +76,30 @@ def _check_archive(path: Path) -> None:
                 "alone: torch.save(model.state_dict(), path)."
             )
         with archive.open(programs[0]) as file:
-            _SymbolicMachine(path, whole).follow(_Bounded(file, programs[0].file_size))
+            _SymbolicMachine(path, file_size).follow(_BoundedFile(file, programs[0].file_size))
 
 
 def _check_old_format(path: Path) -> None:
     """Refuse a file of the old format that names storages it does not have: they would be uninitialized memory."""
-    whole = path.stat().st_size
+    file_size = path.stat().st_size
     with path.open("rb") as file:
-        bounded = _Bounded(file, whole)
+        bounded = _BoundedFile(file, file_size)
         for expected in (*_START, None):  # the third describes the machine, and is not used
-            found = _SymbolicMachine(path, whole).follow(bounded)
+            found = _SymbolicMachine(path, file_size).follow(bounded)
             if expected is not None and (type(found) is not int or found != expected):
                 raise ValueError(f"{path} is not a whole file of torch.save: it does not begin like one.")
-        tensors = _SymbolicMachine(path, whole)
+        tensors = _SymbolicMachine(path, file_size)
         tensors.follow(bounded)
         named = tensors.storages
-        keys = _SymbolicMachine(path, whole).follow(bounded)
+        keys = _SymbolicMachine(path, file_size).follow(bounded)
     held = set(keys) if isinstance(keys, list) and all(isinstance(key, str) for key in keys) else None
-    if sum(named.values()) > whole or min(named.values(), default=0) < 0:
-        raise ValueError(f"{path}: its tensors claim to be {sum(named.values())} bytes, more than the file's {whole}.")
+    if sum(named.values()) > file_size or min(named.values(), default=0) < 0:
+        raise ValueError(f"{path}: its tensors claim {sum(named.values())} bytes, more than the file's {file_size}.")
     if set(named) != held:
         raise ValueError(f"{path} does not hold the numbers of all the tensors that it names, or others.")
 
 
-class _Bounded:
+class _BoundedFile:
     """A file for pickletools, which asks for as many bytes as the program says: never more than it has."""
 
     def __init__(self, file: IO[bytes], size: int):
@@ -116,7 +116,7 @@ class _Bounded:
         return content
 
 
-def _words(path: Path, file: _Bounded) -> Iterator[tuple[str, Any]]:
+def _opcodes(path: Path, file: _BoundedFile) -> Iterator[tuple[str, Any]]:
     """The checked opcodes of one program with their arguments; the program is not run."""
     words = pickletools.genops(file)  # type: ignore[arg-type]
     for _ in range(_MOST_WORDS):
@@ -132,12 +132,12 @@ def _words(path: Path, file: _Bounded) -> Iterator[tuple[str, Any]]:
                 "Where it comes from, save it again with the default: torch.save(model.state_dict(), path)."
             )
         if word.name not in _WORDS or (word.name == "GLOBAL" and argument not in _NAMED):
-            raise _foreign(path, str(argument) if word.name == "GLOBAL" else word.name)
+            raise _foreign_error(path, str(argument) if word.name == "GLOBAL" else word.name)
         yield word.name, argument
     raise ValueError(f"{path} describes its tensors with more opcodes than any model needs.")
 
 
-def _foreign(path: Path, what: str) -> ValueError:
+def _foreign_error(path: Path, what: str) -> ValueError:
     return ValueError(
         f"{path} holds more than tensors by name ({what[:80]!r}), which is not run. Where it comes from, save the "
         "weights alone: torch.save(model.state_dict(), path)."
@@ -169,19 +169,19 @@ class _SymbolicMachine:
     """Follows a program as PyTorch's reader does, with nothing called.
 
     That reader may take for ever to hash a key: a few nested tuples, each used twice, are a tree of any size. So every
-    call, key and storage has to be as torch.save writes it, and no size above `whole`, the bytes of the file.
+    call, key and storage has to be as torch.save writes it, and no size above `file_size`, the bytes of the file.
     """
 
-    def __init__(self, path: Path, whole: int):
+    def __init__(self, path: Path, file_size: int):
         self.storages: dict[str, int] = {}  # sizes in bytes by name
-        self._path, self._whole = path, whole
+        self._path, self._file_size = path, file_size
         self._stack: list[Any] = []
         self._marked: list[list[Any]] = []
         self._memo: dict[int, Any] = {}
 
-    def follow(self, file: _Bounded) -> Any:
+    def follow(self, file: _BoundedFile) -> Any:
         """Follow the next program in a file, and return what it makes."""
-        for word, argument in _words(self._path, file):
+        for word, argument in _opcodes(self._path, file):
             stack = self._stack
             if word in _VALUES:
                 stack.append(argument)
@@ -213,8 +213,8 @@ class _SymbolicMachine:
                 self._call(*self._items(2))
             elif word == "BUILD":  # the attributes of an OrderedDict
                 state = stack.pop()
-                if not (_is(stack[-1], "OrderedDict") and _is(state, "dict")):
-                    raise _foreign(self._path, word)
+                if not (_is_symbol(stack[-1], "OrderedDict") and _is_symbol(state, "dict")):
+                    raise _foreign_error(self._path, word)
             elif word == "BINPERSID":
                 stack.append(self._storage(stack.pop()))
         return self._stack.pop()
@@ -238,7 +238,7 @@ class _SymbolicMachine:
         return taken
 
     def _set_items(self, items: list[Any]) -> None:
-        if not (_is(self._stack[-1], "dict") or _is(self._stack[-1], "OrderedDict")) or len(items) % 2:
+        if not (_is_symbol(self._stack[-1], "dict") or _is_symbol(self._stack[-1], "OrderedDict")) or len(items) % 2:
             raise IndexError("it sets items of something other than a dictionary")
         for key in items[::2]:
             self._check_key(key)
@@ -251,15 +251,15 @@ class _SymbolicMachine:
                 raise ValueError(f"{self._path} has dictionary keys other than strings and numbers; it is not read.")
 
     def _call(self, function: Any, arguments: Any) -> None:
-        if not _is(function, "name") or function.name not in _CALLED or not isinstance(arguments, tuple):
-            raise _foreign(self._path, function.name if _is(function, "name") else "REDUCE")
+        if not _is_symbol(function, "name") or function.name not in _CALLED or not isinstance(arguments, tuple):
+            raise _foreign_error(self._path, function.name if _is_symbol(function, "name") else "REDUCE")
         wanted = _CALLED[function.name]
         if not wanted:
             self._check_pairs(arguments)
             self._stack.append(_Symbol("OrderedDict"))
             return
-        if not arguments or not _is(arguments[0], wanted):
-            raise _foreign(self._path, function.name)
+        if not arguments or not _is_symbol(arguments[0], wanted):
+            raise _foreign_error(self._path, function.name)
         for argument in arguments[1:]:
             for number in argument if isinstance(argument, (tuple, list)) else (argument,):
                 self._check_number(number)
@@ -269,22 +269,22 @@ class _SymbolicMachine:
         """Check the arguments of OrderedDict: none, or a list of pairs, as Python 2 wrote it."""
         pairs = arguments[0] if arguments else []
         if len(arguments) > 1 or not isinstance(pairs, list):
-            raise _foreign(self._path, "OrderedDict")
+            raise _foreign_error(self._path, "OrderedDict")
         for pair in pairs:
             if not isinstance(pair, (list, tuple)) or len(pair) != 2:
-                raise _foreign(self._path, "OrderedDict")
+                raise _foreign_error(self._path, "OrderedDict")
             self._check_key(pair[0])
 
     def _check_number(self, number: Any) -> None:
-        if isinstance(number, int) and abs(number) > max(self._whole, _LARGEST_ANYWHERE):
-            raise ValueError(f"{self._path} mentions a size of {number}, which is more than its {self._whole} bytes.")
+        if isinstance(number, int) and abs(number) > max(self._file_size, _LARGEST_ANYWHERE):
+            raise ValueError(f"{self._path} mentions a size of {number}, more than its {self._file_size} bytes.")
 
     def _storage(self, saved: Any) -> _Symbol:
         """A storage: ("storage", its type, its name, "cpu", how many values, None)."""
         if not isinstance(saved, tuple) or len(saved) < 5:
             saved = (None,) * 5
         mark, kind, key, place, count, *view = saved
-        storage = kind.name.removeprefix("torch ").removesuffix("Storage") if _is(kind, "name") else None
+        storage = kind.name.removeprefix("torch ").removesuffix("Storage") if _is_symbol(kind, "name") else None
         strings = mark == "storage" and isinstance(key, str) and isinstance(place, str)
         if not strings or storage not in _STORAGES or type(count) is not int or view not in ([], [None]):
             raise ValueError(f"{self._path} names its storages in another way than torch.save does.")
@@ -293,5 +293,5 @@ class _SymbolicMachine:
         return _Symbol("storage")
 
 
-def _is(thing: Any, kind: str) -> bool:
+def _is_symbol(thing: Any, kind: str) -> bool:
     return isinstance(thing, _Symbol) and thing.kind == kind

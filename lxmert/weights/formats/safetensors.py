@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .base import config_beside
+from .base import read_folder_config
 from .raw_io import FLOATS, FileBytes, Slot, write_slots
 
 _TAGS = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16"}
@@ -51,7 +51,7 @@ class SafetensorsFile:
     @property
     def config(self) -> dict[str, Any] | None:
         """The config.json beside the file, None without one."""
-        return config_beside(self.path)
+        return read_folder_config(self.path)
 
     def read(self, name: str, mapped: bool = False) -> np.ndarray:
         """Read one array; see `WeightFile.read`."""

@@ -11,7 +11,7 @@ import numpy as np
 from lxmert.utils.json_files import read_json
 from lxmert.utils.paths import check_base_name
 
-from .base import WeightFile, config_beside
+from .base import WeightFile, read_folder_config
 
 _MOST_SHARDS = 1000
 
@@ -61,7 +61,7 @@ class ShardedFiles:
     @property
     def config(self) -> dict[str, Any] | None:
         """The config.json beside the index, None without one."""
-        return config_beside(self.path)
+        return read_folder_config(self.path)
 
     def read(self, name: str, mapped: bool = False) -> np.ndarray:
         """Read one array; see `WeightFile.read`."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .base import config_beside
+from .base import read_folder_config
 from .pickle_scan import DAMAGE, check_pickle, is_zip
 from .raw_io import BFLOAT16, is_float
 
@@ -40,7 +40,7 @@ class PickleFile:
     @property
     def config(self) -> dict[str, Any] | None:
         """The config.json beside the file, None without one."""
-        return config_beside(self.path)
+        return read_folder_config(self.path)
 
     def read(self, name: str, mapped: bool = False) -> np.ndarray:
         """Read one array; see `WeightFile.read`."""

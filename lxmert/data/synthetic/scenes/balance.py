@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .questions import FAMILIES, KINDS, Asked
+from .questions import FAMILIES, KINDS, Question
 
 FEWEST_QUESTIONS, MOST_QUESTIONS = 7, 11
 """Questions about an image, if it answers as many that keep the balance."""
@@ -29,7 +29,7 @@ class Balance:
         self._answers: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._families: Counter[str] = Counter()
 
-    def choose(self, possible: Sequence[Asked], random: np.random.Generator) -> list[Asked]:
+    def choose(self, possible: Sequence[Question], random: np.random.Generator) -> list[Question]:
         """The questions about the next image, at most one with each text.
 
         Args:
@@ -38,10 +38,10 @@ class Balance:
         """
         wanted = int(random.integers(FEWEST_QUESTIONS, MOST_QUESTIONS + 1))
         order = random.permutation(len(possible)).tolist()
-        by_kind: dict[str, list[Asked]] = {kind: [] for kind in KINDS}
+        by_kind: dict[str, list[Question]] = {kind: [] for kind in KINDS}
         for place in order:
             by_kind[FAMILIES[possible[place].family].kind].append(possible[place])
-        chosen: list[Asked] = []
+        chosen: list[Question] = []
         kinds = [_TURNS[place] for place in random.permutation(len(_TURNS))]
         while kinds and len(chosen) < wanted:
             kind = kinds.pop(0)
@@ -53,7 +53,7 @@ class Balance:
                 self._families[question.family] += 1
         return chosen
 
-    def _least_asked(self, questions: Sequence[Asked], asked: set[str]) -> Asked | None:
+    def _least_asked(self, questions: Sequence[Question], asked: set[str]) -> Question | None:
         best, best_rank = None, (0.0, 0, 0)
         for question in questions:
             if question.text in asked:

@@ -26,9 +26,9 @@ def captions(scene: Scene, random: np.random.Generator) -> list[str]:
     some = [list(counts[side])[random.integers(len(counts[side]))] for side in (first, second)]
     sentences.append(f"there {_are([counts[0][word] or counts[1][word] for word in some], some)}")
     pairs = list(permutations(named_shapes(scene).items(), 2))
-    beside = [(a, b) for a, b in pairs if b[1].x - a[1].x >= APART]
-    if beside:
-        (left, _), (right, _) = beside[random.integers(len(beside))]
+    separated = [(a, b) for a, b in pairs if b[1].x - a[1].x >= APART]
+    if separated:
+        (left, _), (right, _) = separated[random.integers(len(separated))]
         way = ("left of", left, right) if random.random() < 0.5 else ("right of", right, left)
         sentences.append(f"the {way[1]} is {way[0]} the {way[2]}")
     near = [(a, b) for a, b in pairs if nearest_shape(scene, a[1]) is b[1]]

@@ -32,7 +32,7 @@ from lxmert.vision.regions import image_regions
 from .balance import Balance
 from .captions import captions
 from .drawing import draw, region_labels
-from .questions import ANSWERS, FAMILIES, YES_NO, Asked, possible_questions
+from .questions import ANSWERS, FAMILIES, YES_NO, Question, possible_questions
 from .scene import COLOURS, LARGEST_SIDE, MOST, SHAPES, SMALLEST_SIDE, Scene, random_scene
 
 NAME = "scenes"
@@ -124,7 +124,7 @@ class _SplitTextsBuilder:
         self._balance = Balance()
         self._images: list[str] = []
         self._scenes: list[Scene] = []
-        self._asked: list[tuple[int, str, Asked]] = []
+        self._asked: list[tuple[int, str, Question]] = []
         self._captions: list[list[str]] = []
 
     def add(self, number: int, scene: Scene) -> None:

@@ -62,7 +62,7 @@ FAMILIES = {
 }
 
 
-class Asked(NamedTuple):
+class Question(NamedTuple):
     """A question, its answer, and its entry in `FAMILIES`."""
 
     family: str
@@ -70,48 +70,48 @@ class Asked(NamedTuple):
     answer: str
 
 
-def possible_questions(scene: Scene, random: np.random.Generator) -> list[Asked]:
+def possible_questions(scene: Scene, random: np.random.Generator) -> list[Question]:
     """All questions that the scene answers; the random numbers choose only the false assumptions of questions."""
     return [*_attributes(scene, random), *_relations(scene, random), *_counts(scene), *_comparisons(scene)]
 
 
-def _attributes(scene: Scene, random: np.random.Generator) -> Iterator[Asked]:
+def _attributes(scene: Scene, random: np.random.Generator) -> Iterator[Question]:
     colours = _present(shape.colour for shape in scene.shapes)
     for name, shape in _unique(scene.shapes, lambda shape: shape.shape).items():
-        yield Asked("color", f"what color is the {name}?", shape.colour)
-        yield Asked("is color", f"is the {name} {shape.colour}?", "yes")
+        yield Question("color", f"what color is the {name}?", shape.colour)
+        yield Question("is color", f"is the {name} {shape.colour}?", "yes")
         others = [colour for colour in colours if colour != shape.colour]
         if others:  # of another shape of the scene, so that the word alone is not enough
-            yield Asked("is color", f"is the {name} {others[random.integers(len(others))]}?", "no")
+            yield Question("is color", f"is the {name} {others[random.integers(len(others))]}?", "no")
     for name, shape in _unique(scene.shapes, lambda shape: shape.colour).items():
-        yield Asked("shape", f"what shape is the {name} one?", shape.shape)
+        yield Question("shape", f"what shape is the {name} one?", shape.shape)
 
 
-def _relations(scene: Scene, random: np.random.Generator) -> Iterator[Asked]:
+def _relations(scene: Scene, random: np.random.Generator) -> Iterator[Question]:
     named = named_shapes(scene)
     by_x = sorted(scene.shapes, key=lambda shape: shape.x)
     for side, (last, before) in (("left", by_x[:2]), ("right", by_x[:-3:-1])):
         if abs(last.x - before.x) >= APART:
-            yield Asked("shape furthest", f"what shape is furthest {side}?", last.shape)
-            yield Asked("color furthest", f"what color is the shape furthest {side}?", last.colour)
+            yield Question("shape furthest", f"what shape is furthest {side}?", last.shape)
+            yield Question("color furthest", f"what color is the shape furthest {side}?", last.colour)
     for name, shape in named.items():
         others = [other for other in scene.shapes if other is not shape]
         for side, sign in (("left of", -1.0), ("right of", 1.0)):
             beyond = [sign * (other.x - shape.x) for other in others]
             if sum(way > 0 for way in beyond) == 1 and all(abs(way) >= APART for way in beyond):
                 there = others[max(range(len(others)), key=beyond.__getitem__)]
-                yield Asked("shape beside", f"what shape is {side} the {name}?", there.shape)
-                yield Asked("color beside", f"what color is the shape {side} the {name}?", there.colour)
+                yield Question("shape beside", f"what shape is {side} the {name}?", there.shape)
+                yield Question("color beside", f"what color is the shape {side} the {name}?", there.colour)
         nearest = nearest_shape(scene, shape)
         if nearest is not None:
-            yield Asked("shape nearest", f"what shape is nearest to the {name}?", nearest.shape)
-            yield Asked("color nearest", f"what color is the shape nearest to the {name}?", nearest.colour)
+            yield Question("shape nearest", f"what shape is nearest to the {name}?", nearest.shape)
+            yield Question("color nearest", f"what color is the shape nearest to the {name}?", nearest.colour)
     apart = [(a, b) for a, b in permutations(named.items(), 2) if abs(b[1].x - a[1].x) >= APART]
     if apart:  # only one pair: there are so many that nothing else would be asked
         (name, shape), (other_name, other) = apart[random.integers(len(apart))]
         left, right = YES_NO if shape.x < other.x else YES_NO[::-1]
-        yield Asked("is beside", f"is the {name} left of the {other_name}?", left)
-        yield Asked("is beside", f"is the {name} right of the {other_name}?", right)
+        yield Question("is beside", f"is the {name} left of the {other_name}?", left)
+        yield Question("is beside", f"is the {name} right of the {other_name}?", right)
 
 
 def nearest_shape(scene: Scene, shape: DrawnShape) -> DrawnShape | None:
@@ -121,7 +121,7 @@ def nearest_shape(scene: Scene, shape: DrawnShape) -> DrawnShape | None:
     return others[far[0][1]] if far[0][0] <= _NEARER * far[1][0] else None
 
 
-def _counts(scene: Scene) -> Iterator[Asked]:
+def _counts(scene: Scene) -> Iterator[Question]:
     shapes = Counter(shape.shape for shape in scene.shapes)
     colours = Counter(shape.colour for shape in scene.shapes)
     both = Counter(f"{shape.colour} {shape.shape}" for shape in scene.shapes)
@@ -136,23 +136,23 @@ def _counts(scene: Scene) -> Iterator[Asked]:
                 yield from _count("count two", f"{first} {word}s", both[f"{first} {word}"])
 
 
-def _count(family: str, words: str, count: int) -> Iterator[Asked]:
+def _count(family: str, words: str, count: int) -> Iterator[Question]:
     if count < len(FAMILIES[family].answers):
-        yield Asked(family, f"how many {words} are there?", str(count))
+        yield Question(family, f"how many {words} are there?", str(count))
 
 
-def _comparisons(scene: Scene) -> Iterator[Asked]:
+def _comparisons(scene: Scene) -> Iterator[Question]:
     shapes = Counter(shape.shape for shape in scene.shapes)
     colours = Counter(shape.colour for shape in scene.shapes)
     for counts, ending in ((shapes, "s"), (colours, " shapes")):
         for first, second in permutations(SHAPES if counts is shapes else _COLOURS, 2):
             if counts[first] != counts[second]:
                 more, fewer = YES_NO if counts[first] > counts[second] else YES_NO[::-1]
-                yield Asked("more", f"are there more {first}{ending} than {second}{ending}?", more)
-                yield Asked("more", f"are there fewer {first}{ending} than {second}{ending}?", fewer)
+                yield Question("more", f"are there more {first}{ending} than {second}{ending}?", more)
+                yield Question("more", f"are there fewer {first}{ending} than {second}{ending}?", fewer)
             if counts[first] and counts[second]:
                 equal = YES_NO[0] if counts[first] == counts[second] else YES_NO[1]
-                yield Asked("as many", f"are there as many {first}{ending} as {second}{ending}?", equal)
+                yield Question("as many", f"are there as many {first}{ending} as {second}{ending}?", equal)
 
 
 def named_shapes(scene: Scene) -> dict[str, DrawnShape]:
