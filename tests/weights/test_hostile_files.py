@@ -828,8 +828,10 @@ def test_a_heap_is_looked_through_once(tmp_path, monkeypatch):
     at = data.index(struct.pack("<Q", end), 0, 96)
     data[at : at + 8] = struct.pack("<Q", end + len(heap))
     path.write_bytes(data + heap)
-    whole, read = hdf5_headers._whole, []
-    monkeypatch.setattr(hdf5_headers, "_whole", lambda r, offset, size: read.append(size) or whole(r, offset, size))
+    whole, read = hdf5_headers._read_exactly, []
+    monkeypatch.setattr(
+        hdf5_headers, "_read_exactly", lambda r, offset, size: read.append(size) or whole(r, offset, size)
+    )
     assert shapes_of(path) == {"vars/0": (4,)}
     assert read.count(2**16) == 1
 
