@@ -10,6 +10,7 @@ Each of the two folders changes from one whole state to the next, whenever the p
 from __future__ import annotations
 
 import json
+import os
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -143,8 +144,11 @@ def file_checksums(settings: Settings, words: Mapping[str, int], answers: Sequen
         words: the vocabulary.
         answers: the table of answers.
     """
+    # By absolute paths, as the settings are saved: the resumed run may be given the same files in another way.
     found = {
-        f"{name} file {path}": _checksum(Path(path)) for name in ("train", "valid") for path in getattr(settings, name)
+        f"{name} file {os.path.abspath(path)}": _checksum(Path(path))
+        for name in ("train", "valid")
+        for path in getattr(settings, name)
     }
     found["table of answers"] = zlib.crc32(json.dumps(list(answers)).encode())
     found["vocabulary"] = zlib.crc32(json.dumps(sorted(words.items())).encode())

@@ -252,6 +252,13 @@ def test_a_resume_with_other_files_of_the_same_name(scenes, tmp_path, monkeypatc
         run.train(settings, resume=True)
 
 
+def test_a_resume_with_the_same_files_by_other_paths(scenes, tmp_path, monkeypatch):
+    written(tmp_path / "train.json", questions(scenes, 16))
+    monkeypatch.chdir(tmp_path)
+    train_until(settings_of("vqa", scenes, tmp_path / "run", train=["train.json"]), 6, monkeypatch)
+    run.train(settings_of("vqa", scenes, tmp_path / "run", train=[str(tmp_path / "train.json")]), resume=True)
+
+
 def test_a_resume_of_nothing(scenes, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"holds no run to resume: there is no last/training.json in it"):
         run.train(settings_of("vqa", scenes, tmp_path / "none"), resume=True)
