@@ -240,7 +240,7 @@ class Repository:
             message = f"{cache}, and {why} forbids asking the hub; load it once with the network."
         elif isinstance(cause, RevisionNotFoundError):
             message = (
-                f"{source!r} on the hub {hub} has no revision {self.revision!r}; give a branch, a tag, a commit's full "
+                f"{source!r} on the hub {hub} has no revision {self.revision!r}; pass a branch, a tag, a commit's full "
                 "hash or refs/pr/NUMBER."
             )
         elif isinstance(cause, GatedRepoError):

@@ -56,10 +56,10 @@ def given(change: dict[str, Any], model: str) -> dict[str, Any]:
 NO_MASKS = {"attention_mask": None, "visual_attention_mask": None, "token_type_ids": None}
 INDEX = "integers (a class index, or -100 to be ignored)"
 ONE_OF_TWO = "exactly one of input_ids and inputs_embeds must be given; got"
-REGIONS = "must be given: LXMERT reads an image's regions beside the words; got None."
+REGIONS = "must be given: LXMERT reads the regions of an image as well as the words; got None."
 SAME_REGIONS = "visual_pos must be [B, R, 4] with the B and R of visual_feats; got visual_feats"
 IGNORED = ", or -100 to be ignored; got values from"
-TWO = "Give each sentence the regions of two images."
+TWO = "Pass the regions of two images for each sentence."
 FEATURES = "visual_feats must be [B, R, 9] (visual_feat_dim); got"
 FEATURES_OF_TWO = "visual_feats must be [B, 2, R, 9] (visual_feat_dim); got"
 SAME_BATCH = "input_ids and visual_feats must have the same batch size; got"

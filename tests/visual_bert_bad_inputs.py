@@ -18,7 +18,7 @@ ALIGNMENT = "image_text_alignment must be [B, R, K] with the regions of visual_e
 PHRASES = "region_to_phrase_position must be"
 ALIGNED = "must be given: phrases are aligned with regions; got None."
 HEAD_MASK = "head_mask must be [3] (num_attention_heads) or [2, 3] (num_hidden_layers before it); got"
-OF_REGIONS = "is about regions, and visual_embeds is not given; leave out"
+OF_REGIONS = "describes regions, but visual_embeds is not given; leave out"
 EITHER = "labels must be [B] = [2] (a class index each) or [B, A] = [2, 11] (a score for each answer); got"
 SCORES = "labels as rows of scores must be between 0 and 1; got values from"
 

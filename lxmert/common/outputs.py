@@ -15,10 +15,10 @@ class ModelOutput:
     `out.loss`, `out["loss"]` and `out[0]` read one field; `loss, scores = out` unpacks the fields that are present, in
     order; `keys()`, `values()`, `items()`, `**out` and `dict(out)` see the same fields. A field that is None is absent.
 
-    Differs from HF: iterating gives values, not names, so that unpacking works directly.
+    Differs from HF: iteration yields values, not names, so that unpacking works directly.
 
     Attributes:
-        attribute_only: fields that are read by attribute alone, because they repeat what other fields hold.
+        attribute_only: fields that only attribute access returns, because they repeat other fields.
     """
 
     attribute_only: ClassVar[tuple[str, ...]] = ()
@@ -49,7 +49,7 @@ class ModelOutput:
         return dict(self.items()).get(name, default)
 
     def to_tuple(self) -> tuple[Any, ...]:
-        """Values of the fields that are present, in order: what `return_dict=False` gives."""
+        """Values of the fields that are present, in order, as `return_dict=False` returns them."""
         return tuple(getattr(self, name) for name in self.keys())
 
     def __getitem__(self, key: str | int | slice) -> Any:
@@ -150,7 +150,7 @@ class LxmertForPreTrainingOutput(LxmertStates):
         prediction_logits: [B, L, V], the word at each position.
         cross_relationship_score: [B, 2]; index 1 says that sentence and image match, index 0 that they do not.
         question_answering_score: [B, A]; absent when the config has `task_qa=False`.
-        losses: the losses that `loss` is the sum of, by name, those that were asked for: "words", "match", "objects",
+        losses: the terms of `loss` by name, those whose labels were given: "words", "match", "objects",
             "attributes", "features" (these three with their weight), "answers"; None without labels. Read by attribute
             alone: among the fields are those of `transformers`.
     """
@@ -211,7 +211,7 @@ class VisualBertForPreTrainingOutput(VisualBertStates):
         loss: the sum of the losses whose labels were given; absent without labels.
         prediction_logits: [B, S, V], the word at each position.
         seq_relationship_logits: [B, 2]; in the published models index 1 says that caption and image match.
-        losses: the losses that `loss` is the sum of, by name: "words", "match"; None without labels. Read by attribute
+        losses: the terms of `loss` by name: "words", "match"; None without labels. Read by attribute
             alone, as LXMERT's.
     """
 

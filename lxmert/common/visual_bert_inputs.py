@@ -1,4 +1,4 @@
-"""Texts and regions in the form that the published VisualBERT models were trained on."""
+"""Prepare texts and regions as the published VisualBERT models were trained on them."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def prepare_visual_bert_inputs(
     | "nlvr2" | visualbert-nlvr2 | `[CLS] sentence [SEP]` | two images: types 0, then types 1 |
 
     Differs from HF: its default type of regions is 1, and its examples leave out `? [MASK]`. The published models were
-    trained with what stands above. `sentence_image_labels` of "pretraining" is 1 where the (second) caption matches.
+    trained as in the table. `sentence_image_labels` of "pretraining" is 1 where the (second) caption matches.
 
     Args:
-        tokenizer: the tokenizer; the published models want the uncased vocabulary of BERT.
+        tokenizer: the tokenizer; the published models expect the uncased vocabulary of BERT.
         text: B texts, or one.
         visual_embeds: [B, R, F] region features, NumPy or what NumPy understands; for "nlvr2" a pair of such arrays,
             one for each image.
@@ -66,7 +66,7 @@ def prepare_visual_bert_inputs(
     if text_pair is None and task == "vcr":
         raise ValueError('text_pair must be the choices of each text for task="vcr"; got None.')
     if text_pair is not None and task in ("vqa", "nlvr2"):
-        raise ValueError(f"text_pair has no place in the texts of task={task!r}; leave it out.")
+        raise ValueError(f"text_pair is not used by task={task!r}; leave it out.")
     texts: Any = as_batch(text, None)[0]
     regions = _regions(task, visual_embeds, visual_attention_mask, len(texts))
     if task == "vqa":
@@ -94,7 +94,7 @@ def _encode(
 def encode_questions(
     tokenizer: LxmertTokenizer, questions: Sequence[str], max_length: int, padding: bool | str = True
 ) -> dict[str, np.ndarray]:
-    """Questions as `[CLS] question ? [MASK] [SEP]`, with one question mark whether they end in one or not.
+    """Questions as `[CLS] question ? [MASK] [SEP]`, with exactly one question mark.
 
     Args:
         tokenizer: the tokenizer.

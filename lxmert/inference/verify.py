@@ -78,7 +78,7 @@ class Agreement:
         """Which outputs are too far apart, and how far apart they may be."""
         names = sorted({row.output for row in self.rows if not row.agrees})
         return (
-            f"{self.target} in Keras does not give the outputs of {self.source} in PyTorch: {', '.join(names)} differ "
+            f"{self.target} in Keras computes other outputs than {self.source} in PyTorch: {', '.join(names)} differ "
             f"by more than {TOLERANCE:g} (times the largest value, where that is above 1). float32 sums in another "
             "order differ by about 1e-6, so this is another model: convert again, and report it if it stays."
         )

@@ -95,7 +95,7 @@ class Resizable(NamedWeights):
         path, field = ANSWERS[self.config.model_type]
         if len(old) != getattr(self.config, field):
             raise ValueError(
-                f"the old table has {len(old)} answers, and the model scores {getattr(self.config, field)}; give the "
+                f"the old table has {len(old)} answers, and the model scores {getattr(self.config, field)}; pass the "
                 "table that the model was trained with."
             )
         rows = matching_rows(old, new)

@@ -121,7 +121,7 @@ def last_progress(settings: Settings) -> Progress:
     if changed:
         raise ValueError(
             f"the run in {settings.output} was started with other settings, and cannot be resumed with these: "
-            f"{'; '.join(changed)}. Give the old ones, or another output folder."
+            f"{'; '.join(changed)}. Pass the old ones, or another output folder."
         )
     names = [entry.name for entry in fields(Progress)]
     missing = [name for name in names if name not in state]
@@ -168,7 +168,7 @@ def check_checksums(before: Mapping[str, int], now: Mapping[str, int], output: s
     if changed:
         raise ValueError(
             f"the run in {output} cannot be resumed, because what it reads has changed since it started: "
-            f"{first_few(changed)}. Give the files as they were, or another output folder."
+            f"{first_few(changed)}. Pass the files as they were, or another output folder."
         )
 
 
@@ -208,11 +208,11 @@ def check_new(settings: Settings) -> None:
     check_folder(output, "checkpoints and logs")
     others = [path.name for path in output.iterdir() if path.name not in (BEST, LAST, LOGS)] if output.is_dir() else []
     if others:
-        raise FileExistsError(f"{output} holds other things ({first_few(others, 3)}); give a new folder as output.")
+        raise FileExistsError(f"{output} holds other things ({first_few(others, 3)}); pass a new folder as output.")
     for folder in (output / LAST, output / BEST):
         if folder.is_dir():
             recover_folder(folder)
     if (output / LAST / PROGRESS_NAME).exists():
-        raise FileExistsError(f"{output} holds a run already. Continue it by --resume, or give another output folder.")
+        raise FileExistsError(f"{output} holds a run already. Continue it by --resume, or pass another output folder.")
     if (output / BEST / PROGRESS_NAME).exists():  # the last one was taken away: the best one is all that is left
-        raise FileExistsError(f"{output / BEST} holds the best checkpoint of a run. Give another output folder.")
+        raise FileExistsError(f"{output / BEST} holds the best checkpoint of a run. Pass another output folder.")

@@ -71,7 +71,7 @@ class Steps:
         if len(data) < batch_size:
             raise ValueError(
                 f"batch_size must be at most the number of examples, {len(data)}; got {batch_size}. "
-                "Give more examples or a smaller batch_size."
+                "Pass more examples or a smaller batch_size."
             )
         self.data, self.batch_size, self.seed, self.gradient_accumulation_steps = (
             data,

@@ -57,7 +57,7 @@ class TrainedModel:
         task: what it was trained for.
         files: questions, statements or sentences.
         features: region stores of their images; those of its training by default.
-        changes: settings that take other values than in training: backend, precision, device, ...
+        changes: settings to override: backend, precision, device, ...
 
     Raises:
         ValueError, OSError: files that are missing, damaged, or do not fit.

@@ -45,7 +45,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder; give the path of a file, or move the folder away.")
+        raise IsADirectoryError(f"{path} is a folder; pass the path of a file, or move the folder away.")
     _remove_abandoned(path.parent, path.name)
     temporary, handle = _make_temporary(path.parent, path.name, path, _make_file)
     try:
@@ -85,7 +85,7 @@ def replacing_folder(folder: str | Path, content: str) -> Iterator[Path]:
     folder = Path(os.path.abspath(folder))
     check_folder(folder, content)
     if folder.exists() and any(folder.iterdir()):
-        raise FileExistsError(f"{folder} is not empty; give another folder, or remove what is in it.")
+        raise FileExistsError(f"{folder} is not empty; pass another folder, or remove what is in it.")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _temporary_folder(folder.parent, folder.name, folder) as temporary:
         yield temporary

@@ -12,13 +12,13 @@ INDEX_NAME = "model.safetensors.index.json"
 def check_folder(folder: Path, content: str) -> None:
     """Refuse a file where a folder for `content` is wanted, before anything is read or written."""
     if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(f"{folder} is a file; give a folder to write {content} in.")
+        raise NotADirectoryError(f"{folder} is a file; pass a folder to write {content} in.")
 
 
 def check_path(name: str, path: str | Path) -> None:
     """Refuse an empty path, which would mean the working directory: an unset shell variable, for example."""
     if str(path) == "":
-        raise ValueError(f"{name} must be a path; got an empty string. For the working directory give a dot.")
+        raise ValueError(f"{name} must be a path; got an empty string. For the working directory pass a dot.")
 
 
 def is_base_name(name: object) -> bool:

@@ -124,7 +124,7 @@ def _from_array(array: np.ndarray) -> np.ndarray:
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
         hint = ""
         if array.ndim == 4:
-            hint = " Give the images of a batch one at a time."
+            hint = " Pass the images of a batch one at a time."
         elif array.ndim == 3 and array.shape[0] in (1, 3, 4):
             hint = " Its channels come first: move them last with image.transpose(1, 2, 0)."
         elif array.ndim == 3 and array.shape[2] == 1:

@@ -203,12 +203,12 @@ def _check_target(target: Path, written: Path, kind: str, checkpoint: Checkpoint
         # A folder's new weights replace the old ones, also sharded ones.
         replaced = target / INDEX_NAME if kind == "folder" and source.name == INDEX_NAME else written
         if source.samefile(replaced):
-            raise ValueError(f"{target} is the source itself; give another target.")
+            raise ValueError(f"{target} is the source itself; pass another target.")
     if kind == "tf_model.h5" and target.is_dir() and not source.parent.samefile(target):
         others = [name for name in FOLDER_WEIGHTS if name != TF_NAME and (target / name).exists()]
         if others:
             raise ValueError(
-                f"{target} holds {others[0]}, which every reader takes before a {TF_NAME} beside it; give another "
+                f"{target} holds {others[0]}, which every reader takes before a {TF_NAME} beside it; pass another "
                 "folder, or remove the old weights."
             )
 
@@ -268,7 +268,7 @@ def _with_answers(
     if len(before) != getattr(config, field):
         raise ValueError(
             f"{old} has {len(before)} answers, and the answer head of {checkpoint.file.path} scores "
-            f"{getattr(config, field)}; give the vocabulary that it was trained with first, and the new one second."
+            f"{getattr(config, field)}; pass the vocabulary that it was trained with first, and the new one second."
         )
     rows = matching_rows(before, after)
     if not (rows >= 0).any():

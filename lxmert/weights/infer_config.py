@@ -101,13 +101,13 @@ def _attention_heads(
     if not hidden or hidden % _USUAL_HEAD:
         raise ValueError(
             f"{place} has no configuration, and its shapes do not show num_attention_heads, which must divide its "
-            f"hidden_size={hidden}: give it (num_attention_heads=..., or --set num_attention_heads=... on the command "
+            f"hidden_size={hidden}: pass it (num_attention_heads=..., or --set num_attention_heads=... on the command "
             "line)."
         )
     heads = hidden // _USUAL_HEAD
     warnings.warn(
         f"{place} has no configuration. Its sizes are inferred from its shapes; num_attention_heads={heads} is a "
-        f"guess, {_USUAL_HEAD} numbers for each head, as in every published model. Give it to be sure.",
+        f"guess, {_USUAL_HEAD} numbers for each head, as in every published model. Pass it to be sure.",
         UserWarning,
         stacklevel=2,
     )

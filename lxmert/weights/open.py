@@ -144,7 +144,7 @@ def _configuration(
         try:
             return kind.from_dict(values, **overrides), f"a BERT's {CONFIG_NAME}" if from_bert else CONFIG_NAME
         except (TypeError, ValueError) as error:
-            also = " with the values given beside it" if overrides else ""
+            also = " with the overrides" if overrides else ""
             raise type(error)(f"the configuration of {file.path}{also}: {error}") from None
 
     def shape_of(parameter: Parameter) -> tuple[int, ...] | None:
@@ -170,7 +170,7 @@ def _check_layer_counts(file: WeightFile, config: ModelConfig) -> None:
         if getattr(config, name) > max(1000, len(file.shapes)):
             raise CheckpointMismatchError(
                 f"{file.path} holds {len(file.shapes)} tensors, which cannot be a model of "
-                f"{name}={getattr(config, name)}; give the {CONFIG_NAME} that belongs to it."
+                f"{name}={getattr(config, name)}; pass the {CONFIG_NAME} that belongs to it."
             )
 
 

@@ -112,7 +112,7 @@ def check_neighbours(folder: Path, config: ModelConfig, written: str) -> None:
     if not same:
         raise ValueError(
             f"{folder} holds {others[0]}, whose {CONFIG_NAME} is of another model than the {written} to be written "
-            "next to it; give another folder, or remove the old weights."
+            "next to it; pass another folder, or remove the old weights."
         )
 
 

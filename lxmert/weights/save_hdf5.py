@@ -182,7 +182,7 @@ def check_for_tf(config: ModelConfig, architecture: str, dtypes: Iterable[np.dty
     if config.pruned_heads or not config.tie_word_embeddings:
         raise ValueError("transformers' TensorFlow models have neither pruned heads nor an untied word head.")
     if BFLOAT16 in dtypes:
-        raise ValueError(f"{TF_NAME} holds no bfloat16; give dtype float32 or float16 (--dtype).")
+        raise ValueError(f"{TF_NAME} holds no bfloat16; pass dtype float32 or float16 (--dtype).")
 
 
 def _write_names(group: Any, name: str, names: Sequence[str]) -> None:

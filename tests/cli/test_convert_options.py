@@ -69,7 +69,7 @@ def test_a_field_may_be_null(tmp_path, lxmert):
         (["--set", "hiden_size=3"], "--set: unexpected keyword 'hiden_size'. Did you mean 'hidden_size'?"),
         (["--set", "source=3"], "--set: unexpected keyword 'source'. Known: pruned_heads, vocab_size, "),
         (["--set", "hidden_size=wide"], "hidden_size must be an integer; got 'wide' (str)"),
-        (["--set", "num_labels=3"], "with the values given beside it: LxmertConfig: unexpected keyword 'num_labels'"),
+        (["--set", "num_labels=3"], "with the overrides: LxmertConfig: unexpected keyword 'num_labels'"),
         (["--set", "l_layers=3"], "The file has 2 layers of the kind that l_layers counts"),
         (["--head", "alignment"], "is a lxmert model, which has no alignment class"),
         (["--head", "visual-reasoning"], "does not fit LxmertForVisualReasoning"),
@@ -81,7 +81,7 @@ def test_a_field_may_be_null(tmp_path, lxmert):
         (["--to", "tf_model.h5", "--max-shard-size", "1MB"], "max_shard_size divides a folder's safetensors"),
         (
             ["--to", "tf_model.h5", "--dtype", "bfloat16"],
-            "tf_model.h5 holds no bfloat16; give dtype float32 or float16",
+            "tf_model.h5 holds no bfloat16; pass dtype float32 or float16",
         ),
         (["--to", "tf_model.h5", "--head", "question-answering"], "transformers has no LxmertForQuestionAnswering"),
         (["--answers", "{new}", "{new}"], "has 4 answers, and the answer head of"),

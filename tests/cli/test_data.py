@@ -62,4 +62,4 @@ def test_mistakes_are_told_in_a_sentence(tmp_path, capsys, arguments, message):
 def test_a_full_folder_is_refused(tmp_path, capsys):
     (tmp_path / "mine").write_text("mine")
     assert main(["data", "scenes", str(tmp_path), "--images", "80"]) == 1
-    assert "is not empty; give another folder" in capsys.readouterr().err
+    assert "is not empty; pass another folder" in capsys.readouterr().err

@@ -161,13 +161,13 @@ def test_nlvr2(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("task", "arguments", "message"),
     [
-        ("vqa", [], "vqa: give the correct answers: official annotations"),
+        ("vqa", [], "vqa: pass the correct answers: official annotations"),
         ("vqa", ["--annotations", QUESTIONS], 'must have a list "annotations"'),
         ("vqa", ["--annotations", "absent.json"], "absent.json: No such file or directory"),
-        ("vqa", ["--questions", QUESTIONS], "the questions have no answers; give the annotations that belong to them"),
-        ("gqa", [], "give the files with the correct answers once"),
-        ("gqa", ["--annotations", "a.json", "--questions", "a.json"], "give the files with the correct answers once"),
-        ("nlvr2", [], "give the files with the correct answers once"),
+        ("vqa", ["--questions", QUESTIONS], "the questions have no answers; pass the annotations that belong to them"),
+        ("gqa", [], "pass the files with the correct answers once"),
+        ("gqa", ["--annotations", "a.json", "--questions", "a.json"], "pass the files with the correct answers once"),
+        ("nlvr2", [], "pass the files with the correct answers once"),
     ],
 )
 def test_errors(task, arguments, message, capsys):

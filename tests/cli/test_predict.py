@@ -96,7 +96,7 @@ def test_refused(trained, scenes, tmp_path, capsys):
         (["predict", "vqa", str(scenes), "--questions", file, "--output", output],
          f"{scenes} has no training.json: it is no checkpoint of `lxmert train`."),
         (["predict", "vqa", best, "--questions", file, "--output", ""],
-         "--output must be a path; got an empty string. For the working directory give a dot."),
+         "--output must be a path; got an empty string. For the working directory pass a dot."),
         (["predict", "vqa", best, "--questions", file, "--output", output, "--features", str(scenes)], str(scenes)),
         (["evaluate", "vqa", "--checkpoint", best], "--questions must be given with --checkpoint"),
         (["evaluate", "pretrain", "--checkpoint", best], "pre-training is evaluated by --checkpoint and --questions"),

@@ -56,7 +56,7 @@ def test_resume(config, tmp_path, capsys):
     capsys.readouterr()
     assert main(command) == 1
     assert capsys.readouterr().err == (
-        f"lxmert train: error: {output} holds a run already. Continue it by --resume, or give another output folder.\n"
+        f"lxmert train: error: {output} holds a run already. Continue it by --resume, or pass another output folder.\n"
     )
     assert main([*command, "--resume", "--epochs", "3"]) == 1
     assert "cannot be resumed with these: epochs was 1 and is 3." in capsys.readouterr().err
@@ -72,7 +72,7 @@ def test_resume(config, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--output", ""], "--output must be a path; got an empty string. For the working directory give a dot."),
+        (["--output", ""], "--output must be a path; got an empty string. For the working directory pass a dot."),
         ([], "--output must be given: the folder for checkpoints and logs."),
         (["--output", "{out}", "--epochs", "0"], "epochs must be at least 1; got 0."),
         (

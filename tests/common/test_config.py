@@ -264,7 +264,7 @@ def test_config_from_dict_tells_the_model_type():
         config_from_dict({"model_type": "bert"})
     with pytest.raises(ValueError, match=r"got None"):
         config_from_dict({})
-    with pytest.raises(TypeError, match=r"wants a mapping of keys to values; got list"):
+    with pytest.raises(TypeError, match=r"expects a mapping of keys to values; got list"):
         LxmertConfig.from_dict([1])
 
 

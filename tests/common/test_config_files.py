@@ -128,7 +128,7 @@ def test_overrides_that_do_not_fit(tmp_path):
     LxmertConfig().save_pretrained(tmp_path)
     with pytest.raises(TypeError, match=r"Did you mean 'l_layers'"):
         LxmertConfig.from_pretrained(tmp_path, l_layer=1)
-    with pytest.raises(ValueError, match=r"with the values given beside it: l_layers must be at least 0; got -1"):
+    with pytest.raises(ValueError, match=r"with the overrides: l_layers must be at least 0; got -1"):
         LxmertConfig.from_pretrained(tmp_path, l_layers=-1)
 
 
@@ -154,7 +154,7 @@ def test_files_that_are_none(content, error, message, tmp_path):
 
 
 def test_nothing_there(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"has no config.json; give a folder that holds a config.json"):
+    with pytest.raises(FileNotFoundError, match=r"has no config.json; pass a folder that holds a config.json"):
         LxmertConfig.from_pretrained(tmp_path)
     with pytest.raises(FileNotFoundError, match=r"there is no file or folder .*absent"):
         LxmertConfig.from_pretrained(tmp_path / "absent")

@@ -302,7 +302,7 @@ def test_pickle_and_copy(tiny_file):
 def test_attributes_that_are_fixed(tiny_file):
     tokenizer = LxmertTokenizer(tiny_file)
     for name, value in (("pad_token", "x"), ("do_lower_case", False), ("cls_token_id", 3)):
-        with pytest.raises(AttributeError, match=f"{name} is fixed once the tokenizer is made; make a new one"):
+        with pytest.raises(AttributeError, match=f"{name} cannot be changed; make a new tokenizer"):
             setattr(tokenizer, name, value)
     with pytest.raises(TypeError, match='padding_side must be "right" or "left"; got \'middle\''):
         tokenizer.padding_side = "middle"

@@ -74,7 +74,7 @@ GOOD_JSON = {
         (
             {"tokenizer.json": GOOD_JSON | {"added_tokens": [{"id": 9, "content": "<o>"}]}},
             ValueError,
-            "the added token '<o>' must have id 2, the next free one after a vocabulary of 2; the file gives it 9",
+            "the added token '<o>' must have id 2, the next free one after a vocabulary of 2; the file has 9",
         ),
         (
             {"tokenizer.json": GOOD_JSON, "tokenizer_config.json": "no"},

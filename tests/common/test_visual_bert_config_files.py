@@ -124,7 +124,7 @@ def test_transformers_reads_ours(config, tmp_path):
 def test_overrides(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(RELEASE_4))
     assert VisualBertConfig.from_pretrained(tmp_path, num_labels=2) == WANTED.replace(num_labels=2)
-    with pytest.raises(TypeError, match=r"config.json with the values given beside it: num_labels must be an integer"):
+    with pytest.raises(TypeError, match=r"config.json with the overrides: num_labels must be an integer"):
         VisualBertConfig.from_pretrained(tmp_path / "config.json", num_labels="2")
 
 
@@ -159,6 +159,6 @@ def test_the_other_models_file_is_refused_with_its_name(kind, other, tmp_path):
 @pytest.mark.parametrize("kind", [LxmertConfig, VisualBertConfig])
 def test_a_file_where_a_folder_is_to_be(kind, tmp_path):
     (tmp_path / "target").write_text("mine")
-    with pytest.raises(NotADirectoryError, match=r"target is a file; give a folder to write config.json in\."):
+    with pytest.raises(NotADirectoryError, match=r"target is a file; pass a folder to write config.json in\."):
         kind().save_pretrained(tmp_path / "target")
     assert (tmp_path / "target").read_text() == "mine"

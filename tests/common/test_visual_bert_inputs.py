@@ -133,7 +133,7 @@ def test_kinds_of_tensors(tokenizer):
         ({"task": "gqa"}, ValueError, "task must be one of pretraining, vqa, vcr, nlvr2; got 'gqa'"),
         ({"return_tensors": "jax"}, ValueError, "return_tensors must be"),
         ({"padding": False}, ValueError, 'padding must be True or "max_length"; got False'),
-        ({"text_pair": ["a", "b"]}, ValueError, "text_pair has no place in the texts of task='vqa'"),
+        ({"text_pair": ["a", "b"]}, ValueError, "text_pair is not used by task='vqa'"),
         ({"task": "vcr"}, ValueError, "text_pair must be the choices of each text"),
         ({"task": "vcr", "text_pair": [["a"], ["a", "b"]]}, ValueError, r"as many for each; got \[1, 2\] choices"),
         ({"task": "vcr", "text_pair": [["a"]]}, ValueError, r"as many for each; got \[1\] choices"),

@@ -65,7 +65,7 @@ BAD = {
             "f.json, record 2 (question_id 6): the question has no answer, and those before it (PLACE/f.json) have one",
         ),
         ({"info": {}}, 'f.json has neither "questions" nor "annotations"; its keys are info.'),
-        ({"annotations": [ANNOTATION]}, "f.json: annotations alone; give the file of their questions too."),
+        ({"annotations": [ANNOTATION]}, "f.json: annotations alone; pass the file of their questions too."),
         ({"questions": [QUESTION], "annotations": [ANNOTATION]}, "f.json holds both questions and annotations"),
         ({"questions": {}}, "f.json: questions must be a list; got {}."),
         ({"questions": [QUESTION]}, "f.json: data_type must be a string such as 'mscoco', a part"),
@@ -153,7 +153,7 @@ def official(tmp_path, questions, annotations):
             [QUESTION, QUESTION | {"question_id": 6}],
             [ANNOTATION, ANNOTATION | {"question_id": 8}, ANNOTATION | {"question_id": 9}],
             "q.json and PLACE/a.json do not belong together: 1 of 2 questions have no annotation (question_id 6), and "
-            "2 of 3 annotations have no question (question_id 8, 9). Give both files of each split.",
+            "2 of 3 annotations have no question (question_id 8, 9). Pass both files of each split.",
         ),
         (
             [QUESTION],

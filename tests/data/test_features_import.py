@@ -183,7 +183,7 @@ def test_rows_that_gqas_table_leaves_out_are_counted(tmp_path):
 
 def test_rows_without_ids(tmp_path):
     file = write_rows(tmp_path / "a.h5", [image(1, 3, labels=False)])
-    with pytest.raises(ValueError, match=r"give them with --ids FILE: .*They were published as a pickle"):
+    with pytest.raises(ValueError, match=r"pass them with --ids FILE: .*They were published as a pickle"):
         import_regions([file], tmp_path / "store")
     (tmp_path / "ids.pkl").write_bytes(pickle.dumps({1: 0}))
     with pytest.raises(ValueError, match=r"ids\.pkl is a pickle, a program that would run .*json\.dump"):

@@ -197,10 +197,10 @@ def test_wrong_arguments_leave_nothing(tmp_path, given, message):
 def test_what_is_there_is_not_replaced(tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "mine.txt").write_text("mine")
-    with pytest.raises(FileExistsError, match="data is not empty; give another folder"):
+    with pytest.raises(FileExistsError, match="data is not empty; pass another folder"):
         make_scenes(tmp_path / "data", 80, progress=False)
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(NotADirectoryError, match="file is a file; give a folder"):
+    with pytest.raises(NotADirectoryError, match="file is a file; pass a folder"):
         make_scenes(tmp_path / "file", 80, progress=False)
     with pytest.raises(ValueError, match="must be a path; got an empty string"):
         make_scenes("", 80, progress=False)

@@ -256,7 +256,7 @@ def test_states_that_do_not_fit_are_refused(module):
         with pytest.raises(ValueError, match=message):
             module.load_optimizer_state(model, optimizer, wrong)
     other = new(CONFIG, TASKS[1], "float64")
-    with pytest.raises(ValueError, match="Give the model that the optimizer was made for"):
+    with pytest.raises(ValueError, match="Pass the model that the optimizer was made for"):
         module.optimizer_state(other, optimizer)
     if module is tf_optimizers:
         uneven = state | {"step": np.array(5), "step.pooler.dense.bias": np.array(2)}

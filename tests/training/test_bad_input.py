@@ -248,7 +248,7 @@ def test_a_resume_with_other_files_of_the_same_name(scenes, tmp_path, monkeypatc
     settings = settings_of("vqa", scenes, tmp_path / "run", train=[name])
     train_until(settings, 6, monkeypatch)
     written(tmp_path / "train.json", questions(scenes, 12))
-    with pytest.raises(ValueError, match=r"changed since it started: train file .*train.json\. Give"):
+    with pytest.raises(ValueError, match=r"changed since it started: train file .*train.json\. Pass"):
         run.train(settings, resume=True)
 
 
@@ -272,7 +272,7 @@ def test_a_folder_with_another_run(scenes, tmp_path):
     with pytest.raises(FileExistsError, match=r"holds a run already. Continue it by --resume"):
         run.train(settings)
     shutil.move(tmp_path / "last", tmp_path / "away")
-    with pytest.raises(FileExistsError, match=r"holds other things \(away\); give a new folder as output"):
+    with pytest.raises(FileExistsError, match=r"holds other things \(away\); pass a new folder as output"):
         run.train(settings)
     away = shutil.move(tmp_path / "away", tmp_path.parent / f"{tmp_path.name}-away")
     with pytest.raises(FileExistsError, match=r"best holds the best checkpoint of a run"):

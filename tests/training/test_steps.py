@@ -106,7 +106,7 @@ def test_the_weights_of_the_parts_make_the_mean_of_the_whole(scenes, tmp_path):
     [
         (
             lambda: Steps(Counted(), 24, 1, 0),
-            "batch_size must be at most the number of examples, 23; got 24. Give more examples or a smaller ",
+            "batch_size must be at most the number of examples, 23; got 24. Pass more examples or a smaller ",
         ),
         (
             lambda: Steps(Counted(), 6, 1, 0, 2).micro_batch(0, 0, world=2),

@@ -61,7 +61,7 @@ def test_replacing_a_folder_is_refused_before_the_work(tmp_path):
             raise AssertionError("the work began")
 
     with pytest.raises(
-        IsADirectoryError, match=r"folder is a folder; give the path of a file, or move the folder away"
+        IsADirectoryError, match=r"folder is a folder; pass the path of a file, or move the folder away"
     ):
         never()
     assert names_in(tmp_path) == ["folder"]

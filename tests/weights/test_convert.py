@@ -196,7 +196,7 @@ def test_the_source_itself_is_no_target(tmp_path):
         (tmp_path / "hard.weights.h5", tmp_path / "a.weights.h5"),
     ):
         (tmp_path / "other").mkdir(exist_ok=True)
-        with pytest.raises(ValueError, match=r"is the source itself; give another target"):
+        with pytest.raises(ValueError, match=r"is the source itself; pass another target"):
             convert(first, second)
     assert digest(tmp_path) == before
 
@@ -246,7 +246,7 @@ def test_formats_that_a_name_cannot_have(name, to, message):
 
 def test_a_file_where_a_folder_is_to_be(tmp_path):
     (tmp_path / "target").write_text("mine")
-    with pytest.raises(NotADirectoryError, match=r"target is a file; give a folder to write config.json and model"):
+    with pytest.raises(NotADirectoryError, match=r"target is a file; pass a folder to write config.json and model"):
         convert(make_folder(tmp_path / "source"), tmp_path / "target")
     with pytest.raises(OSError):  # noqa: PT011 the system's own words
         convert(tmp_path / "source", tmp_path / "target" / "a.keras")
@@ -303,7 +303,7 @@ def test_a_folder_in_several_files_onto_itself(tmp_path):
     convert(make_folder(tmp_path / "one"), tmp_path / "many", max_shard_size="2KB")
     before = digest(tmp_path / "many")
     assert len(before) > 3
-    with pytest.raises(ValueError, match="many is the source itself; give another target"):
+    with pytest.raises(ValueError, match="many is the source itself; pass another target"):
         convert(tmp_path / "many", tmp_path / "many", task="backbone")
     assert digest(tmp_path / "many") == before
 

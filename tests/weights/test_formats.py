@@ -43,11 +43,11 @@ def test_a_folder_is_its_safetensors_file(good):
         (
             [],
             "has no model.safetensors, pytorch_model.bin or tf_model.h5, and no single other weight file; it holds "
-            "nothing. Give a folder that has one, or a weight file.",
+            "nothing. Pass a folder that has one, or a weight file.",
         ),
-        (["config.json"], "it holds config.json. Give a folder that has one, or a weight file."),
+        (["config.json"], "it holds config.json. Pass a folder that has one, or a weight file."),
         (["training_args.bin", "optimizer.pt"], "it holds optimizer.pt, training_args.bin. "),
-        (["a.weights.h5", "b.pth", "x"], "it holds a.weights.h5, b.pth, x. Give the path of one of them."),
+        (["a.weights.h5", "b.pth", "x"], "it holds a.weights.h5, b.pth, x. Pass the path of one of them."),
         ([f"{i:02}" for i in range(12)], "it holds 00, 01, 02, 03, 04, 05, 06, 07 and 4 more"),
     ],
 )

@@ -297,7 +297,7 @@ def test_what_is_absent_is_said_with_what_is_there(server):
         (lambda: download_weights("none"), "'none' is no model on the hub"),
         (
             lambda: download_weights(NAME, revision="v9"),
-            "has no revision 'v9'; give a branch, a tag, a commit's full hash",
+            "has no revision 'v9'; pass a branch, a tag, a commit's full hash",
         ),
         (
             lambda: download_weights(NAME),

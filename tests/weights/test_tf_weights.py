@@ -219,7 +219,7 @@ def test_tensorflows_way_round_in_safetensors(tmp_path):
             "have neither pruned heads nor an untied word head",
         ),
         ("LxmertForPreTraining", CONFIG.replace(tie_word_embeddings=False), {}, "nor an untied word head"),
-        ("LxmertModel", CONFIG, {"dtype": "bfloat16"}, "tf_model.h5 holds no bfloat16; give dtype float32 or float16"),
+        ("LxmertModel", CONFIG, {"dtype": "bfloat16"}, "tf_model.h5 holds no bfloat16; pass dtype float32 or float16"),
         ("LxmertModel", CONFIG, {"max_shard_size": 99}, "max_shard_size divides a folder's safetensors; .* is to be"),
     ],
 )

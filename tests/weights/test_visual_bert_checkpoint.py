@@ -185,7 +185,7 @@ def test_a_configuration_that_disagrees(mapping, overrides, advice, tmp_path):
     message = mismatch(make_folder(tmp_path, ANSWERING, mapping=mapping), ANSWERING, **overrides)
     assert advice in message
     assert "Nothing was loaded." in message
-    assert "Give the config.json" not in message
+    assert "Pass the config.json" not in message
 
 
 def test_an_additional_layer_that_the_configuration_does_not_have(tmp_path):
@@ -270,7 +270,7 @@ def test_the_other_models_folder(holds, kind, other, title, tmp_path):
         open_checkpoint(tmp_path, kind=kind)
     # The heads have names that both models know; they do not make a file of the one a file of the other.
     with pytest.raises(
-        CheckpointMismatchError, match=rf"is not a file of {title}: none of its .* Give the config.json"
+        CheckpointMismatchError, match=rf"is not a file of {title}: none of its .* Pass the config.json"
     ):
         open_checkpoint(tmp_path, other, kind)
 
@@ -279,7 +279,7 @@ def test_the_other_models_backbone_has_names_that_are_known(tmp_path):
     with open_checkpoint(make_folder(tmp_path, "LxmertModel"), VISUAL_BERT) as checkpoint:
         with pytest.raises(CheckpointMismatchError) as error:
             match_parameters(checkpoint, ANSWERING)
-        assert str(error.value).endswith("Nothing was loaded. Give the config.json that belongs to the file.")
+        assert str(error.value).endswith("Nothing was loaded. Pass the config.json that belongs to the file.")
 
 
 def test_a_configuration_without_model_type(tmp_path):

@@ -40,10 +40,10 @@ class ModelConfig:
     model_type: ClassVar[str]
     activations: ClassVar[tuple[str, ...]]
 
-    # The attentions of each kind of layer: the field that counts the layers, and the names inside one.
+    # The attentions of each kind of layer: the field that counts the layers, and the names of its attentions.
     attentions: ClassVar[Mapping[str, tuple[str, tuple[str, ...]]]]
 
-    # The fields that count layers which a model may do without.
+    # The layer counts that may be 0.
     may_be_zero: ClassVar[tuple[str, ...]] = ()
 
     pruned_heads: Mapping[str, tuple[int, ...]] = field(default_factory=dict, kw_only=True, hash=False)
@@ -91,7 +91,7 @@ class ModelConfig:
 
     @property
     def untied_words(self) -> bool:
-        """Whether the word head has a decoder of its own, rather than the word embedding."""
+        """Whether the word head has its own decoder instead of the word embedding."""
         return not self.tie_word_embeddings
 
     @property
@@ -109,7 +109,7 @@ class ModelConfig:
         return str(key)
 
     def with_pruned_heads(self, heads: Mapping[str, Any]) -> Self:
-        """This configuration with more heads pruned.
+        """Return a copy with more heads pruned.
 
         Args:
             heads: for each attention, the indices of the heads to remove, counted as in the unpruned model.
@@ -175,7 +175,7 @@ class ModelConfig:
         raise AttributeError(f"{type(self).__name__} has no {name!r}; it has {', '.join([*self.__dict__, *extra])}.")
 
     def replace(self, **changes: Any) -> Self:
-        """A new configuration with `changes` in place of the old values.
+        """Return a copy with some fields changed.
 
         Raises:
             TypeError: for a name that is no field, naming the nearest one.
@@ -195,19 +195,21 @@ class ModelConfig:
 
         Args:
             values: the keys and values of a config.json.
-            overrides: fields that take other values than the file's.
+            overrides: fields to override.
 
         Raises:
             ValueError: the keys are another model's.
             TypeError: a value of the wrong kind, or an override that is no field.
         """
         if not isinstance(values, Mapping):
-            raise TypeError(f"{cls.__name__}.from_dict wants a mapping of keys to values; got {type(values).__name__}.")
+            raise TypeError(
+                f"{cls.__name__}.from_dict expects a mapping of keys to values; got {type(values).__name__}."
+            )
         model_type = values.get("model_type", cls.model_type)
         if model_type != cls.model_type:
             raise ValueError(
                 f"this is the configuration of a {model_type!r} model; {cls.__name__} reads {cls.model_type!r}. "
-                "Use the classes of that model, or give the files of this one."
+                "Use the classes of that model, or pass the files of this one."
             )
         names = {f.name for f in dataclasses.fields(cls)} - {"extra"}
         check_keywords(cls.__name__, overrides, sorted(names))
@@ -230,12 +232,12 @@ class ModelConfig:
         """Read a config.json, given the folder that holds it, the file itself, or a model on the hub.
 
         Args:
-            source: a folder or file; a text that names none may be a model on the hub, "owner/name".
+            source: a folder or file; a text that is no path may be a model on the hub, "owner/name".
             revision: of a model on the hub: a branch, a tag, a commit or refs/pr/NUMBER; the main branch by default.
             cache_dir: where files from the hub are kept; the folder of `huggingface_hub` by default.
             token: for the hub; True takes the saved one, False none. By default the saved one or HF_TOKEN, if any.
             local_files_only: whether to look into the cache only, not at the hub.
-            overrides: fields that take other values than the file's.
+            overrides: fields to override.
 
         Raises:
             FileNotFoundError: no config.json there.
@@ -248,13 +250,13 @@ class ModelConfig:
         try:
             return cls.from_dict(values, **overrides)
         except (TypeError, ValueError) as error:
-            also = " with the values given beside it" if overrides else ""
+            also = " with the overrides" if overrides else ""
             raise type(error)(f"{file}{also}: {error}") from None
 
     def to_dict(self) -> dict[str, Any]:
         """The keys of a config.json: the model type, every field, what is derived from them, and `extra`.
 
-        The mapping is the caller's own: changing it leaves the configuration as it is.
+        The dict is a copy: changing it does not change the configuration.
         """
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "extra"}
         if not fields["pruned_heads"]:
@@ -264,7 +266,7 @@ class ModelConfig:
 
     @classmethod
     def _derived(cls) -> tuple[str, ...]:
-        """Names of properties that a config.json repeats."""
+        """Names of the properties that a config.json also stores."""
         return ()
 
     def to_json_string(self) -> str:

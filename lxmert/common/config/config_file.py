@@ -1,4 +1,4 @@
-"""A config.json in a folder, as a file, or of a model on the hub."""
+"""Read a config.json from a folder, a file, or a model on the hub."""
 
 from __future__ import annotations
 
@@ -31,5 +31,5 @@ def read_config(
     file = path / CONFIG_NAME if path.is_dir() else path
     if not file.is_file():
         problem = f"{path} has no {CONFIG_NAME}" if path.is_dir() else f"there is no file or folder {path}"
-        raise FileNotFoundError(f"{problem}; give a folder that holds a {CONFIG_NAME}, or the file itself.")
+        raise FileNotFoundError(f"{problem}; pass a folder that holds a {CONFIG_NAME}, or the file itself.")
     return file, read_json(file)

@@ -76,7 +76,7 @@ class LxmertConfig(ModelConfig):
 
     @property
     def num_hidden_layers(self) -> dict[str, int]:
-        """Layer counts as config.json repeats them.
+        """Layer counts as config.json also stores them.
 
         Differs from HF: always derived from the three counts, so that it cannot go stale.
         """

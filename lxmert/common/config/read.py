@@ -1,4 +1,4 @@
-"""Configurations of either model, told by the `model_type` of their values."""
+"""Read configurations of either model, chosen by their `model_type`."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ CONFIGS: dict[str, type[ModelConfig]] = {kind.model_type: kind for kind in (Lxme
 
 
 def config_class(values: Mapping[str, Any], default: type[ModelConfig] | None = None) -> type[ModelConfig]:
-    """The class of the configuration whose `model_type` the keys of a config.json name.
+    """Return the configuration class for the `model_type` in the keys of a config.json.
 
     Args:
         values: the keys and values of a config.json.
-        default: what they are taken for if they name no model type.
+        default: the class for keys without a model type.
 
     Raises:
         ValueError: no such model type.
@@ -36,11 +36,11 @@ def config_class(values: Mapping[str, Any], default: type[ModelConfig] | None = 
 
 
 def config_from_dict(values: Mapping[str, Any], **overrides: Any) -> ModelConfig:
-    """The configuration whose `model_type` the values name.
+    """Make a configuration of the class that `model_type` names.
 
     Args:
         values: the keys and values of a config.json.
-        overrides: fields that take other values than the file's.
+        overrides: fields to override.
 
     Raises:
         ValueError: no such model type, or a value out of range.
@@ -59,10 +59,10 @@ def config_from_pretrained(
 ) -> ModelConfig:
     """Read the config.json of any model, given the folder that holds it, the file itself, or a model on the hub.
 
-    Without a model type it is taken for LXMERT's, as its authors' files have none.
+    A file without a model type is read as LXMERT's: its authors' files have none.
 
     Args:
-        source: a folder or file; a text that names none may be a model on the hub, "owner/name".
+        source: a folder or file; a text that is no path may be a model on the hub, "owner/name".
         revision, cache_dir, token, local_files_only: of a model on the hub; see `ModelConfig.from_pretrained`.
 
     Raises:

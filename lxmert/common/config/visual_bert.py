@@ -75,7 +75,7 @@ class VisualBertConfig(ModelConfig):
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], **overrides: Any) -> Self:
-        """Make a configuration from the keys of a config.json; `id2label` tells the number of labels if nothing else.
+        """Make a configuration from the keys of a config.json; `num_labels` is taken from `id2label` if it is missing.
 
         See `ModelConfig.from_dict`.
         """
@@ -85,7 +85,7 @@ class VisualBertConfig(ModelConfig):
         return super().from_dict(values, **overrides)
 
     def to_dict(self) -> dict[str, Any]:
-        """The keys of a config.json; pruned layers are numbered, as `transformers` wants them. See `ModelConfig`."""
+        """The keys of a config.json; pruned layers are numbered, as `transformers` expects. See `ModelConfig`."""
         values = super().to_dict()
         if "pruned_heads" in values:
             values["pruned_heads"] = {

@@ -1,6 +1,6 @@
 """One row for each model class: its heads, arguments, labels, losses and outputs.
 
-Whatever differs from class to class is read from here: the checks of values, Keras' `fit`, the outputs, loading,
+Everything that differs between classes is read from here: the checks of values, Keras' `fit`, the outputs, loading,
 conversion, training and the demo. A head for a new task is one row, and one class in each backend.
 """
 

@@ -35,7 +35,7 @@ def architectures(model_type: str) -> dict[str, ModelSpec]:
 
 
 def tasks() -> tuple[str, ...]:
-    """What the classes are for: the names that `convert(task=…)` and `--head` know."""
+    """The tasks of the classes, as `convert(task=…)` and `--head` accept them."""
     return tuple(dict.fromkeys(spec.task for spec in SPECS.values()))
 
 
@@ -47,13 +47,13 @@ def register_spec(name: str, spec: ModelSpec) -> None:
         spec: the row.
 
     Raises:
-        ValueError: the name has another row, or begins with TF; the model is unknown; a head has no modules; or a row
+        ValueError: the name has another row, or starts with TF; the model is unknown; a head has no modules; or a row
             of `modules` is not one that new heads can be made from.
     """
     if SPECS.get(name) == spec:
-        return  # a notebook's cell that runs again
+        return  # a notebook cell ran again
     if name in SPECS:
-        raise ValueError(f"{name} has a row already; give the class another name.")
+        raise ValueError(f"{name} has a row already; choose another name for the class.")
     if name.startswith("TF"):
         raise ValueError(f"name must be that of the PyTorch class, without the prefix TF; got {name!r}.")
     same_model = architectures(spec.model)
@@ -79,7 +79,7 @@ def register_spec(name: str, spec: ModelSpec) -> None:
 
 
 def _total(size: str | int, sizes: Mapping[str, int]) -> int | None:
-    """What a size stands for, or None as long as one of its parts is not known."""
+    """The value of a size, or None if one of its parts is unknown."""
     if isinstance(size, int):
         return size
     known = [sizes[part] for part in size.split(" + ") if part in sizes]

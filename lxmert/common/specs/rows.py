@@ -1,4 +1,4 @@
-"""What a row of the table of model classes says, and what its fields mean."""
+"""The types of the table of model classes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class ModuleRow(NamedTuple):
         size: the shape of the weight in PyTorch's order ([out, in] for dense): integers, config fields, or symbols of
             `weights.naming.tables.sizes`, as "D", the hidden size.
         layers_field: the config field that counts the layers.
-        switch: the config field without which there is no such module.
+        switch: the config field that has to be true for the module to exist.
     """
 
     path: str
@@ -30,7 +30,7 @@ class ModuleRow(NamedTuple):
     switch: str | None = None
 
     def shape(self, symbols: Mapping[str, int]) -> tuple[int, ...]:
-        """The shape of the weight, by what the symbols and config fields stand for."""
+        """The shape of the weight, from the values of the symbols and config fields."""
         return tuple(size if isinstance(size, int) else symbols[size] for size in self.size)
 
 
@@ -79,9 +79,9 @@ class ModelSpec:
 
     Attributes:
         model: the model type of its configuration, "lxmert" or "visual_bert".
-        task: what it is for: the name that `convert(task=…)` and `--head` know it by.
-        output: the class of what it returns.
-        scores: the output that holds its scores: what a compiled Keras loss and `verify` look at.
+        task: its task, as `convert(task=…)` and `--head` accept it.
+        output: the class of its output.
+        scores: the output that holds its scores: what a compiled Keras loss and `verify` compare.
         inputs: the inputs of a served model, by name and in order.
         heads: the names of its heads, in the order of the name table; none for a backbone.
         ranges: the integers that its arguments may hold, by name; the labels are below.

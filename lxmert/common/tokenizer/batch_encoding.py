@@ -22,10 +22,10 @@ class BatchEncoding(dict[str, Any]):
         raise AttributeError(f"this BatchEncoding has no {name!r}; it has {', '.join(self)}")
 
     def to(self, device: Any) -> BatchEncoding:
-        """The same entries with PyTorch tensors moved to `device`.
+        """Return a copy with the PyTorch tensors moved to `device`.
 
         Raises:
-            TypeError: an entry is no PyTorch tensor.
+            TypeError: an entry is not a PyTorch tensor.
         """
         for name, value in self.items():
             if not hasattr(value, "to"):
@@ -51,12 +51,12 @@ def as_tensors(rows: Mapping[str, list[Any]], kind: str, padded: bool) -> dict[s
         raise ValueError(f'return_tensors must be "np", "pt", "tf" or None; got {kind!r}.')
     lengths = sorted({len(row) for row in rows["input_ids"]})
     if len(lengths) > 1:
-        cure = "truncation=True with a max_length as well" if padded else "padding=True"
+        hint = "truncation=True with a max_length as well" if padded else "padding=True"
         raise ValueError(
             f"return_tensors={kind!r} needs rows of one length; got rows of {lengths[0]} to {lengths[-1]} tokens. "
-            f"Pass {cure}."
+            f"Pass {hint}."
         )
-    # No text gives no row, and still an array with the axes that the caller counts on.
+    # Without texts the arrays are empty, but have the expected axes.
     shapes = {"length": (0,), "offset_mapping": (0, 0, 2)}
     arrays = {
         name: np.asarray(row, dtype=np.int64) if row else np.zeros(shapes.get(name, (0, 0)), dtype=np.int64)
@@ -66,7 +66,7 @@ def as_tensors(rows: Mapping[str, list[Any]], kind: str, padded: bool) -> dict[s
 
 
 def as_framework_arrays(arrays: Mapping[str, np.ndarray], kind: str) -> dict[str, Any]:
-    """NumPy arrays as those of a framework; integers are int32 in TensorFlow (as `transformers` does).
+    """Convert NumPy arrays to those of a framework; integers are int32 in TensorFlow (as `transformers` does).
 
     Raises:
         ImportError: the framework is not installed.

@@ -1,4 +1,4 @@
-"""The tokenizers of LXMERT and VisualBERT, under the names and with the arguments that users know.
+"""The tokenizers of LXMERT and VisualBERT, with the names and arguments of `transformers`.
 
 The Rust library `tokenizers` does the work. Text to ids is in wordpiece_tokenizer.py, ids to text in token_ids.py, the
 pipeline in wordpiece.py, files in vocabulary_files.py, tensors in batch_encoding.py, checks in text_inputs.py.
@@ -27,12 +27,12 @@ class LxmertTokenizer(WordPieceTokenizer):
         vocab_file: a vocab.txt: one word piece per line, its id the line number from 0.
         do_lower_case: whether to lower-case the text.
         do_basic_tokenize: False splits at whitespace only before WordPiece: no cleaning, lower-casing or punctuation.
-        never_split: words of the vocabulary that stay whole and as they are written.
-        unk_token: stands for a word that the vocabulary cannot spell. Must be in the vocabulary.
+        never_split: words of the vocabulary that are neither split nor lower-cased.
+        unk_token: replaces a word that the vocabulary cannot spell. Must be in the vocabulary.
         sep_token: ends each text.
         pad_token: fills rows to equal length.
-        cls_token: begins each row.
-        mask_token: stands for a masked word.
+        cls_token: starts each row.
+        mask_token: replaces a masked word.
         tokenize_chinese_chars: whether each Chinese character is a word.
         strip_accents: whether to remove accents; None does so where text is lower-cased.
         clean_up_tokenization_spaces: whether `decode` joins English contractions.
@@ -66,17 +66,17 @@ class LxmertTokenizer(WordPieceTokenizer):
 class LxmertTokenizerFast(WordPieceTokenizer):
     """The same tokenizer with the arguments of `LxmertTokenizerFast` in `transformers`.
 
-    `decode` does not join English contractions unless it is asked to, as in `transformers`.
+    `decode` does not join English contractions by default, as in `transformers`.
 
     Args:
         vocab_file: a vocab.txt. Pass it or `tokenizer_file`.
         tokenizer_file: a tokenizer.json; the other arguments must agree with it.
         do_lower_case: whether to lower-case the text.
-        unk_token: stands for a word that the vocabulary cannot spell. Must be in the vocabulary.
+        unk_token: replaces a word that the vocabulary cannot spell. Must be in the vocabulary.
         sep_token: ends each text.
         pad_token: fills rows to equal length.
-        cls_token: begins each row.
-        mask_token: stands for a masked word.
+        cls_token: starts each row.
+        mask_token: replaces a masked word.
         clean_text: whether to drop control characters and make every whitespace a space.
         tokenize_chinese_chars: whether each Chinese character is a word.
         strip_accents: whether to remove accents; None does so where text is lower-cased.
@@ -117,8 +117,8 @@ class LxmertTokenizerFast(WordPieceTokenizer):
             raise ValueError(
                 "LxmertTokenizerFast needs vocab_file (a vocab.txt) or tokenizer_file (a tokenizer.json); got none."
             )
-        # Differs from HF: there the arguments, defaults included, win over the file without a word, and a cased
-        # tokenizer lowers its text.
+        # Differs from HF: there the arguments, defaults included, silently override the file, and a cased
+        # tokenizer lower-cases its text.
         for name, value in options.items():
             wanted = source.settings.get(name, value)
             if value != wanted:

@@ -70,13 +70,13 @@ def as_batch(text: Any, text_pair: Any) -> tuple[list[str] | list[Pair], bool]:
     """The texts, or pairs of texts, as a list; and whether one was given outside a list.
 
     Raises:
-        TypeError: something else than a str where a str belongs.
+        TypeError: a value that is not a str.
         ValueError: as many texts as pairs are expected.
     """
     if isinstance(text, str):
         if text_pair is not None and not isinstance(text_pair, str):
             raise TypeError(f"text_pair must be a str as text is; got {describe_value(text_pair)}.")
-        # As in transformers: an empty second text beside a single text is none, but in a list it is one.
+        # As in transformers: an empty second text next to a single text counts as none, but not in a list.
         return ([(text, text_pair)] if text_pair else [text]), True
     if not isinstance(text, list | tuple):
         hint = (
@@ -106,7 +106,7 @@ def _check_strings(name: str, texts: Sequence[Any]) -> None:
 
 
 def describe_value(value: Any) -> str:
-    """The type and the beginning of a value, for error messages."""
+    """The type and the first characters of a value, for error messages."""
     return "None" if value is None else f"{type(value).__name__} {value!r}"[:80]
 
 
@@ -142,7 +142,7 @@ def plan_lengths(
     pad_token: str,
     pad_id: int,
 ) -> Lengths:
-    """How rows are truncated and padded, from the arguments of a call.
+    """Return how rows are truncated and padded, from the arguments of a call.
 
     Args:
         padding, truncation, max_length, pad_to_multiple_of: as the user gave them. A truncation of None is
@@ -185,7 +185,7 @@ def _check_length(cut: str | None, fill: str | None, length: int, multiple: Any,
         ValueError: saying why.
     """
     if fill == "max_length" and length >= NO_LIMIT:
-        # Differs from HF: there nothing is padded, without a word.
+        # Differs from HF: there nothing is padded, silently.
         raise ValueError(
             'padding="max_length" needs a length; got max_length=None and no model_max_length. Pass max_length.'
         )

@@ -25,7 +25,7 @@ class TokenIds:
     name with `_id` (`cls_token_id`, ...).
 
     Attributes:
-        settings: all settings as they were when the tokenizer was made.
+        settings: the settings that the tokenizer was made with.
         model_max_length: the length to which `truncation=True` cuts when no `max_length` is given; may be set.
         padding_side: "right" or "left"; may be set.
         truncation_side: the side that truncation cuts from, "right" or "left"; may be set.
@@ -132,7 +132,7 @@ class TokenIds:
     def create_token_type_ids_from_sequences(
         self, token_ids_0: Sequence[int], token_ids_1: Sequence[int] | None = None
     ) -> list[int]:
-        """The token types of what `build_inputs_with_special_tokens` gives: 0 for [CLS] A [SEP], 1 for B [SEP]."""
+        """The token types of the output of `build_inputs_with_special_tokens`: 0 for [CLS] A [SEP], 1 for B [SEP]."""
         first = [0] * (len(token_ids_0) + 2)
         return first if token_ids_1 is None else first + [1] * (len(token_ids_1) + 1)
 
@@ -142,7 +142,7 @@ class TokenIds:
         token_ids_1: Sequence[int] | None = None,
         already_has_special_tokens: bool = False,
     ) -> list[int]:
-        """1 where a special token is, 0 elsewhere, for what `build_inputs_with_special_tokens` gives.
+        """1 where a special token is, 0 elsewhere, for the output of `build_inputs_with_special_tokens`.
 
         Args:
             token_ids_0: ids of the first text, without special tokens unless `already_has_special_tokens`.
@@ -217,7 +217,7 @@ class TokenIds:
             # Checked as when it is read from a file.
             dataclasses.replace(self.settings, **{name: value})
         elif name in _SETTINGS or name.removesuffix("_id") in SPECIAL_NAMES:
-            raise AttributeError(f"{name} is fixed once the tokenizer is made; make a new one with {name}={value!r}.")
+            raise AttributeError(f"{name} cannot be changed; make a new tokenizer with {name}={value!r}.")
         super().__setattr__(name, value)
 
     def __getstate__(self) -> dict[str, Any]:

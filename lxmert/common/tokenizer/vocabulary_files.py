@@ -24,7 +24,7 @@ ADDED_TOKENS_NAME = "added_tokens.json"
 VOCABULARY_NAMES = (TOKENIZER_NAME, VOCAB_NAME)
 OPTIONAL_NAMES = (TOKENIZER_CONFIG_NAME, SPECIAL_TOKENS_NAME, ADDED_TOKENS_NAME)
 
-# Keys of tokenizer_config.json that name places on the writer's machine, or that we write from what we know.
+# Keys of tokenizer_config.json with paths on the writer's machine, or that we write ourselves.
 _DROPPED = (
     "name_or_path",
     "vocab_file",
@@ -97,7 +97,7 @@ def read_tokenizer_json(path: str | os.PathLike[str]) -> TokenizerSource:
 
 
 def read_folder(folder: str | os.PathLike[str]) -> TokenizerSource:
-    """Read a tokenizer's folder; tokenizer_config.json wins over what tokenizer.json says.
+    """Read a tokenizer's folder; tokenizer_config.json overrides tokenizer.json.
 
     Raises:
         FileNotFoundError: no such folder, or neither tokenizer.json nor vocab.txt in it.
@@ -115,8 +115,8 @@ def read_folder(folder: str | os.PathLike[str]) -> TokenizerSource:
     else:
         found = ", ".join(sorted(entry.name for entry in folder.iterdir())) or "nothing"
         raise FileNotFoundError(f"{str(folder)!r} must hold {VOCAB_NAME} or {TOKENIZER_NAME}; it holds {found}.")
-    # Differs from HF: where tokenizer_config.json is silent, tokenizer.json decides, not the constructor's defaults: a
-    # cased tokenizer.json alone stays cased.
+    # Differs from HF: tokenizer.json decides what tokenizer_config.json does not set, instead of the constructor's
+    # defaults: a cased tokenizer.json alone stays cased.
     config = _optional_json(folder / SPECIAL_TOKENS_NAME) | _optional_json(folder / TOKENIZER_CONFIG_NAME)
     added = source.added or _added_tokens_of_folder(folder, config)
     settings, extra = _split_config(config)
@@ -129,7 +129,7 @@ def read_folder(folder: str | os.PathLike[str]) -> TokenizerSource:
 
 
 def _split_config(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The settings that we know, and the keys that we only keep."""
+    """Split a config into our settings and the keys that are only kept."""
     known = {f.name for f in dataclasses.fields(TokenizerSettings)}
     settings = {name: value for name, value in config.items() if name in known}
     extra = {name: value for name, value in config.items() if name not in known and name not in _DROPPED}

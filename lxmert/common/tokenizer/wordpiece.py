@@ -97,14 +97,14 @@ class TokenizerSettings:
 
 
 def is_positive_integer(value: object) -> bool:
-    """Whether `value` is an integer of at least 1 (True and False are none)."""
+    """Whether `value` is an integer of at least 1 (and not a bool)."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
 def as_integer(value: Any) -> Any:
-    """An integer from one that JSON wrote as 1e+30; anything else as it is."""
-    whole = isinstance(value, float) and math.isfinite(value) and value.is_integer()
-    return int(value) if whole else value
+    """Convert a float with an integer value, such as 1e+30 in JSON, to an int; return anything else unchanged."""
+    is_whole = isinstance(value, float) and math.isfinite(value) and value.is_integer()
+    return int(value) if is_whole else value
 
 
 def build_tokenizer(
@@ -168,15 +168,15 @@ def _add_tokens(
         if tokenizer.token_to_id(token.content) != number:
             raise ValueError(
                 f"the added token {token.content!r} must have id {tokenizer.token_to_id(token.content)}, the next free "
-                f"one after a vocabulary of {len(vocab)}; the file gives it {number}."
+                f"one after a vocabulary of {len(vocab)}; the file has {number}."
             )
     known = {token.content for token in added.values()}
     tokenizer.add_special_tokens([token for token in settings.special_tokens().values() if token not in known])
     for word in settings.never_split:
-        # A new id would lie beyond the model's embedding table, and [UNK] is not the word kept whole.
+        # A new id would be outside the model's embedding table, and [UNK] would lose the word.
         if tokenizer.token_to_id(word) is None:
             raise ValueError(f"never_split words must be in the vocabulary; {word!r} is not. Leave it out.")
-        # Differs from HF: a word is kept whole also where punctuation touches it ("Foo," is Foo and a comma), and not
-        # only between spaces. transformers 5 ignores never_split.
+        # Differs from HF: a word is not split even next to punctuation ("Foo," is Foo and a comma), not only
+        # between spaces. transformers 5 ignores never_split.
         if word not in known and word not in settings.special_tokens().values():
             tokenizer.add_tokens([AddedToken(word, single_word=True, normalized=False)])

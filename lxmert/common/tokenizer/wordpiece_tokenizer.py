@@ -136,7 +136,7 @@ class WordPieceTokenizer(TokenIds):
         return BatchEncoding(rows)
 
     def _encode(self, batch: Sequence[str | Pair], add_special_tokens: bool, lengths: Lengths) -> list[Encoding]:
-        # The Rust object holds truncation and padding as state, so that threads take turns.
+        # The Rust object holds truncation and padding as state, so threads take turns.
         with self._lock:
             if lengths != self._lengths:
                 lengths.apply(self._backend)
@@ -144,7 +144,7 @@ class WordPieceTokenizer(TokenIds):
             try:
                 return self._backend.encode_batch(list(batch), add_special_tokens=add_special_tokens)
             except TypeError as error:
-                # The texts are str, so that only one that no UTF-8 can hold is refused.
+                # The texts are str, so only one that UTF-8 cannot encode is refused.
                 raise ValueError(
                     "text must be valid Unicode; one text has a lone surrogate. "
                     'Clean it with text.encode("utf-8", "replace").decode("utf-8").'
@@ -205,12 +205,12 @@ class WordPieceTokenizer(TokenIds):
         Reads what `save_pretrained` of this class and of `transformers` (any version) writes.
 
         Args:
-            source: the folder; a text that names none may be a model on the hub, "owner/name".
+            source: the folder; a text that is no path may be a model on the hub, "owner/name".
             revision: of a model on the hub: a branch, a tag, a commit or refs/pr/NUMBER; the main branch by default.
             cache_dir: where files from the hub are kept; the folder of `huggingface_hub` by default.
             token: for the hub; True takes the saved one, False none. By default the saved one or HF_TOKEN, if any.
             local_files_only: whether to look into the cache only, not at the hub.
-            overrides: settings that take other values than the files', as `do_lower_case=False`.
+            overrides: settings to override, such as `do_lower_case=False`.
 
         Raises:
             FileNotFoundError: no such folder or model, or no vocabulary in it.
@@ -264,7 +264,7 @@ class WordPieceTokenizer(TokenIds):
         """
         folder = _folder(save_directory)
         with self._lock:
-            # The lengths of the last call are no part of the tokenizer.
+            # Truncation and padding of the last call are not saved.
             Lengths(None, None).apply(self._backend)
             self.__dict__["_lengths"] = Lengths(None, None)
             backend = self._backend.to_str(pretty=True)

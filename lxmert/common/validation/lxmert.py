@@ -31,7 +31,7 @@ def check_lxmert_inputs(
     Args:
         config: the model's configuration.
         inputs: arguments by name; None for those not given.
-        describe: gives the shape and kind of an argument, as the backend sees it.
+        describe: returns the shape and kind of an argument in the backend.
         images: whether there is an axis of two images behind the batch, in what is about regions; what is about
             words may have one too.
 
@@ -56,7 +56,7 @@ def check_lxmert_inputs(
 
 
 def check_language_inputs(config: LxmertConfig, inputs: Mapping[str, Any], describe: TensorSpecFn) -> None:
-    """Refuse sentences that no LXMERT model can read, when they are encoded by themselves.
+    """Refuse sentences that no LXMERT model can read, when only they are encoded.
 
     The arguments and errors are those of `check_lxmert_inputs`.
     """
@@ -66,7 +66,7 @@ def check_language_inputs(config: LxmertConfig, inputs: Mapping[str, Any], descr
 
 
 def check_vision_inputs(config: LxmertConfig, inputs: Mapping[str, Any], describe: TensorSpecFn) -> None:
-    """Refuse regions that no LXMERT model can read, when they are encoded by themselves.
+    """Refuse regions that no LXMERT model can read, when only they are encoded.
 
     The arguments and errors are those of `check_lxmert_inputs`.
     """
@@ -82,7 +82,7 @@ def check_encoded(config: LxmertConfig, inputs: Mapping[str, Any], describe: Ten
     Args:
         config: the model's configuration.
         inputs: `language`, `visual` and their masks by name; None for those not given.
-        describe: gives the shape and kind of an argument, as the backend sees it.
+        describe: returns the shape and kind of an argument in the backend.
 
     Raises:
         ValueError, TypeError: as for `check_lxmert_inputs`.
@@ -90,10 +90,10 @@ def check_encoded(config: LxmertConfig, inputs: Mapping[str, Any], describe: Ten
     given = describe_inputs(inputs, describe)
     for name, letter, maker in (("language", "L", "encode_language"), ("visual", "R", "encode_vision")):
         if name not in given:
-            raise ValueError(f"{name} must be given: what {maker} gave; got None.")
+            raise ValueError(f"{name} must be given: what {maker} returned; got None.")
         if not fits(given[name].shape, (None, None, config.hidden_size)):
             raise ValueError(
-                f"{name} must be [B, {letter}, {config.hidden_size}] (hidden_size), what {maker} gave; "
+                f"{name} must be [B, {letter}, {config.hidden_size}] (hidden_size), what {maker} returned; "
                 f"got {shape_text(given[name].shape)}."
             )
         check_dtype(name, given[name], ("float",), "floating-point numbers")
@@ -109,7 +109,9 @@ def check_encoded(config: LxmertConfig, inputs: Mapping[str, Any], describe: Ten
 def _require_regions(given: Mapping[str, TensorSpec]) -> None:
     for name in ("visual_feats", "visual_pos"):
         if name not in given:
-            raise ValueError(f"{name} must be given: LXMERT reads an image's regions beside the words; got None.")
+            raise ValueError(
+                f"{name} must be given: LXMERT reads the regions of an image as well as the words; got None."
+            )
 
 
 def _check_region_shapes(config: LxmertConfig, given: Mapping[str, TensorSpec], lead: Sequence[str]) -> None:
@@ -117,7 +119,7 @@ def _check_region_shapes(config: LxmertConfig, given: Mapping[str, TensorSpec], 
     letters = ", ".join((*lead, "R"))
     feats, pos = given["visual_feats"].shape, given["visual_pos"].shape
     axes = (*(int(axis) if axis.isdecimal() else None for axis in lead), None)
-    hint = " Give each sentence the regions of two images." if len(lead) > 1 else ""
+    hint = " Pass the regions of two images for each sentence." if len(lead) > 1 else ""
     for name, shape, size, field in (
         ("visual_feats", feats, config.visual_feat_dim, "visual_feat_dim"),
         ("visual_pos", pos, config.visual_pos_dim, "visual_pos_dim"),
@@ -159,13 +161,13 @@ def _check_vision(given: Mapping[str, TensorSpec], lead: Sequence[str]) -> None:
 def check_object_labels(
     config: LxmertConfig, obj_labels: Any, regions: Sequence[int | None], describe: TensorSpecFn
 ) -> dict[str, tuple[Any, Any]]:
-    """Refuse object labels that are not {"obj" | "attr" | "feat": (label, confidence)}; give the enabled ones.
+    """Refuse object labels that are not {"obj" | "attr" | "feat": (label, confidence)}; return the enabled ones.
 
     Args:
         config: the model's configuration.
         obj_labels: any subset of the keys; labels [B, R] (class indices), for "feat" [B, R, F]; confidences [B, R].
         regions: (B, R) of the visual features.
-        describe: gives the shape and kind of an argument, as the backend sees it.
+        describe: returns the shape and kind of an argument in the backend.
 
     Raises:
         ValueError: an unknown key, not a pair, or a wrong shape.

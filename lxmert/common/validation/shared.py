@@ -70,10 +70,10 @@ def check_words(name: str, given: TensorSpec, config: ModelConfig, *leads: Seque
         name: `input_ids` or `inputs_embeds`.
         given: the argument.
         config: the model's configuration.
-        leads: the axes before L, each a letter or a number, in every form that they may have.
+        leads: the axes before L, each a letter or a number; one entry for each allowed shape.
 
     Returns:
-        The form that they have.
+        The matching entry of `leads`.
 
     Raises:
         ValueError: naming the argument and its shape.
@@ -120,7 +120,7 @@ def check_length(name: str, length: int | None, config: ModelConfig) -> None:
 
 
 class Range(NamedTuple):
-    """The integers that an argument may hold: `lowest` … end-1, and -100 where that means to be ignored."""
+    """The integers that an argument may hold: `lowest` … end-1, and -100 for labels to ignore if `ignored`."""
 
     end: int
     lowest: int = 0
@@ -128,7 +128,7 @@ class Range(NamedTuple):
 
 
 def check_range(name: str, low: int, high: int, allowed: Range) -> None:
-    """Refuse ids or class labels out of range (-100 was left out before `low` and `high` were taken).
+    """Refuse ids or class labels out of range (`low` and `high` do not count -100).
 
     Raises:
         ValueError: naming the argument, its range and the range that is allowed.
@@ -141,7 +141,7 @@ def check_range(name: str, low: int, high: int, allowed: Range) -> None:
 
 
 def check_integer(name: str, value: Any) -> int:
-    """A count that a user gave, as an int.
+    """Check a count, and return it as an int.
 
     Raises:
         TypeError: no integer.
@@ -196,7 +196,7 @@ def is_soft_answer(name: str, given: TensorSpec, batch: int | None, answers: int
 
 
 def resolve_output_attentions(output_attentions: Any, config: ModelConfig) -> bool | str:
-    """What `output_attentions` asks for: False, True, or "all"; None takes the config's choice.
+    """Resolve `output_attentions` to False, True or "all"; None takes the value of the config.
 
     Raises:
         ValueError: anything else.

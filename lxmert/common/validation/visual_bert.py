@@ -40,7 +40,7 @@ def check_visual_bert_inputs(
     Args:
         config: the model's configuration.
         inputs: arguments by name; None for those not given.
-        describe: gives the shape and kind of an argument, as the backend sees it.
+        describe: returns the shape and kind of an argument in the backend.
         choices: whether there is an axis of choices behind the batch, in every argument but `head_mask`.
 
     Raises:
@@ -89,7 +89,7 @@ def _check_regions(
     if "visual_embeds" not in given:
         for name in ("visual_attention_mask", "visual_token_type_ids", "image_text_alignment"):
             if name in given:
-                raise ValueError(f"{name} is about regions, and visual_embeds is not given; leave out {name} too.")
+                raise ValueError(f"{name} describes regions, but visual_embeds is not given; leave out {name} too.")
         return None
     embeds, features, letters = given["visual_embeds"].shape, config.visual_embedding_dim, ", ".join(lead)
     if not fits(embeds, (*(None for _ in lead), None, features)):
@@ -103,7 +103,7 @@ def _check_regions(
         )
     regions = embeds[:-1]
     check_not_empty(regions[-1], "visual_embeds: R", " For text alone leave visual_embeds out.")
-    # Differs from HF: a longer alignment is cut there without a word; it may belong to other regions.
+    # Differs from HF: a longer alignment is silently cut there; it may belong to other regions.
     if "image_text_alignment" in given and not fits(given["image_text_alignment"].shape, (*regions, None)):
         raise ValueError(
             f"image_text_alignment must be [{letters}, R, K] with the regions of visual_embeds, {shape_text(regions)}, "
@@ -118,7 +118,7 @@ def check_alignment_inputs(visual_embeds: Any, positions: Any, describe: TensorS
     Args:
         visual_embeds: the argument of that name.
         positions: `region_to_phrase_position`.
-        describe: gives the shape and kind of an argument, as the backend sees it.
+        describe: returns the shape and kind of an argument in the backend.
 
     Raises:
         ValueError: no positions, no regions, or a wrong shape.
@@ -134,7 +134,7 @@ def check_alignment_inputs(visual_embeds: Any, positions: Any, describe: TensorS
             f"region_to_phrase_position must be [B, P] = {shape_text((batch, None))}, P positions of phrases; "
             f"got {shape_text(given.shape)}."
         )
-    # Differs from HF: its own example gives floating-point positions, and ends in an error inside PyTorch.
+    # Differs from HF: its own example passes floating-point positions, and ends in an error inside PyTorch.
     check_dtype("region_to_phrase_position", given, ("int",), "integers (positions in the sequence, -1 for none)")
 
 

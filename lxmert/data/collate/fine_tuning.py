@@ -60,7 +60,7 @@ class QuestionData:
                 first = next((answer for row in questions.answers for answer in row), "")
                 raise ValueError(
                     f"no answer of {', '.join(map(str, questions.files))} is in the table of {len(answers)} answers; "
-                    f"the first one is {first!r}. Give the table that belongs to these questions."
+                    f"the first one is {first!r}. Pass the table that belongs to these questions."
                 )
 
     def __len__(self) -> int:

@@ -109,7 +109,7 @@ class PretrainingData:
         if self.outside and not flat:
             raise ValueError(
                 f"no answer of {', '.join(sentences.files) or 'the sentences'} is in the table of {len(table)} "
-                f"answers; the first one is {texts[0]!r}. Give the table that belongs to these sentences."
+                f"answers; the first one is {texts[0]!r}. Pass the table that belongs to these sentences."
             )
         self._answer_sets = column.codes
         self._starts = np.array(starts)

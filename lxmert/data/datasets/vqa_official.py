@@ -60,7 +60,7 @@ def read_official(files: Sequence[str]) -> Questions:
     for path in files:
         _read_file(path, builder, annotations, image_ids)
     if not builder.starts:
-        raise ValueError(f"{', '.join(files)}: annotations alone; give the file of their questions too.")
+        raise ValueError(f"{', '.join(files)}: annotations alone; pass the file of their questions too.")
     if annotations.starts:
         _join(builder, annotations, image_ids)
     return builder.build(files)
@@ -136,7 +136,7 @@ def _join(builder: QuestionsBuilder, annotations: _Annotations, image_ids: list[
         raise ValueError(
             f"{question_files} and {annotation_files} do not belong together: "
             f"{_lacking(unannotated, len(known), 'questions', 'annotation')}, and "
-            f"{_lacking(unasked, len(rows), 'annotations', 'question')}. Give both files of each split."
+            f"{_lacking(unasked, len(rows), 'annotations', 'question')}. Pass both files of each split."
         )
     order = [rows[number] for number in builder.ids]
     for number, row, image_id in zip(builder.ids, order, image_ids, strict=True):
@@ -206,7 +206,7 @@ def _image_numbers(questions: Questions, prefix: str) -> dict[str, int]:
         match = name.fullmatch(image)
         if match is None:
             raise ValueError(
-                f"VQA's official files have numbers for images: give names such as {prefix}{7:012d}; got {image!r}."
+                f"VQA's official files have numbers for images: use names such as {prefix}{7:012d}; got {image!r}."
             )
         numbers[image] = int(match[1])
     return numbers

@@ -63,7 +63,7 @@ def check_regions(
     parts: list[StoreFolder] = []
     for folder in map(Path, folders):
         if not folder.exists():
-            raise FileNotFoundError(f"{folder} does not exist; give a folder that `lxmert features import` made.")
+            raise FileNotFoundError(f"{folder} does not exist; pass a folder that `lxmert features import` made.")
         try:
             parts.append(StoreFolder(folder))
         except (ValueError, OSError) as error:

@@ -160,6 +160,6 @@ def convert_features(features: np.ndarray, dtype: np.dtype) -> np.ndarray:
             region, number = np.argwhere(overflowed)[0].tolist()
             raise ValueError(
                 f"features must fit into {dtype.name}; number {number} of region {region} is "
-                f"{features[region, number]}. Give the store the dtype float32."
+                f"{features[region, number]}. Store them with dtype float32."
             )
     return converted

@@ -133,7 +133,7 @@ def import_regions(
         ValueError: an unknown layout, or damage; the message names the file and the line or id.
     """
     if not sources:
-        raise ValueError("give at least one file or folder of features.")
+        raise ValueError("pass at least one file or folder of features.")
     options = options or ImportOptions()
     how = SourceOptions(None if options.ids is None else Path(options.ids), options.boxes)
     opened = [open_source(source, how) for source in sources]
@@ -141,14 +141,14 @@ def import_regions(
     try:
         return _Import(opened, writer, options, progress).run(str(folder))
     except _Stopped as stop:
-        advice = "Repair the file and give the same command again, or add --skip-damaged to skip such images."
+        advice = "Repair the file and run the same command again, or add --skip-damaged to skip such images."
         raise ValueError(f"{stop} {_saved_images(writer)} {advice}") from None
     except FileExistsError:
         raise
     except OSError as error:
         if not error.strerror or not has_progress(folder):
             raise
-        text = f"{error.strerror}. {_saved_images(writer)} Give the same command again to continue"
+        text = f"{error.strerror}. {_saved_images(writer)} Run the same command again to continue"
         raise type(error)(error.errno, text, str(folder)) from None
 
 
@@ -235,7 +235,7 @@ class _Position:
         if paths[: len(before)] != before:
             raise ValueError(
                 f"{partial} holds the unfinished import of {', '.join(before)}; now {', '.join(paths)} were given. "
-                "Give the same files in the same order to continue, or start over (--restart)."
+                "Pass the same files in the same order to continue, or start over (--restart)."
             )
         return saved
 

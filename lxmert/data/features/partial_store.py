@@ -213,7 +213,7 @@ class PartialStore:
         if not self.path.exists() or not os.path.samestat(os.fstat(handle), os.stat(self.path)):
             os.close(handle)
             self._lock = None
-            raise BlockingIOError(f"another process has just written {self.folder}; give another folder.")
+            raise BlockingIOError(f"another process has just written {self.folder}; pass another folder.")
 
     def _close_files(self, sync: bool = False) -> None:
         while self._handles:

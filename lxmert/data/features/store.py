@@ -43,7 +43,7 @@ class RegionStore:
 
     def __init__(self, folders: Sequence[str | Path]):
         if not folders:
-            raise ValueError("give at least one folder of regions.")
+            raise ValueError("pass at least one folder of regions.")
         self.folders = tuple(map(Path, folders))
         self._parts = [StoreFolder(folder) for folder in self.folders]
         if len({part.feature_size for part in self._parts}) > 1:

@@ -155,7 +155,7 @@ def _read_index(folder: Path) -> dict[str, Any]:
     path = folder / layout.INDEX
     if not path.is_file():
         if not folder.exists():
-            raise FileNotFoundError(f"{folder} does not exist; give a folder that `lxmert features import` made.")
+            raise FileNotFoundError(f"{folder} does not exist; pass a folder that `lxmert features import` made.")
         raise ValueError(
             f"{folder} holds no regions: it has no {layout.INDEX}. Make such a folder with `lxmert features import`."
         )

@@ -75,7 +75,7 @@ class RegionWriter:
         check_folder(self.folder, "regions")
         if self.folder.exists() and any(self.folder.iterdir()):
             what = "a complete store" if (self.folder / INDEX).exists() else "something"
-            raise FileExistsError(f"{self.folder} holds {what} already; give another folder, or remove it.")
+            raise FileExistsError(f"{self.folder} holds {what} already; pass another folder, or remove it.")
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         self._state, names = self._files.open()
         self._written = self._saved = self._state

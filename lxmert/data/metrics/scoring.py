@@ -44,7 +44,7 @@ def score_result_file(
         return _score_vqa(predictions, annotations, questions)
     if bool(annotations) == bool(questions):
         raise ValueError(
-            f"{task}: give the files with the correct answers once, as annotations or as questions (its question files "
+            f"{task}: pass the files with the correct answers once, as annotations or as questions (its question files "
             f"hold both); got {'both' if questions else 'none'}."
         )
     files = list(annotations or questions)
@@ -57,14 +57,14 @@ def score_result_file(
 def _score_vqa(predictions: str | Path, annotations: Paths, questions: Paths) -> VqaScores:
     if not annotations and not questions:
         raise ValueError(
-            "vqa: give the correct answers: official annotations (v2_mscoco_val2014_annotations.json), or as questions "
+            "vqa: pass the correct answers: official annotations (v2_mscoco_val2014_annotations.json), or as questions "
             "files of the original with labels (minival.json)."
         )
     if not annotations:
         labelled = read_vqa(list(questions))
         if labelled.answers is None:
             names = ", ".join(map(str, questions))
-            raise ValueError(f"{names}: the questions have no answers; give the annotations that belong to them.")
+            raise ValueError(f"{names}: the questions have no answers; pass the annotations that belong to them.")
         return soft_accuracy(read_predictions("vqa", predictions, dict.fromkeys(labelled.ids)), labelled)
     annotated: dict[int, None] = {}
 

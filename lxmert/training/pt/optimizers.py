@@ -197,7 +197,7 @@ def _trained_parameters(model: PreTrainedModel, optimizer: Any) -> dict[str, Ten
     held = {parameter.name: weight for parameter, weight in model.weights_by_name() if id(weight) in trained}
     if len(held) != len(trained):
         raise ValueError(
-            f"The optimizer trains {len(trained)} parameters, of which {len(held)} are this model's. Give the model "
+            f"The optimizer trains {len(trained)} parameters, of which {len(held)} are this model's. Pass the model "
             "that the optimizer was made for, without the wrapper of an engine."
         )
     return held

@@ -248,7 +248,7 @@ def _trained_parameters(model: PreTrainedModel, optimizer: Any) -> dict[Any, int
     held = {parameter: trained[id(v)] for parameter, v in model.weights_by_name() if id(v) in trained}
     if len(held) != len(trained):
         raise ValueError(
-            f"The optimizer trains {len(trained)} parameters, of which {len(held)} are this model's. Give the model "
+            f"The optimizer trains {len(trained)} parameters, of which {len(held)} are this model's. Pass the model "
             "that the optimizer was made for."
         )
     return held

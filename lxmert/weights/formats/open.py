@@ -132,7 +132,7 @@ def _no_weights_message(folder: Path, names: Collection[str]) -> str:
     """The message for a folder without weights, or with several weight files."""
     held = first_few(sorted(item.name for item in folder.iterdir()))
     several = [name for name in names if name.endswith(_ENDINGS)]
-    advice = "Give the path of one of them." if len(several) > 1 else "Give a folder that has one, or a weight file."
+    advice = "Pass the path of one of them." if len(several) > 1 else "Pass a folder that has one, or a weight file."
     return (
         f"{folder} has no {SAFETENSORS_NAME}, {PICKLE_NAME} or {TF_NAME}, and no single other weight file; "
         f"it holds {held or 'nothing'}. {advice}"

@@ -76,7 +76,7 @@ class NumberedSource:
         start = position["next"] if position else 0
         if position and (start > len(self.names) or self.names[start - 1] != position["last"]):
             raise ValueError(
-                f"{self.path} has changed since the import began: image {start} was {position['last']!r}. Give it as "
+                f"{self.path} has changed since the import began: image {start} was {position['last']!r}. Pass it as "
                 "it was, or start over (--restart)."
             )
         for number in range(start, len(self.names)):

@@ -75,7 +75,7 @@ def _ids_in_file(file: Hdf5FeatureFile, names: set[str], count: int) -> list[tup
             _check_every_row(len(values), count, f"{file.path}: {name}", file.path)
             return [(v.decode() if isinstance(v, bytes) else str(v), i) for i, v in enumerate(values)]
     raise ValueError(
-        f"{file.path} does not hold the ids of its images; give them with --ids FILE: a JSON object of ids and rows, a "
+        f"{file.path} does not hold the ids of its images; pass them with --ids FILE: a JSON object of ids and rows, a "
         f"JSON list of ids row by row, or text with one id per line. They were published as a pickle, a program that "
         f"would run when it is read. {_AS_JSON}"
     )
@@ -100,7 +100,7 @@ def _check_every_row(given: int, count: int, where: str, features: Path) -> None
     if given != count:
         raise ValueError(
             f"{where} must have one id for each of the {count:,} rows of {features}; it has {given:,}. To import only "
-            "some of the rows, give --ids a JSON object of ids and rows."
+            "some of the rows, pass --ids a JSON object of ids and rows."
         )
 
 

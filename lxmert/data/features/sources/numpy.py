@@ -55,7 +55,7 @@ class NumpyFiles(NumberedSource):
         npz = [file for file in files if file.suffix == ".npz"]
         npy = [file for file in files if file.suffix == ".npy"]
         if npz and npy:
-            raise ValueError(f"{path} holds .npz and .npy files; give a folder with one kind of them.")
+            raise ValueError(f"{path} holds .npz and .npy files; pass a folder with one kind of them.")
         if any(file.name.endswith("_info.npy") for file in npy):
             raise ValueError(
                 f"{path} holds _info.npy files, as mmf writes them: pickles, programs that would run when they are "

@@ -24,7 +24,7 @@ def open_source(path: str | Path, options: SourceOptions | None = None) -> Sourc
     """
     path, options = Path(path), options or SourceOptions()
     if not path.exists():
-        raise FileNotFoundError(f"{path} does not exist; give a file or a folder of features.")
+        raise FileNotFoundError(f"{path} does not exist; pass a file or a folder of features.")
     if path.is_dir():
         return NumpyFiles(path)
     with path.open("rb") as file:

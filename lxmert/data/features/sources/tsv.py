@@ -91,7 +91,7 @@ class Tsv:
         if zlib.crc32(last) != position["crc"]:
             raise ValueError(
                 f"{self.path} has changed since the import began: line {position['line']}, the last one read, is "
-                "different now. Give the file as it was, or start over (--restart)."
+                "different now. Pass the file as it was, or start over (--restart)."
             )
 
     def _read(self, text: bytes, complete: bool) -> ImageRegions:
