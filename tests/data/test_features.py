@@ -191,6 +191,15 @@ def test_largest_ids_of_stores_that_do_not_tell_them(folder, monkeypatch):
     assert check_regions([folder]).good
 
 
+def test_a_store_that_counts_pictures(folder):
+    """Earlier commits named the count so."""
+    index = json.loads((folder / "regions.json").read_text())
+    index["pictures"] = index.pop("images")
+    (folder / "regions.json").write_text(json.dumps(index))
+    assert len(open_regions(folder)) == COUNT
+    assert check_regions([folder]).good
+
+
 def test_wrong_largest_ids_are_found(folder):
     _index(folder, largest_object_id=5)
     assert open_regions(folder).largest_object_id == 5  # what is told is taken, and checked by the check

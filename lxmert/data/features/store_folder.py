@@ -167,6 +167,8 @@ def _read_index(folder: Path) -> dict[str, Any]:
             f"{path} has version {index.get('version')!r}; only version {layout.VERSION} can be read. Import the "
             "regions again, or use the version of this package that wrote them."
         )
+    if "pictures" in index:  # the name of the count in stores of earlier commits
+        index.setdefault("images", index.pop("pictures"))
     smallest = {**_COUNTS, **dict.fromkeys(layout.LARGEST_IDS, layout.NO_ID)}
     for name, least in smallest.items():
         value = index.get(name, layout.NO_ID if name in layout.LARGEST_IDS else None)
