@@ -53,7 +53,7 @@ def match_parameters(
     Args:
         checkpoint: the file.
         architecture: the model's class name without the prefix TF.
-        only: "backbone" initializes every head newly, whatever the file has.
+        only: "backbone" newly initializes every head, whatever the file has.
         allow_new_head: whether heads that the file lacks, or has in another size, may be newly initialized.
         pooler: whether the model has one.
 

@@ -79,14 +79,14 @@ def _suggestions(mismatch: Mismatch) -> Iterator[str]:
     if rival:  # a head of the same name, which reads something else
         sizes.pop("num_qa_labels", None)
         yield f"The file has another head than {mismatch.architecture}'s: load it with {rival}."
-        yield "Or pass allow_new_head=True to from_pretrained, to initialize the head newly."
+        yield "Or pass allow_new_head=True to from_pretrained, to newly initialize the head."
     for field, (count, counted) in sizes.items():
         yield (
             f"The file has {count} {counted}: put {field}={count} into config.json, or pass it to from_pretrained "
             "(--set on the command line)."
         )
     if "num_qa_labels" in sizes or "num_labels" in sizes:
-        yield "Or pass allow_new_head=True to from_pretrained, to initialize the answer head newly."
+        yield "Or pass allow_new_head=True to from_pretrained, to newly initialize the answer head."
     yield from _about_heads(mismatch)
     yield from _about_pooler(mismatch)
     yield from _about_bypass(mismatch)
@@ -134,7 +134,7 @@ def _about_heads(mismatch: Mismatch) -> Iterator[str]:
     heads = sorted({p.head for p in missing if p.head})
     if heads and all(p.head for p in missing):
         yield f"The file lacks tensors of the heads: {', '.join(heads)}."
-        yield "Pass allow_new_head=True to from_pretrained, to initialize them newly."
+        yield "Pass allow_new_head=True to from_pretrained, to newly initialize them."
         switches = spec_of(architecture).optional_heads
         off = [switches[head] for head in heads if head in switches]
         if len(off) == len(heads):

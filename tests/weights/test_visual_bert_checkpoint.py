@@ -173,7 +173,7 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path):
         ({"type_vocab_size": 2}, "put type_vocab_size=3"),
         ({"intermediate_size": 11}, "put intermediate_size=10"),
         ({"num_labels": 3129}, "The file has 5 labels: put num_labels=5 into config.json, or pass it to from_pre"),
-        ({"num_labels": 2}, "Or pass allow_new_head=True to from_pretrained, to initialize the answer head newly."),
+        ({"num_labels": 2}, "Or pass allow_new_head=True to from_pretrained, to newly initialize the answer head."),
         (
             {"bypass_transformer": True},
             "The file has no additional layer: put bypass_transformer=false into config.json, or pass bypass_tran",
@@ -237,7 +237,7 @@ def test_a_pooler_that_the_model_does_without_is_left_out_and_named(tmp_path):
         (PRE_TRAINING, ALIGNMENT, "The file lacks tensors of the heads: alignment. Pass allow_new_head=True"),
         ("VisualBertModel", PRE_TRAINING, "The file lacks tensors of the heads: match, word. Pass allow_new_head=True"),
         (ANSWERING, CHOICE, "another head than multiple choice: pass allow_new_head=True to from_pretrained."),
-        (CHOICE, REASONING, "Or pass allow_new_head=True to from_pretrained, to initialize the answer head newly."),
+        (CHOICE, REASONING, "Or pass allow_new_head=True to from_pretrained, to newly initialize the answer head."),
     ],
 )
 def test_a_file_with_other_heads(holds, wanted, advice, tmp_path):
