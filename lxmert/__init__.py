@@ -61,9 +61,9 @@ if TYPE_CHECKING:
 
 def _public_names() -> Mapping[str, Iterable[str]]:
     """Every public name, by the module that defines it."""
-    from lxmert.common.specs import SPECS  # `import lxmert` alone stays fast
+    from lxmert.common.specs import CLASSES, SPECS  # `import lxmert` alone stays fast
 
-    outputs = {spec.output.__name__ for spec in SPECS.values()}
+    outputs = {SPECS[name].output.__name__ for name in CLASSES}
     return {
         "lxmert.common.config": ("LxmertConfig", "VisualBertConfig"),
         "lxmert.common.outputs": outputs,
@@ -74,8 +74,8 @@ def _public_names() -> Mapping[str, Iterable[str]]:
         "lxmert.weights.checkpoint": ("CheckpointMismatchError",),
         "lxmert.weights.convert": ("convert",),
         "lxmert.weights.load": ("LoadReport",),
-        "lxmert.pt": (*SPECS, "PackedWeights", "use_cpu_kernels"),
-        "lxmert.tf": [f"TF{name}" for name in (*SPECS, *outputs)],
+        "lxmert.pt": (*CLASSES, "PackedWeights", "use_cpu_kernels"),
+        "lxmert.tf": [f"TF{name}" for name in (*CLASSES, *outputs)],
     }
 
 

@@ -2,6 +2,8 @@
 
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import keras
@@ -10,7 +12,7 @@ import pytest
 import torch
 
 from lxmert import convert
-from lxmert.common.specs import SPECS, ModuleRow, register_spec
+from lxmert.common.specs import SPECS, Loss, ModuleRow, register_spec
 from lxmert.weights.naming.tables import head_names
 from tests.compare import assert_same
 from tests.equivalence.agreement import assert_agree
@@ -151,9 +153,29 @@ def test_wrong_rows_are_refused(made):
             "Counting",
             {"heads": ("sums",), "modules": (ModuleRow("heads.sums", "sums", "vector", ("D",)),)},
         ),
+        "must read one of the labels labels and train one of the heads match; got 'label' and 'match'": (
+            "Counting",
+            {"heads": ("match",), "modules": (), "losses": {"loss": Loss("label", "match")}},
+        ),
     }
     before = dict(SPECS)
     for message, (name, changes) in wrong.items():
         with pytest.raises(ValueError, match=re.escape(message)):
             register_spec(name, type(row)(**{**vars(row), **changes}))
     assert before == SPECS
+
+
+def test_an_unknown_size_is_refused():
+    row = ModuleRow("heads.sums", "sums", "dense", (11, "E"))
+    with pytest.raises(ValueError, match=r"the sizes of heads\.sums must be of D, V; got 'E'"):
+        row.shape({"V": 40, "D": 24})
+
+
+def test_it_is_no_public_name_of_the_package():
+    code = (
+        "from lxmert.common.specs import SPECS, register_spec\n"
+        "register_spec('Mine', SPECS['LxmertForQuestionAnswering'])\n"
+        "import lxmert\n"
+        "assert 'LxmertModel' in dir(lxmert) and 'Mine' not in dir(lxmert) and not hasattr(lxmert, 'TFMine')\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=PAGE.parent)

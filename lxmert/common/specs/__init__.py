@@ -7,6 +7,7 @@ conversion, training and the demo. A head for a new task is one row, and one cla
 from .registry import architectures, input_shapes, register_spec, spec_of, tasks, value_ranges
 from .rows import Input, Integers, Loss, ModelSpec, ModuleRow
 from .table import (
+    CLASSES,
     LOSS_NAMES,
     LXMERT_INPUTS,
     LXMERT_RANGES,
@@ -18,6 +19,7 @@ from .table import (
 )
 
 __all__ = [
+    "CLASSES",
     "LOSS_NAMES",
     "LXMERT_INPUTS",
     "LXMERT_RANGES",

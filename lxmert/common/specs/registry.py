@@ -47,8 +47,8 @@ def register_spec(name: str, spec: ModelSpec) -> None:
         spec: the row.
 
     Raises:
-        ValueError: the name has another row, or starts with TF; the model is unknown; a head has no modules; or a row
-            of `modules` is not one that new heads can be made from.
+        ValueError: the name has another row, or starts with TF; the model is unknown; a head has no modules; a row of
+            `modules` is not one that new heads can be made from; or a loss reads a label or trains a head of no row.
     """
     if SPECS.get(name) == spec:
         return  # a notebook cell ran again
@@ -75,6 +75,12 @@ def register_spec(name: str, spec: ModelSpec) -> None:
     bare = new - {row.path.split(".")[1] for row in spec.modules}
     if bare:
         raise ValueError(f"modules must have a row for each layer of a new head; {', '.join(sorted(bare))} has none.")
+    for loss, reads in spec.losses.items():
+        if reads.label not in spec.labels or reads.head not in spec.heads:
+            raise ValueError(
+                f"the loss {loss!r} must read one of the labels {', '.join(spec.labels)} and train one of the heads "
+                f"{', '.join(spec.heads)}; got {reads.label!r} and {reads.head!r}."
+            )
     SPECS[name] = spec
 
 

@@ -30,7 +30,14 @@ class ModuleRow(NamedTuple):
     switch: str | None = None
 
     def shape(self, symbols: Mapping[str, int]) -> tuple[int, ...]:
-        """The shape of the weight, from the values of the symbols and config fields."""
+        """The shape of the weight, by the values of the symbols and config fields.
+
+        Raises:
+            ValueError: a size that is none of them.
+        """
+        for size in self.size:
+            if not isinstance(size, int) and size not in symbols:
+                raise ValueError(f"the sizes of {self.path} must be of {', '.join(sorted(symbols))}; got {size!r}.")
         return tuple(size if isinstance(size, int) else symbols[size] for size in self.size)
 
 

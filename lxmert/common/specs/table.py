@@ -186,5 +186,8 @@ SPECS: dict[str, ModelSpec] = {
     ),
 }
 
+CLASSES = tuple(SPECS)
+"""The model classes of this package; `SPECS` has those of `register_spec` too."""
+
 LOSS_NAMES = tuple(SPECS["LxmertForPreTraining"].losses)
 """What LXMERT is pre-trained on, by name."""
