@@ -1,4 +1,4 @@
-"""Every private part of PyTorch that this package uses; no other file reaches for one.
+"""Every private part of PyTorch that this package uses; no other file uses any.
 
 Each entry has a fallback on public interfaces, which is slower and computes the same. The fallback is taken where this
 version of PyTorch has no such part, and everywhere with LXMERT_PUBLIC_ONLY=1 in the environment. All entries were
@@ -18,7 +18,7 @@ PUBLIC_ONLY = os.environ.get("LXMERT_PUBLIC_ONLY") == "1"
 
 
 def _private(path: str) -> Any:
-    """A part of `torch` by its path; None where there is none, or where only public ones are to be used."""
+    """A part of `torch` by its path; None if it does not exist, or with LXMERT_PUBLIC_ONLY=1."""
     found: Any = None if PUBLIC_ONLY else torch
     for name in path.split("."):
         found = getattr(found, name, None)
@@ -34,16 +34,16 @@ _supports_bfloat16 = _private("ops.mkldnn._is_mkldnn_bf16_supported")
 
 
 def onednn_supports(dtype: torch.dtype) -> bool:
-    """Whether oneDNN multiplies numbers of this dtype on this CPU. Fallback: float32 alone."""
+    """Whether oneDNN supports this dtype on this CPU. Fallback: only float32."""
     return dtype != torch.bfloat16 or (_supports_bfloat16 is not None and _supports_bfloat16())
 
 
-def changes_of(weight: Tensor) -> object:
-    """How often a tensor was changed in place. Fallback: something else each time, as if it had been changed."""
+def version_of(weight: Tensor) -> object:
+    """The version counter of a tensor. Fallback: a new object at each call, as if the tensor had changed."""
     return object() if PUBLIC_ONLY else getattr(weight, "_version", object())
 
 
-# Hooks of modules. Fallback: there may be some, so that the module is called.
+# Hooks of modules. Fallback: assume some, so that the module is called.
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 _GLOBAL_HOOKS = tuple(_private(f"nn.modules.module._global{name}") for name in _HOOKS)
@@ -51,7 +51,7 @@ _KNOWS_HOOKS = None not in _GLOBAL_HOOKS and all(hasattr(nn.Identity(), name) fo
 
 
 def may_have_hooks(module: nn.Module) -> bool:
-    """Whether hooks wait for a module to be called."""
+    """Whether a module has hooks."""
     return not _KNOWS_HOOKS or bool(
         module._forward_hooks
         or module._forward_pre_hooks
@@ -61,8 +61,8 @@ def may_have_hooks(module: nn.Module) -> bool:
     )
 
 
-# Transforms, forward-mode gradients, and modes that look at operators. Fallback: there may be some, so that PyTorch's
-# own operators are called.
+# Function transforms, forward-mode AD and dispatch modes. Fallback: assume some, so that PyTorch's own operators are
+# called.
 
 _transforms_are_active = _private("_C._are_functorch_transforms_active")
 _count_dispatch_modes = _private("_C._len_torch_dispatch_stack")
@@ -73,8 +73,8 @@ _KNOWS_MODES = None not in (_transforms_are_active, _count_dispatch_modes, _coun
 )
 
 
-def may_be_observed() -> bool:
-    """Whether something transforms operators or looks at them."""
+def has_active_modes() -> bool:
+    """Whether function transforms, forward-mode AD or dispatch modes are active."""
     return not _KNOWS_MODES or bool(
         _transforms_are_active()
         or _forward_ad._current_level >= 0

@@ -1,4 +1,4 @@
-"""The layers in which language and vision meet.
+"""The cross-modality layer.
 
 Dimensions: B batch, L language tokens, R regions, D hidden size, N heads.
 """

@@ -1,4 +1,4 @@
-"""Words and regions as vectors: for LXMERT each by themselves, for VisualBERT as one sequence.
+"""Words and regions as vectors: for LXMERT separately, for VisualBERT as one sequence.
 
 Dimensions: B batch, L language tokens, R regions, D hidden size, F visual feature size, P box size.
 """
@@ -63,7 +63,7 @@ class JointEmbeddings(nn.Module):
 
     def __init__(self, config: VisualBertConfig):
         super().__init__()
-        # As in the original: only a padded word gets no gradient; every row of the other tables learns.
+        # As in the original: only the padding word gets no gradient; every row of the other tables is trained.
         self.word = Embedding(config.vocab_size, config.hidden_size, config.pad_token_id)
         self.position = Embedding(config.max_position_embeddings, config.hidden_size, None)
         self.token_type = Embedding(config.type_vocab_size, config.hidden_size, None)
@@ -112,7 +112,7 @@ class JointEmbeddings(nn.Module):
         return regions + rows.sum(2) / given.sum(2, keepdim=True).clamp(min=1)
 
     def init_visual_tables(self) -> None:
-        """Start the tables of the regions as copies of the words', if the config asks for it.
+        """Initialize the tables of the regions as copies of the words', if the config has `special_visual_initialize`.
 
         Differs from HF: the tables are copied there and initialized again afterwards.
         """

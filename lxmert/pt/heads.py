@@ -39,7 +39,7 @@ class WordHead(nn.Module):
 
 
 class ObjectHead(nn.Module):
-    """One linear prediction per enabled visual loss, all from norm(act(transform(states)))."""
+    """One linear layer per enabled visual loss, all on norm(act(transform(states)))."""
 
     def __init__(self, config: Any):
         super().__init__()
@@ -59,7 +59,7 @@ class ObjectHead(nn.Module):
 class AnswerHead(nn.Module):
     """out(norm(gelu(up(pooled)))): up to twice the hidden size, always by exact GELU.
 
-    `images` pooled outputs, joined, are read at once: one for questions, two for reasoning.
+    It reads `images` concatenated pooled outputs: one for questions, two for reasoning.
     """
 
     def __init__(self, config: Any, answers: int, images: int = 1):
@@ -82,7 +82,7 @@ class AlignmentHead(nn.Module):
         self.head_size = config.hidden_size // config.num_attention_heads
         self.query = nn.Linear(config.hidden_size, self.head_size)
         self.key = nn.Linear(config.hidden_size, self.head_size)
-        # As in the original: it is in every file, and nothing uses it.
+        # As in the original: it is in every file, but unused.
         self.value = nn.Linear(config.hidden_size, self.head_size).requires_grad_(False)
 
     def forward(self, phrases: Tensor, regions: Tensor, visual_attention_mask: Tensor | None) -> Tensor:
@@ -95,7 +95,7 @@ class AlignmentHead(nn.Module):
 
 
 class TableHead(nn.Module):
-    """A head without a class of its own: the layers that the name table has for it. The model calls them one by one."""
+    """A head without its own class: its layers in the name table, which the model calls."""
 
     def __init__(self, config: Any, head: str):
         super().__init__()
@@ -104,12 +104,12 @@ class TableHead(nn.Module):
 
 
 def _layer(config: Any, kind: str, shape: tuple[int, ...]) -> nn.Module:
-    """A layer of the kind that the name table says, with a weight of this shape."""
+    """Make a layer of a kind in the name table, with a weight of this shape."""
     return nn.Linear(shape[1], shape[0]) if kind == "dense" else nn.LayerNorm(shape[0], eps=config.layer_norm_eps)
 
 
 def _head(config: Any, name: str) -> nn.Module:
-    """One head: of its own class, one layer, or several."""
+    """Make a head: its own class, one layer, or several."""
     classes = {
         "word": WordHead,
         "object": ObjectHead,
@@ -124,7 +124,7 @@ def _head(config: Any, name: str) -> nn.Module:
 
 
 class Heads(nn.Module):
-    """The heads of one task model, each under its name; one that the task does without is None."""
+    """The heads of one task model, each under its name; None for those that the task does not have."""
 
     def __init__(self, config: Any, names: Collection[str]):
         super().__init__()
@@ -133,7 +133,7 @@ class Heads(nn.Module):
 
 
 class VisualBertHeads(Heads):
-    """The heads of one VisualBERT task model, and the dropout in front of them."""
+    """The heads of one VisualBERT task model, and the dropout before them."""
 
     def __init__(self, config: Any, names: Collection[str]):
         super().__init__(config, names)

@@ -1,4 +1,4 @@
-"""How a model is made whose weights are about to be loaded."""
+"""Make a model without initializing weights that will be loaded."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from torch.overrides import TorchFunctionMode
 
 @contextmanager
 def skip_init() -> Iterator[None]:
-    """Make models without memory in this block, and initialize nothing.
+    """Make models on the meta device in this block, without initialization.
 
-    Initialization on the meta device gives no numbers, but the first random one imports PyTorch's compiler: 2 seconds.
+    Initialization does nothing on the meta device, but the first random function imports PyTorch's compiler: 2 seconds.
     """
     with torch.device("meta"), _SkipInit():
         yield
 
 
 class _SkipInit(TorchFunctionMode):
-    """Leaves out the functions of `torch.nn.init`."""
+    """Skips the functions of `torch.nn.init`."""
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if getattr(function, "__module__", None) == "torch.nn.init":

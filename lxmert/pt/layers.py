@@ -17,11 +17,11 @@ from lxmert.pt.cpu_kernels.linear import linear, linear_pair
 
 
 class ContextBias(NamedTuple):
-    """A 0/1 mask of a context in the form that attention adds and multiplies.
+    """A 0/1 mask of a context as the additive bias and the factor that attention uses.
 
-    A sequence whose whole context is masked attends to all of it equally. Its additive form is then 0 and its `live` 0,
-    which empties the queries: equal scores, finite in every dtype, and no gradient into them. (Adding the
-    smallest number to every score gives the same output, but fused kernels then compute wrong gradients.)
+    If all of the context is masked, attention is uniform over it: `additive` and `live` are 0, so the queries are 0 and
+    all scores equal, finite in every dtype and without gradient. (Adding the smallest number to every score has the
+    same output, but fused kernels then compute wrong gradients.)
     """
 
     additive: Tensor  # [B, 1, 1, C]: 0 where the mask is 1, the smallest number where it is 0
@@ -29,7 +29,7 @@ class ContextBias(NamedTuple):
 
 
 def context_bias(mask: Tensor, dtype: torch.dtype) -> ContextBias:
-    """Turn a mask [B, C] of 1 (keep) and 0 (leave out) into the form that attention uses."""
+    """Convert a mask [B, C] of 1 (keep) and 0 (ignore) to a `ContextBias`."""
     keep = (mask != 0)[:, None, None, :]
     live = keep.any(dim=-1, keepdim=True)
     additive = torch.zeros(keep.shape, dtype=dtype, device=mask.device)
@@ -40,8 +40,8 @@ def context_bias(mask: Tensor, dtype: torch.dtype) -> ContextBias:
 class Embedding(nn.Embedding):
     """row = table[id]; row `padding_idx` gets no gradient from the lookup.
 
-    As in the original: all tables of LXMERT have padding_idx 0, so that position 0 and token type 0 stay as they were
-    made.
+    As in the original: all tables of LXMERT have padding_idx 0, so position 0 and token type 0 keep their initial
+    values.
     """
 
     def __init__(self, count: int, size: int, padding_idx: int | None = 0):
@@ -69,11 +69,11 @@ class Attention(nn.Module):
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
     def split_heads(self, x: Tensor) -> Tensor:  # [B, S, N·K] -> [B, N, S, K]
-        """Give each head its own axis."""
+        """Split the last axis into heads."""
         return x.unflatten(-1, (self.num_heads, self.head_size)).transpose(1, 2)
 
     def merge_heads(self, x: Tensor) -> Tensor:  # [B, N, S, K] -> [B, S, N·K]
-        """Join the heads again."""
+        """Concatenate the heads."""
         return x.transpose(1, 2).flatten(-2)
 
     def forward(
@@ -127,7 +127,7 @@ class FeedForward(nn.Module):
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
     def forward(self, states: Tensor) -> Tensor:  # [B, S, D] -> [B, S, D]
-        """Transform each position by itself."""
+        """Transform each position."""
         out = drop(self.dropout, linear_pair(self.up, self.down, states, self.activation))
         return self.norm(out + states)
 
@@ -160,5 +160,5 @@ class Pooler(nn.Module):
         self.dense = nn.Linear(config.hidden_size, config.hidden_size)
 
     def forward(self, states: Tensor) -> Tensor:  # [B, S, D] -> [B, D]
-        """Summarize a sentence and its image by the state of the first token."""
+        """Pool the state of the first token."""
         return torch.tanh(linear(self.dense, states[:, 0]))

@@ -33,14 +33,14 @@ class LxmertModel(PreTrainedModel):
     Args of a call:
         input_ids: [B, L] token ids.
         visual_feats: [B, R, F] region features.
-        visual_pos: [B, R, P] boxes; the published models want (x1, y1, x2, y2) over width and height, in 0 … 1.
+        visual_pos: [B, R, P] boxes; the published models expect (x1, y1, x2, y2) over width and height, in 0 … 1.
         attention_mask: [B, L], 1 for tokens that are read, 0 for padding; all ones by default.
         visual_attention_mask: [B, R], likewise for regions.
         token_type_ids: [B, L], 0 for the first sentence, 1 for the second; zeros by default.
         inputs_embeds: [B, L, D] word vectors instead of `input_ids`.
-        output_attentions: True for the maps that `transformers` gives, "all" for those of every attention.
-        output_hidden_states: whether to give the states after every layer.
-        return_dict: False gives a tuple of the fields that are present.
+        output_attentions: True returns the maps that `transformers` returns, "all" those of every attention.
+        output_hidden_states: whether to return the states after every layer.
+        return_dict: False returns a tuple of the fields that are present.
 
     A call raises ValueError or TypeError for inputs that do not fit the config or each other, and names the argument.
     """
@@ -81,12 +81,11 @@ class LxmertModel(PreTrainedModel):
     ) -> LxmertModelOutput:
         """Encode sentences and the regions of their images.
 
-        Args beside those of the class:
-            vision_output: False leaves out the image branch of the last cross layer, which nothing but the vision
-                outputs needs.
-            language_output: False leaves out what the pooled output does not need of its language branch: all but the
-                first token, once the layer has looked at the regions. Hidden states or all maps, if asked for, bring
-                back what either leaves out.
+        Args in addition to those of the class:
+            vision_output: False skips the image branch of the last cross layer, which only the vision outputs
+                need.
+            language_output: False computes its language branch for the first token only, after the cross attention: the
+                pooled output needs no more. With hidden states or all maps both are computed in full.
         """
         config = self.config
         inputs = dict(
@@ -136,7 +135,7 @@ class LxmertModel(PreTrainedModel):
         token_type_ids: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
     ) -> Tensor:  # [B, L] -> [B, L, D]
-        """Encode sentences alone, as far as no image is needed: the states after the last language layer.
+        """Encode sentences without images; returns the states after the last language layer.
 
         The arguments and errors are those of the model. `cross` takes these states, with any number of images.
         """
@@ -156,7 +155,7 @@ class LxmertModel(PreTrainedModel):
         visual_pos: Tensor | None = None,
         visual_attention_mask: Tensor | None = None,
     ) -> Tensor:  # [B, R, F], [B, R, P] -> [B, R, D]
-        """Encode images alone, as far as no sentence is needed: the states after the last visual layer.
+        """Encode images without sentences; returns the states after the last visual layer.
 
         The arguments and errors are those of the model. `cross` takes these states, with any number of sentences.
         """
@@ -185,7 +184,7 @@ class LxmertModel(PreTrainedModel):
             visual: [B, R, D], of `encode_vision`.
             attention_mask: [B, L], that of the sentences.
             visual_attention_mask: [B, R], that of the regions.
-            language_output, vision_output: as for the model: False leaves out a part of the last layer.
+            language_output, vision_output: as for the model: False skips a part of the last layer.
 
         Raises:
             ValueError, TypeError: states or masks that do not fit; the message names the argument.
@@ -205,7 +204,7 @@ class LxmertModel(PreTrainedModel):
     def _embed_words(
         self, input_ids: Tensor | None, token_type_ids: Tensor | None, inputs_embeds: Tensor | None
     ) -> Tensor:  # [B, L] -> [B, L, D]
-        """Look words up, once their ids are known to be in the tables."""
+        """Check the ids, and embed the words."""
         ids: dict[str, Tensor | None] = dict(input_ids=input_ids, token_type_ids=token_type_ids)
         for name, allowed in value_ranges(self.config, "LxmertModel").items():
             tensor = ids[name]
@@ -220,7 +219,7 @@ class LxmertModel(PreTrainedModel):
         return self.region_embeddings(visual_feats.to(dtype), visual_pos.to(dtype))
 
     def _bias(self, mask: Tensor | None) -> ContextBias | None:  # [B, C]
-        """A mask in the form that attention uses, in the model's dtype."""
+        """Convert a mask to a `ContextBias` in the model's dtype."""
         return None if mask is None else context_bias(mask, self.embeddings.word.weight.dtype)
 
     def _cross(
@@ -235,7 +234,7 @@ class LxmertModel(PreTrainedModel):
         language_states: list[Tensor] | None = None,
         visual_states: list[Tensor] | None = None,
     ) -> LxmertModelOutput:
-        """Run the cross layers and the pooler; lists of states, where given, grow by theirs."""
+        """Run the cross layers and the pooler; the states of each layer are appended to the lists, if given."""
         cross_maps = []
         for i, layer in enumerate(self.cross_layers):
             last = i == self.config.x_layers - 1
@@ -271,7 +270,7 @@ class LxmertModel(PreTrainedModel):
 def run_layers(
     model: PreTrainedModel, layers: Iterable[nn.Module], states: Tensor, bias: ContextBias | None, **options: Any
 ) -> tuple[Tensor, list[Tensor], list[Tensor | None]]:
-    """Run layers one after the other: the last states, those after each layer, and the maps of each."""
+    """Run layers in sequence; returns the last states, the states after each layer, and the maps of each."""
     every, maps = [], []
     for layer in layers:
         states, weights = run_layer(model, layer, states, bias, **options)

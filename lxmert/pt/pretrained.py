@@ -16,7 +16,7 @@ from torch.utils.checkpoint import checkpoint as checkpointed
 from lxmert.common.config.base import ModelConfig
 from lxmert.common.outputs import ModelOutput
 from lxmert.common.specs import SPECS
-from lxmert.pt.cpu_kernels.packing import weights_are_trained
+from lxmert.pt.cpu_kernels.packing import invalidate_packed_weights
 from lxmert.utils.messages import check_keywords
 from lxmert.weights.checkpoint import Checkpoint
 from lxmert.weights.formats.raw_io import FLOATS
@@ -31,7 +31,7 @@ from .resizing import Resizable
 
 
 def run_layer(model: PreTrainedModel, layer: nn.Module, *inputs: Any, **options: Any) -> Any:
-    """Run one layer; with gradient checkpointing on, its inner values are recomputed in the backward pass."""
+    """Run one layer; with gradient checkpointing its activations are recomputed in the backward pass."""
     if model.gradient_checkpointing and model.training and torch.is_grad_enabled():
         return checkpointed(layer, *inputs, use_reentrant=False, **options)
     return layer(*inputs, **options)
@@ -41,14 +41,14 @@ _registered: set[type[ModelOutput]] = set()
 
 
 def register_output(kind: type[ModelOutput]) -> None:
-    """Let `torch.export` look into what a class of models returns."""
+    """Register an output class with `torch.export`."""
     if kind not in _registered:
         _registered.add(kind)
         torch.export.register_dataclass(kind, serialized_type_name=f"lxmert.{kind.__name__}")
 
 
 class PreTrainedModel(Resizable):
-    """Base of all models: weights by name, loading and saving, resizing, pruning."""
+    """Base class of all models: weights by name, loading and saving, resizing, pruning."""
 
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
@@ -61,9 +61,9 @@ class PreTrainedModel(Resizable):
         self.config = config
 
     def train(self, mode: bool = True) -> Self:
-        """Set the model to training or to evaluation; `PackedWeights` are laid out again after training."""
+        """Set training or evaluation mode; `PackedWeights` are packed again after training."""
         if mode or self.training:
-            weights_are_trained()
+            invalidate_packed_weights()
         return super().train(mode)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -81,7 +81,7 @@ class PreTrainedModel(Resizable):
     @classmethod
     @functools.cache
     def _takes_any_keyword(cls) -> bool:
-        """Whether `forward`, in a user's subclass, has a `**kwargs` that hands on what it does not know."""
+        """Whether `forward`, in a user's subclass, has `**kwargs`."""
         return any(p.kind is p.VAR_KEYWORD for p in inspect.signature(cls.forward).parameters.values())
 
     def reset_parameters(self, part: nn.Module | None = None) -> None:
@@ -138,11 +138,11 @@ class PreTrainedModel(Resizable):
             self.base.embeddings.init_visual_tables()
 
     def save_pretrained(self, folder: str | Path, max_shard_size: int | str | None = None) -> None:
-        """Write config.json and model.safetensors in Hugging Face's spelling; `transformers` reads the folder too.
+        """Write config.json and model.safetensors with Hugging Face's names; `transformers` reads the folder too.
 
         Args:
             folder: made if it is missing.
-            max_shard_size: above so many bytes ("2GB") the weights go into several files; None keeps one.
+            max_shard_size: the largest size of a file ("2GB"); larger weights are split. None writes one file.
         """
 
         def item(p: Parameter, tensor: Tensor) -> LazyTensor:

@@ -18,7 +18,7 @@ from .visual_bert_tasks import VisualBertTaskModel
 
 
 class VisualBertScoringModel(VisualBertTaskModel):
-    """A task model with one kind of scores and of labels. A subclass writes `score`, and what else differs."""
+    """Base class of task models with one kind of scores and labels. A subclass implements `score`."""
 
     def forward(
         self,
@@ -37,7 +37,7 @@ class VisualBertScoringModel(VisualBertTaskModel):
         return_dict: bool | None = None,
         labels: Tensor | None = None,
     ) -> VisualBertTaskOutput:
-        """Compute the scores, the same with labels and without; with labels, their loss. The class describes both."""
+        """Compute the scores; with labels, the loss. See the class."""
         inputs: dict[str, Any] = dict(
             input_ids=input_ids,
             attention_mask=attention_mask,
@@ -64,22 +64,22 @@ class VisualBertScoringModel(VisualBertTaskModel):
         __call__ = forward
 
     def backbone_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        """What the backbone reads: the inputs as they are, by default."""
+        """The inputs of the backbone; by default those of the model."""
         return inputs
 
     def score(self, states: VisualBertModelOutput, inputs: dict[str, Any]) -> Tensor:
-        """The scores, from the outputs of the backbone and the inputs of the model."""
+        """Compute the scores from the outputs of the backbone and the inputs of the model."""
         raise NotImplementedError
 
     def label_loss(self, scores: Tensor, labels: Tensor) -> Tensor:
-        """The loss: cross-entropy, by default."""
+        """Compute the loss; cross-entropy by default."""
         return index_loss(scores, labels)
 
 
 class VisualBertForMultipleChoice(VisualBertScoringModel):
     """The backbone with one score for each of several pairs of text and image, [B, choices].
 
-    Every input but `head_mask` has an axis of choices behind the batch: `input_ids` [B, choices, L], `visual_embeds`
+    Every input but `head_mask` has an axis of choices after the batch: `input_ids` [B, choices, L], `visual_embeds`
     [B, choices, R, F]. `labels`: [B] the right choice, -100 to be ignored.
     """
 
@@ -97,11 +97,11 @@ class VisualBertForMultipleChoice(VisualBertScoringModel):
 
 
 class VisualBertForQuestionAnswering(VisualBertScoringModel):
-    """The backbone with a linear layer on the last token but one of the question; scores [B, A].
+    """The backbone with a linear layer on the second-to-last token of the question; scores [B, A].
 
-    The published model wants questions written as `[CLS] question ? [MASK] [SEP]`, so that this token is `[MASK]`;
-    `prepare_visual_bert_inputs` writes them. The pooler does nothing here and is frozen. `labels`: [B, A] rows in
-    0 … 1 that share the probability of one among the answers, or [B] answer indices (-100 ignored).
+    The published model expects questions written as `[CLS] question ? [MASK] [SEP]`, so that this token is `[MASK]`;
+    `prepare_visual_bert_inputs` writes them. The pooler is not used and frozen. `labels`: [B, A] rows of
+    probabilities that sum to one, or [B] answer indices (-100 ignored).
     """
 
     def __init__(self, config: VisualBertConfig):
@@ -111,7 +111,7 @@ class VisualBertForQuestionAnswering(VisualBertScoringModel):
     def score(self, states: VisualBertModelOutput, inputs: dict[str, Any]) -> Tensor:
         """The score of each answer. Differs from HF: with labels, the scores are log-softmaxed there."""
         words = inputs["input_ids"] if inputs["inputs_embeds"] is None else inputs["inputs_embeds"][..., 0]
-        # Differs from HF: any mask will do, or none; the mask has to be given there, without holes or padding in front.
+        # Differs from HF: the mask may be missing, and may have holes or padding in front; not there.
         mask = inputs["attention_mask"]
         position = answer_position(torch.ones_like(words) if mask is None else mask)
         rows = torch.arange(position.shape[0], device=position.device)
@@ -119,7 +119,7 @@ class VisualBertForQuestionAnswering(VisualBertScoringModel):
         return self.heads.classifier(self.heads.dropout(state))
 
     def label_loss(self, scores: Tensor, labels: Tensor) -> Tensor:
-        """The loss, by the form of the labels."""
+        """Compute the loss of class indices or of scores."""
         return distribution_loss(scores, labels)
 
 
@@ -137,7 +137,7 @@ class VisualBertForVisualReasoning(VisualBertScoringModel):
 
 
 def answer_position(mask: Tensor) -> Tensor:  # [B, L] -> [B]
-    """The position of the last unmasked token but one; of the only one if there is no other; 0 without any."""
+    """The position of the second-to-last unmasked token; of the only one if there is one, 0 if there is none."""
     unmasked = (mask != 0).long()
     remaining = unmasked.flip(1).cumsum(1).flip(1)  # unmasked from here on, this included
     wanted = unmasked.sum(1, keepdim=True).clamp(max=2)

@@ -1,8 +1,8 @@
-"""Every private part of Keras and TensorFlow that this package uses; no other file reaches for one.
+"""Every private part of Keras and TensorFlow that this package uses; no other file uses any.
 
-Most entries have a fallback on public interfaces. It is taken with LXMERT_PUBLIC_ONLY=1 in the environment. Where none
-can exist, pyproject.toml bounds the version: replacing layers of a built model (resizing and pruning), structures that
-Keras looks into, and optimizers under `tf.distribute` with several replicas. All entries were checked with Keras 3.15.1
+Most entries have a fallback on public interfaces. LXMERT_PUBLIC_ONLY=1 in the environment selects it. Where none
+can exist, pyproject.toml bounds the version: replacing layers of a built model (resizing and pruning), pytree
+nodes of Keras, and optimizers under `tf.distribute` with several replicas. All entries were checked with Keras 3.15.1
 and TensorFlow 2.21.0.
 """
 
@@ -21,7 +21,7 @@ PUBLIC_ONLY = os.environ.get("LXMERT_PUBLIC_ONLY") == "1"
 
 
 def flatten_layers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
-    """A layer and all layers inside of it. Fallback: those that its attributes hold."""
+    """A layer and all of its sublayers. Fallback: the layers in its public attributes."""
     if not PUBLIC_ONLY:
         return layer._flatten_layers()
     found = {id(layer): layer}
@@ -35,7 +35,7 @@ def flatten_layers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
 
 
 def _sublayers(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
-    """The layers that the public attributes of a layer hold, by themselves or in lists."""
+    """The layers in the public attributes of a layer, also in lists."""
     for name, value in vars(layer).items():
         if not name.startswith("_"):
             held = value if isinstance(value, (list, tuple)) else [value]
@@ -43,7 +43,7 @@ def _sublayers(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
 
 
 def replace_layer(parent: keras.layers.Layer, name: str, layer: keras.layers.Layer, shape: Any = None) -> None:
-    """Put another layer in place of `parent.name`, which Keras allows before building only. There is no fallback."""
+    """Replace the layer `parent.name`, which Keras allows only before building. There is no fallback."""
     tracker = parent._tracker
     tracker.unlock()
     tracker.untrack(getattr(parent, name))
@@ -55,9 +55,9 @@ def replace_layer(parent: keras.layers.Layer, name: str, layer: keras.layers.Lay
 
 
 def register_structure(kind: type, make: Callable[[dict[str, Any]], Any]) -> None:
-    """Let Keras look into a structure as into a dict, so that `fit`, `predict` and functional models take it.
+    """Register a pytree node with Keras, so that `fit`, `predict` and functional models accept it.
 
-    There is no fallback: the namespace in which Keras keeps its structures is its own matter.
+    There is no fallback: the namespace of Keras' pytree nodes is private.
     """
 
     def flatten(given: Any) -> tuple[Any, Any, Any]:
@@ -70,32 +70,32 @@ def register_structure(kind: type, make: Callable[[dict[str, Any]], Any]) -> Non
 
 
 class NoSaveSignature:
-    """A model without a signature for SavedModel, where Keras would offer one float input, which no model here takes.
+    """A model without Keras' default signature of a SavedModel, one float input, which no model here takes.
 
-    Without this part nothing else changes: `export` makes its own signature.
+    `export` makes its own signature.
     """
 
     _default_save_signature = None
 
 
 def variable_index(optimizer: Any, variable: Any) -> int:
-    """The place of a variable among those that an optimizer trains. Fallback, on one device: by identity."""
+    """The index of a variable in an optimizer. Fallback, on one device: by identity."""
     if not PUBLIC_ONLY:
         return optimizer._get_variable_index(variable)
     trained = enumerate(optimizer.trained.variables)
     return next(i for i, own in trained if variable is own or variable is own.value)
 
 
-class _DistributedSteps(keras.optimizers.Optimizer):
-    """An optimizer whose steps on several devices are those on one.
+class _DistributedOptimizer(keras.optimizers.Optimizer):
+    """An optimizer that makes the same steps on several devices as on one.
 
     - Gradients are clipped by `clip`, under `tf.distribute` after the replicas' gradients were added up. Keras clips
-      those of each replica by themselves, which is another step than that of one device.
+      those of each replica, which is not the step of one device.
     - Gradients are accumulated under `tf.distribute.MirroredStrategy` too, where Keras fails.
     """
 
     def clip(self, gradients: list[Any]) -> list[Any]:
-        """Scale the gradients of all variables down."""
+        """Clip the gradients of all variables."""
         raise NotImplementedError
 
     def _clip_gradients(self, grads: Any) -> Any:
@@ -111,15 +111,15 @@ class _DistributedSteps(keras.optimizers.Optimizer):
             import tensorflow as tf
 
             if not tf.__internal__.distribute.strategy_supports_no_merge_call():
-                # Replicas must not meet in only one branch of a condition: they meet first, and it is asked then.
+                # merge_call is not allowed in one branch of a condition, so the condition is inside of it.
                 tf.distribute.get_replica_context().merge_call(self._accumulate, args=(grads, trainable_variables))
                 return
         super()._backend_apply_gradients(grads, trainable_variables)
 
     def _accumulate(self, distribution: Any, gradients: Any, variables: Any) -> None:
-        """Add to what was accumulated, and at the last batch of a step make the step: for all replicas together."""
+        """Accumulate the gradients of all replicas, and apply them at the last batch of a step."""
         if self.use_ema:
-            raise ValueError("use_ema does not go together with accumulated gradients under this strategy.")
+            raise ValueError("use_ema is not supported with accumulated gradients under this strategy.")
         sums = [self._accumulated_gradients[variable_index(self, variable)].value for variable in variables]
 
         def add() -> None:
@@ -127,36 +127,36 @@ class _DistributedSteps(keras.optimizers.Optimizer):
                 distribution.extended.update(total, lambda x, more: x.assign(x + more), args=(gradient,), group=False)
 
         def step() -> None:
-            distribution.extended.call_for_each_replica(self._step_of_sums, args=(gradients, variables))
+            distribution.extended.call_for_each_replica(self._apply_accumulated, args=(gradients, variables))
             for total in sums:
                 distribution.extended.update(total, lambda x: x.assign(ops.zeros_like(x)), group=False)
 
         ops.cond(ops.equal((self._iterations + 1) % self.gradient_accumulation_steps, 0), step, add)
 
-    def _step_of_sums(self, gradients: Any, variables: Any) -> None:
-        """The step of one replica, after its last batch."""
+    def _apply_accumulated(self, gradients: Any, variables: Any) -> None:
+        """Apply the accumulated gradients of one replica."""
         count = self.gradient_accumulation_steps
         sums = [self._accumulated_gradients[variable_index(self, variable)] for variable in variables]
         means = [(gradient + total) / count for gradient, total in zip(gradients, sums, strict=True)]
         self._backend_update_step(means, variables, self.learning_rate)
 
 
-class _LocalSteps(keras.optimizers.Optimizer):
+class _LocalOptimizer(keras.optimizers.Optimizer):
     """The fallback, on one device: gradients are clipped by `clip` before Keras sees them.
 
     Accumulated gradients and those of a scaled loss are clipped by Keras, whose coefficient differs by 1e-6 at most.
     """
 
     def clip(self, gradients: list[Any]) -> list[Any]:
-        """Scale the gradients of all variables down."""
+        """Clip the gradients of all variables."""
         raise NotImplementedError
 
     def apply(self, grads: Any, trainable_variables: Any = None) -> None:
-        """Change the variables."""
+        """Apply the gradients."""
         if not self.gradient_accumulation_steps and self.loss_scale_factor is None:
             clipped = iter(self.clip([gradient for gradient in grads if gradient is not None]))
             grads = [gradient if gradient is None else next(clipped) for gradient in grads]
         super().apply(grads, trainable_variables)
 
 
-Steps: Any = _LocalSteps if PUBLIC_ONLY else _DistributedSteps
+OptimizerBase: Any = _LocalOptimizer if PUBLIC_ONLY else _DistributedOptimizer

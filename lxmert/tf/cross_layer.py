@@ -1,4 +1,4 @@
-"""The layers in which language and vision meet.
+"""The cross-modality layer.
 
 Dimensions: B batch, L language tokens, R regions, D hidden size, N heads.
 """
@@ -84,5 +84,5 @@ class CrossLayer(ConfiguredLayer):
         )
 
     def get_config(self) -> dict[str, Any]:
-        """What the constructor needs."""
+        """The arguments of the constructor."""
         return {**super().get_config(), "index": self.index}

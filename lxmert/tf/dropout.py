@@ -1,6 +1,6 @@
-"""Dropout that a recomputed layer can repeat, as PyTorch's gradient checkpointing does by itself.
+"""Dropout that a recomputed layer can repeat, as PyTorch's gradient checkpointing does.
 
-Separate from the layers, because nothing here has a sibling in PyTorch.
+Separate from the layers, because PyTorch has no counterpart.
 """
 
 from collections.abc import Iterator
@@ -11,30 +11,30 @@ import keras
 
 
 class ReplayedSeeds(keras.random.SeedGenerator):
-    """The seeds of another generator, recorded, to be given out again in their order."""
+    """A seed generator that records the seeds of another one, and replays them in order."""
 
     def __init__(self, generator: keras.random.SeedGenerator):
         self.generator = generator
-        self.kept: list[Any] = []
-        self.place = 0
+        self.seeds: list[Any] = []
+        self.position = 0
 
     def next(self, ordered: bool = True) -> Any:
-        """The next kept draw, or a new one."""
-        if self.place == len(self.kept):
-            self.kept.append(self.generator.next(ordered))
-        self.place += 1
-        return self.kept[self.place - 1]
+        """The next recorded seed, or a new one."""
+        if self.position == len(self.seeds):
+            self.seeds.append(self.generator.next(ordered))
+        self.position += 1
+        return self.seeds[self.position - 1]
 
 
 @keras.saving.register_keras_serializable(package="lxmert")
 class Dropout(keras.layers.Dropout):
-    """Dropout whose seeds can be replayed, so that a recomputed layer drops the same again."""
+    """Dropout whose seeds can be replayed, so that a recomputed layer drops the same values."""
 
     @contextmanager
     def replaying(self, draws: ReplayedSeeds) -> Iterator[None]:
-        """Take the seeds from `draws`, from its first one on."""
-        generator, draws.place = self.seed_generator, 0
-        # Not by Keras' own way to set an attribute, which takes a generator for new state of a layer.
+        """Take the seeds from `draws`, starting with its first."""
+        generator, draws.position = self.seed_generator, 0
+        # Keras' own __setattr__ would track the generator as new state of the layer.
         object.__setattr__(self, "seed_generator", draws)
         try:
             yield

@@ -1,4 +1,4 @@
-"""Words and regions as vectors: for LXMERT each by themselves, for VisualBERT as one sequence.
+"""Words and regions as vectors: for LXMERT separately, for VisualBERT as one sequence.
 
 Dimensions: B batch, L language tokens, R regions, D hidden size, F visual feature size, P box size.
 """
@@ -19,9 +19,9 @@ class LanguageEmbeddings(ConfiguredLayer):
 
     def __init__(self, config: LxmertConfig, **kwargs: Any):
         super().__init__(config, **kwargs)
-        self.word = self.table(config.vocab_size, "word")
-        self.position = self.table(config.max_position_embeddings, "position")
-        self.token_type = self.table(config.type_vocab_size, "token_type")
+        self.word = self.embedding(config.vocab_size, "word")
+        self.position = self.embedding(config.max_position_embeddings, "position")
+        self.token_type = self.embedding(config.type_vocab_size, "token_type")
         self.norm = self.layer_norm()
         self.dropout = self.drop(config.hidden_dropout_prob)
 
@@ -80,13 +80,13 @@ class JointEmbeddings(ConfiguredLayer):
 
     def __init__(self, config: VisualBertConfig, **kwargs: Any):
         super().__init__(config, **kwargs)
-        # As in the original: only a padded word gets no gradient; every row of the other tables learns.
-        self.word = self.table(config.vocab_size, "word", config.pad_token_id)
-        self.position = self.table(config.max_position_embeddings, "position", None)
-        self.token_type = self.table(config.type_vocab_size, "token_type", None)
+        # As in the original: only the padding word gets no gradient; every row of the other tables is trained.
+        self.word = self.embedding(config.vocab_size, "word", config.pad_token_id)
+        self.position = self.embedding(config.max_position_embeddings, "position", None)
+        self.token_type = self.embedding(config.type_vocab_size, "token_type", None)
         self.feature = self.linear(config.hidden_size, "feature")
-        self.visual_position = self.table(config.max_position_embeddings, "visual_position", None)
-        self.visual_token_type = self.table(config.type_vocab_size, "visual_token_type", None)
+        self.visual_position = self.embedding(config.max_position_embeddings, "visual_position", None)
+        self.visual_token_type = self.embedding(config.type_vocab_size, "visual_token_type", None)
         self.norm = self.layer_norm()
         self.dropout = self.drop(config.hidden_dropout_prob)
 
@@ -131,7 +131,7 @@ class JointEmbeddings(ConfiguredLayer):
         return regions + ops.sum(rows * given[..., None], axis=2) / ops.maximum(ops.sum(given, axis=2)[..., None], 1)
 
     def init_visual_tables(self) -> None:
-        """Start the tables of the regions as copies of the words', if the config asks for it.
+        """Initialize the tables of the regions as copies of the words', if the config has `special_visual_initialize`.
 
         Differs from HF: the tables are copied there and initialized again afterwards.
         """

@@ -30,7 +30,7 @@ class WordHead(ConfiguredLayer):
         self.activation = ACTIVATIONS[config.hidden_act]
         self.norm = self.layer_norm()
         own = config.untied_words
-        self.decoder = self.table(config.vocab_size, "decoder", padding_idx=None) if own else None
+        self.decoder = self.embedding(config.vocab_size, "decoder", padding_idx=None) if own else None
 
     def call(self, states: Any, table: Any) -> Any:  # [B, S, D], [V, D] -> [B, S, V]
         """Score every word of the vocabulary at each position; `table` is the word embedding."""
@@ -47,13 +47,13 @@ class WordHead(ConfiguredLayer):
 
     @property
     def output_shape(self) -> tuple[int | None, ...]:
-        """What `summary()` shows."""
+        """The output shape in `summary()`."""
         return (None, None, self.config.vocab_size)
 
 
 @keras.saving.register_keras_serializable(package="lxmert")
 class ObjectHead(ConfiguredLayer):
-    """One linear prediction per enabled visual loss, all from norm(act(transform(states)))."""
+    """One linear layer per enabled visual loss, all on norm(act(transform(states)))."""
 
     def __init__(self, config: Any, **kwargs: Any):
         super().__init__(config, **kwargs)
@@ -79,7 +79,7 @@ class ObjectHead(ConfiguredLayer):
 class AnswerHead(ConfiguredLayer):
     """out(norm(gelu(up(pooled)))): up to twice the hidden size, always by exact GELU.
 
-    `images` pooled outputs, joined, are read at once: one for questions, two for reasoning.
+    It reads `images` concatenated pooled outputs: one for questions, two for reasoning.
     """
 
     def __init__(self, config: Any, answers: int, images: int = 1, **kwargs: Any):
@@ -101,11 +101,11 @@ class AnswerHead(ConfiguredLayer):
 
     @property
     def output_shape(self) -> tuple[int | None, ...]:
-        """What `summary()` shows."""
+        """The output shape in `summary()`."""
         return (None, self.out.units)
 
     def get_config(self) -> dict[str, Any]:
-        """What the constructor needs."""
+        """The arguments of the constructor."""
         return {**super().get_config(), "answers": self.out.units, "images": self.images}
 
 
@@ -118,7 +118,7 @@ class AlignmentHead(ConfiguredLayer):
         self.head_size = config.hidden_size // config.num_attention_heads
         self.query = self.linear(self.head_size, "query")
         self.key = self.linear(self.head_size, "key")
-        # As in the original: it is in every file, and nothing uses it.
+        # As in the original: it is in every file, but unused.
         self.value = self.linear(self.head_size, "value")
         self.value.trainable = False
 
@@ -140,13 +140,13 @@ class AlignmentHead(ConfiguredLayer):
 
     @property
     def output_shape(self) -> tuple[int | None, ...]:
-        """What `summary()` shows."""
+        """The output shape in `summary()`."""
         return (None, None, None)
 
 
 @keras.saving.register_keras_serializable(package="lxmert")
 class TableHead(ConfiguredLayer):
-    """A head without a class of its own: the layers that the name table has for it. The model calls them one by one."""
+    """A head without its own class: its layers in the name table, which the model calls."""
 
     def __init__(self, config: Any, head: str, **kwargs: Any):
         super().__init__(config, **kwargs)
@@ -160,17 +160,17 @@ class TableHead(ConfiguredLayer):
         self.build_parts(**{name: (None, None, shape[-1]) for name, (_, shape) in modules.items()})
 
     def get_config(self) -> dict[str, Any]:
-        """What the constructor needs."""
+        """The arguments of the constructor."""
         return {**super().get_config(), "head": self.head}
 
 
 def _layer(owner: ConfiguredLayer, kind: str, shape: tuple[int, ...], name: str) -> keras.layers.Layer:
-    """A layer of the kind that the name table says, with a weight of this shape."""
+    """Make a layer of a kind in the name table, with a weight of this shape."""
     return owner.linear(shape[0], name) if kind == "dense" else owner.layer_norm(name)
 
 
 def _head(owner: ConfiguredLayer, name: str) -> keras.layers.Layer:
-    """One head: of its own class, one layer, or several."""
+    """Make a head: its own class, one layer, or several."""
     config, options = owner.config, dict(dtype=owner.dtype_policy, name=name)
     classes = {
         "word": WordHead,
@@ -187,7 +187,7 @@ def _head(owner: ConfiguredLayer, name: str) -> keras.layers.Layer:
 
 @keras.saving.register_keras_serializable(package="lxmert")
 class Heads(ConfiguredLayer):
-    """The heads of one task model, each under its name; one that the task does without is None."""
+    """The heads of one task model, each under its name; None for those that the task does not have."""
 
     def __init__(self, config: Any, names: Collection[str], **kwargs: Any):
         super().__init__(config, **kwargs)
@@ -203,7 +203,7 @@ class Heads(ConfiguredLayer):
 
     @property
     def output_shape(self) -> tuple[Any, ...]:
-        """What `summary()` shows: the shape of each head's scores; those of the choices before they are gathered."""
+        """The output shape in `summary()`: the shape of each head's scores."""
         shapes: list[tuple[int | None, ...]] = []
         for name in self.names:
             if name in ("word", "alignment"):
@@ -216,13 +216,13 @@ class Heads(ConfiguredLayer):
         return tuple(shapes) if len(shapes) > 1 else shapes[0]
 
     def get_config(self) -> dict[str, Any]:
-        """What the constructor needs."""
+        """The arguments of the constructor."""
         return {**super().get_config(), "names": self.names}
 
 
 @keras.saving.register_keras_serializable(package="lxmert")
 class VisualBertHeads(Heads):
-    """The heads of one VisualBERT task model, and the dropout in front of them."""
+    """The heads of one VisualBERT task model, and the dropout before them."""
 
     def __init__(self, config: Any, names: Collection[str], **kwargs: Any):
         super().__init__(config, names, **kwargs)

@@ -1,6 +1,6 @@
-"""How weights start, and how a model is made whose weights are about to be loaded.
+"""Initialize weights, and make a model without initializing weights that will be loaded.
 
-Separate from the layers, because nothing here has a sibling in PyTorch, which makes such a model on its meta device.
+Separate from the layers, because PyTorch has no counterpart, which uses its meta device.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _DRAWS = ContextVar("draws", default=True)
 
 @contextmanager
 def skip_init() -> Iterator[None]:
-    """Draw nothing in this block, where every weight is overwritten afterwards: 200 million numbers take seconds."""
+    """Skip initialization in this block; every weight is overwritten afterwards. (200 million numbers take seconds.)"""
     token = _DRAWS.set(False)
     try:
         yield
@@ -26,8 +26,8 @@ def skip_init() -> Iterator[None]:
         _DRAWS.reset(token)
 
 
-def _memory(shape: Sequence[int], dtype: Any) -> Any:
-    """A tensor whose memory is not even touched, where the engine can do that; Keras' own `empty` writes zeros."""
+def _empty(shape: Sequence[int], dtype: Any) -> Any:
+    """An uninitialized tensor in TensorFlow, zeros elsewhere. (Keras' own `empty` writes zeros.)"""
     if keras.backend.backend() != "tensorflow":
         return ops.zeros(shape, dtype)
     import tensorflow
@@ -37,7 +37,7 @@ def _memory(shape: Sequence[int], dtype: Any) -> Any:
 
 @keras.saving.register_keras_serializable(package="lxmert")
 class NormalInitializer(keras.initializers.Initializer):
-    """Normal numbers, zeros in row `padding_idx`: how a layer starts, and a table with that setting in PyTorch."""
+    """Normal numbers, with zeros in row `padding_idx`, as PyTorch initializes an embedding with that argument."""
 
     def __init__(self, stddev: float, padding_idx: int | None = None):
         self.stddev = stddev
@@ -46,7 +46,7 @@ class NormalInitializer(keras.initializers.Initializer):
     def __call__(self, shape: Sequence[int], dtype: Any = None, **kwargs: Any) -> Any:
         """Draw the weights."""
         if not _DRAWS.get():
-            return _memory(shape, dtype)
+            return _empty(shape, dtype)
         rows = keras.initializers.RandomNormal(stddev=self.stddev)(shape, dtype=dtype)
         if self.padding_idx is None:
             return rows
@@ -54,5 +54,5 @@ class NormalInitializer(keras.initializers.Initializer):
         return ops.where(padding, ops.zeros_like(rows), rows)
 
     def get_config(self) -> dict[str, Any]:
-        """What the constructor needs."""
+        """The arguments of the constructor."""
         return {"stddev": self.stddev, "padding_idx": self.padding_idx}

@@ -29,11 +29,11 @@ ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
 
 
 class ContextBias(NamedTuple):
-    """A 0/1 mask of a context in the form that attention adds and multiplies.
+    """A 0/1 mask of a context as the additive bias and the factor that attention uses.
 
-    A sequence whose whole context is masked attends to all of it equally. Its additive form is then 0 and its `live` 0,
-    which empties the queries: equal scores, finite in every dtype, and no gradient into them. (Adding the
-    smallest number to every score gives the same output, but fused kernels then compute wrong gradients.)
+    If all of the context is masked, attention is uniform over it: `additive` and `live` are 0, so the queries are 0 and
+    all scores equal, finite in every dtype and without gradient. (Adding the smallest number to every score has the
+    same output, but fused kernels then compute wrong gradients.)
     """
 
     additive: Any  # [B, 1, 1, C]: 0 where the mask is 1, the smallest number where it is 0
@@ -41,7 +41,7 @@ class ContextBias(NamedTuple):
 
 
 def context_bias(mask: Any, dtype: str) -> ContextBias:
-    """Turn a mask [B, C] of 1 (keep) and 0 (leave out) into the form that attention uses."""
+    """Convert a mask [B, C] of 1 (keep) and 0 (ignore) to a `ContextBias`."""
     keep = ops.not_equal(mask, 0)[:, None, None, :]
     live = ops.any(keep, axis=-1, keepdims=True)
     smallest = ops.full_like(keep, float(ml_dtypes.finfo(dtype).min), dtype=dtype)
@@ -53,8 +53,8 @@ def context_bias(mask: Any, dtype: str) -> ContextBias:
 class Embedding(keras.layers.Embedding):
     """row = table[id]; row `padding_idx` gets no gradient from the lookup.
 
-    As in the original: all tables of LXMERT have padding_idx 0, so that position 0 and token type 0 stay as they were
-    made.
+    As in the original: all tables of LXMERT have padding_idx 0, so position 0 and token type 0 keep their initial
+    values.
     """
 
     def __init__(self, input_dim: int, output_dim: int, padding_idx: int | None = 0, **kwargs: Any):
@@ -62,18 +62,18 @@ class Embedding(keras.layers.Embedding):
         self.padding_idx = padding_idx
 
     def call(self, inputs: Any) -> Any:  # [...] -> [..., D]
-        """Look the ids up."""
+        """Look up the ids."""
         table = ops.cast(self.embeddings, self.compute_dtype)
         return look_up(table, ops.cast(inputs, "int32"), self.padding_idx)
 
     def get_config(self) -> dict[str, Any]:
-        """What the constructor needs."""
+        """The arguments of the constructor."""
         return {**super().get_config(), "padding_idx": self.padding_idx}
 
 
 @keras.saving.register_keras_serializable(package="lxmert")
 class Linear(keras.layers.Dense):
-    """Keras' dense layer over rows: TensorFlow adds the bias within a product of two matrices, not of larger arrays."""
+    """Keras' dense layer over 2D rows: TensorFlow fuses the bias only into a product of two matrices."""
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:  # [..., in] -> [..., out]
         """Multiply, as Keras does."""
@@ -87,12 +87,12 @@ class Linear(keras.layers.Dense):
 
 
 def rows(x: Any) -> Any:  # [B, S, D] -> [B·S, D]
-    """Every position as a row of a matrix."""
+    """Reshape to a matrix with a row for every position."""
     return ops.reshape(x, (-1, x.shape[-1]))
 
 
 class ConfiguredLayer(keras.layers.Layer):
-    """A layer made from a model's configuration, which it saves and is restored from."""
+    """Base class of layers that are made from a model's configuration."""
 
     def __init__(self, config: Any, **kwargs: Any):
         super().__init__(**kwargs)
@@ -100,8 +100,8 @@ class ConfiguredLayer(keras.layers.Layer):
 
     def linear(self, units: int, name: str) -> Linear:
         """A linear layer with the model's initialization and dtype."""
-        spread = NormalInitializer(self.config.initializer_range)
-        return Linear(units, kernel_initializer=spread, dtype=self.dtype_policy, name=name)
+        initializer = NormalInitializer(self.config.initializer_range)
+        return Linear(units, kernel_initializer=initializer, dtype=self.dtype_policy, name=name)
 
     def layer_norm(self, name: str = "norm") -> keras.layers.LayerNormalization:
         """A layer norm with the model's epsilon."""
@@ -111,8 +111,8 @@ class ConfiguredLayer(keras.layers.Layer):
         """A dropout layer."""
         return Dropout(rate, dtype=self.dtype_policy, name=name)
 
-    def table(self, count: int, name: str, padding_idx: int | None = 0) -> Embedding:
-        """A table of `count` rows."""
+    def embedding(self, count: int, name: str, padding_idx: int | None = 0) -> Embedding:
+        """An embedding of `count` rows."""
         rows = NormalInitializer(self.config.initializer_range, padding_idx)
         size = self.config.hidden_size
         return Embedding(count, size, padding_idx, embeddings_initializer=rows, dtype=self.dtype_policy, name=name)
@@ -124,16 +124,16 @@ class ConfiguredLayer(keras.layers.Layer):
 
     @property
     def output_shape(self) -> tuple[int | None, ...]:
-        """What `summary()` shows: [B, S, D] for most layers."""
+        """The output shape in `summary()`: [B, S, D] for most layers."""
         return (None, None, self.config.hidden_size)
 
     def get_config(self) -> dict[str, Any]:
-        """What the constructor needs."""
+        """The arguments of the constructor."""
         return {**super().get_config(), "config": self.config.to_dict()}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
-        """Make the layer from what `get_config` gave."""
+        """Make the layer from the output of `get_config`."""
         return cls(**{**config, "config": config_from_dict(config["config"])})
 
 
@@ -160,12 +160,12 @@ class Attention(ConfiguredLayer):
         self.dropout = self.drop(config.hidden_dropout_prob)
 
     def split_heads(self, x: Any) -> Any:  # [B, S, N·K] -> [B, N, S, K]
-        """Give each head its own axis."""
+        """Split the last axis into heads."""
         x = ops.reshape(x, (-1, ops.shape(x)[1], self.num_heads, self.head_size))
         return ops.transpose(x, (0, 2, 1, 3))
 
     def merge_heads(self, x: Any) -> Any:  # [B, N, S, K] -> [B, S, N·K]
-        """Join the heads again."""
+        """Concatenate the heads."""
         x = ops.transpose(x, (0, 2, 1, 3))
         return ops.reshape(x, (-1, ops.shape(x)[1], self.num_heads * self.head_size))
 
@@ -205,7 +205,7 @@ class Attention(ConfiguredLayer):
         self.build_parts(query=hidden, key=hidden, value=hidden, out=merged, norm=hidden)
 
     def get_config(self) -> dict[str, Any]:
-        """What the constructor needs."""
+        """The arguments of the constructor."""
         return {**super().get_config(), "pruned_heads": self.pruned_heads}
 
 
@@ -222,7 +222,7 @@ class FeedForward(ConfiguredLayer):
         self.dropout = self.drop(config.hidden_dropout_prob)
 
     def call(self, states: Any, training: bool = False) -> Any:  # [B, S, D] -> [B, S, D]
-        """Transform each position by itself."""
+        """Transform each position."""
         out = self.down(self.activation(self.up(rows(states))))  # as rows, so that all of it becomes two products
         out = self.dropout(ops.reshape(out, ops.shape(states)), training=training)
         return self.norm(out + states)
@@ -261,7 +261,7 @@ class TransformerLayer(ConfiguredLayer):
         self.build_parts(attention=hidden, feed_forward=hidden)
 
     def get_config(self) -> dict[str, Any]:
-        """What the constructor needs."""
+        """The arguments of the constructor."""
         return {**super().get_config(), "pruned_heads": self.attention.pruned_heads}
 
 
@@ -274,7 +274,7 @@ class Pooler(ConfiguredLayer):
         self.dense = self.linear(config.hidden_size, "dense")
 
     def call(self, states: Any) -> Any:  # [B, S, D] -> [B, D]
-        """Summarize a sentence and its image by the state of the first token."""
+        """Pool the state of the first token."""
         return ops.tanh(self.dense(states[:, 0]))
 
     def build(self, input_shape: Any = None) -> None:
@@ -283,5 +283,5 @@ class Pooler(ConfiguredLayer):
 
     @property
     def output_shape(self) -> tuple[int | None, ...]:
-        """What `summary()` shows."""
+        """The output shape in `summary()`."""
         return (None, self.config.hidden_size)

@@ -1,6 +1,6 @@
-"""A table's lookup, with the gradient that PyTorch's `nn.Embedding` has.
+"""Embedding lookup with the gradient of PyTorch's `nn.Embedding`.
 
-Separate from the layers, because nothing here has a sibling in PyTorch.
+Separate from the layers, because PyTorch has no counterpart.
 """
 
 from typing import Any
@@ -9,13 +9,12 @@ from keras import ops
 
 
 def look_up(table: Any, ids: Any, padding_idx: int | None) -> Any:  # [V, D], [...] -> [..., D]
-    """table[ids], with a gradient as in PyTorch: a whole table, and none into row `padding_idx`.
+    """table[ids], with a dense gradient as in PyTorch, and none for row `padding_idx`.
 
-    TensorFlow's own gradient of a lookup lists the rows one by one, and Keras' optimizers square the entries of that
-    list: with Adam, a row that a batch looks up twice would get another second moment than its summed gradient has.
+    TensorFlow's own gradient is sparse (IndexedSlices). Keras' optimizers square its entries before summing them:
+    Adam's second moment of a row that a batch looks up twice would be wrong.
 
-    An id that the table does not have is an error in a graph on the CPU. Where a graph cannot raise one, under XLA, its
-    row is NaN, and not some other row.
+    An id out of range is an error in a graph on the CPU. XLA cannot raise errors: its row is NaN there.
     """
 
     @ops.custom_gradient
@@ -38,7 +37,7 @@ def look_up(table: Any, ids: Any, padding_idx: int | None) -> Any:  # [V, D], [.
 
 
 def gather_tokens(states: Any, positions: Any) -> Any:  # [B, S, D], [B, P] -> [B, P, D]
-    """The states at these positions of each sequence; NaN at one that it does not have: a graph cannot raise errors."""
+    """The states at these positions of each sequence; NaN at a position out of range: a graph cannot raise errors."""
     batch, count = ops.shape(states)[:2]
     positions = ops.cast(positions, "int32")
     known = ops.logical_and(positions >= 0, positions < count)

@@ -28,7 +28,7 @@ OBJECT_LOSSES = {loss.part: name for name, loss in SPECS["LxmertForPreTraining"]
 
 
 def describe(name: str, tensor: Any) -> TensorSpec:
-    """The shape and kind of an argument, as the shared input checks want them.
+    """Return the shape and kind of an argument for the shared input checks.
 
     Raises:
         TypeError: it is no tensor.
@@ -41,7 +41,7 @@ def describe(name: str, tensor: Any) -> TensorSpec:
 
 
 def _has_values(tensor: Any) -> bool:
-    """Whether the values can be read: not while a graph is traced."""
+    """Whether the values can be read, which they cannot while a graph is traced."""
     return (isinstance(tensor, np.ndarray) or hasattr(tensor, "numpy")) and 0 not in tensor.shape
 
 
@@ -57,7 +57,7 @@ def check_values(name: str, tensor: Any, allowed: Range) -> None:
 
 
 def _at_least_float32(scores: Any) -> Any:
-    """At least float32."""
+    """Cast to float32, unless it is float64."""
     return scores if keras.backend.standardize_dtype(scores.dtype) == "float64" else ops.cast(scores, "float32")
 
 
@@ -84,7 +84,7 @@ def class_loss(scores: Any, label: Any) -> Any:  # [..., classes], [...] -> scal
 
 
 def word_loss(scores: Any, labels: Any, letters: str = "[B, L]") -> Any:  # [B, S, V], [B, S] -> scalar
-    """Cross-entropy of the masked words; -100 marks the positions that do not count."""
+    """Cross-entropy of the masked words; -100 is ignored."""
     check_label("labels", describe("labels", labels), tuple(scores.shape[:2]), letters)
     check_values("labels", labels, Range(scores.shape[-1], ignored=True))
     return class_loss(scores, labels)
@@ -92,7 +92,7 @@ def word_loss(scores: Any, labels: Any, letters: str = "[B, L]") -> Any:  # [B, 
 
 def select_labelled(states: Any, labels: Any, words: int) -> tuple[Any, Any]:
     # [B, L, D], [B, L] -> [K, D], [K]
-    """The states at the K positions that have a label, and the labels; `words` is how many words there are."""
+    """The states at the K positions that have a label, and the labels; `words` is the vocabulary size."""
     check_label("labels", describe("labels", labels), tuple(states.shape[:2]), "[B, L]")
     check_values("labels", labels, Range(words, ignored=True))
     labels = ops.reshape(labels, (-1,))
@@ -111,10 +111,10 @@ def index_loss(scores: Any, labels: Any, name: str = "labels") -> Any:  # [B, cl
 
 
 def answer_loss(scores: Any, labels: Any, name: str = "labels") -> Any:  # [B, A], [B] or [B, A] -> scalar
-    """The loss of the answers, by the form of the labels.
+    """The loss of the answers, for class indices or scores.
 
-    Class indices [B] give cross-entropy, -100 ignored. Rows of scores [B, A] in [0, 1] give binary cross-entropy with
-    logits, summed over the answers and averaged over the batch: what the published VQA and GQA models were tuned with.
+    Class indices [B]: cross-entropy, -100 ignored. Rows of scores [B, A] in [0, 1]: binary cross-entropy with logits,
+    summed over the answers and averaged over the batch, with which the published VQA and GQA models were fine-tuned.
     """
     if not is_soft_answer(name, describe(name, labels), *scores.shape):
         return index_loss(scores, labels, name)
@@ -125,12 +125,12 @@ def answer_loss(scores: Any, labels: Any, name: str = "labels") -> Any:  # [B, A
 
 
 def distribution_loss(scores: Any, labels: Any) -> Any:  # [B, A], [B] or [B, A] -> scalar
-    """The loss of answers that share the probability of one, by the form of the labels.
+    """The loss of a distribution over the answers, for class indices or probabilities.
 
-    Rows [B, A] in [0, 1] give the divergence Σ label · (log label - log_softmax(scores)), averaged over the batch.
-    Class indices [B] give cross-entropy, -100 ignored: the same as rows with a single 1.
+    Rows [B, A] in [0, 1]: KL divergence Σ label · (log label - log_softmax(scores)), averaged over the batch.
+    Class indices [B]: cross-entropy, -100 ignored; the same as rows with a single 1.
 
-    Differs from HF: it knows no class indices.
+    Differs from HF: it does not take class indices.
     """
     if not is_soft_answer("labels", describe("labels", labels), *scores.shape):
         return index_loss(scores, labels)
@@ -140,10 +140,10 @@ def distribution_loss(scores: Any, labels: Any) -> Any:  # [B, A], [B] or [B, A]
 
 def alignment_loss(scores: Any, labels: Any, visual_attention_mask: Any = None) -> Any:
     # [B, P, R], [B, P, R] -> scalar
-    """The same divergence for the regions of each phrase, summed over the phrases and averaged over the batch.
+    """The KL divergence for the regions of each phrase, summed over the phrases and averaged over the batch.
 
-    Differs from HF: the part of a label on a masked region is left out; the loss is infinite there. (A row that loses a
-    part of itself this way sums to less than one, and its divergence may be below 0.)
+    Differs from HF: the part of a label on a masked region is left out; the loss is infinite there. (Such a
+    row sums to less than one, and its divergence may be negative.)
     """
     check_alignment_labels(labels, tuple(scores.shape), describe)
     scores = _at_least_float32(scores)
@@ -175,7 +175,7 @@ def object_losses(
 ) -> dict[str, Any]:
     """The given and enabled visual losses by name, each mean(loss · confidence) · visual_loss_normalizer.
 
-    The mean goes over all B·R regions, whatever their confidence. "obj" and "attr" are cross-entropies (-100 ignored);
+    The mean is over all B·R regions, also those of confidence 0. "obj" and "attr" are cross-entropies (-100 ignored);
     "feat" is smooth L1, averaged over F.
     """
     losses: dict[str, Any] = {}
@@ -193,5 +193,5 @@ def object_losses(
 
 
 def total_loss(losses: Sequence[Any], scores: Any) -> Any:
-    """The plain sum of the losses, 0 without any, in the dtype that they were computed in for `scores`."""
+    """The sum of the losses, 0 without any, in the dtype of the losses of `scores`."""
     return sum(losses, ops.zeros((), dtype=_at_least_float32(scores).dtype))

@@ -44,7 +44,7 @@ class LxmertTaskModel(PreTrainedModel):
 
     config_class = LxmertConfig
     config: LxmertConfig
-    reads_vision_output: ClassVar[bool] = True  # else the image branch of the last cross layer reaches nothing
+    reads_vision_output: ClassVar[bool] = True  # else nothing uses the image branch of the last cross layer
 
     def __init__(self, config: LxmertConfig, **kwargs: Any):
         super().__init__(config, **kwargs)
@@ -66,7 +66,7 @@ class LxmertTaskModel(PreTrainedModel):
 class TFLxmertForPreTraining(LxmertTaskModel):
     """The backbone with the heads of the paper's pre-training: words, matching, objects, answers.
 
-    A label whose task the config switches off adds nothing:
+    A label whose task is off in the config adds no loss:
 
     - `labels`: [B, L] word ids at masked positions, -100 elsewhere (also under Keras' name `masked_lm_labels`).
     - `obj_labels`: {"obj": (ids [B, R], confidence [B, R]), "attr": likewise, "feat": (features [B, R, F],
@@ -96,11 +96,11 @@ class TFLxmertForPreTraining(LxmertTaskModel):
         prediction_logits: bool = True,
         training: bool = False,
     ) -> LxmertForPreTrainingOutput:
-        """Score words, match and answers; with labels, sum the losses of those that are given.
+        """Score words, match and answers; with labels, compute the sum of their losses.
 
-        Args beside those of the class:
-            prediction_logits: False leaves the scores of the words out; with `labels`, words are scored where there is
-                a label, which is all that the loss needs.
+        Args in addition to those of the class:
+            prediction_logits: False does not return the scores of the words; with `labels` only the labelled positions
+                are scored, for the loss.
         """
         if masked_lm_labels is not None:
             if labels is not None:
@@ -179,7 +179,7 @@ class TFLxmertForPreTraining(LxmertTaskModel):
 
 
 class LxmertScoringModel(LxmertTaskModel, Generic[Output]):
-    """A task model that scores the pooled output, with one kind of labels. A subclass says how, and what else differs.
+    """Base class of task models that score the pooled output, with one kind of labels.
 
     The image branch of the last cross layer cannot reach the pooled output. It is computed only for hidden states or
     for all attention maps, and its parameters are frozen (`trainable=False`): every trainable one gets a gradient.
@@ -204,7 +204,7 @@ class LxmertScoringModel(LxmertTaskModel, Generic[Output]):
         return_dict: bool | None = None,
         training: bool = False,
     ) -> Output:
-        """Compute the scores; with labels, their loss. The class describes both."""
+        """Compute the scores; with labels, the loss. See the class."""
         inputs: dict[str, Any] = dict(
             input_ids=input_ids,
             visual_feats=visual_feats,
@@ -231,15 +231,15 @@ class LxmertScoringModel(LxmertTaskModel, Generic[Output]):
         __call__ = call
 
     def backbone_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        """What the backbone reads: the inputs as they are, by default."""
+        """The inputs of the backbone; by default those of the model."""
         return inputs
 
     def score(self, states: LxmertModelOutput) -> Any:
-        """The scores, from the outputs of the backbone."""
+        """Compute the scores from the outputs of the backbone."""
         raise NotImplementedError
 
     def label_loss(self, scores: Any, labels: Any) -> Any:
-        """The loss: cross-entropy, by default."""
+        """Compute the loss; cross-entropy by default."""
         return index_loss(scores, labels)
 
 
@@ -257,20 +257,20 @@ class TFLxmertForQuestionAnswering(LxmertScoringModel[LxmertForQuestionAnswering
         return self.heads.answer(states.pooled_output)
 
     def label_loss(self, scores: Any, labels: Any) -> Any:
-        """The loss, by the form of the labels."""
+        """Compute the loss of class indices or of scores."""
         return answer_loss(scores, labels)
 
 
 @keras.saving.register_keras_serializable(package="lxmert")
 class TFLxmertForVisualReasoning(LxmertScoringModel[LxmertForVisualReasoningOutput]):
-    """The backbone with a head that tells whether a sentence is true of two images, as in NLVR2; scores [B, 2].
+    """The backbone with a head that predicts whether a sentence is true of two images (NLVR2); scores [B, 2].
 
-    As in the original: the backbone reads the sentence with each image by itself, and the head both pooled outputs,
-    joined. Hidden states and attention maps have a row for each image: both of the first sentence, both of the second,
+    As in the original: the backbone reads the sentence with each image, and the head both pooled outputs, concatenated.
+    Hidden states and attention maps have a row for each image: both of the first sentence, both of the second,
     and so on. The other inputs are those of `TFLxmertModel`:
 
-    - `input_ids`: [B, L] token ids, read with both images; or [B, 2, L], others for each. `attention_mask` and
-      `token_type_ids` have the same shape, and `inputs_embeds` an axis D more.
+    - `input_ids`: [B, L] token ids, read with both images; or [B, 2, L], one for each. `attention_mask` and
+      `token_type_ids` have the same shape, and `inputs_embeds` has one more axis, D.
     - `visual_feats` [B, 2, R, F], `visual_pos` [B, 2, R, P], `visual_attention_mask` [B, 2, R]: of the two images.
     - `labels`: [B], 1 where the sentence is true of the images, else 0; -100 is ignored.
     """
@@ -293,6 +293,6 @@ class TFLxmertForVisualReasoning(LxmertScoringModel[LxmertForVisualReasoningOutp
 
 
 def image_rows(x: Any, shared: bool) -> Any:  # [B, 2, ...], shared [B, ...] -> [2B, ...]
-    """A row for each image, both of the first example first; what the two share is repeated."""
+    """Make a row for each image, in the order of the examples; shared inputs are repeated."""
     # Not by stacking x on itself, which TensorFlow's optimizer of graphs (2.21) rewrites into another order of rows.
     return ops.repeat(x, 2, axis=0) if shared else ops.reshape(x, (-1, *ops.shape(x)[2:]))

@@ -33,7 +33,7 @@ from .named_weights import to_torch_layout
 from .resizing import Resizable
 
 # Arguments that are no tensors.
-_CHOICES = frozenset(
+_OPTIONS = frozenset(
     (
         "output_attentions",
         "output_hidden_states",
@@ -46,11 +46,11 @@ _CHOICES = frozenset(
 
 
 def run_layer(model: PreTrainedModel, layer: keras.layers.Layer, *inputs: Any, **options: Any) -> Any:
-    """Run one layer; with gradient checkpointing on, its inner values are recomputed in the backward pass."""
+    """Run one layer; with gradient checkpointing its activations are recomputed in the backward pass."""
     if not (model.gradient_checkpointing and options["training"]):
         return layer(*inputs, **options)
-    # Keras recomputes functions of tensors only, so what is None on the way in or out is put back afterwards. And it
-    # would draw other dropout masks the second time, so those of the first time are kept.
+    # Keras recomputes functions of tensors only, so None in inputs and outputs is put back afterwards. It would
+    # also draw other dropout masks the second time, so the seeds of the first are replayed.
     drops = [part for part in flatten_layers(layer) if isinstance(part, Dropout) and part.rate > 0]
     draws = [ReplayedSeeds(drop.seed_generator) for drop in drops]
     is_none = keras.tree.map_structure(lambda x: x is None, inputs)
@@ -75,16 +75,16 @@ _registered: set[type[ModelOutput]] = set()
 
 
 def register_output(kind: type[ModelOutput]) -> None:
-    """Let Keras look into what a class of models returns."""
+    """Register an output class with Keras' tree utilities."""
     if kind not in _registered:
         _registered.add(kind)
         register_structure(kind, lambda fields: kind(**fields))
 
 
 class PreTrainedModel(NoSaveSignature, Resizable, InternalLossMixin):
-    """Base of all models: weights by name, loading and saving, resizing, pruning.
+    """Base class of all models: weights by name, loading and saving, resizing, pruning.
 
-    A model is built when it is made: the config knows every size.
+    The constructor builds the model: all sizes are in the config.
     """
 
     def __init_subclass__(cls, **kwargs: Any):
@@ -106,12 +106,12 @@ class PreTrainedModel(NoSaveSignature, Resizable, InternalLossMixin):
             others = [*self.keywords()[1 : len(args)], *(name for name in kwargs if args or name != "input_ids")]
             twice = [name for name in others if name in inputs]
             if twice:
-                raise TypeError(f"{twice[0]} is given twice: among the inputs in the first argument, and by itself.")
+                raise TypeError(f"{twice[0]} is given twice: among the inputs in the first argument, and as a keyword.")
             for name, value in inputs.items():
                 if isinstance(value, (list, tuple)) and name != "obj_labels":  # which is no tensor, and checked later
                     describe(name, value)  # says what to pass instead
-            # Keras lets tensors alone pass as a positional argument, so what is chosen among them goes beside it.
-            kwargs = {**{name: inputs.pop(name) for name in _CHOICES & set(inputs)}, **kwargs}
+            # Keras allows only tensors in a positional argument, so options are passed as keywords.
+            kwargs = {**{name: inputs.pop(name) for name in _OPTIONS & set(inputs)}, **kwargs}
             args, kwargs = ((inputs, *args[1:]), kwargs) if args else (args, {**kwargs, "input_ids": inputs})
         check_keywords(type(self).__name__, kwargs, (*self.keywords(), "training"))
         return super().__call__(*args, **kwargs)
@@ -165,11 +165,11 @@ class PreTrainedModel(NoSaveSignature, Resizable, InternalLossMixin):
             self.base.embeddings.init_visual_tables()
 
     def save_pretrained(self, folder: str | Path, max_shard_size: int | str | None = None) -> None:
-        """Write config.json and model.safetensors in Hugging Face's spelling; `transformers` reads the folder too.
+        """Write config.json and model.safetensors with Hugging Face's names; `transformers` reads the folder too.
 
         Args:
             folder: made if it is missing.
-            max_shard_size: above so many bytes ("2GB") the weights go into several files; None keeps one.
+            max_shard_size: the largest size of a file ("2GB"); larger weights are split. None writes one file.
         """
 
         def item(p: Parameter, w: keras.Variable) -> LazyTensor:
@@ -183,7 +183,7 @@ class PreTrainedModel(NoSaveSignature, Resizable, InternalLossMixin):
         path = Path(filepath)
         before = path.stat() if path.exists() else None
         super().save_weights(filepath, overwrite=overwrite, **kwargs)
-        # Keras may have asked whether to overwrite a file, and the answer was no.
+        # With overwrite=False Keras asks the user, who may have said no.
         written = path.is_file() and (before is None or path.stat().st_mtime_ns != before.st_mtime_ns)
         if written and path.name.endswith(".weights.h5"):
             store_config(filepath, self.config, self.architecture())
@@ -207,16 +207,16 @@ class PreTrainedModel(NoSaveSignature, Resizable, InternalLossMixin):
         scores = self(inputs, output_attentions=False, output_hidden_states=False, return_dict=True)
         keras.Model(inputs, dict(scores.items())).export(str(filepath), format=format, **kwargs)
 
-    # What Keras saves beside the weights
+    # What Keras saves in addition to the weights
 
     def get_config(self) -> dict[str, Any]:
-        """What the constructor needs."""
+        """The arguments of the constructor."""
         values = {**self.config.to_dict(), "architectures": [self.architecture()]}
         return {**super().get_config(), "config": values}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
-        """Make the model from what `get_config` gave."""
+        """Make the model from the output of `get_config`."""
         config = {**config, "config": config_from_dict(config["config"])}
         if isinstance(config.get("dtype"), dict):
             config["dtype"] = keras.dtype_policies.deserialize(config["dtype"])

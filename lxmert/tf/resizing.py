@@ -1,4 +1,4 @@
-"""Changing a model's sizes: words, answers, attention heads. A compiled model has to be compiled again afterwards."""
+"""Change a model's sizes: words, answers, attention heads. A compiled model has to be compiled again afterwards."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Resizable(NamedWeights):
         return self.base.embeddings.word
 
     def set_input_embeddings(self, embeddings: keras.layers.Embedding) -> None:
-        """Put another word embedding [V, D] in place; a word head stays tied to it, or has its own decoder resized.
+        """Replace the word embedding [V, D]; a word head stays tied to it, or its own decoder is resized.
 
         Raises:
             ValueError: the width is not the hidden size.
@@ -61,7 +61,7 @@ class Resizable(NamedWeights):
         old = ops.convert_to_numpy(table.embeddings)
         count = new_token_count(len(old), new_num_tokens, pad_to_multiple_of)
         if count != len(old):
-            self.config.replace(vocab_size=count)  # refuses to lose the padding
+            self.config.replace(vocab_size=count)  # raises if the padding row would be lost
             padding_idx = getattr(table, "padding_idx", None)
             resized = Embedding(count, old.shape[1], padding_idx, dtype=self.dtype_policy, name="word")
             self.set_input_embeddings(resized)
@@ -93,7 +93,7 @@ class Resizable(NamedWeights):
         return new
 
     def remap_answers(self, old: Sequence[str], new: Sequence[str]) -> int:
-        """Change the table of answers: each new answer takes over the row of the same old one, or else zeros.
+        """Change the table of answers: each new answer gets the row of the same old answer, or zeros.
 
         Args:
             old: the answers in the order of the model's scores.
@@ -115,19 +115,18 @@ class Resizable(NamedWeights):
         values = {name: remap_rows(array, rows) for name, array in self._arrays(f"{path}.").items()}
         self.resize_num_qa_labels(len(new))
         self._restore(values)
-        # As `transformers` keeps them: the names of the old table would be wrong beside the new head.
+        # As in `transformers`: the labels of the old table would be wrong for the new head.
         id2label = {str(number): answer for number, answer in enumerate(new)}
         label2id = {answer: number for number, answer in enumerate(new)}
         self._set_config(extra={**self.config.extra, "id2label": id2label, "label2id": label2id})
         return int((rows >= 0).sum())
 
     def prune_heads(self, heads: Mapping[str, Iterable[int]]) -> None:
-        """Remove attention heads for good: their rows leave the weights, and the config remembers it.
+        """Prune attention heads: remove their rows from the weights, and record them in the config.
 
         Args:
             heads: for an attention's path in the backbone ("language_layers.0.attention", in VisualBERT also the
-                number of the layer) the heads to remove, counted as in the unpruned model. Heads already gone are left
-                alone.
+                number of the layer) the heads to remove, counted as in the unpruned model. Pruned heads are ignored.
 
         Raises:
             ValueError: an unknown path or head, or all heads of an attention.

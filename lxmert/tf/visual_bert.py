@@ -30,27 +30,27 @@ class TFVisualBertModel(PreTrainedModel):
         config: the sizes.
         add_pooling_layer: whether there is a pooler.
 
-    With `bypass_transformer` in the config, the words alone pass the encoder layers, and one additional layer reads
-    what comes out beside the embeddings of the regions.
+    With `bypass_transformer` in the config, only the words pass the encoder layers, and one additional layer reads
+    their output together with the embeddings of the regions.
 
     Args of a call:
         input_ids: [B, L] token ids.
         attention_mask: [B, L], 1 for tokens that are read, 0 for padding; all ones by default.
         token_type_ids: [B, L], 0 for the first sentence, 1 for the second; zeros by default.
         position_ids: [B, L] or [1, L]; 0, 1, 2, ... by default.
-        head_mask: [N] or [layers, N], multiplies what each head of the encoder layers gives; heads are counted as in
+        head_mask: [N] or [layers, N], multiplies the output of each head of the encoder layers; heads are counted as in
             the unpruned model.
         inputs_embeds: [B, L, D] word vectors instead of `input_ids`.
         visual_embeds: [B, R, F] region features.
         visual_attention_mask: [B, R], 1 for regions that are read, 0 for padding; all ones by default.
         visual_token_type_ids: [B, R]; ones by default, as in `transformers` (zeros if there is one type only). The
             published models were trained with zeros (with two images: 0 for the regions of the first, 1 for those of
-            the second), which `prepare_visual_bert_inputs` gives.
+            the second), as `prepare_visual_bert_inputs` returns them.
         image_text_alignment: [B, R, K], for each region the positions of its words, filled up with -1; the region gets
             the mean of their position embeddings.
-        output_attentions: whether to give the attention maps; "all" gives the same.
-        output_hidden_states: whether to give the embeddings and the states after every layer.
-        return_dict: False gives a tuple of the fields that are present.
+        output_attentions: whether to return the attention maps; "all" is the same.
+        output_hidden_states: whether to return the embeddings and the states after every layer.
+        return_dict: False returns a tuple of the fields that are present.
 
     A call raises ValueError or TypeError for inputs that do not fit the config or each other, and names the argument.
     """
@@ -120,7 +120,7 @@ class TFVisualBertModel(PreTrainedModel):
         __call__ = call
 
     def _embed(self, inputs: dict[str, Any], training: bool) -> Any:  # -> [B, S, D]
-        """Embed words and regions, once their ids are known to be in the tables."""
+        """Check the ids, and embed words and regions."""
         for name, allowed in value_ranges(self.config, "VisualBertModel").items():
             if inputs[name] is not None:
                 check_values(name, inputs[name], allowed)
@@ -138,7 +138,7 @@ class TFVisualBertModel(PreTrainedModel):
     def _encode(
         self, embedded: Any, inputs: dict[str, Any], need_weights: bool, training: bool
     ) -> tuple[Any, list[Any], list[Any]]:  # [B, S, D] -> the same, those of each layer, [B, N, S, S] of each
-        """Run the layers: the last states, the embeddings and the states after each layer, and the maps of each."""
+        """Run the layers; returns the last states, the embeddings and all states, and the maps of each layer."""
         regions, attention_mask = inputs["visual_embeds"], inputs["attention_mask"]
         dtype = self.compute_dtype
         length = ops.shape(embedded)[1] - (0 if regions is None else ops.shape(regions)[1])
@@ -166,7 +166,7 @@ class TFVisualBertModel(PreTrainedModel):
         return states, all_states, all_maps
 
     def _layer_head_mask(self, head_mask: Any, layer: int) -> Any:  # [N] or [layers, N] -> [N]
-        """The part of the head mask that belongs to the heads which a layer still has."""
+        """The part of the head mask for the heads that were not pruned."""
         if head_mask is None:
             return None
         row = ops.cast(head_mask if len(head_mask.shape) == 1 else head_mask[layer], self.compute_dtype)
@@ -183,21 +183,21 @@ class TFVisualBertModel(PreTrainedModel):
 
     @property
     def output_shape(self) -> tuple[Any, ...]:
-        """What `summary()` shows: the shapes of the last states and of the pooled output."""
+        """The output shape in `summary()`: the shapes of the last states and of the pooled output."""
         hidden = self.config.hidden_size
         return ((None, None, hidden), (None, hidden)) if self.pooler is not None else (None, None, hidden)
 
     def get_config(self) -> dict[str, Any]:
-        """What the constructor needs."""
+        """The arguments of the constructor."""
         return {**super().get_config(), "add_pooling_layer": self.pooler is not None}
 
 
 def joint_mask(
     attention_mask: Any, visual_attention_mask: Any, embedded: Any, length: Any
 ) -> Any:  # [B, L], [B, R] -> [B, S]
-    """The mask of words and regions in one sequence, ones where one of the two is absent; None without either.
+    """Concatenate the masks of words and regions; a missing one is all ones, None if both are missing.
 
-    Differs from HF: three of its heads read the masks themselves, and end in an error without them.
+    Differs from HF: three of its heads read the masks themselves, and fail without them.
     """
     if attention_mask is None and visual_attention_mask is None:
         return None

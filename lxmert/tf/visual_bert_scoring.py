@@ -20,7 +20,7 @@ from .visual_bert_tasks import VisualBertTaskModel
 
 
 class VisualBertScoringModel(VisualBertTaskModel):
-    """A task model with one kind of scores and of labels. A subclass writes `score`, and what else differs."""
+    """Base class of task models with one kind of scores and labels. A subclass implements `score`."""
 
     @accept_dict
     def call(
@@ -41,7 +41,7 @@ class VisualBertScoringModel(VisualBertTaskModel):
         labels: Any = None,
         training: bool = False,
     ) -> VisualBertTaskOutput:
-        """Compute the scores, the same with labels and without; with labels, their loss. The class describes both."""
+        """Compute the scores; with labels, the loss. See the class."""
         inputs: dict[str, Any] = dict(
             input_ids=input_ids,
             attention_mask=attention_mask,
@@ -69,15 +69,15 @@ class VisualBertScoringModel(VisualBertTaskModel):
         __call__ = call
 
     def backbone_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        """What the backbone reads: the inputs as they are, by default."""
+        """The inputs of the backbone; by default those of the model."""
         return inputs
 
     def score(self, states: VisualBertModelOutput, inputs: dict[str, Any], training: bool) -> Any:
-        """The scores, from the outputs of the backbone and the inputs of the model."""
+        """Compute the scores from the outputs of the backbone and the inputs of the model."""
         raise NotImplementedError
 
     def label_loss(self, scores: Any, labels: Any) -> Any:
-        """The loss: cross-entropy, by default."""
+        """Compute the loss; cross-entropy by default."""
         return index_loss(scores, labels)
 
 
@@ -85,7 +85,7 @@ class VisualBertScoringModel(VisualBertTaskModel):
 class TFVisualBertForMultipleChoice(VisualBertScoringModel):
     """The backbone with one score for each of several pairs of text and image, [B, choices].
 
-    Every input but `head_mask` has an axis of choices behind the batch: `input_ids` [B, choices, L], `visual_embeds`
+    Every input but `head_mask` has an axis of choices after the batch: `input_ids` [B, choices, L], `visual_embeds`
     [B, choices, R, F]. `labels`: [B] the right choice, -100 to be ignored.
     """
 
@@ -104,11 +104,11 @@ class TFVisualBertForMultipleChoice(VisualBertScoringModel):
 
 @keras.saving.register_keras_serializable(package="lxmert")
 class TFVisualBertForQuestionAnswering(VisualBertScoringModel):
-    """The backbone with a linear layer on the last token but one of the question; scores [B, A].
+    """The backbone with a linear layer on the second-to-last token of the question; scores [B, A].
 
-    The published model wants questions written as `[CLS] question ? [MASK] [SEP]`, so that this token is `[MASK]`;
-    `prepare_visual_bert_inputs` writes them. The pooler does nothing here and is frozen. `labels`: [B, A] rows in
-    0 … 1 that share the probability of one among the answers, or [B] answer indices (-100 ignored).
+    The published model expects questions written as `[CLS] question ? [MASK] [SEP]`, so that this token is `[MASK]`;
+    `prepare_visual_bert_inputs` writes them. The pooler is not used and frozen. `labels`: [B, A] rows of
+    probabilities that sum to one, or [B] answer indices (-100 ignored).
     """
 
     def __init__(self, config: VisualBertConfig, **kwargs: Any):
@@ -118,14 +118,14 @@ class TFVisualBertForQuestionAnswering(VisualBertScoringModel):
     def score(self, states: VisualBertModelOutput, inputs: dict[str, Any], training: bool) -> Any:
         """The score of each answer. Differs from HF: with labels, the scores are log-softmaxed there."""
         words = inputs["input_ids"] if inputs["inputs_embeds"] is None else inputs["inputs_embeds"][..., 0]
-        # Differs from HF: any mask will do, or none; the mask has to be given there, without holes or padding in front.
+        # Differs from HF: the mask may be missing, and may have holes or padding in front; not there.
         mask = inputs["attention_mask"]
         position = answer_position(ops.ones_like(words) if mask is None else mask)
         state = gather_tokens(states.last_hidden_state, position[:, None])[:, 0]  # [B, D]
         return self.heads.classifier(self.heads.dropout(state, training=training))
 
     def label_loss(self, scores: Any, labels: Any) -> Any:
-        """The loss, by the form of the labels."""
+        """Compute the loss of class indices or of scores."""
         return distribution_loss(scores, labels)
 
 
@@ -144,7 +144,7 @@ class TFVisualBertForVisualReasoning(VisualBertScoringModel):
 
 
 def answer_position(mask: Any) -> Any:  # [B, L] -> [B]
-    """The position of the last unmasked token but one; of the only one if there is no other; 0 without any."""
+    """The position of the second-to-last unmasked token; of the only one if there is one, 0 if there is none."""
     unmasked = ops.cast(ops.not_equal(mask, 0), "int32")
     remaining = ops.flip(ops.cumsum(ops.flip(unmasked, axis=1), axis=1), axis=1)  # unmasked from here on, this included
     wanted = ops.minimum(ops.sum(unmasked, axis=1, keepdims=True), 2)

@@ -65,7 +65,7 @@ class TFVisualBertForPreTraining(VisualBertTaskModel):
         sentence_image_labels: Any = None,
         training: bool = False,
     ) -> VisualBertForPreTrainingOutput:
-        """Score words and match; with labels, sum the losses of those that are given.
+        """Score words and match; with labels, compute the sum of their losses.
 
         Args:
             labels: [B, S] word ids at masked positions, -100 elsewhere, as at every region.
@@ -97,7 +97,7 @@ class TFVisualBertForPreTraining(VisualBertTaskModel):
         losses: dict[str, Any] = {}
         if labels is not None:
             losses["words"] = word_loss(word_scores, labels, "[B, L + R]")
-        # Differs from HF: these labels alone give a loss too.
+        # Differs from HF: the loss is computed even if only these labels are given.
         if sentence_image_labels is not None:
             losses["match"] = index_loss(match_scores, sentence_image_labels, "sentence_image_labels")
         output = VisualBertForPreTrainingOutput(
@@ -149,7 +149,7 @@ class TFVisualBertForRegionToPhraseAlignment(VisualBertTaskModel):
 
         Args:
             region_to_phrase_position: [B, P] the position of each phrase in the sequence of words and regions, filled
-                up with -1, which stands for position 0. In `transformers`' documentation P is S.
+                up with -1, which selects position 0. In `transformers`' documentation P is S.
             labels: [B, P, R] rows in 0 … 1 that share the probability of one among the regions; all zeros for a phrase
                 that does not count.
         """

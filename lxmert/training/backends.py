@@ -1,4 +1,4 @@
-"""The trainer and the evaluator of each backend, imported when they are wanted."""
+"""The trainer and the evaluator of each backend, imported on first use."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .steps import AfterStep, Steps
 MakeModel = Callable[[Any, Any], Any]
 """Makes the model of a run, given its class and its dtype."""
 WriteOthers = Callable[[Mapping[str, np.ndarray] | None], Callable[[Path], None]]
-"""Gives what writes the other files of a checkpoint into a folder, from the state of the optimizer if there is one."""
+"""Takes the state of the optimizer, or None, and returns a function that writes the other files of a checkpoint."""
 
 
 class Evaluator(ModelRunner, Protocol):
@@ -43,7 +43,7 @@ class Trainer(Evaluator, Protocol):
         after_epoch: Callable[[], None],
         callbacks: Sequence[Any] = (),
     ) -> None:
-        """Do the steps from `first` on."""
+        """Train from step `first` on."""
 
     def save(self, folder: Path, write_others: WriteOthers, optimizer: bool) -> None:
         """Write a checkpoint."""
@@ -53,7 +53,7 @@ class Trainer(Evaluator, Protocol):
 
 
 def make_evaluator(settings: Settings, make_model: MakeModel) -> Evaluator:
-    """The evaluator of the backend that the settings name."""
+    """Make the evaluator of the backend in the settings."""
     if settings.backend == "pt":
         from lxmert.training.pt.trainer import Evaluator as PtEvaluator
 
@@ -64,7 +64,7 @@ def make_evaluator(settings: Settings, make_model: MakeModel) -> Evaluator:
 
 
 def make_trainer(settings: Settings, make_model: MakeModel, total_steps: int) -> Trainer:
-    """The trainer of the backend that the settings name, for a run of so many steps."""
+    """Make the trainer of the backend in the settings, for a run of `total_steps`."""
     if settings.backend == "pt":
         from lxmert.training.pt.trainer import Trainer as PtTrainer
 

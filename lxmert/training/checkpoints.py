@@ -4,7 +4,7 @@
     OUTPUT/last/    the same, optimizer.safetensors and training.json
     OUTPUT/logs/    log.jsonl, and events for TensorBoard
 
-Each of the two folders changes from one whole state to the next, whenever the process is killed.
+Each of the two folders is replaced in one step, so a killed process leaves a complete checkpoint.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Progress:
         step: steps done.
         epochs: the scores after each epoch that is done.
         best: the number of the epoch, from 1, whose checkpoint is the best; 0 before the first.
-        examples: how many the run learns from.
+        examples: the number of training examples.
         devices: how many processes or devices shared the last steps; 0 before the first.
         checksums: of the files of examples, the table of answers, the vocabulary and the region stores, by name.
     """

@@ -1,4 +1,4 @@
-"""The scores and predictions of a model on examples: for validation during a run, and for `lxmert evaluate`."""
+"""Score a model and predict with it: for validation during a run, and for `lxmert evaluate`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _DRAWS = 2  # what a seed is for; `steps` has the others
 
 
 class ModelRunner(Protocol):
-    """A task model that can be run, in one process or in several that work together.
+    """A task model in evaluation, in one process or in several.
 
     Attributes:
         rank: which process this is.
@@ -50,7 +50,7 @@ def predict_classes(
 ) -> np.ndarray:
     """The class with the highest score of every example, int64 [N], in their order.
 
-    The processes of a run share the batches; the last ones are filled up, so that all have as many and of one shape.
+    The processes of a run share the batches; the last ones are padded, so that all have the same number and shape.
     Pairs of a text and an image are answered in bulk.
     """
     model = None if task.pair_head is None else runner.pair_model(task.pair_head)
@@ -71,9 +71,11 @@ def predict_classes(
 
 
 def _classes_of_pairs(data: Any, runner: ModelRunner, model: PairModel, batch_size: int, progress: bool) -> np.ndarray:
-    """The same, where every example is a pair; each process has a part of them, in their order."""
+    """`predict_classes` for pairs; each process has a contiguous part of them."""
     share = -(-len(data) // runner.world)
-    own = np.arange(runner.rank * share, (runner.rank + 1) * share) % len(data)  # filled up, for as many in each
+    own = np.arange(runner.rank * share, (runner.rank + 1) * share) % len(
+        data
+    )  # padded, so that all processes have the same number
     texts = TokenizedTexts(data.tokenizer, [data.examples.texts[row] for row in own.tolist()], data.text_length)
     found = np.empty(share, np.int64)
     shown = progress and sys.stderr.isatty()
@@ -99,7 +101,7 @@ def mean_losses(
 ) -> dict[str, float]:
     """The losses of pre-training over all examples, each averaged over its labels, and `loss`, their sum.
 
-    Masking and mismatches are drawn from the seed, alike each time, so that epochs can be compared.
+    Masking and mismatches are drawn from the seed, the same each time, so that epochs can be compared.
     """
     count = len(data)
     batch_size = min(batch_size, count)
@@ -107,7 +109,7 @@ def mean_losses(
     starts = range(runner.rank * batch_size, count, runner.world * batch_size)
     longest = -(-count // (batch_size * runner.world))
     for turn in _progress_bar(longest, progress):
-        idle = turn >= len(starts)  # it runs all the same: processes that share a model wait for each other
+        idle = turn >= len(starts)  # it runs anyway: processes that share a model wait for each other
         start = starts[0] if idle and len(starts) else 0 if idle else starts[turn]
         rows = np.arange(start, min(start + batch_size, count))
         random = np.random.default_rng([seed, _DRAWS, start])
@@ -123,6 +125,6 @@ def mean_losses(
 
 
 def _progress_bar(total: int, progress: bool) -> Iterable[int]:
-    """The numbers of the batches, with a bar where someone watches."""
+    """The batch indices, with a progress bar on a terminal."""
     shown = progress and sys.stderr.isatty()
     return tqdm(range(total), desc="evaluation", unit="batch", leave=False, disable=not shown, file=sys.stderr)

@@ -54,7 +54,7 @@ def check_state(state: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int,
     """Refuse a state that does not fit.
 
     Args:
-        state: what `optimizer_state` gave.
+        state: the output of `optimizer_state`.
         shapes: of the trained parameters by name, in PyTorch's layout.
 
     Raises:

@@ -195,7 +195,7 @@ def _open_splits(settings: Settings, files: RunFiles) -> tuple[TaskData, TaskDat
 
 
 def open_files(settings: Settings) -> RunFiles:
-    """The files that a run needs beside its examples.
+    """The files that a run needs in addition to its examples.
 
     Raises:
         ValueError, OSError: one is missing, or damaged.

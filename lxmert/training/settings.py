@@ -47,9 +47,9 @@ class Settings:
         TypeError: a value of another type.
     """
 
-    task: str = _setting("what is learned", choices=TASK_NAMES)
+    task: str = _setting("what the model is trained for", choices=TASK_NAMES)
     output: str = _setting("folder for checkpoints, logs and settings", exact=False)
-    train: tuple[str, ...] = _setting("files of questions, statements or sentences to learn from", ())
+    train: tuple[str, ...] = _setting("training files of questions, statements or sentences", ())
     valid: tuple[str, ...] = _setting(
         "files that choose the best checkpoint; without them the last one is the best", ()
     )
@@ -66,7 +66,7 @@ class Settings:
         "the table of answers of these weights, whose answer head is then mapped by the text of the answers", None
     )
     model_config: dict[str, Any] = _setting(  # noqa: RUF009 - it makes the field
-        "fields of the model's configuration, in place of the defaults or the weights' own", default_factory=dict
+        "fields of the model's configuration that override the defaults, or those of the weights", default_factory=dict
     )
     vocabulary: str | None = _setting("a vocab.txt or a folder of a tokenizer; by default that of the weights", None)
     recipe: str = _setting("where the values that are not given come from", "original", choices=tuple(RECIPES))
@@ -85,7 +85,7 @@ class Settings:
     )
     text_length: int = _setting("tokens of a text with its special tokens; longer texts are cut", 20)
     regions: int | None = _setting("regions of an image; by default the most in the region stores", None)
-    max_examples: int | None = _setting("learn from so many examples at most, the first ones of the files", None)
+    max_examples: int | None = _setting("the most examples to train on, the first ones of the files", None)
     seed: int = _setting("of the weights, the order, the masking and the dropout", 9595)
     precision: str = _setting("dtype of the computation", "float32", choices=("float32", "bfloat16", "float64"))
     gradient_accumulation_steps: int = _setting("micro-batches that a batch is split into, to save memory", 1)
@@ -160,7 +160,7 @@ def setting_type(name: str) -> tuple[type, bool]:
 
 
 def _checked(entry: dataclasses.Field[Any], value: Any) -> Any:
-    """A value in the type of its field; a single text may stand for a list of one."""
+    """A value in the type of its field; a single text is taken as a list of one."""
     name, choices = entry.name, entry.metadata["choices"]
     kind, optional = setting_type(name)
     if value is None and optional:
@@ -188,8 +188,8 @@ def field_names() -> tuple[str, ...]:
 def make_settings(task: str, *sources: Mapping[str, Any]) -> Settings:
     """Settings of a task from several sources, of which a later one overrides an earlier one.
 
-    A value that no source gives comes from the recipe, then from `Settings`. Fields of `model_config` are merged one
-    by one. The architecture of a run that starts from weights is theirs.
+    A value in no source comes from the recipe, then from `Settings`. Fields of `model_config` are merged one
+    by one. A run that starts from weights has their architecture.
 
     Raises:
         OSError: there are no such weights.
@@ -269,7 +269,7 @@ def read_settings(path: str | Path) -> dict[str, Any]:
 
 
 def differences(before: Mapping[str, Any], now: Settings) -> list[str]:
-    """What would make a resumed run another run: each differing field, with its value then and now."""
+    """List the fields that differ and that a resumed run may not change, each with its old and new value."""
     exact = [entry.name for entry in dataclasses.fields(Settings) if entry.metadata["exact"]]
     values = now.to_dict()
     return [

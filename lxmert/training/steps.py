@@ -1,6 +1,6 @@
 """The steps of a run: the examples of each one, their order, and its random draws.
 
-A step depends on the seed and on its own number alone. So a resumed run continues exactly, whichever process makes the
+A step depends only on the seed and its own number. So a resumed run continues exactly, any process can make the
 batches, and several processes of one run agree without communication.
 """
 
@@ -20,12 +20,12 @@ _ORDER, _DRAWS, _DROPOUT = 0, 1, 3  # what a seed is for; `evaluation` has 2
 
 
 class MicroBatch(NamedTuple):
-    """The part of a step that goes through the model at once.
+    """The part of a step that is one forward pass.
 
     Attributes:
         inputs: by argument name, [b, ...].
         weights: for losses that average over labels, by name: float64 [b], all equal. A loss of this part times its
-            weight, averaged over all parts of the step, is the loss of the whole step.
+            weight, averaged over all parts of the step, is the loss of the step.
     """
 
     inputs: dict[str, Any]
@@ -37,7 +37,7 @@ class StepValues(NamedTuple):
 
     Attributes:
         losses: by name.
-        norm: of the gradients before clipping; None where the backend does not tell it.
+        norm: of the gradients before clipping; None where the backend does not return it.
     """
 
     losses: dict[str, float]
@@ -45,21 +45,21 @@ class StepValues(NamedTuple):
 
 
 AfterStep = Callable[[int, float, Callable[[], StepValues]], None]
-"""Is called after a step with its number from 1, its learning rate, and a function that reads what it measured. Reading
+"""Called after a step with its number from 1, its learning rate, and a function that returns its `StepValues`. Reading
 waits for the device, and raises ValueError if a number of this step or of one since the last reading is not finite."""
 
 
 class Steps:
     """The steps of a run over some data.
 
-    As in the original, the examples are shuffled anew for each epoch, and what does not fill a batch is left out.
+    As in the original, the examples are shuffled again for each epoch, and an incomplete last batch is dropped.
 
     Args:
         data: the examples.
         batch_size: examples of a step.
         epochs: passes over the data.
         seed: of the order and of what `data` draws.
-        gradient_accumulation_steps: parts that a step goes through the model in, one after the other.
+        gradient_accumulation_steps: forward passes that a step is split into.
 
     Raises:
         ValueError: fewer examples than a batch has.
@@ -81,7 +81,7 @@ class Steps:
         )
         self.per_epoch = len(data) // batch_size
         self.total = self.per_epoch * epochs
-        self._epoch: tuple[int, np.ndarray] | None = None  # the order of the last epoch asked for
+        self._epoch: tuple[int, np.ndarray] | None = None  # the order of the last epoch that was used
 
     def rows(self, step: int) -> np.ndarray:
         """The examples of a step, counted from 0: int [batch_size]."""
@@ -139,7 +139,7 @@ def dropout_seed(seed: int, step: int, rank: int = 0) -> int:
 
 
 def check_finite(step: int, losses: Mapping[str, float], norm: float | None = None, failed: bool = False) -> None:
-    """Stop a run whose numbers overflow, before anything of it is saved.
+    """Stop a run whose losses or gradients are not finite, before a checkpoint is written.
 
     Args:
         step: the last step, counted from 1.

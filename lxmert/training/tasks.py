@@ -1,6 +1,6 @@
 """The tasks that a model is trained for: their files, batches, models, scores and result files.
 
-A task is the only place that knows what its examples look like; everything else of a run is the same for all.
+Only a task depends on the layout of its examples; the rest of a run is the same for all tasks.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class PredictingTask(Task, Protocol):
     pair_head: str | None
 
     def scores(self, examples: Any, predicted: np.ndarray, answers: list[str]) -> dict[str, float]:
-        """How good predicted classes are, int64 [N], by name, in percent where they are accuracies."""
+        """Score predicted classes, int64 [N]; returns scores by name, accuracies in percent."""
 
     def write_predictions(self, path: Path, examples: Any, predicted: np.ndarray, answers: list[str]) -> None:
         """Write the official result file."""

@@ -1,4 +1,4 @@
-"""A trained checkpoint on other files: its scores, and what it predicts."""
+"""Evaluate a trained checkpoint on other files, or predict with it."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from .tasks import PREDICTING
 
 
 def check_output(path: str | Path) -> None:
-    """Refuse a place that no result file can be written to, before the work is done.
+    """Refuse a path that no result file can be written to, before the work starts.
 
     Raises:
-        ValueError: no path, a folder, or a file in a folder that is not there.
+        ValueError: no path, a folder, or a file in a folder that does not exist.
     """
     check_path("--output", path)
     if not Path(path).absolute().parent.is_dir() or Path(path).is_dir():
@@ -88,7 +88,7 @@ class TrainedModel:
         shutdown_distributed(self.settings.backend)
 
     def scores(self, progress: bool = False) -> dict[str, float]:
-        """How good it is, by name.
+        """Evaluate it, and return its scores by name.
 
         Raises:
             ValueError: the files have no answers.

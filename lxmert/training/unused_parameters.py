@@ -1,7 +1,7 @@
 """The parameters that a choice of pre-training losses does not use.
 
-An unused parameter gets no gradient. DDP waits for it in vain, or searches for such parameters in every step; Keras
-warns of it. So it is frozen before training.
+An unused parameter gets no gradient. DDP would hang, or search for such parameters in every step; Keras
+warns about it. So it is frozen before training.
 """
 
 from collections.abc import Collection
@@ -49,7 +49,7 @@ def unused_parameters(config: ModelConfig, architecture: str, losses: Collection
     if not chosen or not chosen <= set(possible):
         given = ", ".join(sorted(chosen)) or "none"
         raise ValueError(
-            f"{architecture} can be trained on the losses {', '.join(possible)} under this config; got {given}. Give "
+            f"{architecture} can be trained on the losses {', '.join(possible)} under this config; got {given}. Pass "
             "one or more of these, or switch the task on in the config (task_..., visual_..._loss)."
         )
     losses_of_class = spec_of(architecture).losses

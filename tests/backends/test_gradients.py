@@ -14,14 +14,14 @@ from .backend import BACKENDS
 DROPOUT = dict(hidden_dropout_prob=0.2, attention_probs_dropout_prob=0.2)
 
 
-def changes_of(name, bypass):
+def version_of(name, bypass):
     return {"bypass_transformer": bypass} if is_visual_bert(name) else {}
 
 
 @pytest.mark.parametrize(("backend", "name", "bypass"), spread(BACKENDS, TASKS, [False, True]), indirect=["backend"])
 def test_every_trainable_weight_gets_a_gradient(backend, name, bypass):
     """What DistributedDataParallel wants when it is not told to look for parameters without one."""
-    model = backend.make(name, **changes_of(name, bypass))
+    model = backend.make(name, **version_of(name, bypass))
     _, found = backend.gradients(model, everything(name))
     assert [key for key, gradient in found.items() if gradient is None] == []
     frozen = {p.module for p, _ in model.weights_by_name() if p.name not in backend.trainable(model)}
@@ -50,7 +50,7 @@ def seeded(backend, model, run):
 
 @pytest.mark.parametrize(("backend", "name", "bypass"), spread(BACKENDS, TASKS, [False, True]), indirect=["backend"])
 def test_gradient_checkpointing_repeats_the_draws_of_dropout(backend, name, bypass):
-    model = backend.make(name, **DROPOUT, **changes_of(name, bypass))
+    model = backend.make(name, **DROPOUT, **version_of(name, bypass))
     given, options = everything(name), {"training": True} if backend.name == "tf" else {}
     if backend.name == "pt":
         model.train()

@@ -18,19 +18,19 @@ def test_this_pytorch_has_every_private_part():
     assert _compat._KNOWS_HOOKS
     assert _compat._KNOWS_MODES
     assert _compat._softmax_backward is not None
-    assert not _compat.may_be_observed()
+    assert not _compat.has_active_modes()
     assert not _compat.may_have_hooks(nn.Linear(2, 3))
 
 
 def test_what_cannot_be_known_is_taken_for_granted(public):
     assert not public.HAS_ONEDNN
-    assert public.may_be_observed()
+    assert public.has_active_modes()
     assert public.may_have_hooks(nn.Linear(2, 3))
     assert public.onednn_supports(torch.float32)
     assert not public.onednn_supports(torch.bfloat16)
     weight = nn.Parameter(torch.ones(2))
-    assert public.changes_of(weight) != public.changes_of(weight), "as if it had been changed"
-    assert _compat.changes_of(weight) == _compat.changes_of(weight)
+    assert public.version_of(weight) != public.version_of(weight), "as if it had been changed"
+    assert _compat.version_of(weight) == _compat.version_of(weight)
 
 
 def test_the_gradient_of_softmax(public):

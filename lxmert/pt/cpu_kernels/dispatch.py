@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lxmert.pt._compat import may_be_observed, may_have_hooks
+from lxmert.pt._compat import has_active_modes, may_have_hooks
 
 
 class use_cpu_kernels:
@@ -93,7 +93,7 @@ def is_tracing() -> bool:
     return (
         torch.compiler.is_compiling()
         or torch.jit.is_tracing()
-        or may_be_observed()
+        or has_active_modes()
         or F.linear is not _LINEAR  # replaced, as profilers do it
     )
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from lxmert.pt._compat import HAS_ONEDNN, linear_pointwise, onednn_supports, reorder_linear_weight
 
 from .dispatch import has_hooks, kernels_are_on, self_test
-from .packing import packed_weights, weights_are_trained
+from .packing import invalidate_packed_weights, packed_weights
 
 # oneDNN's names of an activation and of its algorithm.
 _FUSED = {"gelu": ("gelu", "none"), "gelu_new": ("gelu", "tanh"), "relu": ("relu", ""), "silu": ("swish", "")}
@@ -63,7 +63,7 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None, activation: s
     """
     trained = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, weight, bias))
     if trained:
-        weights_are_trained()
+        invalidate_packed_weights()
     packed = None if trained else packed_weights()
     fused = activation in _FUSED and not trained
     # PyTorch's own products of bfloat16 are oneDNN's, but for the activation, and weights that are laid out.

@@ -40,7 +40,7 @@ class PackedWeights:
         """A weight for oneDNN's product: laid out, if it is a parameter."""
         if type(weight) is not nn.Parameter or weight.is_inference():  # whose changes PyTorch does not count
             return weight
-        state = (_compat.changes_of(weight), weight.data_ptr(), weight.dtype, _training)
+        state = (_compat.version_of(weight), weight.data_ptr(), weight.dtype, _training)
         with self._lock:
             known = self._known.get(weight)
             if known is None or known[0] != state:
@@ -67,7 +67,7 @@ def packed_weights() -> PackedWeights | None:
     return inside[-1] if inside else None
 
 
-def weights_are_trained() -> None:
+def invalidate_packed_weights() -> None:
     """Say that weights may change without a count: fused optimizers change them so."""
     global _training
     if not torch.compiler.is_compiling():

@@ -37,11 +37,11 @@ WRAP_UNITS = (TransformerLayer, CrossLayer)
 
 
 def make_engine(strategy: str = "auto", precision: str = "float32", device: str = "auto") -> Engine:
-    """The engine of this process. `torchrun` starts several; every one of them makes its own.
+    """Make the engine of this process. Under `torchrun` every process makes its own.
 
     Args:
-        strategy: "single" for one process; "ddp", where each process holds the whole model; "fsdp" (FSDP2), where each
-            holds a shard of every layer; "auto" takes "ddp" if there are several processes, else "single".
+        strategy: "single" for one process; "ddp", each process has a copy of the model; "fsdp" (FSDP2), where each
+            has a shard of every layer; "auto" takes "ddp" if there are several processes, else "single".
         precision: "float32"; "bfloat16", which computes under autocast and keeps weights, gradients and the optimizer
             in float32; or "float64".
         device: "cpu"; "cuda", one GPU for each process; "auto" takes GPUs where PyTorch sees any.
@@ -86,7 +86,7 @@ def make_engine(strategy: str = "auto", precision: str = "float32", device: str 
         )
     chosen: Any = "auto"
     if strategy == "ddp":
-        # The gradients lie in the buckets that are sent: one copy less of all of them.
+        # Gradients are views of the communication buckets, which saves one copy of all of them.
         chosen = DDPStrategy(gradient_as_bucket_view=True)
     elif strategy == "fsdp":
         chosen = ModelParallelStrategy(_shard, data_parallel_size=world, tensor_parallel_size=1)
@@ -130,7 +130,7 @@ class Engine:
     ) -> tuple[nn.Module, Any]:
         """Place and wrap a model, then make its optimizer.
 
-        All processes start from the weights of the main one, whatever each of them drew for new heads.
+        All processes start from the weights of the main one, including newly initialized heads.
 
         Args:
             model: what is trained; FSDP2 changes it in place. Unused parameters must be frozen already
@@ -149,7 +149,7 @@ class Engine:
             return model.to(self.device), None
         module = self._fabric.setup_module(model)
         if self.strategy == "fsdp":
-            # It warns of outputs that are views, which nobody changes in place here.
+            # It warns of outputs that are views, which are not changed in place here.
             warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view tensor")
         return module, None if make_optimizer is None else make_optimizer(self.unwrap(module))
 
@@ -166,13 +166,13 @@ class Engine:
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
 
     def backward(self, loss: Tensor) -> None:
-        """Add the gradients of a loss, averaged over the processes."""
+        """Compute the gradients of a loss, averaged over the processes, and add them to the old ones."""
         self._fabric.backward(loss)
 
     def accumulating(self, module: nn.Module, last: bool) -> AbstractContextManager[Any]:
         """The context of forward and backward pass of a micro-batch; gradients are exchanged after the last one.
 
-        Until then FSDP2 holds the whole gradient of every layer in each process.
+        Until then FSDP2 holds the unsharded gradient of every layer in each process.
         """
         if last or self.world == 1:
             return nullcontext()
@@ -197,7 +197,7 @@ class Engine:
         return _full_tensor(self._fabric.clip_gradients(module, optimizer, max_norm=limit, error_if_nonfinite=False))
 
     def sum(self, values: np.ndarray) -> np.ndarray:
-        """An array of numbers, added up over the processes."""
+        """Sum an array over the processes."""
         values = np.asarray(values)
         if self.world == 1:
             return values.copy()
@@ -205,7 +205,7 @@ class Engine:
         return total.cpu().numpy()
 
     def gather(self, values: np.ndarray) -> np.ndarray:  # [b, ...] -> [sum of all b, ...]
-        """The rows of all processes, in the order of their ranks; they may differ in number, and be none."""
+        """Gather the rows of all processes in the order of their ranks; their numbers may differ, and may be 0."""
         values = np.asarray(values)
         if self.world == 1:
             return values.copy()
@@ -214,7 +214,7 @@ class Engine:
         padded[: len(values)] = values
         if not padded.size:
             return np.zeros((sum(counts), *values.shape[1:]), values.dtype)
-        # As bytes, which pass whatever the dtype.
+        # As bytes, so any dtype works.
         own = torch.tensor(padded.reshape(-1).view(np.uint8), device=self.device)
         parts = [part.cpu().numpy().view(values.dtype).reshape(padded.shape) for part in self._all_gather(own)]
         return np.concatenate([part[:count] for part, count in zip(parts, counts, strict=True)])
@@ -230,20 +230,20 @@ class Engine:
         self._fabric.barrier()
 
     def weights(self, module: nn.Module) -> dict[str, Tensor]:
-        """Copies of the whole weights in the memory of the main process, by the keys of the model's own state dict.
+        """Copies of the full weights in the memory of the main process, by the keys of the model's own state dict.
 
         The other processes take part, and get an empty dict.
         """
         self._regroup(module)
         found = {}
         for name, tensor in self.unwrap(module).state_dict().items():
-            whole = _full_tensor(tensor.detach())
+            full = _full_tensor(tensor.detach())
             if self.is_main:
-                found[normalize_key(name)] = whole.cpu().clone() if whole.device.type == "cpu" else whole.cpu()
+                found[normalize_key(name)] = full.cpu().clone() if full.device.type == "cpu" else full.cpu()
         return found
 
     def optimizer_state(self, module: nn.Module, optimizer: Any) -> dict[str, np.ndarray]:
-        """The whole state of the optimizer by name (see `optimizers.optimizer_state`).
+        """The full state of the optimizer by name (see `optimizers.optimizer_state`).
 
         The other processes take part, and get an empty dict.
         """
@@ -261,7 +261,7 @@ class Engine:
         load_optimizer_state(self.unwrap(module), optimizer, state)
 
     def _regroup(self, module: nn.Module) -> None:
-        """With FSDP2, free the whole tensors that a forward pass without a backward pass leaves in the root."""
+        """With FSDP2, free the unsharded tensors that a forward pass without a backward pass leaves in the root."""
         for unit in module.modules():
             if isinstance(unit, FSDPModule):
                 unit.reshard()
@@ -286,7 +286,7 @@ def _broadcast_weights(model: nn.Module, device: torch.device) -> None:
 
 
 def _full_tensor(tensor: Tensor) -> Tensor:
-    """The whole of a tensor that may be sharded."""
+    """Gather a tensor that may be sharded."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
@@ -294,7 +294,7 @@ def shutdown_distributed() -> None:
     """Leave the process group at the end of a program, after the last exchange.
 
     Without it, gloo's threads may still hold tensors when Python ends, and the process dies after its work. It is not
-    for a process that fails: that one would wait for the others, and nobody would see its error.
+    for a process that fails: that one would wait for the others, and its error would never be printed.
     """
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.barrier()

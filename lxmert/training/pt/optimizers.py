@@ -17,7 +17,7 @@ from lxmert.pt.named_weights import array_of, tensor_of
 from lxmert.pt.pretrained import PreTrainedModel
 from lxmert.training.optimizer_states import OPTIMIZERS, check_optimizer, check_state, last_step, step_of
 
-_GROUP_SIZE = 2**19  # numbers that are worked on in one call: few calls, and what lies between two stays in the cache
+_GROUP_SIZE = 2**19  # numbers per call: few calls, and intermediate values stay in the cache
 
 
 class BertAdam(Optimizer):
@@ -81,7 +81,7 @@ class BertAdam(Optimizer):
 
 
 def _group_parameters(weights: list[Tensor]) -> Iterator[list[Tensor]]:
-    """Weights in groups of few numbers; a large one by itself."""
+    """Group weights up to `_GROUP_SIZE` numbers; a larger weight is a group of its own."""
     some: list[Tensor] = []
     count = 0
     for weight in weights:
@@ -108,12 +108,12 @@ def make_optimizer(
     Args:
         model: what is trained; with FSDP2, after it was sharded.
         name: "bert_adam", the original's, which decays everything; or "adamw", which does not decay biases and norms.
-        rate: the learning rate, until `set_rate` gives another.
+        rate: the learning rate, until `set_rate` changes it.
         weight_decay: the weight decay, times the rate.
         betas: the decay rates of the mean of the gradients and of their squares.
         epsilon: added to the root; 1e-6 for BertAdam, and 1e-8 for AdamW, by default.
-        max_grad_norm: `step` first scales all gradients down to this norm, if theirs is larger; None leaves them alone,
-            for whoever clips by other means.
+        max_grad_norm: `step` first scales all gradients down to this norm, if theirs is larger; None does not
+            clip.
 
     Raises:
         ValueError: an unknown name, or a number out of range.
@@ -129,7 +129,7 @@ def make_optimizer(
             {"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay},
             {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
         ]
-        # One pass over the memory in place of nine; it knows no parameters of which each process has a part.
+        # One pass over the memory instead of nine; it does not support sharded parameters.
         fused = all(not isinstance(p, DTensor) and p.device.type in ("cpu", "cuda") for p in trained)
         optimizer = AdamW(groups, lr=rate, betas=betas, eps=epsilon, fused=fused)
     if max_grad_norm is not None:
@@ -138,13 +138,13 @@ def make_optimizer(
 
 
 def set_rate(optimizer: Any, rate: float) -> None:
-    """The learning rate from the next step on."""
+    """Set the learning rate of the next steps."""
     for group in _unwrapped(optimizer).param_groups:
         group["lr"] = rate
 
 
 def clip_gradients(parameters: list[Tensor], norm: float) -> None:
-    """Gradients times min(1, norm / (the norm of all + 1e-6))."""
+    """Multiply gradients by min(1, norm / (the norm of all + 1e-6))."""
     torch.nn.utils.clip_grad_norm_(parameters, norm)
 
 
@@ -153,10 +153,10 @@ def optimizer_state(model: PreTrainedModel, optimizer: Any) -> dict[str, np.ndar
 
     "momentum.<name>" and "velocity.<name>" have the shape of the parameter in PyTorch's layout; "step" is the count of
     steps. A parameter that got no gradient in some of them has its own "step.<name>". With FSDP2, where
-    every process holds a part, all of them have to call this, and each gets the whole.
+    the state is sharded, all processes have to call this, and each gets the full state.
 
     Args:
-        model: whose names they are; without the wrapper of an engine.
+        model: the model whose names are used; not wrapped by an engine.
         optimizer: made by `make_optimizer`, wrapped by an engine or not.
     """
     held, state = _trained_parameters(model, optimizer), {}
@@ -165,8 +165,8 @@ def optimizer_state(model: PreTrainedModel, optimizer: Any) -> dict[str, np.ndar
         moments = _unwrapped(optimizer).state.get(weight, {})
         for kind, own in (("momentum", "exp_avg"), ("velocity", "exp_avg_sq")):
             values = moments[own] if steps[name] else torch.zeros_like(weight)
-            whole = values.full_tensor() if isinstance(values, DTensor) else values
-            state[f"{kind}.{name}"] = array_of(whole).copy()
+            full = values.full_tensor() if isinstance(values, DTensor) else values
+            state[f"{kind}.{name}"] = array_of(full).copy()
     return {**state, **last_step(steps)}
 
 
@@ -187,7 +187,7 @@ def load_optimizer_state(model: PreTrainedModel, optimizer: Any, state: Mapping[
         momentum, velocity = (
             _match_layout(weight, np.array(state[f"{kind}.{name}"], order="C")) for kind in ("momentum", "velocity")
         )
-        # A fused optimizer counts where the weight is.
+        # A fused optimizer keeps the count on the weight's device.
         bare.state[weight] = _moments(momentum, velocity, step, weight.device if bare.defaults.get("fused") else "cpu")
 
 
@@ -209,14 +209,14 @@ def _unwrapped(optimizer: Any) -> Optimizer:
 
 
 def _moments(momentum: Tensor, velocity: Tensor, step: int, device: torch.device | str) -> dict[str, Tensor]:
-    """What PyTorch's Adam, and BertAdam likewise, keep for one parameter; the count of steps in float32 on a device."""
+    """The state of PyTorch's Adam and of BertAdam for one parameter; the step count is float32 on `device`."""
     count = torch.tensor(float(step), dtype=torch.float32, device=device)
     return {"step": count, "exp_avg": momentum, "exp_avg_sq": velocity}
 
 
 def _match_layout(weight: Tensor, values: np.ndarray) -> Tensor:
-    """Values in the dtype, on the device and with the sharding of a parameter."""
-    whole = tensor_of(values).to(device=weight.device, dtype=weight.dtype)
+    """Convert values to the dtype, device and sharding of a parameter."""
+    full = tensor_of(values).to(device=weight.device, dtype=weight.dtype)
     if isinstance(weight, DTensor):
-        return distribute_tensor(whole, weight.device_mesh, weight.placements)
-    return whole
+        return distribute_tensor(full, weight.device_mesh, weight.placements)
+    return full

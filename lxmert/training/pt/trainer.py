@@ -49,7 +49,7 @@ class Evaluator:
         self.rank, self.world, self.is_main = self.engine.rank, self.engine.world, self.engine.is_main
         self.devices = self.engine.world
         torch.manual_seed(settings.seed)
-        # Loaded weights have the dtype of the run at once, so that a resumed run keeps all of their digits.
+        # Weights are loaded in the dtype of the run, so that a resumed run loses no precision.
         model = make_model(getattr(lxmert.pt, self.architecture), PRECISIONS[settings.precision])
         self._prepare(model)
         self.module, self.optimizer = self.engine.prepare(model, self._make_optimizer)
@@ -70,20 +70,20 @@ class Evaluator:
             return self.model(**self._on_device(inputs), **self._options)
 
     def gather(self, array: np.ndarray) -> np.ndarray:
-        """The arrays of all processes, one after the other."""
+        """Concatenate the arrays of all processes."""
         return self.engine.gather(array)
 
     def pair_model(self, head: str) -> PairModel | None:
         """The model split into encoders, with one of its heads; None for VisualBERT and with FSDP2.
 
-        VisualBERT reads words and regions in one sequence, and FSDP2 gathers the model as a whole only.
+        VisualBERT reads words and regions in one sequence, and FSDP2 gathers only the full model.
         """
         if self.settings.architecture != "lxmert" or self.engine.strategy == "fsdp":
             return None
         return SplitEncoder(self.model, getattr(self.model.heads, head), self.engine.autocast)
 
     def _prepare(self, model: PreTrainedModel) -> None:
-        """Change a model before it is wrapped."""
+        """Prepare a model before it is wrapped."""
 
     def _on_device(self, inputs: Any) -> Any:
         """Arrays as tensors on the device, in memory of their own, in the model's dtype."""
@@ -118,7 +118,7 @@ class Trainer(Evaluator):
         after_epoch: Callable[[], None],
         callbacks: Sequence[Any] = (),
     ) -> None:
-        """Do the steps from `first` on.
+        """Train from step `first` on.
 
         Args:
             steps: the steps of the run.
@@ -144,7 +144,7 @@ class Trainer(Evaluator):
                 self.module.train()
 
     def _step(self, batches: Iterator[tuple[Any, Any]], micro_batches: int) -> tuple[dict[str, Tensor], Tensor]:
-        """Do a step. Its losses, summed over the micro-batches, and the norm of its gradients stay on the device."""
+        """Train one step. The losses, summed over the micro-batches, and the gradient norm stay on the device."""
         engine = self.engine
         losses: dict[str, Tensor] = {}
         for micro in range(micro_batches):
@@ -161,7 +161,7 @@ class Trainer(Evaluator):
         return losses, norm
 
     def read(self, step: int, losses: Mapping[str, Tensor], norm: Tensor) -> StepValues:
-        """What a step measured, over all processes.
+        """The losses and the gradient norm of a step, over all processes.
 
         Raises:
             ValueError: a loss or a norm since the last reading is not finite.
@@ -183,7 +183,7 @@ class Trainer(Evaluator):
 
         Args:
             folder: whose files change all at once.
-            write_others: gives what writes the other files of the checkpoint, from the state of the optimizer.
+            write_others: takes the state of the optimizer and returns a function that writes the other files.
             optimizer: whether the state of the optimizer is written too, so that the run can be resumed from here.
         """
         weights = self.engine.weights(self.module)
@@ -200,10 +200,10 @@ class Trainer(Evaluator):
         self.engine.load_optimizer_state(self.module, self.optimizer, state)
 
     def _prepare(self, model: PreTrainedModel) -> None:
-        """Freeze unused parameters, and give the weights memory of their own."""
+        """Freeze unused parameters, and copy the weights into memory of their own."""
         for parameter in model.parameters():
-            # Loaded weights are maps of their file. Kernels add up in another order at their unaligned addresses, and a
-            # resumed run would differ in the last bit.
+            # Loaded weights are memory maps. Kernels sum in another order at their unaligned addresses, so a resumed
+            # run would differ in the last bit.
             parameter.data = parameter.data.clone()
         freeze_unused_parameters(model, self.settings.losses if self.settings.task == "pretrain" else None)
         if self.settings.gradient_checkpointing:

@@ -18,8 +18,8 @@ from lxmert.tf.pretrained import PreTrainedModel
 from lxmert.training.optimizer_states import OPTIMIZERS, check_optimizer, check_state, last_step, step_of
 
 
-class _Adam(_compat.Steps):
-    """What both optimizers keep, m and v, and how they clip; without Keras' own weight decay."""
+class _Adam(_compat.OptimizerBase):
+    """Base class: m and v, and gradient clipping; without Keras' own weight decay."""
 
     def __init__(
         self,
@@ -45,11 +45,11 @@ class _Adam(_compat.Steps):
             self.trained = SimpleNamespace(variables=list(variables))
 
     def clip(self, gradients: list[Any]) -> list[Any]:
-        """Scale the gradients of all variables down, if that was asked for."""
+        """Clip the gradients of all variables, if `global_clipnorm` is set."""
         return clip_gradients(gradients, self.global_clipnorm) if self.global_clipnorm else gradients
 
     def update_moments(self, variable: Any, gradient: Any) -> tuple[Any, Any]:
-        """m and v of a variable, after another gradient."""
+        """Update m and v of a variable, and return them."""
         index = _compat.variable_index(self, variable)
         momentum, velocity = self.momenta[index], self.velocities[index]
         gradient = ops.cast(gradient, variable.dtype)
@@ -126,7 +126,7 @@ class AdamW(_Adam):
         rate = ops.cast(learning_rate, variable.dtype)
         momentum, velocity = self.update_moments(variable, gradient)
         step = self.iterations + 1
-        first, second = (_one_less_power(beta, step, variable.dtype) for beta in (self.beta_1, self.beta_2))
+        first, second = (_one_minus_power(beta, step, variable.dtype) for beta in (self.beta_1, self.beta_2))
         if self.decay and len(variable.shape) >= 2:
             self.assign_sub(variable, rate * self.decay * variable)
         roots = ops.sqrt(velocity) / ops.sqrt(second)
@@ -148,7 +148,7 @@ def make_optimizer(
     Args:
         model: what is trained.
         name: "bert_adam", the original's, which decays everything; or "adamw", which does not decay biases and norms.
-        rate: the learning rate, until `set_rate` gives another; or a schedule such as `LinearWarmUp`.
+        rate: the learning rate, until `set_rate` changes it; or a schedule such as `LinearWarmUp`.
         weight_decay: the weight decay, times the rate.
         betas: the decay rates of the mean of the gradients and of their squares.
         epsilon: added to the root; 1e-6 for BertAdam, and 1e-8 for AdamW, by default.
@@ -178,13 +178,13 @@ def make_optimizer(
 
 
 def set_rate(optimizer: Any, rate: float) -> None:
-    """The learning rate from the next step on."""
+    """Set the learning rate of the next steps."""
     _unwrapped(optimizer).learning_rate = rate
 
 
 def clip_gradients(gradients: list[Any], norm: float) -> list[Any]:
-    """Gradients times min(1, norm / (the norm of all + 1e-6))."""
-    wide = [ops.cast(g, "float32") if _is_small(g) else g for g in gradients]
+    """Multiply gradients by min(1, norm / (the norm of all + 1e-6))."""
+    wide = [ops.cast(g, "float32") if _is_16_bit(g) else g for g in gradients]
     total = ops.sqrt(sum(ops.sum(ops.square(g)) for g in wide))
     coefficient = ops.minimum(norm / (total + 1e-6), 1.0)
     return [g * ops.cast(coefficient, g.dtype) for g in gradients]
@@ -197,7 +197,7 @@ def optimizer_state(model: PreTrainedModel, optimizer: Any) -> dict[str, np.ndar
     steps.
 
     Args:
-        model: whose names they are.
+        model: the model whose names are used.
         optimizer: made by `make_optimizer`, wrapped for a scaled loss or not.
 
     Raises:
@@ -222,7 +222,7 @@ def load_optimizer_state(model: PreTrainedModel, optimizer: Any, state: Mapping[
 
     Raises:
         ValueError: names or shapes that are not those of this model's trained parameters, or parameters that have made
-            different numbers of steps, which Keras does not know; nothing is changed then.
+            different numbers of steps, which Keras does not support; nothing is changed then.
     """
     held, bare = _trained_parameters(model, optimizer), _unwrapped(optimizer)
     shapes = {parameter.name: tuple(parameter.shape) for parameter in held}
@@ -232,7 +232,7 @@ def load_optimizer_state(model: PreTrainedModel, optimizer: Any, state: Mapping[
     if own:
         raise ValueError(
             f"{own[0]} has made {step_of(state, own[0])} steps and other parameters {step}: a Keras optimizer counts "
-            "the same steps for all. Go on in PyTorch, where this state comes from."
+            "the same steps for all. Continue in PyTorch, where this state comes from."
         )
     for parameter, index in held.items():
         for kind, variables in (("momentum", bare.momenta), ("velocity", bare.velocities)):
@@ -242,7 +242,7 @@ def load_optimizer_state(model: PreTrainedModel, optimizer: Any, state: Mapping[
 
 
 def _trained_parameters(model: PreTrainedModel, optimizer: Any) -> dict[Any, int]:
-    """The places of the trained parameters in what an optimizer holds."""
+    """The trained parameters, each with its index in the optimizer."""
     bare = _unwrapped(optimizer)
     trained = {id(variable): index for index, variable in enumerate(bare.trained.variables)}
     held = {parameter: trained[id(v)] for parameter, v in model.weights_by_name() if id(v) in trained}
@@ -264,13 +264,13 @@ def _batches(optimizer: Any) -> keras.Variable:
     return next(variable for variable in optimizer.variables if variable.name == "iteration")
 
 
-def _one_less_power(beta: float, step: Any, dtype: Any) -> Any:
+def _one_minus_power(beta: float, step: Any, dtype: Any) -> Any:
     """1 - beta ** step, without the rounding of beta and of the difference."""
     if not beta:
         return ops.ones((), dtype)
     return -ops.expm1(ops.cast(step, dtype) * math.log(beta))
 
 
-def _is_small(values: Any) -> bool:
+def _is_16_bit(values: Any) -> bool:
     """Whether a tensor's dtype is narrower than float32."""
     return keras.backend.standardize_dtype(values.dtype) in ("float16", "bfloat16")

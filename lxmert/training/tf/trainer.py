@@ -82,7 +82,7 @@ class Evaluator:
         return self._forward(keras.tree.map_structure(self._cast, dict(inputs)))
 
     def gather(self, array: np.ndarray) -> np.ndarray:
-        """The arrays of all processes, one after the other: there is one process."""
+        """Concatenate the arrays of all processes; there is one."""
         return array
 
     def pair_model(self, head: str) -> PairModel | None:
@@ -120,7 +120,7 @@ class Trainer(Evaluator):
         after_epoch: Callable[[], None],
         callbacks: Sequence[Any] = (),
     ) -> None:
-        """Do the steps from `first` on.
+        """Train from step `first` on.
 
         Args:
             steps: the steps of the run.
@@ -132,14 +132,14 @@ class Trainer(Evaluator):
         Raises:
             ValueError: a loss is not finite.
         """
-        # A run that is resumed within an epoch does the rest of it first: `fit` knows whole epochs only.
-        whole_epochs = -(-first // steps.per_epoch) * steps.per_epoch
-        for start, end in ((first, whole_epochs), (whole_epochs, steps.total)):
+        # A run that is resumed within an epoch finishes it first: `fit` trains full epochs only.
+        full_epochs = -(-first // steps.per_epoch) * steps.per_epoch
+        for start, end in ((first, full_epochs), (full_epochs, steps.total)):
             if start < end and not self.model.stop_training:
                 self._fit(steps, start, end, after_step, after_epoch, callbacks)
 
     def read(self, step: int, logs: Mapping[str, Any]) -> StepValues:
-        """What a step measured.
+        """The losses and the gradient norm of a step.
 
         Raises:
             ValueError: a loss is not finite.
@@ -160,7 +160,7 @@ class Trainer(Evaluator):
 
         Args:
             folder: whose files change all at once.
-            write_others: gives what writes the other files of the checkpoint, from the state of the optimizer.
+            write_others: takes the state of the optimizer and returns a function that writes the other files.
             optimizer: whether the state of the optimizer is written too, so that the run can be resumed from here.
         """
         model = self.model
@@ -222,7 +222,7 @@ class Trainer(Evaluator):
         after_epoch: Callable[[], None],
         callbacks: Sequence[Any],
     ) -> None:
-        """Do the steps from `start` to before `end`: a part of one epoch, or whole epochs."""
+        """Train the steps from `start` to `end`, exclusive: a part of one epoch, or full epochs."""
         failures: list[BaseException] = []
         count = min(steps.per_epoch, end - start)
         calls = _StepCallback(self, steps, start, after_step, after_epoch)
@@ -237,12 +237,12 @@ class Trainer(Evaluator):
                 callbacks=[calls, *callbacks],
             )
         except tf.errors.OpError:
-            if failures:  # TensorFlow has turned this error into a text
+            if failures:  # TensorFlow keeps only the text of this error
                 raise failures[0] from None
             raise
 
     def _batches(self, steps: Steps, start: int, end: int, failures: list[BaseException]) -> tf.data.Dataset:
-        """The micro-batches of the steps from `start` to before `end`, as `fit` takes them."""
+        """The micro-batches of the steps from `start` to `end`, exclusive, for `fit`."""
         parts_of_step = steps.gradient_accumulation_steps
 
         def part(number: int) -> tuple[Any, ...]:
@@ -280,7 +280,7 @@ class _StepCallback(keras.callbacks.Callback):
         self.after_step, self.after_epoch = after_step, after_epoch
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        """Let the losses be those of one step; Keras gives their means since the start of the epoch."""
+        """Reset the losses for each step; Keras averages them since the start of the epoch."""
         if self.batch % self.steps.gradient_accumulation_steps == 0:
             self.trainer.model.reset_metrics()
 
