@@ -153,6 +153,16 @@ def test_wrong_rows_are_refused(made):
             "Counting",
             {"heads": ("sums",), "modules": (ModuleRow("heads.sums", "sums", "vector", ("D",)),)},
         ),
+        "(out, in) if dense, (D,) if norm; got ('D',)": (
+            "Counting",
+            {"heads": ("sums",), "modules": (ModuleRow("heads.sums", "sums", "dense", ("D",)),)},
+        ),
+        "name must be that of a class; got 'For Counting'": ("For Counting", {}),
+        "loss, logits; got 'score'": (
+            "Counting",
+            {"heads": ("match",), "modules": (), "scores": "score"},
+        ),
+        "a class with labels must have heads": ("Counting", {"heads": (), "modules": (), "losses": {}}),
         "must read one of the labels labels and train one of the heads match; got 'label' and 'match'": (
             "Counting",
             {"heads": ("match",), "modules": (), "losses": {"loss": Loss("label", "match")}},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from typing import Any
 
 from lxmert.common.config.base import ModelConfig
@@ -47,13 +48,15 @@ def register_spec(name: str, spec: ModelSpec) -> None:
         spec: the row.
 
     Raises:
-        ValueError: the name has another row, or starts with TF; the model is unknown; a head has no modules; a row of
-            `modules` is not one that new heads can be made from; or a loss reads a label or trains a head of no row.
+        ValueError: the name has another row, starts with TF or is no name of a class; the model, the scores, a label or
+            a head is unknown; a head has no modules; or a row of `modules` is not one that new heads can be made from.
     """
     if SPECS.get(name) == spec:
         return  # a notebook cell ran again
     if name in SPECS:
         raise ValueError(f"{name} has a row already; choose another name for the class.")
+    if not name.isidentifier():
+        raise ValueError(f"name must be that of a class; got {name!r}.")
     if name.startswith("TF"):
         raise ValueError(f"name must be that of the PyTorch class, without the prefix TF; got {name!r}.")
     same_model = architectures(spec.model)
@@ -72,9 +75,14 @@ def register_spec(name: str, spec: ModelSpec) -> None:
             )
         if row.kind not in ("dense", "norm"):
             raise ValueError(f'the kind of {row.path} must be "dense" or "norm"; got {row.kind!r}.')
+        if len(row.size) != (2 if row.kind == "dense" else 1):
+            raise ValueError(f"the size of {row.path} must be (out, in) if dense, (D,) if norm; got {row.size}.")
     bare = new - {row.path.split(".")[1] for row in spec.modules}
     if bare:
         raise ValueError(f"modules must have a row for each layer of a new head; {', '.join(sorted(bare))} has none.")
+    outputs = [entry.name for entry in fields(spec.output)]
+    if spec.scores not in outputs:
+        raise ValueError(f"scores must be one of the outputs {', '.join(outputs)}; got {spec.scores!r}.")
     for loss, reads in spec.losses.items():
         if reads.label not in spec.labels or reads.head not in spec.heads:
             raise ValueError(

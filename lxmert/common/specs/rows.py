@@ -116,5 +116,7 @@ class ModelSpec:
 
     def __post_init__(self) -> None:
         if self.labels and not self.losses:
+            if not self.heads:
+                raise ValueError("a class with labels must have heads; heads is empty.")
             loss = Loss(next(iter(self.labels)), self.heads[-1], self.scores)
             object.__setattr__(self, "losses", {"loss": loss})
