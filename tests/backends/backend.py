@@ -133,7 +133,8 @@ class Keras(Backend):
     def steps(self, model: Any, given: dict[str, Any], count: int = 1, rate: float = 0.01) -> list[float]:
         model.compile(keras.optimizers.SGD(rate), run_eagerly=True)
         given = {name: values for name, values in given.items() if name != "head_mask"}  # it has no axis of examples
-        return [float(model.train_on_batch(given)) for _ in range(count)]
+        # Pre-training models return their own losses after the loss.
+        return [float(np.ravel(model.train_on_batch(given))[0]) for _ in range(count)]
 
 
 BACKENDS = {backend.name: backend for backend in (Backend(), Keras())}

@@ -22,6 +22,8 @@ NOT_RUN = [block for block in BLOCKS if block.not_run]
 IGNORED = "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"  # as in pyproject.toml
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+# Pages whose blocks train models, which takes Keras most of a minute: `make test-all` runs them.
+TRAINING = ("docs/models.md", "docs/training.md", "docs/visual_bert.md")
 
 
 def place(block):
@@ -46,7 +48,14 @@ def test_python_blocks_always_run():
     assert written - described == len(NOT_RUN), "a comment that is not right above its block"
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if any(not b.not_run for b in blocks_of(page))])
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=pytest.mark.full if page in TRAINING else ())
+        for page in PAGES
+        if any(not block.not_run for block in blocks_of(page))
+    ],
+)
 def test_blocks_run(page, tmp_path):
     settings = {"HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "2"}
     done = subprocess.run(

@@ -31,7 +31,9 @@ def test_every_example_has_a_test():
     assert {path.name for path in (ROOT / "examples").glob("*.py")} == set(PRINTS)
 
 
-@pytest.mark.parametrize("name", sorted(PRINTS))
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.full if name.startswith("fit") else ()) for name in sorted(PRINTS)]
+)
 def test_example_runs(name, tmp_path):
     offline = {"HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "2"}
     done = subprocess.run(

@@ -6,7 +6,6 @@ from a server of our own, is always tested.
 
 import importlib
 import io
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +15,7 @@ from safetensors.torch import load_file
 
 import lxmert.pt
 from lxmert.common.config import LxmertConfig, VisualBertConfig
+from lxmert.inference.backends import numpy_model
 from tests import tolerances
 from tests.compare import assert_same
 from tests.weights.hub_server import running_hub
@@ -114,8 +114,7 @@ def outputs(backend: str, source: str, model: str, inputs: dict[str, Any]) -> di
     """What a model gives that is loaded by its name."""
     module = importlib.import_module(f"lxmert.{backend}")
     kind = getattr(module, model if backend == "pt" else f"TF{model}")
-    run: Callable[..., Any] = importlib.import_module(f"lxmert.{backend}.arrays").run_arrays
-    return run(kind.from_pretrained(source), inputs)
+    return numpy_model(kind.from_pretrained(source))(inputs)
 
 
 @pytest.mark.hub

@@ -240,6 +240,7 @@ def test_the_summary_shows_shapes(name, options):
     assert model.count_params() == model.num_parameters()
 
 
+@pytest.mark.full
 @pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method")  # Keras, of all that has no product
 def test_quantized_layers():
     """Keras' own quantization reaches every linear layer."""

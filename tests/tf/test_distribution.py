@@ -84,6 +84,7 @@ def found():
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("kind", ["bert_adam", "adamw"])
 def test_two_devices_make_the_steps_of_one(found, kind, record_property):
     """Gradients are clipped, which counts the sum of both devices', and AdamW's are accumulated over two batches."""
