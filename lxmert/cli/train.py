@@ -167,6 +167,12 @@ def _run_easy_vqa(arguments: argparse.Namespace) -> int:
 
     check_path("--output", arguments.output)
     data, run = Path(arguments.output) / "data", Path(arguments.output) / "run"
+    if (run / "last").is_dir():
+        raise FileExistsError(
+            f"{run} holds a run. To continue it: lxmert train vqa --resume --output {run}. To start another one, pass "
+            "another --output."
+        )
+    import_quietly(arguments.backend)  # says what is missing, before data are written
     write_easy_vqa(data, variants=_VARIANTS, progress=not arguments.quiet and sys.stderr.isatty())
     file = "vqa.toml" if arguments.architecture == "lxmert" else "vqa-visual-bert.toml"
     given = {name: getattr(arguments, name) for name in ("backend", "seed", "epochs")}

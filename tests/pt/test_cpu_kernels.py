@@ -1,5 +1,6 @@
 """The switch of the CPU kernels, and the self-test that turns them off."""
 
+import runpy
 import subprocess
 import sys
 import warnings
@@ -118,3 +119,12 @@ def test_every_kernel_is_tested(home, name, wrong, check, untested, monkeypatch)
     monkeypatch.setattr(home, name, wrong)
     with pytest.warns(RuntimeWarning, match=check):
         assert not dispatch.kernels_are_on()
+
+
+def test_a_switch_that_is_neither_on_nor_off_is_refused(monkeypatch):
+    with pytest.raises(TypeError, match="expects True or False; got 'no'"):
+        lxmert.pt.use_cpu_kernels("no")
+    assert dispatch.kernels_are_on()
+    monkeypatch.setenv("LXMERT_CPU_KERNELS", "off")
+    with pytest.raises(ValueError, match=r"LXMERT_CPU_KERNELS must be 0 \(off\) or 1 \(on\); got 'off'"):
+        runpy.run_path(dispatch.__file__)

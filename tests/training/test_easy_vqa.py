@@ -1,4 +1,4 @@
-"""easy-VQA on the road of training: the short command, and the checkpoints that come with the package."""
+"""Training on easy-VQA: the short command, and the checkpoints that the package includes."""
 
 import functools
 import json
@@ -26,9 +26,11 @@ def test_the_short_command_trains_and_evaluates(architecture, tmp_path, capsys, 
     answerer = VisualQuestionAnswering.from_pretrained(best)
     assert len(answerer.answers) == 13
     assert answerer.model.config.model_type == architecture
+    assert main(["train", "easy-vqa", "--output", str(tmp_path / "new"), *options]) == 1
+    assert f"lxmert train vqa --resume --output {tmp_path / 'new' / 'run'}" in capsys.readouterr().err
 
 
-def test_the_short_command_wants_an_output(capsys):
+def test_the_short_command_needs_an_output(capsys):
     with pytest.raises(SystemExit) as stop:
         main(["train", "easy-vqa"])
     assert stop.value.code == 2

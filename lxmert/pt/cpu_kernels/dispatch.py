@@ -30,6 +30,8 @@ class use_cpu_kernels:
 
     def __init__(self, on: bool):
         global _is_on
+        if not isinstance(on, bool):
+            raise TypeError(f"use_cpu_kernels expects True or False; got {on!r}.")
         self._before, _is_on = _is_on, on
 
     def __enter__(self) -> None:
@@ -102,5 +104,8 @@ _FORWARDS = {nn.Linear: nn.Linear.forward, nn.Dropout: nn.Dropout.forward}  # as
 _LINEAR = F.linear
 _CHECKS: list[Callable[[], bool]] = []
 _LOCK = RLock()
-_is_on = os.environ.get("LXMERT_CPU_KERNELS") != "0"
+_setting = os.environ.get("LXMERT_CPU_KERNELS", "1")
+if _setting not in ("0", "1"):
+    raise ValueError(f"the environment variable LXMERT_CPU_KERNELS must be 0 (off) or 1 (on); got {_setting!r}.")
+_is_on = _setting == "1"
 _agreed = False  # whether the self-test has passed
