@@ -49,7 +49,7 @@ def looks_like_hub_id(source: object) -> TypeGuard[str]:
         isinstance(source, str)
         and _HUB_ID.fullmatch(source) is not None
         and ".." not in source
-        and "--" not in source  # the cache writes it in place of the slash
+        and "--" not in source  # the cache writes it instead of the slash
         and not source.lower().endswith(_FILE_ENDINGS)
     )
 
@@ -70,7 +70,7 @@ def folder_with(
 
     Raises:
         FileNotFoundError: the repository, the revision or the files do not exist; or they are not in the cache, and the
-            hub may not be asked.
+            hub may not be accessed.
         PermissionError: the repository is gated, or the hub refuses the token.
         ConnectionError: the hub cannot be reached, or answers with an error.
         OSError: a download failed.
@@ -88,7 +88,7 @@ def folder_with(
 class RepositoryFiles:
     """The files of one commit, on the hub or, where `folder` is given, in the cache only.
 
-    `cause` is the error for which the cache is used instead of the hub; None where the hub must not be asked.
+    `cause` is the error for which the cache is used instead of the hub; None if the hub must not be accessed.
     """
 
     names: tuple[str, ...]
@@ -128,7 +128,7 @@ class Repository:
             check_path("cache_dir", self.cache_dir)
 
     def look_up(self) -> RepositoryFiles:
-        """List the files of the revision, on the hub; in the cache if the hub cannot be asked."""
+        """List the files of the revision, on the hub; in the cache if the hub cannot be accessed."""
         from huggingface_hub import HfApi, constants
         from huggingface_hub.errors import LocalTokenNotFoundError, RevisionNotFoundError
 
@@ -141,9 +141,7 @@ class Repository:
             names = tuple(sorted(file.rfilename for file in info.siblings or ()))
             return RepositoryFiles(names, str(info.sha))
         except LocalTokenNotFoundError as error:
-            message = (
-                "token=True stands for the saved token, and none is saved; log in with `hf auth login`, or pass it."
-            )
+            message = "token=True uses the saved token, and none is saved; log in with `hf auth login`, or pass it."
             raise ValueError(message) from error
         except RevisionNotFoundError as error:
             raise self.failure(error) from error
@@ -155,7 +153,7 @@ class Repository:
         from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
 
         try:
-            # Without any file to fetch, it only tells where the cache keeps the revision.
+            # Without files to fetch, it only returns the folder of the revision in the cache.
             found = snapshot_download(
                 str(self.source),
                 revision=self.revision,
@@ -215,10 +213,10 @@ class Repository:
         )
 
     def failure(self, cause: Exception | None, part: str = "", held: Collection[str] = ()) -> OSError:
-        """The error for a repository, or files of it, that neither the hub nor the cache gives.
+        """The error for a repository, or files of it, that are neither on the hub nor in the cache.
 
         Args:
-            cause: the library's error; None if the hub must not be asked.
+            cause: the library's error; None if the hub must not be accessed.
             part: which files, all by default.
             held: which files the cache has.
         """

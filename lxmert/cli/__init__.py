@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Accepts whole names of options only: an abbreviation that is unique today may not be tomorrow.
+    """A parser without abbreviated options: one that is unique today may not be tomorrow.
 
     The parsers of subcommands are of this class too, because argparse creates them from their parent's class.
     """

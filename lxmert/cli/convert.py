@@ -128,7 +128,7 @@ def run(arguments: argparse.Namespace) -> int:
             if arguments.dtype is not None:
                 print(f"(SOURCE ran with its weights rounded to {arguments.dtype}, as TARGET's are)")
     if not agreement.agrees:
-        print(escaped(f"lxmert convert: error: {agreement.complaint()}"), file=sys.stderr)
+        print(escaped(f"lxmert convert: error: {agreement.error_message()}"), file=sys.stderr)
         return 1
     return 0
 

@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the demo; the exit status is 1 if the backends gave different answers."""
+    """Run the demo; the exit status is 1 if the backends disagree."""
     from lxmert.demo.compare_backends import CHECKPOINTS, run_demo
 
     Path(arguments.page).parent.mkdir(parents=True, exist_ok=True)

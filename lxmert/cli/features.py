@@ -47,7 +47,7 @@ def _add_import(actions: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "sources",
         nargs="+",
         metavar="SOURCE",
-        help="files and folders; their content tells the layout: TSV of LXMERT or of bottom-up-attention, HDF5, .npz "
+        help="files and folders; the content shows the layout: TSV of LXMERT or of bottom-up-attention, HDF5, .npz "
         "and .npy",
     )
     parser.add_argument("out", metavar="OUT", help="the folder of the store, made by this command")

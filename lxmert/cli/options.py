@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import Any
 
-TIMES = "\N{MULTIPLICATION SIGN}"  # before the number of layers that a row of a table stands for
+TIMES = "\N{MULTIPLICATION SIGN}"  # before the number of layers that a row of a table covers
 SOURCE_HELP = (
     "a folder or a file of weights in any published format, detected by its content; or a model on the hub, owner/name"
 )
@@ -47,7 +47,7 @@ def _field(text: str) -> tuple[str, Any]:
 
 
 def overrides(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The fields that `--set` gives.
+    """The fields of `--set`.
 
     Raises:
         ValueError: a field that no configuration has; the message names the nearest.
@@ -64,7 +64,7 @@ def overrides(arguments: argparse.Namespace) -> dict[str, Any]:
 
 @contextmanager
 def progress_bar(doing: str, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr where someone watches: give the call that advances it, from any thread.
+    """Yield a function that advances a progress bar on a terminal, from any thread.
 
     Args:
         doing: what the bar is called.

@@ -1,7 +1,7 @@
 """What a command changes in its own process: warnings, signals, and what TensorFlow writes while it is imported.
 
 Everything is set back when the command ends. Nothing is changed where `main` runs in another thread than the main one:
-warnings, signals and file descriptors belong to the whole process, and it is then not the command's.
+warnings, signals and file descriptors belong to the process, which may not be the command's.
 """
 
 from __future__ import annotations

@@ -111,7 +111,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def given_settings(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The settings that the command line gives, by name."""
+    """The settings on the command line, by name."""
     from lxmert.training.settings import field_names
 
     given = {name: getattr(arguments, name, None) for name in field_names()}

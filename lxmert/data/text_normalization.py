@@ -62,7 +62,7 @@ def process_answer(text: str) -> str:
 
 
 def _without_punctuation(text: str) -> str:
-    """Remove each mark that is beside a space anywhere in the text, and replace each other mark by a space.
+    """Remove each mark that is next to a space anywhere in the text, and replace each other mark by a space.
 
     In a text with a comma between digits every mark is removed.
     """

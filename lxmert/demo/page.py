@@ -1,4 +1,4 @@
-"""A page with images, their regions, and each question's attention to them. One HTML file without others beside it."""
+"""A page with images, their regions, and each question's attention to them. One HTML file without other files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images and questions in, answers out: one object for the whole journey of a question, in either backend."""
+"""Answer questions about images with one object, in either backend."""
 
 from __future__ import annotations
 
@@ -68,13 +68,13 @@ class VisualQuestionAnswering:
     """Answers questions about images.
 
     `answerer = VisualQuestionAnswering.from_pretrained("easy-vqa", backend="tf")`, then
-    `answerer("image.png", "what color is the circle?")` gives `[{"answer": "red", "score": 0.99}]`.
+    `answerer("image.png", "what color is the circle?")` returns `[{"answer": "red", "score": 0.99}]`.
 
     Args:
         model: a question-answering model of either backend, LXMERT or VisualBERT.
         tokenizer: its tokenizer.
         answers: its answers, in the order of its scores.
-        pack_weights: whether to lay out the weights for the CPU once, in PyTorch (`lxmert.pt.PackedWeights`). After the
+        pack_weights: whether to pack the weights for the CPU once, in PyTorch (`lxmert.pt.PackedWeights`). After the
             first sixteen calls a question is then answered up to twice as fast. The copies take as much memory as the
             model's linear layers, until this object is gone. They follow the weights, except those that are changed in
             place through `weight.data` outside of training.
@@ -147,7 +147,7 @@ class VisualQuestionAnswering:
             images: one image (a path, a PIL image or an array [H, W, 3]) or several.
             questions: one question or several. Several images and several questions are paired one by one; a single
                 one is paired with each of the other.
-            top_k: how many answers to give for each, the likeliest first.
+            top_k: how many answers to return for each, the likeliest first.
             batch_size: how many questions go through the model at once.
 
         Returns:
@@ -196,10 +196,10 @@ class VisualQuestionAnswering:
         """The probability of every answer, [questions, answers], for the regions of one image per question.
 
         Args:
-            regions: features [R, F] and boxes [R, 4] of the image of each question, as `image_regions` gives them.
+            regions: features [R, F] and boxes [R, 4] of the image of each question, as `image_regions` returns them.
             questions: the questions.
             batch_size: how many go through the model at once.
-            progress: wraps the starts of the batches, to show how far it is.
+            progress: wraps the starts of the batches, to show the progress.
         """
         batch_size = check_integer("batch_size", batch_size)
         rows = []

@@ -1,4 +1,4 @@
-"""PyTorch or Keras: a backend is imported when it is first asked for, and chosen nowhere else in this room."""
+"""Choose PyTorch or Keras; a backend is imported on first use."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def numpy_model(model: AnyModel, pack_weights: bool = False) -> NumpyModel:
 
 
 def split_encoder(model: AnyModel, head: Any) -> SplitEncoder:
-    """A model whose encoders run apart, with one of its heads; see `SplitEncoder` of its backend."""
+    """A model with one of its heads, whose encoders run separately; see `SplitEncoder` of its backend."""
     found: SplitEncoder = _inference_of(model).SplitEncoder(model, head)
     return found
 

@@ -39,7 +39,7 @@ class Answer(NamedTuple):
 
 
 class PairModel(Protocol):
-    """A model whose encoders run apart; what they return are tensors of its backend."""
+    """A model whose encoders run separately; they return tensors of its backend."""
 
     def encode_language(self, ids: np.ndarray) -> Any:  # [T, L] -> [T, L, D]
         """Encode texts of one length."""
@@ -48,7 +48,7 @@ class PairModel(Protocol):
         """Encode images from their regions by argument name."""
 
     def join(self, parts: Sequence[Any]) -> Any:
-        """Concatenate what several calls encoded, along the first axis."""
+        """Concatenate the outputs of several calls along the first axis."""
 
     def scores(
         self, language: Any, texts: np.ndarray, visual: Any, images: np.ndarray, mask: np.ndarray | None
@@ -69,7 +69,7 @@ def answer_questions(
 ) -> Iterator[Answer]:
     """Answer many questions about the images of a store.
 
-    Each image is encoded once for all of its questions, if they are not far apart; questions of one length go
+    Each image is encoded once for all of its questions, if they are near each other; questions of one length go
     together without padding, and of the last layer only what the answer needs is computed. The answers are those of the
     model on each question alone. A process that does nothing else is faster after `lxmert.utils.malloc.keep_memory()`.
 
@@ -86,7 +86,7 @@ def answer_questions(
         progress: whether to show a bar on standard error.
 
     Yields:
-        An `Answer` for each question, in their order, as soon as it is there.
+        An `Answer` for each question, in their order, as soon as it is computed.
 
     Raises:
         ValueError: an image that is not in the store, or another number of answers.

@@ -1,4 +1,4 @@
-"""Models in PyTorch as the rest of this room runs them: on NumPy arrays, whole or in parts."""
+"""Run PyTorch models on NumPy arrays, in full or encoder by encoder."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from lxmert.pt.pretrained import PreTrainedModel
 class NumpyModel:
     """A model that takes and returns NumPy arrays, in evaluation mode and without gradients.
 
-    Several threads may call it at once, as long as the model is in evaluation mode: then nothing of it changes.
+    Several threads may call it at once, as long as the model is in evaluation mode: then it is not changed.
 
     Args:
         model: any model of this package. It keeps the mode that it is in.
-        pack_weights: whether to lay out the weights for the CPU once, after the first calls (`PackedWeights`). A
+        pack_weights: whether to pack the weights for the CPU once, after the first calls (`PackedWeights`). A
             single question is then answered up to twice as fast; the copies take as much memory as the linear layers,
             until this object is gone.
     """
@@ -47,7 +47,7 @@ class NumpyModel:
             return values.to(parameter.dtype) if values.is_floating_point() else values
 
         given = {name: tensor(array) for name, array in inputs.items()}
-        # A model in training mode changes between calls: its weights would be laid out every time.
+        # A model in training mode changes between calls: its weights would be packed every time.
         packing = nullcontext() if self.model.training else self._packing()
         with evaluation_mode(self.model), torch.inference_mode(), packing:
             outputs = self.model(**given, **options)
@@ -55,7 +55,7 @@ class NumpyModel:
 
 
 class SplitEncoder:
-    """A model whose encoders run apart, with one of its heads.
+    """A model with one of its heads, whose encoders run separately.
 
     Args:
         model: an LXMERT with heads; it is set to evaluation mode at every call.
@@ -87,7 +87,7 @@ class SplitEncoder:
 
     @torch.inference_mode()
     def join(self, parts: Sequence[Tensor]) -> Tensor:
-        """Concatenate what several calls encoded, along the first axis."""
+        """Concatenate the outputs of several calls along the first axis."""
         return torch.cat(list(parts)) if len(parts) > 1 else parts[0]
 
     @torch.inference_mode()
@@ -121,7 +121,7 @@ class SplitEncoder:
 
 @contextmanager
 def evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Set the layers of a model to evaluation mode for a while; a model that is in it is not touched."""
+    """Set a model to evaluation mode in this block; a model in evaluation mode is not changed."""
     training = [module for module in model.modules() if module.training]
     for module in training:
         module.training = False
@@ -133,7 +133,7 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
 
 
 class _LatePacking:
-    """Packs weights after some calls: for fewer, laying them out costs more than it saves."""
+    """Packs weights after some calls: for fewer, packing costs more than it saves."""
 
     def __init__(self, wanted: bool):
         self._wanted, self._calls = wanted, 0

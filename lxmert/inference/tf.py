@@ -1,4 +1,4 @@
-"""Models in Keras as the rest of this room runs them: on NumPy arrays, whole or in parts."""
+"""Run Keras models on NumPy arrays, in full or encoder by encoder."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class NumpyModel:
 
 
 class SplitEncoder:
-    """A model whose encoders run apart, with one of its heads; its parts are graphs that are traced once for all sizes.
+    """A model with one of its heads, whose encoders run separately. They are traced once for all sizes.
 
     Args:
         model: an LXMERT with heads.
@@ -66,7 +66,7 @@ class SplitEncoder:
         return self._graph("vision", self.backbone.encode_vision)(**{n: tf.constant(x) for n, x in regions.items()})
 
     def join(self, parts: Sequence[tf.Tensor]) -> tf.Tensor:
-        """Concatenate what several calls encoded, along the first axis."""
+        """Concatenate the outputs of several calls along the first axis."""
         return tf.concat(list(parts), 0) if len(parts) > 1 else parts[0]
 
     def scores(
@@ -93,7 +93,7 @@ class SplitEncoder:
         return graph(*given, *([] if mask is None else [tf.constant(mask)])).numpy()
 
     def _graph(self, name: str, function: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
-        """The graph of a function, the same one for a model whenever it is asked for."""
+        """The traced function of a model; every call for one model returns the same."""
         with _LOCK:
             if name not in self._graphs:
                 self._graphs[name] = tf.function(function, reduce_retracing=True, autograph=False)

@@ -1,4 +1,4 @@
-"""Whether two weight files are one model: the first runs in PyTorch, the second in Keras, on the same random inputs.
+"""Verify that two weight files are one model: run the first in PyTorch and the second in Keras on the same inputs.
 
 Separate from `lxmert.weights.convert`, which needs neither framework; this needs both.
 """
@@ -15,7 +15,7 @@ import numpy as np
 
 from lxmert import pt, tf
 
-# First of all: where a framework is missing, these say what to install.
+# Imported first: their errors say what to install if a framework is missing.
 from lxmert.hub import HubOptions
 
 # isort: split
@@ -51,7 +51,7 @@ class OutputDifference:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far the outputs of two files are apart."""
+    """The differences between the outputs of two files."""
 
     source: str | Path
     target: str | Path
@@ -74,18 +74,18 @@ class Agreement:
             lines.append(f"{output:<{width}}  {rows[0].largest:13.3g}{differences}{verdict}")
         return "\n".join(lines)
 
-    def complaint(self) -> str:
-        """Which outputs are too far apart, and how far apart they may be."""
+    def error_message(self) -> str:
+        """The error message: which outputs differ by more than the tolerance."""
         names = sorted({row.output for row in self.rows if not row.agrees})
         return (
             f"{self.target} in Keras computes other outputs than {self.source} in PyTorch: {', '.join(names)} differ "
             f"by more than {TOLERANCE:g} (times the largest value, where that is above 1). float32 sums in another "
-            "order differ by about 1e-6, so this is another model: convert again, and report it if it stays."
+            "order differ by about 1e-6, so this is another model: convert again, or report a bug."
         )
 
 
 def random_inputs(config: ModelConfig, architecture: str, seed: int = 0) -> dict[str, np.ndarray]:
-    """Inputs on which wrong weights show: more regions than words, and masks that hide some of both.
+    """Random inputs that expose wrong weights: more regions than words, and masks that hide some of both.
 
     Args:
         config: the sizes.
@@ -200,7 +200,7 @@ def _outputs(model: Any, inputs: Mapping[str, np.ndarray]) -> Outputs:
 def _keras_models(
     kind: Any, target: Path, config: ModelConfig, constructor_options: Mapping[str, Any]
 ) -> Iterator[tuple[str, Any]]:
-    """The target in Keras, one way of loading after the other, so that memory holds one model at a time."""
+    """The target in Keras, one way of loading after the other, so that only one model is in memory at a time."""
     yield "from_pretrained", kind.from_pretrained(target, config=config, dtype="float32", **constructor_options)
     if target.name.endswith(".weights.h5"):
         model = kind(config, dtype="float32", **constructor_options)
@@ -220,7 +220,7 @@ def _compare(loader: str, expected: Outputs, got: Outputs) -> Iterator[OutputDif
         largest, difference = 0.0, 0.0 if len(mine) == len(theirs) else math.inf
         for a, b in zip(mine, theirs, strict=False):
             same = a.shape == b.shape
-            with np.errstate(invalid="ignore"):  # infinite less infinite is no number, and differs
+            with np.errstate(invalid="ignore"):  # inf - inf is NaN, which differs
                 apart = float(np.max(np.abs(a.astype("float64") - b), initial=0.0)) if same else math.inf
             # max() would drop a NaN.
             difference = apart if math.isnan(apart) or apart > difference else difference

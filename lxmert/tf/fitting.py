@@ -1,6 +1,6 @@
-"""How the models work with Keras' `compile`, `fit`, `evaluate` and `predict`.
+"""Keras' `compile`, `fit`, `evaluate` and `predict` for models with a loss of their own.
 
-Separate from the models, because nothing of it changes what they compute.
+Separate from the models, because it does not change what they compute.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ Call = TypeVar("Call", bound=Callable[..., Any])
 
 
 def accept_dict(call: Call) -> Call:
-    """Let a model's `call` take its inputs also as one dict, in place of the first argument.
+    """Let `call` also take its inputs as one dict, as the first argument.
 
-    Keras hands on what a model is given in one structure, in `fit` say, as it is.
+    Keras passes the inputs of `fit`, for example, as one structure.
     """
     names = [name for name in inspect.signature(call).parameters if name != "self"]
 
@@ -61,11 +61,11 @@ def _weighted(output: Any, weights: Mapping[str, Any] | None) -> dict[str, Any]:
 class InternalLossMixin(keras.Model):
     """A model that trains on its own loss when it is compiled without one.
 
-    - `compile(optimizer)`: the labels stand in the input dict under their argument names, or come as `y`: a dict of
-      them, or the answers alone for a question-answering model. Metrics compare each label with its scores.
-      Losses that average over labels, and so want other weights in other batches, take them by name as
-      `sample_weight`: {"words": [B], ...}, each loss times the mean of its own.
-    - `compile(optimizer, loss=...)`: `y` is what that loss wants, and it is compared with the model's scores
+    - `compile(optimizer)`: the labels are in the input dict under their argument names, or come as `y`: a dict of
+      them, or only the answers for a question-answering model. Metrics compare each label with its scores.
+      Losses that average over labels take weights by name as `sample_weight`: {"words": [B], ...}; each loss is
+      multiplied by the mean of its weights.
+    - `compile(optimizer, loss=...)`: `y` is the target of that loss, which compares it with the model's scores
       (`question_answering_score`, `prediction_logits`, `logits`, `pooled_output`, `pooler_output`), or, if it is a
       dict, with the outputs of the same names.
     """
@@ -86,7 +86,7 @@ class InternalLossMixin(keras.Model):
         object.__setattr__(self, "_loss_means", means)
 
     def compile_from_config(self, config: Any) -> None:
-        """Compile a model that was saved compiled: Keras does it by itself only where `compile` is its own."""
+        """Compile a model that was saved compiled; Keras does not do it if `compile` is overridden."""
         self.compile(**keras.saving.deserialize_keras_object(config))
         if self.optimizer is not None:
             self.optimizer.build(self.trainable_variables)
@@ -127,7 +127,7 @@ class InternalLossMixin(keras.Model):
     def train_step(self, data: Any) -> Any:
         """One step of `fit`."""
         with warnings.catch_warnings():
-            # A head whose label is not given gets no gradient: that is what leaving a label out means.
+            # A head whose label is not given gets no gradient: that is expected.
             warnings.filterwarnings("ignore", message="Gradients do not exist for variables")
             return super().train_step(self._with_labels(data, losses_only=True))
 
@@ -136,7 +136,7 @@ class InternalLossMixin(keras.Model):
         return super().test_step(self._with_labels(data))
 
     def predict_step(self, data: Any) -> Any:
-        """One step of `predict`. Losses, of labels in the input dict, are no prediction and are left out."""
+        """One step of `predict`. The loss of labels in the input dict is left out."""
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         out = super().predict_step((self._with_fields(x),))
         return dataclasses.replace(out, loss=None) if "loss" in out else out
@@ -146,8 +146,7 @@ class InternalLossMixin(keras.Model):
     ) -> Any:
         """The compiled loss, or without one the model's own.
 
-        Under `tf.distribute` it is divided by the number of replicas, because Keras adds up what the replicas give:
-        the sum is the mean of the replicas' losses.
+        Under `tf.distribute` it is divided by the number of replicas, because Keras sums the losses of the replicas.
         """
         if self.loss is not None:
             if y is None:
@@ -169,10 +168,10 @@ class InternalLossMixin(keras.Model):
         return loss if replicas == 1 else loss / replicas
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """The loss and the compiled metrics; labels in the input dict serve as their truth."""
+        """The loss and the compiled metrics; labels in the input dict are their targets."""
         if y is None:
-            truths = self._truths(x)
-            y = truths.get(self.prediction_name) if len(self.label_names) == 1 else truths
+            targets = self._targets(x)
+            y = targets.get(self.prediction_name) if len(self.label_names) == 1 else targets
         if self.loss is None:
             if getattr(y_pred, "losses", None):
                 weighted = _weighted(y_pred, sample_weight)
@@ -183,10 +182,10 @@ class InternalLossMixin(keras.Model):
         return super().compute_metrics(x, y, self._prediction(y, y_pred), sample_weight)
 
     def _with_labels(self, data: Any, losses_only: bool = False) -> Any:
-        """The data of a step with `y` moved to where the model's own loss finds it.
+        """Move `y` into the inputs, where the model's own loss reads it.
 
-        With `losses_only` what nothing but compiled metrics would read is not computed: the scores of all words are
-        absent from the outputs. (XLA knows no result whose size depends on the labels, so it computes everything.)
+        `losses_only` skips the scores of all words, which only compiled metrics read. (XLA needs static shapes, so it
+        computes everything.)
         """
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         x = self._with_fields(x)
@@ -213,12 +212,12 @@ class InternalLossMixin(keras.Model):
         return ({**x, **y},) if weights is None else ({**x, **y}, None, weights)
 
     def _with_fields(self, x: Any) -> dict[str, Any]:
-        """The inputs by name, with outputs by name too, whatever the config has."""
+        """The inputs by name, and `return_dict=True`."""
         return {**self.by_name(x if isinstance(x, (Mapping, list, tuple)) else [x]), "return_dict": True}
 
     @contextmanager
     def _reset_graphs_on_error(self) -> Iterator[None]:
-        """Drop the graphs of a call that failed: half traced, they would fail again on valid data."""
+        """Drop the traced functions of a call that failed: they would fail again on valid data."""
         try:
             yield
         except BaseException:
@@ -242,15 +241,15 @@ class InternalLossMixin(keras.Model):
             if rows is not None and rows.dtype.kind == "f" and rows.ndim > 1 and rows.size:
                 check_scores(name, float(rows.min()), float(rows.max()))
 
-    def _truths(self, x: Mapping[str, Any]) -> dict[str, Any]:
-        """The labels among the inputs, by the name of the output that metrics compare each with."""
+    def _targets(self, x: Mapping[str, Any]) -> dict[str, Any]:
+        """The labels among the inputs, by the output that metrics compare each with."""
         aliases = {name: alias for alias, name in self.spec().label_aliases.items()}
-        truths = {}
+        targets = {}
         for loss in self.spec().losses.values():
             given = x.get(loss.label) if x.get(loss.label) is not None else x.get(aliases.get(loss.label, ""))
             if loss.scores is not None and given is not None:
-                truths[loss.scores] = given
-        return truths
+                targets[loss.scores] = given
+        return targets
 
     def _prediction(self, y: Any, y_pred: Any) -> Any:
         """The part of the outputs that `y` is compared with."""
@@ -258,7 +257,7 @@ class InternalLossMixin(keras.Model):
             return {name: y_pred[name] for name in y if name in y_pred}
         if self.prediction_name not in y_pred:
             raise ValueError(
-                f"{type(self).__name__} gives {', '.join(y_pred.keys())} and no {self.prediction_name}, which a "
+                f"{type(self).__name__} returns {', '.join(y_pred.keys())} and no {self.prediction_name}, which a "
                 "compiled loss is compared with. Compile a dict of losses, one for each output by name, and pass y "
                 "likewise."
             )

@@ -1,1 +1,1 @@
-"""What every part uses: files that are written whole or not at all, messages, memory, optional imports."""
+"""Shared helpers: atomic files, messages, memory, optional imports."""

@@ -1,4 +1,4 @@
-"""Files and folders that are written whole or not at all, whenever the process ends."""
+"""Atomic writes: a file or folder is written completely or not at all, even if the process is killed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _WRITTEN = re.compile(
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Give a temporary file beside `path` that replaces `path` when the block succeeds; else it is removed.
+    """Yield a temporary file next to `path`, which replaces `path` if the block succeeds; else it is removed.
 
     So a reader sees the old file or the complete new one. What a killed process left is removed by the next one that
     writes the same path.
@@ -69,7 +69,7 @@ def write_text(path: str | Path, text: str) -> None:
 
 @contextmanager
 def replacing_folder(folder: str | Path, content: str) -> Iterator[Path]:
-    """Give a hidden folder beside `folder` that becomes `folder` when the block succeeds; else it is removed.
+    """Yield a hidden folder next to `folder`, which becomes `folder` if the block succeeds; else it is removed.
 
     What a killed process left is removed by the next one that makes the same folder.
 
@@ -96,15 +96,15 @@ def replacing_folder(folder: str | Path, content: str) -> Iterator[Path]:
 
 @contextmanager
 def replacing_files(folder: str | Path, stale: Callable[[], Collection[str]] | None = None) -> Iterator[Path]:
-    """Give a temporary folder inside `folder`; when the block succeeds its files move up, all of them or none.
+    """Yield a temporary folder inside `folder`; if the block succeeds, its files move up, all of them or none.
 
-    The deciding step is the renaming of the temporary folder. If the process is killed after it, whoever comes next
-    moves the rest (`recover_folder`). Two writers of one folder take turns.
+    The deciding step is the renaming of the temporary folder. If the process is killed after it, the next reader
+    or writer moves the rest (`recover_folder`). Two writers of one folder take turns.
 
     Args:
         folder: where the files belong.
-        stale: gives the names of files that are useless beside the new ones, and are removed. It is called at the end,
-            when no other writer is at work.
+        stale: returns the names of files to remove, because the new ones replace them. It is called at the end, under
+            the lock.
 
     Raises:
         IsADirectoryError: a folder is in the way of one of the files; none was replaced.
@@ -125,7 +125,7 @@ def replacing_files(folder: str | Path, stale: Callable[[], Collection[str]] | N
 
 
 def recover_folder(folder: Path) -> None:
-    """Finish what a killed process had decided: move its complete files to where they belong.
+    """Finish the replacement that a killed process started: move its complete files into `folder`.
 
     Raises OSError if it cannot, and ValueError if `replacing_files` did not leave what is there.
     """
@@ -169,7 +169,7 @@ def _check_complete(complete: Path, folder: Path) -> list[str]:
             raise _foreign_error(folder, f"holds {name!r}")
     for name in stale:
         if not is_base_name(name) or not (_WRITTEN.fullmatch(name) or name.endswith(".safetensors")):
-            raise _foreign_error(folder, f"wants {name!r} removed")
+            raise _foreign_error(folder, f"lists {name!r} for removal")
     for name in (*moved, *stale):
         place = folder / name
         if place.is_dir() and not place.is_symlink():
@@ -186,7 +186,7 @@ def _foreign_error(folder: Path, what: str) -> ValueError:
 
 @contextmanager
 def _only_writer(folder: Path) -> Iterator[None]:
-    """Wait until no other process is moving files in `folder`."""
+    """Hold the lock of `folder`, so that no other process moves files in it."""
     handle = os.open(folder, os.O_RDONLY) if HAS_LOCKS else None
     try:
         if handle is not None:

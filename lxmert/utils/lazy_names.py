@@ -18,7 +18,7 @@ def lazy_names(
 
     Args:
         package: the `__name__` of the package.
-        modules: the modules, and the names that each of them defines; or a function that gives these.
+        modules: the modules, and the names that each of them defines; or a function that returns this mapping.
     """
 
     @cache

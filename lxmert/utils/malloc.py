@@ -1,4 +1,4 @@
-"""glibc's allocator, told to keep freed memory."""
+"""Settings of glibc's allocator: keep freed memory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _USER_SETTINGS = (
 def keep_memory() -> bool:
     """Make the process keep the memory that it frees.
 
-    glibc gives large blocks back to the system, which then hands them out again page by page, each cleared: a training
+    glibc returns large blocks to the system, which later clears every page again: a training
     step of the base model on a CPU spends a sixth of its time on it. The commands that train and predict begin with
     this call; a training loop of your own, Keras' `fit` and bulk answering gain where you call it first. What the
     process has taken at its peak stays with it from then on; a variable of glibc's that says otherwise

@@ -63,7 +63,7 @@ def first_few(names: Iterable[str], most: int | None = 8, hint: str = "") -> str
 
 
 def warn_caller(message: str) -> None:
-    """Warn at the line outside of this package that called it, however many of our own calls lie between."""
+    """Warn at the line outside of this package that called it, however deep it is in our own code."""
     level = 2
     frame = sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "lxmert":

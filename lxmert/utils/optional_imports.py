@@ -12,7 +12,7 @@ def require(module: str, wanted_by: str) -> ModuleType:
         wanted_by: What needs it, as the user knows it; the subject of the error's first sentence.
 
     Raises:
-        ImportError: If it is not installed; the message gives the command that installs it.
+        ImportError: If it is not installed; the message names the command that installs it.
     """
     try:
         return import_module(module)

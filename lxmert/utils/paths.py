@@ -1,4 +1,4 @@
-"""Names of files that Hugging Face's folders have, and checks of paths that users and files give."""
+"""Names of files that Hugging Face's folders have, and checks of paths from users and files."""
 
 from __future__ import annotations
 
@@ -29,4 +29,4 @@ def is_base_name(name: object) -> bool:
 def check_base_name(name: object, place: str | Path) -> None:
     """Refuse a file name found at `place`, in another file, unless it is a plain one."""
     if not is_base_name(name):
-        raise ValueError(f"{place} names a file {name!r}; only plain names of files beside it are allowed.")
+        raise ValueError(f"{place} names a file {name!r}; only plain names of files next to it are allowed.")

@@ -21,7 +21,7 @@ from .open import open_checkpoint
 
 
 class BaseModel:
-    """What the models of both backends share. A backend says how a parameter is found, and how it is loaded."""
+    """Base class of the models of both backends, which find and load the parameters."""
 
     config: Any
     config_class: ClassVar[type[ModelConfig]]
@@ -31,7 +31,7 @@ class BaseModel:
 
     @classmethod
     def check_config(cls, config: ModelConfig) -> None:
-        """Refuse what is no configuration of this class."""
+        """Refuse an object that is not a configuration of this class."""
         if isinstance(config, cls.config_class):
             return
         name, given = cls.config_class.__name__, type(config).__name__
@@ -91,7 +91,7 @@ class BaseModel:
 
         Args:
             source: a folder or file of weights in any published format, recognized by its content; or a model on the
-                hub, "owner/name". (What PyTorch pickled needs PyTorch to be read.)
+                hub, "owner/name". (Reading a pickle needs PyTorch.)
             config: the configuration, where the file has none, or to use another.
             dtype: of the parameters, in PyTorch torch.float16 or "float16", say; in Keras a dtype or policy ("float32",
                 "mixed_bfloat16", …). The framework's default by default.
@@ -132,11 +132,11 @@ class BaseModel:
         return output if return_dict else output.to_tuple()
 
     def gradient_checkpointing_enable(self) -> None:
-        """Keep only each layer's input in training and recompute the rest: less memory, more time, equal gradients."""
+        """Store only each layer's input in training and recompute the rest: less memory, more time, equal gradients."""
         self.base.gradient_checkpointing = True
 
     def gradient_checkpointing_disable(self) -> None:
-        """Keep everything again."""
+        """Store all activations again."""
         self.base.gradient_checkpointing = False
 
 

@@ -1,4 +1,4 @@
-"""An open weight file joined with the table of names: what it has, in which shapes, and its values."""
+"""An open weight file, read by the names of our parameters."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class Checkpoint:
         config: the configuration.
         mapping: how the file names parameters.
         nested: whether its backbone is inside of a task model.
-        names: the names in the file by the keys that `mapping` gives.
+        names: the names in the file by their keys in `mapping`.
         config_source: where the configuration comes from.
-        found_untied: whether only the values told that the word head has its own decoder.
+        found_untied: whether only the values show that the word head has its own decoder.
     """
 
     file: WeightFile
@@ -53,7 +53,7 @@ class Checkpoint:
 
     @property
     def heads(self) -> tuple[str, ...]:
-        """The heads that the file has, whole or in part."""
+        """The heads that the file has, complete or in part."""
         every = every_head(self.config.model_type)
         held = {p.head for p in parameters(self.config, every) if self.has(p)}
         for rivals in (("classifier", "choice"), ("answer", "reasoning")):  # two heads under one name
@@ -149,7 +149,7 @@ class Checkpoint:
         return contiguous(values.T if keras_layout and parameter.leaf.transposed else values)
 
     def same_values(self, first: str, second: str) -> bool:
-        """Whether two tensors, by their names in the file, have one shape and the same values. The answer is kept."""
+        """Whether two tensors, by their names in the file, have one shape and the same values. The result is cached."""
         pair = frozenset((first, second))
         if pair not in self._compared:
             self._compared[pair] = self.file.shapes[first] == self.file.shapes[second] and np.array_equal(

@@ -114,7 +114,7 @@ def compare(
 ) -> Comparison:
     """Compare two weight files, parameter by parameter; a few tensors are in memory at a time.
 
-    Values of different dtypes are compared exactly: float16 and bfloat16 as the float32 that they stand for.
+    Values of different dtypes are compared exactly: float16 and bfloat16 after conversion to float32.
 
     Args:
         first: a weight file or folder, recognized by its content, or a model on the hub ("owner/name").

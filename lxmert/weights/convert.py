@@ -1,6 +1,6 @@
 """Convert weights between all formats without a framework, tensor by tensor along the table of names.
 
-Values keep their bits unless another dtype is asked for. (A pickle needs PyTorch, which alone reads it safely.)
+Values do not change by a bit unless another dtype is chosen. (Only PyTorch reads a pickle safely.)
 """
 
 from __future__ import annotations
@@ -208,7 +208,7 @@ def _check_target(target: Path, written: Path, kind: str, checkpoint: Checkpoint
         others = [name for name in FOLDER_WEIGHTS if name != TF_NAME and (target / name).exists()]
         if others:
             raise ValueError(
-                f"{target} holds {others[0]}, which every reader takes before a {TF_NAME} beside it; pass another "
+                f"{target} holds {others[0]}, which every reader takes before a {TF_NAME} next to it; pass another "
                 "folder, or remove the old weights."
             )
 

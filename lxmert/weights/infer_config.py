@@ -68,7 +68,7 @@ def config_from_shapes(
 ) -> ModelConfig:
     """Make the configuration that fits a file's shapes; what no shape shows has the default of the published models.
 
-    `counts` are the layers by config field; `shape_of` gives the shape of a parameter in PyTorch's layout, or None;
+    `counts` are the layers by config field; `shape_of` returns the shape of a parameter in PyTorch's layout, or None;
     `place` is the file, for messages; `overrides` are config fields that are given.
 
     Raises:

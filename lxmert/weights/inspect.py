@@ -102,18 +102,18 @@ class Summary(FileDescription):
 
     Attributes:
         model_type: "lxmert" or "visual_bert"; "bert" for a plain BERT, which is a part of both.
-        heads: its heads, whole or in part.
+        heads: its heads, complete or in part.
         config: the values of the configuration.
         tensors: how many are in the file.
         parameters: how many numbers, in all tensors.
         size: their bytes.
         dtypes: how many tensors have which dtype.
-        decoder: the word head's decoder: "tied, stored once", "tied, stored twice" (beside the word embedding), or "its
+        decoder: the word head's decoder: "tied, stored once", "tied, stored twice" (with the word embedding), or "its
             own"; None without a word head.
         missing: names of parameters that the model needs and the file lacks.
         wrong_shape: names of parameters whose shape in the file is not that of the configuration.
         unused: tensors that the model, or any model, does not use.
-        copies: tensors that are stored beside those that they are tied to: the word head's decoder.
+        copies: tensors that are stored next to those that they are tied to: the word head's decoder.
         modules: the modules of the model that the file has, in the model's order.
     """
 

@@ -140,7 +140,7 @@ def _check_dtypes(checkpoint: Checkpoint, taken: Sequence[Parameter]) -> None:
 
 
 def _check_copy(checkpoint: Checkpoint, copy: str, parameter: Parameter) -> None:
-    """Refuse a tensor that is stored beside the one that it is tied to, with other values."""
+    """Refuse a tensor that is stored next to the one that it is tied to, with other values."""
     file, name = checkpoint.file, checkpoint.stored_name(parameter)
     if not checkpoint.same_values(copy, name):
         raise CheckpointMismatchError(

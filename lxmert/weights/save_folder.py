@@ -29,7 +29,7 @@ Overflowed = dict[str, int]  # values by name of the parameter
 
 
 class LazyTensor(NamedTuple):
-    """A parameter to write: the dtype to write, and a call that gives its values in PyTorch's layout."""
+    """A parameter to write: the dtype to write, and a function that returns its values in PyTorch's layout."""
 
     parameter: Parameter
     dtype: np.dtype
@@ -63,7 +63,7 @@ def write_folder(
         items: every parameter of the model.
         max_shard_size: of one file in bytes ("2GB", "500MB", or an integer); larger weights are sharded, with an
             index. A tensor is never divided. None writes one file.
-        write_others: writes further files into the folder that it is given; they appear with the others.
+        write_others: writes further files into a folder; they appear together with the others.
 
     Returns:
         Which parameters overflowed, and the names of the weight files.

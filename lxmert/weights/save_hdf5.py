@@ -30,7 +30,7 @@ from .save_folder import LazyTensor, Overflowed, Tensors, check_neighbours, with
 def write_keras_weights(path: str | Path, config: ModelConfig, architecture: str, items: Tensors) -> Overflowed:
     """Write every parameter as the Keras model's `save_weights` would, and the config.
 
-    An existing file is overwritten, so give a temporary name (`atomic_files.replacing`).
+    An existing file is overwritten, so pass a temporary name (`atomic_files.replacing`).
     """
     nested = is_task_model(architecture)
     with _new_hdf5(path) as file:

@@ -28,7 +28,7 @@ def stored_parameters(checkpoint: Checkpoint) -> list[Parameter]:
 
 
 def other_tensors(checkpoint: Checkpoint, held: Iterable[Parameter]) -> tuple[list[str], list[str]]:
-    """The names in a file beside its parameters `held`: second copies of tied tensors, and what no such model has."""
+    """The names in a file other than its parameters `held`: copies of tied tensors, and what no such model has."""
     used = {checkpoint.stored_name(p) for p in held}
     names = (checkpoint.names[name] for name in checkpoint.mapping.tied_copies() if name in checkpoint.names)
     copies = [name for name in names if name not in used]
@@ -93,7 +93,7 @@ _LAYER = re.compile(r"\.(\d+)\.")
 
 
 def row_path(module: str) -> str:
-    """The path of a module in the table of names: "{i}" in place of the layer's number."""
+    """The path of a module in the table of names: with "{i}" instead of the layer number."""
     return _LAYER.sub(".{i}.", module)
 
 

@@ -123,7 +123,7 @@ def test_a_changed_weight_of_visual_bert_is_seen(architecture, tensor, differs, 
     save_file(changed, tmp_path / "a" / "model.safetensors")
     agreement = verify(source, tmp_path / "a")
     assert differing(agreement) == differs
-    assert ", ".join(sorted(differs)) + " differ by more than" in agreement.complaint()
+    assert ", ".join(sorted(differs)) + " differ by more than" in agreement.error_message()
 
 
 @pytest.mark.parametrize(

@@ -281,7 +281,7 @@ BAD_IMAGES = {
         "object_confidence must be 0 where there is no label; that of region 1, whose id is -100, is 0.5",
     ),
     "ids' number": ({"attribute_ids": np.zeros(3, int)}, r"attribute_ids must be integers \[4\]"),
-    "confidence": ({"object_confidence": np.full(4, 1.5)}, "must lie in 0 to 1; that of region 0 is 1.5"),
+    "confidence": ({"object_confidence": np.full(4, 1.5)}, "must be in 0 to 1; that of region 0 is 1.5"),
     "NaN confidence": ({"attribute_confidence": np.full(4, np.nan)}, "in 0 to 1; that of region 0 is nan"),
     "no ids": ({"object_ids": None}, "object_confidence is of no use without object_ids"),
     "the same name": ({"name": "image_000"}, "of this name is in the store already"),
@@ -308,7 +308,7 @@ def test_boxes_may_reach_out_by_the_originals_tolerance(tmp_path):
     boxes = np.array([[-0.0004, 0, 64.0004, 48.0004]])
     with RegionWriter(tmp_path / "store", "float32") as writer:
         writer.add("a", np.zeros((1, F)), boxes, (48, 64))
-        with pytest.raises(ValueError, match="boxes must lie in the image"):
+        with pytest.raises(ValueError, match="boxes must be in the image"):
             writer.add("b", np.zeros((1, F)), boxes * 3, (48, 64))
 
 

@@ -231,7 +231,7 @@ DAMAGES = {
     "features short": (line(3, features=text(ONE.features.ravel()[:-1], "<f4")), "features must have a multiple of 16"),
     "feature size": (line(3, features=text(ONE.features[:, :5], "<f4")), "features must be of size 10, .* got 5"),
     "NaN": (line(3, features=text(ONE.features * np.nan, "<f4")), "features must be finite; number 0 of region 0"),
-    "outside": (line(3, boxes=text(ONE.boxes + 99, "<f4")), "boxes must lie in the image, 64 wide and 48 high; box"),
+    "outside": (line(3, boxes=text(ONE.boxes + 99, "<f4")), "boxes must be in the image, 64 wide and 48 high; box"),
     "twice": (line(3, img_id="image_001"), "an image of this name is in the store already"),
     "no id": (line(3, img_id=""), "an image's name must have 1 to 255 bytes"),
     "empty line": ("\n", "a line has 10 columns; this one has 1"),
@@ -274,7 +274,7 @@ def test_boxes_may_be_clipped(tmp_path):
     one = IMAGES[3]
     file = tmp_path / "a.tsv"
     file.write_text(line(0) + line(3, boxes=text(one.boxes + np.array([0, 0, 99, 99]), "<f4")))
-    with pytest.raises(ValueError, match="boxes must lie in the image"):
+    with pytest.raises(ValueError, match="boxes must be in the image"):
         import_regions([file], tmp_path / "store")
     import_regions([file], tmp_path / "store", ImportOptions(clip_boxes=True))
     assert open_regions(tmp_path / "store").batch([1])["visual_pos"][0, :, 2:].tolist() == [[1, 1]] * 4
@@ -326,7 +326,7 @@ def test_damaged_numpy_files(tmp_path):
         assert message in said
     folder = npy_folder(tmp_path / "b", IMAGES)
     (folder / "deeper" / "image_002_boxes.npy").unlink()
-    with pytest.raises(ValueError, match=r"image_002\.npy: image_002_boxes\.npy is missing beside it"):
+    with pytest.raises(ValueError, match=r"image_002\.npy: image_002_boxes\.npy is missing next to it"):
         import_regions([folder], tmp_path / "other")
 
 

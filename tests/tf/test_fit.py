@@ -264,7 +264,7 @@ def test_a_compiled_loss_needs_an_output_to_read():
     x = small_inputs("VisualBertModel")
     states = np.zeros_like(model(x).last_hidden_state)
     model.compile("sgd", loss="mse", run_eagerly=True)
-    with pytest.raises(ValueError, match=r"gives last_hidden_state and no pooler_output, .* Compile a dict of losses"):
+    with pytest.raises(ValueError, match=r"returns last_hidden_state and no pooler_output, .* Compile a dict"):
         model.fit(x, states[:, 0], verbose=0)
     model.compile("sgd", loss={"last_hidden_state": "mse"}, run_eagerly=True)
     assert np.isfinite(losses_of(model.fit(x, {"last_hidden_state": states}, verbose=0))).all()

@@ -77,7 +77,7 @@ def no_answers_to_validate(scenes, folder):
 def validation_on_training(scenes, folder):
     return (
         dict(valid=[str(scenes / "vqa" / "train.json")]),
-        "training and validation must be apart; 17 ids are in both: 0, 1, 2",
+        "training and validation must be disjoint; 17 ids are in both: 0, 1, 2",
     )
 
 

@@ -400,7 +400,7 @@ def test_an_index_that_leads_elsewhere(name, tmp_path, secret):
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": name}}))
-    refused(folder, r"index.json names a file .*; only plain names of files beside it are allowed")
+    refused(folder, r"index.json names a file .*; only plain names of files next to it are allowed")
 
 
 def sharded(folder):
@@ -617,8 +617,8 @@ HDF5 = {
         replaced("heads/match/vars/0", lambda file: file["/"]),
         r"heads/match/vars/0 has another name too",
     ),
-    "external file": (external_file, r"the values of heads/match/vars/1 lie in another file, which is not followed"),
-    "virtual": (virtual, r"the values of heads/match/vars/0 lie in another file"),
+    "external file": (external_file, r"the values of heads/match/vars/1 are in another file, which is not followed"),
+    "virtual": (virtual, r"the values of heads/match/vars/0 are in another file"),
     "cycle": (cycle, r"heads/match/again has another name too"),
     "no data": (claims(shape=(2**40,), chunks=(1024,)), HELD),
     "no data, packed": (claims(shape=(2**40,), chunks=(1024,), compression="gzip"), HELD),
@@ -645,7 +645,7 @@ HDF5 = {
     ),
     "integers": (dataset([1, 2]), r"holds heads/match/vars/2 as int64; these are read"),
     "optimizer link": (optimizer_link, r"optimizer/vars/0 is a link"),
-    "optimizer elsewhere": (optimizer_elsewhere, r"the values of optimizer/vars/0 lie in another file"),
+    "optimizer elsewhere": (optimizer_elsewhere, r"the values of optimizer/vars/0 are in another file"),
     "optimizer bomb": (optimizer_bomb, r"optimizer/vars/0 claims to be"),
 }
 
@@ -850,7 +850,7 @@ def test_heaps_within_heaps(tmp_path):
     at = data.index(struct.pack("<Q", end), 0, 96)
     data[at : at + 8] = struct.pack("<Q", end + len(heap))
     path.write_bytes(data + heap)
-    refused(path, r"lie in heaps that overlap|lies in a damaged heap")
+    refused(path, r"are in heaps that overlap|is in a damaged heap")
 
 
 def test_a_header_that_goes_on_and_on():
@@ -886,9 +886,9 @@ def endless_heap(content):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (damaged_heap, r"a text of an attribute lies in a damaged heap"),
+        (damaged_heap, r"a text of an attribute is in a damaged heap"),
         (moved_heap, r"a text is not where its attribute says"),
-        (endless_heap, r"an object lies behind the end of the file"),
+        (endless_heap, r"an object starts after the end of the file"),
     ],
 )
 def test_texts_that_the_library_would_look_for_for_ever(damage, message, good, tmp_path):

@@ -260,7 +260,7 @@ def test_a_wrong_token_is_said_and_not_shown(server):
     with pytest.raises(PermissionError, match=r"refuses access to 'owner/model' .*check the token") as error:
         download_weights(NAME, token="hf_a_wrong_one")
     assert "hf_a_wrong_one" not in sentence(error)
-    with pytest.raises(ValueError, match="token=True stands for the saved token, and none is saved"):
+    with pytest.raises(ValueError, match="token=True uses the saved token, and none is saved"):
         download_weights(NAME, token=True)
 
 

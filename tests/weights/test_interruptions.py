@@ -301,7 +301,9 @@ def test_a_folder_made_to_remove_files_elsewhere(name, tmp_path):
     (tmp_path / "folder" / GONE).write_text("2")
     (tmp_path / "folder" / "notes.txt").write_text("3")
     abandoned(tmp_path / "folder", json.dumps([GONE, name]))
-    with pytest.raises(ValueError, match=r"lxmert-complete wants .* removed; nothing .* Look into it, .* remove it"):
+    with pytest.raises(
+        ValueError, match=r"lxmert-complete lists .* for removal; nothing .* Look into it, .* remove it"
+    ):
         recover_folder(tmp_path / "folder")
     assert contents(tmp_path) == {"outside": "1"}
     assert contents(tmp_path / "folder") == {GONE: "2", "notes.txt": "3"}  # not even the name before
@@ -345,7 +347,7 @@ def test_only_known_names_are_written(tmp_path):
     with pytest.raises(ValueError, match=r"holds 'other\.txt'"), replacing_files(tmp_path) as new:
         (new / "other.txt").write_text("1")
     with (
-        pytest.raises(ValueError, match=r"wants 'other\.txt' removed"),
+        pytest.raises(ValueError, match=r"lists 'other\.txt' for removal"),
         replacing_files(tmp_path, lambda: ["other.txt"]),
     ):
         pass

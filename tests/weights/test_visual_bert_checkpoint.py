@@ -288,7 +288,7 @@ def test_a_configuration_without_model_type(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({k: v for k, v in values.items() if k != "model_type"}))
     with open_checkpoint(tmp_path, kind=VisualBertConfig) as checkpoint:  # the class that loads it tells the model
         assert checkpoint.architecture == ANSWERING
-    with pytest.raises(CheckpointMismatchError, match=r"is not a file of LXMERT: .* its model_type tells the model"):
+    with pytest.raises(CheckpointMismatchError, match=r"is not a file of LXMERT: .* its model_type names the model"):
         open_checkpoint(tmp_path)
 
 

@@ -163,7 +163,7 @@ def check_disjoint(train: Questions | Statements | Sentences, valid: Questions |
     """Refuse validation data that is also training data: equal ids, or equal images for sentences.
 
     Raises:
-        ValueError: the message gives their number, the first of them, and the files.
+        ValueError: the message has their number, the first of them, and the files.
     """
     if isinstance(train, Sentences) or isinstance(valid, Sentences):
         name, both = "image", _common_values(train.image_names, valid.image_names)
@@ -172,7 +172,7 @@ def check_disjoint(train: Questions | Statements | Sentences, valid: Questions |
     if both:
         some = first_few(map(str, both), 3)
         raise ValueError(
-            f"training and validation must be apart; {len(both):,} {name}s are in both: {some}. "
+            f"training and validation must be disjoint; {len(both):,} {name}s are in both: {some}. "
             f"Training: {', '.join(train.files)}. Validation: {', '.join(valid.files)}. "
             "Leave the files that both have out of one of them."
         )

@@ -27,7 +27,7 @@ class Item(NamedTuple):
     Attributes:
         key: its key, None in a file that is a list.
         place: its index in the list, from 0; None outside of a list.
-        value: as `json.loads` gives it. An empty list under a key is one item.
+        value: as `json.loads` returns it. An empty list under a key is one item.
     """
 
     key: str | None

@@ -54,7 +54,7 @@ def read_nlvr2(paths: Paths) -> Statements:
                 labels.append(label)
             if len(labels) not in (0, len(ids)):
                 raise file.error(
-                    "some statements have a label and some have none; read statements with labels and hidden ones apart"
+                    "some statements have a label and some have none; read statements without labels separately"
                 )
     check_not_empty(len(ids), files, "statements")
     check_unique(ids, "identifier", starts)

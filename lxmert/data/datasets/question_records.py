@@ -41,7 +41,7 @@ class QuestionsBuilder:
             has, had = ("an answer", "none") if labelled else ("no answer", "one")
             raise file.error(
                 f"the question has {has}, and those before it ({self._labelled[1]}) have {had}; "
-                "read questions with answers and test questions apart"
+                "read questions without answers separately"
             )
         if labelled:
             self.labels.append(file, label)

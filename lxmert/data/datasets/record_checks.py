@@ -147,7 +147,7 @@ def check_unique(ids: TextColumn | list[int], id_name: str, starts: Sequence[tup
         starts: the files with ids, and the first row of each.
 
     Raises:
-        ValueError: the message gives the first repeated id and its two places.
+        ValueError: the message has the first repeated id and its two places.
     """
     # By hashes, because a set of fourteen million texts would need a gigabyte.
     hashes = np.fromiter(map(hash, ids), np.int64, len(ids))

@@ -43,7 +43,7 @@ def check_features(features: ArrayLike) -> np.ndarray:
     """The features as an array of finite numbers ``[R, F]``, in their dtype.
 
     Raises:
-        ValueError: otherwise; the message gives the place.
+        ValueError: otherwise; the message names the region.
     """
     values = np.asarray(features)
     if values.ndim != 2 or values.dtype.kind not in "fiu" or values.shape[1] == 0:
@@ -96,7 +96,7 @@ def check_boxes(boxes: ArrayLike, size: np.ndarray, count: int, clip: bool = Fal
     if (region := _first((values < -TOLERANCE * limits) | (values > (1 + TOLERANCE) * limits))) is not None:
         height, width = size.tolist()
         raise ValueError(
-            f"boxes must lie in the image, {width} wide and {height} high; box {region} (x1, y1, x2, y2) is "
+            f"boxes must be in the image, {width} wide and {height} high; box {region} (x1, y1, x2, y2) is "
             f"{values[region].tolist()}."
         )
     if (region := _first(values[:, 2:] < values[:, :2] - TOLERANCE * limits[:2])) is not None:
@@ -134,7 +134,7 @@ def _set_labels(
     if values.shape != (count,) or values.dtype.kind not in "fiu":
         raise ValueError(f"{kind}_confidence must be numbers [{count}]; got {values.dtype} {list(values.shape)}.")
     if (region := _first(~((values >= 0) & (values <= 1 + TOLERANCE)))) is not None:
-        raise ValueError(f"{kind}_confidence must lie in 0 to 1; that of region {region} is {values[region]}.")
+        raise ValueError(f"{kind}_confidence must be in 0 to 1; that of region {region} is {values[region]}.")
     if (region := _first(unlabelled & (values != 0))) is not None:
         raise ValueError(
             f"{kind}_confidence must be 0 where there is no label; that of region {region}, whose id is "

@@ -116,7 +116,7 @@ def import_regions(
     """Make a store from feature files of any known layout (`sources.base.KNOWN_LAYOUTS`).
 
     If the process is killed, an image is damaged or the disk is full, the images read so far stay in a hidden folder
-    beside the store, and the same call continues from there.
+    next to the store, and the same call continues from there.
 
     Args:
         sources: files and folders, read in this order.

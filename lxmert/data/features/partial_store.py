@@ -1,4 +1,4 @@
-"""A store while it is written: a hidden folder beside it that becomes the store when it is complete.
+"""A store while it is written: a hidden folder next to it that becomes the store when it is complete.
 
 Only one process may write it. With `keep`, a note of the progress is saved with the files, and what was written before
 it survives when the process is killed: the next writer continues there.
@@ -78,7 +78,7 @@ class PartialStore:
         self._unfinished = False  # whether the folder is ours and not yet a store
 
     def open(self) -> tuple[WriterState, list[bytes]]:
-        """Lock the folder and open its files; gives the state and the names of an earlier writer.
+        """Lock the folder and open its files; returns the state and the names of an earlier writer.
 
         Raises:
             BlockingIOError: another process is writing the same store.

@@ -129,7 +129,7 @@ class RegionStore:
         Args:
             places: ``[B]``, from `places`.
             regions: R; None for the most that one of these images has. Of an image with more, the first R are given.
-            labels: whether to give the labels too.
+            labels: whether to return the labels too.
 
         Returns:
             visual_feats float32 ``[B, R, F]``, visual_pos float32 ``[B, R, 4]`` as fractions of width and height,

@@ -42,7 +42,7 @@ class RegionWriter:
     Attributes:
         count: the number of images, including those of an earlier writer.
         note: what the earlier writer saved with its last image, None without one.
-        about: JSON values for regions.json beside the counts, such as the sources of the regions.
+        about: JSON values for regions.json in addition to the counts, such as the sources of the regions.
 
     Raises:
         BlockingIOError: another process is writing the same store.

@@ -2,7 +2,7 @@
 
 | task  | file | content |
 |---|---|---|
-| vqa   | JSON | `[{"question_id": 458752000, "answer": "yes"}, …]`; the server wants every question of the test set |
+| vqa   | JSON | `[{"question_id": 458752000, "answer": "yes"}, …]`; the server expects every question of the test set |
 | gqa   | JSON | `[{"questionId": "201307251", "prediction": "yes"}, …]` |
 | nlvr2 | CSV  | a line `test1-0-1-0,True` for each pair of images, without a header |
 
@@ -51,7 +51,7 @@ def read_predictions(task: str, path: str | Path, ids: Collection[Any] | None = 
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: another layout, a repeated id, or missing and unknown ids; the message gives their number and the
+        ValueError: another layout, a repeated id, or missing and unknown ids; the message has their number and the
             first few.
     """
     if task == "nlvr2":

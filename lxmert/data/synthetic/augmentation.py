@@ -1,7 +1,7 @@
-"""Changed versions of easy-VQA's images, for training: drawn anew, and with further shapes beside the one asked about.
+"""Changed versions of easy-VQA's images, for training: drawn again, and with more shapes next to the one in question.
 
 In the data set every image has one upright shape on a pale background, so nothing teaches a model to look for *which*
-shape is meant. Regions of other images are put beside an image's own, and an answer is changed where they change it.
+shape is meant. Regions of other images are added to an image's own, and an answer is changed where they change it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from lxmert.data.synthetic.variants import vary
 from lxmert.vision.images import open_image
 from lxmert.vision.regions import image_regions
 
-_MOST_ADDED = 2  # at most so many shapes are added to an image
+_MOST_ADDED = 2  # the most shapes that are added to an image
 _ADDED = 0.5  # the probability that a first one is added, and then a second one
 _NO, _YES = "no", "yes"
 
@@ -43,7 +43,7 @@ class AugmentedImage(NamedTuple):
 def augment(
     images: Sequence[EasyVqaImage], versions: int, random: np.random.Generator, progress: bool = True
 ) -> list[list[AugmentedImage]]:
-    """For each image so many changed versions; some seconds for a thousand of them.
+    """Changed versions of each image; a thousand take some seconds.
 
     Args:
         images: of the training split.

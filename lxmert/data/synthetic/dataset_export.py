@@ -260,7 +260,7 @@ def _nlvr2_statements(
 
 @contextmanager
 def dataset_writer(folder: str | Path, data: DatasetInfo, dtype: str = "float32") -> Iterator[DatasetWriter]:
-    """Give a writer of a data set; `folder` appears with all of it when the block succeeds, otherwise not at all.
+    """Yield a writer of a data set; `folder` appears with all of it when the block succeeds, otherwise not at all.
 
     Args:
         folder: it must not exist, or be empty.

@@ -33,7 +33,7 @@ COLOURS = {
 
 
 class EasyVqaImage(NamedTuple):
-    """One image: its shape and colour, "" where no question tells, and its questions with their answers."""
+    """One image: its shape and colour, "" where no question shows it, and its questions with their answers."""
 
     path: str
     shape: str

@@ -54,7 +54,7 @@ class _Image(NamedTuple):
         size: height and width in pixels.
         features: of the whole image and its shapes, float32 `[R, F]`.
         boxes: float32 `[R, 4]`.
-        shapes: of each shape its kind and its colour, "" where no question tells.
+        shapes: of each shape its kind and its colour, "" where no question shows it.
         questions: with their answers.
         augmented: whether it is a changed version of an image.
     """
@@ -89,9 +89,9 @@ def write_easy_vqa(
 
     Args:
         folder: where the data is to be; nothing, or an empty folder, is there.
-        seed: of the statements and the variants; equal seeds give equal files.
+        seed: of the statements and the variants; the same seed writes the same files.
         dtype: of the features, float32 or float16.
-        max_images: use so many images of each of the data set's splits only, for a quick try; at least 100.
+        max_images: use only this many images of each split, for a quick try; at least 100.
         variants: how many changed versions of each training image are added.
         progress: whether to show progress bars, on standard error.
 

@@ -1,4 +1,4 @@
-"""Config files for `lxmert train` beside a synthetic data set: small models that learn it in minutes."""
+"""Config files for `lxmert train` next to a synthetic data set: small models that learn it in minutes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def example_configs(settings: Mapping[str, Mapping[str, Any]], objects: int, att
     """The config files by name: `TASK.toml` for LXMERT, `TASK-visual-bert.toml` for VisualBERT.
 
     Args:
-        settings: of each task, beside those that all share; "epochs" at least. Those under "TASK-visual-bert", where
+        settings: of each task, in addition to the shared ones; "epochs" at least. Those under "TASK-visual-bert", where
             there are any, are VisualBERT's.
         objects, attributes: the numbers of object and attribute labels.
     """

@@ -1,7 +1,7 @@
-"""Attention with dropout, trained on a CPU: kept for its gradients is what cannot be computed again fast.
+"""Attention with dropout for training on CPUs: the backward pass recomputes what is cheap instead of storing it.
 
-PyTorch keeps the weights of the attention twice, before and after dropout, and also their product with the values, for
-the layer that follows; here these are computed again. A training step takes a seventh less memory by it.
+PyTorch saves the attention weights before and after dropout, and their product with the values. Here only the weights
+before dropout are saved. A training step takes a seventh less memory.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ def attention_weights(query: Tensor, key: Tensor, additive: Tensor | None) -> Te
 def recomputed_attention(
     layer: nn.Linear, query: Tensor, key: Tensor, value: Tensor, additive: Tensor | None, rate: float
 ) -> Tensor:  # [B, N, S, K], [B, N, C, K], [B, N, C, K], [B, 1, 1, C] -> [B, S, D]
-    """layer(dropout(softmax(query·keyᵀ / √K + additive))·value), with the heads side by side.
+    """layer(dropout(softmax(query·keyᵀ / √K + additive))·value), with the heads concatenated.
 
     Args:
         layer: the linear layer after the attention; see `can_recompute`.
         query, key, value: of each head.
         additive: what is added to the scores.
-        rate: of the dropout.
+        rate: the dropout rate.
     """
     parts = autocast(query, key, value, layer.weight, layer.bias)
     dtype = parts[2].dtype
@@ -72,7 +72,7 @@ class _RecomputedAttention(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         query, key, value, weight, bias, weights, mask, additive = ctx.saved_tensors
-        if torch.is_grad_enabled():  # for gradients of the gradients, the same is computed by differentiable operators
+        if torch.is_grad_enabled():  # double backward: recompute with differentiable operators
             weights = attention_weights(query, key, additive)
             out = product(_merge_heads(apply_mask(weights, mask, ctx.steps) @ value), weight, bias)
             parts = (query, key, value, weight, bias)
@@ -109,7 +109,7 @@ def _split_heads(merged: Tensor, like: Tensor) -> Tensor:  # [B, S, N·K] -> [B,
 
 @self_test
 def check_softmax_backward() -> bool:
-    """The gradient of softmax is that of its formula."""
+    """Whether the gradient of softmax equals its formula."""
     gradient, weights = torch.linspace(-1, 1, 24, device="cpu").view(4, 6), torch.full((4, 6), 1 / 6, device="cpu")
     expected = weights * (gradient - (gradient * weights).sum(-1, keepdim=True))
     return torch.allclose(softmax_backward(gradient, weights), expected, atol=1e-6)

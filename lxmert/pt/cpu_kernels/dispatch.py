@@ -1,4 +1,4 @@
-"""Whether the CPU kernels may replace PyTorch's own operators: a switch, a self-test, and what forbids it."""
+"""Decide whether the CPU kernels may replace PyTorch's own operators: a switch, a self-test, hooks and tracing."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class use_cpu_kernels:
         with lxmert.pt.use_cpu_kernels(False): ...  # in this block
 
     They are faster than PyTorch's operators, and round differently. They are on unless the environment has
-    LXMERT_CPU_KERNELS=0 or their self-test fails, which runs when one is first used. Without them a model computes bit
-    for bit what PyTorch's operators compute.
+    LXMERT_CPU_KERNELS=0 or their self-test fails, which runs on first use. Without them a model computes exactly what
+    PyTorch's operators compute.
     """
 
     def __init__(self, on: bool):
@@ -76,7 +76,7 @@ def _run_self_test() -> bool:
 def _agrees(check: Callable[[], bool]) -> bool:
     try:
         return check()
-    except Exception:  # an operator with other arguments is as wrong as one with other results
+    except Exception:  # an operator with another signature fails too
         return False
 
 
@@ -89,14 +89,14 @@ def has_hooks(layer: nn.Module) -> bool:
 def is_tracing() -> bool:
     """Whether operators are recorded or transformed, so that they must be PyTorch's own.
 
-    So it is while a graph is compiled, exported or traced, in transforms of functions (`torch.func`) and forward-mode
-    gradients, and under modes that intercept operators, such as those that count the work.
+    This is the case while a graph is compiled, exported or traced, in function transforms (`torch.func`) and
+    forward-mode AD, and under dispatch modes, such as FLOP counters.
     """
     return (
         torch.compiler.is_compiling()
         or torch.jit.is_tracing()
         or has_active_modes()
-        or F.linear is not _LINEAR  # replaced, as profilers do it
+        or F.linear is not _LINEAR  # patched, as some profilers do
     )
 
 

@@ -1,7 +1,7 @@
 """Dropout that draws sixteen bits for each number.
 
-PyTorch draws a float for each on a CPU, which takes a tenth of a training step, and keeps the mask in the dtype of the
-numbers; here it is drawn in a quarter of the time and kept in a byte.
+On CPUs PyTorch draws a float for each number, which takes a tenth of a training step, and saves the mask in the dtype
+of the input. Here drawing takes a quarter of the time, and the mask is saved as bool.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from .dispatch import has_hooks, kernels_are_on, self_test
 
-STEPS = 2**16  # a rate is a multiple of one part of them
+STEPS = 2**16  # a rate is a multiple of 1 / STEPS
 
 
 def drop(layer: nn.Module, x: Tensor) -> Tensor:
-    """layer(x), for a dropout layer or what a user has put in its place.
+    """layer(x), for a dropout layer or its replacement by a user.
 
     A plain `nn.Dropout` without hooks is not called but computed here, on a CPU. Its rate is rounded to a multiple of
     2⁻¹⁶, and the scale fits the rounded rate.
@@ -28,7 +28,7 @@ def drop(layer: nn.Module, x: Tensor) -> Tensor:
 
 
 def dropout(x: Tensor, rate: float, training: bool) -> Tensor:
-    """Set numbers to 0 with a probability, and scale the others so that the mean stays."""
+    """Set each number to 0 with probability `rate`, and scale the others to keep the mean."""
     if not training or not rate:
         return x
     if x.device.type != "cpu" or round(rate * STEPS) in (0, STEPS) or not kernels_are_on():
@@ -39,20 +39,20 @@ def dropout(x: Tensor, rate: float, training: bool) -> Tensor:
 def dropout_mask(
     shape: torch.Size, steps: int, device: torch.device, generator: torch.Generator | None = None
 ) -> Tensor:  # bool
-    """Which numbers stay: each is dropped with a probability of `steps` / 2¹⁶."""
+    """The numbers to keep: each is dropped with probability `steps` / 2¹⁶."""
     count = shape.numel()
-    # random_ gives all 64 bits of a number only if it is asked for the whole range.
+    # random_ draws all 64 bits only for the full range.
     words = torch.empty(-(-count // 4), dtype=torch.int64, device=device).random_(-(2**63), None, generator=generator)
     return (words.view(torch.int16)[:count] >= steps - STEPS // 2).view(shape)
 
 
 def apply_mask(x: Tensor, mask: Tensor, steps: int) -> Tensor:
-    """x · mask, scaled so that the mean stays."""
+    """x · mask, scaled to keep the mean."""
     return (x * mask).mul_(STEPS / (STEPS - steps))
 
 
 class _Dropout(torch.autograd.Function):
-    """`apply_mask`, with a mask that is drawn."""
+    """`apply_mask` with a random mask."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, steps: int) -> Tensor:
@@ -69,7 +69,7 @@ class _Dropout(torch.autograd.Function):
 
 @self_test
 def check_dropout() -> bool:
-    """Half of the numbers are dropped at each of the four places in a word."""
+    """Whether half of the numbers are dropped at each of the four positions in a word."""
     device = torch.device("cpu")
     mask = dropout_mask(torch.Size((2048, 4)), STEPS // 2, device, torch.Generator(device).manual_seed(0))
     return bool(((mask.float().mean(0) - 0.5).abs() < 0.05).all())

@@ -1,8 +1,8 @@
-"""Linear layers by the fastest matrix product that PyTorch has for the CPU.
+"""Linear layers with the fastest matrix product that PyTorch has for the CPU.
 
-`torch.nn.functional.linear` calls MKL for float32 on a CPU. oneDNN, which PyTorch brings along too, is more than twice
-as fast on AMD's CPUs, whose wide registers MKL leaves half empty, and it applies the activation while a result is still
-in registers. It is reached through the operator that `torch.compile` uses; everywhere else PyTorch's own is called.
+`torch.nn.functional.linear` calls MKL for float32 on a CPU. oneDNN, which PyTorch includes too, is more than twice as
+fast on AMD's CPUs, where MKL uses half of the wide registers, and it fuses the activation. It is called by the operator
+that `torch.compile` uses; in all other cases PyTorch's own operator is called.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _DERIVATIVES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 def linear(layer: nn.Module, x: Tensor, activation: str | None = None) -> Tensor:  # [..., in] -> [..., out]
-    """activation(layer(x)), for a linear layer or what a user has put in its place.
+    """activation(layer(x)), for a linear layer or its replacement by a user.
 
     Args:
         layer: what is called. A plain `nn.Linear` without hooks is not called but computed here, with the same result.
@@ -66,7 +66,7 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None, activation: s
         invalidate_packed_weights()
     packed = None if trained else packed_weights()
     fused = activation in _FUSED and not trained
-    # PyTorch's own products of bfloat16 are oneDNN's, but for the activation, and weights that are laid out.
+    # PyTorch's own bfloat16 products are oneDNN's, but without fused activation and packed weights.
     faster = x.dtype == torch.float32 or (x.dtype == torch.bfloat16 and (fused or packed is not None))
     if not (faster and x.numel() * weight.shape[0] >= _MIN_PRODUCTS[trained] and _can_use_onednn(x, weight, bias)):
         return _activate(F.linear(x, weight, bias), activation)
@@ -80,14 +80,14 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None, activation: s
 
 
 def linear_pair(up: nn.Module, down: nn.Module, x: Tensor, activation: str) -> Tensor:  # [..., in] -> [..., out]
-    """down(activation(up(x))), of which training on a CPU keeps little more than x.
+    """down(activation(up(x))), which saves little more than x for the backward pass on a CPU.
 
     The hidden states are four times as wide as x in these models, before the activation and after it. Those after it
-    are computed again for the gradients, and those before it too, except in 16 bits, which take half of the memory.
-    That costs a twelfth of a step's time, and saves half of its memory.
+    are recomputed in the backward pass, and those before it too, except in 16 bits, which take half of the memory.
+    A step takes a twelfth longer, and half of the memory.
 
     Args:
-        up, down: linear layers, or what a user has put in their places.
+        up, down: linear layers, or their replacements by a user.
         x: the input of `up`.
         activation: a name in `ACTIVATIONS`.
     """
@@ -97,7 +97,7 @@ def linear_pair(up: nn.Module, down: nn.Module, x: Tensor, activation: str) -> T
 
 
 def can_replace(layer: nn.Module, x: Tensor) -> bool:
-    """Whether functions of this package may compute a layer: a plain linear one on a CPU, and large enough to gain."""
+    """Whether the CPU kernels may compute a layer: a plain linear one on a CPU, large enough to be faster."""
     return (
         type(layer) is nn.Linear
         and x.device.type == "cpu"
@@ -110,7 +110,7 @@ def can_replace(layer: nn.Module, x: Tensor) -> bool:
 
 
 def autocast(*parts: Tensor | None) -> tuple[Any, ...]:
-    """The arguments of a function of ours, in autocast's dtype where that is on."""
+    """Cast arguments to autocast's dtype, if autocast is on."""
     if not torch.is_autocast_enabled("cpu"):
         return parts
     dtype = torch.get_autocast_dtype("cpu")
@@ -118,7 +118,7 @@ def autocast(*parts: Tensor | None) -> tuple[Any, ...]:
 
 
 class _RecomputedPair(torch.autograd.Function):
-    """down(activation(up(x))). The gradients are made of what can be differentiated again."""
+    """down(activation(up(x))). The gradients are differentiable."""
 
     @staticmethod
     def forward(
@@ -149,11 +149,11 @@ class _RecomputedPair(torch.autograd.Function):
 
 
 class _Product(torch.autograd.Function):
-    """The product with its gradients, which are products again, so that they can be differentiated too."""
+    """The product. Its gradients are products, and so differentiable too."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        # Each factor is kept for the gradient of the other one.
+        # Each factor is saved for the gradient of the other one.
         ctx.save_for_backward(x if ctx.needs_input_grad[1] else None, weight if ctx.needs_input_grad[0] else None)
         return _onednn(x, weight, bias)
 
@@ -208,7 +208,7 @@ def _can_use_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
 
 
 def _fits(weight: Tensor, x: Tensor, shape: tuple[int, ...]) -> bool:
-    """Whether a parameter has the input's dtype and device and this shape; PyTorch refuses what is wrong."""
+    """Whether a parameter has the input's dtype and device and this shape; PyTorch raises the error otherwise."""
     return (
         type(weight) in _PLAIN
         and weight.dtype == x.dtype
@@ -220,20 +220,20 @@ def _fits(weight: Tensor, x: Tensor, shape: tuple[int, ...]) -> bool:
 
 @self_test
 def check_linear() -> bool:
-    """oneDNN's product is that of `F.linear`, with every activation, as the weight is and laid out anew."""
+    """Whether oneDNN's product equals `F.linear` with every activation, with plain and with packed weights."""
     if not HAS_ONEDNN:
         return True
     x, weight = (torch.linspace(-1, 1, n * 64, device="cpu").cos().view(n, 64).sin() for n in (8, 32))
     bias = weight[:, 0].contiguous()
     for activation in (None, *_FUSED):
         expected = _activate(F.linear(x, weight, bias), activation)
-        for laid_out in (weight, reorder_linear_weight(weight)):
-            found = _onednn(x, laid_out, bias, *_FUSED.get(activation or "", ()))
+        for packed in (weight, reorder_linear_weight(weight)):
+            found = _onednn(x, packed, bias, *_FUSED.get(activation or "", ()))
             if not torch.allclose(found, expected, rtol=1e-4, atol=1e-5):
                 return False
     return True
 
 
 _PLAIN = (Tensor, nn.Parameter)
-# Multiplications from which a product gains more than the checks cost: without gradients, and with a function of ours.
+# The fewest multiplications for which a product is faster, checks included: without and with gradients.
 _MIN_PRODUCTS = {False: 2**20, True: 2**23}

@@ -1,7 +1,7 @@
-"""Weights laid out once as the CPU's matrix products read them.
+"""Weights that are packed once into oneDNN's memory format.
 
-oneDNN takes a weight as it is, and lays it out anew for every product. For a batch that is some hundredths of the work,
-for a single question a quarter; done once, it is worth the memory.
+oneDNN reorders a plain weight for every product. That is a few percent of the work for a batch, and a quarter for a
+single question; packing once is worth the memory.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from lxmert.pt import _compat
 
 
 class PackedWeights:
-    """Keep what products without gradients need of weights, laid out once.
+    """Cache packed weights for products without gradients.
 
     ::
 
         packed = PackedWeights()
         with packed, torch.inference_mode():
-            out = model(**inputs)  # the first time lays them out; after it a product has nothing to lay out
+            out = model(**inputs)  # the first call packs the weights
 
-    A weight is laid out when a product first needs it, and again after it has changed or a model has been trained.
+    A weight is packed when a product first needs it, and again after it has changed or a model has been trained.
     (Changes in place by `weight.data` outside of training are not seen: PyTorch does not count them.) All together take
     as much memory as the model's linear layers, until the object is gone. It may serve several threads and tasks at
     once. On other devices than CPUs it does nothing.
     """
 
     def __init__(self) -> None:
-        self._known: Any = WeakTensorKeyDictionary()  # each weight's state, and what it became
+        self._known: Any = WeakTensorKeyDictionary()  # the state of each weight, and the packed weight
         self._lock = Lock()
 
     def of(self, weight: Tensor) -> Tensor:  # [out, in]
-        """A weight for oneDNN's product: laid out, if it is a parameter."""
+        """Return a weight for oneDNN's product, packed if it is a parameter."""
         if type(weight) is not nn.Parameter or weight.is_inference():  # whose changes PyTorch does not count
             return weight
         state = (_compat.version_of(weight), weight.data_ptr(), weight.dtype, _training)
@@ -56,11 +56,11 @@ class PackedWeights:
         _IN_USE.set(_IN_USE.get()[:-1])
 
     def __reduce__(self) -> tuple[type[PackedWeights], tuple[()]]:
-        return PackedWeights, ()  # a copy lays out what it needs
+        return PackedWeights, ()  # a copy starts empty
 
 
 def packed_weights() -> PackedWeights | None:
-    """Those whose `with` block this thread or task is in; none while a graph is compiled, which cannot hold them."""
+    """The cache of the innermost `with` block of this thread or task; None while a graph is compiled."""
     if torch.compiler.is_compiling():
         return None
     inside = _IN_USE.get()
@@ -68,7 +68,7 @@ def packed_weights() -> PackedWeights | None:
 
 
 def invalidate_packed_weights() -> None:
-    """Say that weights may change without a count: fused optimizers change them so."""
+    """Mark all packed weights as stale: fused optimizers change weights without a new version."""
     global _training
     if not torch.compiler.is_compiling():
         _training = object()

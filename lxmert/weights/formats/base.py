@@ -1,4 +1,4 @@
-"""What every format gives: an opened weight file."""
+"""The protocol of an open weight file, the same for every format."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class WeightFile(Protocol):
         """The values of the config.json that belongs to the file, None without one."""
 
     def read(self, name: str, mapped: bool = False) -> np.ndarray:
-        """Read one array, whole. Threads may read at the same time.
+        """Read one array. Threads may read at the same time.
 
         If `mapped`, it may be a memory map of the file, whose pages are read when used and copied when changed. A file
         that is replaced by renaming stays as it was; one that is truncated under the map ends the process.

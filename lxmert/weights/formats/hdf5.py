@@ -26,7 +26,7 @@ from .hdf5_headers import HeaderChecks
 from .raw_io import BFLOAT16, BLOCK, FLOATS, FileBytes
 
 CONFIG_ATTRIBUTE = "lxmert_config"  # of a file that this package wrote
-# What a compiled Keras model saves beside its weights.
+# What a compiled Keras model saves in addition to its weights.
 KERAS_TRAINING_GROUPS = ("optimizer", "_loss_tracker", "_compile_metrics", "loss_tracker", "metrics")
 _LOCK = Lock()  # HDF5 itself is not thread-safe
 _MOST_OBJECTS = 200_000
@@ -41,7 +41,7 @@ class Member(NamedTuple):
 
 
 class Hdf5File:
-    """Weights in an HDF5 file; the config is stored in it or lies beside it.
+    """Weights in an HDF5 file; the config is stored in it or next to it.
 
     In the older layout the root has `layer_names`, and arrays are at /layer/model/…: a name is what follows these two,
     and an array that layers share is stored once for each of them.
@@ -103,7 +103,7 @@ class Hdf5File:
                 name = "/".join(place.split("/")[2:]) or place
             if dataset.external or dataset.is_virtual:
                 raise _InvalidFileError(
-                    f"{self.path}: the values of {place} lie in another file, which is not followed."
+                    f"{self.path}: the values of {place} are in another file, which is not followed."
                 )
             if self._older or place.split("/")[0] not in KERAS_TRAINING_GROUPS:
                 self._add_array(name, place, dataset)
@@ -213,7 +213,7 @@ class Hdf5File:
 
     @property
     def config(self) -> dict[str, Any] | None:
-        """The config stored in the file, else the config.json beside it, None without one."""
+        """The config stored in the file, else the config.json next to it, None without one."""
         return read_folder_config(self.path) if self._config is None else self._config
 
     def read(self, name: str, mapped: bool = False) -> np.ndarray:
@@ -272,4 +272,4 @@ class Hdf5File:
 
 
 class _InvalidFileError(ValueError):
-    """What is wrong with a file, in words for the user; other errors are the library's."""
+    """An error about a file with a message for users; other errors are the library's."""

@@ -15,17 +15,17 @@ _NOWHERE = b"\xff" * 8
 _PLAIN = (0, 1, 3, 8)
 _ANY_LENGTH = 9
 _MOST_BLOCKS = 1000
-_LARGEST_HEADER = 16 * 2**20  # bytes; an object's attributes lie in its header, of 64 KiB each
+_LARGEST_HEADER = 16 * 2**20  # bytes; an object's attributes are in its header, of 64 KiB each
 _LARGEST_TEXT = 16 * 2**20  # bytes of an attribute's texts, all together; a config is by far the longest
 # The lists of the older layout, of which long ones are split into several with numbers.
 _LISTS = ("layer_names", "weight_names")
 
 
 class HeaderChecks:
-    """Looks through the attributes of the objects of one file.
+    """Checks the attributes of the objects of one file.
 
     Args:
-        read: gives so many bytes from an offset in the file.
+        read: returns a number of bytes from an offset in the file.
         size: of the file in bytes.
     """
 
@@ -35,7 +35,7 @@ class HeaderChecks:
         self._looked_through = 0  # their bytes
 
     def check(self, address: int) -> None:
-        """Look through the attributes of the object at `address`, in the header format of any version.
+        """Check the attributes of the object at `address`, in the header format of any version.
 
         Raises:
             ValueError: damage, or attributes of a kind that Keras does not write.
@@ -78,7 +78,7 @@ class HeaderChecks:
                 self._check_heap(heap)
 
     def _check_heap(self, address: int) -> None:
-        """Refuse a heap through which there is no way: every entry has to lead on."""
+        """Refuse a heap that would be an endless loop: every entry has to advance."""
         if address in self._heaps:
             return
         signature, size = struct.unpack("<8sQ", _read_exactly(self._read, address, 16))
@@ -88,13 +88,13 @@ class HeaderChecks:
         self._heaps.add(address)
         self._looked_through += size
         if self._looked_through > self._size:
-            raise ValueError("the texts of attributes lie in heaps that overlap")
+            raise ValueError("the texts of attributes are in heaps that overlap")
         at = 16
         while at + 16 <= size:
             index, length = struct.unpack_from("<H6xQ", content, at)
             at += 16 + length + -length % 8 if index else max(length, 0)
             if at > size or not (index or length >= 16):
-                raise ValueError("a text of an attribute lies in a damaged heap")
+                raise ValueError("a text of an attribute is in a damaged heap")
 
 
 def _count(space: bytes) -> int:
@@ -108,7 +108,7 @@ def _count(space: bytes) -> int:
 
 
 def _messages(read: Callable[[int, int], bytes], address: int) -> Iterator[tuple[int, bool, bytes]]:
-    """The messages that an object's header is made of: kind, whether it lies elsewhere, content."""
+    """The messages that an object's header is made of: kind, whether it is stored elsewhere, content."""
     start = _read_exactly(read, address, 16)
     if start.startswith(b"OHDR"):
         flags = start[5]
@@ -142,5 +142,5 @@ def _messages(read: Callable[[int, int], bytes], address: int) -> Iterator[tuple
 def _read_exactly(read: Callable[[int, int], bytes], offset: int, size: int) -> bytes:
     content = read(offset, size)
     if len(content) < size:
-        raise ValueError("an object lies behind the end of the file")
+        raise ValueError("an object starts after the end of the file")
     return content

@@ -25,7 +25,7 @@ _SAFE = (SAFETENSORS_NAME, INDEX_NAME)
 _PICKLED = (PICKLE_NAME, f"{PICKLE_NAME}.index.json")
 FOLDER_WEIGHTS = (*_SAFE, *_PICKLED, TF_NAME)
 _ENDINGS = (".safetensors", ".h5", ".hdf5", ".keras", ".bin", ".pth", ".pt", ".th")
-# Training leaves pickles beside the weights.
+# Training writes pickles next to the weights.
 _NOT_WEIGHTS = ("training_args.bin", "optimizer.bin", "optimizer.pt", "scheduler.pt", "scheduler.bin")
 
 

@@ -44,7 +44,7 @@ def is_zip(path: Path) -> bool:
 
 
 def check_pickle(path: Path, zipped: bool) -> None:
-    """Refuse a pickle that no writer of weights would make, without running it.
+    """Refuse a pickle that is not a file of weights, without running it.
 
     Raises:
         ValueError: naming what was found.
@@ -100,7 +100,7 @@ def _check_old_format(path: Path) -> None:
 
 
 class _BoundedFile:
-    """A file for pickletools, which asks for as many bytes as the program says: never more than it has."""
+    """A file for pickletools, which asks for as many bytes as the pickle claims: it never reads more than there are."""
 
     def __init__(self, file: IO[bytes], size: int):
         self._file, self._left = file, size
@@ -146,7 +146,7 @@ def _foreign_error(path: Path, what: str) -> ValueError:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Symbol:
-    """Stands for an object that is neither a plain value nor a list nor a tuple."""
+    """An object that is neither a plain value nor a list nor a tuple."""
 
     kind: str  # "dict", "OrderedDict", "storage", "tensor", "name"
     name: str = ""
@@ -166,7 +166,7 @@ _WORDS = {
 
 
 class _SymbolicMachine:
-    """Follows a program as PyTorch's reader does, with nothing called.
+    """Interprets a pickle as PyTorch's reader does, without calling anything.
 
     That reader may take for ever to hash a key: a few nested tuples, each used twice, are a tree of any size. So every
     call, key and storage has to be as torch.save writes it, and no size above `file_size`, the bytes of the file.
@@ -226,7 +226,7 @@ class _SymbolicMachine:
         self._stack = []
 
     def _items(self, count: int | None) -> list[Any]:
-        """Pop so many items, or all since the last mark."""
+        """Pop `count` items, or all since the last mark."""
         items = self._stack
         if count is None:
             self._stack = self._marked.pop()
@@ -244,7 +244,7 @@ class _SymbolicMachine:
             self._check_key(key)
 
     def _check_key(self, key: Any) -> None:
-        """Refuse a key that may take for ever to hash."""
+        """Refuse a key that takes too long to hash."""
         for part in key if isinstance(key, tuple) else (key,):
             large = isinstance(part, int) and abs(part) >= _LARGEST_KEY
             if large or not isinstance(part, (str, float, int, type(None))):

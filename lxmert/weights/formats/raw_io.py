@@ -76,7 +76,7 @@ class FileBytes:
 
 
 def empty_aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """An uninitialized array, aligned as frameworks want it to take over its memory."""
+    """An uninitialized array, aligned so that frameworks can use its memory without a copy."""
     size = math.prod(shape) * dtype.itemsize
     room = np.empty(size + ALIGNED, np.uint8)
     start = -room.ctypes.data % ALIGNED
@@ -98,7 +98,7 @@ def contiguous(values: np.ndarray) -> np.ndarray:
 
 
 class Slot(NamedTuple):
-    """A place in a file, and the call that gives the array to write there: of any float dtype, perhaps transposed."""
+    """An offset in a file, and a function that returns the array to write there, of any float dtype and layout."""
 
     name: str
     offset: int

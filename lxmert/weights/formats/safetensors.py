@@ -14,7 +14,7 @@ from .base import read_folder_config
 from .raw_io import FLOATS, FileBytes, Slot, write_slots
 
 _TAGS = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16"}
-# No weights; but beside them a file may hold position ids, or how many batches a detector has seen.
+# Integer dtypes are no weights, but a file may also hold position ids, or a detector's count of batches.
 _INTEGERS = {
     f"{kind}{size}": f"{name}{size}" for kind, name in (("I", "int"), ("U", "uint")) for size in (8, 16, 32, 64)
 }
@@ -28,7 +28,7 @@ LARGEST_HEADER = 8 * 2**20
 
 
 class SafetensorsFile:
-    """A .safetensors file; its config is the config.json beside it.
+    """A .safetensors file; its config is the config.json next to it.
 
     Raises:
         ValueError: a truncated or foreign file, or one with unsupported dtypes.
@@ -50,7 +50,7 @@ class SafetensorsFile:
 
     @property
     def config(self) -> dict[str, Any] | None:
-        """The config.json beside the file, None without one."""
+        """The config.json next to the file, None without one."""
         return read_folder_config(self.path)
 
     def read(self, name: str, mapped: bool = False) -> np.ndarray:
@@ -95,10 +95,10 @@ NamedArray = tuple[str, np.dtype, tuple[int, ...], Callable[[], np.ndarray]]
 
 
 def write_safetensors(path: str | Path, tensors: Sequence[NamedArray], metadata: Mapping[str, str]) -> dict[str, int]:
-    """Write a safetensors file tensor by tensor; the library's own writer, whose bytes it writes, wants all at once.
+    """Write a safetensors file tensor by tensor; the library's own writer needs all at once.
 
-    An existing file is overwritten, so give a temporary name (`atomic_files.replacing`). A tensor is a name, a dtype, a
-    shape, and a call that gives the values, which are converted to the dtype. For overflows see `raw_io.write_slots`.
+    An existing file is overwritten, so pass a temporary name (`atomic_files.replacing`). A tensor is a name, a dtype, a
+    shape, and a function that returns the values, which are cast to the dtype. For overflows see `raw_io.write_slots`.
 
     Raises:
         ValueError: values of another shape than announced, or an unsupported dtype.

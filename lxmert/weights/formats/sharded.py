@@ -17,7 +17,7 @@ _MOST_SHARDS = 1000
 
 
 class ShardedFiles:
-    """The files that an index names, as one file; the config is the config.json beside the index.
+    """The files that an index names, as one file; the config is the config.json next to the index.
 
     Raises:
         FileNotFoundError: a file that the index names does not exist.
@@ -60,7 +60,7 @@ class ShardedFiles:
 
     @property
     def config(self) -> dict[str, Any] | None:
-        """The config.json beside the index, None without one."""
+        """The config.json next to the index, None without one."""
         return read_folder_config(self.path)
 
     def read(self, name: str, mapped: bool = False) -> np.ndarray:
@@ -92,7 +92,7 @@ def shard_names(index: Mapping[str, Any], path: str | Path) -> dict[str, str]:
 
 
 def _inside(index: Path, name: str) -> Path:
-    """The path of a file that an index names, which must be beside it.
+    """The path of a file that an index names, which must be next to it.
 
     The cache of the model hub has links in `models--…/snapshots/…` to the files in `blobs` of that model, or in
     `blobs/…` of the whole cache; other links out of the folder are refused.

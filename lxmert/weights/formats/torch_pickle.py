@@ -21,7 +21,7 @@ _WEIGHTS_KEYS = ("state_dict", "model_state_dict", "model", "module", "net")
 
 
 class PickleFile:
-    """A file that `torch.save` made of a state dict; its config is the config.json beside it.
+    """A file that `torch.save` made of a state dict; its config is the config.json next to it.
 
     Raises:
         ImportError: PyTorch is not installed.
@@ -39,7 +39,7 @@ class PickleFile:
 
     @property
     def config(self) -> dict[str, Any] | None:
-        """The config.json beside the file, None without one."""
+        """The config.json next to the file, None without one."""
         return read_folder_config(self.path)
 
     def read(self, name: str, mapped: bool = False) -> np.ndarray:
@@ -96,7 +96,7 @@ def _load(path: Path, zipped: bool) -> dict[str, Any]:
     for name, tensor in tensors.items():
         if tensor.layout != torch.strided or tensor.is_quantized or tensor.device.type != "cpu":
             raise ValueError(f"{path} holds {name} as a {tensor.layout} tensor of {tensor.dtype}; plain ones are read.")
-        # With strides of 0 one value can stand for a tensor of any size.
+        # With strides of 0 one value can be a tensor of any size.
         if tensor.numel() > tensor.untyped_storage().nbytes() // tensor.element_size():
             raise ValueError(f"{path}: {name} claims to be {list(tensor.shape)}, more than the file holds of it.")
     # A tied tensor has two names, but not every tensor has many.

@@ -88,7 +88,7 @@ class KeyMapping(NamedTuple):
         head_prefix: of the heads.
         renamed: modules with other names than Hugging Face's.
         unused: parts of keys below which no model of ours has anything.
-        tied: whether writers may store the word head's decoder beside the word embedding that it is tied to.
+        tied: whether writers may store the word head's decoder next to the word embedding that it is tied to.
     """
 
     title: str

@@ -64,7 +64,7 @@ def recognize(file: WeightFile, model_types: tuple[str, ...]) -> Recognized:
         raise CheckpointMismatchError(
             f"{file.path} is not a file of {titles}: none of its {len(names)} names is known as a weight of the "
             f"backbone (the first are {', '.join(names[:3]) or 'none'}). "
-            f"Pass the {CONFIG_NAME} that belongs to it; its model_type tells the model."
+            f"Pass the {CONFIG_NAME} that belongs to it; its model_type names the model."
         )
     return best[1] if _has_visual_weights(best[1].names) else _as_bert(best[1])
 

@@ -177,7 +177,7 @@ def head_names(architecture: str, config: ModelConfig) -> tuple[str, ...]:
 
 
 def sizes(config: ModelConfig) -> dict[str, int]:
-    """What the sizes of the table stand for: symbols, and the integers of a config.
+    """The values of the sizes in the table: symbols, and the integers of a config.
 
     W, the width of an attention, is not among them: it depends on its pruned heads.
     """

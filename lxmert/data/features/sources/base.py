@@ -1,4 +1,4 @@
-"""What an import needs of a feature file: a source gives its images one after another, from any position on."""
+"""The protocol of a feature file for imports: a source yields its images in order, from any position."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Entry(NamedTuple):
         where: the file and the line or id, for messages.
         size: its bytes in the source.
         position: where the next image starts; JSON values.
-        read: gives its regions, or raises DamagedImage (or another ValueError).
+        read: returns its regions, or raises DamagedImage (or another ValueError).
     """
 
     where: str
@@ -52,7 +52,7 @@ class Source(Protocol):
         """The images from a position on, all for None; a ValueError if the source has changed, or is damaged."""
 
     def consumed(self, position: dict[str, Any] | None) -> int:
-        """How many bytes of `size` lie before a position."""
+        """How many bytes of `size` are before a position."""
 
 
 class SourceOptions(NamedTuple):

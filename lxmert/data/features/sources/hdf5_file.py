@@ -73,7 +73,7 @@ class Hdf5FeatureFile:
         if not isinstance(item, self._h5py.Dataset):
             raise ValueError(f"{self.path}: {name} must be an array.")
         if item.external or item.is_virtual:
-            raise ValueError(f"{self.path}: the values of {name} lie in another file, which is not read.")
+            raise ValueError(f"{self.path}: the values of {name} are in another file, which is not read.")
         if item.dtype.kind not in "fiuS" or item.shape is None:
             raise ValueError(f"{self.path}: {name} must hold numbers; it holds {item.dtype}.")
         claimed = math.prod(item.shape) * item.dtype.itemsize

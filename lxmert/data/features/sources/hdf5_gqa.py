@@ -1,6 +1,6 @@
 """GQA's object features: features [P, 100, F] and bboxes [P, 100, 4] in gqa_objects_*.h5.
 
-The images' ids, sizes and numbers of objects are in gqa_objects_info.json beside them.
+The images' ids, sizes and numbers of objects are in gqa_objects_info.json next to them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class GqaObjects(Hdf5Source):
     """One of GQA's files. Whether its boxes are two corners, or a corner and a size, is inferred unless it is given.
 
     Raises:
-        ValueError: no gqa_objects_info.json beside it, or boxes that could be either.
+        ValueError: no gqa_objects_info.json next to it, or boxes that could be either.
     """
 
     def __init__(self, file: Hdf5FeatureFile, options: SourceOptions):
@@ -42,7 +42,7 @@ class GqaObjects(Hdf5Source):
             raise ValueError(f"{file.path} must end in its number, as gqa_objects_0.h5 does: it selects the images.")
         info = file.path.with_name("gqa_objects_info.json")
         if not info.is_file():
-            raise ValueError(f"{file.path} needs {info.name} beside it, which says which images are in which file.")
+            raise ValueError(f"{file.path} needs {info.name} next to it, which says which images are in which file.")
         images = self._images_of(info, file.path, int(number[1]))
         self._images = dict(sorted(images.items(), key=lambda item: item[1].row))
         rows = {image.row for image in self._images.values()}

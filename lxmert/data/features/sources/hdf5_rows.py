@@ -47,7 +47,7 @@ class Hdf5Rows(Hdf5Source):
             start, stop = (int(value) for value in self._spans[where])
             total = len(self._arrays[0])
             if not 0 <= start <= stop <= total:
-                raise DamagedImage(f"its regions must lie in 0 to {total}; they are {start} to {stop}.")
+                raise DamagedImage(f"its regions must be in 0 to {total}; they are {start} to {stop}.")
             where = slice(start, stop)
         features, boxes, spatial = (self.file.values(array, where) for array in self._arrays)
         if spatial.ndim != 2 or spatial.shape[1] < 4 or boxes.shape != (len(spatial), 4):

@@ -2,7 +2,7 @@
 
 ID.npz      features (or x), boxes (or bbox, bboxes), height and width (or image_h, image_w, …), and optionally
             object_ids, object_confidence, attribute_ids, attribute_confidence
-ID.npy      features, beside ID_boxes.npy, ID_size.npy (height, width), and optionally ID_object_ids.npy, …
+ID.npy      features, next to ID_boxes.npy, ID_size.npy (height, width), and optionally ID_object_ids.npy, …
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def _read_npy(path: Path) -> ImageRegions:
         if companion.is_file():
             found[part] = _read_array_file(companion)
         elif part in ("boxes", "size"):
-            raise DamagedImage(f"{companion.name} is missing beside it.")
+            raise DamagedImage(f"{companion.name} is missing next to it.")
     features, boxes, size = _read_array_file(path), found.pop("boxes"), found.pop("size")
     return ImageRegions(path.stem, features, boxes, size, **found)
 

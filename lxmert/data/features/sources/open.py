@@ -1,4 +1,4 @@
-"""Open feature files: their content tells the layout."""
+"""Open feature files, and recognize their layout by content."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ _BUFFER = 2**20
 
 
 class Tsv:
-    """A TSV file of either kind; the number of columns of its first line tells which.
+    """A TSV file of either kind; the number of columns of its first line shows which.
 
     Raises:
         ValueError: neither.

@@ -12,7 +12,7 @@ from .scene import COLOURS, SHAPES, Scene
 
 _SUBPIXELS = 4  # a pixel's coverage is measured at SUBPIXELS x SUBPIXELS points
 
-# Whether a point lies in a shape; u (right) and v (down) are -1..1 in the shape's box.
+# Whether a point is in a shape; u (right) and v (down) are -1..1 in the shape's box.
 _INSIDE: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "circle": lambda u, v: u * u + v * v <= 1.0,
     "square": lambda u, v: np.maximum(np.abs(u), np.abs(v)) <= 1.0,

@@ -70,7 +70,7 @@ def make_scenes(
     Args:
         folder: it must not exist, or be empty.
         images: their number.
-        seed: equal seeds give equal files, byte for byte.
+        seed: the same seed writes the same files, byte for byte.
         side: width and height of an image in pixels.
         keep_images: whether to write the images too, as PNG files.
         dtype: of the features, float32 or float16.
