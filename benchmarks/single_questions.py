@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results" / "single_questions.json"
 TEXTS = ("what color is the circle?", "is there not a red shape in the image?", "what shape is it?", "is it blue?")
 ANSWERS = 3129  # as many as models of VQA v2 score
-WARM_UP = 20  # questions before anything is measured: the weights are laid out by then
+WARM_UP = 20  # questions before anything is measured: the weights are packed by then
 
 
 def make_model(folder: Path) -> None:

@@ -31,7 +31,7 @@ class HubOptions(TypedDict, total=False):
 
     `revision` is a branch, a tag, a commit or refs/pr/NUMBER, by default the main branch. `cache_dir` is the folder of
     the cache, by default the library's. `token` is an access token, True for the saved one, False for none; by default
-    HF_TOKEN or the saved one, if there is one. `local_files_only` looks into the cache only.
+    HF_TOKEN or the saved one, if there is one. `local_files_only` uses only the cache.
     """
 
     revision: str | None

@@ -83,7 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
     hub = HubOptions(revision=arguments.revision)
     if arguments.verify:
         import_quietly("tf")
-        # Before the conversion, so that a missing framework is reported at once.
+        # Before the conversion, so that a missing framework is reported immediately.
         from lxmert.inference.verify import TOLERANCE, verify
 
     with progress_bar("converting", arguments.quiet) as progress:

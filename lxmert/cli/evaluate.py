@@ -123,7 +123,7 @@ def scores_table(scores: VqaScores | GqaScores | Nlvr2Scores) -> str:
             },
         )
     if isinstance(scores, GqaScores):
-        # Otherwise nobody would see that these two are not what the official program prints.
+        # Say that the official program does not print these two.
         note = (
             "" if scores.by_type else "\n\nThe files have no types: binary are the questions whose answer is yes or no."
         )

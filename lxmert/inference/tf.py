@@ -20,7 +20,7 @@ class NumpyModel:
 
     Args:
         model: any model of this package.
-        pack_weights: nothing in Keras; TensorFlow lays out weights by itself.
+        pack_weights: ignored in Keras; TensorFlow packs weights itself.
     """
 
     def __init__(self, model: PreTrainedModel, pack_weights: bool = False):

@@ -103,7 +103,7 @@ def random_inputs(config: ModelConfig, architecture: str, seed: int = 0) -> dict
     inputs: dict[str, np.ndarray] = {}
     for name, shape in shapes.items():
         if declared[name].kind == "float":
-            # Boxes lie between 0 and 1.
+            # Boxes are between 0 and 1.
             draw = random.random if name == "visual_pos" else random.standard_normal
             inputs[name] = draw(shape, dtype="float32")
         elif name.endswith("attention_mask"):
@@ -221,9 +221,9 @@ def _compare(loader: str, expected: Outputs, got: Outputs) -> Iterator[OutputDif
         for a, b in zip(mine, theirs, strict=False):
             same = a.shape == b.shape
             with np.errstate(invalid="ignore"):  # inf - inf is NaN, which differs
-                apart = float(np.max(np.abs(a.astype("float64") - b), initial=0.0)) if same else math.inf
+                gap = float(np.max(np.abs(a.astype("float64") - b), initial=0.0)) if same else math.inf
             # max() would drop a NaN.
-            difference = apart if math.isnan(apart) or apart > difference else difference
+            difference = gap if math.isnan(gap) or gap > difference else difference
             # The logit of a masked region is the smallest number of the dtype, and not of the others' size.
             counted = np.abs(a) < np.finfo(a.dtype).max / 2
             largest = max(largest, float(np.max(np.abs(a), where=counted, initial=0.0)))

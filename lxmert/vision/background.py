@@ -108,7 +108,7 @@ def _planes(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     planes = []
     for triple in combinations(range(8), 3):
         corner = places[list(triple)]
-        if abs(np.linalg.det(corner)) > 0.5:  # else the three lie on one line and fix no plane
+        if abs(np.linalg.det(corner)) > 0.5:  # else the three are on one line
             plane = np.zeros((3, 8))
             plane[:, list(triple)] = np.linalg.inv(corner)
             planes.append(plane)

@@ -41,7 +41,7 @@ def open_image(image: ImageInput) -> np.ndarray:
         FileNotFoundError: the file does not exist.
         TypeError: another form, or an array of another dtype.
         ValueError: the file is no image or truncated, the size is zero or more than `MAX_PIXELS`, an array has another
-            rank or number of channels, or floats lie outside 0..1.
+            rank or number of channels, or floats outside 0..1.
     """
     if isinstance(image, np.ndarray):
         return _from_array(image)

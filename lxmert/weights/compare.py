@@ -1,4 +1,4 @@
-"""Whether two weight files hold the same weights, whatever their formats and mappings; read tensor by tensor."""
+"""Compare two weight files of any format and mapping, tensor by tensor."""
 
 from __future__ import annotations
 
@@ -220,12 +220,12 @@ def difference(x: np.ndarray, y: np.ndarray, tolerance: float | None = None) -> 
             differ = (wide.view("u8") != other.view("u8")) & ~(np.isnan(wide) & np.isnan(other))
         wide, other = wide[differ], other[differ]
         with np.errstate(invalid="ignore"):
-            apart = np.abs(wide - other)
-        apart[np.isnan(wide) & np.isnan(other)] = 0
+            gap = np.abs(wide - other)
+        gap[np.isnan(wide) & np.isnan(other)] = 0
         if tolerance is not None:
-            apart = apart[~(apart <= tolerance)]  # NaN compares false
-        differing += apart.size
-        largest = float(np.max(apart, initial=largest))  # NaN if there is one
+            gap = gap[~(gap <= tolerance)]  # NaN compares false
+        differing += gap.size
+        largest = float(np.max(gap, initial=largest))  # NaN if there is one
     return _Difference(differing, largest)
 
 
@@ -239,7 +239,7 @@ def _modules(pairs: Sequence[_Pair], differences: Sequence[_Difference], folded:
             layers=len(modules),
             dtypes=(formats[0], formats[1]),
             parameters=sum(math.prod(pair.shapes[0]) for pair in compared),
-            differing=sum(apart.differing for _, apart in group),
-            largest=float(np.max([apart.largest for _, apart in group])),
+            differing=sum(gap.differing for _, gap in group),
+            largest=float(np.max([gap.largest for _, gap in group])),
             shapes=tuple((p.first.name, *p.shapes) for p, _ in group if p.shapes[0] != p.shapes[1]),
         )

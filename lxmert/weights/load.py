@@ -53,7 +53,7 @@ def match_parameters(
     Args:
         checkpoint: the file.
         architecture: the model's class name without the prefix TF.
-        only: "backbone" newly initializes every head, whatever the file has.
+        only: "backbone" newly initializes every head, even those in the file.
         allow_new_head: whether heads that the file lacks, or has in another size, may be newly initialized.
         pooler: whether the model has one.
 
@@ -144,7 +144,7 @@ def _check_copy(checkpoint: Checkpoint, copy: str, parameter: Parameter) -> None
     file, name = checkpoint.file, checkpoint.stored_name(parameter)
     if not checkpoint.same_values(copy, name):
         raise CheckpointMismatchError(
-            f"{file.path} holds {copy} {list(file.shapes[copy])} beside {name} {list(file.shapes[name])} with other "
+            f"{file.path} holds {copy} {list(file.shapes[copy])} next to {name} {list(file.shapes[name])} with other "
             f"values; the two are one tensor in a model of {TITLES[parameter.model_type]}. Nothing was loaded. "
             f"Take {copy} out of the file if the other is right, or put the right values in both."
         )

@@ -35,7 +35,7 @@ def mismatch_error(mismatch: Mismatch) -> CheckpointMismatchError:
     checkpoint, architecture, missing, unexpected, wrong_shape = mismatch
     config = checkpoint.config
     layers = ", ".join(f"{field}={getattr(config, field)}" for field in LAYERS[config.model_type])
-    shapes = [f"{p.name} wants {list(p.shape)}, the file has {list(checkpoint.shape(p) or ())}" for p in wrong_shape]
+    shapes = [f"{p.name} needs {list(p.shape)}, the file has {list(checkpoint.shape(p) or ())}" for p in wrong_shape]
     suggestions = [*_suggestions(mismatch)] or ["Pass the config.json that belongs to the file."]
     message = [
         f"{checkpoint.file.path.name} ({checkpoint.mapping.title}) does not fit {architecture}({layers}):",

@@ -263,7 +263,7 @@ def test_only_the_backbone_of_a_bert(tmp_path):
 def test_sizes_that_are_not_berts(tmp_path):
     small_bert(tmp_path, num_hidden_layers=2)
     with pytest.raises(
-        CheckpointMismatchError, match=r"embeddings.word.weight wants \[99, 12\], the file has \[31, 12\]"
+        CheckpointMismatchError, match=r"embeddings.word.weight needs \[99, 12\], the file has \[31, 12\]"
     ):
         lxmert.pt.LxmertModel.from_pretrained(tmp_path, vocab_size=99, **LXMERT)
 

@@ -107,7 +107,7 @@ def test_no_warning_where_the_decoder_is_not_used(name, tmp_path):
         model = getattr(lxmert.pt, backbone).from_pretrained(folder)
         assert DECODER in model.load_report.unexpected
         # tie_word_embeddings=True is an error where the file has two different matrices.
-        with pytest.raises(CheckpointMismatchError, match=rf"{DECODER} \[23, 12\] beside .* with other values"):
+        with pytest.raises(CheckpointMismatchError, match=rf"{DECODER} \[23, 12\] next to .* with other values"):
             getattr(lxmert.pt, name).from_pretrained(folder, tie_word_embeddings=True)
         untied = getattr(lxmert.pt, name).from_pretrained(folder, tie_word_embeddings=False)
     assert np.array_equal(untied.heads.word.decoder.weight.detach().numpy(), other_values((23, 12)))

@@ -69,7 +69,7 @@ def test_the_configuration_told_by_the_shapes(name):
             wanted["num_qa_labels"] = 2
         assert checkpoint.config == LxmertConfig(**wanted)
     with pytest.raises(
-        ValueError, match=r"do not show num_attention_heads, which must divide its hidden_size=24: give"
+        ValueError, match=r"do not show num_attention_heads, which must divide its hidden_size=24: pass"
     ):
         open_checkpoint(AIRSPLAY / name)
 
@@ -152,7 +152,7 @@ def test_a_file_of_one_model_in_the_class_of_another(golden):
     expected = golden["question_answering_score"]
     assert_same(model(**given).question_answering_score, expected, tolerances.OUTPUTS["float64"])
     # The head of a pair is wider than that of an image.
-    with pytest.raises(CheckpointMismatchError, match=r"heads.reasoning.up.weight wants \[48, 48\]") as error:
+    with pytest.raises(CheckpointMismatchError, match=r"heads.reasoning.up.weight needs \[48, 48\]") as error:
         LxmertForVisualReasoning.from_pretrained(AIRSPLAY / "vqa_BEST.pth", num_attention_heads=3)
     assert error.value.wrong_shape == (
         "heads.reasoning.up.weight",

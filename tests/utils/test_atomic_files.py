@@ -229,10 +229,13 @@ def test_reading_bfloat16(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"\x10\0\0\0\0\0\0\0{", "is not a whole safetensors file"),
-        (b"\xff" * 8 + b"{}", "is not a whole safetensors file"),
-        (raw_safetensors({"x": {"dtype": "F32", "shape": [9], "data_offsets": [0, 36]}}, b"123"), "is not a whole"),
-        (raw_safetensors({"x": {"dtype": "F32", "shape": [2**40], "data_offsets": [0, 4]}}, b"1234"), "is not a whole"),
+        (b"\x10\0\0\0\0\0\0\0{", "is not a complete safetensors file"),
+        (b"\xff" * 8 + b"{}", "is not a complete safetensors file"),
+        (raw_safetensors({"x": {"dtype": "F32", "shape": [9], "data_offsets": [0, 36]}}, b"123"), "is not a complete"),
+        (
+            raw_safetensors({"x": {"dtype": "F32", "shape": [2**40], "data_offsets": [0, 4]}}, b"1234"),
+            "is not a complete",
+        ),
         (
             raw_safetensors({"x": {"dtype": "F8_E4M3", "shape": [8], "data_offsets": [0, 8]}}, b"12345678"),
             "holds x as F8_E4M3; these are read: F64, F32, F16, BF16",

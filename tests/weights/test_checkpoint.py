@@ -86,7 +86,7 @@ def test_a_tied_decoder_of_another_shape_is_refused(shape, tmp_path):
     with open_checkpoint(make_folder(tmp_path, **{TIED_DECODER: decoder})) as checkpoint:
         with pytest.raises(CheckpointMismatchError) as error:
             match_parameters(checkpoint, "LxmertForPreTraining")
-        assert f"holds {TIED_DECODER} {list(shape)} beside {WORDS} [23, 12] with other values" in str(error.value)
+        assert f"holds {TIED_DECODER} {list(shape)} next to {WORDS} [23, 12] with other values" in str(error.value)
         assert "Nothing was loaded. Take cls.predictions.decoder.weight out of the file" in str(error.value)
         assert match_parameters(checkpoint, "LxmertForPreTraining", only="backbone")  # then nobody wants it
 
@@ -111,8 +111,8 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path):
         "LxmertForPreTraining(l_layers=2, x_layers=1, r_layers=3):",
         "  missing     2: lxmert.pooler.dense.bias, cls.seq_relationship.bias",
         "  unexpected  1: lxmert.pooler.dance.bias",
-        "  wrong shape 2: embeddings.norm.weight wants [12], the file has [12, 1], "
-        "pooler.dense.weight wants [12, 12], the file has [12, 13]",
+        "  wrong shape 2: embeddings.norm.weight needs [12], the file has [12, 1], "
+        "pooler.dense.weight needs [12, 12], the file has [12, 13]",
     ]
     assert message[4].startswith("Nothing was loaded.")
 
@@ -188,7 +188,7 @@ def test_shapes_are_compared_before_anything_is_read(tmp_path):
         file["heads/match/vars/1"] = np.ones(30_000, "f4")
     with open_checkpoint(tmp_path / "w.weights.h5") as checkpoint:
         checkpoint.file.read = None
-        with pytest.raises(CheckpointMismatchError, match=r"heads.match.bias wants \[2\], the file has \[30000\]"):
+        with pytest.raises(CheckpointMismatchError, match=r"heads.match.bias needs \[2\], the file has \[30000\]"):
             match_parameters(checkpoint, "LxmertForPreTraining")
 
 

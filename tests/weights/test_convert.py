@@ -94,7 +94,7 @@ def test_a_stored_decoder_is_written_once(tmp_path):
     convert(source, tmp_path / "back")
     assert_bits_equal(read_folder(tmp_path / "back"), tensors_of("LxmertForPreTraining"))
     make_folder(tmp_path / "source", **{TIED_DECODER: words[:-1]})
-    with pytest.raises(CheckpointMismatchError, match=r"beside .* with other values"):
+    with pytest.raises(CheckpointMismatchError, match=r"next to .* with other values"):
         convert(source, tmp_path / "other")
     assert not (tmp_path / "other").exists()
 

@@ -97,13 +97,13 @@ def some_zip(name="archive/data.txt"):
             b"hello, I am a text\n",
             "is no weight file: it is neither safetensors nor HDF5 nor a .keras archive",
         ),
-        ("w.safetensors", b"hello, I am a text\n", "is not a whole safetensors file"),
+        ("w.safetensors", b"hello, I am a text\n", "is not a complete safetensors file"),
         ("w.bin", some_zip("a/data.pkl"), r"is not read by torch.load\(weights_only=True\)"),
-        ("w.pth", b"\x80\x02}q\x00.", "is not a whole file of torch.save"),
+        ("w.pth", b"\x80\x02}q\x00.", "is not a complete file of torch.save"),
         ("w.dat", some_zip(), "is a zip archive, but not a .keras file: it lacks config.json or model.weights.h5"),
         ("w.bin", b"version https://git-lfs.github.com/spec/v1", "a pointer of Git LFS: fetch them with git"),
-        ("w.keras", b"PK\x03\x04 and then nothing", "is not a whole zip archive"),
-        ("w.h5", b"\x89HDF\r\n\x1a\n and then nothing", "is not a whole HDF5 file"),
+        ("w.keras", b"PK\x03\x04 and then nothing", "is not a complete zip archive"),
+        ("w.h5", b"\x89HDF\r\n\x1a\n and then nothing", "is not a complete HDF5 file"),
     ],
 )
 def test_foreign_files(name, content, message, tmp_path):
@@ -122,7 +122,7 @@ def test_nothing_there(tmp_path):
 def test_truncated_files(name, share, good, tmp_path):
     content = (good / name).read_bytes()
     (tmp_path / name).write_bytes(content[: int(len(content) * share)])
-    with pytest.raises(ValueError, match=r"is not a whole"):
+    with pytest.raises(ValueError, match=r"is not a complete"):
         open_weights(tmp_path / name)
 
 

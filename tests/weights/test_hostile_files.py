@@ -266,15 +266,21 @@ OTHER_KEYS = r"has dictionary keys other than strings and numbers"
         (zipped(b"\x80\x02ctorch._utils\n_rebuild_parameter\n(" + NESTED + b"tR."), FOREIGN.format(".*parameter")),
         (zipped(b"\x80\x02" + NESTED + b"Q."), r"names its storages in another way than torch.save does"),
         (zipped(b"\x80\x02((NNNNtQt."), r"names its storages in another way than torch.save does"),
-        (zipped(b"\x80\x02}K\x01a."), r"is not a whole file of torch.save: it appends to something other than a list"),
+        (
+            zipped(b"\x80\x02}K\x01a."),
+            r"is not a complete file of torch.save: it appends to something other than a list",
+        ),
         (
             zipped(b"\x80\x02]K\x00Ns."),
-            r"is not a whole file of torch.save: it sets items of something other than a dictionary",
+            r"is not a complete file of torch.save: it sets items of something other than a dictionary",
         ),
-        (zipped(b"\x80\x02t."), r"is not a whole file of torch.save"),
-        (zipped(b"\x80\x02h\x07."), r"is not a whole file of torch.save"),
-        (BEGINNING + b"\x80\x02.", r"is not a whole file of torch.save"),
-        (BEGINNING.replace(b"M\xe9\x03", NESTED) + GOOD, r"is not a whole file of torch.save: it does not begin like"),
+        (zipped(b"\x80\x02t."), r"is not a complete file of torch.save"),
+        (zipped(b"\x80\x02h\x07."), r"is not a complete file of torch.save"),
+        (BEGINNING + b"\x80\x02.", r"is not a complete file of torch.save"),
+        (
+            BEGINNING.replace(b"M\xe9\x03", NESTED) + GOOD,
+            r"is not a complete file of torch.save: it does not start like",
+        ),
         (BEGINNING + b"\x80\x02}.\x80\x02]" + TREE + b"a.", r"does not hold the numbers of all the tensors"),
     ],
 )
@@ -318,9 +324,9 @@ def lying_member(content):
         (zipped(GOOD, constants__pkl=b"x").replace(b"constants/pkl", b"constants.pkl"), r"holds a whole program"),
         # An archive behind a pickle: what is looked through has to be what is run.
         (old(CALLS["os.system"][0]) + zipped(GOOD, data__1=bytes(40)), r"is not read by torch.load"),
-        (zipped(b"\x80\x02X\xff\xff\xff\x7fa."), r"is not a whole file of torch.save"),
-        (old(b"\x80\x02\x8d" + struct.pack("<Q", 2**40) + b"a."), r"is not a whole file of torch.save"),
-        (old(b"\x80\x02" + b"(" * 1_100_000), r"is not a whole file|with deeper nesting than any model needs"),
+        (zipped(b"\x80\x02X\xff\xff\xff\x7fa."), r"is not a complete file of torch.save"),
+        (old(b"\x80\x02\x8d" + struct.pack("<Q", 2**40) + b"a."), r"is not a complete file of torch.save"),
+        (old(b"\x80\x02" + b"(" * 1_100_000), r"is not a complete file|with deeper nesting than any model needs"),
         (zipped(pickle.dumps([1, 2], 2)), r"holds a list; a state dict was expected"),
         (zipped(pickle.dumps({}, 2)), r"holds no tensors by name"),
         (zipped(pickle.dumps({"state_dict": {"model": 1}}, 2)), r"holds no tensors by name"),
@@ -354,7 +360,7 @@ def entry(start, end, shape=None, dtype="F32"):
 
 TWICE = b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[99],"data_offsets":[0,4]}}'
 TWICE_INSIDE = b'{"a":{"dtype":"F32","shape":[1],"shape":[1],"data_offsets":[0,4]}}'
-WHOLE = "is not a whole safetensors file"
+WHOLE = "is not a complete safetensors file"
 
 
 @pytest.mark.parametrize(
@@ -907,7 +913,7 @@ def test_a_second_beginning(good, tmp_path):
     header = raw({"a": {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]}})
     path = tmp_path / "w.weights.h5"
     path.write_bytes(header.ljust(2048, b" ") + (good / "good.weights.h5").read_bytes())
-    refused(path, r"is not a whole safetensors file")
+    refused(path, r"is not a complete safetensors file")
 
 
 # Archives of Keras
@@ -980,7 +986,7 @@ def test_verify_has_keras_refuse_code(monkeypatch):
     [
         ({"l_layers": 10**9}, r"holds \d+ tensors, which cannot be a model of l_layers=1000000000"),
         ({"hidden_size": 10**9, "num_attention_heads": 10**9}, r"does not fit|wants"),
-        ({"vocab_size": 2**62}, r"wants \[4611686018427387904, 12\], the file has"),
+        ({"vocab_size": 2**62}, r"needs \[4611686018427387904, 12\], the file has"),
         ({"hidden_size": float("nan")}, r"the configuration of .*hidden_size must be an integer"),
         ({"hidden_size": float("inf")}, r"hidden_size must be an integer"),
         ({"layer_norm_eps": float("nan")}, r"layer_norm_eps must be above 0"),

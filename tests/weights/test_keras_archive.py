@@ -58,5 +58,5 @@ def test_an_encrypted_archive(good, tmp_path):
             content[start + offset] |= 1
             start = content.find(mark, start + 1)
     (tmp_path / "w.keras").write_bytes(content)
-    with pytest.raises(ValueError, match=r"is not a whole zip archive: .*encrypted"):
+    with pytest.raises(ValueError, match=r"is not a complete zip archive: .*encrypted"):
         open_weights(tmp_path / "w.keras")

@@ -130,7 +130,7 @@ def test_copies_of_tied_tensors(name, mapping, tmp_path):
             with open_checkpoint(make_folder(tmp_path, name, mapping=mapping, **{copy: values})) as file:
                 with pytest.raises(CheckpointMismatchError) as error:
                     match_parameters(file, name)
-                shapes = f"{copy} {list(values.shape)} beside {original} {list(held[original].shape)}"
+                shapes = f"{copy} {list(values.shape)} next to {original} {list(held[original].shape)}"
                 assert f"holds {shapes} with other values; the two are one tensor in a model of Visual" in str(
                     error.value
                 )
@@ -155,7 +155,7 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path):
         f"model.safetensors (Hugging Face (PyTorch)) does not fit {ANSWERING}(num_hidden_layers=2):",
         "  missing     2: visual_bert.pooler.dense.bias, cls.bias",
         "  unexpected  1: visual_bert.embeddings.position.ids",
-        "  wrong shape 1: embeddings.feature.weight wants [12, 7], the file has [7, 12]",
+        "  wrong shape 1: embeddings.feature.weight needs [12, 7], the file has [7, 12]",
         "Nothing was loaded. The file has 12 visual features: put visual_embedding_dim=12 into config.json, "
         "or pass it to from_pretrained (--set on the command line).",
     ]

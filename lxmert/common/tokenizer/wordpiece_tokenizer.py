@@ -209,7 +209,7 @@ class WordPieceTokenizer(TokenIds):
             revision: of a model on the hub: a branch, a tag, a commit or refs/pr/NUMBER; the main branch by default.
             cache_dir: where files from the hub are kept; the folder of `huggingface_hub` by default.
             token: for the hub; True takes the saved one, False none. By default the saved one or HF_TOKEN, if any.
-            local_files_only: whether to look into the cache only, not at the hub.
+            local_files_only: whether to use only the cache, not the hub.
             overrides: settings to override, such as `do_lower_case=False`.
 
         Raises:

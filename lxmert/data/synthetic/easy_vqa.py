@@ -63,7 +63,7 @@ class EasyVqa:
         return len(self.questions)
 
     def first(self, images: int) -> EasyVqa:
-        """The questions about the first so many images, for a quick try."""
+        """The questions about the first images, for a quick try."""
         rows = np.flatnonzero(self.image_index < images)
         return EasyVqa(
             split=self.split,

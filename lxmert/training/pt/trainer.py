@@ -182,7 +182,7 @@ class Trainer(Evaluator):
         """Write a checkpoint; all processes call this, the main one writes.
 
         Args:
-            folder: whose files change all at once.
+            folder: its files are replaced in one step.
             write_others: takes the state of the optimizer and returns a function that writes the other files.
             optimizer: whether the state of the optimizer is written too, so that the run can be resumed from here.
         """

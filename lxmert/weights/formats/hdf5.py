@@ -75,7 +75,7 @@ class Hdf5File:
             self._file = h5py.File(self._member or path, "r", rdcc_nbytes=0)
         except (OSError, RuntimeError, ValueError) as error:
             self._bytes.close()
-            raise ValueError(f"{path} is not a whole HDF5 file: {error}") from None
+            raise ValueError(f"{path} is not a complete HDF5 file: {error}") from None
         try:
             if self._file.userblock_size:
                 raise _InvalidFileError(

@@ -61,7 +61,7 @@ def _open_archive(path: Path, raw: BinaryIO) -> tuple[Member, dict[str, Any]]:
     """The weight file and the config inside of an archive.
 
     Raises:
-        ValueError: no whole zip archive, or not one that Keras made of a model of this package.
+        ValueError: not a complete zip archive, or not one that Keras made of a model of this package.
     """
     try:
         archive = zipfile.ZipFile(raw)
@@ -98,7 +98,7 @@ def _open_archive(path: Path, raw: BinaryIO) -> tuple[Member, dict[str, Any]]:
         RuntimeError,  # encrypted, unknown
         UnicodeDecodeError,
     ) as error:
-        raise ValueError(f"{path} is not a whole zip archive: {error}") from None
+        raise ValueError(f"{path} is not a complete zip archive: {error}") from None
 
 
 def _model_config(path: Path, description: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Opening weight files: the format is recognized by the content, whatever the file is called."""
+"""Open weight files; the format is recognized by the content, not the name."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def choose_weights(names: Collection[str]) -> str | None:
 
 
 def open_weights(source: str | Path) -> WeightFile:
-    """Open a weight file, whatever it is called.
+    """Open a weight file of any name and format.
 
     Args:
         source: a weight file, the index of sharded ones, or a folder with one of these.

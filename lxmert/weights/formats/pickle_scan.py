@@ -55,7 +55,7 @@ def check_pickle(path: Path, zipped: bool) -> None:
         else:
             _check_old_format(path)
     except (*DAMAGE, EOFError, KeyError, IndexError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not a whole file of torch.save: {error}") from None
+        raise ValueError(f"{path} is not a complete file of torch.save: {error}") from None
 
 
 def _check_archive(path: Path) -> None:
@@ -87,7 +87,7 @@ def _check_old_format(path: Path) -> None:
         for expected in (*_START, None):  # the third describes the machine, and is not used
             found = _SymbolicMachine(path, file_size).follow(bounded)
             if expected is not None and (type(found) is not int or found != expected):
-                raise ValueError(f"{path} is not a whole file of torch.save: it does not begin like one.")
+                raise ValueError(f"{path} is not a complete file of torch.save: it does not start like one.")
         tensors = _SymbolicMachine(path, file_size)
         tensors.follow(bounded)
         named = tensors.storages
@@ -125,7 +125,7 @@ def _opcodes(path: Path, file: _BoundedFile) -> Iterator[tuple[str, Any]]:
         except StopIteration:
             return
         except ValueError as error:  # what pickletools raises for damage
-            raise ValueError(f"{path} is not a whole file of torch.save: {error}") from None
+            raise ValueError(f"{path} is not a complete file of torch.save: {error}") from None
         if word.name == "PROTO" and argument not in _PROTOCOLS:
             raise ValueError(
                 f"{path} was saved with pickle_protocol={argument}, which torch.load(weights_only=True) does not read. "

@@ -71,7 +71,7 @@ def _header(path: Path) -> dict[str, Any]:
         size = int.from_bytes(file.read(8), "little")
         if size > LARGEST_HEADER:
             raise ValueError(
-                f"{path} is not a whole safetensors file: its header claims {size} bytes, "
+                f"{path} is not a complete safetensors file: its header claims {size} bytes, "
                 f"though {LARGEST_HEADER} suffice for a hundred thousand tensors."
             )
         text = file.read(size)
@@ -81,7 +81,7 @@ def _header(path: Path) -> dict[str, Any]:
         # Of two entries under one name the library and Python might take different ones.
         return json.loads(text, object_pairs_hook=_once)
     except (SafetensorError, OSError, ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not a whole safetensors file: {error}") from None
+        raise ValueError(f"{path} is not a complete safetensors file: {error}") from None
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

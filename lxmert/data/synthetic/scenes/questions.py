@@ -106,9 +106,9 @@ def _relations(scene: Scene, random: np.random.Generator) -> Iterator[Question]:
         if nearest is not None:
             yield Question("shape nearest", f"what shape is nearest to the {name}?", nearest.shape)
             yield Question("color nearest", f"what color is the shape nearest to the {name}?", nearest.colour)
-    apart = [(a, b) for a, b in permutations(named.items(), 2) if abs(b[1].x - a[1].x) >= APART]
-    if apart:  # only one pair: there are so many that nothing else would be asked
-        (name, shape), (other_name, other) = apart[random.integers(len(apart))]
+    separated = [(a, b) for a, b in permutations(named.items(), 2) if abs(b[1].x - a[1].x) >= APART]
+    if separated:  # only one pair: there are so many that nothing else would be asked
+        (name, shape), (other_name, other) = separated[random.integers(len(separated))]
         left, right = YES_NO if shape.x < other.x else YES_NO[::-1]
         yield Question("is beside", f"is the {name} left of the {other_name}?", left)
         yield Question("is beside", f"is the {name} right of the {other_name}?", right)
