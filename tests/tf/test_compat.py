@@ -30,4 +30,4 @@ def test_the_place_of_a_variable(public):
 
 
 def test_steps_override_public_methods_alone(public):
-    assert [name for name in vars(public.Steps) if not name.startswith("__")] == ["clip", "apply"]
+    assert [name for name in vars(public.OptimizerBase) if not name.startswith("__")] == ["clip", "apply"]
