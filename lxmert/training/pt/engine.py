@@ -293,8 +293,8 @@ def _full_tensor(tensor: Tensor) -> Tensor:
 def shutdown_distributed() -> None:
     """Leave the process group at the end of a program, after the last exchange.
 
-    Without it, gloo's threads may still hold tensors when Python ends, and the process dies after its work. It is not
-    for a process that fails: that one would wait for the others, and its error would never be printed.
+    Without it, gloo's threads may still hold tensors when Python ends, and the process crashes after its work. A
+    process that fails must not call it: it would wait for the others, and its error would never be printed.
     """
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.barrier()
