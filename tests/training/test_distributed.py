@@ -106,6 +106,7 @@ def test_one_process_goes_on_with_a_run_of_two(together, scenes, tmp_path, alone
     assert_same_run(tmp_path / "run", alone / "vqa")
 
 
+@pytest.mark.full
 def test_commands_with_torchrun(scenes, tmp_path, alone):
     """Two processes go on with a run of one, evaluate and predict; one of them speaks and writes."""
     pytest.importorskip("lightning_fabric")
@@ -148,6 +149,7 @@ def runs_of_keras(scenes, folder, *names):
     return folder / "single", folder / "mirrored"
 
 
+@pytest.mark.full
 def test_two_devices_train_as_one(scenes, tmp_path):
     """A run of pre-training that was stopped and resumed."""
     one, two = runs_of_keras(scenes, tmp_path, "pretrain")

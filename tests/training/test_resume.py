@@ -51,7 +51,7 @@ def test_torch(task, scenes, tmp_path, monkeypatch):
     assert "last/model/model.safetensors" not in differing(whole(other, tmp_path), expected) != []
 
 
-@pytest.mark.parametrize("task", ["pretrain", "vqa"])
+@pytest.mark.parametrize("task", [pytest.param("pretrain", marks=pytest.mark.full), "vqa"])
 def test_keras(task, scenes, tmp_path, monkeypatch):
     settings = settings_of(task, scenes, tmp_path, backend="tf", save_every=2, **RUNS[task])
     expected = whole(settings, tmp_path)
@@ -73,6 +73,7 @@ def test_read_ahead_by_other_processes(scenes, tmp_path, monkeypatch):
     assert differing(broken(settings, tmp_path, (7,), monkeypatch), whole(alone, tmp_path)) == []
 
 
+@pytest.mark.full
 def test_two_threads(scenes, tmp_path, monkeypatch):
     torch.set_num_threads(2)
     settings = settings_of("vqa", scenes, tmp_path, save_every=2, epochs=1, valid=[])

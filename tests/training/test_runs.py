@@ -44,7 +44,9 @@ def start(scenes, tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("task", RUNS)
+@pytest.mark.parametrize(
+    "task", [pytest.param(task, marks=pytest.mark.full if task in ("vqa", "gqa") else ()) for task in RUNS]
+)
 def test_both_backends_make_the_same_twenty_steps(task, scenes, start, tmp_path):
     settings = exact(task, scenes, tmp_path, model=str(start / task / "last"), max_examples=40, epochs=2, **RUNS[task])
     torch = trained(settings, tmp_path / "pt")
@@ -62,7 +64,10 @@ def _without_draws(state):
     return {name: array for name, array in state.items() if not name.startswith("draws.")}
 
 
-@pytest.mark.parametrize(("task", "backend"), [("pretrain", "pt"), ("vqa", "pt"), ("nlvr2", "pt"), ("pretrain", "tf")])
+@pytest.mark.parametrize(
+    ("task", "backend"),
+    [("pretrain", "pt"), ("vqa", "pt"), ("nlvr2", "pt"), pytest.param("pretrain", "tf", marks=pytest.mark.full)],
+)
 def test_four_parts_make_one_step(task, backend, scenes, tmp_path):
     settings = exact(task, scenes, tmp_path, backend=backend, batch_size=8, max_examples=48, epochs=1)
     whole = trained(settings, tmp_path / "whole")

@@ -15,7 +15,7 @@ CONFIG = SMALLEST.replace(hidden_dropout_prob=0.0, attention_probs_dropout_prob=
 GIVEN = cast(labelled(CONFIG, NAME, Sizes()), "float32")
 
 
-@pytest.mark.parametrize("kind", ["bert_adam", "adamw"])
+@pytest.mark.parametrize("kind", ["bert_adam", pytest.param("adamw", marks=pytest.mark.full)])
 def test_a_compiled_model_is_saved_with_its_optimizer(kind, tmp_path):
     model = new_tf(CONFIG, NAME, "float32")
     model.compile(make_optimizer(model, kind, LinearWarmUp(1e-3, 5, 0.2), max_grad_norm=1.0))
@@ -42,6 +42,7 @@ def test_predict_has_no_losses():
     assert "prediction_logits" in predicted
 
 
+@pytest.mark.full
 def test_a_state_of_a_scaled_loss():
     """Keras wraps the optimizer where activations are of 16 bits."""
     model = lxmert.tf.TFLxmertForPreTraining(CONFIG, dtype="mixed_float16")

@@ -102,6 +102,7 @@ def test_every_format_holds_the_same(target, tmp_path):
         assert found.first.architectures == found.second.architectures == ("LxmertForPreTraining",)
 
 
+@pytest.mark.full
 def test_every_parameter_is_compared(tmp_path):
     source = make_folder(tmp_path / "source")
     for name, values in tensors_of("LxmertForPreTraining").items():
