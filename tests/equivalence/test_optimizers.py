@@ -8,6 +8,7 @@ import torch
 
 import lxmert.training.pt.optimizers as pt_optimizers
 import lxmert.training.tf.optimizers as tf_optimizers
+from lxmert.tf import _compat
 from lxmert.training.schedule import rate_of_step
 from lxmert.training.tf.schedule import LinearWarmUp
 from tests import tolerances
@@ -212,9 +213,11 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(kind):
     with pytest.raises(ValueError, match="1 of 2 batches of the next one are accumulated"):
         tf_optimizers.optimizer_state(keras_model, keras_optimizer)
     keras_model.fit(((piece,) for piece in data[-1:]), steps_per_epoch=1, shuffle=False, verbose=0)
-    assert_same(weights(keras_model), weights(pt), tolerances.WEIGHTS["float64"])
+    # On public interfaces alone Keras clips accumulated gradients, with 1e-6 added to the norm: 1.2e-8 was measured.
+    tolerance = 1e-6 if _compat.PUBLIC_ONLY else tolerances.WEIGHTS["float64"]
+    assert_same(weights(keras_model), weights(pt), tolerance)
     state = tf_optimizers.optimizer_state(keras_model, keras_optimizer)
-    assert_same(state, pt_optimizers.optimizer_state(pt, optimizer), tolerances.WEIGHTS["float64"])
+    assert_same(state, pt_optimizers.optimizer_state(pt, optimizer), tolerance)
     tf_optimizers.load_optimizer_state(keras_model, keras_optimizer, state)
     assert int(keras_optimizer.iterations) == steps
 
