@@ -1,9 +1,9 @@
 """Read records from large JSON files one at a time: a list, an object of records, an object with a list, or JSON lines.
 
 `json.load` needs five to ten times the size of a file in memory, and the files here have hundreds of megabytes. This
-reader holds one record and a piece of the text. It also reports repeated keys, of which `json.load` silently keeps the
-last. (`ijson` needs little memory too. But its fast parser gives no line and column, replaces half characters silently,
-and has no limit for a record; its Python parser takes ten times as long.)
+reader keeps one record and one chunk of the text in memory. It also reports duplicate keys, where `json.load` silently
+keeps the last value. (`ijson` needs little memory too. But its fast parser gives no line and column, replaces half
+characters silently, and has no limit for a record; its Python parser takes ten times as long.)
 """
 
 from __future__ import annotations
