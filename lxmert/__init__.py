@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         VisualBertTaskOutput,
     )
     from lxmert.common.specs import register_spec
-    from lxmert.common.tokenizer import LxmertTokenizer, LxmertTokenizerFast
+    from lxmert.common.tokenizer import BertTokenizer, BertTokenizerFast, LxmertTokenizer, LxmertTokenizerFast
     from lxmert.common.visual_bert_inputs import prepare_visual_bert_inputs
     from lxmert.inference.answering import VisualQuestionAnswering
     from lxmert.pt import *  # noqa: F403
@@ -35,6 +35,8 @@ __version__ = "0.1.0"
 
 # The names that need no framework.
 __all__ = [
+    "BertTokenizer",
+    "BertTokenizerFast",
     "CheckpointMismatchError",
     "LoadReport",
     "LxmertConfig",
@@ -68,7 +70,7 @@ def _public_names() -> Mapping[str, Iterable[str]]:
         "lxmert.common.config": ("LxmertConfig", "VisualBertConfig"),
         "lxmert.common.outputs": outputs,
         "lxmert.common.specs": ("register_spec",),
-        "lxmert.common.tokenizer": ("LxmertTokenizer", "LxmertTokenizerFast"),
+        "lxmert.common.tokenizer": ("BertTokenizer", "BertTokenizerFast", "LxmertTokenizer", "LxmertTokenizerFast"),
         "lxmert.common.visual_bert_inputs": ("prepare_visual_bert_inputs",),
         "lxmert.inference.answering": ("VisualQuestionAnswering",),
         "lxmert.weights.checkpoint": ("CheckpointMismatchError",),

@@ -7,6 +7,7 @@ except ImportError as _error:
         'lxmert.pt needs PyTorch. Install it with: pip install "lxmert[pt]". (lxmert.tf does not need it.)'
     ) from _error
 
+from lxmert.common.config import LxmertConfig, VisualBertConfig
 from lxmert.common.outputs import (
     LxmertForPreTrainingOutput,
     LxmertForQuestionAnsweringOutput,
@@ -16,6 +17,7 @@ from lxmert.common.outputs import (
     VisualBertModelOutput,
     VisualBertTaskOutput,
 )
+from lxmert.common.tokenizer import BertTokenizer, BertTokenizerFast, LxmertTokenizer, LxmertTokenizerFast
 from lxmert.pt.cpu_kernels.dispatch import use_cpu_kernels
 from lxmert.pt.cpu_kernels.packing import PackedWeights
 
@@ -30,6 +32,9 @@ from .visual_bert_scoring import (
 from .visual_bert_tasks import VisualBertForPreTraining, VisualBertForRegionToPhraseAlignment
 
 __all__ = [
+    "BertTokenizer",
+    "BertTokenizerFast",
+    "LxmertConfig",
     "LxmertForPreTraining",
     "LxmertForPreTrainingOutput",
     "LxmertForQuestionAnswering",
@@ -38,7 +43,10 @@ __all__ = [
     "LxmertForVisualReasoningOutput",
     "LxmertModel",
     "LxmertModelOutput",
+    "LxmertTokenizer",
+    "LxmertTokenizerFast",
     "PackedWeights",
+    "VisualBertConfig",
     "VisualBertForMultipleChoice",
     "VisualBertForPreTraining",
     "VisualBertForPreTrainingOutput",

@@ -11,6 +11,7 @@ except ImportError as _error:
 if int(keras.__version__.split(".")[0]) < 3:
     raise ImportError(f'lxmert.tf needs Keras 3; Keras {keras.__version__} is installed. Run: pip install "keras>=3"')
 
+from lxmert.common.config import LxmertConfig, VisualBertConfig
 from lxmert.common.outputs import LxmertForPreTrainingOutput as TFLxmertForPreTrainingOutput
 from lxmert.common.outputs import LxmertForQuestionAnsweringOutput as TFLxmertForQuestionAnsweringOutput
 from lxmert.common.outputs import LxmertForVisualReasoningOutput as TFLxmertForVisualReasoningOutput
@@ -18,6 +19,7 @@ from lxmert.common.outputs import LxmertModelOutput as TFLxmertModelOutput
 from lxmert.common.outputs import VisualBertForPreTrainingOutput as TFVisualBertForPreTrainingOutput
 from lxmert.common.outputs import VisualBertModelOutput as TFVisualBertModelOutput
 from lxmert.common.outputs import VisualBertTaskOutput as TFVisualBertTaskOutput
+from lxmert.common.tokenizer import BertTokenizer, BertTokenizerFast, LxmertTokenizer, LxmertTokenizerFast
 
 from .lxmert import TFLxmertModel
 from .lxmert_tasks import TFLxmertForPreTraining, TFLxmertForQuestionAnswering, TFLxmertForVisualReasoning
@@ -30,6 +32,11 @@ from .visual_bert_scoring import (
 from .visual_bert_tasks import TFVisualBertForPreTraining, TFVisualBertForRegionToPhraseAlignment
 
 __all__ = [
+    "BertTokenizer",
+    "BertTokenizerFast",
+    "LxmertConfig",
+    "LxmertTokenizer",
+    "LxmertTokenizerFast",
     "TFLxmertForPreTraining",
     "TFLxmertForPreTrainingOutput",
     "TFLxmertForQuestionAnswering",
@@ -47,4 +54,5 @@ __all__ = [
     "TFVisualBertModel",
     "TFVisualBertModelOutput",
     "TFVisualBertTaskOutput",
+    "VisualBertConfig",
 ]

@@ -3,4 +3,8 @@
 from .batch_encoding import BatchEncoding
 from .lxmert_tokenizer import LxmertTokenizer, LxmertTokenizerFast
 
-__all__ = ["BatchEncoding", "LxmertTokenizer", "LxmertTokenizerFast"]
+# VisualBERT reads words with BERT's tokenizer, which is the same one.
+BertTokenizer = LxmertTokenizer
+BertTokenizerFast = LxmertTokenizerFast
+
+__all__ = ["BatchEncoding", "BertTokenizer", "BertTokenizerFast", "LxmertTokenizer", "LxmertTokenizerFast"]

@@ -1,0 +1,1 @@
+"""Programs written for `transformers` and its companions, run with this package."""
