@@ -9,46 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import transformers
-from transformers import BertTokenizerFast
 
 import lxmert.pt
 from tests.inputs import Sizes, inputs
-from tests.small import is_visual_bert, small_config
+from tests.small import small_config
 from tests.visual_bert_inputs import visual_bert_inputs
 
 from .programs import PROGRAMS
 
-CLASSES = (
-    "LxmertModel",
-    "LxmertForPreTraining",
-    "LxmertForQuestionAnswering",
-    "VisualBertModel",
-    "VisualBertForPreTraining",
-    "VisualBertForQuestionAnswering",
-    "VisualBertForVisualReasoning",
-    "VisualBertForMultipleChoice",
-    "VisualBertForRegionToPhraseAlignment",
-)
-WORDS = "[PAD] [UNK] [CLS] [SEP] [MASK] what color is the cat ? blue a dog , . red where on mat ##s ##ing play green two"
 SIZES = Sizes(2, 5, 4)  # two questions of five words, four regions each
-
-
-@pytest.fixture(scope="session")
-def folders(tmp_path_factory) -> dict[str, str]:
-    """A small checkpoint of each class with its vocabulary, as `transformers` saves them."""
-    root = tmp_path_factory.mktemp("checkpoints")
-    vocab = {word: number for number, word in enumerate(WORDS.split())}
-    made = {}
-    torch.manual_seed(0)
-    for name in CLASSES:
-        kind = transformers.VisualBertConfig if is_visual_bert(name) else transformers.LxmertConfig
-        folder = root / name
-        getattr(transformers, name)(kind(**small_config(name).to_dict())).save_pretrained(folder)
-        BertTokenizerFast(vocab=vocab).save_pretrained(folder)
-        made[name] = str(folder)
-    (root / "vocab.txt").write_text("".join(f"{word}\n" for word in WORDS.split()))
-    return made
 
 
 def run(program: str, folders: Mapping[str, str]) -> Any:

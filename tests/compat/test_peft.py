@@ -1,0 +1,74 @@
+"""LoRA adapters of peft: trained, saved, loaded and merged; every adapter gets a gradient."""
+
+import pytest
+import torch
+
+import lxmert.pt
+from tests.small import TASKS, small_inputs, small_labels
+
+peft = pytest.importorskip("peft", reason="pip install -e '.[compat]'")
+pytestmark = pytest.mark.full
+
+CLASSES = [name for name in TASKS if hasattr(lxmert.pt, name)]
+
+
+def tensors(given):
+    """The same with tensors for arrays."""
+    if isinstance(given, dict):
+        return {name: tensors(x) for name, x in given.items()}
+    return tuple(map(tensors, given)) if isinstance(given, tuple) else torch.as_tensor(given)
+
+
+def adapted(name, folder, targets=("query", "value")):
+    """A small model with adapters, whose second factor is not zero; and its inputs with labels."""
+    torch.manual_seed(0)
+    from tests.small import small_config
+
+    getattr(lxmert.pt, name)(small_config(name)).save_pretrained(folder)
+    model = getattr(lxmert.pt, name).from_pretrained(folder)
+    model = peft.get_peft_model(model, peft.LoraConfig(r=2, target_modules=list(targets), init_lora_weights=False))
+    return model, tensors({**small_inputs(name), **small_labels(name)})
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_every_adapter_gets_a_gradient(name, tmp_path):
+    model, given = adapted(name, tmp_path)
+    model.train()
+    model(**given).loss.backward()
+    trained = {key: p for key, p in model.named_parameters() if p.requires_grad}
+    assert trained
+    assert all("lora_" in key for key in trained)
+    assert [key for key, p in trained.items() if p.grad is None] == []
+
+
+@pytest.mark.parametrize("name", ["LxmertForQuestionAnswering", "VisualBertForQuestionAnswering"])
+def test_adapters_are_merged(name, tmp_path):
+    model, given = adapted(name, tmp_path / "base")
+    model.eval()
+    expected = model(**given).logits
+    model.merge_adapter()
+    torch.testing.assert_close(model(**given).logits, expected)
+    model.unmerge_adapter()
+    torch.testing.assert_close(model(**given).logits, expected)
+    merged = model.merge_and_unload()
+    torch.testing.assert_close(merged(**given).logits, expected)
+    merged.save_pretrained(tmp_path / "merged")
+    again = getattr(lxmert.pt, name).from_pretrained(tmp_path / "merged")
+    torch.testing.assert_close(again(**given).logits, expected)
+
+
+@pytest.mark.parametrize("name", ["LxmertForQuestionAnswering", "VisualBertForQuestionAnswering"])
+def test_adapters_are_saved_and_loaded(name, tmp_path):
+    model, given = adapted(name, tmp_path / "base")
+    model.eval()
+    model.save_pretrained(tmp_path / "adapters")
+    base = getattr(lxmert.pt, name).from_pretrained(tmp_path / "base")
+    again = peft.PeftModel.from_pretrained(base, tmp_path / "adapters")
+    torch.testing.assert_close(again(**given).logits, model(**given).logits)
+
+
+def test_a_model_with_adapters_is_not_saved_as_if_it_were_plain(tmp_path):
+    model, _ = adapted("LxmertForQuestionAnswering", tmp_path / "base")
+    with pytest.raises(ValueError, match="merge_and_unload"):
+        model.get_base_model().save_pretrained(tmp_path / "plain")
+    assert not (tmp_path / "plain").exists()
