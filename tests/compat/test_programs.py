@@ -26,7 +26,7 @@ def run(program: str, folders: Mapping[str, str]) -> Any:
         kind: {name: torch.from_numpy(x.astype("float32") if x.dtype == "float64" else x) for name, x in given.items()}
         for kind, given in (
             ("INPUTS", inputs(small_config(), SIZES)),
-            ("VISUAL_INPUTS", visual_bert_inputs(small_config("VisualBertModel"), SIZES)),
+            ("VISUAL_INPUTS", visual_bert_inputs(small_config("VisualBertModel"), SIZES, "ones")),
         )
     }
     space = {**tensors, "FOLDERS": folders, "VOCAB": str(Path(folders["LxmertModel"]).parent / "vocab.txt")}
