@@ -7,10 +7,22 @@ import torch
 from torch import Tensor, nn
 
 from lxmert.common.config import LxmertConfig, VisualBertConfig
+from lxmert.pt._compat import may_have_hooks
 from lxmert.pt.cpu_kernels.dropout import drop
 from lxmert.pt.cpu_kernels.linear import linear
 
 from .layers import Embedding
+
+
+def same_rows(table: nn.Embedding, ids: Tensor, states: Tensor) -> Tensor:  # [1 or B, S] -> [1 or B, S, D]
+    """Look up ids that may be the same for all rows of `states` [B, S, D].
+
+    They are looked up once; but once for each row where a hook watches the table, because opacus computes the gradient
+    of each example in one.
+    """
+    if not torch.compiler.is_compiling() and may_have_hooks(table):
+        ids = ids.expand(states.shape[0], -1)
+    return table(ids)
 
 
 class LanguageEmbeddings(nn.Module):
@@ -32,7 +44,8 @@ class LanguageEmbeddings(nn.Module):
         positions = torch.arange(words.shape[1], device=words.device)[None]
         if token_type_ids is None:
             token_type_ids = torch.zeros_like(positions)
-        return drop(self.dropout, self.norm(words + self.position(positions) + self.token_type(token_type_ids)))
+        states = words + same_rows(self.position, positions, words) + same_rows(self.token_type, token_type_ids, words)
+        return drop(self.dropout, self.norm(states))
 
 
 class RegionEmbeddings(nn.Module):
@@ -90,7 +103,8 @@ class JointEmbeddings(nn.Module):
             position_ids = torch.arange(words.shape[1], device=words.device)[None]
         if token_type_ids is None:
             token_type_ids = torch.zeros_like(position_ids)
-        states = words + self.position(position_ids) + self.token_type(token_type_ids)
+        states = words + same_rows(self.position, position_ids, words)
+        states = states + same_rows(self.token_type, token_type_ids, words)
         if visual_embeds is not None:
             regions = self.embed_regions(visual_embeds, visual_token_type_ids, image_text_alignment)
             states = torch.cat([states, regions], dim=1)
@@ -104,7 +118,8 @@ class JointEmbeddings(nn.Module):
         first = torch.zeros(1, 1, dtype=torch.long, device=features.device)
         if visual_token_type_ids is None:
             visual_token_type_ids = first + min(1, self.visual_token_type.num_embeddings - 1)
-        regions = features + self.visual_position(first) + self.visual_token_type(visual_token_type_ids)
+        regions = features + same_rows(self.visual_position, first, features)
+        regions = regions + same_rows(self.visual_token_type, visual_token_type_ids, features)
         if image_text_alignment is None:
             return regions
         given = image_text_alignment != -1
