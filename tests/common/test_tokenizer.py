@@ -243,8 +243,10 @@ def test_batch_encoding(ours):
     assert isinstance(copy.deepcopy(ours("a man")), BatchEncoding)
     with pytest.raises(AttributeError, match="no 'inputs'; it has input_ids, token_type_ids"):
         encoding.inputs  # noqa: B018
-    with pytest.raises(TypeError, match=r'input_ids is a list. Use return_tensors="pt"'):
-        ours("a man").to("cpu")
+    # As in transformers, what is no tensor stays, and a dtype changes nothing.
+    assert ours("a man").to("cpu") == ours("a man")
+    with pytest.warns(UserWarning, match=r"moves to a device, and ids stay integers; torch.float16 changes nothing"):
+        assert encoding.to(torch.float16).input_ids.dtype == torch.int64
 
 
 def test_rows_can_be_left_out(ours):
@@ -299,15 +301,64 @@ def test_pickle_and_copy(tiny_file):
         assert len(other("low UN low", truncation=True).input_ids) == other.model_max_length == 4
 
 
-def test_attributes_that_are_fixed(tiny_file):
+def test_attributes_may_be_set(cased_file):
+    """And are followed from the next call on, as if the tokenizer had been made with them."""
+    texts = ["Foo été, it's 中文 low", "unwanted Foo [MASK]"]
+    for name, value in (
+        ("do_lower_case", False),
+        ("strip_accents", False),
+        ("tokenize_chinese_chars", False),
+        ("never_split", ["Foo"]),
+        ("do_basic_tokenize", False),
+        ("cls_token", "low"),
+        ("sep_token", "foo"),
+        ("unk_token", "un"),
+        ("extra_special_tokens", ["été"]),
+        ("max_input_chars_per_word", 3),
+    ):
+        tokenizer, made = LxmertTokenizer(cased_file), LxmertTokenizer(cased_file, **{name: value})
+        setattr(tokenizer, name, value)
+        assert getattr(tokenizer, name) == getattr(made, name) == value
+        assert tokenizer(texts) == made(texts)
+        assert tokenizer.settings == made.settings
+        ids, old = made(texts)["input_ids"], LxmertTokenizer(cased_file)
+        assert (ids, made.decode(ids, True)) != (old(texts)["input_ids"], old.decode(ids, True)), name
+    tokenizer.never_split = ["Foo"]
+    tokenizer.never_split = None
+    assert tokenizer.tokenize("Foo") == ["foo"], "a word is not kept from an earlier setting"
+    tokenizer.bos_token_id = tokenizer.convert_tokens_to_ids("low")
+    assert (tokenizer.bos_token, tokenizer.eos_token, tokenizer.eos_token_id) == ("low", None, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "error", "message"),
+    [
+        ("padding_side", "middle", TypeError, 'padding_side must be "right" or "left"; got \'middle\''),
+        ("do_lower_case", "no", TypeError, "do_lower_case must be True or False; got 'no'"),
+        (
+            "pad_token",
+            "x",
+            ValueError,
+            "a special token must be in the vocabulary; 'x' is not. Add it with add_special",
+        ),
+        ("additional_special_tokens", ["<x>"], ValueError, "a special token must be in the vocabulary; '<x>' is not"),
+        ("pad_token", None, TypeError, "pad_token must be a str that is not empty; got None"),
+        ("pad_token_id", 99, ValueError, "ids must be 0 to 14"),
+        ("never_split", ["x"], ValueError, "never_split words must be in the vocabulary; 'x' is not"),
+    ],
+)
+def test_attributes_are_checked(tiny_file, name, value, error, message):
+    tokenizer, other = LxmertTokenizer(tiny_file), LxmertTokenizer(tiny_file)
+    with pytest.raises(error, match=message):
+        setattr(tokenizer, name, value)
+    assert tokenizer.settings == other.settings
+    assert tokenizer.backend_tokenizer.to_str() == other.backend_tokenizer.to_str()
+
+
+def test_what_a_tokenizer_shows(tiny_file):
     tokenizer = LxmertTokenizer(tiny_file)
-    for name, value in (("pad_token", "x"), ("do_lower_case", False), ("cls_token_id", 3)):
-        with pytest.raises(AttributeError, match=f"{name} cannot be changed; make a new tokenizer"):
-            setattr(tokenizer, name, value)
-    with pytest.raises(TypeError, match='padding_side must be "right" or "left"; got \'middle\''):
-        tokenizer.padding_side = "middle"
-    with pytest.raises(AttributeError, match="LxmertTokenizer has no 'bos_token'"):
-        tokenizer.bos_token  # noqa: B018
+    with pytest.raises(AttributeError, match="LxmertTokenizer has no 'word_token'"):
+        tokenizer.word_token  # noqa: B018
     assert repr(tokenizer).startswith("LxmertTokenizer(vocab_size=13, do_lower_case=True, unk_token='[UNK]'")
     assert tokenizer
 

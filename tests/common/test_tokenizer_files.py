@@ -138,9 +138,9 @@ def test_tokenizer_file(cased_file, tmp_path):
         ValueError, match=r"do_lower_case must agree with .*, which has False; got True. Pass do_lower_c"
     ):
         LxmertTokenizerFast(tokenizer_file=file)
-    with pytest.raises(ValueError, match="takes vocab_file or tokenizer_file; got both"):
+    with pytest.raises(ValueError, match=r"needs one of .*; got vocab_file and tokenizer_file"):
         LxmertTokenizerFast(cased_file, file)
-    with pytest.raises(ValueError, match=r"needs vocab_file .* or tokenizer_file .*; got none"):
+    with pytest.raises(ValueError, match=r"needs one of vocab_file .*, tokenizer_file .*; got none"):
         LxmertTokenizerFast()
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
@@ -16,7 +15,8 @@ from lxmert.utils.messages import check_keywords
 from .wordpiece import NO_LIMIT, is_positive_integer
 
 Pair = tuple[str, str]
-Texts = str | Sequence[str] | Sequence[Pair]
+Words = Sequence[str]
+Texts = str | Words | Sequence[Pair] | Sequence[Words] | Sequence[tuple[Words, Words]]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -36,24 +36,12 @@ _TRUNCATIONS: dict[Any, str | None] = {
     "only_first": "only_first",
     "only_second": "only_second",
 }
-# Undoes how BERT's tokenization splits English punctuation and contractions; the order matters.
-_JOINS = (
-    (" .", "."),
-    (" ?", "?"),
-    (" !", "!"),
-    (" ,", ","),
-    (" ' ", "'"),
-    (" n't", "n't"),
-    (" 'm", "'m"),
-    (" 's", "'s"),
-    (" 've", "'ve"),
-    (" 're", "'re"),
-)
 
 
-def checked_keywords(function: Callable[P, T]) -> Callable[P, T]:
-    """Make a method name the nearest keyword in its error about an unknown one."""
-    known = [name for name in inspect.signature(function).parameters if name != "self"]
+def checked_keywords(function: Callable[P, T], more: Collection[str] = ()) -> Callable[P, T]:
+    """Make a method name the nearest keyword in its error about an unknown one; `more` are those of its `**options`."""
+    parameters = inspect.signature(function).parameters.values()
+    known = [p.name for p in parameters if p.name != "self" and p.kind is not p.VAR_KEYWORD] + list(more)
     allowed = frozenset(known)
     owner = function.__qualname__.removesuffix(".__init__").removesuffix(".__call__")
 
@@ -66,43 +54,55 @@ def checked_keywords(function: Callable[P, T]) -> Callable[P, T]:
     return checked
 
 
-def as_batch(text: Any, text_pair: Any) -> tuple[list[str] | list[Pair], bool]:
+def as_batch(text: Any, text_pair: Any, words: bool = False) -> tuple[list[Any], bool]:
     """The texts, or pairs of texts, as a list; and whether one was given outside a list.
 
+    Args:
+        text: a text, several, or pairs of them. A text is a str, or a list of str with `words`.
+        text_pair: the second text of each.
+        words: whether texts are split into words.
+
     Raises:
-        TypeError: a value that is not a str.
+        TypeError: a value that is no text.
         ValueError: as many texts as pairs are expected.
     """
-    if isinstance(text, str):
-        if text_pair is not None and not isinstance(text_pair, str):
-            raise TypeError(f"text_pair must be a str as text is; got {describe_value(text_pair)}.")
+    kind = "list of words" if words else "str"
+
+    def is_text(value: Any) -> bool:
+        if words:
+            return isinstance(value, list | tuple) and all(isinstance(word, str) for word in value)
+        return isinstance(value, str)
+
+    def check(name: str, texts: Sequence[Any]) -> None:
+        for index, item in enumerate(texts):
+            if not is_text(item):
+                raise TypeError(
+                    f"{name} must be a {kind} or a list of {kind}; {name}[{index}] is {describe_value(item)}."
+                )
+
+    if is_text(text):
+        if text_pair is not None and not is_text(text_pair):
+            raise TypeError(f"text_pair must be a {kind} as text is; got {describe_value(text_pair)}.")
         # As in transformers: an empty second text next to a single text counts as none, but not in a list.
         return ([(text, text_pair)] if text_pair else [text]), True
     if not isinstance(text, list | tuple):
-        hint = (
-            " Decode it first." if isinstance(text, bytes) else " Pass list(text)." if hasattr(text, "__iter__") else ""
-        )
-        raise TypeError(f"text must be a str or a list of str; got {describe_value(text)}.{hint}")
-    if text_pair is None and text and all(isinstance(item, list | tuple) for item in text):
+        hint = " Decode it first." if isinstance(text, bytes) else " Pass list(text)." * hasattr(text, "__iter__")
+        hint = " Leave is_split_into_words out, or pass text.split()." if isinstance(text, str) else hint
+        raise TypeError(f"text must be a {kind} or a list of {kind}; got {describe_value(text)}.{hint}")
+    if text_pair is None and text and all(isinstance(item, list | tuple) and not is_text(item) for item in text):
         for index, item in enumerate(text):
-            if len(item) != 2 or not all(isinstance(part, str) for part in item):
-                raise TypeError(f"text[{index}] must be a str, or a pair of str; got {item!r}.")
+            if len(item) != 2 or not all(map(is_text, item)):
+                raise TypeError(f"text[{index}] must be a {kind}, or a pair of {kind}; got {item!r}.")
         return [(first, second) for first, second in text], False
-    _check_strings("text", text)
+    check("text", text)
     if text_pair is None:
         return list(text), False
     if not isinstance(text_pair, list | tuple):
-        raise TypeError(f"text_pair must be a list of str as text is; got {describe_value(text_pair)}.")
-    _check_strings("text_pair", text_pair)
+        raise TypeError(f"text_pair must be a list of {kind} as text is; got {describe_value(text_pair)}.")
+    check("text_pair", text_pair)
     if len(text) != len(text_pair):
         raise ValueError(f"text_pair must have one text for each of text; got {len(text)} and {len(text_pair)}.")
     return list(zip(text, text_pair, strict=True)), False
-
-
-def _check_strings(name: str, texts: Sequence[Any]) -> None:
-    for index, item in enumerate(texts):
-        if not isinstance(item, str):
-            raise TypeError(f"{name} must be a str or a list of str; {name}[{index}] is {describe_value(item)}.")
 
 
 def describe_value(value: Any) -> str:
@@ -110,23 +110,17 @@ def describe_value(value: Any) -> str:
     return "None" if value is None else f"{type(value).__name__} {value!r}"[:80]
 
 
-@dataclass(frozen=True)
-class Lengths:
-    """How the Rust tokenizer truncates and pads rows: the keywords of its two methods, or None for not at all."""
+# Keywords of `enable_truncation` and `enable_padding` of the Rust tokenizer; None for not at all.
+Lengths = tuple[dict[str, Any] | None, dict[str, Any] | None]
 
-    truncation: dict[str, Any] | None
-    padding: dict[str, Any] | None
 
-    def apply(self, backend: Tokenizer) -> None:
-        """Set both in `backend`."""
-        if self.truncation is None:
-            backend.no_truncation()
-        else:
-            backend.enable_truncation(**self.truncation)
-        if self.padding is None:
-            backend.no_padding()
-        else:
-            backend.enable_padding(**self.padding)
+def set_lengths(backend: Tokenizer, lengths: Lengths) -> None:
+    """Set how `backend` truncates and pads rows, where it does not do so already."""
+    truncation, padding = lengths
+    if backend.truncation != truncation:
+        backend.no_truncation() if truncation is None else backend.enable_truncation(**truncation)
+    if backend.padding != padding:
+        backend.no_padding() if padding is None else backend.enable_padding(**padding)
 
 
 def plan_lengths(
@@ -134,22 +128,22 @@ def plan_lengths(
     truncation: Any,
     max_length: Any,
     pad_to_multiple_of: Any,
+    stride: int,
     *,
-    shortest: int,
+    special: int,
     model_max_length: int,
-    padding_side: str,
     truncation_side: str,
-    pad_token: str,
-    pad_id: int,
+    **fill: Any,
 ) -> Lengths:
     """Return how rows are truncated and padded, from the arguments of a call.
 
     Args:
-        padding, truncation, max_length, pad_to_multiple_of: as the user gave them. A truncation of None is
+        padding, truncation, max_length, pad_to_multiple_of, stride: as the user gave them. A truncation of None is
             "longest_first" if only `max_length` is given, else no truncation.
-        shortest: the least `max_length` that has room for the special tokens.
+        special: how many special tokens are added to a row.
         model_max_length: the default of `max_length`.
-        padding_side, truncation_side, pad_token, pad_id: those of the tokenizer.
+        truncation_side: the side that is cut.
+        fill: the other keywords of `enable_padding`: `direction`, `pad_id`, `pad_type_id`, `pad_token`.
 
     Raises:
         ValueError: a value that does not exist, or values that do not fit each other.
@@ -157,28 +151,27 @@ def plan_lengths(
     for name, count in (("max_length", max_length), ("pad_to_multiple_of", pad_to_multiple_of)):
         if count is not None and not (is_positive_integer(count) or (isinstance(count, np.integer) and count >= 1)):
             raise ValueError(f"{name} must be an integer of 1 or more, or None; got {count!r}.")
-    fill = _choice("padding", padding, _PADDINGS)
+    filled = _choice("padding", padding, _PADDINGS)
     if truncation is None:
-        truncation = max_length is not None and fill is None
+        truncation = max_length is not None and filled is None
     cut = _choice("truncation", truncation, _TRUNCATIONS)
-    if pad_to_multiple_of is not None and fill is None:
+    if pad_to_multiple_of is not None and filled is None:
         raise ValueError(
             f"pad_to_multiple_of={pad_to_multiple_of} needs padding; got padding=False. Pass padding=True."
         )
     length = model_max_length if max_length is None else int(max_length)
     if max_length is None and length >= NO_LIMIT:
         cut = None  # there is no limit to truncate to
-    _check_length(cut, fill, length, pad_to_multiple_of, shortest)
-    fixed = length if fill == "max_length" else None
-    multiple = None if pad_to_multiple_of is None else int(pad_to_multiple_of)
-    pad = {"direction": padding_side, "pad_id": pad_id, "pad_token": pad_token, "length": fixed}
-    return Lengths(
-        {"max_length": length, "strategy": cut, "direction": truncation_side} if cut else None,
-        pad | {"pad_to_multiple_of": multiple} if fill else None,
-    )
+    _check_length(cut, filled, length, pad_to_multiple_of, special, stride)
+    fill |= {
+        "length": length if filled == "max_length" else None,
+        "pad_to_multiple_of": None if pad_to_multiple_of is None else int(pad_to_multiple_of),
+    }
+    cutting = {"max_length": length, "stride": stride, "strategy": cut, "direction": truncation_side}
+    return cutting if cut else None, fill if filled else None
 
 
-def _check_length(cut: str | None, fill: str | None, length: int, multiple: Any, shortest: int) -> None:
+def _check_length(cut: str | None, fill: str | None, length: int, multiple: Any, special: int, stride: Any) -> None:
     """Refuse a length that rows cannot be truncated or padded to.
 
     Raises:
@@ -189,9 +182,14 @@ def _check_length(cut: str | None, fill: str | None, length: int, multiple: Any,
         raise ValueError(
             'padding="max_length" needs a length; got max_length=None and no model_max_length. Pass max_length.'
         )
-    if cut and length < shortest:
+    if cut and length < max(special, 1):
         # Differs from HF: there a max_length below the special tokens truncates nothing.
-        raise ValueError(f"max_length must leave room for the {shortest} special tokens; got {length}.")
+        raise ValueError(f"max_length must leave room for the {special} special tokens; got {length}.")
+    if not isinstance(stride, int) or stride < 0 or (cut and stride and stride >= length - special):
+        raise ValueError(
+            f"stride must be an integer of 0 or more, and below the {length - special} tokens of text in a row; "
+            f"got {stride!r}."
+        )
     if cut and fill and multiple and length < NO_LIMIT and length % multiple:
         raise ValueError(
             "max_length must be a multiple of pad_to_multiple_of when rows are truncated and padded; "
@@ -200,9 +198,18 @@ def _check_length(cut: str | None, fill: str | None, length: int, multiple: Any,
 
 
 def _choice(name: str, value: Any, choices: dict[Any, str | None]) -> str | None:
+    value = getattr(value, "value", value)  # of the enumerations of transformers
     if not isinstance(value, bool | str) or value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(repr(choice) for choice in choices)}; got {value!r}.")
     return choices[value]
+
+
+def as_id_rows(ids: Any, size: int) -> tuple[list[list[int]], bool]:
+    """Rows of ids as lists, from a list, an array or a tensor, [L] or [B, L]; and whether it was one row or id."""
+    axes = getattr(ids, "ndim", 0)
+    if isinstance(ids, list | tuple) and ids:
+        axes = 1 + (1 if isinstance(ids[0], list | tuple) else getattr(ids[0], "ndim", 0))
+    return ([as_ids(row, size) for row in ids], False) if axes > 1 else ([as_ids(ids, size)], True)
 
 
 def as_ids(ids: Any, size: int) -> list[int]:
@@ -220,9 +227,7 @@ def as_ids(ids: Any, size: int) -> list[int]:
         # Rows of different lengths, which are no array.
         array = np.zeros((0, 0))
     if array.ndim > 1:
-        raise ValueError(
-            "ids must be one row of ids, [L]; got several rows. Use batch_decode, or pass them one by one."
-        )
+        raise ValueError("ids must be one row of ids, [L], here; got several rows. Pass them one by one.")
     if array.size and array.dtype.kind not in "iu":
         raise TypeError(f"ids must be integers; got {describe_value(ids)}. Convert tokens with convert_tokens_to_ids.")
     row = [int(number) for number in array.reshape(-1)]
@@ -230,10 +235,3 @@ def as_ids(ids: Any, size: int) -> list[int]:
         if not 0 <= number < size:
             raise ValueError(f"ids must be 0 to {size - 1}, the ids of the vocabulary; got {number}.")
     return row
-
-
-def clean_up_spaces(text: str) -> str:
-    """Remove the spaces that word splitting put before English punctuation and contractions."""
-    for spaced, joined in _JOINS:
-        text = text.replace(spaced, joined)
-    return text

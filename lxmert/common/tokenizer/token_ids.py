@@ -7,87 +7,204 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-from tokenizers import Tokenizer
+from tokenizers import AddedToken, Tokenizer
+from tokenizers.decoders import Decoder
 
-from .text_inputs import Lengths, as_ids, checked_keywords, clean_up_spaces, describe_value
-from .vocabulary_files import TokenizerSource
-from .wordpiece import SPECIAL_NAMES, TokenizerSettings, build_tokenizer
+from lxmert.utils.messages import check_keywords
 
-_SETTINGS = frozenset(field.name for field in dataclasses.fields(TokenizerSettings))
-_CHANGEABLE = ("model_max_length", "padding_side", "truncation_side")
+from .text_inputs import as_id_rows, as_ids, checked_keywords, describe_value
+from .vocabulary_files import SETTINGS, TokenizerSource
+from .wordpiece import SPECIAL_NAMES, TokenizerSettings, as_settings, build_tokenizer
+
+# Settings that are read at each call; the others are built into the Rust tokenizer.
+_READ_LATE = {"model_max_length", "padding_side", "truncation_side", "model_input_names"}
+_READ_LATE |= {"clean_up_tokenization_spaces", "split_special_tokens"}
+# Undoes how BERT's tokenization splits English punctuation and contractions; the order matters.
+_JOINS = {f" {end}": end for end in (".", "?", "!", ",")} | {" ' ": "'"}
+_JOINS |= {f" {end}": end for end in ("n't", "'m", "'s", "'ve", "'re")}
 
 
 class TokenIds:
     """Vocabulary, special tokens and decoding.
 
-    Every setting is readable as an attribute (`do_lower_case`, `cls_token`, ...), every special token's id under its
-    name with `_id` (`cls_token_id`, ...).
+    Every setting is an attribute (`do_lower_case`, `cls_token`, `model_max_length`, ...) that may be set: the next call
+    follows it. A special token must be in the vocabulary to be set; `add_special_tokens` adds it. Its id has its name
+    with `_id` (`cls_token_id`, ...).
 
     Attributes:
-        settings: the settings that the tokenizer was made with.
-        model_max_length: the length to which `truncation=True` cuts when no `max_length` is given; may be set.
-        padding_side: "right" or "left"; may be set.
-        truncation_side: the side that truncation cuts from, "right" or "left"; may be set.
+        name_or_path: where `from_pretrained` read the tokenizer.
+        pad_token_type_id: the token type of padding.
     """
 
-    settings: TokenizerSettings
-    model_max_length: int
-    padding_side: str
-    truncation_side: str
+    pad_token_type_id = 0
+    name_or_path: str
     _backend: Tokenizer
-    _vocab: dict[str, int]
     _extra: dict[str, Any]
 
-    def _build(self, source: TokenizerSource, settings: TokenizerSettings) -> None:
+    def _build(self, source: TokenizerSource, settings: TokenizerSettings, name: str = "") -> None:
         """Set up this tokenizer from a vocabulary and settings."""
-        state = self.__dict__
-        state["settings"] = settings
-        state["_vocab"] = dict(source.vocab)
-        state["_extra"] = dict(source.extra)
-        state["_backend"] = build_tokenizer(source.vocab, source.added, settings)
-        state["_lengths"] = Lengths(None, None)
-        state["_lock"] = threading.Lock()
-        state["_warned"] = False
-        for name in _CHANGEABLE:
-            state[name] = getattr(settings, name)
+        backend = build_tokenizer(source.vocab, source.added, settings, source.rules)
+        self.__dict__.update(name_or_path=name, _extra=dict(source.extra), _warned=False, _lock=threading.Lock())
+        self._store(settings, backend)
+
+    def _store(self, settings: TokenizerSettings, backend: Tokenizer) -> None:
+        values = {name: getattr(settings, name) for name in SETTINGS}
+        self.__dict__.update({n: list(v) if isinstance(v, tuple) else v for n, v in values.items()}, _backend=backend)
+
+    @property
+    def settings(self) -> TokenizerSettings:
+        """All settings."""
+        return TokenizerSettings(**{name: self.__dict__[name] for name in SETTINGS})
+
+    def _change(self, values: Mapping[str, Any]) -> None:
+        """Change settings; a special token must have an id.
+
+        Raises:
+            TypeError, ValueError: a value that does not fit.
+        """
+        old, backend = self.settings, self._backend
+        new = dataclasses.replace(old, **values)
+        for token in (*new.special_tokens().values(), *new.extra_special_tokens):
+            if backend.token_to_id(token) is None:
+                raise ValueError(
+                    f"a special token must be in the vocabulary; {token!r} is not. Add it with add_special_tokens, and "
+                    "resize the model's token embeddings."
+                )
+        if not _READ_LATE.issuperset(values):
+            # What was added for the old settings is not kept for the new ones.
+            added = backend.get_added_tokens_decoder().items()
+            kept = {number: token for number, token in added if token.special or token.content not in old.never_split}
+            backend = build_tokenizer(backend.get_vocab(with_added_tokens=False), kept, new)
+        self._store(new, backend)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        base = name.removesuffix("_id")
+        if base != name and base in SPECIAL_NAMES:
+            name, value = base, None if value is None else self.convert_ids_to_tokens(value)
+        values, _ = as_settings({name: value})
+        if SETTINGS.issuperset(values):
+            self._change(values)
+        else:
+            super().__setattr__(name, value)
+
+    def __getattr__(self, name: str) -> Any:
+        base = name.removesuffix("_ids").removesuffix("_id").replace("additional_special", "extra_special")
+        if base != name and base in (*SPECIAL_NAMES, "extra_special_tokens") and base in self.__dict__:
+            token = self.__dict__[base]
+            return token if name == "additional_special_tokens" or token is None else self.convert_tokens_to_ids(token)
+        raise AttributeError(f"{type(self).__name__} has no {name!r}")
+
+    # Added tokens
+
+    def add_tokens(
+        self, new_tokens: str | AddedToken | Sequence[str | AddedToken], special_tokens: bool = False
+    ) -> int:
+        """Add tokens that are never split. Resize the model's token embeddings to `len(tokenizer)` then.
+
+        Args:
+            new_tokens: one or several; a `tokenizers.AddedToken` has rules for matching it.
+            special_tokens: whether `decode` may skip them.
+
+        Returns:
+            How many tokens were not added before; one that is in the vocabulary keeps its id.
+
+        Raises:
+            TypeError: a token that is no str.
+        """
+        tokens = list(new_tokens) if isinstance(new_tokens, list | tuple) else [new_tokens]
+        for token in tokens:
+            if not isinstance(token, str | AddedToken):
+                raise TypeError(f"new_tokens must be str or AddedToken; got {token!r}.")
+        with self._lock:
+            return (self._backend.add_special_tokens if special_tokens else self._backend.add_tokens)(tokens)
+
+    def add_special_tokens(
+        self, special_tokens_dict: Mapping[str, Any], replace_extra_special_tokens: bool = True
+    ) -> int:
+        """Set special tokens, and add those that the vocabulary lacks. Resize the model's token embeddings then.
+
+        Args:
+            special_tokens_dict: for `pad_token`, `cls_token`, ... a str or `tokenizers.AddedToken`; for
+                `extra_special_tokens` (`additional_special_tokens`) a list of them.
+            replace_extra_special_tokens: whether the list replaces the former one, or is appended to it.
+
+        Returns:
+            As `add_tokens`.
+
+        Raises:
+            TypeError: a token that is no str, or an unknown name.
+        """
+        values, rules = as_settings(special_tokens_dict)
+        check_keywords("add_special_tokens", values, (*SPECIAL_NAMES, "extra_special_tokens"))
+        if "extra_special_tokens" in values and not replace_extra_special_tokens:
+            new = [token for token in values["extra_special_tokens"] if token not in self.extra_special_tokens]
+            values["extra_special_tokens"] = [*self.extra_special_tokens, *new]
+        settings, by_text = dataclasses.replace(self.settings, **values), {token.content: token for token in rules}
+        if self._backend.model.token_to_id(settings.unk_token) is None:
+            raise ValueError(f"unk_token must be a word of the vocabulary; {settings.unk_token!r} is not.")
+        tokens = [token for name in values for token in _listed(getattr(settings, name))]
+        count = self.add_tokens([by_text.get(token, token) for token in tokens], special_tokens=True)
+        self._change(values)
+        return count
+
+    @property
+    def added_tokens_decoder(self) -> dict[int, AddedToken]:
+        """The tokens that are never split, special ones included, by id."""
+        return self._backend.get_added_tokens_decoder()
+
+    @property
+    def added_tokens_encoder(self) -> dict[str, int]:
+        """The ids of the tokens that are never split, special ones included."""
+        return {token.content: number for number, token in sorted(self.added_tokens_decoder.items())}
+
+    def get_added_vocab(self) -> dict[str, int]:
+        """The ids of the tokens that are never split, special ones included."""
+        return self.added_tokens_encoder
+
+    # Ids to text
 
     @checked_keywords
     def decode(
-        self, ids: Any, skip_special_tokens: bool = False, *, clean_up_tokenization_spaces: bool | None = None
-    ) -> str:
-        """Decode one row of ids to text.
+        self, token_ids: Any, skip_special_tokens: bool = False, clean_up_tokenization_spaces: bool | None = None
+    ) -> Any:
+        """Decode ids to text.
 
         Args:
-            ids: [L], a list, an array or a tensor of ids; or one id.
+            token_ids: [L] or [B, L], lists, an array or a tensor of ids; one id; or an encoding.
             skip_special_tokens: whether to leave [CLS], [SEP], [PAD], [UNK] and [MASK] out.
             clean_up_tokenization_spaces: whether to join English contractions over their apostrophe ("it's", not
                 "it ' s"); the tokenizer's setting where it is None. Spaces before . , ? ! are removed either way, as
                 `transformers` does.
 
+        Returns:
+            The text of one row, a list of texts for several.
+
         Raises:
             TypeError: ids that are not integers.
-            ValueError: ids outside the vocabulary, or several rows.
+            ValueError: ids outside the vocabulary.
         """
-        text = self._backend.decode(as_ids(ids, len(self)), skip_special_tokens=skip_special_tokens)
+        ids = token_ids["input_ids"] if isinstance(token_ids, Mapping) else token_ids
+        rows, single = as_id_rows(ids, len(self))
+        texts = self._backend.decode_batch(rows, skip_special_tokens=skip_special_tokens)
         clean = clean_up_tokenization_spaces
-        return clean_up_spaces(text) if (self.clean_up_tokenization_spaces if clean is None else clean) else text
+        if self.clean_up_tokenization_spaces if clean is None else clean:
+            texts = [self.clean_up_tokenization(text) for text in texts]
+        return texts[0] if single else texts
 
     @checked_keywords
     def batch_decode(
-        self, sequences: Any, skip_special_tokens: bool = False, *, clean_up_tokenization_spaces: bool | None = None
+        self, sequences: Any, skip_special_tokens: bool = False, clean_up_tokenization_spaces: bool | None = None
     ) -> list[str]:
-        """The text of each row of `sequences`, [B, L] or a list of B rows; otherwise as `decode`.
+        """As `decode`, with a list of one text for one row."""
+        texts = self.decode(sequences, skip_special_tokens, clean_up_tokenization_spaces)
+        return [texts] if isinstance(texts, str) else texts
 
-        Raises:
-            TypeError, ValueError: as `decode`, or `sequences` is a single row.
-        """
-        if any(isinstance(row, int | np.integer) or getattr(row, "ndim", 1) == 0 for row in sequences):
-            raise TypeError("sequences must be rows of ids, [B, L]; got one row. Use decode.")
-        return [
-            self.decode(row, skip_special_tokens, clean_up_tokenization_spaces=clean_up_tokenization_spaces)
-            for row in sequences
-        ]
+    @staticmethod
+    def clean_up_tokenization(text: str) -> str:
+        """Remove the spaces that word splitting put before English punctuation and contractions."""
+        for spaced, joined in _JOINS.items():
+            text = text.replace(spaced, joined)
+        return text
 
     def convert_tokens_to_ids(self, tokens: str | Iterable[str]) -> Any:
         """The id of a token, or the ids of several; a token that is not in the vocabulary has the unknown token's.
@@ -97,7 +214,7 @@ class TokenIds:
         """
         if isinstance(tokens, str):
             number = self._backend.token_to_id(tokens)
-            return self.unk_token_id if number is None else number
+            return self._backend.token_to_id(self.unk_token) if number is None else number
         if not isinstance(tokens, Iterable):
             raise TypeError(
                 f"tokens must be a str or several; got {describe_value(tokens)}. "
@@ -122,54 +239,12 @@ class TokenIds:
         """Join word pieces to a text."""
         return self._backend.decoder.decode(list(tokens))
 
-    def build_inputs_with_special_tokens(
-        self, token_ids_0: Sequence[int], token_ids_1: Sequence[int] | None = None
-    ) -> list[int]:
-        """`[CLS] A [SEP]`, or `[CLS] A [SEP] B [SEP]`, from the ids of A and B."""
-        first = [self.cls_token_id, *token_ids_0, self.sep_token_id]
-        return first if token_ids_1 is None else [*first, *token_ids_1, self.sep_token_id]
-
-    def create_token_type_ids_from_sequences(
-        self, token_ids_0: Sequence[int], token_ids_1: Sequence[int] | None = None
-    ) -> list[int]:
-        """The token types of the output of `build_inputs_with_special_tokens`: 0 for [CLS] A [SEP], 1 for B [SEP]."""
-        first = [0] * (len(token_ids_0) + 2)
-        return first if token_ids_1 is None else first + [1] * (len(token_ids_1) + 1)
-
-    def get_special_tokens_mask(
-        self,
-        token_ids_0: Sequence[int],
-        token_ids_1: Sequence[int] | None = None,
-        already_has_special_tokens: bool = False,
-    ) -> list[int]:
-        """1 where a special token is, 0 elsewhere, for the output of `build_inputs_with_special_tokens`.
-
-        Args:
-            token_ids_0: ids of the first text, without special tokens unless `already_has_special_tokens`.
-            token_ids_1: ids of the second text.
-            already_has_special_tokens: `token_ids_0` is a finished row; every special token in it counts.
-
-        Raises:
-            ValueError: a second text with a finished row.
-        """
-        if already_has_special_tokens:
-            if token_ids_1 is not None:
-                raise ValueError(
-                    "already_has_special_tokens=True takes one finished row; got token_ids_1 as well. Leave it out."
-                )
-            special = set(self.all_special_ids)
-            return [int(number in special) for number in token_ids_0]
-        first = [1] + [0] * len(token_ids_0) + [1]
-        return first if token_ids_1 is None else [*first, *([0] * len(token_ids_1)), 1]
-
-    def num_special_tokens_to_add(self, pair: bool = False) -> int:
-        """The number of special tokens that are added to a text, or to a pair."""
-        return 3 if pair else 2
+    # Vocabulary
 
     @property
     def vocab_size(self) -> int:
         """Number of entries of the vocabulary, without tokens added to it."""
-        return len(self._vocab)
+        return self._backend.get_vocab_size(with_added_tokens=False)
 
     def __len__(self) -> int:
         """Number of ids, added tokens included: the rows that an embedding table needs."""
@@ -188,37 +263,29 @@ class TokenIds:
         return self.get_vocab()
 
     @property
+    def backend_tokenizer(self) -> Tokenizer:
+        """The tokenizer of the library `tokenizers`; changing a setting of this object makes another one."""
+        return self._backend
+
+    @property
+    def decoder(self) -> Decoder:
+        """The decoder of `backend_tokenizer`."""
+        return self._backend.decoder
+
+    @property
     def special_tokens_map(self) -> dict[str, str]:
-        """Name and text of the special tokens."""
+        """Name and text of the special tokens, without `extra_special_tokens`."""
         return self.settings.special_tokens()
 
     @property
     def all_special_tokens(self) -> list[str]:
-        """Text of the special tokens, those that a file added last; each once."""
-        added = self._backend.get_added_tokens_decoder()
-        special = [token.content for _, token in sorted(added.items()) if token.special]
-        return list(dict.fromkeys([*self.special_tokens_map.values(), *special]))
+        """Text of the special tokens, `extra_special_tokens` last; each once."""
+        return list(dict.fromkeys([*self.special_tokens_map.values(), *self.extra_special_tokens]))
 
     @property
     def all_special_ids(self) -> list[int]:
         """Ids of `all_special_tokens`."""
         return self.convert_tokens_to_ids(self.all_special_tokens)
-
-    def __getattr__(self, name: str) -> Any:
-        settings = self.__dict__.get("settings")
-        if settings is not None and name in _SETTINGS:
-            return getattr(settings, name)
-        if settings is not None and name.endswith("_id") and name.removesuffix("_id") in SPECIAL_NAMES:
-            return self._backend.token_to_id(getattr(settings, name.removesuffix("_id")))
-        raise AttributeError(f"{type(self).__name__} has no {name!r}")
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name in _CHANGEABLE:
-            # Checked as when it is read from a file.
-            dataclasses.replace(self.settings, **{name: value})
-        elif name in _SETTINGS or name.removesuffix("_id") in SPECIAL_NAMES:
-            raise AttributeError(f"{name} cannot be changed; make a new tokenizer with {name}={value!r}.")
-        super().__setattr__(name, value)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_lock"}
@@ -229,3 +296,7 @@ class TokenIds:
     def __repr__(self) -> str:
         special = ", ".join(f"{name}={token!r}" for name, token in self.special_tokens_map.items())
         return f"{type(self).__name__}(vocab_size={self.vocab_size}, do_lower_case={self.do_lower_case}, {special})"
+
+
+def _listed(value: Any) -> Sequence[str]:
+    return (value,) if isinstance(value, str) else value or ()

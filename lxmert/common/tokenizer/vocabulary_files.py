@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tokenizers import AddedToken
+from tokenizers import AddedToken, Tokenizer
 
 from lxmert.utils.json_files import parse_json
 
-from .wordpiece import SPECIAL_NAMES, TokenizerSettings, as_integer
+from .wordpiece import TokenizerSettings, as_added_token, as_settings
 
 VOCAB_NAME = "vocab.txt"
 TOKENIZER_NAME = "tokenizer.json"
@@ -24,6 +24,7 @@ ADDED_TOKENS_NAME = "added_tokens.json"
 VOCABULARY_NAMES = (TOKENIZER_NAME, VOCAB_NAME)
 OPTIONAL_NAMES = (TOKENIZER_CONFIG_NAME, SPECIAL_TOKENS_NAME, ADDED_TOKENS_NAME)
 
+SETTINGS = frozenset(field.name for field in dataclasses.fields(TokenizerSettings))
 # Keys of tokenizer_config.json with paths on the writer's machine, or that we write ourselves.
 _DROPPED = (
     "name_or_path",
@@ -31,18 +32,48 @@ _DROPPED = (
     "tokenizer_file",
     "special_tokens_map_file",
     "added_tokens_decoder",
-    "max_len",
+    "is_local",
 )
 
 
 @dataclass(frozen=True)
 class TokenizerSource:
-    """The content of a tokenizer's files; `settings` has only those that the files name."""
+    """The content of a tokenizer's files; `settings` has only those that the files name.
+
+    `rules` are the special tokens that the files give with rules for matching them.
+    """
 
     vocab: dict[str, int]
     added: dict[int, AddedToken] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
+    rules: list[AddedToken] = field(default_factory=list)
+
+
+def read_source(given: Mapping[str, Any]) -> TokenizerSource:
+    """Read what a constructor was given: one of `vocab_file` (`vocab`), `tokenizer_file` and `tokenizer_object`.
+
+    Raises:
+        FileNotFoundError: no such file.
+        TypeError: a value of the wrong kind.
+        ValueError: a malformed file; none of them, or several.
+    """
+    found = {name: value for name, value in given.items() if value is not None}
+    if len(found) != 1:
+        raise ValueError(
+            "a tokenizer needs one of vocab_file (a vocab.txt, or a dict of tokens and ids), tokenizer_file (a "
+            f"tokenizer.json) and tokenizer_object (a tokenizers.Tokenizer); got {' and '.join(found) or 'none'}."
+        )
+    [(name, value)] = found.items()
+    if isinstance(value, Tokenizer):
+        return _parse_tokenizer(value.to_str(), name)
+    if isinstance(value, Mapping):
+        if not all(isinstance(token, str) and type(number) is int for token, number in value.items()):
+            raise TypeError(f"{name} must have tokens as keys and integers as values; not all are.")
+        return TokenizerSource(dict(value))
+    if not isinstance(value, str | os.PathLike):
+        raise TypeError(f"{name} must be a path; got {value!r}.")
+    return read_tokenizer_json(value) if name == "tokenizer_file" else TokenizerSource(read_vocab(value))
 
 
 def read_vocab(path: str | os.PathLike[str]) -> dict[str, int]:
@@ -71,20 +102,19 @@ def read_tokenizer_json(path: str | os.PathLike[str]) -> TokenizerSource:
         FileNotFoundError: no such file.
         ValueError: the file is no JSON, or holds a tokenizer of another kind.
     """
-    content = _read_json(path)
+    return _parse_tokenizer(_read_text(path, "a JSON file"), path)
+
+
+def _parse_tokenizer(text: str, path: str | os.PathLike[str]) -> TokenizerSource:
+    content = parse_json(text, Path(path))
     model = content.get("model")
-    if not isinstance(model, dict) or not isinstance(model.get("vocab"), dict) or not model["vocab"]:
-        kind = (
-            f"a {model['type']} model" if isinstance(model, dict) and "type" in model else "no model with a vocabulary"
-        )
-        raise ValueError(
-            f"{path}: expected a WordPiece tokenizer; the file holds {kind}. Pass the tokenizer of a BERT model."
-        )
+    has_vocab = isinstance(model, dict) and isinstance(model.get("vocab"), dict) and bool(model["vocab"])
+    kind = model.get("type", "WordPiece" if has_vocab else None) if isinstance(model, dict) else None
     # Files of early versions leave the type out.
-    if model.get("type", "WordPiece") != "WordPiece":
+    if not has_vocab or kind != "WordPiece":
         raise ValueError(
-            f"{path}: expected a WordPiece tokenizer; the file holds a {model['type']} model. "
-            "Pass the tokenizer of a BERT model."
+            f"{path}: expected a WordPiece tokenizer; the file holds "
+            f"{f'a {kind} model' if kind else 'no model with a vocabulary'}. Pass the tokenizer of a BERT model."
         )
     if not all(isinstance(number, int) for number in model["vocab"].values()):
         raise ValueError(f"{path}: every entry of the vocabulary must have an integer as its id; not all do.")
@@ -97,13 +127,15 @@ def read_tokenizer_json(path: str | os.PathLike[str]) -> TokenizerSource:
 
 
 def read_folder(folder: str | os.PathLike[str]) -> TokenizerSource:
-    """Read a tokenizer's folder; tokenizer_config.json overrides tokenizer.json.
+    """Read a tokenizer's folder, or one of its vocabulary files; tokenizer_config.json overrides tokenizer.json.
 
     Raises:
         FileNotFoundError: no such folder, or neither tokenizer.json nor vocab.txt in it.
         ValueError: a file is empty or malformed, or a setting of the wrong kind.
     """
     folder = Path(folder)
+    if folder.is_file():
+        return read_source({"tokenizer_file" if folder.suffix == ".json" else "vocab_file": folder})
     if not folder.is_dir():
         raise FileNotFoundError(
             f"expected a folder with {VOCAB_NAME} or {TOKENIZER_NAME}; {str(folder)!r} is no folder."
@@ -119,31 +151,14 @@ def read_folder(folder: str | os.PathLike[str]) -> TokenizerSource:
     # defaults: a cased tokenizer.json alone stays cased.
     config = _optional_json(folder / SPECIAL_TOKENS_NAME) | _optional_json(folder / TOKENIZER_CONFIG_NAME)
     added = source.added or _added_tokens_of_folder(folder, config)
-    settings, extra = _split_config(config)
-    settings = source.settings | settings
+    values, rules = as_settings(config)
+    settings = source.settings | {name: value for name, value in values.items() if name in SETTINGS}
     try:
         TokenizerSettings(**settings)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{folder / TOKENIZER_CONFIG_NAME}: {error}") from error
-    return TokenizerSource(source.vocab, added, settings, extra)
-
-
-def _split_config(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Split a config into our settings and the keys that are only kept."""
-    known = {f.name for f in dataclasses.fields(TokenizerSettings)}
-    settings = {name: value for name, value in config.items() if name in known}
-    extra = {name: value for name, value in config.items() if name not in known and name not in _DROPPED}
-    if "model_max_length" not in settings and config.get("max_len") is not None:
-        settings["model_max_length"] = config["max_len"]
-    for name in SPECIAL_NAMES:
-        # Older files write a special token with its matching rules.
-        if isinstance(settings.get(name), dict):
-            settings[name] = settings[name].get("content")
-    if settings.get("model_max_length", 0) is None:
-        del settings["model_max_length"]
-    elif "model_max_length" in settings:
-        settings["model_max_length"] = as_integer(settings["model_max_length"])
-    return settings, extra
+    extra = {name: value for name, value in values.items() if name not in SETTINGS and name not in _DROPPED}
+    return TokenizerSource(source.vocab, added, settings, extra, rules)
 
 
 def _added_tokens_of_folder(folder: Path, config: Mapping[str, Any]) -> dict[int, AddedToken]:
@@ -158,12 +173,8 @@ def _added_tokens_of_folder(folder: Path, config: Mapping[str, Any]) -> dict[int
 
 
 def _added_tokens(path: str | os.PathLike[str], entries: Iterable[tuple[Any, Any]]) -> dict[int, AddedToken]:
-    flags = ("single_word", "lstrip", "rstrip", "normalized", "special")
     try:
-        return {
-            int(number["id"]): AddedToken(entry["content"], **{flag: entry[flag] for flag in flags if flag in entry})
-            for number, entry in entries
-        }
+        return {int(number["id"]): as_added_token(entry) for number, entry in entries}
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"{path}: every added token must have an id and a content; one has not ({error!r})."
@@ -205,9 +216,5 @@ def _read_text(path: str | os.PathLike[str], what: str) -> str:
     return text
 
 
-def _read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
-    return parse_json(_read_text(path, "a JSON file"), Path(path))
-
-
 def _optional_json(path: Path) -> dict[str, Any]:
-    return _read_json(path) if path.is_file() else {}
+    return parse_json(_read_text(path, "a JSON file"), path) if path.is_file() else {}

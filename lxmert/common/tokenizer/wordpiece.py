@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 # In the order of `transformers`: one that the vocabulary lacks gets the next free id.
-SPECIAL_NAMES = ("unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+SPECIAL_NAMES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 
 # "No limit", as `transformers` writes it.
 NO_LIMIT = int(1e30)
@@ -29,71 +29,54 @@ class TokenizerSettings:
     do_lower_case: bool = True
     do_basic_tokenize: bool = True
     never_split: tuple[str, ...] = ()
+    bos_token: str | None = None
+    eos_token: str | None = None
     unk_token: str = "[UNK]"
     sep_token: str = "[SEP]"
     pad_token: str = "[PAD]"
     cls_token: str = "[CLS]"
     mask_token: str = "[MASK]"
+    extra_special_tokens: tuple[str, ...] = ()
     clean_text: bool = True
     tokenize_chinese_chars: bool = True
     strip_accents: bool | None = None
     wordpieces_prefix: str = "##"
     max_input_chars_per_word: int = 100
-    clean_up_tokenization_spaces: bool = True
+    clean_up_tokenization_spaces: bool = False
+    split_special_tokens: bool = False
     model_max_length: int = NO_LIMIT
     padding_side: str = "right"
     truncation_side: str = "right"
+    model_input_names: tuple[str, ...] = ("input_ids", "token_type_ids", "attention_mask")
 
     def __post_init__(self) -> None:
-        words = self.never_split
-        if words is None:
-            words = ()
-        if isinstance(words, str) or not isinstance(words, Iterable):
-            raise TypeError(f"never_split must be a list of str or None; got {words!r}. Pass never_split=[...].")
-        object.__setattr__(self, "never_split", tuple(words))
-        for name in ("do_lower_case", "do_basic_tokenize", "clean_text", "tokenize_chinese_chars"):
-            self._require(name, isinstance(getattr(self, name), bool), "True or False")
-        self._require(
-            "clean_up_tokenization_spaces", isinstance(self.clean_up_tokenization_spaces, bool), "True or False"
-        )
-        self._require(
-            "strip_accents", self.strip_accents is None or isinstance(self.strip_accents, bool), "True, False or None"
-        )
-        for name in (*SPECIAL_NAMES, "wordpieces_prefix"):
-            value = getattr(self, name)
-            self._require(name, isinstance(value, str) and value != "", "a str that is not empty")
-        self._require(
-            "never_split", all(isinstance(w, str) and w for w in self.never_split), "a list of words, or None"
-        )
-        self._require("model_max_length", is_positive_integer(self.model_max_length), "an integer of 1 or more")
-        self._require(
-            "max_input_chars_per_word", is_positive_integer(self.max_input_chars_per_word), "an integer of 1 or more"
-        )
-        for name in ("padding_side", "truncation_side"):
-            self._require(name, getattr(self, name) in ("right", "left"), '"right" or "left"')
-        self._check_basic_tokenize()
-
-    def _require(self, name: str, holds: bool, wanted: str) -> None:
-        if not holds:
-            raise TypeError(f"{name} must be {wanted}; got {getattr(self, name)!r}.")
-
-    def _check_basic_tokenize(self) -> None:
-        if self.do_basic_tokenize:
-            return
-        for name, given in (("strip_accents", self.strip_accents is True), ("never_split", bool(self.never_split))):
-            if given:
-                raise ValueError(
-                    f"{name} is part of the basic tokenization, which do_basic_tokenize=False leaves out; "
-                    f"got {name}={getattr(self, name)!r}. Leave one of the two out."
-                )
+        for field in dataclasses.fields(self):
+            value, kind = getattr(self, field.name), str(field.type)
+            if kind.startswith("tuple"):
+                value = () if value is None else value
+                if isinstance(value, str | Mapping) or not isinstance(value, Iterable):
+                    raise TypeError(
+                        f"{field.name} must be a list of str or None; got {value!r}. Pass {field.name}=[...]."
+                    )
+                value = tuple(value)
+                object.__setattr__(self, field.name, value)
+            wanted, holds = _KINDS[_SIDES if field.name.endswith("_side") else kind]
+            if not holds(value):
+                raise TypeError(f"{field.name} must be {wanted}; got {value!r}.")
+        if self.strip_accents and not self.do_basic_tokenize:
+            raise ValueError(
+                "strip_accents is part of the basic tokenization, which do_basic_tokenize=False leaves out; "
+                "got strip_accents=True. Leave one of the two out."
+            )
 
     def special_tokens(self) -> dict[str, str]:
         """Name and text of the special tokens, in the order in which missing ones get an id."""
-        return {name: getattr(self, name) for name in SPECIAL_NAMES}
+        return {name: getattr(self, name) for name in SPECIAL_NAMES if getattr(self, name) is not None}
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as tokenizer_config.json holds them."""
-        return dataclasses.asdict(self) | {"never_split": list(self.never_split) or None}
+        values = dataclasses.asdict(self) | {"never_split": list(self.never_split) or None}
+        return {name: value for name, value in values.items() if value is not None or name not in SPECIAL_NAMES}
 
 
 def is_positive_integer(value: object) -> bool:
@@ -101,14 +84,67 @@ def is_positive_integer(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
-def as_integer(value: Any) -> Any:
-    """Convert a float with an integer value, such as 1e+30 in JSON, to an int; return anything else unchanged."""
-    is_whole = isinstance(value, float) and math.isfinite(value) and value.is_integer()
-    return int(value) if is_whole else value
+def _is_word(value: object) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+_SIDES = "side"
+# What a setting must be, by the type of its field: in words, and as a check.
+_KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "bool": ("True or False", lambda value: isinstance(value, bool)),
+    "bool | None": ("True, False or None", lambda value: value is None or isinstance(value, bool)),
+    "str": ("a str that is not empty", _is_word),
+    "str | None": ("a str that is not empty, or None", lambda value: value is None or _is_word(value)),
+    "int": ("an integer of 1 or more", is_positive_integer),
+    "tuple[str, ...]": ("a list of words, or None", lambda value: all(map(_is_word, value))),
+    _SIDES: ('"right" or "left"', lambda value: value in ("right", "left")),
+}
+
+
+def as_added_token(entry: Mapping[str, Any]) -> AddedToken:
+    """A token with its matching rules, as JSON files hold it."""
+    flags = ("single_word", "lstrip", "rstrip", "normalized", "special")
+    return AddedToken(entry["content"], **{flag: entry[flag] for flag in flags if flag in entry})
+
+
+def as_settings(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[AddedToken]]:
+    """Settings as `TokenizerSettings` takes them, from the arguments of `transformers` or its tokenizer_config.json.
+
+    Other names stay as they are. Older names are translated; a special token with matching rules becomes its text.
+
+    Returns:
+        The settings, and the special tokens that came with matching rules.
+    """
+    values, rules = dict(values), []
+
+    def text_of(token: Any) -> Any:
+        if isinstance(token, dict) and "content" in token:
+            token = as_added_token(token)
+        if not isinstance(token, AddedToken):
+            return token
+        rules.append(token)
+        return token.content
+
+    for old, new in (("additional_special_tokens", "extra_special_tokens"), ("max_len", "model_max_length")):
+        if (given := values.pop(old, None)) is not None and values.get(new) in (None, [], ()):
+            values[new] = given
+    for name in (*SPECIAL_NAMES, "extra_special_tokens"):
+        if name in values:
+            given = values[name]
+            values[name] = [text_of(token) for token in given] if isinstance(given, list | tuple) else text_of(given)
+    length = values.get("model_max_length", 0)
+    if length is None:
+        del values["model_max_length"]
+    elif isinstance(length, float) and math.isfinite(length) and length.is_integer():
+        values["model_max_length"] = int(length)  # 1e+30 in JSON
+    return values, rules
 
 
 def build_tokenizer(
-    vocab: Mapping[str, int], added: Mapping[int, AddedToken], settings: TokenizerSettings
+    vocab: Mapping[str, int],
+    added: Mapping[int, AddedToken],
+    settings: TokenizerSettings,
+    rules: Iterable[AddedToken] = (),
 ) -> Tokenizer:
     """Build the Rust tokenizer: clean and lower-case, split, WordPiece, `[CLS] A [SEP] B [SEP]`.
 
@@ -116,6 +152,7 @@ def build_tokenizer(
         vocab: word pieces and their ids, 0 to V-1.
         added: tokens that are matched before any splitting, by id; those that are not in `vocab` continue its ids.
         settings: the options.
+        rules: special tokens of `settings` with rules for matching them.
 
     Raises:
         ValueError: the vocabulary lacks the unknown token or a `never_split` word, or its ids have gaps.
@@ -149,7 +186,7 @@ def build_tokenizer(
     else:
         tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer.decoder = decoders.WordPiece(prefix=settings.wordpieces_prefix)
-    _add_tokens(tokenizer, vocab, added, settings)
+    _add_tokens(tokenizer, added, settings, {token.content: token for token in rules})
     cls, sep = settings.cls_token, settings.sep_token
     tokenizer.post_processor = processors.TemplateProcessing(
         single=[f"{cls}:0", "$A:0", f"{sep}:0"],
@@ -160,23 +197,30 @@ def build_tokenizer(
 
 
 def _add_tokens(
-    tokenizer: Tokenizer, vocab: Mapping[str, int], added: Mapping[int, AddedToken], settings: TokenizerSettings
+    tokenizer: Tokenizer,
+    added: Mapping[int, AddedToken],
+    settings: TokenizerSettings,
+    rules: Mapping[str, AddedToken],
 ) -> None:
     """Add `added`, the special tokens and the `never_split` words as tokens that are never split."""
+    size = tokenizer.get_vocab_size()
     for number, token in sorted(added.items()):
         (tokenizer.add_special_tokens if token.special else tokenizer.add_tokens)([token])
         if tokenizer.token_to_id(token.content) != number:
             raise ValueError(
                 f"the added token {token.content!r} must have id {tokenizer.token_to_id(token.content)}, the next free "
-                f"one after a vocabulary of {len(vocab)}; the file has {number}."
+                f"one after a vocabulary of {size}; the file has {number}."
             )
-    known = {token.content for token in added.values()}
-    tokenizer.add_special_tokens([token for token in settings.special_tokens().values() if token not in known])
+    special = (*settings.special_tokens().values(), *settings.extra_special_tokens)
+    known = {token.content for token in added.values() if token.special}
+    tokenizer.add_special_tokens([rules.get(token, token) for token in special if token not in known])
+    if not settings.do_basic_tokenize:
+        return  # never_split belongs to the basic tokenization
     for word in settings.never_split:
         # A new id would be outside the model's embedding table, and [UNK] would lose the word.
         if tokenizer.token_to_id(word) is None:
             raise ValueError(f"never_split words must be in the vocabulary; {word!r} is not. Leave it out.")
         # Differs from HF: a word is not split even next to punctuation ("Foo," is Foo and a comma), not only
         # between spaces. transformers 5 ignores never_split.
-        if word not in known and word not in settings.special_tokens().values():
+        if word not in special:
             tokenizer.add_tokens([AddedToken(word, single_word=True, normalized=False)])

@@ -1,33 +1,18 @@
-"""From text to ids: the base class of both tokenizers, and its folder on disk."""
+"""From text to ids: the base class of both tokenizers."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import logging
-import os
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, ClassVar, Self
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
+import numpy as np
 from tokenizers import Encoding
 
-from lxmert.hub import folder_with, looks_like_hub_id
-from lxmert.utils.atomic_files import write_text
-from lxmert.utils.messages import check_keywords, signature_names
-
-from .batch_encoding import BatchEncoding, as_tensors
-from .text_inputs import Lengths, Pair, Texts, as_batch, checked_keywords, plan_lengths
-from .token_ids import TokenIds
-from .vocabulary_files import (
-    OPTIONAL_NAMES,
-    TOKENIZER_CONFIG_NAME,
-    TOKENIZER_NAME,
-    VOCAB_NAME,
-    VOCABULARY_NAMES,
-    read_folder,
-)
-from .wordpiece import TokenizerSettings
+from .batch_encoding import BatchEncoding
+from .padding import as_columns, pad_columns
+from .saved_tokenizer import SavedTokenizer
+from .text_inputs import Lengths, Texts, as_batch, checked_keywords, plan_lengths, set_lengths
 
 logger = logging.getLogger(__name__)
 
@@ -41,52 +26,68 @@ _ENCODING_ATTRIBUTES = {
 }
 
 
-class WordPieceTokenizer(TokenIds):
+class WordPieceTokenizer(SavedTokenizer):
     """Base class of `LxmertTokenizer` and `LxmertTokenizerFast`, which differ in the arguments of their constructors.
 
     A text becomes `[CLS] A [SEP]`, a pair `[CLS] A [SEP] B [SEP]`, with token types 0 for `[CLS] A [SEP]` and 1 for
     `B [SEP]`. Ids, masks and offsets equal those of `BertTokenizerFast` in `transformers`.
     """
 
-    model_input_names: ClassVar[tuple[str, ...]] = ("input_ids", "token_type_ids", "attention_mask")
+    model_input_names: ClassVar[list[str]] = ["input_ids", "token_type_ids", "attention_mask"]
     is_fast: ClassVar[bool] = True
-    _clean_up_default: ClassVar[bool] = True
 
     @checked_keywords
     def __call__(
         self,
-        text: Texts,
-        text_pair: str | Sequence[str] | None = None,
-        *,
+        text: Texts | None = None,
+        text_pair: Texts | None = None,
+        text_target: Texts | None = None,
+        text_pair_target: Texts | None = None,
         add_special_tokens: bool = True,
         padding: bool | str = False,
         truncation: bool | str | None = None,
         max_length: int | None = None,
+        stride: int = 0,
+        is_split_into_words: bool = False,
         pad_to_multiple_of: int | None = None,
+        padding_side: str | None = None,
         return_tensors: str | None = None,
-        return_token_type_ids: bool = True,
-        return_attention_mask: bool = True,
+        return_token_type_ids: bool | None = None,
+        return_attention_mask: bool | None = None,
+        return_overflowing_tokens: bool = False,
         return_special_tokens_mask: bool = False,
         return_offsets_mapping: bool = False,
         return_length: bool = False,
+        verbose: bool = True,
+        split_special_tokens: bool | None = None,
     ) -> BatchEncoding:
         """Turn a text, a list of texts, or pairs of them into ids.
 
         Args:
-            text: a str, a list of str, or a list of pairs of str.
+            text: a str, a list of str, or a list of pairs of str. With `is_split_into_words`, a list of words in place
+                of each str.
             text_pair: the second text of each: a str with a str, a list of equal length with a list.
+            text_target, text_pair_target: likewise; their ids become `labels`, or all if there is no `text`.
             add_special_tokens: whether to add [CLS] and [SEP].
             padding: True or "longest" pads to the longest row, "max_length" to `max_length`, False not at all.
             truncation: True or "longest_first" truncates the longer text of a pair first, "only_first" and
                 "only_second" one of them. None is "longest_first" if `max_length` is given without padding, else False.
             max_length: number of tokens, special ones included; `model_max_length` by default.
+            stride: with truncation, number of tokens that a row of the rest repeats of the row before.
+            is_split_into_words: whether texts are lists of words.
             pad_to_multiple_of: pads further to a multiple of this.
+            padding_side: "right" or "left"; that of the tokenizer by default.
             return_tensors: "np" (int64), "pt" (int64), "tf" (int32), or None for lists.
-            return_token_type_ids: adds `token_type_ids`: 0 in the first text, 1 in the second.
-            return_attention_mask: adds `attention_mask`: 1 for tokens, 0 for padding.
+            return_token_type_ids: adds `token_type_ids`: 0 in the first text, 1 in the second. By default as
+                `model_input_names` has it.
+            return_attention_mask: adds `attention_mask`: 1 for tokens, 0 for padding. By default likewise.
+            return_overflowing_tokens: makes more rows of what is cut off, and adds `overflow_to_sample_mapping`: the
+                number of each row's text.
             return_special_tokens_mask: adds `special_tokens_mask`: 1 for special tokens and padding.
             return_offsets_mapping: adds `offset_mapping`: first and end character of each token in its text.
             return_length: adds `length`: the number of tokens of each row, padding included.
+            verbose: whether to log a text that is too long for the model.
+            split_special_tokens: whether special tokens in a text are split as other words; by default as the setting.
 
         Returns:
             Rows of length L for one text, a list of B of them for several; arrays [B, L] with `return_tensors`, B = 1
@@ -97,52 +98,86 @@ class WordPieceTokenizer(TokenIds):
             ValueError: lengths that do not fit each other, or rows of different lengths with `return_tensors`.
             ImportError: the framework of `return_tensors` is not installed.
         """
-        batch, single = as_batch(text, text_pair)
+        if text_target is not None:
+            options = {name: value for name, value in locals().items() if name not in ("self", *_TEXTS)}
+            target = self(text_target, text_pair_target, **options)
+            encoding = target if text is None else self(text, text_pair, **options)
+            return (
+                encoding
+                if text is None
+                else BatchEncoding(encoding | {"labels": target["input_ids"]}, encoding.encodings)
+            )
+        batch, single = as_batch(text, text_pair, is_split_into_words)
         pair = any(isinstance(item, tuple) for item in batch)
-        lengths = plan_lengths(
+        lengths = self._lengths(
             padding,
             truncation,
             max_length,
             pad_to_multiple_of,
-            shortest=self.num_special_tokens_to_add(pair) if add_special_tokens else 1,
-            model_max_length=self.model_max_length,
-            padding_side=self.padding_side,
-            truncation_side=self.truncation_side,
-            pad_token=self.settings.pad_token,
-            pad_id=self.pad_token_id,
+            stride,
+            special=self.num_special_tokens_to_add(pair) if add_special_tokens else 0,
+            side=padding_side,
         )
-        encodings = self._encode(batch, add_special_tokens, lengths)
-        if max_length is None:
+        split = self.split_special_tokens if split_special_tokens is None else split_special_tokens
+        encodings = self._encode(batch, lengths, split, add_special_tokens, is_split_into_words)
+        samples = list(range(len(encodings)))
+        if return_overflowing_tokens:
+            parts = [[encoding, *encoding.overflowing] for encoding in encodings]
+            samples = [number for number, rows in enumerate(parts) for _ in rows]
+            encodings = [encoding for rows in parts for encoding in rows]
+        if max_length is None and verbose:
             self._warn_if_long(encodings)
+        names = self.model_input_names
         returned = {
             "input_ids": True,
-            "token_type_ids": return_token_type_ids,
-            "attention_mask": return_attention_mask,
+            "token_type_ids": "token_type_ids" in names if return_token_type_ids is None else return_token_type_ids,
+            "attention_mask": "attention_mask" in names if return_attention_mask is None else return_attention_mask,
             "special_tokens_mask": return_special_tokens_mask,
             "offset_mapping": return_offsets_mapping,
         }
-        rows: dict[str, list[Any]] = {
+        rows: dict[str, Any] = {
             name: [getattr(encoding, _ENCODING_ATTRIBUTES[name]) for encoding in encodings]
             for name, wanted in returned.items()
             if wanted
         }
         if return_length:
             rows["length"] = [len(encoding) for encoding in encodings]
-        if return_tensors is not None:
-            return BatchEncoding(as_tensors(rows, return_tensors, padded=lengths.padding is not None))
-        if single:
+        if return_overflowing_tokens:
+            rows["overflow_to_sample_mapping"] = samples
+        elif single and return_tensors is None:
             # `length` stays a list of one, as in transformers.
-            return BatchEncoding({name: value if name == "length" else value[0] for name, value in rows.items()})
-        return BatchEncoding(rows)
+            rows = {name: value if name == "length" else value[0] for name, value in rows.items()}
+        if not encodings and return_tensors is not None:
+            # Without texts the arrays are empty, but have the expected axes.
+            axes = {"length": (0,), "overflow_to_sample_mapping": (0,), "offset_mapping": (0, 0, 2)}
+            rows = {name: np.zeros(axes.get(name, (0, 0)), np.int64) for name in rows}
+        return BatchEncoding(rows, encodings, return_tensors)
 
-    def _encode(self, batch: Sequence[str | Pair], add_special_tokens: bool, lengths: Lengths) -> list[Encoding]:
+    encode_plus = batch_encode_plus = __call__  # of transformers 4
+
+    def _lengths(self, *arguments: Any, special: int, side: str | None) -> Lengths:
+        """The arguments of a call as `plan_lengths` makes them, with the settings of this tokenizer."""
+        return plan_lengths(
+            *arguments,
+            special=special,
+            model_max_length=self.model_max_length,
+            truncation_side=self.truncation_side,
+            direction=self.padding_side if side is None else side,
+            pad_token=self.pad_token,
+            pad_id=self.pad_token_id,
+            pad_type_id=self.pad_token_type_id,
+        )
+
+    def _encode(
+        self, batch: Sequence[Any], lengths: Lengths, split: bool, add_special_tokens: bool, words: bool
+    ) -> list[Encoding]:
         # The Rust object holds truncation and padding as state, so threads take turns.
         with self._lock:
-            if lengths != self._lengths:
-                lengths.apply(self._backend)
-                self.__dict__["_lengths"] = lengths
+            set_lengths(self._backend, lengths)
+            if self._backend.encode_special_tokens != split:
+                self._backend.encode_special_tokens = split
             try:
-                return self._backend.encode_batch(list(batch), add_special_tokens=add_special_tokens)
+                return self._backend.encode_batch(batch, words, add_special_tokens)
             except TypeError as error:
                 # The texts are str, so only one that UTF-8 cannot encode is refused.
                 raise ValueError(
@@ -150,11 +185,11 @@ class WordPieceTokenizer(TokenIds):
                     'Clean it with text.encode("utf-8", "replace").decode("utf-8").'
                 ) from error
             except Exception as error:
-                if lengths.truncation is None or "truncat" not in str(error).lower():
+                if lengths[0] is None or "truncat" not in str(error).lower():
                     raise
                 raise ValueError(
-                    f'truncation="{lengths.truncation["strategy"]}" must be able to reach max_length '
-                    f"{lengths.truncation['max_length']}; that text is absent or too short to be cut so far. "
+                    f'truncation="{lengths[0]["strategy"]}" must be able to reach max_length '
+                    f"{lengths[0]['max_length']}; that text is absent or too short to be cut so far. "
                     'Use truncation="longest_first".'
                 ) from error
 
@@ -168,119 +203,61 @@ class WordPieceTokenizer(TokenIds):
                 self.model_max_length,
             )
 
-    def encode(self, text: Texts, text_pair: str | Sequence[str] | None = None, **options: Any) -> Any:
+    def encode(
+        self, text: Texts, text_pair: Texts | None = None, add_special_tokens: bool = True, **options: Any
+    ) -> Any:
         """The `input_ids` of `self(text, text_pair, **options)`.
 
         Raises:
             As `__call__`.
         """
-        return self(text, text_pair, **options)["input_ids"]
+        return self(text, text_pair, add_special_tokens=add_special_tokens, **options)["input_ids"]
+
+    def tokenize(
+        self, text: str | Sequence[str], pair: str | None = None, add_special_tokens: bool = False, **options: Any
+    ) -> list[str]:
+        """The word pieces of a text, those of `pair` after them; `options` as those of a call.
+
+        Raises:
+            TypeError: several texts.
+        """
+        if isinstance(text, list | tuple) and not options.get("is_split_into_words"):
+            raise TypeError("text must be a str; got list. Call tokenize once for each text.")
+        return self(text, pair, add_special_tokens=add_special_tokens, **options).tokens()
 
     @checked_keywords
-    def tokenize(self, text: str, pair: str | None = None, *, add_special_tokens: bool = False) -> list[str]:
-        """The word pieces of a text, those of `pair` after them.
-
-        Raises:
-            TypeError: `text` or `pair` is no str.
-        """
-        for name, value in (("text", text), ("pair", pair or "")):
-            if not isinstance(value, str):
-                raise TypeError(f"{name} must be a str; got {type(value).__name__}. Call tokenize once for each text.")
-        batch, _ = as_batch(text, pair)
-        return self._encode(batch, add_special_tokens, Lengths(None, None))[0].tokens
-
-    @classmethod
-    def from_pretrained(
-        cls,
-        source: str | os.PathLike[str],
-        *,
-        revision: str | None = None,
-        cache_dir: str | Path | None = None,
-        token: str | bool | None = None,
-        local_files_only: bool = False,
-        **overrides: Any,
-    ) -> Self:
-        """Read a folder with vocab.txt or tokenizer.json, and tokenizer_config.json if it is there.
-
-        Reads what `save_pretrained` of this class and of `transformers` (any version) writes.
+    def pad(
+        self,
+        encoded_inputs: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+        padding: bool | str = True,
+        max_length: int | None = None,
+        pad_to_multiple_of: int | None = None,
+        padding_side: str | None = None,
+        return_attention_mask: bool | None = None,
+        return_tensors: str | None = None,
+        verbose: bool = True,
+    ) -> BatchEncoding:
+        """Pad encodings to one length, as a data collator does.
 
         Args:
-            source: the folder; a text that is no path may be a model on the hub, "owner/name".
-            revision: of a model on the hub: a branch, a tag, a commit or refs/pr/NUMBER; the main branch by default.
-            cache_dir: where files from the hub are kept; the folder of `huggingface_hub` by default.
-            token: for the hub; True takes the saved one, False none. By default the saved one or HF_TOKEN, if any.
-            local_files_only: whether to use only the cache, not the hub.
-            overrides: settings to override, such as `do_lower_case=False`.
+            encoded_inputs: one encoding with rows [L], one with several rows, or a list of encodings. The ids, masks
+                and types in it are padded; other entries, such as labels, stay as they are.
+            padding: True or "longest" pads to the longest row, "max_length" to `max_length`, False not at all.
+            max_length: by default `model_max_length`.
+            pad_to_multiple_of: pads further to a multiple of this.
+            padding_side: "right" or "left"; that of the tokenizer by default.
+            return_attention_mask: whether to add an `attention_mask`; by default if it is in `model_input_names`.
+            return_tensors: "np", "pt", "tf" or None; by default what the ids are.
+            verbose: without effect.
 
         Raises:
-            FileNotFoundError: no such folder or model, or no vocabulary in it.
-            PermissionError, ConnectionError, OSError: the hub refuses it, cannot be reached, or a download failed.
-            ValueError: a file is empty, malformed, or not that of a WordPiece tokenizer.
-            TypeError: an override that is no setting.
+            TypeError, ValueError: encodings that do not fit each other, or options that do not.
         """
-        known = [f.name for f in dataclasses.fields(TokenizerSettings)]
-        options = signature_names(cls.from_pretrained)
-        check_keywords(f"{cls.__name__}.from_pretrained", overrides, (*options, *known))
-        folder = source
-        if not Path(source).exists() and looks_like_hub_id(source):
-            folder = folder_with(
-                source,
-                VOCABULARY_NAMES,
-                OPTIONAL_NAMES,
-                revision=revision,
-                cache_dir=cache_dir,
-                token=token,
-                local_files_only=local_files_only,
-            )
-        files = read_folder(folder)
-        values = {"clean_up_tokenization_spaces": cls._clean_up_default} | files.settings | overrides
-        tokenizer = cls.__new__(cls)
-        tokenizer._build(files, TokenizerSettings(**values))
-        return tokenizer
-
-    def save_vocabulary(self, save_directory: str | os.PathLike[str], filename_prefix: str | None = None) -> tuple[str]:
-        """Write vocab.txt, one word piece per line in the order of ids, without added tokens.
-
-        Returns:
-            The path of the file, alone in a tuple.
-
-        Raises:
-            NotADirectoryError: `save_directory` is a file.
-        """
-        path = _folder(save_directory) / f"{filename_prefix + '-' if filename_prefix else ''}{VOCAB_NAME}"
-        write_text(path, "".join(f"{token}\n" for token in sorted(self._vocab, key=self._vocab.__getitem__)))
-        return (str(path),)
-
-    def save_pretrained(self, save_directory: str | os.PathLike[str]) -> tuple[str, ...]:
-        """Write vocab.txt, tokenizer.json and tokenizer_config.json, which `transformers` reads too.
-
-        Each is written under a temporary name and then renamed, so that no reader sees half a file.
-
-        Returns:
-            The paths of the files.
-
-        Raises:
-            NotADirectoryError: `save_directory` is a file.
-        """
-        folder = _folder(save_directory)
-        with self._lock:
-            # Truncation and padding of the last call are not saved.
-            Lengths(None, None).apply(self._backend)
-            self.__dict__["_lengths"] = Lengths(None, None)
-            backend = self._backend.to_str(pretty=True)
-        config = self._extra | self.settings.to_dict() | {"tokenizer_class": "BertTokenizer"}
-        config |= {name: getattr(self, name) for name in ("model_max_length", "padding_side", "truncation_side")}
-        paths = self.save_vocabulary(folder)
-        write_text(folder / TOKENIZER_NAME, backend)
-        write_text(
-            folder / TOKENIZER_CONFIG_NAME, json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-        )
-        return (*paths, str(folder / TOKENIZER_NAME), str(folder / TOKENIZER_CONFIG_NAME))
+        main = self.model_input_names[0]
+        columns, kind = as_columns(encoded_inputs, main)
+        mask = "attention_mask" in self.model_input_names if return_attention_mask is None else return_attention_mask
+        _, fill = self._lengths(padding, False, max_length, pad_to_multiple_of, 0, special=0, side=padding_side)
+        return BatchEncoding(pad_columns(columns, main, fill, mask), tensor_type=return_tensors or kind)
 
 
-def _folder(path: str | os.PathLike[str]) -> Path:
-    folder = Path(path)
-    if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(f"save_directory must be a folder; {str(folder)!r} is a file.")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+_TEXTS = ("text", "text_pair", "text_target", "text_pair_target")
