@@ -1,10 +1,8 @@
 """opacus: private training, whose gradients are those of each example by itself."""
 
-import warnings
 
 import pytest
 import torch
-from torch.utils.data import DataLoader
 
 import lxmert.pt
 from tests.compat.test_peft import tensors
