@@ -6,13 +6,14 @@ It finds `FOLDERS` (small checkpoints saved by `transformers`, by class name, ea
 vocab.txt), `INPUTS` (the inputs of LXMERT), `VISUAL_INPUTS` (those of VisualBERT), and runs in an empty folder.
 """
 
-from . import configurations, models, outputs, saving, tokenizers, training
+from . import configurations, models, outputs, parts, saving, tokenizers, training
 
 SECTIONS = {
     "configurations": configurations.PROGRAMS,
     "tokenizers": tokenizers.PROGRAMS,
     "outputs": outputs.PROGRAMS,
     "models": models.PROGRAMS,
+    "parts": parts.PROGRAMS,
     "saving": saving.PROGRAMS,
     "training": training.PROGRAMS,
 }
