@@ -1,6 +1,5 @@
 """opacus: private training, whose gradients are those of each example by itself."""
 
-
 import pytest
 import torch
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from lxmert.common.config.base import ModelConfig
-from lxmert.common.specs import ModuleRow, architectures, spec_of
+from lxmert.common.specs import SPECS, ModuleRow, architectures, spec_of
 
 
 class Leaf(NamedTuple):
@@ -155,6 +155,20 @@ def head_modules(config: ModelConfig, head: str) -> dict[str, tuple[str, tuple[i
         for row in module_rows(config.model_type)
         if row.path == prefix or row.path.startswith(f"{prefix}.")
     }
+
+
+def modules_of_hugging_face(architecture: str) -> dict[str, tuple[str, ...]]:
+    """The modules that `transformers` keeps in a task model, by their names there: paths of the backbone and heads."""
+    spec = SPECS.get(architecture)
+    if spec is None or not spec.heads:
+        return {}
+    paths: dict[str, dict[str, None]] = {spec.model: {"backbone": None}}
+    for row in module_rows(spec.model):
+        kind, _, rest = row.path.partition(".")
+        head = rest.split(".")[0]
+        if kind == "heads" and head in spec.heads:
+            paths.setdefault(row.hf_path.split(".")[0], {})[f"heads.{head}"] = None
+    return {name: tuple(found) for name, found in paths.items()}
 
 
 def is_task_model(architecture: str) -> bool:

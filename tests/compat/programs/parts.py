@@ -36,7 +36,7 @@ result = model(**VISUAL_INPUTS).logits
 import torch
 from transformers import VisualBertForQuestionAnswering
 model = VisualBertForQuestionAnswering.from_pretrained(FOLDERS["VisualBertForQuestionAnswering"])
-model.cls = torch.nn.Sequential(torch.nn.Linear(24, 7), torch.nn.ReLU(), torch.nn.Linear(7, 3))
+model.cls = torch.nn.Sequential(torch.nn.Linear(24, 7), torch.nn.ReLU(), torch.nn.Linear(7, 11))
 [torch.nn.init.constant_(p, 0.1) for p in model.cls.parameters()]
 result = model(**VISUAL_INPUTS).logits
 """,
