@@ -12,10 +12,8 @@ from lxmert.weights.base_model import BaseModel
 from lxmert.weights.formats.raw_io import BFLOAT16
 from lxmert.weights.naming.key_mapping import Parameter
 
-from .module_names import ModuleNames
 
-
-class NamedWeights(BaseModel, ModuleNames):
+class NamedWeights(BaseModel, nn.Module):
     """A model whose parameters are found by their names."""
 
     def locate(self, parameter: Parameter) -> tuple[nn.Module, str]:

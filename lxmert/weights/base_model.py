@@ -8,19 +8,19 @@ from typing import Any, ClassVar, Self
 
 from lxmert.common.config.base import ModelConfig
 from lxmert.common.outputs import ModelOutput
-from lxmert.common.specs import SPECS
 from lxmert.common.validation.shared import check_integer
 from lxmert.hub import HubOptions
 from lxmert.utils.messages import check_keywords, signature_names
 
 from .checkpoint import Checkpoint
 from .load import LoadReport, match_parameters
+from .module_names import ModuleNames
 from .naming.key_mapping import Parameter, parameters
 from .naming.tables import head_names
 from .open import open_checkpoint
 
 
-class BaseModel:
+class BaseModel(ModuleNames):
     """Base class of the models of both backends, which find and load the parameters."""
 
     config: Any
@@ -42,12 +42,6 @@ class BaseModel:
         raise TypeError(f"{cls.__name__} is made from a {name}; got {given}. {hint}")
 
     # Names
-
-    @classmethod
-    def architecture(cls) -> str:
-        """The class name that config.json records: of PyTorch's class, and for a user's subclass of the nearest one."""
-        names = [kind.__name__.removeprefix("TF") for kind in cls.__mro__]
-        return next((name for name in names if name in SPECS), names[0])
 
     @classmethod
     def head_names(cls, config: ModelConfig) -> tuple[str, ...]:

@@ -51,6 +51,7 @@ NATIVE = {
     "pt/pretrained.py: PreTrainedModel.train": "Keras is told at every call whether it trains; training begins in fit",
     "pt/pretrained.py: PreTrainedModel.reset_parameters": "Keras initializes in build",
     "pt/pretrained.py: PreTrainedModel._init_modules": "the same",
+    "pt/embeddings.py: same_rows": "Keras has no hooks, from which others compute the gradient of each example",
     "pt/named_weights.py: array_of": "PyTorch does not give bfloat16 to NumPy; Keras does",
     "tf/pretrained.py: PreTrainedModel.__dir__": "Keras names the groups of a weight file by walking over it",
     "tf/pretrained.py: PreTrainedModel.by_name": "inputs as one dict or as a list",

@@ -5,6 +5,7 @@ The kind of a module decides its parameters, their leaf names, and the only tran
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 from lxmert.common.config.base import ModelConfig
@@ -159,8 +160,13 @@ def head_modules(config: ModelConfig, head: str) -> dict[str, tuple[str, tuple[i
 
 def modules_of_hugging_face(architecture: str) -> dict[str, tuple[str, ...]]:
     """The modules that `transformers` keeps in a task model, by their names there: paths of the backbone and heads."""
-    spec = SPECS.get(architecture)
-    if spec is None or not spec.heads:
+    return _modules_of_hugging_face(architecture) if architecture in SPECS else {}
+
+
+@functools.cache
+def _modules_of_hugging_face(architecture: str) -> dict[str, tuple[str, ...]]:
+    spec = spec_of(architecture)
+    if not spec.heads:
         return {}
     paths: dict[str, dict[str, None]] = {spec.model: {"backbone": None}}
     for row in module_rows(spec.model):

@@ -1,0 +1,59 @@
+"""The names that modules have in `transformers`, for reading and replacing them: `model.lxmert`, `model.cls`."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from lxmert.common.specs import SPECS
+
+from .naming.tables import modules_of_hugging_face
+
+
+class ModuleNames:
+    """A model whose backbone and heads are also found, and replaced, by their names in `transformers`.
+
+    A module that was stored under such a name without being used by the model would be trained in vain.
+    """
+
+    @classmethod
+    def architecture(cls) -> str:
+        """The name of the class, or of the nearest one that it inherits from, in the table of classes."""
+        names = [kind.__name__.removeprefix("TF") for kind in cls.__mro__]
+        return next((name for name in names if name in SPECS), names[0])
+
+    def __getattr__(self, name: str) -> Any:
+        own: AttributeError | None = None
+        if hasattr(super(), "__getattr__"):  # PyTorch keeps modules and parameters behind it
+            try:
+                return super().__getattr__(name)  # type: ignore[misc]
+            except AttributeError as error:
+                own = error
+        path = self._path_of(name)
+        if path is None:
+            raise own or AttributeError(
+                f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self
+            )
+        return functools.reduce(getattr, path.split("."), self)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        path = self._path_of(name)
+        if path is None:
+            super().__setattr__(name, value)
+        else:
+            parent, _, attribute = path.rpartition(".")
+            setattr(functools.reduce(getattr, parent.split("."), self) if parent else self, attribute, value)
+
+    @classmethod
+    def _path_of(cls, name: str) -> str | None:
+        """The path of the module that has this name in `transformers`, and another one here.
+
+        Raises:
+            AttributeError: the name stands for several modules.
+        """
+        paths = modules_of_hugging_face(cls.architecture()).get(name, ())
+        if len(paths) > 1:
+            raise AttributeError(
+                f"{cls.__name__} has no {name!r}: what it holds in transformers is {' and '.join(paths)} here."
+            )
+        return paths[0] if paths else None
