@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from lxmert.common.tokenizer import LxmertTokenizer, LxmertTokenizerFast
+from lxmert.common.tokenizer import BatchEncoding, LxmertTokenizer, LxmertTokenizerFast
 
 
 @pytest.mark.parametrize(
@@ -183,6 +183,25 @@ def test_constructor_arguments(cased_file, options, error, message):
             ValueError,
             'return_tensors must be "np", "pt", "tf" or None; got \'torch\'',
         ),
+        (
+            ("a",),
+            {"padding": True, "padding_side": "middle"},
+            ValueError,
+            'padding_side must be "right", "left" or None',
+        ),
+        (("a",), {"stride": -1}, ValueError, "stride must be an integer of 0 or more"),
+        (("a",), {"max_length": 4, "stride": 2}, ValueError, "and below the 2 tokens of text in a row; got 2"),
+        (("a b c d", "e"), {"max_length": 6, "stride": 2}, ValueError, "stride must be below the number of tokens"),
+        ((["a", "b"],), {"is_split_into_words": True}, None, ""),
+        (([["a"], "b"],), {"is_split_into_words": True}, TypeError, r"text\[1\] is str 'b'"),
+        (
+            (["a"], "b"),
+            {"is_split_into_words": True},
+            TypeError,
+            "text_pair must be a list of words as text is; got str",
+        ),
+        ((), {}, TypeError, "text must be a str or a list of str; got None"),
+        ((), {"text_target": 3}, TypeError, "text must be a str or a list of str; got int 3"),
         (("a",), {"max_length": 0}, ValueError, "max_length must be an integer of 1 or more, or None; got 0"),
         (("a",), {"max_length": 4.0}, ValueError, "max_length must be an integer"),
         (("a",), {"max_length": True}, ValueError, "max_length must be an integer"),
@@ -250,7 +269,51 @@ def test_call_arguments(ours, arguments, options, error, message):
         (lambda t: t.convert_ids_to_tokens([True]), TypeError, "integers"),
         (lambda t: t.decode([1], skip_special=True), TypeError, "Did you mean 'skip_special_tokens'"),
         (lambda t: t.tokenize(["a"]), TypeError, "text must be a str; got list. Call tokenize once for each text"),
+        (lambda t: t.tokenize("a", is_split_into_words=True), TypeError, "must be a list of words .*pass text.split"),
         (lambda t: t.encode("a", paddin=True), TypeError, "Did you mean 'padding'"),
+        (lambda t: t.add_tokens(["a", 3]), TypeError, "new_tokens must be str or AddedToken; got 3"),
+        (lambda t: t.add_special_tokens({"pad": "a"}), TypeError, "Did you mean 'pad_token'"),
+        (lambda t: t.add_special_tokens({"pad_token": 3}), TypeError, "pad_token must be a str"),
+        (lambda t: t.add_special_tokens({"extra_special_tokens": "<a>"}), TypeError, "must be a list of str or None"),
+        (
+            lambda t: t.add_special_tokens({"unk_token": "<u>"}),
+            ValueError,
+            "unk_token must be a word of the vocabulary",
+        ),
+        (lambda t: t.pad(3), TypeError, "encoded_inputs must be an encoding or a list of them; got int"),
+        (lambda t: t.pad([]), TypeError, "got list"),
+        (lambda t: t.pad({"labels": [1]}), ValueError, "encodings must have input_ids; got labels"),
+        (
+            lambda t: t.pad([{"input_ids": [1], "labels": 1}, {"input_ids": [1]}]),
+            ValueError,
+            "encodings must have the same entries; number 1 has no labels",
+        ),
+        (
+            lambda t: t.pad({"input_ids": [[1], [2]], "labels": [1]}),
+            ValueError,
+            "labels must have a value for each of the 2 rows; got 1",
+        ),
+        (
+            lambda t: t.pad({"input_ids": [[1, 2]], "attention_mask": [[1]]}),
+            ValueError,
+            r"attention_mask must have as many values in a row as input_ids, \[2\]; got \[1\]",
+        ),
+        (
+            lambda t: t.pad(
+                [{"input_ids": [1], "labels": [1]}, {"input_ids": [1], "labels": [1, 2]}], return_tensors="pt"
+            ),
+            ValueError,
+            "labels has rows of 1 to 2 values. Pad it before, or leave it out",
+        ),
+        (lambda t: t.pad({"input_ids": [1]}, padding="max_length"), ValueError, 'padding="max_length" needs a length'),
+        (lambda t: t.pad({"input_ids": [1]}, paddin=True), TypeError, "Did you mean 'padding'"),
+        (lambda t: BatchEncoding({"a": [1]}).tokens(), ValueError, "need the encodings of a tokenizer's call"),
+        (lambda t: BatchEncoding({"a": [1]})[0], KeyError, "entries have names: a"),
+        (
+            lambda t: BatchEncoding({"a": ["b"]}, tensor_type="pt"),
+            ValueError,
+            "needs numbers; 'a' holds <U1. Leave that",
+        ),
         (lambda t: t.convert_tokens_to_ids([3]), TypeError, "tokens must be a str or several; got int 3"),
     ],
 )

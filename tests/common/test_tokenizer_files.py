@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from tokenizers import AddedToken
 
 from lxmert.common.tokenizer import LxmertTokenizer, LxmertTokenizerFast
 from tests.common.tokenizers import CASED, CORPUS, TINY, hugging_face, same, write_vocab
@@ -158,3 +159,51 @@ def test_save_vocabulary(tiny_file, tmp_path):
     assert (tmp_path / "a" / "vocab.txt").read_bytes() == tiny_file.read_bytes()
     with pytest.raises(NotADirectoryError, match=r"save_directory must be a folder; .*tiny.txt' is a file"):
         tokenizer.save_pretrained(tiny_file)
+
+
+def test_options_of_saving(tiny_file, tmp_path):
+    tokenizer = LxmertTokenizer(tiny_file)
+    paths = tokenizer.save_pretrained(tmp_path / "a", legacy_format=True, filename_prefix="my")
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == sorted(Path(path).name for path in paths)
+    assert {Path(path).name for path in paths} == {"my-vocab.txt", "my-tokenizer.json", "my-tokenizer_config.json"}
+    for file in ("my-vocab.txt", "my-tokenizer.json"):
+        loaded = LxmertTokenizer.from_pretrained(tmp_path / "a" / file)
+        same(loaded, tokenizer, "UNwanted, [MASK] low")
+        assert loaded.name_or_path == str(tmp_path / "a" / file)
+    with pytest.raises(ValueError, match=r"trust_remote_code must be False: this package runs no code"):
+        LxmertTokenizer.from_pretrained(tmp_path / "a", trust_remote_code=True)
+
+
+def test_everything_set_is_saved(cased_file, tmp_path):
+    """And nothing of the machine: a folder gives the tokenizer that was saved, with and without its tokenizer.json."""
+    tokenizer = LxmertTokenizer(cased_file, additional_special_tokens=["<a>"], name_or_path="/home/me")
+    tokenizer.add_tokens(["<b>", AddedToken("Foo f", lstrip=True)])
+    tokenizer.add_special_tokens({"mask_token": AddedToken("[MASK]", lstrip=True), "bos_token": "<s>"})
+    tokenizer.do_lower_case, tokenizer.padding_side, tokenizer.model_max_length = False, "left", 7
+    tokenizer.model_input_names = ["input_ids", "attention_mask"]
+    tokenizer.split_special_tokens = True
+    tokenizer.save_pretrained(tmp_path)
+    assert "/home/me" not in (tmp_path / "tokenizer_config.json").read_text()
+    texts = ["Foo [MASK]<a><b>", "Foo f, it's unwanted <s>"]
+    loaded = LxmertTokenizer.from_pretrained(tmp_path)
+    assert loaded.settings == tokenizer.settings
+    assert loaded.get_vocab() == tokenizer.get_vocab()
+    same(loaded, tokenizer, texts, padding=True, truncation=True)
+    same(loaded, tokenizer, texts, split_special_tokens=False, return_offsets_mapping=True)
+    ids = tokenizer(texts[0], split_special_tokens=False)["input_ids"]
+    assert loaded.decode(ids, True) == tokenizer.decode(ids, True) == "Foo <b>"
+
+
+def test_special_tokens_of_older_folders(tmp_path):
+    """Transformers 4 wrote matching rules and further special tokens into special_tokens_map.json."""
+    write_vocab(tmp_path / "vocab.txt", CASED)
+    token = {"content": "<m>", "lstrip": True, "normalized": False, "rstrip": False, "single_word": False}
+    special = {"mask_token": token, "additional_special_tokens": [token | {"content": "<a>"}]}
+    (tmp_path / "special_tokens_map.json").write_text(json.dumps(special))
+    (tmp_path / "added_tokens.json").write_text(json.dumps({"<a>": len(CASED), "<b>": len(CASED) + 1}))
+    loaded = LxmertTokenizer.from_pretrained(tmp_path)
+    assert loaded.all_special_tokens == ["[UNK]", "[SEP]", "[PAD]", "[CLS]", "<m>", "<a>"]
+    encoding = loaded("low <m><a><b>", return_offsets_mapping=True)
+    assert encoding.tokens() == ["[CLS]", "low", " <m>", "<a>", "<b>", "[SEP]"]
+    assert encoding["offset_mapping"][2] == (3, 7), "the rules match the space before it"
+    assert loaded.decode(encoding["input_ids"], True) == "low <b>"

@@ -51,8 +51,6 @@ def pad_columns(
     Raises:
         ValueError: numbers of rows, or of tokens in them, that do not agree.
     """
-    if not len(columns[main]):
-        return columns
     single = not isinstance(columns[main][0], list | tuple)
     if single:
         columns = {name: [row] for name, row in columns.items()}

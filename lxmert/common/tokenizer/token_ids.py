@@ -126,7 +126,7 @@ class TokenIds:
         Args:
             special_tokens_dict: for `pad_token`, `cls_token`, ... a str or `tokenizers.AddedToken`; for
                 `extra_special_tokens` (`additional_special_tokens`) a list of them.
-            replace_extra_special_tokens: whether the list replaces the former one, or is appended to it.
+            replace_extra_special_tokens: whether the list, unless empty, replaces the former one, or is appended to it.
 
         Returns:
             As `add_tokens`.
@@ -136,15 +136,14 @@ class TokenIds:
         """
         values, rules = as_settings(special_tokens_dict)
         check_keywords("add_special_tokens", values, (*SPECIAL_NAMES, "extra_special_tokens"))
-        if "extra_special_tokens" in values and not replace_extra_special_tokens:
-            new = [token for token in values["extra_special_tokens"] if token not in self.extra_special_tokens]
-            values["extra_special_tokens"] = [*self.extra_special_tokens, *new]
         settings, by_text = dataclasses.replace(self.settings, **values), {token.content: token for token in rules}
         if self._backend.model.token_to_id(settings.unk_token) is None:
             raise ValueError(f"unk_token must be a word of the vocabulary; {settings.unk_token!r} is not.")
-        tokens = [token for name in values for token in _listed(getattr(settings, name))]
+        former = [] if replace_extra_special_tokens else self.extra_special_tokens
+        tokens = [token for name in values for token in _listed(values[name]) if token not in former]
+        extra = [token for token in _listed(values.pop("extra_special_tokens", None)) if token not in former]
         count = self.add_tokens([by_text.get(token, token) for token in tokens], special_tokens=True)
-        self._change(values)
+        self._change(values | ({"extra_special_tokens": [*former, *extra]} if extra else {}))
         return count
 
     @property

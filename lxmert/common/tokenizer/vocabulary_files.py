@@ -13,7 +13,7 @@ from tokenizers import AddedToken, Tokenizer
 
 from lxmert.utils.json_files import parse_json
 
-from .wordpiece import TokenizerSettings, as_added_token, as_settings
+from .wordpiece import SPECIAL_NAMES, TokenizerSettings, as_added_token, as_settings
 
 VOCAB_NAME = "vocab.txt"
 TOKENIZER_NAME = "tokenizer.json"
@@ -150,8 +150,9 @@ def read_folder(folder: str | os.PathLike[str]) -> TokenizerSource:
     # Differs from HF: tokenizer.json decides what tokenizer_config.json does not set, instead of the constructor's
     # defaults: a cased tokenizer.json alone stays cased.
     config = _optional_json(folder / SPECIAL_TOKENS_NAME) | _optional_json(folder / TOKENIZER_CONFIG_NAME)
-    added = source.added or _added_tokens_of_folder(folder, config)
     values, rules = as_settings(config)
+    special = [*values.get("extra_special_tokens", ()), *(values.get(name) for name in SPECIAL_NAMES)]
+    added = source.added or _added_tokens_of_folder(folder, config, special)
     settings = source.settings | {name: value for name, value in values.items() if name in SETTINGS}
     try:
         TokenizerSettings(**settings)
@@ -161,7 +162,7 @@ def read_folder(folder: str | os.PathLike[str]) -> TokenizerSource:
     return TokenizerSource(source.vocab, added, settings, extra, rules)
 
 
-def _added_tokens_of_folder(folder: Path, config: Mapping[str, Any]) -> dict[int, AddedToken]:
+def _added_tokens_of_folder(folder: Path, config: Mapping[str, Any], special: list[Any]) -> dict[int, AddedToken]:
     """Added tokens of a folder without tokenizer.json: in its config, or in the added_tokens.json of older versions."""
     decoder = config.get("added_tokens_decoder")
     if isinstance(decoder, dict):
@@ -169,7 +170,8 @@ def _added_tokens_of_folder(folder: Path, config: Mapping[str, Any]) -> dict[int
             folder / TOKENIZER_CONFIG_NAME, [({"id": number}, entry) for number, entry in decoder.items()]
         )
     path = folder / ADDED_TOKENS_NAME
-    return _added_tokens(path, [({"id": number}, {"content": token}) for token, number in _optional_json(path).items()])
+    tokens = [({"id": n}, {"content": token, "special": token in special}) for token, n in _optional_json(path).items()]
+    return _added_tokens(path, tokens)
 
 
 def _added_tokens(path: str | os.PathLike[str], entries: Iterable[tuple[Any, Any]]) -> dict[int, AddedToken]:

@@ -212,7 +212,7 @@ def _add_tokens(
                 f"one after a vocabulary of {size}; the file has {number}."
             )
     special = (*settings.special_tokens().values(), *settings.extra_special_tokens)
-    known = {token.content for token in added.values() if token.special}
+    known = {token.content for token in added.values()}
     tokenizer.add_special_tokens([rules.get(token, token) for token in special if token not in known])
     if not settings.do_basic_tokenize:
         return  # never_split belongs to the basic tokenization

@@ -157,6 +157,8 @@ class WordPieceTokenizer(SavedTokenizer):
 
     def _lengths(self, *arguments: Any, special: int, side: str | None) -> Lengths:
         """The arguments of a call as `plan_lengths` makes them, with the settings of this tokenizer."""
+        if side not in ("right", "left", None):
+            raise ValueError(f'padding_side must be "right", "left" or None; got {side!r}.')
         return plan_lengths(
             *arguments,
             special=special,
@@ -184,13 +186,18 @@ class WordPieceTokenizer(SavedTokenizer):
                     "text must be valid Unicode; one text has a lone surrogate. "
                     'Clean it with text.encode("utf-8", "replace").decode("utf-8").'
                 ) from error
-            except Exception as error:
-                if lengths[0] is None or "truncat" not in str(error).lower():
+            except BaseException as error:
+                cut, reason = lengths[0] or {}, str(error).lower()
+                if cut and type(error).__name__ == "PanicException" and "stride" in reason:
+                    raise ValueError(
+                        "stride must be below the number of tokens that truncation leaves of each text; got "
+                        f'{cut["stride"]}. Pass a smaller one, or truncation="only_second" for pairs.'
+                    ) from error
+                if not cut or not isinstance(error, Exception) or "truncat" not in reason:
                     raise
                 raise ValueError(
-                    f'truncation="{lengths[0]["strategy"]}" must be able to reach max_length '
-                    f"{lengths[0]['max_length']}; that text is absent or too short to be cut so far. "
-                    'Use truncation="longest_first".'
+                    f'truncation="{cut["strategy"]}" must be able to reach max_length {cut["max_length"]}; that text '
+                    'is absent or too short to be cut so far. Use truncation="longest_first".'
                 ) from error
 
     def _warn_if_long(self, encodings: Sequence[Encoding]) -> None:
@@ -255,6 +262,8 @@ class WordPieceTokenizer(SavedTokenizer):
         """
         main = self.model_input_names[0]
         columns, kind = as_columns(encoded_inputs, main)
+        if not len(columns[main]):
+            return BatchEncoding(columns | ({"attention_mask": []} if return_attention_mask else {}))
         mask = "attention_mask" in self.model_input_names if return_attention_mask is None else return_attention_mask
         _, fill = self._lengths(padding, False, max_length, pad_to_multiple_of, 0, special=0, side=padding_side)
         return BatchEncoding(pad_columns(columns, main, fill, mask), tensor_type=return_tensors or kind)
