@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tokenizers import AddedToken
+from tokenizers import AddedToken, Tokenizer
 
 from lxmert.common.tokenizer import LxmertTokenizer, LxmertTokenizerFast
 from tests.common.tokenizers import CASED, CORPUS, TINY, hugging_face, same, write_vocab
@@ -139,6 +139,13 @@ def test_tokenizer_file(cased_file, tmp_path):
         ValueError, match=r"do_lower_case must agree with .*, which has False; got True. Pass do_lower_c"
     ):
         LxmertTokenizerFast(tokenizer_file=file)
+    # What is not passed is taken from the file, or from a tokenizer of `tokenizers`.
+    LxmertTokenizer(cased_file, do_lower_case=False, tokenize_chinese_chars=False).save_pretrained(tmp_path)
+    for cls in (LxmertTokenizer, LxmertTokenizerFast):
+        for given in ({"tokenizer_file": file}, {"tokenizer_object": Tokenizer.from_file(str(file))}):
+            assert cls(**given, do_lower_case=False).tokenize("Foo 中文") == ["Foo", "中", "##文"]
+    with pytest.raises(ValueError, match="do_lower_case must agree with tokenizer_object, which has False; got True"):
+        LxmertTokenizerFast(tokenizer_object=Tokenizer.from_file(str(file)))
     with pytest.raises(ValueError, match=r"needs one of .*; got vocab_file and tokenizer_file"):
         LxmertTokenizerFast(cased_file, file)
     with pytest.raises(ValueError, match=r"needs one of vocab_file .*, tokenizer_file .*; got none"):

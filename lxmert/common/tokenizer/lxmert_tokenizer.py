@@ -24,19 +24,45 @@ Token = str | AddedToken
 
 
 class TokenizerOptions(TypedDict, total=False):
-    """More arguments of the constructors.
+    """The arguments that both constructors take by keyword.
 
-    `vocab` is another name of `vocab_file`; `tokenizer_file` is a tokenizer.json and `tokenizer_object` a tokenizer of
-    `tokenizers`, with whose settings the arguments must agree. `extra_special_tokens` (or `additional_special_tokens`)
-    are special too, and get the next free ids. `truncation=True` cuts to `model_max_length` (or `max_len`) tokens.
+    Attributes:
+        vocab: another name of `vocab_file`.
+        tokenizer_object: a tokenizer of `tokenizers`, with which the other arguments must agree.
+        unk_token: "[UNK]", replaces a word that the vocabulary cannot spell. Must be in the vocabulary.
+        sep_token: "[SEP]", ends each text.
+        pad_token: "[PAD]", fills rows to equal length.
+        cls_token: "[CLS]", starts each row.
+        mask_token: "[MASK]", replaces a masked word.
+        bos_token, eos_token: not used by these models; None.
+        extra_special_tokens, additional_special_tokens: more tokens that are never split and that `decode` may skip.
+        clean_text: whether to drop control characters and make every whitespace a space; True.
+        tokenize_chinese_chars: whether each Chinese character is a word; True.
+        strip_accents: whether to remove accents; None does so where text is lower-cased.
+        wordpieces_prefix: "##", marks a word piece that continues a word.
+        max_input_chars_per_word: a longer word is unknown; 100.
+        split_special_tokens: whether special tokens in a text are split as other words; False.
+        model_max_length, max_len: the length to which `truncation=True` cuts; None is no limit.
+        padding_side, truncation_side: "right" or "left"; "right".
+        model_input_names: what a call returns by default.
+        name_or_path: a name for `name_or_path`.
     """
 
     vocab: Vocabulary | None
     tokenizer_object: Tokenizer | None
+    unk_token: Token
+    sep_token: Token
+    pad_token: Token
+    cls_token: Token
+    mask_token: Token
     bos_token: Token | None
     eos_token: Token | None
     extra_special_tokens: Iterable[Token] | None
     additional_special_tokens: Iterable[Token] | None
+    clean_text: bool
+    tokenize_chinese_chars: bool
+    strip_accents: bool | None
+    wordpieces_prefix: str
     max_input_chars_per_word: int
     split_special_tokens: bool
     model_max_length: int | None
@@ -47,18 +73,7 @@ class TokenizerOptions(TypedDict, total=False):
     name_or_path: str
 
 
-class SlowTokenizerOptions(TokenizerOptions, total=False):
-    """More arguments of `LxmertTokenizer`: see `LxmertTokenizerFast`."""
-
-    tokenizer_file: str | os.PathLike[str] | None
-    clean_text: bool
-    wordpieces_prefix: str
-
-
-class FastTokenizerOptions(TokenizerOptions, total=False):
-    """More arguments of `LxmertTokenizerFast`: see `LxmertTokenizer`."""
-
-    clean_up_tokenization_spaces: bool
+_checked = partial(checked_keywords, more=TokenizerOptions.__annotations__)
 
 
 class LxmertTokenizer(WordPieceTokenizer):
@@ -69,54 +84,8 @@ class LxmertTokenizer(WordPieceTokenizer):
         do_lower_case: whether to lower-case the text.
         do_basic_tokenize: False splits at whitespace only before WordPiece: no cleaning, lower-casing or punctuation.
         never_split: words of the vocabulary that are neither split nor lower-cased; part of the basic tokenization.
-        unk_token: replaces a word that the vocabulary cannot spell. Must be in the vocabulary.
-        sep_token: ends each text.
-        pad_token: fills rows to equal length.
-        cls_token: starts each row.
-        mask_token: replaces a masked word.
-        tokenize_chinese_chars: whether each Chinese character is a word.
-        strip_accents: whether to remove accents; None does so where text is lower-cased.
         clean_up_tokenization_spaces: whether `decode` joins English contractions.
-        options: see `TokenizerOptions`.
-
-    Raises:
-        FileNotFoundError: no such vocabulary.
-        ValueError: a malformed vocabulary, one without `unk_token`, or arguments that do not fit each other.
-        TypeError: a value of the wrong kind, or a keyword that does not exist.
-    """
-
-    @partial(checked_keywords, more=SlowTokenizerOptions.__annotations__)
-    def __init__(
-        self,
-        vocab_file: Vocabulary | None = None,
-        do_lower_case: bool = True,
-        do_basic_tokenize: bool = True,
-        never_split: Iterable[str] | None = None,
-        unk_token: Token = "[UNK]",
-        sep_token: Token = "[SEP]",
-        pad_token: Token = "[PAD]",
-        cls_token: Token = "[CLS]",
-        mask_token: Token = "[MASK]",
-        tokenize_chinese_chars: bool = True,
-        strip_accents: bool | None = None,
-        clean_up_tokenization_spaces: bool = True,
-        **options: Unpack[SlowTokenizerOptions],
-    ) -> None:
-        _open(self, locals())
-
-
-class LxmertTokenizerFast(WordPieceTokenizer):
-    """The same tokenizer with the arguments of `LxmertTokenizerFast` in `transformers`.
-
-    `decode` does not join English contractions by default, as in `transformers` 5.
-
-    Args:
-        vocab_file: a vocab.txt, or a dict of tokens and ids. Pass it or `tokenizer_file`.
-        tokenizer_file: a tokenizer.json; the other arguments must agree with it.
-        do_lower_case, unk_token, sep_token, pad_token, cls_token, mask_token: as in `LxmertTokenizer`.
-        clean_text: whether to drop control characters and make every whitespace a space.
-        tokenize_chinese_chars, strip_accents: as in `LxmertTokenizer`.
-        wordpieces_prefix: marks a word piece that continues a word.
+        tokenizer_file: a tokenizer.json instead of `vocab_file`; the other arguments must agree with it.
         options: see `TokenizerOptions`.
 
     Raises:
@@ -125,22 +94,38 @@ class LxmertTokenizerFast(WordPieceTokenizer):
         TypeError: a value of the wrong kind, or a keyword that does not exist.
     """
 
-    @partial(checked_keywords, more=FastTokenizerOptions.__annotations__)
+    @_checked
+    def __init__(
+        self,
+        vocab_file: Vocabulary | None = None,
+        do_lower_case: bool = True,
+        do_basic_tokenize: bool = True,
+        never_split: Iterable[str] | None = None,
+        *,
+        clean_up_tokenization_spaces: bool = True,
+        tokenizer_file: str | os.PathLike[str] | None = None,
+        **options: Unpack[TokenizerOptions],
+    ) -> None:
+        _open(self, locals())
+
+
+class LxmertTokenizerFast(WordPieceTokenizer):
+    """The same tokenizer with the defaults of `transformers` 5: `decode` does not join English contractions.
+
+    Args and errors are those of `LxmertTokenizer`.
+    """
+
+    @_checked
     def __init__(
         self,
         vocab_file: Vocabulary | None = None,
         tokenizer_file: str | os.PathLike[str] | None = None,
         do_lower_case: bool = True,
-        unk_token: Token = "[UNK]",
-        sep_token: Token = "[SEP]",
-        pad_token: Token = "[PAD]",
-        cls_token: Token = "[CLS]",
-        mask_token: Token = "[MASK]",
-        clean_text: bool = True,
-        tokenize_chinese_chars: bool = True,
-        strip_accents: bool | None = None,
-        wordpieces_prefix: str = "##",
-        **options: Unpack[FastTokenizerOptions],
+        *,
+        do_basic_tokenize: bool = True,
+        never_split: Iterable[str] | None = None,
+        clean_up_tokenization_spaces: bool = False,
+        **options: Unpack[TokenizerOptions],
     ) -> None:
         _open(self, locals())
 
@@ -155,10 +140,10 @@ def _open(tokenizer: WordPieceTokenizer, arguments: Mapping[str, Any]) -> None:
     # lower-cases its text.
     for name, wanted in source.settings.items():
         if settings.get(name, wanted) != wanted:
+            place = repr(str(values["tokenizer_file"])) if values["tokenizer_file"] else "tokenizer_object"
             raise ValueError(
-                f"{name} must agree with {str(values['tokenizer_file'])!r}, which has {wanted!r}; got "
-                f"{settings[name]!r}. Pass {name}={wanted!r}, or override a folder's settings with "
-                f"from_pretrained(folder, {name}=...)."
+                f"{name} must agree with {place}, which has {wanted!r}; got {settings[name]!r}. "
+                f"Pass {name}={wanted!r}, or override a folder's settings with from_pretrained(folder, {name}=...)."
             )
     source.rules.extend(rules)
     tokenizer._build(source, TokenizerSettings(**(source.settings | settings)), values.get("name_or_path", ""))

@@ -151,14 +151,11 @@ class TokenIds:
         """The tokens that are never split, special ones included, by id."""
         return self._backend.get_added_tokens_decoder()
 
-    @property
-    def added_tokens_encoder(self) -> dict[str, int]:
+    def get_added_vocab(self) -> dict[str, int]:
         """The ids of the tokens that are never split, special ones included."""
         return {token.content: number for number, token in sorted(self.added_tokens_decoder.items())}
 
-    def get_added_vocab(self) -> dict[str, int]:
-        """The ids of the tokens that are never split, special ones included."""
-        return self.added_tokens_encoder
+    added_tokens_encoder = property(get_added_vocab)
 
     # Ids to text
 
@@ -256,10 +253,7 @@ class TokenIds:
         """Every token and its id, added tokens included."""
         return self._backend.get_vocab(with_added_tokens=True)
 
-    @property
-    def vocab(self) -> dict[str, int]:
-        """Every token and its id, added tokens included."""
-        return self.get_vocab()
+    vocab = property(get_vocab)
 
     @property
     def backend_tokenizer(self) -> Tokenizer:
