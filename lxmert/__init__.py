@@ -66,6 +66,7 @@ def _public_names() -> Mapping[str, Iterable[str]]:
     from lxmert.common.specs import CLASSES, SPECS  # `import lxmert` alone stays fast
 
     outputs = {SPECS[name].output.__name__ for name in CLASSES}
+    bases = ("LxmertPreTrainedModel", "VisualBertPreTrainedModel")
     return {
         "lxmert.common.config": ("LxmertConfig", "VisualBertConfig"),
         "lxmert.common.outputs": outputs,
@@ -76,8 +77,8 @@ def _public_names() -> Mapping[str, Iterable[str]]:
         "lxmert.weights.checkpoint": ("CheckpointMismatchError",),
         "lxmert.weights.convert": ("convert",),
         "lxmert.weights.load": ("LoadReport",),
-        "lxmert.pt": (*CLASSES, "PackedWeights", "use_cpu_kernels"),
-        "lxmert.tf": [f"TF{name}" for name in (*CLASSES, *outputs)],
+        "lxmert.pt": (*CLASSES, *bases, "PackedWeights", "use_cpu_kernels"),
+        "lxmert.tf": [f"TF{name}" for name in (*CLASSES, *bases, *outputs)],
     }
 
 

@@ -31,13 +31,15 @@ class HubOptions(TypedDict, total=False):
 
     `revision` is a branch, a tag, a commit or refs/pr/NUMBER, by default the main branch. `cache_dir` is the folder of
     the cache, by default the library's. `token` is an access token, True for the saved one, False for none; by default
-    HF_TOKEN or the saved one, if there is one. `local_files_only` uses only the cache.
+    HF_TOKEN or the saved one, if there is one. `local_files_only` uses only the cache. `force_download` downloads files
+    that are in the cache.
     """
 
     revision: str | None
     cache_dir: str | Path | None
     token: str | bool | None
     local_files_only: bool
+    force_download: bool
 
 
 def looks_like_hub_id(source: object) -> TypeGuard[str]:
@@ -96,10 +98,10 @@ class RepositoryFiles:
     folder: Path | None = None
     cause: Exception | None = None
 
-    @property
-    def at_top(self) -> list[str]:
-        """The names of the files that are not in a subfolder; a model's files never are."""
-        return [name for name in self.names if "/" not in name and "\\" not in name]
+    def inside(self, place: str) -> list[str]:
+        """The names of the files in a subfolder, which ends in a slash; at the top with an empty one."""
+        names = [name.removeprefix(place) for name in self.names if name.startswith(place)]
+        return [name for name in names if "/" not in name and "\\" not in name]
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,7 @@ class Repository:
     cache_dir: str | Path | None = None
     token: str | bool | None = None
     local_files_only: bool = False
+    force_download: bool = False
 
     def __post_init__(self) -> None:
         if not looks_like_hub_id(self.source):
@@ -145,7 +148,7 @@ class Repository:
             raise ValueError(message) from error
         except RevisionNotFoundError as error:
             raise self.failure(error) from error
-        except _library_errors() as error:
+        except library_errors() as error:
             return self._list_cache(error)
 
     def _list_cache(self, cause: Exception | None) -> RepositoryFiles:
@@ -169,7 +172,7 @@ class Repository:
             raise self.failure(cause) from cause
         if cause is not None and not isinstance(cause, OfflineModeIsEnabled):
             logger.warning(
-                "the model hub did not list %r (%s); the copy in the cache is used.", self.source, _first_line(cause)
+                "the model hub did not list %r (%s); the copy in the cache is used.", self.source, first_line(cause)
             )
         return RepositoryFiles(names, folder.name, folder, cause)
 
@@ -192,11 +195,16 @@ class Repository:
             revision = files.commit if by_commit or folder is not None else self.revision
             try:
                 path = hf_hub_download(
-                    str(self.source), name, revision=revision, cache_dir=self.cache_dir, token=self.token
+                    str(self.source),
+                    name,
+                    revision=revision,
+                    cache_dir=self.cache_dir,
+                    token=self.token,
+                    force_download=self.force_download,
                 )
-            except _library_errors() as error:
+            except library_errors() as error:
                 raise self._download_failure(name, error) from error
-            folder = Path(path).parent
+            folder = Path(path).parents[name.count("/")]
             if folder.name != files.commit:
                 raise OSError(f"{self.source!r} changed on the hub while it was read; run this again.")
         assert folder is not None
@@ -253,12 +261,12 @@ class Repository:
         elif isinstance(cause, HfHubHTTPError) and cause.response.status_code in (401, 403):
             kind = PermissionError
             message = (
-                f"the hub {hub} refuses access to {source!r} ({_first_line(cause)}); check the token, given as token= "
+                f"the hub {hub} refuses access to {source!r} ({first_line(cause)}); check the token, given as token= "
                 "or in HF_TOKEN."
             )
         else:
             kind = ConnectionError
-            why = _first_line(cause)
+            why = first_line(cause)
             message = f"the hub {hub} cannot be reached, or does not answer as it should ({why}); and {cache}."
         return kind(f"{message} {_NOT_LOCAL}")
 
@@ -271,13 +279,13 @@ class Repository:
             return self.failure(error, name)
         if isinstance(error, HfHubHTTPError) and error.response.status_code in (401, 403):
             return self.failure(error, name)
-        return OSError(f"{name} of {self.source!r} could not be downloaded: {_first_line(error)}. Run this again.")
+        return OSError(f"{name} of {self.source!r} could not be downloaded: {first_line(error)}. Run this again.")
 
     def __str__(self) -> str:
         return repr(self.source) + (f" at revision {self.revision!r}" if self.revision else "")
 
 
-def _library_errors() -> tuple[type[Exception], ...]:
+def library_errors() -> tuple[type[Exception], ...]:
     """What the library raises for the network, the hub's answers, the account and the disk: it has no common class."""
     from huggingface_hub import errors
 
@@ -287,7 +295,7 @@ def _library_errors() -> tuple[type[Exception], ...]:
     return (*own, OSError, RuntimeError, ValueError, LookupError, TypeError)
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     """The library's message, without its advice to programmers."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0].rstrip(".") if lines else type(error).__name__

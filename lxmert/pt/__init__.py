@@ -23,6 +23,7 @@ from lxmert.pt.cpu_kernels.packing import PackedWeights
 
 from .lxmert import LxmertModel
 from .lxmert_tasks import LxmertForPreTraining, LxmertForQuestionAnswering, LxmertForVisualReasoning
+from .pretrained import LxmertPreTrainedModel, VisualBertPreTrainedModel
 from .visual_bert import VisualBertModel
 from .visual_bert_scoring import (
     VisualBertForMultipleChoice,
@@ -43,6 +44,7 @@ __all__ = [
     "LxmertForVisualReasoningOutput",
     "LxmertModel",
     "LxmertModelOutput",
+    "LxmertPreTrainedModel",
     "LxmertTokenizer",
     "LxmertTokenizerFast",
     "PackedWeights",
@@ -55,6 +57,7 @@ __all__ = [
     "VisualBertForVisualReasoning",
     "VisualBertModel",
     "VisualBertModelOutput",
+    "VisualBertPreTrainedModel",
     "VisualBertTaskOutput",
     "use_cpu_kernels",
 ]

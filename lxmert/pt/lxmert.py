@@ -24,10 +24,10 @@ from .cross_layer import CrossLayer
 from .embeddings import LanguageEmbeddings, RegionEmbeddings
 from .layers import ContextBias, Pooler, TransformerLayer, context_bias
 from .losses import check_values, describe
-from .pretrained import PreTrainedModel, run_layer
+from .pretrained import LxmertPreTrainedModel, PreTrainedModel, run_layer
 
 
-class LxmertModel(PreTrainedModel):
+class LxmertModel(LxmertPreTrainedModel):
     """The backbone: language layers, visual layers, cross layers, pooler.
 
     Args of a call:
@@ -44,9 +44,6 @@ class LxmertModel(PreTrainedModel):
 
     A call raises ValueError or TypeError for inputs that do not fit the config or each other, and names the argument.
     """
-
-    config_class = LxmertConfig
-    config: LxmertConfig
 
     def __init__(self, config: LxmertConfig):
         super().__init__(config)

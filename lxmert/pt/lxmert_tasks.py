@@ -32,16 +32,14 @@ from .losses import (
     word_loss,
 )
 from .lxmert import LxmertModel
-from .pretrained import PreTrainedModel
+from .pretrained import LxmertPreTrainedModel
 
 Output = TypeVar("Output", bound=ModelOutput)
 
 
-class LxmertTaskModel(PreTrainedModel):
+class LxmertTaskModel(LxmertPreTrainedModel):
     """A backbone with the heads of one task."""
 
-    config_class = LxmertConfig
-    config: LxmertConfig
     reads_vision_output: ClassVar[bool] = True  # else nothing uses the image branch of the last cross layer
 
     def __init__(self, config: LxmertConfig):

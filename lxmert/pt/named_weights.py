@@ -22,9 +22,36 @@ class NamedWeights(BaseModel, nn.Module):
         path = parameter.module if parameter.leaf.torch else parameter.module.rpartition(".")[0]
         return owner.get_submodule(path), parameter.leaf.torch or parameter.module.rpartition(".")[2]
 
-    def num_parameters(self, only_trainable: bool = False) -> int:
-        """The number of parameters, tied ones counted once."""
-        return sum(p.numel() for p in self.parameters() if p.requires_grad or not only_trainable)
+    @property
+    def device(self) -> torch.device:
+        """The device of the first parameter."""
+        return next(self.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the first floating-point parameter."""
+        return next(p.dtype for p in self.parameters() if p.is_floating_point())
+
+    def num_parameters(self, only_trainable: bool = False, exclude_embeddings: bool = False) -> int:
+        """The number of parameters, tied ones counted once.
+
+        Args:
+            only_trainable: whether to count only those that are trained.
+            exclude_embeddings: whether to leave out the tables of embeddings.
+        """
+        tables: set[nn.Module] = set()
+        if exclude_embeddings:
+            # The decoder of a word head scores words, though it is stored as a table of them.
+            decoder = getattr(getattr(getattr(self, "heads", None), "word", None), "decoder", None)
+            tables = {module for module in self.modules() if isinstance(module, nn.Embedding)} - {decoder}
+        left_out = {id(module.weight) for module in tables}
+        counted = (p for p in self.parameters() if id(p) not in left_out)
+        return sum(p.numel() for p in counted if p.requires_grad or not only_trainable)
+
+    def get_memory_footprint(self, return_buffers: bool = True) -> int:
+        """The bytes that the parameters take, and the buffers unless `return_buffers` is False."""
+        tensors = [*self.parameters(), *(self.buffers() if return_buffers else ())]
+        return sum(tensor.nelement() * tensor.element_size() for tensor in tensors)
 
     def _assign(self, parameter: Parameter, values: Tensor) -> None:
         module, attribute = self.locate(parameter)

@@ -1,18 +1,18 @@
-"""The base class of the PyTorch models: loading and saving, and gradient checkpointing."""
+"""The base classes of the PyTorch models: loading and saving, and gradient checkpointing."""
 
 from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
-from pathlib import Path
-from typing import Any, Self
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Self
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.checkpoint import checkpoint as checkpointed
 
+from lxmert.common.config import LxmertConfig, VisualBertConfig
 from lxmert.common.config.base import ModelConfig
 from lxmert.common.outputs import ModelOutput
 from lxmert.common.specs import SPECS
@@ -20,20 +20,24 @@ from lxmert.pt.cpu_kernels.packing import invalidate_packed_weights
 from lxmert.utils.messages import check_keywords
 from lxmert.weights.checkpoint import Checkpoint
 from lxmert.weights.formats.raw_io import FLOATS
+from lxmert.weights.loading import Found, Placement
 from lxmert.weights.naming.key_mapping import Parameter
-from lxmert.weights.save_folder import LazyTensor, write_folder
+from lxmert.weights.save_folder import FileKind
+from lxmert.weights.saving import Saved
 
 from .embeddings import JointEmbeddings
 from .heads import WordHead
 from .init import skip_init
 from .named_weights import array_of, tensor_of
+from .placement import check_placement, place
 from .resizing import Resizable
+from .state_dicts import own_shapes, pickles, saved_tensors, translate_names
 
 
 def run_layer(model: PreTrainedModel, layer: nn.Module, *inputs: Any, **options: Any) -> Any:
     """Run one layer; with gradient checkpointing its activations are recomputed in the backward pass."""
     if model.gradient_checkpointing and model.training and torch.is_grad_enabled():
-        return checkpointed(layer, *inputs, use_reentrant=False, **options)
+        return checkpointed(layer, *inputs, use_reentrant=False, **model.checkpoint_options, **options)
     return layer(*inputs, **options)
 
 
@@ -50,6 +54,19 @@ def register_output(kind: type[ModelOutput]) -> None:
 class PreTrainedModel(Resizable):
     """Base class of all models: weights by name, loading and saving, resizing, pruning."""
 
+    attention_implementations = ("eager", "sdpa")
+    checkpointing_options = ("preserve_rng_state", "context_fn", "determinism_check", "debug", "early_stop")
+    # What accelerate keeps on one device: these read weights of several modules at once.
+    _no_split_modules: ClassVar[list[str]] = [
+        "LanguageEmbeddings",
+        "RegionEmbeddings",
+        "JointEmbeddings",
+        "TransformerLayer",
+        "CrossLayer",
+    ]
+    # The word head reads the word embedding itself: there are no two parameters to tie.
+    _tied_weights_keys: ClassVar[None] = None
+
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
         if cls.architecture() in SPECS:
@@ -59,6 +76,12 @@ class PreTrainedModel(Resizable):
         super().__init__()
         self.check_config(config)
         self.config = config
+        self.warnings_issued: dict[str, bool] = {}  # which transformers' Trainer writes
+        self.register_load_state_dict_pre_hook(translate_names)
+
+    def post_init(self) -> None:
+        """Initialize all weights: what a user's class calls at the end of its constructor."""
+        self.init_weights()
 
     def train(self, mode: bool = True) -> Self:
         """Set training or evaluation mode; `PackedWeights` are packed again after training."""
@@ -92,18 +115,26 @@ class PreTrainedModel(Resizable):
         """
         self._init_modules(list((self if part is None else part).modules()))
 
+    def init_weights(self) -> None:
+        """Initialize all weights, under the name of `transformers`."""
+        self.reset_parameters()
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """Initialize one module, without the modules inside of it; a user's class may override this."""
+        if isinstance(module, (nn.Linear, nn.Embedding)):
+            nn.init.normal_(module.weight, std=self.config.initializer_range)
+        if isinstance(module, (nn.Linear, WordHead)) and module.bias is not None:
+            nn.init.zeros_(module.bias)
+        if isinstance(module, nn.Embedding) and module.padding_idx is not None:
+            with torch.no_grad():
+                module.weight[module.padding_idx].zero_()
+        if isinstance(module, nn.LayerNorm):
+            module.reset_parameters()
+
     def _init_modules(self, modules: Sequence[nn.Module]) -> None:
         """Initialize these modules, without the modules inside of them."""
         for module in modules:
-            if isinstance(module, (nn.Linear, nn.Embedding)):
-                nn.init.normal_(module.weight, std=self.config.initializer_range)
-            if isinstance(module, (nn.Linear, WordHead)):
-                nn.init.zeros_(module.bias)
-            if isinstance(module, nn.Embedding) and module.padding_idx is not None:
-                with torch.no_grad():
-                    module.weight[module.padding_idx].zero_()
-            if isinstance(module, nn.LayerNorm):
-                module.reset_parameters()
+            self._init_weights(module)
         for module in modules:
             if isinstance(module, JointEmbeddings):
                 module.init_visual_tables()
@@ -111,43 +142,95 @@ class PreTrainedModel(Resizable):
     # Loading and saving
 
     @classmethod
-    def _load(
-        cls, file: Checkpoint, found: list[Parameter], new: set[str], dtype: Any, options: Mapping[str, Any]
-    ) -> Self:
-        """Make a model from an open file: the parameters that were found, and new ones by name."""
+    def _check_placement(cls, placement: Placement) -> None:
+        """Refuse a device map that is none."""
+        check_placement(placement)
+
+    @classmethod
+    def _arrays_of(cls, state_dict: Mapping[str, Any]) -> Mapping[str, np.ndarray]:
+        """The tensors of a state dict as arrays on the same memory."""
+        other = [name for name, value in state_dict.items() if not isinstance(value, torch.Tensor)]
+        if other:
+            raise TypeError(f"state_dict must hold tensors by name; {other[0]} is none.")
+        return {name: array_of(value) for name, value in state_dict.items()}
+
+    @classmethod
+    def _new_with_own_layers(cls, config: ModelConfig, options: Mapping[str, Any]) -> Self | None:
+        """A new model of a user's class, whose own tensors can be loaded; None for a class of this package."""
+        return None if cls.__module__.startswith("lxmert.") else cls(config, **options)
+
+    def own_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The tensors that a user's class adds to those of the name table: names and shapes."""
+        return own_shapes(self)
+
+    @classmethod
+    def _load(cls, file: Checkpoint, found: Found, dtype: Any, options: Mapping[str, Any], model: Self | None) -> Self:
+        """Make a model from an open file: what was found, and the rest newly initialized."""
         dtype = dtype or torch.get_default_dtype()
         dtype = getattr(torch, dtype) if isinstance(dtype, str) and dtype in FLOATS else dtype
         if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
-            raise ValueError(f"dtype must be a torch.dtype or one of {', '.join(FLOATS)}; got {dtype!r}.")
-        with file.arrays(found, mapped=True) as arrays:
-            # A user's subclass may have layers of its own, which are not in the file.
-            with skip_init() if cls.__module__.startswith("lxmert.") else nullcontext():
+            raise ValueError(f'dtype must be a torch.dtype, "auto", or one of {", ".join(FLOATS)}; got {dtype!r}.')
+        if model is not None:
+            return model.to(dtype)._fill(file, found).eval()
+        with file.arrays(found.parameters, mapped=True) as arrays:
+            with skip_init():
                 model = cls(file.config, **options)
             for parameter, values in arrays:
                 model._assign(parameter, tensor_of(values).to(dtype))
-        model._init_missing([parameter for parameter, _ in model.weights_by_name() if parameter.name in new], dtype)
+        new = set(found.report.new)
+        model._init_missing([parameter for parameter in model.table_parameters() if parameter.name in new], dtype)
         return model.eval()
+
+    def _fill(self, file: Checkpoint, found: Found) -> Self:
+        """Copy what was found into a model of a user's class, whose own ties stay as they are."""
+        with torch.no_grad(), file.arrays(found.parameters, mapped=True) as arrays:
+            for parameter, values in arrays:
+                module, attribute = self.locate(parameter)
+                getattr(module, attribute).copy_(tensor_of(values))
+            state = self.state_dict()
+            for name in found.own:
+                state[name].copy_(tensor_of(file.read_own(name)))
+        return self
 
     def _init_missing(self, new: list[Parameter], dtype: torch.dtype) -> None:
         """Initialize the weights that were not loaded."""
+        modules = {parameter.module: self.locate(parameter)[0] for parameter in new}
+        loaded = {}
+        for module in modules.values():
+            loaded.update({id(p): (p, p.detach().clone()) for p in module.parameters(recurse=False) if not p.is_meta})
         for parameter in new:
             self._assign(parameter, torch.empty(parameter.shape, dtype=dtype))
-        modules = {parameter.module: self.locate(parameter)[0] for parameter in new}
         self._init_modules(list(modules.values()))
         if "embeddings.visual_position" in modules:
             self.base.embeddings.init_visual_tables()
+        with torch.no_grad():
+            for p, values in loaded.values():  # of a module whose other parameter is new
+                p.copy_(values)
 
-    def save_pretrained(self, folder: str | Path, max_shard_size: int | str | None = None) -> None:
-        """Write config.json and model.safetensors with Hugging Face's names; `transformers` reads the folder too.
+    def _place(self, placement: Placement) -> None:
+        """Put a loaded model where it belongs."""
+        place(self, placement, self._no_split_modules)
 
-        Args:
-            folder: made if it is missing.
-            max_shard_size: the largest size of a file ("2GB"); larger weights are split. None writes one file.
-        """
+    def _saved(self, state_dict: Mapping[str, Any] | None) -> Saved:
+        """What this model writes."""
+        return saved_tensors(self, state_dict)
 
-        def item(p: Parameter, tensor: Tensor) -> LazyTensor:
-            tensor = tensor.detach()
-            return LazyTensor(p, FLOATS[str(tensor.dtype).removeprefix("torch.")], lambda: array_of(tensor))
+    def _pickle_kind(self, save_function: Callable[..., Any] | None) -> FileKind:
+        """Pickles as weight files."""
+        return pickles(save_function or torch.save)
 
-        items = [item(p, w) for p, w in self.weights_by_name()]
-        write_folder(folder, self.config, self.architecture(), items, max_shard_size)
+
+class LxmertPreTrainedModel(PreTrainedModel):
+    """Base class of the LXMERT models, and of a user's model that has an `LxmertModel` as its attribute `lxmert`."""
+
+    config_class = LxmertConfig
+    config: LxmertConfig
+    base_model_prefix = "lxmert"
+
+
+class VisualBertPreTrainedModel(PreTrainedModel):
+    """Base class of the VisualBERT models, and of a user's model that has one as its attribute `visual_bert`."""
+
+    config_class = VisualBertConfig
+    config: VisualBertConfig
+    base_model_prefix = "visual_bert"

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from lxmert.common.validation.shared import check_integer
 from lxmert.weights.answer_vocabulary import matching_rows, remap_rows
-from lxmert.weights.base_model import kept_rows, new_token_count, pruned_paths
+from lxmert.weights.base_model import MEAN_RESIZING, kept_rows, new_token_count, pruned_paths
 from lxmert.weights.naming.tables import ANSWERS
 
 from .layers import Attention, Embedding
@@ -18,6 +19,8 @@ from .named_weights import NamedWeights, array_of, tensor_of
 
 class Resizable(NamedWeights):
     """A model whose vocabulary, answers and attention heads can change; its config changes with it."""
+
+    _input_hook: RemovableHandle | None = None
 
     def get_input_embeddings(self) -> nn.Embedding:
         """The word embedding."""
@@ -42,21 +45,74 @@ class Resizable(NamedWeights):
                 decoder.weight = _resized(decoder.weight, count, self.config.initializer_range)
                 decoder.num_embeddings = count
 
+    def get_output_embeddings(self) -> nn.Linear | None:
+        """The layer that scores the words, on the parameters of the model; None without a word head.
+
+        A tied one has the word embedding as its weight.
+        """
+        head = getattr(getattr(self, "heads", None), "word", None)
+        if head is None:
+            return None
+        table = (self.get_input_embeddings() if head.decoder is None else head.decoder).weight
+        layer = nn.Linear(table.shape[1], table.shape[0], device="meta")
+        layer.weight, layer.bias = table, head.bias
+        return layer
+
+    def set_output_embeddings(self, new_embeddings: nn.Module) -> None:
+        """Replace the weight [V, D] of the layer that scores the words, and its bias [V] if it has one.
+
+        Raises:
+            ValueError: there is no word head; or it is tied to the word embedding, which is another one; or the sizes
+                are not those of the vocabulary.
+        """
+        head, weight = getattr(getattr(self, "heads", None), "word", None), new_embeddings.weight
+        if head is None:
+            raise ValueError(f"{type(self).__name__} has no layer that scores words.")
+        if head.decoder is None and weight is not self.get_input_embeddings().weight:
+            raise ValueError(
+                "the word head is tied to the word embedding: use set_input_embeddings, or make the model with "
+                "tie_word_embeddings=False."
+            )
+        sizes = [self.config.vocab_size, self.config.hidden_size]
+        if list(weight.shape) != sizes:
+            raise ValueError(f"output embeddings must be {sizes}; got {list(weight.shape)}.")
+        if head.decoder is not None:
+            head.decoder.weight = weight
+        if getattr(new_embeddings, "bias", None) is not None:
+            head.bias = new_embeddings.bias
+
+    def enable_input_require_grads(self) -> None:
+        """Let gradients reach the word vectors though the word embedding is frozen, as adapters need it."""
+        self.disable_input_require_grads()
+        table = self.get_input_embeddings()
+        self._input_hook = table.register_forward_hook(lambda module, given, vectors: vectors.requires_grad_(True))
+
+    def disable_input_require_grads(self) -> None:
+        """Undo `enable_input_require_grads`."""
+        if self._input_hook is not None:
+            self._input_hook.remove()
+            self._input_hook = None
+
     def resize_token_embeddings(
-        self, new_num_tokens: int | None = None, pad_to_multiple_of: int | None = None
+        self,
+        new_num_tokens: int | None = None,
+        pad_to_multiple_of: int | None = None,
+        mean_resizing: bool = True,
     ) -> nn.Embedding:
         """Change the number of words; old rows stay, new ones are newly initialized. Returns the word embedding.
 
         Args:
             new_num_tokens: the new number of words; None keeps it.
             pad_to_multiple_of: round the number up to a multiple of this.
+            mean_resizing: whether new rows are drawn around the mean of the old ones, with 1e-9 of their covariance, as
+                in `transformers`; False draws them as in a new model.
         """
         table = self.get_input_embeddings()
         count = new_token_count(table.weight.shape[0], new_num_tokens, pad_to_multiple_of)
         if count != table.weight.shape[0]:
             self.config.replace(vocab_size=count)  # raises if the padding row would be lost
             resized = Embedding(count, 1, table.padding_idx)
-            resized.weight = _resized(table.weight, count, self.config.initializer_range)
+            resized.weight = _resized(table.weight, count, self.config.initializer_range, mean_resizing)
             resized.embedding_dim = resized.weight.shape[1]
             self.set_input_embeddings(resized)
         return self.get_input_embeddings()
@@ -136,10 +192,16 @@ class Resizable(NamedWeights):
         self._set_config(pruned_heads=config.pruned_heads)
 
 
-def _resized(old: Tensor, count: int, std: float) -> nn.Parameter:
+def _resized(old: Tensor, count: int, std: float, around_mean: bool = False) -> nn.Parameter:
     """The first `count` rows of `old`, followed by newly initialized ones; frozen if `old` was."""
     new = torch.empty(count, *old.shape[1:], dtype=old.dtype, device=old.device)
     nn.init.normal_(new, std=std) if std else new.zero_()
     kept = min(count, old.shape[0])
+    if around_mean and kept < count:
+        rows = old.detach().float()
+        centered = rows - rows.mean(0)
+        # Normal numbers times the centered rows have the rows' covariance, times their number.
+        noise = torch.randn(count - kept, kept, device=old.device) @ centered
+        new[kept:] = (rows.mean(0) + noise * (MEAN_RESIZING / kept) ** 0.5).to(new.dtype)
     new[:kept] = old.detach()[:kept]
     return nn.Parameter(new, old.requires_grad)

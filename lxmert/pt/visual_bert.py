@@ -18,10 +18,10 @@ from lxmert.common.validation.visual_bert import check_visual_bert_inputs
 from .embeddings import JointEmbeddings
 from .layers import Pooler, TransformerLayer, context_bias
 from .losses import check_values, describe
-from .pretrained import PreTrainedModel, run_layer
+from .pretrained import VisualBertPreTrainedModel, run_layer
 
 
-class VisualBertModel(PreTrainedModel):
+class VisualBertModel(VisualBertPreTrainedModel):
     """The backbone: embeddings of words and regions, encoder layers over both, pooler.
 
     Args:
@@ -52,10 +52,6 @@ class VisualBertModel(PreTrainedModel):
 
     A call raises ValueError or TypeError for inputs that do not fit the config or each other, and names the argument.
     """
-
-    config_class = VisualBertConfig
-    config: VisualBertConfig
-    constructor_options = ("add_pooling_layer",)
 
     def __init__(self, config: VisualBertConfig, add_pooling_layer: bool = True):
         super().__init__(config)

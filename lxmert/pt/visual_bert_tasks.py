@@ -15,15 +15,12 @@ from lxmert.common.validation.visual_bert import check_alignment_inputs
 
 from .heads import VisualBertHeads
 from .losses import alignment_loss, check_values, describe, index_loss, total_loss, word_loss
-from .pretrained import PreTrainedModel
+from .pretrained import VisualBertPreTrainedModel
 from .visual_bert import VisualBertModel
 
 
-class VisualBertTaskModel(PreTrainedModel):
+class VisualBertTaskModel(VisualBertPreTrainedModel):
     """A backbone with the heads of one task."""
-
-    config_class = VisualBertConfig
-    config: VisualBertConfig
 
     def __init__(self, config: VisualBertConfig):
         super().__init__(config)

@@ -23,6 +23,7 @@ from lxmert.common.tokenizer import BertTokenizer, BertTokenizerFast, LxmertToke
 
 from .lxmert import TFLxmertModel
 from .lxmert_tasks import TFLxmertForPreTraining, TFLxmertForQuestionAnswering, TFLxmertForVisualReasoning
+from .pretrained import TFLxmertPreTrainedModel, TFVisualBertPreTrainedModel
 from .visual_bert import TFVisualBertModel
 from .visual_bert_scoring import (
     TFVisualBertForMultipleChoice,
@@ -45,6 +46,7 @@ __all__ = [
     "TFLxmertForVisualReasoningOutput",
     "TFLxmertModel",
     "TFLxmertModelOutput",
+    "TFLxmertPreTrainedModel",
     "TFVisualBertForMultipleChoice",
     "TFVisualBertForPreTraining",
     "TFVisualBertForPreTrainingOutput",
@@ -53,6 +55,7 @@ __all__ = [
     "TFVisualBertForVisualReasoning",
     "TFVisualBertModel",
     "TFVisualBertModelOutput",
+    "TFVisualBertPreTrainedModel",
     "TFVisualBertTaskOutput",
     "VisualBertConfig",
 ]

@@ -25,11 +25,11 @@ from .embeddings import LanguageEmbeddings, RegionEmbeddings
 from .fitting import accept_dict
 from .layers import ContextBias, Pooler, TransformerLayer, context_bias
 from .losses import check_values, describe
-from .pretrained import PreTrainedModel, run_layer
+from .pretrained import PreTrainedModel, TFLxmertPreTrainedModel, run_layer
 
 
 @keras.saving.register_keras_serializable(package="lxmert")
-class TFLxmertModel(PreTrainedModel):
+class TFLxmertModel(TFLxmertPreTrainedModel):
     """The backbone: language layers, visual layers, cross layers, pooler.
 
     Args of a call:
@@ -46,9 +46,6 @@ class TFLxmertModel(PreTrainedModel):
 
     A call raises ValueError or TypeError for inputs that do not fit the config or each other, and names the argument.
     """
-
-    config_class = LxmertConfig
-    config: LxmertConfig
 
     def __init__(self, config: LxmertConfig, **kwargs: Any):
         super().__init__(config, **kwargs)

@@ -34,16 +34,14 @@ from .losses import (
     word_loss,
 )
 from .lxmert import TFLxmertModel
-from .pretrained import PreTrainedModel
+from .pretrained import TFLxmertPreTrainedModel
 
 Output = TypeVar("Output", bound=ModelOutput)
 
 
-class LxmertTaskModel(PreTrainedModel):
+class LxmertTaskModel(TFLxmertPreTrainedModel):
     """A backbone with the heads of one task."""
 
-    config_class = LxmertConfig
-    config: LxmertConfig
     reads_vision_output: ClassVar[bool] = True  # else nothing uses the image branch of the last cross layer
 
     def __init__(self, config: LxmertConfig, **kwargs: Any):

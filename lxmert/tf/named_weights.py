@@ -24,9 +24,21 @@ class NamedWeights(BaseModel, keras.Model):
         path = parameter.module if parameter.leaf.keras else parameter.module.rpartition(".")[0]
         return sublayer(owner, path), parameter.leaf.keras or parameter.module.rpartition(".")[2]
 
-    def num_parameters(self, only_trainable: bool = False) -> int:
-        """The number of parameters, tied ones counted once."""
-        return sum(int(np.prod(w.shape)) for _, w in self.weights_by_name() if w.trainable or not only_trainable)
+    def num_parameters(self, only_trainable: bool = False, exclude_embeddings: bool = False) -> int:
+        """The number of parameters, tied ones counted once.
+
+        Args:
+            only_trainable: whether to count only those that are trained.
+            exclude_embeddings: whether to leave out the tables of embeddings.
+        """
+        counted = (w for p, w in self.weights_by_name() if p.head or p.kind != "embedding" or not exclude_embeddings)
+        return sum(int(np.prod(w.shape)) for w in counted if w.trainable or not only_trainable)
+
+    def get_memory_footprint(self, return_buffers: bool = True) -> int:
+        """The bytes that the weights take, and the states of dropout unless `return_buffers` is False."""
+        weights = [*self.weights, *(self.non_trainable_variables if return_buffers else ())]
+        variables = {id(w): w for w in weights}.values()
+        return sum(int(np.prod(w.shape)) * np.dtype(w.dtype).itemsize for w in variables)
 
     def _assign(self, parameter: Parameter, values: np.ndarray) -> None:
         self._assign_keras_layout(parameter, to_torch_layout(parameter, values))

@@ -1,10 +1,10 @@
-"""The base class of the Keras models: loading and saving, and gradient checkpointing."""
+"""The base classes of the Keras models: loading and saving, and gradient checkpointing."""
 
 from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any, Self
@@ -13,16 +13,18 @@ import keras
 import numpy as np
 from keras import ops
 
-from lxmert.common.config import config_from_dict
+from lxmert.common.config import LxmertConfig, VisualBertConfig, config_from_dict
 from lxmert.common.config.base import ModelConfig
 from lxmert.common.outputs import ModelOutput
 from lxmert.common.specs import SPECS, input_shapes
-from lxmert.utils.messages import check_keywords
+from lxmert.utils.messages import check_keywords, first_few
 from lxmert.weights.checkpoint import Checkpoint
 from lxmert.weights.formats import check_for_keras
+from lxmert.weights.loading import Found, Placement
 from lxmert.weights.naming.key_mapping import Parameter
-from lxmert.weights.save_folder import LazyTensor, write_folder
+from lxmert.weights.save_folder import FileKind, LazyTensor
 from lxmert.weights.save_hdf5 import store_config
+from lxmert.weights.saving import Saved
 
 from ._compat import NoSaveSignature, flatten_layers
 from .dropout import Dropout, ReplayedSeeds
@@ -130,7 +132,7 @@ class PreTrainedModel(NoSaveSignature, Resizable, InternalLossMixin):
         # Keras names the groups of a weight file by walking over this list. `layers` repeats what the attributes hold,
         # and would name what follows it in the alphabet by its index: layers/transformer_layer_9, not pooler. And
         # `base` of a backbone is itself: the walk would not end.
-        return [name for name in super().__dir__() if name not in ("layers", "base")]
+        return [name for name in super().__dir__() if name not in ("layers", "base", "base_model")]
 
     @classmethod
     @functools.cache  # read at every call
@@ -141,17 +143,31 @@ class PreTrainedModel(NoSaveSignature, Resizable, InternalLossMixin):
     # Loading and saving
 
     @classmethod
-    def _load(
-        cls, file: Checkpoint, found: list[Parameter], new: set[str], dtype: Any, options: Mapping[str, Any]
-    ) -> Self:
-        """Make a model from an open file: the parameters that were found, and new ones by name."""
-        with file.arrays(found, keras_layout=True) as arrays:
+    def _check_placement(cls, placement: Placement) -> None:
+        """Refuse to place a model: Keras does that by itself."""
+        given = [name for name, value in placement._asdict().items() if value]
+        if given:
+            raise ValueError(
+                f"{given[0]} is for PyTorch. In Keras make the model inside of a strategy's scope, or of "
+                "`with keras.device(...)`."
+            )
+
+    @classmethod
+    def _arrays_of(cls, state_dict: Mapping[str, Any]) -> Mapping[str, np.ndarray]:
+        """Refuse a state dict, which Keras does not have."""
+        raise ValueError("state_dict is for PyTorch. In Keras pass the file, or assign values by set_weights.")
+
+    @classmethod
+    def _load(cls, file: Checkpoint, found: Found, dtype: Any, options: Mapping[str, Any], model: Self | None) -> Self:
+        """Make a model from an open file: what was found, and the rest newly initialized."""
+        with file.arrays(found.parameters, keras_layout=True) as arrays:
             # A user's subclass may have layers of its own, which are not in the file.
             with skip_init() if cls.__module__.startswith("lxmert.") else nullcontext():
                 model = cls(file.config, dtype=dtype, **options)
             for parameter, values in arrays:
                 model._assign_keras_layout(parameter, values)
-        model._init_missing([parameter for parameter, _ in model.weights_by_name() if parameter.name in new])
+        new = set(found.report.new)
+        model._init_missing([parameter for parameter in model.table_parameters() if parameter.name in new])
         return model
 
     def _init_missing(self, new: list[Parameter]) -> None:
@@ -164,19 +180,38 @@ class PreTrainedModel(NoSaveSignature, Resizable, InternalLossMixin):
         if "embeddings.visual_position" in {parameter.module for parameter in new}:
             self.base.embeddings.init_visual_tables()
 
-    def save_pretrained(self, folder: str | Path, max_shard_size: int | str | None = None) -> None:
-        """Write config.json and model.safetensors with Hugging Face's names; `transformers` reads the folder too.
+    def _saved(self, state_dict: Mapping[str, Any] | None) -> Saved:
+        """What this model writes.
 
-        Args:
-            folder: made if it is missing.
-            max_shard_size: the largest size of a file ("2GB"); larger weights are split. None writes one file.
+        Raises:
+            ValueError: a state dict, which Keras does not have; or weights that are in no name table, or of another
+                shape.
         """
+        if state_dict is not None:
+            raise ValueError("state_dict is for PyTorch; a Keras model writes its own weights.")
+        try:
+            named = list(self.weights_by_name())
+        except AttributeError as error:
+            raise ValueError(f"a layer of this {type(self).__name__} was replaced by another kind: {error}.") from None
+        known = {id(w) for _, w in named}
+        own = [w.path for w in self.weights if id(w) not in known and "seed_generator" not in w.path]
+        other = [p.name for p, w in named if tuple(w.shape) != (p.shape[::-1] if p.leaf.transposed else p.shape)]
+        if own or other:
+            raise ValueError(
+                f"save_pretrained writes the weights of {self.architecture()} alone; this {type(self).__name__} also "
+                f"has {first_few(own)}"
+                if own
+                else f"{first_few(other)} in another shape than its config says"
+            )
 
         def item(p: Parameter, w: keras.Variable) -> LazyTensor:
             return LazyTensor(p, np.dtype(w.dtype), lambda: to_torch_layout(p, ops.convert_to_numpy(w)))
 
-        items = [item(p, w) for p, w in self.weights_by_name()]
-        write_folder(folder, self.config, self.architecture(), items, max_shard_size)
+        return Saved([item(p, w) for p, w in named])
+
+    def _pickle_kind(self, save_function: Callable[..., Any] | None) -> FileKind:
+        """Refuse pickles, which PyTorch alone writes."""
+        raise ValueError("safe_serialization=False is for PyTorch, whose pickles it writes.")
 
     def save_weights(self, filepath: str | Path, overwrite: bool = True, **kwargs: Any) -> None:
         """Write a .weights.h5 file, as Keras does, and the config into it, so that the file describes itself."""
@@ -227,3 +262,19 @@ class PreTrainedModel(NoSaveSignature, Resizable, InternalLossMixin):
 
     def build_from_config(self, config: Any) -> None:
         """Nothing to do: the constructor builds."""
+
+
+class TFLxmertPreTrainedModel(PreTrainedModel):
+    """Base class of the LXMERT models, and of a user's model that has one as its attribute `lxmert`."""
+
+    config_class = LxmertConfig
+    config: LxmertConfig
+    base_model_prefix = "lxmert"
+
+
+class TFVisualBertPreTrainedModel(PreTrainedModel):
+    """Base class of the VisualBERT models, and of a user's model that has one as its attribute `visual_bert`."""
+
+    config_class = VisualBertConfig
+    config: VisualBertConfig
+    base_model_prefix = "visual_bert"

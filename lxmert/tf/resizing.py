@@ -11,7 +11,7 @@ from keras import ops
 
 from lxmert.common.validation.shared import check_integer
 from lxmert.weights.answer_vocabulary import matching_rows, remap_rows
-from lxmert.weights.base_model import kept_rows, new_token_count, pruned_paths
+from lxmert.weights.base_model import MEAN_RESIZING, kept_rows, new_token_count, pruned_paths
 from lxmert.weights.naming.tables import ANSWERS
 
 from ._compat import replace_layer
@@ -50,12 +50,19 @@ class Resizable(NamedWeights):
                 old[decoder] = _resized(old[decoder], count, self.config.initializer_range)
             self._restore(old)
 
-    def resize_token_embeddings(self, new_num_tokens: int | None = None, pad_to_multiple_of: int | None = None) -> Any:
+    def resize_token_embeddings(
+        self,
+        new_num_tokens: int | None = None,
+        pad_to_multiple_of: int | None = None,
+        mean_resizing: bool = True,
+    ) -> Any:
         """Change the number of words; old rows stay, new ones are newly initialized. Returns the word embedding.
 
         Args:
             new_num_tokens: the new number of words; None keeps it.
             pad_to_multiple_of: round the number up to a multiple of this.
+            mean_resizing: whether new rows are drawn around the mean of the old ones, with 1e-9 of their covariance, as
+                in `transformers`; False draws them as in a new model.
         """
         table = self.get_input_embeddings()
         old = ops.convert_to_numpy(table.embeddings)
@@ -65,7 +72,7 @@ class Resizable(NamedWeights):
             padding_idx = getattr(table, "padding_idx", None)
             resized = Embedding(count, old.shape[1], padding_idx, dtype=self.dtype_policy, name="word")
             self.set_input_embeddings(resized)
-            resized.embeddings.assign(_resized(old, count, self.config.initializer_range))
+            resized.embeddings.assign(_resized(old, count, self.config.initializer_range, mean_resizing))
             resized.trainable = table.trainable
         return self.get_input_embeddings()
 
@@ -156,8 +163,13 @@ class Resizable(NamedWeights):
                 self._assign(parameter, arrays[parameter.name])
 
 
-def _resized(old: np.ndarray, count: int, std: float) -> np.ndarray:
+def _resized(old: np.ndarray, count: int, std: float, around_mean: bool = False) -> np.ndarray:
     """The first `count` rows of `old`, followed by newly initialized ones."""
     kept = min(count, len(old))
+    if around_mean and kept < count:
+        rows = old.astype("float32")
+        # Normal numbers times the centered rows have the rows' covariance, times their number.
+        noise = ops.convert_to_numpy(keras.random.normal((count - kept, kept))) @ (rows - rows.mean(0))
+        return np.concatenate([old, (rows.mean(0) + noise * (MEAN_RESIZING / kept) ** 0.5).astype(old.dtype)])
     fresh = keras.random.normal((count - kept, *old.shape[1:]), stddev=std) if std else np.zeros((count - kept,))
     return np.concatenate([old[:kept], ops.convert_to_numpy(fresh).astype(old.dtype)])

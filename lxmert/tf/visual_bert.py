@@ -19,11 +19,11 @@ from .embeddings import JointEmbeddings
 from .fitting import accept_dict
 from .layers import Pooler, TransformerLayer, context_bias
 from .losses import check_values, describe
-from .pretrained import PreTrainedModel, run_layer
+from .pretrained import TFVisualBertPreTrainedModel, run_layer
 
 
 @keras.saving.register_keras_serializable(package="lxmert")
-class TFVisualBertModel(PreTrainedModel):
+class TFVisualBertModel(TFVisualBertPreTrainedModel):
     """The backbone: embeddings of words and regions, encoder layers over both, pooler.
 
     Args:
@@ -54,10 +54,6 @@ class TFVisualBertModel(PreTrainedModel):
 
     A call raises ValueError or TypeError for inputs that do not fit the config or each other, and names the argument.
     """
-
-    config_class = VisualBertConfig
-    config: VisualBertConfig
-    constructor_options = ("add_pooling_layer",)
 
     def __init__(self, config: VisualBertConfig, add_pooling_layer: bool = True, **kwargs: Any):
         super().__init__(config, **kwargs)

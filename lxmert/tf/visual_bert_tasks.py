@@ -18,15 +18,12 @@ from .fitting import accept_dict
 from .heads import VisualBertHeads
 from .lookup import gather_tokens
 from .losses import alignment_loss, check_values, describe, index_loss, total_loss, word_loss
-from .pretrained import PreTrainedModel
+from .pretrained import TFVisualBertPreTrainedModel
 from .visual_bert import TFVisualBertModel
 
 
-class VisualBertTaskModel(PreTrainedModel):
+class VisualBertTaskModel(TFVisualBertPreTrainedModel):
     """A backbone with the heads of one task."""
-
-    config_class = VisualBertConfig
-    config: VisualBertConfig
 
     def __init__(self, config: VisualBertConfig, **kwargs: Any):
         super().__init__(config, **kwargs)

@@ -26,7 +26,9 @@ _COMPLETE = ".lxmert-complete"  # a folder of complete files that are about to b
 _STALE = "stale.json"  # in that folder: the files that the new ones make useless
 # The names that may be moved. Stale may be these, and weights of the same kind.
 _WRITTEN = re.compile(
-    r"config\.json|model(-\d{5,}-of-\d{5,})?\.safetensors|model\.safetensors\.index\.json|tf_model\.h5"
+    r"config\.json|README\.md|tf_model\.h5"
+    r"|model(\.[\w-]+)?(-\d{5,}-of-\d{5,})?\.safetensors|model\.safetensors\.index(\.[\w-]+)?\.json"
+    r"|pytorch_model(\.[\w-]+)?(-\d{5,}-of-\d{5,})?\.bin|pytorch_model\.bin\.index(\.[\w-]+)?\.json"
     r"|vocab\.txt|tokenizer\.json|tokenizer_config\.json|special_tokens_map\.json|added_tokens\.json"
     r"|answers\.json|training\.json|optimizer\.safetensors"
 )
@@ -168,7 +170,7 @@ def _check_complete(complete: Path, folder: Path) -> list[str]:
         if not _WRITTEN.fullmatch(name):
             raise _foreign_error(folder, f"holds {name!r}")
     for name in stale:
-        if not is_base_name(name) or not (_WRITTEN.fullmatch(name) or name.endswith(".safetensors")):
+        if not is_base_name(name) or not (_WRITTEN.fullmatch(name) or name.endswith((".safetensors", ".bin"))):
             raise _foreign_error(folder, f"lists {name!r} for removal")
     for name in (*moved, *stale):
         place = folder / name

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 CONFIG_NAME = "config.json"
 SAFETENSORS_NAME = "model.safetensors"
 INDEX_NAME = "model.safetensors.index.json"
+PICKLE_NAME = "pytorch_model.bin"
 
 
 def check_folder(folder: Path, content: str) -> None:
@@ -19,6 +21,20 @@ def check_path(name: str, path: str | Path) -> None:
     """Refuse an empty path, which would mean the working directory: an unset shell variable, for example."""
     if str(path) == "":
         raise ValueError(f"{name} must be a path; got an empty string. For the working directory pass a dot.")
+
+
+def with_variant(name: str, variant: str | None) -> str:
+    """The name of a weight file or index with a variant: model.fp16.safetensors, model.safetensors.index.fp16.json.
+
+    Raises:
+        ValueError: the variant has other characters than letters, digits, "_" and "-".
+    """
+    if variant is None:
+        return name
+    if not isinstance(variant, str) or not re.fullmatch(r"[A-Za-z0-9_-]+", variant):
+        raise ValueError(f'variant must be letters, digits, "_" and "-", such as "fp16"; got {variant!r}.')
+    start, _, ending = name.rpartition(".")
+    return f"{start}.{variant}.{ending}"
 
 
 def is_base_name(name: object) -> bool:

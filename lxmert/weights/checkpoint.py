@@ -16,7 +16,7 @@ from lxmert.utils.paths import CONFIG_NAME
 
 from .formats import WeightFile
 from .formats.raw_io import contiguous
-from .naming.key_mapping import BERT, KeyMapping, Parameter, parameters
+from .naming.key_mapping import BERT, KeyMapping, Parameter, normalize_key, parameters
 from .naming.recognize import CheckpointMismatchError
 from .naming.tables import every_head, head_names
 
@@ -147,6 +147,19 @@ class Checkpoint:
         """The values of a parameter, contiguous, in PyTorch's layout or in Keras'."""
         values = self.view(parameter, mapped)
         return contiguous(values.T if keras_layout and parameter.leaf.transposed else values)
+
+    def own_shape(self, name: str) -> tuple[int, ...] | None:
+        """The shape of a tensor that is in no name table, by its name; None where the file lacks it."""
+        stored = self.names.get(normalize_key(name))
+        return None if stored is None else self.file.shapes[stored]
+
+    def own_name(self, name: str) -> str:
+        """The name in the file of such a tensor."""
+        return self.names[normalize_key(name)]
+
+    def read_own(self, name: str) -> np.ndarray:
+        """The values of a tensor that is in no name table, by its name."""
+        return contiguous(self.file.read(self.own_name(name)))
 
     def same_values(self, first: str, second: str) -> bool:
         """Whether two tensors, by their names in the file, have one shape and the same values. The result is cached."""

@@ -9,14 +9,20 @@ from lxmert.hub import HubOptions, Repository, listed
 from lxmert.utils.json_files import read_json
 from lxmert.utils.paths import CONFIG_NAME
 
-from .formats import choose_weights
+from .formats import USUAL, Selection, choose_weights
 from .formats.sharded import shard_names
 
 _SHARD_ENDINGS = (".safetensors", ".bin")
 
 
-def download_weights(source: str | Path, **options: Unpack[HubOptions]) -> Path:
+def download_weights(
+    source: str | Path,
+    selection: Selection = USUAL,
+    **options: Unpack[HubOptions],
+) -> Path:
     """Download the best weights of a repository, and its config.json if it has one; see `lxmert.hub.folder_with`.
+
+    Returns the folder of the repository in the cache; the files are in its subfolder, if one is selected.
 
     Raises:
         FileNotFoundError, PermissionError, ConnectionError, OSError: see `lxmert.hub.folder_with`.
@@ -24,14 +30,17 @@ def download_weights(source: str | Path, **options: Unpack[HubOptions]) -> Path:
     """
     repository = Repository(source, **options)
     files = repository.look_up()
-    weights = choose_weights(files.at_top)
+    place = f"{selection.subfolder}/" if selection.subfolder else ""
+    weights = choose_weights(files.inside(place), selection)
     if weights is None:
-        raise repository.missing(
-            "model.safetensors, pytorch_model.bin or tf_model.h5, and no single other weight file", files
-        )
-    folder = repository.fetch([name for name in (CONFIG_NAME,) if name in files.names] + [weights], files)
-    if weights.endswith(".index.json"):
-        shards = _shards(folder / weights, repository)
+        usual = selection == USUAL._replace(subfolder=selection.subfolder)
+        wanted = "model.safetensors, pytorch_model.bin or tf_model.h5, and no single other weight file"
+        where = f" in {selection.subfolder}" if place else ""
+        raise repository.missing((wanted if usual else selection.described) + where, files)
+    config = place + CONFIG_NAME
+    folder = repository.fetch([name for name in (config,) if name in files.names] + [place + weights], files)
+    if weights.split(".")[-1] == "json":
+        shards = [place + name for name in _shards(folder / place / weights, repository)]
         missing = [name for name in shards if name not in files.names]
         if missing and files.folder is None:
             raise repository.missing(f"{listed(missing)}, which its {weights} names", files)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from lxmert.common.specs import SPECS
+from lxmert.common.specs import SPECS, architectures
 
 from .naming.tables import modules_of_hugging_face
 
@@ -18,9 +18,15 @@ class ModuleNames:
 
     @classmethod
     def architecture(cls) -> str:
-        """The name of the class, or of the nearest one that it inherits from, in the table of classes."""
+        """The name of the class, or of the nearest one that it inherits from, in the table of classes.
+
+        A model that a user makes of `LxmertPreTrainedModel` or `VisualBertPreTrainedModel` has that of the backbone.
+        """
         names = [kind.__name__.removeprefix("TF") for kind in cls.__mro__]
-        return next((name for name in names if name in SPECS), names[0])
+        found = next((name for name in names if name in SPECS), None)
+        if found is None and hasattr(cls, "config_class"):
+            found = next(iter(architectures(cls.config_class.model_type)))
+        return found or names[0]
 
     def __getattr__(self, name: str) -> Any:
         own: AttributeError | None = None

@@ -19,7 +19,7 @@ from lxmert.utils.paths import CONFIG_NAME
 
 from .checkpoint import Checkpoint
 from .download import download_weights
-from .formats import WeightFile, find_weights, open_weights
+from .formats import USUAL, ArraysInMemory, Selection, WeightFile, find_weights, open_weights
 from .infer_config import FROM_SHAPES, config_from_shapes, is_bert_config, layers_from_bert, values_from_bert
 from .naming.key_mapping import BERT, DECODER_BIAS, TIED_DECODER, Parameter, parameters
 from .naming.recognize import CheckpointMismatchError, Recognized, recognize
@@ -33,6 +33,7 @@ def open_checkpoint(
     config: ModelConfig | None = None,
     kind: type[ModelConfig] | None = None,
     hub: HubOptions | None = None,
+    selection: Selection = USUAL,
     **overrides: Any,
 ) -> Checkpoint:
     """Open a weight file or folder, or a model on the hub.
@@ -42,6 +43,7 @@ def open_checkpoint(
         config: the model's configuration, where the file has none or another is wanted.
         kind: the class of the configuration, where only one kind of model is wanted.
         hub: `revision`, `cache_dir`, `token` and `local_files_only` for a model on the hub.
+        selection: which weights of a folder or repository.
         overrides: config fields that replace those of the file.
 
     Raises:
@@ -54,12 +56,54 @@ def open_checkpoint(
             f"source must be a path or a model on the hub; got {type(source).__name__}. A state dict in memory goes "
             "into a model of this package by load_state_dict; any other one has to be saved first."
         )
+    _check_config(config, kind)
+    selection.check()
+    if not Path(source).exists():
+        # Its error covers what is neither a path nor a repository.
+        source = download_weights(source, selection=selection, **(hub or {}))
+    file, stored = _open_with_config(source, config is None, selection)
+    return _recognized(file, stored, config, kind, overrides)
+
+
+def open_arrays(
+    arrays: Mapping[str, Any],
+    source: str | Path | None,
+    config: ModelConfig | None,
+    kind: type[ModelConfig],
+    hub: HubOptions | None = None,
+    **overrides: Any,
+) -> Checkpoint:
+    """A checkpoint of arrays in memory by name, with a given configuration or that of `source`.
+
+    Raises:
+        TypeError: there is neither a configuration nor a source.
+        As `open_checkpoint`.
+    """
+    if config is None and source is None:
+        raise TypeError(f"a state_dict has no configuration: pass config, a {kind.__name__}.")
+    _check_config(config, kind)
+    config = kind.from_pretrained(str(source), **_config_options(hub)) if config is None else config
+    return _recognized(ArraysInMemory(arrays), None, config, kind, overrides)
+
+
+def _config_options(hub: HubOptions | None) -> dict[str, Any]:
+    return {name: value for name, value in (hub or {}).items() if name != "force_download"}
+
+
+def _check_config(config: ModelConfig | None, kind: type[ModelConfig] | None) -> None:
     wanted = kind or ModelConfig
     if config is not None and not isinstance(config, wanted):
         raise TypeError(f"config must be a {wanted.__name__}; got {type(config).__name__}.")
-    if not Path(source).exists():
-        source = download_weights(source, **(hub or {}))  # its error covers what is neither a path nor a repository
-    file, stored = _open_with_config(source, config is None)
+
+
+def _recognized(
+    file: WeightFile,
+    stored: Mapping[str, Any] | None,
+    config: ModelConfig | None,
+    kind: type[ModelConfig] | None,
+    overrides: Mapping[str, Any],
+) -> Checkpoint:
+    """The checkpoint of an open file, which is closed if it is not one of these models."""
     try:
         found = recognize(file, _model_types(file, config, kind, stored))
         config, config_source = _configuration(file, found, config, kind, stored, overrides)
@@ -84,14 +128,18 @@ def model_type_of(source: str | Path) -> str:
         file.close()
 
 
-def _open_with_config(source: str | Path, with_config: bool) -> tuple[WeightFile, dict[str, Any] | None]:
+def _open_with_config(
+    source: str | Path,
+    with_config: bool,
+    selection: Selection = USUAL,
+) -> tuple[WeightFile, dict[str, Any] | None]:
     """Open weights with the configuration that belongs to them, though another process may be replacing both.
 
     Raises:
         OSError: they are replaced again and again.
     """
     for _ in range(_ATTEMPTS):
-        path = find_weights(source)
+        path = find_weights(source, selection)
         recover_folder(path.parent)  # waits for a process that is moving files there
         if not path.exists():
             continue

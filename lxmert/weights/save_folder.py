@@ -17,9 +17,9 @@ import numpy as np
 from lxmert.common.config.base import ModelConfig
 from lxmert.utils.atomic_files import ensure_folder, replacing_files
 from lxmert.utils.json_files import read_json
-from lxmert.utils.paths import CONFIG_NAME, INDEX_NAME, SAFETENSORS_NAME, check_folder
+from lxmert.utils.paths import CONFIG_NAME, SAFETENSORS_NAME, check_folder, with_variant
 from lxmert.weights.formats.open import FOLDER_WEIGHTS
-from lxmert.weights.formats.safetensors import write_safetensors
+from lxmert.weights.formats.safetensors import NamedArray, write_safetensors
 from lxmert.weights.formats.sharded import shard_names
 from lxmert.weights.naming.key_mapping import DECODER_BIAS, HUGGING_FACE, Parameter
 from lxmert.weights.naming.tables import is_task_model
@@ -44,6 +44,16 @@ class LazyTensor(NamedTuple):
 Tensors = Sequence[LazyTensor]
 
 
+class FileKind(NamedTuple):
+    """A kind of weight file: its name, and a function that writes one; the function returns what overflowed."""
+
+    name: str
+    write: Callable[[Path, Sequence[NamedArray]], Overflowed]
+
+
+SAFETENSORS = FileKind(SAFETENSORS_NAME, lambda path, tensors: write_safetensors(path, tensors, {"format": "pt"}))
+
+
 def write_folder(
     folder: str | Path,
     config: ModelConfig,
@@ -51,6 +61,11 @@ def write_folder(
     items: Tensors,
     max_shard_size: int | str | None = None,
     write_others: Callable[[Path], None] | None = None,
+    *,
+    nested: bool | None = None,
+    own: Sequence[NamedArray] = (),
+    kind: FileKind = SAFETENSORS,
+    variant: str | None = None,
 ) -> tuple[Overflowed, list[str]]:
     """Write config.json and model.safetensors with Hugging Face's names.
 
@@ -64,45 +79,55 @@ def write_folder(
         max_shard_size: of one file in bytes ("2GB", "500MB", or an integer); larger weights are sharded, with an
             index. A tensor is never divided. None writes one file.
         write_others: writes further files into a folder; they appear together with the others.
+        nested: whether the backbone is inside of a task model; by default what the row of the class says.
+        own: further tensors, under their own names.
+        kind: of the weight files.
+        variant: a part of their names: "fp16" writes model.fp16.safetensors.
 
     Returns:
         Which parameters overflowed, and the names of the weight files.
 
     Raises:
         NotADirectoryError: `folder` is a file.
-        ValueError: an invalid size.
+        ValueError: an invalid size or variant.
     """
     folder = Path(folder)
     largest = math.inf if max_shard_size is None else byte_count(max_shard_size)
+    file, index_name = with_variant(kind.name, variant), with_variant(f"{kind.name}.index.json", variant)
     check_folder(folder, FOLDER_CONTENT)
-    check_neighbours(folder, config, SAFETENSORS_NAME)
-    nested = is_task_model(architecture)
-    named = [(name, item) for item in items for name in _names_in_folder(item.parameter, config, nested)]
-    shards = _shards(named, largest)
-    names = [SAFETENSORS_NAME]
+    check_neighbours(folder, config, _replaced(kind, variant))
+    nested = is_task_model(architecture) if nested is None else nested
+    named: list[NamedArray] = [
+        (name, item.dtype, item.parameter.shape, item.read)
+        for item in items
+        for name in _names_in_folder(item.parameter, config, nested)
+    ]
+    shards = _shards([*named, *own], largest)
+    names = [file]
     if len(shards) > 1:
-        names = [f"model-{i:05}-of-{len(shards):05}.safetensors" for i in range(1, len(shards) + 1)]
-    with ensure_folder(folder), replacing_files(folder, lambda: _stale_files(folder, names)) as new:
+        stem, _, ending = file.rpartition(".")
+        names = [f"{stem}-{i:05}-of-{len(shards):05}.{ending}" for i in range(1, len(shards) + 1)]
+    written = [*names, *([index_name] if len(shards) > 1 else [])]
+    with ensure_folder(folder), replacing_files(folder, lambda: _stale_files(folder, kind, variant, written)) as new:
         overflowed: Overflowed = {}
         homes = {}
-        for file, shard in zip(names, shards, strict=True):
-            tensors = [(name, item.dtype, item.parameter.shape, item.read) for name, item in shard]
-            overflowed |= write_safetensors(new / file, tensors, {"format": "pt"})
-            homes.update({name: file for name, _ in shard})
+        for name, shard in zip(names, shards, strict=True):
+            overflowed |= kind.write(new / name, shard)
+            homes.update({tensor: name for tensor, *_ in shard})
         if len(shards) > 1:
-            total = sum(item.size for _, item in named)
+            total = sum(map(_size, (*named, *own)))
             index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(homes.items()))}
-            (new / INDEX_NAME).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+            (new / index_name).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
         (new / CONFIG_NAME).write_text(with_architecture(config, architecture).to_json_string(), encoding="utf-8")
         if write_others is not None:
             write_others(new)
     return overflowed, names
 
 
-def check_neighbours(folder: Path, config: ModelConfig, written: str) -> None:
-    """Refuse to write config.json and `written` next to weights of another format with another config."""
-    file, own = folder / CONFIG_NAME, {written, *((INDEX_NAME,) if written == SAFETENSORS_NAME else ())}
-    others = [name for name in FOLDER_WEIGHTS if name not in own and (folder / name).is_file()]
+def check_neighbours(folder: Path, config: ModelConfig, replaced: Sequence[str]) -> None:
+    """Refuse to write config.json and weights that replace some files next to other weights with another config."""
+    file = folder / CONFIG_NAME
+    others = [name for name in FOLDER_WEIGHTS if name not in replaced and (folder / name).is_file()]
     if not others or not file.is_file():
         return
     try:
@@ -111,7 +136,7 @@ def check_neighbours(folder: Path, config: ModelConfig, written: str) -> None:
         same = False
     if not same:
         raise ValueError(
-            f"{folder} holds {others[0]}, whose {CONFIG_NAME} is of another model than the {written} to be written "
+            f"{folder} holds {others[0]}, whose {CONFIG_NAME} is of another model than the {replaced[0]} to be written "
             "next to it; pass another folder, or remove the old weights."
         )
 
@@ -141,30 +166,40 @@ def _names_in_folder(parameter: Parameter, config: ModelConfig, nested: bool) ->
     return (name, DECODER_BIAS) if twice else (name,)
 
 
-def _shards(named: Sequence[tuple[str, LazyTensor]], largest: float) -> list[list[tuple[str, LazyTensor]]]:
+def _size(tensor: NamedArray) -> int:
+    """How many bytes a tensor takes."""
+    _, dtype, shape, _ = tensor
+    return math.prod(shape) * dtype.itemsize
+
+
+def _shards(named: Sequence[NamedArray], largest: float) -> list[list[NamedArray]]:
     """The tensors by name in shards of at most `largest` bytes, or of one larger tensor."""
-    shards: list[list[tuple[str, LazyTensor]]] = [[]]
+    shards: list[list[NamedArray]] = [[]]
     held = 0
-    for name, item in sorted(named, key=lambda pair: pair[0]):
-        if shards[-1] and held + item.size > largest:
+    for tensor in sorted(named, key=lambda tensor: tensor[0]):
+        if shards[-1] and held + _size(tensor) > largest:
             shards.append([])
             held = 0
-        shards[-1].append((name, item))
-        held += item.size
+        shards[-1].append(tensor)
+        held += _size(tensor)
     return shards
 
 
-def _stale_files(folder: Path, names: Sequence[str]) -> set[str]:
+def _replaced(kind: FileKind, variant: str | None) -> list[str]:
+    """The names of weights and indices that new weights take the place of; readers prefer safetensors to a pickle."""
+    names = dict.fromkeys((kind.name, SAFETENSORS_NAME))
+    return [with_variant(f"{name}{end}", variant) for name in names for end in ("", ".index.json")]
+
+
+def _stale_files(folder: Path, kind: FileKind, variant: str | None, written: Sequence[str]) -> set[str]:
     """Weights in a folder that readers would take instead of, or with, those about to be written."""
-    stale = {SAFETENSORS_NAME, INDEX_NAME}
-    index = folder / INDEX_NAME
-    if index.is_file():
+    stale = set(_replaced(kind, variant))
+    for index in [name for name in stale if name.endswith(".json") and (folder / name).is_file()]:
         with suppress(ValueError):  # an invalid index
-            named = shard_names(read_json(index), index).values()
-            stale |= {name for name in named if name.endswith(".safetensors")}  # it may name anything
+            named = shard_names(read_json(folder / index), index).values()
+            stale |= {name for name in named if name.endswith((".safetensors", ".bin"))}  # it may name anything
     # The files that will be replaced stay until then.
-    keep = {*names, *((INDEX_NAME,) if len(names) > 1 else ())}
-    return {name for name in stale - keep if (folder / name).exists()}
+    return {name for name in stale - set(written) if (folder / name).exists()}
 
 
 def with_architecture(config: ModelConfig, architecture: str) -> ModelConfig:

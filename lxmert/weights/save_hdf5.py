@@ -104,7 +104,7 @@ def write_tf_folder(folder: str | Path, config: ModelConfig, architecture: str, 
     """Write config.json and tf_model.h5, for the TensorFlow models of `transformers` 4.x; see `write_folder`."""
     folder = Path(folder)
     check_folder(folder, f"{CONFIG_NAME} and {TF_NAME}")
-    check_neighbours(folder, config, TF_NAME)
+    check_neighbours(folder, config, [TF_NAME])
     with ensure_folder(folder), replacing_files(folder) as new:
         overflowed = write_tf_weights(new / TF_NAME, config, architecture, items)
         (new / CONFIG_NAME).write_text(with_architecture(config, architecture).to_json_string(), encoding="utf-8")

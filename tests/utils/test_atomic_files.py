@@ -180,7 +180,7 @@ def test_values_of_another_format_are_converted_and_what_overflows_is_counted(tm
 @pytest.mark.parametrize(
     ("tensor", "message"),
     [
-        (("x", np.dtype("int64"), (2,), lambda: np.ones(2, int)), "x is int64; these are written: float64, float32"),
+        (("x", np.dtype("c8"), (2,), lambda: np.ones(2, "c8")), "x is complex64; these are written: float64, float32"),
         (("x", np.dtype("float32"), (3,), lambda: np.ones(2, "f4")), r"x must have shape \[3\]; got \[2\]"),
         (
             ("x", np.dtype("float32"), (2, 3), lambda: np.ones((3, 2), "f4")),

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from importlib.util import find_spec
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from lxmert.utils.atomic_files import recover_folder
 from lxmert.utils.json_files import read_json
 from lxmert.utils.messages import first_few
-from lxmert.utils.paths import INDEX_NAME, SAFETENSORS_NAME, check_base_name
+from lxmert.utils.paths import (
+    INDEX_NAME,
+    PICKLE_NAME,
+    SAFETENSORS_NAME,
+    check_base_name,
+    is_base_name,
+    with_variant,
+)
 
 from .base import WeightFile
 from .hdf5 import Hdf5File
@@ -18,7 +26,6 @@ from .safetensors import SafetensorsFile
 from .sharded import ShardedFiles
 from .torch_pickle import PickleFile, is_torch_archive, is_zip
 
-PICKLE_NAME = "pytorch_model.bin"
 TF_NAME = "tf_model.h5"
 # The weights that a folder may have, best first. Reading a pickle needs PyTorch.
 _SAFE = (SAFETENSORS_NAME, INDEX_NAME)
@@ -29,18 +36,62 @@ _ENDINGS = (".safetensors", ".h5", ".hdf5", ".keras", ".bin", ".pth", ".pt", ".t
 _NOT_WEIGHTS = ("training_args.bin", "optimizer.bin", "optimizer.pt", "scheduler.pt", "scheduler.bin")
 
 
-def choose_weights(names: Collection[str]) -> str | None:
+class Selection(NamedTuple):
+    """Which weights of a folder or repository to take, as `from_pretrained` takes them.
+
+    Attributes:
+        subfolder: where they are.
+        variant: a part of their names: "fp16" of model.fp16.safetensors.
+        use_safetensors: True takes safetensors only, False takes everything else.
+    """
+
+    subfolder: str = ""
+    variant: str | None = None
+    use_safetensors: bool | None = None
+
+    def check(self) -> None:
+        """Refuse a subfolder that leads elsewhere, and a variant that is no part of a name.
+
+        Raises:
+            ValueError: naming the argument.
+        """
+        parts = PurePosixPath(self.subfolder).parts
+        if not isinstance(self.subfolder, str) or not all(is_base_name(part) for part in parts):
+            raise ValueError(f"subfolder must be the relative path of a folder; got {self.subfolder!r}.")
+        if self.variant is not None:
+            with_variant(SAFETENSORS_NAME, self.variant)
+
+    @property
+    def described(self) -> str:
+        """The names that are looked for, for messages."""
+        safe, pickled = (with_variant(name, self.variant) for name in (SAFETENSORS_NAME, PICKLE_NAME))
+        if self.use_safetensors:
+            return safe
+        return " or ".join([*([safe] if self.use_safetensors is None else []), pickled])
+
+
+USUAL = Selection()
+
+
+def choose_weights(names: Collection[str], selection: Selection = USUAL) -> str | None:
     """Choose the weights among the files in a folder or a repository; None without any, or without a clear choice.
 
     The order: safetensors, in one file or sharded; PyTorch's pickles, if PyTorch is installed; TensorFlow's; without
     these, the only weight file of another name.
     """
-    pickled = _PICKLED if find_spec("torch") else ()
-    for name in (*_SAFE, *pickled, TF_NAME, *_PICKLED):
+    safe, pickled = (() if selection.use_safetensors is False else _SAFE), _PICKLED
+    if selection.use_safetensors:
+        wanted: tuple[str, ...] = safe
+    else:
+        wanted = (*safe, *(pickled if find_spec("torch") else ()), TF_NAME, *pickled)
+    for name in wanted:
+        name = with_variant(name, selection.variant)
         if name in names:
             return name
     others = [name for name in names if name.endswith(_ENDINGS) and name not in _NOT_WEIGHTS]
-    return others[0] if len(others) == 1 else None
+    if len(others) != 1 or selection.variant is not None or selection.use_safetensors is not None:
+        return None
+    return others[0]
 
 
 def open_weights(source: str | Path) -> WeightFile:
@@ -58,15 +109,17 @@ def open_weights(source: str | Path) -> WeightFile:
     return ShardedFiles(path, _open_file) if _is_index(path) else _open_file(path)
 
 
-def find_weights(source: str | Path) -> Path:
+def find_weights(source: str | Path, selection: Selection = USUAL) -> Path:
     """The path of the weights that a source is or holds; see `open_weights`."""
     path = Path(source)
     if path.is_dir():
+        path = path / selection.subfolder
+    if path.is_dir():
         recover_folder(path)
         names = [item.name for item in path.iterdir() if item.is_file()]
-        chosen = choose_weights(names)
+        chosen = choose_weights(names, selection)
         if chosen is None:
-            raise FileNotFoundError(_no_weights_message(path, names))
+            raise FileNotFoundError(_no_weights_message(path, names, selection))
         path = path / chosen
     if not path.is_file():
         raise FileNotFoundError(f"there is no file or folder {source}.")
@@ -128,9 +181,11 @@ def _open_file(path: Path) -> WeightFile:
     )
 
 
-def _no_weights_message(folder: Path, names: Collection[str]) -> str:
+def _no_weights_message(folder: Path, names: Collection[str], selection: Selection) -> str:
     """The message for a folder without weights, or with several weight files."""
     held = first_few(sorted(item.name for item in folder.iterdir()))
+    if selection.variant is not None or selection.use_safetensors is not None:
+        return f"{folder} has no {selection.described}; it holds {held or 'nothing'}."
     several = [name for name in names if name.endswith(_ENDINGS)]
     advice = "Pass the path of one of them." if len(several) > 1 else "Pass a folder that has one, or a weight file."
     return (

@@ -23,6 +23,7 @@ _FORMATS = (
     | {tag: np.dtype(name) for tag, name in _INTEGERS.items()}
     | {"BOOL": np.dtype("bool")}
 )
+_ALL_TAGS = {dtype.name: tag for tag, dtype in _FORMATS.items()}
 # The largest published model has a header of 60 kB. The format allows 100 MB, which takes a gigabyte of memory to read.
 LARGEST_HEADER = 8 * 2**20
 
@@ -105,15 +106,20 @@ def write_safetensors(path: str | Path, tensors: Sequence[NamedArray], metadata:
     """
     # The library's order: wide dtypes first, so that every tensor is aligned, and bfloat16 before float16.
     order = {"float64": 0, "float32": 1, "bfloat16": 2, "float16": 3}
+
+    def place(tensor: NamedArray) -> tuple[int, int, str]:
+        dtype = np.dtype(tensor[1])
+        return -dtype.itemsize, order.get(dtype.name, len(order)), tensor[0]
+
     header: dict[str, Any] = {"__metadata__": dict(metadata)}
     end = 0
     slots = []
     for name, dtype, *_ in tensors:
-        if np.dtype(dtype).name not in _TAGS:
-            raise ValueError(f"{name} is {np.dtype(dtype).name}; these are written: {', '.join(_TAGS)}.")
-    for name, dtype, shape, read in sorted(tensors, key=lambda tensor: (order[np.dtype(tensor[1]).name], tensor[0])):
+        if np.dtype(dtype).name not in _ALL_TAGS:
+            raise ValueError(f"{name} is {np.dtype(dtype).name}; these are written: {', '.join(_ALL_TAGS)}.")
+    for name, dtype, shape, read in sorted(tensors, key=place):
         start, end = end, end + math.prod(shape) * np.dtype(dtype).itemsize
-        header[name] = {"dtype": _TAGS[np.dtype(dtype).name], "shape": list(shape), "data_offsets": [start, end]}
+        header[name] = {"dtype": _ALL_TAGS[np.dtype(dtype).name], "shape": list(shape), "data_offsets": [start, end]}
         slots.append(Slot(name, start, np.dtype(dtype), tuple(shape), read))
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)  # the format aligns the data to eight bytes

@@ -1,0 +1,235 @@
+"""State dicts: Hugging Face's names translated when one is loaded, and what a model writes to files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lxmert.utils.messages import first_few
+from lxmert.utils.paths import PICKLE_NAME
+from lxmert.weights.base_model import BaseModel
+from lxmert.weights.formats.raw_io import FLOATS
+from lxmert.weights.formats.safetensors import NamedArray
+from lxmert.weights.naming.key_mapping import DECODER_BIAS, HUGGING_FACE, TIED_DECODER, Parameter
+from lxmert.weights.save_folder import FileKind, LazyTensor
+from lxmert.weights.saving import Saved
+
+from .named_weights import array_of, tensor_of
+
+_WORD = "embeddings.word.weight"
+
+
+def table_names(model: BaseModel) -> dict[str, Parameter]:
+    """The rows of the name table by the names that `state_dict()` uses."""
+    prefix = _base_prefix(model)
+    return {p.name if p.head else prefix + p.name: p for p in model.table_parameters()}
+
+
+def _base_prefix(model: BaseModel) -> str:
+    """What stands before the names of the backbone."""
+    if not model.nested:
+        return ""
+    return "backbone." if hasattr(model, "backbone") else f"{model.base_model_prefix}."
+
+
+# Loading
+
+
+def translate_names(
+    module: Any,
+    state_dict: dict[str, Any],
+    prefix: str,
+    local_metadata: Any,
+    strict: bool,
+    missing_keys: list[str],
+    unexpected_keys: list[str],
+    error_msgs: list[str],
+) -> None:
+    """A hook of `load_state_dict`: the names of Hugging Face become those of this package.
+
+    Names of this package stay; they are recognized by the word embedding.
+    """
+    word = f"{prefix}{_base_prefix(module)}{_WORD}"
+    if word in state_dict:
+        return
+    names = {
+        prefix + HUGGING_FACE.key(p, module.nested): prefix + name
+        for name, p in table_names(module).items()
+        if HUGGING_FACE.key(p, module.nested) != name
+    }
+    if not any(name in state_dict for name in names):
+        return
+    for name in [name for name in state_dict if name.startswith(prefix)]:
+        if name in names:
+            state_dict[names[name]] = state_dict.pop(name)
+        elif HUGGING_FACE.is_unused(name.removeprefix(prefix)):  # position ids
+            del state_dict[name]
+    bias = f"{prefix}heads.word.bias"
+    if bias in names.values():
+        untied = module.config.untied_words
+        if not untied:
+            _take_copy(state_dict, prefix + TIED_DECODER, word, error_msgs)
+        _take_copy(state_dict, prefix + DECODER_BIAS, bias, error_msgs, replaces=untied)
+
+
+def _take_copy(state_dict: dict[str, Any], copy: str, name: str, error_msgs: list[str], replaces: bool = False) -> None:
+    """Take a second copy of a tensor out of a state dict; it is the tensor where that is missing or replaced."""
+    if copy not in state_dict:
+        return
+    values, own = state_dict.pop(copy), state_dict.get(name)
+    if own is None or replaces:
+        state_dict[name] = values
+    elif own.shape != values.shape or not torch.equal(own, values.to(own)):
+        error_msgs.append(
+            f"{copy} has other values than {name}, and the two are one tensor in this model. Take {copy} out of the "
+            "state dict, or make the model with tie_word_embeddings=False."
+        )
+
+
+# Saving
+
+
+def saved_tensors(model: BaseModel, state_dict: Mapping[str, Any] | None) -> Saved:
+    """What a model writes: the tensors of the name table, and the others under their own names.
+
+    Raises:
+        ValueError: something of the model cannot be written so that it is read again; the message names it.
+    """
+    given = _state_of(model) if state_dict is None else _translated(model, state_dict)
+    table = table_names(model)
+    problems = [*_missing(model, table, given, state_dict is not None), *_altered(table, given)]
+    own = {name: value for name, value in given.items() if name not in table}
+    problems += _inside(table, own)
+    problems += [f"{name} is {_described(value)}" for name, value in own.items() if not _is_plain(value)]
+    if problems:
+        raise ValueError(
+            f"this {type(model).__name__} cannot be saved as what its config says: {first_few(problems, 6, hint='')}. "
+            "Merge adapters first (peft: merge_and_unload), or save them alone (peft: save_pretrained of the "
+            "PeftModel); save a quantized model before it is quantized, or by torch.save(model.state_dict(), path); "
+            "gather sharded or offloaded tensors, and pass them as state_dict=. A layer of another kind or size "
+            "belongs in a subclass, beside the layers of the model; resize_num_qa_labels and resize_token_embeddings "
+            "change the sizes of those."
+        )
+    items = [LazyTensor(p, array_of(given[name][:0]).dtype, _reader(given[name])) for name, p in table.items()]
+    others: list[NamedArray] = [
+        (name, array_of(value.reshape(-1)[:0]).dtype, tuple(value.shape), _reader(value)) for name, value in own.items()
+    ]
+    return Saved(items, others)
+
+
+def pickles(save: Callable[..., Any]) -> FileKind:
+    """Pickled state dicts as weight files, written by `torch.save` or a function like it."""
+
+    def write(path: Path, tensors: Sequence[NamedArray]) -> dict[str, int]:
+        save({name: tensor_of(read()) for name, _, _, read in tensors}, path)
+        return {}
+
+    return FileKind(PICKLE_NAME, write)
+
+
+def own_shapes(model: BaseModel) -> dict[str, tuple[int, ...]]:
+    """The tensors of a user's class that are in no name table: names and shapes.
+
+    Raises:
+        TypeError: the class has other layers in the place of those of the name table.
+    """
+    table, given = table_names(model), _state_of(model)
+    gone = [*_missing(model, table, given, False)]
+    if gone:
+        raise TypeError(
+            f"{type(model).__name__} has other layers in the place of its model's: {first_few(gone, 6)}. Add layers "
+            "under names of their own."
+        )
+    return {name: tuple(value.shape) for name, value in given.items() if name not in table and _is_plain(value)}
+
+
+def _state_of(model: Any) -> dict[str, Any]:
+    """The state dict of a model."""
+    state: dict[str, Any] = model.state_dict()
+    return state
+
+
+def _translated(model: BaseModel, state_dict: Mapping[str, Any]) -> dict[str, Any]:
+    """A given state dict with the names of this package."""
+    given, errors = dict(state_dict), list[str]()
+    translate_names(model, given, "", {}, True, [], [], errors)
+    if errors:
+        raise ValueError(errors[0])
+    return given
+
+
+def _missing(model: Any, table: Mapping[str, Parameter], given: Collection[str], is_given: bool) -> Iterator[str]:
+    """What is in the place of tensors that are not there."""
+    seen = set()
+    for name in table:
+        if name in given:
+            continue
+        if is_given:
+            yield f"the state_dict has no {name}"
+            continue
+        path = name.rpartition(".")[0]
+        while path and not _has(model, path):
+            path = path.rpartition(".")[0]
+        if path not in seen:
+            seen.add(path)
+            yield f"{path} is a {type(model.get_submodule(path)).__name__} without {name.removeprefix(f'{path}.')}"
+
+
+def _has(model: nn.Module, path: str) -> bool:
+    """Whether a model has a module at a path."""
+    try:
+        model.get_submodule(path)
+    except AttributeError:
+        return False
+    return True
+
+
+def _altered(table: Mapping[str, Parameter], given: Mapping[str, Any]) -> Iterator[str]:
+    """Tensors of the name table that are not plain, or of another shape."""
+    for name, p in table.items():
+        value = given.get(name)
+        if value is None:
+            continue
+        if not _is_plain(value) or not value.is_floating_point():
+            yield f"{name} is {_described(value)}"
+        elif tuple(value.shape) != p.shape:
+            yield f"{name} is {list(value.shape)}, and its config says {list(p.shape)}"
+
+
+def _inside(table: Mapping[str, Parameter], own: Collection[str]) -> list[str]:
+    """Tensors that were added inside of the model's own layers."""
+    layers = {name.rpartition(".")[0] for name, p in table.items() if p.leaf.torch}
+    found: dict[str, list[str]] = {}
+    for name in own:
+        path = name
+        while path := path.rpartition(".")[0]:
+            if path in layers:
+                found.setdefault(path, []).append(name.removeprefix(f"{path}."))
+                break
+    return [f"{path} also holds {first_few(names, 3)}" for path, names in found.items()]
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value is an ordinary tensor with values, of a dtype that files have."""
+    return (
+        type(value) in (Tensor, nn.Parameter)
+        and value.layout is torch.strided
+        and not (value.is_quantized or value.is_meta or value.is_complex())
+        and (not value.is_floating_point() or str(value.dtype).removeprefix("torch.") in FLOATS)
+    )
+
+
+def _described(value: Any) -> str:
+    """What a value is, for a message."""
+    if not isinstance(value, Tensor):
+        return f"a {type(value).__name__}, and no tensor"
+    kind = "a tensor" if type(value) in (Tensor, nn.Parameter) else f"a {type(value).__name__}"
+    return f"{kind} of {value.dtype} on {value.device}"
+
+
+def _reader(value: Tensor) -> Any:
+    return lambda: array_of(value.detach())

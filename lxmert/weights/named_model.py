@@ -1,0 +1,74 @@
+"""The base of every model, without a framework: its name, and its parameters by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+from lxmert.common.config.base import ModelConfig
+
+from .module_names import ModuleNames
+from .naming.key_mapping import Parameter, parameters
+from .naming.tables import head_names
+
+
+class NamedModel(ModuleNames):
+    """Base class of the models of both backends, which find their parameters by name."""
+
+    config: Any
+    config_class: ClassVar[type[ModelConfig]]
+    base_model_prefix: ClassVar[str] = ""  # the name that `transformers` gives the backbone inside of a task model
+    name_or_path: str = ""  # where the weights come from
+
+    @classmethod
+    def check_config(cls, config: ModelConfig) -> None:
+        """Refuse an object that is not a configuration of this class."""
+        if isinstance(config, cls.config_class):
+            return
+        name, given = cls.config_class.__name__, type(config).__name__
+        hint = f"To load weights use {cls.__name__}.from_pretrained(path)."
+        if given == name:  # transformers' class has the same name
+            given = f"{type(config).__module__}.{given}"
+            hint = f"Make one by {name}.from_dict(config.to_dict())."
+        raise TypeError(f"{cls.__name__} is made from a {name}; got {given}. {hint}")
+
+    @classmethod
+    def written_architecture(cls) -> str:
+        """The class name that config.json records: that of the row, or the name of a user's own class without one."""
+        names = [kind.__name__.removeprefix("TF") for kind in cls.__mro__]
+        return cls.architecture() if cls.architecture() in names else names[0]
+
+    @classmethod
+    def head_names(cls, config: ModelConfig) -> tuple[str, ...]:
+        """The heads that this class has under a config."""
+        return head_names(cls.architecture(), config)
+
+    @property
+    def base(self) -> Any:
+        """The backbone; a backbone is its own."""
+        backbone = getattr(self, "backbone", None)
+        return getattr(self, self.base_model_prefix, self) if backbone is None else backbone
+
+    @property
+    def base_model(self) -> Any:
+        """The backbone, under the name that `transformers` gives it."""
+        return self.base
+
+    @property
+    def nested(self) -> bool:
+        """Whether the backbone is inside of this model."""
+        return self.base is not self
+
+    def locate(self, parameter: Parameter) -> tuple[Any, str]:
+        """The layer that holds a parameter of the name table, and the attribute under which it does."""
+        raise NotImplementedError
+
+    def table_parameters(self) -> Iterator[Parameter]:
+        """The rows of the name table that this model has."""
+        yield from parameters(self.config, self.head_names(self.config), self.base.pooler is not None)
+
+    def weights_by_name(self) -> Iterator[tuple[Parameter, Any]]:
+        """Every parameter with its row of the name table."""
+        for parameter in self.table_parameters():
+            layer, attribute = self.locate(parameter)
+            yield parameter, getattr(layer, attribute)
