@@ -369,6 +369,7 @@ def test_long_text_is_logged_once(tiny_file, caplog):
     tokenizer("low", truncation=True)
     tokenizer("low low", max_length=4)
     assert not caplog.records
+    tokenizer("low low", verbose=False)
     tokenizer("low low")
     tokenizer("low low low")
     assert [record.message for record in caplog.records] == [

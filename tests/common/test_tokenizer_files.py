@@ -177,8 +177,32 @@ def test_options_of_saving(tiny_file, tmp_path):
         loaded = LxmertTokenizer.from_pretrained(tmp_path / "a" / file)
         same(loaded, tokenizer, "UNwanted, [MASK] low")
         assert loaded.name_or_path == str(tmp_path / "a" / file)
-    with pytest.raises(ValueError, match=r"trust_remote_code must be False: this package runs no code"):
-        LxmertTokenizer.from_pretrained(tmp_path / "a", trust_remote_code=True)
+    tokenizer.save_pretrained(tmp_path / "b" / "c")
+    none = {"trust_remote_code": False, "force_download": False, "proxies": None, "use_fast": False}
+    same(LxmertTokenizer.from_pretrained(tmp_path / "b", subfolder="c", **none), tokenizer, "UNwanted, [MASK] low")
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"trust_remote_code": True}, ValueError, "trust_remote_code must be left out: this package runs no code"),
+        ({"force_download": True}, ValueError, "force_download must be left out: remove the files from the cache"),
+        ({"subfolder": "../a"}, ValueError, "subfolder must be the path of a folder inside of the source; got '../a'"),
+        ({"subfolder": "/a"}, ValueError, "subfolder must be the path of a folder inside"),
+        ({"subfolder": "b"}, FileNotFoundError, "b' is no folder"),
+        ({"sub_folder": "b"}, TypeError, "Did you mean 'subfolder'"),
+    ],
+)
+def test_wrong_options_of_loading(tiny_file, tmp_path, options, error, message):
+    LxmertTokenizer(tiny_file).save_pretrained(tmp_path / "a")
+    with pytest.raises(error, match=message):
+        LxmertTokenizer.from_pretrained(tmp_path / "a", **options)
+
+
+def test_pushing_is_refused(tiny_file, tmp_path):
+    with pytest.raises(ValueError, match="push_to_hub must be False: save the folder, then upload it with `hf upload`"):
+        LxmertTokenizer(tiny_file).save_pretrained(tmp_path / "a", push_to_hub=True)
+    assert not (tmp_path / "a").exists()
 
 
 def test_everything_set_is_saved(cased_file, tmp_path):

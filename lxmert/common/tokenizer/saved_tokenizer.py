@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
 from lxmert.hub import folder_with, looks_like_hub_id
@@ -25,6 +25,14 @@ from .vocabulary_files import (
 )
 from .wordpiece import TokenizerSettings, as_settings
 
+# Arguments of `transformers` that have no effect, or may not ask for anything here, and why.
+_NEUTRAL = {
+    "use_fast": "",
+    "trust_remote_code": "this package runs no code from a repository",
+    "force_download": "remove the files from the cache of huggingface_hub instead",
+    "proxies": "set HTTPS_PROXY instead",
+}
+
 
 class SavedTokenizer(TokenIds):
     """Reading and writing folders, and the special tokens around a text."""
@@ -38,8 +46,7 @@ class SavedTokenizer(TokenIds):
         cache_dir: str | Path | None = None,
         token: str | bool | None = None,
         local_files_only: bool = False,
-        use_fast: bool = True,
-        trust_remote_code: bool = False,
+        subfolder: str = "",
         **overrides: Any,
     ) -> Self:
         """Read a folder with vocab.txt or tokenizer.json, and tokenizer_config.json if it is there.
@@ -53,9 +60,8 @@ class SavedTokenizer(TokenIds):
             cache_dir: where files from the hub are kept; the folder of `huggingface_hub` by default.
             token: for the hub; True takes the saved one, False none. By default the saved one or HF_TOKEN, if any.
             local_files_only: whether to use only the cache, not the hub.
-            use_fast: without effect; there is one implementation.
-            trust_remote_code: must be False; code from a repository is never run.
-            overrides: settings to override, such as `do_lower_case=False`.
+            subfolder: where the files are inside of the folder or repository.
+            overrides: settings to override, such as `do_lower_case=False`; `use_fast`, which has no effect.
 
         Raises:
             FileNotFoundError: no such folder or model, or no vocabulary in it.
@@ -63,8 +69,12 @@ class SavedTokenizer(TokenIds):
             ValueError: a file is empty, malformed, or not that of a WordPiece tokenizer.
             TypeError: an override that is no setting.
         """
-        if trust_remote_code:
-            raise ValueError("trust_remote_code must be False: this package runs no code from a repository.")
+        for name, why in _NEUTRAL.items():
+            if overrides.pop(name, None) and why:
+                raise ValueError(f"{name} must be left out: {why}.")
+        inside = PurePosixPath(subfolder)
+        if inside.is_absolute() or ".." in inside.parts:
+            raise ValueError(f"subfolder must be the path of a folder inside of the source; got {subfolder!r}.")
         values, rules = as_settings(overrides)
         check_keywords(
             f"{cls.__name__}.from_pretrained", values, (*signature_names(cls.from_pretrained), *sorted(SETTINGS))
@@ -73,14 +83,14 @@ class SavedTokenizer(TokenIds):
         if not Path(source).exists() and looks_like_hub_id(source):
             folder = folder_with(
                 source,
-                VOCABULARY_NAMES,
-                OPTIONAL_NAMES,
+                [str(inside / name) for name in VOCABULARY_NAMES],
+                [str(inside / name) for name in OPTIONAL_NAMES],
                 revision=revision,
                 cache_dir=cache_dir,
                 token=token,
                 local_files_only=local_files_only,
             )
-        files = read_folder(folder)
+        files = read_folder(Path(folder) / inside)
         files.rules.extend(rules)
         tokenizer = cls.__new__(cls)
         tokenizer._build(files, TokenizerSettings(**(files.settings | values)), str(source))

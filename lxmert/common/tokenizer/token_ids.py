@@ -34,17 +34,23 @@ class TokenIds:
     Attributes:
         name_or_path: where `from_pretrained` read the tokenizer.
         pad_token_type_id: the token type of padding.
+        chat_template: None; these models do not chat.
+        deprecation_warnings: which warnings were logged; True prevents one.
     """
 
     pad_token_type_id = 0
+    chat_template = None
     name_or_path: str
+    deprecation_warnings: dict[str, bool]
     _backend: Tokenizer
     _extra: dict[str, Any]
 
     def _build(self, source: TokenizerSource, settings: TokenizerSettings, name: str = "") -> None:
         """Set up this tokenizer from a vocabulary and settings."""
         backend = build_tokenizer(source.vocab, source.added, settings, source.rules)
-        self.__dict__.update(name_or_path=name, _extra=dict(source.extra), _warned=False, _lock=threading.Lock())
+        self.__dict__.update(
+            name_or_path=name, _extra=dict(source.extra), deprecation_warnings={}, _lock=threading.Lock()
+        )
         self._store(settings, backend)
 
     def _store(self, settings: TokenizerSettings, backend: Tokenizer) -> None:
@@ -93,8 +99,6 @@ class TokenIds:
             token = self.__dict__[base]
             return token if name == "additional_special_tokens" or token is None else self.convert_tokens_to_ids(token)
         raise AttributeError(f"{type(self).__name__} has no {name!r}")
-
-    # Added tokens
 
     def add_tokens(
         self, new_tokens: str | AddedToken | Sequence[str | AddedToken], special_tokens: bool = False
@@ -156,8 +160,6 @@ class TokenIds:
         return {token.content: number for number, token in sorted(self.added_tokens_decoder.items())}
 
     added_tokens_encoder = property(get_added_vocab)
-
-    # Ids to text
 
     @checked_keywords
     def decode(
@@ -234,8 +236,6 @@ class TokenIds:
     def convert_tokens_to_string(self, tokens: Sequence[str]) -> str:
         """Join word pieces to a text."""
         return self._backend.decoder.decode(list(tokens))
-
-    # Vocabulary
 
     @property
     def vocab_size(self) -> int:

@@ -202,8 +202,8 @@ class WordPieceTokenizer(SavedTokenizer):
 
     def _warn_if_long(self, encodings: Sequence[Encoding]) -> None:
         longest = max((len(encoding) for encoding in encodings), default=0)
-        if longest > self.model_max_length and not self._warned:
-            self.__dict__["_warned"] = True
+        if longest > self.model_max_length and not self.deprecation_warnings.get(_TOO_LONG):
+            self.deprecation_warnings[_TOO_LONG] = True
             logger.warning(
                 "a text has %d tokens and the model takes %d (model_max_length); pass truncation=True to cut it.",
                 longest,
@@ -269,4 +269,6 @@ class WordPieceTokenizer(SavedTokenizer):
         return BatchEncoding(pad_columns(columns, main, fill, mask), tensor_type=return_tensors or kind)
 
 
+# As `transformers` names it; people set it to True to silence the warning.
+_TOO_LONG = "sequence-length-is-longer-than-the-specified-maximum"
 _TEXTS = ("text", "text_pair", "text_target", "text_pair_target")
