@@ -118,7 +118,8 @@ def write_folder(
             total = sum(map(_size, (*named, *own)))
             index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(homes.items()))}
             (new / index_name).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
-        (new / CONFIG_NAME).write_text(with_architecture(config, architecture).to_json_string(), encoding="utf-8")
+        described = with_architecture(config, architecture, [dtype for _, dtype, *_ in named])
+        (new / CONFIG_NAME).write_text(described.to_json_string(), encoding="utf-8")
         if write_others is not None:
             write_others(new)
     return overflowed, names
@@ -202,6 +203,7 @@ def _stale_files(folder: Path, kind: FileKind, variant: str | None, written: Seq
     return {name for name in stale - set(written) if (folder / name).exists()}
 
 
-def with_architecture(config: ModelConfig, architecture: str) -> ModelConfig:
-    """The config with the name of the model class, as config.json records it."""
-    return config.replace(extra={**config.extra, "architectures": [architecture]})
+def with_architecture(config: ModelConfig, architecture: str, dtypes: Sequence[np.dtype] = ()) -> ModelConfig:
+    """The config with the name of the model class, as config.json records it, and the dtype if it names one."""
+    stated = {name: dtypes[0].name for name in ("dtype", "torch_dtype") if dtypes and name in config.extra}
+    return config.replace(extra={**config.extra, **stated, "architectures": [architecture]})
