@@ -186,7 +186,7 @@ def test_options_of_saving(tiny_file, tmp_path):
     ("options", "error", "message"),
     [
         ({"trust_remote_code": True}, ValueError, "trust_remote_code must be left out: this package runs no code"),
-        ({"force_download": True}, ValueError, "force_download must be left out: remove the files from the cache"),
+        ({"proxies": {"https": "a"}}, ValueError, "proxies must be left out: set HTTPS_PROXY instead"),
         ({"subfolder": "../a"}, ValueError, "subfolder must be the path of a folder inside of the source; got '../a'"),
         ({"subfolder": "/a"}, ValueError, "subfolder must be the path of a folder inside"),
         ({"subfolder": "b"}, FileNotFoundError, "b' is no folder"),

@@ -458,6 +458,17 @@ def test_tokenizers_are_read_by_name(server, tmp_path, kind):
     assert names == {"GET info main", "tokenizer.json", "tokenizer_config.json"}, "vocab.txt is not needed beside it"
 
 
+def test_a_tokenizer_in_a_subfolder(server):
+    server.add(NAME, config_files(**{"words/vocab.txt": VOCAB, "words/tokenizer_config.json": b'{"max_len": 7}'}))
+    tokenizer = LxmertTokenizer.from_pretrained(NAME, subfolder="words")
+    assert (tokenizer("a dog")["input_ids"], tokenizer.model_max_length) == ([2, 5, 6, 3], 7)
+    server.asked()
+    LxmertTokenizer.from_pretrained(NAME, subfolder="words", force_download=True)
+    assert {"vocab.txt", "tokenizer_config.json"} < {request.split("/")[-1] for request in server.asked()}
+    with pytest.raises(FileNotFoundError, match=r"has no tokenizer.json or vocab.txt"):
+        LxmertTokenizer.from_pretrained(NAME)
+
+
 def test_a_local_path_wins(server, tmp_path, monkeypatch):
     server.add(NAME, config_files(**{"vocab.txt": VOCAB}))
     (tmp_path / NAME).mkdir(parents=True)

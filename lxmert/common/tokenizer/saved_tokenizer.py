@@ -29,7 +29,6 @@ from .wordpiece import TokenizerSettings, as_settings
 _NEUTRAL = {
     "use_fast": "",
     "trust_remote_code": "this package runs no code from a repository",
-    "force_download": "remove the files from the cache of huggingface_hub instead",
     "proxies": "set HTTPS_PROXY instead",
 }
 
@@ -46,6 +45,7 @@ class SavedTokenizer(TokenIds):
         cache_dir: str | Path | None = None,
         token: str | bool | None = None,
         local_files_only: bool = False,
+        force_download: bool = False,
         subfolder: str = "",
         **overrides: Any,
     ) -> Self:
@@ -60,6 +60,7 @@ class SavedTokenizer(TokenIds):
             cache_dir: where files from the hub are kept; the folder of `huggingface_hub` by default.
             token: for the hub; True takes the saved one, False none. By default the saved one or HF_TOKEN, if any.
             local_files_only: whether to use only the cache, not the hub.
+            force_download: whether to download files that are in the cache.
             subfolder: where the files are inside of the folder or repository.
             overrides: settings to override, such as `do_lower_case=False`; `use_fast`, which has no effect.
 
@@ -89,6 +90,7 @@ class SavedTokenizer(TokenIds):
                 cache_dir=cache_dir,
                 token=token,
                 local_files_only=local_files_only,
+                force_download=force_download,
             )
         files = read_folder(Path(folder) / inside)
         files.rules.extend(rules)
