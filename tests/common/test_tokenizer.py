@@ -153,7 +153,7 @@ def test_decode_takes_arrays_and_tensors(ours, form):
 def test_tokens_and_ids(ours, theirs):
     assert ours.convert_tokens_to_ids("man") == theirs.convert_tokens_to_ids("man") == 2158
     assert ours.convert_tokens_to_ids(["man", "no such token"]) == [2158, 100]
-    assert ours.convert_ids_to_tokens(2158) == "man"
+    assert ours.convert_ids_to_tokens(2158) == ours.convert_ids_to_tokens(np.int64(2158)) == "man"
     assert ours.convert_ids_to_tokens([101, 2158]) == ["[CLS]", "man"]
     assert ours.decode(2158) == "man"
     assert ours.decode([]) == ""

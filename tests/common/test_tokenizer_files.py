@@ -214,7 +214,9 @@ def test_everything_set_is_saved(cased_file, tmp_path):
     tokenizer.model_input_names = ["input_ids", "attention_mask"]
     tokenizer.split_special_tokens = True
     tokenizer.save_pretrained(tmp_path)
-    assert "/home/me" not in (tmp_path / "tokenizer_config.json").read_text()
+    config = json.loads((tmp_path / "tokenizer_config.json").read_text())
+    assert config["additional_special_tokens"] == ["<a>"], "transformers 4 reads no list of extra_special_tokens"
+    assert "/home/me" not in config.values()
     texts = ["Foo [MASK]<a><b>", "Foo f, it's unwanted <s>"]
     loaded = LxmertTokenizer.from_pretrained(tmp_path)
     assert loaded.settings == tokenizer.settings

@@ -228,7 +228,7 @@ class TokenIds:
             ValueError: ids outside the vocabulary.
         """
         row = as_ids(ids, len(self))
-        if isinstance(ids, int):
+        if isinstance(ids, int) or getattr(ids, "ndim", 1) == 0:
             return self._backend.id_to_token(row[0])
         skipped = set(self.all_special_ids) if skip_special_tokens else set()
         return [self._backend.id_to_token(number) for number in row if number not in skipped]

@@ -76,6 +76,8 @@ class TokenizerSettings:
     def to_dict(self) -> dict[str, Any]:
         """The settings as tokenizer_config.json holds them."""
         values = dataclasses.asdict(self) | {"never_split": list(self.never_split) or None}
+        if extra := values.pop("extra_special_tokens"):
+            values["additional_special_tokens"] = list(extra)  # the name that transformers 4 and 5 both read
         return {name: value for name, value in values.items() if value is not None or name not in SPECIAL_NAMES}
 
 
