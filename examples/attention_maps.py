@@ -43,7 +43,7 @@ def main() -> None:
     print(f"{'':12}", *(f"region {number}" for number in range(len(boxes))), sep="  ")
     for token, row in zip(ask.tokenizer.convert_ids_to_tokens(text["input_ids"][0].tolist()), maps, strict=True):
         print(f"{token:12}", *(f"{weight:8.2f}" for weight in row.tolist()), sep="  ")
-    print("maps of this run:", ", ".join(name for name in output.keys() if name.endswith("attentions")))  # noqa: SIM118
+    print("maps of this run:", ", ".join(name for name in output if name.endswith("attentions")))
 
 
 if __name__ == "__main__":

@@ -2,83 +2,128 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterator
+import copy
+import inspect
+from collections.abc import ItemsView, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn, Self
+
+
+class _Field:
+    """A field of an output as an attribute: it reads and assigns the entry of this name, and is None without one."""
+
+    def __init__(self, name: str):
+        self.name = name
+
+    def __get__(self, output: ModelOutput | None, kind: type | None = None) -> Any:
+        return None if output is None else dict.get(output, self.name)
+
+    def __set__(self, output: ModelOutput, value: Any) -> None:
+        output[self.name] = value
 
 
 @dataclass(eq=False)
-class ModelOutput:
-    """Outputs by name, by attribute, by position.
+class ModelOutput(dict[str, Any]):
+    """Outputs by name, by attribute and by place: a dict of the fields that are present, in order.
 
-    `out.loss`, `out["loss"]` and `out[0]` read one field; `loss, scores = out` unpacks the fields that are present, in
-    order; `keys()`, `values()`, `items()`, `**out` and `dict(out)` see the same fields. A field that is None is absent.
+    `out.loss`, `out["loss"]` and `out[0]` read one field; `out.loss = …` and `out["loss"] = …` assign one; `out[:2]`
+    and `out.to_tuple()` are tuples of values. An absent field has no entry, and is None as an attribute; a field is
+    made absent by assigning None, and entries are not deleted otherwise. `type(out)(pairs)` makes an output from a
+    mapping or from pairs of name and value, as `torch.nn.DataParallel` and other libraries do.
 
-    Differs from HF: iteration yields values, not names, so that unpacking works directly.
+    A subclass is a dataclass whose fields are None by default.
 
     Attributes:
-        attribute_only: fields that only attribute access returns, because they repeat other fields.
+        attribute_only: fields that are no entries, because they repeat others.
+        aliases: other names of fields, by which they can be read and assigned; no entries of their own.
+        state_names: the hidden states and attention maps that a model of this kind can return: the last of the fields.
     """
 
     attribute_only: ClassVar[tuple[str, ...]] = ()
+    aliases: ClassVar[Mapping[str, str]] = {}
+    state_names: ClassVar[tuple[str, ...]] = ()
+    _first: ClassVar[str] = ""  # the field of the first positional argument
 
-    def keys(self) -> tuple[str, ...]:
-        """Names of the fields that are present, in order."""
-        own = [f.name for f in dataclasses.fields(self) if not f.kw_only and f.name not in self.attribute_only]
-        return tuple(name for name in (*own, *self.state_names()) if getattr(self, name) is not None)
+    def __init_subclass__(cls, states: bool = False, **kwargs: Any):
+        """Make the fields of a subclass entries; with `states` they are its `state_names`."""
+        super().__init_subclass__(**kwargs)
+        kinds = inspect.get_annotations(cls)
+        names = [name for name, kind in kinds.items() if name not in cls.attribute_only and "ClassVar" not in str(kind)]
+        for attribute, name in (*zip(names, names, strict=True), *cls.aliases.items()):
+            setattr(cls, attribute, _Field(name))  # whose class attribute, None, is the default in a dataclass
+        if states:
+            cls.state_names = tuple(names)
+        elif names and not cls._first:
+            cls._first = names[0]
 
-    def state_names(self) -> tuple[str, ...]:
-        """The hidden states and attention maps that a model of this kind can return: the last of the fields."""
-        return tuple(f.name for f in dataclasses.fields(self) if f.kw_only)
+    def __post_init__(self) -> None:
+        """Take a mapping or pairs apart, if they are the only argument, and move the states behind the other fields."""
+        first = dict.get(self, self._first) if len(self) == 1 else None
+        if isinstance(first, (Mapping, list, tuple, ItemsView, Iterator)):
+            entries = list(first.items() if isinstance(first, Mapping) else first)
+            if all(isinstance(each, (list, tuple)) and len(each) == 2 and isinstance(each[0], str) for each in entries):
+                dict.pop(self, self._first)
+                self.update(entries)
+                return
+        for name in self.state_names:  # a dataclass assigns inherited fields first
+            if dict.__contains__(self, name):
+                dict.__setitem__(self, name, dict.pop(self, name))
 
     def states(self) -> dict[str, Any]:
         """The hidden states and attention maps by name: what a task model returns of its backbone's outputs."""
-        return {name: getattr(self, name) for name in self.state_names()}
-
-    def values(self) -> tuple[Any, ...]:
-        """Values of the fields that are present, in order."""
-        return self.to_tuple()
-
-    def items(self) -> tuple[tuple[str, Any], ...]:
-        """Pairs of name and value of the fields that are present, in order."""
-        return tuple(zip(self.keys(), self.to_tuple(), strict=True))
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """The field `name`, or `default` where it is absent."""
-        return dict(self.items()).get(name, default)
+        return {name: dict.get(self, name) for name in self.state_names}
 
     def to_tuple(self) -> tuple[Any, ...]:
         """Values of the fields that are present, in order, as `return_dict=False` returns them."""
-        return tuple(getattr(self, name) for name in self.keys())
+        return tuple(self.values())
 
-    def __getitem__(self, key: str | int | slice) -> Any:
-        if isinstance(key, str):
-            if key not in self.keys():
-                raise KeyError(f"{key!r} is not in this {type(self).__name__}, which has {', '.join(self.keys())}")
-            return getattr(self, key)
-        return self.to_tuple()[key]
+    def get(self, name: str, default: Any = None) -> Any:
+        """The field `name`, or `default` where it is absent."""
+        return dict.get(self, self.aliases.get(name, name), default)
+
+    def update(self, *given: Any, **named: Any) -> None:
+        """Assign fields from a mapping, from pairs, or by keyword."""
+        for name, value in dict(*given, **named).items():
+            self[name] = value
+
+    def copy(self) -> Self:
+        """A shallow copy."""
+        return copy.copy(self)
+
+    def __getitem__(self, key: Any) -> Any:
+        if not isinstance(key, str):
+            return self.to_tuple()[key]
+        if key not in self:
+            raise KeyError(f"{key!r} is not in this {type(self).__name__}, which has {', '.join(self)}")
+        return dict.__getitem__(self, self.aliases.get(key, key))
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        name = self.aliases.get(name, name)
+        if value is None:
+            dict.pop(self, name, None)
+        elif name in self.attribute_only:
+            object.__setattr__(self, name, value)
+        else:
+            dict.__setitem__(self, name, value)
 
     def __contains__(self, name: object) -> bool:
-        return name in self.keys()
+        return dict.__contains__(self, name) or dict.__contains__(self, self.aliases.get(name))  # type: ignore[call-overload]
 
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self.to_tuple())
+    def __getattr__(self, name: str) -> Any:
+        if dict.__contains__(self, name):  # an entry of a user's, which is no field
+            return dict.__getitem__(self, name)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
-    def __len__(self) -> int:
-        return len(self.keys())
+    def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise TypeError(
+            f"entries of a {type(self).__name__} are not deleted; assign None to a field to make it absent."
+        )
 
-    # TensorFlow's protocol for structures that a tf.function may return.
-    def __tf_flatten__(self) -> tuple[tuple[str, ...], tuple[Any, ...]]:
-        return self.keys(), self.to_tuple()
-
-    @classmethod
-    def __tf_unflatten__(cls, names: tuple[str, ...], values: tuple[Any, ...]) -> ModelOutput:
-        return cls(**dict(zip(names, values, strict=True)))
+    __delitem__ = pop = popitem = clear = setdefault = _refuse
 
 
 @dataclass(eq=False, kw_only=True)
-class LxmertStates(ModelOutput):
+class LxmertStates(ModelOutput, states=True):
     """The hidden states and attention maps that every LXMERT model can return.
 
     Shapes: B batch, L language tokens, R regions, D hidden size, N heads. With two images for each sentence, B is 2B
@@ -109,7 +154,7 @@ class LxmertStates(ModelOutput):
 
 
 @dataclass(eq=False, kw_only=True)
-class VisualBertStates(ModelOutput):
+class VisualBertStates(ModelOutput, states=True):
     """The hidden states and attention maps that every VisualBERT model can return.
 
     Shapes: B batch, S = L + R words and regions in one sequence, D hidden size, N heads. With an axis of choices, B is
@@ -170,8 +215,10 @@ class LxmertForQuestionAnsweringOutput(LxmertStates):
 
     Attributes:
         loss: the answer loss; absent without labels.
-        question_answering_score: [B, A], one logit per answer.
+        question_answering_score: [B, A], one logit per answer; also read and assigned as `logits`, as in other models.
     """
+
+    aliases = {"logits": "question_answering_score"}
 
     loss: Any = None
     question_answering_score: Any = None

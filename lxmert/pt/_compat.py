@@ -7,12 +7,15 @@ checked with PyTorch 2.13.0.
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from lxmert.common.outputs import ModelOutput
 
 PUBLIC_ONLY = os.environ.get("LXMERT_PUBLIC_ONLY") == "1"
 
@@ -80,6 +83,50 @@ def has_active_modes() -> bool:
         or _forward_ad._current_level >= 0
         or _count_dispatch_modes() > 0
         or _count_function_modes() > 0
+    )
+
+
+def transforms_are_active() -> bool:
+    """Whether function transforms are active. Fallback: none, so that PyTorch refuses reading values under `vmap`."""
+    return _transforms_are_active is not None and bool(_transforms_are_active())
+
+
+def forward_ad_is_active() -> bool:
+    """Whether forward-mode AD is active. Fallback: it is not, so that PyTorch refuses it in fused attention."""
+    return getattr(_forward_ad, "_current_level", -1) >= 0
+
+
+# Pytrees. Fallback: as dataclasses, whose leaves are in the order of the fields, inherited ones first.
+
+_register_node = _private("utils._pytree.register_pytree_node")
+_key = _private("utils._pytree.MappingKey")
+
+
+@functools.cache
+def register_output(kind: type[ModelOutput]) -> None:
+    """Register an output class as a pytree node, which `torch.export` can save."""
+    if None in (_register_node, _key):
+        torch.export.register_dataclass(kind, serialized_type_name=f"lxmert.{kind.__name__}")
+        return
+
+    def names(output: ModelOutput) -> list[str]:
+        return [*output, *(name for name in kind.attribute_only if getattr(output, name) is not None)]
+
+    def flatten(output: ModelOutput) -> tuple[list[Any], list[str]]:
+        return [getattr(output, name) for name in names(output)], names(output)
+
+    def flatten_with_keys(output: ModelOutput) -> tuple[list[Any], list[str]]:
+        return [(_key(name), getattr(output, name)) for name in names(output)], names(output)
+
+    def unflatten(values: Iterable[Any], context: list[str]) -> ModelOutput:
+        return kind(dict(zip(context, values, strict=True)))
+
+    _register_node(
+        kind,
+        flatten,
+        unflatten,
+        serialized_type_name=f"lxmert.{kind.__name__}",
+        flatten_with_keys_fn=flatten_with_keys,
     )
 
 

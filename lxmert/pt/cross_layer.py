@@ -64,3 +64,8 @@ class CrossLayer(nn.Module):
         visual, vision_self = self.visual_self_attention(visual, visual, visual_bias, **every)
         visual = self.visual_feed_forward(visual)
         return language, visual, CrossMaps(language_to_vision, vision_to_language, language_self, vision_self)
+
+    def freeze_visual_branch(self) -> None:
+        """Freeze the part that only the visual output needs."""
+        for part in (self.visual_self_attention, self.visual_feed_forward):
+            part.requires_grad_(False)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lxmert.pt.cpu_kernels.attention import attention_weights, can_recompute, recomputed_attention
-from lxmert.pt.cpu_kernels.dispatch import kernels_are_on
+from lxmert.pt.cpu_kernels.dispatch import is_transformed, kernels_are_on
 from lxmert.pt.cpu_kernels.dropout import drop, dropout
 from lxmert.pt.cpu_kernels.linear import linear, linear_pair
 
@@ -101,7 +101,7 @@ class Attention(nn.Module):
         else:
             # On a CPU PyTorch's fused attention knows no dropout; what it does instead costs more than this.
             unfused = rate > 0 and states.device.type == "cpu" and kernels_are_on()
-            if need_weights or unfused:
+            if need_weights or unfused or is_transformed():
                 weights = attention_weights(query, key, additive)
                 if head_mask is not None:
                     weights = weights * head_mask[:, None, None]

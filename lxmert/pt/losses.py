@@ -24,6 +24,8 @@ from lxmert.common.validation.shared import (
 )
 from lxmert.common.validation.visual_bert import check_alignment_labels
 
+from ._compat import transforms_are_active
+
 OBJECT_LOSSES = {loss.part: name for name, loss in SPECS["LxmertForPreTraining"].losses.items() if loss.part}
 
 
@@ -42,8 +44,8 @@ def describe(name: str, tensor: Any) -> TensorSpec:
 
 
 def _has_values(tensor: Tensor) -> bool:
-    """Whether the values can be read, which they cannot while a graph is compiled or captured."""
-    if torch.compiler.is_compiling() or tensor.numel() == 0 or tensor.is_meta:
+    """Whether the values can be read: not while a graph is compiled or captured, nor in function transforms."""
+    if torch.compiler.is_compiling() or transforms_are_active() or tensor.numel() == 0 or tensor.is_meta:
         return False
     return not (tensor.is_cuda and torch.cuda.is_current_stream_capturing())
 
@@ -112,15 +114,18 @@ def answer_loss(scores: Tensor, labels: Tensor, name: str = "labels") -> Tensor:
     return F.binary_cross_entropy_with_logits(scores, labels, reduction="sum") / scores.shape[0]
 
 
-def distribution_loss(scores: Tensor, labels: Tensor) -> Tensor:  # [B, A], [B] or [B, A] -> scalar
+def distribution_loss(scores: Tensor, labels: Tensor) -> Tensor:  # [B, A], [B], [B, A] or [B, 1, A] -> scalar
     """The loss of a distribution over the answers, for class indices or probabilities.
 
-    Rows [B, A] in [0, 1]: KL divergence Σ label · (log label - log_softmax(scores)), averaged over the batch.
-    Class indices [B]: cross-entropy, -100 ignored; the same as rows with a single 1.
+    Rows [B, A] or [B, 1, A] in [0, 1]: KL divergence Σ label · (log label - log_softmax(scores)), averaged over the
+    batch. Class indices [B]: cross-entropy, -100 ignored; the same as rows with a single 1.
 
-    Differs from HF: it does not take class indices.
+    Differs from HF: it does not take class indices, and compares rows [B, 1, A] with the scores of every example.
     """
-    if not is_soft_answer("labels", describe("labels", labels), *scores.shape):
+    given = describe("labels", labels)
+    if len(given.shape) == 3 and given.shape[1] == 1:
+        labels, given = labels[:, 0], given._replace(shape=(given.shape[0], given.shape[2]))
+    if not is_soft_answer("labels", given, *scores.shape):
         return index_loss(scores, labels)
     scores = _at_least_float32(scores)
     labels = _checked_scores("labels", labels, scores.dtype)

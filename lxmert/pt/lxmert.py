@@ -4,7 +4,6 @@ Dimensions: B batch, L language tokens, R regions, D hidden size, N heads, F vis
 Source: Tan and Bansal 2019 (arXiv 1908.07490).
 """
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
@@ -24,11 +23,16 @@ from .cross_layer import CrossLayer
 from .embeddings import LanguageEmbeddings, RegionEmbeddings
 from .layers import ContextBias, Pooler, TransformerLayer, context_bias
 from .losses import check_values, describe
-from .pretrained import LxmertPreTrainedModel, PreTrainedModel, run_layer
+from .pretrained import LxmertPreTrainedModel, run_layer, run_layers
 
 
 class LxmertModel(LxmertPreTrainedModel):
     """The backbone: language layers, visual layers, cross layers, pooler.
+
+    Args:
+        config: the sizes.
+        vision_output: False makes a model for a head on `pooled_output`: the image branch of the last cross layer,
+            which cannot reach it, is frozen and not computed, so that every trainable parameter gets a gradient.
 
     Args of a call:
         input_ids: [B, L] token ids.
@@ -45,7 +49,10 @@ class LxmertModel(LxmertPreTrainedModel):
     A call raises ValueError or TypeError for inputs that do not fit the config or each other, and names the argument.
     """
 
-    def __init__(self, config: LxmertConfig):
+    constructor_options = ("vision_output",)
+    vision_output = True
+
+    def __init__(self, config: LxmertConfig, vision_output: bool = True):
         super().__init__(config)
         pruned = config.pruned_heads
         self.embeddings = LanguageEmbeddings(config)
@@ -59,6 +66,9 @@ class LxmertModel(LxmertPreTrainedModel):
         self.cross_layers = nn.ModuleList(CrossLayer(config, i) for i in range(config.x_layers))
         self.pooler = Pooler(config)
         self.reset_parameters()
+        self.vision_output = vision_output
+        if not vision_output:
+            self.cross_layers[-1].freeze_visual_branch()
 
     def forward(
         self,
@@ -73,14 +83,14 @@ class LxmertModel(LxmertPreTrainedModel):
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
         *,
-        vision_output: bool = True,
+        vision_output: bool | None = None,
         language_output: bool = True,
     ) -> LxmertModelOutput:
         """Encode sentences and the regions of their images.
 
         Args in addition to those of the class:
             vision_output: False skips the image branch of the last cross layer, which only the vision outputs
-                need.
+                need. By default as the model was made.
             language_output: False computes its language branch for the first token only, after the cross attention: the
                 pooled output needs no more. With hidden states or all maps both are computed in full.
         """
@@ -114,12 +124,10 @@ class LxmertModel(LxmertPreTrainedModel):
             visual_bias,
             attentions,
             language_output or every,
-            vision_output or every,
-            language_states if hidden_states else None,
-            visual_states if hidden_states else None,
+            every or vision_output,
+            (language_states, visual_states) if hidden_states else None,
+            (language_maps, visual_maps) if attentions else None,
         )
-        if attentions:
-            output.language_attentions, output.vision_attentions = tuple(language_maps), tuple(visual_maps)
         return self.format_output(output, return_dict)
 
     if TYPE_CHECKING:
@@ -169,7 +177,7 @@ class LxmertModel(LxmertPreTrainedModel):
         visual_attention_mask: Tensor | None = None,
         *,
         language_output: bool = True,
-        vision_output: bool = True,
+        vision_output: bool | None = None,
     ) -> LxmertModelOutput:  # [B, L, D], [B, R, D] -> the outputs of the model
         """Run the cross layers and the pooler on encoded sentences and encoded images, row by row.
 
@@ -227,15 +235,16 @@ class LxmertModel(LxmertPreTrainedModel):
         visual_bias: ContextBias | None,
         attentions: bool | str,
         language_output: bool,
-        vision_output: bool,
-        language_states: list[Tensor] | None = None,
-        visual_states: list[Tensor] | None = None,
+        vision_output: bool | None,
+        states: tuple[list[Tensor], list[Tensor]] | None = None,
+        maps: tuple[list[Tensor | None], list[Tensor | None]] | None = None,
     ) -> LxmertModelOutput:
-        """Run the cross layers and the pooler; the states of each layer are appended to the lists, if given."""
+        """Run the cross layers and the pooler; `states` and `maps` are those of each stream so far, if asked for."""
+        vision_output = self.vision_output if vision_output is None else vision_output
         cross_maps = []
         for i, layer in enumerate(self.cross_layers):
             last = i == self.config.x_layers - 1
-            language, visual, maps = run_layer(
+            language, visual, layer_maps = run_layer(
                 self,
                 layer,
                 language,
@@ -246,31 +255,21 @@ class LxmertModel(LxmertPreTrainedModel):
                 need_language=language_output or not last,
                 need_visual=vision_output or not last,
             )
-            cross_maps.append(maps)
-            if language_states is not None and visual_states is not None:
-                language_states.append(language)
-                visual_states.append(visual)
+            cross_maps.append(layer_maps)
+            if states is not None:
+                states[0].append(language)
+                states[1].append(visual)
         every = attentions == "all"
         return LxmertModelOutput(
             language_output=language if language_output else None,
             vision_output=visual if vision_output else None,
             pooled_output=self.pooler(language),
-            language_hidden_states=None if language_states is None else tuple(language_states),
-            vision_hidden_states=None if visual_states is None else tuple(visual_states),
+            language_hidden_states=None if states is None else tuple(states[0]),
+            vision_hidden_states=None if states is None else tuple(states[1]),
+            language_attentions=None if maps is None else tuple(maps[0]),
+            vision_attentions=None if maps is None else tuple(maps[1]),
             cross_encoder_attentions=tuple(m.language_to_vision for m in cross_maps) if attentions else None,
             cross_encoder_vision_attentions=tuple(m.vision_to_language for m in cross_maps) if every else None,
             cross_encoder_language_self_attentions=tuple(m.language_self for m in cross_maps) if every else None,
             cross_encoder_vision_self_attentions=tuple(m.vision_self for m in cross_maps) if every else None,
         )
-
-
-def run_layers(
-    model: PreTrainedModel, layers: Iterable[nn.Module], states: Tensor, bias: ContextBias | None, **options: Any
-) -> tuple[Tensor, list[Tensor], list[Tensor | None]]:
-    """Run layers in sequence; returns the last states, the states after each layer, and the maps of each."""
-    every, maps = [], []
-    for layer in layers:
-        states, weights = run_layer(model, layer, states, bias, **options)
-        every.append(states)
-        maps.append(weights)
-    return states, every, maps

@@ -48,8 +48,7 @@ class LxmertTaskModel(LxmertPreTrainedModel):
         self.heads = Heads(config, self.head_names(config))
         self.reset_parameters()
         if not self.reads_vision_output:
-            self.backbone.cross_layers[-1].visual_self_attention.requires_grad_(False)
-            self.backbone.cross_layers[-1].visual_feed_forward.requires_grad_(False)
+            self.backbone.cross_layers[-1].freeze_visual_branch()
 
 
 class LxmertForPreTraining(LxmertTaskModel):
@@ -120,8 +119,9 @@ class LxmertForPreTraining(LxmertTaskModel):
             **states.states(),
         )
         if any(label is not None for label in (labels, obj_labels, matched_label, ans)):
-            output.losses = self._label_losses(states, output, labels, obj_labels, matched_label, ans)
-            output.loss = self._total_loss(output.losses, match_scores)
+            losses = self._label_losses(states, output, labels, obj_labels, matched_label, ans)
+            loss = self._total_loss(losses, match_scores)
+            output = LxmertForPreTrainingOutput(loss, **output, losses=losses)
         return self.format_output(output, return_dict)
 
     if TYPE_CHECKING:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint as checkpointed
 
 from lxmert.common.config import LxmertConfig, VisualBertConfig
 from lxmert.common.config.base import ModelConfig
-from lxmert.common.outputs import ModelOutput
 from lxmert.common.specs import SPECS
 from lxmert.pt.cpu_kernels.packing import invalidate_packed_weights
 from lxmert.utils.messages import check_keywords
@@ -25,9 +24,11 @@ from lxmert.weights.naming.key_mapping import Parameter
 from lxmert.weights.save_folder import FileKind
 from lxmert.weights.saving import Saved
 
+from ._compat import register_output
 from .embeddings import JointEmbeddings
 from .heads import WordHead
 from .init import skip_init
+from .layers import ContextBias
 from .named_weights import array_of, tensor_of
 from .placement import check_placement, place
 from .resizing import Resizable
@@ -41,14 +42,16 @@ def run_layer(model: PreTrainedModel, layer: nn.Module, *inputs: Any, **options:
     return layer(*inputs, **options)
 
 
-_registered: set[type[ModelOutput]] = set()
-
-
-def register_output(kind: type[ModelOutput]) -> None:
-    """Register an output class with `torch.export`."""
-    if kind not in _registered:
-        _registered.add(kind)
-        torch.export.register_dataclass(kind, serialized_type_name=f"lxmert.{kind.__name__}")
+def run_layers(
+    model: PreTrainedModel, layers: Iterable[nn.Module], states: Tensor, bias: ContextBias | None, **options: Any
+) -> tuple[Tensor, list[Tensor], list[Tensor | None]]:
+    """Run layers in sequence; returns the last states, the states after each layer, and the maps of each."""
+    every, maps = [], []
+    for layer in layers:
+        states, weights = run_layer(model, layer, states, bias, **options)
+        every.append(states)
+        maps.append(weights)
+    return states, every, maps
 
 
 class PreTrainedModel(Resizable):
@@ -91,7 +94,8 @@ class PreTrainedModel(Resizable):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Refuse unknown names, and call the model."""
-        if kwargs and not torch.compiler.is_compiling() and not self._takes_any_keyword():
+        wrapped = "forward" in self.__dict__  # by a tool, with arguments of its own
+        if kwargs and not (torch.compiler.is_compiling() or wrapped or self._takes_any_keyword()):
             check_keywords(type(self).__name__, kwargs, self.keywords())
         return super().__call__(*args, **kwargs)
 

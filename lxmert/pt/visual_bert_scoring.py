@@ -100,8 +100,8 @@ class VisualBertForQuestionAnswering(VisualBertScoringModel):
     """The backbone with a linear layer on the second-to-last token of the question; scores [B, A].
 
     The published model expects questions written as `[CLS] question ? [MASK] [SEP]`, so that this token is `[MASK]`;
-    `prepare_visual_bert_inputs` writes them. The pooler is not used and frozen. `labels`: [B, A] rows of
-    probabilities that sum to one, or [B] answer indices (-100 ignored).
+    `prepare_visual_bert_inputs` writes them. The pooler is not used and frozen. `labels`: [B, A] or
+    [B, 1, A], rows of probabilities that sum to one; or [B] answer indices (-100 ignored).
     """
 
     def __init__(self, config: VisualBertConfig):

@@ -8,6 +8,7 @@ and TensorFlow 2.21.0.
 
 from __future__ import annotations
 
+import functools
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -16,6 +17,8 @@ from typing import Any
 import keras
 import optree
 from keras import ops
+
+from lxmert.common.outputs import ModelOutput
 
 PUBLIC_ONLY = os.environ.get("LXMERT_PUBLIC_ONLY") == "1"
 
@@ -67,6 +70,12 @@ def register_structure(kind: type, make: Callable[[dict[str, Any]], Any]) -> Non
         return make(dict(zip(names, values, strict=True)))
 
     optree.register_pytree_node(kind, flatten, unflatten, namespace="keras")
+
+
+@functools.cache
+def register_output(kind: type[ModelOutput]) -> None:
+    """Register an output class with Keras' tree utilities."""
+    register_structure(kind, kind)
 
 
 class NoSaveSignature:

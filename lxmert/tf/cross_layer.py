@@ -86,3 +86,8 @@ class CrossLayer(ConfiguredLayer):
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""
         return {**super().get_config(), "index": self.index}
+
+    def freeze_visual_branch(self) -> None:
+        """Freeze the part that only the visual output needs."""
+        for part in (self.visual_self_attention, self.visual_feed_forward):
+            part.trainable = False

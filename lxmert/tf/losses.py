@@ -124,15 +124,18 @@ def answer_loss(scores: Any, labels: Any, name: str = "labels") -> Any:  # [B, A
     return ops.sum(loss) / ops.cast(ops.shape(scores)[0], scores.dtype)
 
 
-def distribution_loss(scores: Any, labels: Any) -> Any:  # [B, A], [B] or [B, A] -> scalar
+def distribution_loss(scores: Any, labels: Any) -> Any:  # [B, A], [B], [B, A] or [B, 1, A] -> scalar
     """The loss of a distribution over the answers, for class indices or probabilities.
 
-    Rows [B, A] in [0, 1]: KL divergence Σ label · (log label - log_softmax(scores)), averaged over the batch.
-    Class indices [B]: cross-entropy, -100 ignored; the same as rows with a single 1.
+    Rows [B, A] or [B, 1, A] in [0, 1]: KL divergence Σ label · (log label - log_softmax(scores)), averaged over the
+    batch. Class indices [B]: cross-entropy, -100 ignored; the same as rows with a single 1.
 
-    Differs from HF: it does not take class indices.
+    Differs from HF: it does not take class indices, and compares rows [B, 1, A] with the scores of every example.
     """
-    if not is_soft_answer("labels", describe("labels", labels), *scores.shape):
+    given = describe("labels", labels)
+    if len(given.shape) == 3 and given.shape[1] == 1:
+        labels, given = labels[:, 0], given._replace(shape=(given.shape[0], given.shape[2]))
+    if not is_soft_answer("labels", given, *scores.shape):
         return index_loss(scores, labels)
     scores = _at_least_float32(scores)
     return _divergence(scores, _checked_scores("labels", labels, scores.dtype))

@@ -52,8 +52,7 @@ class LxmertTaskModel(TFLxmertPreTrainedModel):
         self.heads = Heads(config, self.head_names(config), dtype=self.dtype_policy, name="heads")
         self.build((None, None))
         if not self.reads_vision_output:
-            self.backbone.cross_layers[-1].visual_self_attention.trainable = False
-            self.backbone.cross_layers[-1].visual_feed_forward.trainable = False
+            self.backbone.cross_layers[-1].freeze_visual_branch()
 
     def build(self, input_shape: Any = None) -> None:
         """Make the weights; their sizes come from the config. The backbone has made its own."""
@@ -131,8 +130,9 @@ class TFLxmertForPreTraining(LxmertTaskModel):
             **states.states(),
         )
         if any(label is not None for label in (labels, obj_labels, matched_label, ans)):
-            output.losses = self._label_losses(states, output, labels, obj_labels, matched_label, ans)
-            output.loss = self._total_loss(output.losses, match_scores)
+            losses = self._label_losses(states, output, labels, obj_labels, matched_label, ans)
+            loss = self._total_loss(losses, match_scores)
+            output = LxmertForPreTrainingOutput(loss, **output, losses=losses)
         return self.format_output(output, return_dict)
 
     if TYPE_CHECKING:

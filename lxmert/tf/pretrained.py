@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any, Self
@@ -15,7 +15,6 @@ from keras import ops
 
 from lxmert.common.config import LxmertConfig, VisualBertConfig, config_from_dict
 from lxmert.common.config.base import ModelConfig
-from lxmert.common.outputs import ModelOutput
 from lxmert.common.specs import SPECS, input_shapes
 from lxmert.utils.messages import check_keywords, first_few
 from lxmert.weights.checkpoint import Checkpoint
@@ -26,10 +25,11 @@ from lxmert.weights.save_folder import FileKind, LazyTensor
 from lxmert.weights.save_hdf5 import store_config
 from lxmert.weights.saving import Saved
 
-from ._compat import NoSaveSignature, flatten_layers
+from ._compat import NoSaveSignature, flatten_layers, register_output
 from .dropout import Dropout, ReplayedSeeds
-from .fitting import InternalLossMixin, register_structure
+from .fitting import InternalLossMixin
 from .init import skip_init
+from .layers import ContextBias
 from .losses import describe
 from .named_weights import to_torch_layout
 from .resizing import Resizable
@@ -73,14 +73,16 @@ def run_layer(model: PreTrainedModel, layer: keras.layers.Layer, *inputs: Any, *
     return keras.tree.map_structure(lambda x: None if x is None else next(rest), structure[0])
 
 
-_registered: set[type[ModelOutput]] = set()
-
-
-def register_output(kind: type[ModelOutput]) -> None:
-    """Register an output class with Keras' tree utilities."""
-    if kind not in _registered:
-        _registered.add(kind)
-        register_structure(kind, lambda fields: kind(**fields))
+def run_layers(
+    model: PreTrainedModel, layers: Iterable[Any], states: Any, bias: ContextBias | None, **options: Any
+) -> tuple[Any, list[Any], list[Any]]:
+    """Run layers in sequence; returns the last states, the states after each layer, and the maps of each."""
+    every, maps = [], []
+    for layer in layers:
+        states, weights = run_layer(model, layer, states, bias, **options)
+        every.append(states)
+        maps.append(weights)
+    return states, every, maps
 
 
 class PreTrainedModel(NoSaveSignature, Resizable, InternalLossMixin):
@@ -247,7 +249,8 @@ class PreTrainedModel(NoSaveSignature, Resizable, InternalLossMixin):
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""
         values = {**self.config.to_dict(), "architectures": [self.architecture()]}
-        return {**super().get_config(), "config": values}
+        options = {name: getattr(self, name) for name in self.constructor_options}
+        return {**super().get_config(), "config": values, **options}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:

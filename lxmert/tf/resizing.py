@@ -132,8 +132,9 @@ class Resizable(NamedWeights):
         """Prune attention heads: remove their rows from the weights, and record them in the config.
 
         Args:
-            heads: for an attention's path in the backbone ("language_layers.0.attention", in VisualBERT also the
-                number of the layer) the heads to remove, counted as in the unpruned model. Pruned heads are ignored.
+            heads: for an attention's path in the backbone ("language_layers.0.attention"), or the number of a layer
+                where no other attention has it, the heads to remove, counted as in the unpruned model. Pruned heads
+                are ignored.
 
         Raises:
             ValueError: an unknown path or head, or all heads of an attention.

@@ -76,7 +76,7 @@ def test_a_backbone_without_pooler_comes_back(backend, tmp_path):
     again = backend.kind(name).from_pretrained(tmp_path, add_pooling_layer=False)
     assert again.pooler is model.pooler is None
     found = backend.run(again, inputs(name))
-    assert found.keys() == ("last_hidden_state",)
+    assert list(found) == ["last_hidden_state"]
     assert_same(found, backend.run(model, inputs(name)), 0.0)
     with pytest.warns(UserWarning, match=r"lacks 2 parameters of VisualBertModel.*: pooler\.dense\.weight"):
         pooled = backend.kind(name).from_pretrained(tmp_path)

@@ -45,10 +45,12 @@ def test_outputs_answer_to_names_and_places(backend, name):
     common = is_visual_bert(name) and not name.endswith(("Model", "PreTraining"))
     assert type(output).__name__.removeprefix("TF") == ("VisualBertTaskOutput" if common else f"{name}Output")
     assert {key: tuple(value.shape) for key, value in output.items()} == SHAPES[name]
-    last = output.keys()[-1]
+    last = list(output)[-1]
     assert output[last] is getattr(output, last) is output[-1] is output.to_tuple()[-1]
     assert output.get("attentions") is None
-    assert [value.shape for value in output] == [value.shape for value in output.to_tuple()]
+    assert [output[name] is value for name, value in zip(output, output.to_tuple(), strict=True)] == [True] * len(
+        output
+    )
     assert isinstance(backend.run(model, given, return_dict=False), tuple)
     assert isinstance(backend.run(backend.make(name, return_dict=False), given), tuple)
 

@@ -19,4 +19,4 @@ def flat(tree: Any) -> list[torch.Tensor]:
     """The tensors of an output, tuples opened."""
     if isinstance(tree, torch.Tensor):
         return [tree]
-    return [tensor for part in tree for tensor in flat(part)]
+    return [tensor for part in (tree.values() if isinstance(tree, dict) else tree) for tensor in flat(part)]

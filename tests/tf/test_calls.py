@@ -31,7 +31,8 @@ def models():
 
 
 def equal(found, expected, atol=1e-6):
-    keras.tree.map_structure(lambda a, b: np.testing.assert_allclose(a, b, atol=atol), list(found), list(expected))
+    found, expected = ([*x.values()] if isinstance(x, dict) else list(x) for x in (found, expected))
+    keras.tree.map_structure(lambda a, b: np.testing.assert_allclose(a, b, atol=atol), found, expected)
 
 
 def symbolic(name):
@@ -148,7 +149,7 @@ def test_a_functional_model_of_a_dict_gives_the_whole_output(models, name):
 def test_a_functional_model_is_made_of_it_trained_and_saved(models, name, tmp_path):
     """Its scores feed another layer here, so that gradients flow through the whole."""
     x, inputs = symbolic(name)
-    scores = [keras.layers.Flatten()(values) for values in models[name](**inputs)]
+    scores = [keras.layers.Flatten()(values) for values in models[name](**inputs).values()]
     verdict = keras.layers.Dense(2, name="verdict")(keras.ops.concatenate([*scores, scores[0]], axis=1))
     model = keras.Model(inputs, verdict)
     model.compile(keras.optimizers.SGD(0.001), loss=CROSS_ENTROPY, run_eagerly=True)

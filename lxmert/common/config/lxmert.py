@@ -74,6 +74,18 @@ class LxmertConfig(ModelConfig):
         super()._validate()
         self._require(0 <= self.visual_loss_normalizer < math.inf, "visual_loss_normalizer", "at least 0")
 
+    def attention_path(self, key: str | int) -> str:
+        """The path of the attention that a key of `pruned_heads` names: a path, or a number that only one layer has."""
+        if not str(key).isdecimal():
+            return str(key)
+        paths = [path for path in self.attention_paths if path.split(".")[1] == str(int(key))]
+        if len(paths) > 1:
+            raise ValueError(
+                f"pruned_heads names layer {key}, and LXMERT has several layers of this number. Name one of "
+                f"{', '.join(paths)}."
+            )
+        return paths[0] if paths else str(key)
+
     @property
     def num_hidden_layers(self) -> dict[str, int]:
         """Layer counts as config.json also stores them.

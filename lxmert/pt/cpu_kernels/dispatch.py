@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lxmert.pt._compat import has_active_modes, may_have_hooks
+from lxmert.pt._compat import forward_ad_is_active, has_active_modes, may_have_hooks, transforms_are_active
 
 
 class use_cpu_kernels:
@@ -98,6 +98,11 @@ def is_tracing() -> bool:
         or has_active_modes()
         or F.linear is not _LINEAR  # patched, as some profilers do
     )
+
+
+def is_transformed() -> bool:
+    """Whether function transforms or forward-mode AD are active, for which PyTorch's fused attention has no rules."""
+    return not torch.compiler.is_compiling() and (transforms_are_active() or forward_ad_is_active())
 
 
 _FORWARDS = {nn.Linear: nn.Linear.forward, nn.Dropout: nn.Dropout.forward}  # as PyTorch has them
