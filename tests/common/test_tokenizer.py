@@ -326,6 +326,15 @@ def test_attributes_may_be_set(cased_file):
     tokenizer.never_split = ["Foo"]
     tokenizer.never_split = None
     assert tokenizer.tokenize("Foo") == ["foo"], "a word is not kept from an earlier setting"
+    tokenizer.add_tokens(["<new>"])
+    tokenizer.never_split = ["<new>"]
+    tokenizer.never_split = []
+    assert tokenizer.tokenize("low<new>") == ["low", "<new>"], "an added token stays"
+    with pytest.warns(
+        UserWarning, match="no setting 'pading_side'; the attribute has no effect. Did you mean 'padding_"
+    ):
+        tokenizer.pading_side = "left"
+    tokenizer.purpose = "anything else is the user's"
     tokenizer.bos_token_id = tokenizer.convert_tokens_to_ids("low")
     assert (tokenizer.bos_token, tokenizer.eos_token, tokenizer.eos_token_id) == ("low", None, None)
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 from tokenizers import AddedToken, Tokenizer
 from tokenizers.decoders import Decoder
 
-from lxmert.utils.messages import check_keywords
+from lxmert.utils.messages import check_keywords, warn_caller
 
 from .text_inputs import as_id_rows, as_ids, checked_keywords, describe_value
 from .vocabulary_files import SETTINGS, TokenizerSource
@@ -77,9 +78,11 @@ class TokenIds:
                     "resize the model's token embeddings."
                 )
         if not _READ_LATE.issuperset(values):
-            # What was added for the old settings is not kept for the new ones.
-            added = backend.get_added_tokens_decoder().items()
-            kept = {number: token for number, token in added if token.special or token.content not in old.never_split}
+            kept = {
+                number: token
+                for number, token in backend.get_added_tokens_decoder().items()
+                if token.special or number >= self.vocab_size or token.content not in old.never_split
+            }
             backend = build_tokenizer(backend.get_vocab(with_added_tokens=False), kept, new)
         self._store(new, backend)
 
@@ -90,8 +93,13 @@ class TokenIds:
         values, _ = as_settings({name: value})
         if SETTINGS.issuperset(values):
             self._change(values)
-        else:
-            super().__setattr__(name, value)
+            return
+        nearest = get_close_matches(name, SETTINGS, n=1, cutoff=0.85)
+        if nearest and name not in self.__dict__:
+            warn_caller(
+                f"a tokenizer has no setting {name!r}; the attribute has no effect. Did you mean {nearest[0]!r}?"
+            )
+        super().__setattr__(name, value)
 
     def __getattr__(self, name: str) -> Any:
         base = name.removesuffix("_ids").removesuffix("_id").replace("additional_special", "extra_special")
@@ -144,10 +152,11 @@ class TokenIds:
         if self._backend.model.token_to_id(settings.unk_token) is None:
             raise ValueError(f"unk_token must be a word of the vocabulary; {settings.unk_token!r} is not.")
         former = [] if replace_extra_special_tokens else self.extra_special_tokens
-        tokens = [token for name in values for token in _listed(values[name]) if token not in former]
-        extra = [token for token in _listed(values.pop("extra_special_tokens", None)) if token not in former]
+        extra = [token for token in values.get("extra_special_tokens") or () if token not in former]
+        tokens = [token for name in values for token in (extra if name == "extra_special_tokens" else [values[name]])]
         count = self.add_tokens([by_text.get(token, token) for token in tokens], special_tokens=True)
-        self._change(values | ({"extra_special_tokens": [*former, *extra]} if extra else {}))
+        values["extra_special_tokens"] = [*former, *extra] if extra else self.extra_special_tokens
+        self._change(values)
         return count
 
     @property
@@ -246,9 +255,6 @@ class TokenIds:
         """Number of ids, added tokens included: the rows that an embedding table needs."""
         return self._backend.get_vocab_size(with_added_tokens=True)
 
-    def __bool__(self) -> bool:
-        return True
-
     def get_vocab(self) -> dict[str, int]:
         """Every token and its id, added tokens included."""
         return self._backend.get_vocab(with_added_tokens=True)
@@ -289,7 +295,3 @@ class TokenIds:
     def __repr__(self) -> str:
         special = ", ".join(f"{name}={token!r}" for name, token in self.special_tokens_map.items())
         return f"{type(self).__name__}(vocab_size={self.vocab_size}, do_lower_case={self.do_lower_case}, {special})"
-
-
-def _listed(value: Any) -> Sequence[str]:
-    return (value,) if isinstance(value, str) else value or ()

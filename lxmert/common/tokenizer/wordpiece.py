@@ -224,5 +224,5 @@ def _add_tokens(
             raise ValueError(f"never_split words must be in the vocabulary; {word!r} is not. Leave it out.")
         # Differs from HF: a word is not split even next to punctuation ("Foo," is Foo and a comma), not only
         # between spaces. transformers 5 ignores never_split.
-        if word not in special:
+        if word not in special and word not in known:
             tokenizer.add_tokens([AddedToken(word, single_word=True, normalized=False)])

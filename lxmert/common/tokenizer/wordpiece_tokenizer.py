@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,13 +17,14 @@ from .text_inputs import Lengths, Texts, as_batch, checked_keywords, plan_length
 
 logger = logging.getLogger(__name__)
 
-# The attribute of a Rust encoding that holds an entry.
-_ENCODING_ATTRIBUTES = {
-    "input_ids": "ids",
-    "token_type_ids": "type_ids",
-    "attention_mask": "attention_mask",
-    "special_tokens_mask": "special_tokens_mask",
-    "offset_mapping": "offsets",
+# How an entry is read from an encoding of the Rust tokenizer.
+_ENTRIES: dict[str, Callable[[Encoding], Any]] = {
+    "input_ids": attrgetter("ids"),
+    "token_type_ids": attrgetter("type_ids"),
+    "attention_mask": attrgetter("attention_mask"),
+    "special_tokens_mask": attrgetter("special_tokens_mask"),
+    "offset_mapping": attrgetter("offsets"),
+    "length": len,
 }
 
 
@@ -101,12 +103,11 @@ class WordPieceTokenizer(SavedTokenizer):
         if text_target is not None:
             options = {name: value for name, value in locals().items() if name not in ("self", *_TEXTS)}
             target = self(text_target, text_pair_target, **options)
-            encoding = target if text is None else self(text, text_pair, **options)
-            return (
-                encoding
-                if text is None
-                else BatchEncoding(encoding | {"labels": target["input_ids"]}, encoding.encodings)
-            )
+            if text is None:
+                return target
+            encoding = self(text, text_pair, **options)
+            encoding["labels"] = target["input_ids"]
+            return encoding
         batch, single = as_batch(text, text_pair, is_split_into_words)
         pair = any(isinstance(item, tuple) for item in batch)
         lengths = self._lengths(
@@ -134,14 +135,9 @@ class WordPieceTokenizer(SavedTokenizer):
             "attention_mask": "attention_mask" in names if return_attention_mask is None else return_attention_mask,
             "special_tokens_mask": return_special_tokens_mask,
             "offset_mapping": return_offsets_mapping,
+            "length": return_length,
         }
-        rows: dict[str, Any] = {
-            name: [getattr(encoding, _ENCODING_ATTRIBUTES[name]) for encoding in encodings]
-            for name, wanted in returned.items()
-            if wanted
-        }
-        if return_length:
-            rows["length"] = [len(encoding) for encoding in encodings]
+        rows: dict[str, Any] = {n: list(map(_ENTRIES[n], encodings)) for n, wanted in returned.items() if wanted}
         if return_overflowing_tokens:
             rows["overflow_to_sample_mapping"] = samples
         elif single and return_tensors is None:
