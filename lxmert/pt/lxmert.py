@@ -54,6 +54,7 @@ class LxmertModel(LxmertPreTrainedModel):
 
     def __init__(self, config: LxmertConfig, vision_output: bool = True):
         super().__init__(config)
+        config = self.config
         pruned = config.pruned_heads
         self.embeddings = LanguageEmbeddings(config)
         self.region_embeddings = RegionEmbeddings(config)

@@ -44,6 +44,7 @@ class LxmertTaskModel(LxmertPreTrainedModel):
 
     def __init__(self, config: LxmertConfig):
         super().__init__(config)
+        config = self.config
         self.backbone = LxmertModel(config)
         self.heads = Heads(config, self.head_names(config))
         self.reset_parameters()

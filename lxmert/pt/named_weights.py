@@ -59,8 +59,9 @@ class NamedWeights(BaseModel, nn.Module):
         setattr(module, attribute, nn.Parameter(values, requires_grad=trained))
 
     def _set_config(self, **changes: Any) -> None:
-        """Replace the config, here and in the backbone."""
-        self.config = self.base.config = self.config.replace(**changes)
+        """Change the config, which the backbone shares."""
+        self.config.update(changes, validate=True)
+        self.base.config = self.config
 
 
 def tensor_of(values: np.ndarray) -> Tensor:

@@ -77,8 +77,7 @@ class PreTrainedModel(Resizable):
 
     def __init__(self, config: ModelConfig):
         super().__init__()
-        self.check_config(config)
-        self.config = config
+        self.config = self.check_config(config)
         self.warnings_issued: dict[str, bool] = {}  # which transformers' Trainer writes
         self.register_load_state_dict_pre_hook(translate_names)
 

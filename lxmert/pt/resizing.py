@@ -160,9 +160,9 @@ class Resizable(NamedWeights):
         for parameter, array in values.items():
             self._assign(parameter, tensor_of(array))
         # As in `transformers`: the labels of the old table would be wrong for the new head.
-        id2label = {str(number): answer for number, answer in enumerate(new)}
+        id2label = dict(enumerate(new))
         label2id = {answer: number for number, answer in enumerate(new)}
-        self._set_config(extra={**self.config.extra, "id2label": id2label, "label2id": label2id})
+        self._set_config(id2label=id2label, label2id=label2id)
         return int((rows >= 0).sum())
 
     def prune_heads(self, heads: Mapping[str, Iterable[int]]) -> None:

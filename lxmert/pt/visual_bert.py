@@ -55,6 +55,7 @@ class VisualBertModel(VisualBertPreTrainedModel):
 
     def __init__(self, config: VisualBertConfig, add_pooling_layer: bool = True):
         super().__init__(config)
+        config = self.config
         pruned = config.pruned_heads
         self.embeddings = JointEmbeddings(config)
         self.encoder_layers = nn.ModuleList(

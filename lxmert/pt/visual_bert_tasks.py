@@ -24,6 +24,7 @@ class VisualBertTaskModel(VisualBertPreTrainedModel):
 
     def __init__(self, config: VisualBertConfig):
         super().__init__(config)
+        config = self.config
         self.backbone = VisualBertModel(config)
         self.heads = VisualBertHeads(config, self.head_names(config))
         self.reset_parameters()

@@ -76,6 +76,7 @@ class InternalLossMixin(keras.Model):
     _loss_means: dict[str, keras.metrics.Mean] = {}
     _reported_losses: tuple[str, ...] = ()
     _has_metrics = False
+    _traced_config: int | None = None  # the hash of the configuration that the traced functions have read
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """Keras' `compile`."""
@@ -217,7 +218,13 @@ class InternalLossMixin(keras.Model):
 
     @contextmanager
     def _reset_graphs_on_error(self) -> Iterator[None]:
-        """Drop the traced functions of a call that failed: they would fail again on valid data."""
+        """Drop the traced functions of a call that failed: they would fail again on valid data.
+
+        Those of a configuration that has changed since are dropped too.
+        """
+        if self._traced_config not in (None, hash(self.config)):
+            self.train_function = self.test_function = self.predict_function = None
+        self._traced_config = hash(self.config)
         try:
             yield
         except BaseException:

@@ -129,7 +129,7 @@ class ConfiguredLayer(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""
-        return {**super().get_config(), "config": self.config.to_dict()}
+        return {**super().get_config(), "config": self.config.to_diff_dict()}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:

@@ -56,6 +56,7 @@ class TFLxmertModel(TFLxmertPreTrainedModel):
 
     def __init__(self, config: LxmertConfig, vision_output: bool = True, **kwargs: Any):
         super().__init__(config, **kwargs)
+        config = self.config
         pruned, policy = config.pruned_heads, self.dtype_policy
 
         def layers(name: str, count: int) -> list[TransformerLayer]:

@@ -46,6 +46,7 @@ class LxmertTaskModel(TFLxmertPreTrainedModel):
 
     def __init__(self, config: LxmertConfig, **kwargs: Any):
         super().__init__(config, **kwargs)
+        config = self.config
         # The scope makes the paths of the backbone's variables begin with this model's name, like all others.
         with keras.name_scope(self.name):
             self.backbone = TFLxmertModel(config, dtype=self.dtype_policy, name="backbone")

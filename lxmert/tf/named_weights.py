@@ -55,11 +55,11 @@ class NamedWeights(BaseModel, keras.Model):
         return {p.name: to_torch_layout(p, ops.convert_to_numpy(w)) for p, w in named}
 
     def _set_config(self, **changes: Any) -> None:
-        """Replace the config, here and in every layer."""
-        config = self.config.replace(**changes)
+        """Change the config, which every layer shares."""
+        self.config.update(changes, validate=True)
         for layer in flatten_layers(self):
             if hasattr(layer, "config"):
-                layer.config = config
+                layer.config = self.config
 
 
 def sublayer(owner: Any, path: str) -> Any:

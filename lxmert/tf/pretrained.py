@@ -99,8 +99,7 @@ class PreTrainedModel(NoSaveSignature, Resizable, InternalLossMixin):
     def __init__(self, config: ModelConfig, **kwargs: Any):
         # Labels travel in the input dict; casting them to a small dtype would change them. Layers cast.
         super().__init__(**{"autocast": False, **kwargs})
-        self.check_config(config)
-        self.config = config
+        self.config = self.check_config(config)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Refuse names that are unknown or given twice, and call the model."""
@@ -248,7 +247,7 @@ class PreTrainedModel(NoSaveSignature, Resizable, InternalLossMixin):
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""
-        values = {**self.config.to_dict(), "architectures": [self.architecture()]}
+        values = {**self.config.to_diff_dict(), "architectures": [self.architecture()]}
         options = {name: getattr(self, name) for name in self.constructor_options}
         return {**super().get_config(), "config": values, **options}
 

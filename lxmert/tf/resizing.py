@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -123,9 +124,9 @@ class Resizable(NamedWeights):
         self.resize_num_qa_labels(len(new))
         self._restore(values)
         # As in `transformers`: the labels of the old table would be wrong for the new head.
-        id2label = {str(number): answer for number, answer in enumerate(new)}
+        id2label = dict(enumerate(new))
         label2id = {answer: number for number, answer in enumerate(new)}
-        self._set_config(extra={**self.config.extra, "id2label": id2label, "label2id": label2id})
+        self._set_config(id2label=id2label, label2id=label2id)
         return int((rows >= 0).sum())
 
     def prune_heads(self, heads: Mapping[str, Iterable[int]]) -> None:
@@ -140,10 +141,11 @@ class Resizable(NamedWeights):
             ValueError: an unknown path or head, or all heads of an attention.
             TypeError: heads that are not a list of integers.
         """
-        before, config = self.config, self.config.with_pruned_heads(heads)
+        before, config = copy.deepcopy(self.config), self.config
+        pruned_heads = config.with_pruned_heads(heads).pruned_heads
         pruned = pruned_paths(before, heads)
         old = {name: values for path in pruned for name, values in self._arrays(f"{path}.").items()}
-        self._set_config(pruned_heads=config.pruned_heads)
+        self._set_config(pruned_heads=pruned_heads)
         for path in pruned:
             parent, name = sublayer(self.base, path.rpartition(".")[0]), path.rpartition(".")[2]
             attention: Attention = getattr(parent, name)

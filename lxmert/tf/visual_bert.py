@@ -57,6 +57,7 @@ class TFVisualBertModel(TFVisualBertPreTrainedModel):
 
     def __init__(self, config: VisualBertConfig, add_pooling_layer: bool = True, **kwargs: Any):
         super().__init__(config, **kwargs)
+        config = self.config
         pruned, policy = config.pruned_heads, self.dtype_policy
 
         def layer(path: str) -> TransformerLayer:

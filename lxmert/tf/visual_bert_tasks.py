@@ -27,6 +27,7 @@ class VisualBertTaskModel(TFVisualBertPreTrainedModel):
 
     def __init__(self, config: VisualBertConfig, **kwargs: Any):
         super().__init__(config, **kwargs)
+        config = self.config
         # The scope makes the paths of the backbone's variables begin with this model's name, like all others.
         with keras.name_scope(self.name):
             self.backbone = TFVisualBertModel(config, dtype=self.dtype_policy, name="backbone")

@@ -17,6 +17,14 @@ def unknown_keyword_message(name: str, known: Iterable[str]) -> str:
     return f"unexpected keyword {name!r}.{hint}"
 
 
+def nearly_known(name: str, known: Iterable[str]) -> str | None:
+    """The known name that `name` is so similar to that it is surely a misspelling of it; None if there is none.
+
+    'layer_norm_epsilon' is one of 'layer_norm_eps', 'sep_token_id' is none of 'eos_token_id'.
+    """
+    return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.85)), None)
+
+
 def check_keywords(owner: str, given: Iterable[str], known: Iterable[str]) -> None:
     """Refuse keywords that `owner` does not know.
 

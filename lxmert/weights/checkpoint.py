@@ -111,7 +111,7 @@ class Checkpoint:
     @property
     def _configured_class(self) -> str | None:
         """The model class that the config names, without the prefix TF."""
-        stated = self.config.extra.get("architectures")
+        stated = self.config.architectures
         first = stated[0] if isinstance(stated, list) and stated else None
         return first.removeprefix("TF") if isinstance(first, str) else None
 

@@ -287,8 +287,8 @@ def _with_answers(
 
     # The keys of `transformers`, whose old values would be wrong for the new head.
     labels = {
-        "id2label": {str(i): answer for i, answer in enumerate(after)},
+        "id2label": dict(enumerate(after)),
         "label2id": {answer: i for i, answer in enumerate(after)},
     }
-    config = config.replace(**{field: len(after)}, extra={**config.extra, **labels})
+    config = config.replace(**{field: len(after)}, **labels)
     return [moved(item) for item in items], config, (len(after), int((rows >= 0).sum()))

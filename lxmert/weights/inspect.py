@@ -206,7 +206,7 @@ def summarize(
             **vars(describe(source, checkpoint)),
             model_type="bert" if is_bert else checkpoint.config.model_type,
             heads=checkpoint.heads,
-            config=checkpoint.config.to_dict(),
+            config=checkpoint.config.to_diff_dict(),
             tensors=len(file.shapes),
             parameters=sum(map(math.prod, file.shapes.values())),
             size=sum(sizes.values()),

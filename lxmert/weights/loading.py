@@ -162,18 +162,16 @@ class LoadableModel(NamedModel):
             local_files_only=local_files_only,
             force_download=force_download,
         )
-        if isinstance(config, (str, Path)):
-            config = cls.config_class.from_pretrained(
-                config, revision=revision, cache_dir=cache_dir, token=token, local_files_only=local_files_only
-            )
+        given: ModelConfig | None
+        given = cls.config_class.from_pretrained(config, **hub) if isinstance(config, (str, Path)) else config
         opened: AbstractContextManager[Checkpoint]
         if state_dict is not None:
-            opened = open_arrays(cls._arrays_of(state_dict), source, config, cls.config_class, hub, **overrides)
+            opened = open_arrays(cls._arrays_of(state_dict), source, given, cls.config_class, hub, **overrides)
         elif source is None:
             raise TypeError(f"{owner} needs a source: a folder, a file, or a model on the hub.")
         else:
             selection = Selection(subfolder, variant, use_safetensors)
-            opened = open_checkpoint(source, config, cls.config_class, hub, selection, **overrides)
+            opened = open_checkpoint(source, given, cls.config_class, hub, selection, **overrides)
         with opened as file:
             model = cls._new_with_own_layers(file.config, options)
             own = {} if model is None else model.own_shapes()
@@ -187,7 +185,7 @@ class LoadableModel(NamedModel):
             found = Found(taken, tuple(name for name in own if name not in report.new), report)
             model = cls._load(file, found, _dtype_of(file) if dtype == "auto" else dtype, options, model)
         model.load_report = report
-        model.name_or_path = "" if source is None else str(source)
+        model.name_or_path = model.config.name_or_path = "" if source is None else str(source)
         model._place(placement)
         return (model, model.loading_info()) if output_loading_info else model  # type: ignore[return-value]
 
@@ -205,7 +203,7 @@ class LoadableModel(NamedModel):
         check_keywords(
             owner,
             overrides,
-            (*signature_names(cls.from_pretrained), *known, *cls.config_class.field_names(), *NEUTRAL),
+            (*signature_names(cls.from_pretrained), *known, *cls.config_class.keyword_names(), *NEUTRAL),
         )
         options = dict(zip(known, positional, strict=False))
         return options | {name: overrides.pop(name) for name in known if name in overrides}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
+from lxmert.common.config import as_config, describes_model
 from lxmert.common.config.base import ModelConfig
 
 from .module_names import ModuleNames
@@ -21,16 +22,21 @@ class NamedModel(ModuleNames):
     name_or_path: str = ""  # where the weights come from
 
     @classmethod
-    def check_config(cls, config: ModelConfig) -> None:
-        """Refuse an object that is not a configuration of this class."""
-        if isinstance(config, cls.config_class):
-            return
-        name, given = cls.config_class.__name__, type(config).__name__
-        hint = f"To load weights use {cls.__name__}.from_pretrained(path)."
-        if given == name:  # transformers' class has the same name
-            given = f"{type(config).__module__}.{given}"
-            hint = f"Make one by {name}.from_dict(config.to_dict())."
-        raise TypeError(f"{cls.__name__} is made from a {name}; got {given}. {hint}")
+    def check_config(cls, config: Any) -> Any:
+        """The configuration to make a model from: the same object, or what one of `transformers` describes.
+
+        Raises:
+            TypeError: no configuration of this class.
+            ValueError: one of another model, or its values do not fit each other.
+        """
+        ours = isinstance(config, ModelConfig)
+        if not describes_model(config) or (ours and not isinstance(config, cls.config_class)):
+            hint = f"To load weights use {cls.__name__}.from_pretrained(path)."
+            wanted, given = cls.config_class.__name__, type(config).__name__
+            raise TypeError(f"{cls.__name__} is made from a {wanted}; got {given}. {hint}")
+        config = as_config(config, cls.config_class)
+        config.validate()
+        return config
 
     @classmethod
     def written_architecture(cls) -> str:

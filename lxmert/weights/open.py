@@ -5,16 +5,18 @@ Both backends and the converter take their weights from here.
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lxmert.common.config import CONFIGS, LxmertConfig, config_class
+from lxmert.common.config import CONFIGS, LxmertConfig, as_config, config_class
 from lxmert.common.config.base import ModelConfig
 from lxmert.hub import HubOptions
 from lxmert.utils.atomic_files import is_consistent, recover_folder
+from lxmert.utils.messages import check_keywords
 from lxmert.utils.paths import CONFIG_NAME
 
 from .checkpoint import Checkpoint
@@ -56,7 +58,7 @@ def open_checkpoint(
             f"source must be a path or a model on the hub; got {type(source).__name__}. A state dict in memory goes "
             "into a model of this package by load_state_dict; any other one has to be saved first."
         )
-    _check_config(config, kind)
+    config = copy.deepcopy(as_config(config, kind or ModelConfig))
     selection.check()
     if not Path(source).exists():
         # Its error covers what is neither a path nor a repository.
@@ -81,19 +83,9 @@ def open_arrays(
     """
     if config is None and source is None:
         raise TypeError(f"a state_dict has no configuration: pass config, a {kind.__name__}.")
-    _check_config(config, kind)
-    config = kind.from_pretrained(str(source), **_config_options(hub)) if config is None else config
+    config = copy.deepcopy(as_config(config, kind))
+    config = kind.from_pretrained(str(source), **(hub or {})) if config is None else config
     return _recognized(ArraysInMemory(arrays), None, config, kind, overrides)
-
-
-def _config_options(hub: HubOptions | None) -> dict[str, Any]:
-    return {name: value for name, value in (hub or {}).items() if name != "force_download"}
-
-
-def _check_config(config: ModelConfig | None, kind: type[ModelConfig] | None) -> None:
-    wanted = kind or ModelConfig
-    if config is not None and not isinstance(config, wanted):
-        raise TypeError(f"config must be a {wanted.__name__}; got {type(config).__name__}.")
 
 
 def _recognized(
@@ -184,8 +176,9 @@ def _configuration(
 ) -> tuple[ModelConfig, str]:
     """The configuration, and where it comes from: given, stored, or inferred from the shapes."""
     if config is not None:
-        return (config.replace(**overrides) if overrides else config), "given"
+        return config.replace(**overrides), "given"
     kind = kind or CONFIGS[found.model_type]
+    check_keywords(kind.__name__, overrides, kind.keyword_names())
     if stored is not None:
         from_bert = is_bert_config(stored)
         values = values_from_bert(stored, kind, found.layer_counts) if from_bert else stored

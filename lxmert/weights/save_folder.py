@@ -132,7 +132,7 @@ def check_neighbours(folder: Path, config: ModelConfig, replaced: Sequence[str])
     if not others or not file.is_file():
         return
     try:
-        same = type(config).from_dict(read_json(file)).replace(extra={}) == config.replace(extra={})
+        same = type(config).from_dict(read_json(file)) == config
     except (TypeError, ValueError):
         same = False
     if not same:
@@ -205,5 +205,5 @@ def _stale_files(folder: Path, kind: FileKind, variant: str | None, written: Seq
 
 def with_architecture(config: ModelConfig, architecture: str, dtypes: Sequence[np.dtype] = ()) -> ModelConfig:
     """The config with the name of the model class, as config.json records it, and the dtype if it names one."""
-    stated = {name: dtypes[0].name for name in ("dtype", "torch_dtype") if dtypes and name in config.extra}
-    return config.replace(extra={**config.extra, **stated, "architectures": [architecture]})
+    stated = {"dtype": dtypes[0].name} if dtypes and config.dtype is not None else {}
+    return config.replace(architectures=[architecture], **stated)

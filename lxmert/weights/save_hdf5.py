@@ -83,7 +83,7 @@ def write_keras_archive(path: str | Path, config: ModelConfig, architecture: str
             "name": "model",
             "trainable": True,
             "dtype": policy,
-            "config": with_architecture(config, architecture).to_dict(),
+            "config": with_architecture(config, architecture).to_diff_dict(),
             **(pooler if architecture == "VisualBertModel" else {}),
         },
     }

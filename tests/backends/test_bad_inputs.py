@@ -80,14 +80,6 @@ def test_a_config_of_the_wrong_type(backend, name, config):
             kind(config)
 
 
-def test_a_config_of_transformers(backend):
-    import transformers
-
-    said = r"got transformers.*VisualBertConfig\. Make one by VisualBertConfig\.from_dict"
-    with pytest.raises(TypeError, match=said):
-        backend.kind("VisualBertModel")(transformers.VisualBertConfig())
-
-
 def test_ids_are_checked_in_training_too(backend):
     """PyTorch's own error would be an IndexError without a name."""
     inputs = {**small_inputs(), "input_ids": np.array([[0, 0, 0, 0, 40]] * 3)}

@@ -44,7 +44,7 @@ def test_a_folder_comes_back(backend, name, tmp_path):
     again = load(name)
     assert not getattr(again, "training", False)
     assert again.config == config
-    assert again.config.extra["architectures"] == [name]
+    assert again.config.architectures == [name]
     assert again.load_report.new == again.load_report.unexpected == ()
     assert backend.trainable(again) == backend.trainable(model)
     assert_same(backend.run(again, inputs(name)), backend.run(model, inputs(name)), 0.0)

@@ -74,7 +74,7 @@ def test_archives_and_weight_files_keep_everything(name, tmp_path):
         equal(again(inputs(name)), expected)
     assert [v.path for v in archived.variables] == [v.path for v in model.variables]
     for again in (archived, read):
-        assert again.config.extra == {"architectures": [name]}
+        assert again.config.architectures == [name]
 
 
 @pytest.mark.parametrize("name", ["LxmertForQuestionAnswering", "VisualBertForPreTraining"])
@@ -137,7 +137,7 @@ def test_configs_and_clones(name):
     for made in (kind(name).from_config(model.get_config()), keras.models.clone_model(model)):
         assert made.name == "mine"
         assert made.config == odd_config(name)
-        assert made.config.extra == {"architectures": [name]}
+        assert made.config.architectures == [name]
         assert made.dtype_policy.name == "mixed_bfloat16"
         assert [v.path for v in made.variables] == [v.path for v in model.variables]
     # The paths of the variables are those of the attributes.

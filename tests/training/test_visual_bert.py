@@ -177,7 +177,7 @@ def test_from_pre_training_to_a_task_and_to_another_table(scenes, tmp_path, caps
             tmp_path / "mapped" / "best"
         )
         assert model.config.num_labels == len(new)
-        assert model.config.extra["id2label"] == {str(i): answer for i, answer in enumerate(new)}
+        assert model.config.id2label == dict(enumerate(new))
     before = tensors(tmp_path / "vqa" / "best" / "model.safetensors")["cls.weight"]
     after = tensors(tmp_path / "mapped" / "best" / "model.safetensors")["cls.weight"]
     np.testing.assert_allclose(after[:-1], before[::-1], atol=1e-6)

@@ -57,7 +57,8 @@ def test_an_additional_layer_pruned_heads_and_extra_keys_travel(name, tmp_path):
     config = VISUAL_BERT.replace(
         bypass_transformer=True,
         pruned_heads={"1": [0, 2], "additional_layer.attention": [1]},
-        extra={"id2label": {str(i): f"L{i}" for i in range(5)}, "architectures": ["X"]},
+        id2label={i: f"L{i}" for i in range(5)},
+        architectures=["X"],
     )
     source = make_folder(tmp_path / "source", name, config)
     convert(source, tmp_path / "a.weights.h5")
@@ -66,7 +67,7 @@ def test_an_additional_layer_pruned_heads_and_extra_keys_travel(name, tmp_path):
     assert_bits_equal(read_folder(tmp_path / "back"), read_folder(source))
     again = VisualBertConfig.from_pretrained(tmp_path / "back")
     assert again == config
-    assert again.extra == {**config.extra, "architectures": [name]}
+    assert (again.id2label, again.architectures) == (config.id2label, [name])
     assert keras.saving.load_model(tmp_path / "b.keras").config == config
 
 

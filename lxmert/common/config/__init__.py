@@ -5,7 +5,16 @@ one object.
 """
 
 from .lxmert import LxmertConfig
-from .read import CONFIGS, config_class, config_from_dict, config_from_pretrained
+from .read import CONFIGS, as_config, config_class, config_from_dict, config_from_pretrained, describes_model
 from .visual_bert import VisualBertConfig
 
-__all__ = ["CONFIGS", "LxmertConfig", "VisualBertConfig", "config_class", "config_from_dict", "config_from_pretrained"]
+__all__ = [
+    "CONFIGS",
+    "LxmertConfig",
+    "VisualBertConfig",
+    "as_config",
+    "config_class",
+    "config_from_dict",
+    "config_from_pretrained",
+    "describes_model",
+]

@@ -1,294 +1,267 @@
-"""The base class of the configurations: validation, comparison, reading and writing a config.json."""
+"""The base class of the configurations: as dicts, JSON and files."""
 
 from __future__ import annotations
 
 import copy
-import dataclasses
-import functools
+import inspect
 import json
-import math
-import numbers
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self, get_type_hints
+from typing import Any, ClassVar, Self
 
 from lxmert.utils.atomic_files import write_text
-from lxmert.utils.messages import check_keywords, signature_names
+from lxmert.utils.json_files import read_json
+from lxmert.utils.messages import check_keywords, nearly_known, unknown_keyword_message, warn_caller
 from lxmert.utils.paths import CONFIG_NAME, check_folder
 
+from .assignment import ConfigValues
+from .common_attributes import COMMON
 from .config_file import read_config
 
-_TYPE_NAMES = {
-    bool: "true or false",
-    int: "an integer",
-    int | None: "an integer or null",
-    float: "a number",
-    str: "a string",
+# What config.json leaves out where it has its default value, as `transformers` does, beside the common attributes.
+_FLAGS = {"output_attentions": False, "output_hidden_states": False, "return_dict": True}
+_WHERE = ("revision", "cache_dir", "token", "local_files_only", "subfolder", "force_download")
+# Arguments of `transformers` that mean nothing here, each with the values that ask for nothing.
+_NEUTRAL: dict[str, tuple[Any, ...]] = {
+    "proxies": (None,),
+    "trust_remote_code": (False, None),
+    "resume_download": (False, None),
+    "_from_auto": (False, True),
+    "_from_pipeline": (None,),
 }
+_PUSHING = ("repo_id", "commit_message", "private", "token", "revision", "create_pr", "tags", "commit_description")
 
 
-@dataclass(frozen=True)
-class ModelConfig:
-    """Base class of the configurations: it validates, compares, reads and writes them.
+@dataclass(init=False, eq=False, repr=False)
+class ModelConfig(ConfigValues):
+    """Base class of the configurations: it checks, compares, reads and writes them. See `ConfigValues`."""
 
-    A configuration never changes: `config.replace(task_qa=False)` makes a new one. Keys that a file holds beyond the
-    declared ones (`architectures`, `id2label`, ...) are kept in `extra`, read as attributes and written back; two
-    configurations that differ only there describe the same model and are equal.
-    """
+    _unread: ClassVar[Mapping[str, Any]] = {}  # keys of a file that name something else here; they are written back
 
-    model_type: ClassVar[str]
-    activations: ClassVar[tuple[str, ...]]
+    # Reading
 
-    # The attentions of each kind of layer: the field that counts the layers, and the names of its attentions.
-    attentions: ClassVar[Mapping[str, tuple[str, tuple[str, ...]]]]
-
-    # The layer counts that may be 0.
-    may_be_zero: ClassVar[tuple[str, ...]] = ()
-
-    pruned_heads: Mapping[str, tuple[int, ...]] = field(default_factory=dict, kw_only=True, hash=False)
-    extra: Mapping[str, Any] = field(default_factory=dict, kw_only=True, compare=False, repr=False)
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Refuse keywords that are no fields, naming the nearest one."""
-        check_keywords(cls.__name__, kwargs, [f.name for f in dataclasses.fields(cls)])
-        return super().__new__(cls)
-
-    def __post_init__(self) -> None:
-        for name in self._types():
-            object.__setattr__(self, name, self._checked(name))
-        self._validate()
-
-    def _validate(self) -> None:
-        """Raise ValueError where values do not fit each other."""
-        for name in (name for name, kind in self._types().items() if kind is int):
-            least = 0 if name in self.may_be_zero else 1
-            self._require(getattr(self, name) >= least, name, f"at least {least}")
-        for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
-            self._require(0 <= getattr(self, name) < 1, name, "in [0, 1)")
-        for name in ("initializer_range", "layer_norm_eps"):
-            self._require(0 < getattr(self, name) < math.inf, name, "above 0")
-        hidden_act = self.hidden_act
-        self._require(hidden_act in self.activations, "hidden_act", f"one of {', '.join(self.activations)}")
-        hidden, heads = self.hidden_size, self.num_attention_heads
-        if hidden % heads:
-            raise ValueError(
-                f"hidden_size must be a multiple of num_attention_heads; got hidden_size {hidden} and "
-                f"num_attention_heads {heads}."
-            )
-        for path, gone in self.pruned_heads.items():
-            if not self._has_attention(path):
-                example = next(iter(self.attentions))
-                counts = ", ".join(f"{count}={getattr(self, count)}" for count, _ in self.attentions.values())
-                raise ValueError(
-                    f"pruned_heads names attentions by path, as '{example}.0.attention'; got {path!r}. "
-                    f"This model has {counts}."
-                )
-            if len(gone) >= heads or gone[0] < 0 or gone[-1] >= heads:  # they are in order, each once
-                raise ValueError(
-                    f"pruned_heads[{path!r}] must be some of the heads 0 to {heads - 1}, not all; got {list(gone)}."
-                )
-
-    @property
-    def untied_words(self) -> bool:
-        """Whether the word head has its own decoder instead of the word embedding."""
-        return not self.tie_word_embeddings
-
-    @property
-    def attention_paths(self) -> tuple[str, ...]:
-        """The path of every attention: the names that `pruned_heads` uses."""
-        return tuple(
-            f"{layers}.{i}.{name}"
-            for layers, (count, names) in self.attentions.items()
-            for i in range(getattr(self, count))
-            for name in names
-        )
-
-    def attention_path(self, key: str | int) -> str:
-        """The path of the attention that a key of `pruned_heads` names."""
-        return str(key)
-
-    def with_pruned_heads(self, heads: Mapping[str, Any]) -> Self:
-        """Return a copy with more heads pruned.
+    @classmethod
+    def from_dict(cls, config_dict: Mapping[str, Any], *, return_unused_kwargs: bool = False, **overrides: Any) -> Any:
+        """Make a configuration from the keys of a config.json; keys that are not fields are kept as attributes.
 
         Args:
-            heads: for each attention, the indices of the heads to remove, counted as in the unpruned model.
+            config_dict: the keys and values of a config.json.
+            return_unused_kwargs: whether to return the overrides that were not used too.
+            overrides: values to override. Names that the configuration does not have are not used; unless they are
+                returned, with a warning.
+
+        Returns:
+            The configuration; with `return_unused_kwargs` a tuple of it and a dict.
 
         Raises:
-            ValueError: an unknown attention or head, or all heads of an attention.
-            TypeError: heads that are not integers.
+            ValueError: the keys are another model's, or a value is out of range.
+            TypeError: a value of the wrong kind, or an override that is a misspelled name.
         """
-        if not isinstance(heads, Mapping):
-            raise TypeError(f"heads must be a mapping of attentions to lists of heads; got {type(heads).__name__}.")
-        pruned: dict[str, set[int]] = {path: set(before) for path, before in self.pruned_heads.items()}
-        for key, more in heads.items():
-            pruned.setdefault(self.attention_path(key), set()).update(_head_numbers(str(key), more))
-        return self.replace(pruned_heads={path: sorted(every) for path, every in pruned.items()})
-
-    def kept_heads(self, path: str) -> list[int]:
-        """The indices of the heads that the attention at `path` still has."""
-        gone = self.pruned_heads.get(path, ())
-        return [head for head in range(self.num_attention_heads) if head not in gone]
-
-    def _has_attention(self, path: str) -> bool:
-        """Whether `path` is one of `attention_paths`, without listing them: a file may claim any number of layers."""
-        layers, _, rest = path.partition(".")
-        number, _, name = rest.partition(".")
-        count, names = self.attentions.get(layers, ("", ()))
-        return (
-            name in names and number.isdecimal() and str(int(number)) == number and int(number) < getattr(self, count)
-        )
-
-    @classmethod
-    @functools.cache
-    def _types(cls) -> dict[str, Any]:
-        """The declared types of the fields, by name and in order."""
-        hints = get_type_hints(cls)
-        return {f.name: hints[f.name] for f in dataclasses.fields(cls)}
-
-    def _checked(self, name: str) -> Any:
-        """The value of a field as its declared type, or TypeError."""
-        kind, value = self._types()[name], getattr(self, name)
-        if (kind is bool and isinstance(value, bool)) or (kind == int | None and value is None):
-            return value
-        if kind in (int, int | None) and isinstance(value, numbers.Integral) and not isinstance(value, bool):
-            return int(value)
-        if kind is float and isinstance(value, numbers.Real) and not isinstance(value, bool):
-            return float(value)
-        if kind is str and isinstance(value, str):
-            return value
-        if name == "extra" and isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
-            return copy.deepcopy(dict(value))
-        if name == "pruned_heads" and isinstance(value, Mapping):
-            return {str(path): heads for path, given in value.items() if (heads := _head_numbers(path, given))}
-        expected = _TYPE_NAMES.get(kind, "a mapping of names")
-        raise TypeError(f"{name} must be {expected}; got {value!r} ({type(value).__name__}).")
-
-    def _require(self, holds: bool, name: str, wanted: str) -> None:
-        if not holds:
-            raise ValueError(f"{name} must be {wanted}; got {getattr(self, name)!r}.")
-
-    def __getattr__(self, name: str) -> Any:
-        extra = self.__dict__.get("extra", {})
-        if name in extra and not name.startswith("__"):  # those are Python's own, which copying and pickling look for
-            return extra[name]
-        raise AttributeError(f"{type(self).__name__} has no {name!r}; it has {', '.join([*self.__dict__, *extra])}.")
-
-    def replace(self, **changes: Any) -> Self:
-        """Return a copy with some fields changed.
-
-        Raises:
-            TypeError: for a name that is no field, naming the nearest one.
-        """
-        names = [f.name for f in dataclasses.fields(self)]
-        check_keywords(f"{type(self).__name__}.replace", changes, names)
-        return dataclasses.replace(self, **changes)
-
-    @classmethod
-    def field_names(cls) -> tuple[str, ...]:
-        """The names of the fields, without `extra`."""
-        return tuple(f.name for f in dataclasses.fields(cls) if f.name != "extra")
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any], **overrides: Any) -> Self:
-        """Make a configuration from the keys of a config.json; keys that are not fields are kept in `extra`.
-
-        Args:
-            values: the keys and values of a config.json.
-            overrides: fields to override.
-
-        Raises:
-            ValueError: the keys are another model's.
-            TypeError: a value of the wrong kind, or an override that is no field.
-        """
-        if not isinstance(values, Mapping):
+        if not isinstance(config_dict, Mapping):
             raise TypeError(
-                f"{cls.__name__}.from_dict expects a mapping of keys to values; got {type(values).__name__}."
+                f"{cls.__name__}.from_dict expects a mapping of keys to values; got {type(config_dict).__name__}."
             )
-        model_type = values.get("model_type", cls.model_type)
-        if model_type != cls.model_type:
-            raise ValueError(
-                f"this is the configuration of a {model_type!r} model; {cls.__name__} reads {cls.model_type!r}. "
-                "Use the classes of that model, or pass the files of this one."
-            )
-        names = {f.name for f in dataclasses.fields(cls)} - {"extra"}
-        check_keywords(cls.__name__, overrides, sorted(names))
-        known = {name: value for name, value in values.items() if name in names}
-        written = names | {"model_type", *cls._derived()}
-        extra = {name: value for name, value in values.items() if name not in written}
-        return cls(**(known | overrides), extra=extra)
+        cls._check_model_type(config_dict.get("model_type", cls.model_type))
+        derived = cls._derived()
+        values = {name: value for name, value in config_dict.items() if name not in derived}
+        known = {*cls.keyword_names(), *cls._own_keywords()}
+        unused = {name: value for name, value in overrides.items() if name not in known and name not in values}
+        for name in ("dtype", "torch_dtype"):
+            if overrides.get(name) == "auto":  # the dtype of the file
+                del overrides[name]
+        values |= {name: value for name, value in overrides.items() if name not in unused}
+        labels = values.get("id2label")
+        if isinstance(labels, Mapping) and values.get("num_labels", len(labels)) != len(labels):
+            del values["id2label"]  # as in `transformers`: the number counts, and the names are stale
+            values.pop("label2id", None)
+        config = cls(**copy.deepcopy({name: value for name, value in values.items() if name in known}))
+        config._keep({name: value for name, value in values.items() if name not in known and name != "model_type"})
+        if return_unused_kwargs:
+            return config, unused
+        _refuse_misspelled(f"{cls.__name__}.from_dict", unused, cls.keyword_names())
+        _warn_of_unused(f"{cls.__name__}.from_dict", unused)
+        return config
+
+    def _keep(self, values: Mapping[str, Any]) -> None:
+        """Keep what a file holds beside the known names: as attributes, where they mean nothing else here."""
+        unread = {name: value for name, value in values.items() if self._is_reserved(name)}
+        self.__dict__.update(copy.deepcopy({name: v for name, v in values.items() if name not in unread}))
+        if unread:
+            self.__dict__["_unread"] = copy.deepcopy(unread)
+
+    @classmethod
+    def _own_keywords(cls) -> tuple[str, ...]:
+        """The keywords of the constructor of a user's subclass."""
+        parameters = inspect.signature(cls.__init__).parameters.values()
+        kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+        return tuple(p.name for p in parameters if p.kind in kinds and p.name != "self")
 
     @classmethod
     def from_pretrained(
         cls,
-        source: str | Path,
+        pretrained_model_name_or_path: str | Path,
         *,
         revision: str | None = None,
         cache_dir: str | Path | None = None,
         token: str | bool | None = None,
         local_files_only: bool = False,
+        subfolder: str = "",
+        force_download: bool = False,
+        return_unused_kwargs: bool = False,
         **overrides: Any,
-    ) -> Self:
+    ) -> Any:
         """Read a config.json, given the folder that holds it, the file itself, or a model on the hub.
 
         Args:
-            source: a folder or file; a text that is no path may be a model on the hub, "owner/name".
+            pretrained_model_name_or_path: a folder or file; a text that is no path may be a model on the hub,
+                "owner/name".
             revision: of a model on the hub: a branch, a tag, a commit or refs/pr/NUMBER; the main branch by default.
             cache_dir: where files from the hub are kept; the folder of `huggingface_hub` by default.
             token: for the hub; True takes the saved one, False none. By default the saved one or HF_TOKEN, if any.
             local_files_only: whether to use only the cache, not the hub.
-            overrides: fields to override.
+            subfolder: where config.json is inside of the folder or repository.
+            force_download: whether to download a file that is in the cache.
+            return_unused_kwargs, overrides: see `from_dict`.
 
         Raises:
             FileNotFoundError: no config.json there.
             PermissionError, ConnectionError, OSError: the hub refuses it, cannot be reached, or a download failed.
             ValueError: the file is not JSON, or another model's.
         """
-        owner, known = f"{cls.__name__}.from_pretrained", signature_names(cls.from_pretrained)
-        check_keywords(owner, overrides, (*known, *sorted(cls.field_names())))
-        file, values = read_config(source, revision, cache_dir, token, local_files_only)
+        owner = f"{cls.__name__}.from_pretrained"
+        if not return_unused_kwargs:
+            _refuse_misspelled(owner, overrides, (*_WHERE, *_NEUTRAL, *cls.keyword_names(), *cls._own_keywords()))
+        where = dict(revision=revision, cache_dir=cache_dir, token=token)
+        where |= dict(local_files_only=local_files_only, subfolder=subfolder, force_download=force_download)
+        file, values, overrides = cls._read(pretrained_model_name_or_path, {**where, **overrides})
         try:
-            return cls.from_dict(values, **overrides)
+            config, unused = cls.from_dict(values, return_unused_kwargs=True, **overrides)
         except (TypeError, ValueError) as error:
             also = " with the overrides" if overrides else ""
             raise type(error)(f"{file}{also}: {error}") from None
+        if return_unused_kwargs:
+            return config, unused
+        _warn_of_unused(owner, unused)
+        return config
+
+    @classmethod
+    def get_config_dict(
+        cls, pretrained_model_name_or_path: str | Path, **options: Any
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The keys and values of a config.json as they are, and the options that were not used.
+
+        Arguments and errors as those of `from_pretrained`.
+        """
+        return cls._read(pretrained_model_name_or_path, options)[1:]
+
+    @classmethod
+    def _read(cls, source: str | Path, options: dict[str, Any]) -> tuple[Path, dict[str, Any], dict[str, Any]]:
+        """The path and the values of a config.json, and the options that do not say where it is."""
+        for name in _NEUTRAL.keys() & options.keys():
+            if options[name] not in _NEUTRAL[name]:
+                raise ValueError(
+                    f"{name} must be {_NEUTRAL[name][0]}; got {options[name]!r}. It means nothing for a configuration."
+                )
+        where = {name: options.pop(name) for name in _WHERE if name in options}
+        file, values = read_config(source, **where)
+        return file, values, {name: value for name, value in options.items() if name not in _NEUTRAL}
+
+    @classmethod
+    def from_json_file(cls, json_file: str | Path) -> Self:
+        """Read a JSON file, whatever its name.
+
+        Raises:
+            OSError: it cannot be read.
+            ValueError: it is not JSON, or another model's.
+        """
+        values = read_json(json_file)
+        try:
+            return cls.from_dict(values)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{json_file}: {error}") from None
+
+    # Writing
+
+    def __iter__(self) -> Iterator[str]:
+        """The names of what `to_dict` holds."""
+        yield from self.to_dict()
 
     def to_dict(self) -> dict[str, Any]:
-        """The keys of a config.json: the model type, every field, what is derived from them, and `extra`.
+        """Every value by its name, the model type, and what is derived from the fields.
 
         The dict is a copy: changing it does not change the configuration.
         """
-        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "extra"}
+        return copy.deepcopy(self._values(COMMON))
+
+    def to_diff_dict(self) -> dict[str, Any]:
+        """`to_dict` without the attributes of every model that have their default values: what config.json holds."""
+        named = self.has_label_names or (self.num_labels != 2 and "num_labels" not in self.field_names())
+        common = [name for name in COMMON if named or name not in ("id2label", "label2id")]
+        values = self._values(common)
+        del values["_name_or_path"]
+        usual = _FLAGS | {name: value for name, value in COMMON.items() if name not in self.field_names()}
+        return copy.deepcopy({k: v for k, v in values.items() if k not in usual or v != usual[k]})
+
+    def _values(self, common: Iterable[str]) -> dict[str, Any]:
+        """What is written, with these of the common attributes."""
+        fields = self.field_values()
         if not fields["pruned_heads"]:
             del fields["pruned_heads"]
-        derived = {name: getattr(self, name) for name in self._derived()}
-        return copy.deepcopy({**self.extra, **fields, **derived, "model_type": self.model_type})
+        values = {**self._unread, **self.unknown_values(), **fields}
+        values |= {name: getattr(self, name) for name in (*self._derived(), *common)}
+        values |= {"dtype": self._dtype, "_name_or_path": self.name_or_path, "model_type": self.model_type}
+        if version := self.__dict__.get("transformers_version"):
+            values["transformers_version"] = version
+        return values
 
-    @classmethod
-    def _derived(cls) -> tuple[str, ...]:
-        """Names of the properties that a config.json also stores."""
-        return ()
+    def to_json_string(self, use_diff: bool = True) -> str:
+        """`to_diff_dict`, or `to_dict` without `use_diff`, as JSON text, keys in alphabetical order."""
+        values = self.to_diff_dict() if use_diff else self.to_dict()
+        return json.dumps(values, indent=2, sort_keys=True) + "\n"
 
-    def to_json_string(self) -> str:
-        """`to_dict` as JSON text, keys in alphabetical order."""
-        return json.dumps(self.to_dict(), indent=2, sort_keys=True) + "\n"
-
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write config.json into `folder`, which is made if it is missing.
+    def to_json_file(self, json_file_path: str | Path, use_diff: bool = True) -> None:
+        """Write `to_json_string` into a file.
 
         Raises:
-            NotADirectoryError: `folder` is a file.
+            ValueError: the values do not fit each other.
         """
-        check_folder(Path(folder), CONFIG_NAME)
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        write_text(Path(folder) / CONFIG_NAME, self.to_json_string())
+        self.validate()
+        write_text(Path(json_file_path), self.to_json_string(use_diff))
+
+    def save_pretrained(self, save_directory: str | Path, push_to_hub: bool = False, **kwargs: Any) -> None:
+        """Write config.json into a folder, which is made if it is missing.
+
+        Args:
+            save_directory: the folder.
+            push_to_hub: must be False: a model is pushed with its configuration.
+            kwargs: `repo_id`, `token` and the like, which only pushing reads.
+
+        Raises:
+            NotADirectoryError: it is a file.
+            ValueError: the values do not fit each other.
+        """
+        check_keywords(f"{type(self).__name__}.save_pretrained", kwargs, _PUSHING)
+        if push_to_hub:
+            raise ValueError("push_to_hub must be False: push the model, or upload the folder with `hf upload`.")
+        check_folder(Path(save_directory), CONFIG_NAME)
+        Path(save_directory).mkdir(parents=True, exist_ok=True)
+        self.to_json_file(Path(save_directory) / CONFIG_NAME)
 
 
-def _head_numbers(path: str, heads: Any) -> tuple[int, ...]:
-    """The indices of the heads pruned from one attention, sorted, or TypeError."""
-    heads = heads.tolist() if hasattr(heads, "tolist") else heads  # an array
-    if not isinstance(heads, (list, tuple, set, frozenset, range)) or not all(
-        isinstance(head, numbers.Integral) and not isinstance(head, bool) for head in heads
-    ):
-        raise TypeError(f"pruned_heads[{path!r}] must be a list of integers; got {heads!r}.")
-    return tuple(sorted({int(head) for head in heads}))
+def _refuse_misspelled(owner: str, overrides: Iterable[str], known: Collection[str]) -> None:
+    """Refuse names that would not be used, and are misspelled.
+
+    Differs from HF: it ignores them.
+
+    Raises:
+        TypeError: naming the known name that was meant.
+    """
+    for name in overrides:
+        if name not in known and nearly_known(name, known):
+            raise TypeError(f"{owner}: {unknown_keyword_message(name, known)}")
+
+
+def _warn_of_unused(owner: str, unused: Iterable[str]) -> None:
+    for name in unused:
+        warn_caller(f"{owner} does not use {name!r}, which the configuration does not have; assign it afterwards.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from lxmert.hub import folder_with, looks_like_hub_id
@@ -17,16 +17,22 @@ def read_config(
     cache_dir: str | Path | None = None,
     token: str | bool | None = None,
     local_files_only: bool = False,
+    subfolder: str = "",
+    force_download: bool = False,
 ) -> tuple[Path, dict[str, Any]]:
     """The path and the values of a config.json, given the folder, the file itself, or a model on the hub.
 
     Arguments and errors as those of `ModelConfig.from_pretrained`.
     """
+    inside = PurePosixPath(subfolder)
+    if inside.is_absolute() or ".." in inside.parts:
+        raise ValueError(f"subfolder must be the path of a folder inside of the source; got {subfolder!r}.")
     path = Path(source)
     if not path.exists() and looks_like_hub_id(source):
-        hub: dict[str, Any] = dict(revision=revision, cache_dir=cache_dir, token=token)
-        path = folder_with(source, (CONFIG_NAME,), **hub, local_files_only=local_files_only)
+        hub: dict[str, Any] = dict(revision=revision, cache_dir=cache_dir, token=token, force_download=force_download)
+        path = folder_with(source, (str(inside / CONFIG_NAME),), **hub, local_files_only=local_files_only)
     if path.is_dir():
+        path = path / inside
         recover_folder(path)
     file = path / CONFIG_NAME if path.is_dir() else path
     if not file.is_file():

@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
+
+from lxmert.utils.messages import warn_caller
 
 from .base import ModelConfig
+from .values import require
 
 
-@dataclass(frozen=True)
+@dataclass(init=False, eq=False, repr=False)
 class LxmertConfig(ModelConfig):
     """Sizes, rates and tasks of an LXMERT model; names and defaults as in `transformers`.
 
@@ -18,12 +21,13 @@ class LxmertConfig(ModelConfig):
     The `task_*` flags switch pre-training losses; `task_qa`, `task_obj_predict` and the `visual_*_loss` flags also
     decide whether their heads exist. `visual_loss_normalizer` multiplies each visual loss. With `tie_word_embeddings`
     the word head scores words by the word embedding, without it by a decoder of its own. `pruned_heads` names, for each
-    pruned attention by its path ("language_layers.0.attention"), the pruned heads.
+    pruned attention by its path ("language_layers.0.attention"), the pruned heads. As in `transformers`, `num_labels`
+    and the names of labels are notes: the answer head has `num_qa_labels` scores.
 
     Source: Tan and Bansal 2019 (arXiv 1908.07490); the keys are those of `transformers`' LxmertConfig.
 
     Raises:
-        TypeError: an unknown keyword, or a value of the wrong kind.
+        TypeError: a value of the wrong kind.
         ValueError: a value out of range, or `hidden_size` not a multiple of `num_attention_heads`.
     """
 
@@ -70,9 +74,11 @@ class LxmertConfig(ModelConfig):
     return_dict: bool = True
     tie_word_embeddings: bool = True
 
-    def _validate(self) -> None:
-        super()._validate()
-        self._require(0 <= self.visual_loss_normalizer < math.inf, "visual_loss_normalizer", "at least 0")
+    def _checked(self, name: str, value: Any) -> Any:
+        value = super()._checked(name, value)
+        if name == "visual_loss_normalizer":
+            require(0 <= value < math.inf, name, "at least 0", value)
+        return value
 
     def attention_path(self, key: str | int) -> str:
         """The path of the attention that a key of `pruned_heads` names: a path, or a number that only one layer has."""
@@ -93,6 +99,20 @@ class LxmertConfig(ModelConfig):
         Differs from HF: always derived from the three counts, so that it cannot go stale.
         """
         return {"vision": self.r_layers, "cross_encoder": self.x_layers, "language": self.l_layers}
+
+    @num_hidden_layers.setter
+    def num_hidden_layers(self, value: Any) -> None:
+        if value != self.num_hidden_layers:
+            raise ValueError(
+                f"num_hidden_layers is derived from l_layers, x_layers and r_layers; set those. Got {value!r}."
+            )
+
+    @classmethod
+    def from_dict(cls, config_dict: Mapping[str, Any], **overrides: Any) -> Any:
+        """See `ModelConfig.from_dict`."""
+        if "num_labels" in overrides and "num_qa_labels" not in overrides:
+            warn_caller("num_labels does not change LXMERT's answer head; pass num_qa_labels.")
+        return super().from_dict(config_dict, **overrides)
 
     @classmethod
     def _derived(cls) -> tuple[str, ...]:

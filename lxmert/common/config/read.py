@@ -74,3 +74,36 @@ def config_from_pretrained(
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from None
     return kind.from_pretrained(file)
+
+
+def as_config(config: Any, kind: type[ModelConfig] = ModelConfig) -> Any:
+    """The configuration that was given; one of `transformers` as the one of this package that it describes.
+
+    Args:
+        config: a configuration of this package or of `transformers`, or the path of a config.json.
+        kind: the class that is wanted.
+
+    Returns:
+        The same object, if it is of that class; None for None.
+
+    Raises:
+        TypeError: something else.
+        ValueError: it is of another model, or a value is out of range.
+    """
+    if config is None or isinstance(config, kind):
+        return config
+    if isinstance(config, (str, Path)):
+        return config_from_pretrained(config) if kind is ModelConfig else kind.from_pretrained(config)
+    if isinstance(config, ModelConfig) or not describes_model(config):
+        raise TypeError(f"config must be a {kind.__name__}; got {type(config).__name__}.")
+    values = config.to_dict()
+    return (config_class(values) if kind is ModelConfig else kind).from_dict(values)
+
+
+def describes_model(config: Any) -> bool:
+    """Whether an object is a configuration as `transformers` has them, which is told by its methods."""
+    return (
+        not isinstance(config, type)
+        and callable(getattr(config, "to_dict", None))
+        and isinstance(getattr(config, "model_type", None), str)
+    )

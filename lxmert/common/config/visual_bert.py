@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 from .base import ModelConfig
+from .values import require
 
 
-@dataclass(frozen=True)
+@dataclass(init=False, eq=False, repr=False)
 class VisualBertConfig(ModelConfig):
     """Sizes, rates and switches of a VisualBERT model; names and defaults as in `transformers`.
 
@@ -25,7 +26,7 @@ class VisualBertConfig(ModelConfig):
     Source: Li et al. 2019 (arXiv 1908.03557); the keys are those of `transformers`' VisualBertConfig.
 
     Raises:
-        TypeError: an unknown keyword, or a value of the wrong kind.
+        TypeError: a value of the wrong kind.
         ValueError: a value out of range, or `hidden_size` not a multiple of `num_attention_heads`.
     """
 
@@ -53,40 +54,15 @@ class VisualBertConfig(ModelConfig):
     pad_token_id: int | None = 1
     bos_token_id: int | None = 0
     eos_token_id: int | None = 2
-    num_labels: int = 2
+    num_labels: int = field(default_factory=lambda: 2)  # a property of the base class, which a default would hide
     output_attentions: bool = False
     output_hidden_states: bool = False
     return_dict: bool = True
     tie_word_embeddings: bool = True
 
-    def __post_init__(self) -> None:
-        pruned = self.pruned_heads
-        if isinstance(pruned, Mapping):
-            paths = {key: self.attention_path(key) for key in pruned}
-            if len(set(paths.values())) < len(paths):
-                raise ValueError(f"pruned_heads must name each attention once; got {', '.join(map(repr, paths))}.")
-            object.__setattr__(self, "pruned_heads", {paths[key]: pruned[key] for key in pruned})
-        super().__post_init__()
-        # transformers takes the number of labels from their names: those of another number of labels are stale.
-        labels = self.extra.get("id2label")
-        if isinstance(labels, Mapping) and len(labels) != self.num_labels:
-            kept = {name: value for name, value in self.extra.items() if name not in ("id2label", "label2id")}
-            object.__setattr__(self, "extra", kept)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any], **overrides: Any) -> Self:
-        """Make a configuration from the keys of a config.json; `num_labels` is taken from `id2label` if it is missing.
-
-        See `ModelConfig.from_dict`.
-        """
-        if isinstance(values, Mapping) and "num_labels" not in values:
-            labels = values.get("id2label")
-            values = {**values, "num_labels": len(labels)} if isinstance(labels, Mapping) and labels else values
-        return super().from_dict(values, **overrides)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The keys of a config.json; pruned layers are numbered, as `transformers` expects. See `ModelConfig`."""
-        values = super().to_dict()
+    def _values(self, common: Iterable[str]) -> dict[str, Any]:
+        """What is written; pruned layers are numbered, as `transformers` expects."""
+        values = super()._values(common)
         if "pruned_heads" in values:
             values["pruned_heads"] = {
                 path.split(".")[1] if path.startswith("encoder_layers.") else path: gone
@@ -94,14 +70,11 @@ class VisualBertConfig(ModelConfig):
             }
         return values
 
-    def _validate(self) -> None:
-        super()._validate()
-        pad = self.pad_token_id
-        self._require(
-            pad is None or 0 <= pad < self.vocab_size,
-            "pad_token_id",
-            f"a word's id, 0 to {self.vocab_size - 1}, or None",
-        )
+    def validate(self) -> None:
+        """Raise ValueError where values do not fit each other."""
+        super().validate()
+        pad, last = self.pad_token_id, self.vocab_size - 1
+        require(pad is None or 0 <= pad <= last, "pad_token_id", f"a word's id, 0 to {last}, or None", pad)
 
     def attention_path(self, key: str | int) -> str:
         """The path of the attention that a key of `pruned_heads` names; `transformers` numbers the layers."""

@@ -1,0 +1,253 @@
+"""Construction, assignment and comparison of configurations."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import functools
+import inspect
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self, get_type_hints
+
+from lxmert.utils.messages import check_keywords, nearly_known, warn_caller
+
+from .common_attributes import ALIASES, COMMON, NOTES, CommonAttributes
+from .pruning import PrunedHeads
+from .values import checked_kind, checked_label_count, checked_pruned_heads, require
+
+# Unknown names are compared with these, beside the fields.
+_OFTEN_GIVEN = ("num_labels", "id2label", "label2id", "problem_type", "architectures")
+# What `CommonAttributes` stores; a file has no say in it.
+_STORED = frozenset(("_dtype", "_label_count", "_label_names", "_label_numbers", "_attn_implementation", "_unread"))
+
+
+@dataclass(init=False, eq=False, repr=False)
+class ConfigValues(CommonAttributes, PrunedHeads):
+    """Holds the values of a configuration, and checks and compares them.
+
+    A value is checked when it is assigned, by itself; whether the values fit each other is checked by `validate`, which
+    the constructor, `replace`, saving and every model call. Names that are no fields are kept as attributes and written
+    back. A configuration that a model was made from is the model's own: what is assigned to it counts from the next
+    call on, but the sizes of the weights are those that it had.
+
+    Two configurations are equal if their fields, their labels and `problem_type` are: they describe the same model.
+    """
+
+    model_type: ClassVar[str] = ""
+    activations: ClassVar[tuple[str, ...]] = ()
+    may_be_zero: ClassVar[tuple[str, ...]] = ()  # the layer counts that may be 0
+    attribute_map: ClassVar[Mapping[str, str]] = {}  # other names of fields, in a user's subclass
+
+    pruned_heads: Mapping[str, tuple[int, ...]] = field(default_factory=dict, kw_only=True)
+
+    def __init__(self, *args: Any, **values: Any):
+        fields = [f for f in dataclasses.fields(self) if not f.kw_only]
+        if len(args) > len(fields):
+            raise TypeError(f"{type(self).__name__} has {len(fields)} fields; got {len(args)} values.")
+        given = {f.name: value for f, value in zip(fields, args, strict=False)}
+        if twice := given.keys() & values.keys():
+            raise TypeError(f"{type(self).__name__}: {min(twice)} is given twice.")
+        self._fill(given | values)
+        self.validate()
+
+    def __init_subclass__(cls, **kwargs: Any):
+        super().__init_subclass__(**kwargs)
+        for name, target in cls.__dict__.get("attribute_map", {}).items():
+            setattr(cls, name, _alias(target))
+
+    def _fill(self, values: dict[str, Any]) -> None:
+        """Set every field, the common attributes that are given, and then what is unknown."""
+        self._check_model_type(values.pop("model_type", self.model_type))
+        for f in dataclasses.fields(self):
+            if f.name in values or f.name == "num_labels":  # its default is that of the common attribute
+                continue
+            factory = f.default_factory
+            self.__dict__[f.name] = f.default if factory is dataclasses.MISSING else factory()
+        # The number of labels after their names, which give it where it is not given.
+        dtype = values.pop("torch_dtype", None)
+        values |= {"dtype": dtype} if values.get("dtype") is None and dtype is not None else {}
+        order = {"id2label": -2, "label2id": -1, "num_labels": 1}
+        for name in sorted(values, key=lambda name: order.get(name, 0)):
+            if name in self._derived() and isinstance(values[name], Mapping):
+                continue  # as it was written; it may be stale
+            setattr(self, name, values[name])
+
+    @classmethod
+    def _check_model_type(cls, model_type: Any) -> None:
+        """Raise ValueError if values are another model's."""
+        if model_type != cls.model_type:
+            raise ValueError(
+                f"this is the configuration of a {model_type!r} model; {cls.__name__} reads {cls.model_type!r}. "
+                "Use the classes of that model, or pass the files of this one."
+            )
+
+    # Names
+
+    @classmethod
+    def field_names(cls) -> tuple[str, ...]:
+        """The names of the fields."""
+        return tuple(f.name for f in dataclasses.fields(cls))
+
+    @classmethod
+    def keyword_names(cls) -> tuple[str, ...]:
+        """The names of the fields, and of the attributes that every configuration has."""
+        return tuple(dict.fromkeys((*cls.field_names(), *COMMON, *ALIASES)))
+
+    @classmethod
+    @functools.cache
+    def _types(cls) -> dict[str, Any]:
+        """The declared types of the fields, by name and in order."""
+        hints = get_type_hints(cls)
+        return {f.name: hints[f.name] for f in dataclasses.fields(cls)}
+
+    @classmethod
+    def _derived(cls) -> tuple[str, ...]:
+        """Names of the properties that a config.json also stores."""
+        return ()
+
+    @classmethod
+    def _is_reserved(cls, name: str) -> bool:
+        """Whether a name means something else in this class: a method, a property that is computed, a private name."""
+        if name in _STORED or (name.startswith("__") and name.endswith("__")):
+            return True
+        owner = next((kind for kind in cls.__mro__ if name in vars(kind)), None)
+        if owner is None or name in COMMON or name == "_name_or_path":
+            return False
+        found = inspect.getattr_static(cls, name)
+        if isinstance(found, property):
+            return found.fset is None
+        return owner.__module__.startswith("lxmert.") or owner is object or callable(found)
+
+    # Assignment
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in self._types():
+            value = self._checked(name, value)
+        elif name in COMMON:
+            value = self._checked_common(name, value)
+        elif name not in _STORED and self._is_reserved(name):
+            if name in ("model_type", "use_return_dict") and value == getattr(self, name):
+                return
+            raise AttributeError(f"{type(self).__name__}.{name} cannot be assigned.", name=name, obj=self)
+        elif not name.startswith("_") and name not in self.__dict__ and not hasattr(type(self), name):
+            known = (*self.field_names(), *_OFTEN_GIVEN)
+            if nearest := nearly_known(name, known):
+                warn_caller(
+                    f"{type(self).__name__} has no field {name!r}: did you mean {nearest}? It is kept as it is."
+                )
+        super().__setattr__(name, value)
+
+    def update(self, config_dict: Mapping[str, Any], validate: bool = False) -> None:
+        """Assign each value; if one is refused, none is changed.
+
+        Args:
+            config_dict: the values by name.
+            validate: whether the values must then fit each other.
+        """
+        before = dict(self.__dict__)
+        try:
+            for name, value in config_dict.items():
+                setattr(self, name, value)
+            if validate:
+                self.validate()
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a copy with some values changed.
+
+        Raises:
+            TypeError: for a name that the configuration does not have, naming the nearest one.
+        """
+        known = (*self.keyword_names(), *(name for name in self.__dict__ if not name.startswith("_")))
+        check_keywords(f"{type(self).__name__}.replace", changes, known)
+        changed = copy.deepcopy(self)
+        changed.update(changes, validate=True)
+        return changed
+
+    # Checks
+
+    def _checked(self, name: str, value: Any) -> Any:
+        """The value of a field, checked by itself.
+
+        Raises:
+            TypeError, ValueError: of the wrong kind, or out of range.
+        """
+        if name == "pruned_heads":
+            return checked_pruned_heads(value, self.attention_path)
+        if name == "num_labels":
+            return checked_label_count(value)
+        kind = self._types()[name]
+        value = checked_kind(name, kind, value)
+        if kind is int:
+            least = 0 if name in self.may_be_zero else 1
+            require(value >= least, name, f"at least {least}", value)
+        elif name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
+            require(0 <= value < 1, name, "in [0, 1)", value)
+        elif name in ("initializer_range", "layer_norm_eps"):
+            require(0 < value < math.inf, name, "above 0", value)
+        elif name == "hidden_act":
+            require(value in self.activations, name, f"one of {', '.join(self.activations)}", value)
+        return value
+
+    def validate(self) -> None:
+        """Raise ValueError where values do not fit each other."""
+        hidden, heads = self.hidden_size, self.num_attention_heads
+        if hidden % heads:
+            raise ValueError(
+                f"hidden_size must be a multiple of num_attention_heads; got hidden_size {hidden} and "
+                f"num_attention_heads {heads}."
+            )
+        self._check_pruned_heads()
+        if self.problem_type == "single_label_classification" and self.num_labels == 1:
+            raise ValueError(
+                'problem_type "single_label_classification" needs num_labels of at least 2; got 1. '
+                'One score is "regression", or the score of one of two labels.'
+            )
+
+    @property
+    def untied_words(self) -> bool:
+        """Whether the word head has its own decoder instead of the word embedding."""
+        return not self.tie_word_embeddings
+
+    # Comparison
+
+    def _compared(self) -> dict[str, Any]:
+        """The values that take part in comparisons."""
+        labels = (self.id2label, self.label2id) if self.has_label_names else None
+        also = {"num_labels": self.num_labels, "problem_type": self.problem_type, "labels": labels}
+        return {**self.field_values(), **also}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, type(self)) and type(other) is type(self) and self._compared() == other._compared()
+
+    def __hash__(self) -> int:
+        """Of the values of the fields: another one after an assignment, so that no dict finds it by its old values."""
+        values = (getattr(self, name) for name in self.field_names() if name != "pruned_heads")
+        return hash((type(self), *values))
+
+    def __repr__(self) -> str:
+        values = {**self.field_values(), **self.unknown_values()}
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in values.items())})"
+
+    def field_values(self) -> dict[str, Any]:
+        """The values of the fields by name: what describes the model."""
+        return {name: getattr(self, name) for name in self.field_names()}
+
+    def unknown_values(self) -> dict[str, Any]:
+        """What files and users have added: the attributes that are no fields, by name."""
+        known = {*self.field_names(), *COMMON, *NOTES, *_STORED}
+        return {name: value for name, value in self.__dict__.items() if name not in known}
+
+
+def _alias(target: str) -> property:
+    """Another name of an attribute."""
+
+    def write(self: ConfigValues, value: Any) -> None:
+        setattr(self, target, value)
+
+    return property(lambda self: getattr(self, target), write, doc=f"The same as `{target}`.")

@@ -1,0 +1,125 @@
+"""Checks of single values of a configuration, with the errors that its constructor and assignments raise."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Callable, Mapping
+from typing import Any
+
+_KINDS = {
+    bool: "true or false",
+    int: "an integer",
+    int | None: "an integer or null",
+    float: "a number",
+    str: "a string",
+}
+
+# The names of labels are made when they are asked for; a file may claim any number of them.
+MOST_LABELS = 2**20
+PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
+
+
+def checked_kind(name: str, kind: Any, value: Any) -> Any:
+    """The value of a field as its declared type.
+
+    Raises:
+        TypeError: it is of another type.
+    """
+    if (kind is bool and isinstance(value, bool)) or (kind == int | None and value is None):
+        return value
+    if kind in (int, int | None) and isinstance(value, numbers.Integral) and not isinstance(value, bool):
+        return int(value)
+    if kind is float and isinstance(value, numbers.Real) and not isinstance(value, bool):
+        return float(value)
+    if kind is str and isinstance(value, str):
+        return value
+    raise wrong_kind(name, _KINDS.get(kind, "a mapping of names"), value)
+
+
+def wrong_kind(name: str, expected: str, value: Any) -> TypeError:
+    """The error for a value of the wrong type."""
+    return TypeError(f"{name} must be {expected}; got {value!r} ({type(value).__name__}).")
+
+
+def require(holds: bool, name: str, wanted: str, value: Any) -> None:
+    """Raise ValueError unless the value of a field holds."""
+    if not holds:
+        raise ValueError(f"{name} must be {wanted}; got {value!r}.")
+
+
+def checked_pruned_heads(value: Any, path_of: Callable[[str | int], str]) -> dict[str, tuple[int, ...]]:
+    """`pruned_heads` by the path of each attention, as `path_of` makes it of a key; attentions without any left out.
+
+    Raises:
+        TypeError: no mapping of lists of integers.
+        ValueError: one attention under two names.
+    """
+    if not isinstance(value, Mapping):
+        raise wrong_kind("pruned_heads", "a mapping of names", value)
+    paths = {key: path_of(key) for key in value}
+    if len(set(paths.values())) < len(paths):
+        raise ValueError(f"pruned_heads must name each attention once; got {', '.join(map(repr, paths))}.")
+    return {paths[key]: heads for key, given in value.items() if (heads := head_numbers(paths[key], given))}
+
+
+def head_numbers(path: str, heads: Any) -> tuple[int, ...]:
+    """The indices of the heads pruned from one attention, sorted, or TypeError."""
+    heads = heads.tolist() if hasattr(heads, "tolist") else heads  # an array
+    if not isinstance(heads, (list, tuple, set, frozenset, range)) or not all(
+        isinstance(head, numbers.Integral) and not isinstance(head, bool) for head in heads
+    ):
+        raise TypeError(f"pruned_heads[{path!r}] must be a list of integers; got {heads!r}.")
+    return tuple(sorted({int(head) for head in heads}))
+
+
+def checked_label_names(value: Any) -> dict[int, str] | None:
+    """`id2label` with integers as keys, which JSON writes as strings; None for none or an empty one.
+
+    Raises:
+        TypeError: no mapping of numbers to names.
+    """
+    if value is None or (isinstance(value, Mapping) and not value):
+        return None
+    try:
+        if isinstance(value, Mapping) and all(isinstance(name, str) for name in value.values()):
+            return {int(number): name for number, name in value.items()}
+    except (TypeError, ValueError):
+        pass  # a key that is no number
+    raise wrong_kind("id2label", "a mapping of numbers to names", value)
+
+
+def checked_label_numbers(value: Any) -> dict[str, int] | None:
+    """`label2id`; None for none or an empty one.
+
+    Raises:
+        TypeError: no mapping of names to numbers.
+    """
+    if value is None or (isinstance(value, Mapping) and not value):
+        return None
+    try:
+        if isinstance(value, Mapping) and all(isinstance(name, str) for name in value):
+            return {name: int(number) for name, number in value.items()}
+    except (TypeError, ValueError):
+        pass
+    raise wrong_kind("label2id", "a mapping of names to numbers", value)
+
+
+def checked_label_count(value: Any) -> int:
+    """`num_labels` as an integer, or TypeError or ValueError."""
+    count = checked_kind("num_labels", int, value)
+    require(count >= 1, "num_labels", "at least 1", count)
+    require(count <= MOST_LABELS, "num_labels", f"at most {MOST_LABELS}", count)
+    return count
+
+
+def dtype_name(value: Any) -> str | None:
+    """The name of a dtype: "float16" for torch.float16, NumPy's float16, "torch.float16" and itself.
+
+    Raises:
+        TypeError: no dtype.
+    """
+    if value is None:
+        return None
+    if isinstance(value, str) or type(value).__name__ == "dtype" or "DType" in type(value).__name__:
+        return str(value).removeprefix("torch.")
+    raise wrong_kind("dtype", 'a dtype or its name, such as "float16"', value)
