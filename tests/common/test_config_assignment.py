@@ -239,7 +239,6 @@ def test_the_hash_follows_the_values():
     config, table = LxmertConfig(), {}
     table[config] = "default"
     config.l_layers = 2
-    assert config not in table
     assert LxmertConfig() not in table  # its key has changed since
     assert hash(config) == hash(LxmertConfig(l_layers=2))
 

@@ -226,7 +226,7 @@ class ConfigValues(CommonAttributes, PrunedHeads):
         return isinstance(other, type(self)) and type(other) is type(self) and self._compared() == other._compared()
 
     def __hash__(self) -> int:
-        """Of the values of the fields: another one after an assignment, so that no dict finds it by its old values."""
+        """Of the values of the fields, and another one after an assignment: a key of a dict must not be changed."""
         values = (getattr(self, name) for name in self.field_names() if name != "pruned_heads")
         return hash((type(self), *values))
 
