@@ -2,11 +2,13 @@
 
 It speaks what `huggingface_hub` asks for when it looks up a model and downloads files: `GET /api/models/ID` (also with
 `/revision/REVISION`), and `HEAD` and `GET /ID/resolve/REVISION/FILE`, with the hub's headers, error codes, redirects of
-renamed models, and a second address for large files, to which no token may go.
+renamed models, and a second address for large files, to which no token may go. And what it asks for when it uploads
+files: `POST /api/repos/create`, `/api/models/ID/branch/NAME`, `/preupload/REVISION` and `/commit/REVISION`.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import threading
@@ -48,6 +50,7 @@ class Repository:
     moved_to: str | None = None
 
     def __post_init__(self) -> None:
+        self.messages: list[str] = []  # of the commits that were uploaded
         self.revisions: dict[str, str] = {}
         self.commits: dict[str, Mapping[str, bytes]] = {}
         for name, files in {"main": self.files, **self.others}.items():
@@ -140,6 +143,68 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.answer()
+
+    def do_POST(self) -> None:
+        """What an upload asks for."""
+        hub: HubServer = self.server.hub  # type: ignore[attr-defined]
+        text = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if not text and self.headers.get("Transfer-Encoding") == "chunked":
+            text = self.read_chunks()
+        path = self.path.partition("?")[0]
+        if path == "/api/validate-yaml":
+            return self.give_json({"errors": [], "warnings": []})
+        if self.note(hub, f"{'/'.join(path.split('/')[2:]) or path}"):
+            return None
+        if self.headers.get("Authorization") != f"Bearer {TOKEN}":
+            return self.refuse(401, None, "Invalid username or password.")
+        if path == "/api/repos/create":
+            return self.create(hub, json.loads(text))
+        name, _, rest = path.removeprefix("/api/models/").partition("/")
+        owner, name, (what, revision) = name, rest.split("/")[0], [unquote(x) for x in rest.split("/")[1:]]
+        repository = hub.repositories[f"{owner}/{name}"]
+        if what == "branch":
+            repository.push(revision, dict(repository.commits[repository.revisions["main"]]))
+            return self.give_json({})
+        if what == "preupload":
+            files = [file["path"] for file in json.loads(text)["files"]]
+            found = [{"path": file, "uploadMode": "regular", "shouldIgnore": False, "oid": None} for file in files]
+            return self.give_json({"files": found})
+        return self.commit(repository, f"{owner}/{name}", revision, text)
+
+    def read_chunks(self) -> bytes:
+        """A body that was sent in chunks."""
+        text = b""
+        while size := int(self.rfile.readline(), 16):
+            text += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return text
+
+    def create(self, hub: HubServer, asked: Mapping[str, Any]) -> None:
+        """Make a repository; a name without an owner gets that of the token."""
+        name = f"{asked.get('organization') or 'me'}/{asked['name']}"
+        if name in hub.repositories:
+            return self.give_json({"url": f"{hub.endpoint}/{name}"}, 409)
+        hub.add(name, {".gitattributes": b""}, private=asked.get("private", asked.get("visibility") == "private"))
+        return self.give_json({"url": f"{hub.endpoint}/{name}"})
+
+    def commit(self, repository: Repository, name: str, revision: str, text: bytes) -> None:
+        """Add the files of a commit to a branch."""
+        lines = [json.loads(line) for line in text.splitlines()]
+        repository.messages.append(lines[0]["value"]["summary"])
+        files = {line["value"]["path"]: base64.b64decode(line["value"]["content"]) for line in lines[1:]}
+        oid = repository.push(revision, {**repository.commits[repository.revisions[revision]], **files})
+        endpoint = self.server.hub.endpoint  # type: ignore[attr-defined]
+        self.give_json({"commitUrl": f"{endpoint}/{name}/commit/{oid}", "commitOid": oid, "success": True})
+
+    def give_json(self, content: Any, status: int = 200) -> None:
+        """Answer with JSON."""
+        body = json.dumps(content).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
     def answer(self) -> None:
         hub: HubServer = self.server.hub  # type: ignore[attr-defined]
