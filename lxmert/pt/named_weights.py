@@ -23,6 +23,14 @@ class NamedWeights(BaseModel, nn.Module):
         return owner.get_submodule(path), parameter.leaf.torch or parameter.module.rpartition(".")[2]
 
     @property
+    def base_name(self) -> str:
+        """The attribute that holds the backbone, in a user's model under any name; empty in a backbone."""
+        if hasattr(self, "pooler"):
+            return ""
+        inside = (name for name, part in self.named_children() if isinstance(part, NamedWeights) and not part.nested)
+        return super().base_name or next(inside, "")
+
+    @property
     def device(self) -> torch.device:
         """The device of the first parameter."""
         return next(self.parameters()).device

@@ -31,9 +31,7 @@ def table_names(model: BaseModel) -> dict[str, Parameter]:
 
 def _base_prefix(model: BaseModel) -> str:
     """What stands before the names of the backbone."""
-    if not model.nested:
-        return ""
-    return "backbone." if hasattr(model, "backbone") else f"{model.base_model_prefix}."
+    return f"{model.base_name}." if model.nested else ""
 
 
 # Loading
@@ -101,13 +99,20 @@ def saved_tensors(model: BaseModel, state_dict: Mapping[str, Any] | None) -> Sav
     """
     given = _state_of(model) if state_dict is None else _translated(model, state_dict)
     table = table_names(model)
-    problems = [*_missing(model, table, given, state_dict is not None), *_altered(table, given)]
     own = {name: value for name, value in given.items() if name not in table}
-    problems += _inside(table, own)
-    problems += [f"{name} is {_described(value)}" for name, value in own.items() if not _is_plain(value)]
+    inside = _inside(table, own)
+    problems = [f"{path} holds {first_few(names, 3)}" for path, names in inside.items()]
+    problems += [*_missing(model, table, given, inside, state_dict is not None), *_altered(table, given)]
+    problems += [
+        f"{name} is {_described(value)}"
+        for name, value in own.items()
+        if not (_is_plain(value) or any(name.startswith(f"{path}.") for path in inside))
+    ]
+    if not table:
+        problems.append("it has no backbone of this package")
     if problems:
         raise ValueError(
-            f"this {type(model).__name__} cannot be saved as what its config says: {first_few(problems, 6, hint='')}. "
+            f"this {type(model).__name__} cannot be saved as what its config says: {first_few(problems, 4)}. "
             "Merge adapters first (peft: merge_and_unload), or save them alone (peft: save_pretrained of the "
             "PeftModel); save a quantized model before it is quantized, or by torch.save(model.state_dict(), path); "
             "gather sharded or offloaded tensors, and pass them as state_dict=. A layer of another kind or size "
@@ -138,7 +143,7 @@ def own_shapes(model: BaseModel) -> dict[str, tuple[int, ...]]:
         TypeError: the class has other layers in the place of those of the name table.
     """
     table, given = table_names(model), _state_of(model)
-    gone = [*_missing(model, table, given, False)]
+    gone = [*_missing(model, table, given, (), False)]
     if gone:
         raise TypeError(
             f"{type(model).__name__} has other layers in the place of its model's: {first_few(gone, 6)}. Add layers "
@@ -162,9 +167,11 @@ def _translated(model: BaseModel, state_dict: Mapping[str, Any]) -> dict[str, An
     return given
 
 
-def _missing(model: Any, table: Mapping[str, Parameter], given: Collection[str], is_given: bool) -> Iterator[str]:
-    """What is in the place of tensors that are not there."""
-    seen = set()
+def _missing(
+    model: Any, table: Mapping[str, Parameter], given: Collection[str], known: Collection[str], is_given: bool
+) -> Iterator[str]:
+    """What is in the place of tensors that are not there, but for modules that are known to be others."""
+    seen = set(known)
     for name in table:
         if name in given:
             continue
@@ -200,8 +207,8 @@ def _altered(table: Mapping[str, Parameter], given: Mapping[str, Any]) -> Iterat
             yield f"{name} is {list(value.shape)}, and its config says {list(p.shape)}"
 
 
-def _inside(table: Mapping[str, Parameter], own: Collection[str]) -> list[str]:
-    """Tensors that were added inside of the model's own layers."""
+def _inside(table: Mapping[str, Parameter], own: Collection[str]) -> dict[str, list[str]]:
+    """Tensors that were added inside of the model's own layers, by the paths of these."""
     layers = {name.rpartition(".")[0] for name, p in table.items() if p.leaf.torch}
     found: dict[str, list[str]] = {}
     for name in own:
@@ -210,7 +217,7 @@ def _inside(table: Mapping[str, Parameter], own: Collection[str]) -> list[str]:
             if path in layers:
                 found.setdefault(path, []).append(name.removeprefix(f"{path}."))
                 break
-    return [f"{path} also holds {first_few(names, 3)}" for path, names in found.items()]
+    return found
 
 
 def _is_plain(value: Any) -> bool:

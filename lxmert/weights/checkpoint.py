@@ -159,7 +159,8 @@ class Checkpoint:
 
     def read_own(self, name: str) -> np.ndarray:
         """The values of a tensor that is in no name table, by its name."""
-        return contiguous(self.file.read(self.own_name(name)))
+        values = self.file.read(self.own_name(name))
+        return contiguous(values) if values.ndim else values  # NumPy would make it an array of one dimension
 
     def same_values(self, first: str, second: str) -> bool:
         """Whether two tensors, by their names in the file, have one shape and the same values. The result is cached."""

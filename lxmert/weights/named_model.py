@@ -50,10 +50,15 @@ class NamedModel(ModuleNames):
         return head_names(cls.architecture(), config)
 
     @property
+    def base_name(self) -> str:
+        """The attribute that holds the backbone; empty in a backbone."""
+        return next((name for name in ("backbone", self.base_model_prefix) if name and hasattr(self, name)), "")
+
+    @property
     def base(self) -> Any:
         """The backbone; a backbone is its own."""
-        backbone = getattr(self, "backbone", None)
-        return getattr(self, self.base_model_prefix, self) if backbone is None else backbone
+        name = self.base_name
+        return getattr(self, name) if name else self
 
     @property
     def base_model(self) -> Any:
@@ -63,15 +68,17 @@ class NamedModel(ModuleNames):
     @property
     def nested(self) -> bool:
         """Whether the backbone is inside of this model."""
-        return self.base is not self
+        return bool(self.base_name)
 
     def locate(self, parameter: Parameter) -> tuple[Any, str]:
         """The layer that holds a parameter of the name table, and the attribute under which it does."""
         raise NotImplementedError
 
     def table_parameters(self) -> Iterator[Parameter]:
-        """The rows of the name table that this model has."""
-        yield from parameters(self.config, self.head_names(self.config), self.base.pooler is not None)
+        """The rows of the name table that this model has; none in a user's model without a backbone."""
+        base = self.base
+        if hasattr(base, "pooler"):
+            yield from parameters(self.config, self.head_names(self.config), base.pooler is not None)
 
     def weights_by_name(self) -> Iterator[tuple[Parameter, Any]]:
         """Every parameter with its row of the name table."""
