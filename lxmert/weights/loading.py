@@ -218,10 +218,11 @@ class LoadableModel(NamedModel):
         if report is None:
             raise ValueError("this model was not loaded by from_pretrained.")
         names = {p.name: HUGGING_FACE.key(p, self.nested) for p in self.table_parameters()}
+        mismatched = {(names.get(name, name), *shapes) for name, *shapes in report.mismatched}
         return {
             "missing_keys": {names.get(name, name) for name in report.missing},
-            "unexpected_keys": set(report.unexpected),
-            "mismatched_keys": {(names.get(name, name), *shapes) for name, *shapes in report.mismatched},
+            "unexpected_keys": set(report.unexpected) - {name for name, *_ in mismatched},
+            "mismatched_keys": mismatched,
             "error_msgs": [],
         }
 
