@@ -4,6 +4,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 import torch
 
 import lxmert.pt
@@ -30,6 +31,16 @@ class Backend:
     def run(self, model: Any, given: dict[str, Any], training: bool = False, **options: Any) -> Any:
         """The outputs for NumPy inputs."""
         return model.train(training)(**tensors(given), **options)
+
+    def encode(self, method: Any, given: dict[str, Any]) -> Any:
+        """What a method of a model returns for NumPy inputs."""
+        return method(**tensors(given))
+
+    def reached(self, model: Any, given: dict[str, Any]) -> list[str]:
+        """The names of the trainable weights that the pooled output depends on."""
+        model.zero_grad()
+        self.run(model, given).pooled_output.sum().backward()
+        return [parameter.name for parameter, weight in model.weights_by_name() if weight.grad is not None]
 
     def weights(self, model: Any) -> dict[str, np.ndarray]:
         """All weights by name, PyTorch's way round, as copies."""
@@ -101,6 +112,16 @@ class Keras(Backend):
 
     def run(self, model: Any, given: dict[str, Any], training: bool = False, **options: Any) -> Any:
         return model(given, **options, **({"training": True} if training else {}))
+
+    def encode(self, method: Any, given: dict[str, Any]) -> Any:
+        return method(**given)
+
+    def reached(self, model: Any, given: dict[str, Any]) -> list[str]:
+        with tf.GradientTape() as tape:
+            total = keras.ops.sum(self.run(model, given).pooled_output)
+        named = {parameter.name: weight for parameter, weight in model.weights_by_name() if weight.trainable}
+        found = tape.gradient(total, [weight.value for weight in named.values()])
+        return [name for name, gradient in zip(named, found, strict=True) if gradient is not None]
 
     def assign(self, model: Any, name: str, values: Any) -> None:
         ((parameter, found),) = (one for one in model.weights_by_name() if one[0].name == name)

@@ -8,6 +8,7 @@ from tests.small import (
     NAMES,
     TASKS,
     WORDS,
+    answer_scores,
     everything,
     is_visual_bert,
     small_inputs,
@@ -96,3 +97,41 @@ def test_asking_for_states_or_all_maps_computes_the_image_branch(backend, asked,
     output = backend.run(backend.make("LxmertForQuestionAnswering"), small_inputs(), **asked)
     for name, shape in fields.items():
         assert tuple(output[name][-1].shape) == shape
+
+
+def test_the_scores_of_answers_are_logits_in_both_models(backend):
+    for name in ("LxmertForQuestionAnswering", "VisualBertForQuestionAnswering"):
+        output = backend.run(backend.make(name), small_inputs(name))
+        assert output.logits is output["logits"] is output[0]
+        assert len(output) == 1
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_rows_of_answer_labels_may_have_an_axis_of_their_own(backend, batch):
+    name = "VisualBertForQuestionAnswering"
+    model, given, rows = backend.make(name), small_inputs(name, batch), answer_scores(batch)
+    expected = backend.run(model, {**given, "labels": rows})
+    assert_same(backend.run(model, {**given, "labels": rows[:, None]}), expected, 0.0)
+    for wrong in (rows[:, None, :-1], rows[:, None, None], rows[:, None].repeat(2, 1)):
+        with pytest.raises(ValueError, match=r"labels must be \[B\]"):
+            backend.run(model, {**given, "labels": wrong})
+
+
+def test_a_backbone_without_vision_output(backend, tmp_path):
+    name, whole = "LxmertModel", backend.make("LxmertModel", x_layers=2)
+    whole.save_pretrained(tmp_path)
+    model = backend.kind(name).from_pretrained(tmp_path, vision_output=False)
+    expected, found = backend.run(whole, small_inputs()), backend.run(model, small_inputs())
+    assert list(found) == ["language_output", "pooled_output"]
+    assert_same(found, {field: expected[field] for field in found}, 1e-6)
+    # It is there where it is asked for, and where all of the states are.
+    assert_same(backend.run(model, small_inputs(), vision_output=True), expected, 1e-6)
+    assert "vision_output" in backend.run(model, small_inputs(), output_hidden_states=True)
+    encoded = {key: small_inputs()[key] for key in ("input_ids", "attention_mask", "token_type_ids")}
+    regions = {key: small_inputs()[key] for key in small_inputs() if key.startswith("visual")}
+    states = [backend.encode(model.encode_language, encoded), backend.encode(model.encode_vision, regions)]
+    assert list(model.cross(*states)) == ["language_output", "pooled_output"]
+    # What is frozen is what the pooled output does not need.
+    frozen = set(backend.trainable(whole)) - set(backend.trainable(model))
+    assert frozen == {key for key in backend.trainable(whole) if key.startswith("cross_layers.1.visual_")}
+    assert set(backend.reached(model, small_inputs())) == set(backend.trainable(model))

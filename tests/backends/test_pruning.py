@@ -57,6 +57,15 @@ def test_heads_by_number_and_masks_that_count_as_before(backend):
     assert_same(backend.run(model, masked), backend.run(model, given), 0.0)
 
 
+def test_a_number_that_only_one_layer_of_lxmert_has(backend):
+    model = backend.make("LxmertForQuestionAnswering", l_layers=3, r_layers=2)
+    model.prune_heads({2: [1]})
+    model.prune_heads({"2": [0]})
+    assert model.config.pruned_heads == {"language_layers.2.attention": (0, 1)}
+    maps = backend.run(model, small_inputs(), output_attentions=True).language_attentions
+    assert [values.shape[1] for values in maps] == [3, 3, 1]
+
+
 def test_the_additional_layer_loses_heads_too(backend):
     name = "VisualBertForQuestionAnswering"
     model = backend.make(name, bypass_transformer=True)
@@ -88,6 +97,13 @@ NOT_ALL = "must be some of the heads 0 to 2, not all; got"
             {"language_layers.7.attention": [0]},
             "pruned_heads names attentions by path, as 'language_layers.0.attention'",
         ),
+        (
+            "LxmertModel",
+            {0: [1]},
+            "pruned_heads names layer 0, and LXMERT has several layers of this number. Name one of "
+            "language_layers.0.attention, visual_layers.0.attention, cross_layers.0.cross_attention",
+        ),
+        ("LxmertModel", {5: [1]}, "pruned_heads names attentions by path, as 'language_layers.0.attention'; got '5'"),
         ("LxmertModel", {"language_layers.0.attention": [3]}, f"{NOT_ALL} [3]"),
         ("LxmertModel", {"language_layers.0.attention": [0, 1, 2]}, f"{NOT_ALL} [0, 1, 2]"),
         (
