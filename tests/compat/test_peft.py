@@ -1,10 +1,14 @@
 """LoRA adapters of peft: trained, saved, loaded and merged; every adapter gets a gradient."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 
 import lxmert.pt
-from tests.small import TASKS, small_inputs, small_labels
+from tests.small import TASKS, small_config, small_inputs, small_labels
 
 peft = pytest.importorskip("peft", reason="pip install -e '.[compat]'")
 pytestmark = pytest.mark.full
@@ -22,8 +26,6 @@ def tensors(given):
 def adapted(name, folder, targets=("query", "value")):
     """A small model with adapters, whose second factor is not zero; and its inputs with labels."""
     torch.manual_seed(0)
-    from tests.small import small_config
-
     getattr(lxmert.pt, name)(small_config(name)).save_pretrained(folder)
     model = getattr(lxmert.pt, name).from_pretrained(folder)
     model = peft.get_peft_model(model, peft.LoraConfig(r=2, target_modules=list(targets), init_lora_weights=False))
@@ -72,3 +74,15 @@ def test_a_model_with_adapters_is_not_saved_as_if_it_were_plain(tmp_path):
     with pytest.raises(ValueError, match="merge_and_unload"):
         model.get_base_model().save_pretrained(tmp_path / "plain")
     assert not (tmp_path / "plain").exists()
+
+
+@pytest.mark.parametrize("name", ["LxmertForQuestionAnswering", "VisualBertForRegionToPhraseAlignment"])
+def test_adapters_train_under_ddp(name):
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
+    command += ["--nproc-per-node", "2", "-m", "tests.compat.ddp_with_adapters", name]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    sums = [line for line in done.stdout.splitlines() if line.startswith("trained ")]
+    assert len(sums) == 2
+    assert sums[0] == sums[1]
