@@ -66,15 +66,25 @@ def test_weights_that_accelerate_saved(name, tmp_path):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_checkpoint_is_dispatched(name, tmp_path):
+    """With a device map, accelerate finds tensors by the names of the modules, as it saved them."""
     model, given = small_model(name)
-    model.eval().save_pretrained(tmp_path)
+    accelerate.Accelerator(cpu=True).save_model(model.eval(), tmp_path)
     with accelerate.init_empty_weights():
         empty = getattr(lxmert.pt, name)(model.config)
     assert all(p.is_meta for p in empty.parameters())
     loaded = accelerate.load_checkpoint_and_dispatch(empty, str(tmp_path), device_map={"": "cpu"}).eval()
     torch.testing.assert_close(loaded(**given)[0], model(**given)[0])
-    plain, _ = small_model(name)
+    other, _ = small_model(name)
     with torch.no_grad():
-        next(plain.parameters()).zero_()
-    accelerate.load_checkpoint_in_model(plain, str(tmp_path))
-    torch.testing.assert_close(plain.eval()(**given)[0], model(**given)[0])
+        next(other.parameters()).zero_()
+    accelerate.load_checkpoint_in_model(other, str(tmp_path))
+    torch.testing.assert_close(other.eval()(**given)[0], model(**given)[0])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_folder_of_hugging_face_is_placed_by_a_device_map(name, tmp_path):
+    model, given = small_model(name)
+    model.eval().save_pretrained(tmp_path)
+    for device_map in ("auto", {"": "cpu"}):
+        placed = getattr(lxmert.pt, name).from_pretrained(tmp_path, device_map=device_map)
+        torch.testing.assert_close(placed(**given)[0], model(**given)[0])
