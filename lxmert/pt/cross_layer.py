@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from lxmert.common.config import LxmertConfig
 
-from .layers import Attention, ContextBias, FeedForward
+from .layers import Attention, ContextBias, FeedForward, with_zero_gradients
 
 
 class CrossMaps(NamedTuple):
@@ -37,6 +37,7 @@ class CrossLayer(nn.Module):
         self.visual_self_attention = Attention(config, pruned.get(f"{path}.visual_self_attention", ()))
         self.language_feed_forward = FeedForward(config)
         self.visual_feed_forward = FeedForward(config)
+        self.visual_branch_is_frozen = False
 
     def forward(
         self,
@@ -59,6 +60,8 @@ class CrossLayer(nn.Module):
         language, language_self = self.language_self_attention(queries, language, language_bias, **every)
         language = self.language_feed_forward(language)
         if not need_visual:
+            if self.visual_branch_is_frozen:
+                language = with_zero_gradients(language, self.visual_self_attention, self.visual_feed_forward)
             return language, None, CrossMaps(language_to_vision, None, language_self, None)
         visual, vision_to_language = self.cross_attention(visual_in, language_in, language_bias, **every)
         visual, vision_self = self.visual_self_attention(visual, visual, visual_bias, **every)
@@ -67,5 +70,6 @@ class CrossLayer(nn.Module):
 
     def freeze_visual_branch(self) -> None:
         """Freeze the part that only the visual output needs."""
+        self.visual_branch_is_frozen = True
         for part in (self.visual_self_attention, self.visual_feed_forward):
             part.requires_grad_(False)

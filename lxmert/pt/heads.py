@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from lxmert.pt.cpu_kernels.linear import linear, product
 from lxmert.weights.naming.tables import every_head, head_modules
 
-from .layers import Embedding
+from .layers import Embedding, with_zero_gradients
 
 
 class WordHead(nn.Module):
@@ -89,6 +89,7 @@ class AlignmentHead(nn.Module):
         # [B, P, D], [B, R, D] -> [B, P, R]
         """Score every region for each phrase."""
         scores = self.query(phrases) @ self.key(regions).transpose(-1, -2) * (1 / math.sqrt(self.head_size))
+        scores = with_zero_gradients(scores, self.value)
         if visual_attention_mask is None:
             return scores
         return scores.masked_fill((visual_attention_mask == 0)[:, None], torch.finfo(scores.dtype).min)

@@ -37,6 +37,20 @@ def context_bias(mask: Tensor, dtype: torch.dtype) -> ContextBias:
     return ContextBias(additive, live.to(dtype))
 
 
+def with_zero_gradients(output: Tensor, *unused: nn.Module) -> Tensor:
+    """Give the trainable parameters of modules that do not reach an output a gradient of 0 in training.
+
+    Those are adapters that were put into such modules, or weights that a user unfroze. DDP would wait for their
+    gradients.
+    """
+    for module in unused:
+        if module.training and torch.is_grad_enabled():
+            for parameter in module.parameters():
+                if parameter.requires_grad:
+                    output = output + parameter.flatten()[:0].sum().to(output.dtype)
+    return output
+
+
 class Embedding(nn.Embedding):
     """row = table[id]; row `padding_idx` gets no gradient from the lookup.
 

@@ -13,6 +13,7 @@ from lxmert.common.config import VisualBertConfig
 from lxmert.common.outputs import VisualBertModelOutput, VisualBertTaskOutput
 from lxmert.common.validation.visual_bert import check_visual_bert_inputs
 
+from .layers import with_zero_gradients
 from .losses import describe, distribution_loss, index_loss
 from .visual_bert_tasks import VisualBertTaskModel
 
@@ -115,7 +116,7 @@ class VisualBertForQuestionAnswering(VisualBertScoringModel):
         mask = inputs["attention_mask"]
         position = answer_position(torch.ones_like(words) if mask is None else mask)
         rows = torch.arange(position.shape[0], device=position.device)
-        state = states.last_hidden_state[rows, position]  # [B, D]
+        state = with_zero_gradients(states.last_hidden_state[rows, position], self.backbone.pooler)  # [B, D]
         return self.heads.classifier(self.heads.dropout(state))
 
     def label_loss(self, scores: Tensor, labels: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from lxmert.common.validation.shared import Range
 from lxmert.common.validation.visual_bert import check_alignment_inputs
 
 from .heads import VisualBertHeads
+from .layers import with_zero_gradients
 from .losses import alignment_loss, check_values, describe, index_loss, total_loss, word_loss
 from .pretrained import VisualBertPreTrainedModel
 from .visual_bert import VisualBertModel
@@ -106,8 +107,12 @@ class VisualBertForRegionToPhraseAlignment(VisualBertTaskModel):
 
     def __init__(self, config: VisualBertConfig):
         super().__init__(config)
-        for part in (self.backbone.pooler, self.heads.word, self.heads.match):
+        for part in self.unused_modules():
             part.requires_grad_(False)
+
+    def unused_modules(self) -> tuple[Any, ...]:
+        """What does not reach the scores."""
+        return self.backbone.pooler, self.heads.word, self.heads.match
 
     def forward(
         self,
@@ -163,6 +168,7 @@ class VisualBertForRegionToPhraseAlignment(VisualBertTaskModel):
         phrases = sequence.gather(1, tokens)  # [B, P, D]
         regions = sequence[:, sequence.shape[1] - images.shape[1] :]
         scores = self.heads.alignment(phrases, regions, visual_attention_mask)
+        scores = with_zero_gradients(scores, *self.unused_modules())
         loss = None if labels is None else alignment_loss(scores, labels, visual_attention_mask)
         return self.format_output(VisualBertTaskOutput(loss, scores, **states.states()), return_dict)
 

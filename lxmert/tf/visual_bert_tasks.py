@@ -120,8 +120,12 @@ class TFVisualBertForRegionToPhraseAlignment(VisualBertTaskModel):
 
     def __init__(self, config: VisualBertConfig, **kwargs: Any):
         super().__init__(config, **kwargs)
-        for part in (self.backbone.pooler, self.heads.word, self.heads.match):
+        for part in self.unused_modules():
             part.trainable = False
+
+    def unused_modules(self) -> tuple[Any, ...]:
+        """What does not reach the scores."""
+        return self.backbone.pooler, self.heads.word, self.heads.match
 
     @accept_dict
     def call(

@@ -71,9 +71,14 @@ class BaseModel(LoadableModel, SaveableModel):
         return bool(self.base.gradient_checkpointing)
 
     def activation_checkpointing_enable(
-        self, activation_checkpointing_kwargs: Mapping[str, Any] | None = None, every_n_layers: int = 1
+        self,
+        activation_checkpointing_kwargs: Mapping[str, Any] | None = None,
+        every_n_layers: int = 1,
+        offload: bool = False,
     ) -> None:
-        """The newer name of `gradient_checkpointing_enable`; every layer is recomputed."""
+        """The newer name of `gradient_checkpointing_enable`; every layer is recomputed, and nothing offloaded."""
+        if offload:
+            raise ValueError(f"offload must be False: what is kept stays on its device; got {offload!r}.")
         if every_n_layers != 1:
             raise ValueError(f"every_n_layers must be 1: every layer is recomputed; got {every_n_layers!r}.")
         self.gradient_checkpointing_enable(activation_checkpointing_kwargs)

@@ -84,7 +84,7 @@ def test_training_and_evaluation_are_theirs(name, folders, tmp_path):
 @pytest.mark.parametrize("name", ["LxmertForQuestionAnswering", "VisualBertForVisualReasoning"])
 @pytest.mark.parametrize(
     "options",
-    [dict(bf16=True), dict(gradient_accumulation_steps=2, max_steps=2), dict(gradient_checkpointing=True)],
+    [dict(bf16=True), dict(gradient_accumulation_steps=2, max_steps=2), dict(activation_checkpointing=True)],
     ids=lambda options: next(iter(options)),
 )
 def test_options(name, options, folders, tmp_path):
@@ -93,10 +93,10 @@ def test_options(name, options, folders, tmp_path):
     run.train()
     assert np.isfinite(logged(run)).all()
     assert any(not torch.equal(x, before[key]) for key, x in run.model.state_dict().items())
-    if "gradient_checkpointing" in options:
+    if "activation_checkpointing" in options:
         assert run.model.is_gradient_checkpointing
     if not options.get("bf16"):
-        same = trainer(lxmert.pt, name, folders, tmp_path, **(options | {"gradient_checkpointing": False}))
+        same = trainer(lxmert.pt, name, folders, tmp_path, **(options | {"activation_checkpointing": False}))
         same.train()
         np.testing.assert_allclose(logged(run), logged(same), rtol=1e-4)
 

@@ -67,6 +67,7 @@ NATIVE = {
     "pt/resizing.py: Resizable.set_output_embeddings": "the same",
     "pt/resizing.py: Resizable.enable_input_require_grads": "a hook; Keras has none",
     "pt/resizing.py: Resizable.disable_input_require_grads": "the same",
+    "pt/layers.py: with_zero_gradients": "DDP waits for the gradient of every parameter; tf.distribute does not",
     "pt/named_weights.py: array_of": "PyTorch does not give bfloat16 to NumPy; Keras does",
     "tf/pretrained.py: PreTrainedModel.__dir__": "Keras names the groups of a weight file by walking over it",
     "tf/pretrained.py: PreTrainedModel.by_name": "inputs as one dict or as a list",
