@@ -69,6 +69,7 @@ class NamedWeights(BaseModel, nn.Module):
     def _set_config(self, **changes: Any) -> None:
         """Change the config, which the backbone shares."""
         self.config.update(changes, validate=True)
+        self.made_from.update(changes)
         self.base.config = self.config
 
 

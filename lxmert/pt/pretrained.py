@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -78,6 +79,7 @@ class PreTrainedModel(Resizable):
     def __init__(self, config: ModelConfig):
         super().__init__()
         self.config = self.check_config(config)
+        self.made_from = copy.deepcopy(self.config)
         self.warnings_issued: dict[str, bool] = {}  # which transformers' Trainer writes
         self.register_load_state_dict_pre_hook(translate_names)
 

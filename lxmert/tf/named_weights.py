@@ -57,6 +57,7 @@ class NamedWeights(BaseModel, keras.Model):
     def _set_config(self, **changes: Any) -> None:
         """Change the config, which every layer shares."""
         self.config.update(changes, validate=True)
+        self.made_from.update(changes)
         for layer in flatten_layers(self):
             if hasattr(layer, "config"):
                 layer.config = self.config

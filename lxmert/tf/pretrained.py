@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
@@ -100,6 +101,7 @@ class PreTrainedModel(NoSaveSignature, Resizable, InternalLossMixin):
         # Labels travel in the input dict; casting them to a small dtype would change them. Layers cast.
         super().__init__(**{"autocast": False, **kwargs})
         self.config = self.check_config(config)
+        self.made_from = copy.deepcopy(self.config)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Refuse names that are unknown or given twice, and call the model."""
@@ -247,6 +249,7 @@ class PreTrainedModel(NoSaveSignature, Resizable, InternalLossMixin):
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""
+        self.check_config_is_current()
         values = {**self.config.to_diff_dict(), "architectures": [self.architecture()]}
         options = {name: getattr(self, name) for name in self.constructor_options}
         return {**super().get_config(), "config": values, **options}

@@ -19,6 +19,7 @@ class NamedModel(ModuleNames):
     config: Any
     config_class: ClassVar[type[ModelConfig]]
     base_model_prefix: ClassVar[str] = ""  # the name that `transformers` gives the backbone inside of a task model
+    made_from: ModelConfig  # a copy of the config as it was when the layers were made
     name_or_path: str = ""  # where the weights come from
 
     @classmethod
@@ -37,6 +38,22 @@ class NamedModel(ModuleNames):
         config = as_config(config, cls.config_class)
         config.validate()
         return config
+
+    def check_config_is_current(self) -> None:
+        """Refuse to write a config that says something else than what the model computes.
+
+        Sizes that were changed are found by the shapes of the weights.
+
+        Raises:
+            ValueError: a field that decides which layers there are, or what they compute, was changed.
+        """
+        for name in self.config.read_once():
+            before, now = getattr(self.made_from, name), getattr(self.config, name)
+            if before != now:
+                raise ValueError(
+                    f"{name} of the config was changed to {now!r}, and this {type(self).__name__} was made with "
+                    f"{before!r}, which is what it computes. Assign that again, or make a new model."
+                )
 
     @classmethod
     def written_architecture(cls) -> str:

@@ -85,6 +85,7 @@ class SaveableModel(NamedModel):
             )
         if not is_main_process:
             return
+        self.check_config_is_current()
         saved, kind = self._saved(state_dict), SAFETENSORS if safe_serialization else self._pickle_kind(save_function)
         folder = Path(save_directory)
         where = Upload(
@@ -142,6 +143,7 @@ class SaveableModel(NamedModel):
             PermissionError: the hub refuses the token.
             ConnectionError: the hub cannot be reached, or answers with an error.
         """
+        self.check_config_is_current()
         with tempfile.TemporaryDirectory() as folder:
             where = Upload(repo_id, token, private, commit_message, commit_description, revision, create_pr)
             kind = SAFETENSORS if safe_serialization else self._pickle_kind(None)

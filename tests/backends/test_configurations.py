@@ -94,6 +94,35 @@ def test_configurations_that_make_no_model(backend):
         backend.kind("LxmertModel")(config)
 
 
+@pytest.mark.parametrize(
+    ("name", "changes", "field"),
+    [
+        ("LxmertForPreTraining", {"l_layers": 2}, "l_layers"),
+        ("LxmertForPreTraining", {"task_qa": False}, "task_qa"),
+        ("LxmertForPreTraining", {"visual_attr_loss": False}, "visual_attr_loss"),
+        ("LxmertModel", {"hidden_act": "relu"}, "hidden_act"),
+        ("VisualBertModel", {"num_attention_heads": 4}, "num_attention_heads"),
+        ("VisualBertModel", {"num_hidden_layers": 1}, "num_hidden_layers"),
+        ("VisualBertForPreTraining", {"tie_word_embeddings": False}, "tie_word_embeddings"),
+    ],
+)
+def test_a_config_that_no_longer_describes_the_model_is_not_written(backend, name, changes, field, tmp_path):
+    model = backend.make(name)
+    made = getattr(model.config, field)
+    model.config.update(changes)
+    message = f"{field} of the config was changed to {changes[field]!r}, and this (TF)?{name} was made with {made!r}"
+    with pytest.raises(ValueError, match=message):
+        model.save_pretrained(tmp_path / "folder")
+    if backend.name == "tf":
+        with pytest.raises(ValueError, match=message):
+            model.save(tmp_path / "model.keras")
+    assert not (tmp_path / "folder").exists()
+    setattr(model.config, field, made)
+    model.config.hidden_dropout_prob = 0.5  # of the next model that is made from it
+    model.save_pretrained(tmp_path / "folder")
+    assert backend.kind(name).from_pretrained(tmp_path / "folder").config == model.config
+
+
 @pytest.mark.parametrize("backend", ["tf"], indirect=True)
 def test_predict_follows_an_assignment(backend):
     model, given = backend.make("LxmertModel"), small_inputs("LxmertModel")

@@ -120,6 +120,12 @@ class ConfigValues(CommonAttributes, PrunedHeads):
             return found.fset is None
         return owner.__module__.startswith("lxmert.") or owner is object or callable(found)
 
+    @classmethod
+    def read_once(cls) -> tuple[str, ...]:
+        """The fields that count when a model is made and never again, and that no shape of a weight shows."""
+        counts = (count for count, _ in cls.attentions.values())
+        return (*counts, "num_attention_heads", "hidden_act", "layer_norm_eps", "tie_word_embeddings")
+
     # Assignment
 
     def __setattr__(self, name: str, value: Any) -> None:

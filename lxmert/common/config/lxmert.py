@@ -115,6 +115,12 @@ class LxmertConfig(ModelConfig):
         return super().from_dict(config_dict, **overrides)
 
     @classmethod
+    def read_once(cls) -> tuple[str, ...]:
+        """See `ModelConfig`."""
+        heads = ("task_qa", "task_obj_predict", "visual_obj_loss", "visual_attr_loss", "visual_feat_loss")
+        return (*super().read_once(), *heads)
+
+    @classmethod
     def _derived(cls) -> tuple[str, ...]:
         return ("num_hidden_layers",)
 

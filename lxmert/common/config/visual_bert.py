@@ -70,6 +70,11 @@ class VisualBertConfig(ModelConfig):
             }
         return values
 
+    @classmethod
+    def read_once(cls) -> tuple[str, ...]:
+        """See `ModelConfig`."""
+        return (*super().read_once(), "bypass_transformer")
+
     def validate(self) -> None:
         """Raise ValueError where values do not fit each other."""
         super().validate()
