@@ -49,7 +49,6 @@ class LxmertModel(LxmertPreTrainedModel):
     A call raises ValueError or TypeError for inputs that do not fit the config or each other, and names the argument.
     """
 
-    constructor_options = ("vision_output",)
     vision_output = True
 
     def __init__(self, config: LxmertConfig, vision_output: bool = True):

@@ -51,7 +51,6 @@ class TFLxmertModel(TFLxmertPreTrainedModel):
     A call raises ValueError or TypeError for inputs that do not fit the config or each other, and names the argument.
     """
 
-    constructor_options = ("vision_output",)
     vision_output = True
 
     def __init__(self, config: LxmertConfig, vision_output: bool = True, **kwargs: Any):
@@ -290,3 +289,7 @@ class TFLxmertModel(TFLxmertPreTrainedModel):
         """The output shape in `summary()`: the shapes of language, vision and pooled output."""
         states = (None, None, self.config.hidden_size)
         return (states, *((states,) * self.vision_output), (None, self.config.hidden_size))
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of the constructor."""
+        return {**super().get_config(), "vision_output": self.vision_output}

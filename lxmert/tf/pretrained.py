@@ -251,8 +251,7 @@ class PreTrainedModel(NoSaveSignature, Resizable, InternalLossMixin):
         """The arguments of the constructor."""
         self.check_config_is_current()
         values = {**self.config.to_diff_dict(), "architectures": [self.architecture()]}
-        options = {name: getattr(self, name) for name in self.constructor_options}
-        return {**super().get_config(), "config": values, **options}
+        return {**super().get_config(), "config": values}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:

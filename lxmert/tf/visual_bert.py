@@ -67,7 +67,6 @@ class TFVisualBertModel(TFVisualBertPreTrainedModel):
         self.encoder_layers = [layer(f"encoder_layers.{i}") for i in range(config.num_hidden_layers)]
         self.additional_layer: Any = layer("additional_layer") if config.bypass_transformer else None
         self.pooler: Any = Pooler(config, dtype=policy, name="pooler") if add_pooling_layer else None
-        self.add_pooling_layer = add_pooling_layer
         self.build((None, None))
 
     @accept_dict
@@ -184,6 +183,10 @@ class TFVisualBertModel(TFVisualBertPreTrainedModel):
         """The output shape in `summary()`: the shapes of the last states and of the pooled output."""
         hidden = self.config.hidden_size
         return ((None, None, hidden), (None, hidden)) if self.pooler is not None else (None, None, hidden)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of the constructor."""
+        return {**super().get_config(), "add_pooling_layer": self.pooler is not None}
 
 
 def joint_mask(

@@ -1,5 +1,7 @@
 """How a Keras model takes its inputs and hands out its outputs, alone and inside a user's model or graph."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -208,6 +210,44 @@ def test_a_subclassed_model_holds_it():
         losses = model.fit(small_inputs(), np.array([0, 1, 1]), epochs=2, verbose=0).history["loss"]
     assert np.isfinite(losses).all()
     assert len(model.trainable_variables) == len(backbone.trainable_variables) + 2
+
+
+def test_a_subclassed_model_trains_all_of_a_backbone_without_vision_output(tmp_path):
+    backbone = lxmert.tf.TFLxmertModel(small_config(), vision_output=False)
+    model = Verdict(backbone)
+    model.compile(keras.optimizers.SGD(0.1), loss=CROSS_ENTROPY, run_eagerly=True)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="Gradients do not exist")
+        model.fit(small_inputs(), np.array([0, 1, 1]), verbose=0)
+    backbone.save(tmp_path / "backbone.keras")
+    again = keras.models.load_model(tmp_path / "backbone.keras")
+    assert list(again(small_inputs())) == ["language_output", "pooled_output"]
+    assert len(again.trainable_variables) == len(backbone.trainable_variables)
+
+
+@every_name
+def test_an_output_is_a_structure_of_keras_and_tensorflow(models, name):
+    output = models[name](small_inputs(name), output_hidden_states=True)
+    shapes = keras.tree.map_structure(lambda x: x.shape[0], output)
+    doubled = tf.nest.map_structure(lambda x: x * 2, output)
+    for mapped in (shapes, doubled, keras.tree.pack_sequence_as(output, keras.tree.flatten(output))):
+        assert type(mapped) is type(output)
+        assert list(mapped) == list(output)
+    assert len(tf.nest.flatten(output)) == len(keras.tree.flatten(output))
+    equal(doubled, [keras.tree.map_structure(lambda x: x * 2, value) for value in output.values()])
+    tf.nest.assert_same_structure(doubled, output)
+
+
+@pytest.mark.parametrize("name", [ANSWERING, "VisualBertModel"])
+def test_a_functional_model_of_the_whole_output_is_saved(models, name, tmp_path):
+    x, inputs = symbolic(name)
+    model = keras.Model(inputs, models[name](inputs))
+    model.save(tmp_path / "whole.keras")
+    again = keras.models.load_model(tmp_path / "whole.keras")
+    assert {key: values.shape for key, values in again(x).items()} == {k: v.shape for k, v in models[name](x).items()}
+    predicted = model.predict(x, verbose=0)
+    assert all(isinstance(values, np.ndarray) for values in predicted.values())
+    equal(predicted, models[name](x))
 
 
 def test_shapes_are_told_in_a_graph(models):
