@@ -18,7 +18,6 @@ class NamedModel(ModuleNames):
 
     config: Any
     config_class: ClassVar[type[ModelConfig]]
-    constructor_options: ClassVar[tuple[str, ...]] = ()  # its arguments after the config, which are attributes too
     base_model_prefix: ClassVar[str] = ""  # the name that `transformers` gives the backbone inside of a task model
     made_from: ModelConfig  # a copy of the config as it was when the layers were made
     name_or_path: str = ""  # where the weights come from
