@@ -142,21 +142,16 @@ def _run_task(arguments: argparse.Namespace) -> int:
 def _train(settings: Settings, resume: bool, quiet: bool) -> None:
     import_quietly(settings.backend)
     from lxmert.training.backends import shutdown_distributed
+    from lxmert.training.processes import is_main_process
     from lxmert.training.run import train
 
     start = time.perf_counter()
     scores = train(settings, resume, progress=not quiet)
     shutdown_distributed(settings.backend)
-    if _is_main():
+    if is_main_process(settings.backend):
         for name, score in scores.items():
             print(f"{name:<24} {score:.4f}")
         print(f"the best checkpoint is {Path(settings.output) / 'best'} ({time.perf_counter() - start:.0f} s)")
-
-
-def _is_main() -> bool:
-    import os
-
-    return os.environ.get("RANK", "0") == "0"
 
 
 def _run_easy_vqa(arguments: argparse.Namespace) -> int:

@@ -11,6 +11,12 @@ except ImportError as _error:
 if int(keras.__version__.split(".")[0]) < 3:
     raise ImportError(f'lxmert.tf needs Keras 3; Keras {keras.__version__} is installed. Run: pip install "keras>=3"')
 
+if keras.backend.backend() != "tensorflow":
+    raise ImportError(
+        f"lxmert.tf needs Keras on TensorFlow; KERAS_BACKEND is {keras.backend.backend()!r}. Unset it, or use "
+        "lxmert.pt."
+    )
+
 from lxmert.common.config import LxmertConfig, VisualBertConfig
 from lxmert.common.outputs import LxmertForPreTrainingOutput as TFLxmertForPreTrainingOutput
 from lxmert.common.outputs import LxmertForQuestionAnsweringOutput as TFLxmertForQuestionAnsweringOutput

@@ -1,9 +1,9 @@
 """Every private part of Keras and TensorFlow that this package uses; no other file uses any.
 
 Most entries have a fallback on public interfaces. LXMERT_PUBLIC_ONLY=1 in the environment selects it. Where none
-can exist, pyproject.toml bounds the version: replacing layers of a built model (resizing and pruning), pytree
-nodes of Keras, and optimizers under `tf.distribute` with several replicas. All entries were checked with Keras 3.15.1
-and TensorFlow 2.21.0.
+can exist, pyproject.toml bounds the version: adding and replacing layers of a built model (resizing, pruning, and what
+users add), pytree nodes of Keras, and optimizers under `tf.distribute` with several replicas. All entries were checked
+with Keras 3.15.1 and TensorFlow 2.21.0.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -21,6 +21,20 @@ from keras import ops
 from lxmert.common.outputs import ModelOutput
 
 PUBLIC_ONLY = os.environ.get("LXMERT_PUBLIC_ONLY") == "1"
+
+
+def is_inferring_shapes() -> bool:
+    """Whether Keras traces a model to infer shapes: every tensor is then float32, unless it came from `keras.Input`.
+
+    Fallback: the name of the graph that Keras makes for it.
+    """
+    if not PUBLIC_ONLY:
+        from keras.src.backend.common.symbolic_scope import in_symbolic_scope
+
+        return in_symbolic_scope()
+    import tensorflow
+
+    return tensorflow.compat.v1.get_default_graph().name.startswith("scratch_graph")
 
 
 def flatten_layers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
@@ -38,23 +52,55 @@ def flatten_layers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
 
 
 def _sublayers(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
-    """The layers in the public attributes of a layer, also in lists."""
+    """The layers in the public attributes of a layer, also in lists and mappings."""
     for name, value in vars(layer).items():
         if not name.startswith("_"):
-            held = value if isinstance(value, (list, tuple)) else [value]
-            yield from (each for each in held if isinstance(each, keras.layers.Layer))
+            yield from (each for each in _held(value) if isinstance(each, keras.layers.Layer))
+
+
+def _held(value: Any) -> list[Any]:
+    """What an attribute holds: the value, or the members of a list or mapping."""
+    return list(value.values()) if isinstance(value, Mapping) else list(value) if _is_list(value) else [value]
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, (list, tuple))
+
+
+class OpenLayer:
+    """A layer whose parts may be added and replaced after it was built; before `keras.layers.Layer` among the bases.
+
+    Keras refuses both, because an optimizer may know the old variables: compile again afterwards. And Keras still saves
+    and trains a layer that was replaced. There is no fallback.
+    """
+
+    def _lock_state(self) -> None:
+        """Let the layer have more parts."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        before, count = self.__dict__.get(name), len(self.__dict__.get("_layers", ()))
+        super().__setattr__(name, value)
+        if before is value or not isinstance(before, (keras.layers.Layer, keras.Variable, list, tuple, Mapping)):
+            return
+        public = (held for key, held in self.__dict__.items() if key[0] != "_" or isinstance(held, keras.layers.Layer))
+        kept = {id(each) for held in public for each in _held(held)}
+        layers: list[keras.layers.Layer] = self._layers  # type: ignore[attr-defined]
+        new, place = layers[count:], len(layers)
+        for each in _held(before):
+            if isinstance(each, (keras.layers.Layer, keras.Variable)) and id(each) not in kept:
+                place = min([place, *(i for i, layer in enumerate(layers) if layer is each)])
+                self._tracker.untrack(each)  # type: ignore[attr-defined]
+        if new and place < len(layers):  # a state of an optimizer goes by the order of the variables
+            del layers[-len(new) :]
+            layers[place:place] = new
 
 
 def replace_layer(parent: keras.layers.Layer, name: str, layer: keras.layers.Layer, shape: Any = None) -> None:
-    """Replace the layer `parent.name`, which Keras allows only before building. There is no fallback."""
-    tracker = parent._tracker
-    tracker.unlock()
-    tracker.untrack(getattr(parent, name))
+    """Replace the layer `parent.name`, and build the new one in the name scope of its parent. There is no fallback."""
     setattr(parent, name, layer)
     if not layer.built:
         with parent._open_name_scope():
             layer.build(shape)
-    tracker.lock()
 
 
 def register_structure(kind: type, make: Callable[[dict[str, Any]], Any]) -> None:
@@ -87,6 +133,39 @@ class NoSaveSignature:
     _default_save_signature = None
 
 
+class WorkerModel:
+    """A model that `fit` trains in several processes too, under `tf.distribute.MultiWorkerMirroredStrategy`.
+
+    Keras fails there twice: it averages the first batches of the replicas as if they were one tensor, and averages the
+    values of a step, which are scalars, over their first axis. There is no fallback.
+    """
+
+    def train_step(self, data: Any) -> Any:
+        """One step of `fit`."""
+        return self._with_axis(super().train_step(data))  # type: ignore[misc]
+
+    def test_step(self, data: Any) -> Any:
+        """One step of `evaluate`."""
+        return self._with_axis(super().test_step(data))  # type: ignore[misc]
+
+    def _with_axis(self, values: Any) -> Any:
+        """The values of a step, with an axis to average over in several processes."""
+        import tensorflow as tf
+
+        if not isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy):
+            return values
+        return keras.tree.map_structure(lambda value: ops.reshape(value, (1,)), values)
+
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        if iterator is not None and self._distribute_strategy is not None:  # type: ignore[attr-defined]
+            local: Callable[[Any], Any] = self._distribute_strategy.experimental_local_results  # type: ignore[attr-defined]
+            for _, _, batches in iterator:
+                data_batch = keras.tree.map_structure(lambda x: local(x)[0], next(batches))
+                break
+            iterator = None
+        super()._maybe_symbolic_build(iterator, data_batch)  # type: ignore[misc]
+
+
 def variable_index(optimizer: Any, variable: Any) -> int:
     """The index of a variable in an optimizer. Fallback, on one device: by identity."""
     if not PUBLIC_ONLY:
@@ -108,15 +187,14 @@ class _DistributedOptimizer(keras.optimizers.Optimizer):
         raise NotImplementedError
 
     def _clip_gradients(self, grads: Any) -> Any:
-        # On TensorFlow Keras calls `_all_reduce_sum_gradients` next.
-        return grads if keras.backend.backend() == "tensorflow" else self.clip(grads)
+        return grads  # Keras calls `_all_reduce_sum_gradients` next
 
     def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> Any:
         summed = super()._all_reduce_sum_gradients(grads_and_vars)
         return list(zip(self.clip([gradient for gradient, _ in summed]), [v for _, v in summed], strict=True))
 
     def _backend_apply_gradients(self, grads: Any, trainable_variables: Any) -> None:
-        if self.gradient_accumulation_steps and keras.backend.backend() == "tensorflow":
+        if self.gradient_accumulation_steps:
             import tensorflow as tf
 
             if not tf.__internal__.distribute.strategy_supports_no_merge_call():

@@ -6,18 +6,18 @@ Separate from the models, because it does not change what they compute.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import inspect
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
 from lxmert.common.config.base import ModelConfig
+from lxmert.common.outputs import ModelOutput
 from lxmert.common.specs import ModelSpec, spec_of, value_ranges
 from lxmert.common.tokenizer import BatchEncoding
 from lxmert.common.validation.shared import check_scores
@@ -27,27 +27,6 @@ from ._compat import register_structure
 from .losses import check_values
 
 register_structure(BatchEncoding, BatchEncoding)
-
-
-Call = TypeVar("Call", bound=Callable[..., Any])
-
-
-def accept_dict(call: Call) -> Call:
-    """Let `call` also take its inputs as one dict, as the first argument.
-
-    Keras passes the inputs of `fit`, for example, as one structure.
-    """
-    names = [name for name in inspect.signature(call).parameters if name != "self"]
-
-    @functools.wraps(call)
-    def by_name(self: Any, *args: Any, **kwargs: Any) -> Any:
-        first = args[0] if args else kwargs.get(names[0])
-        if isinstance(first, Mapping):
-            kwargs = {**dict(zip(names, args, strict=False)), **kwargs, names[0]: None, **first}
-            args = ()
-        return call(self, *args, **kwargs)
-
-    return cast(Call, by_name)
 
 
 def _weighted(output: Any, weights: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -140,6 +119,8 @@ class InternalLossMixin(keras.Model):
         """One step of `predict`. The loss of labels in the input dict is left out."""
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         out = super().predict_step((self._with_fields(x),))
+        if not isinstance(out, ModelOutput):  # of a subclass
+            return out
         return dataclasses.replace(out, loss=None) if "loss" in out else out
 
     def compute_loss(
@@ -149,6 +130,8 @@ class InternalLossMixin(keras.Model):
 
         Under `tf.distribute` it is divided by the number of replicas, because Keras sums the losses of the replicas.
         """
+        if not isinstance(y_pred, ModelOutput):  # of a subclass: as of any Keras model
+            return super().compute_loss(x, y, y_pred, sample_weight, training)
         if self.loss is not None:
             if y is None:
                 raise ValueError(
@@ -170,6 +153,8 @@ class InternalLossMixin(keras.Model):
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """The loss and the compiled metrics; labels in the input dict are their targets."""
+        if not isinstance(y_pred, ModelOutput):
+            return super().compute_metrics(x, y, y_pred, sample_weight)
         if y is None:
             targets = self._targets(x)
             y = targets.get(self.prediction_name) if len(self.label_names) == 1 else targets
@@ -188,6 +173,8 @@ class InternalLossMixin(keras.Model):
         `losses_only` skips the scores of all words, which only compiled metrics read. (XLA needs static shapes, so it
         computes everything.)
         """
+        if not self.takes_inputs_by_name():
+            return data
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         x = self._with_fields(x)
         if losses_only and self.loss is None and not self._has_metrics and not self.jit_compile:
@@ -212,9 +199,12 @@ class InternalLossMixin(keras.Model):
         check_keywords(f"y of {type(self).__name__}", y, (*self.label_names, *self.spec().label_aliases))
         return ({**x, **y},) if weights is None else ({**x, **y}, None, weights)
 
-    def _with_fields(self, x: Any) -> dict[str, Any]:
-        """The inputs by name, and `return_dict=True`."""
-        return {**self.by_name(x if isinstance(x, (Mapping, list, tuple)) else [x]), "return_dict": True}
+    def _with_fields(self, x: Any) -> Any:
+        """The inputs by name, and `return_dict=True`; as they are for a subclass that takes others."""
+        if not self.takes_inputs_by_name():
+            return x
+        options = {"return_dict": True} if "return_dict" in self.keywords() else {}
+        return {**self.by_name(x if isinstance(x, (Mapping, list, tuple)) else [x]), **options}
 
     @contextmanager
     def _reset_graphs_on_error(self) -> Iterator[None]:
@@ -233,7 +223,7 @@ class InternalLossMixin(keras.Model):
 
     def _check_arrays(self, x: Any, y: Any) -> None:
         """Refuse ids and labels out of range in arrays: a graph cannot raise errors."""
-        if not isinstance(x, (Mapping, list, tuple)):
+        if not isinstance(x, (Mapping, list, tuple)) or not self.takes_inputs_by_name():
             return
         given = self.by_name(x)
         if y is not None and self.loss is None and self.label_names:
@@ -273,6 +263,11 @@ class InternalLossMixin(keras.Model):
     @classmethod
     def architecture(cls) -> str:
         """The model's class name without the prefix TF."""
+        raise NotImplementedError
+
+    @classmethod
+    def takes_inputs_by_name(cls) -> bool:
+        """Whether `call` has the arguments of this package."""
         raise NotImplementedError
 
     @classmethod

@@ -27,9 +27,7 @@ def skip_init() -> Iterator[None]:
 
 
 def _empty(shape: Sequence[int], dtype: Any) -> Any:
-    """An uninitialized tensor in TensorFlow, zeros elsewhere. (Keras' own `empty` writes zeros.)"""
-    if keras.backend.backend() != "tensorflow":
-        return ops.zeros(shape, dtype)
+    """An uninitialized tensor. (Keras' own `empty` writes zeros.)"""
     import tensorflow
 
     return tensorflow.raw_ops.Empty(shape=shape, dtype=keras.backend.standardize_dtype(dtype), init=False)

@@ -13,6 +13,7 @@ from keras import ops
 
 from lxmert.common.config import config_from_dict
 
+from ._compat import OpenLayer
 from .dropout import Dropout
 from .init import NormalInitializer
 from .lookup import look_up
@@ -91,7 +92,7 @@ def rows(x: Any) -> Any:  # [B, S, D] -> [B·S, D]
     return ops.reshape(x, (-1, x.shape[-1]))
 
 
-class ConfiguredLayer(keras.layers.Layer):
+class ConfiguredLayer(OpenLayer, keras.layers.Layer):
     """Base class of layers that are made from a model's configuration."""
 
     def __init__(self, config: Any, **kwargs: Any):

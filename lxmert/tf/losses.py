@@ -15,6 +15,7 @@ from lxmert.common.specs import SPECS
 from lxmert.common.validation.lxmert import check_object_labels
 from lxmert.common.validation.shared import (
     IGNORED_LABEL,
+    UNKNOWN_KIND,
     Range,
     TensorSpec,
     check_label,
@@ -23,6 +24,8 @@ from lxmert.common.validation.shared import (
     is_soft_answer,
 )
 from lxmert.common.validation.visual_bert import check_alignment_labels
+
+from ._compat import is_inferring_shapes
 
 OBJECT_LOSSES = {loss.part: name for name, loss in SPECS["LxmertForPreTraining"].losses.items() if loss.part}
 
@@ -35,6 +38,8 @@ def describe(name: str, tensor: Any) -> TensorSpec:
     """
     if not hasattr(tensor, "shape") or not hasattr(tensor, "dtype"):
         raise TypeError(f"{name} must be a tensor or an array; got {type(tensor).__name__}. Use np.asarray(...).")
+    if is_inferring_shapes():
+        return TensorSpec(tuple(tensor.shape), UNKNOWN_KIND)
     dtype = keras.backend.standardize_dtype(tensor.dtype)
     kind = "bool" if dtype == "bool" else "int" if "int" in dtype else "float"
     return TensorSpec(tuple(tensor.shape), kind)

@@ -21,7 +21,6 @@ from lxmert.common.validation.shared import resolve_output_attentions
 
 from .cross_layer import CrossLayer
 from .embeddings import LanguageEmbeddings, RegionEmbeddings
-from .fitting import accept_dict
 from .layers import ContextBias, Pooler, TransformerLayer, context_bias
 from .losses import check_values, describe
 from .pretrained import TFLxmertPreTrainedModel, run_layer, run_layers
@@ -70,12 +69,11 @@ class TFLxmertModel(TFLxmertPreTrainedModel):
             CrossLayer(config, i, dtype=policy, name=f"cross_layers.{i}") for i in range(config.x_layers)
         ]
         self.pooler = Pooler(config, dtype=policy, name="pooler")
-        self.build((None, None))
+        self.finish()
         self.vision_output = vision_output
         if not vision_output:
             self.cross_layers[-1].freeze_visual_branch()
 
-    @accept_dict
     def call(
         self,
         input_ids: Any = None,
@@ -275,7 +273,7 @@ class TFLxmertModel(TFLxmertPreTrainedModel):
             cross_encoder_vision_self_attentions=tuple(m.vision_self for m in cross_maps) if every else None,
         )
 
-    def build(self, input_shape: Any = None) -> None:
+    def make_weights(self) -> None:
         """Make the weights; their sizes come from the config."""
         hidden = (None, None, self.config.hidden_size)
         self.embeddings.build((None, None))

@@ -20,7 +20,6 @@ from lxmert.common.outputs import (
 )
 from lxmert.common.validation.lxmert import check_lxmert_inputs
 
-from .fitting import accept_dict
 from .heads import Heads
 from .losses import (
     OBJECT_LOSSES,
@@ -51,11 +50,11 @@ class LxmertTaskModel(TFLxmertPreTrainedModel):
         with keras.name_scope(self.name):
             self.backbone = TFLxmertModel(config, dtype=self.dtype_policy, name="backbone")
         self.heads = Heads(config, self.head_names(config), dtype=self.dtype_policy, name="heads")
-        self.build((None, None))
+        self.finish()
         if not self.reads_vision_output:
             self.backbone.cross_layers[-1].freeze_visual_branch()
 
-    def build(self, input_shape: Any = None) -> None:
+    def make_weights(self) -> None:
         """Make the weights; their sizes come from the config. The backbone has made its own."""
         self.heads.build((None, None, self.config.hidden_size))
 
@@ -73,7 +72,6 @@ class TFLxmertForPreTraining(LxmertTaskModel):
     - `ans`: [B] answer indices (-100 ignored), or [B, A] scores of every answer in 0 … 1.
     """
 
-    @accept_dict
     def call(
         self,
         input_ids: Any = None,
@@ -187,7 +185,6 @@ class LxmertScoringModel(LxmertTaskModel, Generic[Output]):
     output_class: Callable[..., Output]  # whose first fields are the loss and the scores
     reads_vision_output = False
 
-    @accept_dict
     def call(
         self,
         input_ids: Any = None,

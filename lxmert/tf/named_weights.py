@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
+from lxmert.common.config.base import ModelConfig
 from lxmert.weights.base_model import BaseModel
 from lxmert.weights.formats.raw_io import ALIGNED
 from lxmert.weights.naming.key_mapping import Parameter
@@ -59,20 +61,23 @@ class NamedWeights(BaseModel, keras.Model):
         self.config.update(changes, validate=True)
         self.made_from.update(changes)
         for layer in flatten_layers(self):
-            if hasattr(layer, "config"):
+            if isinstance(getattr(layer, "config", None), ModelConfig):
                 layer.config = self.config
 
 
 def sublayer(owner: Any, path: str) -> Any:
-    """The object at an attribute path; a number is an index of a list."""
+    """The object at an attribute path; in it a number is an index of a list, and a name may be a key of a mapping."""
     for part in path.split("."):
-        owner = owner[int(part)] if part.isdigit() else getattr(owner, part)
+        if isinstance(owner, Mapping):
+            owner = owner[part]
+        else:
+            owner = owner[int(part)] if part.isdigit() else getattr(owner, part)
     return owner
 
 
 def tensor_of(values: np.ndarray) -> Any:
     """An array as a tensor, on the same memory where TensorFlow can take it: it copies twice otherwise."""
-    straight = keras.backend.backend() == "tensorflow" and values.dtype.kind == "f" and values.flags.writeable
+    straight = values.dtype.kind == "f" and values.flags.writeable
     if not straight or not values.size or not values.flags.c_contiguous or values.ctypes.data % ALIGNED:
         return values
     import tensorflow

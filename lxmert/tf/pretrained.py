@@ -6,33 +6,30 @@ import copy
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack, nullcontext
-from pathlib import Path
-from typing import Any, Self
+from contextlib import ExitStack
+from typing import Any, Self, TypeVar, cast
 
 import keras
 import numpy as np
-from keras import ops
 
-from lxmert.common.config import LxmertConfig, VisualBertConfig, config_from_dict
+from lxmert.common.config import LxmertConfig, VisualBertConfig
 from lxmert.common.config.base import ModelConfig
-from lxmert.common.specs import SPECS, input_shapes
-from lxmert.utils.messages import check_keywords, first_few
+from lxmert.common.specs import SPECS
+from lxmert.utils.messages import check_keywords
 from lxmert.weights.checkpoint import Checkpoint
-from lxmert.weights.formats import check_for_keras
 from lxmert.weights.loading import Found, Placement
 from lxmert.weights.naming.key_mapping import Parameter
-from lxmert.weights.save_folder import FileKind, LazyTensor
-from lxmert.weights.save_hdf5 import store_config
+from lxmert.weights.save_folder import FileKind
 from lxmert.weights.saving import Saved
 
-from ._compat import NoSaveSignature, flatten_layers, register_output
+from ._compat import NoSaveSignature, OpenLayer, WorkerModel, flatten_layers, register_output
+from .added_layers import build_added, mark_made
 from .dropout import Dropout, ReplayedSeeds
-from .fitting import InternalLossMixin
 from .init import skip_init
+from .keras_formats import KerasFormats
 from .layers import ContextBias
 from .losses import describe
-from .named_weights import to_torch_layout
+from .own_weights import own_weights, saved_weights
 from .resizing import Resizable
 
 # Arguments that are no tensors.
@@ -86,7 +83,28 @@ def run_layers(
     return states, every, maps
 
 
-class PreTrainedModel(NoSaveSignature, Resizable, InternalLossMixin):
+Call = TypeVar("Call", bound=Callable[..., Any])
+
+
+def accept_dict(call: Call) -> Call:
+    """Let `call` also take its inputs as one dict, as the first argument.
+
+    Keras passes the inputs of `fit`, for example, as one structure.
+    """
+    names = [name for name in inspect.signature(call).parameters if name != "self"]
+
+    @functools.wraps(call)
+    def by_name(self: Any, *args: Any, **kwargs: Any) -> Any:
+        first = args[0] if args else kwargs.get(names[0])
+        if isinstance(first, Mapping):
+            kwargs = {**dict(zip(names, args, strict=False)), **kwargs, names[0]: None, **first}
+            args = ()
+        return call(self, *args, **kwargs)
+
+    return cast(Call, by_name)
+
+
+class PreTrainedModel(NoSaveSignature, WorkerModel, OpenLayer, Resizable, KerasFormats):
     """Base class of all models: weights by name, loading and saving, resizing, pruning.
 
     The constructor builds the model: all sizes are in the config.
@@ -96,15 +114,37 @@ class PreTrainedModel(NoSaveSignature, Resizable, InternalLossMixin):
         super().__init_subclass__(**kwargs)
         if cls.architecture() in SPECS:
             register_output(SPECS[cls.architecture()].output)
+        if "call" in vars(cls) and cls.takes_inputs_by_name():  # Keras passes them as one structure
+            cls.call = accept_dict(cls.call)  # type: ignore[method-assign]
 
     def __init__(self, config: ModelConfig, **kwargs: Any):
+        # A subclass may make layers before it calls this.
+        self._made_before = frozenset(vars(self))
         # Labels travel in the input dict; casting them to a small dtype would change them. Layers cast.
         super().__init__(**{"autocast": False, **kwargs})
         self.config = self.check_config(config)
         self.made_from = copy.deepcopy(self.config)
 
+    def finish(self) -> None:
+        """Make the weights, at the end of a constructor. A subclass may go on and add layers."""
+        with keras.name_scope(self.name):
+            self.make_weights()
+        mark_made(self, self._made_before)
+        if type(self).build is PreTrainedModel.build:  # else Keras calls that of a user's class, as for any layer
+            self.build((None, None))
+
+    def build(self, input_shape: Any = None) -> None:
+        """Nothing to do: the constructor made the weights."""
+        self.built = True
+
+    def make_weights(self) -> None:
+        """Make the weights; their sizes come from the config."""
+        raise NotImplementedError
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Refuse names that are unknown or given twice, and call the model."""
+        if not self.takes_inputs_by_name():
+            return super().__call__(*args, **kwargs)
         first = args[0] if args else kwargs.get("input_ids")
         if isinstance(first, (Mapping, list, tuple)):
             inputs = self.by_name(first)
@@ -140,8 +180,19 @@ class PreTrainedModel(NoSaveSignature, Resizable, InternalLossMixin):
     @classmethod
     @functools.cache  # read at every call
     def keywords(cls) -> tuple[str, ...]:
-        """The argument names of `call`, in order, without `training`."""
-        return tuple(name for name in inspect.signature(cls.call).parameters if name not in ("self", "training"))
+        """The argument names of `call`, in order, without `training`; for `**kwargs` those of the class below."""
+        parameters = inspect.signature(cls.call).parameters.values()
+        named = [p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+        if any(p.kind is p.VAR_KEYWORD for p in parameters):
+            _, *below = (kind for kind in cls.__mro__ if "call" in vars(kind))
+            named += below[0].keywords() if issubclass(below[0], PreTrainedModel) else ()
+        return tuple(name for name in dict.fromkeys(named) if name not in ("self", "training"))
+
+    @classmethod
+    @functools.cache
+    def takes_inputs_by_name(cls) -> bool:
+        """Whether `call` has the arguments of this package; a subclass may have its own, as any Keras model."""
+        return "input_ids" in inspect.signature(cls.call).parameters
 
     # Loading and saving
 
@@ -161,17 +212,42 @@ class PreTrainedModel(NoSaveSignature, Resizable, InternalLossMixin):
         raise ValueError("state_dict is for PyTorch. In Keras pass the file, or assign values by set_weights.")
 
     @classmethod
+    def _new_with_own_layers(cls, config: ModelConfig, options: Mapping[str, Any]) -> Self | None:
+        """A new model of a user's class, whose own tensors can be loaded; None for a class of this package."""
+        if cls.__module__.startswith("lxmert."):
+            return None
+        model = cls(config, **options)
+        build_added(model)
+        return model
+
+    def own_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The tensors that a user's class adds to those of the name table: names and shapes."""
+        return {name: weight.shape for name, weight in own_weights(self).items()}
+
+    @classmethod
     def _load(cls, file: Checkpoint, found: Found, dtype: Any, options: Mapping[str, Any], model: Self | None) -> Self:
         """Make a model from an open file: what was found, and the rest newly initialized."""
+        if model is not None:
+            model = model if dtype is None else cls._new_with_own_layers(file.config, {**options, "dtype": dtype})
+            return model._fill(file, found)  # type: ignore[union-attr]
         with file.arrays(found.parameters, keras_layout=True) as arrays:
-            # A user's subclass may have layers of its own, which are not in the file.
-            with skip_init() if cls.__module__.startswith("lxmert.") else nullcontext():
+            with skip_init():
                 model = cls(file.config, dtype=dtype, **options)
             for parameter, values in arrays:
                 model._assign_keras_layout(parameter, values)
         new = set(found.report.new)
         model._init_missing([parameter for parameter in model.table_parameters() if parameter.name in new])
         return model
+
+    def _fill(self, file: Checkpoint, found: Found) -> Self:
+        """Copy what was found into a model of a user's class."""
+        with file.arrays(found.parameters, keras_layout=True) as arrays:
+            for parameter, values in arrays:
+                self._assign_keras_layout(parameter, values)
+        own = own_weights(self)
+        for name in found.own:
+            own[name].assign(file.read_own(name))
+        return self
 
     def _init_missing(self, new: list[Parameter]) -> None:
         """Initialize the weights that were not loaded."""
@@ -192,80 +268,11 @@ class PreTrainedModel(NoSaveSignature, Resizable, InternalLossMixin):
         """
         if state_dict is not None:
             raise ValueError("state_dict is for PyTorch; a Keras model writes its own weights.")
-        try:
-            named = list(self.weights_by_name())
-        except AttributeError as error:
-            raise ValueError(f"a layer of this {type(self).__name__} was replaced by another kind: {error}.") from None
-        known = {id(w) for _, w in named}
-        own = [w.path for w in self.weights if id(w) not in known and "seed_generator" not in w.path]
-        other = [p.name for p, w in named if tuple(w.shape) != (p.shape[::-1] if p.leaf.transposed else p.shape)]
-        if own or other:
-            raise ValueError(
-                f"save_pretrained writes the weights of {self.architecture()} alone; this {type(self).__name__} also "
-                f"has {first_few(own)}"
-                if own
-                else f"{first_few(other)} in another shape than its config says"
-            )
-
-        def item(p: Parameter, w: keras.Variable) -> LazyTensor:
-            return LazyTensor(p, np.dtype(w.dtype), lambda: to_torch_layout(p, ops.convert_to_numpy(w)))
-
-        return Saved([item(p, w) for p, w in named])
+        return saved_weights(self)
 
     def _pickle_kind(self, save_function: Callable[..., Any] | None) -> FileKind:
         """Refuse pickles, which PyTorch alone writes."""
         raise ValueError("safe_serialization=False is for PyTorch, whose pickles it writes.")
-
-    def save_weights(self, filepath: str | Path, overwrite: bool = True, **kwargs: Any) -> None:
-        """Write a .weights.h5 file, as Keras does, and the config into it, so that the file describes itself."""
-        path = Path(filepath)
-        before = path.stat() if path.exists() else None
-        super().save_weights(filepath, overwrite=overwrite, **kwargs)
-        # With overwrite=False Keras asks the user, who may have said no.
-        written = path.is_file() and (before is None or path.stat().st_mtime_ns != before.st_mtime_ns)
-        if written and path.name.endswith(".weights.h5"):
-            store_config(filepath, self.config, self.architecture())
-
-    def load_weights(self, filepath: str | Path, skip_mismatch: bool = False, **kwargs: Any) -> None:
-        """Read a weight file as Keras does, after checking that it is safe and what it claims to be."""
-        check_for_keras(Path(filepath))
-        super().load_weights(filepath, skip_mismatch=skip_mismatch, **kwargs)
-
-    def export(self, filepath: str | Path, format: str = "tf_saved_model", **kwargs: Any) -> None:
-        """Write the model for serving; it answers without this package.
-
-        Its input is a dict of the words, the regions, the two masks and the token types (what
-        `lxmert.common.specs.input_shapes` lists), of any batch size, length and number of regions; its output a
-        dict of the scores. For other inputs wrap the model in a functional `keras.Model` and export that.
-        """
-        inputs = {}
-        for name, (shape, kind) in input_shapes(self.config, self.architecture()).items():
-            sizes = tuple(None if isinstance(size, str) else size for size in shape[1:])
-            inputs[name] = keras.Input(sizes, dtype=self.variable_dtype if kind == "float" else "int32", name=name)
-        scores = self(inputs, output_attentions=False, output_hidden_states=False, return_dict=True)
-        keras.Model(inputs, dict(scores.items())).export(str(filepath), format=format, **kwargs)
-
-    # What Keras saves in addition to the weights
-
-    def get_config(self) -> dict[str, Any]:
-        """The arguments of the constructor."""
-        self.check_config_is_current()
-        values = {**self.config.to_diff_dict(), "architectures": [self.architecture()]}
-        return {**super().get_config(), "config": values}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
-        """Make the model from the output of `get_config`."""
-        config = {**config, "config": config_from_dict(config["config"])}
-        if isinstance(config.get("dtype"), dict):
-            config["dtype"] = keras.dtype_policies.deserialize(config["dtype"])
-        return cls(**config)
-
-    def get_build_config(self) -> None:
-        """Nothing: the constructor builds."""
-
-    def build_from_config(self, config: Any) -> None:
-        """Nothing to do: the constructor builds."""
 
 
 class TFLxmertPreTrainedModel(PreTrainedModel):

@@ -16,7 +16,6 @@ from lxmert.common.validation.shared import resolve_output_attentions
 from lxmert.common.validation.visual_bert import check_visual_bert_inputs
 
 from .embeddings import JointEmbeddings
-from .fitting import accept_dict
 from .layers import Pooler, TransformerLayer, context_bias
 from .losses import check_values, describe
 from .pretrained import TFVisualBertPreTrainedModel, run_layer
@@ -67,9 +66,8 @@ class TFVisualBertModel(TFVisualBertPreTrainedModel):
         self.encoder_layers = [layer(f"encoder_layers.{i}") for i in range(config.num_hidden_layers)]
         self.additional_layer: Any = layer("additional_layer") if config.bypass_transformer else None
         self.pooler: Any = Pooler(config, dtype=policy, name="pooler") if add_pooling_layer else None
-        self.build((None, None))
+        self.finish()
 
-    @accept_dict
     def call(
         self,
         input_ids: Any = None,
@@ -170,7 +168,7 @@ class TFVisualBertModel(TFVisualBertPreTrainedModel):
         kept = self.config.kept_heads(f"encoder_layers.{layer}.attention")
         return row if len(kept) == self.config.num_attention_heads else ops.take(row, kept)
 
-    def build(self, input_shape: Any = None) -> None:
+    def make_weights(self) -> None:
         """Make the weights; their sizes come from the config."""
         hidden = (None, None, self.config.hidden_size)
         self.embeddings.build((None, None))

@@ -13,7 +13,6 @@ from lxmert.common.config import VisualBertConfig
 from lxmert.common.outputs import VisualBertModelOutput, VisualBertTaskOutput
 from lxmert.common.validation.visual_bert import check_visual_bert_inputs
 
-from .fitting import accept_dict
 from .lookup import gather_tokens
 from .losses import describe, distribution_loss, index_loss
 from .visual_bert_tasks import VisualBertTaskModel
@@ -22,7 +21,6 @@ from .visual_bert_tasks import VisualBertTaskModel
 class VisualBertScoringModel(VisualBertTaskModel):
     """Base class of task models with one kind of scores and labels. A subclass implements `score`."""
 
-    @accept_dict
     def call(
         self,
         input_ids: Any = None,

@@ -14,7 +14,6 @@ from lxmert.common.outputs import VisualBertForPreTrainingOutput, VisualBertTask
 from lxmert.common.validation.shared import Range
 from lxmert.common.validation.visual_bert import check_alignment_inputs
 
-from .fitting import accept_dict
 from .heads import VisualBertHeads
 from .lookup import gather_tokens
 from .losses import alignment_loss, check_values, describe, index_loss, total_loss, word_loss
@@ -32,9 +31,9 @@ class VisualBertTaskModel(TFVisualBertPreTrainedModel):
         with keras.name_scope(self.name):
             self.backbone = TFVisualBertModel(config, dtype=self.dtype_policy, name="backbone")
         self.heads = VisualBertHeads(config, self.head_names(config), dtype=self.dtype_policy, name="heads")
-        self.build((None, None))
+        self.finish()
 
-    def build(self, input_shape: Any = None) -> None:
+    def make_weights(self) -> None:
         """Make the weights; their sizes come from the config. The backbone has made its own."""
         self.heads.build((None, None, self.config.hidden_size))
 
@@ -43,7 +42,6 @@ class VisualBertTaskModel(TFVisualBertPreTrainedModel):
 class TFVisualBertForPreTraining(VisualBertTaskModel):
     """The backbone with the heads of the paper's pre-training: words and matching."""
 
-    @accept_dict
     def call(
         self,
         input_ids: Any = None,
@@ -127,7 +125,6 @@ class TFVisualBertForRegionToPhraseAlignment(VisualBertTaskModel):
         """What does not reach the scores."""
         return self.backbone.pooler, self.heads.word, self.heads.match
 
-    @accept_dict
     def call(
         self,
         input_ids: Any = None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -29,6 +28,7 @@ from .checkpoints import (
 )
 from .evaluation import evaluate
 from .logs import Logs
+from .processes import is_main_process
 from .settings import Settings
 from .start import RunFiles, load_model, make_model, open_answers, open_tokenizer
 from .steps import Steps, StepValues
@@ -62,7 +62,7 @@ def train(
     else:
         check_new(settings)
         state = Progress()
-    log = _make_printer(progress)
+    log = _make_printer(progress and is_main_process(settings.backend))
     files = open_files(settings)
     data, valid = _open_splits(settings, files)
     outside = getattr(data, "outside", 0)
@@ -84,9 +84,8 @@ def train(
     return state.epochs[state.best - 1] if state.best else {}
 
 
-def _make_printer(progress: bool) -> Callable[[str], None]:
-    """Prints messages of the main process on standard error, before there is a trainer."""
-    shown = progress and os.environ.get("RANK", "0") == "0"
+def _make_printer(shown: bool) -> Callable[[str], None]:
+    """Prints messages on standard error, if wanted."""
     return lambda text: print(text, file=sys.stderr) if shown else None
 
 

@@ -91,9 +91,9 @@ class Settings:
     gradient_accumulation_steps: int = _setting("micro-batches that a batch is split into, to save memory", 1)
     gradient_checkpointing: bool = _setting("recompute each layer in the backward pass, to save memory", False)
     strategy: str = _setting(
-        "several processes or devices: copies of the model (ddp, mirrored) or parts of it (fsdp, PyTorch)",
+        "several processes or devices: copies of the model (ddp; Keras: mirrored, multi-worker) or parts of it (fsdp)",
         "auto",
-        choices=("auto", "single", "ddp", "fsdp", "mirrored"),
+        choices=("auto", "single", "ddp", "fsdp", "mirrored", "multi-worker"),
     )
     device: str = _setting("where to compute", "auto", choices=("auto", "cpu", "cuda"))
     workers: int = _setting("processes that load batches ahead (PyTorch)", 0, exact=False)

@@ -90,6 +90,7 @@ def _suggestions(mismatch: Mismatch) -> Iterator[str]:
     yield from _about_heads(mismatch)
     yield from _about_pooler(mismatch)
     yield from _about_bypass(mismatch)
+    yield from _about_quantized(mismatch)
 
 
 def _other_layer_counts(mismatch: Mismatch) -> dict[str, tuple[int, str]]:
@@ -164,4 +165,12 @@ def _about_bypass(mismatch: Mismatch) -> Iterator[str]:
         yield (
             f"The file has {'an' if bypass else 'no'} additional layer: put bypass_transformer={str(bypass).lower()} "
             f"into config.json, or pass bypass_transformer={bypass} to from_pretrained."
+        )
+
+
+def _about_quantized(mismatch: Mismatch) -> Iterator[str]:
+    if any(dtype.kind in "iu" for dtype in mismatch.checkpoint.file.dtypes.values()):
+        yield (
+            "The file holds quantized weights: load a .keras file by keras.saving.load_model, or quantize a model as "
+            "this one was, and load the file by its load_weights."
         )

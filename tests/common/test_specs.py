@@ -100,7 +100,7 @@ def test_a_model_runs_on_what_is_declared(name):
     config = CONFIG_OF[name]
     inputs = random_inputs(config, name)
     assert list(inputs) == list(input_shapes(config, name))
-    for key, (letters, kind) in input_shapes(config, name).items():
+    for key, (letters, kind, _) in input_shapes(config, name).items():
         assert inputs[key].ndim == len(letters)
         assert inputs[key].dtype == ("float32" if kind == "float" else "int64")
         wanted = [

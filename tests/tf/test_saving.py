@@ -274,10 +274,19 @@ def test_exported_models_answer_without_this_package(names, tmp_path):
             served = tf.saved_model.load(f"{folder}/{name}")
             for i in range(2):
                 given = {
-                    key: tf.constant(values, "int32" if values.dtype.kind == "i" else "float32")
+                    key: tf.constant(values, ("int32", "int64")[i] if values.dtype.kind == "i" else "float32")
                     for key, values in np.load(f"{folder}/{name}{i}.npz").items()
                 }
                 np.savez(f"{folder}/{name}{i}.out.npz", **{key: v.numpy() for key, v in served.serve(given).items()})
+            absent = [key for key in given if "mask" in key or "type" in key]
+            for some in ([absent[0]], absent[1:], absent):
+                kept = {key: values for key, values in given.items() if key not in some}
+                scores = served.serve(kept)
+            kept = {key: tf.cast(v, "int32") if v.dtype.is_integer else v for key, v in kept.items()}
+            for key, values in served.signatures["without_masks"](**kept).items():  # the signature of a server
+                np.testing.assert_allclose(values, scores[key], atol=1e-5)
+            assert set(served.signatures) == {"serve", "serving_default", "without_masks"}
+            np.savez(f"{folder}/{name}.bare.npz", **{key: values.numpy() for key, values in scores.items()})
         """,
         tmp_path,
         *models,
@@ -288,3 +297,6 @@ def test_exported_models_answer_without_this_package(names, tmp_path):
             with np.load(tmp_path / f"{name}{i}.out.npz") as found:
                 assert set(found.files) == set(expected)
                 equal([found[key] for key in expected], list(expected.values()), atol=1e-5)
+        bare = {key: values for key, values in given(name, 1).items() if not ("mask" in key or "type" in key)}
+        with np.load(tmp_path / f"{name}.bare.npz") as found:
+            equal([found[key] for key in expected], list(model(bare).values()), atol=1e-5)

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -143,6 +144,24 @@ def test_a_batch_that_two_processes_cannot_share(scenes, tmp_path):
     assert "batch_size must be divisible by the number of processes times accumulation, 2 x 1; got 9" in errors
 
 
+def start_workers(*arguments):
+    """Run Python in two processes of one TensorFlow cluster on this machine."""
+    with socket.socket() as one, socket.socket() as two:
+        for each in (one, two):
+            each.bind(("127.0.0.1", 0))
+        workers = [f"127.0.0.1:{each.getsockname()[1]}" for each in (one, two)]
+    running = []
+    for index in range(2):
+        place = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
+        environment = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "TF_CONFIG": json.dumps(place)}
+        command = [sys.executable, *map(str, arguments)]
+        options = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        running.append(subprocess.Popen(command, cwd=ROOT, env={**os.environ, **environment}, **options))
+    told = [process.communicate(timeout=900) for process in running]
+    assert [process.returncode for process in running] == [0, 0], "".join(errors[-3000:] for _, errors in told)
+    return [output for output, _ in told]
+
+
 def runs_of_keras(scenes, folder, *names):
     """The folders of what one device of Keras left, and two."""
     start("-m", "tests.training.distributed_runs", "tf", "single,mirrored", 2, scenes, folder, *names)
@@ -163,3 +182,21 @@ def test_all_runs_of_two_devices(scenes, tmp_path):
     for name in KERAS_RUNS:
         assert_same_run(two / name, one / name, logged=LOGGED)
     assert differing(left_by(two / "dropout"), left_by(two / "dropout, stopped")) == []
+
+
+@pytest.mark.full
+def test_two_workers_train_as_one(scenes, tmp_path):
+    """Two processes by TF_CONFIG, of which the chief alone writes; a run that was stopped and resumed, too."""
+    names = ("pretrain", "nlvr2")
+    start("-m", "tests.training.distributed_runs", "tf", "single", 1, scenes, tmp_path, *names)
+    start_workers("-m", "tests.training.distributed_runs", "tf", "multi-worker", 1, scenes, tmp_path, *names)
+    for name in names:
+        assert_same_run(tmp_path / "multi-worker" / name, tmp_path / "single" / name, logged=LOGGED)
+
+    run = settings_of(KERAS_RUNS["nlvr2"], scenes, tmp_path / "command", backend="tf", strategy="auto").to_dict()
+    config = tmp_path / "nlvr2.json"
+    config.write_text(json.dumps({key: value for key, value in run.items() if value is not None}))
+    chief, other = start_workers("-m", "lxmert", "train", "nlvr2", "--config", config, "--quiet")
+    assert "the best checkpoint is" in chief
+    assert other == ""
+    assert_same_run(tmp_path / "command", tmp_path / "single" / "nlvr2", logged=LOGGED)

@@ -56,10 +56,12 @@ class Input(NamedTuple):
     """An input of a served model: its axes, and whether it holds "int" or "float".
 
     An axis is an integer, a config field, or a letter where any size will do: B batch, L tokens, R regions, P phrases.
+    An input with a `default` may be absent: it is filled with that, or the highest number of its range if that is less.
     """
 
     axes: tuple[str | int, ...]
     kind: str = "int"
+    default: int | None = None
 
 
 class Loss(NamedTuple):

@@ -36,9 +36,9 @@ def _lxmert_inputs(*images: str | int) -> dict[str, Input]:
         "input_ids": Input(("B", "L")),
         "visual_feats": Input((*batch, "R", "visual_feat_dim"), "float"),
         "visual_pos": Input((*batch, "R", "visual_pos_dim"), "float"),
-        "attention_mask": Input(("B", "L")),
-        "visual_attention_mask": Input((*batch, "R")),
-        "token_type_ids": Input(("B", "L")),
+        "attention_mask": Input(("B", "L"), default=1),
+        "visual_attention_mask": Input((*batch, "R"), default=1),
+        "token_type_ids": Input(("B", "L"), default=0),
     }
 
 
@@ -47,11 +47,11 @@ def _visual_bert_inputs(*choices: str) -> dict[str, Input]:
     batch = ("B", *choices)
     return {
         "input_ids": Input((*batch, "L")),
-        "attention_mask": Input((*batch, "L")),
-        "token_type_ids": Input((*batch, "L")),
+        "attention_mask": Input((*batch, "L"), default=1),
+        "token_type_ids": Input((*batch, "L"), default=0),
         "visual_embeds": Input((*batch, "R", "visual_embedding_dim"), "float"),
-        "visual_attention_mask": Input((*batch, "R")),
-        "visual_token_type_ids": Input((*batch, "R")),
+        "visual_attention_mask": Input((*batch, "R"), default=1),
+        "visual_token_type_ids": Input((*batch, "R"), default=1),
     }
 
 

@@ -12,13 +12,14 @@ from typing import Any, NamedTuple
 from lxmert.common.config.base import ModelConfig
 
 IGNORED_LABEL = -100
+UNKNOWN_KIND = "unknown"  # of a tensor that only has a shape
 
 
 class TensorSpec(NamedTuple):
     """One argument as the user gave it: its shape (None for a dimension that is not known yet) and its kind."""
 
     shape: tuple[int | None, ...]
-    kind: str  # "int", "float" or "bool"
+    kind: str  # "int", "float", "bool", or UNKNOWN_KIND
 
 
 TensorSpecFn = Callable[[str, Any], TensorSpec]  # of an argument, by its name and value; TypeError if it is no tensor
@@ -42,7 +43,7 @@ def check_dtype(name: str, given: TensorSpec, kinds: Sequence[str], wanted: str)
     Raises:
         TypeError: naming the argument, what it must hold and what it holds.
     """
-    if given.kind not in kinds:
+    if given.kind not in (*kinds, UNKNOWN_KIND):
         raise TypeError(f"{name} must hold {wanted}; got values of kind {given.kind}.")
 
 

@@ -1,11 +1,12 @@
-"""Training a task model in Keras by `model.fit`, on one device or several; `lxmert.training.run` decides what and when.
+"""Training a task model in Keras by `model.fit`, on the devices of one process or of several.
 
+`lxmert.training.run` decides what and when.
 This file is for Keras on TensorFlow: `tf.data` feeds the model, `tf.distribute` shares a batch between devices.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,9 +31,10 @@ from lxmert.utils.messages import first_few
 from lxmert.weights.formats.raw_io import FLOATS
 from lxmert.weights.save_folder import LazyTensor, write_folder
 
+from .batches import micro_batches
 from .optimizers import load_optimizer_state, make_optimizer, optimizer_state
 from .schedule import LinearWarmUp
-from .strategy import make_strategy
+from .strategy import make_strategy, place_of_process
 from .unused_parameters import freeze_unused_parameters
 
 _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float64": "float64"}
@@ -46,8 +48,6 @@ class Evaluator:
         make_model: makes the model, given its class and its dtype.
     """
 
-    rank, world, is_main = 0, 1, True  # there is one process
-
     def __init__(self, settings: Settings, make_model: Callable[[Any, Any], PreTrainedModel]):
         self.settings = settings
         self.architecture = model_class_name(settings)
@@ -55,11 +55,14 @@ class Evaluator:
         self._options = {"prediction_logits": False} if self.architecture == "LxmertForPreTraining" else {}
         self.strategy = make_strategy(settings.strategy, settings.device)
         self.devices = int(self.strategy.num_replicas_in_sync)
+        self.rank, self.world = place_of_process(self.strategy)
+        self.is_main = self.rank == 0
         keras.utils.set_random_seed(settings.seed)
         with self.strategy.scope():
             self.model = make_model(getattr(lxmert.tf, f"TF{self.architecture}"), _POLICIES[settings.precision])
             self._prepare(self.model)
         self._forward: Any = None  # the traced function of an evaluation
+        self.gather(np.zeros(1))  # no process goes on before all are here: they look into the folder of the run first
 
     def scores(self, inputs: Mapping[str, Any]) -> np.ndarray:
         """The scores of the classes in evaluation, [B, classes]."""
@@ -82,8 +85,11 @@ class Evaluator:
         return self._forward(keras.tree.map_structure(self._cast, dict(inputs)))
 
     def gather(self, array: np.ndarray) -> np.ndarray:
-        """Concatenate the arrays of all processes; there is one."""
-        return array
+        """Concatenate the arrays of all processes."""
+        if self.world == 1:
+            return array
+        copies = self.strategy.gather(self.strategy.run(lambda: tf.constant(array[None])), axis=0)  # one of each device
+        return np.concatenate(copies.numpy()[:: self.devices // self.world])
 
     def pair_model(self, head: str) -> PairModel | None:
         """The model split into encoders, with one of its heads; None for VisualBERT, which reads one sequence."""
@@ -173,6 +179,8 @@ class Trainer(Evaluator):
         bad = [name for name, array in arrays.items() if not np.isfinite(array).all()]
         if bad:
             raise ValueError(f"training stopped: {first_few(bad)} are not finite. {folder} is from before.")
+        if not self.is_main:
+            return
         named = ((p, arrays[p.name]) for p, _ in model.weights_by_name())
         items = [LazyTensor(p, FLOATS[array.dtype.name], partial(np.asarray, array)) for p, array in named]
         write_folder(folder, model.config, model.architecture(), items, write_others=write_others(state))
@@ -241,27 +249,11 @@ class Trainer(Evaluator):
                 raise failures[0] from None
             raise
 
-    def _batches(self, steps: Steps, start: int, end: int, failures: list[BaseException]) -> tf.data.Dataset:
+    def _batches(self, steps: Steps, start: int, end: int, failures: list[BaseException]) -> Any:
         """The micro-batches of the steps from `start` to `end`, exclusive, for `fit`."""
-        parts_of_step = steps.gradient_accumulation_steps
-
-        def part(number: int) -> tuple[Any, ...]:
-            inputs, weights = steps.micro_batch(*divmod(number, parts_of_step), self.devices)
-            labels = {name: inputs.pop(name) for name in SPECS[self.architecture].labels if name in inputs}
-            return keras.tree.map_structure(self._cast, (inputs, labels, weights) if weights else (inputs, labels))
-
-        def parts() -> Iterator[tuple[Any, ...]]:
-            try:
-                yield from map(part, range(start * parts_of_step, end * parts_of_step))
-            except Exception as error:
-                failures.append(error)
-                raise
-
-        signature = keras.tree.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), part(start * parts_of_step))
-        dataset = tf.data.Dataset.from_generator(parts, output_signature=signature).prefetch(2)
-        options = tf.data.Options()
-        options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-        return dataset.with_options(options)
+        count = steps.gradient_accumulation_steps
+        labels = tuple(SPECS[self.architecture].labels)
+        return micro_batches(steps, range(start * count, end * count), self.strategy, labels, self._cast, failures)
 
 
 class _StepCallback(keras.callbacks.Callback):

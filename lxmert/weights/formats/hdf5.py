@@ -178,7 +178,7 @@ class Hdf5File:
         """Note one array: its shape, its dtype, and where its values are."""
         bfloat16 = dataset.dtype == np.dtype("V2") and dataset.attrs.get("dtype") == "bfloat16"
         native = BFLOAT16 if bfloat16 else dataset.dtype.newbyteorder("=")
-        if native not in FLOATS.values():
+        if native not in FLOATS.values() and native.kind not in "biu":
             raise _InvalidFileError(
                 f"{self.path} holds {place} as {dataset.dtype}; these are read: {', '.join(FLOATS)}."
             )

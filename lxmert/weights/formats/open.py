@@ -126,29 +126,35 @@ def find_weights(source: str | Path, selection: Selection = USUAL) -> Path:
     return path
 
 
-def check_for_keras(path: Path) -> None:
+def check_for_keras(path: Path) -> list[str]:
     """Refuse a file that Keras would open by its name, if it is no file that Keras writes.
+
+    Returns:
+        The names of the arrays in it, without those of the optimizer and the like.
 
     Raises:
         ValueError: a file of another format, a damaged or a hostile one.
     """
     if not path.is_file():
-        return
+        return []
+    names: list[str] = []
     if path.name.endswith(".weights.json"):  # shards, each with its name or a list of names
         parts = read_json(path).get("weight_map")
         for part in parts.values() if isinstance(parts, dict) else ():
             for name in part if isinstance(part, list) else [part]:
                 check_base_name(name, path)
-                _check_is_keras(path.parent / name)
+                names += _check_is_keras(path.parent / name)
     elif path.name.endswith((".h5", ".hdf5", ".keras")):
-        _check_is_keras(path)
+        names += _check_is_keras(path)
+    return names
 
 
-def _check_is_keras(path: Path) -> None:
+def _check_is_keras(path: Path) -> list[str]:
     file = _open_file(path)
     file.close()
     if not isinstance(file, KerasArchive if path.suffix == ".keras" else Hdf5File):
         raise ValueError(f"{path} is {file.title}, whatever its name says; load it by from_pretrained.")
+    return list(file.shapes)
 
 
 def _is_index(path: Path) -> bool:

@@ -1,0 +1,131 @@
+"""Keras' own ways to save a model, and KerasHub's names for ours.
+
+Separate from the models, because PyTorch has no counterpart.
+"""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any, Self
+
+import keras
+
+from lxmert.common.config import config_from_dict
+from lxmert.common.outputs import ModelOutput
+from lxmert.common.specs import input_shapes
+from lxmert.utils.messages import first_few
+from lxmert.weights.base_model import BaseModel
+from lxmert.weights.formats import check_for_keras
+from lxmert.weights.save_hdf5 import store_config
+
+from .added_layers import build_added, describe_added, names_without_layer, restore_added
+from .fitting import InternalLossMixin
+from .serving import write_saved_model
+
+# Arguments that every Keras layer has.
+_OF_KERAS = ("name", "trainable", "dtype")
+
+
+class KerasFormats(BaseModel, InternalLossMixin):
+    """A model that is saved by Keras: weight files, archives, and models for serving."""
+
+    def save_weights(self, filepath: str | Path, overwrite: bool = True, **kwargs: Any) -> None:
+        """Write a .weights.h5 file, as Keras does, and the config into it, so that the file describes itself."""
+        path = Path(filepath)
+        before = path.stat() if path.exists() else None
+        super().save_weights(filepath, overwrite=overwrite, **kwargs)
+        # With overwrite=False Keras asks the user, who may have said no.
+        written = path.is_file() and (before is None or path.stat().st_mtime_ns != before.st_mtime_ns)
+        if written and path.name.endswith(".weights.h5"):
+            store_config(filepath, self.config, self.architecture())
+
+    def load_weights(self, filepath: str | Path, skip_mismatch: bool = False, **kwargs: Any) -> None:
+        """Read a weight file as Keras does, after checking that it is safe and what it claims to be."""
+        unread = names_without_layer(self, check_for_keras(Path(filepath)))
+        if unread and not skip_mismatch:
+            raise ValueError(
+                f"{filepath} has weights of layers that this {type(self).__name__} does not have: {first_few(unread)}. "
+                "Make the model as it was when it was saved, or pass skip_mismatch=True to leave them out."
+            )
+        build_added(self)
+        super().load_weights(filepath, skip_mismatch=skip_mismatch, **kwargs)
+
+    @classmethod
+    def from_preset(cls, preset: str | Path, load_weights: bool = True, **kwargs: Any) -> Self:
+        """`from_pretrained`, as KerasHub calls it.
+
+        Args:
+            preset: a folder or a file of weights, or a model on the hub: "owner/name" or "hf://owner/name".
+            load_weights: False makes a newly initialized model of the same configuration.
+            kwargs: arguments of `from_pretrained`; without weights, fields of the configuration, `dtype` and the like.
+
+        Raises:
+            ValueError: a model of another hub.
+        """
+        source = str(preset).removeprefix("hf://")
+        if "://" in source:
+            raise ValueError(f'preset must be a path, "owner/name" or "hf://owner/name"; got {str(preset)!r}.')
+        if load_weights:
+            return cls.from_pretrained(source, **kwargs)
+        arguments = {*inspect.signature(cls.__init__).parameters, *_OF_KERAS} - {"config"}
+        own = {name: kwargs.pop(name) for name in arguments & set(kwargs)}
+        return cls(cls.config_class.from_pretrained(source, **kwargs), **own)
+
+    def save_to_preset(self, preset_dir: str | Path, max_shard_size: float | None = 10) -> None:
+        """`save_pretrained`, as KerasHub calls it; `max_shard_size` is in GB."""
+        self.save_pretrained(preset_dir, max_shard_size=None if max_shard_size is None else f"{max_shard_size}GB")
+
+    # What Keras saves in addition to the weights
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of the constructor."""
+        self.check_config_is_current()
+        values = {**self.config.to_diff_dict(), "architectures": [self.architecture()]}
+        config = {**super().get_config(), "config": values}
+        added = describe_added(self)
+        return {**config, "added_layers": added} if added else config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
+        """Make the model from the output of `get_config`."""
+        config = {**config, "config": config_from_dict(config["config"])}
+        added = config.pop("added_layers", {})
+        if isinstance(config.get("dtype"), dict):
+            config["dtype"] = keras.dtype_policies.deserialize(config["dtype"])
+        parameters = inspect.signature(cls.__init__).parameters
+        if all(p.kind is not p.VAR_KEYWORD for p in parameters.values()):  # a user's class may take a config alone
+            config = {name: value for name, value in config.items() if name in parameters or name not in _OF_KERAS}
+        model = cls(**config)
+        restore_added(model, added)
+        return model
+
+    def export(self, filepath: str | Path, format: str = "tf_saved_model", **kwargs: Any) -> None:
+        """Write the model for serving; it answers without this package.
+
+        Its input is a dict of the words, the regions, the masks and the token types (what
+        `lxmert.common.specs.input_shapes` lists), of any batch size, length and number of regions; its output a
+        dict of the scores. In a SavedModel masks and token types may be absent: see `write_saved_model`. For
+        other inputs wrap the model in a functional `keras.Model` and export that.
+        """
+        if format == "tf_saved_model" and set(kwargs) <= {"verbose"}:
+            write_saved_model(self, filepath, **kwargs)
+            return
+        inputs = self.symbolic_inputs()
+        scores = self(inputs, **self.plain_options())
+        outputs = dict(scores.items()) if isinstance(scores, ModelOutput) else scores
+        keras.Model(inputs, outputs).export(str(filepath), format=format, **kwargs)
+
+    def symbolic_inputs(self) -> dict[str, Any]:
+        """A `keras.Input` for each input of a served model."""
+        inputs = {}
+        for name, given in input_shapes(self.config, self.architecture()).items():
+            sizes = tuple(None if isinstance(axis, str) else axis for axis in given.axes[1:])
+            dtype = self.variable_dtype if given.kind == "float" else "int32"
+            inputs[name] = keras.Input(sizes, dtype=dtype, name=name)
+        return inputs
+
+    def plain_options(self) -> dict[str, bool]:
+        """The options of a call that returns scores by name and nothing else."""
+        wanted = {"output_attentions": False, "output_hidden_states": False, "return_dict": True}
+        return {name: value for name, value in wanted.items() if name in self.keywords()}
