@@ -64,6 +64,7 @@ NATIVE = {
     "pt/pretrained.py: PreTrainedModel.init_weights": "the same",
     "pt/pretrained.py: PreTrainedModel._init_weights": "the same",
     "pt/pretrained.py: PreTrainedModel._place": "Keras places a model by the scope that it is made in",
+    "pt/named_weights.py: NamedWeights.base_name": "in Keras the backbone has its name, which nothing else lists",
     "pt/named_weights.py: NamedWeights.device": "Keras' variables have no device of their own",
     "pt/named_weights.py: NamedWeights.dtype": "every Keras layer has one",
     "pt/resizing.py: Resizable.get_output_embeddings": "a tied layer on the word embedding; Keras' layers own theirs",

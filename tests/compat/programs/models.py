@@ -354,4 +354,37 @@ inputs = tokenizer(["where is the cat", "a dog"], padding=True, return_tensors="
 inputs.update({name: INPUTS[name] for name in ("visual_feats", "visual_pos")})
 result = model(**inputs).question_answering_score
 """,
+    "question answering as it is documented": """
+import torch
+from transformers import BertTokenizer, VisualBertForQuestionAnswering
+tokenizer = BertTokenizer.from_pretrained(FOLDERS["VisualBertForQuestionAnswering"])
+model = VisualBertForQuestionAnswering.from_pretrained(FOLDERS["VisualBertForQuestionAnswering"])
+inputs, visual_embeds = tokenizer("what color is the cat?", return_tensors="pt"), VISUAL_INPUTS["visual_embeds"][:1]
+inputs.update({"visual_embeds": visual_embeds, "visual_token_type_ids": torch.ones(visual_embeds.shape[:-1]).long(),
+    "visual_attention_mask": torch.ones(visual_embeds.shape[:-1], dtype=torch.float)})
+labels = torch.eye(model.config.num_labels)[3].reshape(1, 1, -1)
+result = model(**inputs, labels=labels).loss, model(**inputs).logits
+""",
+    "visual reasoning as it is documented": """
+import torch
+from transformers import BertTokenizer, VisualBertForVisualReasoning
+tokenizer = BertTokenizer.from_pretrained(FOLDERS["VisualBertForVisualReasoning"])
+model = VisualBertForVisualReasoning.from_pretrained(FOLDERS["VisualBertForVisualReasoning"])
+inputs, visual_embeds = tokenizer("the cat is blue", return_tensors="pt"), VISUAL_INPUTS["visual_embeds"][:1]
+inputs.update({"visual_embeds": visual_embeds, "visual_token_type_ids": torch.ones(visual_embeds.shape[:-1]).long(),
+    "visual_attention_mask": torch.ones(visual_embeds.shape[:-1], dtype=torch.float)})
+outputs = model(**inputs, labels=torch.tensor(1).unsqueeze(0))
+result = outputs.loss, outputs.logits
+""",
+    "multiple choice as it is documented": """
+import torch
+from transformers import BertTokenizer, VisualBertForMultipleChoice
+name, prompt, choices = FOLDERS["VisualBertForMultipleChoice"], "where ?", ["on mat", "blue"]
+model, visual_embeds = VisualBertForMultipleChoice.from_pretrained(name), VISUAL_INPUTS["visual_embeds"][:1]
+visual_embeds = visual_embeds.expand(1, 2, *visual_embeds.shape[1:])
+encoding = BertTokenizer.from_pretrained(name)([prompt, prompt], choices, return_tensors="pt", padding=True)
+inputs = {k: v.unsqueeze(0) for k, v in encoding.items()} | {"visual_embeds": visual_embeds,
+    "visual_attention_mask": torch.ones(visual_embeds.shape[:-1], dtype=torch.float)}
+result = dict(model(**inputs, labels=torch.tensor(0).unsqueeze(0)))
+""",
 }
