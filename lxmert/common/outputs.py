@@ -6,7 +6,7 @@ import copy
 import inspect
 from collections.abc import ItemsView, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, NoReturn, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
 
 
 class _Field:
@@ -109,10 +109,12 @@ class ModelOutput(dict[str, Any]):
     def __contains__(self, name: object) -> bool:
         return dict.__contains__(self, name) or dict.__contains__(self, self.aliases.get(name))  # type: ignore[call-overload]
 
-    def __getattr__(self, name: str) -> Any:
-        if dict.__contains__(self, name):  # an entry of a user's, which is no field
-            return dict.__getitem__(self, name)
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+    if not TYPE_CHECKING:  # which finds misspelled fields
+
+        def __getattr__(self, name: str) -> Any:
+            if dict.__contains__(self, name):  # an entry of a user's, which is no field
+                return dict.__getitem__(self, name)
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise TypeError(
@@ -219,6 +221,7 @@ class LxmertForQuestionAnsweringOutput(LxmertStates):
     """
 
     aliases = {"logits": "question_answering_score"}
+    logits: ClassVar[Any]
 
     loss: Any = None
     question_answering_score: Any = None

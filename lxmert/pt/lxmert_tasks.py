@@ -81,7 +81,6 @@ class LxmertForPreTraining(LxmertTaskModel):
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
         *,
-        masked_lm_labels: Tensor | None = None,
         prediction_logits: bool = True,
     ) -> LxmertForPreTrainingOutput:
         """Score words, match and answers; with labels, compute the sum of their losses.
@@ -90,10 +89,6 @@ class LxmertForPreTraining(LxmertTaskModel):
             prediction_logits: False does not return the scores of the words; with `labels` only the labelled positions
                 are scored, for the loss.
         """
-        if masked_lm_labels is not None:
-            if labels is not None:
-                raise ValueError("labels and masked_lm_labels are two names of one argument; got both.")
-            labels = masked_lm_labels
         heads = self.heads
         states = self.backbone(
             input_ids,

@@ -75,6 +75,7 @@ class PreTrainedModel(Resizable):
         super().__init_subclass__(**kwargs)
         if cls.architecture() in SPECS:
             register_output(SPECS[cls.architecture()].output)
+            cls.label_aliases = SPECS[cls.architecture()].label_aliases
 
     def __init__(self, config: ModelConfig):
         super().__init__()
@@ -98,13 +99,14 @@ class PreTrainedModel(Resizable):
         wrapped = "forward" in self.__dict__  # by a tool, with arguments of its own
         if kwargs and not (torch.compiler.is_compiling() or wrapped or self._takes_any_keyword()):
             check_keywords(type(self).__name__, kwargs, self.keywords())
-        return super().__call__(*args, **kwargs)
+        return super().__call__(*args, **self.rename_labels(kwargs))
 
     @classmethod
     @functools.cache  # read at every call
     def keywords(cls) -> tuple[str, ...]:
-        """The argument names of `forward`, in order."""
-        return tuple(name for name in inspect.signature(cls.forward).parameters if name != "self")
+        """The argument names of `forward`, in order, and other names of labels."""
+        names = (name for name in inspect.signature(cls.forward).parameters if name != "self")
+        return (*names, *cls.label_aliases)
 
     @classmethod
     @functools.cache

@@ -88,7 +88,6 @@ class TFLxmertForPreTraining(LxmertTaskModel):
         output_attentions: bool | str | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
-        masked_lm_labels: Any = None,
         prediction_logits: bool = True,
         training: bool = False,
     ) -> LxmertForPreTrainingOutput:
@@ -98,10 +97,6 @@ class TFLxmertForPreTraining(LxmertTaskModel):
             prediction_logits: False does not return the scores of the words; with `labels` only the labelled positions
                 are scored, for the loss.
         """
-        if masked_lm_labels is not None:
-            if labels is not None:
-                raise ValueError("labels and masked_lm_labels are two names of one argument; got both.")
-            labels = masked_lm_labels
         heads = self.heads
         states = self.backbone(
             input_ids=input_ids,

@@ -114,6 +114,7 @@ class PreTrainedModel(NoSaveSignature, WorkerModel, OpenLayer, Resizable, KerasF
         super().__init_subclass__(**kwargs)
         if cls.architecture() in SPECS:
             register_output(SPECS[cls.architecture()].output)
+            cls.label_aliases = SPECS[cls.architecture()].label_aliases
         if "call" in vars(cls) and cls.takes_inputs_by_name():  # Keras passes them as one structure
             cls.call = accept_dict(cls.call)  # type: ignore[method-assign]
 
@@ -147,7 +148,7 @@ class PreTrainedModel(NoSaveSignature, WorkerModel, OpenLayer, Resizable, KerasF
             return super().__call__(*args, **kwargs)
         first = args[0] if args else kwargs.get("input_ids")
         if isinstance(first, (Mapping, list, tuple)):
-            inputs = self.by_name(first)
+            inputs, kwargs = self.rename_labels(self.by_name(first)), self.rename_labels(kwargs)
             others = [*self.keywords()[1 : len(args)], *(name for name in kwargs if args or name != "input_ids")]
             twice = [name for name in others if name in inputs]
             if twice:
@@ -159,7 +160,7 @@ class PreTrainedModel(NoSaveSignature, WorkerModel, OpenLayer, Resizable, KerasF
             kwargs = {**{name: inputs.pop(name) for name in _OPTIONS & set(inputs)}, **kwargs}
             args, kwargs = ((inputs, *args[1:]), kwargs) if args else (args, {**kwargs, "input_ids": inputs})
         check_keywords(type(self).__name__, kwargs, (*self.keywords(), "training"))
-        return super().__call__(*args, **kwargs)
+        return super().__call__(*args, **self.rename_labels(kwargs))
 
     def by_name(self, inputs: Any) -> dict[str, Any]:
         """Inputs that came as one dict, or as a list in order, by name."""
@@ -180,13 +181,16 @@ class PreTrainedModel(NoSaveSignature, WorkerModel, OpenLayer, Resizable, KerasF
     @classmethod
     @functools.cache  # read at every call
     def keywords(cls) -> tuple[str, ...]:
-        """The argument names of `call`, in order, without `training`; for `**kwargs` those of the class below."""
+        """The argument names of `call` without `training`, in order, and other names of labels.
+
+        For `**kwargs` those of the class below.
+        """
         parameters = inspect.signature(cls.call).parameters.values()
         named = [p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
         if any(p.kind is p.VAR_KEYWORD for p in parameters):
             _, *below = (kind for kind in cls.__mro__ if "call" in vars(kind))
             named += below[0].keywords() if issubclass(below[0], PreTrainedModel) else ()
-        return tuple(name for name in dict.fromkeys(named) if name not in ("self", "training"))
+        return tuple(name for name in dict.fromkeys((*named, *cls.label_aliases)) if name not in ("self", "training"))
 
     @classmethod
     @functools.cache

@@ -22,6 +22,7 @@ class BaseModel(LoadableModel, SaveableModel):
     checkpoint_options: Mapping[str, Any] = {}  # of PyTorch's checkpoint function
     supports_gradient_checkpointing: ClassVar[bool] = True
     main_input_name: ClassVar[str] = "input_ids"
+    label_aliases: ClassVar[Mapping[str, str]] = {}  # other names of labels in a call, each with the label's own
     # The options of PyTorch's checkpoint function that `gradient_checkpointing_enable` takes.
     checkpointing_options: ClassVar[tuple[str, ...]] = ()
 
@@ -29,6 +30,22 @@ class BaseModel(LoadableModel, SaveableModel):
     def can_generate(cls) -> bool:
         """False: these models write no text."""
         return False
+
+    def rename_labels(self, given: dict[str, Any]) -> dict[str, Any]:
+        """The arguments of a call with each label under its own name.
+
+        They are no arguments of `forward`: `transformers`' Trainer expects every argument that is a label in its data.
+
+        Raises:
+            ValueError: a label under both names.
+        """
+        for alias, name in self.label_aliases.items():
+            value = given.pop(alias, None)
+            if value is not None:
+                if given.get(name) is not None:
+                    raise ValueError(f"{name} and {alias} are two names of one argument; got both.")
+                given[name] = value
+        return given
 
     def format_output(self, output: ModelOutput, return_dict: bool | None) -> Any:
         """An output, or a tuple of its present fields without `return_dict`; None takes the config's choice."""

@@ -29,17 +29,14 @@ class ModuleNames:
         return found or names[0]
 
     def __getattr__(self, name: str) -> Any:
-        own: AttributeError | None = None
-        if hasattr(super(), "__getattr__"):  # PyTorch keeps modules and parameters behind it
-            try:
-                return super().__getattr__(name)  # type: ignore[misc]
-            except AttributeError as error:
-                own = error
+        # PyTorch keeps modules and parameters behind it; Keras has none. Nothing else is asked for: compilers trace it.
+        try:
+            return super().__getattr__(name)  # type: ignore[misc]
+        except AttributeError:
+            pass
         path = self._path_of(name)
         if path is None:
-            raise own or AttributeError(
-                f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self
-            )
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
         return functools.reduce(getattr, path.split("."), self)
 
     def __setattr__(self, name: str, value: Any) -> None:

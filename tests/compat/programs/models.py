@@ -277,9 +277,9 @@ names = list(inspect.signature(model.forward).parameters)
 result = [name for name in ("question", "labels", "visual_embeds", "input_ids") if name in names]
 """,
     "the labels that a model takes": """
-from transformers import LxmertForQuestionAnswering, VisualBertForPreTraining
+from transformers import LxmertForQuestionAnswering, LxmertForPreTraining, VisualBertForPreTraining
 from transformers.utils.generic import find_labels
-result = [find_labels(kind) for kind in (LxmertForQuestionAnswering, VisualBertForPreTraining)]
+result = [find_labels(kind) for kind in (LxmertForQuestionAnswering, LxmertForPreTraining, VisualBertForPreTraining)]
 """,
     "hooks see the output": """
 from transformers import LxmertModel
