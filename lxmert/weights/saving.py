@@ -51,7 +51,7 @@ class SaveableModel(NamedModel):
     ) -> None:
         """Write config.json and model.safetensors with Hugging Face's names; `transformers` reads the folder too.
 
-        What a user's class adds in PyTorch is written under its own names, which `from_pretrained` of that class reads.
+        What a user's class adds is written under its own names, which `from_pretrained` of that class reads.
 
         Args:
             save_directory: made if it is missing.

@@ -1,5 +1,9 @@
 """Models that users build around ours and from ours keep every weight: programs as a user writes them."""
 
+import os
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -416,3 +420,22 @@ def test_presets(tmp_path):
     assert (new.name, new.config.num_qa_labels, new.load_report) == ("new", 3, None)
     with pytest.raises(ValueError, match='preset must be a path, "owner/name" or "hf://owner/name"; got'):
         TFLxmertModel.from_preset("kaggle://keras/lxmert/keras/base")
+
+
+# What else users of Keras do
+
+
+def test_predict_gives_a_dict_of_arrays():
+    model, x = TFLxmertForQuestionAnswering(small_config()), small_inputs()
+    found = model.predict(x, batch_size=2, verbose=0)
+    assert isinstance(found, dict)
+    assert {name: type(values) for name, values in found.items()} == {"question_answering_score": np.ndarray}
+    np.testing.assert_allclose(found["question_answering_score"], model(x).question_answering_score, atol=1e-5)
+
+
+def test_another_engine_is_refused():
+    command = [sys.executable, "-c", "import lxmert.tf"]
+    environment = {**os.environ, "KERAS_BACKEND": "torch"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "ImportError: lxmert.tf needs Keras on TensorFlow; KERAS_BACKEND is 'torch'." in done.stderr
