@@ -165,7 +165,7 @@ def _with_member(value: Any, path: list[str], layer: keras.layers.Layer) -> Any:
 
 def _build(layer: keras.layers.Layer, built: Mapping[str, Any]) -> None:
     """Build a layer as it was, its parts first."""
-    for place, config in reversed(built.items()):
+    for place, config in reversed(list(built.items())):
         part = sublayer(layer, place) if place else layer
         if not part.built:
             part.build_from_config(config)

@@ -119,9 +119,8 @@ class InternalLossMixin(keras.Model):
         """One step of `predict`. The loss of labels in the input dict is left out."""
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         out = super().predict_step((self._with_fields(x),))
-        if not isinstance(out, ModelOutput):  # of a subclass
-            return out
-        return dataclasses.replace(out, loss=None) if "loss" in out else out
+        # A subclass may return something else.
+        return dataclasses.replace(out, **{"loss": None}) if isinstance(out, ModelOutput) and "loss" in out else out
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True

@@ -116,7 +116,7 @@ class PreTrainedModel(NoSaveSignature, WorkerModel, OpenLayer, Resizable, KerasF
             register_output(SPECS[cls.architecture()].output)
             cls.label_aliases = SPECS[cls.architecture()].label_aliases
         if "call" in vars(cls) and cls.takes_inputs_by_name():  # Keras passes them as one structure
-            cls.call = accept_dict(cls.call)  # type: ignore[method-assign]
+            cls.call = accept_dict(cls.call)
 
     def __init__(self, config: ModelConfig, **kwargs: Any):
         # A subclass may make layers before it calls this.
