@@ -37,6 +37,7 @@ class NamedModel(ModuleNames):
             raise TypeError(f"{cls.__name__} is made from a {wanted}; got {given}. {hint}")
         config = as_config(config, cls.config_class)
         config.validate()
+        config.note_model()
         return config
 
     def check_config_is_current(self) -> None:

@@ -288,3 +288,64 @@ def test_the_number_of_labels_is_not_that_of_answers():
     with pytest.warns(UserWarning, match="num_labels does not change LXMERT's answer head; pass num_qa_labels"):
         config = LxmertConfig.from_dict({}, num_labels=3)
     assert (config.num_labels, config.num_qa_labels) == (3, 9500)
+
+
+@every_kind
+def test_what_layers_keep_is_told_when_a_model_was_made(kind):
+    config = kind()
+    config.hidden_act = "relu"  # no model yet
+    config.note_model()
+    copies = [copy.copy(config), copy.deepcopy(config), pickle.loads(pickle.dumps(config)), config.replace()]
+    with pytest.warns(UserWarning, match=r"hidden_dropout_prob counts when a model is made: .* keeps 0\.1\.") as warned:
+        config.hidden_dropout_prob = 0.5
+    assert config.hidden_dropout_prob == 0.5
+    assert {warning.filename for warning in warned} == {__file__}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        config.hidden_dropout_prob = 0.1  # what the model has
+        config.output_attentions = True
+        config.num_labels = 5
+        for free in copies:
+            free.hidden_dropout_prob = 0.5
+    assert "_model_has" not in config.to_dict()
+
+
+@every_kind
+def test_numbers_of_labels_need_names(kind):
+    numbers = {"a": 0, "b": 1, "c": 2}
+    with pytest.raises(ValueError, match="label2id numbers 3 labels, and there are 2: pass id2label"):
+        kind(label2id=numbers)
+    assert kind(label2id={"yes": 1, "y": 1, "no": 0}).num_labels == 2  # two names of one label
+    config = kind()
+    config.label2id = numbers  # before the names
+    config.id2label = {number: name for name, number in numbers.items()}
+    config.validate()
+    assert config.label2id == numbers
+
+
+@every_kind
+def test_a_dtype_that_is_none_is_refused(kind):
+    for name in ("flaot16", "auto", "", "float"[:3]):
+        with pytest.raises(ValueError, match="dtype must be the name of a dtype"):
+            kind(dtype=name)
+    for name in ("torch.bfloat16", "float8_e4m3fn", "int8", "float32"):
+        assert kind(dtype=name).to_dict()["dtype"] == name.removeprefix("torch.")
+
+
+@every_kind
+def test_values_in_a_text(kind):
+    config = kind(note="x")
+    config.update_from_string("hidden_size=96,hidden_dropout_prob=0.2,output_attentions=yes,hidden_act=relu,note=y")
+    assert config == kind(hidden_size=96, hidden_dropout_prob=0.2, output_attentions=True, hidden_act="relu")
+    assert config.note == "y"
+    for text, error, message in (
+        ("hidden_size=24,nothing=3", ValueError, "names of the configuration; got 'nothing'"),
+        ("hidden_size", ValueError, "update_str must be NAME=VALUE"),
+        ("return_dict=maybe", ValueError, "return_dict must be true or false; got 'maybe'"),
+        ("hidden_size=2.5", ValueError, "2.5"),
+        ("pruned_heads=1", TypeError, "pruned_heads is no number"),
+        ("hidden_size=24,hidden_dropout_prob=2", ValueError, "hidden_dropout_prob must be in"),
+    ):
+        with pytest.raises(error, match=message):
+            config.update_from_string(text)
+    assert config.hidden_size == 96

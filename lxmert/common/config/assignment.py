@@ -21,6 +21,7 @@ from .values import checked_kind, checked_label_count, checked_pruned_heads, req
 _OFTEN_GIVEN = ("num_labels", "id2label", "label2id", "problem_type", "architectures")
 # What `CommonAttributes` stores; a file has no say in it.
 _STORED = frozenset(("_dtype", "_label_count", "_label_names", "_label_numbers", "_attn_implementation", "_unread"))
+_STORED |= {"_model_has"}
 
 
 @dataclass(init=False, eq=False, repr=False)
@@ -29,8 +30,9 @@ class ConfigValues(CommonAttributes, PrunedHeads):
 
     A value is checked when it is assigned, by itself; whether the values fit each other is checked by `validate`, which
     the constructor, `replace`, saving and every model call. Names that are no fields are kept as attributes and written
-    back. A configuration that a model was made from is the model's own: what is assigned to it counts from the next
-    call on, but the sizes of the weights are those that it had.
+    back. A configuration that a model was made from is the model's own: what a call reads (outputs, losses) counts from
+    the next call on. Layers keep the sizes, rates and functions that they were made with; a warning says so where no
+    shape shows it.
 
     Two configurations are equal if their fields, their labels and `problem_type` are: they describe the same model.
     """
@@ -41,6 +43,8 @@ class ConfigValues(CommonAttributes, PrunedHeads):
     attribute_map: ClassVar[Mapping[str, str]] = {}  # other names of fields, in a user's subclass
 
     pruned_heads: Mapping[str, tuple[int, ...]] = field(default_factory=dict, kw_only=True)
+
+    _model_has: ClassVar[Mapping[str, Any]] = {}  # what the model that was made from this object keeps
 
     def __init__(self, *args: Any, **values: Any):
         fields = [f for f in dataclasses.fields(self) if not f.kw_only]
@@ -113,7 +117,7 @@ class ConfigValues(CommonAttributes, PrunedHeads):
         if name in _STORED or (name.startswith("__") and name.endswith("__")):
             return True
         owner = next((kind for kind in cls.__mro__ if name in vars(kind)), None)
-        if owner is None or name in COMMON or name == "_name_or_path":
+        if owner is None or name in COMMON or name in NOTES:
             return False
         found = inspect.getattr_static(cls, name)
         if isinstance(found, property):
@@ -125,6 +129,11 @@ class ConfigValues(CommonAttributes, PrunedHeads):
         """The fields that count when a model is made and never again, and that no shape of a weight shows."""
         counts = (count for count, _ in cls.attentions.values())
         return (*counts, "num_attention_heads", "hidden_act", "layer_norm_eps", "tie_word_embeddings")
+
+    @classmethod
+    def _kept_by_layers(cls) -> tuple[str, ...]:
+        """`read_once`, and the rates that layers keep though another one may be saved."""
+        return (*cls.read_once(), "hidden_dropout_prob", "attention_probs_dropout_prob")
 
     # Assignment
 
@@ -143,7 +152,20 @@ class ConfigValues(CommonAttributes, PrunedHeads):
                 warn_caller(
                     f"{type(self).__name__} has no field {name!r}: did you mean {nearest}? It is kept as it is."
                 )
+        kept = self._model_has.get(name, value)
+        if kept != value:
+            warn_caller(
+                f"{name} counts when a model is made: the model that was made from this configuration keeps {kept!r}. "
+                f"Make another model from it, or load one with {name}={value!r}."
+            )
         super().__setattr__(name, value)
+
+    def note_model(self) -> None:
+        """Note what the layers of a model that is made from this object keep; copies are free of it."""
+        self.__dict__["_model_has"] = {name: getattr(self, name) for name in self._kept_by_layers()}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_model_has"}
 
     def update(self, config_dict: Mapping[str, Any], validate: bool = False) -> None:
         """Assign each value; if one is refused, none is changed.
@@ -214,6 +236,7 @@ class ConfigValues(CommonAttributes, PrunedHeads):
                 'problem_type "single_label_classification" needs num_labels of at least 2; got 1. '
                 'One score is "regression", or the score of one of two labels.'
             )
+        self._check_label_numbers()
 
     @property
     def untied_words(self) -> bool:

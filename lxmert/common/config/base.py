@@ -18,6 +18,7 @@ from lxmert.utils.paths import CONFIG_NAME, check_folder
 from .assignment import ConfigValues
 from .common_attributes import COMMON
 from .config_file import read_config
+from .values import require
 
 # What config.json leaves out where it has its default value, as `transformers` does, beside the common attributes.
 _FLAGS = {"output_attentions": False, "output_hidden_states": False, "return_dict": True}
@@ -30,6 +31,7 @@ _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "_from_auto": (False, True),
     "_from_pipeline": (None,),
 }
+_TRUTH = {"true": True, "1": True, "y": True, "yes": True, "false": False, "0": False, "n": False, "no": False}
 _PUSHING = ("repo_id", "commit_message", "private", "token", "revision", "create_pr", "tags", "commit_description")
 
 
@@ -180,6 +182,24 @@ class ModelConfig(ConfigValues):
             return cls.from_dict(values)
         except (TypeError, ValueError) as error:
             raise type(error)(f"{json_file}: {error}") from None
+
+    def update_from_string(self, update_str: str) -> None:
+        """Assign values written as "hidden_size=96,task_qa=false"; if one is refused, none is changed.
+
+        Raises:
+            ValueError: a name that the configuration does not have, or a text that is no value of its kind.
+            TypeError: the value is no number, truth value or text.
+        """
+        values: dict[str, Any] = {}
+        for name, equals, text in (part.partition("=") for part in update_str.split(",")):
+            if not equals or not hasattr(self, name):
+                raise ValueError(f"update_str must be NAME=VALUE,... with names of the configuration; got {name!r}.")
+            kind = type(getattr(self, name))
+            if kind not in (bool, int, float, str):
+                raise TypeError(f"{name} is no number, truth value or text; assign it.")
+            require(kind is not bool or text.lower() in _TRUTH, name, "true or false", text)
+            values[name] = _TRUTH[text.lower()] if kind is bool else kind(text)
+        self.update(values)
 
     # Writing
 

@@ -39,6 +39,7 @@ class CommonAttributes:
     """Labels, dtype, the place it was loaded from: what users and tools read of a configuration of any model."""
 
     architectures: Any = None
+    transformers_version: str | None = None  # that of the file
     problem_type: str | None = None
     chunk_size_feed_forward: int = 0
     is_encoder_decoder: bool = False
@@ -101,6 +102,20 @@ class CommonAttributes:
     @label2id.setter
     def label2id(self, numbers: Any) -> None:
         self._label_numbers = checked_label_numbers(numbers)
+
+    def _check_label_numbers(self) -> None:
+        """Raise ValueError where `label2id` numbers other labels than there are, and `id2label` does not name them.
+
+        Differs from HF: it ignores such a `label2id`.
+        """
+        numbers = self._label_numbers or {}
+        named = self._label_names not in (None, _made_names(self._label_count))
+        numbered = len(set(numbers.values()))
+        if numbers and not named and numbered != self.num_labels:
+            raise ValueError(
+                f"label2id numbers {numbered} labels, and there are {self.num_labels}: pass id2label, the names by "
+                "number, with it."
+            )
 
     @property
     def has_label_names(self) -> bool:

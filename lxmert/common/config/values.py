@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,6 +17,8 @@ _KINDS = {
 
 # The names of labels are made when they are asked for; a file may claim any number of them.
 MOST_LABELS = 2**20
+# A dtype of PyTorch, NumPy or TensorFlow by its name.
+_DTYPE = re.compile(r"b?float\d+(_\w+)?|u?int\d+|complex\d+|bool|half|float|double")
 PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
 
 
@@ -117,9 +120,12 @@ def dtype_name(value: Any) -> str | None:
 
     Raises:
         TypeError: no dtype.
+        ValueError: a text that names none.
     """
     if value is None:
         return None
     if isinstance(value, str) or type(value).__name__ == "dtype" or "DType" in type(value).__name__:
-        return str(value).removeprefix("torch.")
+        name = str(getattr(value, "name", value)).removeprefix("torch.")
+        require(_DTYPE.fullmatch(name) is not None, "dtype", 'the name of a dtype, such as "float16"', value)
+        return name
     raise wrong_kind("dtype", 'a dtype or its name, such as "float16"', value)

@@ -75,6 +75,10 @@ class VisualBertConfig(ModelConfig):
         """See `ModelConfig`."""
         return (*super().read_once(), "bypass_transformer")
 
+    @classmethod
+    def _kept_by_layers(cls) -> tuple[str, ...]:
+        return (*super()._kept_by_layers(), "pad_token_id")
+
     def validate(self) -> None:
         """Raise ValueError where values do not fit each other."""
         super().validate()

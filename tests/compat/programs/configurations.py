@@ -269,4 +269,63 @@ config = AutoConfig.from_pretrained(FOLDERS["VisualBertModel"], num_labels=3)
 model = VisualBertForVisualReasoning(config)
 result = model(**VISUAL_INPUTS).logits.shape, model.config.to_dict()["id2label"], model.num_parameters()
 """,
+    "values in a text": """
+from transformers import LxmertConfig
+config = LxmertConfig()
+config.update_from_string("hidden_size=96,task_qa=false,hidden_dropout_prob=0.2,hidden_act=relu")
+result = config.hidden_size, config.task_qa, config.hidden_dropout_prob, config.hidden_act
+""",
+    "a shallow copy": """
+import copy
+from transformers import VisualBertConfig
+config = VisualBertConfig(id2label={0: "x", 1: "y"}, my_key=[1])
+other = copy.copy(config)
+other.hidden_size, other.id2label = 24, {0: "z"}
+result = config.hidden_size, config.id2label, other.id2label, other.my_key is config.my_key
+""",
+    "a number of labels that disagrees with their names": """
+from transformers import VisualBertConfig
+names = {0: "a", 1: "b", 2: "c"}
+VisualBertConfig(num_labels=5).save_pretrained("folder")
+config = VisualBertConfig.from_pretrained("folder", num_labels=3, id2label=names, label2id={"a": 0, "b": 1, "c": 2})
+result = VisualBertConfig(num_labels=2, id2label=names).id2label, config.num_labels, config.id2label
+""",
+    "an unknown attribute is deleted": """
+from transformers import LxmertConfig
+config = LxmertConfig(my_key=1)
+del config.my_key
+result = hasattr(config, "my_key"), "my_key" in config.to_dict(), config.transformers_version
+""",
+    "hyperparameters of a search": """
+import argparse
+from transformers import VisualBertConfig
+options = argparse.Namespace(hidden_dropout_prob=0.3, learning_rate=1e-4)
+config = VisualBertConfig(**vars(options))
+for name, value in dict(attention_probs_dropout_prob=0.2, num_hidden_layers=4, pad_token_id=None).items():
+    setattr(config, name, value)
+result = config.hidden_dropout_prob, config.learning_rate, config.num_hidden_layers, config.pad_token_id
+""",
+    "numbers that JSON does not have": """
+from transformers import LxmertConfig
+LxmertConfig(largest=float("inf"), smallest=float("-inf")).save_pretrained("folder")
+config = LxmertConfig.from_pretrained("folder")
+result = config.largest, config.smallest
+""",
+    "predictions by the names of labels": """
+from transformers import VisualBertForVisualReasoning
+model = VisualBertForVisualReasoning.from_pretrained(FOLDERS["VisualBertForVisualReasoning"])
+result = [model.config.id2label[row.item()] for row in model(**VISUAL_INPUTS).logits.argmax(-1)]
+""",
+    "what a user noted is saved with the model": """
+from transformers import VisualBertConfig, VisualBertModel
+config = VisualBertConfig.from_pretrained(FOLDERS["VisualBertModel"])
+config.my_key = {"a": [1]}
+VisualBertModel(config).save_pretrained("folder")
+again = VisualBertModel.from_pretrained("folder").config
+result = again.my_key, VisualBertConfig.from_pretrained("folder").architectures
+""",
+    "the classes of models name their configuration": """
+from transformers import LxmertConfig, LxmertModel, VisualBertModel
+result = LxmertModel.config_class is LxmertConfig, VisualBertModel.config_class.__name__, LxmertConfig.model_type
+""",
 }

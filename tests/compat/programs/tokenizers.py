@@ -339,4 +339,67 @@ from transformers import BertTokenizer
 tokenizer = BertTokenizer(VOCAB, do_basic_tokenize=False, never_split=["tree"])
 result = tokenizer("a cat")["input_ids"]
 """,
+    "empty texts": """
+from transformers import BertTokenizer
+tokenizer = BertTokenizer(VOCAB)
+result = [tokenizer("").input_ids, tokenizer(["", "a"], padding=True).input_ids, tokenizer("a", "").input_ids,
+    tokenizer(["a"], [""]).input_ids, tokenizer.tokenize(""), tokenizer.encode(" ", add_special_tokens=False),
+    tokenizer.decode([]), tokenizer.batch_decode([[], [5]])]
+""",
+    "odd characters and long words": """
+from transformers import BertTokenizer
+tokenizer = BertTokenizer(VOCAB)
+texts = ["a" * 101, "cat" * 40, "\u00e9\u4e2d\uff21\u200b \u00a0a", "e\u0301", "\U0001f600", "Ca\u0308t"]
+result = tokenizer(texts).input_ids, BertTokenizer(VOCAB, strip_accents=False).tokenize("c\u00e4t")
+""",
+    "a vocabulary without special tokens": """
+from transformers import BertTokenizerFast
+vocab = {word: number for number, word in enumerate("[UNK] the cat ##s".split())}
+tokenizer = BertTokenizerFast(vocab=vocab)
+ids = tokenizer("the cats [MASK]", padding="max_length", max_length=8)["input_ids"]
+result = len(tokenizer), tokenizer.get_added_vocab(), ids
+""",
+    "a word is masked and found again": """
+from transformers import BertTokenizer
+tokenizer = BertTokenizer(VOCAB)
+inputs = tokenizer("the [MASK] is blue", return_tensors="pt")
+places = (inputs.input_ids == tokenizer.mask_token_id).nonzero(as_tuple=True)
+result = [place.tolist() for place in places], tokenizer.tokenize("the [MASK]ed [mask]")
+""",
+    "every way to truncate a pair": """
+from transformers import BertTokenizer
+tokenizer = BertTokenizer(VOCAB)
+result = [tokenizer("the cat is blue", "a dog on the mat", truncation=cut, max_length=length).input_ids
+    for cut in (True, "longest_first", "only_first", "only_second") for length in (9, 10, 20)]
+""",
+    "an encoding is changed": """
+import json
+from transformers import BertTokenizer
+tokenizer = BertTokenizer(VOCAB)
+encoding = tokenizer("a cat")
+encoding.update({"x": 1})
+encoding.note = 3
+del encoding["token_type_ids"]
+result = json.dumps(dict(encoding)), encoding.setdefault("y", 2), encoding.note, encoding == tokenizer("a cat")
+""",
+    "default_data_collator": """
+from transformers import default_data_collator
+from transformers import BertTokenizer
+tokenizer = BertTokenizer(VOCAB)
+rows = [{**tokenizer(text, padding="max_length", max_length=5), "label": 1} for text in ("a cat", "the dog")]
+result = dict(default_data_collator(rows))
+""",
+    "DataCollatorForSeq2Seq": """
+from transformers import DataCollatorForSeq2Seq
+from transformers import BertTokenizer
+tokenizer = BertTokenizer(VOCAB)
+rows = [tokenizer(text, text_target=text) for text in ("a cat", "the dog is")]
+result = dict(DataCollatorForSeq2Seq(tokenizer)(rows))
+""",
+    "special tokens of a folder are overridden": """
+from transformers import BertTokenizer
+tokenizer = BertTokenizer.from_pretrained(FOLDERS["VisualBertModel"], cls_token="a", mask_token="cat",
+    additional_special_tokens=["blue"])
+result = tokenizer("the").input_ids, tokenizer.mask_token_id, tokenizer.all_special_tokens, tokenizer.cls_token
+""",
 }
