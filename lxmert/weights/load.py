@@ -105,9 +105,10 @@ def match_parameters(
     new_names = {p.name for p in new}
     taken = [p for p in wanted if p.name not in new_names]
     copies, unknown = _other_names(checkpoint, own)
-    inside = set(backbone_names(unknown, checkpoint))
+    refused = set(backbone_names(unknown, checkpoint))
     of_a_backbone = allowed.only is not None or not spec_of(architecture).heads
-    refused = inside if of_a_backbone or allowed.with_warning else set(unknown)
+    if not of_a_backbone:
+        refused |= _inside_heads(checkpoint, unknown) if allowed.with_warning else set(unknown)
     unexpected = [checkpoint.names[key] for key in unknown if key in refused]
     missing = [p for p in taken if shapes[p.name] is None]
     wrong_shape = [p for p in taken if shapes[p.name] not in (None, p.shape)]
@@ -144,6 +145,17 @@ def match_parameters(
         beside = [] if of_a_backbone else [checkpoint.names[key] for key in unknown]
         _warn_about_new(checkpoint, architecture, [*lacking, *own_lacking], beside)
     return taken, report
+
+
+def _inside_heads(checkpoint: Checkpoint, keys: Sequence[str]) -> set[str]:
+    """Those keys of a file that are in the place of a head."""
+
+    def start(key: str) -> list[str]:
+        parts = key.replace("/", ".").split(".")
+        return parts[: 2 if parts[0] == "heads" else 1]
+
+    starts = [start(checkpoint.key(p)) for p in all_parameters(checkpoint.config) if p.head]
+    return {key for key in keys if start(key) in starts}
 
 
 def _part(parameter: Parameter) -> str | None:

@@ -247,3 +247,15 @@ def test_devices_that_are_none(device, tmp_path):
     saved(pt, tmp_path)
     with pytest.raises(ValueError, match="device_map must be a device"):
         pt.kind(MODEL).from_pretrained(tmp_path, device_map=device)
+
+
+def test_unknown_tensors_inside_of_a_head_stay_an_error(backend, tmp_path):
+    saved(backend, tmp_path, ANSWERING)
+    file = tmp_path / "model.safetensors"
+    save_file({**load_file(file), "mine.weight": np.ones(2, "f4")}, file)
+    with pytest.warns(UserWarning, match=r"has 1 tensors of no model here, which are not used: mine\.weight"):
+        backend.kind(ANSWERING).from_pretrained(tmp_path)
+    save_file({**load_file(file), "answer_head.logit_fc.9.weight": np.ones(2, "f4")}, file)
+    with pytest.raises(CheckpointMismatchError) as error:
+        backend.kind(ANSWERING).from_pretrained(tmp_path)
+    assert error.value.unexpected == ("answer_head.logit_fc.9.weight",)
