@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from lxmert.hub import first_line, library_errors, looks_like_hub_id
+from lxmert.hub import looks_like_hub_id
+from lxmert.utils.hub_errors import first_line, library_errors
 from lxmert.utils.paths import CONFIG_NAME
 
 from .model_card import README_NAME
