@@ -16,6 +16,7 @@ from lxmert.common.tokenizer import LxmertTokenizer, LxmertTokenizerFast
 from lxmert.hub import folder_with, looks_like_hub_id
 from lxmert.utils import json_files
 from lxmert.weights.download import download_weights
+from lxmert.weights.formats import Selection
 
 from .hub_server import TOKEN, running_hub
 
@@ -132,6 +133,36 @@ def test_only_the_config_and_the_best_weights_are_fetched(server, there, fetched
     # What is there is not fetched again: the hub is asked which commit it is, no more.
     assert download_weights(NAME) == folder
     assert server.asked() == ["GET info main", f"HEAD main/{first}"]
+
+
+def test_weights_in_a_subfolder_or_of_a_variant(server):
+    inside = {f"small/{name}": text.encode() for name, text in PARTS.items()}
+    inside |= content("small/config.json", "small/old.h5", "model.safetensors", "model.fp16.safetensors")
+    server.add(NAME, inside)
+    folder = download_weights(NAME, selection=Selection("small"))
+    names = {"config.json", INDEX, "part-1.safetensors", "part-2.safetensors"}
+    assert {path.name for path in (folder / "small").iterdir()} == names
+    assert [path.name for path in folder.iterdir()] == ["small"]
+    assert download_weights(NAME, selection=Selection("small"), local_files_only=True) == folder
+    server.asked()
+    download_weights(NAME, selection=Selection(variant="fp16"))
+    assert server.asked()[1:] == ["HEAD main/model.fp16.safetensors", "GET main/model.fp16.safetensors"]
+    for selection, wanted in (
+        (Selection("nowhere"), "no single other weight file in nowhere; it holds"),
+        (Selection(use_safetensors=False), "has no pytorch_model.bin; it holds"),
+        (Selection(variant="x"), "has no model.x.safetensors or pytorch_model.x.bin; it holds"),
+    ):
+        with pytest.raises(FileNotFoundError) as error:
+            download_weights(NAME, selection=selection)
+        assert wanted in sentence(error)
+
+
+def test_files_are_downloaded_again_on_request(server):
+    server.add(NAME, content("model.safetensors"))
+    folder = download_weights(NAME)
+    server.asked()
+    assert download_weights(NAME, force_download=True) == folder
+    assert "GET main/model.safetensors" in server.asked()
 
 
 def test_weights_in_parts_come_with_the_parts_that_the_index_names(server):
