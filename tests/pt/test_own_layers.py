@@ -5,7 +5,7 @@ import json
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn.utils import parametrizations
 
@@ -72,6 +72,22 @@ def test_a_model_around_a_backbone_comes_back(tmp_path):
     assert model.base_model is model.encoder
     backbone = LxmertModel.from_pretrained(tmp_path)
     assert torch.equal(backbone.pooler.dense.weight, model.encoder.pooler.dense.weight)
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "pt"])
+def test_a_state_dict_of_a_model_around_a_backbone(kind, tmp_path):
+    """As Trainer and accelerate save it: under the names of the modules."""
+
+    class Named(LxmertPreTrainedModel):
+        def __init__(self, config):
+            super().__init__(config)
+            self.lxmert, self.classifier = LxmertModel(config), nn.Linear(WIDTH, 2)
+
+    model, file = Named(small_config("LxmertModel")), tmp_path / f"model.{kind}"
+    (save_file if kind == "safetensors" else torch.save)(model.state_dict(), file)
+    assert same(Named.from_pretrained(file, config=model.config, strict=True), model)
+    backbone = LxmertModel.from_pretrained(file, config=model.config)
+    assert torch.equal(backbone.pooler.dense.weight, model.lxmert.pooler.dense.weight)
 
 
 def test_a_new_layer_is_announced(tmp_path):

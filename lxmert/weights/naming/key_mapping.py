@@ -166,6 +166,8 @@ DECODER_BIAS = "cls.predictions.decoder.bias"
 TIED = {TIED_DECODER: "embeddings.word", DECODER_BIAS: "heads.word.bias"}
 
 NATIVE = KeyMapping("lxmert (PyTorch)", "", "backbone.", _native)
+# The state dict of a user's model, whose backbone has the name that `transformers` gives it.
+NATIVE_IN_USER_MODEL = KeyMapping("lxmert (PyTorch), in a user's model", "", "{model}.", _native)
 # Old files have position ids, 0, 1, 2, ..., as a tensor.
 HUGGING_FACE = KeyMapping("Hugging Face (PyTorch)", "", "{model}.", _torch, unused=("position_ids",), tied=True)
 HUGGING_FACE_TF = KeyMapping("Hugging Face (TensorFlow)", "{model}/", "{model}/", _tensorflow, transposed=True)
@@ -200,8 +202,8 @@ ORIGINAL_VISUAL_BERT = KeyMapping(
 # A plain BERT: the language part of both models.
 BERT = KeyMapping("BERT", "", "bert.", _torch, unused=("position_ids",), tied=True)
 KEY_MAPPINGS = {
-    "lxmert": (HUGGING_FACE, HUGGING_FACE_TF, ORIGINAL, ORIGINAL_FINE_TUNED, NATIVE, KERAS_H5),
-    "visual_bert": (HUGGING_FACE, ORIGINAL_VISUAL_BERT, NATIVE, KERAS_H5),
+    "lxmert": (HUGGING_FACE, HUGGING_FACE_TF, ORIGINAL, ORIGINAL_FINE_TUNED, NATIVE, KERAS_H5, NATIVE_IN_USER_MODEL),
+    "visual_bert": (HUGGING_FACE, ORIGINAL_VISUAL_BERT, NATIVE, KERAS_H5, NATIVE_IN_USER_MODEL),
 }
 
 # What wrappers such as FSDP add to the names of modules, at any depth.
