@@ -649,7 +649,7 @@ HDF5 = {
         dataset(None, shape=(2,), dtype=h5py.ref_dtype),
         r"holds heads/match/vars/2 as object; these are read",
     ),
-    "integers": (dataset([1, 2]), r"holds heads/match/vars/2 as int64; these are read"),
+    "complex numbers": (dataset([1j, 2]), r"holds heads/match/vars/2 as complex128; these are read"),
     "optimizer link": (optimizer_link, r"optimizer/vars/0 is a link"),
     "optimizer elsewhere": (optimizer_elsewhere, r"the values of optimizer/vars/0 are in another file"),
     "optimizer bomb": (optimizer_bomb, r"optimizer/vars/0 claims to be"),

@@ -178,9 +178,9 @@ class Hdf5File:
         """Note one array: its shape, its dtype, and where its values are."""
         bfloat16 = dataset.dtype == np.dtype("V2") and dataset.attrs.get("dtype") == "bfloat16"
         native = BFLOAT16 if bfloat16 else dataset.dtype.newbyteorder("=")
-        if native not in FLOATS.values() and native.kind not in "biu":
+        if native not in FLOATS.values() and native.kind not in "biu":  # quantized layers have integers
             raise _InvalidFileError(
-                f"{self.path} holds {place} as {dataset.dtype}; these are read: {', '.join(FLOATS)}."
+                f"{self.path} holds {place} as {dataset.dtype}; these are read: {', '.join(FLOATS)}, integers."
             )
         self._check_size(place, dataset)
         shape = tuple(dataset.shape or ())
