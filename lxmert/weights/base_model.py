@@ -75,7 +75,8 @@ class BaseModel(LoadableModel, SaveableModel):
         if unknown:
             known = ", ".join(("use_reentrant", *self.checkpointing_options))
             raise TypeError(f"gradient_checkpointing_kwargs may have {known}; got {unknown[0]!r}.")
-        self.base.checkpoint_options = options
+        if options or self.base.checkpoint_options:  # Keras, which has none, would track the dict
+            self.base.checkpoint_options = options
         self.base.gradient_checkpointing = True
 
     def gradient_checkpointing_disable(self) -> None:
