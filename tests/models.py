@@ -3,6 +3,7 @@
 The weights are large (0.3, biases and norms too), so that a mistake anywhere shows in the outputs.
 """
 
+import copy
 import zlib
 from functools import cache
 from typing import Any, NamedTuple
@@ -135,8 +136,8 @@ def weight(parameter: Parameter) -> np.ndarray:
 
 
 def new_pt(config: ModelConfig, name: str, dtype: str, **constructor_options: Any) -> Any:
-    """A fresh PyTorch model, in evaluation."""
-    model = getattr(lxmert.pt, name)(config, **constructor_options).to(getattr(torch, dtype)).eval()
+    """A fresh PyTorch model, in evaluation. Its config is its own, because pruning and resizing change it."""
+    model = getattr(lxmert.pt, name)(copy.deepcopy(config), **constructor_options).to(getattr(torch, dtype)).eval()
     with torch.no_grad():
         for parameter, values in model.weights_by_name():
             values.copy_(torch.from_numpy(weight(parameter)))
@@ -145,7 +146,7 @@ def new_pt(config: ModelConfig, name: str, dtype: str, **constructor_options: An
 
 def new_tf(config: ModelConfig, name: str, dtype: str, **constructor_options: Any) -> Any:
     """A fresh Keras model with the same weights."""
-    model = getattr(lxmert.tf, f"TF{name}")(config, dtype=dtype, **constructor_options)
+    model = getattr(lxmert.tf, f"TF{name}")(copy.deepcopy(config), dtype=dtype, **constructor_options)
     for parameter, variable in model.weights_by_name():
         values = weight(parameter).astype(dtype)
         variable.assign(values.T if parameter.leaf.transposed else values)

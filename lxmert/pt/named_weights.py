@@ -70,7 +70,7 @@ class NamedWeights(BaseModel, nn.Module):
         """Change the config, which the backbone shares."""
         self.config.update(changes, validate=True)
         self.made_from.update(changes)
-        self.base.config = self.config
+        self.base.config, self.base.made_from = self.config, self.made_from
 
 
 def tensor_of(values: np.ndarray) -> Tensor:

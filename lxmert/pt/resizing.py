@@ -177,7 +177,8 @@ class Resizable(NamedWeights):
             ValueError: an unknown path or head, or all heads of an attention.
             TypeError: heads that are not a list of integers.
         """
-        before, config = self.config, self.config.with_pruned_heads(heads)
+        # By what the layers are: another model may share the config, and have pruned its own.
+        before, config = self.made_from, self.made_from.with_pruned_heads(heads)
         for path in pruned_paths(before, heads):
             attention: Attention = self.base.get_submodule(path)
             rows = torch.tensor(kept_rows(before, config, path, attention.head_size))

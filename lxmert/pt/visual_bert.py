@@ -170,7 +170,7 @@ class VisualBertModel(VisualBertPreTrainedModel):
         if head_mask is None:
             return None
         row = (head_mask if head_mask.ndim == 1 else head_mask[layer]).to(self.embeddings.word.weight.dtype)
-        kept = self.config.kept_heads(f"encoder_layers.{layer}.attention")
+        kept = self.made_from.kept_heads(f"encoder_layers.{layer}.attention")
         return row if len(kept) == self.config.num_attention_heads else row[kept]
 
 

@@ -60,6 +60,7 @@ class NamedWeights(BaseModel, keras.Model):
         """Change the config, which every layer shares."""
         self.config.update(changes, validate=True)
         self.made_from.update(changes)
+        self.base.made_from = self.made_from
         for layer in flatten_layers(self):
             if isinstance(getattr(layer, "config", None), ModelConfig):
                 layer.config = self.config

@@ -141,8 +141,9 @@ class Resizable(NamedWeights):
             ValueError: an unknown path or head, or all heads of an attention.
             TypeError: heads that are not a list of integers.
         """
-        before, config = copy.deepcopy(self.config), self.config
-        pruned_heads = config.with_pruned_heads(heads).pruned_heads
+        # By what the layers are: another model may share the config, and have pruned its own.
+        before, config = copy.deepcopy(self.made_from), self.config
+        pruned_heads = before.with_pruned_heads(heads).pruned_heads
         pruned = pruned_paths(before, heads)
         old = {name: values for path in pruned for name, values in self._arrays(f"{path}.").items()}
         self._set_config(pruned_heads=pruned_heads)

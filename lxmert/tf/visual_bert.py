@@ -165,7 +165,7 @@ class TFVisualBertModel(TFVisualBertPreTrainedModel):
         if head_mask is None:
             return None
         row = ops.cast(head_mask if len(head_mask.shape) == 1 else head_mask[layer], self.compute_dtype)
-        kept = self.config.kept_heads(f"encoder_layers.{layer}.attention")
+        kept = self.made_from.kept_heads(f"encoder_layers.{layer}.attention")
         return row if len(kept) == self.config.num_attention_heads else ops.take(row, kept)
 
     def make_weights(self) -> None:

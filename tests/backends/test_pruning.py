@@ -124,3 +124,14 @@ def test_heads_that_cannot_be_pruned(backend, name, heads, message):
     assert message in str(raised.value)
     assert model.config == small_config(name)
     assert_same(backend.weights(model), before, 0.0)
+
+
+def test_models_that_share_a_config_are_pruned_one_by_one(backend):
+    name, config = "VisualBertModel", small_config("VisualBertModel")
+    model, other = backend.make(name, config=config), backend.make(name, config=config)
+    backend.copy_weights(model, other)
+    masked = {**small_inputs(name), "head_mask": np.array([0, 1, 1], dtype="float32")}
+    expected = backend.run(model, masked)
+    for each in (model, other):
+        each.prune_heads({0: [0], 1: [0]})
+        assert_same(backend.run(each, small_inputs(name)), expected, 1e-5)
