@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 CONFIG_NAME = "config.json"
 SAFETENSORS_NAME = "model.safetensors"
@@ -46,3 +46,9 @@ def check_base_name(name: object, place: str | Path) -> None:
     """Refuse a file name found at `place`, in another file, unless it is a plain one."""
     if not is_base_name(name):
         raise ValueError(f"{place} names a file {name!r}; only plain names of files next to it are allowed.")
+
+
+def check_subfolder(subfolder: object) -> None:
+    """Refuse a subfolder of a folder or repository that leads elsewhere."""
+    if not isinstance(subfolder, str) or not all(map(is_base_name, PurePosixPath(subfolder).parts)):
+        raise ValueError(f"subfolder must be the relative path of a folder; got {subfolder!r}.")

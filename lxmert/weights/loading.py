@@ -11,12 +11,13 @@ from typing import Any, ClassVar, NamedTuple, Protocol, Self
 from lxmert.common.config.base import ModelConfig
 from lxmert.hub import HubOptions
 from lxmert.utils.messages import check_keywords, signature_names
+from lxmert.utils.neutral_arguments import drop_neutral
 
 from .checkpoint import Checkpoint
 from .formats import Selection
 from .formats.raw_io import is_float
 from .load import Allowed, LoadReport, match_parameters
-from .loading_arguments import NEUTRAL, check_attention, drop_neutral
+from .loading_arguments import NEUTRAL, check_attention
 from .named_model import NamedModel
 from .naming.key_mapping import HUGGING_FACE, Parameter
 from .open import open_arrays, open_checkpoint
@@ -150,7 +151,7 @@ class LoadableModel(NamedModel):
         owner = f"{cls.__name__}.from_pretrained"
         source = _one_of("source", source, "pretrained_model_name_or_path", pretrained_model_name_or_path)
         dtype = _one_of("dtype", dtype, "torch_dtype", torch_dtype)
-        drop_neutral(owner, overrides)
+        drop_neutral(owner, overrides, NEUTRAL)
         check_attention(owner, attn_implementation, cls.attention_implementations)
         placement = Placement(device_map, max_memory, offload_folder, offload_buffers)
         cls._check_placement(placement)

@@ -293,6 +293,22 @@ def test_threads(ours):
             assert encoding == expected[length]
 
 
+def test_threads_that_change_a_tokenizer(tiny_file):
+    tokenizer = LxmertTokenizer(tiny_file)
+    size = len(tokenizer)
+
+    def work(number):
+        for step in range(50):
+            if number % 2:
+                tokenizer.add_tokens([f"new{number}x{step}"])
+            else:
+                tokenizer.do_lower_case = bool(step % 2)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(4)))
+    assert len(tokenizer) == size + 100
+
+
 def test_pickle_and_copy(tiny_file):
     tokenizer = LxmertTokenizer(tiny_file, do_lower_case=False)
     tokenizer.model_max_length = 4

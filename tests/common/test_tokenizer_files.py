@@ -164,7 +164,7 @@ def test_save_vocabulary(tiny_file, tmp_path):
     assert tokenizer.save_vocabulary(tmp_path / "a") == (str(tmp_path / "a" / "vocab.txt"),)
     assert tokenizer.save_vocabulary(tmp_path / "a", "my") == (str(tmp_path / "a" / "my-vocab.txt"),)
     assert (tmp_path / "a" / "vocab.txt").read_bytes() == tiny_file.read_bytes()
-    with pytest.raises(NotADirectoryError, match=r"save_directory must be a folder; .*tiny.txt' is a file"):
+    with pytest.raises(NotADirectoryError, match=r"tiny.txt is a file; pass a folder to write vocab.txt in"):
         tokenizer.save_pretrained(tiny_file)
 
 
@@ -179,16 +179,17 @@ def test_options_of_saving(tiny_file, tmp_path):
         assert loaded.name_or_path == str(tmp_path / "a" / file)
     tokenizer.save_pretrained(tmp_path / "b" / "c")
     none = {"trust_remote_code": False, "force_download": False, "proxies": None, "use_fast": False}
+    none |= {"_from_auto": True, "resume_download": None, "from_slow": False}
     same(LxmertTokenizer.from_pretrained(tmp_path / "b", subfolder="c", **none), tokenizer, "UNwanted, [MASK] low")
 
 
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"trust_remote_code": True}, ValueError, "trust_remote_code must be left out: this package runs no code"),
-        ({"proxies": {"https": "a"}}, ValueError, "proxies must be left out: set HTTPS_PROXY instead"),
-        ({"subfolder": "../a"}, ValueError, "subfolder must be the path of a folder inside of the source; got '../a'"),
-        ({"subfolder": "/a"}, ValueError, "subfolder must be the path of a folder inside"),
+        ({"trust_remote_code": True}, ValueError, "trust_remote_code must be None or False: no code from a repo"),
+        ({"proxies": {"https": "a"}}, ValueError, "proxies must be None: set HTTPS_PROXY in the environment"),
+        ({"subfolder": "../a"}, ValueError, "subfolder must be the relative path of a folder; got '../a'"),
+        ({"subfolder": "/a"}, ValueError, "subfolder must be the relative path"),
         ({"subfolder": "b"}, FileNotFoundError, "b' is no folder"),
         ({"sub_folder": "b"}, TypeError, "Did you mean 'subfolder'"),
     ],

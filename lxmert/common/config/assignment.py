@@ -267,6 +267,10 @@ class ConfigValues(CommonAttributes, PrunedHeads):
         """The values of the fields by name: what describes the model."""
         return {name: getattr(self, name) for name in self.field_names()}
 
+    def attributes(self) -> dict[str, Any]:
+        """The fields and what users have added, by name: what sizes may be named after."""
+        return {**self.__dict__, "num_labels": self.num_labels}
+
     def unknown_values(self) -> dict[str, Any]:
         """What files and users have added: the attributes that are no fields, by name."""
         known = {*self.field_names(), *COMMON, *NOTES, *_STORED}

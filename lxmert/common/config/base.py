@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Self
 from lxmert.utils.atomic_files import write_text
 from lxmert.utils.json_files import read_json
 from lxmert.utils.messages import check_keywords, nearly_known, unknown_keyword_message, warn_caller
+from lxmert.utils.neutral_arguments import PUSHING, SHARED, drop_neutral
 from lxmert.utils.paths import CONFIG_NAME, check_folder
 
 from .assignment import ConfigValues
@@ -23,16 +24,7 @@ from .values import require
 # What config.json leaves out where it has its default value, as `transformers` does, beside the common attributes.
 _FLAGS = {"output_attentions": False, "output_hidden_states": False, "return_dict": True}
 _WHERE = ("revision", "cache_dir", "token", "local_files_only", "subfolder", "force_download")
-# Arguments of `transformers` that mean nothing here, each with the values that ask for nothing.
-_NEUTRAL: dict[str, tuple[Any, ...]] = {
-    "proxies": (None,),
-    "trust_remote_code": (False, None),
-    "resume_download": (False, None),
-    "_from_auto": (False, True),
-    "_from_pipeline": (None,),
-}
 _TRUTH = {"true": True, "1": True, "y": True, "yes": True, "false": False, "0": False, "n": False, "no": False}
-_PUSHING = ("repo_id", "commit_message", "private", "token", "revision", "create_pr", "tags", "commit_description")
 
 
 @dataclass(init=False, eq=False, repr=False)
@@ -133,7 +125,7 @@ class ModelConfig(ConfigValues):
         """
         owner = f"{cls.__name__}.from_pretrained"
         if not return_unused_kwargs:
-            _refuse_misspelled(owner, overrides, (*_WHERE, *_NEUTRAL, *cls.keyword_names(), *cls._own_keywords()))
+            _refuse_misspelled(owner, overrides, (*_WHERE, *SHARED, *cls.keyword_names(), *cls._own_keywords()))
         where = dict(revision=revision, cache_dir=cache_dir, token=token)
         where |= dict(local_files_only=local_files_only, subfolder=subfolder, force_download=force_download)
         file, values, overrides = cls._read(pretrained_model_name_or_path, {**where, **overrides})
@@ -160,14 +152,11 @@ class ModelConfig(ConfigValues):
     @classmethod
     def _read(cls, source: str | Path, options: dict[str, Any]) -> tuple[Path, dict[str, Any], dict[str, Any]]:
         """The path and the values of a config.json, and the options that do not say where it is."""
-        for name in _NEUTRAL.keys() & options.keys():
-            if options[name] not in _NEUTRAL[name]:
-                raise ValueError(
-                    f"{name} must be {_NEUTRAL[name][0]}; got {options[name]!r}. It means nothing for a configuration."
-                )
+        options = dict(options)
+        drop_neutral(f"{cls.__name__}.from_pretrained", options)
         where = {name: options.pop(name) for name in _WHERE if name in options}
         file, values = read_config(source, **where)
-        return file, values, {name: value for name, value in options.items() if name not in _NEUTRAL}
+        return file, values, options
 
     @classmethod
     def from_json_file(cls, json_file: str | Path) -> Self:
@@ -261,7 +250,7 @@ class ModelConfig(ConfigValues):
             NotADirectoryError: it is a file.
             ValueError: the values do not fit each other.
         """
-        check_keywords(f"{type(self).__name__}.save_pretrained", kwargs, _PUSHING)
+        check_keywords(f"{type(self).__name__}.save_pretrained", kwargs, PUSHING)
         if push_to_hub:
             raise ValueError("push_to_hub must be False: push the model, or upload the folder with `hf upload`.")
         check_folder(Path(save_directory), CONFIG_NAME)

@@ -8,7 +8,7 @@ from typing import Any
 from lxmert.hub import folder_with, looks_like_hub_id
 from lxmert.utils.atomic_files import recover_folder
 from lxmert.utils.json_files import read_json
-from lxmert.utils.paths import CONFIG_NAME
+from lxmert.utils.paths import CONFIG_NAME, check_subfolder
 
 
 def read_config(
@@ -24,9 +24,8 @@ def read_config(
 
     Arguments and errors as those of `ModelConfig.from_pretrained`.
     """
+    check_subfolder(subfolder)
     inside = PurePosixPath(subfolder)
-    if inside.is_absolute() or ".." in inside.parts:
-        raise ValueError(f"subfolder must be the path of a folder inside of the source; got {subfolder!r}.")
     path = Path(source)
     if not path.exists() and looks_like_hub_id(source):
         hub: dict[str, Any] = dict(revision=revision, cache_dir=cache_dir, token=token, force_download=force_download)

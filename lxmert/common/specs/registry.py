@@ -120,7 +120,7 @@ def value_ranges(
         shapes: the shapes of the arguments by name, as far as they are known: some ranges count choices, or positions
             in the sequence of words and regions.
     """
-    spec, sizes = spec_of(architecture), dict(config.__dict__)
+    spec, sizes = spec_of(architecture), config.attributes()
     for name, shape in (shapes or {}).items():
         axes = spec.inputs.get("input_ids" if name == "inputs_embeds" else name, Input(())).axes
         sizes |= {axis: size for axis, size in zip(axes, shape, strict=False) if isinstance(axis, str)}
@@ -137,7 +137,7 @@ def input_shapes(config: ModelConfig, architecture: str) -> dict[str, Input]:
         config: the model's configuration.
         architecture: the model's class name without the prefix TF.
     """
-    fields: Mapping[Any, int] = config.__dict__
+    fields: Mapping[Any, int] = config.attributes()
     return {
         name: given._replace(axes=tuple(fields.get(axis, axis) for axis in given.axes))
         for name, given in spec_of(architecture).inputs.items()

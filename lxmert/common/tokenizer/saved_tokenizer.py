@@ -11,6 +11,8 @@ from typing import Any, Self
 from lxmert.hub import folder_with, looks_like_hub_id
 from lxmert.utils.atomic_files import write_text
 from lxmert.utils.messages import check_keywords, signature_names
+from lxmert.utils.neutral_arguments import IGNORED, PUSHING, SHARED, drop_neutral
+from lxmert.utils.paths import check_folder, check_subfolder
 
 from .text_inputs import set_lengths
 from .token_ids import TokenIds
@@ -25,12 +27,7 @@ from .vocabulary_files import (
 )
 from .wordpiece import TokenizerSettings, as_settings
 
-# Arguments of `transformers` that have no effect, or may not ask for anything here, and why.
-_NEUTRAL = {
-    "use_fast": "",
-    "trust_remote_code": "this package runs no code from a repository",
-    "proxies": "set HTTPS_PROXY instead",
-}
+_NEUTRAL = SHARED | {"use_fast": IGNORED, "from_slow": IGNORED, "tokenizer_type": IGNORED}
 
 
 class SavedTokenizer(TokenIds):
@@ -70,16 +67,12 @@ class SavedTokenizer(TokenIds):
             ValueError: a file is empty, malformed, or not that of a WordPiece tokenizer.
             TypeError: an override that is no setting.
         """
-        for name, why in _NEUTRAL.items():
-            if overrides.pop(name, None) and why:
-                raise ValueError(f"{name} must be left out: {why}.")
+        owner = f"{cls.__name__}.from_pretrained"
+        drop_neutral(owner, overrides, _NEUTRAL)
+        check_subfolder(subfolder)
         inside = PurePosixPath(subfolder)
-        if inside.is_absolute() or ".." in inside.parts:
-            raise ValueError(f"subfolder must be the path of a folder inside of the source; got {subfolder!r}.")
         values, rules = as_settings(overrides)
-        check_keywords(
-            f"{cls.__name__}.from_pretrained", values, (*signature_names(cls.from_pretrained), *sorted(SETTINGS))
-        )
+        check_keywords(owner, values, (*signature_names(cls.from_pretrained), *sorted(SETTINGS)))
         folder = source = pretrained_model_name_or_path
         if not Path(source).exists() and looks_like_hub_id(source):
             folder = folder_with(
@@ -118,6 +111,7 @@ class SavedTokenizer(TokenIds):
         legacy_format: bool | None = None,
         filename_prefix: str | None = None,
         push_to_hub: bool = False,
+        **kwargs: Any,
     ) -> tuple[str, ...]:
         """Write vocab.txt, tokenizer.json and tokenizer_config.json, which `transformers` reads too.
 
@@ -128,6 +122,7 @@ class SavedTokenizer(TokenIds):
             legacy_format: without effect: both formats, tokenizer.json and vocab.txt, are written.
             filename_prefix: begins the name of each file, with a hyphen.
             push_to_hub: must be False.
+            kwargs: `repo_id`, `token` and the like, which only pushing reads.
 
         Returns:
             The paths of the files.
@@ -136,6 +131,7 @@ class SavedTokenizer(TokenIds):
             NotADirectoryError: `save_directory` is a file.
             ValueError: `push_to_hub`.
         """
+        check_keywords(f"{type(self).__name__}.save_pretrained", kwargs, PUSHING)
         if push_to_hub:
             raise ValueError("push_to_hub must be False: save the folder, then upload it with `hf upload`.")
         with self._lock:
@@ -208,7 +204,6 @@ class SavedTokenizer(TokenIds):
 
 def _file_in(save_directory: str | os.PathLike[str], prefix: str | None, name: str) -> Path:
     folder = Path(save_directory)
-    if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(f"save_directory must be a folder; {str(folder)!r} is a file.")
+    check_folder(folder, name)
     folder.mkdir(parents=True, exist_ok=True)
     return folder / (f"{prefix}-{name}" if prefix else name)

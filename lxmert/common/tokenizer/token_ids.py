@@ -69,22 +69,23 @@ class TokenIds:
         Raises:
             TypeError, ValueError: a value that does not fit.
         """
-        old, backend = self.settings, self._backend
-        new = dataclasses.replace(old, **values)
-        for token in (*new.special_tokens().values(), *new.extra_special_tokens):
-            if backend.token_to_id(token) is None:
-                raise ValueError(
-                    f"a special token must be in the vocabulary; {token!r} is not. Add it with add_special_tokens, and "
-                    "resize the model's token embeddings."
-                )
-        if not _READ_LATE.issuperset(values):
-            kept = {
-                number: token
-                for number, token in backend.get_added_tokens_decoder().items()
-                if token.special or number >= self.vocab_size or token.content not in old.never_split
-            }
-            backend = build_tokenizer(backend.get_vocab(with_added_tokens=False), kept, new)
-        self._store(new, backend)
+        with self._lock:  # another thread may add tokens meanwhile
+            old, backend = self.settings, self._backend
+            new = dataclasses.replace(old, **values)
+            for token in (*new.special_tokens().values(), *new.extra_special_tokens):
+                if backend.token_to_id(token) is None:
+                    raise ValueError(
+                        f"a special token must be in the vocabulary; {token!r} is not. Add it with add_special_tokens, "
+                        "and resize the model's token embeddings."
+                    )
+            if not _READ_LATE.issuperset(values):
+                kept = {
+                    number: token
+                    for number, token in backend.get_added_tokens_decoder().items()
+                    if token.special or number >= self.vocab_size or token.content not in old.never_split
+                }
+                backend = build_tokenizer(backend.get_vocab(with_added_tokens=False), kept, new)
+            self._store(new, backend)
 
     def __setattr__(self, name: str, value: Any) -> None:
         base = name.removesuffix("_id")

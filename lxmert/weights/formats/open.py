@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from importlib.util import find_spec
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple
 
 from lxmert.utils.atomic_files import recover_folder
@@ -15,7 +15,7 @@ from lxmert.utils.paths import (
     PICKLE_NAME,
     SAFETENSORS_NAME,
     check_base_name,
-    is_base_name,
+    check_subfolder,
     with_variant,
 )
 
@@ -55,9 +55,7 @@ class Selection(NamedTuple):
         Raises:
             ValueError: naming the argument.
         """
-        parts = PurePosixPath(self.subfolder).parts
-        if not isinstance(self.subfolder, str) or not all(is_base_name(part) for part in parts):
-            raise ValueError(f"subfolder must be the relative path of a folder; got {self.subfolder!r}.")
+        check_subfolder(self.subfolder)
         if self.variant is not None:
             with_variant(SAFETENSORS_NAME, self.variant)
 

@@ -202,7 +202,7 @@ def sizes(config: ModelConfig) -> dict[str, int]:
     W, the width of an attention, is not among them: it depends on its pruned heads.
     """
     shared = {
-        **{name: value for name, value in config.__dict__.items() if isinstance(value, int)},
+        **{name: value for name, value in config.attributes().items() if isinstance(value, int)},
         "D": config.hidden_size,
         "K": config.hidden_size // config.num_attention_heads,
         "I": config.intermediate_size,
