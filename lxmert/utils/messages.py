@@ -43,6 +43,13 @@ def signature_names(function: Callable[..., Any]) -> tuple[str, ...]:
     return tuple(argument.name for argument in arguments if argument.kind is argument.KEYWORD_ONLY)
 
 
+def constructor_names(kind: type) -> tuple[str, ...]:
+    """The names of the arguments that the constructor of a class takes by keyword."""
+    parameters = inspect.signature(kind.__init__).parameters.values()  # type: ignore[misc]
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return tuple(p.name for p in parameters if p.kind in kinds and p.name != "self")
+
+
 def is_plain(character: str) -> bool:
     """Whether a character may be shown as it is: it is printable, or a space of any width."""
     return character.isprintable() or unicodedata.category(character) == "Zs"

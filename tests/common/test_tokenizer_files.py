@@ -1,5 +1,6 @@
 """A tokenizer's folder and files: written, read back, read by `transformers`, and read from what it writes."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -241,3 +242,23 @@ def test_special_tokens_of_older_folders(tmp_path):
     assert encoding.tokens() == ["[CLS]", "low", " <m>", "<a>", "<b>", "[SEP]"]
     assert encoding["offset_mapping"][2] == (3, 7), "the rules match the space before it"
     assert loaded.decode(encoding["input_ids"], True) == "low <b>"
+
+
+def test_the_constructor_of_a_users_class_is_called(tiny_file, tmp_path):
+    class Mine(LxmertTokenizerFast):
+        def __init__(self, vocab_file, number=3, **options):
+            super().__init__(vocab_file, **options)
+            self.number = number
+            self.add_tokens([f"extra{number}"])
+
+    made = Mine(tiny_file, number=4, do_lower_case=False, padding_side="left", additional_special_tokens=["<x>"])
+    made.save_pretrained(tmp_path / "mine")
+    loaded = Mine.from_pretrained(tmp_path / "mine", number=5, truncation_side="left")
+    assert (type(loaded), loaded.number, loaded.name_or_path) == (Mine, 5, str(tmp_path / "mine"))
+    assert loaded.settings == dataclasses.replace(made.settings, truncation_side="left")
+    assert loaded.get_added_vocab() == {**made.get_added_vocab(), "extra5": len(made)}
+    assert loaded.tokenize("<x> extra4 extra5") == ["<x>", "extra4", "extra5"]
+    assert Mine.from_pretrained(tmp_path / "mine").number == 3
+    assert Mine.from_pretrained(tiny_file).number == 3
+    with pytest.raises(TypeError, match=r"unexpected keyword 'numbr'\. Did you mean 'number'"):
+        Mine.from_pretrained(tmp_path / "mine", numbr=5)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any, ClassVar, Self
 
 from lxmert.utils.atomic_files import write_text
 from lxmert.utils.json_files import read_json
-from lxmert.utils.messages import check_keywords, nearly_known, unknown_keyword_message, warn_caller
+from lxmert.utils.messages import check_keywords, constructor_names, nearly_known, unknown_keyword_message, warn_caller
 from lxmert.utils.neutral_arguments import PUSHING, SHARED, drop_neutral
 from lxmert.utils.paths import CONFIG_NAME, check_folder
 
@@ -59,7 +58,7 @@ class ModelConfig(ConfigValues):
         cls._check_model_type(config_dict.get("model_type", cls.model_type))
         derived = cls._derived()
         values = {name: value for name, value in config_dict.items() if name not in derived}
-        known = {*cls.keyword_names(), *cls._own_keywords()}
+        known = {*cls.keyword_names(), *constructor_names(cls)}
         unused = {name: value for name, value in overrides.items() if name not in known and name not in values}
         for name in ("dtype", "torch_dtype"):
             if overrides.get(name) == "auto":  # the dtype of the file
@@ -83,13 +82,6 @@ class ModelConfig(ConfigValues):
         self.__dict__.update(copy.deepcopy({name: v for name, v in values.items() if name not in unread}))
         if unread:
             self.__dict__["_unread"] = copy.deepcopy(unread)
-
-    @classmethod
-    def _own_keywords(cls) -> tuple[str, ...]:
-        """The keywords of the constructor of a user's subclass."""
-        parameters = inspect.signature(cls.__init__).parameters.values()
-        kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-        return tuple(p.name for p in parameters if p.kind in kinds and p.name != "self")
 
     @classmethod
     def from_pretrained(
@@ -125,7 +117,7 @@ class ModelConfig(ConfigValues):
         """
         owner = f"{cls.__name__}.from_pretrained"
         if not return_unused_kwargs:
-            _refuse_misspelled(owner, overrides, (*_WHERE, *SHARED, *cls.keyword_names(), *cls._own_keywords()))
+            _refuse_misspelled(owner, overrides, (*_WHERE, *SHARED, *cls.keyword_names(), *constructor_names(cls)))
         where = dict(revision=revision, cache_dir=cache_dir, token=token)
         where |= dict(local_files_only=local_files_only, subfolder=subfolder, force_download=force_download)
         file, values, overrides = cls._read(pretrained_model_name_or_path, {**where, **overrides})

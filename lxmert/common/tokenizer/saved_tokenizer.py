@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from lxmert.hub import folder_with, looks_like_hub_id
 from lxmert.utils.atomic_files import write_text
-from lxmert.utils.messages import check_keywords, signature_names
+from lxmert.utils.messages import check_keywords, constructor_names, signature_names
 from lxmert.utils.neutral_arguments import IGNORED, PUSHING, SHARED, drop_neutral
 from lxmert.utils.paths import check_folder, check_subfolder
 
@@ -59,7 +59,8 @@ class SavedTokenizer(TokenIds):
             local_files_only: whether to use only the cache, not the hub.
             force_download: whether to download files that are in the cache.
             subfolder: where the files are inside of the folder or repository.
-            overrides: settings to override, such as `do_lower_case=False`; `use_fast`, which has no effect.
+            overrides: settings to override, such as `do_lower_case=False`; arguments that the constructor of a user's
+                class has; `use_fast`, which has no effect.
 
         Raises:
             FileNotFoundError: no such folder or model, or no vocabulary in it.
@@ -71,8 +72,11 @@ class SavedTokenizer(TokenIds):
         drop_neutral(owner, overrides, _NEUTRAL)
         check_subfolder(subfolder)
         inside = PurePosixPath(subfolder)
+        users_class = not cls.__init__.__module__.startswith("lxmert.")
+        known = constructor_names(cls) if users_class else ()
+        own = {name: overrides.pop(name) for name in known if name in overrides and name not in SETTINGS}
         values, rules = as_settings(overrides)
-        check_keywords(owner, values, (*signature_names(cls.from_pretrained), *sorted(SETTINGS)))
+        check_keywords(owner, values, (*signature_names(cls.from_pretrained), *sorted(SETTINGS), *known))
         folder = source = pretrained_model_name_or_path
         if not Path(source).exists() and looks_like_hub_id(source):
             folder = folder_with(
@@ -87,8 +91,13 @@ class SavedTokenizer(TokenIds):
             )
         files = read_folder(Path(folder) / inside)
         files.rules.extend(rules)
+        settings = TokenizerSettings(**(files.settings | values))
         tokenizer = cls.__new__(cls)
-        tokenizer._build(files, TokenizerSettings(**(files.settings | values)), str(source))
+        tokenizer._build(files, settings, str(source))
+        if users_class:  # its constructor is called with what was read
+            backend, given = tokenizer._backend, {name: getattr(settings, name) for name in sorted(SETTINGS)}
+            tokenizer = cls(**{"vocab_file": None, "tokenizer_object": backend, **given, **own})
+            tokenizer.__dict__.update(name_or_path=str(source), _extra=dict(files.extra))
         return tokenizer
 
     def save_vocabulary(self, save_directory: str | os.PathLike[str], filename_prefix: str | None = None) -> tuple[str]:
