@@ -19,7 +19,10 @@ class _Field:
         return None if output is None else dict.get(output, self.name)
 
     def __set__(self, output: ModelOutput, value: Any) -> None:
-        output[self.name] = value
+        if value is None:
+            dict.pop(output, self.name, None)
+        else:
+            dict.__setitem__(output, self.name, value)
 
 
 @dataclass(eq=False)
