@@ -81,6 +81,7 @@ class PreTrainedModel(Resizable):
         super().__init__()
         self.config = self.check_config(config)
         self.made_from = copy.deepcopy(self.config)
+        self.gradient_checkpointing = getattr(self.config, "gradient_checkpointing", False) is True
         self.warnings_issued: dict[str, bool] = {}  # which transformers' Trainer writes
         self.register_load_state_dict_pre_hook(translate_names)
 

@@ -125,6 +125,7 @@ class PreTrainedModel(NoSaveSignature, WorkerModel, OpenLayer, Resizable, KerasF
         super().__init__(**{"autocast": False, **kwargs})
         self.config = self.check_config(config)
         self.made_from = copy.deepcopy(self.config)
+        self.gradient_checkpointing = getattr(self.config, "gradient_checkpointing", False) is True
 
     def finish(self) -> None:
         """Make the weights, at the end of a constructor. A subclass may go on and add layers."""

@@ -144,3 +144,14 @@ def test_a_compiled_model_follows_an_assignment(backend):
         assert "language_hidden_states" not in compiled(**given)
         model.config.output_hidden_states = True
         assert len(compiled(**given).language_hidden_states) == 2
+
+
+@pytest.mark.parametrize("name", ["LxmertForQuestionAnswering", "VisualBertForQuestionAnswering"])
+def test_gradient_checkpointing_in_a_configuration_is_followed(backend, name):
+    config = backend.make(name).config.replace()
+    assert not backend.kind(name)(config).is_gradient_checkpointing
+    config.gradient_checkpointing = True
+    model = backend.kind(name)(config)
+    assert model.is_gradient_checkpointing
+    model.gradient_checkpointing_disable()
+    assert not model.is_gradient_checkpointing

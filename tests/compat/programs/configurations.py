@@ -324,6 +324,12 @@ VisualBertModel(config).save_pretrained("folder")
 again = VisualBertModel.from_pretrained("folder").config
 result = again.my_key, VisualBertConfig.from_pretrained("folder").architectures
 """,
+    "gradient checkpointing in the configuration": """
+from transformers import VisualBertConfig, VisualBertModel
+sizes = dict(hidden_size=24, num_attention_heads=3, num_hidden_layers=2, intermediate_size=31, vocab_size=29)
+models = [VisualBertModel(VisualBertConfig(**sizes, gradient_checkpointing=on)) for on in (True, False)]
+result = [model.is_gradient_checkpointing for model in models]
+""",
     "the classes of models name their configuration": """
 from transformers import LxmertConfig, LxmertModel, VisualBertModel
 result = LxmertModel.config_class is LxmertConfig, VisualBertModel.config_class.__name__, LxmertConfig.model_type
