@@ -244,7 +244,7 @@ WRONG = [
     of_kind("a choice as a fraction", {"labels": floats(2)}, f"labels must hold {INDEX}; got values of", CHOOSING),
     wrong("an answer too few", {"labels": ints(1)}, "labels must be [B] = [2]; got [1].", ANSWERING),
     wrong("narrow scores", {"labels": floats(2, 10)}, f"{EITHER} [2, 10].", ANSWERING),
-    wrong("scores [B, 1, A]", {"labels": floats(2, 1, 11)}, f"{EITHER} [2, 1, 11].", ANSWERING),
+    wrong("scores [B, 2, A]", {"labels": floats(2, 2, 11)}, f"{EITHER} [2, 2, 11].", ANSWERING),
     wrong("an unknown answer", {"labels": ints(2, last=11)}, f"labels must be 0 to 10{IGNORED} 0 to 11.", ANSWERING),
     wrong("scores above 1", {"labels": floats(2, 11, last=1.5)}, f"{SCORES} 0.0 to 1.5.", ANSWERING),
     wrong("scores below 0", {"labels": floats(2, 11, last=-0.5)}, f"{SCORES} -0.5 to 0.0.", ANSWERING),
