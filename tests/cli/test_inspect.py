@@ -55,7 +55,7 @@ def test_text(source, inspect):
         "decoder": "tied, stored once",
         "tensors": f"{len(tensors)}: {count:,} values, {4 * count:,} bytes (float32 {len(tensors)})",
     }
-    assert values.startswith('config.json: architectures=["LxmertForPreTraining"], ')
+    assert values.startswith("config.json: vocab_size=23, hidden_size=12, ")
     assert 'hidden_act="gelu"' in values
     assert "tie_word_embeddings=true" in values
     assert rows["language_layers.{0-1}.attention.query \xd72"] == ["[12,", "12]", "float32", "312", "1,248", "0", "0"]

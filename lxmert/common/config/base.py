@@ -5,9 +5,8 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self, overload
 
 from lxmert.utils.atomic_files import write_text
 from lxmert.utils.json_files import read_json
@@ -15,7 +14,7 @@ from lxmert.utils.messages import check_keywords, constructor_names, nearly_know
 from lxmert.utils.neutral_arguments import PUSHING, SHARED, drop_neutral
 from lxmert.utils.paths import CONFIG_NAME, check_folder
 
-from .assignment import ConfigValues
+from .assignment import ConfigValues, config_fields
 from .common_attributes import COMMON
 from .config_file import read_config
 from .values import require
@@ -26,13 +25,23 @@ _WHERE = ("revision", "cache_dir", "token", "local_files_only", "subfolder", "fo
 _TRUTH = {"true": True, "1": True, "y": True, "yes": True, "false": False, "0": False, "n": False, "no": False}
 
 
-@dataclass(init=False, eq=False, repr=False)
+@config_fields
 class ModelConfig(ConfigValues):
     """Base class of the configurations: it checks, compares, reads and writes them. See `ConfigValues`."""
 
     _unread: ClassVar[Mapping[str, Any]] = {}  # keys of a file that name something else here; they are written back
 
     # Reading
+
+    @overload
+    @classmethod
+    def from_dict(
+        cls, config_dict: Mapping[str, Any], *, return_unused_kwargs: Literal[True], **overrides: Any
+    ) -> tuple[Self, dict[str, Any]]: ...
+
+    @overload
+    @classmethod
+    def from_dict(cls, config_dict: Mapping[str, Any], **overrides: Any) -> Self: ...
 
     @classmethod
     def from_dict(cls, config_dict: Mapping[str, Any], *, return_unused_kwargs: bool = False, **overrides: Any) -> Any:
@@ -82,6 +91,16 @@ class ModelConfig(ConfigValues):
         self.__dict__.update(copy.deepcopy({name: v for name, v in values.items() if name not in unread}))
         if unread:
             self.__dict__["_unread"] = copy.deepcopy(unread)
+
+    @overload
+    @classmethod
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | Path, *, return_unused_kwargs: Literal[True], **options: Any
+    ) -> tuple[Self, dict[str, Any]]: ...
+
+    @overload
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **options: Any) -> Self: ...
 
     @classmethod
     def from_pretrained(

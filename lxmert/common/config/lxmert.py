@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from lxmert.utils.messages import warn_caller
 
+from .assignment import config_fields
 from .base import ModelConfig
 from .values import require
 
 
-@dataclass(init=False, eq=False, repr=False)
+@config_fields
 class LxmertConfig(ModelConfig):
     """Sizes, rates and tasks of an LXMERT model; names and defaults as in `transformers`.
 

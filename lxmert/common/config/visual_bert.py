@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, ClassVar
 
+from .assignment import config_fields
 from .base import ModelConfig
 from .values import require
 
 
-@dataclass(init=False, eq=False, repr=False)
+@config_fields
 class VisualBertConfig(ModelConfig):
     """Sizes, rates and switches of a VisualBERT model; names and defaults as in `transformers`.
 
