@@ -101,8 +101,8 @@ class Nested(keras.Model):
     [
         Around,
         lambda: Given(TFLxmertModel(small_config())),
-        lambda: Given(TFVisualBertModel(small_config(VISUAL_BERT))),
-        Nested,
+        pytest.param(lambda: Given(TFVisualBertModel(small_config(VISUAL_BERT))), marks=pytest.mark.full),
+        pytest.param(Nested, marks=pytest.mark.full),
     ],
     ids=["its own", "given", "given VisualBERT", "nested"],
 )
@@ -219,6 +219,7 @@ def test_a_subclass_with_layers_of_its_own(kind, tmp_path):
     same_answers(fresh, again, x)
 
 
+@pytest.mark.full
 @SUBCLASSES
 def test_configs_and_clones_of_a_subclass(kind):
     model, x = kind(small_config()), small_inputs()
@@ -229,6 +230,7 @@ def test_configs_and_clones_of_a_subclass(kind):
         same_answers(again, model, x)
 
 
+@pytest.mark.full
 def test_a_subclass_inside_of_another_model(tmp_path):
     x = small_inputs()
     inputs = {name: keras.Input(values.shape[1:], dtype=values.dtype.name, name=name) for name, values in x.items()}
@@ -316,6 +318,7 @@ def test_a_layer_that_keras_cannot_make_is_named(tmp_path):
 # Quantized
 
 
+@pytest.mark.full
 @pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method")
 def test_a_quantized_model(tmp_path):
     model, x = TFLxmertForQuestionAnswering(small_config()), small_inputs()

@@ -91,7 +91,11 @@ BAD = [
     ({"recipe": "best"}, ValueError, "recipe must be one of original, adamw; got 'best'."),
     ({"optimizer": "sgd"}, ValueError, "optimizer must be one of bert_adam, adamw; got 'sgd'."),
     ({"precision": "fp16"}, ValueError, "precision must be one of float32, bfloat16, float64; got 'fp16'."),
-    ({"strategy": "tp"}, ValueError, "strategy must be one of auto, single, ddp, fsdp, mirrored; got 'tp'."),
+    (
+        {"strategy": "tp"},
+        ValueError,
+        "strategy must be one of auto, single, ddp, fsdp, mirrored, multi-worker; got 'tp'.",
+    ),
     ({"device": "mps"}, ValueError, "device must be one of auto, cpu, cuda; got 'mps'."),
     (
         {"losses": ["words", "word"]},
