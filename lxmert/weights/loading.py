@@ -187,6 +187,8 @@ class LoadableModel(NamedModel):
             model = cls._load(file, found, _dtype_of(file) if dtype == "auto" else dtype, options, model)
         model.load_report = report
         model.name_or_path = model.config.name_or_path = "" if source is None else str(source)
+        if attn_implementation is not None:
+            model.config.attn_implementation = attn_implementation
         model._place(placement)
         return (model, model.loading_info()) if output_loading_info else model  # type: ignore[return-value]
 

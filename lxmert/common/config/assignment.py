@@ -20,8 +20,9 @@ from .values import checked_kind, checked_label_count, checked_pruned_heads, req
 # Unknown names are compared with these, beside the fields.
 _OFTEN_GIVEN = ("num_labels", "id2label", "label2id", "problem_type", "architectures")
 # What `CommonAttributes` stores; a file has no say in it.
-_STORED = frozenset(("_dtype", "_label_count", "_label_names", "_label_numbers", "_attn_implementation", "_unread"))
-_STORED |= {"_model_has"}
+_STORED = frozenset(
+    ("_dtype", "_label_count", "_label_names", "_label_numbers", "_attn_implementation", "_unread", "_model_has")
+)
 
 
 T = TypeVar("T")

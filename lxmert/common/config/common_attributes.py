@@ -108,14 +108,13 @@ class CommonAttributes:
 
         Differs from HF: it ignores such a `label2id`.
         """
-        numbers = self._label_numbers or {}
-        named = self._label_names not in (None, _made_names(self._label_count))
-        numbered = len(set(numbers.values()))
-        if numbers and not named and numbered != self.num_labels:
-            raise ValueError(
-                f"label2id numbers {numbered} labels, and there are {self.num_labels}: pass id2label, the names by "
-                "number, with it."
-            )
+        numbered = len(set((self._label_numbers or {}).values()))
+        if numbered in (0, self.num_labels) or self._label_names not in (None, _made_names(self._label_count)):
+            return
+        raise ValueError(
+            f"label2id numbers {numbered} labels, and there are {self.num_labels}: pass id2label, the names by number, "
+            "with it."
+        )
 
     @property
     def has_label_names(self) -> bool:

@@ -27,7 +27,7 @@ from .vocabulary_files import (
 )
 from .wordpiece import TokenizerSettings, as_settings
 
-_NEUTRAL = SHARED | {"use_fast": IGNORED, "from_slow": IGNORED, "tokenizer_type": IGNORED}
+_NEUTRAL = SHARED | {"use_fast": IGNORED, "from_slow": IGNORED}
 
 
 class SavedTokenizer(TokenIds):

@@ -324,6 +324,25 @@ VisualBertModel(config).save_pretrained("folder")
 again = VisualBertModel.from_pretrained("folder").config
 result = again.my_key, VisualBertConfig.from_pretrained("folder").architectures
 """,
+    "the implementation of attention": """
+from transformers import VisualBertConfig, VisualBertModel
+model = VisualBertModel.from_pretrained(FOLDERS["VisualBertModel"], attn_implementation="eager")
+config = VisualBertConfig(attn_implementation="sdpa")
+names = [config._attn_implementation, model.config._attn_implementation]
+config._attn_implementation = "eager"
+result = names, config._attn_implementation, [name for name in config.to_dict() if "attn" in name]
+""",
+    "fine-tuning with other rates": """
+import torch
+from transformers import VisualBertConfig, VisualBertForQuestionAnswering
+folder = FOLDERS["VisualBertForQuestionAnswering"]
+config = VisualBertConfig.from_pretrained(folder, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+model = VisualBertForQuestionAnswering.from_pretrained(folder, config=config).train()
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+model(**VISUAL_INPUTS, labels=torch.full((2, model.config.num_labels), 1 / 11)).loss.backward()
+optimizer.step()
+result = model(**VISUAL_INPUTS).logits, model.config.hidden_dropout_prob
+""",
     "gradient checkpointing in the configuration": """
 from transformers import VisualBertConfig, VisualBertModel
 sizes = dict(hidden_size=24, num_attention_heads=3, num_hidden_layers=2, intermediate_size=31, vocab_size=29)
