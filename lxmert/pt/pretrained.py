@@ -18,14 +18,16 @@ from lxmert.common.config.base import ModelConfig
 from lxmert.common.specs import SPECS
 from lxmert.pt.cpu_kernels.packing import invalidate_packed_weights
 from lxmert.utils.messages import check_keywords
-from lxmert.weights.checkpoint import Checkpoint
+from lxmert.weights.checkpoint import Checkpoint, CheckpointMismatchError
 from lxmert.weights.formats.raw_io import FLOATS
 from lxmert.weights.loading import Found, Placement
 from lxmert.weights.naming.key_mapping import Parameter
+from lxmert.weights.naming.tables import modules_of_hugging_face
 from lxmert.weights.save_folder import FileKind
 from lxmert.weights.saving import Saved
 
 from ._compat import register_output
+from .adapters import check_trained_modules
 from .embeddings import JointEmbeddings
 from .heads import WordHead
 from .init import skip_init
@@ -147,6 +149,23 @@ class PreTrainedModel(Resizable):
             if isinstance(module, JointEmbeddings):
                 module.init_visual_tables()
 
+    @property
+    def peft_config(self) -> Any:
+        """The configurations of the adapters in this model by name, as peft assigns them; an error without any."""
+        try:
+            return self.__dict__["_adapters"]
+        except KeyError:
+            raise AttributeError(f"this {type(self).__name__} has no adapters.") from None
+
+    @peft_config.setter
+    def peft_config(self, adapters: Any) -> None:
+        check_trained_modules(self, adapters, modules_of_hugging_face(self.architecture()))
+        self.__dict__["_adapters"] = adapters
+
+    @peft_config.deleter
+    def peft_config(self) -> None:
+        del self.__dict__["_adapters"]
+
     # Loading and saving
 
     @classmethod
@@ -194,7 +213,13 @@ class PreTrainedModel(Resizable):
         with torch.no_grad(), file.arrays(found.parameters, mapped=True) as arrays:
             for parameter, values in arrays:
                 module, attribute = self.locate(parameter)
-                getattr(module, attribute).copy_(tensor_of(values))
+                own = getattr(module, attribute)
+                if own.shape != parameter.shape:  # copying would repeat rows
+                    raise CheckpointMismatchError(
+                        f"{type(self).__name__} has {parameter.name} as {list(own.shape)}, and its config and "
+                        f"{file.file.path} say {list(parameter.shape)}. Give the layer that size, or a name of its own."
+                    )
+                own.copy_(tensor_of(values))
             state = self.state_dict()
             for name in found.own:
                 state[name].copy_(tensor_of(file.read_own(name)))

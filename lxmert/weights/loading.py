@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 from lxmert.common.config.base import ModelConfig
 from lxmert.hub import HubOptions
-from lxmert.utils.messages import check_keywords, signature_names
+from lxmert.utils.messages import check_keywords, constructor_names, signature_names
 from lxmert.utils.neutral_arguments import drop_neutral
 
 from .checkpoint import Checkpoint
@@ -186,6 +186,8 @@ class LoadableModel(NamedModel):
             found = Found(taken, tuple(name for name in own if name not in report.new), report)
             model = cls._load(file, found, _dtype_of(file) if dtype == "auto" else dtype, options, model)
         model.load_report = report
+        if model.config.dtype is not None:  # what the file had
+            model.config.dtype = model.dtype
         model.name_or_path = model.config.name_or_path = "" if source is None else str(source)
         if attn_implementation is not None:
             model.config.attn_implementation = attn_implementation
@@ -206,7 +208,13 @@ class LoadableModel(NamedModel):
         check_keywords(
             owner,
             overrides,
-            (*signature_names(cls.from_pretrained), *known, *cls.config_class.keyword_names(), *NEUTRAL),
+            (
+                *signature_names(cls.from_pretrained),
+                *known,
+                *cls.config_class.keyword_names(),
+                *constructor_names(cls.config_class),
+                *NEUTRAL,
+            ),
         )
         options = dict(zip(known, positional, strict=False))
         return options | {name: overrides.pop(name) for name in known if name in overrides}

@@ -16,7 +16,7 @@ from lxmert.common.config import CONFIGS, LxmertConfig, as_config, config_class
 from lxmert.common.config.base import ModelConfig
 from lxmert.hub import HubOptions
 from lxmert.utils.atomic_files import is_consistent, recover_folder
-from lxmert.utils.messages import check_keywords
+from lxmert.utils.messages import check_keywords, constructor_names
 from lxmert.utils.paths import CONFIG_NAME
 
 from .checkpoint import Checkpoint
@@ -178,7 +178,7 @@ def _configuration(
     if config is not None:
         return config.replace(**overrides), "given"
     kind = kind or CONFIGS[found.model_type]
-    check_keywords(kind.__name__, overrides, kind.keyword_names())
+    check_keywords(kind.__name__, overrides, (*kind.keyword_names(), *constructor_names(kind)))
     if stored is not None:
         from_bert = is_bert_config(stored)
         values = values_from_bert(stored, kind, found.layer_counts) if from_bert else stored

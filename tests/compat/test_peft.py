@@ -23,12 +23,13 @@ def tensors(given):
     return tuple(map(tensors, given)) if isinstance(given, tuple) else torch.as_tensor(given)
 
 
-def adapted(name, folder, targets=("query", "value")):
+def adapted(name, folder, targets=("query", "value"), **options):
     """A small model with adapters, whose second factor is not zero; and its inputs with labels."""
     torch.manual_seed(0)
     getattr(lxmert.pt, name)(small_config(name)).save_pretrained(folder)
     model = getattr(lxmert.pt, name).from_pretrained(folder)
-    model = peft.get_peft_model(model, peft.LoraConfig(r=2, target_modules=list(targets), init_lora_weights=False))
+    adapters = peft.LoraConfig(r=2, target_modules=list(targets), init_lora_weights=False, **options)
+    model = peft.get_peft_model(model, adapters)
     return model, tensors({**small_inputs(name), **small_labels(name)})
 
 
@@ -74,6 +75,47 @@ def test_a_model_with_adapters_is_not_saved_as_if_it_were_plain(tmp_path):
     with pytest.raises(ValueError, match="merge_and_unload"):
         model.get_base_model().save_pretrained(tmp_path / "plain")
     assert not (tmp_path / "plain").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "head"), [("LxmertForQuestionAnswering", "answer"), ("VisualBertForQuestionAnswering", "classifier")]
+)
+def test_a_head_is_trained_beside_adapters(name, head, tmp_path):
+    model, given = adapted(name, tmp_path / "base", modules_to_save=[head])
+    model.train()
+    model(**given).loss.backward()
+    trained = [p for key, p in model.named_parameters() if p.requires_grad and "lora_" not in key]
+    assert trained
+    assert all(p.grad is not None for p in trained)
+    with torch.no_grad():
+        for p in trained:
+            p.add_(0.5)
+    model.save_pretrained(tmp_path / "adapters")
+    base = getattr(lxmert.pt, name).from_pretrained(tmp_path / "base")
+    again = peft.PeftModel.from_pretrained(base, tmp_path / "adapters")
+    torch.testing.assert_close(again(**given).logits, model.eval()(**given).logits)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "here"),
+    [
+        ("LxmertForQuestionAnswering", "answer_head", "heads.answer"),
+        ("VisualBertForVisualReasoning", "cls", "heads.classifier"),
+        ("VisualBertForPreTraining", "cls", "heads.match"),
+        ("LxmertForQuestionAnswering", "answers", "answer"),
+        ("LxmertForQuestionAnswering", "nothing", "named_modules"),
+    ],
+)
+def test_a_head_that_peft_would_not_find_is_refused(name, given, here, tmp_path):
+    with pytest.raises(ValueError, match=f"'{given}'.*{here}"):
+        adapted(name, tmp_path, modules_to_save=[given])
+
+
+def test_a_model_without_adapters_has_no_configuration_of_them(tmp_path):
+    model, _ = adapted("VisualBertForQuestionAnswering", tmp_path)
+    assert "default" in model.get_base_model().peft_config
+    assert not hasattr(model.unload(), "peft_config")
+    assert not hasattr(lxmert.pt.LxmertModel(small_config("LxmertModel")), "peft_config")
 
 
 @pytest.mark.parametrize("name", ["LxmertForQuestionAnswering", "VisualBertForRegionToPhraseAlignment"])

@@ -9,7 +9,12 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn.utils import parametrizations
 
-from lxmert.pt import LxmertForQuestionAnswering, LxmertModel, LxmertPreTrainedModel
+from lxmert.pt import (
+    LxmertForQuestionAnswering,
+    LxmertModel,
+    LxmertPreTrainedModel,
+    VisualBertForVisualReasoning,
+)
 from lxmert.weights.checkpoint import CheckpointMismatchError
 from tests.small import WIDTH, small_config
 
@@ -182,6 +187,23 @@ def test_a_class_with_other_layers_in_the_place_of_ours(tmp_path):
     assert empty.load_state_dict(empty.state_dict()).missing_keys == []
     with pytest.raises(ValueError, match="it has no backbone of this package"):
         empty.save_pretrained(tmp_path / "empty")
+
+
+class OtherSize(VisualBertForVisualReasoning):
+    """A model whose class puts another number of labels in the place of its config's."""
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.cls = nn.Linear(WIDTH, 9)
+
+
+def test_a_row_of_a_file_is_not_repeated(tmp_path):
+    config = small_config("VisualBertForVisualReasoning", num_labels=1)
+    VisualBertForVisualReasoning(config).save_pretrained(tmp_path)
+    with pytest.raises(CheckpointMismatchError, match=r"heads\.classifier\.weight as \[9, 24\]"):
+        OtherSize.from_pretrained(tmp_path)
+    new = OtherSize.from_pretrained(tmp_path, only="backbone")
+    assert not torch.equal(new.cls.weight[0], new.cls.weight[1])
 
 
 def test_a_given_state_dict_is_saved(tmp_path):

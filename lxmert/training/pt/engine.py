@@ -1,6 +1,6 @@
 """Training in one process or in several, with Lightning Fabric: one process, DDP, FSDP2, on the CPU or on GPUs.
 
-The engine hides these from the trainer. Fabric starts the process group, places the model, wraps it and delays the
+The engine hides these from the trainer. Fabric, which `fabric.py` starts, places the model, wraps it and delays the
 exchange of gradients. Dtypes are set here, because Fabric's mixed precision rounds the inputs before the model reads
 them, and has no float64 for FSDP2.
 """
@@ -8,7 +8,6 @@ them, and has no float64 for FSDP2.
 from __future__ import annotations
 
 import math
-import os
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -27,6 +26,7 @@ from lxmert.pt.pretrained import PreTrainedModel
 from lxmert.utils.messages import first_few
 from lxmert.weights.naming.key_mapping import normalize_key
 
+from .fabric import start_fabric
 from .optimizers import load_optimizer_state, optimizer_state
 
 STRATEGIES = ("auto", "single", "ddp", "fsdp")
@@ -57,49 +57,7 @@ def make_engine(strategy: str = "auto", precision: str = "float32", device: str 
     ):
         if given not in known:
             raise ValueError(f"{name} must be one of {', '.join(known)}; got {given!r}.")
-    try:
-        from lightning_fabric import Fabric
-        from lightning_fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
-        from lightning_fabric.strategies import DDPStrategy, ModelParallelStrategy
-    except ImportError:
-        raise ImportError(
-            'Training in PyTorch needs Lightning Fabric. Install it with: pip install "lxmert[train-pt]".'
-        ) from None
-
-    launched = torch.distributed.is_available() and torch.distributed.is_torchelastic_launched()
-    world = int(os.environ["WORLD_SIZE"]) if launched else 1
-    here = int(os.environ["LOCAL_WORLD_SIZE"]) if launched else 1
-    if strategy == "auto":
-        strategy = "ddp" if world > 1 else "single"
-    if strategy == "single" and world > 1:
-        raise ValueError(f"strategy 'single' is one process; torchrun started {world}. Use 'ddp' or 'fsdp'.")
-    device = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
-    gpus = torch.cuda.device_count()
-    if device == "cuda" and not gpus:
-        raise ValueError(
-            "device 'cuda' needs a GPU that PyTorch can use, and it sees none. Use device 'cpu' or 'auto'."
-        )
-    if device == "cuda" and gpus < here:
-        raise ValueError(
-            f"Every process needs a GPU of its own; this machine has {gpus} for {here}. Start torchrun with "
-            "--nproc-per-node of at most that many, or use device 'cpu'."
-        )
-    chosen: Any = "auto"
-    if strategy == "ddp":
-        # Gradients are views of the communication buckets, which saves one copy of all of them.
-        chosen = DDPStrategy(gradient_as_bucket_view=True)
-    elif strategy == "fsdp":
-        chosen = ModelParallelStrategy(_shard, data_parallel_size=world, tensor_parallel_size=1)
-    fabric = Fabric(
-        accelerator=device,
-        devices=here,
-        num_nodes=world // here,
-        strategy=chosen,
-        precision="32-true",
-        plugins=[TorchElasticEnvironment() if launched else LightningEnvironment()],
-    )
-    fabric.launch()
-    return Engine(fabric, strategy, precision)
+    return Engine(*start_fabric(strategy, device, _shard), precision)
 
 
 class Engine:

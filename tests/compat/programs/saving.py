@@ -78,6 +78,23 @@ from transformers import VisualBertModel
 model = VisualBertModel.from_pretrained(FOLDERS["VisualBertForPreTraining"], config=FOLDERS["VisualBertModel"])
 result = model(**VISUAL_INPUTS).pooler_output
 """,
+    "a configuration of one's own with a field of one's own": """
+from transformers import LxmertConfig, LxmertForQuestionAnswering
+class Config(LxmertConfig):
+    def __init__(self, margin=1.0, **values):
+        super().__init__(**values)
+        self.margin = margin
+class Model(LxmertForQuestionAnswering):
+    config_class = Config
+Model.from_pretrained(FOLDERS["LxmertForQuestionAnswering"], margin=2.5).save_pretrained("saved")
+result = Model.from_pretrained("saved").config.margin, Model.from_pretrained("saved", margin=3.0).config.margin
+""",
+    "a configuration tells the dtype of its model": """
+from transformers import LxmertForQuestionAnswering
+import torch
+model = LxmertForQuestionAnswering.from_pretrained(FOLDERS["LxmertForQuestionAnswering"], dtype=torch.bfloat16)
+result = str(model.config.dtype), str(model.dtype)
+""",
     "a configuration field is a keyword": """
 from transformers import VisualBertModel
 model = VisualBertModel.from_pretrained(FOLDERS["VisualBertModel"], output_hidden_states=True, hidden_dropout_prob=0.3)
