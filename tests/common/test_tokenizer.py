@@ -309,6 +309,17 @@ def test_threads_that_change_a_tokenizer(tiny_file):
     assert len(tokenizer) == size + 100
 
 
+def test_numbers_of_numpy(tiny_file, tmp_path):
+    tokenizer = LxmertTokenizer(tiny_file, model_max_length=np.int64(5))
+    text = "low low low low low low"
+    tokenizer.save_pretrained(tmp_path)
+    assert len(LxmertTokenizer.from_pretrained(tmp_path)(text, truncation=True)["input_ids"]) == 5
+    windows = dict(max_length=np.int32(4), truncation=True, stride=np.int64(1), return_overflowing_tokens=True)
+    plain = dict(max_length=4, truncation=True, stride=1, return_overflowing_tokens=True)
+    assert tokenizer(text, **windows) == tokenizer(text, **plain)
+    assert tokenizer("low", add_special_tokens=0) == tokenizer("low", add_special_tokens=False)
+
+
 def test_pickle_and_copy(tiny_file):
     tokenizer = LxmertTokenizer(tiny_file, do_lower_case=False)
     tokenizer.model_max_length = 4

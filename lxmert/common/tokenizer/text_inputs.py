@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import numbers
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, ParamSpec, TypeVar
 
@@ -43,12 +44,12 @@ def checked_keywords(function: Callable[P, T], more: Collection[str] = ()) -> Ca
     parameters = inspect.signature(function).parameters.values()
     known = [p.name for p in parameters if p.name != "self" and p.kind is not p.VAR_KEYWORD] + list(more)
     allowed = frozenset(known)
-    owner = function.__qualname__.removesuffix(".__init__").removesuffix(".__call__")
+    suffix = "" if function.__name__ in ("__init__", "__call__") else f".{function.__name__}"
 
     @functools.wraps(function)
     def checked(*args: P.args, **kwargs: P.kwargs) -> T:
         if not allowed.issuperset(kwargs):
-            check_keywords(owner, kwargs, known)
+            check_keywords(f"{type(args[0]).__name__}{suffix}", kwargs, known)
         return function(*args, **kwargs)
 
     return checked
@@ -149,7 +150,7 @@ def plan_lengths(
         ValueError: a value that does not exist, or values that do not fit each other.
     """
     for name, count in (("max_length", max_length), ("pad_to_multiple_of", pad_to_multiple_of)):
-        if count is not None and not (is_positive_integer(count) or (isinstance(count, np.integer) and count >= 1)):
+        if count is not None and not is_positive_integer(count):
             raise ValueError(f"{name} must be an integer of 1 or more, or None; got {count!r}.")
     filled = _choice("padding", padding, _PADDINGS)
     if truncation is None:
@@ -167,7 +168,7 @@ def plan_lengths(
         "length": length if filled == "max_length" else None,
         "pad_to_multiple_of": None if pad_to_multiple_of is None else int(pad_to_multiple_of),
     }
-    cutting = {"max_length": length, "stride": stride, "strategy": cut, "direction": truncation_side}
+    cutting = {"max_length": length, "stride": int(stride), "strategy": cut, "direction": truncation_side}
     return cutting if cut else None, fill if filled else None
 
 
@@ -185,7 +186,7 @@ def _check_length(cut: str | None, fill: str | None, length: int, multiple: Any,
     if cut and length < max(special, 1):
         # Differs from HF: there a max_length below the special tokens truncates nothing.
         raise ValueError(f"max_length must leave room for the {special} special tokens; got {length}.")
-    if not isinstance(stride, int) or stride < 0 or (cut and stride and stride >= length - special):
+    if not isinstance(stride, numbers.Integral) or int(stride) < 0 or (cut and stride and stride >= length - special):
         raise ValueError(
             f"stride must be an integer of 0 or more, and below the {length - special} tokens of text in a row; "
             f"got {stride!r}."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -63,6 +64,8 @@ class TokenizerSettings:
             wanted, holds = _KINDS[_SIDES if field.name.endswith("_side") else kind]
             if not holds(value):
                 raise TypeError(f"{field.name} must be {wanted}; got {value!r}.")
+            if kind == "int":
+                object.__setattr__(self, field.name, int(value))
         if self.strip_accents and not self.do_basic_tokenize:
             raise ValueError(
                 "strip_accents is part of the basic tokenization, which do_basic_tokenize=False leaves out; "
@@ -82,8 +85,8 @@ class TokenizerSettings:
 
 
 def is_positive_integer(value: object) -> bool:
-    """Whether `value` is an integer of at least 1 (and not a bool)."""
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    """Whether `value` is an integer of at least 1, of Python or NumPy (and not a bool)."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and int(value) >= 1
 
 
 def _is_word(value: object) -> bool:

@@ -175,7 +175,7 @@ class WordPieceTokenizer(SavedTokenizer):
             if self._backend.encode_special_tokens != split:
                 self._backend.encode_special_tokens = split
             try:
-                return self._backend.encode_batch(batch, words, add_special_tokens)
+                return self._backend.encode_batch(batch, bool(words), bool(add_special_tokens))
             except TypeError as error:
                 # The texts are str, so only one that UTF-8 cannot encode is refused.
                 raise ValueError(
