@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import numbers
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, ParamSpec, TypeVar
 
@@ -186,7 +185,7 @@ def _check_length(cut: str | None, fill: str | None, length: int, multiple: Any,
     if cut and length < max(special, 1):
         # Differs from HF: there a max_length below the special tokens truncates nothing.
         raise ValueError(f"max_length must leave room for the {special} special tokens; got {length}.")
-    if not isinstance(stride, numbers.Integral) or int(stride) < 0 or (cut and stride and stride >= length - special):
+    if not (stride == 0 or is_positive_integer(stride)) or (cut and stride and stride >= length - special):
         raise ValueError(
             f"stride must be an integer of 0 or more, and below the {length - special} tokens of text in a row; "
             f"got {stride!r}."
