@@ -21,6 +21,7 @@ from lxmert.weights.saving import Saved
 from .named_weights import array_of, tensor_of
 
 _WORD = "embeddings.word.weight"
+_FORWARDS = tuple(kind.forward for kind in (nn.Linear, nn.LayerNorm, nn.Embedding, nn.Module))
 
 
 def table_names(model: BaseModel) -> dict[str, Parameter]:
@@ -103,6 +104,7 @@ def saved_tensors(model: BaseModel, state_dict: Mapping[str, Any] | None) -> Sav
     inside = _inside(table, own)
     problems = [f"{path} holds {first_few(names, 3)}" for path, names in inside.items()]
     problems += [*_missing(model, table, given, inside, state_dict is not None), *_altered(table, given)]
+    problems += [] if problems else _other_kinds(model, table)
     problems += [
         f"{name} is {_described(value)}"
         for name, value in own.items()
@@ -205,6 +207,18 @@ def _altered(table: Mapping[str, Parameter], given: Mapping[str, Any]) -> Iterat
             yield f"{name} is {_described(value)}"
         elif tuple(value.shape) != p.shape:
             yield f"{name} is {list(value.shape)}, and its config says {list(p.shape)}"
+
+
+def _other_kinds(model: nn.Module, table: Collection[str]) -> Iterator[str]:
+    """Layers with the tensors of the model's own that compute something else; a user's class makes its own again."""
+    if not type(model).__module__.startswith("lxmert."):
+        return
+    paths = {name[:end] for name in table for end, character in enumerate(name) if character == "."}
+    for path in sorted(paths):
+        module = model.get_submodule(path)
+        forward = type(module).forward
+        if forward not in _FORWARDS and not forward.__module__.startswith("lxmert."):
+            yield f"{path} is a {type(module).__name__}, which this class does not make"
 
 
 def _inside(table: Mapping[str, Parameter], own: Collection[str]) -> dict[str, list[str]]:

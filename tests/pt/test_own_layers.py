@@ -133,6 +133,35 @@ def quantized(model):
     return torch.ao.quantization.quantize_dynamic(copy.deepcopy(model), {nn.Linear})
 
 
+class Doubled(nn.Linear):
+    """A layer with the tensors of another that computes something else."""
+
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
+class DoubledBackbone(LxmertModel):
+    """Likewise a backbone."""
+
+    def forward(self, *args, **kwargs):
+        out = super().forward(*args, **kwargs)
+        out.pooled_output = 2 * out.pooled_output
+        return out
+
+
+class WithDoubled(LxmertForQuestionAnswering):
+    """A class that makes such a layer itself."""
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.heads.answer.out = Doubled(2 * WIDTH, config.num_qa_labels)
+
+
+def test_a_class_makes_layers_of_another_kind_again(tmp_path):
+    WithDoubled(small_config(ANSWERING)).save_pretrained(tmp_path)
+    assert type(WithDoubled.from_pretrained(tmp_path).heads.answer.out) is Doubled
+
+
 class Marked(torch.Tensor):
     """A tensor that is not plain."""
 
@@ -154,6 +183,14 @@ def mark(model):
         (
             lambda m: setattr(m.backbone.pooler, "dense", nn.Linear(WIDTH, WIDTH, bias=False)),
             r"backbone\.pooler\.dense is a Linear without bias",
+        ),
+        (
+            lambda m: setattr(m.heads.answer, "out", Doubled(2 * WIDTH, 11)),
+            r"heads\.answer\.out is a Doubled, which this class does not make",
+        ),
+        (
+            lambda m: setattr(m, "lxmert", DoubledBackbone(m.config)),
+            r"backbone is a DoubledBackbone, which this class does not make",
         ),
         (lambda m: parametrizations.weight_norm(m.heads.answer.out) and None, r"heads\.answer\.out holds parametriz"),
         (lambda m: m.to("meta"), r"word\.weight is a tensor of torch\.float32 on meta.*pass them as state_dict="),

@@ -289,6 +289,13 @@ model.register_forward_hook(lambda module, args, out: seen.append(list(out)))
 model(**INPUTS)
 result = seen
 """,
+    "a summary by torchinfo": """
+from transformers import VisualBertForVisualReasoning
+import torchinfo
+model = VisualBertForVisualReasoning.from_pretrained(FOLDERS["VisualBertForVisualReasoning"])
+summary = torchinfo.summary(model, input_data=dict(VISUAL_INPUTS), verbose=0)
+result = summary.total_params, len(summary.summary_list) > 10
+""",
     "a hook that changes the output": """
 from transformers import LxmertModel
 model = LxmertModel.from_pretrained(FOLDERS["LxmertModel"])
