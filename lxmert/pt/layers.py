@@ -80,6 +80,7 @@ class Attention(nn.Module):
         self.out = nn.Linear(width, hidden)
         self.norm = nn.LayerNorm(hidden, eps=config.layer_norm_eps)
         self.weights_dropout = config.attention_probs_dropout_prob
+        self.config = config  # whose attn_implementation counts at each call
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
     def split_heads(self, x: Tensor) -> Tensor:  # [B, S, N·K] -> [B, N, S, K]
@@ -115,7 +116,7 @@ class Attention(nn.Module):
         else:
             # On a CPU PyTorch's fused attention knows no dropout; what it does instead costs more than this.
             unfused = rate > 0 and states.device.type == "cpu" and kernels_are_on()
-            if need_weights or unfused or is_transformed():
+            if need_weights or unfused or self.config.attn_implementation == "eager" or is_transformed():
                 weights = attention_weights(query, key, additive)
                 if head_mask is not None:
                     weights = weights * head_mask[:, None, None]

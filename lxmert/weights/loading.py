@@ -127,8 +127,8 @@ class LoadableModel(NamedModel):
             strict: whether any difference between the file and the model is an error.
             output_loading_info: whether to return a pair: the model, and a dict of the names that were missing,
                 unexpected and mismatched.
-            attn_implementation: "sdpa" or "eager", which compute the same here: PyTorch's fused attention runs where no
-                attention map is asked for. In Keras "eager".
+            attn_implementation: in PyTorch "sdpa", fused attention where no attention map is asked for, as by default;
+                or "eager", products and softmax, which can be differentiated twice. In Keras "eager".
             device_map: where to put a PyTorch model: a device, or {"": device}; with accelerate also "auto", or a
                 device for each module.
             max_memory, offload_folder, offload_buffers: for accelerate.

@@ -36,7 +36,7 @@ NEUTRAL = SHARED | {
 
 
 def check_attention(owner: str, attn_implementation: str | None, known: tuple[str, ...]) -> None:
-    """Refuse an implementation of attention that is not here; those that are compute the same.
+    """Refuse an implementation of attention that is not here.
 
     Raises:
         ValueError: another value than None and those in `known`.

@@ -49,6 +49,23 @@ def test_gradients_of_each_example(name):
                 torch.testing.assert_close(found[key][example], weight.grad, atol=1e-5, rtol=1e-4)
 
 
+def test_the_implementation_of_attention_counts_from_the_next_call(monkeypatch):
+    model, given = make("LxmertForQuestionAnswering"), tensors(small_inputs("LxmertForQuestionAnswering"))
+    fused, kernel = [], torch.nn.functional.scaled_dot_product_attention
+    monkeypatch.setattr(
+        torch.nn.functional, "scaled_dot_product_attention", lambda *x, **k: fused.append(1) or kernel(*x, **k)
+    )
+    expected = model(**given).logits
+    assert fused
+    fused.clear()
+    model.config.attn_implementation = "eager"
+    torch.testing.assert_close(model(**given).logits, expected)
+    assert not fused
+    model.config.attn_implementation = "sdpa"
+    model(**given)
+    assert fused
+
+
 # PyTorch's own rules of forward-mode AD are still made by what PyTorch deprecates.
 @pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
 @pytest.mark.parametrize("name", NAMES)

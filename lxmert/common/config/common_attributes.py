@@ -161,7 +161,7 @@ class CommonAttributes:
 
     @property
     def attn_implementation(self) -> str | None:
-        """None, "eager" or "sdpa", which all mean the same: fused attention where no attention map is asked for."""
+        """How PyTorch computes attention from the next call on: "sdpa", fused, as by default; or "eager"."""
         return self._attn_implementation
 
     @attn_implementation.setter

@@ -289,6 +289,17 @@ model.register_forward_hook(lambda module, args, out: seen.append(list(out)))
 model(**INPUTS)
 result = seen
 """,
+    "a gradient is differentiated": """
+from transformers import VisualBertForVisualReasoning
+import torch
+model = VisualBertForVisualReasoning.from_pretrained(
+    FOLDERS["VisualBertForVisualReasoning"], attn_implementation="eager")
+images = VISUAL_INPUTS["visual_embeds"].clone().requires_grad_()
+scores = model(**{**VISUAL_INPUTS, "visual_embeds": images}).logits
+slope, = torch.autograd.grad(scores[:, 0].sum(), images, create_graph=True)
+slope.pow(2).sum().backward()
+result = slope, model.cls.weight.grad, images.grad
+""",
     "a summary by torchinfo": """
 from transformers import VisualBertForVisualReasoning
 import torchinfo
