@@ -8,12 +8,13 @@ import functools
 import inspect
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, dataclass_transform, get_type_hints
+from dataclasses import field
+from typing import Any, ClassVar, Self, get_type_hints
 
 from lxmert.utils.messages import check_keywords, nearly_known, warn_caller
 
 from .common_attributes import ALIASES, COMMON, NOTES, CommonAttributes
+from .keywords import CommonKeywords, config_fields
 from .pruning import PrunedHeads
 from .values import checked_kind, checked_label_count, checked_pruned_heads, require
 
@@ -25,38 +26,8 @@ _STORED = frozenset(
 )
 
 
-T = TypeVar("T")
-
-
-@dataclass_transform(field_specifiers=(field,))
-def config_fields(cls: type[T]) -> type[T]:
-    """Declare the fields of a configuration. Editors and type checkers see a constructor that takes them."""
-    return dataclass(init=False, eq=False, repr=False)(cls)
-
-
-if TYPE_CHECKING:
-
-    @config_fields
-    class _CommonKeywords:
-        """What every constructor takes beside the fields. (It keeps further names too.)"""
-
-        architectures: Any = field(default=None, kw_only=True)
-        dtype: Any = field(default=None, kw_only=True)
-        torch_dtype: Any = field(default=None, kw_only=True)
-        num_labels: int = field(default=2, kw_only=True)
-        id2label: Any = field(default=None, kw_only=True)
-        label2id: Any = field(default=None, kw_only=True)
-        problem_type: str | None = field(default=None, kw_only=True)
-        chunk_size_feed_forward: int = field(default=0, kw_only=True)
-        is_encoder_decoder: bool = field(default=False, kw_only=True)
-        name_or_path: str = field(default="", kw_only=True)
-        attn_implementation: str | None = field(default=None, kw_only=True)
-else:
-    _CommonKeywords = object
-
-
 @config_fields
-class ConfigValues(CommonAttributes, PrunedHeads, _CommonKeywords):
+class ConfigValues(CommonAttributes, PrunedHeads, CommonKeywords):
     """Holds the values of a configuration, and checks and compares them.
 
     A value is checked when it is assigned, by itself; whether the values fit each other is checked by `validate`, which

@@ -14,9 +14,10 @@ from lxmert.utils.messages import check_keywords, constructor_names, nearly_know
 from lxmert.utils.neutral_arguments import PUSHING, SHARED, drop_neutral
 from lxmert.utils.paths import CONFIG_NAME, check_folder
 
-from .assignment import ConfigValues, config_fields
+from .assignment import ConfigValues
 from .common_attributes import COMMON
 from .config_file import read_config
+from .keywords import config_fields
 from .values import require
 
 # What config.json leaves out where it has its default value, as `transformers` does, beside the common attributes.

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 from lxmert.utils.messages import warn_caller
 
-from .assignment import config_fields
 from .base import ModelConfig
+from .keywords import config_fields
 from .values import require
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import field
 from typing import Any, ClassVar
 
-from .assignment import config_fields
 from .base import ModelConfig
+from .keywords import config_fields
 from .values import require
 
 
