@@ -11,6 +11,7 @@ from threading import RLock
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.compiler import is_compiling
 
 from lxmert.pt._compat import forward_ad_is_active, has_active_modes, may_have_hooks, transforms_are_active
 
@@ -93,7 +94,7 @@ def is_tracing() -> bool:
     forward-mode AD, and under dispatch modes, such as FLOP counters.
     """
     return (
-        torch.compiler.is_compiling()
+        is_compiling()
         or torch.jit.is_tracing()
         or has_active_modes()
         or F.linear is not _LINEAR  # patched, as some profilers do
@@ -102,7 +103,7 @@ def is_tracing() -> bool:
 
 def is_transformed() -> bool:
     """Whether function transforms or forward-mode AD are active, for which PyTorch's fused attention has no rules."""
-    return not torch.compiler.is_compiling() and (transforms_are_active() or forward_ad_is_active())
+    return not is_compiling() and (transforms_are_active() or forward_ad_is_active())
 
 
 _FORWARDS = {nn.Linear: nn.Linear.forward, nn.Dropout: nn.Dropout.forward}  # as PyTorch has them

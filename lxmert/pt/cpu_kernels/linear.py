@@ -13,6 +13,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.compiler import is_compiling
 
 from lxmert.pt._compat import HAS_ONEDNN, linear_pointwise, onednn_supports, reorder_linear_weight
 
@@ -68,7 +69,9 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None, activation: s
     fused = activation in _FUSED and not trained
     # PyTorch's own bfloat16 products are oneDNN's, but without fused activation and packed weights.
     faster = x.dtype == torch.float32 or (x.dtype == torch.bfloat16 and (fused or packed is not None))
-    if not (faster and _is_large(x, weight, trained) and _can_use_onednn(x, weight, bias)):
+    # In a graph no size is asked for: it would become fixed.
+    large = not is_compiling() and x.numel() * weight.shape[0] >= _MIN_PRODUCTS[trained]
+    if not (faster and large and _can_use_onednn(x, weight, bias)):
         return _activate(F.linear(x, weight, bias), activation)
     if trained:
         return _activate(_Product.apply(x, weight, bias), activation)
@@ -101,7 +104,8 @@ def can_replace(layer: nn.Module, x: Tensor) -> bool:
     return (
         type(layer) is nn.Linear
         and x.device.type == "cpu"
-        and _is_large(x, layer.weight, True)
+        and not is_compiling()
+        and x.numel() * layer.weight.shape[0] >= _MIN_PRODUCTS[True]
         and type(x) in _PLAIN
         and type(layer.weight) in _PLAIN
         and not has_hooks(layer)
@@ -188,11 +192,6 @@ def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None, activation: str = "n
 
 def _activate(x: Tensor, activation: str | None) -> Tensor:
     return x if activation is None else ACTIVATIONS[activation](x)
-
-
-def _is_large(x: Tensor, weight: Tensor, trained: bool) -> bool:
-    """Whether a product is so large that oneDNN is faster. In a graph no size is asked for: it would become fixed."""
-    return not torch.compiler.is_compiling() and x.numel() * weight.shape[0] >= _MIN_PRODUCTS[trained]
 
 
 def _can_use_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
