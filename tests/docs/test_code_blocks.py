@@ -87,7 +87,9 @@ def parse(monkeypatch):
 
 
 def is_known(words, parse):
-    """Whether a command exists as it is written."""
+    """Whether a command exists as it is written, behind any variables of the environment."""
+    while re.match(r"[A-Z_]+=", words[0]):
+        words = words[1:]
     if words[0] == "lxmert":
         return parse(words[1:])
     if words[0] == "torchrun":
