@@ -106,6 +106,7 @@ def saved_weights(model: Any) -> Saved:
     problems += [
         f"{name} holds {w.variable.dtype}" for name, w in own.items() if not is_float(np.dtype(w.variable.dtype))
     ]
+    problems += [] if problems else _other_kinds(model)
     if problems:
         raise ValueError(
             f"this {type(model).__name__} cannot be saved as what its config says: {first_few(problems, 6, hint='')}. "
@@ -131,3 +132,13 @@ def _problem(parameter: Parameter, weight: Any) -> str | None:
     if shape != parameter.shape:
         return f"{parameter.name} is {list(shape)} instead of {list(parameter.shape)}"
     return None if is_float(np.dtype(weight.dtype)) else f"{parameter.name} is quantized ({weight.dtype})"
+
+
+def _other_kinds(model: Any) -> Iterator[str]:
+    """Layers with the weights of the model's own that compute something else; a user's class makes its own again."""
+    if not type(model).__module__.startswith("lxmert."):
+        return
+    layers = {model.locate(parameter)[0]: parameter for parameter, _ in _table_weights(model)}
+    for layer, parameter in layers.items():
+        if not type(layer).call.__module__.startswith(("lxmert.", "keras.")):
+            yield f"{parameter.module} is a {type(layer).__name__}, which this class does not make"

@@ -387,6 +387,18 @@ def replaced(model):
     model.heads.answer = keras.layers.Dense(2)
 
 
+class Doubled(keras.layers.Dense):
+    """A layer with the weights of another that computes something else."""
+
+    def call(self, inputs, training=None):
+        return 2 * super().call(inputs, training=training)
+
+
+def doubled(model):
+    model.heads.answer.out = Doubled(model.config.num_qa_labels)
+    model(small_inputs())
+
+
 def quantized(model):
     model.quantize("int8")
 
@@ -400,6 +412,7 @@ def with_adapters(model):
     ("change", "message"),
     [
         (replaced, r"heads\.answer\.up\.weight is not there, because its layer was replaced"),
+        (doubled, r"heads\.answer\.out is a Doubled, which this class does not make"),
         (quantized, r"region_embeddings\.feature\.weight is quantized \(int8\)"),
         (with_adapters, r"heads\.answer\.up\.weight has an adapter that is not merged"),
     ],
