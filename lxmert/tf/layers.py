@@ -121,7 +121,9 @@ class ConfiguredLayer(OpenLayer, keras.layers.Layer):
     def build_parts(self, **shapes: Sequence[int | None]) -> None:
         """Build sub-layers, each under its attribute name from its input shape."""
         for name, shape in shapes.items():
-            getattr(self, name).build(shape)
+            part = getattr(self, name)
+            if not part.built:  # as parts are in a layer that Keras makes again
+                part.build(shape)
 
     @property
     def output_shape(self) -> tuple[int | None, ...]:
