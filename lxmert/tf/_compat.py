@@ -67,6 +67,17 @@ def _is_list(value: Any) -> bool:
     return isinstance(value, (list, tuple))
 
 
+def own_attributes(layer: keras.layers.Layer) -> Iterator[tuple[str, Any]]:
+    """The attributes of a layer without those in which Keras and TensorFlow repeat what the others hold.
+
+    A class of Keras keeps its parts to itself, and builds them. Fallback: the public attributes.
+    """
+    public = PUBLIC_ONLY or type(layer).__module__.startswith("keras.")
+    for name, value in vars(layer).items():
+        if not name.startswith("_" if public else ("_self_", "_layers", "_obj_reference_counts")):
+            yield name, value
+
+
 class OpenLayer:
     """A layer whose parts may be added and replaced after it was built; before `keras.layers.Layer` among the bases.
 

@@ -16,6 +16,7 @@ from weakref import WeakKeyDictionary, ref
 
 import keras
 
+from ._compat import own_attributes
 from .named_weights import sublayer
 
 # The parent and the place of every layer that a constructor of this package made.
@@ -29,9 +30,8 @@ def child_layers(layer: keras.layers.Layer) -> Iterator[tuple[str, keras.layers.
     if isinstance(layer, keras.Sequential) or hasattr(layer, "operations"):  # functional models name no parts either
         yield from _held("layers", layer.layers)
         return
-    for name, value in vars(layer).items():
-        if not name.startswith("_"):
-            yield from _held(name, value)
+    for name, value in own_attributes(layer):
+        yield from _held(name, value)
 
 
 def _held(path: str, value: Any) -> Iterator[tuple[str, keras.layers.Layer]]:
@@ -54,8 +54,13 @@ def mark_made(layer: keras.layers.Layer, others: Set[str] = frozenset()) -> None
     """Remember the layers in `layer` as made by its constructor, except for the attributes `others`."""
     for name, part in child_layers(layer):
         if name.split(".")[0] not in others:
-            _MADE[part] = ref(layer), name
-            mark_made(part)
+            mark_replaced(layer, name, part)
+
+
+def mark_replaced(parent: keras.layers.Layer, name: str, layer: keras.layers.Layer) -> None:
+    """Remember a layer at its place as one that the constructor makes from the config, such as a resized one."""
+    _MADE[layer] = ref(parent), name
+    mark_made(layer)
 
 
 def added_layers(layer: keras.layers.Layer, path: str = "") -> Iterator[tuple[str, keras.layers.Layer]]:
@@ -164,9 +169,11 @@ def _with_member(value: Any, path: list[str], layer: keras.layers.Layer) -> Any:
 
 
 def _build(layer: keras.layers.Layer, built: Mapping[str, Any]) -> None:
-    """Build a layer as it was, its parts first."""
-    for place, config in reversed(list(built.items())):
-        part = sublayer(layer, place) if place else layer
+    """Build a layer as it was."""
+    records = [(sublayer(layer, place) if place else layer, config) for place, config in built.items()]
+    # A `build` may build the parts of its layer, so it comes before theirs; that of Keras would only look for them.
+    own = [record for record in records if type(record[0]).build not in (keras.layers.Layer.build, keras.Model.build)]
+    for part, config in (*own, *reversed(records)):
         if not part.built:
             part.build_from_config(config)
             part.built = True

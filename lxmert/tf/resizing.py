@@ -16,6 +16,7 @@ from lxmert.weights.base_model import MEAN_RESIZING, kept_rows, new_token_count,
 from lxmert.weights.naming.tables import ANSWERS
 
 from ._compat import replace_layer
+from .added_layers import mark_replaced
 from .layers import Attention, Embedding
 from .named_weights import NamedWeights, sublayer
 
@@ -43,6 +44,7 @@ class Resizable(NamedWeights):
         if word_head is not None:
             new = type(word_head)(self.config, dtype=self.dtype_policy, name="word")
             replace_layer(self.heads, "word", new)
+            mark_replaced(self.heads, "word", new)
             new.trainable = word_head.trainable
             old["heads.word.bias"] = _resized(old["heads.word.bias"], count, 0.0)
             if word_head.decoder is not None:
@@ -73,6 +75,7 @@ class Resizable(NamedWeights):
             padding_idx = getattr(table, "padding_idx", None)
             resized = Embedding(count, old.shape[1], padding_idx, dtype=self.dtype_policy, name="word")
             self.set_input_embeddings(resized)
+            mark_replaced(self.base.embeddings, "word", resized)
             resized.embeddings.assign(_resized(old, count, self.config.initializer_range, mean_resizing))
             resized.trainable = table.trainable
         return self.get_input_embeddings()
@@ -94,6 +97,7 @@ class Resizable(NamedWeights):
         self._set_config(**{field: count})
         new = parent.linear(count, name)
         replace_layer(parent, name, new, (None, layer.kernel.shape[0]))
+        mark_replaced(parent, name, new)
         for leaf, std in (("weight", self.config.initializer_range), ("bias", 0.0)):
             old[f"{path}.{leaf}"] = _resized(old[f"{path}.{leaf}"], count, std)
         self._restore(old)
@@ -157,6 +161,7 @@ class Resizable(NamedWeights):
             old[f"{path}.out.weight"] = old[f"{path}.out.weight"][:, rows]
             new = Attention(config, config.pruned_heads.get(path, ()), dtype=self.dtype_policy, name=name)
             replace_layer(parent, name, new)
+            mark_replaced(parent, name, new)
             new.trainable = trained
         self._restore(old)
 

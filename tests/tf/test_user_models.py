@@ -7,9 +7,11 @@ import sys
 import keras
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from lxmert.common.config import LxmertConfig
 from lxmert.tf import TFLxmertForQuestionAnswering, TFLxmertModel, TFLxmertPreTrainedModel, TFVisualBertModel
+from lxmert.tf._compat import PUBLIC_ONLY
 from tests.small import LABELS, WIDTH, small_config, small_inputs
 
 CROSS_ENTROPY = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -205,7 +207,21 @@ class Building(TFLxmertModel):
         return self.verdict(super().call(inputs, training=training).pooled_output)
 
 
-SUBCLASSES = pytest.mark.parametrize("kind", [After, Before, Building])
+@registered
+class Private(TFLxmertModel):
+    """Keeps its layers in attributes that begin with an underscore."""
+
+    def __init__(self, config, **kwargs):
+        super().__init__(config, **kwargs)
+        self._blocks = [keras.layers.Dense(3)]
+        self._verdict = keras.layers.Dense(2)
+
+    def call(self, inputs, training=False):
+        return self._verdict(self._blocks[0](super().call(inputs, training=training).pooled_output))
+
+
+PRIVATE = pytest.param(Private, marks=pytest.mark.skipif(PUBLIC_ONLY, reason="no fallback sees private attributes"))
+SUBCLASSES = pytest.mark.parametrize("kind", [After, Before, Building, PRIVATE])
 
 
 @SUBCLASSES
@@ -268,7 +284,9 @@ def test_a_replaced_head(tmp_path):
 def test_replaced_and_added_layers_of_an_instance(tmp_path):
     model, x = TFLxmertModel(small_config()), small_inputs()
     model.language_layers = [*model.language_layers, Doubling()]
-    model.pooler = keras.Sequential([Doubling(), First(), keras.layers.Dense(5)])
+    model.pooler = keras.Sequential([Doubling(), First(), TwoLayers(), keras.layers.Dense(5)])
+    model._extra = TwoLayers()
+    model._extra.build((None, 7))
     model(x)
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")
@@ -288,6 +306,22 @@ class Doubling(keras.layers.Layer):
     def call(self, states, bias=None, need_weights=False):
         out = states + self.dense(states)
         return (out, None) if bias is not None or need_weights else out
+
+
+@registered
+class TwoLayers(keras.layers.Layer):
+    """A layer whose `build` builds its parts, as Keras' guide writes it."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.up, self._down = keras.layers.Dense(4), keras.layers.Dense(3)
+
+    def build(self, input_shape):
+        self.up.build(input_shape)
+        self._down.build((None, 4))
+
+    def call(self, states):
+        return self._down(self.up(states))
 
 
 @registered
@@ -364,7 +398,7 @@ class Classifier(TFLxmertPreTrainedModel):
         return self.verdict(self.lxmert(inputs, training=training).pooled_output)
 
 
-@pytest.mark.parametrize("kind", [After, Before, Building, Classifier])
+@pytest.mark.parametrize("kind", [After, Before, Building, PRIVATE, Classifier])
 def test_folders_keep_what_a_class_adds(kind, tmp_path):
     model, x = kind(small_config()), small_inputs()
     model(x)
@@ -378,6 +412,9 @@ def test_folders_keep_what_a_class_adds(kind, tmp_path):
         assert (half.pooler.dense.kernel.dtype, half.verdict.kernel.dtype) == ("float16", "float32")
         plain = TFLxmertModel.from_pretrained(tmp_path / "folder")
         assert "verdict.weight" in plain.load_report.unexpected
+    if kind is Private:  # as PyTorch would name them
+        names = {"_blocks.0.weight", "_blocks.0.bias", "_verdict.weight", "_verdict.bias"}
+        assert names <= set(load_file(tmp_path / "folder" / "model.safetensors"))
     if kind is Classifier:
         model.save(tmp_path / "model.keras")
         same_answers(keras.models.load_model(tmp_path / "model.keras"), model, x)
