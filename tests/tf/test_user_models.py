@@ -7,6 +7,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+import tensorflow
 from safetensors.numpy import load_file
 
 from lxmert.common.config import LxmertConfig
@@ -143,6 +144,16 @@ def test_from_config_of_a_model_around_ours():
     again(x)
     again.set_weights(model.get_weights())
     same_answers(again, model, x)
+
+
+@pytest.mark.full
+def test_the_export_of_a_model_around_ours(tmp_path):
+    model, x = Around(), small_inputs()
+    model(x)
+    inputs = {name: keras.InputSpec(v.dtype.name, (None, *v.shape[1:]), name=name) for name, v in x.items()}
+    model.export(tmp_path / "served", input_signature=[inputs], verbose=False)
+    served = tensorflow.saved_model.load(str(tmp_path / "served"))
+    same_answers(served.serve, model, x)
 
 
 def test_token_ids_that_are_fractions_are_still_refused():
