@@ -34,7 +34,8 @@ def is_inferring_shapes() -> bool:
         return in_symbolic_scope()
     import tensorflow
 
-    return tensorflow.compat.v1.get_default_graph().name.startswith("scratch_graph")
+    graph = tensorflow.compat.v1.get_default_graph()  # outside of functions a graph without a name
+    return getattr(graph, "name", "").startswith("scratch_graph")
 
 
 def flatten_layers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
