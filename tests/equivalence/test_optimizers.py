@@ -80,9 +80,8 @@ def test_twenty_steps_agree(name, kind, record_property):
     assert still == frozen | {key for key in start if key.endswith("key.bias")}, "every other weight has moved"
 
 
-@pytest.mark.parametrize(
-    "kind", [pytest.param(kind, marks=pytest.mark.full if kind == "adamw" else ()) for kind in RECIPES]
-)
+@pytest.mark.full
+@pytest.mark.parametrize("kind", RECIPES)
 def test_states_agree_and_cross_over(kind):
     """Ten steps in one backend and ten in the other are twenty steps of one."""
     name, recipe = TASKS[0], RECIPES[kind]

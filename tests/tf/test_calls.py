@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import lxmert.tf
-from lxmert.tf import TFLxmertForQuestionAnswering, TFLxmertForVisualReasoning, TFLxmertForVisualReasoningOutput
+from lxmert.tf import TFLxmertForVisualReasoning, TFLxmertForVisualReasoningOutput
 from tests.small import (
     LABELS,
     NAMES,
@@ -279,18 +279,3 @@ def test_the_summary_shows_shapes(name, options):
         assert scores in text
     assert f"{model.count_params():,}" in text
     assert model.count_params() == model.num_parameters()
-
-
-@pytest.mark.full
-@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method")  # Keras, of all that has no product
-def test_quantized_layers():
-    """Keras' own quantization reaches every linear layer."""
-    model, x = TFLxmertForQuestionAnswering(small_config()), small_inputs()
-    plain = keras.ops.convert_to_numpy(model(x).question_answering_score)
-    model.quantize("int8")
-    kernels = [weight for weight in model.weights if weight.path.endswith("/kernel")]
-    assert kernels
-    assert {weight.dtype for weight in kernels} == {"int8"}
-    rounded = keras.ops.convert_to_numpy(model(x).question_answering_score)
-    assert not np.array_equal(rounded, plain)
-    np.testing.assert_allclose(rounded, plain, atol=0.1 * np.abs(plain).max())

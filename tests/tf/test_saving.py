@@ -242,8 +242,8 @@ SIZES = ((1, 3, 2), (4, 6, 1))
 
 @pytest.mark.parametrize(
     "names",
-    [EXPORTED, pytest.param(tuple(name for name in NAMES if name not in EXPORTED), marks=pytest.mark.full)],
-    ids=["some", "the others"],
+    [EXPORTED[:1], pytest.param(tuple(name for name in NAMES if name not in EXPORTED[:1]), marks=pytest.mark.full)],
+    ids=["one", "the others"],
 )
 def test_exported_models_answer_without_this_package(names, tmp_path):
     models = {}

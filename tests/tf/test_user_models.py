@@ -367,7 +367,13 @@ def test_a_layer_that_keras_cannot_make_is_named(tmp_path):
 @pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method")
 def test_a_quantized_model(tmp_path):
     model, x = TFLxmertForQuestionAnswering(small_config()), small_inputs()
+    plain = keras.ops.convert_to_numpy(model(x).question_answering_score)
     model.quantize("int8")
+    kernels = [weight for weight in model.weights if weight.path.endswith("/kernel")]
+    assert {weight.dtype for weight in kernels} == {"int8"}  # every linear layer
+    rounded = keras.ops.convert_to_numpy(model(x).question_answering_score)
+    assert not np.array_equal(rounded, plain)
+    np.testing.assert_allclose(rounded, plain, atol=0.1 * np.abs(plain).max())
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")
     assert [v.path for v in again.variables] == [v.path for v in model.variables]
@@ -448,7 +454,7 @@ def doubled(model):
 
 
 def quantized(model):
-    model.quantize("int8")
+    model.base.region_embeddings.feature.quantize("int8")
 
 
 def with_adapters(model):

@@ -162,25 +162,13 @@ def start_workers(*arguments):
     return [output for output, _ in told]
 
 
-def runs_of_keras(scenes, folder, *names):
-    """The folders of what one device of Keras left, and two."""
-    start("-m", "tests.training.distributed_runs", "tf", "single,mirrored", 2, scenes, folder, *names)
-    return folder / "single", folder / "mirrored"
-
-
 @pytest.mark.full
 def test_two_devices_train_as_one(scenes, tmp_path):
-    """A run of pre-training that was stopped and resumed."""
-    one, two = runs_of_keras(scenes, tmp_path, "pretrain")
-    assert_same_run(two / "pretrain", one / "pretrain", logged=LOGGED)
-    assert left_by(one / "pretrain")["last/progress"]["step"] == STEPS
-
-
-@pytest.mark.full
-def test_all_runs_of_two_devices(scenes, tmp_path):
-    one, two = runs_of_keras(scenes, tmp_path)
+    start("-m", "tests.training.distributed_runs", "tf", "single,mirrored", 2, scenes, tmp_path)
+    one, two = tmp_path / "single", tmp_path / "mirrored"
     for name in KERAS_RUNS:
         assert_same_run(two / name, one / name, logged=LOGGED)
+    assert left_by(one / "pretrain")["last/progress"]["step"] == STEPS
     assert differing(left_by(two / "dropout"), left_by(two / "dropout, stopped")) == []
 
 

@@ -51,7 +51,8 @@ def test_torch(task, scenes, tmp_path, monkeypatch):
     assert "last/model/model.safetensors" not in differing(whole(other, tmp_path), expected) != []
 
 
-@pytest.mark.parametrize("task", [pytest.param("pretrain", marks=pytest.mark.full), "vqa"])
+@pytest.mark.full
+@pytest.mark.parametrize("task", ["pretrain", "vqa"])
 def test_keras(task, scenes, tmp_path, monkeypatch):
     settings = settings_of(task, scenes, tmp_path, backend="tf", save_every=2, **RUNS[task])
     expected = whole(settings, tmp_path)
