@@ -170,7 +170,7 @@ def test_neutral_arguments(backend, tmp_path):
         proxies=None,
         from_tf=True,
         quantization_config=None,
-        attn_implementation="eager",
+        attn_implementation=None,
         weights_only=True,
         _fast_init=True,
         ignore_mismatched_sizes=False,
