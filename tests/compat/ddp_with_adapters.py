@@ -31,7 +31,9 @@ def main(name: str) -> None:
         parallel(**given).loss.backward()
         optimizer.step()
     trained = torch.stack([p.detach().double().sum() for p in model.parameters() if p.requires_grad])
-    print(f"trained {trained.sum().item()!r}")
+    # One write, so that the lines of two processes do not mix.
+    sys.stdout.write(f"trained {trained.sum().item()!r}\n")
+    sys.stdout.flush()
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()
 
