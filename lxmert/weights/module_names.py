@@ -29,7 +29,10 @@ class ModuleNames:
         return found or names[0]
 
     def __getattr__(self, name: str) -> Any:
-        # PyTorch keeps modules and parameters behind it; Keras has none. Nothing else is asked for: compilers trace it.
+        modules = self.__dict__.get("_modules")
+        if modules is not None and name in modules:  # PyTorch's, which every call reads
+            return modules[name]
+        # PyTorch keeps parameters behind it; Keras has none. Nothing else is asked for: compilers trace it.
         try:
             return super().__getattr__(name)  # type: ignore[misc]
         except AttributeError:
