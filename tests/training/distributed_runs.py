@@ -155,9 +155,10 @@ if __name__ == "__main__":
         tf.config.set_logical_device_configuration(first, [tf.config.LogicalDeviceConfiguration()] * int(devices))
         for strategy in strategies.split(","):
             given: dict[str, Any] = dict(backend=backend, strategy=strategy)
-            for name in names:
+            # Runs with dropout are compared with each other alone, on several devices.
+            for name in names or (KERAS_RUNS if strategy == "single" else ()):
                 make(KERAS_RUNS[name], Path(source), Path(target) / strategy / name, **given)
-            if not names:
+            if not names and strategy != "single":
                 everything(Path(source), Path(target) / strategy, KERAS_RUNS, **given)
     else:
         import torch
