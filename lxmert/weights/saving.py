@@ -86,26 +86,12 @@ class SaveableModel(NamedModel):
         if not is_main_process:
             return
         self.check_config_is_current()
-        saved, kind = self._saved(state_dict), SAFETENSORS if safe_serialization else self._pickle_kind(save_function)
-        folder = Path(save_directory)
-        where = Upload(
-            repo_id or folder.resolve().name, token, private, commit_message, commit_description, revision, create_pr
-        )
-        card = self.model_card(where.repo_id, tags) if push_to_hub else None
-        _, names = write_folder(
-            folder,
-            self.config,
-            self.written_architecture(),
-            saved.parameters,
-            max_shard_size,
-            None if card is None else lambda new: _write_card(new, folder, card),
-            nested=self.nested,
-            own=saved.own,
-            kind=kind,
-            variant=variant,
-        )
+        folder, where = Path(save_directory), None
         if push_to_hub:
-            upload(folder, names, variant, where)
+            name = repo_id or folder.resolve().name
+            where = Upload(name, token, private, commit_message, commit_description, revision, create_pr)
+        kind = SAFETENSORS if safe_serialization else self._pickle_kind(save_function)
+        self._write(folder, self._saved(state_dict), kind, max_shard_size, variant, where, tags)
 
     def push_to_hub(
         self,
@@ -144,23 +130,36 @@ class SaveableModel(NamedModel):
             ConnectionError: the hub cannot be reached, or answers with an error.
         """
         self.check_config_is_current()
+        kind = SAFETENSORS if safe_serialization else self._pickle_kind(None)
+        where = Upload(repo_id, token, private, commit_message, commit_description, revision, create_pr)
         with tempfile.TemporaryDirectory() as folder:
-            where = Upload(repo_id, token, private, commit_message, commit_description, revision, create_pr)
-            kind = SAFETENSORS if safe_serialization else self._pickle_kind(None)
-            saved = self._saved(None)
-            _, names = write_folder(
-                folder,
-                self.config,
-                self.written_architecture(),
-                saved.parameters,
-                max_shard_size,
-                lambda new: _write_card(new, None, self.model_card(repo_id, tags)),
-                nested=self.nested,
-                own=saved.own,
-                kind=kind,
-                variant=variant,
-            )
-            return upload(Path(folder), names, variant, where)
+            return self._write(Path(folder), self._saved(None), kind, max_shard_size, variant, where, tags)
+
+    def _write(
+        self,
+        folder: Path,
+        saved: Saved,
+        kind: FileKind,
+        max_shard_size: int | str | None,
+        variant: str | None,
+        where: Upload | None,
+        tags: Sequence[str] | None,
+    ) -> str:
+        """Write a folder, and upload its files with a model card to `where`, if given; returns the commit's address."""
+        card = None if where is None else self.model_card(where.repo_id, tags)
+        _, names = write_folder(
+            folder,
+            self.config,
+            self.written_architecture(),
+            saved.parameters,
+            max_shard_size,
+            None if card is None else lambda new: _write_card(new, folder, card),
+            nested=self.nested,
+            own=saved.own,
+            kind=kind,
+            variant=variant,
+        )
+        return "" if where is None else upload(folder, names, variant, where)
 
     def add_model_tags(self, tags: Sequence[str] | str) -> None:
         """Add tags to the model card that `push_to_hub` writes."""
@@ -183,7 +182,7 @@ class SaveableModel(NamedModel):
         raise NotImplementedError
 
 
-def _write_card(new: Path, folder: Path | None, card: str) -> None:
+def _write_card(new: Path, folder: Path, card: str) -> None:
     """Write a model card next to new weights, unless the folder has one."""
-    if folder is None or not (folder / README_NAME).exists():
+    if not (folder / README_NAME).exists():
         (new / README_NAME).write_text(card, encoding="utf-8")
