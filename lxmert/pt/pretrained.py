@@ -184,7 +184,7 @@ class PreTrainedModel(Resizable):
     @classmethod
     def _new_with_own_layers(cls, config: ModelConfig, options: Mapping[str, Any]) -> Self | None:
         """A new model of a user's class, whose own tensors can be loaded; None for a class of this package."""
-        return None if cls.__module__.startswith("lxmert.") else cls(config, **options)
+        return cls(config, **options) if cls.is_users_class() else None
 
     def own_shapes(self) -> dict[str, tuple[int, ...]]:
         """The tensors that a user's class adds to those of the name table: names and shapes."""

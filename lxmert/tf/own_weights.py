@@ -136,7 +136,7 @@ def _problem(parameter: Parameter, weight: Any) -> str | None:
 
 def _other_kinds(model: Any) -> Iterator[str]:
     """Layers with the weights of the model's own that compute something else; a user's class makes its own again."""
-    if not type(model).__module__.startswith("lxmert."):
+    if model.is_users_class():
         return
     layers = {model.locate(parameter)[0]: parameter for parameter, _ in _table_weights(model)}
     for layer, parameter in layers.items():

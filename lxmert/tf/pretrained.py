@@ -219,7 +219,7 @@ class PreTrainedModel(NoSaveSignature, WorkerModel, OpenLayer, Resizable, KerasF
     @classmethod
     def _new_with_own_layers(cls, config: ModelConfig, options: Mapping[str, Any]) -> Self | None:
         """A new model of a user's class, whose own tensors can be loaded; None for a class of this package."""
-        if cls.__module__.startswith("lxmert."):
+        if not cls.is_users_class():
             return None
         model = cls(config, **options)
         build_added(model)

@@ -63,6 +63,11 @@ class NamedModel(ModuleNames):
         return cls.architecture() if cls.architecture() in names else names[0]
 
     @classmethod
+    def is_users_class(cls) -> bool:
+        """Whether the class is none of this package, and may have layers of its own."""
+        return not cls.__module__.startswith("lxmert.")
+
+    @classmethod
     def head_names(cls, config: ModelConfig) -> tuple[str, ...]:
         """The heads that this class has under a config."""
         return head_names(cls.architecture(), config)
