@@ -29,10 +29,10 @@ _VARIANTS = 2  # changed versions of each training image of easy-VQA
 
 # Settings without a meaning for a task.
 _NOT_FOR = {
-    "pretrain": ("answer_labels",),
+    "pretrain": ("answer_labels", "answer_scores", "answer_min_count"),
     "vqa": ("losses",),
     "gqa": ("losses",),
-    "nlvr2": ("losses", "answers", "model_answers", "answer_labels"),
+    "nlvr2": ("losses", "answers", "model_answers", "answer_labels", "answer_scores", "answer_min_count"),
 }
 
 

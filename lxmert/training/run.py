@@ -224,7 +224,7 @@ def read_examples(settings: Settings, paths: Sequence[str], max_examples: int | 
     """
     if not paths:
         raise ValueError(f"train must be given: the files that the task {settings.task} learns from.")
-    examples = TASKS[settings.task].read(list(paths))
+    examples = TASKS[settings.task].read(list(paths), settings)
     return examples if max_examples is None else examples.first(max_examples)
 
 

@@ -83,6 +83,17 @@ class Settings:
         "scores",
         choices=("scores", "best"),
     )
+    answer_scores: str = _setting(
+        "score of an answer: what VQA's evaluation gives it (official), or the part of the annotators who gave it "
+        "(share); auto: share where there are fewer than ten annotators",
+        "auto",
+        choices=("auto", "official", "share"),
+    )
+    answer_min_count: int | None = _setting(
+        "how often an answer must be given to be in the table that is made where none is named; by default 9 as in the "
+        "original where there are 100,000 questions or more, otherwise 1",
+        None,
+    )
     text_length: int = _setting("tokens of a text with its special tokens; longer texts are cut", 20)
     regions: int | None = _setting("regions of an image; by default the most in the region stores", None)
     max_examples: int | None = _setting("the most examples to train on, the first ones of the files", None)
@@ -137,7 +148,7 @@ class Settings:
 
 _LEAST = {
     **dict.fromkeys(("batch_size", "epochs", "gradient_accumulation_steps", "evaluate_batch_size", "log_every"), 1),
-    **dict.fromkeys(("regions", "max_examples", "save_every"), 1),
+    **dict.fromkeys(("regions", "max_examples", "save_every", "answer_min_count"), 1),
     **dict.fromkeys(("workers", "seed", "weight_decay"), 0),
     "text_length": 3,
 }

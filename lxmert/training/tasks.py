@@ -33,7 +33,7 @@ class Task(Protocol):
     score: str
     lower_is_better: bool
 
-    def read(self, files: Sequence[str]) -> Any:
+    def read(self, files: Sequence[str], settings: Settings) -> Any:
         """The examples in some files."""
 
     def data(
@@ -73,11 +73,11 @@ class QuestionTask:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def read(self, files: Sequence[str]) -> Any:
+    def read(self, files: Sequence[str], settings: Settings) -> Any:
         """The questions in some files."""
         from lxmert.data.datasets import read_gqa, read_vqa
 
-        return (read_vqa if self.name == "vqa" else read_gqa)(files)
+        return (read_vqa if self.name == "vqa" else read_gqa)(files, settings.answer_scores)
 
     def data(
         self, examples: Any, store: RegionStore, tokenizer: LxmertTokenizer, answers: list[str], settings: Settings
@@ -125,7 +125,7 @@ class StatementTask:
     lower_is_better = False
     pair_head: str | None = None
 
-    def read(self, files: Sequence[str]) -> Any:
+    def read(self, files: Sequence[str], settings: Settings) -> Any:
         """The statements in some files."""
         from lxmert.data.datasets import read_nlvr2
 
@@ -163,7 +163,7 @@ class PretrainTask:
     score = "loss"
     lower_is_better = True
 
-    def read(self, files: Sequence[str]) -> Any:
+    def read(self, files: Sequence[str], settings: Settings) -> Any:
         """The sentences in some files."""
         from lxmert.data.datasets import read_pretraining
 

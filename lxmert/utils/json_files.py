@@ -10,14 +10,27 @@ from typing import Any
 LARGEST_JSON = 16 * 2**20
 
 
+def unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The members of a JSON object, as `object_pairs_hook`; a ValueError for a key that is there twice.
+
+    `json.loads` alone keeps the last of them without a word, and other programs keep the first.
+    """
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise ValueError(f"the key {twice!r} is there twice in one object")
+    return members
+
+
 def parse_json(text: str | bytes, place: str | Path, kind: type | tuple[type, ...] = dict) -> Any:
     """Parse JSON found at `place`, bytes as UTF-8; `kind` is what it must hold: dict, list, or a tuple of both.
 
     Raises:
-        ValueError: not JSON, or JSON of another kind.
+        ValueError: not JSON, a key that is there twice in an object, or JSON of another kind.
     """
     try:
-        values = json.loads(text)
+        values = json.loads(text, object_pairs_hook=unique_members)
     except (ValueError, RecursionError) as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors
         raise ValueError(f"{place} is not a JSON file: {error}") from None
     if not isinstance(values, kind):

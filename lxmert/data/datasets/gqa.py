@@ -13,7 +13,7 @@ from .question_records import QuestionsBuilder, is_official, read_original, writ
 from .record_checks import Paths, RecordFile, list_files, short_repr
 
 
-def read_gqa(paths: Paths) -> Questions:
+def read_gqa(paths: Paths, formula: str = "auto") -> Questions:
     """Read questions about images; an answer has the score 1.
 
     Args:

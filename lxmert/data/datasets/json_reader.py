@@ -15,6 +15,8 @@ from json import JSONDecodeError
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
+from lxmert.utils.json_files import unique_members
+
 _PIECE = 2**20  # characters read at a time
 LARGEST_RECORD = 64 * 2**20  # characters; a record of these data sets has some thousand
 _SPACE = " \t\n\r"
@@ -76,7 +78,7 @@ def json_lines(path: str | Path) -> Iterator[tuple[int, Any]]:
                 if line.isspace():
                     continue
                 try:
-                    value = json.loads(line)
+                    value = json.loads(line, object_pairs_hook=unique_members)
                 except (ValueError, RecursionError) as error:
                     raise ValueError(f"{path}, line {number:,}, is not JSON: {error}.") from None
                 yield number, value
@@ -104,7 +106,7 @@ class _Reader:
     def __init__(self, handle: TextIO, path: str | Path) -> None:
         self._handle, self._path = handle, path
         self._text, self._at, self._ended = "", 0, False
-        self._decoder = json.JSONDecoder()
+        self._decoder = json.JSONDecoder(object_pairs_hook=unique_members)
         # Of the text before the window: its lines, and the characters after the last line break.
         self._lines, self._column = 0, 0
 
@@ -132,6 +134,7 @@ class _Reader:
         """The members of the object that starts here."""
         if self._is_empty("}"):
             return
+        seen = set()  # but for keys of objects: those are millions of ids, which the readers compare by hashes
         while True:
             if self.peek() != '"':
                 raise self.error("a key in double quotes is expected")
@@ -139,6 +142,10 @@ class _Reader:
             if self.peek() != ":":
                 raise self.error("a colon is expected")
             self._at += 1
+            if self.peek() != "{":
+                if key in seen:
+                    raise self.error(f"the key {key!r} is there twice in one object")
+                seen.add(key)
             if self.peek() == "[":
                 place = -1
                 for place, value in enumerate(self.entries()):

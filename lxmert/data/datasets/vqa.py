@@ -10,7 +10,7 @@ from .record_checks import Paths, list_files
 from .vqa_official import check_integer_ids, read_official
 
 
-def read_vqa(paths: Paths) -> Questions:
+def read_vqa(paths: Paths, formula: str = "auto") -> Questions:
     """Read questions about images, with the scores of their answers.
 
     Args:

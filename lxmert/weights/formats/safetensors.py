@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from lxmert.utils.json_files import unique_members
+
 from .base import read_folder_config
 from .raw_io import FLOATS, FileBytes, Slot, write_slots
 
@@ -80,16 +82,9 @@ def _header(path: Path) -> dict[str, Any]:
         with safe_open(path, framework="numpy"):
             pass
         # Of two entries under one name the library and Python might take different ones.
-        return json.loads(text, object_pairs_hook=_once)
+        return json.loads(text, object_pairs_hook=unique_members)
     except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not a complete safetensors file: {error}") from None
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(pairs)
-    if len(values) < len(pairs):
-        raise ValueError("a name occurs twice")
-    return values
 
 
 NamedArray = tuple[str, np.dtype, tuple[int, ...], Callable[[], np.ndarray]]
