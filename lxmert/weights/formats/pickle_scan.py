@@ -5,7 +5,6 @@ Refused are opcodes, calls and dictionary keys that no weight file has, and tens
 
 from __future__ import annotations
 
-import pickletools
 import struct
 import zipfile
 import zlib
@@ -13,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
+
+from lxmert.utils.pickle_machine import PICKLE_DAMAGE, WORDS, PickleMachine, opcodes
 
 # The names in a state dict of `torch.save`, in any version.
 _STORAGES = dict(Double=8, Float=4, Half=2, BFloat16=2, Long=8, Int=4, Short=2, Char=1, Byte=1, Bool=1)  # bytes each
@@ -30,7 +31,6 @@ _LARGEST_PROGRAM = 16 * 2**20
 _LARGEST_ANYWHERE = 2**16  # a size that even the smallest file may mention
 _LARGEST_KEY = 2**48  # early optimizers keep their state by address
 _MOST_WORDS = 1_000_000
-_DEEPEST = 1000
 # What zipfile raises for damage; unknown versions and ciphers are RuntimeErrors.
 DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, OSError, OverflowError, RuntimeError)
 
@@ -54,7 +54,7 @@ def check_pickle(path: Path, zipped: bool) -> None:
             _check_archive(path)
         else:
             _check_old_format(path)
-    except (*DAMAGE, EOFError, KeyError, IndexError, UnicodeDecodeError) as error:
+    except (*DAMAGE, *PICKLE_DAMAGE) as error:
         raise ValueError(f"{path} is not a complete file of torch.save: {error}") from None
 
 
@@ -76,7 +76,7 @@ def _check_archive(path: Path) -> None:
                 "alone: torch.save(model.state_dict(), path)."
             )
         with archive.open(programs[0]) as file:
-            _SymbolicMachine(path, file_size).follow(_BoundedFile(file, programs[0].file_size))
+            _SymbolicMachine(path, file_size).follow_file(_BoundedFile(file, programs[0].file_size))
 
 
 def _check_old_format(path: Path) -> None:
@@ -85,13 +85,13 @@ def _check_old_format(path: Path) -> None:
     with path.open("rb") as file:
         bounded = _BoundedFile(file, file_size)
         for expected in (*_START, None):  # the third describes the machine, and is not used
-            found = _SymbolicMachine(path, file_size).follow(bounded)
+            found = _SymbolicMachine(path, file_size).follow_file(bounded)
             if expected is not None and (type(found) is not int or found != expected):
                 raise ValueError(f"{path} is not a complete file of torch.save: it does not start like one.")
         tensors = _SymbolicMachine(path, file_size)
-        tensors.follow(bounded)
+        tensors.follow_file(bounded)
         named = tensors.storages
-        keys = _SymbolicMachine(path, file_size).follow(bounded)
+        keys = _SymbolicMachine(path, file_size).follow_file(bounded)
     held = set(keys) if isinstance(keys, list) and all(isinstance(key, str) for key in keys) else None
     if sum(named.values()) > file_size or min(named.values(), default=0) < 0:
         raise ValueError(f"{path}: its tensors claim {sum(named.values())} bytes, more than the file's {file_size}.")
@@ -118,22 +118,22 @@ class _BoundedFile:
 
 def _opcodes(path: Path, file: _BoundedFile) -> Iterator[tuple[str, Any]]:
     """The checked opcodes of one program with their arguments; the program is not run."""
-    words = pickletools.genops(file)  # type: ignore[arg-type]
+    words = opcodes(file)  # type: ignore[arg-type]
     for _ in range(_MOST_WORDS):
         try:
-            word, argument, _ = next(words)
+            word, argument = next(words)
         except StopIteration:
             return
         except ValueError as error:  # what pickletools raises for damage
             raise ValueError(f"{path} is not a complete file of torch.save: {error}") from None
-        if word.name == "PROTO" and argument not in _PROTOCOLS:
+        if word == "PROTO" and argument not in _PROTOCOLS:
             raise ValueError(
                 f"{path} was saved with pickle_protocol={argument}, which torch.load(weights_only=True) does not read. "
                 "Where it comes from, save it again with the default: torch.save(model.state_dict(), path)."
             )
-        if word.name not in _WORDS or (word.name == "GLOBAL" and argument not in _NAMED):
-            raise _foreign_error(path, str(argument) if word.name == "GLOBAL" else word.name)
-        yield word.name, argument
+        if word not in _WORDS or (word == "GLOBAL" and argument not in _NAMED):
+            raise _foreign_error(path, str(argument) if word == "GLOBAL" else word)
+        yield word, argument
     raise ValueError(f"{path} describes its tensors with more opcodes than any model needs.")
 
 
@@ -152,20 +152,11 @@ class _Symbol:
     name: str = ""
 
 
-_CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
-_TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
-_VALUES = ("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINSTRING")
 # The opcodes that PyTorch's reader knows, without those for objects of classes and sets.
-_WORDS = {
-    *_CONSTANTS,
-    *_TUPLES,
-    *_VALUES,
-    *("PROTO", "STOP", "MARK", "TUPLE", "EMPTY_LIST", "EMPTY_DICT", "APPEND", "APPENDS", "SETITEM", "SETITEMS"),
-    *("BINPUT", "LONG_BINPUT", "BINGET", "LONG_BINGET", "GLOBAL", "REDUCE", "BUILD", "BINPERSID"),
-}
+_WORDS = WORDS | {"BINPERSID"}
 
 
-class _SymbolicMachine:
+class _SymbolicMachine(PickleMachine):
     """Interprets a pickle as PyTorch's reader does, without calling anything.
 
     That reader may take for ever to hash a key: a few nested tuples, each used twice, are a tree of any size. So every
@@ -173,72 +164,33 @@ class _SymbolicMachine:
     """
 
     def __init__(self, path: Path, file_size: int):
+        super().__init__(str(path))
         self.storages: dict[str, int] = {}  # sizes in bytes by name
         self._path, self._file_size = path, file_size
-        self._stack: list[Any] = []
-        self._marked: list[list[Any]] = []
-        self._memo: dict[int, Any] = {}
 
-    def follow(self, file: _BoundedFile) -> Any:
+    def follow_file(self, file: _BoundedFile) -> Any:
         """Follow the next program in a file, and return what it makes."""
-        for word, argument in _opcodes(self._path, file):
-            stack = self._stack
-            if word in _VALUES:
-                stack.append(argument)
-            elif word in _CONSTANTS:
-                stack.append(_CONSTANTS[word])
-            elif word in ("BINGET", "LONG_BINGET"):
-                stack.append(self._memo[argument])
-            elif word in ("BINPUT", "LONG_BINPUT"):
-                self._memo[argument] = stack[-1]
-            elif word == "EMPTY_LIST":
-                stack.append([])
-            elif word == "EMPTY_DICT":
-                stack.append(_Symbol("dict"))
-            elif word == "GLOBAL":
-                stack.append(_Symbol("name", argument))
-            elif word == "MARK":
-                self._mark()
-            elif word in ("TUPLE", *_TUPLES):
-                items = self._items(_TUPLES.get(word))
-                self._stack.append(tuple(items))
-            elif word in ("APPEND", "APPENDS"):
-                items = self._items(1 if word == "APPEND" else None)
-                if not isinstance(self._stack[-1], list):
-                    raise IndexError("it appends to something other than a list")
-                self._stack[-1].extend(items)
-            elif word in ("SETITEM", "SETITEMS"):
-                self._set_items(self._items(2 if word == "SETITEM" else None))
-            elif word == "REDUCE":
-                self._call(*self._items(2))
-            elif word == "BUILD":  # the attributes of an OrderedDict
-                state = stack.pop()
-                if not (_is_symbol(stack[-1], "OrderedDict") and _is_symbol(state, "dict")):
-                    raise _foreign_error(self._path, word)
-            elif word == "BINPERSID":
-                stack.append(self._storage(stack.pop()))
-        return self._stack.pop()
+        return self.follow(_opcodes(self._path, file))
 
-    def _mark(self) -> None:
-        if len(self._marked) > _DEEPEST:
-            raise ValueError(f"{self._path} describes its tensors with deeper nesting than any model needs.")
-        self._marked.append(self._stack)
-        self._stack = []
+    def step(self, word: str, argument: Any) -> None:
+        if word == "BINPERSID":
+            self.stack.append(self._storage(self.stack.pop()))
+        else:
+            super().step(word, argument)
 
-    def _items(self, count: int | None) -> list[Any]:
-        """Pop `count` items, or all since the last mark."""
-        items = self._stack
-        if count is None:
-            self._stack = self._marked.pop()
-            return items
-        if len(items) < count:
-            raise IndexError("it pops more than the stack has")
-        taken = items[-count:]
-        del items[-count:]
-        return taken
+    def new_dict(self) -> _Symbol:
+        return _Symbol("dict")
 
-    def _set_items(self, items: list[Any]) -> None:
-        if not (_is_symbol(self._stack[-1], "dict") or _is_symbol(self._stack[-1], "OrderedDict")) or len(items) % 2:
+    def named(self, name: str) -> _Symbol:
+        return _Symbol("name", name)
+
+    def build(self, state: Any) -> None:
+        """Take the attributes of an OrderedDict."""
+        if not (_is_symbol(self.stack[-1], "OrderedDict") and _is_symbol(state, "dict")):
+            raise _foreign_error(self._path, "BUILD")
+
+    def set_items(self, target: Any, items: list[Any]) -> None:
+        if not (_is_symbol(target, "dict") or _is_symbol(target, "OrderedDict")):
             raise IndexError("it sets items of something other than a dictionary")
         for key in items[::2]:
             self._check_key(key)
@@ -250,20 +202,19 @@ class _SymbolicMachine:
             if large or not isinstance(part, (str, float, int, type(None))):
                 raise ValueError(f"{self._path} has dictionary keys other than strings and numbers; it is not read.")
 
-    def _call(self, function: Any, arguments: Any) -> None:
+    def call(self, function: Any, arguments: Any) -> _Symbol:
         if not _is_symbol(function, "name") or function.name not in _CALLED or not isinstance(arguments, tuple):
             raise _foreign_error(self._path, function.name if _is_symbol(function, "name") else "REDUCE")
         wanted = _CALLED[function.name]
         if not wanted:
             self._check_pairs(arguments)
-            self._stack.append(_Symbol("OrderedDict"))
-            return
+            return _Symbol("OrderedDict")
         if not arguments or not _is_symbol(arguments[0], wanted):
             raise _foreign_error(self._path, function.name)
         for argument in arguments[1:]:
             for number in argument if isinstance(argument, (tuple, list)) else (argument,):
                 self._check_number(number)
-        self._stack.append(_Symbol("tensor"))
+        return _Symbol("tensor")
 
     def _check_pairs(self, arguments: tuple[Any, ...]) -> None:
         """Check the arguments of OrderedDict: none, or a list of pairs, as Python 2 wrote it."""
