@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import time
 from typing import Any
 
@@ -57,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Make the data set, and print its counts and the scores of the baselines."""
-    progress = not arguments.quiet and sys.stderr.isatty()
+    progress = not arguments.quiet
     start = time.perf_counter()
     if arguments.data == "scenes":
         from lxmert.data.synthetic.scenes.generate import make_scenes

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from .backends import import_quietly
@@ -32,6 +31,6 @@ def run(arguments: argparse.Namespace) -> int:
 
     Path(arguments.page).parent.mkdir(parents=True, exist_ok=True)
     import_quietly("tf")
-    progress = not arguments.quiet and sys.stderr.isatty()
+    progress = not arguments.quiet
     demo = run_demo(arguments.model or CHECKPOINTS, arguments.page, progress=progress)
     return 0 if all(comparison.agreeing == comparison.questions for comparison in demo.comparisons) else 1

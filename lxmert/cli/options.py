@@ -6,11 +6,13 @@ import argparse
 import dataclasses
 import json
 import math
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lxmert.utils.progress import ProgressBar
 
 TIMES = "\N{MULTIPLICATION SIGN}"  # before the number of layers that a row of a table covers
 SOURCE_HELP = (
@@ -64,26 +66,23 @@ def overrides(arguments: argparse.Namespace) -> dict[str, Any]:
 
 @contextmanager
 def progress_bar(doing: str, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
-    """Yield a function that advances a progress bar on a terminal, from any thread.
+    """Yield a function that advances a bar on a terminal, and tells a line a minute elsewhere, from any thread.
 
     Args:
         doing: what the bar is called.
-        quiet: whether there is to be none.
+        quiet: whether nothing is to be shown.
     """
-    from tqdm import tqdm
+    from lxmert.utils.progress import ProgressBar
 
     lock = Lock()
-    bar: Any = None
+    bar: ProgressBar | None = None
 
     def advance(size: int, total: int) -> None:
         nonlocal bar
         with lock:
             # Made with the first bytes: what is said before them stays on lines of its own.
             if bar is None:
-                shown = sys.stderr.isatty() and not quiet
-                bar = tqdm(
-                    total=total, unit="B", unit_scale=True, desc=doing, file=sys.stderr, leave=False, disable=not shown
-                )
+                bar = ProgressBar(doing, total, "B", shown=not quiet)
             bar.update(size)
 
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -168,7 +167,7 @@ def _run_easy_vqa(arguments: argparse.Namespace) -> int:
             "another --output."
         )
     import_quietly(arguments.backend)  # says what is missing, before data are written
-    write_easy_vqa(data, variants=_VARIANTS, progress=not arguments.quiet and sys.stderr.isatty())
+    write_easy_vqa(data, variants=_VARIANTS, progress=not arguments.quiet)
     file = "vqa.toml" if arguments.architecture == "lxmert" else "vqa-visual-bert.toml"
     given = {name: getattr(arguments, name) for name in ("backend", "seed", "epochs")}
     given = {name: value for name, value in given.items() if value is not None}

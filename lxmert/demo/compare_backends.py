@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from lxmert.data.synthetic import easy_vqa
 from lxmert.demo.page import ImageResult, ModelAnswers, QuestionResult, write_page
 from lxmert.inference.answering import ImageRegions, VisualQuestionAnswering, checkpoint_folder
 from lxmert.inference.backends import model_class
+from lxmert.utils.progress import tracked
 from lxmert.vision.images import open_image
 from lxmert.vision.regions import image_regions
 from lxmert.weights.convert import convert
@@ -77,7 +77,7 @@ def run_demo(
     data = easy_vqa.load("test")
     with tempfile.TemporaryDirectory() as folder:
         models = [load_both(source, Path(folder), show) for source in sources]
-    paths = tqdm(data.image_paths, desc="finding regions", unit=" images", disable=not progress)
+    paths = tracked(data.image_paths, "finding regions", len(data.image_paths), "images", progress)
     regions = [image_regions(path) for path in paths]
     comparisons = [compare(answerers, data, regions, progress) for answerers in models]
     demo = Demo(comparisons, _images(comparisons, data, regions))
@@ -128,8 +128,8 @@ def compare(
     of_questions = [regions[image] for image in data.image_index]
     for backend, answerer in answerers.items():
 
-        def bar(starts: range, where: str = TITLES[backend]) -> tqdm:
-            return tqdm(starts, desc=f"{title} in {where}", disable=not progress)
+        def bar(starts: range, where: str = TITLES[backend]) -> Iterator[int]:
+            return tracked(starts, f"{title} in {where}", len(starts), "batches", progress)
 
         scores[backend] = answerer.scores(of_questions, data.questions, _BATCH, bar)
     truth = np.array([answerers["pt"].answers.index(answer) for answer in data.answers])

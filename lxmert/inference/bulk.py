@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
-from tqdm import tqdm
 
 from lxmert.common.validation.shared import check_integer
 from lxmert.inference.backends import split_encoder
+from lxmert.utils.progress import ProgressBar
 
 if TYPE_CHECKING:
     from lxmert.common.tokenizer import LxmertTokenizer
@@ -83,7 +83,7 @@ def answer_questions(
         answers: the text of each answer, in the order of the model's scores.
         text_length: tokens that a question is cut to.
         batch_size: questions that go through the model together.
-        progress: whether to show a bar on standard error.
+        progress: whether to show how far it is, on standard error.
 
     Yields:
         An `Answer` for each question, in their order, as soon as it is computed.
@@ -149,7 +149,7 @@ def match(
         store: the regions, of `open_regions`.
         text_length: tokens that a sentence is cut to.
         batch_size: pairs that go through the model together.
-        progress: whether to show a bar on standard error.
+        progress: whether to show how far it is, on standard error.
 
     Raises:
         ValueError: an image that is not in the store.
@@ -190,14 +190,14 @@ def scored_pairs(
         text_of: int64 ``[K]``, the text of each pair.
         image_of: int64 ``[K]``, the place of its image in the store.
         batch_size: pairs, images or texts that go through the model together.
-        progress: whether to show a bar on standard error.
+        progress: whether to show how far it is, on standard error.
 
     Yields:
         Which pairs, int64 ``[B]``, and their scores; every pair once, those of nearby images together.
     """
     from lxmert.data.collate.pairs import windows
 
-    with tqdm(total=len(text_of), unit="pair", leave=False, disable=not progress) as bar:
+    with ProgressBar("scoring pairs", len(text_of), "pairs", progress) as bar:
         for window in windows(texts, text_of, image_of, batch_size):
             encoded, masks = [], []
             for places in _parts(window.images, batch_size):

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
-from tqdm import tqdm
 
 from lxmert.common.specs import LOSS_NAMES
 from lxmert.data.collate.batch import TaskData
 from lxmert.data.collate.pairs import TokenizedTexts
 from lxmert.inference.bulk import PairModel, scored_pairs
+from lxmert.utils.progress import tracked
 
 from .settings import Settings
 from .steps import label_count
@@ -78,8 +77,7 @@ def _classes_of_pairs(data: Any, runner: ModelRunner, model: PairModel, batch_si
     )  # padded, so that all processes have the same number
     texts = TokenizedTexts(data.tokenizer, [data.examples.texts[row] for row in own.tolist()], data.text_length)
     found = np.empty(share, np.int64)
-    shown = progress and sys.stderr.isatty()
-    pairs = scored_pairs(model, texts, data.regions, np.arange(share), data.places[own], batch_size, shown)
+    pairs = scored_pairs(model, texts, data.regions, np.arange(share), data.places[own], batch_size, progress)
     for rows, scores in pairs:
         found[rows] = scores.argmax(axis=1)
     return runner.gather(found)[: len(data)]
@@ -125,6 +123,5 @@ def mean_losses(
 
 
 def _progress_bar(total: int, progress: bool) -> Iterable[int]:
-    """The batch indices, with a progress bar on a terminal."""
-    shown = progress and sys.stderr.isatty()
-    return tqdm(range(total), desc="evaluation", unit="batch", leave=False, disable=not shown, file=sys.stderr)
+    """The batch indices, with how far they are."""
+    return tracked(range(total), "evaluation", total, "batches", progress)

@@ -56,7 +56,7 @@ def test_the_bar_counts_what_several_threads_tell(monkeypatch):
             list(pool.map(lambda size: advance(size, 4000), [1] * 4000))
         advance(0, 4000)
         bar = next(cell.cell_contents for cell in advance.__closure__ if hasattr(cell.cell_contents, "total"))
-        assert (bar.n, bar.total) == (4000, 4000)
+        assert (bar.done, bar.total) == (4000, 4000)
     assert "reading" in sys.stderr.getvalue()
 
 

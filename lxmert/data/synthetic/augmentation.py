@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from lxmert.data.synthetic.easy_vqa import COLOURS, EasyVqaImage, trait_in
 from lxmert.data.synthetic.variants import vary
+from lxmert.utils.progress import tracked
 from lxmert.vision.images import open_image
 from lxmert.vision.regions import image_regions
 
@@ -49,11 +49,10 @@ def augment(
         images: of the training split.
         versions: how many for each image.
         random: decides how they are changed.
-        progress: whether to show a progress bar, on standard error.
+        progress: whether to show how far it is, on standard error.
     """
     drawn = [
-        _drawn(image, versions, random)
-        for image in tqdm(images, desc="augmented images", unit="", disable=not progress)
+        _drawn(image, versions, random) for image in tracked(images, "changing images", len(images), "images", progress)
     ]
     known = [place for place, image in enumerate(images) if image.shape and image.colour]
     made: list[list[AugmentedImage]] = []

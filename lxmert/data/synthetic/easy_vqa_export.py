@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from lxmert.data.datasets import Questions
 from lxmert.data.features.layout import NO_LABEL
@@ -27,6 +26,7 @@ from lxmert.data.synthetic.dataset_export import (
 )
 from lxmert.data.synthetic.easy_vqa import COLOURS, SHAPES, EasyVqaImage, answer_list, load
 from lxmert.data.synthetic.statements import SET, set_statements
+from lxmert.utils.progress import tracked
 from lxmert.vision.images import open_image
 from lxmert.vision.regions import image_regions
 
@@ -125,8 +125,8 @@ def write_easy_vqa(
     data = DatasetInfo(NAME, tuple(answer_list()), SHAPES, _COLOURS, configs, about)
     with dataset_writer(folder, data, dtype) as target:
         for split in SPLITS:
-            bar = tqdm(splits[split], desc=f"regions of {split} images", unit="", disable=not progress)
-            images = [_opened(number, image) for number, image in bar]
+            own, doing = splits[split], f"regions of {split} images"
+            images = [_opened(number, image) for number, image in tracked(own, doing, len(own), "images", progress)]
             if split == "train" and variants:
                 images += _variants([image for _, image in splits[split]], sum(counts), variants, seed, progress)
             for made in images:

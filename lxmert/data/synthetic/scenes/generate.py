@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from lxmert.data.datasets import Questions
 from lxmert.data.synthetic.dataset_export import (
@@ -27,6 +26,7 @@ from lxmert.data.synthetic.dataset_export import (
 )
 from lxmert.data.synthetic.statements import SET, set_statements
 from lxmert.utils.optional_imports import require
+from lxmert.utils.progress import tracked
 from lxmert.vision.regions import image_regions
 
 from .balance import Balance
@@ -100,8 +100,7 @@ def make_scenes(
             kept.mkdir()
         made = _all_images(images, seed, side, kept, processes)
         builders = {split: _SplitTextsBuilder(data, split, seed) for split in SPLITS}
-        bar = tqdm(made, desc="drawing scenes", total=images, unit=" images", disable=not progress)
-        for number, (scene, entry) in enumerate(bar):
+        for number, (scene, entry) in enumerate(tracked(made, "drawing scenes", images, "images", progress)):
             split = image_split(number, images)
             target.add_image(split, entry, number)
             builders[split].add(number, scene)
