@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         command.set_defaults(run=module.run)
     arguments = parser.parse_args(argv)
     try:
-        with command_process(arguments.command):
+        with command_process(arguments.command, getattr(arguments, "quiet", False)):
             status: int = arguments.run(arguments)
         sys.stdout.flush()
         return status

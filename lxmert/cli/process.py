@@ -1,4 +1,4 @@
-"""What a command changes in its own process: warnings, signals, and what TensorFlow writes while it is imported.
+"""What a command changes in its own process: warnings, log messages, signals, and what TensorFlow writes.
 
 Everything is set back when the command ends. Nothing is changed where `main` runs in another thread than the main one:
 warnings, signals and file descriptors belong to the process, which may not be the command's.
@@ -6,6 +6,7 @@ warnings, signals and file descriptors belong to the process, which may not be t
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -19,12 +20,17 @@ TERMINATED = 128 + 15  # the exit status that shells report of a terminated comm
 
 
 @contextmanager
-def command_process(command: str) -> Iterator[None]:
-    """Run a command: plain warnings, an orderly end after SIGTERM, and fewer messages of TensorFlow."""
+def command_process(command: str, quiet: bool = False) -> Iterator[None]:
+    """Run a command: plain warnings and log messages, an orderly end after SIGTERM, fewer messages of TensorFlow.
+
+    Args:
+        command: its name, which warnings begin with.
+        quiet: whether to leave out log messages that are no warnings.
+    """
     if not _owns_process():
         yield
         return
-    with _tensorflow_messages(), _plain_warnings(command), _handle_sigterm():
+    with _tensorflow_messages(), _plain_warnings(command), _plain_log(command, quiet), _handle_sigterm():
         yield
 
 
@@ -106,3 +112,35 @@ def _plain_warnings(command: str) -> Iterator[None]:
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = show
         yield
+
+
+class _PlainHandler(logging.Handler):
+    """Prints each message of this package once, in one line; of several processes only the first one prints."""
+
+    def __init__(self, command: str) -> None:
+        super().__init__()
+        self._command = command
+        self._printed: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a record."""
+        text = record.getMessage()
+        if record.levelno >= logging.WARNING:
+            text = f"lxmert {self._command}: warning: {text}"
+        if text not in self._printed and os.environ.get("RANK", "0") == "0":
+            self._printed.add(text)
+            print_error(text)
+
+
+@contextmanager
+def _plain_log(command: str, quiet: bool) -> Iterator[None]:
+    """Print what this package logs from the level INFO on, or only warnings."""
+    logger, handler = logging.getLogger("lxmert"), _PlainHandler(command)
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.WARNING if quiet else logging.INFO)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+        logger.removeHandler(handler)

@@ -209,7 +209,8 @@ def test_help(task, capsys):
         main(["train", task, "--help"])
     assert caught.value.code == 0
     out = " ".join(capsys.readouterr().out.split())
-    useless = {"pretrain": {"answer_labels"}, "nlvr2": {"losses", "answers", "model_answers", "answer_labels"}}
+    scores = {"answer_labels", "answer_scores", "answer_min_count"}
+    useless = {"pretrain": scores, "nlvr2": {"losses", "answers", "model_answers", *scores}}
     hidden = {"task", "model_config", *useless.get(task, {"losses"})}
     for name in Settings.__dataclass_fields__:
         assert bool(re.search(rf" --{name.replace('_', '-')}[ ,]", out)) == (name not in hidden), name

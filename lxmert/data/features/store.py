@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
@@ -12,10 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lxmert.utils.messages import first_few
+from lxmert.utils.messages import escaped, first_few
 
+from .image_names import match_spellings
 from .layout import LABEL_DTYPE, NO_LABEL
 from .store_folder import StoreFolder
+
+logger = logging.getLogger(__name__)
 
 _BLOCK = 65536  # names looked up at a time
 _LISTED = 3  # missing images that a message names
@@ -83,12 +87,28 @@ class RegionStore:
     def places(self, names: Iterable[str]) -> np.ndarray:
         """The places of images by name, int64 ``[N]``, for the other methods; names may repeat.
 
+        An image that is not there under its name is looked up under the other spellings of it: 42, "42.jpg" and
+        "COCO_val2014_000000000042" are one image (image_names.py). The log says so.
+
         Raises:
-            ValueError: no folder holds some of the images; the message names the first of them and their number.
+            ValueError: no folder holds some of the images; the message names the first of them and their number. Or
+                another spelling fits several images.
         """
-        names = list(names)
+        names = [str(name) for name in names]
         found: dict[str, int] = dict.fromkeys(names, -1)  # so that each name is looked up once
-        missing = list(found)
+        missing = self._find(found, list(found))
+        if missing:
+            missing = self._find_spellings(found, missing)
+        if missing:
+            count = f"{len(missing):,} of {len(found):,} images are" if len(missing) > 1 else "an image is"
+            raise ValueError(
+                f"{count} not in {', '.join(map(str, self.folders))}: {first_few(map(str, missing), _LISTED)}. The "
+                f"store has names such as {first_few([self._parts[0].name(0)])}."
+            )
+        return np.fromiter((found[name] for name in names), np.int64, len(names))
+
+    def _find(self, found: dict[str, int], missing: list[str]) -> list[str]:
+        """Write the places of names into `found`; returns the names that no folder has."""
         for start, part in zip(self._starts, self._parts, strict=False):
             remaining = []
             for begin in range(0, len(missing), _BLOCK):
@@ -99,13 +119,25 @@ class RegionStore:
                     else:
                         found[name] = start + place
             missing = remaining
-        if missing:
-            count = f"{len(missing):,} of {len(found):,} images are" if len(missing) > 1 else "an image is"
-            raise ValueError(
-                f"{count} not in {', '.join(map(str, self.folders))}: {first_few(map(str, missing), _LISTED)}. The "
-                f"store has names such as {first_few([self._parts[0].name(0)])}."
+        return missing
+
+    def _find_spellings(self, found: dict[str, int], missing: list[str]) -> list[str]:
+        """The same for names that the store has in another spelling."""
+        spellings = match_spellings(missing, dict.fromkeys(self.names))
+        if spellings:
+            own = dict.fromkeys(spellings.values(), -1)
+            self._find(own, list(own))
+            found.update({name: own[stored] for name, stored in spellings.items()})
+            name, stored = next(iter(spellings.items()))
+            logger.info(
+                "%s of %s images are named otherwise than in the region store, and found by their numbers or files: "
+                "%s is %s",
+                f"{len(spellings):,}",
+                f"{len(found):,}",
+                escaped(name),
+                escaped(stored),
             )
-        return np.fromiter((found[name] for name in names), np.int64, len(names))
+        return [name for name in missing if name not in spellings]
 
     def counts(self, places: ArrayLike) -> np.ndarray:
         """The number of regions of each image, int64 ``[B]``."""
