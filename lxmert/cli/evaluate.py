@@ -14,16 +14,14 @@ from .predict import add_checkpoint_options, open_trained_model
 if TYPE_CHECKING:
     from lxmert.data.metrics import GqaScores, Nlvr2Scores, VqaScores
 
-SUMMARY = "score a result file or a trained checkpoint on VQA, GQA or NLVR2 as the official evaluation does"
+SUMMARY = "score a result file or a trained checkpoint as the official evaluation of its task does"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument(
-        "task",
-        choices=("vqa", "gqa", "nlvr2", "pretrain"),
-        help="what was answered; pretrain: the losses of a checkpoint",
-    )
+    from lxmert.training.recipes import TASKS
+
+    parser.add_argument("task", choices=tuple(TASKS), help="what was answered; pretrain: the losses of a checkpoint")
     scored = parser.add_mutually_exclusive_group(required=True)
     scored.add_argument("--predictions", metavar="FILE", help="the results, in the official format of the task")
     scored.add_argument("--checkpoint", metavar="FOLDER", help="a checkpoint of `lxmert train`, OUTPUT/best say")

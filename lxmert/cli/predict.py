@@ -10,12 +10,14 @@ from .backends import import_quietly
 if TYPE_CHECKING:
     from lxmert.training.trained_model import TrainedModel
 
-SUMMARY = "write the official result file of a trained checkpoint: vqa, gqa or nlvr2"
+SUMMARY = "write the official result file of a trained checkpoint"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("task", choices=("vqa", "gqa", "nlvr2"), help="what the checkpoint was trained for")
+    from lxmert.training.recipes import PREDICTED
+
+    parser.add_argument("task", choices=PREDICTED, help="what the checkpoint was trained for")
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a checkpoint of `lxmert train`: OUTPUT/best, say")
     parser.add_argument(
         "--questions", nargs="+", metavar="FILE", required=True, help="files of questions or statements"

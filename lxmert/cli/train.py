@@ -16,29 +16,15 @@ if TYPE_CHECKING:
 
 SUMMARY = "train a model: pretrain, vqa, gqa, nlvr2 on files in the published formats, or easy-vqa"
 
-_TASKS = {
-    "pretrain": "sentences and questions, with masked words and regions, mismatched pairs and answers",
-    "vqa": "questions of VQA v2, in the authors' or the official layout",
-    "gqa": "questions of GQA, in the authors' or the official layout",
-    "nlvr2": "statements about two images of NLVR2, in the authors' or the official layout",
-}
-
-
 _VARIANTS = 2  # changed versions of each training image of easy-VQA
-
-# Settings without a meaning for a task.
-_NOT_FOR = {
-    "pretrain": ("answer_labels", "answer_scores", "answer_min_count"),
-    "vqa": ("losses",),
-    "gqa": ("losses",),
-    "nlvr2": ("losses", "answers", "model_answers", "answer_labels", "answer_scores", "answer_min_count"),
-}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
+    from lxmert.training.recipes import TASKS
+
     tasks = parser.add_subparsers(dest="task", metavar="TASK", required=True)
-    for task, text in _TASKS.items():
+    for task, text in TASKS.items():
         _add_settings(tasks.add_parser(task, help=text, description=f"Train on {text}."), task)
     text = "questions of easy-VQA, from scratch, as the checkpoints of this package were made"
     about = "Short for `lxmert data easy-vqa`, `lxmert train vqa` and `lxmert evaluate vqa`."
@@ -47,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_settings(parser: argparse.ArgumentParser, task: str) -> None:
     """An option for every setting of a run."""
+    from lxmert.training.recipes import SETTINGS_OF
     from lxmert.training.settings import PATHS, Settings, make_settings, setting_type
 
     defaults = make_settings(task, {"output": "."})
@@ -59,7 +46,7 @@ def _add_settings(parser: argparse.ArgumentParser, task: str) -> None:
     parser.add_argument("--quiet", action="store_true", help="no progress")
     add_set(parser)
     for entry in dataclasses.fields(Settings):
-        if entry.name in ("task", "model_config", "backend", *_NOT_FOR[task]):
+        if entry.name in ("task", "model_config", "backend") or task not in SETTINGS_OF.get(entry.name, (task,)):
             continue
         option = f"--{entry.name.replace('_', '-')}"
         default = getattr(defaults, entry.name)

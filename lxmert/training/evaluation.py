@@ -44,17 +44,17 @@ class ModelRunner(Protocol):
         """The model split into encoders, with one of its heads; None where it cannot be split."""
 
 
-def predict_classes(
+def predict(
     task: PredictingTask, data: TaskData, runner: ModelRunner, batch_size: int, progress: bool = False
 ) -> np.ndarray:
-    """The class with the highest score of every example, int64 [N], in their order.
+    """The predictions of all examples, [N, ...], in their order: the task's `outcome` of the model's scores.
 
     The processes of a run share the batches; the last ones are padded, so that all have the same number and shape.
     Pairs of a text and an image are answered in bulk.
     """
     model = None if task.pair_head is None else runner.pair_model(task.pair_head)
     if model is not None:
-        return _classes_of_pairs(data, runner, model, batch_size, progress)
+        return _predict_pairs(task, data, runner, model, batch_size, progress)
     count = len(data)
     batch_size = min(batch_size, count)
     random = np.random.default_rng(0)  # the data of these tasks draws nothing
@@ -63,14 +63,17 @@ def predict_classes(
         start = (turn * runner.world + runner.rank) * batch_size
         inputs, _ = data.batch(np.arange(start, start + batch_size) % count, random)
         inputs.pop("labels", None)
-        found.append(runner.scores(inputs).argmax(axis=1))
-    # [turns, B] of each process, one process after the other, to the order of the examples
+        found.append(task.outcome(runner.scores(inputs)))
+    # [turns, B, ...] of each process, one process after the other, to the order of the examples
     own = np.stack(found)
-    return runner.gather(own).reshape(runner.world, *own.shape).swapaxes(0, 1).reshape(-1)[:count]
+    turns = runner.gather(own).reshape(runner.world, *own.shape).swapaxes(0, 1)
+    return turns.reshape(-1, *own.shape[2:])[:count]
 
 
-def _classes_of_pairs(data: Any, runner: ModelRunner, model: PairModel, batch_size: int, progress: bool) -> np.ndarray:
-    """`predict_classes` for pairs; each process has a contiguous part of them."""
+def _predict_pairs(
+    task: PredictingTask, data: Any, runner: ModelRunner, model: PairModel, batch_size: int, progress: bool
+) -> np.ndarray:
+    """`predict` for pairs; each process has a contiguous part of them."""
     share = -(-len(data) // runner.world)
     own = np.arange(runner.rank * share, (runner.rank + 1) * share) % len(
         data
@@ -79,7 +82,7 @@ def _classes_of_pairs(data: Any, runner: ModelRunner, model: PairModel, batch_si
     found = np.empty(share, np.int64)
     pairs = scored_pairs(model, texts, data.regions, np.arange(share), data.places[own], batch_size, progress)
     for rows, scores in pairs:
-        found[rows] = scores.argmax(axis=1)
+        found[rows] = task.outcome(scores)
     return runner.gather(found)[: len(data)]
 
 
@@ -90,8 +93,8 @@ def evaluate(
     task = PREDICTING.get(settings.task)
     if task is None:
         return mean_losses(data, runner, settings.evaluate_batch_size, settings.seed, progress)
-    predicted = predict_classes(task, data, runner, settings.evaluate_batch_size, progress)
-    return task.scores(data.examples, predicted, answers)
+    predicted = predict(task, data, runner, settings.evaluate_batch_size, progress)
+    return task.scores(data, predicted, answers)
 
 
 def mean_losses(

@@ -7,7 +7,15 @@ from typing import Any
 from lxmert.common.config import CONFIGS
 from lxmert.common.specs import SPECS
 
-TASK_NAMES = ("pretrain", "vqa", "gqa", "nlvr2")
+TASKS = {
+    "pretrain": "sentences and questions, with masked words and regions, mismatched pairs and answers",
+    "vqa": "questions of VQA v2, in the authors' or the official layout",
+    "gqa": "questions of GQA, in the authors' or the official layout",
+    "nlvr2": "statements about two images of NLVR2, in the authors' or the official layout",
+}
+"""What each task trains on: the one list of their names."""
+PREDICTED = tuple(name for name in TASKS if name != "pretrain")
+"""The tasks whose models predict something, for `lxmert predict`."""
 ARCHITECTURES = tuple(CONFIGS)
 """The kinds of models, by the model type of their configuration."""
 LOSSES = {SPECS[name].model: tuple(SPECS[name].losses) for name in ("LxmertForPreTraining", "VisualBertForPreTraining")}
@@ -35,5 +43,14 @@ ORIGINAL: dict[str, dict[str, dict[str, Any]]] = {
         "nlvr2": {**_VISUAL_BERT, "max_grad_norm": 1.0},  # batch size and epochs are not published: as VQA
     },
 }
+SETTINGS_OF: dict[str, tuple[str, ...]] = {
+    "losses": ("pretrain",),
+    "answers": ("pretrain", "vqa", "gqa"),
+    "model_answers": ("pretrain", "vqa", "gqa"),
+    "answer_labels": ("vqa", "gqa"),
+    "answer_scores": ("vqa", "gqa"),
+    "answer_min_count": ("vqa", "gqa"),
+}
+"""The tasks that a setting is for, of those that are not for all."""
 RECIPES = {"original": "bert_adam", "adamw": "adamw"}
 """The authors' values with their optimizer; and the same with AdamW, which does not decay biases and norms."""

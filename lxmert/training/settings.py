@@ -22,7 +22,7 @@ from lxmert.utils.json_files import parse_json
 from lxmert.utils.messages import unknown_keyword_message
 from lxmert.weights.open import model_type_of
 
-from .recipes import ARCHITECTURES, LOSSES, ORIGINAL, RECIPES, TASK_NAMES
+from .recipes import ARCHITECTURES, LOSSES, ORIGINAL, RECIPES, TASKS
 
 
 def _setting(
@@ -47,7 +47,7 @@ class Settings:
         TypeError: a value of another type.
     """
 
-    task: str = _setting("what the model is trained for", choices=TASK_NAMES)
+    task: str = _setting("what the model is trained for", choices=tuple(TASKS))
     output: str = _setting("folder for checkpoints, logs and settings", exact=False)
     train: tuple[str, ...] = _setting("training files of questions, statements or sentences", ())
     valid: tuple[str, ...] = _setting(
@@ -225,7 +225,7 @@ def make_settings(task: str, *sources: Mapping[str, Any]) -> Settings:
     chosen = {"recipe": "original", "architecture": "lxmert", **given}
     for name, value, choices in (
         ("recipe", chosen["recipe"], RECIPES),
-        ("task", task, TASK_NAMES),
+        ("task", task, TASKS),
         ("architecture", chosen["architecture"], ORIGINAL),
     ):
         if value not in choices:

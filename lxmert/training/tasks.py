@@ -43,7 +43,7 @@ class Task(Protocol):
 
 
 class PredictingTask(Task, Protocol):
-    """A task whose model predicts a class for every example, which is right or wrong.
+    """A task whose model predicts something for every example, which is right or wrong.
 
     Attributes:
         pair_head: the head of LXMERT that scores a pair of a text and an image; None if an example is more than that.
@@ -51,14 +51,32 @@ class PredictingTask(Task, Protocol):
 
     pair_head: str | None
 
-    def scores(self, examples: Any, predicted: np.ndarray, answers: list[str]) -> dict[str, float]:
-        """Score predicted classes, int64 [N]; returns scores by name, accuracies in percent."""
+    def outcome(self, scores: np.ndarray) -> np.ndarray:
+        """What is kept of the model's scores [B, ...]: the predictions of B examples, [B, ...]."""
 
-    def write_predictions(self, path: Path, examples: Any, predicted: np.ndarray, answers: list[str]) -> None:
+    def to_predict(self, data: Any) -> Any:
+        """The data whose predictions a result file holds."""
+
+    def scores(self, data: Any, predicted: np.ndarray, answers: list[str]) -> dict[str, float]:
+        """Score the predictions of all examples, [N, ...]; returns scores by name, accuracies in percent."""
+
+    def write_predictions(self, path: Path, data: Any, predicted: np.ndarray, answers: list[str]) -> None:
         """Write the official result file."""
 
 
-class QuestionTask:
+class ClassTask:
+    """What tasks have in common whose model chooses one class for each example."""
+
+    def outcome(self, scores: np.ndarray) -> np.ndarray:
+        """The classes with the highest scores, int64 [B]."""
+        return scores.argmax(axis=1)
+
+    def to_predict(self, data: Any) -> Any:
+        """The same data: each example is predicted once."""
+        return data
+
+
+class QuestionTask(ClassTask):
     """Questions with a table of answers: VQA and GQA."""
 
     models: Mapping[str, str] = {
@@ -89,22 +107,22 @@ class QuestionTask:
         options = settings.text_length, settings.regions, best, settings.architecture
         return QuestionData(examples, store, tokenizer, answers, *options)
 
-    def scores(self, examples: Any, predicted: np.ndarray, answers: list[str]) -> dict[str, float]:
+    def scores(self, data: Any, predicted: np.ndarray, answers: list[str]) -> dict[str, float]:
         """The mean score of the chosen answers, as the original's evaluator has it, and for each type of question."""
         from lxmert.data.metrics import soft_accuracy
 
-        found = soft_accuracy(self._predictions(examples, predicted, answers), examples)
+        found = soft_accuracy(self._predictions(data.examples, predicted, answers), data.examples)
         scores = {"accuracy": found.overall}
         for name, kinds in (("accuracy", found.per_question_type), ("accuracy/answer", found.per_answer_type)):
             if 1 < len(kinds) <= _MOST_KINDS:
                 scores |= {f"{name}/{kind}": score for kind, score in kinds.items()}
         return scores
 
-    def write_predictions(self, path: Path, examples: Any, predicted: np.ndarray, answers: list[str]) -> None:
+    def write_predictions(self, path: Path, data: Any, predicted: np.ndarray, answers: list[str]) -> None:
         """Write the official result file."""
         from lxmert.data.metrics import write_predictions
 
-        write_predictions(self.name, path, self._predictions(examples, predicted, answers), examples.ids)
+        write_predictions(self.name, path, self._predictions(data.examples, predicted, answers), data.examples.ids)
 
     def _predictions(self, examples: Any, predicted: np.ndarray, answers: list[str]) -> dict[Any, str]:
         return {name: answers[number] for name, number in zip(examples.ids, predicted, strict=True)}
@@ -113,7 +131,7 @@ class QuestionTask:
 _MOST_KINDS = 12  # VQA has 65 kinds of questions by their first words: too many for a log
 
 
-class StatementTask:
+class StatementTask(ClassTask):
     """Statements about two images: NLVR2."""
 
     models: Mapping[str, str] = {
@@ -140,19 +158,20 @@ class StatementTask:
         options = settings.text_length, settings.regions, settings.architecture
         return StatementData(examples, store, tokenizer, *options)
 
-    def scores(self, examples: Any, predicted: np.ndarray, answers: list[str]) -> dict[str, float]:
+    def scores(self, data: Any, predicted: np.ndarray, answers: list[str]) -> dict[str, float]:
         """Accuracy, and the part of the sentences that are right about all of their images."""
         from lxmert.data.metrics import nlvr2_scores
 
-        found = nlvr2_scores(dict(zip(examples.ids, map(bool, predicted), strict=True)), examples)
+        found = nlvr2_scores(dict(zip(data.examples.ids, map(bool, predicted), strict=True)), data.examples)
         scores = {"accuracy": found.accuracy}
         return scores if found.consistency is None else {**scores, "consistency": found.consistency}
 
-    def write_predictions(self, path: Path, examples: Any, predicted: np.ndarray, answers: list[str]) -> None:
+    def write_predictions(self, path: Path, data: Any, predicted: np.ndarray, answers: list[str]) -> None:
         """Write the official result file."""
         from lxmert.data.metrics import write_predictions
 
-        write_predictions("nlvr2", path, dict(zip(examples.ids, map(bool, predicted), strict=True)), examples.ids)
+        ids = data.examples.ids
+        write_predictions("nlvr2", path, dict(zip(ids, map(bool, predicted), strict=True)), ids)
 
 
 class PretrainTask:

@@ -10,7 +10,7 @@ from lxmert.utils.paths import check_path
 
 from .backends import make_evaluator, shutdown_distributed
 from .checkpoints import ANSWERS_NAME, saved_settings
-from .evaluation import evaluate, predict_classes
+from .evaluation import evaluate, predict
 from .run import check_answered, open_data, open_files
 from .settings import Settings, make_settings
 from .start import load_model
@@ -105,9 +105,10 @@ class TrainedModel:
         """
         task = PREDICTING.get(self.settings.task)
         if task is None:
-            raise ValueError("predict is for vqa, gqa and nlvr2; pre-training has no result file.")
+            raise ValueError(f"predict is for {', '.join(PREDICTING)}; pre-training has no result file.")
         check_output(path)
-        predicted = predict_classes(task, self.data, self.evaluator, self.settings.evaluate_batch_size, progress)
+        data = task.to_predict(self.data)
+        predicted = predict(task, data, self.evaluator, self.settings.evaluate_batch_size, progress)
         if self.is_main:
-            task.write_predictions(Path(path), self.data.examples, predicted, self.answers)
-        return len(predicted)
+            task.write_predictions(Path(path), data, predicted, self.answers)
+        return len(self.data)

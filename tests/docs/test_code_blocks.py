@@ -15,6 +15,7 @@ from importlib import import_module
 import pytest
 
 from lxmert import cli
+from lxmert.training.recipes import TASKS
 from tests.docs.pages import OTHER_PAGES, PAGES, ROOT, blocks_of
 
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]
@@ -131,7 +132,7 @@ def options_of(words, capsys):
 def test_options_in_sentences_exist(capsys):
     """Each option that is named within a sentence or a table exists."""
     subcommands = {"data": ("scenes", "easy-vqa"), "features": ("import", "check", "info")}
-    subcommands["train"] = ("vqa", "gqa", "nlvr2", "pretrain")
+    subcommands["train"] = tuple(TASKS)
     known = {"--help"}
     for name in cli.COMMANDS:
         for words in [[name, sub] for sub in subcommands.get(name, ())] or [[name]]:
