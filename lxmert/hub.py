@@ -24,7 +24,6 @@ _PART = r"\w(?:[\w.-]{0,94}\w)?"
 _HUB_ID = re.compile(rf"(?:{_PART}/)?{_PART}", re.ASCII)
 # A source with one of these endings is a missing file rather than a repository.
 _FILE_ENDINGS = (".safetensors", ".h5", ".keras", ".bin", ".pth", ".pt", ".th", ".pkl", ".json", ".txt", ".git")
-_NOT_LOCAL = "There is no local file or folder of that name either."
 
 
 class HubOptions(TypedDict, total=False):
@@ -122,7 +121,8 @@ class Repository:
     def __post_init__(self) -> None:
         if not looks_like_hub_id(self.source):
             raise FileNotFoundError(
-                f"there is no file or folder {self.source}; and a model on the hub is named 'owner/name', as a string."
+                f"there is no file or folder {str(self.source)!r}; and a model on the hub is named 'owner/name', as a "
+                "string."
             )
         if self.revision is not None and (not isinstance(self.revision, str) or not self.revision):
             raise ValueError(f"revision must be a branch, a tag, a commit or refs/pr/NUMBER; got {self.revision!r}.")
@@ -218,7 +218,7 @@ class Repository:
         if files.folder is not None:
             return self.failure(files.cause, wanted, files.names)
         return FileNotFoundError(
-            f"{self} on the hub {constants.ENDPOINT} has no {wanted}; it holds {listed(files.names)}. {_NOT_LOCAL}"
+            f"{self._not_local}{self} on the hub {constants.ENDPOINT} has no {wanted}; it holds {listed(files.names)}."
         )
 
     def failure(self, cause: Exception | None, part: str = "", held: Collection[str] = ()) -> OSError:
@@ -241,10 +241,11 @@ class Repository:
         hub, source = constants.ENDPOINT, self.source
         cache = f"the cache {self.cache_dir or constants.HF_HUB_CACHE} has no {f'{part} of ' * bool(part)}{self}"
         cache += f" (but {listed(held)})" if held else ""
+        unknown = "" if part else "no hub model can be looked up: "
         kind: type[OSError] = FileNotFoundError
         if cause is None or isinstance(cause, OfflineModeIsEnabled):
             why = "local_files_only=True" if cause is None else "HF_HUB_OFFLINE"
-            message = f"{cache}, and {why} forbids asking the hub; load it once with the network."
+            message = f"{unknown}{cache}, and {why} forbids asking the hub; load it once with the network."
         elif isinstance(cause, RevisionNotFoundError):
             message = (
                 f"{source!r} on the hub {hub} has no revision {self.revision!r}; pass a branch, a tag, a commit's full "
@@ -268,8 +269,13 @@ class Repository:
         else:
             kind = ConnectionError
             why = first_line(cause)
-            message = f"the hub {hub} cannot be reached, or does not answer as it should ({why}); and {cache}."
-        return kind(f"{message} {_NOT_LOCAL}")
+            message = f"{unknown}the hub {hub} cannot be reached, or does not answer as it should ({why}); and {cache}."
+        return kind(f"{self._not_local}{message}")
+
+    @property
+    def _not_local(self) -> str:
+        """How an error begins: a repository is looked up only where there is no file of its name."""
+        return f"there is no file or folder {str(self.source)!r}, and "
 
     def _download_failure(self, name: str, error: Exception) -> OSError:
         """The error for a file that was listed and could not be downloaded."""

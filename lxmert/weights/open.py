@@ -16,6 +16,7 @@ from lxmert.common.config import CONFIGS, LxmertConfig, as_config, config_class
 from lxmert.common.config.base import ModelConfig
 from lxmert.hub import HubOptions
 from lxmert.utils.atomic_files import is_consistent, recover_folder
+from lxmert.utils.included_models import local_path
 from lxmert.utils.messages import check_keywords, constructor_names
 from lxmert.utils.paths import CONFIG_NAME
 
@@ -60,9 +61,8 @@ def open_checkpoint(
         )
     config = copy.deepcopy(as_config(config, kind or ModelConfig))
     selection.check()
-    if not Path(source).exists():
-        # Its error covers what is neither a path nor a repository.
-        source = download_weights(source, selection=selection, **(hub or {}))
+    # The error of the hub covers what is neither a path nor a repository.
+    source = local_path(source) or download_weights(source, selection=selection, **(hub or {}))
     file, stored = _open_with_config(source, config is None, selection)
     return _recognized(file, stored, config, kind, overrides)
 
@@ -113,7 +113,7 @@ def model_type_of(source: str | Path) -> str:
     Raises:
         FileNotFoundError, ValueError: no such weights, or damaged or foreign ones.
     """
-    file, stored = _open_with_config(source if Path(source).exists() else download_weights(source), True)
+    file, stored = _open_with_config(local_path(source) or download_weights(source), True)
     try:
         return recognize(file, _model_types(file, None, None, stored)).model_type
     finally:

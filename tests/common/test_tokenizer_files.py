@@ -191,7 +191,7 @@ def test_options_of_saving(tiny_file, tmp_path):
         ({"proxies": {"https": "a"}}, ValueError, "proxies must be None: set HTTPS_PROXY in the environment"),
         ({"subfolder": "../a"}, ValueError, "subfolder must be the relative path of a folder; got '../a'"),
         ({"subfolder": "/a"}, ValueError, "subfolder must be the relative path"),
-        ({"subfolder": "b"}, FileNotFoundError, "b' is no folder"),
+        ({"subfolder": "b"}, FileNotFoundError, "there is no file or folder '.*b'"),
         ({"sub_folder": "b"}, TypeError, "Did you mean 'subfolder'"),
     ],
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 from lxmert.hub import folder_with, looks_like_hub_id
 from lxmert.utils.atomic_files import recover_folder
+from lxmert.utils.included_models import local_path
 from lxmert.utils.json_files import read_json
 from lxmert.utils.paths import CONFIG_NAME, check_subfolder
 
@@ -26,7 +27,7 @@ def read_config(
     """
     check_subfolder(subfolder)
     inside = PurePosixPath(subfolder)
-    path = Path(source)
+    path = local_path(source) or Path(source)
     if not path.exists() and looks_like_hub_id(source):
         hub: dict[str, Any] = dict(revision=revision, cache_dir=cache_dir, token=token, force_download=force_download)
         path = folder_with(source, (str(inside / CONFIG_NAME),), **hub, local_files_only=local_files_only)

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from lxmert.hub import folder_with, looks_like_hub_id
 from lxmert.utils.atomic_files import write_text
+from lxmert.utils.included_models import local_path
 from lxmert.utils.messages import check_keywords, constructor_names, signature_names
 from lxmert.utils.neutral_arguments import IGNORED, PUSHING, SHARED, drop_neutral
 from lxmert.utils.paths import check_folder, check_subfolder
@@ -77,8 +78,9 @@ class SavedTokenizer(TokenIds):
         own = {name: overrides.pop(name) for name in known if name in overrides and name not in SETTINGS}
         values, rules = as_settings(overrides)
         check_keywords(owner, values, (*signature_names(cls.from_pretrained), *sorted(SETTINGS), *known))
-        folder = source = pretrained_model_name_or_path
-        if not Path(source).exists() and looks_like_hub_id(source):
+        source = pretrained_model_name_or_path
+        folder = local_path(source) or source
+        if not Path(folder).exists() and looks_like_hub_id(source):
             folder = folder_with(
                 source,
                 [str(inside / name) for name in VOCABULARY_NAMES],
