@@ -39,16 +39,13 @@ def _add_import(actions: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "import",
         help="make a store from published features; if interrupted, the same command continues",
         description="Make a store from published features. If it is interrupted, the same command continues.",
-        epilog="Columns of a TSV, without a header: img_id, img_h, img_w, objects_id, objects_conf, attrs_id, "
-        "attrs_conf, num_boxes, boxes, features (LXMERT), or image_id, image_w, image_h, num_boxes, boxes, features "
-        "(bottom-up-attention); the arrays in base64, ids as int64, everything else as float32.",
+        formatter_class=_LayoutsAtTheEnd,
     )
     parser.add_argument(
         "sources",
         nargs="+",
         metavar="SOURCE",
-        help="files and folders; the content shows the layout: TSV of LXMERT or of bottom-up-attention, HDF5, .npz "
-        "and .npy",
+        help="files and folders; the content shows the layout, one of those below",
     )
     parser.add_argument("out", metavar="OUT", help="the folder of the store, made by this command")
     parser.add_argument(
@@ -75,6 +72,18 @@ def _add_import(actions: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--clip-boxes", action="store_true", help="clip boxes at the border of their image")
     parser.add_argument("--restart", action="store_true", help="start over, without what an interrupted import read")
     parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+class _LayoutsAtTheEnd(argparse.HelpFormatter):
+    """Adds the table of layouts, which is read only when the help is printed."""
+
+    def format_help(self) -> str:
+        from lxmert.data.features.sources.layouts import describe_layouts
+        from lxmert.data.features.sources.open import LAYOUTS
+
+        text = super().format_help()
+        # argparse also formats the line of usage alone, for errors.
+        return f"{text}\nlayouts that are read:\n{describe_layouts(LAYOUTS)}\n" if "options:" in text else text
 
 
 def run(arguments: argparse.Namespace) -> int:

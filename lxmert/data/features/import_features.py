@@ -67,6 +67,10 @@ class ImportOptions:
             "ids": None if self.ids is None else str(self.ids),
         }
 
+    def source_options(self) -> SourceOptions:
+        """The options that say what a file does not say itself."""
+        return SourceOptions(None if self.ids is None else Path(self.ids), self.boxes)
+
     def renamed(self, image: ImageRegions) -> ImageRegions:
         """The image with its name in the store."""
         name = self.rename.get(image.name)
@@ -113,7 +117,7 @@ def import_regions(
     restart: bool = False,
     progress: Progress = lambda size, total: None,
 ) -> ImportReport:
-    """Make a store from feature files of any known layout (`sources.base.KNOWN_LAYOUTS`).
+    """Make a store from feature files of any known layout (`sources.open.LAYOUTS`).
 
     If the process is killed, an image is damaged or the disk is full, the images read so far stay in a hidden folder
     next to the store, and the same call continues from there.
@@ -135,8 +139,7 @@ def import_regions(
     if not sources:
         raise ValueError("pass at least one file or folder of features.")
     options = options or ImportOptions()
-    how = SourceOptions(None if options.ids is None else Path(options.ids), options.boxes)
-    opened = [open_source(source, how) for source in sources]
+    opened = [open_source(source, options.source_options()) for source in sources]
     writer = RegionWriter(folder, options.dtype, keep=True, settings=options.settings(), restart=restart)
     try:
         return _Import(opened, writer, options, progress).run(str(folder))

@@ -9,12 +9,6 @@ from typing import Any, NamedTuple, Protocol
 
 from lxmert.data.features.image_regions import ImageRegions
 
-KNOWN_LAYOUTS = (
-    "the TSV files of LXMERT (10 columns) and of bottom-up-attention (6 columns); HDF5 files with image_features and "
-    "image_bb, with a group per image, or GQA's gqa_objects_*.h5; folders of .npz or .npy files, and single .npz "
-    "files"
-)
-
 
 class DamagedImage(ValueError):
     """An image cannot be read, but those after it can."""
@@ -56,10 +50,17 @@ class Source(Protocol):
 
 
 class SourceOptions(NamedTuple):
-    """What a file does not say itself: the file with the ids of an HDF5 file; "xyxy" or "xywh" for GQA's boxes."""
+    """What a file does not say itself.
+
+    Attributes:
+        ids: the file with the ids of an HDF5 file.
+        boxes: "xyxy" or "xywh" for GQA's boxes.
+        columns: the names of a TSV's columns.
+    """
 
     ids: Path | None = None
     boxes: str | None = None
+    columns: tuple[str, ...] | None = None
 
 
 class NumberedSource:

@@ -20,7 +20,7 @@ import numpy as np
 from lxmert.data.features.image_regions import ImageRegions
 from lxmert.data.features.layout import parse_npy_header
 
-from .base import KNOWN_LAYOUTS, DamagedImage, NumberedSource
+from .base import DamagedImage, NumberedSource
 
 _LABELS = {
     "object_ids": ("object_ids", "objects_id", "obj_id", "obj_ids"),
@@ -64,7 +64,7 @@ class NumpyFiles(NumberedSource):
         endings = tuple(f"_{part}.npy" for part in _COMPANIONS)
         self._files = npz or [file for file in npy if not file.name.endswith(endings)]
         if not self._files:
-            raise ValueError(f"{path} holds no features: it has no .npz and .npy files. Known are {KNOWN_LAYOUTS}.")
+            raise ValueError(f"{path} holds no features: it has no .npz and .npy files.")
         self._starts = list(accumulate((file.stat().st_size for file in self._files), initial=0))
         names = [file.name if file == path else file.relative_to(path).as_posix() for file in self._files]
         super().__init__(path, names, self._starts[-1])

@@ -11,18 +11,19 @@ Arrays are little-endian in base64: ids int64, everything else float32.
 from __future__ import annotations
 
 import binascii
-import zlib
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
 from lxmert.data.features.image_regions import ImageRegions
 from lxmert.utils.messages import escaped
 
-from .base import KNOWN_LAYOUTS, DamagedImage, Entry
+from .base import DamagedImage, Entry
+from .found import Found
+from .records import Record, RecordFile
 
 _COLUMNS = {
     10: ["id", "h", "w", "objects_id", "objects_conf", "attrs_id", "attrs_conf", "num_boxes", "boxes", "features"],
@@ -47,63 +48,41 @@ class Tsv:
     """
 
     def __init__(self, path: Path):
-        self.path = path
-        self.size = path.stat().st_size
-        self.rows_without_id = 0
-        if not self.size:
-            raise ValueError(f"{path} is empty; a file of features was expected.")
-        with path.open("rb") as file:
-            count = file.readline(_MAX_LINE_BYTES).count(b"\t") + 1
-        if count not in _COLUMNS:
-            raise ValueError(
-                f"{path} holds features in an unknown layout: its first line has {count} columns, separated by tabs, "
-                f"and 10 or 6 were expected. Known are {KNOWN_LAYOUTS}."
-            )
-        self._columns = _COLUMNS[count]
+        self._file = RecordFile(path)
+        self.path, self.size, self.rows_without_id = path, self._file.size, 0
+        first = self._file.first()
+        self._columns = _COLUMNS[len(first.cells) if first else 0]
 
     def entries(self, position: dict[str, Any] | None) -> Iterator[Entry]:
-        """See `Source.entries`. A position is the offset of a line, and the checksum of the line before it."""
-        offset, line = (position["offset"], position["line"]) if position else (0, 0)
-        with self.path.open("rb", buffering=_BUFFER) as file:
-            if position:
-                self._check_unchanged(file, position)
-            file.seek(offset)
-            while text := file.readline(_MAX_LINE_BYTES):
-                line += 1
-                start, offset = offset, offset + len(text)
-                complete = text.endswith(b"\n")
-                where = f"{self.path}, line {line}"
-                if not complete and len(text) == _MAX_LINE_BYTES:
-                    raise ValueError(f"{where}: it is longer than {_MAX_LINE_BYTES:,} bytes, too long for an image.")
-                name = text[:300].partition(b"\t")[0].decode("utf-8", "replace")
-                if len(name) < 300:
-                    where += f", image {escaped(name)!r}"
-                after = {"offset": offset, "line": line, "begin": start, "crc": zlib.crc32(text)}
-                yield Entry(where, len(text), after, partial(self._read, text, complete))
+        """See `Source.entries`."""
+        before = self.consumed(position)
+        for record in self._file.records(position, len(self._columns)):
+            where = f"{self.path}, line {record.line}"
+            name = record.cells[0][:300].decode("utf-8", "replace")
+            if len(name) < 300:
+                where += f", image {escaped(name)!r}"
+            size, before = record.packed_end - before, record.packed_end
+            yield Entry(where, size, record.position(), partial(self._read, record))
 
     def consumed(self, position: dict[str, Any] | None) -> int:
         """See `Source.consumed`."""
-        return position["offset"] if position else 0
+        return self._file.consumed(position)
 
-    def _check_unchanged(self, file: BinaryIO, position: dict[str, Any]) -> None:
-        file.seek(position["begin"])
-        last = file.read(min(position["offset"] - position["begin"], _MAX_LINE_BYTES))
-        if zlib.crc32(last) != position["crc"]:
-            raise ValueError(
-                f"{self.path} has changed since the import began: line {position['line']}, the last one read, is "
-                "different now. Pass the file as it was, or start over (--restart)."
-            )
-
-    def _read(self, text: bytes, complete: bool) -> ImageRegions:
-        columns = text.rstrip(b"\r\n").split(b"\t")
+    def _read(self, record: Record) -> ImageRegions:
+        columns = record.cells
         try:
             if len(columns) != len(self._columns):
                 raise DamagedImage(f"a line has {len(self._columns)} columns; this one has {len(columns)}.")
             return _decode(dict(zip(self._columns, columns, strict=True)))
         except DamagedImage as error:
-            if complete:
+            if record.complete:
                 raise
             raise DamagedImage(f"{error} The file ends inside of this line, so it is truncated.") from None
+
+
+def has_columns(found: Found, count: int) -> bool:
+    """Whether a text's first line has so many columns."""
+    return bool(found.first_record and len(found.first_record.cells) == count)
 
 
 def _decode(columns: dict[str, bytes]) -> ImageRegions:
