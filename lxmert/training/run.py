@@ -65,9 +65,6 @@ def train(
     log = _make_printer(progress and is_main_process(settings.backend))
     files = open_files(settings)
     data, valid = _open_splits(settings, files)
-    outside = getattr(data, "outside", 0)
-    if outside:
-        log(f"{outside:,} of {len(data):,} examples have answers, but none that is in the table")
     checksums = file_checksums(settings, files.tokenizer.get_vocab(), files.answers)
     if resume:
         check_checksums(state.checksums, checksums, settings.output)

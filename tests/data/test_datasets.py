@@ -38,7 +38,7 @@ def put(path, content):
 def same(given, wanted):
     """Equal but for the files they were read from."""
     for name in type(wanted).__dataclass_fields__:
-        if name != "files":
+        if name not in ("files", "layout"):
             assert getattr(given, name) == getattr(wanted, name), name
 
 
@@ -142,14 +142,25 @@ def test_the_most_frequent_answer_comes_first(tmp_path):
         (["red"] * 4 + ["two"] * 3 + ["Blue."] * 2 + ["x"], None, {"red": 1.0, "2": 0.9, "blue": 0.6, "x": 0.3}),
         (["red"] * 4 + ["two"] * 6, "two", {"2": 1.0, "red": 1.0}),
         (["red"] * 4 + ["two"] * 6, "blue", {"red": 1.0, "2": 1.0}),
-        (["x"] * 3, None, {"x": 2 / 3}),
-        (["x"], None, {}),
+        # Fewer than ten people: their share.
+        (["x"] * 3, None, {"x": 1.0}),
+        (["x"], None, {"x": 1.0}),
+        (["blue", "Blue.", "green"], None, {"blue": 2 / 3, "green": 1 / 3}),
+        (["x"] * 8 + ["y"], None, {"x": 8 / 9, "y": 1 / 9}),
     ],
 )
 def test_soft_scores(answers, first, wanted):
     scores = soft_scores(answers, first)
     assert scores == wanted
     assert list(scores) == list(wanted)
+
+
+def test_the_formula_of_soft_scores():
+    assert soft_scores(["x"] * 3, formula="official") == {"x": 2 / 3}
+    assert soft_scores(["x"], formula="official") == {}
+    assert soft_scores(["x"] * 5 + ["y"] * 5, formula="share") == {"x": 0.5, "y": 0.5}
+    with pytest.raises(ValueError, match="must be one of auto, official, share; got 'best'"):
+        read_vqa(GOLDEN_QUESTIONS, formula="best")
 
 
 @pytest.mark.parametrize(("subtype", "folder"), [("test2015", "test2015"), ("test-dev2015", "test2015")])

@@ -21,9 +21,26 @@ def without(record, key):
 
 BAD = {
     read_vqa: [
-        ("", "f.json is empty; the original's list of records is expected, or the official questions and"),
+        ("", "f.json is empty; questions in JSON, JSON lines or CSV are expected"),
         (" \n", "f.json is empty"),
-        ("question_id,answer\n", "f.json is not a JSON file; the original's list of records is expected"),
+        ("question_id,answer\n", "f.json: there are no questions"),
+        ("question_id,answer\n1,a\n", "f.json is in no known layout of questions: its first record has the keys quest"),
+        ("image,question,answer\na,b\n", "f.json, record 1: a row must have 3 cells, as the header; it has 2."),
+        ("nothing", "f.json is neither JSON nor a table: its first line must name two columns or more, each once; it"),
+        ([{"a": 1}], 'an image and a question, such as {"image": "42.jpg", "question": "is it red?", "answer": "yes"}'),
+        ([{"image": "a", "question": "?", "answer": True}], "record 1: answer must be a text, or a list of texts; got"),
+        ([{"image": "a", "question": "?", "answers": {"x": 2}}], "record 1: label must have scores of 0 to 1; the ans"),
+        (
+            [{"image": "a", "question": "?", "answers": ["x", "y"], "weights": [1]}],
+            "record 1: there must be one weight for each of the 2 answers; got [1].",
+        ),
+        (
+            [{"image": "a", "question": "?", "id": 1, "answer": "x"}, {"image": "a", "question": "?", "answer": "x"}],
+            "record 2: some questions have an id and some have none; give all of them one, or none.",
+        ),
+        ('[{"question_id": 5, "question_id": 5, "img_id": "a", "sent": "?"}]', "the key 'question_id' is there twice"),
+        ('[{"question_id": 5, "img_id": "a", "sent": "?", "label": {"x": 1, "x": 0.3}}]', "the key 'x' is there twice"),
+        ('{"questions": [], "questions": []}', "the key 'questions' is there twice in one object (line 1, column 32)"),
         (
             '[{"question_id": 5',
             "f.json is not a JSON file: it ends in the middle; perhaps it was not completely written",
@@ -44,10 +61,14 @@ BAD = {
         ([VQA | {"img_id": ["a"]}], "(question_id 5): img_id must be a string; got ['a']."),
         ([VQA | {"sent": None}], "(question_id 5): sent must be a string; got None."),
         ([VQA | {"sent": "\ud800"}], "(question_id 5): sent has half a character"),
-        ([without(VQA, "question_id")], "f.json, record 1: question_id must be an integer of 0 or more; the"),
-        ([VQA | {"question_id": "5"}], "question_id must be an integer of 0 or more; got '5'."),
-        ([VQA | {"question_id": True}], "question_id must be an integer of 0 or more; got True."),
-        ([VQA | {"question_id": -5}], "question_id must be an integer of 0 or more; got -5."),
+        (
+            [without(VQA, "question_id")],
+            "f.json, record 1: question_id must be an integer of 0 or more, or a text; the",
+        ),
+        ([VQA, VQA | {"question_id": "5"}], "question_id 5 is there twice"),
+        ([VQA | {"question_id": ""}], "question_id must be an integer of 0 or more, or a text; got ''."),
+        ([VQA | {"question_id": True}], "question_id must be an integer of 0 or more, or a text; got True."),
+        ([VQA | {"question_id": -5}], "question_id must be an integer of 0 or more, or a text; got -5."),
         ([VQA | {"label": ["x"]}], "(question_id 5): label must be an object of answers and scores; got ['x']."),
         ([VQA | {"label": {"x": 1.5}}], "(question_id 5): label must have scores of 0 to 1; the answer 'x' has 1.5"),
         ([VQA | {"label": {"x": -0.1}}], "the answer 'x' has -0.1."),
@@ -101,7 +122,10 @@ BAD = {
         ("{5: {}}", "a key in double quotes is expected (line 1, column 2)"),
         ('{"5": {"question": tru}}', "Expecting value (line 1, column 20)"),
         ({}, "f.json: there are no questions"),
-        ([GQA | {"question_id": None}], "f.json, record 1: question_id must be a string; got None."),
+        (
+            [GQA | {"question_id": None}],
+            "f.json, record 1: question_id must be an integer of 0 or more, or a text; got None.",
+        ),
         ([GQA, GQA], "question_id '5' is there twice"),
         ({"5": 7}, "f.json, (question_id '5'): an object of keys and values is expected; got 7."),
         ({"5": {"question": "?"}}, "f.json, (question_id '5'): imageId must be a string; the keys are question."),
@@ -215,7 +239,7 @@ def test_several_files(tmp_path):
     ):
         read_vqa([train, copy])
     with pytest.raises(
-        ValueError, match=r"files of one layout can be read together; .*train.json has the original's list"
+        ValueError, match=r"files of one layout can be read together; .*train.json has the layout 'the original"
     ):
         read_vqa([train, *official(tmp_path, [QUESTION], [])])
     with pytest.raises(ValueError, match="paths must name one file or more; got none"):

@@ -49,7 +49,7 @@ def test_what_is_ambiguous_is_refused(tmp_path):
     assert store.places(["COCO_val2014_000000000042.jpg"]).tolist() == [1]
     with pytest.raises(ValueError, match="'42' may be 'COCO_train2014_000000000042', 'COCO_val2014_000000000042'"):
         store.places(["42"])
-    with pytest.raises(ValueError, match="an image is not in .*COCO_test2015_000000000042"):
+    with pytest.raises(ValueError, match=r"an image is not in .*COCO_test2015_000000000042"):
         store.places(["COCO_test2015_000000000042"])
     store = store_of(tmp_path / "bare", "42")
     with pytest.raises(ValueError, match="may both be '42' in the region store, which names no split"):

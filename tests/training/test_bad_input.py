@@ -147,12 +147,18 @@ def test_pre_training_on_a_store_without_labels(scenes, tmp_path):
         run.train(settings)
 
 
-def test_a_few_answers_outside_the_table_are_told(scenes, tmp_path, capsys):
+def test_a_few_answers_outside_the_table_are_told(scenes, tmp_path, caplog):
+    caplog.set_level("INFO", "lxmert")
     rows = questions(scenes)
     rows[2]["label"] = {"something else": 1.0}
+    rows[3]["label"] = {}
     name = written(tmp_path / "train.json", rows)
     run.train(settings_of("vqa", scenes, tmp_path / "run", train=[name], epochs=1), progress=True)
-    assert "1 of 8 examples have answers, but none that is in the table" in capsys.readouterr().err
+    assert (
+        f"of the 8 questions of {name}, 1 has answers, but none that is in the table (the first one is 'something "
+        in (caplog.text)
+    )
+    assert "else'), and 1 has no answer with a score: they teach no answer" in caplog.text
 
 
 # Nothing computed before is lost

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -13,6 +14,8 @@ from lxmert.data.collate.model_inputs import MODEL_INPUTS
 from lxmert.data.collate.padding import PaddedRegions
 from lxmert.data.datasets import Questions, Statements
 from lxmert.data.features import RegionStore
+
+logger = logging.getLogger(__name__)
 
 
 class QuestionData:
@@ -52,16 +55,39 @@ class QuestionData:
         self.places = store.places(questions.images)
         self.answers = len(answers)
         self._numbers = {answer: number for number, answer in enumerate(answers)}
-        self.outside = 0
+        self.unlabelled = self.outside = 0
         if questions.answers is not None:
-            known = [any(answer in self._numbers for answer in row) for row in questions.answers]
-            self.outside = len(known) - sum(known)
-            if self.outside == len(known) > 0:
-                first = next((answer for row in questions.answers for answer in row), "")
+            first = self._count_unknown(questions.answers)
+            if self.unlabelled + self.outside == len(questions) > 0:
                 raise ValueError(
                     f"no answer of {', '.join(map(str, questions.files))} is in the table of {len(answers)} answers; "
                     f"the first one is {first!r}. Pass the table that belongs to these questions."
                 )
+            self._log_unknown(first)
+
+    def _count_unknown(self, labels: Sequence[Mapping[str, float]]) -> str:
+        """Count the questions without an answer in the table, by reason; returns the first answer outside of it."""
+        first = ""
+        for label in labels:
+            if not label:
+                self.unlabelled += 1
+            elif not any(answer in self._numbers for answer in label):
+                self.outside += 1
+                first = first or next(iter(label))
+        return first
+
+    def _log_unknown(self, first: str) -> None:
+        reasons = []
+        if self.outside:
+            have = "have answers" if self.outside > 1 else "has answers"
+            reasons.append(f"{self.outside:,} {have}, but none that is in the table (the first one is {first!r})")
+        if self.unlabelled:
+            reasons.append(f"{self.unlabelled:,} {'have' if self.unlabelled > 1 else 'has'} no answer with a score")
+        if reasons:
+            files = ", ".join(map(str, self.examples.files)) or "these"
+            logger.info(
+                "of the %s questions of %s, %s: they teach no answer", f"{len(self):,}", files, ", and ".join(reasons)
+            )
 
     def __len__(self) -> int:
         return len(self.examples)

@@ -1,7 +1,7 @@
 """Read and write the questions, statements and sentences of data sets.
 
-Each reader takes one file or several, recognizes the original LXMERT's layout and the official one by content, and
-gives columns (examples.py). NumPy only, no framework.
+Each reader takes one file or several, recognizes the layout by content, and gives columns (examples.py). NumPy only, no
+framework.
 """
 
 from .columns import CategoricalColumn, TextColumn
@@ -9,6 +9,7 @@ from .examples import Questions, Sentences, Statements, check_disjoint
 from .gqa import read_gqa, write_gqa, write_official_gqa
 from .nlvr2 import read_nlvr2, write_nlvr2, write_official_nlvr2
 from .pretraining import read_pretraining, write_pretraining
+from .question_records import questions_from_records
 from .soft_scores import soft_scores
 from .vqa import read_vqa, write_vqa
 from .vqa_official import write_official_vqa
@@ -20,6 +21,7 @@ __all__ = [
     "Statements",
     "TextColumn",
     "check_disjoint",
+    "questions_from_records",
     "read_gqa",
     "read_nlvr2",
     "read_pretraining",

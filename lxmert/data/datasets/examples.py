@@ -21,6 +21,7 @@ from .columns import CategoricalColumn, TextColumn, row_numbers
 ExamplesType = TypeVar("ExamplesType", bound="_Examples")
 
 _BLOCK = 2**16  # values looked up at a time
+_ABOUT_FILES = ("files", "layout", "made_ids")  # fields that are no columns
 
 
 def label_key(label: Mapping[str, float] | None) -> Hashable:
@@ -44,7 +45,7 @@ class _Examples:
     def _columns(self) -> Iterator[tuple[str, Any]]:
         for column in fields(self):
             values = getattr(self, column.name)
-            if values is not None and column.name != "files":
+            if values is not None and column.name not in _ABOUT_FILES:
                 yield column.name, values
 
     def __len__(self) -> int:
@@ -85,7 +86,7 @@ def _compact(name: str, values: Any) -> Any:
         return values
     if isinstance(values, CategoricalColumn):
         return values.complete()
-    if name == "labels" or (name == "ids" and not all(isinstance(value, str) for value in values)):
+    if name in ("labels", "answerable") or (name == "ids" and not all(isinstance(value, str) for value in values)):
         return values if isinstance(values, list) else [int(value) for value in values]
     if name in ("texts", "ids"):
         return TextColumn(values)
@@ -102,14 +103,17 @@ class Questions(_Examples):
     """N questions about images (VQA, GQA).
 
     Attributes:
-        ids: N different question ids, int (VQA) or str (GQA).
+        ids: N different question ids: all int (as in VQA), or all str (as in GQA).
         texts: the questions.
         images: the names of their images, as in the region store.
         answers: for each question its answers with their scores, above 0 and up to 1; an empty dict if no answer is
             known. None for a test set.
         question_types: VQA's ("how many"), or GQA's structural type ("query", "verify", ...). None if unknown.
         answer_types: VQA's "yes/no", "number" and "other". None if unknown.
+        answerable: whether the question can be answered, 1 or 0 (VizWiz). None if unknown.
         files: where they were read.
+        layout: their layout, such as "VizWiz"; "" if unknown.
+        made_ids: whether the files have no ids: these are made of the file's name and the place in it.
     """
 
     ids: Sequence[int] | Sequence[str]
@@ -118,7 +122,10 @@ class Questions(_Examples):
     answers: Sequence[dict[str, float]] | None = None
     question_types: Sequence[str] | None = None
     answer_types: Sequence[str] | None = None
+    answerable: Sequence[int] | None = None
     files: tuple[str, ...] = ()
+    layout: str = ""
+    made_ids: bool = False
 
 
 @dataclass(frozen=True)
@@ -169,6 +176,8 @@ def check_disjoint(train: Questions | Statements | Sentences, valid: Questions |
         name, both = "image", _common_values(train.image_names, valid.image_names)
     else:
         name, both = "id", _common_values(train.ids, valid.ids)
+        if isinstance(train, Questions) and isinstance(valid, Questions) and train.made_ids and valid.made_ids:
+            both = _same_questions(both, train, valid)
     if both:
         some = first_few(map(str, both), 3)
         raise ValueError(
@@ -176,6 +185,18 @@ def check_disjoint(train: Questions | Statements | Sentences, valid: Questions |
             f"Training: {', '.join(train.files)}. Validation: {', '.join(valid.files)}. "
             "Leave the files that both have out of one of them."
         )
+
+
+def _same_questions(ids: Sequence[Any], train: Questions, valid: Questions) -> list[Any]:
+    """Those of some made ids that stand for one question: files of one name in two folders have equal ids."""
+    wanted = set(ids)
+
+    def by_id(questions: Questions) -> dict[Any, tuple[str, str]]:
+        rows = zip(questions.ids, questions.texts, questions.images, strict=True)
+        return {name: (text, image) for name, text, image in rows if name in wanted}
+
+    first, second = by_id(train), by_id(valid)
+    return [name for name in ids if first[name] == second[name]]
 
 
 def _common_values(train: Sequence[Any], valid: Sequence[Any]) -> list[Any]:

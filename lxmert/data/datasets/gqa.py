@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from .examples import Questions
-from .json_reader import json_items
+from .json_reader import first_character, json_items
 from .json_writer import write_members
-from .question_records import QuestionsBuilder, is_official, read_original, write_original
+from .question_layouts import recognize
+from .question_records import QuestionsBuilder, read_questions, write_original
 from .record_checks import Paths, RecordFile, list_files, short_repr
 
 
@@ -21,17 +22,19 @@ def read_gqa(paths: Paths, formula: str = "auto") -> Questions:
 
             - The original's lists of `question_id`, `img_id`, `sent` and, except in test sets, `label` {answer: 1.0}.
             - The official objects of questions by id, `train_balanced_questions.json` or all parts of
-              `train_all_questions`: `imageId`, `question`, `answer` (none in test sets), and `types["structural"]`,
-              which becomes the question's type. Everything else is ignored.
+              `train_all_questions`, and those of GQA-OOD: `imageId`, `question`, `answer` (none in test sets), and
+              `types["structural"]`, which becomes the question's type. Everything else is ignored.
+            - One's own; see `read_vqa`.
+        formula: how the answers of several people are scored; see `soft_scores`.
 
     Raises:
         OSError: a file cannot be read.
         ValueError: a wrong record, which is named; a repeated id; no questions.
     """
     files = list_files(paths)
-    if not is_official(files, "the official object of questions"):
-        return read_original(files, integer_ids=False)
-    builder = QuestionsBuilder(integer_ids=False)
+    if not all(first_character(path) == "{" and recognize(path)[1].kind == "object" for path in files):
+        return read_questions(files, text_ids=True, formula=formula)
+    builder = QuestionsBuilder(text_ids=True, layout="GQA")
     for path in files:
         builder.start_file(path)
         _read_official(path, builder)

@@ -13,6 +13,7 @@ from .json_writer import write_lines, write_records
 from .question_records import is_official
 from .record_checks import Paths, RecordFile, check_not_empty, check_unique, list_files, short_repr
 
+_CONTRAST_DASHES = 4  # in an identifier of the contrast sets, such as test1-769-1-0-2
 _LABELS = {"True": 1, "False": 0, 1: 1, 0: 0}  # JSON's true and false equal 1 and 0
 
 
@@ -25,6 +26,8 @@ def read_nlvr2(paths: Paths) -> Statements:
             - The original's lists of `identifier`, `sent`, `img0`, `img1` and `label` 0 or 1.
             - The official JSON lines (`dev.json`): `identifier`, `sentence`, `label` "True" or "False". The images'
               names are the identifier without its last part, with `-img0` for the left and `-img1` for the right one.
+            - The contrast sets of NLVR2, JSON lines of the same keys. Their identifiers have a fifth part, which the
+              images' names keep.
 
             A hidden test set has no labels.
 
@@ -65,6 +68,8 @@ def _official_images(file: RecordFile, identifier: str) -> tuple[str, str]:
     stem, dash, last = identifier.rpartition("-")
     if not (stem and dash and last):
         raise file.error("identifier must have parts with dashes between them, such as dev-850-0-0")
+    if identifier.count("-") == _CONTRAST_DASHES:
+        stem = identifier
     return f"{stem}-img0", f"{stem}-img1"
 
 

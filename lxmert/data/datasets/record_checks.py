@@ -92,6 +92,13 @@ class RecordFile:
             raise self._wrong(record, key, "an integer of 0 or more")
         return value
 
+    def question_id(self, record: dict[str, Any], key: str) -> int | str:
+        """The id under a key: an integer of 0 or more, or a text; a text like "9" is the integer 9."""
+        value = canonical_id(record.get(key))
+        if (type(value) is int and 0 <= value < 2**63) or (type(value) is str and value and _is_encodable(value)):
+            return value
+        raise self._wrong(record, key, "an integer of 0 or more, or a text")
+
     def name(self, record: dict[str, Any], key: str) -> str:
         """The name under a key: a string that is not empty, or an integer, which becomes one."""
         value = record.get(key)
@@ -131,6 +138,13 @@ class LabelColumn:
         if code == known and label is not None:
             self.column.categories[code] = file.label(label)
         self.column.append_code(code)
+
+
+def canonical_id(value: Any) -> Any:
+    """A question id in one spelling: the integer 9 for 9 and "9"; anything else as it is, such as "05" or "a"."""
+    if type(value) is str and value.isascii() and value.isdigit() and len(value) < 19 and str(int(value)) == value:
+        return int(value)
+    return value
 
 
 def types_or_none(column: CategoricalColumn[str]) -> CategoricalColumn[str] | None:

@@ -1,4 +1,4 @@
-"""Soft labels: the scores of the answers that ten people gave, and ten answers that have given scores."""
+"""Soft labels: the scores of the answers that several people gave, and ten answers that have given scores."""
 
 from __future__ import annotations
 
@@ -7,20 +7,38 @@ from collections.abc import Mapping, Sequence
 
 from lxmert.data.text_normalization import process_answer, tidy_answer
 
+FORMULAS = ("auto", "official", "share")
+"""How answers of several people are scored; see `soft_scores`."""
 
-def soft_scores(answers: Sequence[str], first: str | None = None) -> dict[str, float]:
-    """The official accuracy of each distinct answer.
+_OFFICIAL_PEOPLE = 10  # with fewer, the official formula gives no answer the score 1 unless four people agree
 
-    The answers are compared as in the official evaluation: unless all are equal, after its normalization. An answer
-    that n of ten people gave has the score 0.3, 0.6, 0.9 for n = 1, 2, 3, and 1 from four on: the mean over the people
-    of min(1, matches among the others / 3).
+
+def check_formula(formula: str) -> None:
+    """Raise a ValueError for an unknown formula."""
+    if formula not in FORMULAS:
+        raise ValueError(f"the formula of answer scores must be one of {', '.join(FORMULAS)}; got {formula!r}.")
+
+
+def uses_share(people: int, formula: str) -> bool:
+    """Whether a formula gives the answers of so many people their shares."""
+    return formula == "share" or (formula == "auto" and people < _OFFICIAL_PEOPLE)
+
+
+def soft_scores(answers: Sequence[str], first: str | None = None, formula: str = "auto") -> dict[str, float]:
+    """The score of each distinct answer, from the answers of several people.
+
+    The answers are compared as in the official evaluation of VQA: unless all are equal, after its normalization.
 
     Args:
         answers: of one person or more; ten in VQA.
         first: an answer that comes first in the result if it is among them: the annotation's most frequent one.
+        formula: "official": the mean over the people of min(1, matches among the others / 3). An answer that n of ten
+            people gave has the score 0.3, 0.6, 0.9 for n = 1, 2, 3, and 1 from four on; that of a single person has no
+            score. "share": the share of the people who gave it, 1 for that of a single person. "auto": official for ten
+            people or more, share for fewer.
 
     Returns:
-        The scores by normalized answer, all above 0; empty for the answer of a single person.
+        The scores by normalized answer, all above 0.
     """
     compared = [tidy_answer(answer) for answer in answers]
     prepare = process_answer if len(set(compared)) > 1 else tidy_answer
@@ -28,6 +46,8 @@ def soft_scores(answers: Sequence[str], first: str | None = None) -> dict[str, f
     if first is not None and prepare(first) in counts:
         counts = {prepare(first): counts[prepare(first)], **counts}
     people = len(answers)
+    if uses_share(people, formula):
+        return {answer: n / people for answer, n in counts.items()}
     scores = {answer: (n * min(3, n - 1) + (people - n) * min(3, n)) / (3 * people) for answer, n in counts.items()}
     return {answer: score for answer, score in scores.items() if score}
 

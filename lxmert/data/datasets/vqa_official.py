@@ -13,9 +13,10 @@ from .columns import CategoricalColumn
 from .examples import Questions, label_key
 from .json_reader import json_items
 from .json_writer import write_records
+from .question_layouts import OFFICIAL
 from .question_records import QuestionsBuilder
 from .record_checks import LabelColumn, RecordFile, check_unique, short_repr
-from .soft_scores import soft_scores, ten_answers
+from .soft_scores import ten_answers
 
 # The questions of the test server's quick phase are about images of the whole test set.
 _IMAGES_OF = {"test-dev2015": "test2015"}
@@ -24,8 +25,9 @@ _IMAGES_OF = {"test-dev2015": "test2015"}
 class _Annotations:
     """The annotations of all files, by the ids of their questions."""
 
-    def __init__(self) -> None:
-        self.ids: list[int] = []
+    def __init__(self, builder: QuestionsBuilder) -> None:
+        self._score = builder.score
+        self.ids: list[Any] = []
         self.image_ids: list[int] = []
         self.labels = LabelColumn()
         self.question_types: CategoricalColumn[str] = CategoricalColumn()
@@ -33,13 +35,13 @@ class _Annotations:
         self.starts: list[tuple[str, int]] = []
 
     def add(self, file: RecordFile, record: dict[str, Any]) -> None:
-        self.ids.append(file.integer(record, "question_id"))
+        self.ids.append(file.question_id(record, "question_id"))
         self.image_ids.append(file.integer(record, "image_id"))
         self.question_types.append(file.optional_text(record, "question_type"))
         self.answer_types.append(file.optional_text(record, "answer_type"))
         first = file.text(record, "multiple_choice_answer") if "multiple_choice_answer" in record else None
         answers = [file.text(answer, "answer") for answer in read_answers(file, record)]
-        self.labels.append(file, soft_scores(answers, first))
+        self.labels.append(file, self._score(answers, first))
 
 
 def read_answers(file: RecordFile, record: dict[str, Any]) -> list[dict[str, Any]]:
@@ -53,9 +55,10 @@ def read_answers(file: RecordFile, record: dict[str, Any]) -> list[dict[str, Any
     return answers
 
 
-def read_official(files: Sequence[str]) -> Questions:
+def read_official(files: Sequence[str], formula: str = "auto") -> Questions:
     """Read files of questions, and the annotations of all or none of them; see `read_vqa`."""
-    builder, annotations = QuestionsBuilder(integer_ids=True), _Annotations()
+    builder = QuestionsBuilder(text_ids=False, formula=formula, layout=OFFICIAL)
+    annotations = _Annotations(builder)
     image_ids: list[int] = []
     for path in files:
         _read_file(path, builder, annotations, image_ids)
@@ -71,7 +74,10 @@ def _read_file(path: str, builder: QuestionsBuilder, annotations: _Annotations, 
     file = RecordFile(path, "question_id")
     header: dict[str, Any] = {}
     kind = None
-    for key, place, value in json_items(path):
+    for name, place, value in json_items(path):
+        key = name
+        if name is None:  # a list, as VQA-CP's files are: of one kind
+            key = kind or ("questions" if isinstance(value, dict) and "question" in value else "annotations")
         if key not in ("questions", "annotations"):
             header[str(key)] = value
             continue
@@ -88,9 +94,12 @@ def _read_file(path: str, builder: QuestionsBuilder, annotations: _Annotations, 
             continue
         record = file.enter(value, place + 1)
         if key == "questions":
-            builder.ids.append(file.integer(record, "question_id"))
+            builder.ids.append(file.question_id(record, "question_id"))
             builder.texts.append(file.text(record, "question"))
             image_ids.append(file.integer(record, "image_id"))
+            if name is None:
+                split = file.text(record, "coco_split", empty=False) if "coco_split" in record else ""
+                builder.images.append(f"COCO_{split}_{image_ids[-1]:012d}" if split else str(image_ids[-1]))
         else:
             annotations.add(file, record)
     if kind is None:
@@ -98,7 +107,7 @@ def _read_file(path: str, builder: QuestionsBuilder, annotations: _Annotations, 
             f'{path} has neither "questions" nor "annotations"; its keys are {first_few(header) or "none"}. '
             "The official files of VQA v2 have one of them."
         )
-    if kind == "questions":  # the header may come after the questions
+    if kind == "questions" and len(builder.images) < len(image_ids):  # the header may come after the questions
         prefix = image_prefix(*(_header_text(path, header, name) for name in ("data_type", "data_subtype")))
         for image_id in image_ids[len(builder.images) :]:
             builder.images.append(f"{prefix}{image_id:012d}")
