@@ -58,10 +58,21 @@ def _add_import(actions: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--ids",
         metavar="FILE",
-        help="ids of an HDF5 file that has none: a JSON object of ids and rows, which may leave out rows; or an id for "
-        "every row, as a JSON list or as text with one id per line",
+        help="ids of an HDF5 file or of arrays that have none: a JSON object of ids and rows, or a pickle of the same, "
+        "which may leave out rows; or an id for every row, as a JSON list or as text with one id per line",
     )
-    parser.add_argument("--boxes", choices=("xyxy", "xywh"), help="the layout of GQA's boxes (default: inferred)")
+    parser.add_argument(
+        "--sizes",
+        metavar="FILE",
+        help="sizes of the images, for arrays that have boxes in pixels and no sizes: a JSON object of ids and "
+        "[height, width], or annotations of COCO",
+    )
+    parser.add_argument(
+        "--boxes",
+        choices=("xyxy", "xywh"),
+        help="the layout of boxes in arrays: two corners, or a corner, width and height (default: corners; of GQA's "
+        "files inferred)",
+    )
     parser.add_argument(
         "--names",
         metavar="PATTERN",
@@ -99,6 +110,7 @@ def _import(arguments: argparse.Namespace) -> int:
         dtype=arguments.dtype,
         ids=arguments.ids,
         boxes=arguments.boxes,
+        sizes=arguments.sizes,
         names=arguments.names,
         rename=_read_names(arguments.rename) if arguments.rename else {},
         skip_damaged=arguments.skip_damaged,

@@ -12,6 +12,9 @@ from .layout import BOX_DTYPE, LABEL_DTYPE, NO_LABEL, SIZE_DTYPE
 
 # As in the original: boxes may exceed the image by this fraction of its width and height.
 TOLERANCE = 1e-5
+# The size (height, width) of an image whose boxes are fractions and whose real size is not known: a store's batches
+# divide boxes by it, so they come out exactly as they went in.
+FRACTIONS_SIZE = (1, 1)
 _MAX_SIDE = 2**24  # pixels; float32 cannot count beyond it
 
 

@@ -34,9 +34,12 @@ class ImportOptions:
     Attributes:
         dtype: of the features in the store. float32 keeps the numbers of all published files exactly; float16 takes
             half the disk and rounds each number to 11 bits, by up to 2^-11 of it (2^-25 below 2^-14).
-        ids: the ids of an HDF5 file that has none: a JSON object of ids and row numbers, which may leave out rows; or
-            an id for each row, as a JSON list, or as text with one id per line.
-        boxes: "xyxy" or "xywh" for GQA's files; None to infer it.
+        ids: the ids of an HDF5 file or of arrays that have none: a JSON object of ids and row numbers, or a pickle of
+            the same, which may leave out rows; or an id for each row, as a JSON list, or as text with one id per line.
+        boxes: "xyxy", two corners, or "xywh", a corner with width and height. None is "xyxy"; for GQA's files it is
+            inferred.
+        sizes: the images' sizes, where arrays have boxes in pixels and no sizes: a JSON object of ids and [height,
+            width], or annotations of COCO.
         names: the images' names in the store, with {id} for the id in the source: "COCO_val2014_{id:012}".
         rename: names by id, which take precedence.
         skip_damaged: whether to skip damaged images and list them in the report; otherwise the first one is an error.
@@ -46,6 +49,7 @@ class ImportOptions:
     dtype: str = "float32"
     ids: str | Path | None = None
     boxes: str | None = None
+    sizes: str | Path | None = None
     names: str | None = None
     rename: Mapping[str, str] = field(default_factory=dict)
     skip_damaged: bool = False
@@ -65,11 +69,13 @@ class ImportOptions:
             "rename": zlib.crc32(table.encode()) if self.rename else None,
             "boxes": self.boxes,
             "ids": None if self.ids is None else str(self.ids),
+            **({"sizes": str(self.sizes)} if self.sizes is not None else {}),
         }
 
     def source_options(self) -> SourceOptions:
         """The options that say what a file does not say itself."""
-        return SourceOptions(None if self.ids is None else Path(self.ids), self.boxes)
+        ids, sizes = (None if path is None else Path(path) for path in (self.ids, self.sizes))
+        return SourceOptions(ids=ids, boxes=self.boxes, sizes=sizes)
 
     def renamed(self, image: ImageRegions) -> ImageRegions:
         """The image with its name in the store."""

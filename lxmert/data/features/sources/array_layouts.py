@@ -1,14 +1,19 @@
-"""The layouts of arrays: NumPy and HDF5 files."""
+"""The layouts of arrays: NumPy, HDF5, LMDB, Arrow and Parquet files."""
 
 from __future__ import annotations
 
+from .arrow import ArrowFiles
 from .found import Found
 from .hdf5_file import Hdf5FeatureFile
 from .hdf5_gqa import GqaObjects
 from .hdf5_groups import Hdf5Groups
 from .hdf5_rows import Hdf5Rows
+from .hdf5_stack import open_hdf5_stack
 from .layouts import Layout
-from .numpy import NumpyFiles
+from .lmdb_store import LmdbStore
+from .numpy import NumpyFiles, holds_info, holds_many
+from .pictures import spelled
+from .stack import open_npy_stack, open_npz_stack
 
 
 def _is_groups(found: Found) -> bool:
@@ -21,21 +26,46 @@ def _is_groups(found: Found) -> bool:
 
 ARRAY_LAYOUTS = (
     Layout(
-        "NumPy files",
-        "a folder of ID.npz with features, boxes, height and width, or of ID.npy with ID_boxes.npy and ID_size.npy "
-        "(height, width); or one ID.npz",
+        "NumPy arrays in one .npz",
+        "features [N, R, F], boxes [N, R, 4] and ids [N], with sizes [N, 2] (height, width) or heights and widths, or "
+        "with normalized_boxes; and maybe num_boxes [N], object_ids [N, R], …",
+        "train.npz regions",
+        ("npz",),
+        lambda found, options: holds_many(found.path),
+        lambda found, options: open_npz_stack(found.path, options),
+    ),
+    Layout(
+        "NumPy arrays in a folder",
+        "the same arrays in features.npy, boxes.npy, ids.npy (or ids.json, ids.txt), …",
+        "train/ regions",
+        ("folder",),
+        lambda found, options: holds_many(found.path),
+        lambda found, options: open_npy_stack(found.path, options),
+    ),
+    Layout(
+        "mmf",
+        "ID.npy with ID_info.npy, a pickled dict of bbox, image_height, image_width, …",
         "features/ regions",
-        ("folder", "npz"),
-        lambda found, options: found.kind == "npz" or found.holds(".npz", ".npy"),
-        lambda found, options: NumpyFiles(found.path),
+        ("folder",),
+        lambda found, options: holds_info(found.names),
+        lambda found, options: NumpyFiles(found.path, options),
+    ),
+    Layout(
+        "NumPy files, one an image",
+        "ID.npz with features, boxes, height and width, or with norm_bb (UNITER); ID.npy with ID_boxes.npy and "
+        "ID_size.npy (height, width); or ID.npy that holds a pickled dict of all of it (ViLBERT)",
+        "features/ regions",
+        ("folder", "npz", "npy"),
+        lambda found, options: found.kind != "folder" or found.holds(".npz", ".npy"),
+        lambda found, options: NumpyFiles(found.path, options),
     ),
     Layout(
         "HDF5 of bottom-up-attention",
         "image_features, image_bb and spatial_features with a row per image, and maybe pos_boxes "
         "(hengyuan-hu's train36.hdf5)",
-        "train36.hdf5 regions --ids train36_imgid2idx.json",
+        "train36.hdf5 regions --ids train36_imgid2idx.pkl",
         ("hdf5",),
-        lambda found, options: {"image_features", "image_bb"} <= set(found.names),
+        lambda found, options: {"image_features", "image_bb", "spatial_features"} <= set(found.names),
         lambda found, options: Hdf5Rows(Hdf5FeatureFile(found.path), options),
     ),
     Layout(
@@ -43,8 +73,17 @@ ARRAY_LAYOUTS = (
         "gqa_objects_*.h5 with features and bboxes, next to gqa_objects_info.json",
         "gqa_objects_0.h5 gqa_objects_1.h5 regions",
         ("hdf5",),
-        lambda found, options: {"features", "bboxes"} <= set(found.names),
+        lambda found, options: {"features", "bboxes"} <= set(found.names) and "ids" not in spelled(found.names),
         lambda found, options: GqaObjects(Hdf5FeatureFile(found.path), options),
+    ),
+    Layout(
+        "HDF5 with a row per image",
+        "features, boxes and ids as above: of VisDial (image_id), of XNM (ids, widths, heights; regions last) and of "
+        "your own",
+        "features_faster_rcnn_x101_val.h5 regions --sizes sizes.json",
+        ("hdf5",),
+        lambda found, options: "features" in spelled(found.names),
+        lambda found, options: open_hdf5_stack(Hdf5FeatureFile(found.path), options),
     ),
     Layout(
         "HDF5 with a group per image",
@@ -53,5 +92,25 @@ ARRAY_LAYOUTS = (
         ("hdf5",),
         lambda found, options: _is_groups(found),
         lambda found, options: Hdf5Groups(Hdf5FeatureFile(found.path)),
+    ),
+    Layout(
+        "LMDB",
+        "a folder with data.mdb, or one file: a pickled dict of features, boxes, image_h, image_w, num_boxes, … for "
+        "each image (ViLBERT, volta, mmf)",
+        "coco_trainval.lmdb regions",
+        ("lmdb",),
+        lambda found, options: True,
+        lambda found, options: LmdbStore(found.path, options),
+        "lmdb",
+    ),
+    Layout(
+        "Arrow, Parquet and Hugging Face data sets",
+        "files, a folder of them, or a folder of save_to_disk, with the columns img_id, roi_features, boxes or "
+        "normalized_boxes, sizes, obj_ids, …",
+        "train.arrow regions",
+        ("arrow", "parquet", "folder"),
+        lambda found, options: found.kind != "folder" or found.holds(".arrow", ".parquet"),
+        lambda found, options: ArrowFiles(found.path, options),
+        "datasets",
     ),
 )

@@ -53,14 +53,16 @@ class SourceOptions(NamedTuple):
     """What a file does not say itself.
 
     Attributes:
-        ids: the file with the ids of an HDF5 file.
-        boxes: "xyxy" or "xywh" for GQA's boxes.
+        ids: the file with the ids of rows.
+        boxes: "xyxy" or "xywh", two corners, or a corner with width and height.
         columns: the names of a TSV's columns.
+        sizes: the file with the sizes of images.
     """
 
     ids: Path | None = None
     boxes: str | None = None
     columns: tuple[str, ...] | None = None
+    sizes: Path | None = None
 
 
 class NumberedSource:

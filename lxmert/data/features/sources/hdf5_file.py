@@ -13,18 +13,17 @@ import numpy as np
 
 from lxmert.data.features.image_regions import ImageRegions
 from lxmert.utils.compression import max_unpacked_size
-from lxmert.utils.json_files import parse_json
 from lxmert.utils.messages import escaped
 
 from .base import DamagedImage, NumberedSource
+from .pictures import SPELLINGS
 
 if TYPE_CHECKING:
     import h5py
 
 _MAX_IMAGE_BYTES = 256 * 2**20  # of an image's array, and of a chunk of compressed numbers
-_MAX_JSON_BYTES = 512 * 2**20  # of a JSON file with the ids of images
 # What h5py raises for damaged files.
-_DAMAGE = (OSError, RuntimeError, KeyError, IndexError, TypeError, ValueError, OverflowError, SystemError)
+DAMAGE = (OSError, RuntimeError, KeyError, IndexError, TypeError, ValueError, OverflowError, SystemError)
 
 
 class Hdf5FeatureFile:
@@ -36,7 +35,7 @@ class Hdf5FeatureFile:
         self.path, self._h5py = path, h5py
         try:
             self._file = h5py.File(path, "r", rdcc_nbytes=16 * 2**20)
-        except _DAMAGE as error:
+        except DAMAGE as error:
             raise ValueError(f"{path} is not an HDF5 file, or damaged: {error}") from None
 
     def first_names(self) -> set[str]:
@@ -87,6 +86,21 @@ class Hdf5FeatureFile:
         if compressed:
             self._check_chunks(name, item)
         return item
+
+    def ids(self) -> list[str] | None:
+        """The ids of the images by row, if the file has them: strings or integers [N], or one in each row."""
+        name = next((name for name in SPELLINGS["ids"] if name in self._file), None)
+        if name is None:
+            return None
+        item = self._item(self._file, name)
+        text = isinstance(item, self._h5py.Dataset) and self._h5py.check_string_dtype(item.dtype)
+        if text and text.length is None:  # strings of any length, whose places are stored row by row
+            if item.external or item.is_virtual or item.size * 16 > max_unpacked_size(item.id.get_storage_size()):
+                raise ValueError(f"{self.path}: {name} claims more ids than are stored.")
+        else:
+            item = self.array(name)
+        values = np.asarray(item[()]).reshape(-1).tolist()
+        return [value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value) for value in values]
 
     def values(self, item: h5py.Dataset, where: Any) -> np.ndarray:
         """The values of one image in an array.
@@ -140,16 +154,9 @@ class Hdf5Source(NumberedSource):
             return self.read_image(number)
         except DamagedImage:
             raise
-        except (*_DAMAGE, MemoryError) as error:
+        except (*DAMAGE, MemoryError) as error:
             raise DamagedImage(f"it cannot be read: {error}") from None
 
     def read_image(self, number: int) -> ImageRegions:
         """The regions of an image."""
         raise NotImplementedError
-
-
-def read_large_json(path: Path, kind: type | tuple[type, ...]) -> Any:
-    """The content of a JSON file with something about every image."""
-    if path.stat().st_size > _MAX_JSON_BYTES:
-        raise ValueError(f"{path} is larger than {_MAX_JSON_BYTES:,} bytes, too large for a list of images.")
-    return parse_json(path.read_bytes(), path, kind)

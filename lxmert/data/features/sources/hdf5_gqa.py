@@ -14,7 +14,8 @@ import numpy as np
 from lxmert.data.features.image_regions import ImageRegions
 
 from .base import SourceOptions
-from .hdf5_file import Hdf5FeatureFile, Hdf5Source, read_large_json
+from .hdf5_file import Hdf5FeatureFile, Hdf5Source
+from .ids import read_large_json
 
 _SAMPLE = 1000  # images whose boxes are examined to infer their layout
 

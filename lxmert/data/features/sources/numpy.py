@@ -1,73 +1,52 @@
-"""NumPy files: folders with .npz or .npy files for every image, and single .npz files.
+"""NumPy files with one image each: .npz and .npy files of one's own, of mmf, ViLBERT and UNITER.
 
-ID.npz      features (or x), boxes (or bbox, bboxes), height and width (or image_h, image_w, …), and optionally
-            object_ids, object_confidence, attribute_ids, attribute_confidence
-ID.npy      features, next to ID_boxes.npy, ID_size.npy (height, width), and optionally ID_object_ids.npy, …
+ID.npz      features, boxes, and so on, under the names of `pictures.SPELLINGS`
+ID.npy      features, next to ID_boxes.npy, ID_size.npy (height, width), and maybe ID_object_ids.npy, …
+ID.npy      features, next to ID_info.npy, a pickled dict of the rest (mmf)
+ID.npy      a pickled dict of all of it (ViLBERT)
 """
 
 from __future__ import annotations
 
-import io
-import math
 import os
 import zipfile
-import zlib
+from collections.abc import Iterable
 from itertools import accumulate
 from pathlib import Path
-
-import numpy as np
+from typing import Any
 
 from lxmert.data.features.image_regions import ImageRegions
-from lxmert.data.features.layout import parse_npy_header
 
-from .base import DamagedImage, NumberedSource
+from .array_rows import MAX_IMAGE_BYTES, ZIP_DAMAGE, parse_array, read_header
+from .base import DamagedImage, NumberedSource, SourceOptions
+from .pictures import LABELS, SPELLINGS, PictureReader, read_first, spelled
 
-_LABELS = {
-    "object_ids": ("object_ids", "objects_id", "obj_id", "obj_ids"),
-    "object_confidence": ("object_confidence", "objects_conf", "obj_conf"),
-    "attribute_ids": ("attribute_ids", "attrs_id", "attr_id", "attr_ids"),
-    "attribute_confidence": ("attribute_confidence", "attrs_conf", "attr_conf"),
-}
-_SPELLINGS = {
-    "features": ("features", "x"),
-    "boxes": ("boxes", "bbox", "bboxes"),
-    "height": ("height", "image_height", "image_h", "img_h"),
-    "width": ("width", "image_width", "image_w", "img_w"),
-    **_LABELS,
-}
-_COMPANIONS = ("boxes", "size", *_LABELS)
-_MAX_ARRAY_BYTES = 256 * 2**20
-_ADVICE = (
-    "If you trust the files, load them in Python yourself and write every image as ID.npz with features, boxes, width "
-    "and height: numpy.savez(...)"
-)
+_COMPANIONS = ("boxes", "normalized_boxes", "size", *LABELS)
+_INFO = "_info.npy"
 
 
 class NumpyFiles(NumberedSource):
-    """A folder of .npz or .npy files, including its subfolders, or one .npz file.
+    """A folder of .npz or .npy files, including its subfolders, or one such file.
 
     Raises:
-        ValueError: a folder without such files, or with pickled ones.
+        ValueError: a folder without such files, or with both kinds.
     """
 
-    def __init__(self, path: Path):
-        files = _list_files(path)
+    def __init__(self, path: Path, options: SourceOptions | None = None):
+        files = list_files(path)
         npz = [file for file in files if file.suffix == ".npz"]
         npy = [file for file in files if file.suffix == ".npy"]
         if npz and npy:
             raise ValueError(f"{path} holds .npz and .npy files; pass a folder with one kind of them.")
-        if any(file.name.endswith("_info.npy") for file in npy):
-            raise ValueError(
-                f"{path} holds _info.npy files, as mmf writes them: pickles, programs that would run when they are "
-                f"read. {_ADVICE}."
-            )
-        endings = tuple(f"_{part}.npy" for part in _COMPANIONS)
+        endings = (*(f"_{part}.npy" for part in _COMPANIONS), _INFO)
         self._files = npz or [file for file in npy if not file.name.endswith(endings)]
         if not self._files:
             raise ValueError(f"{path} holds no features: it has no .npz and .npy files.")
         self._starts = list(accumulate((file.stat().st_size for file in self._files), initial=0))
         names = [file.name if file == path else file.relative_to(path).as_posix() for file in self._files]
         super().__init__(path, names, self._starts[-1])
+        self._reader = PictureReader(options)
+        read_first(self.entries(None))
 
     def bytes_before(self, number: int) -> int:
         """The size of the files before one."""
@@ -80,10 +59,15 @@ class NumpyFiles(NumberedSource):
     def read(self, number: int) -> ImageRegions:
         """See `NumberedSource.read`."""
         file = self._files[number]
-        return _read_npz(file) if file.suffix == ".npz" else _read_npy(file)
+        given = _read_npz(file) if file.suffix == ".npz" else _read_npy(file)
+        features = spelled(given).get("features")
+        if features is not None and getattr(given[features], "ndim", 0) == 3 and len(self._files) > 1:
+            raise DamagedImage("it holds the features of many images; pass the file itself, not the folder.")
+        return self._reader.regions(file.stem, given)
 
 
-def _list_files(path: Path) -> list[Path]:
+def list_files(path: Path) -> list[Path]:
+    """The .npz and .npy files of a folder and its subfolders, sorted; or the file itself."""
     if not path.is_dir():
         return [path]
     found = []
@@ -93,75 +77,87 @@ def _list_files(path: Path) -> list[Path]:
     return found
 
 
-def _read_npz(path: Path) -> ImageRegions:
+def holds_info(names: Iterable[str]) -> bool:
+    """Whether some of these files are mmf's descriptions of images."""
+    return any(name.endswith(_INFO) for name in names)
+
+
+def holds_many(path: Path) -> bool:
+    """Whether an .npz file, or a folder of .npy files, has arrays with a row per image; False for other files."""
+    try:
+        if path.is_dir():
+            stems = {file.stem for file in path.iterdir() if file.suffix == ".npy"}
+            name = spelled(stems).get("features")
+            if name is None:
+                return False
+            with (path / f"{name}.npy").open("rb") as file:
+                return len(read_header(file, str(path)).shape) == 3
+        with zipfile.ZipFile(path) as archive:
+            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+            known = spelled(members)
+            if "features" not in known:
+                return "ids" in known
+            with archive.open(members[known["features"]]) as member:
+                return len(read_header(member, str(path)).shape) == 3 or "ids" in known
+    except (ValueError, *ZIP_DAMAGE):
+        return False
+
+
+def _read_npz(path: Path) -> dict[str, Any]:
+    """The arrays of an .npz file that have known names; names without arrays for the rest, for messages."""
+    known = {spelling for part, spellings in SPELLINGS.items() for spelling in spellings if part != "ids"}
     try:
         with zipfile.ZipFile(path) as archive:
             members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-            found: dict[str, np.ndarray] = {}
-            for name, spellings in _SPELLINGS.items():
-                spelling = next((spelling for spelling in spellings if spelling in members), None)
-                if spelling is not None:
-                    found[name] = _read_member(archive, members[spelling])
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError) as error:
+            return {
+                name: _read_member(archive, info) if name in known else None for name, info in _first(members, known)
+            }
+    except ZIP_DAMAGE as error:
         raise DamagedImage(f"it is not a .npz file, or damaged: {error}.") from None
-    missing = [name for name in ("features", "boxes", "height", "width") if name not in found]
-    if missing:
-        raise DamagedImage(f"it must have {', '.join(missing)}; it has {', '.join(members)}.")
-    features, boxes = found["features"], found["boxes"]
-    # The extractor that calls features "x" writes them transposed.
-    if features.ndim == 2 and "features" not in members and len(features) != len(boxes) == features.shape[1]:
-        features = np.ascontiguousarray(features.T)
-    size = _integer("height", found["height"]), _integer("width", found["width"])
-    return ImageRegions(path.stem, features, boxes, size, **{name: found.get(name) for name in _LABELS})
 
 
-def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
+def _first(members: dict[str, zipfile.ZipInfo], known: set[str]) -> Iterable[tuple[str, zipfile.ZipInfo]]:
+    """The members, without second spellings of one array, which need not be read."""
+    chosen = {*spelled(members).values()}
+    return [(name, info) for name, info in members.items() if name in chosen or name not in known]
+
+
+def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Any:
     _check_size(info.filename, info.file_size)
     with archive.open(info) as file:
-        return _parse_array(file.read(_MAX_ARRAY_BYTES + 1), info.filename)
+        return parse_array(file.read(MAX_IMAGE_BYTES + 1), f"its {info.filename}")
 
 
-def _read_npy(path: Path) -> ImageRegions:
-    found: dict[str, np.ndarray] = {}
+def _read_npy(path: Path) -> dict[str, Any]:
+    features = _read_array_file(path)
+    info = path.with_name(path.stem + _INFO)
+    if isinstance(features, dict):
+        return features
+    if isinstance(features, list):
+        raise DamagedImage("it must hold an array or a dict; it holds a list.")
+    if info.is_file():
+        rest = _read_array_file(info)
+        if not isinstance(rest, dict):
+            raise DamagedImage(f"{info.name} must hold a dict.")
+        return {**rest, "features": features}
+    found: dict[str, Any] = {"features": features}
     for part in _COMPANIONS:
         companion = path.with_name(f"{path.stem}_{part}.npy")
         if companion.is_file():
             found[part] = _read_array_file(companion)
-        elif part in ("boxes", "size"):
-            raise DamagedImage(f"{companion.name} is missing next to it.")
-    features, boxes, size = _read_array_file(path), found.pop("boxes"), found.pop("size")
-    return ImageRegions(path.stem, features, boxes, size, **found)
+    if "boxes" not in found and "normalized_boxes" not in found:
+        raise DamagedImage(f"{path.stem}_boxes.npy is missing next to it (or {path.stem}{_INFO}, as mmf writes it).")
+    return found
 
 
-def _read_array_file(path: Path) -> np.ndarray:
+def _read_array_file(path: Path) -> Any:
     try:
         _check_size(path.name, path.stat().st_size)
-        return _parse_array(path.read_bytes(), path.name)
+        return parse_array(path.read_bytes(), f"its {path.name}")
     except OSError as error:
         raise DamagedImage(str(error)) from None
 
 
 def _check_size(name: str, size: int) -> None:
-    if size > _MAX_ARRAY_BYTES:
-        raise DamagedImage(f"its {name} is larger than {_MAX_ARRAY_BYTES:,} bytes, too large for an image.")
-
-
-def _parse_array(content: bytes, name: str) -> np.ndarray:
-    """The array of a .npy file; it takes no more memory than the content."""
-    stream = io.BytesIO(content)
-    try:
-        shape, fortran, dtype = parse_npy_header(stream)
-    except ValueError as error:
-        raise DamagedImage(f"its {name} is not an array: {error}.") from None
-    if dtype.hasobject:
-        raise DamagedImage(f"its {name} is a pickle, a program that would run when it is read. {_ADVICE}.")
-    values = np.frombuffer(content, np.uint8, offset=stream.tell())
-    if len(values) != math.prod(shape) * dtype.itemsize or dtype.kind not in "fiu":
-        raise DamagedImage(f"its {name} must hold {dtype} {list(shape)}; it has {len(values):,} bytes.")
-    return values.view(dtype).reshape(shape, order="F" if fortran else "C")
-
-
-def _integer(name: str, values: np.ndarray) -> int:
-    if values.size != 1 or values.reshape(()) != int(values.reshape(())):
-        raise DamagedImage(f"its {name} must be one integer; it is {values.tolist()!r:.60}.")
-    return int(values.reshape(()))
+    if size > MAX_IMAGE_BYTES:
+        raise DamagedImage(f"its {name} is larger than {MAX_IMAGE_BYTES:,} bytes, too large for an image.")

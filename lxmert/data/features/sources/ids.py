@@ -1,0 +1,106 @@
+"""Files beside features: the ids of rows, and the sizes of images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lxmert.utils.json_files import parse_json
+from lxmert.utils.plain_pickle import is_pickle, load_plain_pickle
+
+_MAX_JSON_BYTES = 512 * 2**20
+
+
+def read_large_json(path: Path, kind: type | tuple[type, ...]) -> Any:
+    """The content of a JSON file with something about every image."""
+    if path.stat().st_size > _MAX_JSON_BYTES:
+        raise ValueError(f"{path} is larger than {_MAX_JSON_BYTES:,} bytes, too large for a list of images.")
+    return parse_json(path.read_bytes(), path, kind)
+
+
+def ids_beside(path: Path, features: Path, count: int) -> list[tuple[str, int]]:
+    """Ids and rows of a file of ids, sorted by rows. An object may leave out rows; lists and text have them all.
+
+    Args:
+        path: a JSON object of ids and rows, or a pickle of the same; a JSON list of ids, or text with one id per line.
+        features: the file of the rows, for messages.
+        count: its rows.
+
+    Raises:
+        ValueError: no such file, or ids that do not fit the rows.
+    """
+    ids, every_row = _read_ids(path)
+    if every_row:
+        check_every_row(len(ids), count, str(path), features)
+    wrong = [(name, row) for name, row in ids if not 0 <= row < count]
+    if wrong:
+        raise ValueError(
+            f"{path}: the rows must be 0 to {count - 1:,}, those of {features}; that of {wrong[0][0]!r} is "
+            f"{wrong[0][1]:,}."
+        )
+    return sorted(ids, key=lambda pair: pair[1])
+
+
+def check_every_row(given: int, count: int, where: str, features: Path) -> None:
+    """Refuse another number of ids than rows: they would belong to other rows, or images would be lost."""
+    if given != count:
+        raise ValueError(
+            f"{where} must have one id for each of the {count:,} rows of {features}; it has {given:,}. To import only "
+            "some of the rows, pass --ids a JSON object of ids and rows."
+        )
+
+
+def _read_ids(path: Path) -> tuple[list[tuple[str, int]], bool]:
+    """Ids with their rows, and whether the file must have one for every row, as it has no row numbers."""
+    values = _read_values(path)
+    pairs = list(values.items()) if isinstance(values, dict) else [(value, i) for i, value in enumerate(values)]
+    result = []
+    for name, row in pairs:
+        if isinstance(name, bool) or not isinstance(name, (str, int)) or not isinstance(row, int):
+            raise ValueError(f"{path} must hold ids (strings or integers) and rows; it holds {name!r}: {row!r:.60}.")
+        result.append((str(name).strip(), row))
+    return result, not isinstance(values, dict)
+
+
+def _read_values(path: Path) -> dict[Any, Any] | list[Any]:
+    with path.open("rb") as file:
+        start = file.read(64)
+    if is_pickle(start):
+        values = load_plain_pickle(path)
+        if not isinstance(values, (dict, list)):
+            raise ValueError(f"{path} must hold ids as a dictionary or a list; it holds {type(values).__name__}.")
+        return values
+    if start.lstrip()[:1] in (b"{", b"["):
+        return read_large_json(path, (dict, list))
+    try:
+        return path.read_text("utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} must hold ids as JSON, or as text with one id per line; it is neither.") from None
+
+
+def read_sizes(path: Path) -> dict[str, tuple[int, int]]:
+    """Height and width of images by id.
+
+    Args:
+        path: a JSON object of ids and [height, width]; or annotations of COCO, with id, height and width of `images`.
+
+    Raises:
+        ValueError: anything else.
+    """
+    values = read_large_json(path, dict)
+    if isinstance(values.get("images"), list):
+        values = {_size_entry(path, entry, "id"): entry for entry in values["images"]}
+    sizes = {}
+    for name, entry in values.items():
+        pair = [_size_entry(path, entry, side) for side in ("height", "width")] if isinstance(entry, dict) else entry
+        whole = isinstance(pair, list) and len(pair) == 2 and all(type(side) is int and side > 0 for side in pair)
+        if not whole:
+            raise ValueError(f"{path} must hold [height, width] in pixels by id; that of {name!r} is {pair!r:.60}.")
+        sizes[str(name)] = (pair[0], pair[1])
+    return sizes
+
+
+def _size_entry(path: Path, entry: Any, key: str) -> Any:
+    if not isinstance(entry, dict) or key not in entry:
+        raise ValueError(f"{path} must hold id, height and width of images; an entry is {entry!r:.60}.")
+    return entry[key]

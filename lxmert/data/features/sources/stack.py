@@ -1,0 +1,161 @@
+"""Arrays with a row per image: features [N, R, F], boxes [N, R, 4], ids [N], and maybe sizes [N, 2], num_boxes [N], …
+
+In one .npz, in a folder of .npy files, or in an HDF5 file. Each row is read by itself.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from lxmert.data.features.image_regions import ImageRegions
+from lxmert.utils.messages import escaped, first_few
+
+from .array_rows import ZIP_DAMAGE, NpyRows, Rows, member_rows
+from .base import NumberedSource, SourceOptions
+from .ids import check_every_row, ids_beside
+from .pictures import FIRST, LARGEST_FRACTION, PictureReader, missing_parts, read_first, spelled
+
+_IDS_FILES = ("ids.json", "ids.txt", "image_ids.json", "image_ids.txt")
+
+
+class Stack(NumberedSource):
+    """The images of arrays that have a row for each.
+
+    Args:
+        path: the file or folder.
+        arrays: by name, as the file spells them.
+        options: the file of ids, of sizes, and the layout of boxes.
+        names: the images' ids by row, if the file has them.
+
+    Raises:
+        ValueError: something is missing (all of it is named), or arrays do not fit each other.
+    """
+
+    def __init__(
+        self, path: Path, arrays: Mapping[str, Rows], options: SourceOptions, names: list[str] | None, size: int
+    ):
+        self._spelled = {part: name for part, name in spelled(arrays).items() if part != "ids"}
+        found = [*self._spelled, *(["ids"] if names is not None or options.ids else [])]
+        missing = missing_parts(found, with_ids=True)
+        missing += self._missing_sizes(arrays, options)
+        if missing:
+            raise ValueError(
+                f"{path} lacks {' and '.join(missing)}. It has {first_few(sorted(arrays), 12) or 'no arrays'}; with a "
+                "row per image they are features [N, R, F], boxes [N, R, 4], ids [N], sizes [N, 2] (height, width)."
+            )
+        self._arrays = {name: arrays[name] for name in self._spelled.values()}
+        features = self._arrays[self._spelled["features"]]
+        boxes = self._arrays[self._spelled.get("normalized", self._spelled.get("boxes", ""))]
+        if len(features.shape) != 3 or len(boxes.shape) != 3 or features.shape[0] != boxes.shape[0]:
+            raise ValueError(
+                f"{path}: features must be [N, R, F] and boxes [N, R, 4]; they are {list(features.shape)} and "
+                f"{list(boxes.shape)}."
+            )
+        self._transposed = _are_transposed(path, features.shape, boxes.shape)
+        count = features.shape[0]
+        if options.ids is not None:
+            ids = ids_beside(options.ids, path, count)
+        else:
+            check_every_row(len(names or ()), count, f"{path}: its ids", path)
+            ids = [(name, row) for row, name in enumerate(names or ())]
+        self._check_lengths(path, count)
+        self._rows = [row for _, row in ids]
+        super().__init__(path, [name for name, _ in ids], size, count - len(set(self._rows)))
+        self._reader = PictureReader(options)
+        read_first(self.entries(None))
+
+    def where(self, number: int) -> str:
+        """The file and the image's name."""
+        return f"{self.path}, image {escaped(self.names[number])!r}"
+
+    def read(self, number: int) -> ImageRegions:
+        """See `NumberedSource.read`."""
+        row = self._rows[number]
+        values = {name: self._value(name, rows, row) for name, rows in self._arrays.items()}
+        if self._transposed:
+            for part in ("features", "boxes", "normalized"):
+                if part in self._spelled:
+                    name = self._spelled[part]
+                    values[name] = np.ascontiguousarray(values[name].T)
+        return self._reader.regions(self.names[number], values)
+
+    def _value(self, name: str, rows: Rows, row: int) -> np.ndarray:
+        return rows.row(0 if self._is_common(name) else row)
+
+    def _is_common(self, name: str) -> bool:
+        """Whether an array holds one size for all images."""
+        part = next(part for part, spelling in self._spelled.items() if spelling == name)
+        shape = self._arrays[name].shape
+        return (part == "size" and shape == (1, 2)) or (part in ("height", "width") and shape == (1,))
+
+    def _missing_sizes(self, arrays: Mapping[str, Rows], options: SourceOptions) -> list[str]:
+        """The sizes, where boxes are in pixels by their first rows and nothing says the sizes."""
+        boxes = arrays.get(self._spelled.get("boxes", ""))
+        has_size = "size" in self._spelled or {"height", "width"} <= self._spelled.keys() or options.sizes
+        if "normalized" in self._spelled or has_size or boxes is None or not boxes.shape:
+            return []
+        first = [boxes.row(number) for number in range(min(FIRST, boxes.shape[0]))]
+        if all((values <= LARGEST_FRACTION).all() for values in first):
+            return []
+        return ["sizes [N, 2] (height, width; or --sizes FILE), as its boxes are in pixels"]
+
+    def _check_lengths(self, path: Path, count: int) -> None:
+        for name, rows in self._arrays.items():
+            if (not rows.shape or rows.shape[0] != count) and not self._is_common(name):
+                raise ValueError(
+                    f"{path}: {name} must have {count:,} rows, as the features have; it is {list(rows.shape)}."
+                )
+
+
+def _are_transposed(path: Path, features: tuple[int, ...], boxes: tuple[int, ...]) -> bool:
+    """Whether the regions are the last axis: features [N, F, R] and boxes [N, 4, R]."""
+    if features[1] == boxes[1]:
+        return False
+    if features[2] == boxes[2] and boxes[1] == 4:
+        return True
+    raise ValueError(
+        f"{path}: features {list(features)} and boxes {list(boxes)} must have as many regions: [N, R, F] and [N, R, 4]."
+    )
+
+
+def open_npz_stack(path: Path, options: SourceOptions) -> Stack:
+    """One .npz file with the arrays of many images."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+        known = {*spelled(members).values()}
+        arrays = {name: member_rows(path, members[name], f"{path}: {name}") for name in members if name in known}
+    except ZIP_DAMAGE as error:
+        raise ValueError(f"{path} is not a .npz file, or damaged: {error}.") from None
+    return Stack(path, arrays, options, _names(arrays), path.stat().st_size)
+
+
+def open_npy_stack(path: Path, options: SourceOptions) -> Stack:
+    """A folder of .npy files, each with one array for all images."""
+    files = {file.stem: file for file in sorted(path.iterdir()) if file.suffix == ".npy"}
+    known = {*spelled(files).values()}
+    arrays: dict[str, Rows] = {name: NpyRows(file, str(file)) for name, file in files.items() if name in known}
+    beside = next((path / name for name in _IDS_FILES if (path / name).is_file()), None)
+    if options.ids is None and spelled(files).get("ids") is None and beside is not None:
+        options = options._replace(ids=beside)
+    return Stack(path, arrays, options, _names(arrays), sum(files[name].stat().st_size for name in arrays))
+
+
+def _names(arrays: Mapping[str, Rows]) -> list[str] | None:
+    """The ids in a file: strings, bytes or integers [N]."""
+    name = spelled(arrays).get("ids")
+    if name is None:
+        return None
+    rows = arrays[name]
+    if len(rows.shape) != 1 or rows.dtype.kind not in "iuSU":
+        raise ValueError(f"{name} must be strings or integers [N]; it is {rows.dtype} {list(rows.shape)}.")
+    return [id_text(rows.row(number).item()) for number in range(rows.shape[0])]
+
+
+def id_text(value: str | bytes | int) -> str:
+    """An id as text."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
