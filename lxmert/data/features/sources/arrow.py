@@ -225,9 +225,7 @@ def _open_table(path: Path) -> _ArrowTable | _ParquetTable:
 def _check_columns(table: _ArrowTable | _ParquetTable) -> None:
     missing = [what.replace("; or --ids FILE", "") for what in missing_parts(spelled(table.columns), with_ids=True)]
     if missing:
-        raise ValueError(
-            f"{table.path} lacks the columns {' and '.join(missing)}. It has {first_few(table.columns, 12)}."
-        )
+        raise ValueError(f"{table.path} lacks the columns {'; '.join(missing)}. It has {first_few(table.columns, 12)}.")
 
 
 def _name_of(values: dict[str, Any]) -> str:

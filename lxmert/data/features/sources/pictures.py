@@ -54,11 +54,13 @@ def spelled(names: Any) -> dict[str, str]:
     return found
 
 
-def missing_parts(found: Any, with_ids: bool, sizes_beside: bool = False) -> list[str]:
+def missing_parts(found: Any, with_ids: bool) -> list[str]:
     """What features need and `found` (parts of `SPELLINGS`) lacks, in words for a message."""
     missing = [] if "features" in found else ["features [R, F]"]
     if "boxes" not in found and "normalized" not in found:
         missing.append("boxes [R, 4] (x1, y1, x2, y2 in pixels, or as fractions: normalized_boxes)")
+        if "size" not in found and not {"height", "width"} <= set(found):
+            missing.append("height and width (of images whose boxes are in pixels)")
     if with_ids and "ids" not in found:
         missing.append("ids (the images' names; or --ids FILE)")
     return missing
@@ -89,7 +91,7 @@ class PictureReader:
         names = spelled(given)
         missing = missing_parts(names, with_ids=False)
         if missing:
-            raise DamagedImage(f"it lacks {' and '.join(missing)}; it has {first_few(map(str, given)) or 'nothing'}.")
+            raise DamagedImage(f"it lacks {'; '.join(missing)}. It has {first_few(map(str, given)) or 'nothing'}.")
         found = {part: given[key] for part, key in names.items()}
         count = _integer(names["count"], found["count"]) if "count" in found else None
         arrays = {part: _array(names[part], found[part], part, count) for part in _PER_REGION if part in found}

@@ -44,7 +44,7 @@ class Stack(NumberedSource):
         missing += self._missing_sizes(arrays, options)
         if missing:
             raise ValueError(
-                f"{path} lacks {' and '.join(missing)}. It has {first_few(sorted(arrays), 12) or 'no arrays'}; with a "
+                f"{path} lacks {'; '.join(missing)}. It has {first_few(sorted(arrays), 12) or 'no arrays'}; with a "
                 "row per image they are features [N, R, F], boxes [N, R, 4], ids [N], sizes [N, 2] (height, width)."
             )
         self._arrays = {name: arrays[name] for name in self._spelled.values()}
