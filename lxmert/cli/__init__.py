@@ -7,15 +7,15 @@ status. At its top it imports nothing that is slow to import: `run` imports what
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any
 
 from lxmert import __version__
+from lxmert.utils.setting_names import named_as_options
 
+from .parser import Parser, option_names
 from .process import command_process, print_error
 
 COMMANDS = ("ask", "demo", "convert", "inspect", "compare", "features", "data", "train", "evaluate", "predict")
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         SystemExit: after `--help` and `--version` (status 0), and for arguments that do not parse (status 2).
     """
     argv = sys.argv[1:] if argv is None else list(argv)
-    parser = _Parser(prog="lxmert", description="LXMERT and VisualBERT for PyTorch and Keras 3.")
+    parser = Parser(prog="lxmert", description="LXMERT and VisualBERT for PyTorch and Keras 3.")
     parser.add_argument("--version", action="version", version=f"lxmert {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     chosen = next((argument for argument in argv if not argument.startswith("-")), None)
@@ -52,7 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         command.set_defaults(run=module.run)
     arguments = parser.parse_args(argv)
     try:
-        with command_process(arguments.command, getattr(arguments, "quiet", False)):
+        quiet = getattr(arguments, "quiet", False)
+        with command_process(arguments.command, quiet), named_as_options(option_names(arguments)):
             status: int = arguments.run(arguments)
         sys.stdout.flush()
         return status
@@ -66,16 +67,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except USER_ERRORS as error:
         print_error(f"lxmert {arguments.command}: error: {_message(error)}")
         return 1
-
-
-class _Parser(argparse.ArgumentParser):
-    """A parser without abbreviated options: one that is unique today may not be tomorrow.
-
-    The parsers of subcommands are of this class too, because argparse creates them from their parent's class.
-    """
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options, allow_abbrev=False)
 
 
 def _sentence(summary: str) -> str:

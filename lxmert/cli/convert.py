@@ -68,6 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="then run SOURCE in PyTorch and TARGET in Keras, and compare every output; needs both frameworks",
     )
     parser.add_argument("--quiet", action="store_true", help="print only warnings and errors")
+    parser.set_defaults(option_names={"task": "--head"})
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -24,6 +24,7 @@ from lxmert.utils.atomic_files import recover_folder
 from lxmert.utils.json_files import parse_json
 from lxmert.utils.messages import first_few
 from lxmert.utils.paths import check_folder
+from lxmert.utils.setting_names import setting
 from lxmert.weights.formats.safetensors import SafetensorsFile, write_safetensors
 
 from .settings import Settings, differences
@@ -208,11 +209,15 @@ def check_new(settings: Settings) -> None:
     check_folder(output, "checkpoints and logs")
     others = [path.name for path in output.iterdir() if path.name not in (BEST, LAST, LOGS)] if output.is_dir() else []
     if others:
-        raise FileExistsError(f"{output} holds other things ({first_few(others, 3)}); pass a new folder as output.")
+        raise FileExistsError(
+            f"{output} holds other things ({first_few(others, 3)}); pass a new folder as {setting('output')}."
+        )
     for folder in (output / LAST, output / BEST):
         if folder.is_dir():
             recover_folder(folder)
     if (output / LAST / PROGRESS_NAME).exists():
-        raise FileExistsError(f"{output} holds a run already. Continue it by --resume, or pass another output folder.")
+        raise FileExistsError(
+            f"{output} holds a run already. Continue it with {setting('resume')}, or pass another {setting('output')}."
+        )
     if (output / BEST / PROGRESS_NAME).exists():  # the last one was taken away: the best one is all that is left
-        raise FileExistsError(f"{output / BEST} holds the best checkpoint of a run. Pass another output folder.")
+        raise FileExistsError(f"{output / BEST} holds the best checkpoint of a run. Pass another {setting('output')}.")

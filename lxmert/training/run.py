@@ -12,6 +12,7 @@ import numpy as np
 from lxmert.data.collate.batch import TaskData
 from lxmert.data.datasets import check_disjoint
 from lxmert.data.features import open_regions
+from lxmert.utils.setting_names import setting
 
 from .backends import Trainer, make_trainer
 from .checkpoints import (
@@ -183,7 +184,7 @@ def _open_splits(settings: Settings, files: RunFiles) -> tuple[TaskData, TaskDat
     valid = read_examples(settings, settings.valid) if settings.valid else None
     for name, examples in (("train", train), ("valid", valid)):
         if examples is not None and settings.task != "pretrain":
-            check_answered(examples, f"{name} must be files with answers")
+            check_answered(examples, f"{setting(name)} must be files with answers")
     if valid is not None:
         check_disjoint(train, valid)
     options = files.store, files.tokenizer, files.answers, settings
@@ -198,7 +199,8 @@ def open_files(settings: Settings) -> RunFiles:
     """
     if not settings.features:
         raise ValueError(
-            "features must be given: the region stores of the images (`lxmert features import` makes them)."
+            f"{setting('features')} must be given: the region stores of the images, which `lxmert features import` "
+            "makes."
         )
     return RunFiles(open_regions(list(settings.features)), open_tokenizer(settings), open_answers(settings))
 
@@ -220,7 +222,7 @@ def read_examples(settings: Settings, paths: Sequence[str], max_examples: int | 
         ValueError, OSError: no files; or one that is missing or damaged.
     """
     if not paths:
-        raise ValueError(f"train must be given: the files that the task {settings.task} learns from.")
+        raise ValueError(f"{setting('train')} must be given: the files that the task {settings.task} learns from.")
     examples = TASKS[settings.task].read(list(paths), settings)
     return examples if max_examples is None else examples.first(max_examples)
 

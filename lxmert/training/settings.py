@@ -20,6 +20,7 @@ from lxmert.common.config import CONFIGS
 from lxmert.common.specs import LOSS_NAMES
 from lxmert.utils.json_files import parse_json
 from lxmert.utils.messages import unknown_keyword_message
+from lxmert.utils.setting_names import setting
 from lxmert.weights.open import model_type_of
 
 from .recipes import ARCHITECTURES, LOSSES, ORIGINAL, RECIPES, TASKS
@@ -118,27 +119,31 @@ class Settings:
         for name, least in _LEAST.items():
             value = getattr(self, name)
             if value is not None and value < least:
-                raise ValueError(f"{name} must be at least {least}; got {value}.")
+                raise ValueError(f"{setting(name)} must be at least {least}; got {value}.")
         if not self.weight_decay < float("inf"):
-            raise ValueError(f"weight_decay must be a number from 0 on; got {self.weight_decay}.")
+            raise ValueError(f"{setting('weight_decay')} must be a number from 0 on; got {self.weight_decay}.")
         for name in ("learning_rate", "max_grad_norm"):
             if not 0 < getattr(self, name) < float("inf"):
-                raise ValueError(f"{name} must be a number above 0; got {getattr(self, name)}.")
+                raise ValueError(f"{setting(name)} must be a number above 0; got {getattr(self, name)}.")
         if not 0 <= self.warm_up < 1:
-            raise ValueError(f"warm_up must be a part of all steps, from 0 to below 1; got {self.warm_up}.")
+            raise ValueError(
+                f"{setting('warm_up')} must be a part of all steps, from 0 to below 1; got {self.warm_up}."
+            )
         if self.batch_size % self.gradient_accumulation_steps:
             raise ValueError(
-                f"gradient_accumulation_steps must divide batch_size; got {self.gradient_accumulation_steps} "
-                f"micro-batches of {self.batch_size} examples."
+                f"{setting('gradient_accumulation_steps')} must divide {setting('batch_size')}; got "
+                f"{self.gradient_accumulation_steps} micro-batches of {self.batch_size} examples."
             )
         known = CONFIGS[self.architecture].field_names()
         for name in self.model_config:
             if name not in known:
-                raise ValueError(f"model_config: {unknown_keyword_message(name, known)}")
+                raise ValueError(f"{setting('model_config')}: {unknown_keyword_message(name, known)}")
         possible = LOSSES[self.architecture]
         if self.task == "pretrain" and not (self.losses and set(self.losses) <= set(possible)):
             given = ", ".join(self.losses) or "none"
-            raise ValueError(f"losses of {self.architecture} must be some of {', '.join(possible)}; got {given}.")
+            raise ValueError(
+                f"{setting('losses')} of {self.architecture} must be some of {', '.join(possible)}; got {given}."
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON values, with absolute paths."""
@@ -179,15 +184,15 @@ def _checked(entry: dataclasses.Field[Any], value: Any) -> Any:
     if kind is tuple:
         value = (value,) if isinstance(value, str) else value
         if not isinstance(value, (list, tuple)) or not all(isinstance(part, str) for part in value):
-            raise TypeError(f"{name} must be a list of texts; got {value!r}.")
+            raise TypeError(f"{setting(name)} must be a list of texts; got {value!r}.")
         value = tuple(value)
     else:
         accepted, title = _TYPES[kind]
         if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
-            raise TypeError(f"{name} must be {title}; got {value!r}.")
+            raise TypeError(f"{setting(name)} must be {title}; got {value!r}.")
     for choice in value if kind is tuple else (value,):
         if choices and choice not in choices:
-            raise ValueError(f"{name} must be one of {', '.join(choices)}; got {choice!r}.")
+            raise ValueError(f"{setting(name)} must be one of {', '.join(choices)}; got {choice!r}.")
     return float(value) if kind is float else value
 
 
@@ -214,7 +219,7 @@ def make_settings(task: str, *sources: Mapping[str, Any]) -> Settings:
                 raise ValueError(f"settings: {unknown_keyword_message(name, field_names())}")
         fields = source.get("model_config", {})
         if not isinstance(fields, Mapping):
-            raise TypeError(f"model_config must be a table of fields; got {fields!r}.")
+            raise TypeError(f"{setting('model_config')} must be a table of fields; got {fields!r}.")
         config |= fields
         given |= source
     given.pop("model_config", None)
@@ -229,7 +234,7 @@ def make_settings(task: str, *sources: Mapping[str, Any]) -> Settings:
         ("architecture", chosen["architecture"], ORIGINAL),
     ):
         if value not in choices:
-            raise ValueError(f"{name} must be one of {', '.join(choices)}; got {value!r}.")
+            raise ValueError(f"{setting(name)} must be one of {', '.join(choices)}; got {value!r}.")
     recipe = {"optimizer": RECIPES[chosen["recipe"]], **ORIGINAL[chosen["architecture"]][task]}
     return Settings(**{**recipe, **given, "model_config": config})
 

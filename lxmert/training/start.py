@@ -14,6 +14,7 @@ from lxmert.common.tokenizer import LxmertTokenizer
 from lxmert.data.features import RegionStore
 from lxmert.utils.messages import first_few
 from lxmert.utils.paths import CONFIG_NAME
+from lxmert.utils.setting_names import config_field, setting
 from lxmert.weights.answer_vocabulary import read_answer_vocabulary
 from lxmert.weights.naming.tables import ANSWERS
 from lxmert.weights.open import open_checkpoint
@@ -159,7 +160,10 @@ def _model_with_weights(
     old = read_answer_vocabulary(table) if files.answers and table is not None else files.answers
     if old != files.answers:
         if settings.answers is None:
-            raise ValueError("model_answers is the table of the weights; set answers to the table of this task.")
+            raise ValueError(
+                f"{setting('model_answers')} is the table of the weights; {setting('answers')} must be given too: the "
+                "table of this task."
+            )
         del sizes[field]  # the head is loaded with its own size first
     fields = {**sizes, **settings.model_config}
     model = model_class.from_pretrained(source, allow_new_head=True, dtype=dtype, **fields)
@@ -218,7 +222,7 @@ def _check_kept_fields(source: str, model_class: Any, given: Mapping[str, Any]) 
     ]
     if wrong:
         raise ValueError(
-            "model_config (--set, or [model_config] in a config file) must not change what weights were trained with: "
+            f"{setting('model_config')} must not change what weights were trained with: "
             f"in those of {source} {', '.join(wrong)}. Leave these fields out."
         )
 
@@ -227,15 +231,21 @@ def _check_sizes(config: ModelConfig, settings: Settings, files: RunFiles) -> No
     """Refuse files that were not made for each other."""
     store, words = files.store, len(files.tokenizer)
     if words > config.vocab_size:
-        raise ValueError(f"the vocabulary has {words} words, the model {config.vocab_size}; pass the model's own.")
+        raise ValueError(
+            f"{setting('vocabulary')} has {words} words, and the model {config.vocab_size}; pass the vocabulary of the "
+            "model."
+        )
     if settings.text_length > config.max_position_embeddings:
         raise ValueError(
-            f"text_length must be at most the model's max_position_embeddings, {config.max_position_embeddings}; got "
-            f"{settings.text_length}."
+            f"{setting('text_length')} must be at most the model's max_position_embeddings, "
+            f"{config.max_position_embeddings}; got {settings.text_length}."
         )
     features = getattr(config, _FEATURES[config.model_type])
     if store.feature_size != features:
-        raise ValueError(f"the region store has features of {store.feature_size} numbers, the model reads {features}.")
+        raise ValueError(
+            f"{setting('features')} must be region stores of {features} numbers a region, as the model reads; got "
+            f"{store.feature_size}."
+        )
     for loss, field, largest in (
         ("objects", "num_object_labels", "largest_object_id"),
         ("attributes", "num_attr_labels", "largest_attribute_id"),
@@ -244,9 +254,12 @@ def _check_sizes(config: ModelConfig, settings: Settings, files: RunFiles) -> No
             found, labels = getattr(store, largest), getattr(config, field)
             if found >= labels:
                 raise ValueError(
-                    f"the region store has ids of {loss} up to {found}, and the model knows {labels} of them. Set "
-                    f"{field}, or leave the loss out."
+                    f"the region store has ids of {loss} up to {found}, and the model knows {labels} of them. Pass "
+                    f"{config_field(field, found + 1)}, or leave the loss out."
                 )
     known = getattr(config, ANSWERS[config.model_type][1])
     if files.answers and len(files.answers) != known:
-        raise ValueError(f"the table has {len(files.answers)} answers, the model's config {known}.")
+        raise ValueError(
+            f"{setting('answers')} must be a table of {known} answers, as many as the model scores; got "
+            f"{len(files.answers)}."
+        )

@@ -15,6 +15,7 @@ import numpy as np
 from lxmert.common.specs import SPECS, Loss
 from lxmert.common.validation.shared import IGNORED_LABEL
 from lxmert.data.collate.batch import TaskData
+from lxmert.utils.setting_names import setting
 
 _ORDER, _DRAWS, _DROPOUT = 0, 1, 3  # what a seed is for; `evaluation` has 2
 
@@ -70,7 +71,7 @@ class Steps:
     ) -> None:
         if len(data) < batch_size:
             raise ValueError(
-                f"batch_size must be at most the number of examples, {len(data)}; got {batch_size}. "
+                f"{setting('batch_size')} must be at most the number of examples, {len(data)}; got {batch_size}. "
                 "Pass more examples or a smaller batch_size."
             )
         self.data, self.batch_size, self.seed, self.gradient_accumulation_steps = (

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lxmert.utils.paths import check_path
+from lxmert.utils.setting_names import setting
 
 from .backends import make_evaluator, shutdown_distributed
 from .checkpoints import ANSWERS_NAME, saved_settings
@@ -23,9 +24,9 @@ def check_output(path: str | Path) -> None:
     Raises:
         ValueError: no path, a folder, or a file in a folder that does not exist.
     """
-    check_path("--output", path)
+    check_path(setting("output"), path)
     if not Path(path).absolute().parent.is_dir() or Path(path).is_dir():
-        raise ValueError(f"--output must be a file in a folder that is there; got {path}.")
+        raise ValueError(f"{setting('output')} must be a file in a folder that is there; got {path}.")
 
 
 def settings_of_checkpoint(folder: str | Path, task: str, **changes: Any) -> Settings:

@@ -22,6 +22,7 @@ from lxmert.common.specs import architectures, spec_of, tasks
 from lxmert.hub import HubOptions
 from lxmert.utils.atomic_files import ensure_folder, replacing
 from lxmert.utils.paths import INDEX_NAME, SAFETENSORS_NAME, check_folder, check_path
+from lxmert.utils.setting_names import setting
 from lxmert.weights.formats.open import FOLDER_WEIGHTS, TF_NAME
 from lxmert.weights.formats.raw_io import FLOATS
 from lxmert.weights.naming.tables import ANSWERS, head_names
@@ -82,7 +83,7 @@ def target_format(target: str | Path, to: str | None = None) -> str:
     path = Path(target)
     endings = {"weights.h5": ".weights.h5", "keras": ".keras"}
     if to is not None and to not in FORMATS:
-        raise ValueError(f"unknown format {to!r}; these are written: {', '.join(FORMATS)}.")
+        raise ValueError(f"{setting('to')} must be one of {', '.join(FORMATS)}; got {to!r}.")
     if to in endings and not path.name.endswith(endings[to]):
         raise ValueError(f"{target} must end in {endings[to]}, by which Keras recognizes it.")
     if to is not None:
@@ -96,8 +97,8 @@ def target_format(target: str | Path, to: str | None = None) -> str:
         return "tf_model.h5"
     if path.suffix in (".hdf5", ".safetensors", ".bin", ".pt", ".pth", ".th", ".npz", ".ckpt", ".json"):
         raise ValueError(
-            f"{target} does not tell which format is wanted. Name a folder (for {FOLDER_CONTENT}), "
-            "a file ending in .weights.h5, .keras or .h5 (for transformers 4.x in TensorFlow), or say --to."
+            f"{target} does not tell which format is wanted. Name a folder (for {FOLDER_CONTENT}), a "
+            f"file ending in .weights.h5, .keras or .h5 (for transformers 4.x in TensorFlow), or pass {setting('to')}."
         )
     return "folder"
 
@@ -189,11 +190,13 @@ def _check_options(
     if is_folder:
         check_folder(target, FOLDER_CONTENT)
     if dtype is not None and dtype not in FLOATS:
-        raise ValueError(f"dtype must be one of {', '.join(FLOATS)}; got {dtype!r}.")
+        raise ValueError(f"{setting('dtype')} must be one of {', '.join(FLOATS)}; got {dtype!r}.")
     if max_shard_size is not None:
         byte_count(max_shard_size)
         if kind != "folder":
-            raise ValueError(f"max_shard_size divides a folder's safetensors; {target} is to be: {FORMATS[kind]}.")
+            raise ValueError(
+                f"{setting('max_shard_size')} divides a folder's safetensors; {target} is to be: {FORMATS[kind]}."
+            )
 
 
 def _check_target(target: Path, written: Path, kind: str, checkpoint: Checkpoint) -> None:
@@ -234,7 +237,7 @@ def _architecture(task: str | None, checkpoint: Checkpoint) -> str:
     if task is None:
         return checkpoint.architecture
     if task not in tasks():
-        raise ValueError(f"unknown head {task!r}; these are known: {', '.join(tasks())}.")
+        raise ValueError(f"{setting('task')} must be one of {', '.join(tasks())}; got {task!r}.")
     model_type = checkpoint.config.model_type
     for name, spec in architectures(model_type).items():
         if spec.task == task:

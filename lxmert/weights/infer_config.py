@@ -8,6 +8,7 @@ from typing import Any
 
 from lxmert.common.config import LxmertConfig
 from lxmert.common.config.base import ModelConfig
+from lxmert.utils.setting_names import config_field
 
 from .naming.key_mapping import BERT, Parameter, shapeless_parameters
 from .naming.tables import LAYERS
@@ -101,13 +102,13 @@ def _attention_heads(
     if not hidden or hidden % _USUAL_HEAD:
         raise ValueError(
             f"{place} has no configuration, and its shapes do not show num_attention_heads, which must divide its "
-            f"hidden_size={hidden}: pass it (num_attention_heads=..., or --set num_attention_heads=... on the command "
-            "line)."
+            f"hidden_size={hidden}: pass {config_field('num_attention_heads', '...')}"
         )
     heads = hidden // _USUAL_HEAD
     warnings.warn(
         f"{place} has no configuration. Its sizes are inferred from its shapes; num_attention_heads={heads} is a "
-        f"guess, {_USUAL_HEAD} numbers for each head, as in every published model. Pass it to be sure.",
+        f"guess, {_USUAL_HEAD} numbers for each head, as in every published model. Pass "
+        f"{config_field('num_attention_heads', heads)} to be sure.",
         UserWarning,
         stacklevel=2,
     )

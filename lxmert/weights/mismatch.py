@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from lxmert.common.specs import architectures, spec_of
 from lxmert.utils.messages import first_few
+from lxmert.utils.setting_names import config_field, in_command
 
 from .checkpoint import Checkpoint, CheckpointMismatchError
 from .infer_config import SIZE_EVIDENCE
@@ -79,18 +80,25 @@ def _suggestions(mismatch: Mismatch) -> Iterator[str]:
     if rival:  # a head of the same name, which reads something else
         sizes.pop("num_qa_labels", None)
         yield f"The file has another head than {mismatch.architecture}'s: load it with {rival}."
-        yield "Or pass allow_new_head=True to from_pretrained, to newly initialize the head."
+        yield from _new_head("Or", "the head")
     for field, (count, counted) in sizes.items():
         yield (
-            f"The file has {count} {counted}: put {field}={count} into config.json, or pass it to from_pretrained "
-            "(--set on the command line)."
+            f"The file has {count} {counted}: put {field}={count} into config.json, or pass "
+            f"{config_field(field, count)}."
         )
     if "num_qa_labels" in sizes or "num_labels" in sizes:
-        yield "Or pass allow_new_head=True to from_pretrained, to newly initialize the answer head."
+        yield from _new_head("Or", "the answer head")
     yield from _about_heads(mismatch)
     yield from _about_pooler(mismatch)
     yield from _about_bypass(mismatch)
     yield from _about_quantized(mismatch)
+
+
+def _new_head(before: str, what: str) -> Iterator[str]:
+    """The advice to newly initialize a head, which commands that read weights do not do: they read another head."""
+    advice = "choose the head of the file (--head)" if in_command() else ""
+    advice = advice or f"pass allow_new_head=True to from_pretrained, to newly initialize {what}"
+    yield f"{before} {advice}." if before else f"{advice[0].upper()}{advice[1:]}."
 
 
 def _other_layer_counts(mismatch: Mismatch) -> dict[str, tuple[int, str]]:
@@ -135,7 +143,7 @@ def _about_heads(mismatch: Mismatch) -> Iterator[str]:
     heads = sorted({p.head for p in missing if p.head})
     if heads and all(p.head for p in missing):
         yield f"The file lacks tensors of the heads: {', '.join(heads)}."
-        yield "Pass allow_new_head=True to from_pretrained, to newly initialize them."
+        yield from _new_head("", "them")
         switches = spec_of(architecture).optional_heads
         off = [switches[head] for head in heads if head in switches]
         if len(off) == len(heads):
@@ -143,7 +151,8 @@ def _about_heads(mismatch: Mismatch) -> Iterator[str]:
     elif unexpected and not (missing or wrong_shape or backbone_names(map(normalize_key, unexpected), checkpoint)):
         yield 'The file also has tensors of no model here: load only the backbone (only="backbone", --head backbone).'
     elif any(p.head == "choice" for p in wrong_shape):
-        yield "The file has another head than multiple choice: pass allow_new_head=True to from_pretrained."
+        yield "The file has another head than multiple choice."
+        yield from _new_head("", "it")
 
 
 def _about_pooler(mismatch: Mismatch) -> Iterator[str]:
@@ -164,7 +173,7 @@ def _about_bypass(mismatch: Mismatch) -> Iterator[str]:
     if bypass != getattr(mismatch.checkpoint.config, "bypass_transformer", bypass):
         yield (
             f"The file has {'an' if bypass else 'no'} additional layer: put bypass_transformer={str(bypass).lower()} "
-            f"into config.json, or pass bypass_transformer={bypass} to from_pretrained."
+            f"into config.json, or pass {config_field('bypass_transformer', str(bypass).lower())}."
         )
 
 

@@ -18,6 +18,7 @@ from lxmert.common.config.base import ModelConfig
 from lxmert.utils.atomic_files import ensure_folder, replacing_files
 from lxmert.utils.json_files import read_json
 from lxmert.utils.paths import CONFIG_NAME, SAFETENSORS_NAME, check_folder, with_variant
+from lxmert.utils.setting_names import setting
 from lxmert.weights.formats.open import FOLDER_WEIGHTS
 from lxmert.weights.formats.safetensors import NamedArray, write_safetensors
 from lxmert.weights.formats.sharded import shard_names
@@ -155,7 +156,7 @@ def byte_count(size: int | str) -> int:
         count = 0
     if count < 1 or isinstance(size, bool):
         raise ValueError(
-            f'max_shard_size must be a number of bytes, such as 500000000, "500MB" or "2GB"; got {size!r}.'
+            f'{setting("max_shard_size")} must be a number of bytes, such as 500000000, "500MB" or "2GB"; got {size!r}.'
         )
     return count
 

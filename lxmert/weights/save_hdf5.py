@@ -16,6 +16,7 @@ from lxmert.common.config.base import ModelConfig
 from lxmert.utils.atomic_files import TEMPORARY_SUFFIX, ensure_folder, replacing_files
 from lxmert.utils.file_locks import lock
 from lxmert.utils.paths import CONFIG_NAME, check_folder
+from lxmert.utils.setting_names import setting
 from lxmert.weights.formats.hdf5 import CONFIG_ATTRIBUTE
 from lxmert.weights.formats.hdf5_compat import create_contiguous
 from lxmert.weights.formats.keras_archive import KERAS_WEIGHTS
@@ -182,7 +183,7 @@ def check_for_tf(config: ModelConfig, architecture: str, dtypes: Iterable[np.dty
     if config.pruned_heads or not config.tie_word_embeddings:
         raise ValueError("transformers' TensorFlow models have neither pruned heads nor an untied word head.")
     if BFLOAT16 in dtypes:
-        raise ValueError(f"{TF_NAME} holds no bfloat16; pass dtype float32 or float16 (--dtype).")
+        raise ValueError(f"{TF_NAME} holds no bfloat16; pass {setting('dtype')} float32 or float16.")
 
 
 def _write_names(group: Any, name: str, names: Sequence[str]) -> None:

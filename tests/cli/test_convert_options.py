@@ -76,12 +76,12 @@ def test_a_field_may_be_null(tmp_path, lxmert):
         (["--to", "keras"], "must end in .keras"),
         (
             ["--max-shard-size", "large"],
-            'max_shard_size must be a number of bytes, such as 500000000, "500MB" or "2GB"',
+            '--max-shard-size must be a number of bytes, such as 500000000, "500MB" or "2GB"',
         ),
-        (["--to", "tf_model.h5", "--max-shard-size", "1MB"], "max_shard_size divides a folder's safetensors"),
+        (["--to", "tf_model.h5", "--max-shard-size", "1MB"], "--max-shard-size divides a folder's safetensors"),
         (
             ["--to", "tf_model.h5", "--dtype", "bfloat16"],
-            "tf_model.h5 holds no bfloat16; pass dtype float32 or float16",
+            "tf_model.h5 holds no bfloat16; pass --dtype float32 or float16",
         ),
         (["--to", "tf_model.h5", "--head", "question-answering"], "transformers has no LxmertForQuestionAnswering"),
         (["--answers", "{new}", "{new}"], "has 4 answers, and the answer head of"),

@@ -47,7 +47,8 @@ def fresh():
 
 
 def test_a_command_imports_only_itself(fresh):
-    names = ("cli", "cli.compare", "cli.options", "cli.process", "utils", "utils.lazy_names")
+    names = ("cli", "cli.compare", "cli.options", "cli.parser", "cli.process")
+    names += ("utils", "utils.lazy_names", "utils.setting_names")
     assert fresh[0] == [f"lxmert.{name}" for name in names]
 
 
@@ -104,6 +105,28 @@ def test_arguments_that_do_not_parse(arguments, capsys):
         cli.main(arguments)
     assert end.value.code == 2
     assert "usage: lxmert" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["trian"], "lxmert: error: unknown command 'trian'; did you mean train? (choose from ask, "),
+        (["train", "vqaa"], "lxmert train: error: unknown task 'vqaa'; did you mean vqa? (choose from "),
+        (["predict", "vqaa"], "lxmert predict: error: unknown task 'vqaa'; did you mean vqa? (choose from "),
+        (["predict", "vqa", "a", "--qestions", "b"], "unknown option --qestions; did you mean --questions?"),
+        (["train", "vqa", "--bach-size=3"], "unknown option --bach-size; did you mean --batch-size?"),
+        (
+            ["convert", "a", "b", "--zzz\x1b[2J"],
+            "unknown option --zzz\\x1b[2J; lxmert convert --help lists the options",
+        ),
+        (["convert", "a", "b", "--dtype", "float61"], "--dtype: invalid choice: 'float61'; did you mean float64?"),
+    ],
+)
+def test_a_misspelled_name_tells_the_nearest(arguments, told, capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main(arguments)
+    assert end.value.code == 2
+    assert told in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", cli.COMMANDS)

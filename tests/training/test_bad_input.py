@@ -106,15 +106,17 @@ def long_texts(scenes, folder):
 
 
 def large_vocabulary(scenes, folder):
-    return dict(model_config={**TINY, "vocab_size": 20}), "words, the model 20; pass the model's own."
+    return dict(model_config={**TINY, "vocab_size": 20}), "words, and the model 20; pass the vocabulary of the model."
 
 
 def other_features(scenes, folder):
-    return dict(model_config={**TINY, "visual_feat_dim": 7}), "numbers, the model reads 7."
+    return dict(
+        model_config={**TINY, "visual_feat_dim": 7}
+    ), "region stores of 7 numbers a region, as the model reads; got"
 
 
 def other_number_of_answers(scenes, folder):
-    return dict(model_config={**TINY, "num_qa_labels": 3}), "answers, the model's config 3."
+    return dict(model_config={**TINY, "num_qa_labels": 3}), "a table of 3 answers, as many as the model scores; got"
 
 
 def absent_file(scenes, folder):
@@ -275,7 +277,7 @@ def test_a_folder_with_another_run(scenes, tmp_path):
     settings = settings_of("vqa", scenes, tmp_path, epochs=1)
     run.train(settings)
     before = left_by(tmp_path)
-    with pytest.raises(FileExistsError, match=r"holds a run already. Continue it by --resume"):
+    with pytest.raises(FileExistsError, match=r"holds a run already. Continue it with resume, or pass another output"):
         run.train(settings)
     shutil.move(tmp_path / "last", tmp_path / "away")
     with pytest.raises(FileExistsError, match=r"holds other things \(away\); pass a new folder as output"):

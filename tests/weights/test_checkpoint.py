@@ -122,7 +122,7 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path):
     [
         (
             {"l_layers": 3},
-            "The file has 2 layers of the kind that l_layers counts: put l_layers=2 into config.json, or pass it to",
+            "2 layers of the kind that l_layers counts: put l_layers=2 into config.json, or pass l_layers=2",
         ),
         ({"r_layers": 0}, "The file has 3 layers of the kind that r_layers counts: put r_layers=3"),
         ({"x_layers": 90}, "The file has 1 layers of the kind that x_layers counts: put x_layers=1"),
@@ -137,7 +137,7 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path):
         ({"num_attr_labels": 400}, "put num_attr_labels=6"),
         (
             {"num_qa_labels": 9500},
-            "or pass it to from_pretrained (--set on the command line). Or pass allow_new_head=True",
+            "or pass num_qa_labels=5. Or pass allow_new_head=True to from_pretrained",
         ),
     ],
 )

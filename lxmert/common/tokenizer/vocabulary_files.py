@@ -138,8 +138,8 @@ def read_folder(folder: str | os.PathLike[str]) -> TokenizerSource:
         return read_source({"tokenizer_file" if folder.suffix == ".json" else "vocab_file": folder})
     if not folder.is_dir():
         raise FileNotFoundError(
-            f"there is no file or folder {str(folder)!r}; pass a folder with {VOCAB_NAME} or {TOKENIZER_NAME}, or one of "
-            "these files."
+            f"there is no file or folder {str(folder)!r}; pass a folder with {VOCAB_NAME} or {TOKENIZER_NAME}, or one "
+            "of these files."
         )
     if (folder / TOKENIZER_NAME).is_file():
         source = read_tokenizer_json(folder / TOKENIZER_NAME)
