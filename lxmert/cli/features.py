@@ -29,8 +29,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     check.add_argument("--all", action="store_true", help="list every damaged image")
     check.add_argument("--json", action="store_true", help="print JSON, with every damaged image")
 
-    info = actions.add_parser("info", help="describe a store", description="Describe a store.")
+    info = actions.add_parser(
+        "info",
+        help="describe a store, or draw the boxes of an image",
+        description="Describe a store, or draw the boxes of an image.",
+    )
     info.add_argument("folder", metavar="FOLDER", help="a store")
+    info.add_argument(
+        "--draw",
+        nargs=2,
+        metavar=("ID", "OUT"),
+        help="draw the boxes of this image into a .png or .jpg file, with their numbers and labels",
+    )
+    info.add_argument("--image", metavar="FILE", help="the photograph to draw the boxes on (default: white)")
     info.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -180,6 +191,10 @@ def _info(arguments: argparse.Namespace) -> int:
     from lxmert.data.features import open_regions
     from lxmert.utils.messages import escaped
 
+    if arguments.image and not arguments.draw:
+        raise ValueError("--image is the photograph that --draw ID OUT draws on; pass --draw too.")
+    if arguments.draw:
+        return _draw(arguments)
     facts = open_regions(arguments.folder).facts(0)
     facts["bytes"] = sum(file.stat().st_size for file in Path(arguments.folder).iterdir() if file.is_file())
     if arguments.json:
@@ -187,6 +202,20 @@ def _info(arguments: argparse.Namespace) -> int:
         return 0
     rows = [(name.replace("_", " "), _shown(value)) for name, value in facts.items()]
     print(escaped(table(("store", escaped(str(arguments.folder))), rows, left=2), lines=True))
+    return 0
+
+
+def _draw(arguments: argparse.Namespace) -> int:
+    from lxmert.data.features import open_regions
+    from lxmert.data.features.drawing import draw_regions
+    from lxmert.utils.messages import escaped
+
+    name, out = arguments.draw
+    count = draw_regions(open_regions(arguments.folder), name, out, arguments.image)
+    if arguments.json:
+        print(json_text({"image": name, "boxes": count, "drawing": out}))
+    else:
+        print(escaped(f"{out}: {count} boxes of {name}"))
     return 0
 
 

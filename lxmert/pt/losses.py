@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lxmert.common.specs import SPECS
-from lxmert.common.validation.lxmert import check_object_labels
+from lxmert.common.validation.lxmert import boxes_are_unchecked, check_object_labels, warn_of_pixels
 from lxmert.common.validation.shared import (
     IGNORED_LABEL,
     Range,
@@ -59,6 +59,12 @@ def check_values(name: str, tensor: Tensor, allowed: Range) -> None:
         tensor = tensor.masked_fill(tensor == IGNORED_LABEL, 0)
     low, high = tensor.aminmax()
     check_range(name, int(low), int(high), allowed)
+
+
+def check_boxes(model: Any, boxes: Tensor) -> None:
+    """Warn of boxes in pixels, where the values can be read: of the first boxes of a model."""
+    if _has_values(boxes) and boxes_are_unchecked(model):
+        warn_of_pixels(model, float(boxes.amax()))
 
 
 def _at_least_float32(scores: Tensor) -> Tensor:

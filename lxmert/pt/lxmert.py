@@ -22,7 +22,7 @@ from lxmert.common.validation.shared import resolve_output_attentions
 from .cross_layer import CrossLayer
 from .embeddings import LanguageEmbeddings, RegionEmbeddings
 from .layers import ContextBias, Pooler, TransformerLayer, context_bias
-from .losses import check_values, describe
+from .losses import check_boxes, check_values, describe
 from .pretrained import LxmertPreTrainedModel, run_layer, run_layers
 
 
@@ -219,7 +219,8 @@ class LxmertModel(LxmertPreTrainedModel):
         return self.embeddings(ids["input_ids"], ids["token_type_ids"], inputs_embeds)
 
     def _embed_regions(self, visual_feats: Any, visual_pos: Any) -> Tensor:  # [B, R, F], [B, R, P] -> [B, R, D]
-        """Embed regions in the model's dtype."""
+        """Check the boxes, and embed regions in the model's dtype."""
+        check_boxes(self, visual_pos)
         dtype = self.embeddings.word.weight.dtype
         return self.region_embeddings(visual_feats.to(dtype), visual_pos.to(dtype))
 

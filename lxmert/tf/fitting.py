@@ -24,7 +24,7 @@ from lxmert.common.validation.shared import check_scores
 from lxmert.utils.messages import check_keywords
 
 from ._compat import register_structure
-from .losses import check_values
+from .losses import check_boxes, check_values
 
 register_structure(BatchEncoding, BatchEncoding)
 
@@ -221,7 +221,7 @@ class InternalLossMixin(keras.Model):
             raise
 
     def _check_arrays(self, x: Any, y: Any) -> None:
-        """Refuse ids and labels out of range in arrays: a graph cannot raise errors."""
+        """Refuse ids and labels out of range in arrays, and warn of boxes in pixels: a graph cannot look at values."""
         if not isinstance(x, (Mapping, list, tuple)) or not self.takes_inputs_by_name():
             return
         given = self.by_name(x)
@@ -232,6 +232,8 @@ class InternalLossMixin(keras.Model):
         for name, allowed in value_ranges(self.config, self.architecture(), shapes).items():
             if name in arrays and arrays[name].dtype.kind in "iu":
                 check_values(name, arrays[name], allowed)
+        if "visual_pos" in arrays:
+            check_boxes(self, arrays["visual_pos"])
         for name in self.spec().score_labels:
             rows = arrays.get(name)
             if rows is not None and rows.dtype.kind == "f" and rows.ndim > 1 and rows.size:

@@ -12,7 +12,7 @@ import numpy as np
 from keras import ops
 
 from lxmert.common.specs import SPECS
-from lxmert.common.validation.lxmert import check_object_labels
+from lxmert.common.validation.lxmert import boxes_are_unchecked, check_object_labels, warn_of_pixels
 from lxmert.common.validation.shared import (
     IGNORED_LABEL,
     UNKNOWN_KIND,
@@ -59,6 +59,12 @@ def check_values(name: str, tensor: Any, allowed: Range) -> None:
     values = values[values != IGNORED_LABEL] if allowed.ignored else values
     if values.size:
         check_range(name, int(values.min()), int(values.max()), allowed)
+
+
+def check_boxes(model: Any, boxes: Any) -> None:
+    """Warn of boxes in pixels, where the values can be read: of the first boxes of a model."""
+    if _has_values(boxes) and boxes_are_unchecked(model):
+        warn_of_pixels(model, float(np.max(boxes)))
 
 
 def _at_least_float32(scores: Any) -> Any:

@@ -22,7 +22,7 @@ from lxmert.common.validation.shared import resolve_output_attentions
 from .cross_layer import CrossLayer
 from .embeddings import LanguageEmbeddings, RegionEmbeddings
 from .layers import ContextBias, Pooler, TransformerLayer, context_bias
-from .losses import check_values, describe
+from .losses import check_boxes, check_values, describe
 from .pretrained import TFLxmertPreTrainedModel, run_layer, run_layers
 
 
@@ -217,7 +217,8 @@ class TFLxmertModel(TFLxmertPreTrainedModel):
 
     def _embed_regions(self, visual_feats: Any, visual_pos: Any, training: bool = False) -> Any:
         # [B, R, F], [B, R, P] -> [B, R, D]
-        """Embed regions; layers cast to the model's dtype."""
+        """Check the boxes, and embed regions; layers cast to the model's dtype."""
+        check_boxes(self, visual_pos)
         return self.region_embeddings(visual_feats, visual_pos, training=training)
 
     def _bias(self, mask: Any) -> ContextBias | None:  # [B, C]

@@ -44,6 +44,19 @@ def test_right_inputs(models, backend, what, name, change):
     assert_same(output, output, 0.0)  # everything is finite
 
 
+def test_boxes_in_pixels_are_warned_of_once(backend):
+    """Only the first boxes whose values can be seen are looked at."""
+    inputs = small_inputs("LxmertModel")
+    pixels = {**inputs, "visual_pos": inputs["visual_pos"] * np.float32(640)}
+    model = backend.make("LxmertModel")
+    with pytest.warns(UserWarning, match=r"visual_pos has values up to \d+.*0 to 1\. Divide them"):
+        backend.run(model, pixels)
+    backend.run(model, pixels)  # warnings are errors
+    backend.run(backend.make("LxmertModel"), inputs)
+    other = backend.make("LxmertModel", visual_pos_dim=6)
+    backend.run(other, {**inputs, "visual_pos": np.full((*inputs["visual_pos"].shape[:2], 6), 640, np.float32)})
+
+
 @pytest.mark.parametrize(
     ("name", "argument", "value", "kind"),
     [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -104,6 +106,33 @@ def check_encoded(config: LxmertConfig, inputs: Mapping[str, Any], describe: Ten
         )
     check_shape(given, "attention_mask", language[:2], "B, L")
     check_shape(given, "visual_attention_mask", visual[:2], "B, R")
+
+
+# Boxes in pixels have larger values than this, and boxes as fractions none that are nearly as large.
+_PIXELS = 10
+_with_checked_boxes: weakref.WeakSet[Any] = weakref.WeakSet()  # models
+
+
+def boxes_are_unchecked(model: Any) -> bool:
+    """Whether a model that takes boxes of four numbers has not seen their values yet."""
+    return model not in _with_checked_boxes and model.config.visual_pos_dim == 4
+
+
+def warn_of_pixels(model: Any, highest: float) -> None:
+    """Warn if the first boxes whose values a model sees are in pixels.
+
+    Args:
+        model: which is not asked again.
+        highest: the largest value of the boxes.
+    """
+    _with_checked_boxes.add(model)
+    if highest > _PIXELS:
+        warnings.warn(
+            f"visual_pos has values up to {highest:g}, as boxes in pixels do; the published models expect x1, y1, x2, "
+            "y2 over the image's width and height, 0 to 1. Divide them: boxes / (width, height, width, height).",
+            UserWarning,
+            stacklevel=2,
+        )
 
 
 def _require_regions(given: Mapping[str, TensorSpec]) -> None:

@@ -1,8 +1,8 @@
 """Region features on disk: one store for any number of images, with random access, shared by all processes.
 
 A store is a folder of plain .npy files (see `layout`). `RegionWriter` writes one, `import_regions` makes one from
-published feature files, `open_regions` reads one or several, `check_regions` looks for damage. NumPy only; h5py is
-imported when an HDF5 file is read.
+feature files, `write_features` one of arrays, `open_regions` reads one or several, `check_regions` looks for damage.
+NumPy only; h5py, lmdb and pyarrow are imported when a file of theirs is read.
 """
 
 from typing import TYPE_CHECKING
@@ -13,9 +13,18 @@ if TYPE_CHECKING:
     from .check import check_regions
     from .import_features import ImportOptions, import_regions
     from .store import RegionStore, open_regions
+    from .write_features import write_features
     from .writer import RegionWriter
 
-__all__ = ["ImportOptions", "RegionStore", "RegionWriter", "check_regions", "import_regions", "open_regions"]
+__all__ = [
+    "ImportOptions",
+    "RegionStore",
+    "RegionWriter",
+    "check_regions",
+    "import_regions",
+    "open_regions",
+    "write_features",
+]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
@@ -23,6 +32,7 @@ __getattr__, __dir__ = lazy_names(
         f"{__name__}.check": ("check_regions",),
         f"{__name__}.import_features": ("ImportOptions", "import_regions"),
         f"{__name__}.store": ("RegionStore", "open_regions"),
+        f"{__name__}.write_features": ("write_features",),
         f"{__name__}.writer": ("RegionWriter",),
     },
 )

@@ -102,6 +102,17 @@ _FLOAT16_BITS = np.int32(-0x70002000)  # 0x8FFFE000: the sign, and the shifted o
 _FLOAT16_STEP = np.float32(2.0**112)
 
 
+def largest_number(dtype: np.dtype) -> float:
+    """The largest finite number of a dtype. `widen` makes larger ones of infinity and NaN."""
+    return float(np.finfo(dtype).max)
+
+
+def are_finite(values: np.ndarray, dtype: np.dtype) -> bool:
+    """Whether float32 numbers that were read from an array of `dtype` are finite."""
+    limit = largest_number(dtype)
+    return not values.size or bool(values.min() >= -limit and values.max() <= limit)  # NaN is neither
+
+
 def check_stored(path: Path, dtype: np.dtype | None, shape: tuple[int, ...]) -> StoredArray:
     """The header of an array of a store; a ValueError unless it has this shape, and this dtype if it is not None."""
     if not path.is_file():

@@ -172,6 +172,8 @@ class RegionStore:
         Raises:
             IndexError: no image has this place.
             OSError: the disk cannot be read.
+            ValueError: features or boxes are NaN or infinite, as an older version may have stored them; the message
+                names the image.
         """
         # Python numbers from here on: for a few images they are faster than small arrays.
         found = [self._locate(place) for place in self._check_places(places).tolist()]
@@ -198,6 +200,9 @@ class RegionStore:
             height, width = part.sizes.item(own, 0), part.sizes.item(own, 1)
             limits.append((width, height, width, height))
         boxes /= np.array(limits, np.float32).reshape(len(found), 1, 4)
+        if not np.isfinite(boxes).all():
+            part, own = found[int(np.argwhere(~np.isfinite(boxes))[0, 0])]
+            raise ValueError(f"{part.folder}, image {part.name(own)!r}: its boxes must be finite; import it again.")
         result = {"visual_feats": features, "visual_pos": boxes, "visual_attention_mask": mask}
         if described is not None:
             for kind in ("object", "attribute"):
@@ -228,7 +233,10 @@ class RegionStore:
                     f"image {part.name(int(own[at]))!r} has {int(part.offsets[own[at] + 1] - part.offsets[own[at]])} "
                     f"regions; there is no region {int(numbers[rows][at])}."
                 )
-            part.read_rows(stored.tolist(), range(len(features)) if isinstance(rows, slice) else rows, features)
+            targets = range(len(features)) if isinstance(rows, slice) else rows
+            part.read_rows(stored.tolist(), targets, features)
+            for place, target in zip(own.tolist(), targets, strict=True):
+                part.check_finite(place, features[target : target + 1])
         return features
 
     def facts(self, folder: int) -> dict[str, Any]:
@@ -279,6 +287,7 @@ def _read_features(found: Sequence[tuple[StoreFolder, int]], lengths: Sequence[i
                 other.features.prefetch(other.offsets.item(later), count)
             prefetched = True
             part.features.read_into(start, features[row, :length])
+        part.check_finite(own, features[row, :length])
         features[row, length:] = 0
 
 

@@ -13,7 +13,7 @@ from lxmert.utils.json_files import read_json
 from lxmert.utils.paths import check_path
 
 from . import layout
-from .row_reader import RowReader, check_stored
+from .row_reader import RowReader, are_finite, check_stored, largest_number
 
 _BLOCK = 65536  # entries checked at a time, so that no step needs memory for all images
 
@@ -36,6 +36,7 @@ class StoreFolder:
         )
         self._names = self._map(layout.NAMES, None, (images,))
         self._name_places = self._map(layout.NAME_PLACES, layout.OFFSET_DTYPE, (images,))
+        self._are_finite = np.zeros(images, bool)  # by `check_finite`
         self._check_names()
         self._check_offsets_and_sizes(regions)
         self.features, self.boxes, self.labels = (
@@ -92,6 +93,28 @@ class StoreFolder:
                     self.features.prefetch(later, 1)
                 prefetched = True
                 self.features.read_into(row, features[target : target + 1])
+
+    def check_finite(self, place: int, features: np.ndarray) -> None:
+        """Refuse features with NaN or infinite numbers, when an image is read for the first time.
+
+        Args:
+            place: of the image.
+            features: as they were read, ``[R, F]``.
+
+        Raises:
+            ValueError: naming the image, the region and the number.
+        """
+        if self._are_finite.item(place):
+            return
+        if are_finite(features, self.dtype):
+            # An image of which only some regions were read is checked again.
+            self._are_finite[place] = len(features) == self.offsets.item(place + 1) - self.offsets.item(place)
+            return
+        region, number = np.argwhere(~(np.abs(features) <= largest_number(self.dtype)))[0].tolist()
+        raise ValueError(
+            f"{self.folder}, image {self.name(place)!r}: its features must be finite; number {number} of region "
+            f"{region} is NaN or infinite. `lxmert features check` lists all such images; import them again."
+        )
 
     def close(self) -> None:
         """Close the files."""

@@ -214,7 +214,7 @@ def _unpack(spelling: str, text: bytes | str, dtype: str, count: int | None) -> 
         content = binascii.a2b_base64(content, strict_mode=True)
     if not content or len(content) % each:
         raise DamagedImage(f"its {spelling} must have a multiple of {each:,} bytes; they have {len(content):,}.")
-    values = np.frombuffer(content, dtype).reshape(count, -1)
+    values = np.frombuffer(content, dtype).reshape(count or 0, -1)
     return values[:, 0] if spelling in sum(LABELS.values(), ()) else values
 
 
