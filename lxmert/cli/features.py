@@ -85,6 +85,18 @@ def _add_import(actions: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "files inferred)",
     )
     parser.add_argument(
+        "--columns",
+        metavar="NAMES",
+        help="the columns of a TSV, such as image_id,image_h,image_w,num_boxes,boxes,features; objects_id, "
+        "objects_conf, attrs_id and attrs_conf are read too, and _ is a column that is not (default: inferred)",
+    )
+    parser.add_argument(
+        "--boxes-from",
+        metavar="FILE",
+        help="a TSV with the boxes of features that have none: the key of an image, and JSON with rect, in the same "
+        "order (default: label.tsv and hw.tsv next to feature.tsv)",
+    )
+    parser.add_argument(
         "--names",
         metavar="PATTERN",
         help="the images' names in the store, such as COCO_val2014_{id:012} (default: their ids)",
@@ -122,6 +134,8 @@ def _import(arguments: argparse.Namespace) -> int:
         ids=arguments.ids,
         boxes=arguments.boxes,
         sizes=arguments.sizes,
+        columns=arguments.columns,
+        boxes_from=arguments.boxes_from,
         names=arguments.names,
         rename=_read_names(arguments.rename) if arguments.rename else {},
         skip_damaged=arguments.skip_damaged,

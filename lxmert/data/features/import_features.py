@@ -16,7 +16,8 @@ from lxmert.utils.messages import escaped
 
 from .image_regions import ImageRegions
 from .partial_store import has_progress, partial_folder
-from .sources.base import Source, SourceOptions
+from .sources.base import Source, SourceOptions, WrongOptions
+from .sources.columns import parse_columns
 from .sources.open import open_source
 from .writer import RegionWriter
 
@@ -40,6 +41,10 @@ class ImportOptions:
             inferred.
         sizes: the images' sizes, where arrays have boxes in pixels and no sizes: a JSON object of ids and [height,
             width], or annotations of COCO.
+        columns: the names of a TSV's columns, such as "image_id,image_h,image_w,num_boxes,boxes,features" or a list of
+            them; None to recognize them. "_" is a column that is not read.
+        boxes_from: a TSV with the boxes of features that have none: the image's key and JSON with rect, in the same
+            order as the features.
         names: the images' names in the store, with {id} for the id in the source: "COCO_val2014_{id:012}".
         rename: names by id, which take precedence.
         skip_damaged: whether to skip damaged images and list them in the report; otherwise the first one is an error.
@@ -50,6 +55,8 @@ class ImportOptions:
     ids: str | Path | None = None
     boxes: str | None = None
     sizes: str | Path | None = None
+    columns: str | Sequence[str] | None = None
+    boxes_from: str | Path | None = None
     names: str | None = None
     rename: Mapping[str, str] = field(default_factory=dict)
     skip_damaged: bool = False
@@ -61,10 +68,21 @@ class ImportOptions:
                 f"names must have {{id}} in it once, or {{id:012}} for a number of twelve digits; got {self.names!r}."
             )
 
+        if self.columns is not None:
+            parse_columns(self._column_names())
+
+    def _column_names(self) -> list[str]:
+        return self.columns.split(",") if isinstance(self.columns, str) else list(self.columns or ())
+
     def settings(self) -> dict[str, Any]:
         """The options that an interrupted import must be continued with."""
         table = json.dumps(sorted(self.rename.items()))
+        newer = {  # older versions did not save them
+            "columns": None if self.columns is None else list(parse_columns(self._column_names())),
+            "boxes_from": None if self.boxes_from is None else str(self.boxes_from),
+        }
         return {
+            **{name: value for name, value in newer.items() if value is not None},
             "names": self.names,
             "rename": zlib.crc32(table.encode()) if self.rename else None,
             "boxes": self.boxes,
@@ -74,8 +92,10 @@ class ImportOptions:
 
     def source_options(self) -> SourceOptions:
         """The options that say what a file does not say itself."""
-        ids, sizes = (None if path is None else Path(path) for path in (self.ids, self.sizes))
-        return SourceOptions(ids=ids, boxes=self.boxes, sizes=sizes)
+        paths = (None if path is None else Path(path) for path in (self.ids, self.sizes, self.boxes_from))
+        ids, sizes, boxes_from = paths
+        columns = None if self.columns is None else parse_columns(self._column_names())
+        return SourceOptions(ids=ids, boxes=self.boxes, columns=columns, sizes=sizes, boxes_from=boxes_from)
 
     def renamed(self, image: ImageRegions) -> ImageRegions:
         """The image with its name in the store."""
@@ -149,6 +169,8 @@ def import_regions(
     writer = RegionWriter(folder, options.dtype, keep=True, settings=options.settings(), restart=restart)
     try:
         return _Import(opened, writer, options, progress).run(str(folder))
+    except _Contradicted as stop:
+        raise ValueError(f"{stop} {_saved_images(writer)}") from None
     except _Stopped as stop:
         advice = "Repair the file and run the same command again, or add --skip-damaged to skip such images."
         raise ValueError(f"{stop} {_saved_images(writer)} {advice}") from None
@@ -163,6 +185,10 @@ def import_regions(
 
 def _saved_images(writer: RegionWriter) -> str:
     return f"Images read so far: {writer.saved:,}, kept in {partial_folder(writer.folder)}."
+
+
+class _Contradicted(ValueError):
+    """An image shows that the import was begun with wrong options."""
 
 
 class _Stopped(ValueError):
@@ -208,6 +234,8 @@ class _Import:
                 image = self._options.renamed(entry.read())
                 # The note describes the position after the image, so both are saved or neither.
                 self._writer.add_image(image, position.note(), self._options.clip_boxes)
+            except WrongOptions as error:
+                raise _Contradicted(f"{entry.where}: {error}") from None
             except ValueError as error:
                 if not self._options.skip_damaged:
                     raise _Stopped(f"{entry.where}: {error}") from None

@@ -14,6 +14,10 @@ class DamagedImage(ValueError):
     """An image cannot be read, but those after it can."""
 
 
+class WrongOptions(ValueError):
+    """A file contradicts what was stated or inferred of it as a whole: no image is read, also not by --skip-damaged."""
+
+
 class Entry(NamedTuple):
     """One image of a source, not read yet.
 
@@ -57,12 +61,14 @@ class SourceOptions(NamedTuple):
         boxes: "xyxy" or "xywh", two corners, or a corner with width and height.
         columns: the names of a TSV's columns.
         sizes: the file with the sizes of images.
+        boxes_from: the file with the boxes of features that have none.
     """
 
     ids: Path | None = None
     boxes: str | None = None
     columns: tuple[str, ...] | None = None
     sizes: Path | None = None
+    boxes_from: Path | None = None
 
 
 class NumberedSource:

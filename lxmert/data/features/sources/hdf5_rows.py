@@ -47,10 +47,10 @@ class Hdf5Rows(Hdf5Source):
         features, boxes, spatial = (self.file.values(array, where) for array in self._arrays)
         if spatial.ndim != 2 or spatial.shape[1] < 4 or boxes.shape != (len(spatial), 4):
             raise DamagedImage(f"boxes {list(boxes.shape)} and spatial_features {list(spatial.shape)} do not fit.")
-        return ImageRegions(self.names[number], features, boxes, _image_size(boxes, spatial))
+        return ImageRegions(self.names[number], features, boxes, image_size(boxes, spatial))
 
 
-def _image_size(boxes: np.ndarray, spatial: np.ndarray) -> tuple[int, int]:
+def image_size(boxes: np.ndarray, spatial: np.ndarray) -> tuple[int, int]:
     """Height and width: the quotient of a box in pixels and as fractions, of the largest box, as it is most exact."""
     sides = []
     for column in (3, 2):

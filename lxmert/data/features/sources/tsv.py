@@ -1,16 +1,8 @@
-"""The TSV files of LXMERT (10 columns) and of bottom-up-attention (6 columns), read line by line.
-
-The columns, without a header line, are:
-
-    10: img_id, img_h, img_w, objects_id, objects_conf, attrs_id, attrs_conf, num_boxes, boxes, features
-     6: image_id, image_w, image_h, num_boxes, boxes, features          (width before height, unlike the other)
-
-Arrays are little-endian in base64: ids int64, everything else float32.
-"""
+"""TSV files with a row per image: columns of LXMERT, bottom-up-attention, VL-BERT or one's own, or a key and JSON."""
 
 from __future__ import annotations
 
-import binascii
+import dataclasses
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -21,101 +13,183 @@ import numpy as np
 from lxmert.data.features.image_regions import ImageRegions
 from lxmert.utils.messages import escaped
 
-from .base import DamagedImage, Entry
+from .base import DamagedImage, Entry, SourceOptions
+from .base64_arrays import plain_cell
+from .box_rows import BoxRow, BoxRows, box_files
+from .columns import LXMERT, ORDERS, fits_row, header_columns, read_row
 from .found import Found
+from .hdf5_rows import image_size
+from .json_cells import Content, parse_content
 from .records import Record, RecordFile
+from .size_order import SizeOrder, how_to_state
 
-_COLUMNS = {
-    10: ["id", "h", "w", "objects_id", "objects_conf", "attrs_id", "attrs_conf", "num_boxes", "boxes", "features"],
-    6: ["id", "w", "h", "num_boxes", "boxes", "features"],
-}
-_LABELS = (
-    ("objects_id", "object_ids", "<i8"),
-    ("objects_conf", "object_confidence", "<f4"),
-    ("attrs_id", "attribute_ids", "<i8"),
-    ("attrs_conf", "attribute_confidence", "<f4"),
-)
-_MAX_LINE_BYTES = 64 * 2**20  # a hundred regions have about one million
-_MAX_REGIONS = 10_000  # of an image
-_BUFFER = 2**20
+_SAMPLE_IMAGES, _SAMPLE_BYTES = 1000, 64 * 2**20  # at the start, read to infer the order of height and width
+_POSITIONED = 6  # numbers at the end of Oscar's features: the box as fractions of the image, its width and height
 
 
-class Tsv:
-    """A TSV file of either kind; the number of columns of its first line shows which.
+class RowSource:
+    """A TSV with a row per image; the base of its kinds. Boxes and sizes may be in other files."""
 
-    Raises:
-        ValueError: neither.
-    """
-
-    def __init__(self, path: Path):
-        self._file = RecordFile(path)
+    def __init__(self, path: Path, header: bool = False, boxes: BoxRows | None = None):
+        self._file, self._header, self._boxes = RecordFile(path), header, boxes
         self.path, self.size, self.rows_without_id = path, self._file.size, 0
-        first = self._file.first()
-        self._columns = _COLUMNS[len(first.cells) if first else 0]
+        self._id_column, self._columns_count = 0, 2
 
     def entries(self, position: dict[str, Any] | None) -> Iterator[Entry]:
         """See `Source.entries`."""
         before = self.consumed(position)
-        for record in self._file.records(position, len(self._columns)):
+        boxes = self._boxes.rows(position["boxes"] if position else None) if self._boxes else None
+        for record in self._rows(position):
             where = f"{self.path}, line {record.line}"
-            name = record.cells[0][:300].decode("utf-8", "replace")
+            name = record.cells[min(self._id_column, len(record.cells) - 1)]
             if len(name) < 300:
-                where += f", image {escaped(name)!r}"
-            size, before = record.packed_end - before, record.packed_end
-            yield Entry(where, size, record.position(), partial(self._read, record))
+                where += f", image {escaped(plain_cell(name).decode('utf-8', 'replace'))!r}"
+            after, size, before = record.position(), record.packed_end - before, record.packed_end
+            row = next(boxes) if boxes else None
+            if row:
+                after["boxes"] = row.position
+            yield Entry(where, size, after, partial(self._read, record, row))
 
     def consumed(self, position: dict[str, Any] | None) -> int:
         """See `Source.consumed`."""
         return self._file.consumed(position)
 
-    def _read(self, record: Record) -> ImageRegions:
-        columns = record.cells
+    def _rows(self, position: dict[str, Any] | None) -> Iterator[Record]:
+        records = self._file.records(position, self._columns_count)
+        if self._header and not position:
+            next(records, None)
+        return records
+
+    def _read(self, record: Record, row: BoxRow | None) -> ImageRegions:
         try:
-            if len(columns) != len(self._columns):
-                raise DamagedImage(f"a line has {len(self._columns)} columns; this one has {len(columns)}.")
-            return _decode(dict(zip(self._columns, columns, strict=True)))
+            if len(record.cells) != self._columns_count:
+                raise DamagedImage(f"a line has {self._columns_count} columns; this one has {len(record.cells)}.")
+            image = self.decode(record.cells)
+            return (
+                image if row is None or self._boxes is None else _completed(image, self._boxes.content(row, image.name))
+            )
         except DamagedImage as error:
             if record.complete:
                 raise
             raise DamagedImage(f"{error} The file ends inside of this line, so it is truncated.") from None
 
-
-def has_columns(found: Found, count: int) -> bool:
-    """Whether a text's first line has so many columns."""
-    return bool(found.first_record and len(found.first_record.cells) == count)
-
-
-def _decode(columns: dict[str, bytes]) -> ImageRegions:
-    try:
-        name = columns["id"].decode("utf-8")
-    except UnicodeDecodeError:
-        raise DamagedImage("the image's id is not UTF-8.") from None
-    count = _integer("num_boxes", columns["num_boxes"], _MAX_REGIONS)
-    size = _integer("the height", columns["h"]), _integer("the width", columns["w"])
-    labels = {
-        label: _array(column, columns[column], dtype, count, 1).reshape(count)
-        for column, label, dtype in _LABELS
-        if column in columns
-    }
-    boxes = _array("boxes", columns["boxes"], "<f4", count, 4)
-    features = _array("features", columns["features"], "<f4", count, None)
-    return ImageRegions(name, features, boxes, size, **labels)
+    def decode(self, cells: list[bytes]) -> ImageRegions:
+        """The regions of a row."""
+        raise NotImplementedError
 
 
-def _integer(name: str, text: bytes, most: int = 2**31) -> int:
-    if not text.isdigit() or len(text) > 10 or not 1 <= int(text) <= most:
-        raise DamagedImage(f"{name} must be an integer from 1; got {text[:20].decode('utf-8', 'replace')!r}.")
-    return int(text)
+class Tsv(RowSource):
+    """Columns of numbers and base64. A header line, the option, or the first rows show their order.
+
+    Raises:
+        ValueError: height and width could be in either order, or boxes are nowhere.
+    """
+
+    def __init__(self, path: Path, options: SourceOptions):
+        super().__init__(path)
+        first = self._file.first()
+        cells = first.cells if first else []
+        header = header_columns(cells)
+        self._header = header is not None
+        stated = options.columns or header
+        columns = stated or known_order(cells) or LXMERT
+        # Everybody writes the columns of LXMERT in one order.
+        self._order = SizeOrder(columns, bool(stated) or columns[-len(LXMERT) :] == LXMERT)
+        self._set_columns(self._order.columns)
+        if {"boxes", "image_h", "image_w"} <= set(self._columns):
+            self._order = self._find_order()
+            self._set_columns(self._order.columns)
+        else:
+            self._boxes = BoxRows(box_files(path, options))
+
+    def _set_columns(self, columns: tuple[str, ...]) -> None:
+        self._columns, self._columns_count, self._id_column = columns, len(columns), columns.index("image_id")
+
+    def _find_order(self) -> SizeOrder:
+        """The order of height and width, which the boxes of the first images must show unless it is known."""
+        order, read = self._order, 0
+        for number, record in enumerate(self._rows(None)):
+            read += record.end - record.begin
+            if number >= _SAMPLE_IMAGES or (number and read > _SAMPLE_BYTES) or order.decided:
+                break
+            if len(record.cells) == self._columns_count:
+                order.add_row(dict(zip(self._columns, record.cells, strict=True)))
+        if order.stated and order.swapped > order.right:
+            raise ValueError(
+                f"{self.path}: the boxes of {order.swapped:,} images at its start fit only if height and width are "
+                f"exchanged, and those of {order.right:,} only as the columns {','.join(order.columns)} say. "
+                f"{how_to_state(order.turned().columns)}."
+            )
+        if order.stated or (order.right and not order.swapped):
+            return order
+        if order.swapped and not order.right:
+            return order.turned()
+        either = "some boxes fit one order only, others the other" if order.right else "every box fits both orders"
+        raise ValueError(
+            f"{self.path} does not say whether width or height comes first: of the images at its start, {either}. "
+            f"{how_to_state(order.columns, order.turned().columns)}."
+        )
+
+    def decode(self, cells: list[bytes]) -> ImageRegions:
+        """See `RowSource.decode`."""
+        image = read_row(dict(zip(self._columns, cells, strict=True)))
+        if self._boxes is None:
+            self._order.check(image)
+        return image
 
 
-def _array(name: str, text: bytes, dtype: str, count: int, width: int | None) -> np.ndarray:
-    """The array in base64, [count, width]; without a width, as wide as the number of bytes makes it."""
-    try:
-        content = binascii.a2b_base64(text, strict_mode=True)
-    except binascii.Error as error:
-        raise DamagedImage(f"its {name} are damaged base64: {error}.") from None
-    each = count * np.dtype(dtype).itemsize
-    if len(content) != each * width if width else (len(content) % each or not content):
-        wanted = f"{each * width:,}" if width else f"a multiple of {each:,}"
-        raise DamagedImage(f"its {name} must have {wanted} bytes for num_boxes {count}; they have {len(content):,}.")
-    return np.frombuffer(content, dtype).reshape(count, -1)
+class JsonTsv(RowSource):
+    """A key and JSON: VinVL's and Oscar's."""
+
+    def __init__(self, path: Path, options: SourceOptions):
+        super().__init__(path)
+        first = self._file.first()
+        content = parse_content(first.cells[1]) if first else Content()
+        if content.boxes is None or options.boxes_from is not None:
+            self._boxes = BoxRows(box_files(path, options))
+
+    def decode(self, cells: list[bytes]) -> ImageRegions:
+        """See `RowSource.decode`."""
+        content = parse_content(cells[1])
+        if content.features is None:
+            raise DamagedImage("its JSON must have features, or objects with a feature.")
+        boxes = np.zeros((0, 4), np.float32) if content.boxes is None else content.boxes
+        image = ImageRegions(
+            plain_cell(cells[0]).decode("utf-8", "replace"), content.features, boxes, content.size or ()
+        )
+        return image if self._boxes else _completed(image, Content())
+
+
+def _completed(image: ImageRegions, other: Content) -> ImageRegions:
+    """An image with the boxes and the size of another file; the size also follows from Oscar's features."""
+    features, boxes, size = np.asarray(image.features), np.asarray(image.boxes), image.size
+    boxes = boxes if len(boxes) or other.boxes is None else other.boxes
+    size = size or other.size  # type: ignore[truthy-bool]
+    if not size and features.shape[1] > _POSITIONED and boxes.shape == (len(features), 4):
+        try:
+            size = image_size(boxes, features[:, -_POSITIONED:])
+        except DamagedImage:
+            raise DamagedImage(
+                "its height and width are nowhere: they must be in the JSON (image_h, image_w), or in the file of "
+                "--boxes-from."
+            ) from None
+    return dataclasses.replace(image, boxes=boxes, size=size)
+
+
+def known_order(cells: list[bytes]) -> tuple[str, ...] | None:
+    """The first of the published orders of columns that fits a row; by its length alone if none does."""
+    orders = [order for order in ORDERS if len(order) == len(cells)]
+    return next((order for order in orders if fits_row(order, cells)), orders[0] if orders else None)
+
+
+def is_tsv(found: Found, options: SourceOptions) -> bool:
+    """Whether a text has columns that are known."""
+    cells = found.first_record.cells if found.first_record else []
+    given = options.columns is not None and len(cells) == len(options.columns)
+    return given or header_columns(cells) is not None or known_order(cells) is not None
+
+
+def is_json_tsv(found: Found) -> bool:
+    """Whether a text has a key and JSON in each line."""
+    cells = found.first_record.cells if found.first_record else []
+    return len(cells) == 2 and cells[1].lstrip()[:1] in (b"{", b"[")

@@ -1,0 +1,43 @@
+"""Cells of text: integers, and arrays in base64, as scripts of Python 2 and 3 write them."""
+
+from __future__ import annotations
+
+import binascii
+
+import numpy as np
+
+from .base import DamagedImage
+
+MAX_REGIONS = 10_000  # of an image
+
+
+def plain_cell(text: bytes) -> bytes:
+    """A cell without the b'…' that Python 3 writes around bytes that are converted to text."""
+    if text[:2] in (b"b'", b'b"') and len(text) > 2 and text[-1:] == text[1:2]:
+        return text[2:-1].replace(rb"\n", b"")
+    return text
+
+
+def integer(name: str, text: bytes, most: int = 2**31) -> int:
+    """An integer from 1; a DamagedImage error for anything else."""
+    text = plain_cell(text)
+    if not text.isdigit() or len(text) > 10 or not 1 <= int(text) <= most:
+        raise DamagedImage(f"{name} must be an integer from 1; got {text[:20].decode('utf-8', 'replace')!r}.")
+    return int(text)
+
+
+def array(name: str, text: bytes, dtype: str, count: int | None, width: int | None) -> np.ndarray:
+    """The array in base64, ``[count, width]``; what is None follows from the number of bytes."""
+    text = plain_cell(text)
+    if b"\n" in text:
+        text = text.translate(None, b"\r\n")
+    try:
+        content = binascii.a2b_base64(text, strict_mode=True)
+    except binascii.Error as error:
+        raise DamagedImage(f"its {name} are damaged base64: {error}.") from None
+    each = (count or 1) * (width or 1) * np.dtype(dtype).itemsize
+    if not content or (len(content) != each if count and width else len(content) % each):
+        wanted = f"{each:,}" if count and width else f"a multiple of {each:,}"
+        given = f" for num_boxes {count}" if count else ""
+        raise DamagedImage(f"its {name} must have {wanted} bytes{given}; they have {len(content):,}.")
+    return np.frombuffer(content, dtype).reshape(count or -1, width or (-1 if count else 1))
