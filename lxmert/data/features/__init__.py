@@ -11,7 +11,8 @@ from lxmert.utils.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from .check import check_regions
-    from .import_features import ImportOptions, import_regions
+    from .import_features import import_regions
+    from .import_options import ImportOptions
     from .store import RegionStore, open_regions
     from .write_features import write_features
     from .writer import RegionWriter
@@ -30,7 +31,8 @@ __getattr__, __dir__ = lazy_names(
     __name__,
     {
         f"{__name__}.check": ("check_regions",),
-        f"{__name__}.import_features": ("ImportOptions", "import_regions"),
+        f"{__name__}.import_features": ("import_regions",),
+        f"{__name__}.import_options": ("ImportOptions",),
         f"{__name__}.store": ("RegionStore", "open_regions"),
         f"{__name__}.write_features": ("write_features",),
         f"{__name__}.writer": ("RegionWriter",),

@@ -2,115 +2,22 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import re
 import time
-import zlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lxmert.utils.messages import escaped
-
-from .image_regions import ImageRegions
+from .import_options import ImportOptions
 from .partial_store import has_progress, partial_folder
-from .sources.base import Source, SourceOptions, WrongOptions
-from .sources.columns import parse_columns
+from .sources.base import Source, WrongOptions
 from .sources.open import open_source
 from .writer import RegionWriter
 
 _MAX_SKIPPED = 10_000
 _PROGRESS_STEP = 2**22  # bytes between two calls of `progress`
-_NAME_FIELD = re.compile(r"\{id(?::0(\d{1,2}))?\}")
 
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class ImportOptions:
-    """How feature files are read, and what is stored of them.
-
-    Attributes:
-        dtype: of the features in the store. float32 keeps the numbers of all published files exactly; float16 takes
-            half the disk and rounds each number to 11 bits, by up to 2^-11 of it (2^-25 below 2^-14).
-        ids: the ids of an HDF5 file or of arrays that have none: a JSON object of ids and row numbers, or a pickle of
-            the same, which may leave out rows; or an id for each row, as a JSON list, or as text with one id per line.
-        boxes: "xyxy", two corners, or "xywh", a corner with width and height. None is "xyxy"; for GQA's files it is
-            inferred.
-        sizes: the images' sizes, where arrays have boxes in pixels and no sizes: a JSON object of ids and [height,
-            width], or annotations of COCO.
-        columns: the names of a TSV's columns, such as "image_id,image_h,image_w,num_boxes,boxes,features" or a list of
-            them; None to recognize them. "_" is a column that is not read.
-        boxes_from: a TSV with the boxes of features that have none: the image's key and JSON with rect, in the same
-            order as the features.
-        names: the images' names in the store, with {id} for the id in the source: "COCO_val2014_{id:012}".
-        rename: names by id, which take precedence.
-        skip_damaged: whether to skip damaged images and list them in the report; otherwise the first one is an error.
-        clip_boxes: whether to clip boxes at the border of their image; otherwise such an image is damaged.
-    """
-
-    dtype: str = "float32"
-    ids: str | Path | None = None
-    boxes: str | None = None
-    sizes: str | Path | None = None
-    columns: str | Sequence[str] | None = None
-    boxes_from: str | Path | None = None
-    names: str | None = None
-    rename: Mapping[str, str] = field(default_factory=dict)
-    skip_damaged: bool = False
-    clip_boxes: bool = False
-
-    def __post_init__(self) -> None:
-        if self.names is not None and len(_NAME_FIELD.findall(self.names)) != 1:
-            raise ValueError(
-                f"names must have {{id}} in it once, or {{id:012}} for a number of twelve digits; got {self.names!r}."
-            )
-
-        if self.columns is not None:
-            parse_columns(self._column_names())
-
-    def _column_names(self) -> list[str]:
-        return self.columns.split(",") if isinstance(self.columns, str) else list(self.columns or ())
-
-    def settings(self) -> dict[str, Any]:
-        """The options that an interrupted import must be continued with."""
-        table = json.dumps(sorted(self.rename.items()))
-        newer = {  # older versions did not save them
-            "columns": None if self.columns is None else list(parse_columns(self._column_names())),
-            "boxes_from": None if self.boxes_from is None else str(self.boxes_from),
-        }
-        return {
-            **{name: value for name, value in newer.items() if value is not None},
-            "names": self.names,
-            "rename": zlib.crc32(table.encode()) if self.rename else None,
-            "boxes": self.boxes,
-            "ids": None if self.ids is None else str(self.ids),
-            **({"sizes": str(self.sizes)} if self.sizes is not None else {}),
-        }
-
-    def source_options(self) -> SourceOptions:
-        """The options that say what a file does not say itself."""
-        paths = (None if path is None else Path(path) for path in (self.ids, self.sizes, self.boxes_from))
-        ids, sizes, boxes_from = paths
-        columns = None if self.columns is None else parse_columns(self._column_names())
-        return SourceOptions(ids=ids, boxes=self.boxes, columns=columns, sizes=sizes, boxes_from=boxes_from)
-
-    def renamed(self, image: ImageRegions) -> ImageRegions:
-        """The image with its name in the store."""
-        name = self.rename.get(image.name)
-        if name is None and self.names is not None:
-            name = _NAME_FIELD.sub(lambda found: _padded(image.name, found[1]), self.names)
-        return image if name is None else dataclasses.replace(image, name=name)
-
-
-def _padded(name: str, digits: str | None) -> str:
-    if digits is None:
-        return name
-    if not (name.isascii() and name.isdigit()):
-        raise ValueError(f"names requires a number of {digits} digits; the image's id is {escaped(name)!r}.")
-    return name.zfill(int(digits))
 
 
 @dataclass(frozen=True)

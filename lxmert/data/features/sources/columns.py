@@ -18,7 +18,7 @@ from .base64_arrays import MAX_REGIONS, array, integer, plain_cell
 IGNORED = "_"
 # The names of columns, and other spellings of them.
 SPELLINGS = {
-    "image_id": ("img_id", "imageid", "key", "img_key"),
+    "image_id": ("img_id", "imageid", "img_key", "key", "id"),
     "image_h": ("img_h", "image_height", "img_height", "height", "h"),
     "image_w": ("img_w", "image_width", "img_width", "width", "w"),
     "num_boxes": ("num_box", "num_bbox", "num_bboxes", "boxes_num"),
@@ -77,10 +77,19 @@ def parse_columns(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def header_columns(cells: Sequence[bytes]) -> tuple[str, ...] | None:
-    """The columns that a header line names; None if a line is not a header."""
-    names = [_NAMES.get(cell.decode("utf-8", "replace").strip().lower()) for cell in cells]
-    known = {name for name in names if name}
-    return tuple(name or IGNORED for name in names) if {"image_id", "features"} <= known else None
+    """The columns that a header line names; None if a line is not a header.
+
+    Of two spellings of a name, such as img_id and id, the one that comes first in `SPELLINGS` counts.
+    """
+    given = [cell[:100].decode("utf-8", "replace").strip().lower() for cell in cells]
+    places = {}
+    for name, spellings in SPELLINGS.items():
+        spelling = next((spelling for spelling in (name, *spellings) if spelling in given), None)
+        if spelling is not None and name != IGNORED:
+            places[given.index(spelling)] = name
+    if not {"image_id", "features"} <= set(places.values()):
+        return None
+    return tuple(places.get(place, IGNORED) for place in range(len(given)))
 
 
 def fits_row(columns: Sequence[str], cells: Sequence[bytes]) -> bool:

@@ -29,7 +29,11 @@ class Content(NamedTuple):
 
     def completed(self, other: Content) -> Content:
         """With what another file says."""
-        return Content(*(mine if mine is not None else theirs for mine, theirs in zip(self, other, strict=True)))
+        return Content(
+            self.features if self.features is not None else other.features,
+            self.boxes if self.boxes is not None else other.boxes,
+            self.size or other.size,
+        )
 
 
 def parse_content(text: bytes) -> Content:
@@ -84,8 +88,8 @@ def _encoded(name: str, text: Any) -> bytes:
 
 
 def _size(values: dict[str, Any]) -> tuple[int, int] | None:
-    sides = [next((values[name] for name in names if name in values), None) for names in (_HEIGHTS, _WIDTHS)]
-    if None in sides:
+    sides = [values[name] for names in (_HEIGHTS, _WIDTHS) for name in names if name in values]
+    if len(sides) != 2:
         return None
     if any(type(side) not in (int, float) or side != int(side) for side in sides):
         raise DamagedImage(f"its height and width must be integers; got {sides!r:.60}.")

@@ -34,7 +34,7 @@ class SizeOrder:
 
     def add(self, image: ImageRegions) -> bool:
         """Count an image; whether its boxes contradict the order."""
-        height, width = image.size  # type: ignore[misc]
+        height, width = np.asarray(image.size).tolist()
         boxes = np.asarray(image.boxes)
         if not np.isfinite(boxes).all() or (boxes[:, 2:] < boxes[:, :2]).any():
             return False  # damaged: no evidence
@@ -69,7 +69,7 @@ class SizeOrder:
             WrongOptions: the order is wrong.
         """
         if self.add(image) and (not self.stated or self.swapped > self.right):
-            height, width = image.size  # type: ignore[misc]
+            height, width = np.asarray(image.size).tolist()
             raise WrongOptions(
                 f"its boxes fit an image {height} wide and {width} high, not one {width} wide and {height} high: "
                 f"height and width are in another order than in the columns {','.join(self.columns)}. "

@@ -162,9 +162,9 @@ class JsonTsv(RowSource):
 
 def _completed(image: ImageRegions, other: Content) -> ImageRegions:
     """An image with the boxes and the size of another file; the size also follows from Oscar's features."""
-    features, boxes, size = np.asarray(image.features), np.asarray(image.boxes), image.size
+    features, boxes = np.asarray(image.features), np.asarray(image.boxes)
     boxes = boxes if len(boxes) or other.boxes is None else other.boxes
-    size = size or other.size  # type: ignore[truthy-bool]
+    size = image.size if np.size(image.size) else other.size or ()
     if not size and features.shape[1] > _POSITIONED and boxes.shape == (len(features), 4):
         try:
             size = image_size(boxes, features[:, -_POSITIONED:])

@@ -1,0 +1,177 @@
+"""TSV files: which order their columns have, what contradicts it, and what is missing or damaged."""
+
+import gzip
+import json
+import shutil
+import zipfile
+
+import numpy as np
+import pytest
+
+from lxmert.data.features import ImportOptions, import_regions, open_regions
+from lxmert.data.features.image_regions import ImageRegions
+from lxmert.data.features.sources import tsv
+from tests.data.layouts import DATA
+from tests.data.region_files import bottom_up_line, lxmert_line, write_tsv
+
+WIDTH_FIRST, HEIGHT_FIRST = (
+    f"image_id,{sides},num_boxes,boxes,features" for sides in ("image_w,image_h", "image_h,image_w")
+)
+
+
+def picture(name, x=90.0, y=90.0, height=100, width=200):
+    """An image with a box that ends at x and y: from 102 on, x shows that the image is wide."""
+    boxes = np.array([[0, 0, 10, 10], [5, 5, x, y]], np.float32)
+    return ImageRegions(str(name), np.ones((2, 3), np.float32) * int(name), boxes, (height, width))
+
+
+def height_first(one):
+    return bottom_up_line(one, image_w=str(one.size[0]), image_h=str(one.size[1]))
+
+
+UNDECIDED = [picture(number) for number in range(4)]
+DECIDED = [*UNDECIDED, picture(4, x=190.0)]
+
+
+def imported(folder, file, **options):
+    import_regions([file], folder / "store", ImportOptions(**options))
+    store = open_regions(folder / "store")
+    sizes = store.sizes(range(len(store))).tolist()
+    shutil.rmtree(folder / "store")
+    return sizes
+
+
+@pytest.mark.parametrize("line", [bottom_up_line, height_first])
+def test_boxes_decide_whether_width_or_height_comes_first(tmp_path, line):
+    assert imported(tmp_path, write_tsv(tmp_path / "a.tsv", DECIDED, line)) == [[100, 200]] * 5
+
+
+def test_where_both_orders_fit_it_is_asked_for(tmp_path):
+    message = rf"does not say whether width or height comes first.*--columns {WIDTH_FIRST} or --columns {HEIGHT_FIRST}"
+    for file in (write_tsv(tmp_path / "a.tsv", UNDECIDED, bottom_up_line), DATA / "six_columns_height_first.tsv"):
+        for skip in (False, True):
+            with pytest.raises(ValueError, match=message):
+                import_regions([file], tmp_path / "store", ImportOptions(clip_boxes=skip, skip_damaged=skip))
+    assert imported(tmp_path, tmp_path / "a.tsv", columns=WIDTH_FIRST) == [[100, 200]] * 4
+    assert imported(tmp_path, tmp_path / "a.tsv", columns=HEIGHT_FIRST) == [[200, 100]] * 4  # nothing contradicts it
+
+
+@pytest.mark.parametrize("lenient", [False, True])
+def test_a_wrong_order_is_never_stored(tmp_path, lenient):
+    """Neither --clip-boxes nor --skip-damaged hides that boxes contradict the columns of the user or of a header."""
+    how = {"clip_boxes": lenient, "skip_damaged": lenient}
+    file = write_tsv(tmp_path / "a.tsv", DECIDED, bottom_up_line)
+    message = rf"of 1 images at its start fit only if height and width are exchanged.*Pass --columns {WIDTH_FIRST}"
+    with pytest.raises(ValueError, match=message):
+        import_regions([file], tmp_path / "store", ImportOptions(columns=HEIGHT_FIRST, **how))
+    file.write_text("id\timg_h\timg_w\tnum_boxes\tboxes\tfeatures\n" + file.read_text())
+    with pytest.raises(ValueError, match=message):
+        import_regions([file], tmp_path / "store", ImportOptions(**how))
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize("options", [{}, {"columns": HEIGHT_FIRST}])
+def test_a_box_that_contradicts_the_order_stops_the_import(tmp_path, monkeypatch, options):
+    """The images at the start show nothing, or the other order; the last one does."""
+    monkeypatch.setattr(tsv, "_SAMPLE_IMAGES", 4)
+    first = UNDECIDED if options else [picture(number, x=90.0, y=190.0, height=200, width=100) for number in range(4)]
+    lines = [*map(height_first, first), bottom_up_line(picture(9, x=190.0))]
+    (tmp_path / "a.tsv").write_text("".join(lines))
+    with pytest.raises(
+        ValueError, match=r"line 5, image '9': its boxes fit .* Pass --columns .*--restart.*so far: 4"
+    ) as error:
+        import_regions(
+            [tmp_path / "a.tsv"], tmp_path / "store", ImportOptions(**options, clip_boxes=True, skip_damaged=True)
+        )
+    assert "--skip-damaged" not in str(error.value)
+    assert not (tmp_path / "store").exists()
+
+
+def test_boxes_a_little_outside_are_clipped_in_a_known_order(tmp_path):
+    """A detector's overshoot is no evidence, and of a stated order a single image is not either."""
+    images = [picture(0, x=201.5), picture(1, x=190.0), picture(2, x=150.0, y=120.0, height=100, width=130)]
+    file = write_tsv(tmp_path / "a.tsv", images[:2], bottom_up_line)
+    assert imported(tmp_path, file, clip_boxes=True) == [[100, 200]] * 2
+    file = write_tsv(tmp_path / "b.tsv", [*images, picture(3, x=90.0, y=150.0)], bottom_up_line)
+    assert len(imported(tmp_path, file, columns=WIDTH_FIRST, clip_boxes=True)) == 4
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (
+            "image_id,image_h,image_w,num_boxs,boxes,features",
+            r"unexpected column 'num_boxs'\. Did you mean 'num_boxes'",
+        ),
+        ("image_id,image_h,image_h,boxes,features", "image_h twice"),
+        ("image_h,image_w,boxes", "no image_id, no features"),
+    ],
+)
+def test_wrong_names_of_columns(columns, message):
+    with pytest.raises(ValueError, match=message):
+        ImportOptions(columns=columns)
+
+
+def test_features_without_boxes(tmp_path):
+    file = shutil.copy(DATA / "vinvl_features.tsv", tmp_path / "vinvl_features.tsv")
+    with pytest.raises(ValueError, match=r"has features, but no boxes\. Pass the file that has them with --boxes-from"):
+        import_regions([file], tmp_path / "store")
+    rows = (DATA / "vinvl.tsv").read_text().splitlines(keepends=True)
+    (tmp_path / "turned.tsv").write_text("".join(rows[::-1]))
+    (tmp_path / "short.tsv").write_text(rows[0])
+    for name, message in {"turned": "line 1 of .* is about '2'", "short": "has no row for it"}.items():
+        with pytest.raises(ValueError, match=f"{message}.*in th.* order"):
+            import_regions(
+                [file], tmp_path / name, ImportOptions(boxes_from=tmp_path / f"{name}.tsv", skip_damaged=True)
+            )
+
+
+def test_what_is_not_known_is_named(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("notes.txt", "x")
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.jpg").write_bytes(b"x")
+    (tmp_path / "list.json").write_text(json.dumps([1, 2]))
+    (tmp_path / "empty.zip").write_bytes(b"PK\x03\x04")
+    for name, what in {
+        "a.zip": r"is a ZIP of text files, .* The nearest that is read: JSON of VL-BERT",
+        "photos": r"is a folder of images, .* The nearest that is read: ",
+        "list.json": "is a JSON file",
+        "empty.zip": "is a damaged or empty ZIP",
+    }.items():
+        with pytest.raises(ValueError, match=what):
+            import_regions([tmp_path / name], tmp_path / "store")
+
+
+def test_a_packed_file_goes_on_where_it_stopped_and_is_known_to_be_cut(tmp_path):
+    images = [picture(number, x=190.0) for number in range(6)]
+    lines = [bottom_up_line(one).encode() for one in images]
+    file = tmp_path / "a.tsv"
+    file.write_bytes(gzip.compress(b"".join([*lines[:3], b"0\t0\n", *lines[3:]])))
+    with pytest.raises(ValueError, match=r"line 4.*so far: 3"):
+        import_regions([file], tmp_path / "store")
+    file.write_bytes(gzip.compress(b"".join(lines)))
+    report = import_regions([file], tmp_path / "store")
+    assert (report.images, report.resumed) == (6, 3)
+    content = gzip.compress(np.random.default_rng(0).bytes(99).hex().encode() + b"".join(lines))
+    file.write_bytes(content[:-40])
+    with pytest.raises(ValueError, match="packed by gzip, is damaged or truncated"):
+        import_regions([file], tmp_path / "other")
+
+
+def test_a_quote_that_is_never_closed_does_not_swallow_lines(tmp_path):
+    lines = [bottom_up_line(one) for one in DECIDED]
+    lines[1] = '"' + lines[1]
+    (tmp_path / "a.tsv").write_text("".join(lines))
+    report = import_regions([tmp_path / "a.tsv"], tmp_path / "store", ImportOptions(skip_damaged=True))
+    assert (report.skipped, open_regions(tmp_path / "store").names) == ([], ["0", '"1', "2", "3", "4"])
+
+
+def test_a_damaged_image_of_lxmert_is_no_reason_to_doubt_its_columns(tmp_path):
+    labels = {name: np.zeros(2, np.int64) for name in ("object_ids", "attribute_ids")}
+    labels |= {name: np.zeros(2, np.float32) for name in ("object_confidence", "attribute_confidence")}
+    images = [ImageRegions(**{**vars(one), **labels}) for one in [picture(0, x=190.0), picture(1, x=95.0, y=190.0)]]
+    file = write_tsv(tmp_path / "a.tsv", images, lxmert_line)
+    report = import_regions([file], tmp_path / "store", ImportOptions(skip_damaged=True))
+    assert report.images == 1
+    assert "boxes must be in the image, 200 wide and 100 high" in report.skipped[0]
