@@ -1,4 +1,4 @@
-"""`lxmert data`: make data sets without a download, in every format that training and evaluation read."""
+"""`lxmert data`: make data sets without a download, in every format that is read; and tables of answers."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import os
 import time
 from typing import Any
 
-SUMMARY = "make a data set: synthetic scenes or easy-VQA, in every format that training and evaluation read"
+SUMMARY = "make a data set (synthetic scenes or easy-VQA) in every format that is read, or a table of answers"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of both data sets."""
+    """Declare the arguments of each."""
     sets = parser.add_subparsers(dest="data", metavar="DATA", required=True)
     scenes = sets.add_parser(
         "scenes",
@@ -24,6 +24,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the images and questions of the package easy-vqa",
         description="Write the images and questions of the package easy-vqa, with captions and statements made from "
         "them. A tenth of its training images is for validation.",
+    )
+    _add_answers(
+        sets.add_parser(
+            "answers",
+            help="the table of answers of training questions",
+            description="Collect the answers that a model is to choose from: those that are the best answer to some "
+            "training questions, the most frequent first.",
+        )
     )
     for each in (scenes, easy):
         each.add_argument("output", metavar="FOLDER", help="a new or empty folder for the data set")
@@ -54,8 +62,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_answers(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("train", nargs="+", metavar="TRAIN", help="files of questions with answers, in any layout")
+    parser.add_argument("--output", metavar="FILE", required=True, help="the table: a JSON list")
+    parser.add_argument(
+        "--min-count",
+        type=int,
+        metavar="N",
+        help="leave out answers that are the best one of fewer questions (default: 9 as in the original where there "
+        "are 100,000 questions or more, otherwise 1)",
+    )
+    parser.add_argument("--task", choices=("vqa", "gqa"), default="vqa", help="what the questions are (default: vqa)")
+    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+
+
+def _make_answers(arguments: argparse.Namespace) -> int:
+    from lxmert.data.datasets import make_answer_table, read_gqa, read_vqa, write_answer_table
+    from lxmert.utils.messages import escaped
+    from lxmert.utils.paths import check_path
+
+    check_path("--output", arguments.output)
+    if arguments.min_count is not None and arguments.min_count < 1:
+        raise ValueError(f"--min-count must be 1 or more; got {arguments.min_count}.")
+    questions = (read_vqa if arguments.task == "vqa" else read_gqa)(arguments.train)
+    table = make_answer_table(questions, arguments.min_count)
+    write_answer_table(arguments.output, table.answers)
+    if not arguments.quiet:
+        print(escaped(f"wrote {arguments.output}: {table}"))
+    return 0
+
+
 def run(arguments: argparse.Namespace) -> int:
-    """Make the data set, and print its counts and the scores of the baselines."""
+    """Make the data set, and print its counts and the scores of the baselines; or make a table of answers."""
+    if arguments.data == "answers":
+        return _make_answers(arguments)
     progress = not arguments.quiet
     start = time.perf_counter()
     if arguments.data == "scenes":

@@ -31,7 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="extend",
         default=[],
         metavar="FILE",
-        help="the correct answers: VQA's official annotations, GQA's questions, NLVR2's statements",
+        help="the correct answers: VQA's official annotations, GQA's questions, NLVR2's statements; or one file of "
+        "questions and answers (VizWiz, TextVQA, SNLI-VE, your own, ...). It may be a part of what was answered",
     )
     parser.add_argument(
         "--questions",
@@ -41,6 +42,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="VQA: the questions of the annotations, to check that they belong together; without annotations, "
         "questions of the original with labels, whose mean score is taken. GQA and NLVR2: the same as --annotations",
+    )
+    parser.add_argument(
+        "--answer-scores",
+        choices=("auto", "official", "share"),
+        default="auto",
+        help="score of an answer that some annotators gave: what VQA's evaluation gives it, or their share (default: "
+        "share where there are fewer than ten of them)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON, with the unrounded scores too")
     parser.add_argument("--per-question", action="store_true", help="VQA: add the score of every question to the JSON")
@@ -70,7 +78,9 @@ def run(arguments: argparse.Namespace) -> int:
             model.close()
             if not model.is_main:  # the main process has all of them
                 return 0
-        scores = score_result_file(arguments.task, predictions, arguments.annotations, arguments.questions)
+        scores = score_result_file(
+            arguments.task, predictions, arguments.annotations, arguments.questions, arguments.answer_scores
+        )
     print(scores_json(scores, arguments.per_question) if arguments.json else scores_table(scores))
     return 0
 
@@ -109,12 +119,22 @@ def _rounded(value: Any) -> Any:
 
 
 def scores_table(scores: VqaScores | GqaScores | Nlvr2Scores) -> str:
-    """Scores as text: what they are of, percent, and over how many."""
+    """Scores as text: what they are of, percent, and over how many; and how many predictions were left out."""
+    if not scores.left_out:
+        return _scores_table(scores)
+    number = f"{scores.left_out:,} predictions" if scores.left_out > 1 else "1 prediction"
+    return f"{_scores_table(scores)}\n\n{number} for others than these files have: left out."
+
+
+def _scores_table(scores: VqaScores | GqaScores | Nlvr2Scores) -> str:
     from lxmert.data.metrics import GqaScores, VqaScores
 
     if isinstance(scores, VqaScores):
         return _tables(
-            [("overall", scores.overall, len(scores.per_question))],
+            [
+                ("overall", scores.overall, len(scores.per_question)),
+                *((name, score, len(scores.per_question)) for name, score in scores.further.items()),
+            ],
             {
                 "answer type": (scores.per_answer_type, scores.answer_type_counts),
                 "question type": (scores.per_question_type, scores.question_type_counts),

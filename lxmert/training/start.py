@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,9 @@ from lxmert.weights.open import open_checkpoint
 
 from .checkpoints import ANSWERS_NAME
 from .settings import Settings
-from .tasks import TASKS
+from .tasks import TASKS, QuestionTask
+
+logger = logging.getLogger(__name__)
 
 # As in the original: the visual losses weigh 1 / 0.15. (transformers rounds it to 6.67.)
 _VISUAL_WEIGHT = 1 / 0.15
@@ -66,7 +69,9 @@ def open_tokenizer(settings: Settings) -> LxmertTokenizer:
 
 
 def open_answers(settings: Settings) -> list[str]:
-    """Read the table of answers that the settings name, or else that of the weights; empty where the task needs none.
+    """The table of answers that the settings name, or else that of the weights, or else one of the training answers.
+
+    It is empty where the task needs none.
 
     Raises:
         ValueError: there is none, or the file holds no table.
@@ -74,6 +79,11 @@ def open_answers(settings: Settings) -> list[str]:
     if not TASKS[settings.task].has_answers or (settings.task == "pretrain" and "answers" not in settings.losses):
         return []
     source = settings.answers or _answers_of(settings.model)
+    task = TASKS[settings.task]
+    if source is None and isinstance(task, QuestionTask):
+        table = task.make_answers(settings)
+        logger.info("no --answers are given: the training files give %s", table)
+        return table.answers
     if source is None:
         raise ValueError(
             "answers must be given: the table of answers that the model is to choose from, in the order of its scores "

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from lxmert.data.collate.batch import TaskData
 from lxmert.data.features import RegionStore
 
 from .settings import Settings
+
+if TYPE_CHECKING:
+    from lxmert.data.datasets.answer_tables import AnswerTable
 
 
 class Task(Protocol):
@@ -107,6 +110,18 @@ class QuestionTask(ClassTask):
         options = settings.text_length, settings.regions, best, settings.architecture
         return QuestionData(examples, store, tokenizer, answers, *options)
 
+    def make_answers(self, settings: Settings) -> AnswerTable:
+        """A table of the answers in the training files.
+
+        Raises:
+            ValueError: there are no such files, or they have no answers.
+        """
+        from lxmert.data.datasets import make_answer_table
+
+        if not settings.train:
+            raise ValueError("answers must be given: the table of answers in the order of the model's scores.")
+        return make_answer_table(self.read(settings.train, settings), settings.answer_min_count)
+
     def scores(self, data: Any, predicted: np.ndarray, answers: list[str]) -> dict[str, float]:
         """The mean score of the chosen answers, as the original's evaluator has it, and for each type of question."""
         from lxmert.data.metrics import soft_accuracy
@@ -122,7 +137,9 @@ class QuestionTask(ClassTask):
         """Write the official result file."""
         from lxmert.data.metrics import write_predictions
 
-        write_predictions(self.name, path, self._predictions(data.examples, predicted, answers), data.examples.ids)
+        id_key = "image" if data.examples.layout == "VizWiz" else None  # as its server expects
+        found = self._predictions(data.examples, predicted, answers)
+        write_predictions(self.name, path, found, data.examples.ids, id_key)
 
     def _predictions(self, examples: Any, predicted: np.ndarray, answers: list[str]) -> dict[Any, str]:
         return {name: answers[number] for name, number in zip(examples.ids, predicted, strict=True)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from lxmert.utils.json_files import read_json
+from lxmert.utils.json_files import LARGEST_JSON, read_json
+from lxmert.utils.plain_pickle import is_pickle, load_plain_pickle
+
+_START = 4096  # bytes that tell what a file is
 
 _NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 # As in the original: two ways to write one answer.
@@ -42,15 +46,15 @@ def read_answer_vocabulary(path: str | Path) -> list[str]:
 
     Args:
         path: JSON: a list of answers (the original's trainval_label2ans.json), a list of objects with `ans` (its
-            all_ans.json), an object of answers and their indices (trainval_ans2label.json), or one of indices and
-            their answers (`id2label`).
+            all_ans.json), an object of answers and their indices (trainval_ans2label.json), one of indices and
+            their answers (`id2label`), or a list that begins with both objects (OpenVQA's answer_dict.json). A pickle
+            of one of these, which is read without running it. A text with an answer on each line.
 
     Raises:
         OSError: the file cannot be read.
         ValueError: another layout, gaps in the indices, or a duplicate answer.
     """
-    table = read_json(path, (dict, list))
-    answers = _listed(table)
+    answers = _listed(_read_table(Path(path)))
     if answers is None:
         raise ValueError(
             f'{path} is no answer vocabulary: it must be a list of strings, a list of objects with "ans", or an object '
@@ -63,13 +67,35 @@ def read_answer_vocabulary(path: str | Path) -> list[str]:
     return answers
 
 
+def _read_table(path: Path) -> Any:
+    """The content of a file: JSON, a pickle of plain containers, or the lines of a text."""
+    with path.open("rb") as file:
+        start = file.read(_START)
+    if is_pickle(start):
+        return load_plain_pickle(path)
+    if start.removeprefix(codecs.BOM_UTF8).lstrip()[:1] in (b"[", b"{"):
+        return read_json(path, (dict, list))
+    if path.stat().st_size > LARGEST_JSON:
+        raise ValueError(f"{path} is larger than {LARGEST_JSON} bytes, too large for a table of answers.")
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is neither JSON nor a text in UTF-8: {error.reason}.") from None
+    return [line.strip() for line in lines if line.strip()]
+
+
 def _listed(table: Any) -> list[str] | None:
     """The answers in order; None for an unknown layout."""
+    if _is_pair(table):
+        answers = _listed(table[0])
+        return answers if answers == _listed(table[1]) else None
+    if not isinstance(table, dict | list | tuple):
+        return None
     if isinstance(table, dict):
         pairs = list(table.items())
         if all(type(value) is int for _, value in pairs):
             pairs = [(number, answer) for answer, number in pairs]
-        elif all(key.isdecimal() for key, _ in pairs):
+        elif all(str(key).isdecimal() for key, _ in pairs):
             pairs = [(int(key), answer) for key, answer in pairs]
         numbered = dict(pairs)
         # Fewer indices than answers: a duplicate.
@@ -78,6 +104,13 @@ def _listed(table: Any) -> list[str] | None:
         table = [numbered[i] for i in range(len(table))]
     answers: list[Any] = [entry.get("ans") if isinstance(entry, dict) else entry for entry in table]
     return answers if answers and all(isinstance(answer, str) for answer in answers) else None
+
+
+def _is_pair(table: Any) -> bool:
+    """Whether a list begins with an object of answers and their indices, and with its inverse."""
+    if not isinstance(table, list | tuple) or len(table) < 2 or not all(isinstance(part, dict) for part in table[:2]):
+        return False
+    return bool(table[0]) and all(type(index) is int for index in table[0].values())
 
 
 def matching_rows(old: Sequence[str], new: Sequence[str]) -> np.ndarray:

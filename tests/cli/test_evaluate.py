@@ -110,6 +110,57 @@ def test_gqa(tmp_path, capsys):
     assert (found["accuracy"], found["binary"], found["open"]) == (50, 100, 0)
 
 
+def test_a_part_of_the_questions(tmp_path, capsys):
+    """One prediction file for all of GQA-OOD, and the questions of its tail."""
+    rows = {"2": {"imageId": "a", "question": "?", "answer": "red", "isBalanced": True}}
+    results = write(tmp_path / "r.json", [{"questionId": name, "prediction": "red"} for name in ("1", "2", "3")])
+    assert evaluate("gqa", results, "--questions", write(tmp_path / "testdev_tail.json", rows)) == 0
+    out = capsys.readouterr().out
+    assert "accuracy   100.00       1\n" in out
+    assert out.endswith("\n\n2 predictions for others than these files have: left out.\n")
+
+
+CASES = GOLDEN.parent / "cases" / "data"
+
+
+def test_vizwiz(tmp_path, capsys):
+    assert evaluate("vqa", CASES / "vizwiz_results.json", "--annotations", CASES / "vizwiz_val.json") == 0
+    assert capsys.readouterr().out == (
+        "score         percent  number\n"
+        "overall         65.00       2\n"
+        "\n"
+        "answer type   percent  number\n"
+        "other          100.00       1\n"
+        "unanswerable    30.00       1\n"
+    )
+    rows = [
+        {"image": "VizWiz_val_00000000.jpg", "answer": "Basil leaves!", "answerable": 0.9},
+        {"image": "VizWiz_val_00000001.jpg", "answer": "unanswerable", "answerable": 0.2},
+    ]
+    assert evaluate("vqa", write(tmp_path / "r.json", rows), "--questions", CASES / "vizwiz_val.json", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["overall"] == 100
+    assert found["further"] == {"unanswerable, average precision": 100, "unanswerable, F1": 100}
+
+
+def test_other_data_sets(tmp_path, capsys):
+    results = write(tmp_path / "r.csv", "id,proba,label\n0,0.4,0\n1,0.5,0\n2,0.1,0\n")
+    assert evaluate("vqa", results, "--annotations", CASES / "hateful_memes.jsonl", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["overall"], found["further"]) == (66.67, {"ROC AUC": 100})
+    results = write(
+        tmp_path / "r.json", [{"question_id": "own-1", "answer": "red"}, {"question_id": "own-2", "answer": "The blue"}]
+    )
+    own = write(tmp_path / "own.json", (CASES / "own_questions.json").read_text())
+    assert evaluate("vqa", results, "--questions", own, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["overall"] == 83.33
+    assert evaluate("vqa", results, "--questions", own, "--json", "--answer-scores", "official") == 0
+    assert json.loads(capsys.readouterr().out)["overall"] == 72.22  # blue: (1/3 + 1/3 + 2/3) / 3
+    results = write(tmp_path / "r.json", [{"question_id": "7", "answer": "yes"}])
+    assert evaluate("vqa", results, "--annotations", CASES / "vqacp_annotations.json", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["overall"] == 100
+
+
 def test_gqa_without_types(tmp_path, capsys):
     rows = [{"question_id": "1", "img_id": "a", "sent": "?", "label": {"yes": 1.0}}]
     results = write(tmp_path / "r.json", [{"questionId": "1", "prediction": "yes"}])

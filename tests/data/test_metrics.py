@@ -9,6 +9,7 @@ import pytest
 from lxmert.data import metrics
 from lxmert.data.datasets import Questions, Statements, write_gqa
 from lxmert.data.metrics import GqaAnswers, gqa_accuracy, nlvr2_scores, read_gqa_answers, score_result_file
+from lxmert.data.metrics.binary import average_precision, f1_score, roc_auc
 
 # answer, structural type, semantic type, balanced
 GQA = {
@@ -164,12 +165,36 @@ def test_nlvr2_without_sentences_in_the_identifiers():
     assert (scores.accuracy, scores.consistency, scores.sentences) == (50, None, None)
 
 
+def test_a_part_of_the_statements():
+    scores = nlvr2_scores({"dev-5-0-0": True, "dev-6-0-0": True}, statements(["dev-5-0-0"], [1]))
+    assert (scores.accuracy, scores.statements, scores.left_out) == (100, 1, 1)
+
+
+def test_contrast_sets_of_nlvr2():
+    """The changed versions of an example count together."""
+    judged = {"test1-769-1-0-1": True, "test1-769-1-0-2": False, "test1-9-1-0-1": True, "test1-9-1-0-2": True}
+    scores = nlvr2_scores(judged, statements(list(judged), [1, 0, 1, 0]))
+    assert (scores.accuracy, scores.consistency, scores.sentences) == (75, 50, 2)
+
+
+def test_binary_scores():
+    """Small cases by hand; scikit-learn gives the same."""
+    assert roc_auc([False, False, True, True], [0.1, 0.4, 0.35, 0.8]) == pytest.approx(75)
+    assert roc_auc([False, True], [0.5, 0.5]) == pytest.approx(50)
+    assert roc_auc([True, True], [0.5, 0.5]) is None
+    assert average_precision([False, False, True, True], [0.1, 0.4, 0.35, 0.8]) == pytest.approx(100 * (1 + 2 / 3) / 2)
+    assert average_precision([True, False], [0.5, 0.5]) == pytest.approx(50)
+    assert average_precision([False], [0.5]) is None
+    assert f1_score([True, True, False], [True, False, True]) == pytest.approx(50)
+    assert f1_score([True], [False]) == 0
+
+
 @pytest.mark.parametrize(
     ("judged", "ids", "labels", "message"),
     [
         ({"a": True}, ["a"], None, "these are of a test set, which has none"),
         ({}, ["a"], [1], "each of the 1 statements; 1 statement is not answered: a"),
-        ({"a": True, "b": True}, ["a"], [1], "1 prediction is for no statement of these: b"),
+        ({"b": True}, ["a"], [1], "1 prediction is for no statement of these: b"),
         ({}, [], [], "at least one statement"),
     ],
 )

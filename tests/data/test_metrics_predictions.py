@@ -30,8 +30,8 @@ def test_what_is_written_is_read(task, tmp_path):
 
 def test_nlvr2_as_others_write_it(tmp_path):
     path = tmp_path / "results.csv"
-    path.write_bytes(b"\xef\xbb\xbfdev-1-0-0,true\r\n\r\n dev-1-1-0 , FALSE \r\n")
-    assert read_predictions("nlvr2", path) == {"dev-1-0-0": True, "dev-1-1-0": False}
+    path.write_bytes(b"\xef\xbb\xbfdev-1-0-0,true\r\n\r\n dev-1-1-0 , FALSE \r\na,1\nb,0")
+    assert read_predictions("nlvr2", path) == {"dev-1-0-0": True, "dev-1-1-0": False, "a": True, "b": False}
 
 
 def test_numbers_as_judgements(tmp_path):
@@ -45,23 +45,46 @@ def test_other_keys_are_passed_over(tmp_path):
     assert read_predictions("vqa", path) == {3: "yes"}
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[{"question_id": "3", "answer": "yes"}, {"question_id": "a", "answer": "no"}]',
+        '{"question_id": 3, "answer": "yes"}\n{"question_id": "a", "answer": "no"}\n',
+        '[{"questionId": 3, "prediction": "yes", "score": 1}, {"questionId": "a", "prediction": "no"}]',
+        '{"3": "yes", "a": "no"}',
+        '{"3": {"multiple_choice": "x", "direct_answer": "yes"}, "a": {"direct_answer": "no"}}',
+        "question_id,answer\r\n3,yes\r\na,no\r\n",
+        "id,proba,label\n3,0.5,yes\na,1,no\n",
+        '[{"image": "3", "answer": "yes"}, {"image": "a", "answer": "no"}]',
+    ],
+)
+def test_result_files_of_others(text, tmp_path):
+    path = tmp_path / "results"
+    path.write_text(text)
+    assert read_predictions("vqa", path) == {3: "yes", "a": "no"}
+    assert read_predictions("vqa", path, ["a"]) == {"a": "no"}
+    assert read_predictions("gqa", path) == {"3": "yes", "a": "no"}
+
+
 WRONG_FILES = {
     "vqa": [
-        ("nothing", "is not a JSON file"),
-        ('{"3": "yes"}', "must hold a JSON list; it holds a dict"),
+        ("nothing", "is neither JSON nor a table"),
+        ('[{"question_id": 3', "is not a JSON file"),
+        ('{"3": 5}', 'entry 0 has the "answer" 5'),
+        ('{"3": "yes", "3": "no"}', "the key '3' is there twice"),
         ("[3]", "1 of 1 entries are not like"),
         ("[3]", 'like {"question_id": 458752000, "answer": "yes"}: entry 0 is 3'),
-        ('[{"question_id": "3", "answer": "a"}]', 'entry 0 has the "question_id" "3"'),
+        ('[{"question_id": 3, "answer": "a"}, {"question_id": "3", "answer": "a"}]', "answered more than once: 3"),
         ('[{"question_id": true, "answer": "a"}]', 'entry 0 has the "question_id" true'),
         ('[{"question_id": 3.0, "answer": "a"}]', 'entry 0 has the "question_id" 3.0'),
         ('[{"question_id": 3, "answer": null}]', 'entry 0 has the "answer" null'),
-        ('[{"questionId": "3", "prediction": "a"}]', 'has no "question_id" but questionId, prediction'),
+        ('[{"number": "3", "prediction": "a"}]', 'has no "question_id" but number, prediction'),
         ('[{"question_id": 3, "answer": "a"}, {"question_id": 3, "answer": "a"}]', "answered more than once: 3"),
         ('[{"question_id": 9, "answer": "a"}]', "for each of the 2 questions; 2 questions are not answered: 1, 2;"),
         ('[{"question_id": 9, "answer": "a"}]', "1 prediction is for no question of these: 9"),
     ],
     "gqa": [
-        ('[{"questionId": 3, "prediction": "a"}]', 'like {"questionId": "201307251", "prediction": "yes"}: entry 0'),
+        ('[{"questionId": 3.5, "prediction": "a"}]', 'like {"questionId": "201307251", "prediction": "yes"}: entry 0'),
         ('[{"questionId": "3"}, 5, [], {}]', "4 of 4 entries"),
         ('[{"questionId": "3"}, 5, [], {}]', 'entry 0 has no "prediction" but questionId, entry 1 is 5, entry 2 is []'),
         ('[{"questionId": "3"}, 5, [], {}]', "and 1 more"),
@@ -72,7 +95,7 @@ WRONG_FILES = {
         ("a\n,True\na,True,1\na,yes\n", "4 of 4 lines"),
         ("\xff", "is not a text file in UTF-8"),
         ("a,True\nb,True\na,False\nb,True\nc,True", "2 statements are answered more than once: a, b"),
-        ("1,True\n2,True\n3,True", "1 prediction is for no statement of these: 3"),
+        ("1,True\n3,True", "1 prediction is for no statement of these: 3"),
         ("\n", "2 statements are not answered: 1, 2"),
     ],
 }
@@ -92,7 +115,8 @@ def test_what_is_wrong_with_a_file(task, text, message, tmp_path):
 
 WRONG_PREDICTIONS = {
     "vqa": [
-        ({"3": "yes"}, "the ids integers; 1 are not"),
+        ({3.5: "yes"}, "the ids integers or strings; 1 are not"),
+        ({1: "a", 2: "b", "c": "d"}, "1 prediction is for no question of these: c"),
         ({3: 5}, '1 are not: {"question_id": 3, "answer": 5}'),
         ({1: "yes"}, "1 question is not answered: 2"),
     ],

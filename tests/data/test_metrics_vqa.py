@@ -123,14 +123,37 @@ def test_only_where_people_disagree_is_the_text_processed():
     assert vqa_accuracy({7: "The two."}, [annotation(["2"] * 9 + ["3"])]).overall == 100
 
 
-def test_entries_that_are_equal_are_left_out_together():
-    """As the official code does where answers have no ids of their own."""
-    without = [{"answer": "cat", "answer_confidence": "yes"}] * 2
-    without += [{"answer": "cat", "answer_confidence": "no"}] + [{"answer": "dog", "answer_confidence": "yes"}] * 2
-    given = {**annotation([]), "answers": without}
-    # The two equal cats see 1 other cat, the third sees 2, the dogs see 3.
-    expected = 100 * (1 / 3 + 1 / 3 + 2 / 3 + 1 + 1) / 5
-    assert vqa_accuracy({7: "cat"}, [given]).overall == pytest.approx(expected, abs=1e-12)
+@pytest.mark.parametrize(
+    ("texts", "formula", "percent"),
+    [
+        (["cat"] * 10, "auto", 100),
+        (["cat"] * 3 + ["dog"] * 7, "auto", 90),
+        (["cat"] * 3 + ["dog"] * 2, "official", 100 * (3 * 2 / 3 + 2) / 5),
+        # Fewer than ten people: their share.
+        (["cat"] * 3 + ["dog"] * 2, "auto", 60),
+        (["cat"], "auto", 100),
+        (["cat"], "official", 0),
+        (["cat", "cat"], "auto", 100),
+        (["cat"] * 8 + ["dog"], "auto", 100 * 8 / 9),
+        (["cat"] * 3 + ["dog"] * 7, "share", 30),
+    ],
+)
+def test_one_person_is_left_out_by_place(texts, formula, percent):
+    """Equal answers without ids are those of several people."""
+    given = {"question_id": 7, "answers": [{"answer": text, "answer_confidence": "yes"} for text in texts]}
+    assert vqa_accuracy({7: "cat"}, [given], formula=formula).overall == pytest.approx(percent, abs=1e-12)
+
+
+def test_ids_in_two_spellings():
+    assert vqa_accuracy({"7": "a"}, [annotation(["a"] * 10)]).overall == 100
+    assert vqa_accuracy({7: "a"}, [annotation(["a"] * 10, "7")]).per_question == {7: 100}
+    assert soft_accuracy({"1": "yes", 2: "3", "3": "red"}, questions()).overall == pytest.approx(250 / 3)
+
+
+def test_a_part_of_the_questions():
+    scores = vqa_accuracy({7: "a", 8: "b", 9: "c"}, [annotation(["a"] * 10)])
+    assert (scores.overall, scores.left_out) == (100, 2)
+    assert soft_accuracy({1: "yes", 2: "3", 3: "red", 4: "?"}, questions()).left_out == 1
 
 
 def test_annotations_stay_as_they_are():
@@ -144,7 +167,7 @@ def test_annotations_stay_as_they_are():
     ("predictions", "message"),
     [
         ({}, "1 question is not answered: 7"),
-        ({7: "a", 8: "b"}, "1 prediction is for no question of these: 8"),
+        ({8: "b"}, "1 prediction is for no question of these: 8"),
         (
             {i: "a" for i in range(10, 30)},
             "20 predictions are for no question of these: 10, 11, 12, 13, 14 and 15 more",
@@ -196,9 +219,10 @@ def test_soft_accuracy_refuses():
     [
         ('{"questions": []}', 'must have a list "annotations"'),
         ('{"annotations": []}', 'must have a list "annotations"'),
-        ("[1]", 'must have a list "annotations"'),
-        ('{"annotations": [{"question_id": "7"}]}', "record 1 (question_id '7'): question_id must be an integer"),
-        ('{"annotations": [{"question_id": 7}]}', "question_type must be a string"),
+        ("[1]", "record 1: an object of keys and values is expected; got 1"),
+        ('{"annotations": [{"question_id": ""}]}', "record 1 (question_id ''): question_id must be an integer"),
+        ('{"annotations": [{"question_id": 7}]}', "answers must be a list of people's answers, ten in VQA; got None"),
+        ('{"annotations": [{"question_id": 7, "question_type": 3}]}', "question_type must be a string"),
         (json.dumps({"annotations": [annotation([])]}), "(question_id 7): answers must be a list of people's answers"),
         (json.dumps({"annotations": [annotation([3])]}), 'must be a list of objects with a string "answer"'),
         (

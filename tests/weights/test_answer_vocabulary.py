@@ -1,6 +1,7 @@
 """Tables of answers in every layout, answers as the original writes them, and rows of a head in another order."""
 
 import json
+import pickle
 import re
 
 import ml_dtypes
@@ -47,12 +48,28 @@ def test_answers_as_the_original_writes_them(answer, wanted):
         [{"ans": "yes", "dsets": ["vqa"]}, {"ans": "no"}, {"ans": "2"}],
         {"no": 1, "2": 2, "yes": 0},
         {"2": "2", "0": "yes", "1": "no"},
+        [{"no": 1, "2": 2, "yes": 0}, {"2": "2", "0": "yes", "1": "no"}],
+        [{"no": 1, "2": 2, "yes": 0}, {"2": "2", "0": "yes", "1": "no"}, {"what": 0}, 3],
     ],
 )
 def test_layouts(table, tmp_path):
     path = tmp_path / "answers.json"
     path.write_text(json.dumps(table))
     assert read_answer_vocabulary(path) == ["yes", "no", "2"]
+    for protocol in (0, 2, pickle.HIGHEST_PROTOCOL):
+        path.write_bytes(pickle.dumps(table, protocol))
+        assert read_answer_vocabulary(path) == ["yes", "no", "2"]
+
+
+def test_other_files(tmp_path):
+    path = tmp_path / "answers.txt"
+    path.write_bytes(b"\xef\xbb\xbfyes\r\nno\r\n2\r\n\r\n")
+    assert read_answer_vocabulary(path) == ["yes", "no", "2"]
+    path.write_bytes(pickle.dumps({0: "yes", 1: "no"}))
+    assert read_answer_vocabulary(path) == ["yes", "no"]
+    path.write_bytes(pickle.dumps([print]))
+    with pytest.raises(ValueError, match="builtins"):
+        read_answer_vocabulary(path)
 
 
 # Numbers that are answers: their values tell which is which.
@@ -79,7 +96,7 @@ def test_numbers_as_answers(tmp_path):
         ({"0": "yes", "one": "no"}, "is no answer vocabulary"),
         (["yes", "no", "yes", "no"], "has 2 answers twice; the first is 'yes'"),
         ({"0": "a", "1": "b", "2": "b"}, "has 1 answers twice; the first is 'b'"),
-        ("yes", "must hold a JSON list or object; it holds a str"),
+        ([{"yes": 0, "no": 1}, {"0": "no", "1": "yes"}], "is no answer vocabulary"),
     ],
 )
 def test_other_tables_are_refused(table, message, tmp_path):
@@ -89,9 +106,12 @@ def test_other_tables_are_refused(table, message, tmp_path):
         read_answer_vocabulary(path)
 
 
-def test_no_json(tmp_path):
-    (tmp_path / "answers.json").write_text("yes\nno\n")
+def test_no_table(tmp_path):
+    (tmp_path / "answers.json").write_text('["yes", "no"')
     with pytest.raises(ValueError, match="is not a JSON file"):
+        read_answer_vocabulary(tmp_path / "answers.json")
+    (tmp_path / "answers.json").write_bytes(b"\xff")
+    with pytest.raises(ValueError, match="is neither JSON nor a text in UTF-8"):
         read_answer_vocabulary(tmp_path / "answers.json")
     with pytest.raises(FileNotFoundError):
         read_answer_vocabulary(tmp_path / "absent.json")

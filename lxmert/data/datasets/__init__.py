@@ -4,6 +4,7 @@ Each reader takes one file or several, recognizes the layout by content, and giv
 framework.
 """
 
+from .answer_tables import AnswerTable, make_answer_table, write_answer_table
 from .columns import CategoricalColumn, TextColumn
 from .examples import Questions, Sentences, Statements, check_disjoint
 from .gqa import read_gqa, write_gqa, write_official_gqa
@@ -15,18 +16,21 @@ from .vqa import read_vqa, write_vqa
 from .vqa_official import write_official_vqa
 
 __all__ = [
+    "AnswerTable",
     "CategoricalColumn",
     "Questions",
     "Sentences",
     "Statements",
     "TextColumn",
     "check_disjoint",
+    "make_answer_table",
     "questions_from_records",
     "read_gqa",
     "read_nlvr2",
     "read_pretraining",
     "read_vqa",
     "soft_scores",
+    "write_answer_table",
     "write_gqa",
     "write_nlvr2",
     "write_official_gqa",

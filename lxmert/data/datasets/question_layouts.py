@@ -141,7 +141,8 @@ def _has(*keys: str) -> Callable[[Mapping[str, Any]], bool]:
     return lambda record: all(key in record for key in keys)
 
 
-def _is_vizwiz(record: Mapping[str, Any]) -> bool:
+def is_vizwiz(record: Mapping[str, Any]) -> bool:
+    """Whether a record is one of VizWiz, which names questions by their images."""
     named = str(record.get("image", "")).startswith("VizWiz_") and not record.keys() & {*_IDS}
     return "question" in record and "image" in record and ("answerable" in record or named)
 
@@ -165,7 +166,7 @@ LAYOUTS = (
     ),
     QuestionLayout("SNLI-VE", _has("sentence2", "pairID"), _read_snli_ve, "pairID"),
     QuestionLayout(HATEFUL_MEMES, _has("id", "img", "text"), _read_hateful_memes, "id"),
-    QuestionLayout(VIZWIZ, _is_vizwiz, _read_vizwiz, "image"),
+    QuestionLayout(VIZWIZ, is_vizwiz, _read_vizwiz, "image"),
     QuestionLayout("A-OKVQA", _has("question_id", "image_id", "question", "choices"), _read_aokvqa, "question_id"),
     QuestionLayout(OFFICIAL, _is_joined, _read_own, "question_id"),
     QuestionLayout(OWN, _is_own, _read_own, None),

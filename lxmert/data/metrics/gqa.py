@@ -53,6 +53,7 @@ class GqaScores:
         counts: the number of scored questions: "accuracy", "binary", "open"; and of others: "unbalanced".
         structural_type_counts, semantic_type_counts: the same by type.
         by_type: whether binary and open follow from the types.
+        left_out: predictions for other questions than those of the files.
     """
 
     accuracy: float
@@ -64,18 +65,19 @@ class GqaScores:
     structural_type_counts: dict[str, int] = field(default_factory=dict)
     semantic_type_counts: dict[str, int] = field(default_factory=dict)
     by_type: bool = False
+    left_out: int = 0
 
 
 def gqa_accuracy(predictions: Mapping[str, str], answers: GqaAnswers, place: str | Path = "predictions") -> GqaScores:
     """The accuracy of predictions; an answer is correct if it is the same text.
 
     Args:
-        predictions: an answer for each question id; a ValueError if they do not match the questions, or without any. As
-            in the official program, unbalanced questions may have one.
+        predictions: an answer for each question id; a ValueError if a question has none. As in the official program,
+            unbalanced questions may have one. Predictions for others are left out.
         answers: the correct ones.
         place: the source of the predictions, for messages.
     """
-    check_predictions(predictions, dict.fromkeys(answers.ids), place, optional=answers.unbalanced_ids)
+    left_out = check_predictions(predictions, dict.fromkeys(answers.ids), place, optional=answers.unbalanced_ids)
     if not answers.ids:
         raise ValueError("there must be at least one question to score; there is none.")
     right = [predictions[question] == answer for question, answer in zip(answers.ids, answers.answers, strict=True)]
@@ -103,6 +105,7 @@ def gqa_accuracy(predictions: Mapping[str, str], answers: GqaAnswers, place: str
         structural_counts,
         semantic_counts,
         by_type,
+        left_out,
     )
 
 

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lxmert.data.datasets import read_nlvr2, read_vqa
+from lxmert.data.datasets import Questions, read_nlvr2, read_vqa
+from lxmert.data.datasets.question_layouts import (
+    HATEFUL_CLASSES,
+    HATEFUL_MEMES,
+    OFFICIAL,
+    ORIGINAL,
+    VIZWIZ,
+    recognize,
+)
+from lxmert.data.datasets.record_checks import canonical_id
 from lxmert.utils.messages import first_few
 
+from .binary import average_precision, f1_score, roc_auc
 from .gqa import GqaScores, gqa_accuracy, read_gqa_answers
 from .nlvr2 import Nlvr2Scores, nlvr2_scores
-from .result_files import read_predictions
+from .result_reader import ResultFile, read_predictions, read_result_file
 from .vqa import VqaScores, read_vqa_annotations, soft_accuracy, vqa_accuracy
 
 _TASKS = ("vqa", "gqa", "nlvr2")
@@ -20,9 +31,15 @@ Paths = Sequence[str | Path]
 
 
 def score_result_file(
-    task: str, predictions: str | Path, annotations: Paths = (), questions: Paths = ()
+    task: str,
+    predictions: str | Path,
+    annotations: Paths = (),
+    questions: Paths = (),
+    formula: str = "auto",
 ) -> VqaScores | GqaScores | Nlvr2Scores:
-    """Score a result file in the format of its task (result_files.py).
+    """Score a result file in the format of its task (result_reader.py).
+
+    The questions may be a part of those that were answered: predictions for others are left out, and counted.
 
     Args:
         task: "vqa", "gqa" or "nlvr2".
@@ -31,8 +48,9 @@ def score_result_file(
             question files, whose balanced questions are scored; NLVR2: files of statements; both official or the
             original's.
         questions: VQA: official questions, which must belong to the annotations; or, without annotations, the
-            original's labelled questions (minival.json), for the mean soft score. GQA and NLVR2, whose files hold both:
-            the same as `annotations`.
+            original's labelled questions (minival.json), for the mean soft score. GQA, NLVR2, and the data sets that
+            `read_vqa` reads from one file: the same as `annotations`.
+        formula: how the answers of several people are scored; see `soft_scores`.
 
     Raises:
         OSError: a file cannot be read.
@@ -41,7 +59,7 @@ def score_result_file(
     if task not in _TASKS:
         raise ValueError(f"task must be one of {', '.join(_TASKS)}; got {task!r}.")
     if task == "vqa":
-        return _score_vqa(predictions, annotations, questions)
+        return _score_vqa(predictions, annotations, questions, formula)
     if bool(annotations) == bool(questions):
         raise ValueError(
             f"{task}: pass the files with the correct answers once, as annotations or as questions (its question files "
@@ -51,32 +69,70 @@ def score_result_file(
     if task == "gqa":
         return gqa_accuracy(read_predictions("gqa", predictions), read_gqa_answers(files), predictions)
     statements = read_nlvr2(files)
-    return nlvr2_scores(read_predictions("nlvr2", predictions, dict.fromkeys(statements.ids)), statements)
+    return nlvr2_scores(read_predictions("nlvr2", predictions), statements, predictions)
 
 
-def _score_vqa(predictions: str | Path, annotations: Paths, questions: Paths) -> VqaScores:
+def _score_vqa(predictions: str | Path, annotations: Paths, questions: Paths, formula: str) -> VqaScores:
     if not annotations and not questions:
         raise ValueError(
             "vqa: pass the correct answers: official annotations (v2_mscoco_val2014_annotations.json), or as questions "
             "files of the original with labels (minival.json)."
         )
-    if not annotations:
-        labelled = read_vqa(list(questions))
-        if labelled.answers is None:
-            names = ", ".join(map(str, questions))
-            raise ValueError(f"{names}: the questions have no answers; pass the annotations that belong to them.")
-        return soft_accuracy(read_predictions("vqa", predictions, dict.fromkeys(labelled.ids)), labelled)
-    annotated: dict[int, None] = {}
+    results = read_result_file("vqa", predictions)
+    layouts = {layout.name for layout, _ in map(recognize, map(str, annotations)) if layout is not None}
+    if annotations and layouts <= {OFFICIAL}:
+        return _score_official(results, predictions, annotations, questions, formula)
+    labelled = read_vqa([*annotations, *questions], formula)
+    if labelled.answers is None:
+        names = ", ".join(map(str, questions))
+        raise ValueError(f"{names}: the questions have no answers; pass the annotations that belong to them.")
+    if labelled.layout == VIZWIZ:
+        records = read_vqa_annotations(list(labelled.files))
+        scores = vqa_accuracy(results.answers, records, predictions, formula, vizwiz=True)
+        return replace(scores, further=_unanswerable(results, labelled))
+    if labelled.layout == HATEFUL_MEMES:
+        classes = dict(zip("01", HATEFUL_CLASSES, strict=True))
+        answers = {name: classes.get(answer, answer) for name, answer in results.answers.items()}
+        return replace(soft_accuracy(answers, labelled, predictions), further=_hateful(results, labelled))
+    return soft_accuracy(results.answers, labelled, predictions, processed=labelled.layout != ORIGINAL)
+
+
+def _score_official(
+    results: ResultFile, place: str | Path, annotations: Paths, questions: Paths, formula: str
+) -> VqaScores:
+    annotated: dict[Any, None] = {}
 
     def recorded() -> Iterator[dict[str, Any]]:
         for annotation in read_vqa_annotations(list(annotations)):
             annotated[annotation["question_id"]] = None
             yield annotation
 
-    scores = vqa_accuracy(read_predictions("vqa", predictions), recorded(), predictions)
+    scores = vqa_accuracy(results.answers, recorded(), place, formula)
     if questions:
         _check_same_ids(annotated, annotations, dict.fromkeys(read_vqa(list(questions)).ids), questions)
     return scores
+
+
+def _unanswerable(results: ResultFile, questions: Questions) -> dict[str, float]:
+    """VizWiz's scores of telling which questions cannot be answered; empty if the numbers are unknown."""
+    given = results.numbers.get("answerable", {})
+    if questions.answerable is None or not all(name in given for name in questions.ids):
+        return {}
+    truth = [not answerable for answerable in questions.answerable]
+    scores = [1 - given[name] for name in questions.ids]
+    precision = average_precision(truth, scores)
+    further = {} if precision is None else {"unanswerable, average precision": precision}
+    return further | {"unanswerable, F1": f1_score(truth, [score > 0.5 for score in scores])}
+
+
+def _hateful(results: ResultFile, questions: Questions) -> dict[str, float]:
+    """The area under the ROC curve of the probabilities in a result file; empty without them."""
+    given = results.numbers.get("proba", {})
+    ids = list(map(canonical_id, questions.ids))
+    if not all(name in given for name in ids):
+        return {}
+    area = roc_auc([HATEFUL_CLASSES[1] in label for label in questions.answers or ()], [given[name] for name in ids])
+    return {} if area is None else {"ROC AUC": area}
 
 
 def _check_same_ids(annotated: dict[Any, None], annotations: Paths, asked: dict[Any, None], questions: Paths) -> None:

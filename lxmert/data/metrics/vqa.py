@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lxmert.data.datasets.json_reader import json_items
-from lxmert.data.datasets.record_checks import RecordFile, list_files
+from lxmert.data.datasets.question_layouts import is_vizwiz
+from lxmert.data.datasets.record_checks import RecordFile, canonical_id, list_files
+from lxmert.data.datasets.soft_scores import check_formula, uses_share
 from lxmert.data.datasets.vqa_official import read_answers
 from lxmert.data.text_normalization import process_answer, tidy_answer
 
@@ -33,6 +35,9 @@ class VqaScores:
         per_question_type: by the first words of the question, as in the annotations.
         per_question: by question id.
         answer_type_counts, question_type_counts: the number of questions of each type.
+        further: other scores of a data set: "unanswerable, average precision" and "unanswerable, F1" (VizWiz), "ROC
+            AUC" (Hateful Memes), where the result file has the numbers.
+        left_out: predictions for other questions than these.
     """
 
     overall: float
@@ -41,10 +46,16 @@ class VqaScores:
     per_question: dict[Any, float]
     answer_type_counts: dict[str, int] = field(default_factory=dict)
     question_type_counts: dict[str, int] = field(default_factory=dict)
+    further: dict[str, float] = field(default_factory=dict)
+    left_out: int = 0
 
 
 def vqa_accuracy(
-    predictions: Mapping[int, str], annotations: Iterable[Mapping[str, Any]], place: str | Path = "predictions"
+    predictions: Mapping[Any, str],
+    annotations: Iterable[Mapping[str, Any]],
+    place: str | Path = "predictions",
+    formula: str = "auto",
+    vizwiz: bool = False,
 ) -> VqaScores:
     """The official accuracy of VQA v2 (github.com/GT-Vision-Lab/VQA), equal to it on every question.
 
@@ -53,61 +64,81 @@ def vqa_accuracy(
     gave the same answer, only white space around it is removed: "Yes" is wrong if all said "yes".
 
     Args:
-        predictions: an answer for each question id; a ValueError if they do not match the questions, or without any.
-        annotations: from an official file (`read_vqa_annotations`), iterated once: objects with `question_id`,
-            `question_type`, `answer_type`, and `answers`, a list of objects with `answer`.
+        predictions: an answer for each question id, 9 or "9"; a ValueError if a question has none. Others are left out.
+        annotations: from a file (`read_vqa_annotations`), iterated once: objects with `question_id`, `answers`, a list
+            of objects with `answer`, and maybe `question_type` and `answer_type`.
         place: the source of the predictions, for messages.
+        formula: as for `soft_scores`: with fewer than ten people, an answer scores their share by default.
+        vizwiz: compare as VizWiz does: the prediction after `process_answer`, the people's answers as they are.
     """
-    asked: dict[int, None] = {}
+    check_formula(formula)
+    given = {canonical_id(name): answer for name, answer in predictions.items()}
+    asked: dict[Any, None] = {}
 
-    def scored() -> Iterator[tuple[int, float, str, str]]:
+    def scored() -> Iterator[tuple[Any, float, str | None, str | None]]:
         for annotation in annotations:
-            question = annotation["question_id"]
+            question = canonical_id(annotation["question_id"])
             asked[question] = None
-            if question in predictions:
-                score = _agreement(predictions[question], annotation["answers"])
-                yield question, score, annotation["answer_type"], annotation["question_type"]
+            if question in given:
+                people = [answer["answer"] for answer in annotation["answers"]]
+                score = _agreement(given[question], people, formula, vizwiz)
+                yield question, score, annotation.get("answer_type"), annotation.get("question_type")
 
     rows = list(scored())
-    check_predictions(predictions, asked, place)
-    return _scores(rows)
+    left_out = check_predictions(given, asked, place)
+    return replace(_scores(rows), left_out=left_out)
 
 
-def soft_accuracy(predictions: Mapping[Any, str], questions: Questions) -> VqaScores:
+def soft_accuracy(
+    predictions: Mapping[Any, str], questions: Questions, place: str | Path = "predictions", processed: bool = False
+) -> VqaScores:
     """The mean score of the predicted answers by the labels, which the original computes during training.
 
     The score of a prediction is that of the label with exactly the same text, or 0. On VQA's labels this is close to
     the official accuracy; on GQA it is the fraction of correct answers.
 
     Args:
-        predictions: an answer for each question id; a ValueError if they do not match the questions.
+        predictions: an answer for each question id, 9 or "9"; a ValueError if a question has none. Others are left out.
         questions: at least one, with labels {answer: score from 0 to 1}.
+        place: the source of the predictions, for messages.
+        processed: whether a prediction without a label of the same text is looked up after `process_answer`, which
+            labels of several people are made with.
     """
     if questions.answers is None:
         raise ValueError("questions must have answers to be scored; these are of a test set, which has none.")
-    check_predictions(predictions, dict.fromkeys(questions.ids))
-    absent = [None] * len(questions.ids)
-    columns = (questions.ids, questions.answers, questions.answer_types or absent, questions.question_types or absent)
-    return _scores(
-        (question, labels.get(predictions[question], 0.0), answer_type, question_type)
+    given = {canonical_id(name): answer for name, answer in predictions.items()}
+    ids = [canonical_id(name) for name in questions.ids]
+    left_out = check_predictions(given, dict.fromkeys(ids), place)
+    absent = [None] * len(ids)
+    columns = (ids, questions.answers, questions.answer_types or absent, questions.question_types or absent)
+
+    def score(labels: Mapping[str, float], prediction: str) -> float:
+        found = labels.get(prediction)
+        return labels.get(process_answer(prediction), 0.0) if found is None and processed else found or 0.0
+
+    rows = (
+        (question, score(labels, given[question]), answer_type, question_type)
         for question, labels, answer_type, question_type in zip(*columns, strict=True)
     )
+    return replace(_scores(rows), left_out=left_out)
 
 
 def read_vqa_annotations(paths: str | Path | Sequence[str | Path]) -> Iterator[dict[str, Any]]:
     """The annotations of official files (v2_mscoco_val2014_annotations.json), one at a time in memory.
+
+    Files of OK-VQA and lists of annotations, as VQA-CP has them, are read too; and VizWiz, by image.
 
     Raises:
         OSError: a file cannot be read.
         ValueError: another layout, a question without answers, or a repeated question, when the iteration gets there;
             the message names the file and the record.
     """
-    seen: set[int] = set()
+    seen: set[Any] = set()
     for path in list_files(paths):
         file = RecordFile(path, "question_id")
         before = len(seen)
         for key, place, value in json_items(path):
-            if key == "annotations" and place is not None:
+            if key in ("annotations", None) and place is not None:
                 annotation = _check_annotation(file, file.enter(value, place + 1))
                 if annotation["question_id"] in seen:
                     raise file.error("the question was annotated before")
@@ -121,38 +152,28 @@ def read_vqa_annotations(paths: str | Path | Sequence[str | Path]) -> Iterator[d
 
 
 def _check_annotation(file: RecordFile, annotation: dict[str, Any]) -> dict[str, Any]:
-    file.integer(annotation, "question_id")
-    for key in ("question_type", "answer_type"):
-        file.text(annotation, key)
+    # VizWiz names a question by its image.
+    question = file.question_id(annotation, "image" if is_vizwiz(annotation) else "question_id")
+    types = {key: file.optional_text(annotation, key) or None for key in ("question_type", "answer_type")}
     read_answers(file, annotation)
-    return annotation
+    return {**annotation, "question_id": question, **types}
 
 
-def _agreement(prediction: str, answers: Sequence[Mapping[str, Any]]) -> float:
+def _agreement(prediction: str, people: Sequence[str], formula: str, vizwiz: bool) -> float:
     """The accuracy of an answer, 0..1, by people's answers."""
-    texts = [answer["answer"] for answer in answers]
     # Few of them are distinct, and the same ones come again and again: `process_answer` caches.
-    unanimous = len({tidy_answer(text) for text in set(texts)}) == 1
-    process = tidy_answer if unanimous else process_answer
-    texts = [process(text) for text in texts]
-    prediction = process(prediction)
+    if vizwiz:
+        texts, prediction = list(people), process_answer(prediction)
+    else:
+        unanimous = len({tidy_answer(text) for text in set(people)}) == 1
+        process = tidy_answer if unanimous else process_answer
+        texts, prediction = [process(text) for text in people], process(prediction)
     count = texts.count(prediction)
-    if not count:
-        return 0.0
-    same = _equal_entries(answers, texts)
-    return _mean(tuple([count - same[i] if text == prediction else count for i, text in enumerate(texts)]))
-
-
-def _equal_entries(answers: Sequence[Mapping[str, Any]], texts: Sequence[str]) -> list[int]:
-    """For each answer the number of equal entries, including itself; they are left out together.
-
-    As in the original, which compares entries, not places. In VQA v2 each has its own `answer_id`; in data sets without
-    (VizWiz, for example) equal answers of equal confidence count as one person.
-    """
-    if len({answer.get("answer_id") for answer in answers}) == len(answers):
-        return [1] * len(answers)
-    entries = [{**answer, "answer": text} for answer, text in zip(answers, texts, strict=True)]
-    return [entries.count(entry) for entry in entries]
+    if not count or uses_share(len(texts), formula):
+        return count / len(texts)
+    # Each person is left out once: by place, since two people may have given equal answers. (The original compares
+    # entries, which are all different in VQA v2.)
+    return _mean(tuple([count - (text == prediction) for text in texts]))
 
 
 @lru_cache(maxsize=4096)
