@@ -137,7 +137,8 @@ def _train(settings: Settings, resume: bool, quiet: bool) -> None:
     if is_main_process(settings.backend):
         for name, score in scores.items():
             print(f"{name:<24} {score:.4f}")
-        print(f"the best checkpoint is {Path(settings.output) / 'best'} ({time.perf_counter() - start:.0f} s)")
+        name = "best" if (Path(settings.output) / "best").is_dir() else "last"
+        print(f"the {name} checkpoint is {Path(settings.output) / name} ({time.perf_counter() - start:.0f} s)")
 
 
 def _run_easy_vqa(arguments: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ Sentences of one length go together, so nothing is padded. `SplitEncoder` of a b
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -89,7 +89,7 @@ def answer_questions(
         An `Answer` for each question, in their order, as soon as it is computed.
 
     Raises:
-        ValueError: an image that is not in the store, or another number of answers.
+        ValueError: an image that is not in the store, another number of answers, or scores that are NaN.
         TypeError: a model without an answer head.
     """
     from lxmert.data.collate.padding import PaddedRegions
@@ -197,6 +197,9 @@ def scored_pairs(
     """
     from lxmert.data.collate.pairs import windows
 
+    def described(row: int) -> str:
+        return f"a text and image {regions.store.names[image_of[row]]!r}"
+
     with ProgressBar("scoring pairs", len(text_of), "pairs", progress) as bar:
         for window in windows(texts, text_of, image_of, batch_size):
             encoded, masks = [], []
@@ -211,8 +214,29 @@ def scored_pairs(
                 for length, ids in window.texts.items()
             }
             for rows, length, own, images in window.crossings:
-                yield rows, model.scores(language[length], own, visual, images, None if mask is None else mask[images])
+                scores = model.scores(language[length], own, visual, images, None if mask is None else mask[images])
+                check_scores(scores, rows, described)
+                yield rows, scores
                 bar.update(len(rows))
+
+
+def check_scores(scores: np.ndarray, rows: np.ndarray, described: Callable[[int], str]) -> None:
+    """Refuse scores that are NaN: the place of one would be an answer like any other.
+
+    Args:
+        scores: ``[B, ...]``.
+        rows: int ``[B]``, which examples they are of.
+        described: says what an example is.
+
+    Raises:
+        ValueError: naming the first such row.
+    """
+    wrong = np.flatnonzero(np.isnan(scores).reshape(len(scores), -1).any(axis=1))
+    if len(wrong):
+        raise ValueError(
+            f"the scores of {described(int(rows[wrong[0]]))} are NaN, though its regions are not: the model's weights "
+            'are damaged, or it overflows in its dtype. Compute in "float32", or take other weights.'
+        )
 
 
 def _head(model: AnyModel, name: str, wanted: str) -> Any:

@@ -10,49 +10,27 @@ Each of the two folders is replaced in one step, so a killed process leaves a co
 from __future__ import annotations
 
 import json
-import os
 import zlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lxmert.common.tokenizer import LxmertTokenizer
-from lxmert.utils.atomic_files import recover_folder
-from lxmert.utils.json_files import parse_json
+from lxmert.utils.atomic_files import ensure_folder, recover_folder
+from lxmert.utils.file_locks import holding
 from lxmert.utils.messages import first_few
 from lxmert.utils.paths import check_folder
 from lxmert.utils.setting_names import setting
 from lxmert.weights.formats.safetensors import SafetensorsFile, write_safetensors
 
+from .progress import FORMAT, Progress, read_progress, read_stored
 from .settings import Settings, differences
 
-BEST, LAST, LOGS = "best", "last", "logs"
+BEST, LAST, LOGS, LOCK = "best", "last", "logs", ".lock"
 PROGRESS_NAME, OPTIMIZER_NAME, ANSWERS_NAME = "training.json", "optimizer.safetensors", "answers.json"
-_FORMAT = 3
-
-
-@dataclass
-class Progress:
-    """How far a run is.
-
-    Attributes:
-        step: steps done.
-        epochs: the scores after each epoch that is done.
-        best: the number of the epoch, from 1, whose checkpoint is the best; 0 before the first.
-        examples: the number of training examples.
-        devices: how many processes or devices shared the last steps; 0 before the first.
-        checksums: of the files of examples, the table of answers, the vocabulary and the region stores, by name.
-    """
-
-    step: int = 0
-    epochs: list[dict[str, float]] = field(default_factory=list)
-    best: int = 0
-    examples: int = 0
-    devices: int = 0
-    checksums: dict[str, int] = field(default_factory=dict)
 
 
 def run_files_writer(
@@ -76,7 +54,7 @@ def run_files_writer(
         tokenizer.save_pretrained(folder)
         if answers:
             (folder / ANSWERS_NAME).write_text(json.dumps(list(answers), indent=1) + "\n", encoding="utf-8")
-        state = {"format": _FORMAT, "settings": settings.to_dict(), **asdict(progress)}
+        state = {"format": FORMAT, "settings": settings.to_dict(), **progress.to_dict()}
         (folder / PROGRESS_NAME).write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
         if optimizer is not None:
             # The file's dtypes are floating-point ones; float64 holds every count of steps and every seed exactly.
@@ -107,34 +85,37 @@ def last_progress(settings: Settings) -> Progress:
         FileNotFoundError: there is no run to resume.
         ValueError: it had other settings; the message lists them.
     """
-    folder = Path(settings.output) / LAST
-    if folder.is_dir():
-        recover_folder(folder)
-    path = folder / PROGRESS_NAME
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{settings.output} holds no run to resume: there is no {LAST}/{PROGRESS_NAME} in it. Leave --resume out."
-        )
-    state = parse_json(path.read_bytes(), path)
-    if state.get("format") != _FORMAT or not isinstance(state.get("settings"), dict):
-        raise ValueError(f"{path} was not written by this version of the package; it cannot be resumed.")
-    changed = differences(state["settings"], settings)
+    progress, before = read_progress(_stored_run(settings.output))
+    changed = differences(before, settings)
     if changed:
         raise ValueError(
             f"the run in {settings.output} was started with other settings, and cannot be resumed with these: "
             f"{'; '.join(changed)}. Pass the old ones, or another output folder."
         )
-    names = [entry.name for entry in fields(Progress)]
-    missing = [name for name in names if name not in state]
-    if missing:
-        raise ValueError(f"{path} is damaged: it has no {', '.join(missing)}.")
-    return Progress(**{name: state[name] for name in names})
+    return progress
 
 
 def run_settings(output: str | Path) -> dict[str, Any]:
-    """The settings of the run in an output folder; empty where there is none."""
+    """The settings of the run in an output folder.
+
+    Raises:
+        FileNotFoundError: there is no run to resume.
+        ValueError: it is damaged, or of another version of the package.
+    """
+    return read_progress(_stored_run(output))[1]
+
+
+def _stored_run(output: str | Path) -> Path:
+    """The file that remembers how far the run in an output folder is."""
     folder = Path(output) / LAST
-    return saved_settings(folder) if folder.is_dir() else {}
+    if folder.is_dir():
+        recover_folder(folder)
+    path = folder / PROGRESS_NAME
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{output} holds no run to resume: there is no {LAST}/{PROGRESS_NAME} in it. Leave --resume out."
+        )
+    return path
 
 
 def file_checksums(settings: Settings, words: Mapping[str, int], answers: Sequence[str]) -> dict[str, int]:
@@ -145,11 +126,8 @@ def file_checksums(settings: Settings, words: Mapping[str, int], answers: Sequen
         words: the vocabulary.
         answers: the table of answers.
     """
-    # By absolute paths, as the settings are saved: the resumed run may be given the same files in another way.
     found = {
-        f"{name} file {os.path.abspath(path)}": _checksum(Path(path))
-        for name in ("train", "valid")
-        for path in getattr(settings, name)
+        f"{name} file {path}": _checksum(Path(path)) for name in ("train", "valid") for path in getattr(settings, name)
     }
     found["table of answers"] = zlib.crc32(json.dumps(list(answers)).encode())
     found["vocabulary"] = zlib.crc32(json.dumps(sorted(words.items())).encode())
@@ -186,6 +164,7 @@ def saved_settings(folder: str | Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: the folder is no checkpoint of a run.
+        ValueError: its settings are damaged.
     """
     folder = Path(folder)
     if folder.is_dir():
@@ -193,10 +172,20 @@ def saved_settings(folder: str | Path) -> dict[str, Any]:
     path = folder / PROGRESS_NAME
     if not path.is_file():
         raise FileNotFoundError(f"{folder} has no {PROGRESS_NAME}: it is no checkpoint of `lxmert train`.")
-    settings = parse_json(path.read_bytes(), path).get("settings")
-    if not isinstance(settings, dict):
-        raise ValueError(f"{path} holds no settings.")
-    return settings
+    return dict(read_stored(path)[0]["settings"])
+
+
+@contextmanager
+def hold_run(output: str | Path) -> Iterator[None]:
+    """Hold the output folder of a run, which is made; if the run fails before it wrote anything, it is removed again.
+
+    Raises:
+        BlockingIOError: another process runs there.
+        NotADirectoryError: it is a file.
+    """
+    check_folder(Path(output), "checkpoints and logs")
+    with ensure_folder(output) as folder, holding(folder / LOCK, f"the run in {output}"):
+        yield
 
 
 def check_new(settings: Settings) -> None:
@@ -207,7 +196,8 @@ def check_new(settings: Settings) -> None:
     """
     output = Path(settings.output)
     check_folder(output, "checkpoints and logs")
-    others = [path.name for path in output.iterdir() if path.name not in (BEST, LAST, LOGS)] if output.is_dir() else []
+    own = (BEST, LAST, LOGS, LOCK)
+    others = [path.name for path in output.iterdir() if path.name not in own] if output.is_dir() else []
     if others:
         raise FileExistsError(
             f"{output} holds other things ({first_few(others, 3)}); pass a new folder as {setting('output')}."

@@ -10,7 +10,7 @@ import numpy as np
 from lxmert.common.specs import LOSS_NAMES
 from lxmert.data.collate.batch import TaskData
 from lxmert.data.collate.pairs import TokenizedTexts
-from lxmert.inference.bulk import PairModel, scored_pairs
+from lxmert.inference.bulk import PairModel, check_scores, scored_pairs
 from lxmert.utils.progress import tracked
 
 from .settings import Settings
@@ -61,9 +61,12 @@ def predict(
     found = []
     for turn in _progress_bar(-(-count // (batch_size * runner.world)), progress):
         start = (turn * runner.world + runner.rank) * batch_size
-        inputs, _ = data.batch(np.arange(start, start + batch_size) % count, random)
+        rows = np.arange(start, start + batch_size) % count
+        inputs, _ = data.batch(rows, random)
         inputs.pop("labels", None)
-        found.append(task.outcome(runner.scores(inputs)))
+        scores = runner.scores(inputs)
+        check_scores(scores, rows, lambda row: f"example {row + 1:,} of {count:,}")
+        found.append(task.outcome(scores))
     # [turns, B, ...] of each process, one process after the other, to the order of the examples
     own = np.stack(found)
     turns = runner.gather(own).reshape(runner.world, *own.shape).swapaxes(0, 1)

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tqdm import tqdm
-
 from lxmert.utils.atomic_files import write_text
+from lxmert.utils.progress import ProgressBar, duration
 
 from .steps import StepValues
 
 LOG_NAME = "log.jsonl"
-_PATIENCE = 30.0  # seconds between two lines of progress where no bar can be drawn
 
 
 class Logs:
@@ -33,24 +30,23 @@ class Logs:
         per_epoch: steps of an epoch.
         first: the step that the run is resumed from.
         every: steps between lines.
-        progress: whether to show on standard error how far the run is: by a bar on a terminal; by a line every half
-            minute elsewhere, in a file or a pipe.
+        progress: whether to show on standard error how far the run is: by a bar on a terminal; by a line a minute
+            elsewhere, in a file or a pipe; and by a line after each epoch.
     """
 
     def __init__(
         self, folder: Path | None, total: int, per_epoch: int, first: int = 0, every: int = 10, progress: bool = True
     ) -> None:
         self.every, self.per_epoch, self.total = every, per_epoch, total
-        self.progress = progress
-        drawn = progress and sys.stderr.isatty()
-        self._bar = tqdm(total=total, initial=first, unit="step", disable=not drawn, file=sys.stderr)
-        self._printed = time.perf_counter()
+        self._bar = ProgressBar(self._epoch_of(first + 1), total, "steps", progress, done=first, keep=True)
         self._file: Any = None
         self._tensorboard: Any = None
         self._started, self._first = time.perf_counter(), first
+        self._epoch_started = self._started
+        self._losses: list[dict[str, float]] = []  # of the steps of this epoch that were read
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
-            _truncate_log(folder / LOG_NAME, first)
+            self._losses = _truncate_log(folder / LOG_NAME, first, first - first % per_epoch)
             self._file = (folder / LOG_NAME).open("a", encoding="utf-8")
             self._tensorboard = _tensorboard(folder, first)
 
@@ -74,34 +70,39 @@ class Logs:
 
     def step(self, step: int, rate: float, values: StepValues | None) -> None:
         """Log a step, counted from 1; `values` may be None unless `is_due(step)`."""
-        self._bar.update(step - self._bar.n)
+        shown: dict[str, float] = {}
+        if values is not None and (self.is_due(step) or step % self.per_epoch == 0):
+            losses = values.losses
+            shown = {"loss": sum(losses.values()), **(losses if len(losses) > 1 else {})}
+            self._losses.append(shown)
+            self._bar.describe(self._epoch_of(step), _list(shown, ".3f"))
+        self._bar.update(step - self._bar.done)
         if values is None or not self.is_due(step):
             return
-        losses, norm = values
-        total = sum(losses.values())
-        shown = {"loss": total, **(losses if len(losses) > 1 else {})}
-        now = time.perf_counter()
-        speed = (step - self._first) / (now - self._started)
-        epoch = f"epoch {(step - 1) // self.per_epoch + 1}"
-        self._bar.set_description(epoch, refresh=False)
-        self._bar.set_postfix({name: f"{value:.3f}" for name, value in shown.items()}, refresh=False)
-        if self._bar.disable and now - self._printed > _PATIENCE:
-            text = ", ".join(f"{name} {value:.3f}" for name, value in shown.items())
-            self.message(f"step {step} of {self.total}, {epoch}: {text} ({speed:.3g} steps per second)")
-            self._printed = now
+        speed = (step - self._first) / (time.perf_counter() - self._started)
         line = {**{f"train/{name}": value for name, value in shown.items()}, "rate": rate}
-        self._write(step, line if norm is None else {**line, "norm": norm})
+        self._write(step, line if values.norm is None else {**line, "norm": values.norm})
         self._add_scalars(step, {"steps_per_second": speed})
 
-    def epoch(self, step: int, scores: Mapping[str, float]) -> None:
-        """Log the scores of an evaluation after a step."""
-        self._write(step, {f"valid/{name}": value for name, value in scores.items()})
-        self.message(f"step {step}: " + ", ".join(f"{name} {value:.4g}" for name, value in scores.items()))
+    def epoch(self, step: int, scores: Mapping[str, float], best: int) -> None:
+        """Log the end of an epoch, after a step: its mean losses, its scores, which epoch is the best, and times."""
+        if scores:
+            self._write(step, {f"valid/{name}": value for name, value in scores.items()})
+        now, left = time.perf_counter(), self._bar.seconds_left()
+        parts = [_list(_means(self._losses), ".3f")]
+        parts += [f"in validation {_list(scores, '.4g')}"] if scores else []
+        parts += [f"the best so far is epoch {best}"] if best and scores else []
+        parts += [f"{duration(now - self._epoch_started)}, {duration(left or 0)} left"]
+        self.message(f"{self._epoch_of(step)}, step {step:,}: {'; '.join(parts)}")
+        self._losses, self._epoch_started = [], now
 
     def message(self, text: str) -> None:
         """Print a line on standard error, above the progress bar if there is one."""
-        if self.progress:
-            self._bar.write(text, file=sys.stderr)
+        self._bar.message(text)
+
+    def _epoch_of(self, step: int) -> str:
+        epochs = self.total // self.per_epoch
+        return f"epoch {min((step - 1) // self.per_epoch + 1, epochs)} of {epochs}"
 
     def _write(self, step: int, values: Mapping[str, float]) -> None:
         if self._file is not None:
@@ -120,18 +121,38 @@ class Logs:
                 self._tensorboard.add_scalar(name, value, step)
 
 
-def _truncate_log(path: Path, first: int) -> None:
-    """Remove the lines of a log after step `first`, and what a killed process left of a line."""
+def _list(values: Mapping[str, float], digits: str) -> str:
+    return ", ".join(f"{name} {value:{digits}}" for name, value in values.items())
+
+
+def _means(losses: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    names = dict.fromkeys(name for line in losses for name in line)
+    given = {name: [line[name] for line in losses if name in line] for name in names}
+    return {name: sum(values) / len(values) for name, values in given.items()}
+
+
+def _truncate_log(path: Path, first: int, epoch: int) -> list[dict[str, float]]:
+    """Remove the lines of a log after step `first`, and what a killed process left of a line.
+
+    Returns the losses, by name, in the lines of the steps after `epoch`.
+    """
     if not path.exists():
-        return
+        return []
     kept = []
+    losses = []
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
-            if json.loads(line)["step"] <= first:
-                kept.append(line)
+            values = json.loads(line)
+            if values["step"] > first:
+                continue
         except (ValueError, KeyError, TypeError):
             break
+        kept.append(line)
+        if values["step"] > epoch and "train/loss" in values:
+            own = {name: value for name, value in values.items() if name.startswith("train/")}
+            losses.append({name.removeprefix("train/"): value for name, value in own.items()})
     write_text(path, "".join(f"{line}\n" for line in kept))
+    return losses
 
 
 def _tensorboard(folder: Path, first: int) -> Any:

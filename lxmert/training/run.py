@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +21,10 @@ from .checkpoints import (
     BEST,
     LAST,
     LOGS,
-    Progress,
     check_checksums,
     check_new,
     file_checksums,
+    hold_run,
     last_progress,
     read_optimizer,
     run_files_writer,
@@ -30,6 +32,7 @@ from .checkpoints import (
 from .evaluation import evaluate
 from .logs import Logs
 from .processes import is_main_process
+from .progress import Progress, best_epoch
 from .settings import Settings
 from .start import RunFiles, load_model, make_model, open_answers, open_tokenizer
 from .steps import Steps, StepValues
@@ -53,17 +56,28 @@ def train(
 
     Raises:
         FileExistsError: there is a run in the output folder, and it is not to be resumed.
+        BlockingIOError: a run in the output folder is going on.
         FileNotFoundError: there is no run to resume.
         ValueError: files that are damaged or do not fit each other, or a loss that is not finite.
     """
     if callbacks and settings.backend != "tf":
         raise ValueError('callbacks are for Keras; with backend "pt" there are none.')
+    is_main = is_main_process(settings.backend)
+    if resume:
+        last_progress(settings)  # a folder without a run is left as it is
+    with hold_run(settings.output) if is_main else nullcontext():
+        return _train(settings, resume, progress, callbacks, _make_printer(progress and is_main))
+
+
+def _train(
+    settings: Settings, resume: bool, progress: bool, callbacks: Sequence[Any], log: Callable[[str], None]
+) -> dict[str, float]:
+    """`train`, in a folder that no other run uses."""
     if resume:
         state = last_progress(settings)
     else:
         check_new(settings)
         state = Progress()
-    log = _make_printer(progress and is_main_process(settings.backend))
     files = open_files(settings)
     data, valid = _open_splits(settings, files)
     checksums = file_checksums(settings, files.tokenizer.get_vocab(), files.answers)
@@ -74,12 +88,18 @@ def train(
     if state.step == steps.total:  # its last checkpoint was written after its last evaluation
         log(
             f"the run in {settings.output} is finished: {state.step:,} steps, {len(state.epochs)} epochs. To train on, "
-            f"start another one with model = {Path(settings.output) / BEST}"
+            f"start another one with model = {Path(settings.output) / (BEST if state.best else LAST)}"
         )
     else:
         trainer = _open_trainer(settings, files, steps, state, resume, log)
         _Run(settings, files, steps, valid, state, trainer).run(resume, progress, callbacks)
+    if state.epochs and not state.best:
+        log(f"no epoch has a score that is a number: there is no best checkpoint. The last one is {_last(settings)}")
     return state.epochs[state.best - 1] if state.best else {}
+
+
+def _last(settings: Settings) -> Path:
+    return Path(settings.output) / LAST
 
 
 def _make_printer(shown: bool) -> Callable[[str], None]:
@@ -91,7 +111,7 @@ def _open_trainer(
     settings: Settings, files: RunFiles, steps: Steps, state: Progress, resume: bool, log: Callable[[str], None]
 ) -> Trainer:
     """The trainer with the model and the optimizer that the run starts from, or that it had at its last checkpoint."""
-    last = Path(settings.output) / LAST
+    last = _last(settings)
 
     def model_of_run(model_class: Any, dtype: Any) -> Any:
         if resume:
@@ -153,18 +173,15 @@ class _Run:
         state, scores = self.state, {}
         if self.valid is not None:
             scores = evaluate(self.valid, self.trainer, self.settings, self.files.answers, self.progress)
-            self.logs.epoch(state.step, scores)
+        task = TASKS[self.settings.task]
         state.epochs.append(scores)
-        if not state.best or not scores or self._is_better(scores, state.epochs[state.best - 1]):
-            state.best = len(state.epochs)
+        state.best = best_epoch(state.epochs, task)
+        self.logs.epoch(state.step, scores, state.best)
+        if scores and not math.isfinite(scores[task.score]):
+            self.logs.message(f"the {task.score} of this epoch is {scores[task.score]}: it cannot be the best one")
+        if state.best == len(state.epochs):
             self._save(BEST, optimizer=False)
         self._save(LAST, optimizer=True)
-
-    def _is_better(self, scores: Mapping[str, float], best: Mapping[str, float]) -> bool:
-        """Whether the score that chooses the best checkpoint is better than the best so far."""
-        task = TASKS[self.settings.task]
-        now, before = scores[task.score], best[task.score]
-        return now < before if task.lower_is_better else now > before
 
     def _save(self, name: str, optimizer: bool) -> None:
         def write_others(state: Mapping[str, np.ndarray] | None) -> Callable[[Path], None]:

@@ -41,7 +41,7 @@ def _setting(
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The settings of a run of training. Each field is described by its `help`.
+    """The settings of a run of training. Each field is described by its `help`; paths are made absolute.
 
     Raises:
         ValueError: a value that its field cannot have; the message names the field.
@@ -115,7 +115,9 @@ class Settings:
 
     def __post_init__(self) -> None:
         for entry in dataclasses.fields(self):
-            object.__setattr__(self, entry.name, _checked(entry, getattr(self, entry.name)))
+            # Paths are absolute from here on: what a run remembers, it finds again from any folder.
+            value = _absolute(entry.name, _checked(entry, getattr(self, entry.name)))
+            object.__setattr__(self, entry.name, value)
         for name, least in _LEAST.items():
             value = getattr(self, name)
             if value is not None and value < least:
@@ -146,9 +148,9 @@ class Settings:
             )
 
     def to_dict(self) -> dict[str, Any]:
-        """The settings as JSON values, with absolute paths."""
-        values = dataclasses.asdict(self)
-        return json.loads(json.dumps({**values, **{name: _absolute(name, values[name]) for name in PATHS}}))
+        """The settings as JSON values."""
+        values: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        return values
 
 
 _LEAST = {
@@ -243,13 +245,18 @@ PATHS = ("train", "valid", "features", "answers", "model", "model_answers", "voc
 """The settings that are paths."""
 
 
-def _absolute(name: str, value: Any) -> Any:
-    """Paths made absolute."""
+_NAMES = ("model", "vocabulary")  # they may also be names of shipped models or models on the hub, which are no paths
+
+
+def _absolute(name: str, value: Any, folder: str | Path = "") -> Any:
+    """The paths of a setting made absolute; relative ones start at `folder`, by default the working directory."""
     if isinstance(value, (list, tuple)):
-        return [_absolute(name, part) for part in value]
-    # Weights may also be a name on the hub, which is no path.
-    is_path = isinstance(value, str) and value and (name != "model" or Path(value).exists())
-    return os.path.abspath(value) if is_path else value
+        return type(value)(_absolute(name, part, folder) for part in value)
+    if name not in PATHS or not isinstance(value, str) or not value:
+        return value
+    path = os.path.join(folder, value)
+    is_name = name in _NAMES and not os.path.exists(path) and not value.endswith((".txt", ".json"))
+    return value if is_name else os.path.abspath(path)
 
 
 def read_settings(path: str | Path) -> dict[str, Any]:
@@ -271,17 +278,7 @@ def read_settings(path: str | Path) -> dict[str, Any]:
     for name in values:
         if name not in field_names():
             raise ValueError(f"{path}: {unknown_keyword_message(name, field_names())}")
-
-    def resolved(name: str, value: Any) -> Any:
-        if isinstance(value, list):
-            return [resolved(name, part) for part in value]
-        if not isinstance(value, str):
-            return value
-        file = path.parent / value
-        # Weights may also be a name on the hub, which is no path.
-        return str(file) if name != "model" or file.exists() else value
-
-    return {name: resolved(name, value) if name in PATHS else value for name, value in values.items()}
+    return {name: _absolute(name, value, path.parent) for name, value in values.items()}
 
 
 def differences(before: Mapping[str, Any], now: Settings) -> list[str]:

@@ -1,6 +1,7 @@
 """`lxmert train` of the tasks: config files, options, what is printed."""
 
 import json
+import os
 
 import pytest
 
@@ -26,7 +27,8 @@ def test_a_run_from_a_file_and_options(config, tmp_path, capsys):
     lines = out.splitlines()
     assert lines[0].split()[0] == "accuracy"
     assert lines[-1].startswith(f"the best checkpoint is {output / 'best'} (")
-    assert "step 2: accuracy" in err
+    assert "epoch 1 of 1, step 2: loss " in err
+    assert "; in validation accuracy " in err
     state = json.loads((output / "last" / "training.json").read_text())
     assert (state["step"], state["examples"]) == (2, 8)
     settings = state["settings"]
@@ -56,7 +58,7 @@ def test_resume(config, tmp_path, capsys):
     capsys.readouterr()
     assert main(command) == 1
     assert capsys.readouterr().err == (
-        f"lxmert train: error: {output} holds a run already. Continue it by --resume, or pass another output folder.\n"
+        f"lxmert train: error: {output} holds a run already. Continue it with --resume, or pass another --output.\n"
     )
     assert main([*command, "--resume", "--epochs", "3"]) == 1
     assert "cannot be resumed with these: epochs was 1 and is 3." in capsys.readouterr().err
@@ -74,22 +76,22 @@ def test_resume(config, tmp_path, capsys):
     [
         (["--output", ""], "--output must be a path; got an empty string. For the working directory pass a dot."),
         ([], "--output must be given: the folder for checkpoints and logs."),
-        (["--output", "{out}", "--epochs", "0"], "epochs must be at least 1; got 0."),
+        (["--output", "{out}", "--epochs", "0"], "--epochs must be at least 1; got 0."),
         (
             ["--output", "{out}", "--recipe", "adamw", "--max-grad-norm", "-1"],
-            "max_grad_norm must be a number above 0; got -1.0.",
+            "--max-grad-norm must be a number above 0; got -1.0.",
         ),
         (
             ["--output", "{out}", "--gradient-accumulation-steps", "3"],
-            "gradient_accumulation_steps must divide batch_size; got 3 micro-batches of 4 examples.",
+            "--gradient-accumulation-steps must divide --batch-size; got 3 micro-batches of 4 examples.",
         ),
-        (["--output", "{out}", "--train", "none.json"], "none.json: No such file or directory"),
+        (["--output", "{out}", "--train", "none.json"], "{cwd}/none.json: No such file or directory"),
     ],
 )
 def test_refused(options, message, config, tmp_path, capsys):
     options = [option.format(out=tmp_path / "out") for option in options]
     assert main(["train", "vqa", "--config", config, *options]) == 1
-    assert capsys.readouterr().err == f"lxmert train: error: {message}\n"
+    assert capsys.readouterr().err == f"lxmert train: error: {message.format(cwd=os.getcwd())}\n"
     assert not (tmp_path / "out").exists()
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lxmert.data.features import RegionWriter
+from lxmert.data.features import RegionWriter, open_regions
 from lxmert.training import run
 
 from .runs import TINY, differing, left_by, settings_of, tensors, train_until
@@ -185,12 +185,15 @@ def test_features_that_became_no_numbers(scenes, tmp_path):
         store(tmp_path / "store", np.array([[np.nan] * 5], "float32"))
     regions = tmp_path / "regions"
     shutil.copytree(scenes / "regions", regions)
+    opened = open_regions(regions)
+    place = int(opened.places([json.loads((scenes / "vqa" / "valid.json").read_text())[0]["img_id"]])[0])
     features = np.load(regions / "features.npy", mmap_mode="r+")
-    features[:] = np.nan
+    features[np.load(regions / "offsets.npy")[place]] = np.nan
     features.flush()
-    settings = settings_of("vqa", scenes, tmp_path / "run", features=[str(regions)])
-    with pytest.raises(ValueError, match=r"training stopped at step 1: loss is nan.*lxmert features check"):
-        run.train(settings)
+    for task in ("vqa", "pretrain"):
+        settings = settings_of(task, scenes, tmp_path / task, features=[str(regions)])
+        with pytest.raises(ValueError, match=rf"image '{opened.names[place]}': its features must be finite"):
+            run.train(settings)
 
 
 @pytest.mark.parametrize("place", ["model.safetensors", "optimizer.safetensors", "training.json"])
@@ -204,7 +207,7 @@ def test_a_full_disk(place, scenes, tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         if place == "training.json":
-            patch.setattr("lxmert.training.checkpoints.asdict", fail)
+            patch.setattr("lxmert.training.progress.Progress.to_dict", fail)
         else:
             owner = "lxmert.weights.save_folder" if place.startswith("model") else "lxmert.training.checkpoints"
             patch.setattr(f"{owner}.write_safetensors", fail)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from lxmert.training import logs
 from lxmert.training.logs import Logs
 from lxmert.training.steps import StepValues
+from lxmert.utils import progress
 
 
 class Terminal(io.StringIO):
@@ -15,42 +15,50 @@ class Terminal(io.StringIO):
         return True
 
 
-def told(monkeypatch, stream, progress=True, patience=0.0):
+def told(monkeypatch, stream, shown=True, patience=0.0):
     monkeypatch.setattr("sys.stderr", stream)
-    monkeypatch.setattr(logs, "_PATIENCE", patience)
-    with Logs(None, total=20, per_epoch=10, every=5, progress=progress) as kept:
+    monkeypatch.setattr(progress, "_PATIENCE", patience)
+    with Logs(None, total=20, per_epoch=10, every=5, progress=shown) as kept:
         for step in range(1, 21):
-            kept.step(step, 1e-4, StepValues({"words": 1.0, "match": 0.5}, None))
-        kept.epoch(20, {"accuracy": 51.25})
+            kept.step(step, 1e-4, StepValues({"words": 1.0, "match": step / 20}, None))
+            if step % 10 == 0:
+                kept.epoch(step, {"accuracy": 51.25}, 1)
     return stream.getvalue()
+
+
+EPOCHS = [
+    "epoch 1 of 2, step 10: loss 1.375, words 1.000, match 0.375; in validation accuracy 51.25; the best so far is "
+    "epoch 1; 0 s, 0 s left",
+    "epoch 2 of 2, step 20: loss 1.875, words 1.000, match 0.875; in validation accuracy 51.25; the best so far is "
+    "epoch 1; 0 s, 0 s left",
+]
 
 
 def test_a_bar_on_a_terminal(monkeypatch):
     text = told(monkeypatch, Terminal())
     assert "20/20" in text
     assert "\r" in text
-    assert "step 20: accuracy 51.25\n" in text
-    assert "steps per second" not in text
+    for line in EPOCHS:
+        assert f"{line}\n" in text
+    assert "so far," not in text
 
 
 def test_lines_in_a_pipe(monkeypatch):
     lines = told(monkeypatch, io.StringIO()).splitlines()
-    assert [line.split(" (")[0] for line in lines] == [
-        "step 5 of 20, epoch 1: loss 1.500, words 1.000, match 0.500",
-        "step 10 of 20, epoch 1: loss 1.500, words 1.000, match 0.500",
-        "step 15 of 20, epoch 2: loss 1.500, words 1.000, match 0.500",
-        "step 20 of 20, epoch 2: loss 1.500, words 1.000, match 0.500",
-        "step 20: accuracy 51.25",
-    ]
+    assert lines[0].startswith("epoch 1 of 2: 1 of 20 steps (5 %), 0 s so far, ")
+    assert lines[5].startswith("epoch 1 of 2: 6 of 20 steps (30 %), loss 1.250, words 1.000, match 0.250, 0 s so far, ")
+    assert (lines[10], lines[21]) == tuple(EPOCHS)
+    assert lines[20].startswith("epoch 2 of 2: 20 of 20 steps (100 %), loss 2.000, words 1.000, match 1.000, ")
+    assert len(lines) == 22
 
 
 def test_lines_are_seldom(monkeypatch):
-    assert told(monkeypatch, io.StringIO(), patience=60.0) == "step 20: accuracy 51.25\n"
+    assert told(monkeypatch, io.StringIO(), patience=60.0).splitlines() == EPOCHS
 
 
 @pytest.mark.parametrize("stream", [io.StringIO, Terminal])
 def test_quiet(stream, monkeypatch):
-    assert told(monkeypatch, stream(), progress=False) == ""
+    assert told(monkeypatch, stream(), shown=False) == ""
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is always full: Linux has one")

@@ -47,7 +47,7 @@ def test_a_later_source_goes_before_an_earlier_one():
     first = {"output": "a", "epochs": 7, "seed": 1, "model_config": {"l_layers": 2, "x_layers": 3}}
     second = {"epochs": 8, "learning_rate": 1, "model_config": {"x_layers": 4}}
     settings = make_settings("vqa", first, second)
-    expected = dict(output="a", epochs=8, seed=1, learning_rate=1.0, batch_size=32)
+    expected = dict(output=os.path.abspath("a"), epochs=8, seed=1, learning_rate=1.0, batch_size=32)
     assert chosen(settings, expected) == expected
     assert settings.model_config == {"l_layers": 2, "x_layers": 4}
     assert first["model_config"] == {"l_layers": 2, "x_layers": 3}, "what was given is not changed"
