@@ -87,8 +87,8 @@ def _read_table(path: Path) -> Any:
 def _listed(table: Any) -> list[str] | None:
     """The answers in order; None for an unknown layout."""
     if _is_pair(table):
-        answers = _listed(table[0])
-        return answers if answers == _listed(table[1]) else None
+        listed = _listed(table[0])
+        return listed if listed == _listed(table[1]) else None
     if not isinstance(table, dict | list | tuple):
         return None
     if isinstance(table, dict):
