@@ -12,7 +12,7 @@ from .options import json_text, plain_json, table
 from .predict import add_checkpoint_options, open_trained_model
 
 if TYPE_CHECKING:
-    from lxmert.data.metrics import GqaScores, Nlvr2Scores, VqaScores
+    from lxmert.data.metrics.scoring import Scores
 
 SUMMARY = "score a result file or a trained checkpoint as the official evaluation of its task does"
 
@@ -23,7 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     parser.add_argument("task", choices=tuple(TASKS), help="what was answered; pretrain: the losses of a checkpoint")
     scored = parser.add_mutually_exclusive_group(required=True)
-    scored.add_argument("--predictions", metavar="FILE", help="the results, in the official format of the task")
+    scored.add_argument(
+        "--predictions",
+        nargs="+",
+        metavar="FILE",
+        help="the results, in the official format of the task; VCR: also one file of answers and one of reasons",
+    )
     scored.add_argument("--checkpoint", metavar="FOLDER", help="a checkpoint of `lxmert train`, OUTPUT/best say")
     parser.add_argument(
         "--annotations",
@@ -31,8 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="extend",
         default=[],
         metavar="FILE",
-        help="the correct answers: VQA's official annotations, GQA's questions, NLVR2's statements; or one file of "
-        "questions and answers (VizWiz, TextVQA, SNLI-VE, your own, ...). It may be a part of what was answered",
+        help="the correct answers: VQA's official annotations; the questions, statements or splits of the other tasks; "
+        "or one file of questions and answers (VizWiz, TextVQA, SNLI-VE, your own, ...). It may be a part of what was "
+        "answered",
     )
     parser.add_argument(
         "--questions",
@@ -41,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="FILE",
         help="VQA: the questions of the annotations, to check that they belong together; without annotations, "
-        "questions of the original with labels, whose mean score is taken. GQA and NLVR2: the same as --annotations",
+        "questions of the original with labels, whose mean score is taken. Other tasks: the same as --annotations",
     )
     parser.add_argument(
         "--answer-scores",
@@ -69,12 +75,12 @@ def run(arguments: argparse.Namespace) -> int:
                 arguments.questions, arguments.annotations = arguments.annotations, []
             if not arguments.questions:
                 raise ValueError("--questions must be given with --checkpoint: what it is to answer.")
-            predictions = Path(folder) / "predictions"
+            predictions = [Path(folder) / "predictions"]
             absent = [path for path in arguments.annotations if not Path(path).is_file()]
             if absent:  # said now, not after the work
                 raise FileNotFoundError(f"--annotations: there is no file {absent[0]}.")
             model = open_trained_model(arguments)
-            model.predict(predictions, progress=model.is_main and not arguments.quiet)
+            model.predict(predictions[0], progress=model.is_main and not arguments.quiet)
             model.close()
             if not model.is_main:  # the main process has all of them
                 return 0
@@ -101,7 +107,7 @@ def _run_pretrain(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def scores_json(scores: VqaScores | GqaScores | Nlvr2Scores, per_question: bool = False) -> str:
+def scores_json(scores: Scores, per_question: bool = False) -> str:
     """Scores as JSON: rounded to two decimals as they are reported, and under "unrounded" as they were computed."""
     values = plain_json(scores)
     if not per_question:
@@ -118,7 +124,7 @@ def _rounded(value: Any) -> Any:
     return {key: _rounded(part) for key, part in value.items()} if isinstance(value, Mapping) else round(value, 2)
 
 
-def scores_table(scores: VqaScores | GqaScores | Nlvr2Scores) -> str:
+def scores_table(scores: Scores) -> str:
     """Scores as text: what they are of, percent, and over how many; and how many predictions were left out."""
     if not scores.left_out:
         return _scores_table(scores)
@@ -126,9 +132,13 @@ def scores_table(scores: VqaScores | GqaScores | Nlvr2Scores) -> str:
     return f"{_scores_table(scores)}\n\n{number} for others than these files have: left out."
 
 
-def _scores_table(scores: VqaScores | GqaScores | Nlvr2Scores) -> str:
-    from lxmert.data.metrics import GqaScores, VqaScores
+def _scores_table(scores: Scores) -> str:
+    from lxmert.data.metrics import Flickr30kScores, GqaScores, VcrScores, VqaScores
 
+    if isinstance(scores, VcrScores):
+        return _tables(scores.rows(), {})
+    if isinstance(scores, Flickr30kScores):
+        return _tables(scores.rows(), scores.groups())
     if isinstance(scores, VqaScores):
         return _tables(
             [

@@ -20,9 +20,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("task", choices=PREDICTED, help="what the checkpoint was trained for")
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a checkpoint of `lxmert train`: OUTPUT/best, say")
     parser.add_argument(
-        "--questions", nargs="+", metavar="FILE", required=True, help="files of questions or statements"
+        "--questions", nargs="+", metavar="FILE", required=True, help="files of questions, statements or splits"
     )
     parser.add_argument("--output", metavar="FILE", required=True, help="the result file")
+    parser.add_argument(
+        "--join",
+        metavar="FILE",
+        help="VCR: a result file of the other model, of answers or reasons, whose columns are added; both together are "
+        "what the leaderboard takes",
+    )
     add_checkpoint_options(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress")
 
@@ -62,12 +68,17 @@ def open_trained_model(arguments: argparse.Namespace) -> TrainedModel:
 
 def run(arguments: argparse.Namespace) -> int:
     """Predict and write."""
+    from lxmert.data.metrics import join_vcr_results
     from lxmert.training.trained_model import check_output
 
     check_output(arguments.output)
+    if arguments.join is not None and arguments.task != "vcr":
+        raise ValueError(f"--join is for vcr, whose results are of two models; the task is {arguments.task}.")
     model = open_trained_model(arguments)
     count = model.predict(arguments.output, progress=model.is_main and not arguments.quiet)
     model.close()
     if model.is_main:
+        if arguments.join is not None:
+            join_vcr_results([arguments.join, arguments.output], arguments.output)
         print(f"wrote {count:,} predictions to {arguments.output}")
     return 0

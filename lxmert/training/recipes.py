@@ -6,12 +6,15 @@ from typing import Any
 
 from lxmert.common.config import CONFIGS
 from lxmert.common.specs import SPECS
+from lxmert.utils.setting_names import setting
 
 TASKS = {
     "pretrain": "sentences and questions, with masked words and regions, mismatched pairs and answers",
     "vqa": "questions of VQA v2, in the authors' or the official layout",
     "gqa": "questions of GQA, in the authors' or the official layout",
     "nlvr2": "statements about two images of NLVR2, in the authors' or the official layout",
+    "vcr": "questions of VCR, with answers or with reasons to choose from (VisualBERT)",
+    "flickr30k": "phrases of Flickr30K Entities, and the regions that they name (VisualBERT)",
 }
 """What each task trains on: the one list of their names."""
 PREDICTED = tuple(name for name in TASKS if name != "pretrain")
@@ -41,6 +44,8 @@ ORIGINAL: dict[str, dict[str, dict[str, Any]]] = {
         "vqa": {**_VISUAL_BERT, "max_grad_norm": 0.25},
         "gqa": {**_VISUAL_BERT, "max_grad_norm": 0.25},  # the authors have no GQA: as VQA
         "nlvr2": {**_VISUAL_BERT, "max_grad_norm": 1.0},  # batch size and epochs are not published: as VQA
+        "vcr": {**_VISUAL_BERT, "batch_size": 32, "epochs": 8, "max_grad_norm": 1.0},  # of answers; reasons: 12 epochs
+        "flickr30k": {**_VISUAL_BERT, "batch_size": 32, "epochs": 5, "max_grad_norm": 1.0, "box_features": True},
     },
 }
 SETTINGS_OF: dict[str, tuple[str, ...]] = {
@@ -50,7 +55,26 @@ SETTINGS_OF: dict[str, tuple[str, ...]] = {
     "answer_labels": ("vqa", "gqa"),
     "answer_scores": ("vqa", "gqa"),
     "answer_min_count": ("vqa", "gqa"),
+    "choices": ("vcr",),
+    "box_features": ("flickr30k",),
 }
 """The tasks that a setting is for, of those that are not for all."""
 RECIPES = {"original": "bert_adam", "adamw": "adamw"}
 """The authors' values with their optimizer; and the same with AdamW, which does not decay biases and norms."""
+
+
+def architectures(task: str) -> tuple[str, ...]:
+    """The kinds of models that are trained for a task, the usual one first; all of them for an unknown task."""
+    return tuple(name for name, recipes in ORIGINAL.items() if task in recipes) or ARCHITECTURES
+
+
+def recipe_values(recipe: str, architecture: str, task: str) -> dict[str, Any]:
+    """The values of a recipe for a kind of model and a task.
+
+    Raises:
+        ValueError: models of this kind are not trained for the task.
+    """
+    if task not in ORIGINAL[architecture]:
+        known = ", ".join(architectures(task))
+        raise ValueError(f"{setting('architecture')} must be {known} for the task {task}; got {architecture!r}.")
+    return {"optimizer": RECIPES[recipe], "architecture": architecture, **ORIGINAL[architecture][task]}

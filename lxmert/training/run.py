@@ -250,5 +250,5 @@ def check_answered(examples: Any, wanted: str) -> None:
     Raises:
         ValueError: naming the files.
     """
-    if getattr(examples, "labels" if hasattr(examples, "labels") else "answers") is None:
+    if not examples.is_answered:
         raise ValueError(f"{wanted}; got {', '.join(map(str, examples.files))}, which has none.")

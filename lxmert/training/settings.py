@@ -23,7 +23,7 @@ from lxmert.utils.messages import unknown_keyword_message
 from lxmert.utils.setting_names import setting
 from lxmert.weights.open import model_type_of
 
-from .recipes import ARCHITECTURES, LOSSES, ORIGINAL, RECIPES, TASKS
+from .recipes import ARCHITECTURES, LOSSES, RECIPES, TASKS, architectures, recipe_values
 
 
 def _setting(
@@ -95,6 +95,10 @@ class Settings:
         "original where there are 100,000 questions or more, otherwise 1",
         None,
     )
+    choices: str = _setting(
+        "what VCR's model chooses: answers, or reasons", "answers", choices=("answers", "rationales")
+    )
+    box_features: bool = _setting("whether the numbers of its box follow the features of a region", False)
     text_length: int = _setting("tokens of a text with its special tokens; longer texts are cut", 20)
     regions: int | None = _setting("regions of an image; by default the most in the region stores", None)
     max_examples: int | None = _setting("the most examples to train on, the first ones of the files", None)
@@ -229,15 +233,15 @@ def make_settings(task: str, *sources: Mapping[str, Any]) -> Settings:
         raise ValueError(f"the settings are of the task {given['task']}, not of {task}.")
     if given.get("model") and "architecture" not in given:
         given["architecture"] = model_type_of(given["model"])
-    chosen = {"recipe": "original", "architecture": "lxmert", **given}
+    chosen = {"recipe": "original", "architecture": architectures(task)[0], **given}
     for name, value, choices in (
         ("recipe", chosen["recipe"], RECIPES),
         ("task", task, TASKS),
-        ("architecture", chosen["architecture"], ORIGINAL),
+        ("architecture", chosen["architecture"], ARCHITECTURES),
     ):
         if value not in choices:
             raise ValueError(f"{setting(name)} must be one of {', '.join(choices)}; got {value!r}.")
-    recipe = {"optimizer": RECIPES[chosen["recipe"]], **ORIGINAL[chosen["architecture"]][task]}
+    recipe = recipe_values(chosen["recipe"], chosen["architecture"], task)
     return Settings(**{**recipe, **given, "model_config": config})
 
 

@@ -12,6 +12,7 @@ from lxmert.common.config import config_from_dict
 from lxmert.common.config.base import ModelConfig
 from lxmert.common.specs import SPECS
 from lxmert.common.tokenizer import LxmertTokenizer
+from lxmert.data.collate.phrases import BOX_FEATURES
 from lxmert.data.features import RegionStore
 from lxmert.utils.messages import first_few
 from lxmert.utils.paths import CONFIG_NAME
@@ -133,7 +134,7 @@ def make_model(
         sizes["visual_loss_normalizer"] = _VISUAL_WEIGHT
     if settings.model is not None:
         return _model_with_weights(settings, settings.model, model_class, files, sizes, log, dtype)
-    sizes[_FEATURES[settings.architecture]] = files.store.feature_size
+    sizes[_FEATURES[settings.architecture]] = _feature_size(settings, files)
     if settings.architecture == "visual_bert":  # its defaults are RoBERTa's
         sizes |= {"pad_token_id": files.tokenizer.pad_token_id, "bos_token_id": None, "eos_token_id": None}
     values = {"model_type": settings.architecture, "vocab_size": len(files.tokenizer), **sizes}
@@ -237,6 +238,11 @@ def _check_kept_fields(source: str, model_class: Any, given: Mapping[str, Any]) 
         )
 
 
+def _feature_size(settings: Settings, files: RunFiles) -> int:
+    """The numbers of a region that the model reads."""
+    return files.store.feature_size + BOX_FEATURES * (settings.task == "flickr30k" and settings.box_features)
+
+
 def _check_sizes(config: ModelConfig, settings: Settings, files: RunFiles) -> None:
     """Refuse files that were not made for each other."""
     store, words = files.store, len(files.tokenizer)
@@ -251,10 +257,12 @@ def _check_sizes(config: ModelConfig, settings: Settings, files: RunFiles) -> No
             f"{config.max_position_embeddings}; got {settings.text_length}."
         )
     features = getattr(config, _FEATURES[config.model_type])
-    if store.feature_size != features:
+    given = _feature_size(settings, files)
+    if given != features:
+        of_boxes = f", of which {BOX_FEATURES} are of its box" if given != store.feature_size else ""
         raise ValueError(
             f"{setting('features')} must be region stores of {features} numbers a region, as the model reads; got "
-            f"{store.feature_size}."
+            f"{given}{of_boxes}."
         )
     for loss, field, largest in (
         ("objects", "num_object_labels", "largest_object_id"),

@@ -15,6 +15,7 @@ from lxmert.common.tokenizer import LxmertTokenizer
 from lxmert.data.collate.batch import TaskData
 from lxmert.data.features import RegionStore
 
+from .grounded_tasks import ChoiceTask, PhraseTask
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -222,6 +223,8 @@ PREDICTING: dict[str, PredictingTask] = {
     "vqa": QuestionTask("vqa"),
     "gqa": QuestionTask("gqa"),
     "nlvr2": StatementTask(),
+    "vcr": ChoiceTask(),
+    "flickr30k": PhraseTask(),
 }
 TASKS: dict[str, Task] = {"pretrain": PretrainTask(), **PREDICTING}
 

@@ -6,18 +6,31 @@ framework.
 
 from .answer_tables import AnswerTable, make_answer_table, write_answer_table
 from .columns import CategoricalColumn, TextColumn
-from .examples import Questions, Sentences, Statements, check_disjoint
+from .examples import (
+    ChoiceQuestions,
+    Phrase,
+    PhraseSentences,
+    Questions,
+    Sentences,
+    Statements,
+    check_disjoint,
+)
+from .flickr30k import read_flickr30k
 from .gqa import read_gqa, write_gqa, write_official_gqa
 from .nlvr2 import read_nlvr2, write_nlvr2, write_official_nlvr2
 from .pretraining import read_pretraining, write_pretraining
 from .question_records import questions_from_records
 from .soft_scores import soft_scores
+from .vcr import read_vcr
 from .vqa import read_vqa, write_vqa
 from .vqa_official import write_official_vqa
 
 __all__ = [
     "AnswerTable",
     "CategoricalColumn",
+    "ChoiceQuestions",
+    "Phrase",
+    "PhraseSentences",
     "Questions",
     "Sentences",
     "Statements",
@@ -25,9 +38,11 @@ __all__ = [
     "check_disjoint",
     "make_answer_table",
     "questions_from_records",
+    "read_flickr30k",
     "read_gqa",
     "read_nlvr2",
     "read_pretraining",
+    "read_vcr",
     "read_vqa",
     "soft_scores",
     "write_answer_table",

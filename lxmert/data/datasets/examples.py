@@ -1,4 +1,4 @@
-"""Questions, statements and sentences, in columns instead of an object for each row.
+"""Questions, statements, sentences and phrases, in columns instead of an object for each row.
 
 Pre-training has nine million sentences and GQA fourteen million questions; columns.py keeps them small. Every column
 may be given as a plain list. `take` and `first` share columns with the original: do not change them.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import islice
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -71,6 +71,11 @@ class _Examples:
         return self.take(np.arange(min(count, len(self))))
 
     @property
+    def is_answered(self) -> bool:
+        """Whether the right answers are known: they are not for a test set."""
+        return all(getattr(self, name, ()) is not None for name in ("answers", "labels"))
+
+    @property
     def image_names(self) -> list[Any]:
         """The names of the distinct images, or pairs of names."""
         return self.images.categories  # type: ignore[attr-defined]
@@ -88,7 +93,7 @@ def _compact(name: str, values: Any) -> Any:
         return values.complete()
     if name in ("labels", "answerable") or (name == "ids" and not all(isinstance(value, str) for value in values)):
         return values if isinstance(values, list) else [int(value) for value in values]
-    if name in ("texts", "ids"):
+    if name in ("texts", "ids", "answer_choices", "rationale_choices"):
         return TextColumn(values)
     return CategoricalColumn(values, label_key if name == "answers" else None).complete()
 
@@ -166,7 +171,76 @@ class Sentences(_Examples):
     files: tuple[str, ...] = ()
 
 
-def check_disjoint(train: Questions | Statements | Sentences, valid: Questions | Statements | Sentences) -> None:
+@dataclass(frozen=True)
+class ChoiceQuestions(_Examples):
+    """N questions about images, each with four answers to choose from, and four reasons for the right one (VCR).
+
+    A text is a list of words and of tags; a tag is a list of numbers of objects: `["Why", "is", [0, 2], "here", "?"]`.
+
+    Attributes:
+        ids: N different identifiers, such as "val-0".
+        texts: the questions, each as the JSON text of a list of words and tags.
+        answer_choices: the four answers to each, as the JSON text of a list of such lists.
+        rationale_choices: the four reasons for the right answer to each, in the same way.
+        images: the names of their images.
+        objects: the classes of the objects in each image, which tags count from 0.
+        labels: the right answer to each, 0 to 3. None for a test set.
+        rationale_labels: the right reason. None for a test set.
+        files: where they were read.
+    """
+
+    ids: Sequence[str]
+    texts: Sequence[str]
+    answer_choices: Sequence[str]
+    rationale_choices: Sequence[str]
+    images: Sequence[str]
+    objects: Sequence[tuple[str, ...]]
+    labels: Sequence[int] | None = None
+    rationale_labels: Sequence[int] | None = None
+    files: tuple[str, ...] = ()
+
+
+class Phrase(NamedTuple):
+    """A phrase of a sentence and what it names.
+
+    Attributes:
+        entity: the id of what it names in the image.
+        types: the kinds of it: "people", "clothing", "scene", ...
+        first: its first word in the sentence, from 0.
+        last: its last word.
+        boxes: those of the entity, each x1, y1, x2, y2 in pixels from 0.
+    """
+
+    entity: str
+    types: tuple[str, ...]
+    first: int
+    last: int
+    boxes: tuple[tuple[float, float, float, float], ...]
+
+
+@dataclass(frozen=True)
+class PhraseSentences(_Examples):
+    """N sentences about images, with the boxes of what their phrases name (Flickr30K Entities).
+
+    Attributes:
+        ids: N different identifiers, such as "1000092795#0".
+        texts: the sentences, words with one space between them.
+        images: the names of their images.
+        phrases: the phrases of each sentence that have boxes, at least one.
+        files: where they were read.
+    """
+
+    ids: Sequence[str]
+    texts: Sequence[str]
+    images: Sequence[str]
+    phrases: Sequence[tuple[Phrase, ...]]
+    files: tuple[str, ...] = ()
+
+
+Examples = Questions | Statements | Sentences | ChoiceQuestions | PhraseSentences
+
+
+def check_disjoint(train: Examples, valid: Examples) -> None:
     """Refuse validation data that is also training data: equal ids, or equal images for sentences.
 
     Raises:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lxmert.data.datasets import Questions, read_nlvr2, read_vqa
+from lxmert.data.datasets import Questions, read_flickr30k, read_nlvr2, read_vcr, read_vqa
 from lxmert.data.datasets.question_layouts import (
     HATEFUL_CLASSES,
     HATEFUL_MEMES,
@@ -20,36 +20,39 @@ from lxmert.data.datasets.record_checks import canonical_id
 from lxmert.utils.messages import first_few
 
 from .binary import average_precision, f1_score, roc_auc
+from .flickr30k import Flickr30kScores, flickr30k_scores, read_flickr30k_results
 from .gqa import GqaScores, gqa_accuracy, read_gqa_answers
 from .nlvr2 import Nlvr2Scores, nlvr2_scores
 from .result_reader import ResultFile, read_predictions, read_result_file
+from .vcr import VcrScores, read_vcr_results, vcr_scores
 from .vqa import VqaScores, read_vqa_annotations, soft_accuracy, vqa_accuracy
 
-_TASKS = ("vqa", "gqa", "nlvr2")
+_TASKS = ("vqa", "gqa", "nlvr2", "vcr", "flickr30k")
 
 Paths = Sequence[str | Path]
+Scores = VqaScores | GqaScores | Nlvr2Scores | VcrScores | Flickr30kScores
 
 
 def score_result_file(
     task: str,
-    predictions: str | Path,
+    predictions: str | Path | Paths,
     annotations: Paths = (),
     questions: Paths = (),
     formula: str = "auto",
-) -> VqaScores | GqaScores | Nlvr2Scores:
-    """Score a result file in the format of its task (result_reader.py).
+) -> Scores:
+    """Score a result file in the format of its task (result_reader.py, vcr.py, flickr30k.py).
 
     The questions may be a part of those that were answered: predictions for others are left out, and counted.
 
     Args:
-        task: "vqa", "gqa" or "nlvr2".
-        predictions: the result file.
+        task: "vqa", "gqa", "nlvr2", "vcr" or "flickr30k".
+        predictions: the result file. VCR: several where each has a part of the columns.
         annotations: the files with the correct answers. VQA: official annotations, for the official accuracy. GQA:
             question files, whose balanced questions are scored; NLVR2: files of statements; both official or the
             original's.
         questions: VQA: official questions, which must belong to the annotations; or, without annotations, the
-            original's labelled questions (minival.json), for the mean soft score. GQA, NLVR2, and the data sets that
-            `read_vqa` reads from one file: the same as `annotations`.
+            original's labelled questions (minival.json), for the mean soft score. The other tasks, and the data sets
+            that `read_vqa` reads from one file: the same as `annotations`.
         formula: how the answers of several people are scored; see `soft_scores`.
 
     Raises:
@@ -58,6 +61,10 @@ def score_result_file(
     """
     if task not in _TASKS:
         raise ValueError(f"task must be one of {', '.join(_TASKS)}; got {task!r}.")
+    results = [predictions] if isinstance(predictions, str | Path) else list(predictions)
+    if task != "vcr" and len(results) != 1:
+        raise ValueError(f"{task}: one result file is scored; got {len(results)}.")
+    predictions = results[0]
     if task == "vqa":
         return _score_vqa(predictions, annotations, questions, formula)
     if bool(annotations) == bool(questions):
@@ -66,6 +73,10 @@ def score_result_file(
             f"hold both); got {'both' if questions else 'none'}."
         )
     files = list(annotations or questions)
+    if task == "vcr":
+        return vcr_scores(read_vcr_results(results), read_vcr(files))
+    if task == "flickr30k":
+        return flickr30k_scores(read_flickr30k_results(predictions), read_flickr30k(files))
     if task == "gqa":
         return gqa_accuracy(read_predictions("gqa", predictions), read_gqa_answers(files), predictions)
     statements = read_nlvr2(files)
