@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .image_regions import ImageRegions
 from .import_options import ImportOptions
 from .partial_store import has_progress, partial_folder
+from .read_ahead import read_ahead
 from .sources.base import Source, WrongOptions
 from .sources.open import open_source
 from .writer import RegionWriter
@@ -135,24 +138,29 @@ class _Import:
 
     def _read_source(self, source: Source, position: _Position) -> None:
         unreported = 0
-        for entry in source.entries(position.position):
-            position.position = entry.position
-            try:
-                image = self._options.renamed(entry.read())
-                # The note describes the position after the image, so both are saved or neither.
-                self._writer.add_image(image, position.note(), self._options.clip_boxes)
-            except WrongOptions as error:
-                raise _Contradicted(f"{entry.where}: {error}") from None
-            except ValueError as error:
-                if not self._options.skip_damaged:
-                    raise _Stopped(f"{entry.where}: {error}") from None
-                position.skip(f"{entry.where}: {error}")
-                self._writer.note = position.note()
-            self._read, unreported = self._read + entry.size, unreported + entry.size
-            if unreported >= _PROGRESS_STEP:
-                self._progress(unreported, self._total)
-                unreported = 0
+        with closing(read_ahead(source.entries(position.position))) as entries:
+            for entry, found in entries:
+                position.position = entry.position
+                self._add(entry.where, found, position)
+                self._read, unreported = self._read + entry.size, unreported + entry.size
+                if unreported >= _PROGRESS_STEP:
+                    self._progress(unreported, self._total)
+                    unreported = 0
         self._progress(unreported, self._total)
+
+    def _add(self, where: str, found: ImageRegions | ValueError, position: _Position) -> None:
+        try:
+            if isinstance(found, ValueError):
+                raise found
+            # The note describes the position after the image, so both are saved or neither.
+            self._writer.add_image(self._options.renamed(found), position.note(), self._options.clip_boxes)
+        except WrongOptions as error:
+            raise _Contradicted(f"{where}: {error}") from None
+        except ValueError as error:
+            if not self._options.skip_damaged:
+                raise _Stopped(f"{where}: {error}") from None
+            position.skip(f"{where}: {error}")
+            self._writer.note = position.note()
 
 
 @dataclass

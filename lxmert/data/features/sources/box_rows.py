@@ -29,7 +29,7 @@ class BoxRows:
 
     def rows(self, position: list[dict[str, Any]] | None) -> Iterator[BoxRow]:
         """The rows from a position on."""
-        positions: list[Any] = list(position or [None] * len(self._files))
+        positions: list[Any] = list(position) if position else [None] * len(self._files)
         opened = [file.records(at) for file, at in zip(self._files, positions, strict=True)]
         while True:
             records = [next(records, None) for records in opened]

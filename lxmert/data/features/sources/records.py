@@ -180,7 +180,7 @@ def _continues_base64(line: bytes, unfinished: bool) -> bool:
 def _split(text: bytes) -> list[bytes] | None:
     """The cells of a record, without quotes around them; None if a quote is still open."""
     text = text.rstrip(b"\r\n")
-    if text[:1] != b'"' and b'\t"' not in text:
+    if b'"' not in text or (text[:1] != b'"' and b'\t"' not in text):  # the first is far faster
         return text.split(b"\t")
     cells, place = [], 0
     while True:

@@ -1,0 +1,42 @@
+"""Read the next images while those before are checked and written: reading and writing both wait for the disk."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from .image_regions import ImageRegions
+from .sources.base import Entry
+
+_MOST = 4  # images that are read and not yet taken
+_Read = tuple[Entry, ImageRegions | ValueError]
+
+
+def read_ahead(entries: Iterator[Entry]) -> Generator[_Read, None, None]:
+    """The images of a source in order, each with its regions, or with the error that reading them gave.
+
+    One thread reads them, so sources need not be thread-safe. Close the iterator to end the thread.
+
+    Raises:
+        ValueError: what `entries` raises.
+    """
+
+    def read_next() -> _Read | None:
+        entry = next(entries, None)
+        if entry is None:
+            return None
+        try:
+            return entry, entry.read()
+        except ValueError as error:
+            return entry, error
+
+    pending: deque[Future[_Read | None]] = deque()
+    with ThreadPoolExecutor(1, "lxmert-read") as thread:
+        try:
+            pending.extend(thread.submit(read_next) for _ in range(_MOST))
+            while (found := pending.popleft().result()) is not None:
+                pending.append(thread.submit(read_next))
+                yield found
+        finally:
+            thread.shutdown(wait=False, cancel_futures=True)
