@@ -259,10 +259,10 @@ def _check_sizes(config: ModelConfig, settings: Settings, files: RunFiles) -> No
     features = getattr(config, _FEATURES[config.model_type])
     given = _feature_size(settings, files)
     if given != features:
-        of_boxes = f", of which {BOX_FEATURES} are of its box" if given != store.feature_size else ""
+        added = f", {BOX_FEATURES} of them by {setting('box_features')}" if given != store.feature_size else ""
         raise ValueError(
             f"{setting('features')} must be region stores of {features} numbers a region, as the model reads; got "
-            f"{given}{of_boxes}."
+            f"{given}{added}."
         )
     for loss, field, largest in (
         ("objects", "num_object_labels", "largest_object_id"),

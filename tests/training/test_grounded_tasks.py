@@ -137,6 +137,13 @@ def test_flickr30k_from_the_command_line(made, tmp_path, capsys):
     split, output = str(made / "val.txt"), tmp_path / "out.json"
     trained = run.train(settings_of(made, "flickr30k", tmp_path / "run", epochs=1))
     best = str(tmp_path / "run" / "best")
+    small = {"visual_embedding_dim": 6}  # without the six numbers of boxes
+    with pytest.raises(ValueError, match="of 12 numbers a region, as the model reads; got 6"):
+        run.train(settings_of(made, "flickr30k", tmp_path / "x", model=best, model_config={}, box_features=False))
+    with pytest.raises(
+        ValueError, match="of 6 numbers a region, as the model reads; got 12, 6 of them by box_features"
+    ):
+        run.train(settings_of(made, "flickr30k", tmp_path / "x", model_config={**TINY_VISUAL_BERT, **small}))
     assert main(["predict", "flickr30k", best, "--questions", split, "--output", str(output), "--quiet"]) == 0
     entries = json.loads(output.read_text())
     assert [entry["id"] for entry in entries] == [f"{image}#0" for image in range(12, 16)]
