@@ -45,7 +45,7 @@ def test_captions_have_labels(store, tmp_path):
         found = np.asarray(drawing.convert("RGB")).astype(int)
 
     def width(left, top, color):
-        line = found[round(top * 199) + 1, round(left * 399) :]
+        line = found[round(top * 199) + 2, round(left * 399) + 2 :]  # below the box
         return int((np.abs(line - color).max(1) > 1).argmax())
 
     assert width(0.25, 0.5, FIRST) > 3 * width(0.5, 0.1, SECOND) / 2
