@@ -134,7 +134,7 @@ MUTATIONS = (
     Mutation(
         "pickles may name any function",
         "weights/formats/pickle_scan.py",
-        'or (word.name == "GLOBAL" and argument not in _NAMED)',
+        'or (word == "GLOBAL" and argument not in _NAMED)',
         "",
         "tests/weights/test_hostile_files.py tests/weights/test_torch_pickle.py",
     ),

@@ -33,6 +33,17 @@ def test_import_check_and_info(source, tmp_path, capsys):
     assert rows == {"images": "4", "regions": "10", "dtype": "float32", "sources": str(source)}
 
 
+def test_draw(source, tmp_path, capsys):
+    assert features("import", source, tmp_path / "store") == 0
+    name = open_regions(tmp_path / "store").names[2]
+    capsys.readouterr()
+    assert features("info", tmp_path / "store", "--draw", name, tmp_path / "a.png") == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'a.png'}: 3 boxes of {name}\n"
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    assert features("info", tmp_path / "store", "--image", tmp_path / "a.png") == 1
+    assert "pass --draw too" in capsys.readouterr().err
+
+
 def test_json(source, tmp_path, capsys):
     out = tmp_path / "store"
     assert features("import", source, out, "--dtype", "float16", "--json") == 0
