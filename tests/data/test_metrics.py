@@ -102,6 +102,13 @@ def test_gqa_by_the_types_that_our_own_files_keep(tmp_path):
         read_gqa_answers(write(tmp_path / "some.json", some))
 
 
+def test_gqa_of_ones_own(tmp_path):
+    path = tmp_path / "own.csv"
+    path.write_text("image,question,answer\na,is it?,yes\nb,what?,red\n")
+    scores = gqa_accuracy({"own-1": "yes", "own-2": "blue"}, read_gqa_answers(path))
+    assert (scores.accuracy, scores.binary, scores.open) == (50, 100, 0)
+
+
 def test_gqa_by_the_answer_where_types_are_not_known(tmp_path):
     path = write(tmp_path / "testdev.json", original_gqa())
     scores = gqa_accuracy(PREDICTIONS, read_gqa_answers([path]))

@@ -9,9 +9,9 @@ from typing import Any
 from .examples import Questions
 from .json_reader import first_character, json_items
 from .json_writer import write_members
-from .question_layouts import recognize
 from .question_records import QuestionsBuilder, read_questions, write_original
 from .record_checks import Paths, RecordFile, list_files, short_repr
+from .record_files import open_container
 
 
 def read_gqa(paths: Paths, formula: str = "auto") -> Questions:
@@ -32,13 +32,18 @@ def read_gqa(paths: Paths, formula: str = "auto") -> Questions:
         ValueError: a wrong record, which is named; a repeated id; no questions.
     """
     files = list_files(paths)
-    if not all(first_character(path) == "{" and recognize(path)[1].kind == "object" for path in files):
+    if not all(_is_official(path) for path in files):
         return read_questions(files, text_ids=True, formula=formula)
     builder = QuestionsBuilder(text_ids=True, layout="GQA")
     for path in files:
         builder.start_file(path)
         _read_official(path, builder)
     return builder.build(files)
+
+
+def _is_official(path: str) -> bool:
+    """Whether a file is an object of questions by id; otherwise its records are in a list, in lines or in a table."""
+    return first_character(path) == "{" and open_container(path).kind == "object"
 
 
 def _read_official(path: str, builder: QuestionsBuilder) -> None:

@@ -23,7 +23,7 @@ HATEFUL_CLASSES = ("not hateful", "hateful")
 
 _IDS = ("question_id", "id", "questionId", "pairID")
 _IMAGES = ("image", "image_id", "img", "img_id", "image_path", "file_path", "imageId")
-_TEXTS = ("question", "statement", "sentence", "sent", "text")
+_TEXTS = ("question", "statement", "sentence", "text")
 _ANSWERS = ("answers", "answer", "direct_answers", "label")
 _WEIGHTS = ("weights", "weight", "scores")
 
@@ -156,8 +156,9 @@ def _is_joined(record: Mapping[str, Any]) -> bool:
     return type(record.get("answers")) is list
 
 
-def _is_own(record: Mapping[str, Any]) -> bool:
-    return bool(record.keys() & {*_TEXTS}) and bool(record.keys() & {*_IMAGES})
+def is_own(record: Mapping[str, Any]) -> bool:
+    """Whether a record is one of one's own: it has an image and a text, but not under the original's names."""
+    return "sent" not in record and bool(record.keys() & {*_TEXTS}) and bool(record.keys() & {*_IMAGES})
 
 
 LAYOUTS = (
@@ -169,7 +170,7 @@ LAYOUTS = (
     QuestionLayout(VIZWIZ, is_vizwiz, _read_vizwiz, "image"),
     QuestionLayout("A-OKVQA", _has("question_id", "image_id", "question", "choices"), _read_aokvqa, "question_id"),
     QuestionLayout(OFFICIAL, _is_joined, _read_own, "question_id"),
-    QuestionLayout(OWN, _is_own, _read_own, None),
+    QuestionLayout(OWN, is_own, _read_own, None),
 )
 
 
@@ -217,7 +218,7 @@ def record_of(number: int, record: Any) -> tuple[RecordFile, QuestionRecord]:
     """One record of one's own from Python, as a file's records."""
     file = RecordFile("records", None)
     entered = file.enter(dict(record) if isinstance(record, Mapping) else record, number)
-    if not _is_own(entered):
+    if not is_own(entered):
         raise file.error(f"an image and a question are expected; the keys are {first_few(map(str, entered)) or 'none'}")
     return file, _read_own(file, entered)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from lxmert.utils.json_files import unique_members
 from .json_reader import first_character, json_items, json_lines, list_items
 
 _FIRST_LINE = 2**20  # characters of a line that may be a record; the whole of an official file can be one line
+_MOST_MEMBERS = 100  # of an object, that are looked at to find its list
 _LISTS = {"questions", "annotations", "data"}  # the lists of records in an object
 _MAPPINGS = {"answers", "answer", "label"}  # the members of a record that may be objects
 
@@ -47,7 +49,8 @@ def open_container(path: str) -> Container:
         return Container("table", next((value for _, value in table_rows(path)), None))
     if _has_json_lines(path):
         return Container("lines", next((value for _, value in json_lines(path)), None))
-    entry = next((item for item in json_items(path) if item.place is not None), None)
+    # An object with a list has a short header before it; GQA's objects have a million members, and no list.
+    entry = next((item for item in islice(json_items(path), _MOST_MEMBERS) if item.place is not None), None)
     return Container("object", None, None) if entry is None else Container("object", entry.value, entry.key)
 
 
@@ -67,20 +70,19 @@ def container_records(path: str, container: Container) -> Iterator[tuple[int, An
 
 def _has_json_lines(path: str) -> bool:
     """Whether the first line of a file is an object alone, as a record is, and not one that holds lists of records."""
-    with open(path, encoding="utf-8-sig") as file:
-        line = next((line for line in iter(lambda: file.readline(_FIRST_LINE), "") if not line.isspace()), "")
-        try:
-            value = json.loads(line, object_pairs_hook=unique_members)
-        except (ValueError, RecursionError):
-            return _is_line_of_many(line, file.readline(_FIRST_LINE))
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            line = next((line for line in iter(lambda: file.readline(_FIRST_LINE), "") if not line.isspace()), "")
+            following = file.readline(_FIRST_LINE)
+    except UnicodeDecodeError:  # the reader says where
+        return False
+    try:
+        value = json.loads(line, object_pairs_hook=unique_members)
+    except (ValueError, RecursionError):  # perhaps one damaged record of many
+        return line.rstrip().endswith("}") and following.startswith("{")
     if not isinstance(value, dict) or len(value) < 2 or value.keys() & _LISTS:
         return False
     return not any(isinstance(member, dict) for key, member in value.items() if key not in _MAPPINGS)
-
-
-def _is_line_of_many(line: str, following: str) -> bool:
-    """Whether a damaged line is one record of many: an object, as the line after it."""
-    return line.rstrip().endswith("}") and following.startswith("{")
 
 
 def table_rows(path: str) -> Iterator[tuple[int, dict[str, str]]]:

@@ -12,8 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lxmert.data.datasets import Questions, read_gqa
 from lxmert.data.datasets.json_reader import json_items
+from lxmert.data.datasets.question_layouts import is_own
 from lxmert.data.datasets.record_checks import RecordFile, list_files, short_repr
+from lxmert.data.datasets.record_files import open_container
 
 from .result_files import check_predictions
 
@@ -122,10 +125,10 @@ def read_gqa_answers(paths: str | Path | Sequence[str | Path]) -> GqaAnswers:
     """The correct answers of official question files, or of the original's.
 
     Args:
-        paths: one file or several: official ones (testdev_balanced_questions.json, or the parts of val_all), or the
-            original's lists (testdev.json), recognized by content. Only balanced questions of official files are
-            scored, as in the official evaluation. The types are known if all questions have them, as in official files
-            and in lists that `write_gqa` wrote with "question_type".
+        paths: one file or several: official ones (testdev_balanced_questions.json, or the parts of val_all), the
+            original's lists (testdev.json), or one's own (`read_gqa`), recognized by content. Only balanced questions
+            of official files are scored, as in the official evaluation. The types are known if all questions have
+            them, as in official files and in lists that `write_gqa` wrote with "question_type".
 
     Raises:
         OSError: a file cannot be read.
@@ -133,6 +136,8 @@ def read_gqa_answers(paths: str | Path | Sequence[str | Path]) -> GqaAnswers:
             names the file and the record.
     """
     files = list_files(paths)
+    if all(map(_is_own, files)):
+        return _answers_of(read_gqa(files))
     rows: dict[str, tuple[str, str, str]] = {}
     unbalanced: dict[str, None] = {}
     for path in files:
@@ -161,6 +166,21 @@ def read_gqa_answers(paths: str | Path | Sequence[str | Path]) -> GqaAnswers:
         semantic if all(semantic) else None,
         list(unbalanced),
     )
+
+
+def _is_own(path: str) -> bool:
+    """Whether a file is neither an official one nor the original's, whose records may have ids and labels alone."""
+    container = open_container(path)
+    return container.kind in ("lines", "table") or (isinstance(container.first, dict) and is_own(container.first))
+
+
+def _answers_of(questions: Questions) -> GqaAnswers:
+    """The best answer to each question of one's own."""
+    if questions.answers is None or not all(questions.answers):
+        raise ValueError(f"{', '.join(questions.files)}: there are questions without an answer. {_TEST_SET}.")
+    types = list(questions.question_types) if questions.question_types else None
+    known = types if types and all(types) else None
+    return GqaAnswers(list(map(str, questions.ids)), list(map(_best, questions.answers)), known)
 
 
 _TEST_SET = "Files of a test set have no answers: the server scores the results"
