@@ -37,13 +37,17 @@ class LmdbStore:
         self.path, self.rows_without_id = path, 0
         self._file = path / "data.mdb" if path.is_dir() else path
         environment = self._open()
-        with environment.begin() as transaction:
-            count, has_keys = transaction.stat()["entries"], transaction.get(_KEYS) is not None
-        last = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
-        environment.close()
-        held = self._file.stat().st_size
-        if held < last:
-            raise ValueError(f"{self._file} is truncated: it has {last:,} bytes by its header, and {held:,} in fact.")
+        try:
+            last = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
+            held = self._file.stat().st_size
+            if held < last:  # reading pages that are not there would end the process
+                raise ValueError(f"{self._file} is truncated: it has {held:,} of {last:,} bytes.")
+            with environment.begin() as transaction:
+                count, has_keys = transaction.stat()["entries"], transaction.get(_KEYS) is not None
+        except self._lmdb.Error as error:
+            raise ValueError(f"{path} is a damaged LMDB store: {error}.") from None
+        finally:
+            environment.close()
         self._count, self.size = count - has_keys, last
         if not self._count:
             raise ValueError(f"{path} is an LMDB store without images.")

@@ -134,6 +134,7 @@ class PictureReader:
                     "it lacks the size of the image (height and width, or sizes: height, width), which boxes in pixels "
                     "need; pass --sizes FILE, a JSON object of ids and [height, width], or normalized_boxes."
                 )
+            _check_order(boxes, size)
             return boxes, size
         if size is None:
             return boxes, FRACTIONS_SIZE
@@ -151,6 +152,20 @@ class PictureReader:
         elif told and small and not self._fractions:
             raise DamagedImage("its boxes are all in 0 to 1, unlike those of the images before, which are in pixels.")
         return self._fractions
+
+
+def _check_order(boxes: np.ndarray, size: tuple[int, int]) -> None:
+    """Refuse a size whose height and width are swapped by all that the boxes show; clipping must not hide it."""
+    if not len(boxes):
+        return
+    right, bottom = boxes[:, 0::2].max(), boxes[:, 1::2].max()
+    height, width = size
+    outside = right > 1.01 * width + 1 or bottom > 1.01 * height + 1
+    if outside and right <= height and bottom <= width:
+        raise DamagedImage(
+            f"its boxes do not fit into {width} wide and {height} high, but into {height} wide and {width} high: sizes "
+            "are height, width."
+        )
 
 
 def read_first(entries: Iterable[Entry]) -> None:

@@ -1,0 +1,141 @@
+"""Files of arrays that are damaged, changed or hostile: NumPy, LMDB, Arrow."""
+
+import builtins
+import json
+import os
+import pickle
+
+import lmdb
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from lxmert.data.features import ImportOptions, import_regions
+from lxmert.data.features.sources.open import open_source
+from tests.data.layouts import EXPECTED
+from tests.data.layouts.array_cases import arrow_file, arrow_table, npy_folder, packed_npz, saved_data_set, volta
+
+FEATURES, BOXES, NORMALIZED = (EXPECTED[name] for name in ("features", "boxes", "normalized"))
+FLAT = BOXES * np.array([1, 0.4, 1, 0.4], np.float32)  # in images that are 320 wide and 150 high
+
+
+def refused(tmp_path, source, message, **options):
+    with pytest.raises(ValueError, match=message):
+        import_regions([source], tmp_path / "store", ImportOptions(**options))
+    assert not (tmp_path / "store").exists()
+
+
+def npz(tmp_path, **arrays):
+    given = {"ids": np.arange(3), "features": FEATURES, "boxes": NORMALIZED, **arrays}
+    np.savez(tmp_path / "a.npz", **given)
+    return tmp_path / "a.npz"
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"ids": np.arange(2)}, "its ids must have one id for each of the 3 rows"),
+        ({"ids": np.array([1.5, 2, 3])}, "ids must be strings or integers"),
+        ({"features": FEATURES[:, :3]}, "must have as many regions"),
+        ({"features": np.asfortranarray(FEATURES)}, r"column by column.*ascontiguousarray"),
+        ({"object_ids": np.zeros((2, 4), int)}, "object_ids must have 3 rows, as the features have"),
+        ({"features": np.full(FEATURES.shape, None)}, "must hold numbers; it holds object"),
+        ({"num_boxes": [4, 5, 4]}, "image '1': its arrays must have 5 regions, as num_boxes says"),
+        ({"boxes": BOXES, "sizes": [[100, 700]] * 3}, "boxes must be in the image"),
+        ({"boxes": FLAT, "sizes": [[320, 150]] * 3}, "sizes are height, width"),
+    ],
+)
+def test_arrays_that_do_not_fit(tmp_path, arrays, message):
+    refused(tmp_path, npz(tmp_path, **arrays), message)
+
+
+def test_swapped_sizes_are_not_hidden_by_clipping(tmp_path):
+    source = npz(tmp_path, boxes=FLAT, sizes=[[320, 150]] * 3)
+    refused(tmp_path, source, "sizes are height, width", clip_boxes=True)
+
+
+def test_truncated_arrays(tmp_path):
+    (tmp_path / "a").mkdir()
+    folder = npy_folder(tmp_path / "a")
+    os.truncate(folder / "features.npy", 300)
+    refused(tmp_path, folder, r"features\.npy is truncated")
+    (tmp_path / "b").mkdir()
+    path = packed_npz(tmp_path / "b")
+    content = bytearray(path.read_bytes())
+    content[400:440] = bytes(40)
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"a\.npz"):
+        import_regions([path], tmp_path / "store")
+
+
+class Calls:
+    def __reduce__(self):
+        return builtins.open, ("called", "w")
+
+
+def test_pickles_are_not_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a").mkdir()
+    store = volta(tmp_path / "a")
+    with lmdb.open(str(store), map_size=2**22) as environment, environment.begin(write=True) as transaction:
+        transaction.put(b"1", pickle.dumps({"features": Calls()}))
+    np.save(tmp_path / "0.npy", np.array({"features": Calls()}, object), allow_pickle=True)
+    for source in (store, tmp_path / "0.npy"):
+        with pytest.raises(ValueError, match=r"is a pickle with '_?io\.open', which is not read"):
+            import_regions([source], tmp_path / source.stem / "store")
+    assert not (tmp_path / "called").exists()
+
+
+def test_damaged_lmdb(tmp_path):
+    store = volta(tmp_path)
+    with lmdb.open(str(store), map_size=2**22) as environment, environment.begin(write=True) as transaction:
+        transaction.put(b"1", pickle.dumps([1]))
+        transaction.put(b"2", pickle.dumps({"features": FEATURES[2], "num_boxes": 4}))
+    report = import_regions([store], tmp_path / "store", ImportOptions(skip_damaged=True))
+    assert report.images == 1
+    assert "image '1': its value must be a pickled dict" in report.skipped[0]
+    assert "image '2': it lacks boxes" in report.skipped[1]
+    source = open_source(store)
+    position = next(iter(source.entries(None))).position
+    with pytest.raises(ValueError, match="has changed since the import began: 'x'"):
+        list(source.entries({**position, "last": "x"}))
+    os.truncate(store / "data.mdb", 2 * 4096 + 1)
+    refused(tmp_path / "new", store, "is truncated: it has")
+
+
+def test_damaged_arrow_files(tmp_path):
+    path = arrow_file(tmp_path)
+    source = open_source(path)
+    position = list(source.entries(None))[1].position
+    with pytest.raises(ValueError, match="has changed since the import began: 'x'"):
+        list(source.entries({**position, "last": "x"}))
+    del source
+    os.truncate(path, path.stat().st_size - 40)
+    refused(tmp_path, path, r"a\.arrow is not an Arrow file, or damaged")
+    pyarrow.parquet.write_table(arrow_table().drop_columns(["img_id", "boxes"]), tmp_path / "a.parquet")
+    refused(
+        tmp_path, tmp_path / "a.parquet", r"lacks the columns boxes .*; height and width .*; ids \(the images' names\)"
+    )
+    ragged = [[[1.0, 2.0], [3.0]]] * 3
+    table = arrow_table().set_column(1, "roi_features", pyarrow.array(ragged))
+    pyarrow.parquet.write_table(table, tmp_path / "b.parquet")
+    refused(tmp_path, tmp_path / "b.parquet", "image '0': its roi_features must have as many numbers in every row")
+
+
+def test_the_folder_of_a_data_set_names_files_of_its_own(tmp_path):
+    (tmp_path / "a").mkdir()
+    folder = saved_data_set(tmp_path / "a")
+    state = json.loads((folder / "state.json").read_text())
+    (folder / "state.json").write_text(json.dumps({**state, "_data_files": [{"filename": "../b.arrow"}]}))
+    refused(tmp_path, folder, r"must name files in its folder; it names '\.\./b\.arrow'")
+    (folder / "state.json").write_text(json.dumps({**state, "_indices_data_files": [{"filename": "i.arrow"}]}))
+    refused(tmp_path, folder, r"selects rows by an index.*flatten_indices")
+
+
+@pytest.mark.parametrize(("module", "extra", "write"), [("lmdb", "lmdb", volta), ("pyarrow", "datasets", arrow_file)])
+def test_a_library_that_is_missing_is_named(tmp_path, monkeypatch, module, extra, write):
+    source = write(tmp_path)
+    monkeypatch.setitem(__import__("sys").modules, module, None)
+    with pytest.raises(ImportError, match=rf'needs {module}\. Install it with: pip install "lxmert\[{extra}\]"'):
+        open_source(source)
