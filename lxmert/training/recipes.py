@@ -24,6 +24,7 @@ ARCHITECTURES = tuple(CONFIGS)
 LOSSES = {SPECS[name].model: tuple(SPECS[name].losses) for name in ("LxmertForPreTraining", "VisualBertForPreTraining")}
 """What each kind of model can be pre-trained on, by the names of the losses."""
 
+_GROUNDED = {"batch_size": 32, "evaluate_batch_size": 32, "max_grad_norm": 1.0}
 _VISUAL_BERT = {"batch_size": 64, "learning_rate": 2e-5, "epochs": 10, "text_length": 128}
 # What the authors' scripts of each task say; what all share are the defaults in `Settings`.
 ORIGINAL: dict[str, dict[str, dict[str, Any]]] = {
@@ -44,8 +45,8 @@ ORIGINAL: dict[str, dict[str, dict[str, Any]]] = {
         "vqa": {**_VISUAL_BERT, "max_grad_norm": 0.25},
         "gqa": {**_VISUAL_BERT, "max_grad_norm": 0.25},  # the authors have no GQA: as VQA
         "nlvr2": {**_VISUAL_BERT, "max_grad_norm": 1.0},  # batch size and epochs are not published: as VQA
-        "vcr": {**_VISUAL_BERT, "batch_size": 32, "epochs": 8, "max_grad_norm": 1.0},  # of answers; reasons: 12 epochs
-        "flickr30k": {**_VISUAL_BERT, "batch_size": 32, "epochs": 5, "max_grad_norm": 1.0, "box_features": True},
+        "vcr": {**_VISUAL_BERT, **_GROUNDED, "epochs": 8},  # of answers; for reasons 12 epochs
+        "flickr30k": {**_VISUAL_BERT, **_GROUNDED, "epochs": 5, "box_features": True},
     },
 }
 SETTINGS_OF: dict[str, tuple[str, ...]] = {

@@ -149,6 +149,13 @@ def test_flickr30k_from_the_command_line(made, tmp_path, capsys):
     assert [entry["id"] for entry in entries] == [f"{image}#0" for image in range(12, 16)]
     assert {len(phrase["boxes"]) for entry in entries for phrase in entry["phrases"]} == {3}
     capsys.readouterr()
+    (tmp_path / "part.txt").write_text("13\n")
+    for name in ("Sentences", "Annotations"):
+        (tmp_path / name).symlink_to(made / name)
+    command = ["evaluate", "flickr30k", "--predictions", str(output), "--questions", str(tmp_path / "part.txt")]
+    assert main([*command, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["phrases"], found["left_out"], list(found["recall"])) == (2, 3, ["1", "5", "10"])
     assert main(["evaluate", "flickr30k", "--predictions", str(output), "--questions", split]) == 0
     out = capsys.readouterr().out
     assert f"{trained['recall@1']:.2f}" in out

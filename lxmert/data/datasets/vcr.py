@@ -88,7 +88,7 @@ def _choices(file: RecordFile, name: str, choices: Any, classes: Sequence[str]) 
 
 def _tokens(file: RecordFile, name: str, tokens: Any, classes: Sequence[str]) -> Tokens:
     """The words and tags of a text."""
-    if type(tokens) is not list or not tokens:
+    if type(tokens) is not list:
         raise file.error(f'{name} must be a list of words and tags, as ["Is", [0], "here"]; got {short_repr(tokens)}')
     for token in tokens:
         if type(token) is str:
