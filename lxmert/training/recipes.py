@@ -45,10 +45,11 @@ ORIGINAL: dict[str, dict[str, dict[str, Any]]] = {
         "vqa": {**_VISUAL_BERT, "max_grad_norm": 0.25},
         "gqa": {**_VISUAL_BERT, "max_grad_norm": 0.25},  # the authors have no GQA: as VQA
         "nlvr2": {**_VISUAL_BERT, "max_grad_norm": 1.0},  # batch size and epochs are not published: as VQA
-        "vcr": {**_VISUAL_BERT, **_GROUNDED, "epochs": 8},  # of answers; for reasons 12 epochs
+        "vcr": {**_VISUAL_BERT, **_GROUNDED, "epochs": 8},
         "flickr30k": {**_VISUAL_BERT, **_GROUNDED, "epochs": 5, "box_features": True},
     },
 }
+_EPOCHS_OF_RATIONALES = 12  # of VCR
 SETTINGS_OF: dict[str, tuple[str, ...]] = {
     "losses": ("pretrain",),
     "answers": ("pretrain", "vqa", "gqa"),
@@ -69,8 +70,8 @@ def architectures(task: str) -> tuple[str, ...]:
     return tuple(name for name, recipes in ORIGINAL.items() if task in recipes) or ARCHITECTURES
 
 
-def recipe_values(recipe: str, architecture: str, task: str) -> dict[str, Any]:
-    """The values of a recipe for a kind of model and a task.
+def recipe_values(recipe: str, architecture: str, task: str, choices: str | None = None) -> dict[str, Any]:
+    """The values of a recipe for a kind of model, a task, and what it chooses there.
 
     Raises:
         ValueError: models of this kind are not trained for the task.
@@ -78,4 +79,5 @@ def recipe_values(recipe: str, architecture: str, task: str) -> dict[str, Any]:
     if task not in ORIGINAL[architecture]:
         known = ", ".join(architectures(task))
         raise ValueError(f"{setting('architecture')} must be {known} for the task {task}; got {architecture!r}.")
-    return {"optimizer": RECIPES[recipe], "architecture": architecture, **ORIGINAL[architecture][task]}
+    values = {"optimizer": RECIPES[recipe], "architecture": architecture, **ORIGINAL[architecture][task]}
+    return {**values, "epochs": _EPOCHS_OF_RATIONALES} if choices == "rationales" and task == "vcr" else values

@@ -241,7 +241,7 @@ def make_settings(task: str, *sources: Mapping[str, Any]) -> Settings:
     ):
         if value not in choices:
             raise ValueError(f"{setting(name)} must be one of {', '.join(choices)}; got {value!r}.")
-    recipe = recipe_values(chosen["recipe"], chosen["architecture"], task)
+    recipe = recipe_values(chosen["recipe"], chosen["architecture"], task, chosen.get("choices"))
     return Settings(**{**recipe, **given, "model_config": config})
 
 

@@ -86,6 +86,8 @@ def test_what_each_task_takes(made, tmp_path):
         (32, 5, 1.0, 128),
     ]
     assert (vcr.box_features, flickr.box_features) == (False, True)
+    assert make_settings("vcr", {"output": "x", "choices": "rationales"}).epochs == 12
+    assert make_settings("vcr", {"output": "x", "choices": "rationales", "epochs": 3}).epochs == 3
     with pytest.raises(ValueError, match="architecture must be visual_bert for the task vcr; got 'lxmert'"):
         make_settings("vcr", {"output": "x", "architecture": "lxmert"})
     with pytest.raises(ValueError, match="choices must be one of answers, rationales; got 'both'"):
