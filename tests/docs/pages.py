@@ -76,3 +76,35 @@ def make_files(folder: Path, text: str) -> None:
         from lxmert.cli import main
 
         assert main(["data", "scenes", str(folder / "scenes"), "--images", "120", "--processes", "1", "--quiet"]) == 0
+    if "my-data" in text:
+        _make_own_data(folder / "my-data")
+
+
+def _make_own_data(folder: Path) -> None:
+    """Features and questions as a user may have them: 30 images of a ball whose colour is in the features."""
+    import csv
+
+    import numpy as np
+
+    random = np.random.default_rng(0)
+    ids = [f"img-{number:03}" for number in range(30)]
+    colors = [("red", "green", "blue")[number % 3] for number in range(30)]
+    features = random.random((30, 6, 16), dtype=np.float32)
+    features[np.arange(30), :, np.arange(30) % 3] += 3
+    corners = random.random((30, 6, 2), dtype=np.float32) / 2
+    (folder / "features").mkdir(parents=True)
+    np.save(folder / "features" / "ids.npy", np.array(ids))
+    np.save(folder / "features" / "features.npy", features)
+    np.save(folder / "features" / "boxes.npy", np.concatenate([corners, corners + 0.25], axis=2))
+    rows = [(image, "what color is the ball?", color) for image, color in zip(ids, colors, strict=True)]
+    rows += [(image, "is the ball red?", "yes" if color == "red" else "no") for image, _, color in rows]
+    for name, first, last in (("train", 0, 24), ("valid", 24, 30)):
+        with open(folder / f"{name}.csv", "w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(("image", "question", "answer"))
+            writer.writerows(row for row in rows if first <= int(row[0][-3:]) < last)
+    (folder / "test.csv").write_text("image,question\nimg-029,is the ball red?\n")
+    settings = 'recipe = "adamw"\nlearning_rate = 0.003\nbatch_size = 16\nepochs = 8\n\n[model_config]\n'
+    sizes = "hidden_size = 48\nnum_attention_heads = 4\nintermediate_size = 96\ninitializer_range = 0.1\n"
+    (folder / "small.toml").write_text(settings + sizes + "l_layers = 1\nx_layers = 1\nr_layers = 1\n")
+    (folder / "small-visual-bert.toml").write_text(settings + sizes + "num_hidden_layers = 2\n")
