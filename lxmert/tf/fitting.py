@@ -221,7 +221,7 @@ class InternalLossMixin(keras.Model):
             raise
 
     def _check_arrays(self, x: Any, y: Any) -> None:
-        """Refuse ids and labels out of range in arrays, and warn of boxes in pixels: a graph cannot look at values."""
+        """Refuse ids and labels out of range, and NaN, in arrays; warn of boxes in pixels: graphs see no values."""
         if not isinstance(x, (Mapping, list, tuple)) or not self.takes_inputs_by_name():
             return
         given = self.by_name(x)
@@ -234,6 +234,11 @@ class InternalLossMixin(keras.Model):
                 check_values(name, arrays[name], allowed)
         if "visual_pos" in arrays:
             check_boxes(self, arrays["visual_pos"])
+        for name in ("visual_feats", "visual_embeds", "visual_pos"):
+            rows = arrays.get(name)
+            if rows is not None and rows.size and not np.isfinite([rows.min(), rows.max()]).all():
+                row = int(np.argwhere(~np.isfinite(rows))[0, 0])
+                raise ValueError(f"{name} must be finite; row {row}, from 0, has NaN or infinite numbers.")
         for name in self.spec().score_labels:
             rows = arrays.get(name)
             if rows is not None and rows.dtype.kind == "f" and rows.ndim > 1 and rows.size:

@@ -34,6 +34,12 @@ def compiled(name, loss=None):
         (ANSWERING, {}, ints(3, last=11), "labels must be 0 to 10, or -100 to be ignored; got values from 0 to 11."),
         (ANSWERING, {"labels": ints(3, last=-1)}, None, "labels must be 0 to 10, or -100 to be ignored; got values"),
         (ANSWERING, {"input_ids": ints(3, 5, last=29)}, ints(3), "input_ids must be 0 to 28; got values from 0 to 29."),
+        (
+            ANSWERING,
+            {"visual_feats": floats(*X["visual_feats"].shape, last=np.nan)},
+            ints(3),
+            "visual_feats must be finite; row 2",
+        ),
         (ANSWERING, {"labels": ints(3)}, ints(3), "labels is given twice: in the input dict, and as y."),
         (VISUAL_BERT, {"position_ids": ints(2, 5, last=8)}, floats(2, 24), "position_ids must be 0 to 7"),
         (
