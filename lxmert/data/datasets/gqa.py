@@ -54,7 +54,7 @@ def _read_official(path: str, builder: QuestionsBuilder) -> None:
                 f'{path} is not a file of GQA questions: "{key}" has a list, and a question by its id is expected.'
             )
         record = file.enter(value, id=key)
-        builder.ids.append(str(key))
+        builder.ids.append(file.text({"question_id": key}, "question_id"))
         builder.texts.append(file.text(record, "question"))
         builder.images.append(file.name(record, "imageId"))
         types = record.get("types", {})

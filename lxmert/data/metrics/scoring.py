@@ -95,7 +95,7 @@ def _score_vqa(predictions: str | Path, annotations: Paths, questions: Paths, fo
         return _score_official(results, predictions, annotations, questions, formula)
     labelled = read_vqa([*annotations, *questions], formula)
     if labelled.answers is None:
-        names = ", ".join(map(str, questions))
+        names = ", ".join(labelled.files)
         raise ValueError(f"{names}: the questions have no answers; pass the annotations that belong to them.")
     if labelled.layout == VIZWIZ:
         records = read_vqa_annotations(list(labelled.files))
