@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +15,7 @@ from .json_reader import first_character
 from .json_writer import write_records
 from .question_layouts import OWN, QuestionRecord, made_ids, read_records, recognize, record_of
 from .record_checks import LabelColumn, RecordFile, check_not_empty, check_unique, types_or_none
-from .soft_scores import check_formula, soft_scores, uses_share
-
-logger = logging.getLogger(__name__)
+from .soft_scores import check_formula, log_shares, soft_scores, uses_share
 
 
 class QuestionsBuilder:
@@ -95,13 +92,7 @@ class QuestionsBuilder:
             raise ValueError(
                 f"{', '.join(files)}: not one of the {len(self.texts):,} questions has an answer: every label is empty."
             )
-        if self._few:
-            logger.info(
-                "%s of %s questions have answers of fewer than ten annotators: the score of an answer is the share of "
-                "them who gave it (--answer-scores official: the formula of VQA, min(1, others who gave it / 3))",
-                f"{self._few:,}",
-                f"{len(self.texts):,}",
-            )
+        log_shares(self._few, len(self.texts))
         answerable = self.answerable if self.answerable and None not in self.answerable else None
         return Questions(
             ids=self.ids,

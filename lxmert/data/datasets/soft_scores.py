@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from lxmert.data.text_normalization import process_answer, tidy_answer
+
+logger = logging.getLogger(__name__)
 
 FORMULAS = ("auto", "official", "share")
 """How answers of several people are scored; see `soft_scores`."""
@@ -22,6 +25,17 @@ def check_formula(formula: str) -> None:
 def uses_share(people: int, formula: str) -> bool:
     """Whether a formula gives the answers of so many people their shares."""
     return formula == "share" or (formula == "auto" and people < _OFFICIAL_PEOPLE)
+
+
+def log_shares(few: int, total: int) -> None:
+    """Say that the answers to some questions are scored by share, since few people answered them."""
+    if few:
+        logger.info(
+            "%s of %s questions have answers of fewer than ten annotators: the score of an answer is the share of "
+            "them who gave it (--answer-scores official: the formula of VQA, min(1, others who gave it / 3))",
+            f"{few:,}",
+            f"{total:,}",
+        )
 
 
 def soft_scores(answers: Sequence[str], first: str | None = None, formula: str = "auto") -> dict[str, float]:

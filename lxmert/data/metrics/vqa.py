@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from lxmert.data.datasets.json_reader import json_items
 from lxmert.data.datasets.question_layouts import is_vizwiz
 from lxmert.data.datasets.record_checks import RecordFile, canonical_id, list_files
-from lxmert.data.datasets.soft_scores import check_formula, uses_share
+from lxmert.data.datasets.soft_scores import check_formula, log_shares, uses_share
 from lxmert.data.datasets.vqa_official import read_answers
 from lxmert.data.text_normalization import process_answer, tidy_answer
 
@@ -74,18 +74,22 @@ def vqa_accuracy(
     check_formula(formula)
     given = {canonical_id(name): answer for name, answer in predictions.items()}
     asked: dict[Any, None] = {}
+    few = 0
 
     def scored() -> Iterator[tuple[Any, float, str | None, str | None]]:
+        nonlocal few
         for annotation in annotations:
             question = canonical_id(annotation["question_id"])
             asked[question] = None
             if question in given:
                 people = [answer["answer"] for answer in annotation["answers"]]
+                few += formula == "auto" and uses_share(len(people), formula)
                 score = _agreement(given[question], people, formula, vizwiz)
                 yield question, score, annotation.get("answer_type"), annotation.get("question_type")
 
     rows = list(scored())
     left_out = check_predictions(given, asked, place)
+    log_shares(few, len(asked))
     return replace(_scores(rows), left_out=left_out)
 
 
