@@ -6,6 +6,8 @@ import pytest
 
 from lxmert.cli import main
 from lxmert.data.features import open_regions
+from lxmert.data.features.sources.open import LAYOUTS
+from tests.data.layouts import DATA
 from tests.data.region_files import image, lxmert_line, write_rows, write_tsv
 
 IMAGES = [image(number) for number in range(4)]
@@ -70,6 +72,27 @@ def test_help_says_what_float16_costs(capsys):
     with pytest.raises(SystemExit):
         features("import", "--help")
     assert "by up to 2^-11 (0.05%) of it (default: float32)" in " ".join(capsys.readouterr().out.split())
+
+
+def test_help_lists_every_layout_with_an_example(capsys):
+    with pytest.raises(SystemExit):
+        features("import", "--help")
+    told = " ".join(capsys.readouterr().out.split())
+    for layout in LAYOUTS:
+        assert f"{layout.name}: {layout.contains}" in told
+        assert f" lxmert features import {layout.example}" in told
+
+
+def test_columns_are_asked_for_and_stated(tmp_path, capsys):
+    source, out = DATA / "six_columns_height_first.tsv", tmp_path / "store"
+    assert features("import", source, out, "--clip-boxes") == 1
+    columns = "image_id,image_h,image_w,num_boxes,boxes,features"
+    assert f" or --columns {columns}." in capsys.readouterr().err
+    assert features("import", source, out, "--columns", columns) == 0
+    assert open_regions(out).sizes([0]).tolist() == [[300, 320]]
+    assert features("import", source, tmp_path / "other", "--columns", columns.replace("num_", "nun_")) == 1
+    assert "Did you mean 'num_boxes'?" in capsys.readouterr().err
+    assert features("import", DATA / "vinvl_features.tsv", tmp_path / "b", "--boxes-from", DATA / "vinvl.tsv") == 0
 
 
 def test_damage_is_the_exit_status(source, tmp_path, capsys):

@@ -12,7 +12,7 @@ from lxmert.data.features import ImportOptions, import_regions, open_regions
 from lxmert.data.features.image_regions import ImageRegions
 from lxmert.data.features.sources import tsv
 from tests.data.layouts import DATA
-from tests.data.region_files import bottom_up_line, lxmert_line, write_tsv
+from tests.data.region_files import bottom_up_line, lxmert_line, text, write_tsv
 
 WIDTH_FIRST, HEIGHT_FIRST = (
     f"image_id,{sides},num_boxes,boxes,features" for sides in ("image_w,image_h", "image_h,image_w")
@@ -124,6 +124,28 @@ def test_features_without_boxes(tmp_path):
             import_regions(
                 [file], tmp_path / name, ImportOptions(boxes_from=tmp_path / f"{name}.tsv", skip_damaged=True)
             )
+
+
+def test_sizes_follow_from_the_positions_in_oscars_features(tmp_path):
+    """Its features end in the box as fractions of the image, its width and its height."""
+    expected = dict(np.load(DATA / "expected.npz"))
+    lines = {"feature": [], "label": []}
+    for name, values, boxes, parts in zip(
+        "012", *(expected[k] for k in ("features", "boxes", "normalized")), strict=True
+    ):
+        rows = np.concatenate([values, parts, parts[:, 2:] - parts[:, :2]], 1)
+        lines["feature"].append(f"{name}\t4\t{text(rows, '<f4')}\n")
+        lines["label"].append(f"{name}\t{json.dumps([{'rect': box.tolist()} for box in boxes])}\n")
+    for kind, rows in lines.items():
+        (tmp_path / f"{kind}.tsv").write_text("".join(rows))
+    import_regions([tmp_path / "feature.tsv"], tmp_path / "store")
+    store = open_regions(tmp_path / "store")
+    assert store.sizes(range(3)).tolist() == [[300, 320]] * 3
+    np.testing.assert_array_equal(store.batch([2])["visual_feats"][0, :, :6], expected["features"][2])
+    plain = [line.split("\t") for line in (DATA / "vinvl_features.tsv").read_text().splitlines()]
+    (tmp_path / "feature.tsv").write_text("".join("\t".join(row) + "\n" for row in plain))
+    with pytest.raises(ValueError, match=r"height and width .*--sizes"):
+        import_regions([tmp_path / "feature.tsv"], tmp_path / "other")
 
 
 def test_what_is_not_known_is_named(tmp_path):

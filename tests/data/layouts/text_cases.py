@@ -68,9 +68,11 @@ def oscar(features_as_json, sizes):
             encoded = text(one.features, "<f4")
             features = json.dumps({"num_boxes": 4, "features": encoded}) if features_as_json else f"4\t{encoded}"
             rects = [{"class": "dog", "conf": 0.9, "rect": box.tolist()} for box in one.boxes]
-            label = rects if sizes == "hw" else {"image_h": 300, "image_w": 320, "objects": rects}
+            label = rects if sizes != "label" else {"image_h": 300, "image_w": 320, "objects": rects}
             lines["feature"].append(f"{one.name}\t{features}\n")
             lines["label"].append(f"{one.name}\t{json.dumps(label)}\n")
+            if sizes == "sizes.json":
+                (folder / sizes).write_text(json.dumps({one.name: [300, 320] for one in IMAGES}))
             lines["hw"].append(f'{one.name}\t[{{"height": 300, "width": 320}}]\n')
         for name, rows in lines.items():
             if name != "hw" or sizes == "hw":
@@ -131,4 +133,5 @@ TEXT_CASES = [
     Case("VinVL, boxes elsewhere", "vinvl_features.tsv", {"boxes_from": "vinvl.tsv"}),
     Case("Oscar, sizes in label.tsv", oscar(True, "label")),
     Case("Oscar, sizes in hw.tsv", oscar(False, "hw")),
+    Case("Oscar, sizes of --sizes", oscar(True, "sizes.json"), {"sizes": lambda folder: folder / "sizes.json"}),
 ]

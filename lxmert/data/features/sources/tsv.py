@@ -19,6 +19,7 @@ from .box_rows import BoxRow, BoxRows, box_files
 from .columns import LXMERT, ORDERS, fits_row, header_columns, read_row
 from .found import Found
 from .hdf5_rows import image_size
+from .ids import read_sizes
 from .json_cells import Content, parse_content
 from .records import Record, RecordFile
 from .size_order import SizeOrder, how_to_state
@@ -30,8 +31,10 @@ _POSITIONED = 6  # numbers at the end of Oscar's features: the box as fractions 
 class RowSource:
     """A TSV with a row per image; the base of its kinds. Boxes and sizes may be in other files."""
 
-    def __init__(self, path: Path, header: bool = False, boxes: BoxRows | None = None):
-        self._file, self._header, self._boxes = RecordFile(path), header, boxes
+    def __init__(self, path: Path, options: SourceOptions):
+        self._file, self._header = RecordFile(path), False
+        self._boxes: BoxRows | None = None
+        self._sizes = read_sizes(options.sizes) if options.sizes else {}
         self.path, self.size, self.rows_without_id = path, self._file.size, 0
         self._id_column, self._columns_count = 0, 2
 
@@ -66,12 +69,21 @@ class RowSource:
                 raise DamagedImage(f"a line has {self._columns_count} columns; this one has {len(record.cells)}.")
             image = self.decode(record.cells)
             return (
-                image if row is None or self._boxes is None else _completed(image, self._boxes.content(row, image.name))
+                image
+                if row is None or self._boxes is None
+                else self.completed(image, self._boxes.content(row, image.name))
             )
         except DamagedImage as error:
             if record.complete:
                 raise
             raise DamagedImage(f"{error} The file ends inside of this line, so it is truncated.") from None
+
+    def completed(self, image: ImageRegions, other: Content) -> ImageRegions:
+        """An image with the boxes and the size of another file; the size also follows from Oscar's features."""
+        features, boxes = np.asarray(image.features), np.asarray(image.boxes)
+        boxes = boxes if len(boxes) or other.boxes is None else other.boxes
+        size = image.size if np.size(image.size) else other.size or self._sizes.get(image.name) or ()
+        return dataclasses.replace(image, boxes=boxes, size=size or _size_in_features(features, boxes))
 
     def decode(self, cells: list[bytes]) -> ImageRegions:
         """The regions of a row."""
@@ -86,7 +98,7 @@ class Tsv(RowSource):
     """
 
     def __init__(self, path: Path, options: SourceOptions):
-        super().__init__(path)
+        super().__init__(path, options)
         first = self._file.first()
         cells = first.cells if first else []
         header = header_columns(cells)
@@ -142,7 +154,7 @@ class JsonTsv(RowSource):
     """A key and JSON: VinVL's and Oscar's."""
 
     def __init__(self, path: Path, options: SourceOptions):
-        super().__init__(path)
+        super().__init__(path, options)
         first = self._file.first()
         content = parse_content(first.cells[1]) if first else Content()
         if content.boxes is None or options.boxes_from is not None:
@@ -157,23 +169,19 @@ class JsonTsv(RowSource):
         image = ImageRegions(
             plain_cell(cells[0]).decode("utf-8", "replace"), content.features, boxes, content.size or ()
         )
-        return image if self._boxes else _completed(image, Content())
+        return image if self._boxes else self.completed(image, Content())
 
 
-def _completed(image: ImageRegions, other: Content) -> ImageRegions:
-    """An image with the boxes and the size of another file; the size also follows from Oscar's features."""
-    features, boxes = np.asarray(image.features), np.asarray(image.boxes)
-    boxes = boxes if len(boxes) or other.boxes is None else other.boxes
-    size = image.size if np.size(image.size) else other.size or ()
-    if not size and features.shape[1] > _POSITIONED and boxes.shape == (len(features), 4):
-        try:
-            size = image_size(boxes, features[:, -_POSITIONED:])
-        except DamagedImage:
-            raise DamagedImage(
-                "its height and width are nowhere: they must be in the JSON (image_h, image_w), or in the file of "
-                "--boxes-from."
-            ) from None
-    return dataclasses.replace(image, boxes=boxes, size=size)
+def _size_in_features(features: np.ndarray, boxes: np.ndarray) -> tuple[int, int]:
+    try:
+        if features.shape[1] > _POSITIONED and boxes.shape == (len(features), 4):
+            return image_size(boxes, features[:, -_POSITIONED:])
+    except DamagedImage:
+        pass
+    raise DamagedImage(
+        "its height and width are nowhere: they must be in the JSON (image_h, image_w), in the file of --boxes-from, "
+        "or in one of --sizes."
+    )
 
 
 def known_order(cells: list[bytes]) -> tuple[str, ...] | None:
