@@ -6,6 +6,8 @@ A TSV as the original's is made (36 regions of 2048 numbers for every image) and
 7,000 images are 2.1 GB of features in float32. Measured are
 
 - the import: bytes of the TSV per second, and the memory that it takes; what that is for files of 17 and 30 GB;
+- the same of layouts that are not encoded (.npz, HDF5 with a group per image), with the file thrown out of memory before,
+  as a share of the rate at which the disk copies the same bytes (read and written once, in order, then synchronized);
 - the private memory that a worker process has more after reading than before, with four workers that read the whole
   store in random order, each its own quarter (Private_Clean + Private_Dirty of /proc/PID/smaps_rollup; Linux only);
 - a random read of an image beside a plain copy of the same bytes out of `numpy.load(..., mmap_mode="r")`, in turns:
@@ -29,6 +31,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import clock
@@ -56,6 +59,8 @@ def main() -> None:
         source = Path(folder, "regions.tsv")
         make_tsv(source, arguments.images)
         results["tsv_bytes"] = source.stat().st_size
+        results["uncompressed"] = measure_uncompressed(Path(folder), arguments.images)
+        print(f"uncompressed: {json.dumps(results['uncompressed'], indent=1)}", flush=True)
         for dtype in ("float16", "float32"):
             store = Path(folder, dtype)
             measured = {"import": measure_import(source, store, dtype)}
@@ -92,11 +97,75 @@ def make_tsv(path: Path, images: int) -> None:
             file.write("\t".join([*columns, *labels, boxes, features[number % 16]]) + "\n")
 
 
+def measure_uncompressed(folder: Path, images: int) -> dict:
+    """The imports of arrays that are stored as they are, beside a plain copy of their files."""
+    results = {}
+    for name, write in {"npz": _write_npz, "hdf5": _write_hdf5}.items():
+        source = Path(folder, name)
+        source.mkdir()
+        path = write(source, images)
+        files = sorted(file for file in source.iterdir())
+        measured: dict[str, float] = {}
+        for attempt in range(3):
+            for file in files:
+                _forget(file)
+            measured["copy_mb_per_s"] = max(measured.get("copy_mb_per_s", 0), _copy_speed(files, folder / "copy"))
+            for file in files:
+                _forget(file)
+            imported = measure_import(path, folder / f"{name}{attempt}", "float32")
+            shutil.rmtree(folder / f"{name}{attempt}")
+            measured["mb_per_s"] = max(measured.get("mb_per_s", 0), imported["mb_per_s"])
+            measured["added_memory_mb"] = max(measured.get("added_memory_mb", 0), imported["added_memory_mb"])
+        results[name] = {**measured, "share_of_copy": measured["mb_per_s"] / measured["copy_mb_per_s"]}
+        shutil.rmtree(source)
+    return results
+
+
+def _copy_speed(files: list[Path], target: Path) -> float:
+    """Megabytes per second of a copy of some files into one."""
+    size, start = 0, time.perf_counter()
+    with target.open("wb", buffering=0) as output:
+        for file in files:
+            with file.open("rb", buffering=0) as source:
+                while content := source.read(2**23):
+                    size += output.write(content)
+        os.fdatasync(output.fileno())
+    seconds = time.perf_counter() - start
+    target.unlink()
+    return size / 1e6 / seconds
+
+
+def _arrays(images: int) -> Iterator[tuple[str, dict[str, np.ndarray | int]]]:
+    draw = np.random.default_rng(0)
+    boxes = np.array([[0, 0, 10, 10]] * REGIONS, np.float32)
+    for number in range(images):
+        features = draw.random((REGIONS, SIZE), np.float32)
+        yield f"{number:06}", {"features": features, "boxes": boxes, "img_h": 480, "img_w": 640}
+
+
+def _write_npz(folder: Path, images: int) -> Path:
+    for name, arrays in _arrays(images):
+        np.savez(folder / f"{name}.npz", **arrays)
+    return folder
+
+
+def _write_hdf5(folder: Path, images: int) -> Path:
+    import h5py
+
+    with h5py.File(folder / "regions.h5", "w") as file:
+        for name, arrays in _arrays(images):
+            group = file.create_group(name)
+            for key, values in arrays.items():
+                group[key] = values
+    return folder / "regions.h5"
+
+
 def measure_import(source: Path, store: Path, dtype: str) -> dict:
     """Import in a process of its own."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         seconds, cpu, memory = pool.apply(_import, (str(source), str(store), dtype))
-    speed = source.stat().st_size / 1e6 / seconds
+    files = source.iterdir() if source.is_dir() else [source]
+    speed = sum(file.stat().st_size for file in files) / 1e6 / seconds
     return {
         "seconds": seconds,
         "processor_seconds": cpu,

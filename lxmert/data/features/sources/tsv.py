@@ -68,11 +68,9 @@ class RowSource:
             if len(record.cells) != self._columns_count:
                 raise DamagedImage(f"a line has {self._columns_count} columns; this one has {len(record.cells)}.")
             image = self.decode(record.cells)
-            return (
-                image
-                if row is None or self._boxes is None
-                else self.completed(image, self._boxes.content(row, image.name))
-            )
+            if row is not None and self._boxes is not None:
+                image = self.completed(image, self._boxes.content(row, image.name))
+            return image
         except DamagedImage as error:
             if record.complete:
                 raise
