@@ -1,0 +1,193 @@
+"""Draw the losses and scores of runs from their logs, of finished runs and of those that are still going on."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lxmert.utils.atomic_files import replacing
+from lxmert.utils.messages import escaped
+from lxmert.utils.paths import check_path
+
+from .checkpoints import LOGS
+from .logs import LOG_NAME
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+FORMATS = (".png", ".svg")
+Curves = dict[str, list[tuple[int, float]]]
+"""Steps and values by name: "train/loss", "valid/accuracy", ..."""
+
+_COLUMNS = 2
+_SMOOTHED = 60  # points from which on a curve of training is drawn with its mean over a twentieth of it
+_COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf", "#8c564b", "#e377c2")
+
+
+def plot_runs(runs: Sequence[str | Path], output: str | Path, every: bool = False) -> list[str]:
+    """Draw the losses and the scores of runs, one picture for each by step, into a PNG or an SVG file.
+
+    Args:
+        runs: output folders of `lxmert train`, or their log files.
+        output: the file; its ending decides its format.
+        every: whether to draw the scores of each type of question too.
+
+    Returns:
+        The names of what is drawn.
+
+    Raises:
+        OSError: a run has no log, or the file cannot be written.
+        ValueError: a damaged log, one without a line, or another ending.
+        ImportError: matplotlib is not installed.
+    """
+    check_picture(output)
+    curves = {str(run): read_curves(run) for run in runs}
+    figure = draw_curves(curves, every)
+    path = Path(output)
+    with replacing(path) as temporary:
+        # Without a date and random names, equal logs give equal files.
+        metadata = {"Date": None} if path.suffix.lower() == ".svg" else None
+        figure.savefig(temporary, format=path.suffix.lower()[1:], metadata=metadata)
+    return [axes.get_title() for axes in figure.axes]
+
+
+def check_picture(output: str | Path) -> None:
+    """Refuse a file that no picture can be written to.
+
+    Raises:
+        ValueError: another ending than those of `FORMATS`, or a folder that does not exist.
+    """
+    check_path("--output", output)
+    path = Path(output)
+    if path.suffix.lower() not in FORMATS:
+        raise ValueError(f"--output must end in {' or '.join(FORMATS)}; got {path}.")
+    if not path.absolute().parent.is_dir():
+        raise ValueError(f"--output must be a file in a folder that is there; got {path}.")
+
+
+def read_curves(run: str | Path) -> Curves:
+    """The curves in the log of a run.
+
+    Raises:
+        FileNotFoundError: there is no log.
+        ValueError: it is damaged, or has no line yet.
+    """
+    path = Path(run)
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file or folder {escaped(str(path))!r}; pass output folders of a run.")
+    if path.is_dir():
+        path = next((p for p in (path / LOGS / LOG_NAME, path / LOG_NAME) if p.is_file()), path / LOGS / LOG_NAME)
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"{run} holds no run: there is no {LOGS}/{LOG_NAME} in it. Pass the folder that `lxmert train` got as "
+                "--output."
+            )
+    curves: Curves = {}
+    lines = path.read_bytes().split(b"\n")
+    for number, line in enumerate(lines, start=1):
+        if number == len(lines):  # nothing, or what a run is writing just now
+            break
+        step, values = _parsed(line, f"{path}, line {number}")
+        for name, value in values.items():
+            if name.startswith(("train/", "valid/")):
+                curves.setdefault(name, []).append((step, value))
+    if not curves:
+        raise ValueError(f"{path} has no losses and scores yet; a run writes a line every --log-every steps.")
+    return curves
+
+
+def _parsed(line: bytes, place: str) -> tuple[int, dict[str, float]]:
+    """The step and the values of a line."""
+    try:
+        values = json.loads(line)
+        step = values.pop("step")
+        if type(step) is not int:
+            raise TypeError
+        return step, {name: float(value) for name, value in values.items()}  # NaN is written as a text
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+        shown = escaped(line[:60].decode("utf-8", "replace"))
+        raise ValueError(
+            f"{place}: it must be an object with a step and numbers, as a run logs it; got {shown}"
+        ) from None
+
+
+def draw_curves(curves: Mapping[str, Curves], every: bool = False) -> Figure:
+    """A figure with a picture for each loss and score, in which each run has a colour.
+
+    Args:
+        curves: of each run, by the run's name.
+        every: whether to draw the scores of each type of question too.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError(
+            f'lxmert plot needs matplotlib. Install it with: pip install "lxmert[plot]". ({error}.)'
+        ) from error
+    names = _names(curves, every)
+    columns = min(_COLUMNS, len(names))
+    rows = -(-len(names) // columns)
+    figure = Figure(figsize=(6.4 * columns, 3.6 * rows + 0.4), layout="constrained", dpi=120)
+    for place, name in enumerate(names, start=1):
+        axes = figure.add_subplot(rows, columns, place)
+        for number, (run, own) in enumerate(curves.items()):
+            title = run.replace("$", r"\$")  # else it starts a formula
+            _draw_run(axes, own, name, title, _COLOURS[number % len(_COLOURS)])
+        axes.set_title(name)
+        axes.set_xlabel("step")
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize="small")
+    return figure
+
+
+def _names(curves: Mapping[str, Curves], every: bool) -> list[str]:
+    """What is drawn: the loss and its parts, then the scores."""
+    found = dict.fromkeys(
+        name for own in curves.values() for kind in ("train/", "valid/") for name in own if name.startswith(kind)
+    )
+    names = list(dict.fromkeys(name.partition("/")[2] for name in found))
+    return [name for name in names if every or "/" not in name]
+
+
+def _draw_run(axes: Axes, own: Curves, name: str, run: str, colour: str) -> None:
+    """The curves of a run for one name: of training as a line, of validation as points."""
+    style: dict[str, Any] = {"color": colour}
+    if f"train/{name}" in own:
+        steps, values = _columns(own[f"train/{name}"])
+        smooth = len(steps) >= _SMOOTHED
+        axes.plot(
+            steps,
+            values,
+            linewidth=0.8,
+            alpha=0.3 if smooth else 1.0,
+            label=None if smooth else f"{run}, training",
+            **style,
+        )
+        if smooth:
+            axes.plot(steps, _mean(values, len(values) // 40), linewidth=1.6, label=f"{run}, training", **style)
+    if f"valid/{name}" in own:
+        steps, values = _columns(own[f"valid/{name}"])
+        axes.plot(steps, values, linestyle="--", marker="o", markersize=4, label=f"{run}, validation", **style)
+
+
+def _columns(curve: Sequence[tuple[int, float]]) -> tuple[np.ndarray, np.ndarray]:
+    steps, values = zip(*curve, strict=True)
+    return np.array(steps), np.array([value if math.isfinite(value) else math.nan for value in values])
+
+
+def _mean(values: np.ndarray, reach: int) -> np.ndarray:
+    """The mean of each value and those up to `reach` before and after it; of fewer at both ends."""
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    places = np.arange(len(values))
+    starts, ends = np.maximum(places - reach, 0), np.minimum(places + reach + 1, len(values))
+    means: np.ndarray = (sums[ends] - sums[starts]) / (ends - starts)
+    return means
