@@ -6,8 +6,8 @@ A TSV as the original's is made (36 regions of 2048 numbers for every image) and
 7,000 images are 2.1 GB of features in float32. Measured are
 
 - the import: bytes of the TSV per second, and the memory that it takes; what that is for files of 17 and 30 GB;
-- the same of layouts that are not encoded (.npz, HDF5 with a group per image), with the file thrown out of memory before,
-  as a share of the rate at which the disk copies the same bytes (read and written once, in order, then synchronized);
+- the same of layouts that are not encoded (.npz, HDF5 with a group per image), with the file thrown out of memory
+  before, as a share of the rate at which the disk copies the same bytes (read and written in order, then synchronized);
 - the private memory that a worker process has more after reading than before, with four workers that read the whole
   store in random order, each its own quarter (Private_Clean + Private_Dirty of /proc/PID/smaps_rollup; Linux only);
 - a random read of an image beside a plain copy of the same bytes out of `numpy.load(..., mmap_mode="r")`, in turns:
