@@ -4,6 +4,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 import torch
 
@@ -11,7 +12,22 @@ import lxmert.pt
 import lxmert.tf
 from tests.models import gradients_pt, gradients_tf, weights
 from tests.pt.tensors import tensors
-from tests.small import small_config
+from tests.small import NAMES, small_config
+
+# Of each model a class with several heads or inputs of its own; Keras takes its time for each.
+VARIED = (
+    "LxmertForPreTraining",
+    "LxmertForVisualReasoning",
+    "VisualBertForMultipleChoice",
+    "VisualBertForRegionToPhraseAlignment",
+)
+
+
+def every_class(*names: str) -> Any:
+    """Parameters of a test of what no class changes: every class in PyTorch, and some in Keras."""
+    rows = [("pt", name) for name in names or NAMES]
+    rows += [("tf", name) for name in names or NAMES if name in VARIED]
+    return pytest.mark.parametrize(("backend", "name"), rows, indirect=["backend"])
 
 
 class Backend:

@@ -9,7 +9,9 @@ import transformers
 from lxmert.common.config import LxmertConfig, VisualBertConfig
 from tests.compare import assert_same
 from tests.pt.tensors import tensors
-from tests.small import LABELS, NAMES, WORDS, is_visual_bert, small_config, small_inputs
+from tests.small import LABELS, WORDS, is_visual_bert, small_config, small_inputs
+
+from .backend import every_class
 
 TASKS = ("LxmertForPreTraining", "VisualBertForPreTraining")
 SCORES = ("LxmertForQuestionAnswering", "VisualBertForQuestionAnswering")
@@ -27,7 +29,7 @@ def test_the_model_and_its_backbone_share_the_object(backend, name, tmp_path):
     assert loaded.config.name_or_path == str(tmp_path)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@every_class()
 def test_an_assignment_counts_from_the_next_call_on(backend, name):
     model, given = backend.make(name), small_inputs(name)
     before = backend.run(model, given)
@@ -67,7 +69,7 @@ def test_a_change_that_is_refused_changes_nothing(backend):
     assert model.config == before
 
 
-@pytest.mark.parametrize("name", NAMES)
+@every_class()
 def test_a_configuration_of_transformers_makes_the_same_model(backend, name, tmp_path):
     config = small_config(name)
     kind = transformers.VisualBertConfig if is_visual_bert(name) else transformers.LxmertConfig

@@ -51,10 +51,10 @@ def test_a_coarse_model_computes_the_same(format, name):
         assert (found[~kept] < -6e4).all()
 
 
-@pytest.mark.parametrize(("format", "name", "bypass"), spread(FORMATS, NAMES, [False, True], strength=1))
-def test_wholly_masked_examples_stay_finite(format, name, bypass):
+@pytest.mark.parametrize(("format", "name"), spread(FORMATS, NAMES, strength=1))
+def test_wholly_masked_examples_stay_finite(format, name):
     backend = BACKENDS[format[0]]
-    changes = {"bypass_transformer": bypass} if is_visual_bert(name) else {}
+    changes = {"bypass_transformer": name in NAMES[::2]} if is_visual_bert(name) else {}
     model, given = backend.make(name, format[1], **changes), {**wholly_masked(name), **small_labels(name)}
     for maps in (False, "all"):
         output = backend.run(model, given, output_attentions=maps)
@@ -66,7 +66,13 @@ def test_wholly_masked_examples_stay_finite(format, name, bypass):
         assert next(flat(output)) == 0, "labels of an image that is masked train nothing"
 
 
-@pytest.mark.parametrize(("format", "name"), spread(FORMATS, TASKS, strength=1))
+# Of the formats, those that the losses are scaled or widened for.
+TRAINED = [
+    row for row in spread(FORMATS, TASKS, strength=1) if not row.marks or row.values[0] in (FORMATS[1], FORMATS[4])
+]
+
+
+@pytest.mark.parametrize(("format", "name"), TRAINED)
 def test_training_in_each_dtype(format, name):
     backend, dtype = BACKENDS[format[0]], format[1]
     model = backend.make(name, dtype)

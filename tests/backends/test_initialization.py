@@ -9,9 +9,7 @@ from lxmert.weights.naming.key_mapping import parameters
 from lxmert.weights.naming.tables import head_names
 from tests.small import NAMES, UNUSED, VISUAL_BERT, is_visual_bert
 
-from .backend import BACKENDS
-
-every_visual_bert = pytest.mark.parametrize("name", VISUAL_BERT)
+from .backend import BACKENDS, every_class
 
 
 @pytest.mark.parametrize("name", ["LxmertForPreTraining", "VisualBertForRegionToPhraseAlignment"])
@@ -51,7 +49,7 @@ def test_a_decoder_of_its_own_starts_like_the_other_tables(backend):
     assert "heads.word.decoder.weight" not in backend.weights(backend.make(name))
 
 
-@every_visual_bert
+@every_class(*VISUAL_BERT)
 def test_the_tables_of_regions_start_as_those_of_words(backend, name, tmp_path):
     def equal(model):
         held = backend.weights(model)

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from tests.compare import assert_same
-from tests.small import NAMES, WIDTH, everything, is_visual_bert, small_config, small_inputs
+from tests.small import WIDTH, everything, is_visual_bert, small_config, small_inputs
+
+from .backend import every_class
 
 SIZE = WIDTH // 3  # of one head
 PRUNED = {
@@ -13,7 +15,7 @@ PRUNED = {
 }
 
 
-@pytest.mark.parametrize("name", NAMES)
+@every_class()
 def test_pruning_takes_away_what_the_heads_add(backend, name, tmp_path):
     pruned = PRUNED[is_visual_bert(name)]
     model, whole, given = backend.make(name), backend.make(name), small_inputs(name)

@@ -4,14 +4,17 @@ import pytest
 
 from tests.public_only import run_public_only
 
+# What calls the private parts: shapes and layers of Keras, structures of outputs, hooks, optimizers and checkpointing.
 CORE = (
     "tests/backends/test_folders.py",
     "tests/backends/test_gradients.py",
-    "tests/backends/test_outputs.py",
-    "tests/equivalence/test_losses.py",
+    "tests/backends/test_pruning.py",
     "tests/equivalence/test_optimizers.py",
     "tests/pt/test_module.py",
-    "tests/tf/test_fit.py",
+    "tests/tf/test_calls.py",
+    "tests/tf/test_fit.py::test_a_graph_trains_as_calls_do",
+    "tests/tf/test_fit.py::test_callbacks",
+    "tests/tf/test_fit.py::test_predict_gives_what_a_call_gives",
     "tests/training/test_pt_optimizers.py",
     "tests/training/test_tf_optimizers.py",
 )
