@@ -5,11 +5,13 @@ import sys
 import textwrap
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import lxmert.pt
 import lxmert.tf
 from lxmert.common.specs import SPECS
+from tests.small import small_config, small_inputs
 
 ROOT = Path(__file__).parents[2]
 FRAMEWORKS = {"torch", "keras", "tensorflow", "h5py", "jax"}
@@ -137,6 +139,31 @@ def test_pytorch_alone(tmp_path):
     run(program + "\nassert not {'keras', 'tensorflow', 'h5py'} & set(sys.modules)", tmp_path)
 
 
+LOAD = """
+import keras
+for name in sys.argv[2:]:
+    model = keras.models.load_model(f"{sys.argv[1]}/{name}.keras")
+    output = model(dict(np.load(f"{sys.argv[1]}/{name}.inputs.npz")))
+    np.savez(f"{sys.argv[1]}/{name}.outputs.npz", *[np.asarray(values) for values in output.to_tuple()])
+assert "torch" not in sys.modules
+"""
+
+
 def test_keras_alone(tmp_path):
+    """A fresh process also loads the archives that another one has saved."""
+    models = {
+        name: getattr(lxmert.tf, f"TF{name}")(small_config(name, **changes))
+        for name, changes in (
+            ("LxmertForPreTraining", {"pruned_heads": {"language_layers.0.attention": (1,)}}),
+            ("VisualBertForRegionToPhraseAlignment", {"bypass_transformer": True}),
+        )
+    }
+    for name, model in models.items():
+        model.save(tmp_path / f"{name}.keras")
+        np.savez(tmp_path / f"{name}.inputs.npz", **small_inputs(name))
     program = BLOCK.format(blocked=("torch",)) + USE.format(**KERAS, evaluation="", detach="", largest="numpy().max()")
-    run(program + "\nassert 'torch' not in sys.modules", tmp_path)
+    run(program + LOAD, tmp_path, *models)
+    for name, model in models.items():
+        with np.load(tmp_path / f"{name}.outputs.npz") as found:
+            for key, expected in zip(found.files, model(small_inputs(name)).to_tuple(), strict=True):
+                np.testing.assert_allclose(found[key], expected, atol=1e-6)

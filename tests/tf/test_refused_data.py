@@ -1,6 +1,7 @@
 """Data that `fit` and `evaluate` of the Keras models refuse, and what graphs make of values that they cannot check."""
 
 import re
+from functools import cache
 
 import keras
 import numpy as np
@@ -21,8 +22,9 @@ X = small_inputs()
 SCORES = "labels as rows of scores must be between 0 and 1"
 
 
+@cache
 def compiled(name, loss=None):
-    """A new model: one that was compiled before would keep its loss."""
+    """A model that no data gets into."""
     model = getattr(lxmert.tf, f"TF{name}")(small_config(name))
     model.compile("sgd", loss=loss, run_eagerly=True)
     return model

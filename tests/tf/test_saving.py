@@ -82,19 +82,18 @@ def test_training_goes_on_after_loading(name, tmp_path):
     model, data = kind(name)(small_config(name)), everything(name)
     data.pop("head_mask", None)
     model.compile(keras.optimizers.SGD(0.01, momentum=0.9), run_eagerly=True)
-    model.fit(data, epochs=2, verbose=0)
+    model.fit(data, verbose=0)
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")
-    assert int(again.optimizer.iterations) == 2
+    assert int(again.optimizer.iterations) == 1
     expected, found = (m.fit(data, epochs=2, verbose=0).history["loss"] for m in (model, again))
     assert found == pytest.approx(expected, rel=1e-6)
 
 
-@pytest.mark.parametrize("frozen", [False, True])
-def test_a_decoder_of_its_own_is_kept_in_every_format(frozen, tmp_path):
+def test_a_decoder_of_its_own_is_kept_in_every_format(tmp_path):
     pretraining, x = kind("LxmertForPreTraining"), small_inputs()
     model = pretraining(small_config(tie_word_embeddings=False))
-    model.heads.word.decoder.trainable = not frozen
+    model.heads.word.decoder.trainable = False
     model.save(tmp_path / "model.keras")
     model.save_weights(tmp_path / "a.weights.h5")
     archived = keras.models.load_model(tmp_path / "model.keras")
@@ -213,36 +212,14 @@ def test_a_file_that_is_not_to_be_overwritten_stays(tmp_path, monkeypatch):
 # In other processes
 
 
-def test_a_fresh_process_loads_keras_archives(tmp_path):
-    models = {name: kind(name)(odd_config(name)) for name in ("LxmertForPreTraining", NAMES[-1])}
-    for name, model in models.items():
-        model.save(tmp_path / f"{name}.keras")
-        np.savez(tmp_path / f"{name}.inputs.npz", **inputs(name))
-    run_fresh(
-        """
-        import sys
-        import lxmert.tf, keras, numpy as np
-        folder, *names = sys.argv[1:]
-        for name in names:
-            output = keras.models.load_model(f"{folder}/{name}.keras")(dict(np.load(f"{folder}/{name}.inputs.npz")))
-            np.savez(f"{folder}/{name}.outputs.npz", *[np.asarray(values) for values in output.to_tuple()])
-        assert "torch" not in sys.modules
-        """,
-        tmp_path,
-        *models,
-    )
-    for name, model in models.items():
-        with np.load(tmp_path / f"{name}.outputs.npz") as found:
-            equal([found[key] for key in found.files], model(inputs(name)), atol=1e-6)
-
-
-EXPORTED = ("LxmertForPreTraining", "LxmertForVisualReasoning", "VisualBertForMultipleChoice", NAMES[-1], VISUAL_BERT)
+# Each head, each number of images, and a backbone; the other classes have the same inputs and heads.
+EXPORTED = ("VisualBertForMultipleChoice", "LxmertForPreTraining", "LxmertForVisualReasoning", NAMES[-1], VISUAL_BERT)
 SIZES = ((1, 3, 2), (4, 6, 1))
 
 
 @pytest.mark.parametrize(
     "names",
-    [EXPORTED[:1], pytest.param(tuple(name for name in NAMES if name not in EXPORTED[:1]), marks=pytest.mark.full)],
+    [EXPORTED[:1], pytest.param(EXPORTED[1:], marks=pytest.mark.full)],
     ids=["one", "the others"],
 )
 def test_exported_models_answer_without_this_package(names, tmp_path):

@@ -1,8 +1,6 @@
 """Models that users build around ours and from ours keep every weight: programs as a user writes them."""
 
-import os
-import subprocess
-import sys
+import runpy
 
 import keras
 import numpy as np
@@ -10,6 +8,7 @@ import pytest
 import tensorflow
 from safetensors.numpy import load_file
 
+import lxmert.tf
 from lxmert.common.config import LxmertConfig
 from lxmert.tf import TFLxmertForQuestionAnswering, TFLxmertModel, TFLxmertPreTrainedModel, TFVisualBertModel
 from lxmert.tf._compat import PUBLIC_ONLY
@@ -101,40 +100,24 @@ class Nested(keras.Model):
 
 @pytest.mark.parametrize(
     "make",
-    [
-        Around,
-        lambda: Given(TFLxmertModel(small_config())),
-        pytest.param(lambda: Given(TFVisualBertModel(small_config(VISUAL_BERT))), marks=pytest.mark.full),
-        pytest.param(Nested, marks=pytest.mark.full),
-    ],
-    ids=["its own", "given", "given VisualBERT", "nested"],
+    [Nested, lambda: Given(TFVisualBertModel(small_config(VISUAL_BERT)))],
+    ids=["nested", "given VisualBERT"],
 )
 def test_a_model_around_ours(make, tmp_path):
     model = make()
-    visual_bert = isinstance(getattr(model, "backbone", None), TFVisualBertModel)
-    x = small_inputs(VISUAL_BERT) if visual_bert else small_inputs()
+    x = small_inputs() if isinstance(model, Nested) else small_inputs(VISUAL_BERT)
     again = train_and_load(model, x, tmp_path)
-    again.save(tmp_path / "again.keras")
-    same_weights(keras.models.load_model(tmp_path / "again.keras"), again)
     again.save_weights(tmp_path / "a.weights.h5")
     model.load_weights(tmp_path / "a.weights.h5")
     same_weights(model, again)
 
 
-@pytest.mark.parametrize("whole", [False, True])
-def test_a_functional_model_around_ours(whole, tmp_path):
+def test_a_functional_model_around_ours(tmp_path):
     x = small_inputs()
     inputs = {name: keras.Input(values.shape[1:], dtype=values.dtype.name, name=name) for name, values in x.items()}
     states = TFLxmertModel(small_config())(inputs)
     verdict = keras.layers.Dense(2, name="verdict")(states.pooled_output)
-    model = keras.Model(inputs, {"verdict": verdict, "states": states.language_output} if whole else verdict)
-    if not whole:
-        train_and_load(model, x, tmp_path)
-        return
-    model.save(tmp_path / "model.keras")
-    again = keras.models.load_model(tmp_path / "model.keras")
-    same_weights(again, model)
-    same_answers(again, model, x)
+    train_and_load(keras.Model(inputs, verdict), x, tmp_path)
 
 
 def test_from_config_of_a_model_around_ours():
@@ -238,7 +221,13 @@ SUBCLASSES = pytest.mark.parametrize("kind", [After, Before, Building, PRIVATE])
 @SUBCLASSES
 def test_a_subclass_with_layers_of_its_own(kind, tmp_path):
     model, x = kind(small_config()), small_inputs()
-    again = train_and_load(model, x, tmp_path)
+    if kind is After:
+        again = train_and_load(model, x, tmp_path)
+    else:
+        model(x)
+        model.save(tmp_path / "model.keras")
+        again = keras.models.load_model(tmp_path / "model.keras")
+        same_weights(again, model)
     again.save_weights(tmp_path / "a.weights.h5")
     fresh = kind(small_config())
     fresh.load_weights(tmp_path / "a.weights.h5")
@@ -503,9 +492,7 @@ def test_predict_gives_a_dict_of_arrays():
     np.testing.assert_allclose(found["question_answering_score"], model(x).question_answering_score, atol=1e-5)
 
 
-def test_another_engine_is_refused():
-    command = [sys.executable, "-c", "import lxmert.tf"]
-    environment = {**os.environ, "KERAS_BACKEND": "torch"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "ImportError: lxmert.tf needs Keras on TensorFlow; KERAS_BACKEND is 'torch'." in done.stderr
+def test_another_engine_is_refused(monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
+    with pytest.raises(ImportError, match="needs Keras on TensorFlow; KERAS_BACKEND is 'torch'"):
+        runpy.run_path(lxmert.tf.__file__)

@@ -86,28 +86,6 @@ def test_memory_holds_few_tensors_at_a_time(name, tmp_path):
         assert peak < 4 * largest + 2**20  # a tensor, its transpose, the bytes on their way; and the names
 
 
-LOADS = """
-import os, sys
-os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-import keras, numpy as np
-import lxmert.tf
-for name in sys.argv[2:]:
-    model = keras.saving.load_model(f"{sys.argv[1]}/{name}.keras")
-    assert type(model).__name__ == f"TF{name}", type(model)
-    np.savez(f"{sys.argv[1]}/{name}.npz", **model._arrays())
-"""
-
-
-def test_a_keras_archive_loads_in_a_fresh_process(tmp_path):
-    names = ("LxmertForPreTraining", "VisualBertModel", "VisualBertForRegionToPhraseAlignment")
-    for name in names:
-        convert(make_folder(tmp_path / name, name), tmp_path / f"{name}.keras")
-    done = run(LOADS, tmp_path, *names)
-    assert done.returncode == 0, done.stderr
-    for name in names:
-        assert_equal_values(dict(np.load(tmp_path / f"{name}.npz")), name)
-
-
 def assert_equal_values(arrays, architecture):
     config = CONFIG_OF[architecture]
     wanted = list(parameters(config, head_names(architecture, config)))
