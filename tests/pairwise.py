@@ -42,17 +42,22 @@ def spread(*factors: Any, strength: int = 2) -> list[Any]:
 def under_masks(cases: Iterable[str], *names: str) -> list[Any]:
     """Parameters (case, masks, dtype) of a test; with names of classes, (name, case, masks, dtype).
 
-    All are each case under each mask in float64, which is the sharper one, and each case under one mask in float32.
-    Every run has the first case under each mask, the others under one each, in turn, and each mask once in float32; of
-    each class after the first, each case under one mask. The others are marked as `full`.
+    All are, in float64, each case of the first class under each mask; of the classes after it the first case under each
+    mask and each case under one; and in float32, which float64 is sharper than, each case of the first class under one.
+    Every run has the first case under each mask, the others under one each, in turn, and two in float32; of each class
+    after the first, every second case. The others are marked as `full`.
     """
     found, cases, kinds = [], list(cases), list(MASKS)
     for i, name in enumerate(names or [""]):
         for j, case in enumerate(cases):
             turn = kinds[(i + j) % len(kinds)]
-            rows = [(masks, "float64", masks == turn or i == j == 0) for masks in kinds]
-            rows.append((turn, "float32", i == 0 and j < len(kinds)))
-            for masks, dtype, always in rows:
+            always = {turn} if i == 0 or (i + j) % 2 else set()
+            rows = [(masks, "float64", masks in always or i == j == 0) for masks in kinds]
+            if i and j:
+                rows = [row for row in rows if row[0] == turn]
+            if i == 0:
+                rows.append((turn, "float32", j < 2))
+            for masks, dtype, every_run in rows:
                 row = (name, case, masks, dtype) if names else (case, masks, dtype)
-                found.append(pytest.param(*row, marks=() if always else pytest.mark.full))
+                found.append(pytest.param(*row, marks=() if every_run else pytest.mark.full))
     return found

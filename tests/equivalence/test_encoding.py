@@ -10,8 +10,8 @@ import torch
 from tests import tolerances
 from tests.compare import assert_same
 from tests.inputs import MASKS, inputs
-from tests.models import CASES, SMALLEST, cast, pt_model, run_pt, run_tf, tensors, tf_model
-from tests.pairwise import spread, under_masks
+from tests.models import CASES, DTYPES, SMALLEST, cast, pt_model, run_pt, run_tf, tensors, tf_model
+from tests.pairwise import pairwise
 
 LANGUAGE = ("input_ids", "attention_mask", "token_type_ids", "inputs_embeds")
 VISION = ("visual_feats", "visual_pos", "visual_attention_mask")
@@ -30,7 +30,7 @@ def apart(model: Any, given: dict[str, Any], **options: Any) -> Any:
     return model.cross(language, visual, **masks, **options)
 
 
-@pytest.mark.parametrize(("case", "masks", "dtype"), under_masks(CASES))
+@pytest.mark.parametrize(("case", "masks", "dtype"), pairwise(CASES, MASKS, DTYPES, strength=1))
 def test_apart_is_together(case, masks, dtype):
     config, sizes = CASES[case]
     given = inputs(config, sizes, masks)
@@ -41,7 +41,9 @@ def test_apart_is_together(case, masks, dtype):
     assert_same(apart(tf, given), expected, tolerances.OUTPUTS[dtype])
 
 
-@pytest.mark.parametrize(("case", "masks"), spread(["smallest", "deep"], MASKS, strength=1))
+@pytest.mark.parametrize(
+    ("case", "masks"), [("smallest", "absent"), ("smallest", "language row masked"), ("deep", "ragged")]
+)
 def test_what_is_not_wanted_changes_nothing_else(case, masks):
     config, sizes = CASES[case]
     given = inputs(config, sizes, masks)

@@ -7,7 +7,7 @@ from tests import tolerances
 from tests.compare import assert_same, assert_same_gradients
 from tests.inputs import Sizes, inputs, labels
 from tests.models import DTYPES, SMALLEST, gradients_pt, gradients_tf, pt_model, run_pt, run_tf, small, tf_model
-from tests.pairwise import spread
+from tests.pairwise import pairwise
 
 SIZES = Sizes()
 GIVEN = inputs(SMALLEST, SIZES)
@@ -54,7 +54,7 @@ PRETRAINING = {
 }
 
 
-@pytest.mark.parametrize(("asked", "dtype"), spread(PRETRAINING, DTYPES, strength=1))
+@pytest.mark.parametrize(("asked", "dtype"), pairwise(PRETRAINING, DTYPES, strength=1))
 def test_pretraining_losses_agree(asked, dtype):
     given = {**GIVEN, **PRETRAINING[asked]}
     pt, tf = (make(SMALLEST, "LxmertForPreTraining", dtype) for make in (pt_model, tf_model))
@@ -73,7 +73,7 @@ ANSWERS = ("answers", "answers as a column", "answers, one ignored", "answers as
 
 
 @pytest.mark.parametrize(
-    ("asked", "dtype"), spread([*ANSWERS, "answers as whole one-hot rows", "ans all ignored"], DTYPES, strength=1)
+    ("asked", "dtype"), pairwise([*ANSWERS, "answers as whole one-hot rows", "ans all ignored"], DTYPES, strength=1)
 )
 def test_answer_losses_agree(asked, dtype):
     given = {**GIVEN, "labels": PRETRAINING[asked]["ans"]}

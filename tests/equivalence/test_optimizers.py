@@ -15,7 +15,6 @@ from tests import tolerances
 from tests.compare import assert_same, difference
 from tests.inputs import Sizes
 from tests.models import SMALLEST, cast, labelled, new_pt, new_tf, run_pt, tensors, weights
-from tests.pairwise import spread
 
 SIZES = Sizes(4, 5, 7)
 STEPS = 20
@@ -54,13 +53,16 @@ def train_pt(model, optimizer, name, recipe, steps):
         optimizer.step()
 
 
-def fit_tf(model, optimizer, name, steps):
-    model.compile(optimizer)
+def fit_tf(model, optimizer, name, steps, run_eagerly=True):
+    model.compile(optimizer, run_eagerly=run_eagerly)
     data = [cast(batch(name, step), "float64") for step in steps]
     model.fit(((given,) for given in data), steps_per_epoch=len(data), shuffle=False, verbose=0)
 
 
-@pytest.mark.parametrize(("name", "kind"), spread(TASKS, RECIPES, strength=1))
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [(TASKS[0], "bert_adam"), (TASKS[1], "adamw"), pytest.param(TASKS[2], "bert_adam", marks=pytest.mark.full)],
+)
 def test_twenty_steps_agree(name, kind, record_property):
     """PyTorch in a plain loop, Keras in `fit`."""
     recipe = RECIPES[kind]
@@ -70,7 +72,8 @@ def test_twenty_steps_agree(name, kind, record_property):
     train_pt(pt, pt_optimizers.make_optimizer(pt, kind, **numbers(recipe)), name, recipe, range(STEPS))
     schedule = LinearWarmUp(recipe["rate"], STEPS, recipe["warm_up"])
     optimizer = tf_optimizers.make_optimizer(keras_model, kind, schedule, **numbers(recipe))
-    fit_tf(keras_model, optimizer, name, range(STEPS))
+    # One graph is enough: tracing it takes seconds.
+    fit_tf(keras_model, optimizer, name, range(STEPS), run_eagerly=name != TASKS[0])
     expected, found = weights(pt), weights(keras_model)
     assert_same(found, expected, tolerances.WEIGHTS["float64"])
     record_property("largest difference", max(difference(found[key], expected[key]) for key in expected))
@@ -185,7 +188,7 @@ def test_the_formula(formula, shape, dtype, tolerance):
     assert_same(variables.trainable_variables[0].numpy(), expected.astype(dtype), tolerance)
 
 
-@pytest.mark.parametrize("kind", RECIPES)
+@pytest.mark.parametrize("kind", ["adamw", pytest.param("bert_adam", marks=pytest.mark.full)])
 def test_accumulated_gradients_are_those_of_the_whole_batch(kind):
     """Keras counts batches, so its schedule and its count of steps have to know how many make a step."""
     name, recipe, parts, steps = "LxmertForVisualReasoning", RECIPES[kind], 2, 4
@@ -206,7 +209,7 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(kind):
     keras_optimizer = tf_optimizers.make_optimizer(
         keras_model, kind, schedule, **numbers(recipe), gradient_accumulation_steps=parts
     )
-    keras_model.compile(keras_optimizer)
+    keras_model.compile(keras_optimizer, run_eagerly=True)
     data = [cast(piece, "float64") for piece in pieces]
     keras_model.fit(((piece,) for piece in data[:-1]), steps_per_epoch=len(data) - 1, shuffle=False, verbose=0)
     with pytest.raises(ValueError, match="1 of 2 batches of the next one are accumulated"):

@@ -1,4 +1,4 @@
-"""PyTorch against Keras in training: ten optimizer steps, and gradient checkpointing."""
+"""PyTorch against Keras in training: optimizer steps, and gradient checkpointing."""
 
 import keras
 import pytest
@@ -24,7 +24,7 @@ from tests.models import (
 )
 
 SIZES = Sizes()
-STEPS = 10
+STEPS = 6
 # Keras rounds these to float32, so they are numbers that float32 holds exactly.
 RATE, BETAS, DECAY = 2.0**-10, (0.875, 1 - 2.0**-6), 2.0**-6
 EPSILON = 1e-8
@@ -52,8 +52,8 @@ def batches(config, name):
         yield labelled(config, name, SIZES, seed=step)
 
 
-@pytest.mark.parametrize(("name", "config"), rest_is_full(LXMERT + VISUAL_BERT + BYPASS + UNTIED, (0, 3, 8, 9)))
-def test_ten_steps_of_adamw_agree(name, config):
+@pytest.mark.parametrize(("name", "config"), rest_is_full(LXMERT + VISUAL_BERT + BYPASS + UNTIED, (0, 3, 8)))
+def test_steps_of_adamw_agree(name, config):
     config = with_dropout(config, 0.0)
     pt, keras_model = new_pt(config, name, "float64").train(), new_tf(config, name, "float64")
     start = weights(new_pt(config, name, "float64"))
@@ -102,10 +102,9 @@ def checkpointed(model, take, given, on, **options):
 
 
 @pytest.mark.parametrize(("name", "config"), rest_is_full(LXMERT + VISUAL_BERT[:2] + BYPASS, (0, 3)))
-@pytest.mark.parametrize("dropout", [pytest.param(0.0, marks=pytest.mark.full), 0.3])
 @pytest.mark.parametrize("backend", ["pt", "tf"])
-def test_gradient_checkpointing_changes_nothing(backend, dropout, name, config):
-    config = with_dropout(config, dropout)
+def test_gradient_checkpointing_changes_nothing(backend, name, config):
+    config = with_dropout(config, 0.3)
     given = labelled(config, name, SIZES)
     if backend == "pt":
         take, options = gradients_pt, {}
@@ -122,13 +121,10 @@ def test_gradient_checkpointing_changes_nothing(backend, dropout, name, config):
         output, found = checkpointed(models[1], take, given, on=True, **options, **asked)
         assert_same(output, plain, tolerances.OUTPUTS["float64"])
         assert_same_gradients(found, expected, tolerances.GRADIENTS["float64"])
-    # Dropout was on where it was asked for, so that there was something to repeat.
+    # Dropout was on, so that there was something to repeat.
     calm = run_pt(models[0].eval(), given) if backend == "pt" else run_tf(models[0], given)
-    if dropout:
-        with pytest.raises(AssertionError, match="differs"):
-            assert_same(output.loss, calm.loss, 1e-3)
-    else:
-        assert_same(output.loss, calm.loss, tolerances.OUTPUTS["float64"])
+    with pytest.raises(AssertionError, match="differs"):
+        assert_same(output.loss, calm.loss, 1e-3)
 
 
 @pytest.mark.parametrize(("name", "config"), rest_is_full(LXMERT + VISUAL_BERT + BYPASS, (1, 4, 8)))
@@ -144,17 +140,17 @@ def test_checkpointed_gradients_agree(name, config):
     assert_same_gradients(found, expected_gradients, tolerances.GRADIENTS["float64"])
 
 
-@pytest.mark.parametrize("table", ["word", "position", "token_type"])
-def test_the_lookup_of_row_0_has_no_gradient(table):
+def test_the_lookup_of_row_0_has_no_gradient():
     for name in LXMERT:
         assert (labelled(SMALLEST, name[0], SIZES)["input_ids"] == 0).any()
     for new, take in ((new_pt, gradients_pt), (new_tf, gradients_tf)):
         for name, config in LXMERT:
             _, found = take(new(config, name, "float64"), labelled(config, name, SIZES))
-            gradient = found[f"embeddings.{table}.weight"]
-            # The table is the word head's too, and as such row 0 is trained.
-            assert bool(gradient[0].any()) == (table == "word" and name == "LxmertForPreTraining")
-            assert gradient[1].any()
+            for table in ("word", "position", "token_type"):
+                gradient = found[f"embeddings.{table}.weight"]
+                # The table is the word head's too, and as such row 0 is trained.
+                assert bool(gradient[0].any()) == (table == "word" and name == "LxmertForPreTraining")
+                assert gradient[1].any()
 
 
 @pytest.mark.parametrize("padding", [None, 0, 1])

@@ -6,7 +6,7 @@ import pytest
 from tests import tolerances
 from tests.compare import assert_same
 from tests.models import CASES, VISUAL_BERT_CASES, labelled, new_pt, new_tf, run_pt, run_tf, weights
-from tests.pairwise import spread
+from tests.pairwise import pairwise
 
 from .agreement import assert_agree, both
 
@@ -27,7 +27,7 @@ WORDS, DECODER, BIAS = "embeddings.word.weight", "heads.word.decoder.weight", "h
 
 @pytest.mark.parametrize(
     ("untied", "dtype", "masks"),
-    spread(UNTIED, ["float64", "float32"], ["absent", "ragged", "language row masked"], strength=1),
+    pairwise(UNTIED, ["float64", "float32"], ["absent", "ragged", "language row masked"], strength=1),
 )
 def test_untied_models_agree(untied, dtype, masks):
     name, config, sizes = untied
@@ -58,7 +58,7 @@ def test_a_decoder_like_the_words_makes_the_tied_model(name, config, sizes):
         assert_same(run(model, given), expected, tolerances.OUTPUTS["float64"])
 
 
-@pytest.mark.parametrize(("untied", "count"), spread(UNTIED, [50, 20, 37], strength=1))
+@pytest.mark.parametrize(("untied", "count"), pairwise(UNTIED, [50, 20, 37], strength=1))
 def test_resized_decoders_agree(untied, count):
     """Old rows stay, new ones are drawn afresh; with those of one put into the other, both give the same."""
     name, config, sizes = untied
