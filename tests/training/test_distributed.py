@@ -70,6 +70,8 @@ def together(request, scenes, tmp_path_factory):
     lines = sorted(told.splitlines())
     assert len(lines) == 2
     assert lines[0] == lines[1]
+    refused = json.loads(lines[0])["refused"]
+    assert "batch_size must be divisible by the number of processes times accumulation, 2 x 1; got 9" in refused
     return request.param, folder
 
 
@@ -133,15 +135,6 @@ def test_commands_with_torchrun(scenes, tmp_path, alone):
     told, _ = start(*TORCHRUN, "-m", "lxmert", "evaluate", "vqa", "--checkpoint", best, *options, "--json")
     epochs = left_by(alone / "vqa")["best/progress"]["epochs"]
     assert json.loads(told)["unrounded"]["overall"] == pytest.approx(epochs[-1]["accuracy"])
-
-
-def test_a_batch_that_two_processes_cannot_share(scenes, tmp_path):
-    pytest.importorskip("lightning_fabric")
-    settings = settings_of(RUNS["vqa"], scenes, tmp_path / "run", backend="pt", strategy="ddp", batch_size=9).to_dict()
-    config = tmp_path / "vqa.json"
-    config.write_text(json.dumps({key: value for key, value in settings.items() if value is not None}))
-    _, errors = start(*TORCHRUN, "-m", "lxmert", "train", "vqa", "--config", config, "--quiet", code=1)
-    assert "batch_size must be divisible by the number of processes times accumulation, 2 x 1; got 9" in errors
 
 
 def start_workers(*arguments):

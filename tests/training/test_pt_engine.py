@@ -20,7 +20,6 @@ from .engine_runs import RUNS, STEPS, Run, between, everything, new_model, outco
 
 ROOT = Path(__file__).parents[2]
 TOLERANCE = 1e-10
-STRATEGIES = ("ddp", pytest.param("fsdp", marks=pytest.mark.full))
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +29,8 @@ def alone():
     return everything("single")
 
 
-@pytest.fixture(scope="module", params=STRATEGIES)
+# In every run test_distributed.py trains two processes under DDP.
+@pytest.fixture(scope="module", params=[pytest.param(name, marks=pytest.mark.full) for name in ("ddp", "fsdp")])
 def together(request, tmp_path_factory):
     """The strategy, and what came out of every run in two processes."""
     folder = tmp_path_factory.mktemp(request.param)

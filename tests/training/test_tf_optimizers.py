@@ -18,7 +18,7 @@ GIVEN = cast(labelled(CONFIG, NAME, Sizes()), "float32")
 @pytest.mark.parametrize("kind", ["bert_adam", pytest.param("adamw", marks=pytest.mark.full)])
 def test_a_compiled_model_is_saved_with_its_optimizer(kind, tmp_path):
     model = new_tf(CONFIG, NAME, "float32")
-    model.compile(make_optimizer(model, kind, LinearWarmUp(1e-3, 5, 0.2), max_grad_norm=1.0))
+    model.compile(make_optimizer(model, kind, LinearWarmUp(1e-3, 5, 0.2), max_grad_norm=1.0), run_eagerly=True)
     model.fit(GIVEN, verbose=0)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
