@@ -20,7 +20,15 @@ def main() -> None:
     """Save in PyTorch, convert to Keras and back, compare."""
     torch.manual_seed(0)
     config = LxmertConfig(
-        vocab_size=100, hidden_size=32, num_attention_heads=4, intermediate_size=64, visual_feat_dim=16, num_qa_labels=5
+        vocab_size=100,
+        hidden_size=32,
+        num_attention_heads=4,
+        intermediate_size=64,
+        visual_feat_dim=16,
+        num_qa_labels=5,
+        l_layers=2,
+        r_layers=1,
+        x_layers=1,
     )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -1,4 +1,4 @@
-"""Runs the code blocks of one page, each by itself: `python -m tests.docs.run_page PAGE`.
+"""Runs the code blocks of pages, each by itself: `python -m tests.docs.run_page PAGE ...`.
 
 A Python block gets a namespace of its own, a shell block its commands one after the other, and each a new folder with
 the files of `pages.make_files`. Prints a line of JSON for every block that ran. Separate from the test, because the
@@ -57,4 +57,5 @@ def main(page: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    for page in sys.argv[1:]:
+        main(page)

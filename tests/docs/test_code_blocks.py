@@ -49,18 +49,14 @@ def test_python_blocks_always_run():
     assert written - described == len(NOT_RUN), "a comment that is not right above its block"
 
 
-@pytest.mark.parametrize(
-    "page",
-    [
-        pytest.param(page, marks=pytest.mark.full if page in TRAINING else ())
-        for page in PAGES
-        if any(not block.not_run for block in blocks_of(page))
-    ],
-)
-def test_blocks_run(page, tmp_path):
+@pytest.mark.parametrize("training", [False, pytest.param(True, marks=pytest.mark.full)])
+def test_blocks_run(training, tmp_path):
+    """In one process, which starts the frameworks once."""
+    run = [block for block in BLOCKS if not block.not_run and (block.page in TRAINING) == training]
+    pages = list(dict.fromkeys(block.page for block in run))
     settings = {"HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "2"}
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-W", IGNORED, "-m", "tests.docs.run_page", page],
+        [sys.executable, "-W", "error", "-W", IGNORED, "-m", "tests.docs.run_page", *pages],
         cwd=tmp_path,
         env={**os.environ, **settings},
         capture_output=True,
@@ -68,8 +64,8 @@ def test_blocks_run(page, tmp_path):
         timeout=600,
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-5000:]
-    ran = [json.loads(line)["line"] for line in done.stdout.splitlines() if line.startswith('{"page"')]
-    assert ran == [block.line for block in blocks_of(page) if not block.not_run]
+    ran = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"page"')]
+    assert ran == [{"page": block.page, "line": block.line} for block in run]
 
 
 @pytest.fixture

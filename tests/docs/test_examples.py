@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 60  # what a script may take on an idle machine
+SECONDS = 60  # what the scripts may take on an idle machine
 
 # What each script prints when it did its work.
 PRINTS = {
@@ -31,13 +31,28 @@ def test_every_example_has_a_test():
     assert {path.name for path in (ROOT / "examples").glob("*.py")} == set(PRINTS)
 
 
+RUN = """
+import runpy, sys
+for path in sys.argv[1:]:
+    sys.argv = [path]
+    print("\\nscript", path, flush=True)
+    runpy.run_path(path, run_name="__main__")
+"""
+
+
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.full if name.startswith("fit") else ()) for name in sorted(PRINTS)]
+    "names",
+    [
+        [name for name in sorted(PRINTS) if not name.startswith("fit")],
+        pytest.param(["fit_on_dicts.py"], marks=pytest.mark.full),
+    ],
+    ids=["short", "fit"],
 )
-def test_example_runs(name, tmp_path):
+def test_examples_run(names, tmp_path):
+    """In one process, which starts the frameworks once."""
     offline = {"HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "2"}
     done = subprocess.run(
-        [sys.executable, ROOT / "examples" / name],
+        [sys.executable, "-c", RUN, *(str(ROOT / "examples" / name) for name in names)],
         cwd=tmp_path,
         env={**os.environ, **offline},
         capture_output=True,
@@ -45,6 +60,8 @@ def test_example_runs(name, tmp_path):
         timeout=5 * SECONDS,  # other tests run beside it
     )
     assert done.returncode == 0, done.stderr
-    for pattern in PRINTS[name]:
-        assert re.search(pattern, done.stdout), done.stdout
+    printed = done.stdout.split("\nscript ")[1:]
+    for name, text in zip(names, printed, strict=True):
+        for pattern in PRINTS[name]:
+            assert re.search(pattern, text), text
     assert list(tmp_path.iterdir()) == [], "an example leaves files where it is started"
