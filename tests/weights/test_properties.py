@@ -23,7 +23,7 @@ from lxmert.weights.open import open_checkpoint
 from lxmert.weights.save_hdf5 import check_for_tf
 
 random_cases = settings(
-    max_examples=40,
+    max_examples=25,
     deadline=None,
     derandomize=True,
     database=None,
