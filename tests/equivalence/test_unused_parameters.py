@@ -15,8 +15,7 @@ OBJECTS = {"objects": "obj", "attributes": "attr", "features": "feat"}
 LXMERT, VISUAL_BERT = "LxmertForPreTraining", "VisualBertForPreTraining"
 EVERY = ("words", "match", "objects", "attributes", "features", "answers")
 CHOICES = [
-    (LXMERT, SMALLEST, losses)
-    for losses in [EVERY, ("words",), ("match",), ("answers",), ("attributes",), EVERY[2:5], ("match", "features")]
+    (LXMERT, SMALLEST, losses) for losses in [EVERY, ("words",), ("match",), ("attributes",), ("answers", "features")]
 ]
 CHOICES += [
     (LXMERT, CASES["deep"].config, ("words",)),

@@ -290,7 +290,7 @@ def pair(name, **options):
     ("name", "options"),
     [
         (PRETRAINING, {"steps_per_execution": 2}),
-        (ALIGNMENT, {"jit_compile": True}),
+        pytest.param(ALIGNMENT, {"jit_compile": True}, marks=pytest.mark.full),
         pytest.param(ANSWERING, {"jit_compile": True}, marks=pytest.mark.full),
         pytest.param(VISUAL_BERT_PRETRAINING, {}, marks=pytest.mark.full),
         pytest.param(CHOICE, {}, marks=pytest.mark.full),

@@ -60,14 +60,17 @@ def run_fresh(code, *arguments):
 @every_name
 def test_archives_and_weight_files_keep_everything(name, tmp_path):
     config = odd_config(name)
-    model, other = kind(name)(config), kind(name)(config)
+    model = kind(name)(config)
     model.save(tmp_path / "model.keras")
     model.save_weights(tmp_path / "a.weights.h5")
-    other.load_weights(tmp_path / "a.weights.h5")
     archived = keras.models.load_model(tmp_path / "model.keras")
     read = kind(name).from_pretrained(tmp_path / "a.weights.h5")
+    others = []
+    if "PreTraining" in name:  # of the others test_convert_processes.py reads such files in this way
+        others.append(kind(name)(config))
+        others[0].load_weights(tmp_path / "a.weights.h5")
     expected = model(inputs(name))
-    for again in (archived, other, read):
+    for again in (archived, read, *others):
         assert type(again) is kind(name)
         assert again.config == config
         assert [v.trainable for v in again.variables] == [v.trainable for v in model.variables]
