@@ -21,9 +21,10 @@ from typing import Any
 from lxmert.common.tokenizer import LxmertTokenizer
 from lxmert.data.datasets import read_vqa
 from lxmert.data.features import open_regions
-from lxmert.inference.answering import checkpoint_answers, checkpoint_folder
+from lxmert.inference.answering import checkpoint_answers
 from lxmert.inference.backends import model_class
 from lxmert.inference.bulk import answer_questions
+from lxmert.weights.model_files import find_model
 
 RESULTS = Path(__file__).parent / "results" / "agreement.json"
 
@@ -65,7 +66,7 @@ def main() -> None:
     parser.add_argument("--checkpoint", default="easy-vqa", help="a folder with a trained LXMERT (default: easy-vqa)")
     parser.add_argument("--name", default="easy-vqa", help="under which the results are kept")
     arguments = parser.parse_args()
-    folder = checkpoint_folder(arguments.checkpoint)
+    folder = find_model(arguments.checkpoint)
     questions = read_vqa(arguments.data / "vqa" / "test.json")
     right = [next(iter(label), None) for label in questions.answers or ()]
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}

@@ -13,13 +13,17 @@ from .process import without_stderr
 
 def add_backend(parser: argparse.ArgumentParser) -> None:
     """Declare `--backend`; by default it is PyTorch where that is installed, else Keras."""
-    chosen = "pt" if find_spec("torch") is not None or find_spec("keras") is None else "tf"
     parser.add_argument(
         "--backend",
         choices=("pt", "tf"),
-        default=chosen,
+        default=default_backend(),
         help="pt: PyTorch; tf: Keras (default: what is installed, PyTorch first)",
     )
+
+
+def default_backend() -> str:
+    """The backend that is installed, PyTorch first."""
+    return "pt" if find_spec("torch") is not None or find_spec("keras") is None else "tf"
 
 
 def import_quietly(backend: str) -> None:

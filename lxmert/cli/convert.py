@@ -54,10 +54,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--answers",
-        nargs=2,
-        metavar=("OLD", "NEW"),
-        help="move the answer head from one answer vocabulary (JSON) to another by the text of each answer; weights of "
-        "answers that OLD does not have are zero",
+        nargs="+",
+        metavar="TABLE",
+        help="OLD and NEW: move the answer head from one answer vocabulary to another by the text of each answer; "
+        "weights of answers that OLD does not have are zero. One table: NEW, where SOURCE has its own, or else the "
+        "answers of SOURCE, to be written into the folder",
+    )
+    parser.add_argument(
+        "--vocabulary",
+        metavar="PATH",
+        help="a vocab.txt or a folder of a tokenizer, to be written into the folder (default: the tokenizer of SOURCE)",
     )
     add_set(parser)
     parser.add_argument("--config", metavar="PATH", help="the config.json to use (default: that of SOURCE)")
@@ -98,6 +104,7 @@ def run(arguments: argparse.Namespace) -> int:
             dtype=arguments.dtype,
             max_shard_size=arguments.max_shard_size,
             answers=arguments.answers,
+            vocabulary=arguments.vocabulary,
             hub=hub,
             **changed,
         )
@@ -118,7 +125,7 @@ def run(arguments: argparse.Namespace) -> int:
         config,
         architecture=done.architecture,
         dtype=arguments.dtype,
-        answers=arguments.answers,
+        answers=(done.tables.source, done.tables.target) if done.tables.moved else None,
         hub=hub,
         **changed,
     )

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .options import json_text, plain_json, table
+from .options import SOURCE_HELP, json_text, plain_json, table
 from .predict import add_checkpoint_options, open_trained_model
 
 if TYPE_CHECKING:
@@ -29,7 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="the results, in the official format of the task; VCR: also one file of answers and one of reasons",
     )
-    scored.add_argument("--checkpoint", metavar="FOLDER", help="a checkpoint of `lxmert train`, OUTPUT/best say")
+    scored.add_argument(
+        "--checkpoint", metavar="SOURCE", help=f"a checkpoint of `lxmert train`, OUTPUT/best say; or {SOURCE_HELP}"
+    )
     parser.add_argument(
         "--annotations",
         nargs="+",

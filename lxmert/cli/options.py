@@ -38,6 +38,28 @@ def add_revision(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--revision", metavar="REV", help="the branch, tag or commit of a model on the hub")
 
 
+def add_model_files(parser: argparse.ArgumentParser, features: str) -> None:
+    """Declare what a model may lack beside its weights: `--features`, `--vocabulary`, `--answers`; and how to read it.
+
+    Args:
+        parser: of the command.
+        features: the help of `--features`.
+    """
+    parser.add_argument("--features", nargs="+", metavar="FOLDER", help=features)
+    parser.add_argument(
+        "--vocabulary",
+        metavar="PATH",
+        help="a vocab.txt or a folder of a tokenizer (default: the tokenizer next to the weights)",
+    )
+    parser.add_argument(
+        "--answers",
+        metavar="FILE",
+        help="the table of the model's answers in the order of its scores (default: answers.json next to the weights)",
+    )
+    add_set(parser)
+    add_revision(parser)
+
+
 def _field(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not name or not equals:

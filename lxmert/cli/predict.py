@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .backends import import_quietly
+from .backends import default_backend, import_quietly
+from .options import SOURCE_HELP, add_model_files, overrides
 
 if TYPE_CHECKING:
     from lxmert.training.trained_model import TrainedModel
@@ -18,7 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from lxmert.training.recipes import PREDICTED
 
     parser.add_argument("task", choices=PREDICTED, help="what the checkpoint was trained for")
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a checkpoint of `lxmert train`: OUTPUT/best, say")
+    parser.add_argument(
+        "checkpoint", metavar="SOURCE", help=f"a checkpoint of `lxmert train`, OUTPUT/best say; or {SOURCE_HELP}"
+    )
     parser.add_argument(
         "--questions", nargs="+", metavar="FILE", required=True, help="files of questions, statements or splits"
     )
@@ -36,34 +40,47 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_checkpoint_options(parser: argparse.ArgumentParser) -> None:
     """The options that override the settings of a checkpoint's training."""
     trained = "(default: as in training)"
-    parser.add_argument("--features", nargs="+", metavar="FOLDER", help=f"region stores of the images {trained}")
+    add_model_files(parser, f"region stores of the images {trained}")
     parser.add_argument("--backend", choices=("pt", "tf"), help=f"PyTorch or Keras {trained}")
     parser.add_argument("--precision", choices=("float32", "bfloat16", "float64"), help=f"dtype {trained}")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), help=f"where to compute {trained}")
     parser.add_argument("--batch-size", type=int, metavar="VALUE", help=f"examples that are run at once {trained}")
+    parser.set_defaults(option_names={"evaluate_batch_size": "--batch-size"})
 
 
 def open_trained_model(arguments: argparse.Namespace) -> TrainedModel:
     """The checkpoint and the files that it is evaluated on, as the command line says."""
-    from lxmert.training.checkpoints import saved_settings
     from lxmert.utils.malloc import keep_memory
+    from lxmert.weights.model_files import find_model
 
     keep_memory()
-    backend = arguments.backend or saved_settings(arguments.checkpoint).get("backend", "pt")
+    changed = overrides(arguments)
+    path = find_model(arguments.checkpoint, {"revision": arguments.revision})
+    backend = arguments.backend or trained_backend(path) or default_backend()
     import_quietly(backend)
     from lxmert.training.trained_model import TrainedModel
 
     return TrainedModel(
-        arguments.checkpoint,
+        path,
         arguments.task,
         arguments.questions,
         arguments.features or (),
+        vocabulary=arguments.vocabulary,
+        answers=arguments.answers,
+        config=changed,
         backend=backend,
         precision=arguments.precision,
         device=arguments.device,
         evaluate_batch_size=arguments.batch_size,
         strategy="auto",
     )
+
+
+def trained_backend(path: Path) -> str | None:
+    """The backend that a checkpoint of `lxmert train` was trained in; None for other models."""
+    from lxmert.training.checkpoints import PROGRESS_NAME, saved_settings
+
+    return saved_settings(path).get("backend") if (path / PROGRESS_NAME).is_file() else None
 
 
 def run(arguments: argparse.Namespace) -> int:

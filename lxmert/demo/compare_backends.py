@@ -11,12 +11,13 @@ import numpy as np
 
 from lxmert.data.synthetic import easy_vqa
 from lxmert.demo.page import ImageResult, ModelAnswers, QuestionResult, write_page
-from lxmert.inference.answering import ImageRegions, VisualQuestionAnswering, checkpoint_folder
+from lxmert.inference.answering import ImageRegions, VisualQuestionAnswering
 from lxmert.inference.backends import model_class
 from lxmert.utils.progress import tracked
 from lxmert.vision.images import open_image
 from lxmert.vision.regions import image_regions
 from lxmert.weights.convert import convert
+from lxmert.weights.model_files import find_model
 from lxmert.weights.naming.tables import TITLES as MODEL_TITLES
 
 CHECKPOINTS = ("easy-vqa", "easy-vqa-visual-bert")  # those that come with the package, LXMERT's and VisualBERT's
@@ -97,7 +98,7 @@ def load_both(source: str | Path, folder: Path, show: Callable[[str], None]) -> 
         folder: where the converted file goes.
         show: is called with each line for the user.
     """
-    origin = checkpoint_folder(source)
+    origin = find_model(source)
     in_torch = VisualQuestionAnswering.from_pretrained(origin, backend="pt")
     keras_class = model_class("tf", in_torch.kind.architecture)  # a missing framework is an error before the conversion
     title = MODEL_TITLES[in_torch.model.config.model_type]

@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
-from importlib import resources
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, TypedDict
+from typing import TYPE_CHECKING, Any, Self, TypedDict
 
 import numpy as np
 
-from lxmert.common.config import config_from_pretrained
 from lxmert.common.tokenizer import LxmertTokenizer
 from lxmert.common.validation.shared import check_integer
+from lxmert.data.features import RegionStore, open_regions
 from lxmert.inference.backends import backend_of, model_class, numpy_model
-from lxmert.inference.question_models import QUESTION_MODELS, answer_count, scores_name
+from lxmert.inference.question_models import QUESTION_MODELS, answer_count, probabilities, scores_name
 from lxmert.utils.atomic_files import write_text
 from lxmert.utils.messages import warn_caller
+from lxmert.utils.paths import ANSWERS_NAME
+from lxmert.utils.setting_names import setting
 from lxmert.vision.images import ImageInput
-from lxmert.vision.regions import FEATURE_SIZE, image_regions, pad_regions
-from lxmert.weights.answer_vocabulary import read_answer_vocabulary
+from lxmert.vision.regions import FEATURE_SIZE, are_plain_shapes, image_regions, pad_regions
+from lxmert.weights.model_files import AnswerTable, Vocabulary, answers_of, find_model, open_model_files
+from lxmert.weights.open import open_checkpoint
 
 if TYPE_CHECKING:
     from lxmert.inference.backends import AnyModel
 
-ANSWERS_NAME = "answers.json"
-
+Features = RegionStore | str | Path | Sequence[str | Path]
+"""A region store, or its folder or folders."""
 ImageRegions = tuple[np.ndarray, np.ndarray]  # features [R, F] and boxes [R, 4] of one image
 
 
@@ -36,32 +38,20 @@ class ScoredAnswer(TypedDict):
     score: float
 
 
-def checkpoint_folder(source: str | Path) -> Path:
-    """The folder of a checkpoint: one that comes with the package, by its name, or the path of a folder.
-
-    Raises:
-        FileNotFoundError: neither.
-    """
-    shipped = Path(str(resources.files("lxmert"))) / "checkpoints"
-    names = sorted(path.name for path in shipped.iterdir() if path.is_dir()) if shipped.is_dir() else []
-    if str(source) in names:
-        return shipped / str(source)
-    if not Path(source).is_dir():
-        raise FileNotFoundError(f"{source} is neither a folder nor a checkpoint of this package ({', '.join(names)}).")
-    return Path(source)
-
-
-def checkpoint_answers(folder: str | Path) -> list[str]:
+def checkpoint_answers(source: str | Path) -> list[str]:
     """The answers of a checkpoint, in the order of its scores.
 
+    Args:
+        source: the name of a checkpoint of this package, a folder, or a model on the hub.
+
     Raises:
-        FileNotFoundError: no answers.json in the folder.
+        FileNotFoundError: no such checkpoint, or no answers.json in its folder.
         ValueError: it is no answer vocabulary.
     """
-    path = Path(folder) / ANSWERS_NAME
-    if not path.is_file():
-        raise FileNotFoundError(f"{folder} has no {ANSWERS_NAME}, the list of answers in the order of the scores.")
-    return read_answer_vocabulary(path)
+    answers = answers_of(find_model(source))
+    if answers is None:
+        raise FileNotFoundError(f"{source} has no {ANSWERS_NAME}, the list of answers in the order of the scores.")
+    return answers
 
 
 class VisualQuestionAnswering:
@@ -74,6 +64,9 @@ class VisualQuestionAnswering:
         model: a question-answering model of either backend, LXMERT or VisualBERT.
         tokenizer: its tokenizer.
         answers: its answers, in the order of its scores.
+        features: region stores, or their folders, from which the regions of images come. Images are then asked about by
+            their names in the store. By default the regions are found in the images, which only models can read that
+            were trained on such regions, as "easy-vqa" was.
         pack_weights: whether to pack the weights for the CPU once, in PyTorch (`lxmert.pt.PackedWeights`). After the
             first sixteen calls a question is then answered up to twice as fast. The copies take as much memory as the
             model's linear layers, until this object is gone. They follow the weights, except those that are changed in
@@ -86,15 +79,22 @@ class VisualQuestionAnswering:
     """
 
     def __init__(
-        self, model: AnyModel, tokenizer: LxmertTokenizer, answers: Sequence[str], *, pack_weights: bool = True
+        self,
+        model: AnyModel,
+        tokenizer: LxmertTokenizer,
+        answers: Sequence[str],
+        *,
+        features: Features | None = None,
+        pack_weights: bool = True,
     ):
         config = model.config
         self.kind = QUESTION_MODELS[config.model_type]
-        features = getattr(config, self.kind.features)
-        if features != FEATURE_SIZE:
+        self.store = None if features is None else _opened(features)
+        size = getattr(config, self.kind.features)
+        if self.store is not None and self.store.feature_size != size:
             raise ValueError(
-                f"the model reads regions of {features} features; this package finds regions of "
-                f"{FEATURE_SIZE}. A model of other features needs its own: call the model itself with them."
+                f"{setting('features')} must be region stores of {size} numbers a region, as the model reads; got "
+                f"{self.store.feature_size}."
             )
         if len(answers) != answer_count(config):
             raise ValueError(f"answers must be one per score: {answer_count(config)}; got {len(answers)}.")
@@ -106,27 +106,50 @@ class VisualQuestionAnswering:
 
     @classmethod
     def from_pretrained(
-        cls, source: str | Path = "easy-vqa", backend: str = "pt", *, pack_weights: bool = True
+        cls,
+        source: str | Path = "easy-vqa",
+        backend: str = "pt",
+        *,
+        vocabulary: Vocabulary | None = None,
+        answers: AnswerTable | None = None,
+        features: Features | None = None,
+        pack_weights: bool = True,
+        revision: str | None = None,
+        **overrides: Any,
     ) -> Self:
         """Load a model with its tokenizer and its answers.
 
         Args:
-            source: "easy-vqa" (LXMERT) or "easy-vqa-visual-bert", the checkpoints that come with the package, or a
-                folder with config.json, weights, vocabulary and answers.json.
+            source: "easy-vqa" (LXMERT) or "easy-vqa-visual-bert", the checkpoints that come with the package; or any
+                model that answers questions and that this package reads: a folder, a file, or a model on the hub.
             backend: "pt" for PyTorch, "tf" for Keras.
+            vocabulary: the tokenizer, a vocab.txt or a folder; by default that next to the weights.
+            answers: the answers in the order of the scores, or a file that lists them; by default answers.json next to
+                the weights, or else the labels in config.json.
+            features: see the class. Also models that read the features of an object detector are asked by this.
             pack_weights: see the class.
+            revision: of a model on the hub: a branch, a tag or a commit.
+            overrides: fields of the configuration with other values than the file's.
 
         Raises:
-            FileNotFoundError: no such checkpoint, or a file of it is missing.
+            FileNotFoundError: no such checkpoint.
             ImportError: the backend's framework is not installed.
-            ValueError: an unknown backend, or files that do not fit each other.
+            ValueError: an unknown backend; files that are missing, of which all are listed, or that do not fit each
+                other; or a model that reads other regions than this package finds, and no `features`.
         """
-        folder = checkpoint_folder(source)
-        kind = QUESTION_MODELS[config_from_pretrained(folder).model_type]
-        model = model_class(backend, kind.architecture).from_pretrained(folder)
-        return cls(
-            model, LxmertTokenizer.from_pretrained(folder), checkpoint_answers(folder), pack_weights=pack_weights
+        classes = {name: kind.architecture for name, kind in QUESTION_MODELS.items()}
+        path = find_model(source, {"revision": revision})
+        files = open_model_files(
+            path,
+            classes,
+            vocabulary=vocabulary,
+            answers=answers,
+            missing=() if features is not None else _missing_features(path, overrides),
+            **overrides,
         )
+        store = None if features is None else _opened(features)
+        model = model_class(backend, classes[files.config.model_type]).from_pretrained(path, **overrides)
+        return cls(model, files.tokenizer, files.answers, features=store, pack_weights=pack_weights)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the folder that `from_pretrained` reads, in either backend."""
@@ -144,7 +167,8 @@ class VisualQuestionAnswering:
         """Answer questions about images.
 
         Args:
-            images: one image (a path, a PIL image or an array [H, W, 3]) or several.
+            images: one image (a path, a PIL image or an array [H, W, 3]) or several; with `features` their names in
+                the region store.
             questions: one question or several. Several images and several questions are paired one by one; a single
                 one is paired with each of the other.
             top_k: how many answers to return for each, the likeliest first.
@@ -172,11 +196,7 @@ class VisualQuestionAnswering:
             raise ValueError(
                 f"images and questions must be as many of each, or one of either; got {len(several)} and {len(texts)}."
             )
-        regions = [image_regions(image) for image in several]
-        for number, (_, boxes) in enumerate(regions, start=1):
-            if len(boxes) == 1:
-                which = f" {number}" if len(several) > 1 else ""
-                warn_caller(f"no shape was found in image{which}; the answer is a guess.")
+        regions = self._regions(several)
         texts = texts * count if len(texts) == 1 else texts
         scores = self.scores([regions[i % len(regions)] for i in range(count)], texts, batch_size)
         best = np.argsort(-scores, axis=1, kind="stable")[:, :top_k]
@@ -185,6 +205,25 @@ class VisualQuestionAnswering:
             for row, order in zip(scores, best, strict=True)
         ]
         return found[0] if single else found
+
+    def _regions(self, images: Sequence[ImageInput]) -> list[ImageRegions]:
+        """The regions of images, from the store or found in them, with a warning where they do not describe them."""
+        if self.store is not None:
+            return [_stored(self.store, place) for place in self.store.places([str(name) for name in images])]
+        size = getattr(self.model.config, self.kind.features)
+        if size != FEATURE_SIZE:
+            raise ValueError(f"These must be given: {_other_regions(size)}.")
+        found = [image_regions(image) for image in images]
+        for number, regions in enumerate(found, start=1):
+            which = f" {number}" if len(images) > 1 else ""
+            if len(regions[1]) == 1:
+                warn_caller(f"no shape was found in image{which}; the answer is a guess.")
+            elif not are_plain_shapes(regions[0]):
+                warn_caller(
+                    f"image{which} looks like a photograph; only shapes of one colour on a smooth background can be "
+                    "found in it, so the answer is a guess."
+                )
+        return found
 
     def scores(
         self,
@@ -206,8 +245,7 @@ class VisualQuestionAnswering:
         for start in progress(range(0, len(questions), batch_size)):
             inputs = self.inputs(regions[start : start + batch_size], questions[start : start + batch_size])
             logits = self._run(inputs)[scores_name(self.model.config.model_type)].astype(np.float64)
-            logits = np.exp(logits - logits.max(axis=1, keepdims=True))
-            rows.append(logits / logits.sum(axis=1, keepdims=True))
+            rows.append(probabilities(logits))
         return np.concatenate(rows)
 
     def region_attention(
@@ -241,3 +279,32 @@ class VisualQuestionAnswering:
                 for token, after in zip(tokens, [*tokens[1:], ""], strict=True)
             ):
                 warn_caller(f"no word of the question {question!r} is known; the answer is a guess.")
+
+
+def _opened(features: Features) -> RegionStore:
+    """The region store that is given, or that is in some folders."""
+    if isinstance(features, RegionStore):
+        return features
+    return open_regions([features] if isinstance(features, (str, Path)) else list(features))
+
+
+def _stored(store: RegionStore, place: int) -> ImageRegions:
+    """The regions of one image of a store."""
+    batch = store.batch([place])
+    return batch["visual_feats"][0], batch["visual_pos"][0]
+
+
+def _other_regions(size: int) -> str:
+    """What is missing to ask a model that reads the regions of an object detector."""
+    return (
+        f"{setting('features')}, region stores of the images: the model reads regions of {size} numbers, as an object "
+        f"detector makes them; this package has no detector yet, and finds regions of {FEATURE_SIZE} numbers only"
+    )
+
+
+def _missing_features(path: Path, overrides: Mapping[str, Any]) -> list[str]:
+    """What is missing where a model cannot read the regions that this package finds."""
+    with open_checkpoint(path, **overrides) as checkpoint:
+        config = checkpoint.config
+    size = getattr(config, QUESTION_MODELS[config.model_type].features)
+    return [] if size == FEATURE_SIZE else [_other_regions(size)]

@@ -13,6 +13,7 @@ import numpy as np
 
 from lxmert.common.validation.shared import check_integer
 from lxmert.inference.backends import split_encoder
+from lxmert.inference.question_models import probabilities
 from lxmert.utils.progress import ProgressBar
 
 if TYPE_CHECKING:
@@ -30,12 +31,14 @@ class Answer(NamedTuple):
     Attributes:
         question: the id of the question, or its number where questions have no ids.
         answer: the text of the answer.
-        score: its score, before any softmax.
+        score: its probability, 0 to 1, as of `VisualQuestionAnswering`.
+        logit: its score before the softmax.
     """
 
     question: int | str
     answer: str
     score: float
+    logit: float
 
 
 class PairModel(Protocol):
@@ -118,9 +121,10 @@ def answer_questions(
         following = 0
         for rows, scores in scored:
             best = scores.argmax(axis=1)
-            highest = scores[np.arange(len(rows)), best]
-            for row, number, score in zip(rows.tolist(), best.tolist(), highest.tolist(), strict=True):
-                found[row] = Answer(ids[row], answers[number], score)
+            at_best = np.arange(len(rows)), best
+            columns = best, probabilities(scores)[at_best], scores[at_best]
+            for row, number, score, logit in zip(rows.tolist(), *(c.tolist() for c in columns), strict=True):
+                found[row] = Answer(ids[row], answers[number], score, logit)
             while following in found:
                 yield found.pop(following)
                 following += 1

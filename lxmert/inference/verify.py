@@ -25,8 +25,9 @@ import torch
 from lxmert.common.config.base import ModelConfig
 from lxmert.common.specs import input_shapes, value_ranges
 from lxmert.inference.backends import numpy_model
-from lxmert.weights.answer_vocabulary import matching_rows, read_answer_vocabulary, remap_rows
+from lxmert.weights.answer_vocabulary import matching_rows, remap_rows
 from lxmert.weights.formats import open_weights
+from lxmert.weights.model_files import AnswerTable, as_answers
 from lxmert.weights.open import open_checkpoint
 
 # float32 keeps 24 bits, 6e-8 of a value. The two frameworks add up in another order, layer after layer, which makes
@@ -122,7 +123,7 @@ def verify(
     *,
     architecture: str | None = None,
     dtype: str | None = None,
-    answers: tuple[str | Path, str | Path] | None = None,
+    answers: tuple[AnswerTable, AnswerTable] | None = None,
     hub: HubOptions | None = None,
     **overrides: Any,
 ) -> Agreement:
@@ -163,7 +164,7 @@ def verify(
             parameter.data = parameter.data.to(getattr(torch, dtype)).to(torch.float32)
     expected = _outputs(origin, inputs)
     if answers is not None:
-        rows = matching_rows(*map(read_answer_vocabulary, answers))
+        rows = matching_rows(*map(as_answers, answers))
         expected = {name: _moved(name, values, rows) for name, values in expected.items()}
     found: list[OutputDifference] = []
     for loader, model in _keras_models(

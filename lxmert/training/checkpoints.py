@@ -22,7 +22,7 @@ from lxmert.common.tokenizer import LxmertTokenizer
 from lxmert.utils.atomic_files import ensure_folder, recover_folder
 from lxmert.utils.file_locks import holding
 from lxmert.utils.messages import first_few
-from lxmert.utils.paths import check_folder
+from lxmert.utils.paths import ANSWERS_NAME, check_folder
 from lxmert.utils.setting_names import setting
 from lxmert.weights.formats.safetensors import SafetensorsFile, write_safetensors
 
@@ -30,7 +30,7 @@ from .progress import FORMAT, Progress, read_progress, read_stored
 from .settings import Settings, differences
 
 BEST, LAST, LOGS, LOCK = "best", "last", "logs", ".lock"
-PROGRESS_NAME, OPTIMIZER_NAME, ANSWERS_NAME = "training.json", "optimizer.safetensors", "answers.json"
+PROGRESS_NAME, OPTIMIZER_NAME = "training.json", "optimizer.safetensors"
 
 
 def run_files_writer(

@@ -18,10 +18,10 @@ from lxmert.utils.messages import first_few
 from lxmert.utils.paths import CONFIG_NAME
 from lxmert.utils.setting_names import config_field, setting
 from lxmert.weights.answer_vocabulary import read_answer_vocabulary
+from lxmert.weights.model_files import answers_of, find_model, tokenizer_of
 from lxmert.weights.naming.tables import ANSWERS
 from lxmert.weights.open import open_checkpoint
 
-from .checkpoints import ANSWERS_NAME
 from .settings import Settings
 from .tasks import TASKS, QuestionTask
 
@@ -54,19 +54,17 @@ def open_tokenizer(settings: Settings) -> LxmertTokenizer:
         ValueError: there is neither.
         OSError: it cannot be read.
     """
-    source = settings.vocabulary or settings.model
-    if source is None:
+    if settings.vocabulary is not None:
+        return LxmertTokenizer.from_pretrained(settings.vocabulary)
+    wanted = "a vocab.txt, or a folder with a tokenizer"
+    if settings.model is None:
+        raise ValueError(f"{setting('vocabulary')} must be given for a model from scratch: {wanted}.")
+    tokenizer = tokenizer_of(find_model(settings.model))
+    if tokenizer is None:
         raise ValueError(
-            "vocabulary must be given for a model from scratch: a vocab.txt, or a folder with a tokenizer."
+            f"{settings.model} has no tokenizer next to its weights; {setting('vocabulary')} must be given: {wanted}."
         )
-    if Path(source).is_file() and settings.vocabulary:
-        return LxmertTokenizer(source)
-    try:
-        return LxmertTokenizer.from_pretrained(source)
-    except OSError as error:
-        if settings.vocabulary:
-            raise
-        raise ValueError(f"{source} has no tokenizer next to its weights ({error}). Set vocabulary.") from None
+    return tokenizer
 
 
 def open_answers(settings: Settings) -> list[str]:
@@ -77,26 +75,27 @@ def open_answers(settings: Settings) -> list[str]:
     Raises:
         ValueError: there is none, or the file holds no table.
     """
-    if not TASKS[settings.task].has_answers or (settings.task == "pretrain" and "answers" not in settings.losses):
+    if not needs_answers(settings):
         return []
-    source = settings.answers or _answers_of(settings.model)
+    if settings.answers is not None:
+        return read_answer_vocabulary(settings.answers)
+    answers = None if settings.model is None else answers_of(find_model(settings.model))
     task = TASKS[settings.task]
-    if source is None and isinstance(task, QuestionTask):
+    if answers is None and isinstance(task, QuestionTask):
         table = task.make_answers(settings)
-        logger.info("no --answers are given: the training files give %s", table)
+        logger.info("%s is not given: the training files give %s", setting("answers"), table)
         return table.answers
-    if source is None:
+    if answers is None:
         raise ValueError(
-            "answers must be given: the table of answers that the model is to choose from, in the order of its scores "
-            "(trainval_label2ans.json, trainval_ans2label.json, all_ans.json, ...)."
+            f"{setting('answers')} must be given: the table of answers that the model is to choose from, in the order "
+            "of its scores (trainval_label2ans.json, trainval_ans2label.json, all_ans.json, ...)."
         )
-    return read_answer_vocabulary(source)
+    return answers
 
 
-def _answers_of(model: str | None) -> str | None:
-    """The table of answers in the folder of some weights."""
-    path = Path(model) / ANSWERS_NAME if model is not None else None
-    return str(path) if path is not None and path.is_file() else None
+def needs_answers(settings: Settings) -> bool:
+    """Whether the model of a run chooses from a table of answers."""
+    return TASKS[settings.task].has_answers and (settings.task != "pretrain" or "answers" in settings.losses)
 
 
 def make_model(
@@ -144,13 +143,15 @@ def make_model(
     return model_class(config, dtype=dtype) if settings.backend == "tf" else model_class(config)
 
 
-def load_model(settings: Settings, source: str, model_class: Any, files: RunFiles, dtype: Any = None) -> Any:
-    """Load the model of a checkpoint of a run, unchanged; the arguments are those of `make_model`, and its folder.
+def load_model(
+    settings: Settings, source: str | Path, model_class: Any, files: RunFiles, dtype: Any = None, **overrides: Any
+) -> Any:
+    """Load a trained model, unchanged; the arguments are those of `make_model`, its folder, and fields of its config.
 
     Raises:
         ValueError: files that do not fit it.
     """
-    model = model_class.from_pretrained(source, dtype=dtype)
+    model = model_class.from_pretrained(source, dtype=dtype, **overrides)
     _check_sizes(model.config, settings, files)
     return model
 
@@ -167,8 +168,11 @@ def _model_with_weights(
     """Load pretrained weights; the heads may be newly initialized."""
     _check_kept_fields(source, model_class, settings.model_config)
     path, field = ANSWERS[settings.architecture]
-    table = settings.model_answers or _answers_of(source)
-    old = read_answer_vocabulary(table) if files.answers and table is not None else files.answers
+    old = files.answers
+    if files.answers and settings.model_answers is not None:
+        old = read_answer_vocabulary(settings.model_answers)
+    elif files.answers:
+        old = answers_of(find_model(source)) or files.answers
     if old != files.answers:
         if settings.answers is None:
             raise ValueError(
@@ -218,7 +222,7 @@ def _check_kept_fields(source: str, model_class: Any, given: Mapping[str, Any]) 
     Raises:
         ValueError: naming the fields.
     """
-    path = Path(source)
+    path = find_model(source)
     stored = (path / CONFIG_NAME).is_file() or (path.is_file() and (path.parent / CONFIG_NAME).is_file())
     names = [name for name in _KEPT if name in given]
     if not names:

@@ -1,21 +1,25 @@
-"""Evaluate a trained checkpoint on other files, or predict with it."""
+"""Evaluate a trained model on files, or predict with it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from lxmert.data.features import open_regions
+from lxmert.hub import HubOptions
 from lxmert.utils.paths import check_path
 from lxmert.utils.setting_names import setting
+from lxmert.weights.model_files import find_model, open_model_files
 
 from .backends import make_evaluator, shutdown_distributed
-from .checkpoints import ANSWERS_NAME, saved_settings
+from .checkpoints import PROGRESS_NAME, saved_settings
 from .evaluation import evaluate, predict
-from .run import check_answered, open_data, open_files
+from .run import check_answered, open_data
 from .settings import Settings, make_settings
-from .start import load_model
-from .tasks import PREDICTING
+from .start import RunFiles, load_model, needs_answers
+from .tasks import PREDICTING, TASKS
 
 
 def check_output(path: str | Path) -> None:
@@ -29,54 +33,73 @@ def check_output(path: str | Path) -> None:
         raise ValueError(f"{setting('output')} must be a file in a folder that is there; got {path}.")
 
 
-def settings_of_checkpoint(folder: str | Path, task: str, **changes: Any) -> Settings:
-    """The settings of a checkpoint of `train`, for evaluating it on other files.
+def settings_of_model(path: Path, task: str, **changes: Any) -> Settings:
+    """The settings for evaluating a model on some files: those of its training if it is a checkpoint of `train`.
 
     Raises:
-        FileNotFoundError: it is no such checkpoint.
         ValueError: it was trained for another task.
     """
-    saved = saved_settings(folder)
-    if saved.get("task") != task:
-        raise ValueError(f"{folder} was trained for the task {saved.get('task')}, not for {task}.")
-    table = Path(folder) / ANSWERS_NAME
-    own: dict[str, Any] = {
-        "model": str(folder),
-        "vocabulary": str(folder),
-        "answers": str(table) if table.is_file() else None,
-        "model_answers": None,
-        "model_config": {},
-    }
+    saved = saved_settings(path) if (path / PROGRESS_NAME).is_file() else {"output": str(path)}
+    if saved.get("task", task) != task:
+        raise ValueError(f"{path} was trained for the task {saved['task']}, not for {task}.")
+    own = {"model": str(path), "vocabulary": None, "answers": None, "model_answers": None, "model_config": {}}
     return make_settings(task, {**saved, **own, **changes})
 
 
 class TrainedModel:
-    """A checkpoint of `lxmert train`, and the files that it is evaluated on.
+    """A model that was trained for a task, and the files that it is evaluated on.
 
     Args:
-        folder: the checkpoint, such as OUTPUT/best.
+        source: a checkpoint of `lxmert train`, such as OUTPUT/best; or any other model that `from_pretrained` reads.
         task: what it was trained for.
         files: questions, statements or sentences.
         features: region stores of their images; those of its training by default.
+        vocabulary: its tokenizer, where its folder has none.
+        answers: its table of answers, where its folder has none.
+        config: fields of its configuration with other values than the file's.
+        hub: the revision and other options of a model on the hub.
         changes: settings to override: backend, precision, device, ...
 
     Raises:
-        ValueError, OSError: files that are missing, damaged, or do not fit.
+        ValueError, OSError: files that are missing, damaged, or do not fit. Of missing ones all are listed.
     """
 
     def __init__(
-        self, folder: str | Path, task: str, files: Sequence[str], features: Sequence[str] = (), **changes: Any
+        self,
+        source: str | Path,
+        task: str,
+        files: Sequence[str],
+        features: Sequence[str] = (),
+        *,
+        vocabulary: str | None = None,
+        answers: str | None = None,
+        config: Mapping[str, Any] | None = None,
+        hub: HubOptions | None = None,
+        **changes: Any,
     ) -> None:
         given = {name: value for name, value in changes.items() if value is not None}
         if features:
             given["features"] = tuple(features)
-        self.settings = settings_of_checkpoint(folder, task, **given)
-        run_files = open_files(self.settings)
+        path, overrides = find_model(source, hub), dict(config or {})
+        self.settings = settings_of_model(path, task, **given)
+        stores = self.settings.features
+        found = open_model_files(
+            path,
+            TASKS[task].models,
+            vocabulary=vocabulary,
+            answers=answers,
+            with_answers=needs_answers(self.settings),
+            missing=() if stores else [f"{setting('features')}, the region stores of the images"],
+            **overrides,
+        )
+        longest = found.config.max_position_embeddings
+        self.settings = replace(self.settings, text_length=min(self.settings.text_length, longest))
+        run_files = RunFiles(open_regions(list(stores)), found.tokenizer, found.answers)
         self.answers = run_files.answers
         self.data: Any = open_data(self.settings, files, run_files)
         self.evaluator = make_evaluator(
             self.settings,
-            lambda model_class, dtype: load_model(self.settings, str(folder), model_class, run_files, dtype),
+            lambda model_class, dtype: load_model(self.settings, path, model_class, run_files, dtype, **overrides),
         )
 
     @property

@@ -9,6 +9,7 @@ CONFIG_NAME = "config.json"
 SAFETENSORS_NAME = "model.safetensors"
 INDEX_NAME = "model.safetensors.index.json"
 PICKLE_NAME = "pytorch_model.bin"
+ANSWERS_NAME = "answers.json"  # of this package: the answers of a model, in the order of its scores
 
 
 def check_folder(folder: Path, content: str) -> None:

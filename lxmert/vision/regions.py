@@ -29,6 +29,7 @@ FEATURE_SIZE = CELLS * CELLS * 4
 MAX_SHAPES = 7
 """The most shapes of an image that become regions by default: the largest ones."""
 
+_MOST_DEVIATION = 0.13  # of the colours in a drawn shape, of a range of -1..1; see `are_plain_shapes`
 _WORKING_PIXELS = 512 * 512  # larger images are scaled down to this
 
 
@@ -78,6 +79,22 @@ def image_regions(image: ImageInput, max_shapes: int = MAX_SHAPES) -> tuple[np.n
     if shapes:
         features[0] = _cell_means(shown)
     return features, boxes
+
+
+def are_plain_shapes(features: np.ndarray) -> bool:  # [R, F]
+    """Whether each region of an image but the first, which is the whole image, has one colour: it may be a drawn shape.
+
+    Measured is how far the colours of a region's cells are from their median, on average. It is below 0.125 for drawn
+    shapes of 48 pixels and more, also with noise and as JPEG of quality 40; the regions that are found in photographs
+    reach 0.15 to 0.45, and those of a blurred detail of one 0.08.
+    """
+    cells = features[1:].reshape(-1, CELLS * CELLS, 4)
+    cover = cells[..., 3]
+    for colours, part in zip(cells[..., :3] / np.maximum(cover, 0.5)[..., None], cover, strict=True):
+        inside = colours[part > 0.5]  # a cell with less is mostly the blurred edge
+        if len(inside) >= 4 and float(np.abs(inside - np.median(inside, axis=0)).mean()) > _MOST_DEVIATION:
+            return False
+    return True
 
 
 def pad_regions(regions: Sequence[tuple[np.ndarray, np.ndarray]], length: int | None = None) -> RegionBatch:

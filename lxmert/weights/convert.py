@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import errno
 import shutil
-import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,11 +24,11 @@ from lxmert.utils.paths import INDEX_NAME, SAFETENSORS_NAME, check_folder, check
 from lxmert.utils.setting_names import setting
 from lxmert.weights.formats.open import FOLDER_WEIGHTS, TF_NAME
 from lxmert.weights.formats.raw_io import FLOATS
-from lxmert.weights.naming.tables import ANSWERS, head_names
 
-from .answer_vocabulary import matching_rows, read_answer_vocabulary, remap_rows
 from .checkpoint import Checkpoint
+from .convert_files import NO_ANSWERS, AnswerTables, files_writer, move_answers, source_and_target
 from .load import LoadReport, match_parameters
+from .model_files import AnswerTable, Vocabulary, find_model
 from .open import open_checkpoint
 from .save_folder import FOLDER_CONTENT, LazyTensor, byte_count, write_folder
 from .save_hdf5 import check_for_tf, write_keras_archive, write_keras_weights, write_tf_folder, write_tf_weights
@@ -59,6 +58,7 @@ class Conversion:
         report: which tensors of the source were used.
         overflowed: for each parameter how many finite numbers became infinite in a narrower dtype.
         answers: for an answer head with a new vocabulary: its number of answers, and how many the old one has.
+        tables: the answers of the source and of the target.
     """
 
     source: str | Path
@@ -72,6 +72,7 @@ class Conversion:
     report: LoadReport
     overflowed: dict[str, int]
     answers: tuple[int, int] | None = None
+    tables: AnswerTables = NO_ANSWERS
 
 
 def target_format(target: str | Path, to: str | None = None) -> str:
@@ -113,11 +114,14 @@ def convert(
     task: str | None = None,
     dtype: str | None = None,
     max_shard_size: int | str | None = None,
-    answers: tuple[str | Path, str | Path] | None = None,
+    answers: Sequence[AnswerTable] | None = None,
+    vocabulary: Vocabulary | None = None,
     hub: HubOptions | None = None,
     **overrides: Any,
 ) -> Conversion:
     """Convert weights of any format; no framework is needed, and no value changes by a bit.
+
+    A folder also gets the tokenizer and the answers that are next to the source.
 
     The target is replaced when the new one is complete; after an error the old one is intact. The source is only read.
     Names that the model of this configuration does not have are left out, and listed in the result's report.
@@ -131,8 +135,10 @@ def convert(
         task: the task of the model class to write, see `specs.tasks`; by default that of the source's heads.
         dtype: "float32", "float16", "bfloat16" or "float64"; by default each tensor keeps its own.
         max_shard_size: of a folder; see `save_folder.write_folder`.
-        answers: files with two answer vocabularies, the source's and the target's. The rows of the answer head are
-            moved to the second by the text of the answers; new answers start at zero.
+        answers: the answer vocabularies of the source and of the target. The rows of the answer head are moved to the
+            second by the text of the answers; new answers start at zero. One alone is that of the target where the
+            source has its own next to it, and otherwise that of both.
+        vocabulary: the tokenizer to write into a folder; by default that of the source.
         hub: see `open.open_checkpoint`.
         overrides: config fields that replace those of the source.
 
@@ -148,7 +154,8 @@ def convert(
     kind = target_format(target, to)
     is_folder = kind == "folder" or (kind == "tf_model.h5" and target.suffix != ".h5")
     _check_options(target, kind, is_folder, dtype, max_shard_size)
-    with open_checkpoint(source, config, hub=hub, **overrides) as checkpoint:
+    path = find_model(source, hub)
+    with open_checkpoint(path, config, **overrides) as checkpoint:
         written = target / {"folder": SAFETENSORS_NAME, "tf_model.h5": TF_NAME}[kind] if is_folder else target
         _check_target(target, written, kind, checkpoint)
         architecture = _architecture(task, checkpoint)
@@ -160,24 +167,26 @@ def convert(
         items = [
             LazyTensor(p, FLOATS[dtype] if dtype else checkpoint.dtype(p), partial(checkpoint.view, p)) for p in taken
         ]
-        if answers is not None:
-            items, model_config, matched = _with_answers(checkpoint, architecture, items, *answers)
+        tables = source_and_target(path, checkpoint.config, architecture, answers)
+        if tables.moved:
+            items, model_config, matched = move_answers(checkpoint, items, tables)
         total = sum(item.size for item in items)
         _check_room(target, total * (2 if kind == "keras" else 1))  # an archive is assembled from a file
         if progress is not None:
             items = [item._replace(read=_with_progress(item, total, progress)) for item in items]
         arguments, files = (model_config, architecture, items), 1
+        others = files_writer(path, tables.target, vocabulary) if is_folder else None
         if kind == "folder":
-            overflowed, names = write_folder(target, *arguments, max_shard_size=max_shard_size)
+            overflowed, names = write_folder(target, *arguments, max_shard_size=max_shard_size, write_others=others)
             files = len(names)
             written = target / (SAFETENSORS_NAME if files == 1 else INDEX_NAME)
         elif is_folder:
-            overflowed = write_tf_folder(target, *arguments)
+            overflowed = write_tf_folder(target, *arguments, others)
         else:
             with ensure_folder(target.parent), replacing(target) as temporary:
                 overflowed = _FILE_WRITERS[kind](temporary, *arguments)
     return Conversion(
-        source, target, written, files, kind, architecture, len(items), total, report, overflowed, matched
+        source, target, written, files, kind, architecture, len(items), total, report, overflowed, matched, tables
     )
 
 
@@ -252,46 +261,3 @@ def _with_progress(item: LazyTensor, total: int, progress: Callable[[int, int], 
         return values
 
     return read
-
-
-def _with_answers(
-    checkpoint: Checkpoint, architecture: str, items: Sequence[LazyTensor], old: str | Path, new: str | Path
-) -> tuple[list[LazyTensor], ModelConfig, tuple[int, int]]:
-    """The tensors with the answer head moved from one answer vocabulary to another, the config, and both counts.
-
-    Raises:
-        ValueError: the model has no answer head, or its size is not that of the old vocabulary.
-    """
-    module, field = ANSWERS[checkpoint.config.model_type]
-    head = module.split(".")[1]
-    config = checkpoint.config
-    if head not in head_names(architecture, config):
-        raise ValueError(f"{checkpoint.file.path} is taken for {architecture}, which has no answer head to move.")
-    before, after = read_answer_vocabulary(old), read_answer_vocabulary(new)
-    if len(before) != getattr(config, field):
-        raise ValueError(
-            f"{old} has {len(before)} answers, and the answer head of {checkpoint.file.path} scores "
-            f"{getattr(config, field)}; pass the vocabulary that it was trained with first, and the new one second."
-        )
-    rows = matching_rows(before, after)
-    if not (rows >= 0).any():
-        warnings.warn(
-            f"none of the {len(after)} answers of {new} is in {old}: the whole answer head starts at zero. "
-            "Are these the right files?",
-            UserWarning,
-            stacklevel=3,
-        )
-
-    def moved(item: LazyTensor) -> LazyTensor:
-        if item.parameter.module != module:
-            return item
-        shape = (len(after), *item.parameter.shape[1:])
-        return LazyTensor(replace(item.parameter, shape=shape), item.dtype, lambda: remap_rows(item.read(), rows))
-
-    # The keys of `transformers`, whose old values would be wrong for the new head.
-    labels = {
-        "id2label": dict(enumerate(after)),
-        "label2id": {answer: i for i, answer in enumerate(after)},
-    }
-    config = config.replace(**{field: len(after)}, **labels)
-    return [moved(item) for item in items], config, (len(after), int((rows >= 0).sum()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Unpack
 
@@ -18,9 +19,12 @@ _SHARD_ENDINGS = (".safetensors", ".bin")
 def download_weights(
     source: str | Path,
     selection: Selection = USUAL,
+    also: Collection[str] = (),
     **options: Unpack[HubOptions],
 ) -> Path:
     """Download the best weights of a repository, and its config.json if it has one; see `lxmert.hub.folder_with`.
+
+    Files of the names in `also`, next to the weights, are downloaded if they exist.
 
     Returns the folder of the repository in the cache; the files are in its subfolder, if one is selected.
 
@@ -37,8 +41,8 @@ def download_weights(
         wanted = "model.safetensors, pytorch_model.bin or tf_model.h5, and no single other weight file"
         where = f" in {selection.subfolder}" if place else ""
         raise repository.missing((wanted if usual else selection.described) + where, files)
-    config = place + CONFIG_NAME
-    folder = repository.fetch([name for name in (config,) if name in files.names] + [place + weights], files)
+    others = [place + name for name in (CONFIG_NAME, *also) if place + name in files.names]
+    folder = repository.fetch([*others, place + weights], files)
     if weights.split(".")[-1] == "json":
         shards = [place + name for name in _shards(folder / place / weights, repository)]
         missing = [name for name in shards if name not in files.names]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -101,7 +101,13 @@ def write_keras_archive(path: str | Path, config: ModelConfig, architecture: str
     return overflowed
 
 
-def write_tf_folder(folder: str | Path, config: ModelConfig, architecture: str, items: Tensors) -> Overflowed:
+def write_tf_folder(
+    folder: str | Path,
+    config: ModelConfig,
+    architecture: str,
+    items: Tensors,
+    write_others: Callable[[Path], None] | None = None,
+) -> Overflowed:
     """Write config.json and tf_model.h5, for the TensorFlow models of `transformers` 4.x; see `write_folder`."""
     folder = Path(folder)
     check_folder(folder, f"{CONFIG_NAME} and {TF_NAME}")
@@ -109,6 +115,8 @@ def write_tf_folder(folder: str | Path, config: ModelConfig, architecture: str, 
     with ensure_folder(folder), replacing_files(folder) as new:
         overflowed = write_tf_weights(new / TF_NAME, config, architecture, items)
         (new / CONFIG_NAME).write_text(with_architecture(config, architecture).to_json_string(), encoding="utf-8")
+        if write_others is not None:
+            write_others(new)
     return overflowed
 
 

@@ -51,7 +51,8 @@ def hub(source, tmp_path, monkeypatch):
         requests.append((name, options["revision"]))
         return shutil.copytree(source, tmp_path / "cache" / name, dirs_exist_ok=True)
 
-    monkeypatch.setattr("lxmert.weights.open.download_weights", download_weights)
+    for module in ("open", "model_files"):
+        monkeypatch.setattr(f"lxmert.weights.{module}.download_weights", download_weights)
     monkeypatch.chdir(tmp_path)
     return requests
 

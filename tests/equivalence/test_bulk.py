@@ -102,7 +102,7 @@ def test_the_answers_are_those_of_each_question_alone(
         assert [each.question for each in found] == list(range(len(questions)))
         assert [each.answer for each in found] == [ANSWERS[row.argmax()] for row in expected]
         assert_same(
-            np.array([each.score for each in found]), np.array([row.max() for row in expected]).astype(np.float64), 1e-5
+            np.array([each.logit for each in found]), np.array([row.max() for row in expected]).astype(np.float64), 1e-5
         )
 
 
@@ -189,7 +189,7 @@ def test_a_small_dtype(tokenizer, questions, store):
     found = answer(rough, tokenizer, questions, store)
     expected = answer(exact, tokenizer, questions, store)
     assert np.mean([a.answer == b.answer for a, b in zip(found, expected, strict=True)]) > 0.8
-    assert_same(np.array([a.score for a in found]), np.array([a.score for a in expected]), 0.15)
+    assert_same(np.array([a.logit for a in found]), np.array([a.logit for a in expected]), 0.15)
 
 
 @pytest.mark.parametrize("backend", ["pt", "tf"])

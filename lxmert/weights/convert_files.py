@@ -1,0 +1,129 @@
+"""What a conversion does beside the weights: it moves answer heads, and carries the tokenizer and answers along."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from lxmert.common.config.base import ModelConfig
+from lxmert.utils.paths import ANSWERS_NAME
+from lxmert.utils.setting_names import setting
+
+from .answer_vocabulary import matching_rows, remap_rows
+from .checkpoint import Checkpoint
+from .model_files import AnswerTable, Vocabulary, answers_of, as_answers, as_tokenizer, tokenizer_of
+from .naming.tables import ANSWERS, head_names
+from .save_folder import LazyTensor
+
+
+class AnswerTables(NamedTuple):
+    """The answers of the source and of the target of a conversion; empty where they are not known.
+
+    `names` are those of two tables that were given, for messages.
+    """
+
+    source: list[str]
+    target: list[str]
+    names: tuple[str, str] = ("the old table", "the new table")
+
+    @property
+    def moved(self) -> bool:
+        """Whether the rows of the answer head go to another table."""
+        return self.source is not self.target
+
+
+_NONE: list[str] = []
+NO_ANSWERS = AnswerTables(_NONE, _NONE)
+
+
+def source_and_target(
+    path: Path, config: ModelConfig, architecture: str, given: Sequence[AnswerTable] | None
+) -> AnswerTables:
+    """The answers of a source, which are next to it or given, and those of the target.
+
+    Args:
+        path: the source.
+        config: its configuration.
+        architecture: the model class that is written.
+        given: the source's table and the target's; or one of them, see `convert`.
+
+    Raises:
+        ValueError: the model has no answer head, or scores another number of answers than the source's table has.
+    """
+    module, field = ANSWERS[config.model_type]
+    has_head = module.split(".")[1] in head_names(architecture, config)
+    own = answers_of(path, config) if has_head else None
+    if own is not None and len(own) != getattr(config, field):
+        own = None
+    if not given:
+        return NO_ANSWERS if own is None else AnswerTables(own, own)
+    if len(given) > 2:
+        raise ValueError(f"{setting('answers')} must be one table or two: OLD and NEW; got {len(given)}.")
+    if not has_head:
+        raise ValueError(f"{path} is taken for {architecture}, which has no answer head to move.")
+    tables = [as_answers(table) for table in given]
+    names = [str(table) if isinstance(table, (str, Path)) else "the table" for table in given]
+    if len(tables) == 1 and own is not None:
+        tables, names = [own, *tables], [f"the table of {path}", *names]
+    if len(tables[0]) != getattr(config, field):
+        raise ValueError(
+            f"{names[0]} has {len(tables[0])} answers, and the answer head of {path} scores "
+            f"{getattr(config, field)}; pass the vocabulary that it was trained with first, and the new one second."
+        )
+    return AnswerTables(tables[0], tables[-1], (names[0], names[-1]))
+
+
+def move_answers(
+    checkpoint: Checkpoint, items: Sequence[LazyTensor], tables: AnswerTables
+) -> tuple[list[LazyTensor], ModelConfig, tuple[int, int]]:
+    """The tensors with the answer head moved from one table to another, the config, and two counts: new, and found."""
+    module, field = ANSWERS[checkpoint.config.model_type]
+    before, after = tables.source, tables.target
+    rows = matching_rows(before, after)
+    if not (rows >= 0).any():
+        warnings.warn(
+            f"none of the {len(after)} answers of {tables.names[1]} is in {tables.names[0]}: the whole answer head "
+            "starts at zero. Are these the right files?",
+            UserWarning,
+            stacklevel=3,
+        )
+
+    def moved(item: LazyTensor) -> LazyTensor:
+        if item.parameter.module != module:
+            return item
+        shape = (len(after), *item.parameter.shape[1:])
+        return LazyTensor(replace(item.parameter, shape=shape), item.dtype, lambda: remap_rows(item.read(), rows))
+
+    # The keys of `transformers`, whose old values would be wrong for the new head.
+    labels = {
+        "id2label": dict(enumerate(after)),
+        "label2id": {answer: i for i, answer in enumerate(after)},
+    }
+    config = checkpoint.config.replace(**{field: len(after)}, **labels)
+    return [moved(item) for item in items], config, (len(after), int((rows >= 0).sum()))
+
+
+def files_writer(path: Path, answers: Sequence[str], vocabulary: Vocabulary | None) -> Callable[[Path], None]:
+    """A function that writes the tokenizer and the answers of a source into a folder.
+
+    A tokenizer that this package cannot read is left out, with a warning: the weights do not depend on it.
+    """
+    try:
+        tokenizer = tokenizer_of(path) if vocabulary is None else as_tokenizer(vocabulary)
+    except (ValueError, TypeError) as error:
+        if vocabulary is not None:
+            raise
+        warnings.warn(f"the tokenizer is not carried along: {error}", UserWarning, stacklevel=3)
+        tokenizer = None
+
+    def write(folder: Path) -> None:
+        if tokenizer is not None:
+            tokenizer.save_pretrained(folder)
+        if answers:
+            (folder / ANSWERS_NAME).write_text(json.dumps(list(answers), indent=1) + "\n", encoding="utf-8")
+
+    return write
