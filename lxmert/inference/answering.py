@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypedDict
 
@@ -11,9 +11,16 @@ import numpy as np
 
 from lxmert.common.tokenizer import LxmertTokenizer
 from lxmert.common.validation.shared import check_integer
-from lxmert.data.features import RegionStore, open_regions
 from lxmert.inference.backends import backend_of, model_class, numpy_model
 from lxmert.inference.question_models import QUESTION_MODELS, answer_count, probabilities, scores_name
+from lxmert.inference.stored_features import (
+    Features,
+    ImageRegions,
+    missing_features,
+    open_features,
+    stored_regions,
+    wanted_features,
+)
 from lxmert.utils.atomic_files import write_text
 from lxmert.utils.messages import warn_caller
 from lxmert.utils.paths import ANSWERS_NAME
@@ -21,14 +28,9 @@ from lxmert.utils.setting_names import setting
 from lxmert.vision.images import ImageInput
 from lxmert.vision.regions import FEATURE_SIZE, are_plain_shapes, image_regions, pad_regions
 from lxmert.weights.model_files import AnswerTable, Vocabulary, answers_of, find_model, open_model_files
-from lxmert.weights.open import open_checkpoint
 
 if TYPE_CHECKING:
     from lxmert.inference.backends import AnyModel
-
-Features = RegionStore | str | Path | Sequence[str | Path]
-"""A region store, or its folder or folders."""
-ImageRegions = tuple[np.ndarray, np.ndarray]  # features [R, F] and boxes [R, 4] of one image
 
 
 class ScoredAnswer(TypedDict):
@@ -89,7 +91,7 @@ class VisualQuestionAnswering:
     ):
         config = model.config
         self.kind = QUESTION_MODELS[config.model_type]
-        self.store = None if features is None else _opened(features)
+        self.store = None if features is None else open_features(features)
         size = getattr(config, self.kind.features)
         if self.store is not None and self.store.feature_size != size:
             raise ValueError(
@@ -144,10 +146,10 @@ class VisualQuestionAnswering:
             classes,
             vocabulary=vocabulary,
             answers=answers,
-            missing=() if features is not None else _missing_features(path, overrides),
+            missing=() if features is not None else missing_features(path, overrides),
             **overrides,
         )
-        store = None if features is None else _opened(features)
+        store = None if features is None else open_features(features)
         model = model_class(backend, classes[files.config.model_type]).from_pretrained(path, **overrides)
         return cls(model, files.tokenizer, files.answers, features=store, pack_weights=pack_weights)
 
@@ -209,10 +211,10 @@ class VisualQuestionAnswering:
     def _regions(self, images: Sequence[ImageInput]) -> list[ImageRegions]:
         """The regions of images, from the store or found in them, with a warning where they do not describe them."""
         if self.store is not None:
-            return [_stored(self.store, place) for place in self.store.places([str(name) for name in images])]
+            return [stored_regions(self.store, place) for place in self.store.places([str(name) for name in images])]
         size = getattr(self.model.config, self.kind.features)
         if size != FEATURE_SIZE:
-            raise ValueError(f"These must be given: {_other_regions(size)}.")
+            raise ValueError(f"These must be given: {wanted_features(size)}.")
         found = [image_regions(image) for image in images]
         for number, regions in enumerate(found, start=1):
             which = f" {number}" if len(images) > 1 else ""
@@ -279,32 +281,3 @@ class VisualQuestionAnswering:
                 for token, after in zip(tokens, [*tokens[1:], ""], strict=True)
             ):
                 warn_caller(f"no word of the question {question!r} is known; the answer is a guess.")
-
-
-def _opened(features: Features) -> RegionStore:
-    """The region store that is given, or that is in some folders."""
-    if isinstance(features, RegionStore):
-        return features
-    return open_regions([features] if isinstance(features, (str, Path)) else list(features))
-
-
-def _stored(store: RegionStore, place: int) -> ImageRegions:
-    """The regions of one image of a store."""
-    batch = store.batch([place])
-    return batch["visual_feats"][0], batch["visual_pos"][0]
-
-
-def _other_regions(size: int) -> str:
-    """What is missing to ask a model that reads the regions of an object detector."""
-    return (
-        f"{setting('features')}, region stores of the images: the model reads regions of {size} numbers, as an object "
-        f"detector makes them; this package has no detector yet, and finds regions of {FEATURE_SIZE} numbers only"
-    )
-
-
-def _missing_features(path: Path, overrides: Mapping[str, Any]) -> list[str]:
-    """What is missing where a model cannot read the regions that this package finds."""
-    with open_checkpoint(path, **overrides) as checkpoint:
-        config = checkpoint.config
-    size = getattr(config, QUESTION_MODELS[config.model_type].features)
-    return [] if size == FEATURE_SIZE else [_other_regions(size)]

@@ -42,7 +42,8 @@ def settings_of_model(path: Path, task: str, **changes: Any) -> Settings:
     saved = saved_settings(path) if (path / PROGRESS_NAME).is_file() else {"output": str(path)}
     if saved.get("task", task) != task:
         raise ValueError(f"{path} was trained for the task {saved['task']}, not for {task}.")
-    own = {"model": str(path), "vocabulary": None, "answers": None, "model_answers": None, "model_config": {}}
+    own: dict[str, Any] = dict.fromkeys(("vocabulary", "answers", "model_answers"))
+    own |= {"model": str(path), "model_config": {}}
     return make_settings(task, {**saved, **own, **changes})
 
 

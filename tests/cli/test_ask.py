@@ -3,8 +3,13 @@
 import json
 import re
 
+import numpy as np
 import pytest
 from PIL import Image, ImageDraw
+
+from lxmert.data.features import RegionWriter
+from lxmert.data.features.image_regions import ImageRegions
+from tests.weights.weight_folders import CONFIG, make_folder
 
 
 @pytest.fixture
@@ -28,6 +33,46 @@ def test_a_question_without_a_known_word_is_a_warning(image, lxmert):
     status, _, err = lxmert("ask", image, "xyzzy")
     assert status == 0
     assert err == "lxmert ask: warning: no word of the question 'xyzzy' is known; the answer is a guess.\n"
+
+
+def test_a_photograph_is_a_warning(tmp_path, lxmert):
+    photo = np.full((100, 100, 3), 235, np.uint8)
+    photo[20:80, 20:80] = np.random.default_rng(0).integers(0, 256, (6, 6, 3)).repeat(10, 0).repeat(10, 1)
+    Image.fromarray(photo).save(tmp_path / "a.png")
+    status, _, err = lxmert("ask", tmp_path / "a.png", "is there a circle?")
+    assert status == 0
+    assert err.startswith("lxmert ask: warning: image looks like a photograph; ")
+
+
+def test_a_converted_model_answers_and_what_it_lacks_is_told_at_once(image, lxmert, refused, tmp_path):
+    """The tokenizer and the answers are carried along; without them, and of other features, all is asked for."""
+    for target in ("a", "b"):
+        assert lxmert("convert", "easy-vqa", tmp_path / target, "--quiet")[0] == 0
+    assert lxmert("ask", image, "what color is the circle?", "--model", tmp_path / "a")[1].startswith("what color is")
+    held = {name: (tmp_path / "b" / name) for name in ("answers.json", "vocab.txt", "tokenizer.json")}
+    answers, vocabulary = (held[name].rename(tmp_path / name) for name in ("answers.json", "vocab.txt"))
+    held["tokenizer.json"].unlink()
+    command = ("ask", image, "what color is the circle?", "--model", tmp_path / "b")
+    message = refused(*command)
+    assert "must be given: --vocabulary, " in message
+    assert "; --answers, the table of its 13 answers" in message
+    assert " red " in lxmert(*command, "--answers", answers, "--vocabulary", vocabulary)[1]
+
+
+def test_a_model_of_other_features_asks_for_a_region_store(image, refused, tables, lxmert, tmp_path):
+    source = make_folder(tmp_path / "model", "LxmertForQuestionAnswering", CONFIG.replace(visual_pos_dim=4))
+    (tmp_path / "words.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "what", "?"]))
+    named = ("--model", source, "--answers", tables[0], "--vocabulary", tmp_path / "words.txt")
+    assert "--features, region stores of the images: the model reads regions of 7 numbers" in refused(
+        "ask", image, "what?", *named
+    )
+    with RegionWriter(tmp_path / "regions") as writer:
+        values = np.random.default_rng(0).random((3, 7), np.float32)
+        boxes = np.array([[0, 0, 9, 9], [1, 1, 5, 5], [2, 2, 8, 9]], np.float32)
+        writer.add_image(ImageRegions("one", values, boxes, (10, 10)))
+    status, out, err = lxmert("ask", "one", "what?", *named, "--features", tmp_path / "regions", "--json")
+    assert status == 0, err
+    assert json.loads(out)[0]["answers"][0]["answer"] in json.loads(tables[0].read_text())
 
 
 def test_a_file_that_is_not_an_image_is_refused(image, refused):

@@ -94,14 +94,14 @@ def test_refused(trained, scenes, tmp_path, capsys):
         (["predict", "gqa", best, "--questions", file, "--output", output],
          f"{best} was trained for the task vqa, not for gqa."),
         (["predict", "vqa", str(scenes), "--questions", file, "--output", output],
-         f"{scenes} has no training.json: it is no checkpoint of `lxmert train`."),
+         f"{scenes} has no model.safetensors"),
         (["predict", "vqa", best, "--questions", file, "--output", ""],
          "--output must be a path; got an empty string. For the working directory pass a dot."),
         (["predict", "vqa", best, "--questions", file, "--output", output, "--features", str(scenes)], str(scenes)),
         (["evaluate", "vqa", "--checkpoint", best], "--questions must be given with --checkpoint"),
         (["evaluate", "pretrain", "--checkpoint", best], "pre-training is evaluated by --checkpoint and --questions"),
         (["predict", "vqa", best, "--questions", file, "--output", output, "--batch-size", "0"],
-         "evaluate_batch_size must be at least 1; got 0."),
+         "--batch-size must be at least 1; got 0."),
     ]  # fmt: skip
     for command, message in wrong:
         assert main(command) == 1

@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 
 from lxmert import VisualQuestionAnswering
-from lxmert.inference.answering import checkpoint_answers, checkpoint_folder
+from lxmert.inference.answering import checkpoint_answers
 from lxmert.vision.regions import image_regions
+from lxmert.weights.model_files import find_model
 from tests.inference.conftest import BACKENDS, CHECKPOINTS, draw
 
 CIRCLE = "what color is the circle?"
@@ -140,11 +141,11 @@ def test_a_saved_folder_answers_alike(answerers, tmp_path):
 
 
 def test_checkpoint_errors(answerers, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"easy-vqa"):
-        VisualQuestionAnswering.from_pretrained("no-such-checkpoint")
+    with pytest.raises(FileNotFoundError, match="there is no file or folder 'no/such/checkpoint'"):
+        VisualQuestionAnswering.from_pretrained("no/such/checkpoint")
     with pytest.raises(ValueError, match='backend must be "pt"'):
         VisualQuestionAnswering.from_pretrained("easy-vqa", backend="jax")
-    with pytest.raises(FileNotFoundError, match=r"answers\.json"):
+    with pytest.raises(FileNotFoundError, match=r"has no answers\.json"):
         checkpoint_answers(tmp_path)
     (tmp_path / "answers.json").write_text(json.dumps([1, 2]))
     with pytest.raises(ValueError, match="no answer vocabulary"):
@@ -156,7 +157,7 @@ def test_checkpoint_errors(answerers, tmp_path):
 
 @pytest.mark.parametrize("source", CHECKPOINTS)
 def test_a_shipped_checkpoint_is_small_and_whole(source):
-    folder = checkpoint_folder(source)
+    folder = find_model(source)
     assert {path.name for path in folder.iterdir()} >= {"config.json", "model.safetensors", "vocab.txt", "answers.json"}
     assert sum(path.stat().st_size for path in folder.iterdir()) <= 4_000_000
     assert len(checkpoint_answers(folder)) == 13

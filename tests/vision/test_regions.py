@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lxmert.vision.regions import CELLS, FEATURE_SIZE, image_regions, pad_regions
+from lxmert.vision.regions import CELLS, FEATURE_SIZE, are_plain_shapes, image_regions, pad_regions
 from tests.vision.drawing import COLOURS, SHAPES, Shape, draw, overlap
 
 SIZES = [(20, 20), (24, 40), (64, 64), (100, 60), (200, 300), (640, 480), (1500, 1000), (900, 60)]
@@ -143,3 +143,24 @@ def test_the_same_image_gives_the_same_numbers():
     first, again = image_regions(image), image_regions(image.copy())
     np.testing.assert_array_equal(first[0], again[0])
     np.testing.assert_array_equal(first[1], again[1])
+
+
+def test_drawn_shapes_have_one_colour_each_and_objects_in_photographs_do_not():
+    for on in BACKGROUNDS:
+        for options in FINISHES.values():
+            shapes = [
+                Shape("circle", COLOURS["red"], (6, 6, 50, 40)),
+                Shape("triangle", COLOURS["blue"], (60, 50, 95, 90)),
+            ]
+            assert are_plain_shapes(image_regions(draw(100, 100, shapes, on, **options))[0])
+    # Like a photograph: an object with light and shade, and a texture of several colours.
+    random = np.random.default_rng(0)
+    light = np.linspace(0, 255, 60)[:, None, None] * np.array([1.0, 0.7, 0.3])
+    patches = np.repeat(np.repeat(random.uniform(0, 255, (6, 6, 3)), 10, axis=0), 10, axis=1)
+    for inside in (np.broadcast_to(light, (60, 60, 3)), patches):
+        photo = np.full((100, 100, 3), 235.0)
+        photo[20:80, 20:80] = inside
+        photo = np.clip(photo + random.normal(0, 3, photo.shape), 0, 255).astype(np.uint8)
+        features, boxes = image_regions(photo)
+        assert len(boxes) > 1
+        assert not are_plain_shapes(features)

@@ -232,7 +232,7 @@ def test_names_that_tell_no_format(name):
 @pytest.mark.parametrize(
     ("name", "to", "message"),
     [
-        ("a", "onnx", "unknown format 'onnx'; these are written: folder, tf_model.h5, weights.h5, keras"),
+        ("a", "onnx", "to must be one of folder, tf_model.h5, weights.h5, keras; got 'onnx'"),
         ("a", "keras", "a must end in .keras, by which Keras recognizes it"),
         ("a.h5", "weights.h5", "a.h5 must end in .weights.h5, by which Keras recognizes it"),
     ],
