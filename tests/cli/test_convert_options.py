@@ -45,7 +45,11 @@ def test_bfloat16_is_rounded_to_the_nearest(source, tmp_path, lxmert):
     [
         (["l_layers=2", "num_attention_heads=4"], CONFIG.replace(num_attention_heads=4)),
         pytest.param(["task_qa=false"], CONFIG.replace(task_qa=False), marks=pytest.mark.full),
-        (["hidden_act=relu", "layer_norm_eps=1e-5"], CONFIG.replace(hidden_act="relu", layer_norm_eps=1e-5)),
+        pytest.param(
+            ["hidden_act=relu", "layer_norm_eps=1e-5"],
+            CONFIG.replace(hidden_act="relu", layer_norm_eps=1e-5),
+            marks=pytest.mark.full,
+        ),
         pytest.param(['hidden_act="relu"'], CONFIG.replace(hidden_act="relu"), marks=pytest.mark.full),
     ],
 )

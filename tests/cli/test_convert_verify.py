@@ -35,7 +35,7 @@ def differing(agreement):
 @pytest.mark.parametrize(
     ("name", "loaders"),
     [
-        ("a.weights.h5", ["from_pretrained", "load_weights"]),
+        full("a.weights.h5", ["from_pretrained", "load_weights"]),
         ("a.keras", ["from_pretrained", "load_model"]),
         full("a.h5", ["from_pretrained"]),
         full("a", ["from_pretrained"]),
