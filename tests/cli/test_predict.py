@@ -1,6 +1,7 @@
 """`lxmert predict` and `lxmert evaluate --checkpoint`: result files and scores of a trained checkpoint."""
 
 import json
+import shutil
 
 import pytest
 
@@ -85,6 +86,24 @@ def test_the_files_with_the_answers_are_those_with_the_questions(task, trained, 
         assert main([*command, "--quiet"]) == 0
         found.append(capsys.readouterr().out)
     assert found[0] == found[1]
+
+
+def test_a_model_without_the_settings_of_a_training(trained, scenes, tmp_path, capsys):
+    """Only weights, as of a published model: all that is missing is told at once; given, the answers are the same."""
+    expected = predicted(trained, scenes, "vqa", tmp_path / "expected.json")
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / "bare").mkdir(exist_ok=True)
+        shutil.copy(trained / "vqa" / "best" / name, tmp_path / "bare" / name)
+    output = tmp_path / "found.json"
+    command = ["predict", "vqa", str(tmp_path / "bare"), "--questions", questions(scenes, "vqa"), "--quiet"]
+    command += ["--output", str(output)]
+    assert main(command) == 1
+    message = capsys.readouterr().err
+    assert all(f"{option}, " in message for option in ("--features", "--vocabulary", "--answers"))
+    best = trained / "vqa" / "best"
+    given = ["--features", str(scenes / "regions"), "--vocabulary", str(best), "--answers", str(best / "answers.json")]
+    assert main([*command, *given]) == 0
+    assert output.read_text() == expected
 
 
 def test_refused(trained, scenes, tmp_path, capsys):

@@ -104,6 +104,8 @@ def test_the_answers_are_those_of_each_question_alone(
         assert_same(
             np.array([each.logit for each in found]), np.array([row.max() for row in expected]).astype(np.float64), 1e-5
         )
+        likeliest = [1 / np.exp(row.astype(np.float64) - row.max()).sum() for row in expected]
+        assert_same(np.array([each.score for each in found]), np.array(likeliest), 1e-5)
 
 
 @pytest.mark.parametrize("backend", ["pt", "tf"])
