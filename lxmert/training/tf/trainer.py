@@ -187,7 +187,11 @@ class Trainer(Evaluator):
 
     def load_optimizer(self, state: Mapping[str, np.ndarray]) -> None:
         """Restore the state of the optimizer, by name, and of the random generators of dropout."""
-        for i, generator in enumerate(self._generators()):
+        generators = self._generators()
+        missing = [name for i in range(len(generators)) if (name := f"{_DRAWS}{i}") not in state]
+        if missing:
+            raise ValueError(f"the state of the optimizer has no {first_few(missing)}: a run of Keras writes them.")
+        for i, generator in enumerate(generators):
             generator.state.assign(np.asarray(state[f"{_DRAWS}{i}"]).astype(generator.state.dtype))
         own = {name: array for name, array in state.items() if not name.startswith(_DRAWS)}
         load_optimizer_state(self.model, self.model.optimizer, own)
