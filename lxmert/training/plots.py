@@ -129,6 +129,7 @@ def draw_curves(curves: Mapping[str, Curves], every: bool = False) -> Figure:
     """
     try:
         from matplotlib.figure import Figure
+        from matplotlib.ticker import MaxNLocator
     except ImportError as error:
         raise ImportError(
             f'lxmert plot needs matplotlib. Install it with: pip install "lxmert[plot]". ({error}.)'
@@ -144,6 +145,7 @@ def draw_curves(curves: Mapping[str, Curves], every: bool = False) -> Figure:
             _draw_run(axes, own, name, title, _COLOURS[number % len(_COLOURS)])
         axes.set_title(name)
         axes.set_xlabel("step")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         axes.legend(fontsize="small")
     return figure
