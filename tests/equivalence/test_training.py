@@ -1,4 +1,4 @@
-"""PyTorch against Keras in training: optimizer steps, and gradient checkpointing."""
+"""PyTorch against Keras in training: ten optimizer steps, and gradient checkpointing."""
 
 import keras
 import pytest
@@ -24,7 +24,7 @@ from tests.models import (
 )
 
 SIZES = Sizes()
-STEPS = 6
+STEPS = 10
 # Keras rounds these to float32, so they are numbers that float32 holds exactly.
 RATE, BETAS, DECAY = 2.0**-10, (0.875, 1 - 2.0**-6), 2.0**-6
 EPSILON = 1e-8
@@ -53,7 +53,7 @@ def batches(config, name):
 
 
 @pytest.mark.parametrize(("name", "config"), rest_is_full(LXMERT + VISUAL_BERT + BYPASS + UNTIED, (0, 3, 8)))
-def test_steps_of_adamw_agree(name, config):
+def test_ten_steps_of_adamw_agree(name, config):
     config = with_dropout(config, 0.0)
     pt, keras_model = new_pt(config, name, "float64").train(), new_tf(config, name, "float64")
     start = weights(new_pt(config, name, "float64"))
