@@ -286,11 +286,14 @@ def read_settings(path: str | Path) -> dict[str, Any]:
 
 
 def differences(before: Mapping[str, Any], now: Settings) -> list[str]:
-    """List the fields that differ and that a resumed run may not change, each with its old and new value."""
-    exact = [entry.name for entry in dataclasses.fields(Settings) if entry.metadata["exact"]]
-    values = now.to_dict()
+    """List the fields that differ and that a resumed run may not change, each with its old and new value.
+
+    A field that was not there when the run began had its default value.
+    """
+    values, defaults = now.to_dict(), Settings(task=now.task, output=now.output).to_dict()
+    old = {name: before.get(name, defaults[name]) for name in values}
     return [
-        f"{name} was {json.dumps(before.get(name))} and is {json.dumps(values[name])}"
-        for name in exact
-        if before.get(name) != values[name]
+        f"{entry.name} was {json.dumps(old[entry.name])} and is {json.dumps(values[entry.name])}"
+        for entry in dataclasses.fields(Settings)
+        if entry.metadata["exact"] and old[entry.name] != values[entry.name]
     ]

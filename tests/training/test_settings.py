@@ -201,6 +201,10 @@ def test_what_may_change_when_a_run_goes_on():
     paths = {name: json.dumps([os.path.abspath(name)]) for name in "xy"}
     wrong = [f"train was {paths['x']} and is {paths['y']}", "epochs was 4 and is 5"]
     assert differences(before.to_dict(), other) == wrong
+    older = {name: value for name, value in before.to_dict().items() if name not in ("answer_scores", "choices")}
+    assert differences(older, make_settings("vqa", {"train": ["x"]}, same)) == []
+    now = make_settings("vqa", {"train": ["x"], "answer_scores": "share"}, same)
+    assert differences(older, now) == ['answer_scores was "auto" and is "share"']
 
 
 @pytest.mark.parametrize("task", ORIGINAL)
