@@ -21,7 +21,8 @@ def test_the_best_answers_are_counted():
     table = make_answer_table(questions, 2)
     assert table.answers == ["red"]
     assert str(table) == (
-        "1 answers, each the best one of 2 questions or more; they cover 2 of 5 questions with answers (40.0 %)"
+        "1 answer, each the best answer to 2 questions or more; together they cover 2 of 5 questions with answers "
+        "(40.0 %)"
     )
     with pytest.raises(ValueError, match="no answer is the best one of 9 questions; the most frequent has 2"):
         make_answer_table(questions, 9)
@@ -35,7 +36,7 @@ def test_the_command(tmp_path, capsys):
     (tmp_path / "own.json").write_text(json.dumps(records))
     arguments = ["data", "answers", str(tmp_path / "own.json"), "--output", str(tmp_path / "answers.json")]
     assert main(arguments) == 0
-    assert "3 answers, each the best one of 1 questions or more; they cover 4 of 4" in capsys.readouterr().out
+    assert "3 answers, each the best answer to a question; together they cover 4 of 4" in capsys.readouterr().out
     assert read_answer_vocabulary(tmp_path / "answers.json") == ["yes", "no", "é"]
     assert main([*arguments, "--min-count", "2"]) == 0
     assert json.loads((tmp_path / "answers.json").read_text()) == ["yes"]

@@ -52,7 +52,7 @@ BAD = {
         (f"[{json.dumps(VQA)}\n {json.dumps(VQA)}]", "a comma or ] is expected (line 2, column 2)"),
         (f"[{json.dumps(VQA)}] []", "there is text after the end of the JSON value (line 1, column 71)"),
         ("[" * 100_000, "f.json is not a JSON file: maximum recursion depth exceeded"),
-        (b"[\xff]", "f.json is not a JSON file: it is not UTF-8 text (invalid start byte)"),
+        (b"[\xff]", "f.json is not text in UTF-8 (invalid start byte); save it in this encoding"),
         ([], "f.json: there are no questions; at least one is expected."),
         ({"questions": [], "data_type": "a", "data_subtype": "b"}, "f.json: there are no questions"),
         ([VQA, 3], "f.json, record 2: an object of keys and values is expected; got 3."),

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from lxmert.data.metrics import read_predictions, write_predictions
+from lxmert.data.metrics import read_predictions, score_result_file, write_predictions
 
 PREDICTIONS = {
     "vqa": {3: "yes", 1: "", 2: "café, 3 o'clock"},
@@ -151,3 +151,30 @@ def test_what_is_told_of_a_file_does_not_steer_the_terminal(tmp_path):
     with pytest.raises(ValueError, match="more than once") as error:
         read_predictions("gqa", path)
     assert "\x1b" not in str(error.value)
+
+
+def test_scores_of_data_sets_that_compare_in_their_own_way(tmp_path, caplog):
+    """A-OKVQA: min(1, n / 3) of equal texts, without hard questions. TextVQA: texts are normalized in any case."""
+    caplog.set_level("INFO", "lxmert")
+
+    def score(records, answers):
+        (tmp_path / "q.json").write_text(json.dumps(records))
+        (tmp_path / "r.json").write_text(json.dumps([{"question_id": n, "answer": a} for n, a in answers.items()]))
+        return score_result_file("vqa", tmp_path / "r.json", questions=[tmp_path / "q.json"])
+
+    people = ["boat"] + ["ram"] * 2 + ["cat"] * 7
+    common = {"image_id": 42, "question": "?", "choices": ["a"], "direct_answers": people}
+    records = [common | {"question_id": name, "difficult_direct_answer": name == "d"} for name in "abcd"]
+    found = score(records, {"a": "boat", "b": "ram", "c": "Cat", "d": "cat"})
+    assert found.per_question == {"a": 100 * (1 / 3), "b": 100 * (2 / 3), "c": 0}
+    assert found.left_out == 0
+    assert "not scored, since they are marked difficult_direct_answer: 1 of 4" in caplog.text
+    with pytest.raises(ValueError, match="every question is marked difficult_direct_answer"):
+        score(records[3:], {"d": "cat"})
+
+    records = [
+        {"question_id": n, "image_id": "x", "question": "?", "answers": ["Nokia"] * n + ["LG"] * (10 - n)}
+        for n in (10, 8)
+    ]
+    found = score({"data": records}, {10: "nokia", 8: "the Nokia"})
+    assert found.per_question == {10: 100, 8: 100}

@@ -115,7 +115,7 @@ LAYOUTS = [
         ["22jbM6gDxdaMaunuzgrsBB"],
         ["What?"],
         ["42"],
-        [{"b": 1.0, "c": 0.3}],
+        [{"b": 1.0, "c": 1 / 3}],  # as its own evaluation scores
     ),
     Layout(
         "GQA-OOD",
@@ -190,6 +190,36 @@ LAYOUTS = [
         [{"red": 1.0}, {"blue": 0.75, "green": 0.25}],
     ),
     Layout(
+        "one's own, CSV of a spreadsheet, and of pandas with lists in cells",
+        {
+            "a.csv": "image;question;answer;\r\n1;?;red, dark;\r\n",
+            "b.csv": ",image,question,answers\n0,2,?,\"['x', 'y']\"\n",
+        },
+        ["a-1", "b-1"],
+        ["?"] * 2,
+        ["1", "2"],
+        [{"red, dark": 1.0}, {"x": 0.5, "y": 0.5}],
+    ),
+    Layout(
+        "one's own, CSV with weights",
+        {
+            "a.csv": "image,question,answers,weights\n1,?,x|y,1.0|0.3\n",
+            "b.csv": "image,question,answer,weight\n2,?,x,0.5\n",
+        },
+        ["a-1", "b-1"],
+        ["?"] * 2,
+        ["1", "2"],
+        [{"x": 1.0, "y": 0.3}, {"x": 0.5}],
+    ),
+    Layout(
+        "one's own, empty answers, and answers of which the normalization leaves nothing",
+        {"a.json": [{"image": 1, "question": "?", "answers": answers} for answers in (["A", "A", "B"], ["", "x"], [])]},
+        ["a-1", "a-2", "a-3"],
+        ["?"] * 3,
+        ["1"] * 3,
+        [{"A": 2 / 3, "b": 1 / 3}, {"x": 0.5}, {}],
+    ),
+    Layout(
         "one's own, TSV with ids and an answer each",
         {"own.tsv": "question_id\timage\tstatement\tlabel\n7\t1\tit is red\tyes\n\n8\t2\tit's blue\tno\n"},
         [7, 8],
@@ -252,13 +282,24 @@ def test_records_of_python(caplog):
         questions_from_records([records[0], {"image": 3}])
 
 
+@pytest.mark.parametrize("missing", ["", None, float("nan")])
+def test_an_empty_answer_is_none(missing):
+    records = [{"image": 1, "question": "?", "question_id": missing, "answer": answer} for answer in (missing, missing)]
+    questions = questions_from_records(records)
+    assert questions.answers is None
+    assert questions.ids == ["records-1", "records-2"]
+    with pytest.raises(ValueError, match="record 3: the question has an answer, and those before it"):
+        questions_from_records([*records, {"image": 1, "question": "?", "answer": "red"}])
+
+
 def test_made_ids_of_files_with_one_name(tmp_path):
     record = {"image": "a", "question": "?", "answer": "x"}
     paths = []
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()
         paths += written(tmp_path / folder, {"own.json": [record | {"question": folder}]})
-    assert read_vqa(paths).ids == ["own.1-1", "own.2-1"]
+    assert read_vqa(paths).ids == ["one/own-1", "two/own-1"]
+    assert read_vqa(paths[::-1]).ids == ["two/own-1", "one/own-1"]  # they stay with their questions
     first, second = map(read_vqa, paths)
     assert first.ids == second.ids == ["own-1"]
     check_disjoint(first, second)

@@ -46,7 +46,7 @@ def test_questions_of_ones_own(folder, capsys):
     train(folder, "vqa", "--train", folder / "train.csv", "--valid", folder / "valid.json")
     err = capsys.readouterr().err
     assert "8 of 8 questions have answers of fewer than ten annotators" in err
-    assert "the training files give 3 answers, each the best one of 1 questions or more; they cover 8 of 8" in err
+    assert "the training files give 3 answers, each the best answer to a question; together they cover 8 of 8" in err
     assert "8 of 8 images are named otherwise than in the region store" in err
     assert json.loads((folder / "run" / "best" / "answers.json").read_text()) == ["blue", "red", "green"]
     results = folder / "results.json"

@@ -38,9 +38,11 @@ class AnswerTable:
 
     def __str__(self) -> str:
         share = 100 * self.covered / self.questions
+        size = f"{len(self.answers):,} answer{'s' if len(self.answers) > 1 else ''}"
+        questions = f"{self.min_count:,} questions or more" if self.min_count > 1 else "a question"
         return (
-            f"{len(self.answers):,} answers, each the best one of {self.min_count:,} questions or more; they cover "
-            f"{self.covered:,} of {self.questions:,} questions with answers ({share:.1f} %)"
+            f"{size}, each the best answer to {questions}; together they cover {self.covered:,} of "
+            f"{self.questions:,} questions with answers ({share:.1f} %)"
         )
 
 

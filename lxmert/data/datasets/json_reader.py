@@ -97,7 +97,7 @@ def _open(path: str | Path) -> TextIO:
 
 
 def _not_text(path: str | Path, error: UnicodeDecodeError) -> ValueError:
-    return ValueError(f"{path} is not a JSON file: it is not UTF-8 text ({error.reason}).")
+    return ValueError(f"{path} is not text in UTF-8 ({error.reason}); save it in this encoding.")
 
 
 class _Reader:

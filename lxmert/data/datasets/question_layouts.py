@@ -6,17 +6,19 @@ VQA v2, whose answers are in a file of their own, are joined in vqa_official.py.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from lxmert.utils.messages import first_few
 
+from .record_answers import ANSWERS, given_key, people_or_scores
 from .record_checks import RecordFile, short_repr
-from .record_files import Container, container_records, open_container, stem_of
+from .record_files import Container, container_records, open_container
 
 ORIGINAL, VIZWIZ, HATEFUL_MEMES, OWN = "the original LXMERT", "VizWiz", "Hateful Memes", "image, question, answer"
+A_OKVQA = "A-OKVQA"
 OFFICIAL = "questions and annotations"  # the official files of VQA v2, or lists of them
 HATEFUL_CLASSES = ("not hateful", "hateful")
 """The answers of Hateful Memes, for its labels 0 and 1."""
@@ -24,8 +26,6 @@ HATEFUL_CLASSES = ("not hateful", "hateful")
 _IDS = ("question_id", "id", "questionId", "pairID")
 _IMAGES = ("image", "image_id", "img", "img_id", "image_path", "file_path", "imageId")
 _TEXTS = ("question", "statement", "sentence", "text")
-_ANSWERS = ("answers", "answer", "direct_answers", "label")
-_WEIGHTS = ("weights", "weight", "scores")
 
 
 class QuestionRecord(NamedTuple):
@@ -85,7 +85,7 @@ def _read_vizwiz(file: RecordFile, record: dict[str, Any]) -> QuestionRecord:
         image,
         file.text(record, "question"),
         image,
-        *_people_or_scores(file, record),
+        *people_or_scores(file, record),
         answer_type=file.optional_text(record, "answer_type"),
         answerable=answerable if answerable is None else int(answerable),
     )
@@ -96,7 +96,7 @@ def _read_aokvqa(file: RecordFile, record: dict[str, Any]) -> QuestionRecord:
         file.question_id(record, "question_id"),
         file.text(record, "question"),
         file.name(record, "image_id"),
-        *_people_or_scores(file, record, ("direct_answers",)),
+        *people_or_scores(file, record, ("direct_answers",)),
     )
 
 
@@ -126,12 +126,12 @@ def _read_hateful_memes(file: RecordFile, record: dict[str, Any]) -> QuestionRec
 
 
 def _read_own(file: RecordFile, record: dict[str, Any]) -> QuestionRecord:
-    id_key = next((key for key in _IDS if record.get(key) is not None), None)
+    id_key = given_key(record, _IDS)
     return QuestionRecord(
         None if id_key is None else file.question_id(record, id_key),
         file.text(record, _first_key(record, _TEXTS)),
         file.name(record, _first_key(record, _IMAGES)),
-        *_people_or_scores(file, record),
+        *people_or_scores(file, record),
         question_type=file.optional_text(record, "question_type"),
         answer_type=file.optional_text(record, "answer_type"),
     )
@@ -152,7 +152,7 @@ def _is_joined(record: Mapping[str, Any]) -> bool:
     if "question_id" not in record:
         return False
     if "question" in record:
-        return type(record.get("image_id")) is int and not record.keys() & {*_ANSWERS, "image", "choices"}
+        return type(record.get("image_id")) is int and not record.keys() & {*ANSWERS, "image", "choices"}
     return type(record.get("answers")) is list
 
 
@@ -168,7 +168,7 @@ LAYOUTS = (
     QuestionLayout("SNLI-VE", _has("sentence2", "pairID"), _read_snli_ve, "pairID"),
     QuestionLayout(HATEFUL_MEMES, _has("id", "img", "text"), _read_hateful_memes, "id"),
     QuestionLayout(VIZWIZ, is_vizwiz, _read_vizwiz, "image"),
-    QuestionLayout("A-OKVQA", _has("question_id", "image_id", "question", "choices"), _read_aokvqa, "question_id"),
+    QuestionLayout(A_OKVQA, _has("question_id", "image_id", "question", "choices"), _read_aokvqa, "question_id"),
     QuestionLayout(OFFICIAL, _is_joined, _read_own, "question_id"),
     QuestionLayout(OWN, is_own, _read_own, None),
 )
@@ -224,69 +224,17 @@ def record_of(number: int, record: Any) -> tuple[RecordFile, QuestionRecord]:
 
 
 def made_ids(files: Sequence[str], counts: Sequence[int]) -> Iterator[str]:
-    """Ids for questions without: the name of the file, which is given a number if several have it, and the place."""
-    stems = [stem_of(path) for path in files]
-    for place, (stem, count) in enumerate(zip(stems, counts, strict=True)):
-        name = stem if stems.count(stem) == 1 else f"{stem}.{stems[:place].count(stem) + 1}"
+    """Ids for questions without: the name of the file, after its folders where several have it, and the place.
+
+    They do not depend on the order of the files, so that a result file cannot be scored against another one of them.
+    """
+    paths = [Path(path).absolute().with_suffix("").parts for path in files]
+    for path, count in zip(paths, counts, strict=True):
+        same = [other for other in paths if other[-1] == path[-1] and other != path]
+        depth = next(n for n in range(1, len(path) + 1) if n == len(path) or path[-n:] not in {o[-n:] for o in same})
+        name = "/".join(path[-depth:])
         yield from (f"{name}-{number}" for number in range(1, count + 1))
 
 
 def _first_key(record: Mapping[str, Any], keys: Sequence[str]) -> str:
     return next((key for key in keys if key in record), keys[0])
-
-
-def _people_or_scores(
-    file: RecordFile, record: dict[str, Any], keys: Sequence[str] = _ANSWERS
-) -> tuple[list[str] | None, dict[str, Any] | None]:
-    """The answers of a record: those of several people, or answers with scores; None twice without any."""
-    key = next((key for key in keys if record.get(key) is not None), None)
-    if key is None:
-        return None, None
-    value = record[key]
-    if type(value) is str and value[:1] in ("[", "{"):  # a cell of a table
-        try:
-            value = json.loads(value)
-        except ValueError:
-            value = record[key]
-    if type(value) is str and key in ("answers", "direct_answers"):
-        value = value.split("|")
-    if isinstance(value, Mapping):
-        return None, file.label(dict(value))
-    if not isinstance(value, list | tuple):
-        return None, {_answer(file, key, value): 1.0}
-    if not value:
-        return None, {}
-    weights = next((record[name] for name in _WEIGHTS if record.get(name) is not None), None)
-    if weights is not None:
-        return None, _weighted(file, [_answer(file, key, answer) for answer in value], weights)
-    if isinstance(value[0], Mapping) and value[0].keys() & {*_WEIGHTS, "score"}:
-        pairs = [_weighted_answer(file, key, answer) for answer in value]
-        return None, _weighted(file, [answer for answer, _ in pairs], [weight for _, weight in pairs])
-    return [_answer(file, key, answer) for answer in value], None
-
-
-def _answer(file: RecordFile, key: str, value: Any) -> str:
-    """A text, a number, or an object with a text "answer", as text."""
-    if isinstance(value, Mapping):
-        if type(value.get("answer")) is not str:
-            raise file.error(f'{key} must be a list of objects with a string "answer"; got {short_repr(value)}')
-        return file.text(dict(value), "answer").strip()
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return str(value)
-    if type(value) is not str:
-        raise file.error(f"{key} must be a text, or a list of texts; got {short_repr(value)}")
-    return file.text({key: value}, key).strip()
-
-
-def _weighted_answer(file: RecordFile, key: str, value: Any) -> tuple[str, Any]:
-    if not isinstance(value, Mapping):
-        raise file.error(f"{key} must have a weight for each answer; got {short_repr(value)}")
-    return _answer(file, key, value), next((value[name] for name in (*_WEIGHTS, "score") if name in value), None)
-
-
-def _weighted(file: RecordFile, answers: Sequence[str], weights: Any) -> dict[str, float]:
-    if not isinstance(weights, list | tuple) or len(weights) != len(answers):
-        raise file.error(f"there must be one weight for each of the {len(answers)} answers; got {short_repr(weights)}")
-    if len(set(answers)) < len(answers):
-        raise file.error(f"an answer is there twice: {short_repr(answers)}")
-    return file.label(dict(zip(answers, weights, strict=True)))

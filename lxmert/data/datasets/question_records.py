@@ -13,9 +13,9 @@ from .columns import CategoricalColumn, TextColumn
 from .examples import Questions
 from .json_reader import first_character
 from .json_writer import write_records
-from .question_layouts import OWN, QuestionRecord, made_ids, read_records, recognize, record_of
+from .question_layouts import A_OKVQA, OWN, QuestionRecord, made_ids, read_records, recognize, record_of
 from .record_checks import LabelColumn, RecordFile, check_not_empty, check_unique, types_or_none
-from .soft_scores import check_formula, log_shares, soft_scores, uses_share
+from .soft_scores import A_OKVQA_FORMULA, check_formula, log_shares, soft_scores, uses_share
 
 
 class QuestionsBuilder:
@@ -37,7 +37,8 @@ class QuestionsBuilder:
         self.answer_types: CategoricalColumn[str] = CategoricalColumn()
         self.answerable: list[int | None] = []
         self.starts: list[tuple[str, int]] = []
-        self.layout, self._formula, self._few, self._made = layout, formula, 0, 0
+        self.layout, self._few, self._made = layout, 0, 0
+        self._formula = A_OKVQA_FORMULA if (layout, formula) == (A_OKVQA, "auto") else formula
         self._labelled: tuple[bool, str] | None = None
 
     def start_file(self, path: str) -> None:

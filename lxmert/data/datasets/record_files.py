@@ -6,7 +6,6 @@ import csv
 import json
 from collections.abc import Iterator
 from itertools import islice
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from lxmert.utils.json_files import unique_members
@@ -88,7 +87,8 @@ def _has_json_lines(path: str) -> bool:
 def table_rows(path: str) -> Iterator[tuple[int, dict[str, str]]]:
     """The rows of a table with a header as objects, and their numbers, from 1.
 
-    Columns are separated by commas, or by tabs if the header has one. Empty cells are left out.
+    Columns are separated by tabs if the header has one, by semicolons if it has one and no comma (as spreadsheets write
+    CSV in many languages), otherwise by commas. Empty cells and columns without a name are left out.
 
     Raises:
         ValueError: not a text, a header that names a column twice, or a row of another length.
@@ -97,9 +97,10 @@ def table_rows(path: str) -> Iterator[tuple[int, dict[str, str]]]:
         with open(path, encoding="utf-8-sig", newline="") as file:
             header_line = file.readline(_FIRST_LINE)
             file.seek(0)
-            rows = csv.reader(file, delimiter="\t" if "\t" in header_line else ",", strict=True)
+            rows = csv.reader(file, delimiter=_delimiter(header_line), strict=True)
             header = [name.strip() for name in next(rows, [])]
-            if len(header) < 2 or len(set(header)) < len(header):
+            names = list(filter(None, header))
+            if len(names) < 2 or len(set(names)) < len(names):
                 raise ValueError(
                     f"{path} is neither JSON nor a table: its first line must name two columns or more, each once; "
                     f"it is {header_line.strip()[:60]!r}."
@@ -110,13 +111,14 @@ def table_rows(path: str) -> Iterator[tuple[int, dict[str, str]]]:
                         f"{path}, record {number:,}: a row must have {len(header)} cells, as the header; "
                         f"it has {len(row)}."
                     )
-                yield number, {name: cell for name, cell in zip(header, row, strict=True) if cell}
+                yield number, {name: cell for name, cell in zip(header, row, strict=True) if name and cell}
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8 text: {error.reason}.") from None
     except csv.Error as error:
         raise ValueError(f"{path} is not a table in CSV: {error}.") from None
 
 
-def stem_of(path: str) -> str:
-    """The name of a file without its folder and extension."""
-    return Path(path).stem
+def _delimiter(header: str) -> str:
+    if "\t" in header:
+        return "\t"
+    return ";" if ";" in header and "," not in header else ","

@@ -12,13 +12,15 @@ logger = logging.getLogger(__name__)
 
 FORMULAS = ("auto", "official", "share")
 """How answers of several people are scored; see `soft_scores`."""
+A_OKVQA_FORMULA = "A-OKVQA"
+"""What that data set's own evaluation gives an answer: min(1, people who gave this text / 3)."""
 
 _OFFICIAL_PEOPLE = 10  # with fewer, the official formula gives no answer the score 1 unless four people agree
 
 
 def check_formula(formula: str) -> None:
     """Raise a ValueError for an unknown formula."""
-    if formula not in FORMULAS:
+    if formula not in (*FORMULAS, A_OKVQA_FORMULA):
         raise ValueError(f"the formula of answer scores must be one of {', '.join(FORMULAS)}; got {formula!r}.")
 
 
@@ -49,21 +51,30 @@ def soft_scores(answers: Sequence[str], first: str | None = None, formula: str =
         formula: "official": the mean over the people of min(1, matches among the others / 3). An answer that n of ten
             people gave has the score 0.3, 0.6, 0.9 for n = 1, 2, 3, and 1 from four on; that of a single person has no
             score. "share": the share of the people who gave it, 1 for that of a single person. "auto": official for ten
-            people or more, share for fewer.
+            people or more, share for fewer. `A_OKVQA_FORMULA`: as it says, without normalization.
 
     Returns:
-        The scores by normalized answer, all above 0.
+        The scores by normalized answer, all above 0. A share of no answer, of an empty one, is left out.
     """
+    people, shared = len(answers), uses_share(len(answers), formula)
     compared = [tidy_answer(answer) for answer in answers]
-    prepare = process_answer if len(set(compared)) > 1 else tidy_answer
+    prepare = tidy_answer
+    if len(set(compared)) > 1 and formula != A_OKVQA_FORMULA:
+        prepare = _normalized if shared else process_answer
     counts: dict[str, int] = Counter(map(prepare, compared))
     if first is not None and prepare(first) in counts:
         counts = {prepare(first): counts[prepare(first)], **counts}
-    people = len(answers)
-    if uses_share(people, formula):
-        return {answer: n / people for answer, n in counts.items()}
+    if formula == A_OKVQA_FORMULA:
+        return {answer: min(1, n / 3) for answer, n in counts.items()}
+    if shared:
+        return {answer: n / people for answer, n in counts.items() if answer}
     scores = {answer: (n * min(3, n - 1) + (people - n) * min(3, n)) / (3 * people) for answer, n in counts.items()}
     return {answer: score for answer, score in scores.items() if score}
+
+
+def _normalized(answer: str) -> str:
+    """An answer after `process_answer`, or as it is where that leaves nothing, as of the choice "A"."""
+    return process_answer(answer) or tidy_answer(answer)
 
 
 def ten_answers(scores: Mapping[str, float]) -> list[str]:

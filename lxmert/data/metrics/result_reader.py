@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -119,9 +120,10 @@ def _direct(value: Any) -> Any:
 
 def _number(value: Any) -> float | None:
     try:
-        return None if isinstance(value, bool) else float(value)
+        number = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError):
         return None
+    return number if math.isfinite(number) else None
 
 
 def _fault(entry: Any, id_key: str, answer_key: str) -> str | None:

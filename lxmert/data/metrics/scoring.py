@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 from lxmert.data.datasets import Questions, read_flickr30k, read_nlvr2, read_vcr, read_vqa
 from lxmert.data.datasets.question_layouts import (
+    A_OKVQA,
     HATEFUL_CLASSES,
     HATEFUL_MEMES,
     OFFICIAL,
@@ -17,6 +19,7 @@ from lxmert.data.datasets.question_layouts import (
     recognize,
 )
 from lxmert.data.datasets.record_checks import canonical_id
+from lxmert.data.datasets.record_files import container_records, open_container
 from lxmert.utils.messages import first_few
 
 from .binary import average_precision, f1_score, roc_auc
@@ -26,6 +29,8 @@ from .nlvr2 import Nlvr2Scores, nlvr2_scores
 from .result_reader import ResultFile, read_predictions, read_result_file
 from .vcr import VcrScores, read_vcr_results, vcr_scores
 from .vqa import VqaScores, read_vqa_annotations, soft_accuracy, vqa_accuracy
+
+logger = logging.getLogger(__name__)
 
 _TASKS = ("vqa", "gqa", "nlvr2", "vcr", "flickr30k")
 
@@ -105,7 +110,25 @@ def _score_vqa(predictions: str | Path, annotations: Paths, questions: Paths, fo
         classes = dict(zip("01", HATEFUL_CLASSES, strict=True))
         answers = {name: classes.get(answer, answer) for name, answer in results.answers.items()}
         return replace(soft_accuracy(answers, labelled, predictions), further=_hateful(results, labelled))
+    if labelled.layout == A_OKVQA:
+        return _score_aokvqa(results, labelled, predictions)
     return soft_accuracy(results.answers, labelled, predictions, processed=labelled.layout != ORIGINAL)
+
+
+def _score_aokvqa(results: ResultFile, questions: Questions, place: str | Path) -> VqaScores:
+    """The accuracy of direct answers: as in the official evaluation, without the questions that are marked as hard."""
+    records = (record for path in questions.files for _, record in container_records(path, open_container(path)))
+    hard = {canonical_id(record["question_id"]) for record in records if record.get("difficult_direct_answer")}
+    rows = [row for row, name in enumerate(questions.ids) if canonical_id(name) not in hard]
+    if not rows:
+        raise ValueError(
+            f"{', '.join(questions.files)}: every question is marked difficult_direct_answer: none counts."
+        )
+    if hard:
+        counts = f"{len(hard):,}", f"{len(questions):,}"
+        logger.info("not scored, since they are marked difficult_direct_answer: %s of %s questions", *counts)
+    answers = {name: answer for name, answer in results.answers.items() if name not in hard}
+    return soft_accuracy(answers, questions.take(rows), place)
 
 
 def _score_official(

@@ -105,8 +105,8 @@ def soft_accuracy(
         predictions: an answer for each question id, 9 or "9"; a ValueError if a question has none. Others are left out.
         questions: at least one, with labels {answer: score from 0 to 1}.
         place: the source of the predictions, for messages.
-        processed: whether a prediction without a label of the same text is looked up after `process_answer`, which
-            labels of several people are made with.
+        processed: whether a prediction without a label of the same text has the score of one that is equal after
+            `process_answer`, as TextVQA compares.
     """
     if questions.answers is None:
         raise ValueError("questions must have answers to be scored; these are of a test set, which has none.")
@@ -117,8 +117,11 @@ def soft_accuracy(
     columns = (ids, questions.answers, questions.answer_types or absent, questions.question_types or absent)
 
     def score(labels: Mapping[str, float], prediction: str) -> float:
-        found = labels.get(prediction)
-        return labels.get(process_answer(prediction), 0.0) if found is None and processed else found or 0.0
+        if prediction in labels or not processed:
+            return labels.get(prediction, 0.0)
+        wanted = process_answer(prediction)
+        equal = (score for answer, score in labels.items() if wanted and process_answer(answer) == wanted)
+        return max(equal, default=0.0)
 
     rows = (
         (question, score(labels, given[question]), answer_type, question_type)
