@@ -11,7 +11,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from lxmert.data.features import ImportOptions, import_regions
+from lxmert.data.features import ImportOptions, import_regions, open_regions
 from lxmert.data.features.sources.open import open_source
 from tests.data.layouts import EXPECTED
 from tests.data.layouts.array_cases import arrow_file, arrow_table, npy_folder, packed_npz, saved_data_set, volta
@@ -42,6 +42,8 @@ def npz(tmp_path, **arrays):
         ({"object_ids": np.zeros((2, 4), int)}, "object_ids must have 3 rows, as the features have"),
         ({"features": np.full(FEATURES.shape, None)}, "must hold numbers; it holds object"),
         ({"num_boxes": [4, 5, 4]}, "image '1': its arrays must have 5 regions, as num_boxes says"),
+        ({"num_boxes": [-1, 4, 4]}, "image '0': its num_boxes must be an integer from 1; it is -1"),
+        ({"sizes": np.full((3, 2), np.inf)}, "image '0': its sizes must be one integer; it is inf"),
         ({"boxes": BOXES, "sizes": [[100, 700]] * 3}, "boxes must be in the image"),
         ({"boxes": FLAT, "sizes": [[320, 150]] * 3}, "sizes are height, width"),
     ],
@@ -50,9 +52,44 @@ def test_arrays_that_do_not_fit(tmp_path, arrays, message):
     refused(tmp_path, npz(tmp_path, **arrays), message)
 
 
-def test_swapped_sizes_are_not_hidden_by_clipping(tmp_path):
-    source = npz(tmp_path, boxes=FLAT, sizes=[[320, 150]] * 3)
-    refused(tmp_path, source, "sizes are height, width", clip_boxes=True)
+SIZES = np.array([[150, 320]] * 3)
+CORNER_AND_SIZE = np.concatenate([FLAT[..., :2], FLAT[..., 2:] - FLAT[..., :2]], axis=2)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message", "options"),
+    [
+        ({"boxes": FLAT, "sizes": SIZES[:, ::-1]}, "sizes are height, width", {}),
+        ({"boxes": CORNER_AND_SIZE, "sizes": SIZES}, r"only as a corner with .*--boxes xywh", {}),
+        ({"boxes": FLAT, "sizes": SIZES}, r"only as two corners.*--boxes xyxy", {"boxes": "xywh"}),
+        ({"boxes": FLAT, "normalized_boxes": FLAT}, "no image was given", {}),
+    ],
+)
+def test_what_boxes_contradict_is_not_hidden(tmp_path, arrays, message, options):
+    """Neither by clipping, nor by skipping all but the images that do not show it."""
+    arrays = {name: np.array(values) for name, values in arrays.items()}
+    arrays.get("boxes", arrays.get("normalized_boxes"))[0] *= 0.1
+    refused(tmp_path, npz(tmp_path, **arrays), message, clip_boxes=True, skip_damaged=True, **options)
+
+
+def test_a_single_image_of_another_kind(tmp_path):
+    """It is damaged, also where it is the first; fractions that exceed the image a little are still fractions."""
+    for number, (boxes, sizes) in enumerate(
+        [
+            (np.concatenate([NORMALIZED[:1], FLAT[1:]]), SIZES),
+            (np.concatenate([FLAT[:1], NORMALIZED[1:]]), SIZES),
+            (FLAT, np.concatenate([SIZES[:1, ::-1], SIZES[1:]])),
+        ]
+    ):
+        source = npz(tmp_path, boxes=boxes, sizes=sizes)
+        report = import_regions([source], tmp_path / str(number), ImportOptions(clip_boxes=True, skip_damaged=True))
+        assert report.images == 2
+        assert "image '0': its boxes" in report.skipped[0]
+    over = NORMALIZED.copy()
+    over[:, 0, 2] = 1.05
+    import_regions([npz(tmp_path, boxes=over, sizes=SIZES)], tmp_path / "over", ImportOptions(clip_boxes=True))
+    expected = np.minimum(over, 1)
+    assert np.allclose(open_regions(tmp_path / "over").batch([0, 1, 2])["visual_pos"], expected, atol=1e-6)
 
 
 def test_truncated_arrays(tmp_path):

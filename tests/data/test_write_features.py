@@ -58,7 +58,7 @@ def test_pictures(tmp_path):
         ),
         (
             {"ids": "01", "features": FEATURES[:2], "boxes": [BOXES[0], NORMALIZED[1]], "sizes": SIZES[:2]},
-            "image '1': its boxes are all in 0 to 1, unlike those of the images before",
+            "image '1': its boxes are fractions, unlike those of other images",
         ),
         ({"ids": "0", "features": FEATURES[:1], "boxes": BOXES[:1], "box_format": "cxcywh"}, "box_format must be"),
     ],

@@ -60,7 +60,7 @@ class ArrowFiles:
         for table in self._tables:
             _check_columns(table)
         self._reader = PictureReader(options)
-        read_first(self.entries(None))
+        read_first(self._reader, self.entries(None))
 
     def entries(self, position: dict[str, Any] | None) -> Iterator[Entry]:
         """See `Source.entries`. A position is a file, the number of its next row, and the id of the row before it."""

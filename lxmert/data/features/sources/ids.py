@@ -73,7 +73,7 @@ def _read_values(path: Path) -> dict[Any, Any] | list[Any]:
     if start.lstrip()[:1] in (b"{", b"["):
         return read_large_json(path, (dict, list))
     try:
-        return path.read_text("utf-8").splitlines()
+        return path.read_text("utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise ValueError(f"{path} must hold ids as JSON, or as text with one id per line; it is neither.") from None
 

@@ -52,7 +52,7 @@ class LmdbStore:
         if not self._count:
             raise ValueError(f"{path} is an LMDB store without images.")
         self._reader = PictureReader(options)
-        read_first(self.entries(None))
+        read_first(self._reader, self.entries(None))
 
     def entries(self, position: dict[str, Any] | None) -> Iterator[Entry]:
         """See `Source.entries`. A position is the number of the next image, and the key of the one before it."""

@@ -46,7 +46,7 @@ class NumpyFiles(NumberedSource):
         names = [file.name if file == path else file.relative_to(path).as_posix() for file in self._files]
         super().__init__(path, names, self._starts[-1])
         self._reader = PictureReader(options)
-        read_first(self.entries(None))
+        read_first(self._reader, self.entries(None))
 
     def bytes_before(self, number: int) -> int:
         """The size of the files before one."""

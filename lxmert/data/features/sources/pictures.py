@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from lxmert.data.features.image_regions import FRACTIONS_SIZE, TOLERANCE, ImageRegions
+from lxmert.data.features.image_regions import TOLERANCE, ImageRegions
 from lxmert.utils.messages import first_few
 
-from .base import DamagedImage, Entry, SourceOptions
+from .base import DamagedImage, Entry, SourceOptions, WrongOptions
+from .boxes import BoxReader
 from .ids import read_sizes
 
 LABELS = {
@@ -41,7 +42,6 @@ SPELLINGS: dict[str, tuple[str, ...]] = {
 _PER_REGION = ("features", "boxes", "normalized", "scores", *LABELS)
 _CORNERS = (4, 5, 6, 7)  # columns of normalized boxes: corners; then often width, height and area
 FIRST = 20  # images whose boxes show whether they are in pixels
-LARGEST_FRACTION = 1.01  # no image is one pixel wide; slightly larger fractions are an error of `check_boxes`
 
 
 def spelled(names: Any) -> dict[str, str]:
@@ -76,7 +76,7 @@ class PictureReader:
     def __init__(self, options: SourceOptions | None = None):
         self._options = options or SourceOptions()
         self._sizes = read_sizes(self._options.sizes) if self._options.sizes else {}
-        self._fractions: bool | None = None
+        self.boxes = BoxReader(self._options.boxes or "xyxy")
 
     def regions(self, name: str, given: Mapping[str, Any]) -> ImageRegions:
         """The regions of an image.
@@ -94,6 +94,8 @@ class PictureReader:
             raise DamagedImage(f"it lacks {'; '.join(missing)}. It has {first_few(map(str, given)) or 'nothing'}.")
         found = {part: given[key] for part, key in names.items()}
         count = _integer(names["count"], found["count"]) if "count" in found else None
+        if count is not None and count < 1:
+            raise DamagedImage(f"its {names['count']} must be an integer from 1; it is {count}.")
         arrays = {part: _array(names[part], found[part], part, count) for part in _PER_REGION if part in found}
         features = arrays["features"] = _upright(arrays, names["features"])
         if count is not None:
@@ -125,54 +127,15 @@ class PictureReader:
             boxes = boxes[:, :4]
         if boxes.ndim != 2 or boxes.shape[1] != 4:
             raise DamagedImage(f"its boxes must be [regions, 4]; they are {list(boxes.shape)}.")
-        boxes = boxes.astype(np.float32)
-        if self._options.boxes == "xywh":
-            boxes[:, 2:] += boxes[:, :2]
-        if not ("normalized" in arrays or self._are_fractions(boxes)):
-            if size is None:
-                raise DamagedImage(
-                    "it lacks the size of the image (height and width, or sizes: height, width), which boxes in pixels "
-                    "need; pass --sizes FILE, a JSON object of ids and [height, width], or normalized_boxes."
-                )
-            _check_order(boxes, size)
-            return boxes, size
-        if size is None:
-            return boxes, FRACTIONS_SIZE
-        return boxes * np.array([size[1], size[0]] * 2, np.float32), size
-
-    def _are_fractions(self, boxes: np.ndarray) -> bool:
-        """Whether boxes are fractions. The first boxes decide for the source; then mixed units are an error."""
-        with np.errstate(invalid="ignore"):
-            small = bool((boxes <= LARGEST_FRACTION).all())
-            told = bool((boxes[:, 2:] > boxes[:, :2]).any())  # boxes of zeros tell nothing
-        if self._fractions is None:
-            if not told:
-                return small
-            self._fractions = small
-        elif told and small and not self._fractions:
-            raise DamagedImage("its boxes are all in 0 to 1, unlike those of the images before, which are in pixels.")
-        return self._fractions
+        return self.boxes.read(boxes, "normalized" in arrays, size)
 
 
-def _check_order(boxes: np.ndarray, size: tuple[int, int]) -> None:
-    """Refuse a size whose height and width are swapped by all that the boxes show; clipping must not hide it."""
-    if not len(boxes):
-        return
-    right, bottom = boxes[:, 0::2].max(), boxes[:, 1::2].max()
-    height, width = size
-    outside = right > 1.01 * width + 1 or bottom > 1.01 * height + 1
-    if outside and right <= height and bottom <= width:
-        raise DamagedImage(
-            f"its boxes do not fit into {width} wide and {height} high, but into {height} wide and {width} high: sizes "
-            "are height, width."
-        )
-
-
-def read_first(entries: Iterable[Entry]) -> None:
-    """Read the first images of a source, so that a resumed import takes boxes for pixels as the first one did."""
+def read_first(reader: PictureReader, entries: Iterable[Entry]) -> None:
+    """Read the first images of a source: they show the unit of its boxes, also to an import that is resumed."""
     for entry in islice(entries, FIRST):
-        with suppress(DamagedImage):
+        with suppress(DamagedImage, WrongOptions):
             entry.read()
+    reader.boxes.decide_unit()
 
 
 def _labels(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -235,6 +198,6 @@ def _unpack(spelling: str, text: bytes | str, dtype: str, count: int | None) -> 
 
 def _integer(spelling: str, value: Any) -> int:
     values = np.asarray(int(value) if isinstance(value, (str, bytes)) and value.isdigit() else value)
-    if values.size != 1 or values.dtype.kind not in "fiu" or values.reshape(()) != np.floor(values.reshape(())):
+    if values.size != 1 or values.dtype.kind not in "fiu" or not float(values.reshape(())).is_integer():
         raise DamagedImage(f"its {spelling} must be one integer; it is {values.tolist()!r:.60}.")
     return int(values.reshape(()))

@@ -19,7 +19,7 @@ class SizeOrder:
     """The evidence for the order of image_h and image_w in a TSV.
 
     Args:
-        columns: the order that is examined.
+        columns: the order that is examined; none of arrays, whose sizes are height and width.
         stated: whether the user or a header line gave it; otherwise it is inferred.
     """
 
@@ -36,10 +36,10 @@ class SizeOrder:
         """Count an image; whether its boxes contradict the order."""
         height, width = np.asarray(image.size).tolist()
         boxes = np.asarray(image.boxes)
-        if not np.isfinite(boxes).all() or (boxes[:, 2:] < boxes[:, :2]).any():
+        if not len(boxes) or not np.isfinite(boxes).all() or (boxes[:, 2:] < boxes[:, :2]).any():
             return False  # damaged: no evidence
         x, y = boxes[:, 2].max(), boxes[:, 3].max()
-        fits, fits_swapped = _inside(x, y, width, height), _inside(x, y, height, width)
+        fits, fits_swapped = inside(x, y, width, height), inside(x, y, height, width)
         self.right += fits and not fits_swapped
         self.swapped += fits_swapped and not fits
         return bool(fits_swapped and not fits)
@@ -62,22 +62,28 @@ class SizeOrder:
     def check(self, image: ImageRegions) -> None:
         """Count an image of the import.
 
-        A stated order is right as long as no more images speak against it than for it, since boxes may be outside of
-        their image. An inferred one must hold for every image.
+        A stated order is right as long as no more images speak against it than for it, since a single image may be
+        wrong. An inferred one must hold for every image.
 
         Raises:
+            DamagedImage: the order is right, but not for this image.
             WrongOptions: the order is wrong.
         """
-        if self.add(image) and (not self.stated or self.swapped > self.right):
-            height, width = np.asarray(image.size).tolist()
-            raise WrongOptions(
-                f"its boxes fit an image {height} wide and {width} high, not one {width} wide and {height} high: "
-                f"height and width are in another order than in the columns {','.join(self.columns)}. "
-                f"{how_to_state(self.turned().columns)} and start over (--restart)."
-            )
+        if not self.add(image):
+            return
+        height, width = np.asarray(image.size).tolist()
+        message = f"its boxes fit an image {height} wide and {width} high, not one {width} wide and {height} high"
+        if self.stated and self.swapped <= self.right:
+            raise DamagedImage(f"{message}; those of other images do not show that height and width are exchanged.")
+        if not self.columns:
+            raise WrongOptions(f"{message}: sizes are height, width. Exchange them and start over (--restart).")
+        raise WrongOptions(
+            f"{message}: height and width are in another order than in the columns {','.join(self.columns)}. "
+            f"{how_to_state(self.turned().columns)} and start over (--restart)."
+        )
 
 
-def _inside(x: float, y: float, width: int, height: int) -> bool:
+def inside(x: float, y: float, width: int, height: int) -> bool:
     """Whether a box ends in an image, up to what detectors exceed it by."""
     return bool(x <= width * 1.01 + 1 and y <= height * 1.01 + 1)
 

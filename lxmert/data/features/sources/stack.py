@@ -16,8 +16,9 @@ from lxmert.utils.messages import escaped, first_few
 
 from .array_rows import ZIP_DAMAGE, NpyRows, Rows, member_rows
 from .base import NumberedSource, SourceOptions
+from .boxes import LARGEST_FRACTION
 from .ids import check_every_row, ids_beside
-from .pictures import FIRST, LARGEST_FRACTION, PictureReader, missing_parts, read_first, spelled
+from .pictures import FIRST, PictureReader, missing_parts, read_first, spelled
 
 _IDS_FILES = ("ids.json", "ids.txt", "image_ids.json", "image_ids.txt")
 
@@ -66,7 +67,7 @@ class Stack(NumberedSource):
         self._rows = [row for _, row in ids]
         super().__init__(path, [name for name, _ in ids], size, count - len(set(self._rows)))
         self._reader = PictureReader(options)
-        read_first(self.entries(None))
+        read_first(self._reader, self.entries(None))
 
     def where(self, number: int) -> str:
         """The file and the image's name."""
