@@ -82,10 +82,12 @@ def _predict_pairs(
         data
     )  # padded, so that all processes have the same number
     texts = TokenizedTexts(data.tokenizer, [data.examples.texts[row] for row in own.tolist()], data.text_length)
-    found = np.empty(share, np.int64)
+    found = np.empty(0)
     pairs = scored_pairs(model, texts, data.regions, np.arange(share), data.places[own], batch_size, progress)
     for rows, scores in pairs:
-        found[rows] = task.outcome(scores)
+        kept = task.outcome(scores)
+        found = found if len(found) else np.empty((share, *kept.shape[1:]), kept.dtype)
+        found[rows] = kept
     return runner.gather(found)[: len(data)]
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from lxmert.common.tokenizer import LxmertTokenizer
 from lxmert.data.collate.batch import TaskData
 from lxmert.data.features import RegionStore
+from lxmert.inference.question_models import probabilities
 
 from .settings import Settings
 
@@ -40,8 +41,7 @@ class ChoiceTask:
 
     def outcome(self, scores: np.ndarray) -> np.ndarray:
         """The probabilities of the choices, [B, 4]."""
-        powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-        return powers / powers.sum(axis=1, keepdims=True)
+        return probabilities(scores)
 
     def to_predict(self, data: Any) -> Any:
         """Each question, or for reasons each question with each of its answers."""

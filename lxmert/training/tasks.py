@@ -14,6 +14,7 @@ import numpy as np
 from lxmert.common.tokenizer import LxmertTokenizer
 from lxmert.data.collate.batch import TaskData
 from lxmert.data.features import RegionStore
+from lxmert.inference.question_models import probabilities
 
 from .grounded_tasks import ChoiceTask, PhraseTask
 from .settings import Settings
@@ -68,19 +69,7 @@ class PredictingTask(Task, Protocol):
         """Write the official result file."""
 
 
-class ClassTask:
-    """What tasks have in common whose model chooses one class for each example."""
-
-    def outcome(self, scores: np.ndarray) -> np.ndarray:
-        """The classes with the highest scores, int64 [B]."""
-        return scores.argmax(axis=1)
-
-    def to_predict(self, data: Any) -> Any:
-        """The same data: each example is predicted once."""
-        return data
-
-
-class QuestionTask(ClassTask):
+class QuestionTask:
     """Questions with a table of answers: VQA and GQA."""
 
     models: Mapping[str, str] = {
@@ -123,6 +112,15 @@ class QuestionTask(ClassTask):
             raise ValueError("answers must be given: the table of answers in the order of the model's scores.")
         return make_answer_table(self.read(settings.train, settings), settings.answer_min_count)
 
+    def outcome(self, scores: np.ndarray) -> np.ndarray:
+        """The answers with the highest scores, and their probabilities: float64 [B, 2]."""
+        best = scores.argmax(axis=1)
+        return np.stack([best, probabilities(scores)[np.arange(len(best)), best]], axis=1)
+
+    def to_predict(self, data: Any) -> Any:
+        """The same data."""
+        return data
+
     def scores(self, data: Any, predicted: np.ndarray, answers: list[str]) -> dict[str, float]:
         """The mean score of the chosen answers, as the original's evaluator has it, and for each type of question."""
         from lxmert.data.metrics import soft_accuracy
@@ -136,20 +134,25 @@ class QuestionTask(ClassTask):
 
     def write_predictions(self, path: Path, data: Any, predicted: np.ndarray, answers: list[str]) -> None:
         """Write the official result file."""
-        from lxmert.data.metrics import write_predictions
+        from lxmert.data.datasets.question_layouts import HATEFUL_CLASSES, HATEFUL_MEMES, VIZWIZ
+        from lxmert.data.metrics import write_meme_predictions, write_predictions
 
-        id_key = "image" if data.examples.layout == "VizWiz" else None  # as its server expects
-        found = self._predictions(data.examples, predicted, answers)
-        write_predictions(self.name, path, found, data.examples.ids, id_key)
+        examples = data.examples
+        if examples.layout == HATEFUL_MEMES and set(answers) <= set(HATEFUL_CLASSES):
+            hateful = [answers[int(number)] == HATEFUL_CLASSES[1] for number in predicted[:, 0]]
+            write_meme_predictions(path, examples.ids, hateful, predicted[:, 1].tolist())
+            return
+        id_key = "image" if examples.layout == VIZWIZ else None  # as its server expects
+        write_predictions(self.name, path, self._predictions(examples, predicted, answers), examples.ids, id_key)
 
     def _predictions(self, examples: Any, predicted: np.ndarray, answers: list[str]) -> dict[Any, str]:
-        return {name: answers[number] for name, number in zip(examples.ids, predicted, strict=True)}
+        return {name: answers[int(number)] for name, number in zip(examples.ids, predicted[:, 0], strict=True)}
 
 
 _MOST_KINDS = 12  # VQA has 65 kinds of questions by their first words: too many for a log
 
 
-class StatementTask(ClassTask):
+class StatementTask:
     """Statements about two images: NLVR2."""
 
     models: Mapping[str, str] = {
@@ -175,6 +178,14 @@ class StatementTask(ClassTask):
 
         options = settings.text_length, settings.regions, settings.architecture
         return StatementData(examples, store, tokenizer, *options)
+
+    def outcome(self, scores: np.ndarray) -> np.ndarray:
+        """The classes with the highest scores, int64 [B]."""
+        return scores.argmax(axis=1)
+
+    def to_predict(self, data: Any) -> Any:
+        """The same data."""
+        return data
 
     def scores(self, data: Any, predicted: np.ndarray, answers: list[str]) -> dict[str, float]:
         """Accuracy, and the part of the sentences that are right about all of their images."""

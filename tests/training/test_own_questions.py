@@ -79,7 +79,19 @@ def test_memes_with_visual_bert(folder, capsys):
     train(folder, "vqa", *files, *options, model=TINY_VISUAL_BERT)
     assert json.loads((folder / "run" / "best" / "answers.json").read_text()) == ["hateful", "not hateful"]
     capsys.readouterr()
-    lxmert(
-        "evaluate", "vqa", "--checkpoint", folder / "run" / "best", "--questions", folder / "dev_seen.jsonl", "--json"
-    )
-    assert json.loads(capsys.readouterr().out)["overall"] in (0, 25, 50, 75, 100)
+    best, results, dev = folder / "run" / "best", folder / "results.csv", folder / "dev_seen.jsonl"
+    lxmert("predict", "vqa", best, "--questions", dev, "--output", results)
+    header, *rows = [line.split(",") for line in results.read_text().splitlines()]
+    assert header == ["id", "proba", "label"]
+    assert [(name, label) for name, _, label in rows] == [
+        (str(8 + i), str(int(float(p) > 0.5))) for i, (_, p, _) in enumerate(rows)
+    ]
+    capsys.readouterr()
+    found = []
+    for source in (("--checkpoint", best), ("--predictions", results)):
+        lxmert("evaluate", "vqa", *source, "--questions", dev, "--json")
+        found.append(json.loads(capsys.readouterr().out))
+    assert found[0] == found[1]
+    pairs = [(float(hateful[1]), float(other[1])) for hateful in rows[1::2] for other in rows[::2]]
+    area = 100 * sum((a > b) + (a == b) / 2 for a, b in pairs) / len(pairs)
+    assert found[0]["further"] == {"ROC AUC": area}

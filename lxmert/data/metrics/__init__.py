@@ -3,7 +3,7 @@
 from .flickr30k import Flickr30kScores, flickr30k_scores, read_flickr30k_results, write_flickr30k_results
 from .gqa import GqaAnswers, GqaScores, gqa_accuracy, read_gqa_answers
 from .nlvr2 import Nlvr2Scores, nlvr2_scores
-from .result_files import check_predictions, write_predictions
+from .result_files import check_predictions, write_meme_predictions, write_predictions
 from .result_reader import ResultFile, read_predictions, read_result_file
 from .scoring import score_result_file
 from .vcr import VcrScores, join_vcr_results, read_vcr_results, vcr_results, vcr_scores, write_vcr_results
@@ -34,6 +34,7 @@ __all__ = [
     "vcr_scores",
     "vqa_accuracy",
     "write_flickr30k_results",
+    "write_meme_predictions",
     "write_predictions",
     "write_vcr_results",
 ]

@@ -3,14 +3,17 @@
 | task  | file | content |
 |---|---|---|
 | vqa   | JSON | `[{"question_id": 458752000, "answer": "yes"}, …]`; the server expects every question of the test set |
+| vqa, Hateful Memes | CSV | a line `8291,0.93,1` for each meme, after the header `id,proba,label` |
 | gqa   | JSON | `[{"questionId": "201307251", "prediction": "yes"}, …]` |
 | nlvr2 | CSV  | a line `test1-0-1-0,True` for each pair of images, without a header |
 """
 
 from __future__ import annotations
 
+import csv
+import io
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +65,28 @@ def write_predictions(
     if ids is not None:
         check_predictions(predictions, ids, what="statement" if task == "nlvr2" else "question", exactly=True)
     write_text(path, text)
+
+
+def write_meme_predictions(
+    path: str | Path, ids: Sequence[int | str], hateful: Sequence[bool], probabilities: Sequence[float]
+) -> None:
+    """Write a result file of Hateful Memes, with the probability of "hateful"; it is replaced when it is complete.
+
+    Args:
+        path: of the file.
+        ids: of the memes.
+        hateful: the class that was predicted for each.
+        probabilities: of this class, 0 to 1.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("id", "proba", "label"))
+    for name, label, probability in zip(ids, hateful, probabilities, strict=True):
+        writer.writerow((name, probability if label else 1 - probability, int(label)))
+    write_text(path, text.getvalue())
 
 
 def check_predictions(
