@@ -120,6 +120,11 @@ def test_recall(files, store, tokenizer, tmp_path):
         "boxes": [[20, 20, 30, 30], [70, 70, 90, 90], [3, 0, 13, 10], [40, 0, 50, 10]],
     }
     assert score_result_file("flickr30k", tmp_path / "out.json", [files]) == found
+    entries = json.loads((tmp_path / "out.json").read_text())
+    entries[0]["phrases"].reverse()
+    (tmp_path / "out.json").write_text(json.dumps(entries))
+    with pytest.raises(ValueError, match=r"\(id '100#0'\): .* entities \['1', '2'\], in this order; got \['2', '1'\]"):
+        score_result_file("flickr30k", tmp_path / "out.json", [files])
     with pytest.raises(ValueError, match="4 sentences are not answered"):
         flickr30k_scores({}, sentences)
 

@@ -220,6 +220,14 @@ LAYOUTS = [
         [{"A": 2 / 3, "b": 1 / 3}, {"x": 0.5}, {}],
     ),
     Layout(
+        "one's own, JSON lines without answers, with numbers of images as in the official files",
+        {"own.jsonl": lines({"question_id": 7, "image_id": 42, "question": "?"})},
+        [7],
+        ["?"],
+        ["42"],
+        None,
+    ),
+    Layout(
         "one's own, TSV with ids and an answer each",
         {"own.tsv": "question_id\timage\tstatement\tlabel\n7\t1\tit is red\tyes\n\n8\t2\tit's blue\tno\n"},
         [7, 8],

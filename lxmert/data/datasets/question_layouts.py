@@ -190,7 +190,8 @@ def recognize(path: str) -> tuple[QuestionLayout | None, Container]:
         if first is None:
             return None, container
         return by_name[ORIGINAL], container  # whose reader says what is expected
-    layout = next((layout for layout in LAYOUTS if layout.matches(first)), None)
+    possible = (layout for layout in LAYOUTS if layout.name != OFFICIAL or container.kind == "list")
+    layout = next((layout for layout in possible if layout.matches(first)), None)
     if layout is None:
         raise ValueError(
             f"{path} is in no known layout of questions: its first record has the keys {first_few(first) or 'none'}. "

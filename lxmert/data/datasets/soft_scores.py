@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from lxmert.data.text_normalization import process_answer, tidy_answer
 
@@ -58,7 +58,7 @@ def soft_scores(answers: Sequence[str], first: str | None = None, formula: str =
     """
     people, shared = len(answers), uses_share(len(answers), formula)
     compared = [tidy_answer(answer) for answer in answers]
-    prepare = tidy_answer
+    prepare: Callable[[str], str] = tidy_answer
     if len(set(compared)) > 1 and formula != A_OKVQA_FORMULA:
         prepare = _normalized if shared else process_answer
     counts: dict[str, int] = Counter(map(prepare, compared))

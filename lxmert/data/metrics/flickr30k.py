@@ -106,14 +106,20 @@ def write_flickr30k_results(path: str | Path, ranking: Ranking, sentences: Phras
     write_records(path, entries())
 
 
-def read_flickr30k_results(path: str | Path) -> dict[str, list[np.ndarray]]:
+def read_flickr30k_results(path: str | Path, sentences: PhraseSentences | None = None) -> dict[str, list[np.ndarray]]:
     """Read a result file.
+
+    Args:
+        path: of the file.
+        sentences: if given, the entities of their phrases must be those of the file, in the same order.
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: another layout, or a repeated sentence.
+        ValueError: another layout, other entities, or a repeated sentence.
     """
     results: dict[str, list[np.ndarray]] = {}
+    rows = () if sentences is None else zip(sentences.ids, sentences.phrases, strict=True)
+    wanted = {name: [phrase.entity for phrase in phrases] for name, phrases in rows}
     file = RecordFile(str(path), "id")
     for number, value in list_items(path):
         record = file.enter(value, number)
@@ -123,6 +129,11 @@ def read_flickr30k_results(path: str | Path) -> dict[str, list[np.ndarray]]:
         if type(phrases) is not list:
             raise file.error("phrases must be a list")
         results[name] = [_boxes(file, phrase) for phrase in phrases]
+        entities = [str(phrase.get("entity")) for phrase in phrases]
+        if name in wanted and entities != wanted[name]:
+            raise file.error(
+                f"the phrases with boxes are of the entities {wanted[name]}, in this order; got {entities}"
+            )
     return results
 
 

@@ -81,7 +81,8 @@ def score_result_file(
     if task == "vcr":
         return vcr_scores(read_vcr_results(results), read_vcr(files))
     if task == "flickr30k":
-        return flickr30k_scores(read_flickr30k_results(predictions), read_flickr30k(files))
+        sentences = read_flickr30k(files)
+        return flickr30k_scores(read_flickr30k_results(predictions, sentences), sentences)
     if task == "gqa":
         return gqa_accuracy(read_predictions("gqa", predictions), read_gqa_answers(files), predictions)
     statements = read_nlvr2(files)
