@@ -13,6 +13,7 @@ import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from lxmert.common.tokenizer import LxmertTokenizer
 from lxmert.utils.atomic_files import ensure_folder, recover_folder
 from lxmert.utils.file_locks import holding
 from lxmert.utils.messages import first_few
-from lxmert.utils.paths import ANSWERS_NAME, check_folder
+from lxmert.utils.paths import ANSWERS_NAME, CONFIG_NAME, SAFETENSORS_NAME, check_folder
 from lxmert.utils.setting_names import setting
 from lxmert.weights.formats.safetensors import SafetensorsFile, write_safetensors
 
@@ -116,6 +117,28 @@ def _stored_run(output: str | Path) -> Path:
             f"{output} holds no run to resume: there is no {LAST}/{PROGRESS_NAME} in it. Leave --resume out."
         )
     return path
+
+
+def own_files(settings: Settings) -> Settings:
+    """The settings for resuming a run, whose tokenizer and answers are its own where no file was named for them.
+
+    They came from the weights that the run started from, or from its questions. It goes on without these weights.
+
+    Raises:
+        FileNotFoundError: a file of its last checkpoint is gone.
+    """
+    folder = Path(settings.output) / LAST
+    lost = [name for name in (CONFIG_NAME, SAFETENSORS_NAME, OPTIMIZER_NAME) if not (folder / name).is_file()]
+    if lost:
+        raise FileNotFoundError(
+            f"the run in {settings.output} cannot be resumed: {LAST} holds no {', '.join(lost)} any more."
+        )
+    answers = folder / ANSWERS_NAME
+    return replace(
+        settings,
+        vocabulary=settings.vocabulary or str(folder),
+        answers=settings.answers or (str(answers) if answers.is_file() else None),
+    )
 
 
 def file_checksums(settings: Settings, words: Mapping[str, int], answers: Sequence[str]) -> dict[str, int]:

@@ -132,7 +132,7 @@ def _means(losses: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 
 def _truncate_log(path: Path, first: int, epoch: int) -> list[dict[str, float]]:
-    """Remove the lines of a log after step `first`, and what a killed process left of a line.
+    """Remove the lines of a log after step `first`, and what is no line of a log: a killed process may leave anything.
 
     Returns the losses, by name, in the lines of the steps after `epoch`.
     """
@@ -140,16 +140,16 @@ def _truncate_log(path: Path, first: int, epoch: int) -> list[dict[str, float]]:
         return []
     kept = []
     losses = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_bytes().splitlines():
         try:
             values = json.loads(line)
             if values["step"] > first:
                 continue
-        except (ValueError, KeyError, TypeError):
-            break
-        kept.append(line)
+            own = {name: float(value) for name, value in values.items() if name.startswith("train/")}
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+            continue
+        kept.append(json.dumps(values))
         if values["step"] > epoch and "train/loss" in values:
-            own = {name: value for name, value in values.items() if name.startswith("train/")}
             losses.append({name.removeprefix("train/"): value for name, value in own.items()})
     write_text(path, "".join(f"{line}\n" for line in kept))
     return losses

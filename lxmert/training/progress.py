@@ -16,6 +16,8 @@ from .settings import Settings, field_names
 from .tasks import TASKS, Task
 
 FORMAT = 3
+# Settings that were added since runs have this format: one that lacks them had their default values.
+_ADDED = ("answer_scores", "answer_min_count", "choices", "box_features")
 _LARGEST_CHECKSUM = 2**32 - 1
 
 
@@ -104,7 +106,7 @@ def read_progress(path: Path) -> tuple[Progress, dict[str, Any]]:
             "run cannot be resumed."
         )
     stored, settings = read_stored(path)
-    missing = [f"settings.{name}" for name in field_names() if name not in stored["settings"]]
+    missing = [f"settings.{name}" for name in field_names() if name not in {*stored["settings"], *_ADDED}]
     missing += [entry.name for entry in fields(Progress) if entry.name not in stored]
     faults = [f"there is no {', '.join(missing)}"] if missing else _faults(stored, settings)
     if faults:

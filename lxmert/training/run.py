@@ -26,6 +26,7 @@ from .checkpoints import (
     file_checksums,
     hold_run,
     last_progress,
+    own_files,
     read_optimizer,
     run_files_writer,
 )
@@ -78,7 +79,7 @@ def _train(
     else:
         check_new(settings)
         state = Progress()
-    files = open_files(settings)
+    files = open_files(own_files(settings) if resume else settings)
     data, valid = _open_splits(settings, files)
     checksums = file_checksums(settings, files.tokenizer.get_vocab(), files.answers)
     if resume:

@@ -196,6 +196,8 @@ def _checked(entry: dataclasses.Field[Any], value: Any) -> Any:
         accepted, title = _TYPES[kind]
         if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
             raise TypeError(f"{setting(name)} must be {title}; got {value!r}.")
+        if isinstance(value, int) and abs(value) >= 2**63:
+            raise ValueError(f"{setting(name)} must be {title} of 64 bits; got a larger one.")
     for choice in value if kind is tuple else (value,):
         if choices and choice not in choices:
             raise ValueError(f"{setting(name)} must be one of {', '.join(choices)}; got {choice!r}.")
@@ -247,7 +249,6 @@ def make_settings(task: str, *sources: Mapping[str, Any]) -> Settings:
 
 PATHS = ("train", "valid", "features", "answers", "model", "model_answers", "vocabulary", "output")
 """The settings that are paths."""
-
 
 _NAMES = ("model", "vocabulary")  # they may also be names of shipped models or models on the hub, which are no paths
 

@@ -255,6 +255,23 @@ def test_a_resume_with_other_files_of_the_same_name(scenes, tmp_path, monkeypatc
         run.train(settings, resume=True)
 
 
+def test_a_resume_without_the_weights_of_its_start(scenes, tmp_path, monkeypatch):
+    """A run needs nothing but its folder and its data; what is left of its log may be anything."""
+    train_until(settings_of("vqa", scenes, tmp_path / "first"), 2, monkeypatch)
+    start = (tmp_path / "first" / "last").rename(tmp_path / "start")
+    own = dict(model=str(start), vocabulary=None, answers=None, model_config={})
+    settings = settings_of("vqa", scenes, tmp_path / "run", **own)
+    train_until(settings, 6, monkeypatch)
+    shutil.rmtree(start)
+    log = tmp_path / "run" / "logs" / "log.jsonl"
+    log.write_bytes(log.read_bytes() + b"\0\xff\n[1]\n" + b'{"step": 1, "train/loss": "low"}\n{"st')
+    run.train(settings, resume=True)
+    assert [json.loads(line)["step"] for line in log.read_text().splitlines()][:8] == [1, 2, 3, 4, 4, 5, 6, 7]
+    (tmp_path / "run" / "last" / "optimizer.safetensors").unlink()
+    with pytest.raises(FileNotFoundError, match=r"cannot be resumed: last holds no optimizer.safetensors any more"):
+        run.train(settings, resume=True)
+
+
 def test_a_resume_with_the_same_files_by_other_paths(scenes, tmp_path, monkeypatch):
     written(tmp_path / "train.json", questions(scenes, 16))
     monkeypatch.chdir(tmp_path)

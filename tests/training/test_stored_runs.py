@@ -102,8 +102,9 @@ def stored(folder, **changes):
     return values
 
 
-def test_an_unchanged_file(tmp_path):
-    values = stored(tmp_path)
+@pytest.mark.parametrize("lacking", [{}, {"answer_scores": ..., "choices": ...}], ids=["now", "older version"])
+def test_an_unchanged_file(lacking, tmp_path):
+    values = stored(tmp_path, **lacking)
     state, settings = read_progress(tmp_path / "last" / "training.json")
     assert (state.step, state.best, state.epochs) == (5, 1, [{"accuracy": 1.5}, {"accuracy": 1.0}])
     assert settings == values["settings"] == run_settings(tmp_path)
@@ -131,6 +132,7 @@ EDITED = [
     ({"best": ..., "devices": ..., "seed": ...}, "there is no settings.seed, best, devices"),
     ({"batch_size": 0}, "settings: batch_size must be at least 1; got 0."),
     ({"learning_rate": "fast"}, "settings: learning_rate must be a number; got 'fast'."),
+    ({"learning_rate": 10**400}, "settings: learning_rate must be a number of 64 bits; got a larger one."),
     ({"task": ...}, "settings: there is no task."),
     ({"settings": 7}, "must hold settings, an object of fields; got 7."),
     ({"sed": 7, "settings": {"task": "vqa", "output": "x", "sed": 1}}, "Did you mean 'seed'?"),
