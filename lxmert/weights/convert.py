@@ -26,7 +26,7 @@ from lxmert.weights.formats.open import FOLDER_WEIGHTS, TF_NAME
 from lxmert.weights.formats.raw_io import FLOATS
 
 from .checkpoint import Checkpoint
-from .convert_files import NO_ANSWERS, AnswerTables, files_writer, move_answers, source_and_target
+from .convert_files import NO_ANSWERS, AnswerTables, check_answers, files_writer, move_answers, source_and_target
 from .load import LoadReport, match_parameters
 from .model_files import AnswerTable, Vocabulary, find_model
 from .open import open_checkpoint
@@ -168,6 +168,8 @@ def convert(
             LazyTensor(p, FLOATS[dtype] if dtype else checkpoint.dtype(p), partial(checkpoint.view, p)) for p in taken
         ]
         tables = source_and_target(path, checkpoint.config, architecture, answers)
+        if is_folder:
+            check_answers(target, path, architecture, checkpoint.config, tables.target)
         if tables.moved:
             items, model_config, matched = move_answers(checkpoint, items, tables)
         total = sum(item.size for item in items)

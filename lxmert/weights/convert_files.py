@@ -107,6 +107,22 @@ def move_answers(
     return [moved(item) for item in items], config, (len(after), int((rows >= 0).sum()))
 
 
+def check_answers(target: Path, path: Path, architecture: str, config: ModelConfig, answers: Sequence[str]) -> None:
+    """Refuse to write a model without answers next to an answers.json: it would be taken for the model's.
+
+    Raises:
+        ValueError: naming the file.
+    """
+    has_head = ANSWERS[config.model_type][0].split(".")[1] in head_names(architecture, config)
+    folder = path if path.is_dir() else path.parent
+    held = target / ANSWERS_NAME
+    if has_head and not answers and held.is_file() and not folder.samefile(target):
+        raise ValueError(
+            f"{target} holds {ANSWERS_NAME}, and {path} has no answers: those of another model would be taken for "
+            f"its. Pass {setting('answers')}, or another folder, or remove that file."
+        )
+
+
 def files_writer(path: Path, answers: Sequence[str], vocabulary: Vocabulary | None) -> Callable[[Path], None]:
     """A function that writes the tokenizer and the answers of a source into a folder.
 

@@ -14,6 +14,7 @@ from lxmert.common.tokenizer.vocabulary_files import OPTIONAL_NAMES, VOCABULARY_
 from lxmert.hub import HubOptions
 from lxmert.utils.atomic_files import recover_folder
 from lxmert.utils.included_models import local_path
+from lxmert.utils.messages import warn_caller
 from lxmert.utils.paths import ANSWERS_NAME
 from lxmert.utils.setting_names import setting
 
@@ -126,6 +127,8 @@ def open_model_files(
         _check_heads(source, checkpoint, classes[config.model_type])
     tokenizer = tokenizer_of(path) if vocabulary is None else as_tokenizer(vocabulary)
     table = [] if not with_answers else answers_of(path, config) if answers is None else as_answers(answers)
+    if with_answers and answers is not None:
+        _warn_of_other(setting("answers"), source, answers_of(path), table)
     count = getattr(config, ANSWERS[config.model_type][1])
     wanted = list(missing)
     if tokenizer is None:
@@ -139,6 +142,16 @@ def open_model_files(
             f"{setting('answers')} must be a table of {count} answers, as many as {source} scores; got {len(table)}."
         )
     return ModelFiles(path, config, tokenizer, table)  # type: ignore[arg-type]
+
+
+def _warn_of_other(name: str, source: str | Path, own: list[str] | None, given: list[str] | None) -> None:
+    """Warn of a table that is given, and that differs from the one in the folder of the weights."""
+    if own is not None and given is not None and len(own) == len(given) and own != given:
+        first = next(place for place, (a, b) in enumerate(zip(own, given, strict=True)) if a != b)
+        warn_caller(
+            f"{name} is another table than the {ANSWERS_NAME} of {source}: answer {first} is {given[first]!r}, not "
+            f"{own[first]!r}. It is used as given."
+        )
 
 
 def _folder_of(path: Path) -> Path:

@@ -57,6 +57,9 @@ def test_a_converted_model_answers_and_what_it_lacks_is_told_at_once(image, lxme
     assert "must be given: --vocabulary, " in message
     assert "; --answers, the table of its 13 answers" in message
     assert " red " in lxmert(*command, "--answers", answers, "--vocabulary", vocabulary)[1]
+    onto = ("convert", tmp_path / "b", tmp_path / "a")
+    assert "those of another model would be taken for its. Pass --answers, or" in refused(*onto)
+    assert lxmert(*onto, "--answers", answers)[0] == 0
 
 
 def test_a_model_of_other_features_asks_for_a_region_store(image, refused, tables, lxmert, tmp_path):

@@ -104,6 +104,10 @@ def test_a_model_without_the_settings_of_a_training(trained, scenes, tmp_path, c
     given = ["--features", str(scenes / "regions"), "--vocabulary", str(best), "--answers", str(best / "answers.json")]
     assert main([*command, *given]) == 0
     assert output.read_text() == expected
+    table = json.loads((best / "answers.json").read_text())
+    (tmp_path / "bare" / "answers.json").write_text(json.dumps(table[::-1]))
+    assert main([*command, *given]) == 0
+    assert "warning: --answers is another table than the answers.json of" in capsys.readouterr().err
 
 
 def test_refused(trained, scenes, tmp_path, capsys):
