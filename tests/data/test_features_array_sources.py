@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 
+import h5py
 import lmdb
 import numpy as np
 import pyarrow
@@ -14,7 +15,15 @@ import pytest
 from lxmert.data.features import ImportOptions, import_regions, open_regions
 from lxmert.data.features.sources.open import open_source
 from tests.data.layouts import EXPECTED
-from tests.data.layouts.array_cases import arrow_file, arrow_table, npy_folder, packed_npz, saved_data_set, volta
+from tests.data.layouts.array_cases import (
+    arrow_file,
+    arrow_table,
+    npy_folder,
+    packed_npz,
+    saved_data_set,
+    volta,
+    write_lmdb,
+)
 
 FEATURES, BOXES, NORMALIZED = (EXPECTED[name] for name in ("features", "boxes", "normalized"))
 FLAT = BOXES * np.array([1, 0.4, 1, 0.4], np.float32)  # in images that are 320 wide and 150 high
@@ -90,6 +99,62 @@ def test_a_single_image_of_another_kind(tmp_path):
     import_regions([npz(tmp_path, boxes=over, sizes=SIZES)], tmp_path / "over", ImportOptions(clip_boxes=True))
     expected = np.minimum(over, 1)
     assert np.allclose(open_regions(tmp_path / "over").batch([0, 1, 2])["visual_pos"], expected, atol=1e-6)
+
+
+def test_swapped_sizes_of_groups_and_stores(tmp_path):
+    """Of layouts with a record for each image, too; after the error, the store can be opened again."""
+    images = {
+        name: {"features": FEATURES[0], "boxes": boxes, "img_w": 150, "img_h": 320}
+        for name, boxes in zip("012", FLAT, strict=True)
+    }
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        for name, image in images.items():
+            for key, value in image.items():
+                file[f"{name}/{key}"] = value
+    store = write_lmdb(tmp_path / "a.lmdb", images)
+    for source in (tmp_path / "a.h5", store, store):
+        refused(tmp_path, source, "sizes are height, width", clip_boxes=True, skip_damaged=True)
+
+
+def test_options_that_a_layout_does_not_heed(tmp_path):
+    source = npz(tmp_path)
+    refused(tmp_path, source, r"--columns and --boxes-from cannot be used", columns="id,features", boxes_from="a.tsv")
+    import_regions([source], tmp_path / "corners", ImportOptions(boxes="xyxy"))
+
+
+@pytest.mark.parametrize("kind", ["npy", "array", "objects", "bom"])
+def test_ids_of_every_kind(tmp_path, kind):
+    names, given, ids = np.array(["é", "b", "c"]), {"ids": None}, tmp_path / "ids"
+    if kind == "npy":
+        np.save(ids.with_suffix(".npy"), names)
+        ids.with_suffix(".npy").rename(ids)
+    elif kind == "array":
+        ids.write_bytes(pickle.dumps(names))
+    elif kind == "bom":
+        ids.write_text("\n".join(names), "utf-8-sig")
+    else:
+        given, ids = {"ids": names.astype(object)}, None
+    arrays = {"features": FEATURES, "boxes": NORMALIZED, **given}
+    np.savez(tmp_path / "a.npz", **{name: values for name, values in arrays.items() if values is not None})
+    import_regions([tmp_path / "a.npz"], tmp_path / "store", ImportOptions(ids=ids))
+    assert list(open_regions(tmp_path / "store").names) == list(names)
+
+
+def test_one_image_with_its_id(tmp_path):
+    np.savez(tmp_path / "7.npz", features=FEATURES[0], boxes=NORMALIZED[0], image_id="7")
+    import_regions([tmp_path / "7.npz"], tmp_path / "store")
+    assert list(open_regions(tmp_path / "store").names) == ["7"]
+
+
+@pytest.mark.parametrize("endless", [False, True])
+def test_lists_that_are_larger_than_their_file(tmp_path, endless):
+    values: list = [0.0] * 1000
+    for _ in range(3):
+        values = [values] * 1000
+    if endless:
+        values[0] = values
+    np.save(tmp_path / "0.npy", {"features": values, "boxes": NORMALIZED[0]})
+    refused(tmp_path, tmp_path / "0.npy", "one or two lists deep")
 
 
 def test_truncated_arrays(tmp_path):

@@ -11,6 +11,7 @@ import pytest
 from lxmert.data.features import ImportOptions, import_regions, open_regions
 from lxmert.data.features.image_regions import ImageRegions
 from lxmert.data.features.sources import tsv
+from lxmert.data.features.sources.json_cells import parse_content
 from tests.data.layouts import DATA
 from tests.data.region_files import bottom_up_line, lxmert_line, text, write_tsv
 
@@ -200,3 +201,30 @@ def test_a_damaged_image_of_lxmert_is_no_reason_to_doubt_its_columns(tmp_path):
     report = import_regions([file], tmp_path / "store", ImportOptions(skip_damaged=True))
     assert report.images == 1
     assert "not one 200 wide and 100 high; those of other images do not show" in report.skipped[0]
+
+
+def test_numbers_of_other_dtypes_in_base64(tmp_path):
+    """The halves of float64 numbers look like float32 ones, and such a file must not become a store."""
+    one = picture(1, x=190.0)
+    features = text(np.linspace(0.1, 1, 6, dtype=np.float32).reshape(2, 3), "<f8")
+    for cells, message in (
+        ({"features": features}, "its features must be float32; their bytes may be those of float64"),
+        (
+            {"boxes": text(np.float32(one.boxes) / 3, "<f8")},
+            "none has boxes that can be read: its boxes must",
+        ),
+    ):
+        (tmp_path / "a.tsv").write_text(bottom_up_line(one, **cells))
+        with pytest.raises(ValueError, match=message):
+            import_regions([tmp_path / "a.tsv"], tmp_path / "store")
+
+
+def test_a_folder_of_files_that_are_passed_themselves(tmp_path):
+    write_tsv(tmp_path / "a.tsv", [picture(1)], bottom_up_line)
+    with pytest.raises(ValueError, match=r"a folder of text files.*Pass its files instead: a\.tsv"):
+        import_regions([tmp_path], tmp_path.with_name("store"))
+
+
+def test_sizes_in_json_that_are_not_finite():
+    with pytest.raises(ValueError, match=r"height and width must be integers; got \[inf, 5\]"):
+        parse_content(b'{"image_h": 1e999, "image_w": 5}')

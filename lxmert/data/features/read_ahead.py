@@ -39,4 +39,7 @@ def read_ahead(entries: Iterator[Entry]) -> Generator[_Read, None, None]:
                 pending.append(thread.submit(read_next))
                 yield found
         finally:
-            thread.shutdown(wait=False, cancel_futures=True)
+            thread.shutdown(wait=True, cancel_futures=True)
+            close = getattr(entries, "close", None)
+            if close is not None:  # a generator, which may hold files open
+                close()

@@ -33,6 +33,7 @@ ARRAY_LAYOUTS = (
         ("npz",),
         lambda found, options: holds_many(found.path),
         lambda found, options: open_npz_stack(found.path, options),
+        options=("ids", "boxes", "sizes"),
     ),
     Layout(
         "NumPy arrays in a folder",
@@ -41,6 +42,7 @@ ARRAY_LAYOUTS = (
         ("folder",),
         lambda found, options: holds_many(found.path),
         lambda found, options: open_npy_stack(found.path, options),
+        options=("ids", "boxes", "sizes"),
     ),
     Layout(
         "mmf",
@@ -49,6 +51,7 @@ ARRAY_LAYOUTS = (
         ("folder",),
         lambda found, options: holds_info(found.names),
         lambda found, options: NumpyFiles(found.path, options),
+        options=("boxes", "sizes"),
     ),
     Layout(
         "NumPy files, one an image",
@@ -58,6 +61,7 @@ ARRAY_LAYOUTS = (
         ("folder", "npz", "npy"),
         lambda found, options: found.kind != "folder" or found.holds(".npz", ".npy"),
         lambda found, options: NumpyFiles(found.path, options),
+        options=("boxes", "sizes"),
     ),
     Layout(
         "HDF5 of bottom-up-attention",
@@ -67,6 +71,7 @@ ARRAY_LAYOUTS = (
         ("hdf5",),
         lambda found, options: {"image_features", "image_bb", "spatial_features"} <= set(found.names),
         lambda found, options: Hdf5Rows(Hdf5FeatureFile(found.path), options),
+        options=("ids",),
     ),
     Layout(
         "HDF5 of GQA",
@@ -75,6 +80,7 @@ ARRAY_LAYOUTS = (
         ("hdf5",),
         lambda found, options: {"features", "bboxes"} <= set(found.names) and "ids" not in spelled(found.names),
         lambda found, options: GqaObjects(Hdf5FeatureFile(found.path), options),
+        options=("boxes",),
     ),
     Layout(
         "HDF5 with a row per image",
@@ -84,6 +90,7 @@ ARRAY_LAYOUTS = (
         ("hdf5",),
         lambda found, options: "features" in spelled(found.names),
         lambda found, options: open_hdf5_stack(Hdf5FeatureFile(found.path), options),
+        options=("ids", "boxes", "sizes"),
     ),
     Layout(
         "HDF5 with a group per image",
@@ -91,7 +98,8 @@ ARRAY_LAYOUTS = (
         "coco_boxes36.h5 regions",
         ("hdf5",),
         lambda found, options: _is_groups(found),
-        lambda found, options: Hdf5Groups(Hdf5FeatureFile(found.path)),
+        lambda found, options: Hdf5Groups(Hdf5FeatureFile(found.path), options),
+        options=("boxes", "sizes"),
     ),
     Layout(
         "LMDB",
@@ -102,6 +110,7 @@ ARRAY_LAYOUTS = (
         lambda found, options: True,
         lambda found, options: LmdbStore(found.path, options),
         "lmdb",
+        options=("boxes", "sizes"),
     ),
     Layout(
         "Arrow, Parquet and Hugging Face data sets",
@@ -112,5 +121,6 @@ ARRAY_LAYOUTS = (
         lambda found, options: found.kind != "folder" or found.holds(".arrow", ".parquet"),
         lambda found, options: ArrowFiles(found.path, options),
         "datasets",
+        options=("boxes", "sizes"),
     ),
 )

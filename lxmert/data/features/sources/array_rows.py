@@ -78,7 +78,8 @@ class _StoredRows:
         self.where, self.shape, self.dtype = where, header.shape, header.dtype
         self._row_bytes = math.prod(self.shape[1:]) * self.dtype.itemsize
         if self.dtype.kind not in "fiubSU":
-            raise ValueError(f"{where} must hold numbers; it holds {self.dtype}.")
+            advice = " Of images with different numbers of regions save one file each." if self.dtype.hasobject else ""
+            raise ValueError(f"{where} must hold numbers; it holds {self.dtype}.{advice}")
         if header.by_columns:
             raise ValueError(
                 f"{where} holds its numbers column by column, which cannot be read image by image: save "

@@ -23,8 +23,8 @@ from lxmert.utils.optional_imports import import_extra
 
 from .array_rows import MAX_IMAGE_BYTES
 from .base import DamagedImage, Entry, SourceOptions
+from .ids import id_text
 from .pictures import PictureReader, missing_parts, read_first, spelled
-from .stack import id_text
 
 if TYPE_CHECKING:
     import pyarrow

@@ -9,6 +9,7 @@ import numpy as np
 from .base import DamagedImage
 
 MAX_REGIONS = 10_000  # of an image
+_LARGEST = 1e15  # of the numbers in an image's arrays
 
 
 def plain_cell(text: bytes) -> bytes:
@@ -40,4 +41,12 @@ def array(name: str, text: bytes, dtype: str, count: int | None, width: int | No
         wanted = f"{each:,}" if count and width else f"a multiple of {each:,}"
         given = f" for num_boxes {count}" if count else ""
         raise DamagedImage(f"its {name} must have {wanted} bytes{given}; they have {len(content):,}.")
-    return np.frombuffer(content, dtype).reshape(count or -1, width or (-1 if count else 1))
+    values = np.frombuffer(content, dtype).reshape(count or -1, width or (-1 if count else 1))
+    check_float32(name, values)
+    return values
+
+
+def check_float32(name: str, values: np.ndarray) -> None:
+    """Refuse float32 numbers that are the halves of float64 ones: the lower halves are huge, or not finite."""
+    if values.dtype.kind == "f" and values.size and (values.max() > _LARGEST or values.min() < -_LARGEST):
+        raise DamagedImage(f"its {name} must be float32; their bytes may be those of float64.")

@@ -105,4 +105,5 @@ def _are_inside(boxes: np.ndarray, size: tuple[int, int]) -> bool:
     slack = 1e-3 * max(size)
     if not len(boxes) or not np.isfinite(boxes).all() or (boxes[:, 2:] < boxes[:, :2] - slack).any():
         return False
-    return inside(*boxes[:, 2:].max(0).tolist(), size[1], size[0])
+    right, bottom = boxes[:, 2:].max(0).tolist()
+    return inside(right, bottom, size[1], size[0])

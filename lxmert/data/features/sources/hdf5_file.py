@@ -15,7 +15,7 @@ from lxmert.data.features.image_regions import ImageRegions
 from lxmert.utils.compression import max_unpacked_size
 from lxmert.utils.messages import escaped
 
-from .base import DamagedImage, NumberedSource
+from .base import DamagedImage, NumberedSource, WrongOptions
 from .pictures import SPELLINGS
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ class Hdf5Source(NumberedSource):
         """See `NumberedSource.read`."""
         try:
             return self.read_image(number)
-        except DamagedImage:
+        except (DamagedImage, WrongOptions):
             raise
         except (*DAMAGE, MemoryError) as error:
             raise DamagedImage(f"it cannot be read: {error}") from None

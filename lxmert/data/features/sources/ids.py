@@ -5,8 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from lxmert.utils.json_files import parse_json
 from lxmert.utils.plain_pickle import is_pickle, load_plain_pickle
+
+from .array_rows import parse_array
 
 _MAX_JSON_BYTES = 512 * 2**20
 
@@ -22,7 +26,8 @@ def ids_beside(path: Path, features: Path, count: int) -> list[tuple[str, int]]:
     """Ids and rows of a file of ids, sorted by rows. An object may leave out rows; lists and text have them all.
 
     Args:
-        path: a JSON object of ids and rows, or a pickle of the same; a JSON list of ids, or text with one id per line.
+        path: a JSON object of ids and rows, or a pickle of the same; a JSON list of ids, a .npy file, or text with one
+            id per line.
         features: the file of the rows, for messages.
         count: its rows.
 
@@ -39,6 +44,11 @@ def ids_beside(path: Path, features: Path, count: int) -> list[tuple[str, int]]:
             f"{wrong[0][1]:,}."
         )
     return sorted(ids, key=lambda pair: pair[1])
+
+
+def id_text(value: str | bytes | int) -> str:
+    """An id as text."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def check_every_row(given: int, count: int, where: str, features: Path) -> None:
@@ -65,8 +75,10 @@ def _read_ids(path: Path) -> tuple[list[tuple[str, int]], bool]:
 def _read_values(path: Path) -> dict[Any, Any] | list[Any]:
     with path.open("rb") as file:
         start = file.read(64)
-    if is_pickle(start):
-        values = load_plain_pickle(path)
+    if is_pickle(start) or start.startswith(b"\x93NUMPY"):
+        values = load_plain_pickle(path) if is_pickle(start) else parse_array(path.read_bytes(), str(path))
+        if isinstance(values, np.ndarray) and values.ndim == 1:
+            return [id_text(value) for value in values.tolist()]
         if not isinstance(values, (dict, list)):
             raise ValueError(f"{path} must hold ids as a dictionary or a list; it holds {type(values).__name__}.")
         return values

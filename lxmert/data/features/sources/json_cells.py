@@ -91,6 +91,6 @@ def _size(values: dict[str, Any]) -> tuple[int, int] | None:
     sides = [values[name] for names in (_HEIGHTS, _WIDTHS) for name in names if name in values]
     if len(sides) != 2:
         return None
-    if any(type(side) not in (int, float) or side != int(side) for side in sides):
+    if any(type(side) not in (int, float) or not float(side).is_integer() for side in sides):
         raise DamagedImage(f"its height and width must be integers; got {sides!r:.60}.")
     return int(sides[0]), int(sides[1])

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import NamedTuple
+
+from lxmert.utils.messages import first_few
 
 from .base import Source, SourceOptions
 from .found import Found
+
+_FILES = (".tsv", ".tsv.gz", ".csv", ".h5", ".hdf5")  # each is passed by itself, not by its folder
 
 
 class Layout(NamedTuple):
@@ -21,6 +26,7 @@ class Layout(NamedTuple):
         recognize: whether a source of one of these kinds has this layout.
         open: opens it.
         extra: the optional dependencies that it takes, such as "lmdb" of `pip install "lxmert[lmdb]"`.
+        options: those of `SourceOptions` that it heeds.
     """
 
     name: str
@@ -30,6 +36,17 @@ class Layout(NamedTuple):
     recognize: Callable[[Found, SourceOptions], bool]
     open: Callable[[Found, SourceOptions], Source]
     extra: str | None = None
+    options: tuple[str, ...] = ()
+
+
+def check_options(layout: Layout, options: SourceOptions, path: Path) -> None:
+    """Refuse options that would change nothing: the user expects other numbers then."""
+    given = [name for name, value in options._asdict().items() if value is not None and name not in layout.options]
+    if options.boxes == "xyxy" and "boxes" in given:  # what every layout has
+        given.remove("boxes")
+    if given:
+        named = " and ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise ValueError(f"{named} cannot be used with {path}, whose layout is: {layout.name}. Leave it out.")
 
 
 def describe_layouts(layouts: Iterable[Layout], width: int = 100) -> str:
@@ -46,6 +63,12 @@ def unknown_layout(found: Found, layouts: Iterable[Layout]) -> ValueError:
     """The error for a source of no known layout: what it is, and the nearest layouts."""
     layouts = list(layouts)
     near = [layout for layout in layouts if found.kind in layout.kinds] or layouts[:1]
+    inside = [name for name in found.names if name.endswith(_FILES)] if found.kind == "folder" else []
+    if inside:
+        return ValueError(
+            f"{found.path} is {found.describe()}, which is not a known layout of region features. Pass its files "
+            f"instead: {first_few(inside)}."
+        )
     known = "; ".join(f"{layout.name} ({layout.contains})" for layout in near)
     return ValueError(
         f"{found.path} is {found.describe()}, which is not a known layout of region features. The nearest that is "

@@ -97,8 +97,11 @@ def holds_many(path: Path) -> bool:
             known = spelled(members)
             if "features" not in known:
                 return "ids" in known
-            with archive.open(members[known["features"]]) as member:
-                return len(read_header(member, str(path)).shape) == 3 or "ids" in known
+            shapes = {}
+            for part in known.keys() & {"features", "ids"}:
+                with archive.open(members[known[part]]) as member:
+                    shapes[part] = read_header(member, str(path)).shape
+            return len(shapes["features"]) == 3 or len(shapes.get("ids", ())) == 1
     except (ValueError, *ZIP_DAMAGE):
         return False
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from .array_layouts import ARRAY_LAYOUTS
 from .base import Source, SourceOptions
 from .found import Found
-from .layouts import unknown_layout
+from .layouts import check_options, unknown_layout
 from .text_layouts import TEXT_LAYOUTS
 
 # The first that recognizes a source reads it.
@@ -27,5 +27,6 @@ def open_source(path: str | Path, options: SourceOptions | None = None) -> Sourc
     found = Found(path)
     for layout in LAYOUTS:
         if found.kind in layout.kinds and layout.recognize(found, options):
+            check_options(layout, options, path)
             return layout.open(found, options)
     raise unknown_layout(found, LAYOUTS)

@@ -17,7 +17,9 @@ import numpy as np
 from lxmert.data.features.image_regions import TOLERANCE, ImageRegions
 from lxmert.utils.messages import first_few
 
+from .array_rows import MAX_IMAGE_BYTES
 from .base import DamagedImage, Entry, SourceOptions, WrongOptions
+from .base64_arrays import check_float32
 from .boxes import BoxReader
 from .ids import read_sizes
 
@@ -174,6 +176,7 @@ def _array(spelling: str, values: Any, part: str, count: int | None) -> np.ndarr
     """Numbers as an array; bytes are base64, or the numbers themselves: int64 for ids, float32 for all else."""
     if isinstance(values, (bytes, str)):
         values = _unpack(spelling, values, "<i8" if part.endswith("_ids") else "<f4", count)
+    _check_nested(spelling, values)
     try:
         array = np.asarray(values)
     except ValueError:
@@ -181,6 +184,15 @@ def _array(spelling: str, values: Any, part: str, count: int | None) -> np.ndarr
     if array.dtype.kind not in "fiu":
         raise DamagedImage(f"its {spelling} must be numbers; they are {array.dtype}.")
     return array
+
+
+def _check_nested(spelling: str, values: Any) -> None:
+    """Refuse lists that contain one list many times: they are small in a file, and endless as an array."""
+    size, depth = 1, 0
+    while isinstance(values, (list, tuple)) and values:
+        size, depth, values = size * len(values), depth + 1, values[0]
+        if depth > 3 or size > MAX_IMAGE_BYTES // 8:
+            raise DamagedImage(f"its {spelling} must be one or two lists deep, and not longer than any image's.")
 
 
 def _unpack(spelling: str, text: bytes | str, dtype: str, count: int | None) -> np.ndarray:
@@ -193,6 +205,7 @@ def _unpack(spelling: str, text: bytes | str, dtype: str, count: int | None) -> 
     if not content or len(content) % each:
         raise DamagedImage(f"its {spelling} must have a multiple of {each:,} bytes; they have {len(content):,}.")
     values = np.frombuffer(content, dtype).reshape(count or 0, -1)
+    check_float32(spelling, values)
     return values[:, 0] if spelling in sum(LABELS.values(), ()) else values
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from lxmert.data.features.image_regions import ImageRegions
 
 from .base import DamagedImage, WrongOptions
-from .base64_arrays import array, integer
+from .base64_arrays import MAX_REGIONS, array, integer
 from .columns import IGNORED
 
 _DECISIVE = 50  # images that are enough
@@ -44,13 +44,15 @@ class SizeOrder:
         self.swapped += fits_swapped and not fits
         return bool(fits_swapped and not fits)
 
-    def add_row(self, row: dict[str, bytes]) -> None:
-        """Count a row of a TSV, unless it is damaged, which is an error when its image is read."""
+    def add_row(self, row: dict[str, bytes]) -> DamagedImage | None:
+        """Count a row of a TSV; what is damaged in it is returned, and an error when its image is read."""
         try:
             height, width = integer("image_h", row["image_h"]), integer("image_w", row["image_w"])
-            self.add(ImageRegions("", (), array("boxes", row["boxes"], "<f4", None, 4), (height, width)))
-        except DamagedImage:
-            return
+            count = integer("num_boxes", row["num_boxes"], MAX_REGIONS) if "num_boxes" in row else None
+            self.add(ImageRegions("", (), array("boxes", row["boxes"], "<f4", count, 4), (height, width)))
+        except DamagedImage as error:
+            return error
+        return None
 
     def turned(self) -> SizeOrder:
         """The other order, with the same evidence."""

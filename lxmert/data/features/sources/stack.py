@@ -14,10 +14,10 @@ import numpy as np
 from lxmert.data.features.image_regions import ImageRegions
 from lxmert.utils.messages import escaped, first_few
 
-from .array_rows import ZIP_DAMAGE, NpyRows, Rows, member_rows
+from .array_rows import MAX_IMAGE_BYTES, ZIP_DAMAGE, NpyRows, Rows, member_rows, parse_array
 from .base import NumberedSource, SourceOptions
 from .boxes import LARGEST_FRACTION
-from .ids import check_every_row, ids_beside
+from .ids import check_every_row, id_text, ids_beside
 from .pictures import FIRST, PictureReader, missing_parts, read_first, spelled
 
 _IDS_FILES = ("ids.json", "ids.txt", "image_ids.json", "image_ids.txt")
@@ -39,7 +39,7 @@ class Stack(NumberedSource):
     def __init__(
         self, path: Path, arrays: Mapping[str, Rows], options: SourceOptions, names: list[str] | None, size: int
     ):
-        self._spelled = {part: name for part, name in spelled(arrays).items() if part != "ids"}
+        self._spelled = {part: name for part, name in spelled(arrays).items()}
         found = [*self._spelled, *(["ids"] if names is not None or options.ids else [])]
         missing = missing_parts(found, with_ids=True)
         missing += self._missing_sizes(arrays, options)
@@ -128,35 +128,33 @@ def open_npz_stack(path: Path, options: SourceOptions) -> Stack:
     try:
         with zipfile.ZipFile(path) as archive:
             members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-        known = {*spelled(members).values()}
-        arrays = {name: member_rows(path, members[name], f"{path}: {name}") for name in members if name in known}
+            known = spelled(members)
+            ids = known.pop("ids", None)
+            content = archive.read(members[ids]) if ids and members[ids].file_size <= MAX_IMAGE_BYTES else b""
+        names = _names(f"{path}: {ids}", content) if ids else None
+        arrays = {name: member_rows(path, members[name], f"{path}: {name}") for name in known.values()}
     except ZIP_DAMAGE as error:
         raise ValueError(f"{path} is not a .npz file, or damaged: {error}.") from None
-    return Stack(path, arrays, options, _names(arrays), path.stat().st_size)
+    return Stack(path, arrays, options, names, path.stat().st_size)
 
 
 def open_npy_stack(path: Path, options: SourceOptions) -> Stack:
     """A folder of .npy files, each with one array for all images."""
     files = {file.stem: file for file in sorted(path.iterdir()) if file.suffix == ".npy"}
-    known = {*spelled(files).values()}
-    arrays: dict[str, Rows] = {name: NpyRows(file, str(file)) for name, file in files.items() if name in known}
+    known = spelled(files)
+    ids = known.pop("ids", None)
+    arrays: dict[str, Rows] = {name: NpyRows(files[name], str(files[name])) for name in known.values()}
     beside = next((path / name for name in _IDS_FILES if (path / name).is_file()), None)
-    if options.ids is None and spelled(files).get("ids") is None and beside is not None:
+    if options.ids is None and ids is None and beside is not None:
         options = options._replace(ids=beside)
-    return Stack(path, arrays, options, _names(arrays), sum(files[name].stat().st_size for name in arrays))
+    names = _names(str(files[ids]), files[ids].read_bytes()) if ids else None
+    return Stack(path, arrays, options, names, sum(files[name].stat().st_size for name in arrays))
 
 
-def _names(arrays: Mapping[str, Rows]) -> list[str] | None:
-    """The ids in a file: strings, bytes or integers [N]."""
-    name = spelled(arrays).get("ids")
-    if name is None:
-        return None
-    rows = arrays[name]
-    if len(rows.shape) != 1 or rows.dtype.kind not in "iuSU":
-        raise ValueError(f"{name} must be strings or integers [N]; it is {rows.dtype} {list(rows.shape)}.")
-    return [id_text(rows.row(number).item()) for number in range(rows.shape[0])]
-
-
-def id_text(value: str | bytes | int) -> str:
-    """An id as text."""
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+def _names(where: str, content: bytes) -> list[str]:
+    """The ids in a .npy file: strings, bytes or integers [N]."""
+    values = parse_array(content, where)
+    array = np.asarray(values)
+    if array.ndim != 1 or array.dtype.kind not in "iuSU" or isinstance(values, dict):
+        raise ValueError(f"{where} must be strings or integers [N]; it is {array.dtype} {list(array.shape)}.")
+    return [id_text(value) for value in array.tolist()]

@@ -34,6 +34,7 @@ TEXT_LAYOUTS = (
         ("text",),
         _has(10),
         _tsv,
+        options=("columns", "sizes", "boxes_from"),
     ),
     Layout(
         "TSV of bottom-up-attention",
@@ -43,6 +44,7 @@ TEXT_LAYOUTS = (
         ("text",),
         _has(6),
         _tsv,
+        options=("columns", "sizes", "boxes_from"),
     ),
     Layout(
         "TSV of VL-BERT",
@@ -52,6 +54,7 @@ TEXT_LAYOUTS = (
         ("text",),
         _has(7, 8, 13, 14),
         _tsv,
+        options=("columns", "sizes", "boxes_from"),
     ),
     Layout(
         "TSV of VinVL and Oscar",
@@ -61,6 +64,7 @@ TEXT_LAYOUTS = (
         ("text",),
         lambda found, options: options.columns is None and (is_json_tsv(found) or _has(3)(found, options)),
         lambda found, options: (JsonTsv if is_json_tsv(found) else Tsv)(found.path, options),
+        options=("columns", "sizes", "boxes_from"),
     ),
     Layout(
         "TSV of your own",
@@ -70,6 +74,7 @@ TEXT_LAYOUTS = (
         ("text",),
         is_tsv,
         _tsv,
+        options=("columns", "sizes", "boxes_from"),
     ),
     Layout(
         "JSON of VL-BERT",

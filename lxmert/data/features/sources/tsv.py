@@ -117,13 +117,15 @@ class Tsv(RowSource):
 
     def _find_order(self) -> SizeOrder:
         """The order of height and width, which the boxes of the first images must show unless it is known."""
-        order, read = self._order, 0
+        order, read, readable = self._order, 0, 0
+        damage: DamagedImage | None = None
         for number, record in enumerate(self._rows(None)):
             read += record.end - record.begin
             if number >= _SAMPLE_IMAGES or (number and read > _SAMPLE_BYTES) or order.decided:
                 break
             if len(record.cells) == self._columns_count:
-                order.add_row(dict(zip(self._columns, record.cells, strict=True)))
+                found = order.add_row(dict(zip(self._columns, record.cells, strict=True)))
+                damage, readable = damage or found, readable + (found is None)
         if order.stated and order.swapped > order.right:
             raise ValueError(
                 f"{self.path}: the boxes of {order.swapped:,} images at its start fit only if height and width are "
@@ -134,6 +136,8 @@ class Tsv(RowSource):
             return order
         if order.swapped and not order.right:
             return order.turned()
+        if damage and not readable:
+            raise ValueError(f"{self.path}: of the images at its start, none has boxes that can be read: {damage}")
         either = "some boxes fit one order only, others the other" if order.right else "every box fits both orders"
         raise ValueError(
             f"{self.path} does not say whether width or height comes first: of the images at its start, {either}. "
