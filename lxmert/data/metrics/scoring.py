@@ -112,11 +112,11 @@ def _score_vqa(predictions: str | Path, annotations: Paths, questions: Paths, fo
         answers = {name: classes.get(answer, answer) for name, answer in results.answers.items()}
         return replace(soft_accuracy(answers, labelled, predictions), further=_hateful(results, labelled))
     if labelled.layout == A_OKVQA:
-        return _score_aokvqa(results, labelled, predictions)
+        return _score_aokvqa(results, labelled, predictions, processed=formula != "auto")
     return soft_accuracy(results.answers, labelled, predictions, processed=labelled.layout != ORIGINAL)
 
 
-def _score_aokvqa(results: ResultFile, questions: Questions, place: str | Path) -> VqaScores:
+def _score_aokvqa(results: ResultFile, questions: Questions, place: str | Path, processed: bool) -> VqaScores:
     """The accuracy of direct answers: as in the official evaluation, without the questions that are marked as hard."""
     records = (record for path in questions.files for _, record in container_records(path, open_container(path)))
     hard = {canonical_id(record["question_id"]) for record in records if record.get("difficult_direct_answer")}
@@ -129,7 +129,7 @@ def _score_aokvqa(results: ResultFile, questions: Questions, place: str | Path) 
         counts = f"{len(hard):,}", f"{len(questions):,}"
         logger.info("not scored, since they are marked difficult_direct_answer: %s of %s questions", *counts)
     answers = {name: answer for name, answer in results.answers.items() if name not in hard}
-    return soft_accuracy(answers, questions.take(rows), place)
+    return soft_accuracy(answers, questions.take(rows), place, processed)
 
 
 def _score_official(
