@@ -70,7 +70,7 @@ def _add_import(actions: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--ids",
         metavar="FILE",
         help="ids of an HDF5 file or of arrays that have none: a JSON object of ids and rows, or a pickle of the same, "
-        "which may leave out rows; or an id for every row, as a JSON list or as text with one id per line",
+        "which may leave out rows; or an id for every row, as a JSON list, a .npy file, or text with one id per line",
     )
     parser.add_argument(
         "--sizes",

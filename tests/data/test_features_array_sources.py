@@ -120,6 +120,8 @@ def test_options_that_a_layout_does_not_heed(tmp_path):
     source = npz(tmp_path)
     refused(tmp_path, source, r"--columns and --boxes-from cannot be used", columns="id,features", boxes_from="a.tsv")
     import_regions([source], tmp_path / "corners", ImportOptions(boxes="xyxy"))
+    with pytest.raises(ValueError, match='boxes must be "xyxy" or "xywh"; got \'yxyx\''):
+        ImportOptions(boxes="yxyx")
 
 
 @pytest.mark.parametrize("kind", ["npy", "array", "objects", "bom"])

@@ -28,7 +28,8 @@ class ImportOptions:
         dtype: of the features in the store. float32 keeps the numbers of all published files exactly; float16 takes
             half the disk and rounds each number to 11 bits, by up to 2^-11 of it (2^-25 below 2^-14).
         ids: the ids of an HDF5 file or of arrays that have none: a JSON object of ids and row numbers, or a pickle of
-            the same, which may leave out rows; or an id for each row, as a JSON list, or as text with one id per line.
+            the same, which may leave out rows; or an id for each row, as a JSON list, a .npy file, or text with one id
+            per line.
         boxes: "xyxy", two corners, or "xywh", a corner with width and height. None is "xyxy"; for GQA's files it is
             inferred.
         sizes: the images' sizes, where arrays have boxes in pixels and no sizes: a JSON object of ids and [height,
@@ -59,6 +60,8 @@ class ImportOptions:
             raise ValueError(
                 f"names must have {{id}} in it once, or {{id:012}} for a number of twelve digits; got {self.names!r}."
             )
+        if self.boxes not in (None, "xyxy", "xywh"):
+            raise ValueError(f'boxes must be "xyxy" or "xywh"; got {self.boxes!r}.')
         self.column_names()
 
     def column_names(self) -> tuple[str, ...] | None:

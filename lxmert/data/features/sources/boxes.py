@@ -45,7 +45,8 @@ class BoxReader:
             WrongOptions: the layout, or height and width, are wrong by more images than they are right.
         """
         boxes = given.astype(np.float32)
-        corners = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
+        with np.errstate(over="ignore", invalid="ignore"):  # an error of `check_boxes`
+            corners = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
         if self._layout == "xywh":
             boxes, corners = corners, boxes
         fractions = self._are_fractions(boxes, normalized)

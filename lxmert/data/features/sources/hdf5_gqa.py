@@ -49,8 +49,6 @@ class GqaObjects(Hdf5Source):
         rows = {image.row for image in self._images.values()}
         super().__init__(file, list(self._images), len(self._features) - len(rows))
         self.boxes = options.boxes or self._infer_boxes()
-        if self.boxes not in ("xyxy", "xywh"):
-            raise ValueError(f"boxes must be xyxy or xywh; got {self.boxes!r}.")
 
     def _images_of(self, info: Path, features: Path, number: int) -> dict[str, _Image]:
         """The images that are in file `number`, by name."""
