@@ -82,7 +82,7 @@ def overrides(arguments: argparse.Namespace) -> dict[str, Any]:
     known = list(dict.fromkeys(name for config in CONFIGS.values() for name in config.field_names()))
     for name, _ in arguments.set:
         if name not in known:
-            raise ValueError(f"--set: {unknown_keyword_message(name, known)}")
+            raise ValueError(f"--set: {unknown_keyword_message(name, known, 'field')}")
     return dict(arguments.set)
 
 

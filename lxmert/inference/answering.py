@@ -184,7 +184,7 @@ class VisualQuestionAnswering:
             ValueError, TypeError: no images or questions, different numbers of them, or an image that is none.
         """
         if not isinstance(top_k, int) or not 1 <= top_k <= len(self.answers):
-            raise ValueError(f"top_k must be 1 to {len(self.answers)}; got {top_k!r}.")
+            raise ValueError(f"{setting('top_k')} must be 1 to {len(self.answers)}; got {top_k!r}.")
         if not isinstance(questions, (str, list, tuple)):
             raise TypeError(f"questions must be a text or a list of texts; got {type(questions).__name__}.")
         single = isinstance(questions, str) and not isinstance(images, (list, tuple))

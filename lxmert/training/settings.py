@@ -143,7 +143,7 @@ class Settings:
         known = CONFIGS[self.architecture].field_names()
         for name in self.model_config:
             if name not in known:
-                raise ValueError(f"{setting('model_config')}: {unknown_keyword_message(name, known)}")
+                raise ValueError(f"{setting('model_config')}: {unknown_keyword_message(name, known, 'field')}")
         possible = LOSSES[self.architecture]
         if self.task == "pretrain" and not (self.losses and set(self.losses) <= set(possible)):
             given = ", ".join(self.losses) or "none"
@@ -282,7 +282,7 @@ def read_settings(path: str | Path) -> dict[str, Any]:
             raise ValueError(f"{path} is not a TOML file: {error}") from None
     for name in values:
         if name not in field_names():
-            raise ValueError(f"{path}: {unknown_keyword_message(name, field_names())}")
+            raise ValueError(f"{path}: {unknown_keyword_message(name, field_names(), 'setting')}")
     return {name: _absolute(name, value, path.parent) for name, value in values.items()}
 
 

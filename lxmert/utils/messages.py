@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 
-def unknown_keyword_message(name: str, known: Iterable[str]) -> str:
-    """Say that `name` is no known keyword, and which known one is most similar."""
+def unknown_keyword_message(name: str, known: Iterable[str], kind: str = "keyword") -> str:
+    """Say that `name` is no known keyword, or another kind of name, and which known one is most similar."""
     known = list(known)
     nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f" Did you mean {nearest[0]!r}?" if nearest else f" Known: {', '.join(known)}."
-    return f"unexpected keyword {name!r}.{hint}"
+    return f"unexpected {kind} {name!r}.{hint}"
 
 
 def nearly_known(name: str, known: Iterable[str]) -> str | None:

@@ -154,6 +154,8 @@ def convert(
     kind = target_format(target, to)
     is_folder = kind == "folder" or (kind == "tf_model.h5" and target.suffix != ".h5")
     _check_options(target, kind, is_folder, dtype, max_shard_size)
+    if vocabulary is not None and not is_folder:
+        raise ValueError(f"{setting('vocabulary')} is written into folders; {target} is to be: {FORMATS[kind]}.")
     path = find_model(source, hub)
     with open_checkpoint(path, config, **overrides) as checkpoint:
         written = target / {"folder": SAFETENSORS_NAME, "tf_model.h5": TF_NAME}[kind] if is_folder else target

@@ -129,6 +129,8 @@ def open_model_files(
     table = [] if not with_answers else answers_of(path, config) if answers is None else as_answers(answers)
     if with_answers and answers is not None:
         _warn_of_other(setting("answers"), source, answers_of(path), table)
+    if vocabulary is not None and tokenizer is not None:
+        _warn_of_other_words(source, path, tokenizer)
     count = getattr(config, ANSWERS[config.model_type][1])
     wanted = list(missing)
     if tokenizer is None:
@@ -152,6 +154,16 @@ def _warn_of_other(name: str, source: str | Path, own: list[str] | None, given: 
             f"{name} is another table than the {ANSWERS_NAME} of {source}: answer {first} is {given[first]!r}, not "
             f"{own[first]!r}. It is used as given."
         )
+
+
+def _warn_of_other_words(source: str | Path, path: Path, given: LxmertTokenizer) -> None:
+    """Warn of a tokenizer that is given, and whose words are others than those in the folder of the weights."""
+    try:
+        own = tokenizer_of(path)
+    except (ValueError, TypeError, OSError):  # this is why another one is given
+        return
+    if own is not None and own.get_vocab() != given.get_vocab():
+        warn_caller(f"{setting('vocabulary')} has other words than the tokenizer of {source}. It is used as given.")
 
 
 def _folder_of(path: Path) -> Path:

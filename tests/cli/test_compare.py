@@ -181,7 +181,7 @@ def test_control_characters_are_escaped(tmp_path, lxmert):
         ("other.safetensors", [], "is not a file of LXMERT or VisualBERT: none of its 1 names"),
         ("source", ["--tolerance", "-1"], "tolerance must be a number of at least 0; got -1.0"),
         ("source", ["--tolerance", "nan"], "tolerance must be a number of at least 0; got nan"),
-        ("source", ["--set", "heads=1"], "--set: unexpected keyword 'heads'."),
+        ("source", ["--set", "heads=1"], "--set: unexpected field 'heads'."),
     ],
 )
 def test_errors(second, options, message, source, tmp_path, refused):

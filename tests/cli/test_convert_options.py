@@ -70,8 +70,8 @@ def test_a_field_may_be_null(tmp_path, lxmert):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--set", "hiden_size=3"], "--set: unexpected keyword 'hiden_size'. Did you mean 'hidden_size'?"),
-        (["--set", "source=3"], "--set: unexpected keyword 'source'. Known: pruned_heads, vocab_size, "),
+        (["--set", "hiden_size=3"], "--set: unexpected field 'hiden_size'. Did you mean 'hidden_size'?"),
+        (["--set", "source=3"], "--set: unexpected field 'source'. Known: pruned_heads, vocab_size, "),
         (["--set", "hidden_size=wide"], "hidden_size must be an integer; got 'wide' (str)"),
         (["--set", "visual_embedding_dim=3"], "LxmertConfig: unexpected keyword 'visual_embedding_dim'"),
         (["--set", "l_layers=3"], "The file has 2 layers of the kind that l_layers counts"),

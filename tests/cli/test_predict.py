@@ -106,8 +106,12 @@ def test_a_model_without_the_settings_of_a_training(trained, scenes, tmp_path, c
     assert output.read_text() == expected
     table = json.loads((best / "answers.json").read_text())
     (tmp_path / "bare" / "answers.json").write_text(json.dumps(table[::-1]))
+    words = (best / "vocab.txt").read_text().splitlines()
+    (tmp_path / "bare" / "vocab.txt").write_text("\n".join([*words[:-2], words[-1], words[-2]]))
     assert main([*command, *given]) == 0
-    assert "warning: --answers is another table than the answers.json of" in capsys.readouterr().err
+    warned = capsys.readouterr().err
+    assert "warning: --answers is another table than the answers.json of" in warned
+    assert "warning: --vocabulary has other words than the tokenizer of" in warned
 
 
 def test_refused(trained, scenes, tmp_path, capsys):

@@ -118,7 +118,7 @@ BAD = [
     (
         {"model_config": {"hiden_size": 3}},
         ValueError,
-        "model_config: unexpected keyword 'hiden_size'. Did you mean 'hidden_size'?",
+        "model_config: unexpected field 'hiden_size'. Did you mean 'hidden_size'?",
     ),
     ({"task": "gqa"}, ValueError, "the settings are of the task gqa, not of vqa."),
 ]
@@ -183,7 +183,7 @@ def test_files_and_their_paths(kind, tmp_path):
         ("a.toml", "epochs = ", "{path} is not a TOML file: "),
         ("a.json", "{", "{path} is not a JSON file: "),
         ("a.json", "[1]", "{path} must hold a JSON object of keys and values; it holds a list."),
-        ("a.toml", "epoch = 3", "{path}: unexpected keyword 'epoch'. Did you mean 'epochs'?"),
+        ("a.toml", "epoch = 3", "{path}: unexpected setting 'epoch'. Did you mean 'epochs'?"),
     ],
 )
 def test_files_that_are_refused(name, text, message, tmp_path):

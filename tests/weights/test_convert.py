@@ -242,6 +242,11 @@ def test_formats_that_a_name_cannot_have(name, to, message):
         target_format(name, to)
 
 
+def test_a_vocabulary_for_a_file(tmp_path):
+    with pytest.raises(ValueError, match=r"vocabulary is written into folders; .*a\.keras is to be: Keras model"):
+        convert(make_folder(tmp_path / "source"), tmp_path / "a.keras", vocabulary="vocab.txt")
+
+
 def test_a_file_where_a_folder_is_to_be(tmp_path):
     (tmp_path / "target").write_text("mine")
     with pytest.raises(NotADirectoryError, match=r"target is a file; pass a folder to write config.json and model"):

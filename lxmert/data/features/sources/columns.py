@@ -65,7 +65,7 @@ def parse_columns(names: Sequence[str]) -> tuple[str, ...]:
     for name, column in zip(names, columns, strict=True):
         if not column:
             known = [*SPELLINGS, *(s for spellings in SPELLINGS.values() for s in spellings if len(s) > 2)]
-            message = unknown_keyword_message(name, known).replace("keyword", "column")
+            message = unknown_keyword_message(name, known, "column")
             raise ValueError(f"--columns: {message} {IGNORED} is a column that is not read.")
     twice = sorted({name for name in columns if name != IGNORED and columns.count(name) > 1})
     missing = [name for name in ("image_id", "features") if name not in columns]
