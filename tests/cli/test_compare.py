@@ -151,7 +151,7 @@ def test_what_other_programs_wrote(lxmert):
     assert (status, out.splitlines()[-1]) == (0, "the same weights: 43,460 values, bit for bit")
     status, _, err = lxmert("compare", *pickles)
     assert status == 1
-    assert "--set num_attention_heads=... on the command line" in err
+    assert "pass --set num_attention_heads=..." in err
 
 
 @pytest.mark.parametrize("sides", [("owner/a", "owner/b"), (None, "owner/b"), ("owner/a", None)])
