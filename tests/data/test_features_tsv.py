@@ -228,3 +228,28 @@ def test_a_folder_of_files_that_are_passed_themselves(tmp_path):
 def test_sizes_in_json_that_are_not_finite():
     with pytest.raises(ValueError, match=r"height and width must be integers; got \[inf, 5\]"):
         parse_content(b'{"image_h": 1e999, "image_w": 5}')
+
+
+@pytest.mark.parametrize("form", ["VinVL", "VL-BERT"])
+def test_sides_that_json_exchanges_are_not_clipped(tmp_path, form):
+    def written(one, **sides):
+        boxes, features = np.asarray(one.boxes, "<f4"), np.asarray(one.features, "<f4")
+        if form == "VL-BERT":
+            arrays = {"boxes": text(boxes, "<f4"), "features": text(features, "<f4")}
+            return json.dumps({**sides, "num_boxes": len(boxes), **arrays})
+        objects = [
+            {"rect": box.tolist(), "feature": text(row, "<f4")} for box, row in zip(boxes, features, strict=True)
+        ]
+        return json.dumps({**sides, "objects": objects})
+
+    images = [picture(number, x=190.0) for number in range(3)]
+    cells = {one.name: written(one, image_h=one.size[1], image_w=one.size[0]) for one in images}
+    source = tmp_path / "source"
+    if form == "VL-BERT":
+        source.mkdir()
+        for name, cell in cells.items():
+            (source / f"{name}.json").write_text(cell)
+    else:
+        source.write_text("".join(f"{name}\t{cell}\n" for name, cell in cells.items()))
+    with pytest.raises(ValueError, match="sizes are height, width"):
+        imported(tmp_path, source, clip_boxes=True, skip_damaged=True)

@@ -16,6 +16,7 @@ from lxmert.data.features.image_regions import ImageRegions
 from .base import SourceOptions
 from .hdf5_file import Hdf5FeatureFile, Hdf5Source
 from .ids import read_large_json
+from .size_order import SizeOrder
 
 _SAMPLE = 1000  # images whose boxes are examined to infer their layout
 
@@ -49,6 +50,7 @@ class GqaObjects(Hdf5Source):
         rows = {image.row for image in self._images.values()}
         super().__init__(file, list(self._images), len(self._features) - len(rows))
         self.boxes = options.boxes or self._infer_boxes()
+        self._order = SizeOrder((), stated=True)
 
     def _images_of(self, info: Path, features: Path, number: int) -> dict[str, _Image]:
         """The images that are in file `number`, by name."""
@@ -98,4 +100,6 @@ class GqaObjects(Hdf5Source):
         boxes = self.file.values(self._boxes, (row, slice(0, count)))
         if self.boxes == "xywh" and boxes.ndim == 2 and boxes.shape[1] == 4:
             boxes = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
-        return ImageRegions(name, features, boxes, (height, width))
+        image = ImageRegions(name, features, boxes, (height, width))
+        self._order.check(image)
+        return image

@@ -12,6 +12,7 @@ from lxmert.data.features.image_regions import ImageRegions
 from .base import DamagedImage, NumberedSource
 from .found import Found
 from .json_cells import parse_content
+from .size_order import SizeOrder
 
 _MAX_JSON_BYTES = 64 * 2**20  # of an image
 
@@ -26,6 +27,7 @@ class JsonFiles(NumberedSource):
         else:
             members = [info for info in self._archive.infolist() if info.filename.endswith(".json")]
             sizes = {info.filename: info.file_size for info in members}
+        self._order = SizeOrder((), stated=True)
         names = sorted(sizes)
         self._starts = [0]
         for name in names:
@@ -53,7 +55,9 @@ class JsonFiles(NumberedSource):
         content = parse_content(text)
         if content.features is None or content.boxes is None or content.size is None:
             raise DamagedImage("it must have image_h, image_w, num_boxes, boxes and features.")
-        return ImageRegions(Path(name).stem, content.features, content.boxes, content.size)
+        image = ImageRegions(Path(name).stem, content.features, content.boxes, content.size)
+        self._order.check(image)
+        return image
 
 
 def _json_files(path: Path) -> list[Path]:

@@ -36,8 +36,10 @@ class SizeOrder:
         """Count an image; whether its boxes contradict the order."""
         height, width = np.asarray(image.size).tolist()
         boxes = np.asarray(image.boxes)
-        if not len(boxes) or not np.isfinite(boxes).all() or (boxes[:, 2:] < boxes[:, :2]).any():
+        if boxes.ndim != 2 or boxes.shape[1] != 4 or not len(boxes):
             return False  # damaged: no evidence
+        if not np.isfinite(boxes).all() or (boxes[:, 2:] < boxes[:, :2]).any():
+            return False
         x, y = boxes[:, 2].max(), boxes[:, 3].max()
         fits, fits_swapped = inside(x, y, width, height), inside(x, y, height, width)
         self.right += fits and not fits_swapped

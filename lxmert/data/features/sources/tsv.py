@@ -157,6 +157,7 @@ class JsonTsv(RowSource):
 
     def __init__(self, path: Path, options: SourceOptions):
         super().__init__(path, options)
+        self._order = SizeOrder((), stated=True)
         first = self._file.first()
         content = parse_content(first.cells[1]) if first else Content()
         if content.boxes is None or options.boxes_from is not None:
@@ -172,6 +173,12 @@ class JsonTsv(RowSource):
             plain_cell(cells[0]).decode("utf-8", "replace"), content.features, boxes, content.size or ()
         )
         return image if self._boxes else self.completed(image, Content())
+
+    def completed(self, image: ImageRegions, other: Content) -> ImageRegions:
+        """See `RowSource.completed`; height and width that the boxes show to be exchanged are an error."""
+        image = super().completed(image, other)
+        self._order.check(image)
+        return image
 
 
 def _size_in_features(features: np.ndarray, boxes: np.ndarray) -> tuple[int, int]:
