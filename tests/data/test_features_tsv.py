@@ -10,8 +10,8 @@ import pytest
 
 from lxmert.data.features import ImportOptions, import_regions, open_regions
 from lxmert.data.features.image_regions import ImageRegions
-from lxmert.data.features.sources import tsv
-from lxmert.data.features.sources.json_cells import parse_content
+from lxmert.data.features.sources.text import tsv
+from lxmert.data.features.sources.text.json_cells import parse_content
 from tests.data.layouts import DATA
 from tests.data.region_files import bottom_up_line, lxmert_line, text, write_tsv
 

@@ -15,7 +15,7 @@ from lxmert.utils.messages import escaped
 
 from .image_regions import ImageRegions
 from .sources.base import SourceOptions
-from .sources.columns import parse_columns
+from .sources.text.columns import parse_columns
 
 _NAME_FIELD = re.compile(r"\{id(?::0(\d{1,2}))?\}")
 

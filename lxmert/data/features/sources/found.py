@@ -10,8 +10,8 @@ from pathlib import Path
 
 from lxmert.utils.messages import first_few
 
-from .hdf5_file import Hdf5FeatureFile
-from .records import Record, RecordFile
+from .hdf5.file import Hdf5FeatureFile
+from .text.records import Record, RecordFile
 
 _MOST_NAMES = 1000  # of a folder or an archive that are looked at
 _LMDB_MAGIC = b"\xde\xc0\xef\xbe"  # at byte 16 of data.mdb

@@ -10,7 +10,7 @@ import numpy as np
 from lxmert.utils.json_files import parse_json
 from lxmert.utils.plain_pickle import is_pickle, load_plain_pickle
 
-from .array_rows import parse_array
+from .arrays.rows import parse_array
 
 _MAX_JSON_BYTES = 512 * 2**20
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .array_layouts import ARRAY_LAYOUTS
+from .arrays.layouts import ARRAY_LAYOUTS
 from .base import Source, SourceOptions
 from .found import Found
 from .layouts import check_options, unknown_layout
-from .text_layouts import TEXT_LAYOUTS
+from .text.layouts import TEXT_LAYOUTS
 
 # The first that recognizes a source reads it.
 LAYOUTS = (*TEXT_LAYOUTS, *ARRAY_LAYOUTS)

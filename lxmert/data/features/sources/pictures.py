@@ -17,7 +17,7 @@ import numpy as np
 from lxmert.data.features.image_regions import TOLERANCE, ImageRegions
 from lxmert.utils.messages import first_few
 
-from .array_rows import MAX_IMAGE_BYTES
+from .arrays.rows import MAX_IMAGE_BYTES
 from .base import DamagedImage, Entry, SourceOptions, WrongOptions
 from .base64_arrays import check_float32
 from .boxes import BoxReader

@@ -10,7 +10,7 @@ from lxmert.data.features.image_regions import ImageRegions
 
 from .base import DamagedImage, WrongOptions
 from .base64_arrays import MAX_REGIONS, array, integer
-from .columns import IGNORED
+from .text.columns import IGNORED
 
 _DECISIVE = 50  # images that are enough
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from lxmert.data.features.sources.found import Found
+from lxmert.data.features.sources.hdf5.file import Hdf5FeatureFile
+from lxmert.data.features.sources.hdf5.gqa import GqaObjects
+from lxmert.data.features.sources.hdf5.groups import Hdf5Groups
+from lxmert.data.features.sources.hdf5.rows import Hdf5Rows
+from lxmert.data.features.sources.hdf5.stack import open_hdf5_stack
+from lxmert.data.features.sources.layouts import Layout
+from lxmert.data.features.sources.pictures import spelled
+
 from .arrow import ArrowFiles
-from .found import Found
-from .hdf5_file import Hdf5FeatureFile
-from .hdf5_gqa import GqaObjects
-from .hdf5_groups import Hdf5Groups
-from .hdf5_rows import Hdf5Rows
-from .hdf5_stack import open_hdf5_stack
-from .layouts import Layout
 from .lmdb_store import LmdbStore
 from .numpy import NumpyFiles, holds_info, holds_many
-from .pictures import spelled
 from .stack import open_npy_stack, open_npz_stack
 
 

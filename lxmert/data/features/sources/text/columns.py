@@ -10,10 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from lxmert.data.features.image_regions import ImageRegions
+from lxmert.data.features.sources.base import DamagedImage
+from lxmert.data.features.sources.base64_arrays import MAX_REGIONS, array, integer, plain_cell
 from lxmert.utils.messages import first_few, unknown_keyword_message
-
-from .base import DamagedImage
-from .base64_arrays import MAX_REGIONS, array, integer, plain_cell
 
 IGNORED = "_"
 # The names of columns, and other spellings of them.

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .base import DamagedImage, SourceOptions
-from .hdf5_file import DAMAGE, Hdf5FeatureFile
-from .pictures import spelled
-from .stack import Stack
+from lxmert.data.features.sources.arrays.stack import Stack
+from lxmert.data.features.sources.base import DamagedImage, SourceOptions
+from lxmert.data.features.sources.pictures import spelled
+
+from .file import DAMAGE, Hdf5FeatureFile
 
 if TYPE_CHECKING:
     import h5py

@@ -12,10 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lxmert.data.features.sources.base import DamagedImage
+from lxmert.data.features.sources.base64_arrays import MAX_REGIONS, array
 from lxmert.utils.json_files import parse_json
-
-from .base import DamagedImage
-from .base64_arrays import MAX_REGIONS, array
 
 _HEIGHTS, _WIDTHS = ("image_h", "image_height", "height"), ("image_w", "image_width", "width")
 

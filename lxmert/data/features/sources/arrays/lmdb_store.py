@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from lxmert.data.features.image_regions import ImageRegions
+from lxmert.data.features.sources.base import DamagedImage, Entry, SourceOptions
+from lxmert.data.features.sources.pictures import PictureReader, read_first
 from lxmert.utils.messages import escaped
 from lxmert.utils.optional_imports import import_extra
 from lxmert.utils.plain_pickle import parse_plain_pickle
 
-from .array_rows import MAX_IMAGE_BYTES
-from .base import DamagedImage, Entry, SourceOptions
-from .pictures import PictureReader, read_first
+from .rows import MAX_IMAGE_BYTES
 
 _KEYS = b"keys"  # the entry that lists the ids
 _REOPEN = 64 * 2**20  # bytes of values

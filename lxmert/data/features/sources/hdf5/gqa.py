@@ -12,11 +12,11 @@ from typing import NamedTuple
 import numpy as np
 
 from lxmert.data.features.image_regions import ImageRegions
+from lxmert.data.features.sources.base import SourceOptions
+from lxmert.data.features.sources.ids import read_large_json
+from lxmert.data.features.sources.size_order import SizeOrder
 
-from .base import SourceOptions
-from .hdf5_file import Hdf5FeatureFile, Hdf5Source
-from .ids import read_large_json
-from .size_order import SizeOrder
+from .file import Hdf5FeatureFile, Hdf5Source
 
 _SAMPLE = 1000  # images whose boxes are examined to infer their layout
 

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from lxmert.data.features.image_regions import ImageRegions
+from lxmert.data.features.sources.base import DamagedImage, NumberedSource, SourceOptions
+from lxmert.data.features.sources.pictures import LABELS, SPELLINGS, PictureReader, read_first, spelled
 
-from .array_rows import MAX_IMAGE_BYTES, ZIP_DAMAGE, parse_array, read_header
-from .base import DamagedImage, NumberedSource, SourceOptions
-from .pictures import LABELS, SPELLINGS, PictureReader, read_first, spelled
+from .rows import MAX_IMAGE_BYTES, ZIP_DAMAGE, parse_array, read_header
 
 _COMPANIONS = ("boxes", "normalized_boxes", "size", *LABELS)
 _INFO = "_info.npy"

@@ -11,18 +11,18 @@ from typing import Any
 import numpy as np
 
 from lxmert.data.features.image_regions import ImageRegions
+from lxmert.data.features.sources.base import DamagedImage, Entry, SourceOptions
+from lxmert.data.features.sources.base64_arrays import plain_cell
+from lxmert.data.features.sources.found import Found
+from lxmert.data.features.sources.hdf5.rows import image_size
+from lxmert.data.features.sources.ids import read_sizes
+from lxmert.data.features.sources.size_order import SizeOrder, how_to_state
 from lxmert.utils.messages import escaped
 
-from .base import DamagedImage, Entry, SourceOptions
-from .base64_arrays import plain_cell
 from .box_rows import BoxRow, BoxRows, box_files
 from .columns import LXMERT, ORDERS, fits_row, header_columns, read_row
-from .found import Found
-from .hdf5_rows import image_size
-from .ids import read_sizes
 from .json_cells import Content, parse_content
 from .records import Record, RecordFile
-from .size_order import SizeOrder, how_to_state
 
 _SAMPLE_IMAGES, _SAMPLE_BYTES = 1000, 64 * 2**20  # at the start, read to infer the order of height and width
 _POSITIONED = 6  # numbers at the end of Oscar's features: the box as fractions of the image, its width and height

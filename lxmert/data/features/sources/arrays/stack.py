@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from lxmert.data.features.image_regions import ImageRegions
+from lxmert.data.features.sources.base import NumberedSource, SourceOptions
+from lxmert.data.features.sources.boxes import LARGEST_FRACTION
+from lxmert.data.features.sources.ids import check_every_row, id_text, ids_beside
+from lxmert.data.features.sources.pictures import FIRST, PictureReader, missing_parts, read_first, spelled
 from lxmert.utils.messages import escaped, first_few
 
-from .array_rows import MAX_IMAGE_BYTES, ZIP_DAMAGE, NpyRows, Rows, member_rows, parse_array
-from .base import NumberedSource, SourceOptions
-from .boxes import LARGEST_FRACTION
-from .ids import check_every_row, id_text, ids_beside
-from .pictures import FIRST, PictureReader, missing_parts, read_first, spelled
+from .rows import MAX_IMAGE_BYTES, ZIP_DAMAGE, NpyRows, Rows, member_rows, parse_array
 
 _IDS_FILES = ("ids.json", "ids.txt", "image_ids.json", "image_ids.txt")
 

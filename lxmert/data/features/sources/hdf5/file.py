@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lxmert.data.features.image_regions import ImageRegions
+from lxmert.data.features.sources.base import DamagedImage, NumberedSource, WrongOptions
+from lxmert.data.features.sources.pictures import SPELLINGS
 from lxmert.utils.compression import max_unpacked_size
 from lxmert.utils.messages import escaped
-
-from .base import DamagedImage, NumberedSource, WrongOptions
-from .pictures import SPELLINGS
 
 if TYPE_CHECKING:
     import h5py

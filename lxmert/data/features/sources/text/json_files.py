@@ -8,11 +8,11 @@ import zlib
 from pathlib import Path
 
 from lxmert.data.features.image_regions import ImageRegions
+from lxmert.data.features.sources.base import DamagedImage, NumberedSource
+from lxmert.data.features.sources.found import Found
+from lxmert.data.features.sources.size_order import SizeOrder
 
-from .base import DamagedImage, NumberedSource
-from .found import Found
 from .json_cells import parse_content
-from .size_order import SizeOrder
 
 _MAX_JSON_BYTES = 64 * 2**20  # of an image
 

@@ -11,10 +11,10 @@ import math
 import numpy as np
 
 from lxmert.data.features.image_regions import ImageRegions
+from lxmert.data.features.sources.base import DamagedImage, SourceOptions
+from lxmert.data.features.sources.ids import check_every_row, ids_beside
 
-from .base import DamagedImage, SourceOptions
-from .hdf5_file import Hdf5FeatureFile, Hdf5Source
-from .ids import check_every_row, ids_beside
+from .file import Hdf5FeatureFile, Hdf5Source
 
 
 class Hdf5Rows(Hdf5Source):

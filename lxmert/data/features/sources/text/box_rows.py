@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lxmert.data.features.sources.base import SourceOptions, WrongOptions
+from lxmert.data.features.sources.base64_arrays import plain_cell
 from lxmert.utils.messages import escaped
 
-from .base import SourceOptions, WrongOptions
-from .base64_arrays import plain_cell
 from .json_cells import Content, parse_content
 from .records import Record, RecordFile
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from lxmert.data.features.image_regions import ImageRegions
+from lxmert.data.features.sources.base import SourceOptions
+from lxmert.data.features.sources.pictures import PictureReader, read_first, spelled
 
-from .base import SourceOptions
-from .hdf5_file import Hdf5FeatureFile, Hdf5Source
-from .pictures import PictureReader, read_first, spelled
+from .file import Hdf5FeatureFile, Hdf5Source
 
 
 class Hdf5Groups(Hdf5Source):

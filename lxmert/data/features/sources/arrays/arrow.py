@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from lxmert.data.features.image_regions import ImageRegions
+from lxmert.data.features.sources.base import DamagedImage, Entry, SourceOptions
+from lxmert.data.features.sources.ids import id_text
+from lxmert.data.features.sources.pictures import PictureReader, missing_parts, read_first, spelled
 from lxmert.utils.json_files import read_json
 from lxmert.utils.messages import escaped, first_few
 from lxmert.utils.optional_imports import import_extra
 
-from .array_rows import MAX_IMAGE_BYTES
-from .base import DamagedImage, Entry, SourceOptions
-from .ids import id_text
-from .pictures import PictureReader, missing_parts, read_first, spelled
+from .rows import MAX_IMAGE_BYTES
 
 if TYPE_CHECKING:
     import pyarrow

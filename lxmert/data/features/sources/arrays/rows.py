@@ -15,11 +15,10 @@ from typing import IO, Any, NamedTuple, Protocol
 import numpy as np
 
 from lxmert.data.features.layout import parse_npy_header
+from lxmert.data.features.sources.base import DamagedImage
 from lxmert.utils.compression import max_unpacked_size
 from lxmert.utils.plain_pickle import parse_plain_pickle
 from lxmert.utils.positional_io import read_at
-
-from .base import DamagedImage
 
 MAX_IMAGE_BYTES = 256 * 2**20  # of one row, or of an array that is read at once
 _BLOCK = 4 * 2**20  # bytes of a packed member that are unpacked at a time on the way to a row

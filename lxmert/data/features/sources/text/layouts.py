@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .base import Source, SourceOptions
-from .found import Found
+from lxmert.data.features.sources.base import Source, SourceOptions
+from lxmert.data.features.sources.found import Found
+from lxmert.data.features.sources.layouts import Layout
+
 from .json_files import JsonFiles, holds_features
-from .layouts import Layout
 from .tsv import JsonTsv, Tsv, is_json_tsv, is_tsv
 
 

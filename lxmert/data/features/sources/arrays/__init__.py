@@ -1,0 +1,1 @@
+"""Layouts of region features that are arrays: NumPy, Arrow, LMDB."""

@@ -1,0 +1,1 @@
+"""Layouts of region features in HDF5 files."""

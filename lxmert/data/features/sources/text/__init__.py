@@ -1,0 +1,1 @@
+"""Layouts of region features that are text: TSV and JSON."""
