@@ -263,10 +263,11 @@ class _Handler(BaseHTTPRequestHandler):
             "tags": [],
             "downloads": 0,
         }
-        self.give(json.dumps(info).encode(), {"Content-Type": "application/json"})
-        if hub.after_lookup is not None:
+        answer = json.dumps(info).encode()
+        if hub.after_lookup is not None:  # before the answer is sent: the next request may come at once
             call, hub.after_lookup = hub.after_lookup, None
             call()
+        self.give(answer, {"Content-Type": "application/json"})
 
     def resolve(self, hub: HubServer, name: str, revision: str, file: str) -> None:
         shown = "COMMIT" if len(revision) == 40 else revision
