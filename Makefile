@@ -11,7 +11,7 @@ PYTEST := $(VENV)/bin/python -m pytest --numprocesses 2 --dist worksteal
 
 help:
 	@echo "make demo         answer real questions in PyTorch and Keras, and compare (sets up first)"
-	@echo "make test         run the tests that every change needs (sets up first; about 12 minutes on 2 cores)"
+	@echo "make test         run the tests that every change needs (sets up first; about 8 minutes on 2 cores)"
 	@echo "make test-all     run all tests: those of make test, and the long ones (fuzz, kills, FSDP, full products)"
 	@echo "make test-full    run the long ones alone"
 	@echo "make test-lowest  run the core tests with the lowest declared versions, in an environment of its own"

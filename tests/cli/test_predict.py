@@ -51,7 +51,7 @@ def test_result_files(task, trained, scenes, tmp_path, capsys):
         assert predicted(trained, scenes, task, tmp_path / f"{size}.json", "--batch-size", size) == text
 
 
-@pytest.mark.parametrize("task", ["vqa", "nlvr2"])
+@pytest.mark.parametrize("task", ["vqa", pytest.param("nlvr2", marks=pytest.mark.full)])
 def test_both_backends_answer_the_same(task, trained, scenes, tmp_path):
     text = predicted(trained, scenes, task, tmp_path / "pt.json", "--backend", "pt")
     assert predicted(trained, scenes, task, tmp_path / "tf.json", "--backend", "tf", "--batch-size", "7") == text

@@ -47,7 +47,7 @@ def close(found, expected):
     [
         *(pytest.param(*name.values, True, marks=name.marks) for name in rest_is_full(NAMES)),
         (SOME[0], False),
-        (SOME[2], False),
+        pytest.param(SOME[2], False, marks=pytest.mark.full),
     ],
 )
 def test_compile_takes_the_model_as_one_graph(name, every):

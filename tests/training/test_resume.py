@@ -37,7 +37,9 @@ def broken(settings, folder, breaks, monkeypatch):
     return left_by(folder / "broken")
 
 
-@pytest.mark.parametrize("task", RUNS)
+@pytest.mark.parametrize(
+    "task", [pytest.param(task, marks=pytest.mark.full if task in ("gqa", "nlvr2") else ()) for task in RUNS]
+)
 def test_torch(task, scenes, tmp_path, monkeypatch):
     settings = settings_of(task, scenes, tmp_path, save_every=2, **RUNS[task])
     expected = whole(settings, tmp_path)
