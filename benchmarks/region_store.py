@@ -6,8 +6,9 @@ A TSV as the original's is made (36 regions of 2048 numbers for every image) and
 7,000 images are 2.1 GB of features in float32. Measured are
 
 - the import: bytes of the TSV per second, and the memory that it takes; what that is for files of 17 and 30 GB;
-- the same of layouts that are not encoded (.npz, HDF5 with a group per image), with the file thrown out of memory
-  before, as a share of the rate at which the disk copies the same bytes (read and written in order, then synchronized);
+- the same of layouts that are not encoded (a folder of .npy, a .npz for each image, HDF5 with a group per image), with
+  the file thrown out of memory before, as a share of the rate at which the disk copies the same bytes (read and written
+  in order, then synchronized);
 - the private memory that a worker process has more after reading than before, with four workers that read the whole
   store in random order, each its own quarter (Private_Clean + Private_Dirty of /proc/PID/smaps_rollup; Linux only);
 - a random read of an image beside a plain copy of the same bytes out of `numpy.load(..., mmap_mode="r")`, in turns:
@@ -100,7 +101,7 @@ def make_tsv(path: Path, images: int) -> None:
 def measure_uncompressed(folder: Path, images: int) -> dict:
     """The imports of arrays that are stored as they are, beside a plain copy of their files."""
     results = {}
-    for name, write in {"npz": _write_npz, "hdf5": _write_hdf5}.items():
+    for name, write in {"npy": _write_npy, "npz": _write_npz, "hdf5": _write_hdf5}.items():
         source = Path(folder, name)
         source.mkdir()
         path = write(source, images)
@@ -141,6 +142,20 @@ def _arrays(images: int) -> Iterator[tuple[str, dict[str, np.ndarray | int]]]:
     for number in range(images):
         features = draw.random((REGIONS, SIZE), np.float32)
         yield f"{number:06}", {"features": features, "boxes": boxes, "img_h": 480, "img_w": 640}
+
+
+def _write_npy(folder: Path, images: int) -> Path:
+    shapes = {"features": (images, REGIONS, SIZE), "boxes": (images, REGIONS, 4)}
+    stacks = {
+        name: np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.float32, shape)
+        for name, shape in shapes.items()
+    }
+    for number, (_, arrays) in enumerate(_arrays(images)):
+        for name, stack in stacks.items():
+            stack[number] = arrays[name]
+    np.save(folder / "ids.npy", np.arange(images))
+    np.save(folder / "sizes.npy", np.array([[480, 640]] * images))
+    return folder
 
 
 def _write_npz(folder: Path, images: int) -> Path:
