@@ -216,9 +216,14 @@ def test_the_config_may_ask_for_tuples(name):
     ("name", "loss", "truth"),
     [
         (ANSWERING, CROSS_ENTROPY, INDICES),
-        (ANSWERING, keras.losses.CategoricalCrossentropy(from_logits=True), np.eye(LABELS, dtype="f4")[INDICES]),
+        pytest.param(
+            ANSWERING,
+            keras.losses.CategoricalCrossentropy(from_logits=True),
+            np.eye(LABELS, dtype="f4")[INDICES],
+            marks=pytest.mark.full,
+        ),
         (ANSWERING, BINARY, answer_scores(BATCH)),
-        (REASONING, CROSS_ENTROPY, np.array([0, 1, 1, 0])),
+        pytest.param(REASONING, CROSS_ENTROPY, np.array([0, 1, 1, 0]), marks=pytest.mark.full),
         ("LxmertModel", "mse", np.zeros((BATCH, 24), dtype="f4")),
         (
             PRETRAINING,
@@ -227,8 +232,8 @@ def test_the_config_may_ask_for_tuples(name):
         ),
         ("VisualBertModel", "mse", np.zeros((BATCH, 24), dtype="f4")),
         (CHOICE, CROSS_ENTROPY, np.array([0, 1, 2, 0])),
-        (VISUAL_BERT_ANSWERING, BINARY, np.eye(LABELS, dtype="f4")[:BATCH]),
-        (VISUAL_BERT_REASONING, CROSS_ENTROPY, INDICES),
+        pytest.param(VISUAL_BERT_ANSWERING, BINARY, np.eye(LABELS, dtype="f4")[:BATCH], marks=pytest.mark.full),
+        pytest.param(VISUAL_BERT_REASONING, CROSS_ENTROPY, INDICES, marks=pytest.mark.full),
         (
             VISUAL_BERT_PRETRAINING,
             {"seq_relationship_logits": CROSS_ENTROPY},

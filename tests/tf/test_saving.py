@@ -222,9 +222,10 @@ SIZES = ((1, 3, 2), (4, 6, 1))
 
 @pytest.mark.parametrize(
     "names",
-    [EXPORTED[:1], pytest.param(EXPORTED[1:], marks=pytest.mark.full)],
+    [EXPORTED[:1], EXPORTED[1:]],
     ids=["one", "the others"],
 )
+@pytest.mark.full
 def test_exported_models_answer_without_this_package(names, tmp_path):
     models = {}
     for name in names:

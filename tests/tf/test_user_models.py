@@ -120,6 +120,7 @@ def test_a_functional_model_around_ours(tmp_path):
     train_and_load(keras.Model(inputs, verdict), x, tmp_path)
 
 
+@pytest.mark.full
 def test_from_config_of_a_model_around_ours():
     model, x = Given(TFLxmertModel(small_config())), small_inputs()
     model(x)
@@ -404,7 +405,9 @@ class Classifier(TFLxmertPreTrainedModel):
         return self.verdict(self.lxmert(inputs, training=training).pooled_output)
 
 
-@pytest.mark.parametrize("kind", [After, Before, Building, PRIVATE, Classifier])
+@pytest.mark.parametrize(
+    "kind", [*(pytest.param(kind, marks=pytest.mark.full) for kind in (After, Before, Building)), PRIVATE, Classifier]
+)
 def test_folders_keep_what_a_class_adds(kind, tmp_path):
     model, x = kind(small_config()), small_inputs()
     model(x)

@@ -33,9 +33,8 @@ def trained(settings, output):
     return *found, [line["train/loss"] for line in log_of(output)]
 
 
-@pytest.mark.parametrize(
-    "task", [pytest.param(task, marks=() if task == "pretrain" else pytest.mark.full) for task in RUNS]
-)
+@pytest.mark.full
+@pytest.mark.parametrize("task", RUNS)
 def test_both_backends_make_the_same_twenty_steps(task, scenes, tmp_path):
     # The weights of a fresh model: one step was made, which has the rate 0.
     start = tmp_path / "start"
