@@ -31,9 +31,7 @@ test: $(READY)
 test-full: $(READY)
 	$(PYTEST) -m 'full and not hub'
 
-# In one run, which starts the workers once and leaves them no tail twice.
-test-all: $(READY)
-	$(PYTEST) -m 'not hub'
+test-all: test test-full
 
 # What no other version of a dependency may change: models, optimizers, files, tokenizer. (The tests against
 # transformers are left out: it needs newer versions.)
