@@ -12,6 +12,7 @@ import numpy as np
 
 from lxmert.utils.atomic_files import replacing
 from lxmert.utils.messages import escaped
+from lxmert.utils.optional_imports import import_extra
 from lxmert.utils.paths import check_path
 
 from .checkpoints import LOGS
@@ -127,17 +128,13 @@ def draw_curves(curves: Mapping[str, Curves], every: bool = False) -> Figure:
     Raises:
         ImportError: matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-        from matplotlib.ticker import MaxNLocator
-    except ImportError as error:
-        raise ImportError(
-            f'lxmert plot needs matplotlib. Install it with: pip install "lxmert[plot]". ({error}.)'
-        ) from error
+    figures, ticks = (
+        import_extra(f"matplotlib.{part}", "plot", "lxmert plot", "matplotlib") for part in ("figure", "ticker")
+    )
     names = _names(curves, every)
     columns = min(_COLUMNS, len(names))
     rows = -(-len(names) // columns)
-    figure = Figure(figsize=(6.4 * columns, 3.6 * rows + 0.4), layout="constrained", dpi=120)
+    figure: Figure = figures.Figure(figsize=(6.4 * columns, 3.6 * rows + 0.4), layout="constrained", dpi=120)
     for place, name in enumerate(names, start=1):
         axes = figure.add_subplot(rows, columns, place)
         for number, (run, own) in enumerate(curves.items()):
@@ -145,7 +142,7 @@ def draw_curves(curves: Mapping[str, Curves], every: bool = False) -> Figure:
             _draw_run(axes, own, name, title, _COLOURS[number % len(_COLOURS)])
         axes.set_title(name)
         axes.set_xlabel("step")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(ticks.MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         axes.legend(fontsize="small")
     return figure
