@@ -28,10 +28,28 @@ _DEEPEST = 1000
 PICKLE_DAMAGE = (EOFError, KeyError, IndexError, UnicodeDecodeError, OverflowError)
 
 
-def opcodes(file: IO[bytes]) -> Iterator[tuple[str, Any]]:
-    """The names and arguments of the opcodes of one pickle in a file; a ValueError for damage."""
-    for word, argument, _ in pickletools.genops(file):
+def opcodes(file: IO[bytes], most: int, damaged: str, too_many: str) -> Iterator[tuple[str, Any]]:
+    """The names and arguments of the opcodes of one pickle in a file.
+
+    Args:
+        file: the file, at the start of the pickle.
+        most: opcodes that are read.
+        damaged: what an error says of damage, before what it is.
+        too_many: what an error says of more opcodes.
+
+    Raises:
+        ValueError: damage, or too many opcodes.
+    """
+    words = pickletools.genops(file)
+    for _ in range(most):
+        try:
+            word, argument, _place = next(words)
+        except StopIteration:
+            return
+        except ValueError as error:  # what pickletools raises for damage
+            raise ValueError(f"{damaged}: {error}.") from None
         yield word.name, argument
+    raise ValueError(too_many)
 
 
 class PickleMachine:

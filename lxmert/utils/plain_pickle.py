@@ -68,18 +68,11 @@ def is_pickle(start: bytes) -> bool:
 
 
 def _words(file: io.BytesIO, where: str) -> Iterator[tuple[str, Any]]:
-    words = opcodes(file)
-    for _ in range(_MOST_WORDS):
-        try:
-            word, argument = next(words)
-        except StopIteration:
-            return
-        except ValueError as error:  # what pickletools raises for damage
-            raise ValueError(f"{where} is a damaged pickle: {error}.") from None
+    too_many = f"{where} is a pickle of more than {_MOST_WORDS:,} steps, too many for one that is read at once."
+    for word, argument in opcodes(file, _MOST_WORDS, f"{where} is a damaged pickle", too_many):
         if word not in _ALLOWED:
             raise _refused(where, word)
         yield word, argument
-    raise ValueError(f"{where} is a pickle of more than {_MOST_WORDS:,} steps, too many for one that is read at once.")
 
 
 def _refused(where: str, what: str) -> ValueError:

@@ -118,14 +118,9 @@ class _BoundedFile:
 
 def _opcodes(path: Path, file: _BoundedFile) -> Iterator[tuple[str, Any]]:
     """The checked opcodes of one program with their arguments; the program is not run."""
-    words = opcodes(file)  # type: ignore[arg-type]
-    for _ in range(_MOST_WORDS):
-        try:
-            word, argument = next(words)
-        except StopIteration:
-            return
-        except ValueError as error:  # what pickletools raises for damage
-            raise ValueError(f"{path} is not a complete file of torch.save: {error}") from None
+    too_many = f"{path} describes its tensors with more opcodes than any model needs."
+    damaged = f"{path} is not a complete file of torch.save"
+    for word, argument in opcodes(file, _MOST_WORDS, damaged, too_many):  # type: ignore[arg-type]
         if word == "PROTO" and argument not in _PROTOCOLS:
             raise ValueError(
                 f"{path} was saved with pickle_protocol={argument}, which torch.load(weights_only=True) does not read. "
@@ -134,7 +129,6 @@ def _opcodes(path: Path, file: _BoundedFile) -> Iterator[tuple[str, Any]]:
         if word not in _WORDS or (word == "GLOBAL" and argument not in _NAMED):
             raise _foreign_error(path, str(argument) if word == "GLOBAL" else word)
         yield word, argument
-    raise ValueError(f"{path} describes its tensors with more opcodes than any model needs.")
 
 
 def _foreign_error(path: Path, what: str) -> ValueError:
