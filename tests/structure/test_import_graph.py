@@ -20,6 +20,7 @@ ROOMS = (
     ("vision",),
     ("pt", "tf"),
     ("data",),
+    ("detection",),
     ("inference",),
     ("training",),
     ("demo",),

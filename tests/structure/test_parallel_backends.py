@@ -116,7 +116,12 @@ NATIVE = {
 def files_of(backend):
     """The files of a backend, by the path that both backends share (`*` stands for the backend)."""
     found = {}
-    for pattern in (f"{backend}/**/*.py", f"inference/{backend}*.py", f"training/{backend}/*.py"):
+    for pattern in (
+        f"{backend}/**/*.py",
+        f"detection/{backend}*.py",
+        f"inference/{backend}*.py",
+        f"training/{backend}/*.py",
+    ):
         for path in PACKAGE.glob(pattern):
             name = path.relative_to(PACKAGE).as_posix()
             if path.name not in ("__init__.py", "_compat.py"):  # the second names what is private to one framework

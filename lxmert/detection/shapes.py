@@ -1,0 +1,44 @@
+"""The detector of the demos: shapes of one colour on a smooth background."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from lxmert.vision.detections import ImageDetections
+from lxmert.vision.images import ImageInput, open_image
+from lxmert.vision.regions import FEATURE_SIZE, MAX_SHAPES, image_regions
+
+from .region_detector import RegionDetector
+
+
+class ShapeDetector(RegionDetector):
+    """Finds the whole image and its shapes; see `lxmert.vision.regions`.
+
+    Args:
+        max_shapes: the most shapes of an image.
+    """
+
+    name = "shapes"
+    feature_size = FEATURE_SIZE
+
+    def __init__(self, max_shapes: int = MAX_SHAPES):
+        self.max_shapes = max_shapes
+
+    def detect(self, images: Sequence[ImageInput]) -> list[ImageDetections]:
+        """See `RegionDetector.detect`."""
+        found = []
+        for image in images:
+            pixels = open_image(image)
+            height, width = pixels.shape[:2]
+            features, boxes = image_regions(pixels, self.max_shapes)
+            scale = np.array([width, height, width, height], np.float32)
+            found.append(ImageDetections(features, boxes * scale, (height, width)))
+        return found
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """See `RegionDetector.settings`."""
+        return {"kind": "shapes", "max_shapes": self.max_shapes}
