@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lxmert.vision.detections import Detections, ImageDetections, batch_detections
-from lxmert.vision.images import ImageInput
+from lxmert.vision.images import ImageInput, open_image
 
 
 class RegionDetector(ABC):
@@ -23,12 +23,20 @@ class RegionDetector(ABC):
     name: str
     feature_size: int
 
+    def prepare(self, image: ImageInput) -> Any:
+        """Open an image, and do what else needs no network, such as resizing; threads call it ahead of `detect`.
+
+        Raises:
+            FileNotFoundError, ValueError, TypeError: the image cannot be opened; the message names it.
+        """
+        return open_image(image)
+
     @abstractmethod
-    def detect(self, images: Sequence[ImageInput]) -> list[ImageDetections]:
+    def detect(self, images: Sequence[Any]) -> list[ImageDetections]:
         """The regions of each image; an image's are the same whichever images are beside it.
 
         Args:
-            images: paths, PIL images or RGB arrays ``[H, W, 3]``; see `open_image`.
+            images: paths, PIL images or RGB arrays ``[H, W, 3]``, see `open_image`; or what `prepare` made of them.
 
         Raises:
             FileNotFoundError, ValueError, TypeError: an image that cannot be opened, which the message names.

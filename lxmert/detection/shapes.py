@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lxmert.vision.detections import ImageDetections
-from lxmert.vision.images import ImageInput, open_image
+from lxmert.vision.images import open_image
 from lxmert.vision.regions import FEATURE_SIZE, MAX_SHAPES, image_regions
 
 from .region_detector import RegionDetector
@@ -27,7 +27,7 @@ class ShapeDetector(RegionDetector):
     def __init__(self, max_shapes: int = MAX_SHAPES):
         self.max_shapes = max_shapes
 
-    def detect(self, images: Sequence[ImageInput]) -> list[ImageDetections]:
+    def detect(self, images: Sequence[Any]) -> list[ImageDetections]:
         """See `RegionDetector.detect`."""
         found = []
         for image in images:
