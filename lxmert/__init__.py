@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lxmert.common.specs import register_spec
     from lxmert.common.tokenizer import BertTokenizer, BertTokenizerFast, LxmertTokenizer, LxmertTokenizerFast
     from lxmert.common.visual_bert_inputs import prepare_visual_bert_inputs
+    from lxmert.detection.region_detector import RegionDetector
     from lxmert.inference.answering import VisualQuestionAnswering
     from lxmert.pt import *  # noqa: F403
     from lxmert.tf import *  # noqa: F403
@@ -46,6 +47,7 @@ __all__ = [
     "LxmertModelOutput",
     "LxmertTokenizer",
     "LxmertTokenizerFast",
+    "RegionDetector",
     "VisualBertConfig",
     "VisualBertForPreTrainingOutput",
     "VisualBertModelOutput",
@@ -73,6 +75,7 @@ def _public_names() -> Mapping[str, Iterable[str]]:
         "lxmert.common.specs": ("register_spec",),
         "lxmert.common.tokenizer": ("BertTokenizer", "BertTokenizerFast", "LxmertTokenizer", "LxmertTokenizerFast"),
         "lxmert.common.visual_bert_inputs": ("prepare_visual_bert_inputs",),
+        "lxmert.detection.region_detector": ("RegionDetector",),
         "lxmert.inference.answering": ("VisualQuestionAnswering",),
         "lxmert.weights.checkpoint": ("CheckpointMismatchError",),
         "lxmert.weights.convert": ("convert",),

@@ -1,1 +1,6 @@
-"""From photographs to regions, in either backend: detectors, and what stores the regions that they find."""
+"""From photographs to regions, in either backend: detectors, and what stores the regions that they find.
+
+The detectors are imported here, so that each is registered for its sources; none imports a framework before it is used.
+"""
+
+from . import shapes  # noqa: F401 - registers its source

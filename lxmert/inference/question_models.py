@@ -15,6 +15,7 @@ from lxmert.common.config.base import ModelConfig
 from lxmert.common.specs import spec_of
 from lxmert.common.tokenizer import LxmertTokenizer
 from lxmert.common.visual_bert_inputs import encode_questions
+from lxmert.vision.regions import visual_bert_regions
 from lxmert.weights.naming.tables import ANSWERS
 
 Arrays = dict[str, np.ndarray]
@@ -56,16 +57,6 @@ def _lxmert_attention(outputs: Mapping[str, Any], tokens: int) -> np.ndarray:
     return np.mean([layer.mean(axis=1) for layer in outputs["cross_encoder_attentions"]], axis=0)
 
 
-def _visual_bert_regions(regions: Mapping[str, Any]) -> Arrays:
-    """VisualBERT was trained on regions without boxes, of type 0."""
-    mask = regions["visual_attention_mask"]
-    return {
-        "visual_embeds": regions["visual_feats"],
-        "visual_attention_mask": mask,
-        "visual_token_type_ids": np.zeros(mask.shape, np.int64),
-    }
-
-
 def _visual_bert_attention(outputs: Mapping[str, Any], tokens: int) -> np.ndarray:
     """The attention of words to regions in every layer."""
     part = np.mean([layer[:, :, :tokens, tokens:].mean(axis=1) for layer in outputs["attentions"]], axis=0)
@@ -80,7 +71,7 @@ QUESTION_MODELS = {
         "VisualBertForQuestionAnswering",
         "visual_embedding_dim",
         encode_questions,  # with `? [MASK]` at its end
-        _visual_bert_regions,
+        visual_bert_regions,
         _visual_bert_attention,
     ),
 }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lxmert.vision.regions import RegionBatch, pad_regions
+from lxmert.vision.regions import RegionBatch, pad_regions, visual_bert_regions
 
 NO_ID = -100
 """The object or attribute of a region without one, and of padding; losses ignore it."""
@@ -77,11 +77,16 @@ class Detections:
         return iter(self.images)
 
     @property
-    def inputs(self) -> RegionBatch:
-        """LXMERT's visual arguments: ``model(**text, **regions.inputs)``."""
+    def lxmert_inputs(self) -> RegionBatch:
+        """LXMERT's visual arguments: ``model(**text, **regions.lxmert_inputs)``."""
         return RegionBatch(
             visual_feats=self.features, visual_pos=self.normalized_boxes, visual_attention_mask=self.mask
         )
+
+    @property
+    def visual_bert_inputs(self) -> dict[str, np.ndarray]:
+        """VisualBERT's visual arguments: ``model(**text, **regions.visual_bert_inputs)``."""
+        return visual_bert_regions(self.lxmert_inputs)
 
 
 def batch_detections(images: Sequence[ImageDetections]) -> Detections:

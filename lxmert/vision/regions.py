@@ -10,9 +10,9 @@ most of the border; photographs are mostly one region.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -117,6 +117,16 @@ def pad_regions(regions: Sequence[tuple[np.ndarray, np.ndarray]], length: int | 
         count = len(boxes)
         feats[row, :count], pos[row, :count], mask[row, :count] = features, boxes, 1.0
     return RegionBatch(visual_feats=feats, visual_pos=pos, visual_attention_mask=mask)
+
+
+def visual_bert_regions(regions: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """A `RegionBatch` by the names of VisualBERT's arguments: it was trained on regions without boxes, of type 0."""
+    mask = regions["visual_attention_mask"]
+    return {
+        "visual_embeds": regions["visual_feats"],
+        "visual_attention_mask": mask,
+        "visual_token_type_ids": np.zeros(mask.shape, np.int64),
+    }
 
 
 def _resized_size(pixels: np.ndarray) -> np.ndarray:
