@@ -1,0 +1,154 @@
+"""The detector of "bottom-up attention": a Faster R-CNN for the objects and attributes of Visual Genome.
+
+Dimensions: B batch, H and W height and width, h and w those of the map, A anchors of a cell, P regions, C features, K
+objects (and the background, the last), T attributes (and "no attribute", the last).
+Source: Anderson et al. 2018 (arXiv 1707.07998).
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lxmert.common.config.detector import DetectorConfig
+from lxmert.common.detector_outputs import DetectorOutput
+from lxmert.vision.anchors import cell_anchors
+from lxmert.vision.network import Proposed
+
+from .region_pooling import pool_regions
+from .resnet import Backbone, make_stage, run_stage
+
+
+class ProposalHead(nn.Module):
+    """Scores and moves the anchors of every cell of the map."""
+
+    anchors: Tensor
+
+    def __init__(self, config: DetectorConfig):
+        super().__init__()
+        hidden, count = config.proposal_channels, config.num_anchors
+        self.hidden = nn.Conv2d(config.map_channels, hidden, 3, padding=1)
+        self.objectness = nn.Conv2d(hidden, count, 1)
+        self.deltas = nn.Conv2d(hidden, 4 * count, 1)
+        self.register_buffer("anchors", torch.from_numpy(cell_anchors(config.anchor_sizes, config.anchor_ratios)))
+        for layer in (self.hidden, self.objectness, self.deltas):
+            nn.init.normal_(layer.weight, std=0.01)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, feature_map: Tensor) -> tuple[Tensor, Tensor]:  # [B, C, h, w] -> [B, h·w·A], [B, h·w·A, 4]
+        """The scores and deltas of all anchors, in the order row, column, anchor."""
+        x = F.relu(self.hidden(feature_map))
+        objectness = self.objectness(x).permute(0, 2, 3, 1).flatten(1)
+        return objectness, self.deltas(x).permute(0, 2, 3, 1).reshape(*objectness.shape, 4)
+
+
+class Predictor(nn.Module):
+    """Scores of objects and attributes, and deltas of boxes, from the features of regions."""
+
+    def __init__(self, config: DetectorConfig):
+        super().__init__()
+        size, embedding = config.feature_size, config.object_embedding_size
+        self.objects = nn.Linear(size, config.num_objects + 1)
+        self.boxes = nn.Linear(size, 4 * config.num_objects)
+        self.object_embedding = nn.Embedding(config.num_objects + 1, embedding)
+        self.attribute_hidden = nn.Linear(size + embedding, config.attribute_hidden_size)
+        self.attributes = nn.Linear(config.attribute_hidden_size, config.num_attributes + 1)
+        for layer in (self.objects, self.boxes, self.attribute_hidden, self.attributes):
+            nn.init.normal_(layer.weight, std=0.01)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, features: Tensor) -> Tensor:  # [P, C] -> [P, K + 1]
+        """The scores of the objects."""
+        return self.objects(features)
+
+    def box_deltas(self, features: Tensor, object_ids: Tensor) -> Tensor:  # [P, C], [P] -> [P, 4]
+        """The deltas of each region for one object, without computing those for the others."""
+        weight = self.boxes.weight.view(-1, 4, features.shape[-1])[object_ids]  # [P, 4, C]
+        return (weight @ features[:, :, None])[..., 0] + self.boxes.bias.view(-1, 4)[object_ids]
+
+    def attribute_scores(self, features: Tensor, object_ids: Tensor) -> Tensor:  # [P, C], [P] -> [P, T + 1]
+        """The scores of the attributes of regions that show these objects."""
+        x = torch.cat([features, self.object_embedding(object_ids)], dim=-1)
+        return self.attributes(F.relu(self.attribute_hidden(x)))
+
+
+class VisualGenomeDetector(nn.Module):
+    """ResNet-101 up to its fourth stage, proposals, and the fifth stage on each region.
+
+    What becomes of scores and deltas, boxes and the choice of regions, is decided in `lxmert.vision`, which both
+    backends share. A call computes the first stage; the methods below it, on NumPy arrays, are what the decisions ask.
+
+    Args:
+        config: the sizes.
+    """
+
+    def __init__(self, config: DetectorConfig):
+        super().__init__()
+        self.config = config
+        self.backbone = Backbone(config, config.ceil_pooling)
+        self.proposal_head = ProposalHead(config)
+        self.res5 = make_stage(config, 5, stride=1, dilation=config.res5_dilation)
+        self.predictor = Predictor(config)
+
+    def forward(self, pixels: Tensor) -> DetectorOutput:  # [B, 3, H, W]
+        """Compute the map, and score and move its anchors.
+
+        Args:
+            pixels: resized images of one size in the config's channel order, the mean subtracted.
+        """
+        feature_map = self.backbone(pixels)
+        objectness, deltas = self.proposal_head(feature_map)
+        return DetectorOutput(feature_map=feature_map, objectness=objectness, deltas=deltas)
+
+    def pooled_features(self, feature_map: Tensor, rois: np.ndarray) -> Tensor:  # [C, h, w], [P, 4] -> [P, C']
+        """The features of regions of one image: the mean of the fifth stage over each."""
+        pooled = pool_regions(feature_map, rois, self.config.pool_size)
+        return run_stage(self.res5, pooled).mean(dim=(2, 3))
+
+    # NumPy at the doors: `lxmert.vision.network.DetectorNetwork`
+
+    @property
+    def anchors(self) -> np.ndarray:
+        """The anchors of one cell, float32 ``[A, 4]``, x1, y1, x2, y2 around 0."""
+        return self.proposal_head.anchors.float().cpu().numpy()
+
+    @torch.inference_mode()
+    def propose(self, images: np.ndarray) -> Proposed:
+        """The first stage, from images ``[B, H, W, 3]``."""
+        out = self(self._tensor(images).permute(0, 3, 1, 2))
+        height, width = out.feature_map.shape[2:]
+        return Proposed(out.feature_map, (height, width), _array(out.objectness), _array(out.deltas))
+
+    @torch.inference_mode()
+    def region_features(self, feature_map: Any, image: int, rois: np.ndarray) -> np.ndarray:
+        """The features ``[P, C]`` of regions of one image of the batch, given in cells of the map."""
+        return _array(self.pooled_features(feature_map[image], rois))
+
+    @torch.inference_mode()
+    def object_scores(self, features: np.ndarray) -> np.ndarray:
+        """The scores of the objects, ``[P, K + 1]``."""
+        return _array(self.predictor(self._tensor(features)))
+
+    @torch.inference_mode()
+    def box_deltas(self, features: np.ndarray, object_ids: np.ndarray) -> np.ndarray:
+        """The deltas ``[P, 4]`` of each region's box for one object each."""
+        return _array(self.predictor.box_deltas(self._tensor(features), self._ids(object_ids)))
+
+    @torch.inference_mode()
+    def attribute_scores(self, features: np.ndarray, object_ids: np.ndarray) -> np.ndarray:
+        """The scores of the attributes, ``[P, T + 1]``."""
+        return _array(self.predictor.attribute_scores(self._tensor(features), self._ids(object_ids)))
+
+    def _tensor(self, array: np.ndarray) -> Tensor:
+        weight = self.predictor.objects.weight
+        return torch.from_numpy(np.ascontiguousarray(array)).to(weight.device, weight.dtype)
+
+    def _ids(self, array: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.asarray(array, np.int64)).to(self.predictor.objects.weight.device)
+
+
+def _array(x: Tensor) -> np.ndarray:
+    """A tensor as an array; bfloat16, which NumPy lacks, as float32."""
+    return (x.float() if x.itemsize < 4 else x).cpu().numpy()
