@@ -11,7 +11,7 @@ from lxmert.utils.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from lxmert import pt, tf
-    from lxmert.common.config import LxmertConfig, VisualBertConfig
+    from lxmert.common.config import DetectorConfig, LxmertConfig, VisualBertConfig
     from lxmert.common.outputs import (
         LxmertForPreTrainingOutput,
         LxmertForQuestionAnsweringOutput,
@@ -39,6 +39,7 @@ __all__ = [
     "BertTokenizer",
     "BertTokenizerFast",
     "CheckpointMismatchError",
+    "DetectorConfig",
     "LoadReport",
     "LxmertConfig",
     "LxmertForPreTrainingOutput",
@@ -70,7 +71,7 @@ def _public_names() -> Mapping[str, Iterable[str]]:
     outputs = {SPECS[name].output.__name__ for name in CLASSES}
     bases = ("LxmertPreTrainedModel", "VisualBertPreTrainedModel")
     return {
-        "lxmert.common.config": ("LxmertConfig", "VisualBertConfig"),
+        "lxmert.common.config": ("DetectorConfig", "LxmertConfig", "VisualBertConfig"),
         "lxmert.common.outputs": outputs,
         "lxmert.common.specs": ("register_spec",),
         "lxmert.common.tokenizer": ("BertTokenizer", "BertTokenizerFast", "LxmertTokenizer", "LxmertTokenizerFast"),

@@ -6,28 +6,20 @@ import copy
 import dataclasses
 import functools
 import inspect
-import math
-from collections.abc import Mapping
-from dataclasses import field
-from typing import Any, ClassVar, Self, get_type_hints
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Self, get_type_hints
 
 from lxmert.utils.messages import check_keywords, nearly_known, warn_caller
 
-from .common_attributes import ALIASES, COMMON, NOTES, CommonAttributes
-from .keywords import CommonKeywords, config_fields
-from .pruning import PrunedHeads
-from .values import checked_kind, checked_label_count, checked_pruned_heads, require
+from .keywords import OriginKeywords, config_fields
+from .origin import NOTES, Origin
+from .values import checked_kind, require
 
-# Unknown names are compared with these, beside the fields.
-_OFTEN_GIVEN = ("num_labels", "id2label", "label2id", "problem_type", "architectures")
-# What `CommonAttributes` stores; a file has no say in it.
-_STORED = frozenset(
-    ("_dtype", "_label_count", "_label_names", "_label_numbers", "_attn_implementation", "_unread", "_model_has")
-)
+_TRUTH = {"true": True, "1": True, "y": True, "yes": True, "false": False, "0": False, "n": False, "no": False}
 
 
 @config_fields
-class ConfigValues(CommonAttributes, PrunedHeads, CommonKeywords):
+class ConfigValues(Origin, OriginKeywords):
     """Holds the values of a configuration, and checks and compares them.
 
     A value is checked when it is assigned, by itself; whether the values fit each other is checked by `validate`, which
@@ -36,17 +28,24 @@ class ConfigValues(CommonAttributes, PrunedHeads, CommonKeywords):
     the next call on. Layers keep the sizes, rates and functions that they were made with; a warning says so where no
     shape shows it.
 
-    Two configurations are equal if their fields, their labels and `problem_type` are: they describe the same model.
+    Two configurations are equal if their fields are: they describe the same model.
     """
 
     model_type: ClassVar[str] = ""
-    activations: ClassVar[tuple[str, ...]] = ()
-    may_be_zero: ClassVar[tuple[str, ...]] = ()  # the layer counts that may be 0
+    may_be_zero: ClassVar[tuple[str, ...]] = ()  # the counts that may be 0
     attribute_map: ClassVar[Mapping[str, str]] = {}  # other names of fields, in a user's subclass
 
-    pruned_heads: Mapping[str, tuple[int, ...]] = field(default_factory=dict, kw_only=True)
-
+    # Attributes that every configuration of this kind has beside the fields, each with its default.
+    common: ClassVar[Mapping[str, Any]] = {"architectures": None, "dtype": None}
+    # Other names of attributes, which a file or a keyword may have too.
+    aliases: ClassVar[tuple[str, ...]] = ("torch_dtype", "name_or_path")
+    # What properties store; a file has no say in it.
+    _stored: ClassVar[frozenset[str]] = frozenset(("_dtype", "_unread", "_model_has"))
     _model_has: ClassVar[Mapping[str, Any]] = {}  # what the model that was made from this object keeps
+
+    if TYPE_CHECKING:  # the fields of the subclasses
+
+        def __getattr__(self, name: str) -> Any: ...
 
     def __init__(self, *args: Any, **values: Any):
         fields = [f for f in dataclasses.fields(self) if not f.kw_only]
@@ -67,18 +66,21 @@ class ConfigValues(CommonAttributes, PrunedHeads, CommonKeywords):
         """Set every field, the common attributes that are given, and then what is unknown."""
         self._check_model_type(values.pop("model_type", self.model_type))
         for f in dataclasses.fields(self):
-            if f.name in values or f.name == "num_labels":  # its default is that of the common attribute
-                continue
+            if f.name in values or isinstance(inspect.getattr_static(type(self), f.name, None), property):
+                continue  # a property has its own default
             factory = f.default_factory
             self.__dict__[f.name] = f.default if factory is dataclasses.MISSING else factory()
-        # The number of labels after their names, which give it where it is not given.
         dtype = values.pop("torch_dtype", None)
         values |= {"dtype": dtype} if values.get("dtype") is None and dtype is not None else {}
-        order = {"id2label": -2, "label2id": -1, "num_labels": 1}
-        for name in sorted(values, key=lambda name: order.get(name, 0)):
+        for name in self._in_order(values):
             if name in self._derived() and isinstance(values[name], Mapping):
                 continue  # as it was written; it may be stale
             setattr(self, name, values[name])
+
+    @classmethod
+    def _in_order(cls, names: Iterable[str]) -> Iterable[str]:
+        """The names in the order in which their values are assigned."""
+        return names
 
     @classmethod
     def _check_model_type(cls, model_type: Any) -> None:
@@ -99,7 +101,7 @@ class ConfigValues(CommonAttributes, PrunedHeads, CommonKeywords):
     @classmethod
     def keyword_names(cls) -> tuple[str, ...]:
         """The names of the fields, and of the attributes that every configuration has."""
-        return tuple(dict.fromkeys((*cls.field_names(), *COMMON, *ALIASES)))
+        return tuple(dict.fromkeys((*cls.field_names(), *cls.common, *cls.aliases)))
 
     @classmethod
     @functools.cache
@@ -109,6 +111,11 @@ class ConfigValues(CommonAttributes, PrunedHeads, CommonKeywords):
         return {f.name: hints[f.name] for f in dataclasses.fields(cls)}
 
     @classmethod
+    def _often_given(cls) -> tuple[str, ...]:
+        """The names that an unknown one is compared with."""
+        return (*cls.field_names(), "architectures")
+
+    @classmethod
     def _derived(cls) -> tuple[str, ...]:
         """Names of the properties that a config.json also stores."""
         return ()
@@ -116,10 +123,10 @@ class ConfigValues(CommonAttributes, PrunedHeads, CommonKeywords):
     @classmethod
     def _is_reserved(cls, name: str) -> bool:
         """Whether a name means something else in this class: a method, a property that is computed, a private name."""
-        if name in _STORED or (name.startswith("__") and name.endswith("__")):
+        if name in cls._stored or (name.startswith("__") and name.endswith("__")):
             return True
         owner = next((kind for kind in cls.__mro__ if name in vars(kind)), None)
-        if owner is None or name in COMMON or name in NOTES:
+        if owner is None or name in cls.common or name in NOTES:
             return False
         found = inspect.getattr_static(cls, name)
         if isinstance(found, property):
@@ -129,31 +136,31 @@ class ConfigValues(CommonAttributes, PrunedHeads, CommonKeywords):
     @classmethod
     def read_once(cls) -> tuple[str, ...]:
         """The fields that count when a model is made and never again, and that no shape of a weight shows."""
-        counts = (count for count, _ in cls.attentions.values())
-        return (*counts, "num_attention_heads", "hidden_act", "layer_norm_eps", "tie_word_embeddings")
+        return ()
 
     @classmethod
     def _kept_by_layers(cls) -> tuple[str, ...]:
-        """`read_once`, and the rates that layers keep though another one may be saved."""
-        return (*cls.read_once(), "hidden_dropout_prob", "attention_probs_dropout_prob")
+        """`read_once`, and what layers keep though another value may be saved."""
+        return cls.read_once()
 
     # Assignment
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in self._types():
             value = self._checked(name, value)
-        elif name in COMMON:
+        elif name in self.common:
             value = self._checked_common(name, value)
-        elif name not in _STORED and self._is_reserved(name):
+        elif name not in self._stored and self._is_reserved(name):
             if name in ("model_type", "use_return_dict") and value == getattr(self, name):
                 return
             raise AttributeError(f"{type(self).__name__}.{name} cannot be assigned.", name=name, obj=self)
-        elif not name.startswith("_") and name not in self.__dict__ and not hasattr(type(self), name):
-            known = (*self.field_names(), *_OFTEN_GIVEN)
-            if nearest := nearly_known(name, known):
-                warn_caller(
-                    f"{type(self).__name__} has no field {name!r}: did you mean {nearest}? It is kept as it is."
-                )
+        elif (
+            not name.startswith("_")
+            and name not in self.__dict__
+            and not hasattr(type(self), name)
+            and (nearest := nearly_known(name, self._often_given()))
+        ):
+            warn_caller(f"{type(self).__name__} has no field {name!r}: did you mean {nearest}? It is kept as it is.")
         kept = self._model_has.get(name, value)
         if kept != value:
             warn_caller(
@@ -187,6 +194,24 @@ class ConfigValues(CommonAttributes, PrunedHeads, CommonKeywords):
             self.__dict__.update(before)
             raise
 
+    def update_from_string(self, update_str: str) -> None:
+        """Assign values written as "hidden_size=96,task_qa=false"; if one is refused, none is changed.
+
+        Raises:
+            ValueError: a name that the configuration does not have, or a text that is no value of its kind.
+            TypeError: the value is no number, truth value or text.
+        """
+        values: dict[str, Any] = {}
+        for name, equals, text in (part.partition("=") for part in update_str.split(",")):
+            if not equals or not hasattr(self, name):
+                raise ValueError(f"update_str must be NAME=VALUE,... with names of the configuration; got {name!r}.")
+            kind = type(getattr(self, name))
+            if kind not in (bool, int, float, str):
+                raise TypeError(f"{name} is no number, truth value or text; assign it.")
+            require(kind is not bool or text.lower() in _TRUTH, name, "true or false", text)
+            values[name] = _TRUTH[text.lower()] if kind is bool else kind(text)
+        self.update(values)
+
     def replace(self, **changes: Any) -> Self:
         """Return a copy with some values changed.
 
@@ -207,58 +232,32 @@ class ConfigValues(CommonAttributes, PrunedHeads, CommonKeywords):
         Raises:
             TypeError, ValueError: of the wrong kind, or out of range.
         """
-        if name == "pruned_heads":
-            return checked_pruned_heads(value, self.attention_path)
-        if name == "num_labels":
-            return checked_label_count(value)
         kind = self._types()[name]
         value = checked_kind(name, kind, value)
         if kind is int:
             least = 0 if name in self.may_be_zero else 1
             require(value >= least, name, f"at least {least}", value)
-        elif name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
-            require(0 <= value < 1, name, "in [0, 1)", value)
-        elif name in ("initializer_range", "layer_norm_eps"):
-            require(0 < value < math.inf, name, "above 0", value)
-        elif name == "hidden_act":
-            require(value in self.activations, name, f"one of {', '.join(self.activations)}", value)
+        return value
+
+    def _checked_common(self, name: str, value: Any) -> Any:
+        """The value of one of the common attributes, or TypeError or ValueError."""
         return value
 
     def validate(self) -> None:
         """Raise ValueError where values do not fit each other."""
-        hidden, heads = self.hidden_size, self.num_attention_heads
-        if hidden % heads:
-            raise ValueError(
-                f"hidden_size must be a multiple of num_attention_heads; got hidden_size {hidden} and "
-                f"num_attention_heads {heads}."
-            )
-        self._check_pruned_heads()
-        if self.problem_type == "single_label_classification" and self.num_labels == 1:
-            raise ValueError(
-                'problem_type "single_label_classification" needs num_labels of at least 2; got 1. '
-                'One score is "regression", or the score of one of two labels.'
-            )
-        self._check_label_numbers()
-
-    @property
-    def untied_words(self) -> bool:
-        """Whether the word head has its own decoder instead of the word embedding."""
-        return not self.tie_word_embeddings
 
     # Comparison
 
     def _compared(self) -> dict[str, Any]:
         """The values that take part in comparisons."""
-        labels = (self.id2label, self.label2id) if self.has_label_names else None
-        also = {"num_labels": self.num_labels, "problem_type": self.problem_type, "labels": labels}
-        return {**self.field_values(), **also}
+        return self.field_values()
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, type(self)) and type(other) is type(self) and self._compared() == other._compared()
 
     def __hash__(self) -> int:
         """Of the values of the fields, and another one after an assignment: a key of a dict must not be changed."""
-        values = (getattr(self, name) for name in self.field_names() if name != "pruned_heads")
+        values = (value for value in self.field_values().values() if not isinstance(value, Mapping))
         return hash((type(self), *values))
 
     def __repr__(self) -> str:
@@ -271,11 +270,11 @@ class ConfigValues(CommonAttributes, PrunedHeads, CommonKeywords):
 
     def attributes(self) -> dict[str, Any]:
         """The fields and what users have added, by name: what sizes may be named after."""
-        return {**self.__dict__, "num_labels": self.num_labels}
+        return dict(self.__dict__)
 
     def unknown_values(self) -> dict[str, Any]:
         """What files and users have added: the attributes that are no fields, by name."""
-        known = {*self.field_names(), *COMMON, *NOTES, *_STORED}
+        known = {*self.field_names(), *self.common, *NOTES, *self._stored}
         return {name: value for name, value in self.__dict__.items() if name not in known}
 
 

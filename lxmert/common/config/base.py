@@ -15,21 +15,21 @@ from lxmert.utils.neutral_arguments import PUSHING, SHARED, drop_neutral
 from lxmert.utils.paths import CONFIG_NAME, check_folder
 
 from .assignment import ConfigValues
-from .common_attributes import COMMON
 from .config_file import read_config
 from .keywords import config_fields
-from .values import require
 
-# What config.json leaves out where it has its default value, as `transformers` does, beside the common attributes.
-_FLAGS = {"output_attentions": False, "output_hidden_states": False, "return_dict": True}
 _WHERE = ("revision", "cache_dir", "token", "local_files_only", "subfolder", "force_download")
-_TRUTH = {"true": True, "1": True, "y": True, "yes": True, "false": False, "0": False, "n": False, "no": False}
 
 
 @config_fields
 class ModelConfig(ConfigValues):
-    """Base class of the configurations: it checks, compares, reads and writes them. See `ConfigValues`."""
+    """Base class of the configurations: it checks, compares, reads and writes them. See `ConfigValues`.
 
+    LXMERT and VisualBERT have `TransformerConfig` in between.
+    """
+
+    file_names: ClassVar[tuple[str, ...]] = (CONFIG_NAME,)  # of a configuration in a folder, best first
+    needs_every_field: ClassVar[bool] = False  # whether a file must hold every field; else defaults stand in
     _unread: ClassVar[Mapping[str, Any]] = {}  # keys of a file that name something else here; they are written back
 
     # Reading
@@ -74,10 +74,7 @@ class ModelConfig(ConfigValues):
             if overrides.get(name) == "auto":  # the dtype of the file
                 del overrides[name]
         values |= {name: value for name, value in overrides.items() if name not in unused}
-        labels = values.get("id2label")
-        if isinstance(labels, Mapping) and values.get("num_labels", len(labels)) != len(labels):
-            del values["id2label"]  # as in `transformers`: the number counts, and the names are stale
-            values.pop("label2id", None)
+        values = cls._prepared(values)
         config = cls(**copy.deepcopy({name: value for name, value in values.items() if name in known}))
         config._keep({name: value for name, value in values.items() if name not in known and name != "model_type"})
         if return_unused_kwargs:
@@ -85,6 +82,18 @@ class ModelConfig(ConfigValues):
         _refuse_misspelled(f"{cls.__name__}.from_dict", unused, cls.keyword_names())
         _warn_of_unused(f"{cls.__name__}.from_dict", unused)
         return config
+
+    @classmethod
+    def _prepared(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """What a configuration is made of, given the values of a file and the overrides.
+
+        Raises:
+            ValueError: a field is missing that the file must hold.
+        """
+        missing = [name for name in cls.field_names() if name not in values] if cls.needs_every_field else []
+        if missing:
+            raise ValueError(f"the configuration lacks {', '.join(missing)}, and {cls.__name__} needs every field.")
+        return values
 
     def _keep(self, values: Mapping[str, Any]) -> None:
         """Keep what a file holds beside the known names: as attributes, where they mean nothing else here."""
@@ -167,7 +176,7 @@ class ModelConfig(ConfigValues):
         options = dict(options)
         drop_neutral(f"{cls.__name__}.from_pretrained", options)
         where = {name: options.pop(name) for name in _WHERE if name in options}
-        file, values = read_config(source, **where)
+        file, values = read_config(source, **where, names=cls.file_names)
         return file, values, options
 
     @classmethod
@@ -184,24 +193,6 @@ class ModelConfig(ConfigValues):
         except (TypeError, ValueError) as error:
             raise type(error)(f"{json_file}: {error}") from None
 
-    def update_from_string(self, update_str: str) -> None:
-        """Assign values written as "hidden_size=96,task_qa=false"; if one is refused, none is changed.
-
-        Raises:
-            ValueError: a name that the configuration does not have, or a text that is no value of its kind.
-            TypeError: the value is no number, truth value or text.
-        """
-        values: dict[str, Any] = {}
-        for name, equals, text in (part.partition("=") for part in update_str.split(",")):
-            if not equals or not hasattr(self, name):
-                raise ValueError(f"update_str must be NAME=VALUE,... with names of the configuration; got {name!r}.")
-            kind = type(getattr(self, name))
-            if kind not in (bool, int, float, str):
-                raise TypeError(f"{name} is no number, truth value or text; assign it.")
-            require(kind is not bool or text.lower() in _TRUTH, name, "true or false", text)
-            values[name] = _TRUTH[text.lower()] if kind is bool else kind(text)
-        self.update(values)
-
     # Writing
 
     def __iter__(self) -> Iterator[str]:
@@ -213,23 +204,27 @@ class ModelConfig(ConfigValues):
 
         The dict is a copy: changing it does not change the configuration.
         """
-        return copy.deepcopy(self._values(COMMON))
+        return copy.deepcopy(self._values(self.common))
 
     def to_diff_dict(self) -> dict[str, Any]:
         """`to_dict` without the attributes of every model that have their default values: what config.json holds."""
-        named = self.has_label_names or (self.num_labels != 2 and "num_labels" not in self.field_names())
-        common = [name for name in COMMON if named or name not in ("id2label", "label2id")]
-        values = self._values(common)
+        values = self._values(self._written_common())
         del values["_name_or_path"]
-        usual = _FLAGS | {name: value for name, value in COMMON.items() if name not in self.field_names()}
+        usual = self._usual()
         return copy.deepcopy({k: v for k, v in values.items() if k not in usual or v != usual[k]})
+
+    def _written_common(self) -> Iterable[str]:
+        """The names of the common attributes that config.json may hold."""
+        return self.common
+
+    @classmethod
+    def _usual(cls) -> dict[str, Any]:
+        """What config.json leaves out where it has this value, as `transformers` does."""
+        return {name: value for name, value in cls.common.items() if name not in cls.field_names()}
 
     def _values(self, common: Iterable[str]) -> dict[str, Any]:
         """What is written, with these of the common attributes."""
-        fields = self.field_values()
-        if not fields["pruned_heads"]:
-            del fields["pruned_heads"]
-        values = {**self._unread, **self.unknown_values(), **fields}
+        values = {**self._unread, **self.unknown_values(), **self.field_values()}
         values |= {name: getattr(self, name) for name in (*self._derived(), *common)}
         values |= {"dtype": self._dtype, "_name_or_path": self.name_or_path, "model_type": self.model_type}
         if version := self.__dict__.get("transformers_version"):

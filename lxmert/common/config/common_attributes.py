@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from .values import (
@@ -11,7 +10,6 @@ from .values import (
     checked_label_count,
     checked_label_names,
     checked_label_numbers,
-    dtype_name,
     require,
 )
 
@@ -30,31 +28,25 @@ COMMON: dict[str, Any] = {
 }
 # Other names of attributes, which a file or a keyword may have too.
 ALIASES = ("num_labels", "torch_dtype", "name_or_path", "use_return_dict", "attn_implementation")
-# What a configuration notes about where it came from and who wrote it. It does not take part in comparisons.
-NOTES = frozenset(("architectures", "dtype", "transformers_version", "_name_or_path", "_commit_hash"))
 _ATTENTIONS = (None, "eager", "sdpa")
 
 
 class CommonAttributes:
-    """Labels, dtype, the place it was loaded from: what users and tools read of a configuration of any model."""
+    """Labels, and how attention is computed: what users and tools read of a configuration of any transformer."""
 
-    architectures: Any = None
-    transformers_version: str | None = None  # that of the file
     problem_type: str | None = None
     chunk_size_feed_forward: int = 0
     is_encoder_decoder: bool = False
     pad_token_id: Any = None  # a note, unless it is a field
     bos_token_id: Any = None
     eos_token_id: Any = None
-    _name_or_path: str = ""
     _attn_implementation: str | None = None
-    _dtype: str | None = None
     # `id2label` and `label2id` are made of the number when they are asked for.
     _label_count: int = 2
     _label_names: dict[int, str] | None = None
     _label_numbers: dict[str, int] | None = None
 
-    def _checked_common(self, name: str, value: Any) -> Any:
+    def _checked_attribute(self, name: str, value: Any) -> Any:
         """The value of one of the common attributes, or TypeError or ValueError."""
         if name == "problem_type":
             require(value is None or value in PROBLEM_TYPES, name, f"one of {', '.join(PROBLEM_TYPES)}, or None", value)
@@ -124,35 +116,6 @@ class CommonAttributes:
         made = _made_names(self.num_labels)
         numbers = {name: number for number, name in made.items()}
         return (self._label_names or made, self._label_numbers or numbers) != (made, numbers)
-
-    @property
-    def dtype(self) -> Any:
-        """The dtype that the weights were saved in: PyTorch's where PyTorch is loaded, else its name; or None."""
-        torch = sys.modules.get("torch")  # a configuration is of no framework, and does not load one
-        found = getattr(torch, self._dtype or "", None)
-        return found if torch is not None and isinstance(found, torch.dtype) else self._dtype
-
-    @dtype.setter
-    def dtype(self, value: Any) -> None:
-        self._dtype = dtype_name(value)
-
-    @property
-    def torch_dtype(self) -> Any:
-        """The older name of `dtype`."""
-        return self.dtype
-
-    @torch_dtype.setter
-    def torch_dtype(self, value: Any) -> None:
-        self.dtype = value
-
-    @property
-    def name_or_path(self) -> str:
-        """Where the model was loaded from; "" if it was not."""
-        return self._name_or_path
-
-    @name_or_path.setter
-    def name_or_path(self, value: Any) -> None:
-        self._name_or_path = str(value)
 
     @property
     def use_return_dict(self) -> bool:

@@ -2,23 +2,56 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+import math
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from lxmert.utils.paths import CONFIG_NAME
+
+from .base import ModelConfig
+from .detector_yaml import YAML_NAME, is_yaml_layout, values_from_yaml
+from .keywords import config_fields
+from .values import require
+
+CHANNEL_ORDERS = ("BGR", "RGB")
+_LENGTHS = {"pixel_mean": 3, "pixel_std": 3, "proposal_box_weights": 4, "box_weights": 4}
+_POSITIVE = ("anchor_sizes", "anchor_ratios", "pixel_std", "proposal_box_weights", "box_weights", "batch_norm_eps")
+_FRACTIONS = ("proposal_threshold", "score_threshold", "suppression_thresholds")
 
 
-@dataclass
-class DetectorConfig:
+@config_fields
+class DetectorConfig(ModelConfig):
     """Sizes and numbers of the Faster R-CNN of "bottom-up attention"; the defaults are those of the published weights.
 
     The network: a ResNet with `stem_channels`, then stages of `res2_blocks` … `res5_blocks` bottlenecks. Stage 2 has
     `res2_channels` outputs and an inner width of `width_per_group`; each later stage has twice as many. `ceil_pooling`
     says that the stem's pooling has no padding and rounds its size up, as in Caffe. Stage 5 runs on each region, with
-    `res5_dilation` in its 3x3 convolutions.
+    `res5_dilation` in its 3x3 convolutions. Each cell of the map, of 16 x 16 pixels, has an anchor of every one of
+    `anchor_sizes` (side of the square of the same area, in pixels) and `anchor_ratios` (height to width), centred
+    `anchor_offset` cells after the cell's top left corner. A region is pooled to `pool_size` x `pool_size` cells.
+    `num_objects` and `num_attributes` do not count "background" and "no attribute".
+
+    The input: pixels 0 to 255 with channels in `channel_order`, minus `pixel_mean`, over `pixel_std`, both in that
+    order.
+
+    The choice of regions: the `proposals_before_suppression` best proposals with sides above `min_proposal_side` pixels
+    are suppressed at `proposal_threshold`, and `num_proposals` remain. The two `*box_weights` divide the predicted
+    deltas (dx, dy, dw, dh). The short side `min_size`, the most of the long side, `max_size`, the schedule of
+    `suppression_thresholds`, `min_regions` and `max_regions` are those of profile "hf"; `lxmert.vision.profiles` says
+    what another profile takes instead. `score_threshold` is kept as a note: no profile of this package reads it.
+
+    `from_pretrained` reads our config.json and the config.yaml of the published weights. Either must hold every field.
 
     Source: Anderson et al. 2018 (arXiv 1707.07998); the numbers are those of the port's config.yaml.
+
+    Raises:
+        TypeError: a value of the wrong kind.
+        ValueError: a value out of range, or a field that a file lacks.
     """
 
     model_type: ClassVar[str] = "visual_genome_detector"
+    file_names: ClassVar[tuple[str, ...]] = (CONFIG_NAME, YAML_NAME)
+    needs_every_field: ClassVar[bool] = True
 
     num_objects: int = 1600
     num_attributes: int = 400
@@ -52,6 +85,51 @@ class DetectorConfig:
     suppression_thresholds: tuple[float, ...] = (0.5, 0.6, 0.7)
     min_regions: int = 36
     max_regions: int = 36
+
+    @classmethod
+    def from_dict(cls, config_dict: Mapping[str, Any], **overrides: Any) -> Any:
+        """Make a configuration from the keys of our config.json, or from those of the port's config.yaml.
+
+        Arguments and errors as those of `ModelConfig.from_dict`; ValueError too for keys that are missing, which it
+        names all, and for the config.yaml of another network. Other keys of a config.yaml are not read.
+        """
+        if isinstance(config_dict, Mapping) and is_yaml_layout(config_dict):
+            config_dict = values_from_yaml(config_dict)
+        return super().from_dict(config_dict, **overrides)
+
+    @classmethod
+    def read_once(cls) -> tuple[str, ...]:
+        """See `ModelConfig`."""
+        blocks = ("res2_blocks", "res3_blocks", "res4_blocks", "res5_blocks")
+        anchors = ("anchor_sizes", "anchor_ratios")
+        return (*blocks, "res5_dilation", "ceil_pooling", *anchors, "pool_size", "batch_norm_eps")
+
+    def _checked(self, name: str, value: Any) -> Any:
+        value = super()._checked(name, value)
+        numbers = value if isinstance(value, tuple) else (value,) if isinstance(value, float) else ()
+        require(all(map(math.isfinite, numbers)), name, "finite", value)
+        if isinstance(value, tuple):
+            wanted = _LENGTHS.get(name)
+            require(len(value) > 0, name, "at least one number", value)
+            require(wanted in (None, len(value)), name, f"{wanted} numbers", value)
+        if name in _POSITIVE:
+            require(min(numbers) > 0, name, "above 0", value)
+        if name in _FRACTIONS:
+            require(min(numbers) >= 0 and max(numbers) <= 1, name, "from 0 to 1", value)
+        if name == "min_proposal_side":
+            require(value >= 0, name, "at least 0", value)
+        if name == "channel_order":
+            require(value in CHANNEL_ORDERS, name, " or ".join(map(repr, CHANNEL_ORDERS)), value)
+        return value
+
+    def validate(self) -> None:
+        """Raise ValueError where values do not fit each other."""
+        super().validate()
+        for least, most in (("min_size", "max_size"), ("min_regions", "max_regions")):
+            low, high = getattr(self, least), getattr(self, most)
+            require(low <= high, least, f"at most {most}, {high}", low)
+        thresholds = self.suppression_thresholds
+        require(tuple(sorted(thresholds)) == thresholds, "suppression_thresholds", "in rising order", thresholds)
 
     @property
     def map_channels(self) -> int:

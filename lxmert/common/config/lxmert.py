@@ -8,13 +8,13 @@ from typing import Any, ClassVar
 
 from lxmert.utils.messages import warn_caller
 
-from .base import ModelConfig
 from .keywords import config_fields
+from .transformer import TransformerConfig
 from .values import require
 
 
 @config_fields
-class LxmertConfig(ModelConfig):
+class LxmertConfig(TransformerConfig):
     """Sizes, rates and tasks of an LXMERT model; names and defaults as in `transformers`.
 
     `l_layers`, `x_layers` and `r_layers` count the language, cross-modality and visual (object-relationship) layers.

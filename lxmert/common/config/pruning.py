@@ -14,7 +14,7 @@ class PrunedHeads:
     # The attentions of each kind of layer: the field that counts the layers, and the names of its attentions.
     attentions: ClassVar[Mapping[str, tuple[str, tuple[str, ...]]]] = {}
 
-    if TYPE_CHECKING:  # what `ModelConfig` has
+    if TYPE_CHECKING:  # what `TransformerConfig` has
 
         def __getattr__(self, name: str) -> Any: ...
 

@@ -13,6 +13,7 @@ _KINDS = {
     int | None: "an integer or null",
     float: "a number",
     str: "a string",
+    tuple[float, ...]: "a list of numbers",
 }
 
 # The names of labels are made when they are asked for; a file may claim any number of them.
@@ -36,7 +37,19 @@ def checked_kind(name: str, kind: Any, value: Any) -> Any:
         return float(value)
     if kind is str and isinstance(value, str):
         return value
+    if kind == tuple[float, ...] and (isinstance(value, (list, tuple)) or hasattr(value, "tolist")):
+        return _numbers(name, value)
     raise wrong_kind(name, _KINDS.get(kind, "a mapping of names"), value)
+
+
+def _numbers(name: str, value: Any) -> tuple[float, ...]:
+    """A list or an array of numbers as a tuple, or TypeError."""
+    items = value.tolist() if hasattr(value, "tolist") else value
+    if not isinstance(items, (list, tuple)) or not all(
+        isinstance(item, numbers.Real) and not isinstance(item, bool) for item in items
+    ):
+        raise wrong_kind(name, "a list of numbers", value)
+    return tuple(map(float, items))
 
 
 def wrong_kind(name: str, expected: str, value: Any) -> TypeError:

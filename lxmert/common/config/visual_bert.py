@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import field
 from typing import Any, ClassVar
 
-from .base import ModelConfig
 from .keywords import config_fields
+from .transformer import TransformerConfig
 from .values import require
 
 
 @config_fields
-class VisualBertConfig(ModelConfig):
+class VisualBertConfig(TransformerConfig):
     """Sizes, rates and switches of a VisualBERT model; names and defaults as in `transformers`.
 
     `visual_embedding_dim` is the width of the region features, another one in each published checkpoint.
