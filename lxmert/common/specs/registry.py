@@ -9,8 +9,8 @@ from typing import Any
 from lxmert.common.config.base import ModelConfig
 from lxmert.common.validation.shared import Range
 
-from .rows import Input, Integers, ModelSpec
-from .table import SPECS
+from .rows import ClassSpec, Input, Integers, ModelSpec
+from .table import DETECTORS, SPECS
 
 
 def spec_of(architecture: str) -> ModelSpec:
@@ -30,13 +30,23 @@ def spec_of(architecture: str) -> ModelSpec:
     return SPECS[architecture]
 
 
-def architectures(model_type: str) -> dict[str, ModelSpec]:
+def class_spec(architecture: str) -> ClassSpec:
+    """The row of a model class or of a detector; see `spec_of`."""
+    return DETECTORS[architecture] if architecture in DETECTORS else spec_of(architecture)
+
+
+def is_class(architecture: str) -> bool:
+    """Whether there is such a model class or detector."""
+    return architecture in SPECS or architecture in DETECTORS
+
+
+def architectures(model_type: str) -> dict[str, ClassSpec]:
     """The classes of one model with their rows, the backbone first."""
-    return {name: spec for name, spec in SPECS.items() if spec.model == model_type}
+    return {name: spec for name, spec in {**SPECS, **DETECTORS}.items() if spec.model == model_type}
 
 
 def tasks() -> tuple[str, ...]:
-    """The tasks of the classes, as `convert(task=…)` and `--head` accept them."""
+    """The tasks of LXMERT and VisualBERT, as `convert(task=…)` and `--head` accept them."""
     return tuple(dict.fromkeys(spec.task for spec in SPECS.values()))
 
 
@@ -59,11 +69,11 @@ def register_spec(name: str, spec: ModelSpec) -> None:
         raise ValueError(f"name must be that of a class; got {name!r}.")
     if name.startswith("TF"):
         raise ValueError(f"name must be that of the PyTorch class, without the prefix TF; got {name!r}.")
-    same_model = architectures(spec.model)
+    same_model = [other for other in SPECS.values() if other.model == spec.model]
     if not same_model:
         models = ", ".join(dict.fromkeys(other.model for other in SPECS.values()))
         raise ValueError(f"model must be one of {models}; got {spec.model!r}.")
-    known = {head for other in same_model.values() for head in other.heads}
+    known = {head for other in same_model for head in other.heads}
     new = set(spec.heads) - known
     for row in spec.modules:
         start, _, rest = row.path.partition(".")

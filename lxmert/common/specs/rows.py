@@ -15,11 +15,11 @@ class ModuleRow(NamedTuple):
     Attributes:
         path: the attribute path in both backends; `{i}` is the layer.
         hf_path: Hugging Face's path, by which files name the module.
-        kind: "dense", "norm", "embedding" or "vector": which parameters it has, and how Keras lays them out.
+        kind: a key of `weights.naming.kinds.KINDS`: which parameters it has, and how Keras lays them out.
         size: the shape of the weight in PyTorch's order ([out, in] for dense): integers, config fields, or symbols of
-            `weights.naming.tables.sizes`, as "D", the hidden size.
+            the sizes of its model's table, as "D", the hidden size.
         layers_field: the config field that counts the layers.
-        switch: the config field that has to be true for the module to exist.
+        switch: the config field, or the symbol, that has to be true for the module to exist.
     """
 
     path: str
@@ -82,39 +82,50 @@ class Loss(NamedTuple):
     part: str | None = None
 
 
-@dataclass(frozen=True)
-class ModelSpec:
-    """Everything about a model class that is not its computation.
+@dataclass(frozen=True, kw_only=True)
+class ClassSpec:
+    """What loading, saving and conversion know of a model class: all that they need of a detector.
 
     Attributes:
-        model: the model type of its configuration, "lxmert" or "visual_bert".
-        task: its task, as `convert(task=…)` and `--head` accept it.
-        output: the class of its output.
-        scores: the output that holds its scores: what a compiled Keras loss and `verify` compare.
-        inputs: the inputs of a served model, by name and in order.
+        model: the model type of its configuration.
+        task: what it is for.
         heads: the names of its heads, in the order of the name table; none for a backbone.
-        ranges: the integers that its arguments may hold, by name; the labels are below.
-        labels: its labels in order, with the integers that they may hold; None for what holds no integers alone.
-        label_aliases: other names of labels, each with the label's own.
-        score_labels: the labels that may be rows of scores in 0 … 1 instead.
-        losses: its losses by name; one loss called "loss" by default, of the first label and the last head.
         optional_heads: the heads that a config can switch off, each with the config field.
         modules: the modules of its heads, for heads that the name table does not have.
     """
 
     model: str
     task: str
+    heads: tuple[str, ...] = ()
+    optional_heads: Mapping[str, str] = field(default_factory=dict)
+    modules: tuple[ModuleRow, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec(ClassSpec):
+    """Everything about a class of LXMERT or VisualBERT that is not its computation, beside what `ClassSpec` holds.
+
+    Its task is one that `convert(task=…)` and `--head` accept.
+
+    Attributes:
+        output: the class of its output.
+        scores: the output that holds its scores: what a compiled Keras loss and `verify` compare.
+        inputs: the inputs of a served model, by name and in order.
+        ranges: the integers that its arguments may hold, by name; the labels are below.
+        labels: its labels in order, with the integers that they may hold; None for what holds no integers alone.
+        label_aliases: other names of labels, each with the label's own.
+        score_labels: the labels that may be rows of scores in 0 … 1 instead.
+        losses: its losses by name; one loss called "loss" by default, of the first label and the last head.
+    """
+
     output: type[ModelOutput]
     scores: str
     inputs: Mapping[str, Input]
-    heads: tuple[str, ...] = ()
     ranges: Mapping[str, Integers] = field(default_factory=dict)
     labels: Mapping[str, Integers | None] = field(default_factory=dict)
     label_aliases: Mapping[str, str] = field(default_factory=dict)
     score_labels: tuple[str, ...] = ()
     losses: Mapping[str, Loss] = field(default_factory=dict)
-    optional_heads: Mapping[str, str] = field(default_factory=dict)
-    modules: tuple[ModuleRow, ...] = ()
 
     def __post_init__(self) -> None:
         if self.labels and not self.losses:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lxmert.common import outputs
 
-from .rows import Input, Integers, Loss, ModelSpec
+from .rows import ClassSpec, Input, Integers, Loss, ModelSpec
 
 LXMERT_INPUTS = (
     "input_ids",
@@ -188,6 +188,12 @@ SPECS: dict[str, ModelSpec] = {
 
 CLASSES = tuple(SPECS)
 """The model classes of this package; `SPECS` has those of `register_spec` too."""
+
+DETECTORS: dict[str, ClassSpec] = {
+    "VisualGenomeDetector": ClassSpec(model="visual_genome_detector", task="region-detection"),
+    "VcrDetector": ClassSpec(model="vcr_detector", task="region-features"),
+}
+"""The networks that regions come from: they take images, and no words."""
 
 LOSS_NAMES = tuple(SPECS["LxmertForPreTraining"].losses)
 """What LXMERT is pre-trained on, by name."""
