@@ -46,9 +46,10 @@ class RegionDetector(ABC):
             source: "shapes", shapes of one colour on a smooth background (`ShapeDetector`); "grid:NAME", the grid
                 features of an image backbone; otherwise weights of the Visual Genome detector, a file, a folder or a
                 model on the hub such as "unc-nlp/frcnn-vg-finetuned" (`VisualGenomeRegionDetector`).
-            options: keyword arguments of that detector's `from_pretrained`; those that are None are left out. Visual
-                Genome: `backend`, `profile`, `regions`, `score_threshold`, `precision`, `device`, `objects`,
-                `attributes`, `sha256`, and those of the hub.
+            options: keyword arguments of that detector's `from_pretrained`. Those that are None are left out, and so is
+                `backend` ("pt", PyTorch; "tf", Keras) for a detector without a network. Visual Genome: `backend`,
+                `profile`, `regions`, `score_threshold`, `precision`, `device`, `objects`, `attributes`, `sha256`, and
+                `revision`, `cache_dir`, `token`, `local_files_only` of the hub.
 
         Raises:
             TypeError, ValueError: an option that this detector does not take, or that has another value than its.
@@ -58,6 +59,8 @@ class RegionDetector(ABC):
         kind = _kind_of(source)
         given = {name: value for name, value in options.items() if value is not None}
         known = signature_names(kind.from_pretrained)
+        if "backend" not in known:
+            given.pop("backend", None)  # without a network it is the same in both
         for name in given:
             if name not in known:
                 every = {option for other in _sources.values() for option in signature_names(other.from_pretrained)}

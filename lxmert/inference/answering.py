@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypedDict
 
@@ -13,20 +13,23 @@ from lxmert.common.tokenizer import LxmertTokenizer
 from lxmert.common.validation.shared import check_integer
 from lxmert.inference.backends import backend_of, model_class, numpy_model
 from lxmert.inference.question_models import QUESTION_MODELS, answer_count, probabilities, scores_name
-from lxmert.inference.stored_features import (
+from lxmert.inference.region_sources import (
+    Detector,
     Features,
     ImageRegions,
-    missing_features,
-    open_features,
-    stored_regions,
-    wanted_features,
+    check_sources,
+    choose_detector,
+    find_regions,
+    missing_regions,
+    wanted_regions,
 )
 from lxmert.utils.atomic_files import write_text
 from lxmert.utils.messages import warn_caller
 from lxmert.utils.paths import ANSWERS_NAME
 from lxmert.utils.setting_names import setting
+from lxmert.vision.detections import ImageDetections
 from lxmert.vision.images import ImageInput
-from lxmert.vision.regions import FEATURE_SIZE, are_plain_shapes, image_regions, pad_regions
+from lxmert.vision.regions import pad_regions
 from lxmert.weights.model_files import AnswerTable, Vocabulary, answers_of, find_model, open_model_files
 
 if TYPE_CHECKING:
@@ -66,9 +69,12 @@ class VisualQuestionAnswering:
         model: a question-answering model of either backend, LXMERT or VisualBERT.
         tokenizer: its tokenizer.
         answers: its answers, in the order of its scores.
-        features: region stores, or their folders, from which the regions of images come. Images are then asked about by
-            their names in the store. By default the regions are found in the images, which only models can read that
-            were trained on such regions, as "easy-vqa" was.
+        detector: finds the regions of images: a `RegionDetector`, or a source of one, such as
+            "unc-nlp/frcnn-vg-finetuned" for the published LXMERT weights. By default the shapes of drawn images, which
+            only models can read that were trained on them, as "easy-vqa" was.
+        features: region stores, or their folders, from which the regions come instead. Images are then asked about by
+            their names in the store.
+        detector_options: keyword arguments of `RegionDetector.from_pretrained`, for a detector given by its source.
         pack_weights: whether to pack the weights for the CPU once, in PyTorch (`lxmert.pt.PackedWeights`). After the
             first sixteen calls a question is then answered up to twice as fast. The copies take as much memory as the
             model's linear layers, until this object is gone. They follow the weights, except those that are changed in
@@ -78,6 +84,7 @@ class VisualQuestionAnswering:
         model, tokenizer, answers: as given.
         kind: the inputs of this kind of model.
         backend: "pt" or "tf".
+        detector: what finds the regions; None of a model that reads others than shapes, and for which none was given.
     """
 
     def __init__(
@@ -86,24 +93,21 @@ class VisualQuestionAnswering:
         tokenizer: LxmertTokenizer,
         answers: Sequence[str],
         *,
+        detector: Detector | None = None,
         features: Features | None = None,
+        detector_options: Mapping[str, Any] | None = None,
         pack_weights: bool = True,
     ):
         config = model.config
         self.kind = QUESTION_MODELS[config.model_type]
-        self.store = None if features is None else open_features(features)
-        size = getattr(config, self.kind.features)
-        if self.store is not None and self.store.feature_size != size:
-            raise ValueError(
-                f"{setting('features')} must be region stores of {size} numbers a region, as the model reads; got "
-                f"{self.store.feature_size}."
-            )
+        self.backend = backend_of(model)
+        size, name = getattr(config, self.kind.features), str(config.name_or_path) or "the model"
+        self.detector = choose_detector(features, detector, detector_options, size, name, self.backend)
         if len(answers) != answer_count(config):
             raise ValueError(f"answers must be one per score: {answer_count(config)}; got {len(answers)}.")
         self.model = model
         self.tokenizer = tokenizer
         self.answers = list(answers)
-        self.backend = backend_of(model)
         self._run = numpy_model(model, pack_weights)
 
     @classmethod
@@ -114,7 +118,9 @@ class VisualQuestionAnswering:
         *,
         vocabulary: Vocabulary | None = None,
         answers: AnswerTable | None = None,
+        detector: Detector | None = None,
         features: Features | None = None,
+        detector_options: Mapping[str, Any] | None = None,
         pack_weights: bool = True,
         revision: str | None = None,
         **overrides: Any,
@@ -128,7 +134,8 @@ class VisualQuestionAnswering:
             vocabulary: the tokenizer, a vocab.txt or a folder; by default that next to the weights.
             answers: the answers in the order of the scores, or a file that lists them; by default answers.json next to
                 the weights, or else the labels in config.json.
-            features: see the class. Also models that read the features of an object detector are asked by this.
+            detector, features, detector_options: see the class. A model that reads the features of an object detector
+                needs one of the first two.
             pack_weights: see the class.
             revision: of a model on the hub: a branch, a tag or a commit.
             overrides: fields of the configuration with other values than the file's.
@@ -137,8 +144,9 @@ class VisualQuestionAnswering:
             FileNotFoundError: no such checkpoint.
             ImportError: the backend's framework is not installed.
             ValueError: an unknown backend; files that are missing, of which all are listed, or that do not fit each
-                other; or a model that reads other regions than this package finds, and no `features`.
+                other; or a detector whose regions have another size than the model reads.
         """
+        check_sources(features, detector)
         classes = {name: kind.architecture for name, kind in QUESTION_MODELS.items()}
         path = find_model(source, {"revision": revision})
         files = open_model_files(
@@ -146,12 +154,15 @@ class VisualQuestionAnswering:
             classes,
             vocabulary=vocabulary,
             answers=answers,
-            missing=() if features is not None else missing_features(path, overrides),
+            missing=() if features is not None or detector is not None else missing_regions(path, overrides),
             **overrides,
         )
-        store = None if features is None else open_features(features)
-        model = model_class(backend, classes[files.config.model_type]).from_pretrained(path, **overrides)
-        return cls(model, files.tokenizer, files.answers, features=store, pack_weights=pack_weights)
+        architecture = classes[files.config.model_type]
+        size = getattr(files.config, QUESTION_MODELS[files.config.model_type].features)
+        model_type = model_class(backend, architecture)
+        found = choose_detector(features, detector, detector_options, size, str(source), backend)
+        model = model_type.from_pretrained(path, **overrides)
+        return cls(model, files.tokenizer, files.answers, detector=found, pack_weights=pack_weights)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the folder that `from_pretrained` reads, in either backend."""
@@ -161,7 +172,7 @@ class VisualQuestionAnswering:
 
     def __call__(
         self,
-        images: ImageInput | Sequence[ImageInput],
+        images: ImageInput | ImageDetections | Sequence[ImageInput | ImageDetections],
         questions: str | Sequence[str],
         top_k: int = 1,
         batch_size: int = 64,
@@ -170,7 +181,7 @@ class VisualQuestionAnswering:
 
         Args:
             images: one image (a path, a PIL image or an array [H, W, 3]) or several; with `features` their names in
-                the region store.
+                the region store. Or the regions of an image, of `find_regions` or of a detector.
             questions: one question or several. Several images and several questions are paired one by one; a single
                 one is paired with each of the other.
             top_k: how many answers to return for each, the likeliest first.
@@ -198,7 +209,7 @@ class VisualQuestionAnswering:
             raise ValueError(
                 f"images and questions must be as many of each, or one of either; got {len(several)} and {len(texts)}."
             )
-        regions = self._regions(several)
+        regions = [(found.features, found.normalized_boxes) for found in self.find_regions(several)]
         texts = texts * count if len(texts) == 1 else texts
         scores = self.scores([regions[i % len(regions)] for i in range(count)], texts, batch_size)
         best = np.argsort(-scores, axis=1, kind="stable")[:, :top_k]
@@ -208,24 +219,19 @@ class VisualQuestionAnswering:
         ]
         return found[0] if single else found
 
-    def _regions(self, images: Sequence[ImageInput]) -> list[ImageRegions]:
-        """The regions of images, from the store or found in them, with a warning where they do not describe them."""
-        if self.store is not None:
-            return [stored_regions(self.store, place) for place in self.store.places([str(name) for name in images])]
-        size = getattr(self.model.config, self.kind.features)
-        if size != FEATURE_SIZE:
-            raise ValueError(f"These must be given: {wanted_features(size)}.")
-        found = [image_regions(image) for image in images]
-        for number, regions in enumerate(found, start=1):
-            which = f" {number}" if len(images) > 1 else ""
-            if len(regions[1]) == 1:
-                warn_caller(f"no shape was found in image{which}; the answer is a guess.")
-            elif not are_plain_shapes(regions[0]):
-                warn_caller(
-                    f"image{which} looks like a photograph; only shapes of one colour on a smooth background can be "
-                    "found in it, so the answer is a guess."
-                )
-        return found
+    def find_regions(self, images: Sequence[ImageInput | ImageDetections]) -> list[ImageDetections]:
+        """The regions of images, which may be asked about in their place, as often as needed.
+
+        A warning says where the detector knows that they may not describe the image.
+
+        Raises:
+            ValueError: the model needs a detector, and none was given; or see `RegionDetector.detect`.
+        """
+        unknown = [image for image in images if not isinstance(image, ImageDetections)]
+        if unknown and self.detector is None:
+            raise ValueError(f"This must be given: {wanted_regions(getattr(self.model.config, self.kind.features))}.")
+        found = iter(find_regions(self.detector, unknown) if unknown and self.detector is not None else ())
+        return [image if isinstance(image, ImageDetections) else next(found) for image in images]
 
     def scores(
         self,

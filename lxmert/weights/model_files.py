@@ -29,6 +29,13 @@ Vocabulary = LxmertTokenizer | str | Path
 AnswerTable = Sequence[str] | str | Path
 """Answers in the order of a model's scores, or the file that lists them."""
 
+# Where what the published models lack is published: their vocabulary by its size, and LXMERT's answers by their number.
+_PUBLISHED_WORDS = {30522: "vocab.txt of bert-base-uncased on the hub"}
+_PUBLISHED_ANSWERS = {
+    ("lxmert", 3129): "data/vqa/trainval_label2ans.json of github.com/airsplay/lxmert",
+    ("lxmert", 1842): "data/gqa/trainval_label2ans.json of github.com/airsplay/lxmert",
+}
+
 
 @dataclass(frozen=True)
 class ModelFiles:
@@ -134,9 +141,15 @@ def open_model_files(
     count = getattr(config, ANSWERS[config.model_type][1])
     wanted = list(missing)
     if tokenizer is None:
-        wanted.append(f"{setting('vocabulary')}, its vocab.txt or a folder with its tokenizer")
+        wanted.append(
+            f"{setting('vocabulary')}, its vocab.txt or a folder with its tokenizer"
+            + _published(_PUBLISHED_WORDS.get(config.vocab_size))
+        )
     if table is None:
-        wanted.append(f"{setting('answers')}, the table of its {count:,} answers in the order of its scores")
+        wanted.append(
+            f"{setting('answers')}, the table of its {count:,} answers in the order of its scores"
+            + _published(_PUBLISHED_ANSWERS.get((config.model_type, count)))
+        )
     if wanted:
         raise ValueError(f"{source} does not hold all that is needed. These must be given: {'; '.join(wanted)}.")
     if table and len(table) != count:
@@ -144,6 +157,10 @@ def open_model_files(
             f"{setting('answers')} must be a table of {count} answers, as many as {source} scores; got {len(table)}."
         )
     return ModelFiles(path, config, tokenizer, table)  # type: ignore[arg-type]
+
+
+def _published(place: str | None) -> str:
+    return f" (that of the published model is {place})" if place else ""
 
 
 def _warn_of_other(name: str, source: str | Path, own: list[str] | None, given: list[str] | None) -> None:
