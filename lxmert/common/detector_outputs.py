@@ -21,3 +21,18 @@ class DetectorOutput(ModelOutput):
     feature_map: Any = None
     objectness: Any = None
     deltas: Any = None
+
+
+@dataclass(eq=False)
+class VcrDetectorOutput(ModelOutput):
+    """What a call of VisualBERT's image network for VCR returns; zeros where there is no box.
+
+    Attributes:
+        features: [B, R, F], what VisualBERT reads of each box.
+        pooled_features: [B, R, C], the mean of the last stage, before the class of the box joins.
+        object_logits: [B, R, K], a score of every class, of which the features know nothing.
+    """
+
+    features: Any = None
+    pooled_features: Any = None
+    object_logits: Any = None
