@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from lxmert.data.features.drawing import draw_detections
 from lxmert.utils.messages import signature_names, unknown_keyword_message
 from lxmert.utils.setting_names import setting
 from lxmert.vision.detections import NO_ID, Detections, ImageDetections, batch_detections
@@ -124,6 +125,19 @@ class RegionDetector(ABC):
             image: what the sentence calls the image.
         """
         return None
+
+    def draw(self, found: ImageDetections, path: str | Path, image: ImageInput | None = None) -> int:
+        """Draw the regions of an image into a .png or .jpg file, with the names of objects and attributes.
+
+        Args:
+            found: the regions, such as `detector(photo).images[0]`.
+            path: of the drawing.
+            image: to draw on; white by default.
+
+        Returns:
+            The number of regions.
+        """
+        return draw_detections(found, path, image, self.objects, self.attributes)
 
     def object_names(self, ids: Any) -> Any:
         """The names of objects: an array of ids of any shape to nested lists; "" for no object.

@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw
 
 from lxmert.data.features import RegionWriter
 from lxmert.data.features.image_regions import ImageRegions
+from lxmert.detection.shapes import ShapeDetector
 from tests.weights.weight_folders import CONFIG, make_folder
 
 
@@ -87,6 +88,11 @@ def test_control_characters_are_escaped(lxmert, monkeypatch):
         @classmethod
         def from_pretrained(cls, *_, **__):
             return cls()
+
+        detector = ShapeDetector()
+
+        def find_regions(self, images):
+            return list(images)
 
         def __call__(self, images, questions, top_k):
             return [[{"answer": "grün\x1b[2J\x9b", "score": 0.5}] for _ in questions]

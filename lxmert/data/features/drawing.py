@@ -1,18 +1,27 @@
-"""A drawing of an image's regions: their boxes with numbers, and the ids of their objects where there are some."""
+"""A drawing of an image's regions: their boxes with numbers, and the names or ids of their objects and attributes."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from lxmert.utils.atomic_files import replacing
+from lxmert.utils.messages import escaped
 from lxmert.utils.optional_imports import require
+from lxmert.utils.setting_names import setting
+from lxmert.vision.detections import ImageDetections
+from lxmert.vision.images import ImageInput, open_image
 
 from .image_regions import FRACTIONS_SIZE
 from .layout import NO_LABEL
 from .store import RegionStore
+from .stored_regions import stored_regions
+
+Names = Sequence[str] | None
+"""Names of objects or attributes in the order of their ids; None to show the ids."""
 
 _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 _UNKNOWN_SIZE = (480, 640)  # height and width of the drawing where the image's are not known
@@ -20,50 +29,102 @@ _SIDES = (320, 1600)  # the longest side of a drawing, at least and at most
 _COLORS = ("#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4", "#008080", "#9a6324", "#808000")
 
 
-def draw_regions(store: RegionStore, name: str, path: str | Path, image: str | Path | None = None) -> int:
-    """Draw the boxes of an image.
+class _Label(NamedTuple):
+    """A caption: its text, and the size of its background in pixels."""
+
+    text: str
+    width: int
+    height: int
+
+
+def check_drawing(path: str | Path) -> None:
+    """Refuse a file that no drawing can be written to, before the work starts.
+
+    Raises:
+        ValueError: it does not end in .png or .jpg, or its folder does not exist.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in _FORMATS:
+        raise ValueError(f"a drawing is a .png or .jpg file; got {path}.")
+    if not path.absolute().parent.is_dir():
+        raise ValueError(f"{setting('draw')} must be a file in a folder that is there; got {path}.")
+
+
+def draw_detections(
+    found: ImageDetections,
+    path: str | Path,
+    image: ImageInput | None = None,
+    objects: Names = None,
+    attributes: Names = None,
+) -> int:
+    """Draw the boxes of an image, the smallest on top, with the most confident captions where they are read best.
 
     Args:
-        store: of regions.
-        name: of the image.
+        found: the regions.
         path: of the drawing, .png or .jpg.
-        image: the photograph to draw on; otherwise the boxes are on white.
+        image: to draw on; otherwise the boxes are on white.
+        objects, attributes: their names.
 
     Returns:
         The number of boxes.
 
     Raises:
-        FileNotFoundError: no such photograph.
+        FileNotFoundError, TypeError, ValueError: the image cannot be opened, or the drawing is of an unknown format.
         ImportError: pillow is not installed.
-        ValueError: the store has no such image, or the drawing or the photograph is of an unknown format.
     """
+    check_drawing(path)
+    canvas = _canvas(found.size, image)
+    _draw(canvas, found.normalized_boxes, captions(found, objects, attributes))
     path = Path(path)
-    if path.suffix.lower() not in _FORMATS:
-        raise ValueError(f"a drawing is a .png or .jpg file; got {path}.")
-    places = store.places([name])
-    found = store.batch(places, labels=True)
-    height, width = store.sizes(places)[0].tolist()
-    canvas = _canvas((height, width), image)
-    _draw(canvas, found)
     with replacing(path) as temporary:
         canvas.save(temporary, _FORMATS[path.suffix.lower()])
-    return found["visual_pos"].shape[1]
+    return len(found)
 
 
-def _canvas(size: tuple[int, int], image: str | Path | None) -> Any:
+def draw_regions(
+    store: RegionStore,
+    name: str,
+    path: str | Path,
+    image: ImageInput | None = None,
+    objects: Names = None,
+    attributes: Names = None,
+) -> int:
+    """Draw the boxes of an image of a store; see `draw_detections`.
+
+    Raises:
+        ValueError: the store has no such image.
+    """
+    check_drawing(path)
+    place = int(store.places([name])[0])
+    return draw_detections(stored_regions(store, place), path, image, objects, attributes)
+
+
+def captions(found: ImageDetections, objects: Names = None, attributes: Names = None) -> list[str]:
+    """What is written at each region: its number and its object, such as "3: brown dog 0.93", or the ids of these."""
+    return [_caption(found, number, objects, attributes) for number in range(len(found))]
+
+
+def _caption(found: ImageDetections, number: int, objects: Names, attributes: Names) -> str:
+    parts = []
+    for kind, ids, names in (
+        ("attribute", found.attribute_ids, attributes),
+        ("object", found.object_ids, objects),
+    ):
+        if ids is not None and ids[number] != NO_LABEL:
+            parts.append(f"{kind} {ids[number]}" if names is None else escaped(names[ids[number]]))
+    scored = found.object_scores is not None and found.object_ids is not None and found.object_ids[number] != NO_LABEL
+    parts += [f"{found.object_scores[number]:.2f}"] if scored and found.object_scores is not None else []
+    return f"{number}: {' '.join(parts)}" if parts else str(number)
+
+
+def _canvas(size: tuple[int, int], image: ImageInput | None) -> Any:
     """The photograph, or white in the shape of the image; neither tiny nor huge."""
     pillow = require("PIL.Image", "Drawing regions")
     if image is None:
         height, width = _UNKNOWN_SIZE if size == FRACTIONS_SIZE else size
-        canvas = pillow.new("RGB", _drawn_size(width, height), "white")
-    else:
-        try:
-            with pillow.open(image) as opened:
-                turned = require("PIL.ImageOps", "Drawing regions").exif_transpose(opened)
-                canvas = turned.convert("RGB").resize(_drawn_size(*turned.size))
-        except (pillow.UnidentifiedImageError, pillow.DecompressionBombError, SyntaxError) as error:
-            raise ValueError(f"{image} is not an image that can be read: {error}.") from None
-    return canvas
+        return pillow.new("RGB", _drawn_size(width, height), "white")
+    photograph = pillow.fromarray(open_image(image))
+    return photograph.resize(_drawn_size(*photograph.size))
 
 
 def _drawn_size(width: int, height: int) -> tuple[int, int]:
@@ -72,25 +133,54 @@ def _drawn_size(width: int, height: int) -> tuple[int, int]:
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def _draw(canvas: Any, found: dict[str, np.ndarray]) -> None:
+def _draw(canvas: Any, boxes: np.ndarray, texts: Sequence[str]) -> None:
     pen = require("PIL.ImageDraw", "Drawing regions").Draw(canvas)
     width, height = canvas.size
-    corners = np.rint(np.clip(found["visual_pos"][0], 0, 1) * np.array([width - 1, height - 1] * 2)).astype(int)
-    captions = [_caption(found, number) for number in range(len(corners))]
-    for number, box in enumerate(corners.tolist()):
-        pen.rectangle(box, outline=_COLORS[number % len(_COLORS)], width=2)
-    for number, (left, top, _, _) in enumerate(corners.tolist()):  # above all boxes
-        size = pen.textbbox((0, 0), captions[number])
-        at = min(left, width - size[2] - 4), min(top, height - size[3] - 4)
-        pen.rectangle((*at, at[0] + size[2] + 3, at[1] + size[3] + 2), fill=_COLORS[number % len(_COLORS)])
-        pen.text((at[0] + 2, at[1] + 1), captions[number], fill="white")
+    corners = np.rint(np.clip(boxes, 0, 1) * np.array([width - 1, height - 1] * 2)).astype(int)
+    font = _font(max(11, max(width, height) // 70))
+    areas = (corners[:, 2:] - corners[:, :2]).prod(axis=1)
+    for number in np.argsort(-areas, kind="stable").tolist():
+        pen.rectangle(corners[number].tolist(), outline=_color(number), width=2)
+    placed: list[tuple[int, int, int, int]] = []
+    for number, box in enumerate(corners.tolist()):  # above all boxes
+        _, _, right, bottom = pen.textbbox((0, 0), texts[number], font=font)
+        label = _Label(texts[number], round(right) + 4, round(bottom) + 3)
+        left, top = _label_place(label, box, placed, (width, height))
+        placed.append((left, top, left + label.width, top + label.height))
+        pen.rectangle((left, top, left + label.width - 1, top + label.height - 1), fill=_color(number))
+        pen.text((left + 2, top + 1), label.text, fill="white", font=font)
 
 
-def _caption(found: dict[str, np.ndarray], number: int) -> str:
-    """The number of a region, with its object and attribute."""
-    parts = [str(number)]
-    for kind in ("object", "attribute"):
-        label, confidence = found[f"{kind}_ids"][0, number], found[f"{kind}_confidence"][0, number]
-        if label != NO_LABEL:
-            parts.append(f"{kind} {label} ({confidence:.2f})")
-    return ": ".join([parts[0], ", ".join(parts[1:])]) if parts[1:] else parts[0]
+def _label_place(
+    label: _Label, box: Sequence[int], placed: Sequence[tuple[int, int, int, int]], size: tuple[int, int]
+) -> tuple[int, int]:
+    """Where a caption hides least of the others: in a corner of its box, or beside the box."""
+    left, top, right, bottom = box
+    inside, outside = (left, max(left, right - label.width)), (top, max(top, bottom - label.height))
+    wanted = [(x, y) for y in outside for x in inside]
+    wanted += [(x, y) for y in (top - label.height, bottom) for x in inside]
+    wanted += [(left, top + step * label.height) for step in range(1, 4)]
+    fitting = [(max(0, min(x, size[0] - label.width)), max(0, min(y, size[1] - label.height))) for x, y in wanted]
+
+    def hidden(place: tuple[int, int]) -> int:
+        x, y = place
+        overlaps = (
+            max(0, min(x + label.width, other[2]) - max(x, other[0]))
+            * max(0, min(y + label.height, other[3]) - max(y, other[1]))
+            for other in placed
+        )
+        return sum(overlaps)
+
+    return min(fitting, key=hidden)  # the first of the best
+
+
+def _font(size: int) -> Any:
+    fonts = require("PIL.ImageFont", "Drawing regions")
+    try:
+        return fonts.load_default(size)
+    except (ImportError, OSError):  # a Pillow without FreeType has one font of one size
+        return fonts.load_default()
+
+
+def _color(number: int) -> str:
+    return _COLORS[number % len(_COLORS)]
