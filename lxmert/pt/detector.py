@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lxmert.common.cell_anchors import cell_anchors
 from lxmert.common.config.detector import DetectorConfig
 from lxmert.common.detector_outputs import DetectorOutput
-from lxmert.vision.anchors import cell_anchors
 from lxmert.vision.network import Proposed
 
 from .region_pooling import pool_regions

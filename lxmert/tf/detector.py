@@ -11,9 +11,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from lxmert.common.cell_anchors import cell_anchors
 from lxmert.common.config.detector import DetectorConfig
 from lxmert.common.detector_outputs import DetectorOutput
-from lxmert.vision.anchors import cell_anchors
 from lxmert.vision.network import Proposed
 
 from ._compat import OpenLayer, register_output

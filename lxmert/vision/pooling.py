@@ -1,8 +1,32 @@
-"""The bins of region pooling: which cells of the map each part of a region covers."""
+"""Regions in cells of the map, and the bins of region pooling: which cells each part of a region covers."""
 
 from __future__ import annotations
 
 import numpy as np
+
+from lxmert.vision.anchors import STRIDE
+
+
+def map_regions(boxes: np.ndarray) -> np.ndarray:
+    """Boxes ``[N, 4]`` in pixels of the network's input as regions of the map, int64 ``[N, 4]``, both corners inside.
+
+    Half a cell is rounded away from zero. A box at the right or bottom edge may round to cells after the map.
+    """
+    places = boxes / STRIDE
+    whole = np.trunc(places)
+    return (whole + np.sign(places) * (np.abs(places - whole) >= 0.5)).astype(np.int64)
+
+
+def distinct_regions(regions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Regions ``[N, 4]`` without those that are there already, ``[U, 4]``, and the row of each, int64 ``[N]``.
+
+    Equal regions have equal features, so each needs to be computed once. They stay in the order of their first places.
+    """
+    _, first, rows = np.unique(regions, axis=0, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    return regions[first[order]], place[rows.reshape(-1)]
 
 
 def pooling_bins(
