@@ -101,15 +101,15 @@ def _region_rows(detector: RegionDetector, found: ImageDetections) -> list[dict[
 def _print_regions(rows: Sequence[Mapping[str, Any]]) -> None:
     from lxmert.utils.messages import escaped
 
-    titles = ("x1", "y1", "x2", "y2", "object", "attribute")
     if not rows:
         return
+    kinds = [kind for kind in ("object", "attribute") if any(kind in row for row in rows)]
 
     def label(row: Mapping[str, Any], kind: str) -> str:
         return f"{escaped(str(row[kind]))} {row[f'{kind}_score']:.2f}" if kind in row else ""
 
     lines = [
-        (str(number), *(f"{side:.1f}" for side in row["box"]), label(row, "object"), label(row, "attribute"))
+        (str(number), *(f"{side:.1f}" for side in row["box"]), *(label(row, kind) for kind in kinds))
         for number, row in enumerate(rows)
     ]
-    print("\n" + table(("region", *titles), lines, left=0))
+    print("\n" + table(("region", "x1", "y1", "x2", "y2", *kinds), lines, left=0))

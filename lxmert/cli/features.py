@@ -42,6 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="draw the boxes of this image into a .png or .jpg file, with their numbers and labels",
     )
     info.add_argument("--image", metavar="FILE", help="the photograph to draw the boxes on (default: white)")
+    info.add_argument("--objects", metavar="FILE", help="the names of objects to draw, in the order of their ids")
+    info.add_argument("--attributes", metavar="FILE", help="the same of attributes")
     info.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -205,8 +207,9 @@ def _info(arguments: argparse.Namespace) -> int:
     from lxmert.data.features import open_regions
     from lxmert.utils.messages import escaped
 
-    if arguments.image and not arguments.draw:
-        raise ValueError("--image is the photograph that --draw ID OUT draws on; pass --draw too.")
+    for option in ("image", "objects", "attributes"):
+        if getattr(arguments, option) and not arguments.draw:
+            raise ValueError(f"--{option} is for the drawing of --draw ID OUT; pass --draw too.")
     if arguments.draw:
         return _draw(arguments)
     facts = open_regions(arguments.folder).facts(0)
@@ -222,10 +225,14 @@ def _info(arguments: argparse.Namespace) -> int:
 def _draw(arguments: argparse.Namespace) -> int:
     from lxmert.data.features import open_regions
     from lxmert.data.features.drawing import draw_regions
+    from lxmert.data.features.label_names import label_names
     from lxmert.utils.messages import escaped
 
     name, out = arguments.draw
-    count = draw_regions(open_regions(arguments.folder), name, out, arguments.image)
+    store = open_regions(arguments.folder)
+    objects = label_names(arguments.objects, "objects", store.largest_object_id + 1)
+    attributes = label_names(arguments.attributes, "attributes", store.largest_attribute_id + 1)
+    count = draw_regions(store, name, out, arguments.image, objects, attributes)
     if arguments.json:
         print(json_text({"image": name, "boxes": count, "drawing": out}))
     else:

@@ -5,7 +5,9 @@ import pytest
 from PIL import Image
 
 from lxmert.data.features import RegionWriter, open_regions, write_features
-from lxmert.data.features.drawing import draw_regions
+from lxmert.data.features.drawing import captions, draw_detections, draw_regions
+from lxmert.data.features.label_names import label_names, read_label_names
+from lxmert.vision.detections import ImageDetections
 
 BOXES = np.array([[0.25, 0.5, 0.5, 0.75], [0.5, 0.1, 0.9, 0.4]], np.float32)
 FIRST, SECOND = (0xE6, 0x19, 0x4B), (0x3C, 0xB4, 0x4B)
@@ -49,6 +51,41 @@ def test_captions_have_labels(store, tmp_path):
         return int((np.abs(line - color).max(1) > 1).argmax())
 
     assert width(0.25, 0.5, FIRST) > 3 * width(0.5, 0.1, SECOND) / 2
+
+
+def test_names_of_objects_and_attributes():
+    ids, scores = np.array([1, 0, -100]), np.array([0.934, 0.5, 0], np.float32)
+    found = ImageDetections(np.zeros((3, 2)), np.ones((3, 4), np.float32), (9, 9), ids, scores, ids[::-1], scores[::-1])
+    assert captions(found, ["cat", "dog"], ["black", "small"]) == ["0: dog 0.93", "1: black cat 0.50", "2: small"]
+    assert captions(found) == ["0: object 1 0.93", "1: attribute 0 object 0 0.50", "2: attribute 1"]
+
+
+def test_a_list_of_names(tmp_path):
+    """The first synonym of a line, in lower case; as many as there are ids."""
+    path = tmp_path / "objects_vocab.txt"
+    path.write_text("Dog,puppy\r\n yard \ntennis court,court\n", newline="")
+    assert read_label_names(path) == ["dog", "yard", "tennis court"]
+    assert label_names(path, "objects", 2) == ["dog", "yard", "tennis court"]
+    with pytest.raises(ValueError, match=r"objects must be 4 names, one for each id in order; those in .* are 3"):
+        label_names(path, "objects", 4, 4)
+    path.write_text("dog\n\nyard\n")
+    with pytest.raises(ValueError, match="line 2 has none"):
+        read_label_names(path)
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(ValueError, match="is no list of names in UTF-8"):
+        read_label_names(path)
+
+
+def test_captions_do_not_hide_each_other(tmp_path):
+    """Boxes with one corner have their captions beside each other: the number of colours does not fall."""
+    boxes = np.array([[20, 20, 300, 200 + 10 * number] for number in range(5)], np.float32)
+    found = ImageDetections(np.zeros((5, 2)), boxes, (400, 400), np.arange(5), np.ones(5, np.float32))
+    draw_detections(found, tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as drawing:
+        pixels = np.asarray(drawing.convert("RGB")).reshape(-1, 3)
+    colours, counts = np.unique(pixels, axis=0, return_counts=True)
+    filled = {tuple(colour) for colour, count in zip(colours.tolist(), counts.tolist(), strict=True) if count > 700}
+    assert len(filled) == 6, "white, and five captions"
 
 
 def test_boxes_without_a_size(tmp_path):

@@ -1,0 +1,44 @@
+"""Networks of detectors in PyTorch: loaded, in a dtype and on a device."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lxmert import pt
+from lxmert.utils.setting_names import setting
+
+
+def find_device(name: str | None) -> str:
+    """The device of a name: "cpu", "cuda" or "cuda:1"; by default a GPU where there is one.
+
+    Raises:
+        ValueError: PyTorch has no such device.
+    """
+    if name is None:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:  # AssertionError: a PyTorch without CUDA
+        raise ValueError(f"{setting('device')} must be one that PyTorch has here; got {name!r} ({error}).") from None
+    return name
+
+
+def load_network(architecture: str, path: Path, precision: str, device: str) -> Any:
+    """Load a network for evaluation.
+
+    Args:
+        architecture: the name of its class.
+        path: of its weights.
+        precision: its dtype.
+        device: of `find_device`.
+    """
+    return getattr(pt, architecture).from_pretrained(path, dtype=precision).to(device).eval()
+
+
+def computing_on(device: str) -> AbstractContextManager[Any]:
+    """The context in which a network computes: tensors follow its weights."""
+    return nullcontext()

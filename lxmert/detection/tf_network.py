@@ -1,0 +1,48 @@
+"""Networks of detectors in Keras: loaded, in a dtype and on a device."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from lxmert import tf as models
+from lxmert.utils.setting_names import setting
+
+
+def find_device(name: str | None) -> str:
+    """The device of a name: "cpu", "cuda" or "cuda:1"; by default a GPU where there is one.
+
+    Raises:
+        ValueError: TensorFlow has no such device.
+    """
+    devices = [device.name for device in tf.config.list_logical_devices()]
+    if name is None:
+        name = "gpu" if any("GPU" in device for device in devices) else "cpu"
+    kind, _, number = name.lower().partition(":")
+    wanted = f"/device:{'GPU' if kind == 'cuda' else kind.upper()}:{number or 0}"
+    if wanted not in devices:
+        raise ValueError(
+            f"{setting('device')} must be one that TensorFlow has here, {', '.join(devices)}; got {name!r}."
+        )
+    return wanted
+
+
+def load_network(architecture: str, path: Path, precision: str, device: str) -> Any:
+    """Load a network for evaluation.
+
+    Args:
+        architecture: the name of its class, without the prefix TF.
+        path: of its weights.
+        precision: its dtype.
+        device: of `find_device`.
+    """
+    with tf.device(device):
+        return getattr(models, f"TF{architecture}").from_pretrained(path, dtype=precision)
+
+
+def computing_on(device: str) -> AbstractContextManager[Any]:
+    """The context in which a network computes."""
+    return tf.device(device)

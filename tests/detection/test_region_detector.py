@@ -1,0 +1,102 @@
+"""What every region detector has: its source, the order of channels, names, drawings, and the models' arguments."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lxmert import RegionDetector
+from lxmert.data.features import RegionWriter, open_regions
+from lxmert.detection.stored import StoredRegions
+from lxmert.vision.detections import ImageDetections
+from tests.inference.conftest import draw
+
+
+class Colours(RegionDetector):
+    """A detector of a user: two regions, the left and the right half, whose features are their mean colours."""
+
+    name, feature_size = "colours", 3
+    objects, attributes = ("left", "right"), ("plain",)
+    settings = {"kind": "colours"}
+
+    def detect(self, images):
+        found = []
+        for image in images:
+            pixels = self.prepare(image)
+            height, width = pixels.shape[:2]
+            halves = np.array([[0, 0, width / 2, height], [width / 2, 0, width, height]], np.float32)
+            means = [part.mean(axis=(0, 1)) / 255 for part in np.array_split(pixels, 2, axis=1)]
+            scores = np.array([0.75, 0.5], np.float32)
+            ids = np.array([0, -100])
+            found.append(ImageDetections(np.float32(means), halves, (height, width), np.arange(2), scores, ids, scores))
+        return found
+
+
+@pytest.fixture
+def photo(tmp_path):
+    """Reddish, 40 high and 60 wide: an array, a PIL image and a PNG file."""
+    pixels = np.random.default_rng(0).integers(0, 200, (40, 60, 3)).astype(np.uint8)
+    pixels[..., 0] += 50
+    image = Image.fromarray(pixels)
+    image.save(tmp_path / "photo.png")
+    return pixels, image, tmp_path / "photo.png"
+
+
+def test_one_or_several_images_of_any_kind(photo):
+    detector = Colours()
+    found = detector([*photo, str(photo[2])])
+    assert found.features.shape == (4, 2, 3)
+    np.testing.assert_array_equal(found.features, np.broadcast_to(found.features[0], (4, 2, 3)))
+    np.testing.assert_array_equal(found.sizes, [[40, 60]] * 4)
+    np.testing.assert_array_equal(found.normalized_boxes[0], [[0, 0, 0.5, 1], [0.5, 0, 1, 1]])
+    np.testing.assert_array_equal(detector(photo[0]).features, found.features[:1])
+    with pytest.raises(ValueError, match="at least one"):
+        detector([])
+    with pytest.raises(ValueError, match=r"Pass list\(images\)"):
+        detector(np.stack([photo[0]] * 2))
+
+
+def test_the_order_of_channels_is_that_of_arrays_alone(photo):
+    """OpenCV's array, the file and the PIL image have the same regions; opacity stays the fourth channel."""
+    pixels, image, path = photo
+    detector = Colours()
+    right = detector(path).features[0]
+    reversed_channels = np.ascontiguousarray(pixels[..., ::-1])
+    found = detector([reversed_channels, image, path, pixels[..., 1]], channel_order="BGR")
+    for row in found.features[:3]:
+        np.testing.assert_array_equal(row, right)
+    assert np.abs(detector(reversed_channels).features[0] - right).max() > 0.1
+    opaque = np.dstack([reversed_channels, np.full((40, 60), 255, np.uint8)])
+    np.testing.assert_array_equal(detector(opaque, "BGR").features[0], right)
+    with pytest.raises(ValueError, match='channel_order must be "RGB" or "BGR"; got \'rgb\''):
+        detector(path, channel_order="rgb")
+
+
+def test_names_and_the_arguments_of_the_models(photo):
+    detector = Colours()
+    found = detector([photo[0]] * 2)
+    assert detector.object_names(found.objects) == [["left", "right"]] * 2
+    assert detector.attribute_names(found.attributes[0]) == ["plain", ""]
+    assert set(found.lxmert_inputs) == {"visual_feats", "visual_pos", "visual_attention_mask"}
+    assert set(found.visual_bert_inputs) == {"visual_embeds", "visual_attention_mask", "visual_token_type_ids"}
+    np.testing.assert_array_equal(found.visual_bert_inputs["visual_embeds"], found.features)
+    with pytest.raises(ValueError, match="the names of the objects of shapes are not known; pass objects"):
+        RegionDetector.from_pretrained("shapes").object_names([0])
+
+
+def test_a_store_gives_what_was_put_in(photo, tmp_path):
+    (found,) = Colours()(photo[0]).images
+    with RegionWriter(tmp_path / "store") as writer:
+        writer.add("one", found.features, found.boxes, found.size, object_ids=found.object_ids)
+    detector = StoredRegions(open_regions(tmp_path / "store"))
+    stored = detector("one").images[0]
+    np.testing.assert_array_equal(stored.features, found.features)
+    np.testing.assert_array_equal(stored.boxes, found.boxes)
+    np.testing.assert_array_equal(stored.object_ids, [0, 1])
+    assert (stored.size, stored.attribute_ids) == ((40, 60), None)
+
+
+def test_a_detector_draws_what_it_found(photo, tmp_path):
+    detector = Colours()
+    assert detector.draw(detector(photo[2]).images[0], tmp_path / "regions.png", photo[2]) == 2
+    with Image.open(tmp_path / "regions.png") as drawing:
+        assert drawing.size == (320, 213)
