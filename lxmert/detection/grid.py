@@ -1,0 +1,237 @@
+"""Grid features: the cells of an image backbone's last map as regions, in either backend."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from lxmert.vision.detections import ImageDetections
+from lxmert.vision.grid import cell_boxes, map_of_tokens, pool_map
+from lxmert.vision.images import ImageInput, open_image
+
+from .grid_input import NetworkInput, Normalization
+from .grid_options import PREFIX, RANDOM, GridOptions, Sides, check_sides
+from .grid_parts import GridNetwork, weights_sha256
+from .region_detector import RegionDetector, register_source
+
+if TYPE_CHECKING:
+    import keras
+    from torch import nn
+
+logger = logging.getLogger(__name__)
+
+
+class PreparedImage(NamedTuple):
+    """What `GridDetector.prepare` makes of an image.
+
+    Attributes:
+        pixels: float32 ``[h, w, 3]``, the input of the backbone.
+        size: height and width of the image.
+    """
+
+    pixels: np.ndarray
+    size: tuple[int, int]
+
+
+@register_source(PREFIX)
+class GridDetector(RegionDetector):
+    """Cuts images into the cells of a grid; the features of a cell are those of the backbone's last map there.
+
+    An image is resized to one size as a whole: nothing is cropped or padded, so its aspect ratio is not kept, and all
+    images have the same number of regions. Boxes are in pixels of the image. The cells are in the order of reading, row
+    by row. Each image goes through the backbone alone, so that its features do not depend on others.
+
+    Args:
+        model: the backbone. In PyTorch a model of `transformers`, or any `nn.Module` that maps images ``[1, 3, H, W]``
+            to a map ``[1, C, h, w]`` or to tokens ``[1, T, C]``, and is put into evaluation mode; in Keras a
+            `keras.Model` that maps ``[1, H, W, 3]`` to ``[1, h, w, C]`` or to tokens. Of tokens those of the image as a
+            whole (classes, registers) are left out; the model or its `config` must have a `patch_size`.
+        normalization: what the model reads: a `Normalization`, or a function of RGB pixels ``[H, W, 3]`` in 0..255,
+            such as a `preprocess_input` of `keras.applications`.
+        image_size: height and width that images are resized to; by default those that the model says it was made for.
+        grid: rows and columns of the regions, at most as many as the map has; by default those of the map. A cell of a
+            coarser grid has the mean of the map over it.
+        resample: the filter that resizes, one of Pillow's: "bilinear", "bicubic", ...
+        name: what messages call the detector; by default the class of the model.
+
+    Raises:
+        TypeError: `model` is of neither framework.
+        ValueError: no `image_size` where the model does not say one; a model whose output is neither a map nor tokens;
+            a grid that is finer than the map.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module | keras.Model,
+        *,
+        normalization: Callable[[np.ndarray], Any],
+        image_size: Sides | None = None,
+        grid: Sides | None = None,
+        resample: str = "bilinear",
+        name: str | None = None,
+    ):
+        self.network = _network(model)
+        self.name = name or f"{PREFIX}{type(model).__name__}"
+        size = self.network.image_size if image_size is None else check_sides("image_size", image_size)
+        if size is None:
+            raise ValueError(f"{self.name} does not say the size of its images. Pass image_size=(height, width).")
+        self.input = NetworkInput(size, resample, normalization)
+        # One image shows what the model gives, before any work is done with it.
+        gray = self.input(np.full((*size, 3), 128, np.uint8))
+        if gray.shape != (*size, 3):
+            raise ValueError(f"normalization must keep the shape {[*size, 3]}; it gave {list(gray.shape)}.")
+        rows, columns, self.feature_size = self._map(gray).shape
+        self.grid = (rows, columns) if grid is None else check_sides("grid", grid)
+        if self.grid[0] > rows or self.grid[1] > columns:
+            raise ValueError(
+                f"grid must be at most {rows}x{columns}, the map of {self.name} for images of {size[0]}x{size[1]}; got "
+                f"{self.grid[0]}x{self.grid[1]}. A larger image_size gives a larger map."
+            )
+        self._source: dict[str, Any] = {"model": type(model).__name__}
+        self._sha256 = weights_sha256(self.network.weights())
+
+    @classmethod
+    def from_pretrained(  # type: ignore[override]
+        cls,
+        source: str | Path,
+        *,
+        backend: str = "pt",
+        grid: Sides | None = None,
+        image_size: Sides | None = None,
+        weights: str | Path | None = None,
+        seed: int | None = None,
+        precision: str | None = None,
+        device: str | None = None,
+        revision: str | None = None,
+        cache_dir: str | Path | None = None,
+        token: str | bool | None = None,
+        local_files_only: bool | None = None,
+    ) -> GridDetector:
+        """Load a backbone by its name, with the preprocessing that it was published with, but for the crop.
+
+        Args:
+            source: "grid:NAME". In PyTorch NAME is a repository on the hub ("microsoft/resnet-50",
+                "facebook/dinov2-base") or a folder in the format of `transformers`, with safetensors and the file of
+                its image processor; with random weights also a kind of model of `transformers` in its usual size
+                ("resnet", "dinov2"). In Keras NAME is a model of `keras.applications` ("ResNet50"), or
+                "keras_hub:PRESET" (KerasHub). Options may follow: "grid:ResNet50,weights=random,seed=1,grid=7x7"; they
+                are `grid`, `image_size`, `weights`, `seed` and `revision`.
+            backend: "pt" for PyTorch, "tf" for Keras. They have different backbones.
+            grid: see the class; 7, (7, 7) or "7x7".
+            image_size: see the class; by default that of the published preprocessing.
+            weights: "random" for none that need a download; the features are then untrained. In Keras also the file of
+                weights without the classifier.
+            seed: of random weights; by default 0. The same seed gives the same bits.
+            precision: "float32" (default), "float64" or "bfloat16".
+            device: of PyTorch, such as "cuda:1"; by default a GPU where there is one.
+            revision, cache_dir, token, local_files_only: see `lxmert.hub.HubOptions`; for PyTorch.
+
+        Raises:
+            FileNotFoundError, PermissionError, ConnectionError, OSError: no such backbone, or files that are missing,
+                which the message names.
+            ImportError: a library is not installed.
+            ValueError: an unknown backend or option; a model that reads no images; files that do not fit each other.
+        """
+        hub = {
+            "revision": revision,
+            "cache_dir": cache_dir,
+            "token": token,
+            "local_files_only": local_files_only,
+        }
+        options = GridOptions.parse(
+            source,
+            hub,
+            grid=grid,
+            image_size=image_size,
+            weights=weights,
+            seed=seed,
+            precision=precision,
+            device=device,
+        )
+        opened = _backend(backend).open_backbone(options)
+        made = cls(
+            opened.model,
+            normalization=opened.input.normalize,
+            image_size=opened.input.size,
+            grid=options.grid,
+            resample=opened.input.resample,
+            name=str(source),
+        )
+        made._source = {
+            "model": Path(options.name).name if Path(options.name).exists() else options.name,
+            "revision": opened.revision,
+            **({"weights": RANDOM, "seed": options.seed} if options.random else {}),
+        }
+        if options.random:
+            logger.warning(
+                "%s has random weights (seed %d): its features are untrained. They suit trials, and no published "
+                "model.",
+                made.name,
+                options.seed,
+            )
+        return made
+
+    def _map(self, pixels: np.ndarray) -> np.ndarray:  # [H, W, 3] -> [h, w, C]
+        found = self.network.features(pixels)
+        if found.ndim == 3:
+            return found
+        if self.network.patch is None:
+            raise ValueError(f"{self.name} gives tokens and does not say the size of its patches, patch_size.")
+        return map_of_tokens(found, pixels.shape[:2], self.network.patch, self.network.leading_tokens)
+
+    def prepare(self, image: ImageInput) -> PreparedImage:
+        """Open an image, and make the input of the backbone of it; see `RegionDetector.prepare`."""
+        pixels = open_image(image)
+        return PreparedImage(self.input(pixels), pixels.shape[:2])
+
+    def detect(self, images: Sequence[Any]) -> list[ImageDetections]:
+        """See `RegionDetector.detect`; the regions are the cells of the grid, row by row."""
+        found = []
+        for image in images:
+            pixels, size = image if isinstance(image, PreparedImage) else self.prepare(image)
+            features = pool_map(self._map(pixels), self.grid).reshape(-1, self.feature_size)
+            found.append(ImageDetections(features, cell_boxes(self.grid, size), size))
+        return found
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """See `RegionDetector.settings`; `weights_sha256` is of the weights in the order of the model."""
+        return {
+            "kind": "grid",
+            "backend": self.network.backend,
+            **self._source,
+            "weights_sha256": self._sha256,
+            "precision": self.network.precision,
+            **self.input.settings,
+            "grid": list(self.grid),
+        }
+
+
+def _backend(backend: str) -> Any:
+    if backend == "pt":
+        from . import pt_grid
+
+        return pt_grid
+    if backend == "tf":
+        from . import tf_grid
+
+        return tf_grid
+    raise ValueError(f'backend must be "pt" (PyTorch) or "tf" (Keras); got {backend!r}.')
+
+
+def _network(model: Any) -> GridNetwork:
+    """A model of either framework, which is imported if there is a model of it."""
+    for framework, base, backend in (("torch.nn", "Module", "pt"), ("keras", "Model", "tf")):
+        module = sys.modules.get(framework)
+        if module is not None and isinstance(model, getattr(module, base)):
+            network: GridNetwork = _backend(backend).GridNetwork(model)
+            return network
+    raise TypeError(f"model must be an nn.Module or a keras.Model; got {type(model).__name__}.")
+
+
+__all__ = ["GridDetector", "Normalization"]

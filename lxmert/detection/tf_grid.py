@@ -1,0 +1,161 @@
+"""Image backbones in Keras: `keras.applications`, KerasHub, and any model that gives a map or tokens."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+import keras
+import numpy as np
+
+from lxmert.utils.hub_errors import first_line
+from lxmert.utils.messages import unknown_keyword_message
+from lxmert.utils.optional_imports import import_extra
+from lxmert.utils.setting_names import setting
+
+from .grid_input import NetworkInput, Normalization
+from .grid_options import RANDOM, GridOptions
+from .grid_parts import Backbone, pair
+
+_HUB_PREFIX = "keras_hub:"
+# The sizes that keras.applications were trained on; all others on 224.
+_SIZES = {
+    **dict.fromkeys(("InceptionResNetV2", "InceptionV3", "Xception"), 299),
+    "NASNetLarge": 331,
+    **{f"EfficientNetB{n}": size for n, size in enumerate((224, 240, 260, 300, 380, 456, 528, 600))},
+    **{f"EfficientNetV2B{n}": size for n, size in enumerate((224, 240, 260, 300))},
+    **{"EfficientNetV2S": 384, "EfficientNetV2M": 480, "EfficientNetV2L": 480},
+}
+
+
+class GridNetwork:
+    """A backbone of Keras; see `grid_parts.GridNetwork`.
+
+    Args:
+        model: maps images ``[1, H, W, 3]`` to a map ``[1, h, w, C]`` or to tokens ``[1, T, C]``.
+    """
+
+    backend = "tf"
+
+    def __init__(self, model: keras.Model):
+        self.model = model
+        self.patch = pair(getattr(model, "patch_size", None))
+        registers = getattr(model, "num_register_tokens", None)
+        self.leading_tokens = None if registers is None else 1 + registers
+        shape = getattr(model, "input_shape", None)
+        known = isinstance(shape, tuple) and len(shape) == 4 and None not in shape[1:3]
+        self.image_size = pair(shape[1:3]) if known and shape is not None else None
+        self.precision = str(model.compute_dtype)
+
+    def features(self, pixels: np.ndarray) -> np.ndarray:
+        """See `grid_parts.GridNetwork.features`."""
+        output = self.model.predict_on_batch(pixels[None])
+        if not isinstance(output, np.ndarray) or output.ndim not in (3, 4) or len(output) != 1:
+            given = list(output.shape) if isinstance(output, np.ndarray) else type(output).__name__
+            raise ValueError(f"the model must give a map [1, h, w, C] or tokens [1, T, C] for one image; got {given}.")
+        return output[0].astype(np.float32)
+
+    def weights(self) -> Iterator[np.ndarray]:
+        """See `grid_parts.GridNetwork.weights`."""
+        for weight in self.model.weights:
+            yield keras.ops.convert_to_numpy(weight)
+
+
+def open_backbone(options: GridOptions) -> Backbone:
+    """Make a backbone of `keras.applications` or KerasHub.
+
+    Raises:
+        ConnectionError: the published weights cannot be downloaded.
+        ImportError: KerasHub is not installed.
+        ValueError: no such backbone, or its weights do not fit.
+    """
+    if keras.config.image_data_format() != "channels_last":
+        raise ValueError("grid features in Keras need the image_data_format channels_last.")
+    given = [name for name, value in options.hub.items() if value]
+    if given or options.device:
+        given += ["device"] if options.device else []
+        raise ValueError(f"{', '.join(map(setting, given))} cannot be chosen for {options.source}: Keras sees to it.")
+    family = _find(options)
+    with _seeded(options.seed), _typed(options.precision):
+        try:
+            model = _make(options, family)
+        except Exception as error:  # keras.applications raises it itself where a download fails
+            if isinstance(error, OSError) or "URL fetch failure" in str(error):
+                raise ConnectionError(
+                    f"the files of {options.source} cannot be downloaded: {first_line(error)}. Name files that you "
+                    f'have, as in "grid:ResNet50,weights=FILE", or write "grid:ResNet50,weights={RANDOM}".'
+                ) from error
+            raise ValueError(f"{options.source} cannot be loaded: {first_line(error)}.") from error
+    if len(model.inputs) != 1 or len(model.inputs[0].shape) != 4:
+        raise ValueError(f"{options.source} is a {type(model).__name__}, which reads no images alone.")
+    return Backbone(model, _input(options, family, model))
+
+
+def _find(options: GridOptions) -> ModuleType:
+    """The module that holds a backbone: KerasHub, or a module of `keras.applications` with its `preprocess_input`."""
+    if options.name.startswith(_HUB_PREFIX):
+        if options.weights not in (None, RANDOM):
+            raise ValueError(f"weights must be {RANDOM} for KerasHub; for weights of your own name their preset.")
+        return import_extra("keras_hub", "keras-hub", options.source)
+    modules = [value for value in vars(keras.applications).values() if isinstance(value, ModuleType)]
+    for module in modules:
+        if options.name[:1].isupper() and hasattr(module, options.name) and hasattr(module, "preprocess_input"):
+            return module
+    names = [name for name in dir(keras.applications) if name[:1].isupper()]
+    raise ValueError(
+        f"{options.source} names no backbone of Keras: {unknown_keyword_message(options.name, names, 'name')} It must "
+        f"be one of keras.applications, or {_HUB_PREFIX}PRESET of KerasHub; models of transformers are PyTorch's."
+    )
+
+
+def _make(options: GridOptions, family: ModuleType) -> keras.Model:
+    """The model without its classifier."""
+    if options.name.startswith(_HUB_PREFIX):
+        preset = options.name.removeprefix(_HUB_PREFIX)
+        return family.models.Backbone.from_preset(preset, load_weights=not options.random)
+    make: Callable[..., keras.Model] = getattr(family, options.name)
+    weights = None if options.random else "imagenet" if options.weights is None else str(options.weights)
+    return make(include_top=False, weights=weights, input_shape=(*_application_size(options), 3))
+
+
+def _application_size(options: GridOptions) -> tuple[int, int]:
+    usual = _SIZES.get(options.name, 224)
+    return options.image_size or (usual, usual)
+
+
+def _input(options: GridOptions, family: ModuleType, model: keras.Model) -> NetworkInput:
+    """The model's own normalization; of KerasHub that of its image converter, but for the crop."""
+    if not options.name.startswith(_HUB_PREFIX):
+        return NetworkInput(_application_size(options), "bilinear", family.preprocess_input)
+    converter = family.layers.ImageConverter.from_preset(options.name.removeprefix(_HUB_PREFIX))
+    size = options.image_size or pair(converter.image_size) or GridNetwork(model).image_size or (224, 224)
+    scale = 1.0 if converter.scale is None else converter.scale
+    offset = np.broadcast_to(0.0 if converter.offset is None else converter.offset, 3)
+    mean = tuple(float(-value) for value in offset)
+    scales = tuple(float(value) for value in np.broadcast_to(scale, 3))
+    return NetworkInput(size, converter.interpolation, Normalization(scales, mean, (1.0, 1.0, 1.0)))
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Draw from a seed; Keras' initializers take theirs from Python's generator, which stays where it is."""
+    state = random.getstate()
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(state)
+
+
+@contextmanager
+def _typed(precision: str) -> Iterator[None]:
+    """Make layers that compute in a dtype."""
+    before: Any = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else precision)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
