@@ -11,7 +11,8 @@ from typing import Any
 
 from .image_regions import ImageRegions
 from .import_options import ImportOptions
-from .partial_store import has_progress, partial_folder
+from .interrupted import saved_images, with_saved_images
+from .partial_store import partial_folder
 from .read_ahead import read_ahead
 from .sources.base import Source, WrongOptions
 from .sources.open import open_source
@@ -80,21 +81,12 @@ def import_regions(
     try:
         return _Import(opened, writer, options, progress).run(str(folder))
     except _Contradicted as stop:
-        raise ValueError(f"{stop} {_saved_images(writer)}") from None
+        raise ValueError(f"{stop} {saved_images(writer)}") from None
     except _Stopped as stop:
         advice = "Repair the file and run the same command again, or add --skip-damaged to skip such images."
-        raise ValueError(f"{stop} {_saved_images(writer)} {advice}") from None
-    except FileExistsError:
-        raise
+        raise ValueError(f"{stop} {saved_images(writer)} {advice}") from None
     except OSError as error:
-        if not error.strerror or not has_progress(folder):
-            raise
-        text = f"{error.strerror}. {_saved_images(writer)} Run the same command again to continue"
-        raise type(error)(error.errno, text, str(folder)) from None
-
-
-def _saved_images(writer: RegionWriter) -> str:
-    return f"Images read so far: {writer.saved:,}, kept in {partial_folder(writer.folder)}."
+        raise with_saved_images(error, writer) from None
 
 
 class _Contradicted(ValueError):

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lxmert.utils.messages import escaped
-
 from .image_regions import ImageRegions
+from .name_pattern import NamePattern
 from .sources.base import SourceOptions
 from .sources.text.columns import parse_columns
-
-_NAME_FIELD = re.compile(r"\{id(?::0(\d{1,2}))?\}")
 
 
 @dataclass(frozen=True)
@@ -56,10 +52,8 @@ class ImportOptions:
     clip_boxes: bool = False
 
     def __post_init__(self) -> None:
-        if self.names is not None and len(_NAME_FIELD.findall(self.names)) != 1:
-            raise ValueError(
-                f"names must have {{id}} in it once, or {{id:012}} for a number of twelve digits; got {self.names!r}."
-            )
+        if self.names is not None:
+            NamePattern(self.names)
         if self.boxes not in (None, "xyxy", "xywh"):
             raise ValueError(f'boxes must be "xyxy" or "xywh"; got {self.boxes!r}.')
         self.column_names()
@@ -95,13 +89,5 @@ class ImportOptions:
         """The image with its name in the store."""
         name = self.rename.get(image.name)
         if name is None and self.names is not None:
-            name = _NAME_FIELD.sub(lambda found: _padded(image.name, found[1]), self.names)
+            name = NamePattern(self.names).name({"id": image.name})
         return image if name is None else dataclasses.replace(image, name=name)
-
-
-def _padded(name: str, digits: str | None) -> str:
-    if digits is None:
-        return name
-    if not (name.isascii() and name.isdigit()):
-        raise ValueError(f"names requires a number of {digits} digits; the image's id is {escaped(name)!r}.")
-    return name.zfill(int(digits))

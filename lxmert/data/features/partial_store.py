@@ -236,6 +236,14 @@ def has_progress(folder: str | Path) -> bool:
     return (partial_folder(folder) / _PROGRESS).is_file()
 
 
+def saved_note(folder: str | Path) -> Any:
+    """What the writer of an unfinished store saved with its last image, None without one."""
+    try:
+        return parse_json((partial_folder(folder) / _PROGRESS).read_bytes(), partial_folder(folder)).get("note")
+    except FileNotFoundError:
+        return None
+
+
 def _empty(folder: Path) -> None:
     """Remove the content of a folder, but not the folder, which is locked."""
     for path in folder.iterdir():

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from itertools import repeat
+
+from lxmert.utils.run_ahead import run_ahead
 
 from .image_regions import ImageRegions
 from .sources.base import Entry
@@ -31,15 +33,13 @@ def read_ahead(entries: Iterator[Entry]) -> Generator[_Read, None, None]:
         except ValueError as error:
             return entry, error
 
-    pending: deque[Future[_Read | None]] = deque()
-    with ThreadPoolExecutor(1, "lxmert-read") as thread:
-        try:
-            pending.extend(thread.submit(read_next) for _ in range(_MOST))
-            while (found := pending.popleft().result()) is not None:
-                pending.append(thread.submit(read_next))
+    try:
+        with closing(run_ahead(repeat(read_next), most=_MOST)) as results:
+            for found in results:
+                if found is None:
+                    return
                 yield found
-        finally:
-            thread.shutdown(wait=True, cancel_futures=True)
-            close = getattr(entries, "close", None)
-            if close is not None:  # a generator, which may hold files open
-                close()
+    finally:
+        close = getattr(entries, "close", None)
+        if close is not None:  # a generator, which may hold files open
+            close()

@@ -71,6 +71,9 @@ class RegionWriter:
         self.note: Any = None
         self.about: dict[str, Any] = {}
 
+    def __contains__(self, name: str) -> bool:
+        return encode_name(name) in self._names
+
     def __enter__(self) -> RegionWriter:
         check_folder(self.folder, "regions")
         if self.folder.exists() and any(self.folder.iterdir()):
@@ -183,8 +186,8 @@ class RegionWriter:
         self._pending_bytes += features.nbytes
         if self._pending_bytes >= _BLOCK:
             self._write_pending()
-            if self._files.keep and time.monotonic() - self._saved_at > _SAVE_INTERVAL:
-                self.save()
+        if self._files.keep and time.monotonic() - self._saved_at > _SAVE_INTERVAL:
+            self.save()
 
     def save(self) -> None:
         """Write all images, and save the progress for a later writer; an OSError keeps what was saved before."""

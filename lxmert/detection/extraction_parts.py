@@ -1,0 +1,91 @@
+"""A list of photographs that several processes divide: which part is whose, and where it lies until it is merged."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lxmert.data.features.layout import INDEX
+from lxmert.data.features.partial_store import partial_folder
+from lxmert.utils.json_files import read_json
+
+_POLL = 0.2  # seconds
+
+
+class Process(NamedTuple):
+    """One of the processes that work on the same list."""
+
+    rank: int
+    world: int
+
+
+def this_process() -> Process:
+    """The place of this process, by the variables that torchrun sets: RANK and WORLD_SIZE; the only one without them.
+
+    Raises:
+        ValueError: they are no numbers, or the rank is not below the number of processes.
+    """
+    given = {name: os.environ.get(name, default) for name, default in (("RANK", "0"), ("WORLD_SIZE", "1"))}
+    try:
+        rank, world = (int(value) for value in given.values())
+    except ValueError:
+        rank, world = -1, 0
+    if not 0 <= rank < world:
+        raise ValueError(
+            "the environment variables RANK and WORLD_SIZE must be the number of this process, from 0, and the number "
+            f"of processes; got {' and '.join(f'{name}={value}' for name, value in given.items())}."
+        )
+    return Process(rank, world)
+
+
+class Part(NamedTuple):
+    """A part of the list: the photographs from `start` to `stop`, and the folder of its store."""
+
+    start: int
+    stop: int
+    folder: Path
+
+
+def divide(count: int, batch_size: int, world: int, store: Path) -> list[Part]:
+    """The part of each process. Parts begin where batches do, so that all batches are those of a single process."""
+    batches = -(-count // batch_size)
+    limits = [min(count, -(-rank * batches // world) * batch_size) for rank in range(world + 1)]
+    return [Part(start, stop, parts_folder(store) / f"{start}-{stop}") for start, stop in pairwise(limits)]
+
+
+def parts_folder(store: Path) -> Path:
+    """The hidden folder next to a store, with the stores of parts."""
+    return partial_folder(store).with_name(f".{Path(os.path.abspath(store)).name}.parts")
+
+
+def read_index(folder: Path) -> dict[str, Any] | None:
+    """regions.json of a store that is complete, None without one."""
+    try:
+        return read_json(folder / INDEX)
+    except FileNotFoundError:
+        return None
+
+
+def is_as_wanted(index: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Whether a store was made of the wanted photographs with the wanted settings."""
+    return all(index.get(name) == value for name, value in wanted.items())
+
+
+def wait_for(part: Part, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Wait until another process has completed a part; returns its regions.json.
+
+    Raises:
+        ValueError: the store of this part was made with other settings.
+    """
+    while (index := read_index(part.folder)) is None:
+        time.sleep(_POLL)
+    if not is_as_wanted(index, wanted):
+        raise ValueError(
+            f"{part.folder} was extracted with other settings. Remove {part.folder.parent} to start over, or give the "
+            "same settings as before."
+        )
+    return index
