@@ -87,7 +87,7 @@ def described_sources(sources: PhotographSource | Sequence[PhotographSource] | M
         return []
     several = [sources] if isinstance(sources, (str, os.PathLike)) else list(sources)
     places: dict[str, None] = {}
-    for source in map(os.fspath, several):
+    for source in (os.fspath(one) for one in several):
         path = Path(_list_path(source) or source)
         plain_file = _list_path(source) is None and path.is_file()
         places[str((path.parent if plain_file else path).resolve())] = None
@@ -104,7 +104,7 @@ def digest_of_names(photographs: Iterable[Photograph]) -> str:
 
 def _find(sources: Sequence[PhotographSource]) -> Iterator[_Found]:
     missing = []
-    for source in map(os.fspath, sources):
+    for source in (os.fspath(one) for one in sources):
         found = list(_in_source(source))
         if not found:
             missing.append(source)
