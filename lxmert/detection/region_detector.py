@@ -58,8 +58,10 @@ class RegionDetector(ABC):
             ImportError: the backend's framework is not installed.
         """
         kind = _kind_of(source)
-        given = {name: value for name, value in options.items() if value is not None}
         known = signature_names(kind.from_pretrained)
+        given = {name: value for name, value in options.items() if value is not None}
+        if "backend" not in known:  # no network
+            given.pop("backend", None)
         if "backend" not in known:
             given.pop("backend", None)  # without a network it is the same in both
         for name in given:
