@@ -229,7 +229,7 @@ class VisualQuestionAnswering:
         """
         unknown = [image for image in images if not isinstance(image, ImageDetections)]
         if unknown and self.detector is None:
-            raise ValueError(f"This must be given: {wanted_regions(getattr(self.model.config, self.kind.features))}.")
+            raise ValueError(f"This must be given: {wanted_regions(self.model.config)}.")
         found = iter(find_regions(self.detector, unknown) if unknown and self.detector is not None else ())
         return [image if isinstance(image, ImageDetections) else next(found) for image in images]
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from lxmert.common.config.base import ModelConfig
 from lxmert.data.features import RegionStore, open_regions
 from lxmert.detection.region_detector import RegionDetector
 from lxmert.detection.shapes import ShapeDetector
@@ -78,9 +79,11 @@ def choose_detector(
     return found
 
 
-def wanted_regions(size: int) -> str:
+def wanted_regions(config: ModelConfig) -> str:
     """What is missing to ask a model that reads the regions of an object detector."""
-    published = " (that of the published models is unc-nlp/frcnn-vg-finetuned on the hub)" if size == 2048 else ""
+    size = getattr(config, QUESTION_MODELS[config.model_type].features)
+    of_lxmert = config.model_type == "lxmert" and size == 2048
+    published = " (that of the published LXMERT is unc-nlp/frcnn-vg-finetuned on the hub)" if of_lxmert else ""
     return (
         f"{setting('detector')}, the detector whose regions of {size:,} numbers the model was trained on{published}, "
         f"or {setting('features')}, region stores of the images"
@@ -92,7 +95,7 @@ def missing_regions(path: Path, overrides: Mapping[str, Any]) -> list[str]:
     with open_checkpoint(path, **overrides) as checkpoint:
         config = checkpoint.config
     size = getattr(config, QUESTION_MODELS[config.model_type].features)
-    return [] if size == FEATURE_SIZE else [wanted_regions(size)]
+    return [] if size == FEATURE_SIZE else [wanted_regions(config)]
 
 
 def find_regions(detector: RegionDetector, images: Sequence[ImageInput]) -> list[ImageDetections]:

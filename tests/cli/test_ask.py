@@ -78,6 +78,39 @@ def test_a_model_of_other_features_asks_for_a_region_store(image, refused, table
     assert json.loads(out)[0]["answers"][0]["answer"] in json.loads(tables[0].read_text())
 
 
+def test_all_that_a_published_model_lacks_is_told_with_where_it_is(image, refused, tmp_path):
+    """The sizes of unc-nlp/lxmert-vqa-uncased, with narrow layers."""
+    config = CONFIG.replace(visual_feat_dim=2048, num_qa_labels=3129, vocab_size=30522)
+    source = make_folder(tmp_path / "model", "LxmertForQuestionAnswering", config)
+    message = refused("ask", image, "what is this?", "--model", source)
+    for wanted, place in (
+        ("--detector, the detector whose regions of 2,048 numbers", "unc-nlp/frcnn-vg-finetuned on the hub"),
+        ("--vocabulary, its vocab.txt", "vocab.txt of bert-base-uncased on the hub"),
+        ("--answers, the table of its 3,129 answers", "data/vqa/trainval_label2ans.json of github.com/airsplay/lxmert"),
+    ):
+        assert message.find(wanted) >= 0
+        assert message.find(place) > message.find(wanted)
+    assert "--features and --detector exclude each other" in refused(
+        "ask", image, "what?", "--detector", "shapes", "--features", "regions"
+    )
+    assert (
+        refused("ask", image, "what?", "--regions", "10-100") == "--regions is about a detector; pass --detector too.\n"
+    )
+
+
+def test_the_regions_are_listed_and_drawn(image, lxmert, refused, tmp_path):
+    drawing = tmp_path / "regions.png"
+    status, out, err = lxmert("ask", image, "is there a circle?", "--list-regions", "--json", "--draw", drawing)
+    assert (status, err) == (0, "")
+    found = json.loads(out)
+    assert found["answers"][0]["answers"][0]["answer"] == "yes"
+    assert found["regions"] == [{"box": [0, 0, 80, 60]}, {"box": [20, 10, 61, 51]}]
+    with Image.open(drawing) as drawn:
+        assert drawn.size == (320, 240)
+    assert "region  " in lxmert("ask", image, "is there a circle?", "--list-regions")[1]
+    assert "a drawing is a .png or .jpg file" in refused("ask", image, "is there a circle?", "--draw", "regions.gif")
+
+
 def test_a_file_that_is_not_an_image_is_refused(image, refused):
     image.write_text("hello")
     assert "a.png" in refused("ask", image, "what?")
