@@ -1,0 +1,231 @@
+"""From images to regions through a detector's network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from lxmert.utils.messages import warn_caller
+from lxmert.vision.anchors import map_anchors
+from lxmert.vision.boxes import clip_boxes, move_boxes
+from lxmert.vision.choice import choose_caffe, choose_hf
+from lxmert.vision.detections import ImageDetections
+from lxmert.vision.images import ImageInput
+from lxmert.vision.network import DetectorNetwork, Proposed
+from lxmert.vision.pooling import distinct_regions, map_regions
+from lxmert.vision.preprocess import NetworkInput, network_input
+from lxmert.vision.profiles import CaffeProfile, Profile
+from lxmert.vision.proposals import Proposals, choose_proposals
+
+
+class FoundRegions(NamedTuple):
+    """The regions of an image, in the order of the profile and the dtype of the network.
+
+    Attributes:
+        rows: int64 ``[R]``, their places among the proposals.
+        features: ``[R, F]``.
+        boxes: ``[R, 4]``, in pixels of the image, within it.
+        object_ids, object_scores: ``[R]``.
+        attribute_ids, attribute_scores: ``[R]``.
+        threshold: of profile "hf", the one of its schedule that was taken; NaN of "caffe".
+    """
+
+    rows: np.ndarray
+    features: np.ndarray
+    boxes: np.ndarray
+    object_ids: np.ndarray
+    object_scores: np.ndarray
+    attribute_ids: np.ndarray
+    attribute_scores: np.ndarray
+    threshold: float
+
+
+def prepare_image(image: ImageInput, network: DetectorNetwork, profile: Profile) -> NetworkInput:
+    """Open and resize an image for `detect_regions`, which needs no network for that.
+
+    Raises:
+        As `open_image`.
+    """
+    return network_input(image, network.config, profile.min_size, profile.max_size)
+
+
+def detect_regions(
+    network: DetectorNetwork,
+    images: Sequence[ImageInput | NetworkInput],
+    profile: Profile,
+    batch_size: int = 1,
+) -> list[ImageDetections]:
+    """The regions of each image.
+
+    An image's regions do not depend on those beside it: no image is padded, because padding changes the map inside of
+    the image too. Images that have the same size after resizing may share a batch of the first stage. Frameworks
+    round sums in another order for another batch; so with a `batch_size` of 1, the default, an image's numbers are the
+    same to the last bit whatever is beside it, and with more they agree as far as the dtype goes. The second stage,
+    where most of the time goes, takes the regions of one image at a time.
+
+    Args:
+        network: of either backend.
+        images: see `open_image`; or what `prepare_image` made of them.
+        profile: how regions are chosen.
+        batch_size: the most images of one size that go through the first stage together.
+
+    Raises:
+        FileNotFoundError, ValueError, TypeError: an image that cannot be opened, which the message names.
+        ValueError: the network's numbers are not finite.
+    """
+    inputs = [_prepared(image, number, network, profile) for number, image in enumerate(images)]
+    found: dict[int, ImageDetections] = {}
+    few: list[int] = []
+    for numbers in _same_size(inputs, batch_size):
+        proposed = network.propose(np.stack([inputs[number].pixels for number in numbers]))
+        for place, number in enumerate(numbers):
+            try:
+                regions = find_regions(network, proposed, place, inputs[number], profile)
+            except FloatingPointError as error:
+                raise ValueError(f"{_name(images[number], number)}: {error}") from None
+            if len(regions.rows) < profile.min_regions:
+                few.append(number)
+            found[number] = _detections(regions, inputs[number])
+    if few:
+        warn_caller(
+            f"{len(few)} of {len(images)} images have fewer proposals than the {profile.min_regions} regions wanted, "
+            f"and get fewer regions: {_name(images[few[0]], few[0])} has {len(found[few[0]])}."
+        )
+    return [found[number] for number in range(len(inputs))]
+
+
+def find_regions(
+    network: DetectorNetwork, proposed: Proposed, place: int, image: NetworkInput, profile: Profile
+) -> FoundRegions:
+    """Choose the regions of one image of a batch.
+
+    Args:
+        network: of either backend.
+        proposed: its first stage.
+        place: of the image in the batch.
+        image: as the network read it.
+        profile: how regions are chosen.
+
+    Raises:
+        FloatingPointError: the network's numbers are not finite.
+    """
+    proposals = _proposals(network, proposed, place, image, profile)
+    regions, rows = distinct_regions(_inside(map_regions(proposals.boxes), proposed.map_size))
+    features = network.region_features(proposed.feature_map, place, regions)
+    scores = network.object_scores(features)
+    _check_finite(scores, "scores of objects")
+    objects = softmax(scores)[:, :-1]
+    best = objects.argmax(axis=1)
+    threshold = float("nan")
+    if isinstance(profile, CaffeProfile):
+        boxes = proposals.boxes * image.scale
+        chosen = choose_caffe(boxes, objects[rows], profile)
+        boxes = boxes[chosen]
+    else:
+        boxes = _moved(network, features, best, proposals, rows, image)
+        chosen, threshold = choose_hf(boxes, objects[np.arange(len(best)), best][rows], profile)
+        boxes = boxes[chosen] * image.scale
+    rows = rows[chosen]
+    # The embedding is that of the best class with the background among them.
+    known = network.attribute_scores(features[rows], scores.argmax(axis=1)[rows])
+    attributes = softmax(known)[:, :-1] if isinstance(profile, CaffeProfile) else softmax(known[:, :-1])
+    attribute = attributes.argmax(axis=1)
+    return FoundRegions(
+        rows=chosen,
+        features=features[rows],
+        boxes=clip_boxes(boxes, image.image_size),
+        object_ids=best[rows],
+        object_scores=objects[rows, best[rows]],
+        attribute_ids=attribute,
+        attribute_scores=attributes[np.arange(len(attribute)), attribute],
+        threshold=threshold,
+    )
+
+
+def softmax(scores: np.ndarray) -> np.ndarray:
+    """The probabilities of scores ``[N, K]`` along the last axis, in float64."""
+    powers = scores.astype(np.float64)
+    powers -= powers.max(axis=1, keepdims=True)
+    np.exp(powers, out=powers)
+    powers /= powers.sum(axis=1, keepdims=True)
+    return powers
+
+
+def _proposals(
+    network: DetectorNetwork, proposed: Proposed, place: int, image: NetworkInput, profile: Profile
+) -> Proposals:
+    objectness, deltas = proposed.objectness[place], proposed.deltas[place]
+    _check_finite(objectness, "scores of anchors")
+    _check_finite(deltas, "deltas of anchors")
+    anchors = map_anchors(network.anchors, proposed.map_size, network.config.anchor_offset, deltas.dtype.name)
+    least = profile.least_sides(image.image_size, image.size) if isinstance(profile, CaffeProfile) else None
+    return choose_proposals(objectness, deltas, anchors, image.size, network.config, least)
+
+
+def _moved(
+    network: DetectorNetwork,
+    features: np.ndarray,
+    best: np.ndarray,
+    proposals: Proposals,
+    rows: np.ndarray,
+    image: NetworkInput,
+) -> np.ndarray:
+    """The proposals moved by the deltas of their best classes, and clipped, in pixels of the network's input."""
+    deltas = network.box_deltas(features, best)
+    return clip_boxes(move_boxes(proposals.boxes, deltas[rows], network.config.box_weights), image.size)
+
+
+def _inside(regions: np.ndarray, map_size: tuple[int, int]) -> np.ndarray:
+    """Regions, those that are all after the map made the same: each pools to zeros."""
+    height, width = map_size
+    after = (regions[:, 0] >= width) | (regions[:, 1] >= height)
+    return np.where(after[:, None], np.array([width, height, width, height]), regions)
+
+
+def _prepared(
+    image: ImageInput | NetworkInput, number: int, network: DetectorNetwork, profile: Profile
+) -> NetworkInput:
+    if isinstance(image, NetworkInput):
+        return image
+    try:
+        return prepare_image(image, network, profile)
+    except (OSError, ValueError, TypeError) as error:
+        if isinstance(image, str) or hasattr(image, "__fspath__"):
+            raise  # the message has its path
+        raise type(error)(f"{_name(image, number)}: {error}") from error
+
+
+def _name(image: object, number: int) -> str:
+    return str(image) if isinstance(image, str) or hasattr(image, "__fspath__") else f"images[{number}]"
+
+
+def _same_size(inputs: Iterable[NetworkInput], batch_size: int) -> Iterator[list[int]]:
+    """The numbers of the images, in batches of one size."""
+    batches: dict[tuple[int, int], list[int]] = {}
+    for number, image in enumerate(inputs):
+        batch = batches.setdefault(image.size, [])
+        batch.append(number)
+        if len(batch) >= batch_size:
+            yield batches.pop(image.size)
+    yield from batches.values()
+
+
+def _detections(regions: FoundRegions, image: NetworkInput) -> ImageDetections:
+    return ImageDetections(
+        features=regions.features.astype(np.float32),
+        boxes=regions.boxes.astype(np.float32),
+        size=image.image_size,
+        object_ids=regions.object_ids.astype(np.int64),
+        object_scores=regions.object_scores.astype(np.float32),
+        attribute_ids=regions.attribute_ids.astype(np.int64),
+        attribute_scores=regions.attribute_scores.astype(np.float32),
+    )
+
+
+def _check_finite(values: np.ndarray, what: str) -> None:
+    if not np.isfinite(values).all():
+        raise FloatingPointError(
+            f"the detector's {what} are not all finite numbers: its weights are damaged, or its dtype is too narrow."
+        )
