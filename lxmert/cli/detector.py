@@ -19,7 +19,8 @@ _OPTIONS = (
 )
 DETECTOR_HELP = (
     "weights of the Visual Genome detector, a file, a folder or a model on the hub (unc-nlp/frcnn-vg-finetuned); "
-    "grid:NAME, the features of an image backbone; or shapes, for drawn images"
+    "grid:NAME, the features of an image backbone; vcr:NAME, the objects that VCR gives with an image; or shapes, for "
+    "drawn images"
 )
 
 

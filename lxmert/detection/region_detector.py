@@ -45,7 +45,8 @@ class RegionDetector(ABC):
 
         Args:
             source: "shapes", shapes of one colour on a smooth background (`ShapeDetector`); "grid:NAME", the grid
-                features of an image backbone; otherwise weights of the Visual Genome detector, a file, a folder or a
+                features of an image backbone; "vcr:NAME", the objects that VCR gives with an image
+                (`VcrRegionDetector`); otherwise weights of the Visual Genome detector, a file, a folder or a
                 model on the hub such as "unc-nlp/frcnn-vg-finetuned" (`VisualGenomeRegionDetector`).
             options: keyword arguments of that detector's `from_pretrained`. Those that are None are left out, and so is
                 `backend` ("pt", PyTorch; "tf", Keras) for a detector without a network. Visual Genome: `backend`,

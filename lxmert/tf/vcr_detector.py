@@ -101,7 +101,8 @@ class TFVcrDetector(OpenLayer, keras.Model):
     def make_weights(self) -> None:
         """Make the weights; their sizes come from the config."""
         size = self.config.pooled_size
-        for part in (self.backbone, *self.res5):
+        parts: list[Any] = [self.backbone, *self.res5]
+        for part in parts:
             part.build()
         self.object_predictor.build((None, size))
         if self.config.use_semantics:
