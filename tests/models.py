@@ -149,7 +149,7 @@ def new_tf(config: ModelConfig, name: str, dtype: str, **constructor_options: An
     model = getattr(lxmert.tf, f"TF{name}")(copy.deepcopy(config), dtype=dtype, **constructor_options)
     for parameter, variable in model.weights_by_name():
         values = weight(parameter).astype(dtype)
-        variable.assign(values.T if parameter.leaf.transposed else values)
+        variable.assign(parameter.leaf.to_keras(values))
     return model
 
 
@@ -162,8 +162,7 @@ def weights(model: Any) -> dict[str, np.ndarray]:
     """All parameters of a model of either framework by name, PyTorch's way round."""
     if isinstance(model, torch.nn.Module):
         return {p.name: values.detach().numpy() for p, values in model.weights_by_name()}
-    turned = {p.name: (p.leaf.transposed, keras.ops.convert_to_numpy(w)) for p, w in model.weights_by_name()}
-    return {name: values.T if transposed else values for name, (transposed, values) in turned.items()}
+    return {p.name: p.leaf.to_torch(keras.ops.convert_to_numpy(w)) for p, w in model.weights_by_name()}
 
 
 def cast(tree: Any, dtype: str) -> Any:
@@ -219,6 +218,6 @@ def gradients_tf(model: Any, given: dict[str, Any], also: tuple[str, ...] = (), 
     by_name = {}
     for parameter, gradient in zip([*named, *watched], found, strict=True):
         values = None if gradient is None else tf.convert_to_tensor(gradient).numpy()
-        turned = values is not None and isinstance(parameter, Parameter) and parameter.leaf.transposed
-        by_name[getattr(parameter, "name", parameter)] = values.T if turned else values
+        turned = values is not None and isinstance(parameter, Parameter)
+        by_name[getattr(parameter, "name", parameter)] = parameter.leaf.to_torch(values) if turned else values
     return output, by_name

@@ -113,7 +113,7 @@ MUTATIONS = (
     Mutation(
         "kernels are read without being transposed",
         "weights/checkpoint.py",
-        "return values.T if self._is_transposed(parameter) else values",
+        "return parameter.leaf.to_torch(values) if self.mapping.keras_layout else values",
         "return values",
         "tests/weights/test_formats.py tests/reference/test_golden_transformers.py",
     ),

@@ -18,7 +18,7 @@ from lxmert.vision.images import open_image
 from lxmert.vision.regions import image_regions
 from lxmert.weights.convert import convert
 from lxmert.weights.model_files import find_model
-from lxmert.weights.naming.tables import TITLES as MODEL_TITLES
+from lxmert.weights.naming.tables import MODELS
 
 CHECKPOINTS = ("easy-vqa", "easy-vqa-visual-bert")  # those that come with the package, LXMERT's and VisualBERT's
 TITLES = {"pt": "PyTorch", "tf": "Keras"}
@@ -101,7 +101,7 @@ def load_both(source: str | Path, folder: Path, show: Callable[[str], None]) -> 
     origin = find_model(source)
     in_torch = VisualQuestionAnswering.from_pretrained(origin, backend="pt")
     keras_class = model_class("tf", in_torch.kind.architecture)  # a missing framework is an error before the conversion
-    title = MODEL_TITLES[in_torch.model.config.model_type]
+    title = MODELS[in_torch.model.config.model_type].title
     show(f"Loaded {source} in PyTorch: {title}, {in_torch.model.num_parameters():,} parameters.")
     done = convert(origin, folder / f"{origin.name}.weights.h5")
     show(f"Converted {done.tensors} tensors ({done.size / 1e6:.1f} MB) to {done.target.name}, without a framework.")
@@ -125,7 +125,7 @@ def compare(
         progress: whether to show progress bars.
     """
     model, scores = answerers["pt"].model, {}
-    title = MODEL_TITLES[model.config.model_type]
+    title = MODELS[model.config.model_type].title
     of_questions = [regions[image] for image in data.image_index]
     for backend, answerer in answerers.items():
 

@@ -14,7 +14,7 @@ from lxmert.utils.paths import PICKLE_NAME
 from lxmert.weights.base_model import BaseModel
 from lxmert.weights.formats.raw_io import FLOATS
 from lxmert.weights.formats.safetensors import NamedArray
-from lxmert.weights.naming.key_mapping import DECODER_BIAS, HUGGING_FACE, TIED_DECODER, Parameter
+from lxmert.weights.naming.key_mapping import DECODER_BIAS, TIED_DECODER, Parameter, published
 from lxmert.weights.save_folder import FileKind, LazyTensor
 from lxmert.weights.saving import Saved
 
@@ -48,24 +48,21 @@ def translate_names(
     unexpected_keys: list[str],
     error_msgs: list[str],
 ) -> None:
-    """A hook of `load_state_dict`: the names of Hugging Face become those of this package.
+    """A hook of `load_state_dict`: the published names, those of Hugging Face, become those of this package.
 
-    Names of this package stay; they are recognized by the word embedding.
+    Names of this package stay; they are recognized by the first, which no published file has.
     """
-    word = f"{prefix}{_base_prefix(module)}{_WORD}"
-    if word in state_dict:
+    table, mapping = table_names(module), published(module.config.model_type)
+    if not table or prefix + next(iter(table)) in state_dict:
         return
-    names = {
-        prefix + HUGGING_FACE.key(p, module.nested): prefix + name
-        for name, p in table_names(module).items()
-        if HUGGING_FACE.key(p, module.nested) != name
-    }
+    word = f"{prefix}{_base_prefix(module)}{_WORD}"
+    names = {prefix + key: prefix + name for name, p in table.items() if (key := mapping.key(p, module.nested)) != name}
     if not any(name in state_dict for name in names):
         return
     for name in [name for name in state_dict if name.startswith(prefix)]:
         if name in names:
             state_dict[names[name]] = state_dict.pop(name)
-        elif HUGGING_FACE.is_unused(name.removeprefix(prefix)):  # position ids
+        elif mapping.is_unused(name.removeprefix(prefix)):  # position ids, say
             del state_dict[name]
     bias = f"{prefix}heads.word.bias"
     if bias in names.values():

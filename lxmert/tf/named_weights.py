@@ -88,4 +88,4 @@ def tensor_of(values: np.ndarray) -> Any:
 
 def to_torch_layout(parameter: Parameter, values: np.ndarray) -> np.ndarray:
     """A variable's values in PyTorch's layout."""
-    return values.T if parameter.leaf.transposed else values
+    return parameter.leaf.to_torch(values)

@@ -128,7 +128,7 @@ def _problem(parameter: Parameter, weight: Any) -> str | None:
         return f"{parameter.name} is not there, because its layer was replaced"
     if not isinstance(weight, keras.Variable):
         return f"{parameter.name} has an adapter that is not merged"
-    shape = tuple(weight.shape[::-1] if parameter.leaf.transposed else weight.shape)
+    shape = parameter.leaf.torch_shape(tuple(weight.shape))
     if shape != parameter.shape:
         return f"{parameter.name} is {list(shape)} instead of {list(parameter.shape)}"
     return None if is_float(np.dtype(weight.dtype)) else f"{parameter.name} is quantized ({weight.dtype})"

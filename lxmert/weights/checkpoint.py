@@ -18,7 +18,7 @@ from .formats import WeightFile
 from .formats.raw_io import contiguous
 from .naming.key_mapping import BERT, KeyMapping, Parameter, normalize_key, parameters
 from .naming.recognize import CheckpointMismatchError
-from .naming.tables import every_head, head_names
+from .naming.tables import MODELS, every_head, head_names
 
 READERS = 2  # threads; as many tensors are read ahead and are in memory
 
@@ -34,6 +34,7 @@ class Checkpoint:
         nested: whether its backbone is inside of a task model.
         names: the names in the file by their keys in `mapping`.
         config_source: where the configuration comes from.
+        computed: parameters that the file lacks, and whose values follow from the configuration, by name.
         found_untied: whether only the values show that the word head has its own decoder.
     """
 
@@ -43,6 +44,7 @@ class Checkpoint:
     nested: bool
     names: Mapping[str, str] = field(repr=False)
     config_source: str = ""
+    computed: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)
     found_untied: bool = False
     _compared: dict[frozenset[str], bool] = field(default_factory=dict, repr=False)
 
@@ -56,9 +58,9 @@ class Checkpoint:
         """The heads that the file has, complete or in part."""
         every = every_head(self.config.model_type)
         held = {p.head for p in parameters(self.config, every) if self.has(p)}
-        for rivals in (("classifier", "choice"), ("answer", "reasoning")):  # two heads under one name
-            if held.issuperset(rivals):
-                held.remove(rivals[self._choose(rivals) == rivals[0]])
+        rivals = MODELS[self.config.model_type].rivals
+        if rivals and held.issuperset(rivals):
+            held.remove(rivals[self._choose(rivals) == rivals[0]])
         return tuple(head for head in every if head in held)
 
     def _choose(self, rivals: tuple[str, str]) -> str:
@@ -119,9 +121,13 @@ class Checkpoint:
         """The key of a parameter in the file's mapping."""
         return self.mapping.key(parameter, self.nested)
 
-    def has(self, parameter: Parameter) -> bool:
+    def stores(self, parameter: Parameter) -> bool:
         """Whether the file has a parameter."""
         return self.key(parameter) in self.names
+
+    def has(self, parameter: Parameter) -> bool:
+        """Whether the file has a parameter, or its values are computed."""
+        return self.stores(parameter) or parameter.name in self.computed
 
     def stored_name(self, parameter: Parameter) -> str:
         """The name of a parameter in the file."""
@@ -129,24 +135,28 @@ class Checkpoint:
 
     def shape(self, parameter: Parameter) -> tuple[int, ...] | None:
         """The shape of a parameter in the file, in PyTorch's layout; None where the file lacks it."""
-        if not self.has(parameter):
-            return None
+        if not self.stores(parameter):
+            return self.computed[parameter.name].shape if parameter.name in self.computed else None
         shape = self.file.shapes[self.stored_name(parameter)]
-        return shape[::-1] if self._is_transposed(parameter) else shape
+        return parameter.leaf.torch_shape(shape) if self.mapping.keras_layout else shape
 
     def dtype(self, parameter: Parameter) -> np.dtype:
         """The dtype of a parameter in the file."""
+        if not self.stores(parameter):
+            return self.computed[parameter.name].dtype
         return self.file.dtypes[self.stored_name(parameter)]
 
     def view(self, parameter: Parameter, mapped: bool = False) -> np.ndarray:
         """The values of a parameter in PyTorch's layout; a transposed view where the file has them in Keras' layout."""
+        if not self.stores(parameter):
+            return self.computed[parameter.name].copy()
         values = self.file.read(self.stored_name(parameter), mapped)
-        return values.T if self._is_transposed(parameter) else values
+        return parameter.leaf.to_torch(values) if self.mapping.keras_layout else values
 
     def read(self, parameter: Parameter, mapped: bool = False, keras_layout: bool = False) -> np.ndarray:
         """The values of a parameter, contiguous, in PyTorch's layout or in Keras'."""
         values = self.view(parameter, mapped)
-        return contiguous(values.T if keras_layout and parameter.leaf.transposed else values)
+        return contiguous(parameter.leaf.to_keras(values) if keras_layout else values)
 
     def own_shape(self, name: str) -> tuple[int, ...] | None:
         """The shape of a tensor that is in no name table, by its name; None where the file lacks it."""
@@ -192,9 +202,6 @@ class Checkpoint:
             yield taken()
         finally:
             pool.shutdown(cancel_futures=True)
-
-    def _is_transposed(self, parameter: Parameter) -> bool:
-        return self.mapping.transposed and parameter.leaf.transposed
 
     def close(self) -> None:
         """Close the file."""

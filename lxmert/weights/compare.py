@@ -11,12 +11,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lxmert.common.config import CONFIGS
+from lxmert.common.config import ALL_CONFIGS
 from lxmert.hub import HubOptions
 
 from .checkpoint import Checkpoint
 from .inspect import FileDescription, describe
-from .naming.key_mapping import Parameter
+from .naming.key_mapping import Parameter, parameters
+from .naming.tables import MODELS
 from .open import open_checkpoint
 from .weight_iteration import (
     blocks,
@@ -133,15 +134,16 @@ def compare(
     with ExitStack() as stack:
         a = stack.enter_context(open_checkpoint(first, hub=hub, **overrides))
         b = stack.enter_context(open_checkpoint(second, hub=hub, **overrides))
-        if a.config.model_type != b.config.model_type and a.is_bert != b.is_bert:
+        whole = (b if a.is_bert else a).config.model_type
+        if a.config.model_type != b.config.model_type and a.is_bert != b.is_bert and MODELS[whole].beyond_bert:
             # A plain BERT is a part of either model.
-            kind = CONFIGS[(b if a.is_bert else a).config.model_type]
+            kind = ALL_CONFIGS[whole]
             if a.is_bert:
                 a = stack.enter_context(open_checkpoint(first, kind=kind, hub=hub, **overrides))
             else:
                 b = stack.enter_context(open_checkpoint(second, kind=kind, hub=hub, **overrides))
         a, b = (with_all_layers(checkpoint, overrides) if checkpoint.is_bert else checkpoint for checkpoint in (a, b))
-        held = [{p.name: p for p in stored_parameters(checkpoint)} for checkpoint in (a, b)]
+        held = [{p.name: p for p in _held(checkpoint)} for checkpoint in (a, b)]
         sides = [_side(*each) for each in ((first, a, held[0]), (second, b, held[1]))]
         if a.config.model_type != b.config.model_type:
             return Comparison(sides[0], sides[1], False, tolerance, {}, (), (), ())
@@ -159,6 +161,14 @@ def compare(
             only_second=tuple(name for name in held[1] if name not in held[0]),
             modules=tuple(_modules(shared, list(differences), folded)),
         )
+
+
+def _held(checkpoint: Checkpoint) -> list[Parameter]:
+    """The parameters of its model that a file has, and those that are computed."""
+    if not checkpoint.computed:
+        return stored_parameters(checkpoint)
+    computed = [p for p in parameters(checkpoint.config, ()) if p.name in checkpoint.computed]
+    return [*stored_parameters(checkpoint), *computed]
 
 
 def _side(source: str | Path, checkpoint: Checkpoint, held: Mapping[str, Parameter]) -> Side:

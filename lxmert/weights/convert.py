@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from lxmert.common.config.base import ModelConfig
-from lxmert.common.specs import architectures, spec_of, tasks
+from lxmert.common.specs import architectures, class_spec, tasks
 from lxmert.hub import HubOptions
 from lxmert.utils.atomic_files import ensure_folder, replacing
 from lxmert.utils.paths import INDEX_NAME, SAFETENSORS_NAME, check_folder, check_path
@@ -161,7 +161,7 @@ def convert(
         written = target / {"folder": SAFETENSORS_NAME, "tf_model.h5": TF_NAME}[kind] if is_folder else target
         _check_target(target, written, kind, checkpoint)
         architecture = _architecture(task, checkpoint)
-        pooler = checkpoint.pooler or bool(spec_of(architecture).heads)
+        pooler = checkpoint.pooler or bool(class_spec(architecture).heads)
         taken, report = match_parameters(checkpoint, architecture, pooler=pooler)
         if kind == "tf_model.h5":
             check_for_tf(checkpoint.config, architecture, [FLOATS[dtype]] if dtype else map(checkpoint.dtype, taken))

@@ -54,8 +54,8 @@ def source_and_target(
     Raises:
         ValueError: the model has no answer head, or scores another number of answers than the source's table has.
     """
-    module, field = ANSWERS[config.model_type]
-    has_head = module.split(".")[1] in head_names(architecture, config)
+    _, field = ANSWERS.get(config.model_type, ("", ""))
+    has_head = _has_answers(architecture, config)
     own = answers_of(path, config) if has_head else None
     if own is not None and len(own) != getattr(config, field):
         own = None
@@ -107,13 +107,19 @@ def move_answers(
     return [moved(item) for item in items], config, (len(after), int((rows >= 0).sum()))
 
 
+def _has_answers(architecture: str, config: ModelConfig) -> bool:
+    """Whether a model class scores answers."""
+    module, _ = ANSWERS.get(config.model_type, ("", ""))
+    return module.removeprefix("heads.").split(".")[0] in head_names(architecture, config)
+
+
 def check_answers(target: Path, path: Path, architecture: str, config: ModelConfig, answers: Sequence[str]) -> None:
     """Refuse to write a model without answers next to an answers.json: it would be taken for the model's.
 
     Raises:
         ValueError: naming the file.
     """
-    has_head = ANSWERS[config.model_type][0].split(".")[1] in head_names(architecture, config)
+    has_head = _has_answers(architecture, config)
     folder = path if path.is_dir() else path.parent
     held = target / ANSWERS_NAME
     if has_head and not answers and held.is_file() and not folder.samefile(target):

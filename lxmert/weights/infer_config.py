@@ -6,40 +6,14 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from lxmert.common.config import LxmertConfig
 from lxmert.common.config.base import ModelConfig
 from lxmert.utils.setting_names import config_field
 
 from .naming.key_mapping import BERT, Parameter, shapeless_parameters
-from .naming.tables import LAYERS
+from .naming.tables import MODELS
 
 FROM_SHAPES = "inferred from the shapes"  # where a configuration comes from
 
-# Config fields that are an axis of one weight: its module, the axis, the field, and what the field counts.
-SIZE_EVIDENCE = (
-    ("embeddings.word", 0, "vocab_size", "words in its vocabulary"),
-    ("embeddings.word", 1, "hidden_size", "numbers in each word's embedding"),
-    ("embeddings.position", 0, "max_position_embeddings", "positions"),
-    ("embeddings.token_type", 0, "type_vocab_size", "token types"),
-    ("region_embeddings.feature", 1, "visual_feat_dim", "visual features"),
-    ("region_embeddings.box", 1, "visual_pos_dim", "numbers in a box"),
-    ("embeddings.feature", 1, "visual_embedding_dim", "visual features"),
-    ("language_layers.0.feed_forward.up", 0, "intermediate_size", "units between the layers of a feed-forward block"),
-    ("encoder_layers.0.feed_forward.up", 0, "intermediate_size", "units between the layers of a feed-forward block"),
-    ("heads.object.obj", 0, "num_object_labels", "object classes"),
-    ("heads.object.attr", 0, "num_attr_labels", "attribute classes"),
-    ("heads.answer.out", 0, "num_qa_labels", "answers"),
-    ("heads.classifier", 0, "num_labels", "labels"),
-)
-# Switches, and a module that exists if the switch is on. Those of pre-training show in its files only.
-_PRE_TRAINING_SWITCHES = {
-    "task_obj_predict": "heads.object.transform",
-    "task_qa": "heads.answer.out",
-    "visual_obj_loss": "heads.object.obj",
-    "visual_attr_loss": "heads.object.attr",
-    "visual_feat_loss": "heads.object.feat",
-}
-_SWITCHES = {"bypass_transformer": "additional_layer.attention.query"}
 # The width of an attention head in every published BERT, LXMERT and VisualBERT.
 _USUAL_HEAD = 64
 
@@ -75,18 +49,21 @@ def config_from_shapes(
     Raises:
         ValueError: the number of attention heads is not given and cannot be inferred.
     """
+    model = MODELS[kind.model_type]
     weights = {p.module: p for p in shapeless_parameters(kind.model_type, counts) if p.leaf.torch in ("weight", "")}
     shapes = {module: shape for module, p in weights.items() if (shape := shape_of(p)) is not None}
     fields = kind.field_names()
-    inferred: dict[str, Any] = {
-        field: shapes[module][axis]
-        for module, axis, field, _ in SIZE_EVIDENCE
-        if field in fields and len(shapes.get(module, ())) == 2
+    inferred: dict[str, Any] = kind().field_values() if kind.needs_every_field else {}
+    inferred |= {
+        found.field: shapes[found.module][found.axis] - found.more
+        for found in model.evidence
+        if found.module in shapes and len(shapes[found.module]) == len(weights[found.module].leaf.axes or (0, 1))
     }
     inferred.update(counts)
-    switches = _SWITCHES | (_PRE_TRAINING_SWITCHES if "heads.word.transform" in shapes else {})
-    inferred.update({field: module in shapes for field, module in switches.items() if field in fields})
-    inferred["num_attention_heads"] = _attention_heads(inferred, shapes, place, overrides)
+    switches = {**model.switches, **(model.pretraining_switches if "heads.word.transform" in shapes else {})}
+    inferred.update({field: module in shapes for field, module in switches.items()})
+    if "num_attention_heads" in fields:
+        inferred["num_attention_heads"] = _attention_heads(inferred, shapes, place, overrides)
     return kind.from_dict(inferred, **overrides)
 
 
@@ -131,7 +108,7 @@ def layers_from_bert(kind: type[ModelConfig], counts: Mapping[str, int]) -> dict
 
     As in the original, LXMERT's language layers are the first of BERT's, nine of twelve; its other layers are new.
     """
-    usual = {name: getattr(kind(), name) for name in LAYERS[kind.model_type]}
-    language = LAYERS[kind.model_type][0]
-    limit = usual[language] if kind is LxmertConfig else counts[language]
-    return {**usual, language: min(limit, counts[language])}
+    model = MODELS[kind.model_type]
+    usual = {name: getattr(kind(), name) for name in model.layers}
+    language = model.layers[0]
+    return {**usual, language: counts[language] if model.all_bert_layers else min(usual[language], counts[language])}

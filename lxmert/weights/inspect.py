@@ -17,7 +17,7 @@ from .checkpoint import Checkpoint
 from .formats import WeightFile
 from .formats.raw_io import is_float
 from .naming.key_mapping import TIED_DECODER, Parameter, parameters
-from .naming.tables import TITLES, head_names
+from .naming.tables import MODELS, head_names
 from .open import open_checkpoint
 from .weight_iteration import (
     blocks,
@@ -153,7 +153,7 @@ def describe(source: str | Path, checkpoint: Checkpoint) -> FileDescription:
         path=str(checkpoint.file.path),
         format=checkpoint.file.title,
         naming=checkpoint.mapping.title,
-        model="a plain BERT" if checkpoint.is_bert else TITLES[checkpoint.config.model_type],
+        model="a plain BERT" if checkpoint.is_bert else MODELS[checkpoint.config.model_type].title,
         architectures=() if checkpoint.is_bert else checkpoint.architectures,
         config_source=checkpoint.config_source,
     )

@@ -6,14 +6,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from lxmert.common.specs import spec_of
+from lxmert.common.specs import class_spec
 from lxmert.utils.messages import warn_caller
 
 from .checkpoint import Checkpoint, CheckpointMismatchError
 from .formats.raw_io import is_float
 from .mismatch import Mismatch, after_colon, backbone_names, mismatch_error
 from .naming.key_mapping import Parameter, all_parameters, normalize_key, parameters
-from .naming.tables import TITLES, head_names
+from .naming.tables import MODELS, head_names
 
 Shape = tuple[int, ...]
 
@@ -106,7 +106,7 @@ def match_parameters(
     taken = [p for p in wanted if p.name not in new_names]
     copies, unknown = _other_names(checkpoint, own)
     refused = set(backbone_names(unknown, checkpoint))
-    of_a_backbone = allowed.only is not None or not spec_of(architecture).heads
+    of_a_backbone = allowed.only is not None or not class_spec(architecture).heads
     if not of_a_backbone:
         refused |= _inside_heads(checkpoint, unknown) if allowed.with_warning else set(unknown)
     unexpected = [checkpoint.names[key] for key in unknown if key in refused]
@@ -116,7 +116,9 @@ def match_parameters(
         raise mismatch_error(Mismatch(checkpoint, architecture, missing, unexpected, wrong_shape))
     new_own = _new_own(checkpoint, own, allowed)
     _check_dtypes(checkpoint, taken)
-    used = {checkpoint.stored_name(p) for p in taken} | {checkpoint.own_name(name) for name in own.keys() - new_own}
+    used = {checkpoint.stored_name(p) for p in taken if checkpoint.stores(p)} | {
+        checkpoint.own_name(name) for name in own.keys() - new_own
+    }
     if any(p.head == "word" for p in taken):
         for name, module in copies.items():
             _check_copy(checkpoint, name, next(p for p in taken if p.module == module))
@@ -160,8 +162,8 @@ def _inside_heads(checkpoint: Checkpoint, keys: Sequence[str]) -> set[str]:
 
 def _part(parameter: Parameter) -> str | None:
     """The part of a model that may be newly initialized as a whole: a head, or VisualBERT's pooler."""
-    is_pooler = parameter.model_type == "visual_bert" and parameter.module.startswith("pooler.")
-    return "pooler" if is_pooler else parameter.head
+    first = parameter.module.split(".")[0]
+    return first if first in MODELS[parameter.model_type].new_parts else parameter.head
 
 
 def _lacking(checkpoint: Checkpoint, wanted: Sequence[Parameter], allowed: Allowed) -> list[str]:
@@ -258,6 +260,6 @@ def _check_copy(checkpoint: Checkpoint, copy: str, parameter: Parameter) -> None
     if not checkpoint.same_values(copy, name):
         raise CheckpointMismatchError(
             f"{file.path} holds {copy} {list(file.shapes[copy])} next to {name} {list(file.shapes[name])} with other "
-            f"values; the two are one tensor in a model of {TITLES[parameter.model_type]}. Nothing was loaded. "
+            f"values; the two are one tensor in a model of {MODELS[parameter.model_type].title}. Nothing was loaded. "
             f"Take {copy} out of the file if the other is right, or put the right values in both."
         )

@@ -19,7 +19,7 @@ from .formats.raw_io import is_float
 from .load import Allowed, LoadReport, match_parameters
 from .loading_arguments import NEUTRAL, check_attention
 from .named_model import NamedModel
-from .naming.key_mapping import HUGGING_FACE, Parameter
+from .naming.key_mapping import Parameter, published
 from .open import open_arrays, open_checkpoint
 
 
@@ -228,7 +228,8 @@ class LoadableModel(NamedModel):
         report = self.load_report
         if report is None:
             raise ValueError("this model was not loaded by from_pretrained.")
-        names = {p.name: HUGGING_FACE.key(p, self.nested) for p in self.table_parameters()}
+        mapping = published(self.config.model_type)
+        names = {p.name: mapping.key(p, self.nested) for p in self.table_parameters()}
         mismatched = {(names.get(name, name), *shapes) for name, *shapes in report.mismatched}
         return {
             "missing_keys": {names.get(name, name) for name in report.missing},

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from lxmert.common.specs import architectures, spec_of
+from lxmert.common.specs import architectures, class_spec
 from lxmert.utils.messages import first_few
 from lxmert.utils.setting_names import config_field, in_command
 
 from .checkpoint import Checkpoint, CheckpointMismatchError
-from .infer_config import SIZE_EVIDENCE
 from .naming.key_mapping import Parameter, layer_counts, normalize_key, shapeless_parameters
-from .naming.tables import LAYERS, module_rows
+from .naming.tables import MODELS, module_rows
 
 _SHOWN = 6
 
@@ -35,7 +34,7 @@ def mismatch_error(mismatch: Mismatch) -> CheckpointMismatchError:
     """The error with counts, names, and suggestions."""
     checkpoint, architecture, missing, unexpected, wrong_shape = mismatch
     config = checkpoint.config
-    layers = ", ".join(f"{field}={getattr(config, field)}" for field in LAYERS[config.model_type])
+    layers = ", ".join(f"{field}={getattr(config, field)}" for field in MODELS[config.model_type].layers)
     shapes = [f"{p.name} needs {list(p.shape)}, the file has {list(checkpoint.shape(p) or ())}" for p in wrong_shape]
     suggestions = [*_suggestions(mismatch)] or ["Pass the config.json that belongs to the file."]
     message = [
@@ -68,7 +67,7 @@ def backbone_names(keys: Iterable[str], checkpoint: Checkpoint) -> list[str]:
     def part(key: str) -> str:
         return key.removeprefix(prefix).replace("/", ".").split(".")[0]
 
-    every = shapeless_parameters(model_type, dict.fromkeys(LAYERS[model_type], 1))
+    every = shapeless_parameters(model_type, dict.fromkeys(MODELS[model_type].layers, 1))
     parts = {part(checkpoint.key(p)) for p in every if not p.head}
     return [key for key in keys if key.startswith(prefix) and (prefix or part(key) in parts)]
 
@@ -121,9 +120,9 @@ def _other_sizes(mismatch: Mismatch) -> dict[str, tuple[int, str]]:
         shape = mismatch.checkpoint.shape(p) or ()
         if p.leaf.torch != "weight" or len(shape) != len(p.shape):
             continue
-        for module, axis, field, counted in SIZE_EVIDENCE:
-            if p.module == module and hasattr(mismatch.checkpoint.config, field) and shape[axis] != p.shape[axis]:
-                sizes[field] = (shape[axis], counted)
+        for found in MODELS[p.model_type].evidence:
+            if p.module == found.module and shape[found.axis] != p.shape[found.axis]:
+                sizes[found.field] = (shape[found.axis] - found.more, found.counted)
     return sizes
 
 
@@ -144,7 +143,7 @@ def _about_heads(mismatch: Mismatch) -> Iterator[str]:
     if heads and all(p.head for p in missing):
         yield f"The file lacks tensors of the heads: {', '.join(heads)}."
         yield from _new_head("", "them")
-        switches = spec_of(architecture).optional_heads
+        switches = class_spec(architecture).optional_heads
         off = [switches[head] for head in heads if head in switches]
         if len(off) == len(heads):
             yield f"Or do without them: {', '.join(off)} false in config.json."
@@ -157,9 +156,10 @@ def _about_heads(mismatch: Mismatch) -> Iterator[str]:
 
 def _about_pooler(mismatch: Mismatch) -> Iterator[str]:
     checkpoint, architecture = mismatch.checkpoint, mismatch.architecture
-    if not mismatch.missing or checkpoint.config.model_type != "visual_bert" or checkpoint.has_pooler:
+    may_lack_it = "pooler" in MODELS[checkpoint.config.model_type].new_parts
+    if not mismatch.missing or not may_lack_it or checkpoint.has_pooler:
         return
-    if spec_of(architecture).heads:
+    if class_spec(architecture).heads:
         yield (
             f"The file has no pooler, which {architecture} needs; VisualBertModel does without one, with "
             "add_pooling_layer=False."
@@ -178,7 +178,9 @@ def _about_bypass(mismatch: Mismatch) -> Iterator[str]:
 
 
 def _about_quantized(mismatch: Mismatch) -> Iterator[str]:
-    if any(dtype.kind in "iu" for dtype in mismatch.checkpoint.file.dtypes.values()):
+    checkpoint = mismatch.checkpoint
+    stored = (name for key, name in checkpoint.names.items() if not checkpoint.mapping.is_unused(key))
+    if any(checkpoint.file.dtypes[name].kind in "iu" for name in stored):
         yield (
             "The file holds quantized weights: load a .keras file by keras.saving.load_model, or quantize a model as "
             "this one was, and load the file by its load_weights."

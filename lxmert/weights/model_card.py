@@ -6,18 +6,14 @@ import json
 from collections.abc import Sequence
 
 from lxmert.common.config.base import ModelConfig
-from lxmert.common.specs import spec_of
+from lxmert.common.specs import class_spec
 
-from .naming.tables import LAYERS, TITLES
+from .naming.tables import MODELS
 
 README_NAME = "README.md"
 
 # The pipelines of the hub, by our tasks.
 _PIPELINES = {"question-answering": "visual-question-answering"}
-_PAPERS = {
-    "lxmert": "[Tan and Bansal 2019](https://arxiv.org/abs/1908.07490)",
-    "visual_bert": "[Li et al. 2019](https://arxiv.org/abs/1908.03557)",
-}
 
 
 def model_card(config: ModelConfig, architecture: str, class_name: str, repo_id: str, tags: Sequence[str] = ()) -> str:
@@ -30,15 +26,14 @@ def model_card(config: ModelConfig, architecture: str, class_name: str, repo_id:
         repo_id: where it is uploaded.
         tags: in addition to the model type and the task.
     """
-    task, title = spec_of(architecture).task, TITLES[config.model_type]
+    task, model = class_spec(architecture).task, MODELS[config.model_type]
     header = ["---", "library_name: lxmert"]
     if task in _PIPELINES:
         header.append(f"pipeline_tag: {_PIPELINES[task]}")
     header.append("tags:")
     # A text in JSON is one in YAML too.
     header += [f"- {json.dumps(tag)}" for tag in dict.fromkeys((config.model_type, task, *tags))]
-    sizes = ["vocab_size", "hidden_size", "num_attention_heads", *LAYERS[config.model_type]]
-    rows = [f"| `{name}` | {getattr(config, name)} |" for name in sizes]
+    rows = [f"| `{name}` | {getattr(config, name)} |" for name in (*model.described_by, *model.layers)]
     own = class_name != architecture
     loading = [
         "```python",
@@ -56,7 +51,7 @@ def model_card(config: ModelConfig, architecture: str, class_name: str, repo_id:
             "",
             f"# {repo_id.rpartition('/')[2]}",
             "",
-            f"A {title} model ({_PAPERS[config.model_type]}), saved from the class `{class_name}`; its task is {task}.",
+            f"A {model.title} model ({model.paper}), saved from the class `{class_name}`; its task is {task}.",
             "",
             "| size | |",
             "|---|---|",

@@ -21,7 +21,7 @@ from lxmert.utils.setting_names import setting
 from .answer_vocabulary import read_answer_vocabulary
 from .checkpoint import Checkpoint
 from .download import download_weights
-from .naming.tables import ANSWERS, TITLES, head_names
+from .naming.tables import ANSWERS, MODELS, head_names
 from .open import open_checkpoint
 
 Vocabulary = LxmertTokenizer | str | Path
@@ -202,7 +202,7 @@ def _check_heads(source: str | Path, checkpoint: Checkpoint, architecture: str) 
     held = () if checkpoint.is_bert else checkpoint.heads
     lacking = [head for head in head_names(architecture, checkpoint.config) if head not in held]
     if lacking:
-        kind = "a plain BERT" if checkpoint.is_bert else TITLES[checkpoint.config.model_type]
+        kind = "a plain BERT" if checkpoint.is_bert else MODELS[checkpoint.config.model_type].title
         raise ValueError(
             f"{source} cannot be used as {architecture}: it is {kind} with the heads {', '.join(held) or 'none'}, "
             f"without {', '.join(lacking)}. Train it for this task first (`lxmert train`)."

@@ -12,13 +12,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lxmert.common.config import CONFIGS, LxmertConfig, as_config, config_class
+from lxmert.common.config import ALL_CONFIGS, LxmertConfig, as_config, config_class
 from lxmert.common.config.base import ModelConfig
 from lxmert.hub import HubOptions
 from lxmert.utils.atomic_files import is_consistent, recover_folder
 from lxmert.utils.included_models import local_path
 from lxmert.utils.messages import check_keywords, constructor_names
 from lxmert.utils.paths import CONFIG_NAME
+from lxmert.utils.yaml_files import read_yaml
 
 from .checkpoint import Checkpoint
 from .download import download_weights
@@ -26,7 +27,7 @@ from .formats import USUAL, ArraysInMemory, Selection, WeightFile, find_weights,
 from .infer_config import FROM_SHAPES, config_from_shapes, is_bert_config, layers_from_bert, values_from_bert
 from .naming.key_mapping import BERT, DECODER_BIAS, TIED_DECODER, Parameter, parameters
 from .naming.recognize import CheckpointMismatchError, Recognized, recognize
-from .naming.tables import LAYERS, every_head
+from .naming.tables import MODELS, every_head
 
 _ATTEMPTS = 100
 
@@ -97,14 +98,33 @@ def _recognized(
 ) -> Checkpoint:
     """The checkpoint of an open file, which is closed if it is not one of these models."""
     try:
+        if kind is not None and _describes_container(stored, kind):
+            stored = None
         found = recognize(file, _model_types(file, config, kind, stored))
         config, config_source = _configuration(file, found, config, kind, stored, overrides)
         _check_layer_counts(file, config)
         checkpoint = Checkpoint(file, config, found.mapping, found.nested, found.names, config_source)
+        checkpoint = _with_computed(checkpoint)
         return _resolve_decoder(checkpoint, tie_given="tie_word_embeddings" in overrides)
     except BaseException:
         file.close()
         raise
+
+
+def _describes_container(stored: Mapping[str, Any] | None, kind: type[ModelConfig]) -> bool:
+    """Whether the configuration of a file is that of another model, which contains the one that is wanted."""
+    return stored is not None and stored.get("model_type") in MODELS[kind.model_type].contained_in
+
+
+def _with_computed(checkpoint: Checkpoint) -> Checkpoint:
+    """The checkpoint with those parameters that its file may lack and lacks."""
+    rows = {p.module: p for p in parameters(checkpoint.config, ())}
+    computed = {
+        rows[module].name: compute(checkpoint.config)
+        for module, compute in MODELS[checkpoint.config.model_type].computed.items()
+        if not checkpoint.stores(rows[module])
+    }
+    return replace(checkpoint, computed=computed) if computed else checkpoint
 
 
 def model_type_of(source: str | Path) -> str:
@@ -155,7 +175,7 @@ def _model_types(
     if config is not None:
         return (config.model_type,)
     if stored is None or is_bert_config(stored):
-        return (kind.model_type,) if kind else tuple(CONFIGS)
+        return (kind.model_type,) if kind else tuple(ALL_CONFIGS)
     try:
         # The original LXMERT files state no model type.
         named = kind or config_class(stored, default=LxmertConfig)
@@ -177,13 +197,16 @@ def _configuration(
     """The configuration, and where it comes from: given, stored, or inferred from the shapes."""
     if config is not None:
         return config.replace(**overrides), "given"
-    kind = kind or CONFIGS[found.model_type]
+    kind = kind or ALL_CONFIGS[found.model_type]
+    config_name = CONFIG_NAME
+    if stored is None:
+        config_name, stored = _other_config(file, kind)
     check_keywords(kind.__name__, overrides, (*kind.keyword_names(), *constructor_names(kind)))
     if stored is not None:
         from_bert = is_bert_config(stored)
         values = values_from_bert(stored, kind, found.layer_counts) if from_bert else stored
         try:
-            return kind.from_dict(values, **overrides), f"a BERT's {CONFIG_NAME}" if from_bert else CONFIG_NAME
+            return kind.from_dict(values, **overrides), f"a BERT's {CONFIG_NAME}" if from_bert else config_name
         except (TypeError, ValueError) as error:
             also = " with the overrides" if overrides else ""
             raise type(error)(f"the configuration of {file.path}{also}: {error}") from None
@@ -194,11 +217,19 @@ def _configuration(
             name = found.names.get(found.mapping.head_prefix + TIED_DECODER)
         if name is None:
             return None
-        transposed = found.mapping.transposed and parameter.leaf.transposed
-        return file.shapes[name][::-1] if transposed else file.shapes[name]
+        return parameter.leaf.torch_shape(file.shapes[name]) if found.mapping.keras_layout else file.shapes[name]
 
     counts = layers_from_bert(kind, found.layer_counts) if found.mapping is BERT else found.layer_counts
     return config_from_shapes(kind, counts, shape_of, str(file.path), overrides), FROM_SHAPES
+
+
+def _other_config(file: WeightFile, kind: type[ModelConfig]) -> tuple[str, dict[str, Any] | None]:
+    """The name and the values of a configuration of another name than config.json next to a file, if there is one."""
+    for name in kind.file_names[1:]:
+        path = file.path.parent / name
+        if path.is_file():
+            return name, read_yaml(path)
+    return CONFIG_NAME, None
 
 
 def _check_layer_counts(file: WeightFile, config: ModelConfig) -> None:
@@ -207,7 +238,7 @@ def _check_layer_counts(file: WeightFile, config: ModelConfig) -> None:
     Raises:
         CheckpointMismatchError: naming the field.
     """
-    for name in LAYERS[config.model_type]:
+    for name in MODELS[config.model_type].layers:
         if getattr(config, name) > max(1000, len(file.shapes)):
             raise CheckpointMismatchError(
                 f"{file.path} holds {len(file.shapes)} tensors, which cannot be a model of "
@@ -222,6 +253,8 @@ def _resolve_decoder(checkpoint: Checkpoint, tie_given: bool) -> Checkpoint:
     of the two, it is both.
     """
     config, names = checkpoint.config, dict(checkpoint.names)
+    if "word" not in every_head(config.model_type):
+        return checkpoint
     untied = config.replace(tie_word_embeddings=False)
     by_module = {p.module: p for p in parameters(untied, every_head(config.model_type))}
     decoder, word = by_module["heads.word.decoder"], by_module["embeddings.word"]

@@ -22,8 +22,8 @@ from lxmert.utils.setting_names import setting
 from lxmert.weights.formats.open import FOLDER_WEIGHTS
 from lxmert.weights.formats.safetensors import NamedArray, write_safetensors
 from lxmert.weights.formats.sharded import shard_names
-from lxmert.weights.naming.key_mapping import DECODER_BIAS, HUGGING_FACE, Parameter
-from lxmert.weights.naming.tables import is_task_model
+from lxmert.weights.naming.key_mapping import DECODER_BIAS, Parameter, published
+from lxmert.weights.naming.tables import MODELS, is_task_model
 
 FOLDER_CONTENT = f"{CONFIG_NAME} and {SAFETENSORS_NAME}"
 Overflowed = dict[str, int]  # values by name of the parameter
@@ -162,9 +162,10 @@ def byte_count(size: int | str) -> int:
 
 
 def _names_in_folder(parameter: Parameter, config: ModelConfig, nested: bool) -> tuple[str, ...]:
-    """The names under which `transformers` reads a parameter."""
-    name = HUGGING_FACE.key(parameter, nested)
-    twice = parameter.module == "heads.word.bias" and config.model_type == "visual_bert" and config.untied_words
+    """The names under which `transformers`, or the port of a detector, reads a parameter."""
+    name = published(config.model_type).key(parameter, nested)
+    has_copy = MODELS[config.model_type].decoder_bias and config.untied_words
+    twice = has_copy and parameter.module == "heads.word.bias"
     return (name, DECODER_BIAS) if twice else (name,)
 
 

@@ -23,7 +23,7 @@ from lxmert.weights.formats.keras_archive import KERAS_WEIGHTS
 from lxmert.weights.formats.open import TF_NAME
 from lxmert.weights.formats.raw_io import BFLOAT16, Slot, write_slots
 from lxmert.weights.naming.key_mapping import HUGGING_FACE_TF, KERAS_H5
-from lxmert.weights.naming.tables import is_task_model
+from lxmert.weights.naming.tables import MODELS, is_task_model
 
 from .save_folder import LazyTensor, Overflowed, Tensors, check_neighbours, with_architecture
 
@@ -55,14 +55,14 @@ def _new_hdf5(path: str | Path) -> Iterator[Any]:
 def _slot(group: Any, name: str, item: LazyTensor) -> Slot:
     """Create a contiguous dataset without writing it, and say where its values belong."""
     parameter = item.parameter
-    shape = parameter.shape[::-1] if parameter.leaf.transposed else parameter.shape
+    shape = parameter.leaf.keras_shape(parameter.shape)
     stored_as = np.dtype("V2") if item.dtype == BFLOAT16 else item.dtype  # HDF5 has no bfloat16; Keras writes its bits
     dataset, offset = create_contiguous(group, name, stored_as, shape)
     if item.dtype == BFLOAT16:
         dataset.attrs["dtype"] = "bfloat16"
 
     def read() -> np.ndarray:
-        return item.read().T if parameter.leaf.transposed else item.read()
+        return parameter.leaf.to_keras(item.read())
 
     return Slot(parameter.name, offset, item.dtype, shape, read)
 
@@ -73,11 +73,11 @@ def write_keras_archive(path: str | Path, config: ModelConfig, architecture: str
     formats = {item.dtype for item in items}
     widest = {dtype for dtype in formats if dtype.itemsize == max(d.itemsize for d in formats)}
     dtype = widest.pop().name if len(widest) == 1 else "float32"
-    # Only VisualBertModel may be without a pooler.
+    model, nested = MODELS[config.model_type], is_task_model(architecture)
     pooler = {"add_pooling_layer": any(item.parameter.module == "pooler.dense" for item in items)}
     policy = {"module": "keras", "class_name": "DTypePolicy", "config": {"name": dtype}, "registered_name": None}
     description = {
-        "module": f"lxmert.tf.{config.model_type}" + ("_tasks" if is_task_model(architecture) else ""),
+        "module": f"lxmert.tf.{model.package}" + ("_tasks" if nested else ""),
         "class_name": f"TF{architecture}",
         "registered_name": f"lxmert>TF{architecture}",
         "config": {
@@ -85,7 +85,7 @@ def write_keras_archive(path: str | Path, config: ModelConfig, architecture: str
             "trainable": True,
             "dtype": policy,
             "config": with_architecture(config, architecture).to_diff_dict(),
-            **(pooler if architecture == "VisualBertModel" else {}),
+            **(pooler if "pooler" in model.new_parts and not nested else {}),
         },
     }
     with zipfile.ZipFile(path, "w") as archive:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from lxmert.weights.naming.key_mapping import Parameter, all_parameters, layer_counts
-from lxmert.weights.naming.tables import LAYERS
+from lxmert.weights.naming.tables import MODELS
 
 from .checkpoint import READERS, Checkpoint
 
@@ -24,12 +24,12 @@ def stored_parameters(checkpoint: Checkpoint) -> list[Parameter]:
     """The parameters of its model that a file has, in the order of the table, also of heads that are switched off."""
     heads = checkpoint.heads
     every = all_parameters(checkpoint.config)
-    return [p for p in every if (p.head is None or p.head in heads) and checkpoint.has(p)]
+    return [p for p in every if (p.head is None or p.head in heads) and checkpoint.stores(p)]
 
 
 def other_tensors(checkpoint: Checkpoint, held: Iterable[Parameter]) -> tuple[list[str], list[str]]:
     """The names in a file other than its parameters `held`: copies of tied tensors, and what no such model has."""
-    used = {checkpoint.stored_name(p) for p in held}
+    used = {checkpoint.stored_name(p) for p in held if checkpoint.stores(p)}
     names = (checkpoint.names[name] for name in checkpoint.mapping.tied_copies() if name in checkpoint.names)
     copies = [name for name in names if name not in used]
     return copies, [name for name in checkpoint.file.shapes if name not in used and name not in copies]
@@ -38,7 +38,7 @@ def other_tensors(checkpoint: Checkpoint, held: Iterable[Parameter]) -> tuple[li
 def with_all_layers(checkpoint: Checkpoint, overrides: Mapping[str, Any]) -> Checkpoint:
     """A plain BERT with all of its layers, though a model may take only the first ones."""
     model_type = checkpoint.config.model_type
-    field = LAYERS[model_type][0]
+    field = MODELS[model_type].layers[0]
     if field in overrides:
         return checkpoint
     count = layer_counts(model_type, checkpoint.mapping, checkpoint.nested, checkpoint.names)[field]

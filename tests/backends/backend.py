@@ -141,7 +141,7 @@ class Keras(Backend):
 
     def assign(self, model: Any, name: str, values: Any) -> None:
         ((parameter, found),) = (one for one in model.weights_by_name() if one[0].name == name)
-        found.assign(np.transpose(values) if parameter.leaf.transposed else values)
+        found.assign(parameter.leaf.to_keras(np.asarray(values)))
 
     def copy_weights(self, source: Any, target: Any) -> None:
         for variable, other in zip(target.variables, source.variables, strict=True):

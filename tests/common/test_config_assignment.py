@@ -255,7 +255,7 @@ def test_configurations_of_other_libraries(kind):
     other = VisualBertConfig if kind is LxmertConfig else LxmertConfig
     with pytest.raises(ValueError, match=f"configuration of a '{other.model_type}' model; {kind.__name__} reads"):
         as_config(Foreign(other.model_type), kind)
-    with pytest.raises(ValueError, match="model_type must be one of lxmert, visual_bert; got 'bert'"):
+    with pytest.raises(ValueError, match=r"model_type must be one of lxmert, visual_bert, .*; got 'bert'"):
         as_config(Foreign("bert"))
     for odd in (other(), {}, 3, kind):
         with pytest.raises(TypeError, match=f"config must be a {kind.__name__}; got {type(odd).__name__}"):

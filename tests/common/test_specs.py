@@ -11,10 +11,10 @@ import transformers
 import lxmert.pt
 import lxmert.tf
 from lxmert.common.config.base import ModelConfig
-from lxmert.common.specs import LXMERT_INPUTS, SPECS, VISUAL_BERT_INPUTS, input_shapes, value_ranges
+from lxmert.common.specs import DETECTORS, LXMERT_INPUTS, SPECS, VISUAL_BERT_INPUTS, input_shapes, value_ranges
 from lxmert.common.validation.shared import Range
 from lxmert.inference.verify import random_inputs
-from lxmert.weights.naming.tables import LAYERS
+from lxmert.weights.naming.tables import MODELS
 from tests.weights.weight_folders import CONFIG_OF
 
 OPTIONS = ("output_attentions", "output_hidden_states", "return_dict")
@@ -57,10 +57,11 @@ def test_what_is_declared_exists(name):
 
 def test_every_class_has_a_row():
     assert set(SPECS) == set(CONFIG_OF)
-    assert {spec.model for spec in SPECS.values()} == set(LAYERS) == set(INPUTS)
+    assert {spec.model for spec in SPECS.values()} == set(INPUTS)
+    assert {spec.model for spec in (*SPECS.values(), *DETECTORS.values())} == set(MODELS)
     for config in set(CONFIG_OF.values()):
         assert isinstance(config, ModelConfig)
-        assert all(type(getattr(config, field)) is int for field in LAYERS[config.model_type])
+        assert all(type(getattr(config, field)) is int for field in MODELS[config.model_type].layers)
 
 
 WORDS, POSITIONS, TYPES, LABELS_OF, MATCH = (

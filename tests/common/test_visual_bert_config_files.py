@@ -148,7 +148,7 @@ def test_without_a_model_type_it_is_lxmerts(tmp_path):
 @pytest.mark.parametrize("model_type", ["bert", None, ["lxmert"]])
 def test_another_model_type_is_refused_with_the_files_name(model_type, tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"model_type": model_type}))
-    with pytest.raises(ValueError, match=r"config.json: model_type must be one of lxmert, visual_bert; got"):
+    with pytest.raises(ValueError, match=r"config.json: model_type must be one of lxmert, visual_bert, .*; got"):
         config_from_pretrained(tmp_path)
 
 

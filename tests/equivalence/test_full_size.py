@@ -41,8 +41,7 @@ def test_the_full_model_agrees(name, config, count, states):
     # The fresh weights of Keras: norms 1, biases 0, all else normal. One copy of each at a time.
     with torch.no_grad():
         for (parameter, values), (_, variable) in zip(pt.weights_by_name(), model.weights_by_name(), strict=True):
-            kernel = torch.from_numpy(keras.ops.convert_to_numpy(variable))
-            values.copy_(kernel.T if parameter.leaf.transposed else kernel)
+            values.copy_(torch.from_numpy(parameter.leaf.to_torch(keras.ops.convert_to_numpy(variable))))
         output = run_pt(pt, given, output_hidden_states=True)
     expected = run_tf(model, given, output_hidden_states=True)
     assert_same(output, expected, tolerances.FULL_SIZE["float32"])

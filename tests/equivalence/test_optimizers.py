@@ -107,7 +107,7 @@ def test_states_agree_and_cross_over(kind):
         values.data.copy_(torch.from_numpy(np.ascontiguousarray(weights(keras_model)[parameter.name])))
     for parameter, variable in other_keras.weights_by_name():
         values = weights(pt)[parameter.name]
-        variable.assign(values.T if parameter.leaf.transposed else values)
+        variable.assign(parameter.leaf.to_keras(values))
     optimizer = pt_optimizers.make_optimizer(other, kind, **numbers(recipe))
     pt_optimizers.load_optimizer_state(other, optimizer, keras_state)
     keras_optimizer = tf_optimizers.make_optimizer(other_keras, kind, schedule, **numbers(recipe))

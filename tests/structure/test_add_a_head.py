@@ -63,7 +63,7 @@ def new_models(made, name, dtype="float64", **changes):
             values.copy_(torch.from_numpy(weight(parameter)))
     for parameter, variable in keras_model.weights_by_name():
         values = weight(parameter).astype(dtype)
-        variable.assign(values.T if parameter.leaf.transposed else values)
+        variable.assign(parameter.leaf.to_keras(values))
     return model, keras_model
 
 

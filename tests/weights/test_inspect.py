@@ -13,7 +13,7 @@ from lxmert.weights import weight_iteration
 from lxmert.weights.checkpoint import CheckpointMismatchError
 from lxmert.weights.convert import convert
 from lxmert.weights.inspect import summarize
-from lxmert.weights.naming.tables import TABLES
+from lxmert.weights.naming.tables import MODELS
 from lxmert.weights.weight_iteration import folded_path, row_path
 from tests.weights.weight_folders import CONFIG, VISUAL_BERT, make_folder, read_folder, tensors_of
 
@@ -47,7 +47,7 @@ def test_a_whole_model(target, tmp_path):
     assert (found.nan, found.inf) == (0, 0)
     modules = {row.path: row for row in found.modules}
     # Every row of the table but those of the other head under the name of the answers, and a decoder of its own.
-    rows = [row for row in TABLES["lxmert"] if not row.path.startswith(("heads.reasoning", "heads.word.decoder"))]
+    rows = [row for row in MODELS["lxmert"].rows if not row.path.startswith(("heads.reasoning", "heads.word.decoder"))]
     assert len(found.modules) == len(rows)
     query = modules["language_layers.{0-1}.attention.query"]
     assert (query.layers, query.shapes, query.parameters) == (2, ((12, 12),), 2 * (144 + 12))
@@ -252,7 +252,9 @@ def test_what_other_programs_wrote(path, told, tmp_path):
 
 def test_another_models_file_is_refused(tmp_path):
     save_file({"conv.weight": np.ones((3, 3), "float32")}, tmp_path / "other.safetensors")
-    with pytest.raises(CheckpointMismatchError, match="is not a file of LXMERT or VisualBERT: none of its 1 names"):
+    with pytest.raises(
+        CheckpointMismatchError, match=r"is not a file of LXMERT, VisualBERT, .* or VCR detector: none of its 1 names"
+    ):
         summarize(tmp_path / "other.safetensors")
 
 

@@ -25,7 +25,8 @@ from lxmert.weights.naming.key_mapping import (
     layer_counts,
     parameters,
 )
-from lxmert.weights.naming.tables import KINDS, LAYERS, TABLES, every_head, head_names, is_task_model, sizes
+from lxmert.weights.naming.kinds import KINDS
+from lxmert.weights.naming.tables import MODELS, every_head, head_names, is_task_model
 
 from .cases import covering
 from .weight_folders import CONFIG, VISUAL_BERT
@@ -64,10 +65,10 @@ def expanded(architecture, config, pooler=True):
 
 @pytest.mark.parametrize(("config", "rows"), [(CONFIG, 62), (VISUAL_BERT, 34)])
 def test_the_table(config, rows):
-    table = TABLES[config.model_type]
+    model = MODELS[config.model_type]
+    table = model.rows
     assert len(table) == len({row.path for row in table}) == rows
-    assert {row.kind for row in table} == set(KINDS)
-    symbols = {*sizes(config), "W"}
+    symbols = {*model.sizes(config), "W"}
     assert all({size for size in row.size if isinstance(size, str)} <= symbols for row in table)
     assert all(("{i}" in row.path) == ("{i}" in row.hf_path) == (row.layers_field is not None) for row in table)
     # Nothing shares a name of theirs but the layers of two kinds of heads.
@@ -76,6 +77,10 @@ def test_the_table(config, rows):
     assert {row.path.split(".")[1] for row in table if row.path.startswith("heads.")} == set(
         every_head(config.model_type)
     )
+
+
+def test_every_kind_of_module_is_used():
+    assert {row.kind for model in MODELS.values() for row in model.rows} == set(KINDS)
 
 
 @pytest.mark.parametrize(("architecture", "config"), EACH)
@@ -111,7 +116,7 @@ def test_a_backbone_without_pooler(tmp_path):
 def assert_keras_writes(model, architecture, expected, folder):
     """The model has the variables that are expected, and Keras writes them under the names of the table."""
     nested = is_task_model(architecture)
-    shapes = {p: p.shape[::-1] if p.leaf.transposed else p.shape for p in expected}
+    shapes = {p: p.leaf.keras_shape(p.shape) for p in expected}
     # The variables, by their paths: the name of the model, then the attributes.
     paths = {}
     for p in shapes:
@@ -192,7 +197,7 @@ def test_heads_of_each_class():
         head_names("LxmertModel", VISUAL_BERT)
     with pytest.raises(ValueError, match=r"unknown architecture 'BertModel'; known: LxmertModel, .*VisualBertModel, "):
         is_task_model("BertModel")
-    for model_type in TABLES:
+    for model_type in MODELS:
         classes = architectures(model_type)
         assert [name for name in classes if not is_task_model(name)] == [next(iter(classes))]
 
@@ -311,7 +316,7 @@ def test_how_each_format_writes_a_name_of_visual_bert(name, theirs, original, ke
     ],
 )
 def test_layers_are_counted_by_names(config, counts, nested):
-    assert set(counts) == set(LAYERS[config.model_type])
+    assert set(counts) == set(MODELS[config.model_type].layers)
     for mapping in KEY_MAPPINGS[config.model_type]:
         names = {mapping.key(p, nested) for p in parameters(config, ())}
         assert layer_counts(config.model_type, mapping, nested, names) == counts

@@ -114,8 +114,8 @@ def write_source(draw, folder, config, architecture, values):
     tensors = {}
     for p, x in values.items():
         name = mapping.key(p, nested)
-        if mapping.transposed:
-            tensors[name] = x.T if p.leaf.transposed else x
+        if mapping.keras_layout:
+            tensors[name] = p.leaf.to_keras(x)
             continue
         if old_leaves and p.kind == "norm":
             stem, leaf = name.rsplit(".", 1)

@@ -19,7 +19,7 @@ from lxmert.weights.formats.hdf5 import CONFIG_ATTRIBUTE
 from lxmert.weights.infer_config import config_from_shapes
 from lxmert.weights.load import match_parameters
 from lxmert.weights.naming.key_mapping import parameters
-from lxmert.weights.naming.tables import LAYERS, every_head, head_names
+from lxmert.weights.naming.tables import MODELS, every_head, head_names
 from lxmert.weights.open import open_checkpoint
 
 from .cases import covering
@@ -322,7 +322,7 @@ def test_the_folders_best_file_is_read(tmp_path):
 def shapes_told(config, heads, **overrides):
     """The configuration inferred from the shapes of a model, without making it."""
     shapes = {p.name: p.shape for p in parameters(config, heads)}
-    counts = {name: getattr(config, name) for name in LAYERS[config.model_type]}
+    counts = {name: getattr(config, name) for name in MODELS[config.model_type].layers}
     return config_from_shapes(type(config), counts, lambda p: shapes.get(p.name), "file.pth", overrides)
 
 

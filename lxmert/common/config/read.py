@@ -1,4 +1,4 @@
-"""Read configurations of either model, chosen by their `model_type`."""
+"""Read configurations of any model, chosen by their `model_type`."""
 
 from __future__ import annotations
 
@@ -6,19 +6,27 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lxmert.utils.paths import CONFIG_NAME
+
 from .base import ModelConfig
 from .config_file import read_config
+from .detector import DetectorConfig
+from .detector_yaml import YAML_NAME, is_yaml_layout
 from .lxmert import LxmertConfig
+from .vcr_detector import VcrDetectorConfig
 from .visual_bert import VisualBertConfig
 
 CONFIGS: dict[str, type[ModelConfig]] = {kind.model_type: kind for kind in (LxmertConfig, VisualBertConfig)}
+"""The models of words and regions."""
+ALL_CONFIGS = CONFIGS | {kind.model_type: kind for kind in (DetectorConfig, VcrDetectorConfig)}
+"""These, and the detectors that regions come from."""
 
 
 def config_class(values: Mapping[str, Any], default: type[ModelConfig] | None = None) -> type[ModelConfig]:
     """Return the configuration class for the `model_type` in the keys of a config.json.
 
     Args:
-        values: the keys and values of a config.json.
+        values: the keys and values of a config.json, or of the config.yaml of the Visual Genome detector.
         default: the class for keys without a model type.
 
     Raises:
@@ -27,12 +35,14 @@ def config_class(values: Mapping[str, Any], default: type[ModelConfig] | None = 
     """
     if not isinstance(values, Mapping):
         raise TypeError(f"a configuration is a mapping of keys to values; got {type(values).__name__}.")
+    if is_yaml_layout(values):
+        return DetectorConfig
     if default is not None and "model_type" not in values:
         return default
     model_type = values.get("model_type")
-    if not isinstance(model_type, str) or model_type not in CONFIGS:
-        raise ValueError(f"model_type must be one of {', '.join(CONFIGS)}; got {model_type!r}.")
-    return CONFIGS[model_type]
+    if not isinstance(model_type, str) or model_type not in ALL_CONFIGS:
+        raise ValueError(f"model_type must be one of {', '.join(ALL_CONFIGS)}; got {model_type!r}.")
+    return ALL_CONFIGS[model_type]
 
 
 def config_from_dict(values: Mapping[str, Any], **overrides: Any) -> ModelConfig:
@@ -68,7 +78,8 @@ def config_from_pretrained(
     Raises:
         As `ModelConfig.from_pretrained`; ValueError for another kind of model too.
     """
-    file, values = read_config(source, revision, cache_dir, token, local_files_only)
+    names = (CONFIG_NAME, YAML_NAME)
+    file, values = read_config(source, revision, cache_dir, token, local_files_only, names=names)
     try:
         kind = config_class(values, default=LxmertConfig)
     except ValueError as error:

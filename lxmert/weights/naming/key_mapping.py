@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, pairwise
 from typing import NamedTuple
 
 from lxmert.common.config.base import ModelConfig
 from lxmert.common.specs import ModuleRow
 
-from .tables import KINDS, OBJECTS, Leaf, every_head, module_rows, sizes
+from .kinds import KINDS, Leaf
+from .tables import MODELS, every_head, module_rows
 
 
 @dataclass(frozen=True)
@@ -44,20 +45,17 @@ def _joined(separator: str, *parts: str) -> str:
 
 def parameters(config: ModelConfig, heads: Collection[str], pooler: bool = True) -> Iterator[Parameter]:
     """Every parameter of a model with some of its heads (`tables.head_names`), in the order of the table."""
-    symbols, model_type = sizes(config), config.model_type
+    model_type = config.model_type
+    table = MODELS[model_type]
+    symbols = table.sizes(config)
     for row in module_rows(model_type):
         parts = row.path.split(".")
-        if parts[0] == "heads" and parts[1] not in heads:
+        if (parts[0] == "heads" and parts[1] not in heads) or (parts[0] == "pooler" and not pooler):
             continue
-        if parts[:2] == ["heads", "object"] and parts[2] in OBJECTS and parts[2] not in config.visual_losses:
-            continue
-        if (row.switch and not getattr(config, row.switch)) or (parts[0] == "pooler" and not pooler):
+        if row.switch and not (symbols[row.switch] if row.switch in symbols else getattr(config, row.switch)):
             continue
         for i in range(getattr(config, row.layers_field) if row.layers_field else 1):
-            attention = row.path.format(i=i).rpartition(".")[0]
-            pruned = len(config.pruned_heads.get(attention, ()))
-            symbols["W"] = (config.num_attention_heads - pruned) * symbols["K"]
-            shape = row.shape(symbols)
+            shape = row.shape(symbols | table.layer_sizes(config, row.path.format(i=i)))
             for leaf in KINDS[row.kind]:
                 # Besides the weight, a module only has vectors with a value for each output.
                 size = shape if leaf is KINDS[row.kind][0] else shape[:1]
@@ -70,10 +68,8 @@ def _parameter(model_type: str, row: ModuleRow, i: int, leaf: Leaf, shape: tuple
 
 def all_parameters(config: ModelConfig) -> Iterator[Parameter]:
     """Every parameter that files of a configuration may have: those of all heads, also of those switched off."""
-    if config.model_type == "lxmert":
-        # These switch off a part of a head.
-        config = config.replace(visual_obj_loss=True, visual_attr_loss=True, visual_feat_loss=True)
-    yield from parameters(config, every_head(config.model_type))
+    whole = MODELS[config.model_type].all_parts
+    yield from parameters(config.replace(**whole) if whole else config, every_head(config.model_type))
 
 
 class KeyMapping(NamedTuple):
@@ -84,22 +80,25 @@ class KeyMapping(NamedTuple):
         backbone_prefix: in a file of a backbone; `{model}` is the model type.
         task_prefix: of the backbone in a file of a task model.
         format_key: writes what follows the prefix.
-        transposed: whether kernels are in Keras' layout.
+        keras_layout: whether kernels are in Keras' layout.
         head_prefix: of the heads.
         renamed: modules with other names than Hugging Face's.
         unused: parts of keys below which no model of ours has anything.
         tied: whether writers may store the word head's decoder next to the word embedding that it is tied to.
+        contained: whether this is how the files of another model name a model that they contain. It is taken where
+            that model is asked for, or the file has nothing else.
     """
 
     title: str
     backbone_prefix: str
     task_prefix: str
     format_key: Callable[[Parameter, Mapping[str, str]], str]
-    transposed: bool = False
+    keras_layout: bool = False
     head_prefix: str = ""
     renamed: tuple[tuple[str, str], ...] = ()
     unused: tuple[str, ...] = ()
     tied: bool = False
+    contained: bool = False
 
     def key(self, parameter: Parameter, nested: bool) -> str:
         """The key of a parameter; `nested` says whether the backbone is inside of a task model."""
@@ -129,16 +128,17 @@ _KERAS_LISTS = {
     "visual_layers": "transformer_layer",
     "cross_layers": "cross_layer",
     "encoder_layers": "transformer_layer",
+    **dict.fromkeys(("res2", "res3", "res4", "res5"), "bottleneck"),
 }
 
 
 def _keras_h5(parameter: Parameter, renamed: Mapping[str, str]) -> str:
     """The place in Keras' weight file: attribute names as groups, then `vars/0`, `vars/1` in the layer."""
     parts = parameter.module.split(".")
-    if parts[0] in _KERAS_LISTS:
-        number = "" if parts[1] == "0" else f"_{parts[1]}"
-        parts[1] = _KERAS_LISTS[parts[0]] + number
-    if parameter.kind == "vector":
+    for place, (name, number) in enumerate(pairwise(parts), start=1):
+        if name in _KERAS_LISTS:
+            parts[place] = _KERAS_LISTS[name] + ("" if number == "0" else f"_{number}")
+    if not parameter.leaf.keras:
         parts = parts[:-1]  # a variable of the parent layer
     place = [leaf.torch for leaf in KINDS[parameter.kind]].index(parameter.leaf.torch)
     return "/".join([*parts, "vars", str(place)])
@@ -170,8 +170,8 @@ NATIVE = KeyMapping("lxmert (PyTorch)", "", "backbone.", _native)
 NATIVE_IN_USER_MODEL = KeyMapping("lxmert (PyTorch), in a user's model", "", "{model}.", _native)
 # Old files have position ids, 0, 1, 2, ..., as a tensor.
 HUGGING_FACE = KeyMapping("Hugging Face (PyTorch)", "", "{model}.", _torch, unused=("position_ids",), tied=True)
-HUGGING_FACE_TF = KeyMapping("Hugging Face (TensorFlow)", "{model}/", "{model}/", _tensorflow, transposed=True)
-KERAS_H5 = KeyMapping("Keras weights", "", "backbone/", _keras_h5, transposed=True)
+HUGGING_FACE_TF = KeyMapping("Hugging Face (TensorFlow)", "{model}/", "{model}/", _tensorflow, keras_layout=True)
+KERAS_H5 = KeyMapping("Keras weights", "", "backbone/", _keras_h5, keras_layout=True)
 ORIGINAL = KeyMapping("the original authors'", "bert.", "bert.", _torch, tied=True)
 ORIGINAL_FINE_TUNED = KeyMapping(
     "the original authors', fine-tuned",
@@ -201,10 +201,26 @@ ORIGINAL_VISUAL_BERT = KeyMapping(
 )
 # A plain BERT: the language part of both models.
 BERT = KeyMapping("BERT", "", "bert.", _torch, unused=("position_ids",), tied=True)
+# What counts batches is of no use where statistics are frozen.
+_COUNTERS = ("num_batches_tracked",)
+DETECTRON = KeyMapping("Detectron2", "", "", _torch, unused=_COUNTERS)
+VCR_DETECTOR = KeyMapping("the original authors'", "", "", _torch, unused=_COUNTERS)
+VCR_DETECTOR_IN_VISUAL_BERT = KeyMapping(
+    "the original authors', inside of a VisualBERT", "detector.", "detector.", _torch, unused=_COUNTERS, contained=True
+)
 KEY_MAPPINGS = {
     "lxmert": (HUGGING_FACE, HUGGING_FACE_TF, ORIGINAL, ORIGINAL_FINE_TUNED, NATIVE, KERAS_H5, NATIVE_IN_USER_MODEL),
     "visual_bert": (HUGGING_FACE, ORIGINAL_VISUAL_BERT, NATIVE, KERAS_H5, NATIVE_IN_USER_MODEL),
+    "visual_genome_detector": (DETECTRON, NATIVE, KERAS_H5),
+    "vcr_detector": (VCR_DETECTOR, VCR_DETECTOR_IN_VISUAL_BERT, NATIVE, KERAS_H5),
 }
+"""How files name the parameters of each model, first as published: so folders are written."""
+
+
+def published(model_type: str) -> KeyMapping:
+    """The names under which a model's weights are published, and written into folders."""
+    return KEY_MAPPINGS[model_type][0]
+
 
 # What wrappers such as FSDP add to the names of modules, at any depth.
 _WRAPPERS = frozenset(("module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"))

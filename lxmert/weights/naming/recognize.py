@@ -9,7 +9,7 @@ from lxmert.utils.paths import CONFIG_NAME
 from lxmert.weights.formats import WeightFile
 
 from .key_mapping import BERT, KEY_MAPPINGS, KeyMapping, layer_counts, normalize_key, shapeless_parameters
-from .tables import LAYERS, TITLES
+from .tables import MODELS, every_head
 
 
 class CheckpointMismatchError(ValueError):
@@ -44,40 +44,49 @@ class Recognized(NamedTuple):
 
 def recognize(file: WeightFile, model_types: tuple[str, ...]) -> Recognized:
     """Find the mapping that knows most of the names in a file."""
-    best: tuple[int, Recognized] | None = None
+    best: tuple[tuple[bool, int], Recognized] | None = None
     names = list(file.shapes)
     keys = _normalized_keys(file)
     for held in _without_common_prefixes(keys):
         for model_type in model_types:
-            for mapping in (*KEY_MAPPINGS[model_type], BERT):
-                for nested in (True, False):
+            beyond_bert = MODELS[model_type].beyond_bert
+            for mapping in (*KEY_MAPPINGS[model_type], *((BERT,) if beyond_bert else ())):
+                for nested in _nestings(model_type):
                     counts = layer_counts(model_type, mapping, nested, held)
                     every = {mapping.key(p, nested): p for p in shapeless_parameters(model_type, counts)}
                     known = [p for name, p in every.items() if name in held]
                     if mapping is BERT:
-                        known = [p for p in known if not p.module.startswith(_VISUAL_MODULES)]
+                        known = [p for p in known if not p.module.startswith(beyond_bert)]
                     # The names of heads do not count alone: LXMERT and VisualBERT share some.
-                    if any(not p.head for p in known) and (best is None or len(known) > best[0]):
-                        best = len(known), Recognized(model_type, mapping, nested, held, counts)
+                    merit = not mapping.contained, len(known)
+                    if any(not p.head for p in known) and (best is None or merit > best[0]):
+                        best = merit, Recognized(model_type, mapping, nested, held, counts)
     if best is None or (best[1].mapping is BERT and _has_visual_weights(best[1].names)):
-        titles = " or ".join(TITLES[model_type] for model_type in model_types)
+        titles = " or ".join(MODELS[model_type].title for model_type in model_types).replace(
+            " or ", ", ", len(model_types) - 2
+        )
         raise CheckpointMismatchError(
             f"{file.path} is not a file of {titles}: none of its {len(names)} names is known as a weight of the "
             f"backbone (the first are {', '.join(names[:3]) or 'none'}). "
             f"Pass the {CONFIG_NAME} that belongs to it; its model_type names the model."
         )
-    return best[1] if _has_visual_weights(best[1].names) else _as_bert(best[1])
+    contains_bert = bool(MODELS[best[1].model_type].beyond_bert)
+    return _as_bert(best[1]) if contains_bert and not _has_visual_weights(best[1].names) else best[1]
 
 
-_VISUAL_MODULES = ("region_embeddings", "visual_layers", "cross_layers", "embeddings.feature", "embeddings.visual_")
+def _nestings(model_type: str) -> tuple[bool, ...]:
+    """Whether a model's backbone may be inside of a task model: only if it has heads."""
+    return (True, False) if every_head(model_type) else (False,)
 
 
 def _has_visual_weights(held: Mapping[str, str]) -> bool:
-    """Whether a file has weights of either model that a BERT does not have."""
-    for model_type, mappings in KEY_MAPPINGS.items():  # perhaps of the other model, by mistake
-        for p in shapeless_parameters(model_type, dict.fromkeys(LAYERS[model_type], 1)):
-            if p.module.startswith(_VISUAL_MODULES) and any(
-                mapping.key(p, nested) in held for mapping in mappings for nested in (True, False)
+    """Whether a file has weights of LXMERT or VisualBERT that a BERT does not have."""
+    for model_type, model in MODELS.items():  # perhaps of the other model, by mistake
+        if not model.beyond_bert:
+            continue
+        for p in shapeless_parameters(model_type, dict.fromkeys(model.layers, 1)):
+            if p.module.startswith(model.beyond_bert) and any(
+                mapping.key(p, nested) in held for mapping in KEY_MAPPINGS[model_type] for nested in (True, False)
             ):
                 return True
     return False
