@@ -3,4 +3,4 @@
 The detectors are imported here, so that each is registered for its sources; none imports a framework before it is used.
 """
 
-from . import grid, shapes, vcr  # noqa: F401 - each registers its source
+from . import grid, shapes, vcr, visual_genome  # noqa: F401 - each registers its source

@@ -61,8 +61,6 @@ class RegionDetector(ABC):
         kind = _kind_of(source)
         known = signature_names(kind.from_pretrained)
         given = {name: value for name, value in options.items() if value is not None}
-        if "backend" not in known:  # no network
-            given.pop("backend", None)
         if "backend" not in known:
             given.pop("backend", None)  # without a network it is the same in both
         for name in given:

@@ -9,6 +9,7 @@ from lxmert.data.features import RegionWriter, open_regions
 from lxmert.detection.stored import StoredRegions
 from lxmert.vision.detections import ImageDetections
 from tests.inference.conftest import draw
+from tests.inference.conftest import draw
 
 
 class Colours(RegionDetector):
@@ -81,6 +82,21 @@ def test_names_and_the_arguments_of_the_models(photo):
     np.testing.assert_array_equal(found.visual_bert_inputs["visual_embeds"], found.features)
     with pytest.raises(ValueError, match="the names of the objects of shapes are not known; pass objects"):
         RegionDetector.from_pretrained("shapes").object_names([0])
+
+
+def test_sources():
+    shapes = RegionDetector.from_pretrained("shapes", max_shapes=1, backend="tf", profile=None)
+    assert shapes.settings == {"kind": "shapes", "max_shapes": 1}
+    assert len(shapes(draw((160, 60), count=3)).images[0]) == 2
+    with pytest.raises(ValueError, match="profile has no meaning for the detector 'shapes'; it takes max_shapes"):
+        RegionDetector.from_pretrained("shapes", profile="hf")
+    with pytest.raises(TypeError, match=r"unexpected keyword 'profil'\. Did you mean 'profile'\?"):
+        RegionDetector.from_pretrained("shapes", profil="hf")
+    with pytest.raises(FileNotFoundError, match="there is no file or folder 'no/such/detector'"):
+        RegionDetector.from_pretrained("no/such/detector")
+    for wrong in ("", 3):
+        with pytest.raises(TypeError, match="must be a source of a region detector"):
+            RegionDetector.from_pretrained(wrong)
 
 
 def test_a_store_gives_what_was_put_in(photo, tmp_path):

@@ -1,0 +1,148 @@
+"""The detector that the published LXMERT weights were trained on: objects and attributes of Visual Genome."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from lxmert.common.config.detector_yaml import YAML_NAME
+from lxmert.data.features.label_names import ATTRIBUTES_NAME, OBJECTS_NAME, label_names
+from lxmert.hub import HubOptions
+from lxmert.utils.included_models import local_path
+from lxmert.utils.setting_names import setting
+from lxmert.vision.detect import detect_regions, prepare_image
+from lxmert.vision.detections import ImageDetections
+from lxmert.vision.images import ImageInput
+from lxmert.vision.network import DetectorNetwork
+from lxmert.vision.preprocess import NetworkInput
+from lxmert.vision.profiles import Regions, make_profile
+from lxmert.weights.checksums import check_sha256, weights_sha256
+from lxmert.weights.download import download_weights
+
+from .backends import network_backend
+from .region_detector import ANY_SOURCE, RegionDetector, register_source
+
+Names = Sequence[str] | str | Path | None
+"""Names of classes in the order of their ids, or the file that lists them."""
+
+PRECISIONS = ("float32", "bfloat16", "float64")
+
+
+@register_source(ANY_SOURCE)
+class VisualGenomeRegionDetector(RegionDetector):
+    """Finds regions by a Faster R-CNN of 1,600 objects and 400 attributes, of "bottom-up attention".
+
+    Args:
+        network: `lxmert.pt.VisualGenomeDetector` or `lxmert.tf.TFVisualGenomeDetector`.
+        profile: how regions are chosen, "caffe" or "hf"; see `lxmert.vision.profiles`.
+        regions: how many an image has: a number, 36 by default, or the least and the most, such as (10, 100).
+        score_threshold: of profile "caffe", the least score of a region where there are enough; 0.2 by default.
+        objects, attributes: the names of the classes, or the files that list them.
+        name: what messages call it.
+        weights: what `settings` say of the network: its weights, SHA-256, backend and precision.
+    """
+
+    def __init__(
+        self,
+        network: DetectorNetwork,
+        *,
+        profile: str = "caffe",
+        regions: Regions | None = None,
+        score_threshold: float | None = None,
+        objects: Names = None,
+        attributes: Names = None,
+        name: str = "the Visual Genome detector",
+        weights: dict[str, Any] | None = None,
+    ):
+        config = network.config
+        self.network, self.name, self.feature_size = network, name, config.feature_size
+        self.profile = make_profile(profile, config, regions, score_threshold)
+        self.objects = label_names(objects, "objects", config.num_objects, config.num_objects)
+        self.attributes = label_names(attributes, "attributes", config.num_attributes, config.num_attributes)
+        self._weights = dict(weights or {})
+        self._computing: Callable[[], AbstractContextManager[Any]] = nullcontext
+
+    @classmethod
+    def from_pretrained(  # type: ignore[override]
+        cls,
+        source: str | Path,
+        *,
+        backend: str = "pt",
+        profile: str = "caffe",
+        regions: Regions | None = None,
+        score_threshold: float | None = None,
+        precision: str = "float32",
+        device: str | None = None,
+        objects: Names = None,
+        attributes: Names = None,
+        sha256: str | None = None,
+        revision: str | None = None,
+        cache_dir: str | Path | None = None,
+        token: str | bool | None = None,
+        local_files_only: bool = False,
+    ) -> VisualGenomeRegionDetector:
+        """Load the weights of a Visual Genome detector.
+
+        Args:
+            source: a file or a folder of weights in any published format, or a model on the hub, such as
+                "unc-nlp/frcnn-vg-finetuned".
+            backend: "pt" for PyTorch, "tf" for Keras.
+            profile, regions, score_threshold: see the class.
+            precision: the dtype of the network: "float32", or "bfloat16", which is faster where the processor has it.
+            device: "cpu", "cuda" or "cuda:1"; by default a GPU where there is one.
+            objects, attributes: see the class; by default the files objects_vocab.txt and attributes_vocab.txt next to
+                the weights, where they are.
+            sha256: that of the weights; others are refused before they are read.
+            revision, cache_dir, token, local_files_only: of a model on the hub.
+
+        Raises:
+            FileNotFoundError, PermissionError, ConnectionError, OSError: no such weights, or they cannot be downloaded.
+            ValueError: damaged weights or those of another model, another SHA-256, or a setting of another value.
+            ImportError: the backend's framework is not installed.
+        """
+        loader = network_backend(backend)
+        if precision not in PRECISIONS:
+            raise ValueError(f"{setting('precision')} must be one of {', '.join(PRECISIONS)}; got {precision!r}.")
+        found_device = loader.find_device(device)
+        hub = HubOptions(revision=revision, cache_dir=cache_dir, token=token, local_files_only=local_files_only)
+        path = local_path(source) or download_weights(source, also=(YAML_NAME, OBJECTS_NAME, ATTRIBUTES_NAME), **hub)
+        digest = weights_sha256(path)
+        if sha256 is not None:
+            check_sha256(source, sha256, digest)
+        folder = path if path.is_dir() else path.parent
+        network = loader.load_network("VisualGenomeDetector", path, precision, found_device)
+        # A path on this machine says nothing on another one.
+        name = path.resolve().name if Path(source).exists() else str(source)
+        detector = cls(
+            network,
+            profile=profile,
+            regions=regions,
+            score_threshold=score_threshold,
+            objects=_beside(folder / OBJECTS_NAME) if objects is None else objects,
+            attributes=_beside(folder / ATTRIBUTES_NAME) if attributes is None else attributes,
+            name=str(source),
+            weights={"weights": name, "sha256": digest, "backend": backend, "precision": precision},
+        )
+        detector._computing = partial(loader.computing_on, found_device)
+        return detector
+
+    def prepare(self, image: ImageInput) -> NetworkInput:
+        """See `RegionDetector.prepare`: open and resize an image."""
+        return prepare_image(image, self.network, self.profile)
+
+    def detect(self, images: Sequence[ImageInput | NetworkInput]) -> list[ImageDetections]:
+        """See `RegionDetector.detect`."""
+        with self._computing():
+            return detect_regions(self.network, images, self.profile)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """See `RegionDetector.settings`."""
+        return {"kind": "visual_genome", **self._weights, **self.profile.settings()}
+
+
+def _beside(path: Path) -> Path | None:
+    return path if path.is_file() else None
