@@ -9,7 +9,6 @@ from lxmert.data.features import RegionWriter, open_regions
 from lxmert.detection.stored import StoredRegions
 from lxmert.vision.detections import ImageDetections
 from tests.inference.conftest import draw
-from tests.inference.conftest import draw
 
 
 class Colours(RegionDetector):
