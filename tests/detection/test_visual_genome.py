@@ -1,0 +1,89 @@
+"""The Visual Genome detector on real photographs: narrow networks with random weights, in both backends."""
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from lxmert.detection.visual_genome import VisualGenomeRegionDetector
+from tests.detection.photographs import CAMERA, CAT, CHINA, FLOWER, ROCKET, make_kinds
+from tests.reference import detectors
+
+FIELDS = ("features", "boxes", "object_ids", "object_scores", "attribute_ids", "attribute_scores")
+
+
+@pytest.fixture(scope="module")
+def network():
+    return detectors.make("pt", "float32")
+
+
+@pytest.fixture(scope="module")
+def kinds(tmp_path_factory):
+    return make_kinds(tmp_path_factory.mktemp("photographs"))
+
+
+def assert_same(found, expected):
+    """Every number of two images' regions is the same."""
+    assert found.size == expected.size
+    for name in FIELDS:
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), err_msg=name)
+
+
+def assert_within(found):
+    height, width = found.size
+    x1, y1, x2, y2 = found.boxes.T
+    assert ((x1 >= 0) & (x1 <= x2) & (x2 <= width) & (y1 >= 0) & (y1 <= y2) & (y2 <= height)).all()
+    assert np.isfinite(found.features).all()
+    assert ((found.object_scores > 0) & (found.object_scores <= 1)).all()
+    assert ((found.object_ids >= 0) & (found.object_ids < 100)).all()
+    assert ((found.attribute_ids >= 0) & (found.attribute_ids < 25)).all()
+
+
+def test_photographs_of_every_kind(network, kinds):
+    """No failure, regions within the picture, and beside others the numbers of each alone."""
+    photographs = [CHINA, CAT, CAMERA, ROCKET, *kinds.values()]
+    detector = VisualGenomeRegionDetector(network, regions=(10, 36))
+    together = detector(photographs)
+    assert together.features.shape == (10, 36, 128)
+    np.testing.assert_array_equal(together.sizes[0], (427, 640))
+    np.testing.assert_array_equal(together.sizes[4], (640, 427), err_msg="the photograph that is to be turned")
+    for number, found in enumerate(together):
+        assert_within(found)
+        if number in (2, 4):
+            assert_same(detector(photographs[number]).images[0], found)
+
+
+def test_a_path_an_array_and_a_pil_image_have_the_same_regions(network, kinds):
+    detector = VisualGenomeRegionDetector(network, profile="hf")
+    path = kinds["exif.jpg"]
+    with Image.open(path) as image:
+        shown = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+        found = detector([path, image, shown, str(path)])
+    assert_within(found.images[0])
+    for other in found.images[1:]:
+        assert_same(other, found.images[0])
+    assert_same(detector(shown[..., ::-1], channel_order="BGR").images[0], found.images[0])
+    assert np.abs(detector(shown[..., ::-1]).features - found.features[0]).max() > 0.1
+
+
+@pytest.mark.full
+def test_the_backends_find_the_same():
+    """In float64, in both profiles."""
+    detectors_of = [detectors.make(backend, "float64") for backend in ("pt", "tf")]
+    for profile in ("caffe", "hf"):
+        found = [VisualGenomeRegionDetector(each, profile=profile)([CAT, FLOWER]) for each in detectors_of]
+        np.testing.assert_array_equal(*(each.objects for each in found))
+        np.testing.assert_array_equal(*(each.attributes for each in found))
+        np.testing.assert_allclose(*(each.boxes for each in found), rtol=1e-6)
+        np.testing.assert_allclose(*(each.features for each in found), rtol=1e-6, atol=1e-6)
+
+
+def test_settings_and_names(network):
+    names = [f"object {number}" for number in range(100)]
+    detector = VisualGenomeRegionDetector(network, regions=(10, 100), score_threshold=0.1, objects=names)
+    settings = detector.settings
+    wanted = {"kind": "visual_genome", "profile": "caffe", "min_regions": 10, "max_regions": 100}
+    assert {**settings, **wanted, "score_threshold": 0.1} == settings
+    found = detector(CAT)
+    assert detector.object_names(found.objects)[0][0] == f"object {found.objects[0, 0]}"
+    with pytest.raises(ValueError, match="attributes must be 25 names, one for each id in order; those given are 1"):
+        VisualGenomeRegionDetector(network, attributes=["red"])
