@@ -163,7 +163,7 @@ class GridDetector(RegionDetector):
             name=str(source),
         )
         made._source = {
-            "model": Path(options.name).name if Path(options.name).exists() else options.name,
+            "model": options.model,
             "revision": opened.revision,
             **({"weights": RANDOM, "seed": options.seed} if options.random else {}),
         }

@@ -136,7 +136,8 @@ def _normalization(values: Mapping[str, Any]) -> Normalization:
     scale = float(values.get("rescale_factor", 1 / 255)) if values.get("do_rescale", True) else 1.0
     mean: tuple[float, ...] = (0.0, 0.0, 0.0)
     std: tuple[float, ...] = (1.0, 1.0, 1.0)
-    if values.get("do_normalize", True):
+    # MobileViT's files say nothing of means: its processor turns the channels around, and subtracts none.
+    if values.get("do_normalize", not values.get("do_flip_channel_order")):
         lacks = [name for name in ("image_mean", "image_std") if name not in values]
         if lacks:
             raise ValueError(f"it lacks {' and '.join(lacks)}.")

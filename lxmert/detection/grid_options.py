@@ -16,6 +16,7 @@ from lxmert.vision.images import MAX_PIXELS
 PREFIX = "grid:"
 PRECISIONS = ("float32", "float64", "bfloat16")
 RANDOM = "random"
+KERAS_HUB = "keras_hub:"
 _OPTIONS = ("grid", "image_size", "weights", "seed", "revision")
 _OPTION = re.compile(r",(?=[a-z_]+=)")
 
@@ -55,6 +56,12 @@ class GridOptions:
     def source(self) -> str:
         """The whole name, for messages."""
         return PREFIX + self.name
+
+    @property
+    def model(self) -> str:
+        """The name for settings: of a folder its last part, so that it may be moved."""
+        path = Path(self.name.removeprefix(KERAS_HUB)).expanduser()
+        return path.resolve().name if path.exists() else self.name
 
     @classmethod
     def parse(cls, source: object, hub: Mapping[str, Any], **given: Any) -> GridOptions:

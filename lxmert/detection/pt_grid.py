@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
 from lxmert.hub import folder_with
@@ -90,7 +91,7 @@ def open_backbone(options: GridOptions) -> Backbone:
     with _quiet(transformers):
         try:
             model = _make(transformers, options, folder)
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
             raise ValueError(f"{options.source} cannot be loaded: {first_line(error)}.") from error
     if "pixel_values" not in inspect.signature(model.forward).parameters:
         raise ValueError(f"{options.source} is a {type(model).__name__}, which reads no images.")

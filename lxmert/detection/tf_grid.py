@@ -17,10 +17,9 @@ from lxmert.utils.optional_imports import import_extra
 from lxmert.utils.setting_names import setting
 
 from .grid_input import NetworkInput, Normalization
-from .grid_options import RANDOM, GridOptions
+from .grid_options import KERAS_HUB, RANDOM, GridOptions
 from .grid_parts import Backbone, pair
 
-_HUB_PREFIX = "keras_hub:"
 # The sizes that keras.applications were trained on; all others on 224.
 _SIZES = {
     **dict.fromkeys(("InceptionResNetV2", "InceptionV3", "Xception"), 299),
@@ -49,10 +48,11 @@ class GridNetwork:
         known = isinstance(shape, tuple) and len(shape) == 4 and None not in shape[1:3]
         self.image_size = pair(shape[1:3]) if known and shape is not None else None
         self.precision = str(model.compute_dtype)
+        self._name = _input_name(model)
 
     def features(self, pixels: np.ndarray) -> np.ndarray:
         """See `grid_parts.GridNetwork.features`."""
-        output = self.model.predict_on_batch(pixels[None])
+        output = self.model.predict_on_batch(pixels[None] if self._name is None else {self._name: pixels[None]})
         if not isinstance(output, np.ndarray) or output.ndim not in (3, 4) or len(output) != 1:
             given = list(output.shape) if isinstance(output, np.ndarray) else type(output).__name__
             raise ValueError(f"the model must give a map [1, h, w, C] or tokens [1, T, C] for one image; got {given}.")
@@ -62,6 +62,15 @@ class GridNetwork:
         """See `grid_parts.GridNetwork.weights`."""
         for weight in self.model.weights:
             yield keras.ops.convert_to_numpy(weight)
+
+
+def _input_name(model: keras.Model) -> str | None:
+    """The name of the input of a model that takes a dictionary; None of one that takes an array."""
+    try:
+        structure = model.input
+    except (AttributeError, ValueError):  # a model that is no graph of layers
+        return None
+    return str(next(iter(structure))) if isinstance(structure, dict) else None
 
 
 def open_backbone(options: GridOptions) -> Backbone:
@@ -88,7 +97,7 @@ def open_backbone(options: GridOptions) -> Backbone:
                     f"the files of {options.source} cannot be downloaded: {first_line(error)}. Name files that you "
                     f'have, as in "grid:ResNet50,weights=FILE", or write "grid:ResNet50,weights={RANDOM}".'
                 ) from error
-            raise ValueError(f"{options.source} cannot be loaded: {first_line(error)}.") from error
+            raise ValueError(f"{options.source} cannot be loaded: {first_line(error).rstrip(':')}.") from error
     if len(model.inputs) != 1 or len(model.inputs[0].shape) != 4:
         raise ValueError(f"{options.source} is a {type(model).__name__}, which reads no images alone.")
     return Backbone(model, _input(options, family, model))
@@ -96,7 +105,7 @@ def open_backbone(options: GridOptions) -> Backbone:
 
 def _find(options: GridOptions) -> ModuleType:
     """The module that holds a backbone: KerasHub, or a module of `keras.applications` with its `preprocess_input`."""
-    if options.name.startswith(_HUB_PREFIX):
+    if options.name.startswith(KERAS_HUB):
         if options.weights not in (None, RANDOM):
             raise ValueError(f"weights must be {RANDOM} for KerasHub; for weights of your own name their preset.")
         return import_extra("keras_hub", "keras-hub", options.source)
@@ -107,15 +116,16 @@ def _find(options: GridOptions) -> ModuleType:
     names = [name for name in dir(keras.applications) if name[:1].isupper()]
     raise ValueError(
         f"{options.source} names no backbone of Keras: {unknown_keyword_message(options.name, names, 'name')} It must "
-        f"be one of keras.applications, or {_HUB_PREFIX}PRESET of KerasHub; models of transformers are PyTorch's."
+        f"be one of keras.applications, or {KERAS_HUB}PRESET of KerasHub; models of transformers are PyTorch's."
     )
 
 
 def _make(options: GridOptions, family: ModuleType) -> keras.Model:
     """The model without its classifier."""
-    if options.name.startswith(_HUB_PREFIX):
-        preset = options.name.removeprefix(_HUB_PREFIX)
-        return family.models.Backbone.from_preset(preset, load_weights=not options.random)
+    if options.name.startswith(KERAS_HUB):
+        shape = {} if options.image_size is None else {"image_shape": (*options.image_size, 3)}
+        preset = options.name.removeprefix(KERAS_HUB)
+        return family.models.Backbone.from_preset(preset, load_weights=not options.random, **shape)
     make: Callable[..., keras.Model] = getattr(family, options.name)
     weights = None if options.random else "imagenet" if options.weights is None else str(options.weights)
     return make(include_top=False, weights=weights, input_shape=(*_application_size(options), 3))
@@ -128,13 +138,13 @@ def _application_size(options: GridOptions) -> tuple[int, int]:
 
 def _input(options: GridOptions, family: ModuleType, model: keras.Model) -> NetworkInput:
     """The model's own normalization; of KerasHub that of its image converter, but for the crop."""
-    if not options.name.startswith(_HUB_PREFIX):
+    if not options.name.startswith(KERAS_HUB):
         return NetworkInput(_application_size(options), "bilinear", family.preprocess_input)
-    converter = family.layers.ImageConverter.from_preset(options.name.removeprefix(_HUB_PREFIX))
+    converter = family.layers.ImageConverter.from_preset(options.name.removeprefix(KERAS_HUB))
     size = options.image_size or pair(converter.image_size) or GridNetwork(model).image_size or (224, 224)
     scale = 1.0 if converter.scale is None else converter.scale
     offset = np.broadcast_to(0.0 if converter.offset is None else converter.offset, 3)
-    mean = tuple(float(-value) for value in offset)
+    mean = tuple(0.0 - float(value) for value in offset)
     scales = tuple(float(value) for value in np.broadcast_to(scale, 3))
     return NetworkInput(size, converter.interpolation, Normalization(scales, mean, (1.0, 1.0, 1.0)))
 

@@ -51,6 +51,7 @@ NATIVE = {
     "tf/layers.py: Embedding.call": "padding_idx, which nn.Embedding has",
     "detection/pt_grid.py: _quiet": "transformers shows bars and reports of its own",
     "detection/tf_grid.py: _application_size": "keras.applications are made for a size; their files do not say it",
+    "detection/tf_grid.py: _input_name": "a Keras model may take its inputs as a dictionary",
     "detection/tf_grid.py: _typed": "a PyTorch module is cast when it is made",
     "inference/tf.py: SplitEncoder._graph": "PyTorch runs without a graph",
     "inference/pt.py: evaluation_mode": "a Keras model has no mode; call is told",
