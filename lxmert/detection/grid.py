@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,6 +16,7 @@ from lxmert.vision.detections import ImageDetections
 from lxmert.vision.grid import cell_boxes, map_of_tokens, pool_map
 from lxmert.vision.images import ImageInput, open_image
 
+from .backends import network_backend
 from .grid_input import NetworkInput, Normalization
 from .grid_options import PREFIX, RANDOM, GridOptions, Sides, check_sides
 from .grid_parts import GridNetwork, weights_sha256
@@ -94,6 +97,7 @@ class GridDetector(RegionDetector):
             )
         self._source: dict[str, Any] = {"model": type(model).__name__}
         self._sha256 = weights_sha256(self.network.weights())
+        self._computing: Callable[[], AbstractContextManager[Any]] = nullcontext
 
     @classmethod
     def from_pretrained(  # type: ignore[override]
@@ -128,7 +132,7 @@ class GridDetector(RegionDetector):
                 weights without the classifier.
             seed: of random weights; by default 0. The same seed gives the same bits.
             precision: "float32" (default), "float64" or "bfloat16".
-            device: of PyTorch, such as "cuda:1"; by default a GPU where there is one.
+            device: "cpu", "cuda" or "cuda:1"; by default a GPU where there is one.
             revision, cache_dir, token, local_files_only: see `lxmert.hub.HubOptions`; for PyTorch.
 
         Raises:
@@ -137,6 +141,8 @@ class GridDetector(RegionDetector):
             ImportError: a library is not installed.
             ValueError: an unknown backend or option; a model that reads no images; files that do not fit each other.
         """
+        loader = network_backend(backend)
+        found_device = loader.find_device(device)
         hub = {
             "revision": revision,
             "cache_dir": cache_dir,
@@ -151,17 +157,19 @@ class GridDetector(RegionDetector):
             weights=weights,
             seed=seed,
             precision=precision,
-            device=device,
+            device=found_device,
         )
-        opened = _backend(backend).open_backbone(options)
-        made = cls(
-            opened.model,
-            normalization=opened.input.normalize,
-            image_size=opened.input.size,
-            grid=options.grid,
-            resample=opened.input.resample,
-            name=str(source),
-        )
+        with loader.computing_on(found_device):
+            opened = _backend(backend).open_backbone(options)
+            made = cls(
+                opened.model,
+                normalization=opened.input.normalize,
+                image_size=opened.input.size,
+                grid=options.grid,
+                resample=opened.input.resample,
+                name=str(source),
+            )
+        made._computing = partial(loader.computing_on, found_device)
         made._source = {
             "model": options.model,
             "revision": opened.revision,
@@ -194,7 +202,8 @@ class GridDetector(RegionDetector):
         found = []
         for image in images:
             pixels, size = image if isinstance(image, PreparedImage) else self.prepare(image)
-            features = pool_map(self._map(pixels), self.grid).reshape(-1, self.feature_size)
+            with self._computing():
+                features = pool_map(self._map(pixels), self.grid).reshape(-1, self.feature_size)
             found.append(ImageDetections(features, cell_boxes(self.grid, size), size))
         return found
 
@@ -217,11 +226,9 @@ def _backend(backend: str) -> Any:
         from . import pt_grid
 
         return pt_grid
-    if backend == "tf":
-        from . import tf_grid
+    from . import tf_grid
 
-        return tf_grid
-    raise ValueError(f'backend must be "pt" (PyTorch) or "tf" (Keras); got {backend!r}.')
+    return tf_grid
 
 
 def _network(model: Any) -> GridNetwork:

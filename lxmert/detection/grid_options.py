@@ -34,7 +34,7 @@ class GridOptions:
         weights: None for the published ones, "random", or in Keras a file.
         seed: of random weights.
         precision: "float32", "float64" or "bfloat16".
-        device: of PyTorch; None for a GPU where there is one.
+        device: of `find_device` in the backend.
         hub: see `lxmert.hub.HubOptions`.
     """
 
@@ -44,7 +44,7 @@ class GridOptions:
     weights: str | Path | None = None
     seed: int = 0
     precision: str = "float32"
-    device: str | None = None
+    device: str = "cpu"
     hub: HubOptions = field(default_factory=HubOptions)
 
     @property

@@ -95,8 +95,8 @@ def open_backbone(options: GridOptions) -> Backbone:
             raise ValueError(f"{options.source} cannot be loaded: {first_line(error)}.") from error
     if "pixel_values" not in inspect.signature(model.forward).parameters:
         raise ValueError(f"{options.source} is a {type(model).__name__}, which reads no images.")
-    device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    return Backbone(model.to(device, getattr(torch, options.precision)), _input(options, folder, model), revision)
+    model = model.to(options.device, getattr(torch, options.precision))
+    return Backbone(model, _input(options, folder, model), revision)
 
 
 def _find(options: GridOptions, kinds: Collection[str]) -> tuple[Path | None, str | None]:

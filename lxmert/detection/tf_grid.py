@@ -83,10 +83,9 @@ def open_backbone(options: GridOptions) -> Backbone:
     """
     if keras.config.image_data_format() != "channels_last":
         raise ValueError("grid features in Keras need the image_data_format channels_last.")
-    given = [name for name, value in options.hub.items() if value]
-    if given or options.device:
-        given += ["device"] if options.device else []
-        raise ValueError(f"{', '.join(map(setting, given))} cannot be chosen for {options.source}: Keras sees to it.")
+    given = [setting(name) for name, value in options.hub.items() if value]
+    if given:
+        raise ValueError(f"{', '.join(given)} cannot be chosen for {options.source}: Keras downloads by itself.")
     family = _find(options)
     with _seeded(options.seed), _typed(options.precision):
         try:

@@ -394,8 +394,10 @@ def test_names_that_are_no_backbone_of_keras(monkeypatch):
         ValueError, match=r"Did you mean 'ResNet50'\? It must be one of keras.applications, or keras_hub"
     ):
         load("grid:ResNet5")
-    with pytest.raises(ValueError, match="revision, device cannot be chosen for grid:ResNet50"):
-        load("grid:ResNet50,revision=main", device="cuda")
+    with pytest.raises(ValueError, match="revision cannot be chosen for grid:ResNet50"):
+        load("grid:ResNet50,revision=main")
+    with pytest.raises(ValueError, match="device must be one that TensorFlow has here"):
+        load("grid:ResNet50", device="cuda:9")
     with pytest.raises(ValueError, match="cannot be loaded"):
         load("grid:MobileNet,weights=there_is_no_such_file.h5")
 
