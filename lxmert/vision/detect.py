@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +14,7 @@ from lxmert.vision.choice import choose_caffe, choose_hf
 from lxmert.vision.detections import ImageDetections
 from lxmert.vision.images import ImageInput
 from lxmert.vision.network import DetectorNetwork, Proposed
-from lxmert.vision.pooling import distinct_regions, map_regions
+from lxmert.vision.pooling import distinct_regions, inside_map, map_regions
 from lxmert.vision.preprocess import NetworkInput, network_input
 from lxmert.vision.profiles import CaffeProfile, Profile
 from lxmert.vision.proposals import Proposals, choose_proposals
@@ -75,25 +75,24 @@ def detect_regions(
         FileNotFoundError, ValueError, TypeError: an image that cannot be opened, which the message names.
         ValueError: the network's numbers are not finite.
     """
-    inputs = [_prepared(image, number, network, profile) for number, image in enumerate(images)]
     found: dict[int, ImageDetections] = {}
     few: list[int] = []
-    for numbers in _same_size(inputs, batch_size):
-        proposed = network.propose(np.stack([inputs[number].pixels for number in numbers]))
-        for place, number in enumerate(numbers):
+    for batch in _same_size(images, network, profile, batch_size):
+        proposed = network.propose(np.stack([image.pixels for image in batch.values()]))
+        for place, (number, image) in enumerate(batch.items()):
             try:
-                regions = find_regions(network, proposed, place, inputs[number], profile)
+                regions = find_regions(network, proposed, place, image, profile)
             except FloatingPointError as error:
                 raise ValueError(f"{_name(images[number], number)}: {error}") from None
             if len(regions.rows) < profile.min_regions:
                 few.append(number)
-            found[number] = _detections(regions, inputs[number])
+            found[number] = _detections(regions, image)
     if few:
         warn_caller(
             f"{len(few)} of {len(images)} images have fewer proposals than the {profile.min_regions} regions wanted, "
             f"and get fewer regions: {_name(images[few[0]], few[0])} has {len(found[few[0]])}."
         )
-    return [found[number] for number in range(len(inputs))]
+    return [found[number] for number in range(len(images))]
 
 
 def find_regions(
@@ -112,7 +111,7 @@ def find_regions(
         FloatingPointError: the network's numbers are not finite.
     """
     proposals = _proposals(network, proposed, place, image, profile)
-    regions, rows = distinct_regions(_inside(map_regions(proposals.boxes), proposed.map_size))
+    regions, rows = distinct_regions(inside_map(map_regions(proposals.boxes), proposed.map_size))
     features = network.region_features(proposed.feature_map, place, regions)
     scores = network.object_scores(features)
     _check_finite(scores, "scores of objects")
@@ -177,13 +176,6 @@ def _moved(
     return clip_boxes(move_boxes(proposals.boxes, deltas[rows], network.config.box_weights), image.size)
 
 
-def _inside(regions: np.ndarray, map_size: tuple[int, int]) -> np.ndarray:
-    """Regions, those that are all after the map made the same: each pools to zeros."""
-    height, width = map_size
-    after = (regions[:, 0] >= width) | (regions[:, 1] >= height)
-    return np.where(after[:, None], np.array([width, height, width, height]), regions)
-
-
 def _prepared(
     image: ImageInput | NetworkInput, number: int, network: DetectorNetwork, profile: Profile
 ) -> NetworkInput:
@@ -201,15 +193,18 @@ def _name(image: object, number: int) -> str:
     return str(image) if isinstance(image, str) or hasattr(image, "__fspath__") else f"images[{number}]"
 
 
-def _same_size(inputs: Iterable[NetworkInput], batch_size: int) -> Iterator[list[int]]:
-    """The numbers of the images, in batches of one size."""
-    batches: dict[tuple[int, int], list[int]] = {}
-    for number, image in enumerate(inputs):
-        batch = batches.setdefault(image.size, [])
-        batch.append(number)
+def _same_size(
+    images: Sequence[ImageInput | NetworkInput], network: DetectorNetwork, profile: Profile, batch_size: int
+) -> Iterator[dict[int, NetworkInput]]:
+    """The images by number, prepared when it is their turn, in batches of one size."""
+    waiting: dict[tuple[int, int], dict[int, NetworkInput]] = {}
+    for number, image in enumerate(images):
+        prepared = _prepared(image, number, network, profile)
+        batch = waiting.setdefault(prepared.size, {})
+        batch[number] = prepared
         if len(batch) >= batch_size:
-            yield batches.pop(image.size)
-    yield from batches.values()
+            yield waiting.pop(prepared.size)
+    yield from waiting.values()
 
 
 def _detections(regions: FoundRegions, image: NetworkInput) -> ImageDetections:

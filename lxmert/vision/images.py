@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from lxmert.utils.messages import warn_caller
 from lxmert.utils.optional_imports import require
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ ImageInput: TypeAlias = "str | os.PathLike[str] | Image | np.ndarray"
 MAX_PIXELS = 100_000_000
 """Larger images are refused: a small file can decompress to more memory than the machine has."""
 
+# Files of these formats are animated or have pages if they hold several images; in others, further ones are previews.
+_SEQUENCES = ("GIF", "PNG", "WEBP", "AVIF", "TIFF", "FLI")
 _FORMS = "a path, a PIL image, or a NumPy array of shape (H, W), (H, W, 3) or (H, W, 4)"
 
 
@@ -31,7 +34,7 @@ def open_image(image: ImageInput) -> np.ndarray:
     """Read an image as uint8 ``[H, W, 3]`` in RGB order.
 
     As viewers do, it applies a file's EXIF orientation, looks up palettes, repeats gray over three channels, and puts
-    transparent images on white.
+    transparent images on white. Of an animated image or one of several pages it reads the first, with a warning.
 
     Args:
         image: a path, a PIL image of any mode, or an array ``(H, W)``, ``(H, W, 3)`` or ``(H, W, 4)``: uint8 in 0..255,
@@ -86,7 +89,11 @@ def _from_file(path: Path) -> np.ndarray:
         ) from error
     with opened:
         _check_size(opened.height, opened.width)
-        return _from_pil(opened, str(path))
+        pixels = _from_pil(opened, str(path))
+        with contextlib.suppress(OSError, ValueError, SyntaxError, EOFError):  # what follows the first may be damaged
+            if opened.format in _SEQUENCES and getattr(opened, "is_animated", False):
+                warn_caller(f"{path} is animated or has several pages: the first of its {opened.n_frames} is read.")
+    return pixels
 
 
 def _from_pil(pil_image: Any, name: str) -> np.ndarray:

@@ -17,6 +17,13 @@ def map_regions(boxes: np.ndarray) -> np.ndarray:
     return (whole + np.sign(places) * (np.abs(places - whole) >= 0.5)).astype(np.int64)
 
 
+def inside_map(regions: np.ndarray, map_size: tuple[int, int]) -> np.ndarray:
+    """Regions ``[N, 4]``, with those that begin after the map made equal: each of them pools to zeros."""
+    height, width = map_size
+    after = (regions[:, 0] >= width) | (regions[:, 1] >= height)
+    return np.where(after[:, None], np.array([width, height, width, height]), regions)
+
+
 def distinct_regions(regions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Regions ``[N, 4]`` without those that are there already, ``[U, 4]``, and the row of each, int64 ``[N]``.
 

@@ -100,6 +100,8 @@ def resize(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:  # [H, W, C
 
 def _neighbours(before: int, after: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """For each new pixel the two old ones between whose centres it lies, and how far after the first, float32."""
-    places = np.maximum((np.arange(after, dtype=np.float64) + 0.5) * (before / after) - 0.5, 0.0)
+    half, step = np.float32(0.5), np.float32(before) / np.float32(after)
+    # In float32, as PyTorch computes them.
+    places = np.maximum(step * (np.arange(after, dtype=np.float32) + half) - half, np.float32(0))
     first = np.minimum(places.astype(np.int64), before - 1)
-    return first, np.minimum(first + 1, before - 1), (places - first).astype(np.float32)
+    return first, np.minimum(first + 1, before - 1), places - first.astype(np.float32)

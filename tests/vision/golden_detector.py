@@ -9,7 +9,6 @@ import numpy as np
 
 from lxmert.common.config import DetectorConfig
 from lxmert.vision.network import Proposed
-from lxmert.vision.pooling import map_regions
 from lxmert.vision.preprocess import NetworkInput
 from lxmert.vision.profiles import CaffeProfile, HfProfile
 
@@ -83,9 +82,7 @@ class StoredNetwork:
 
     def attribute_scores(self, features: np.ndarray, object_ids: np.ndarray) -> np.ndarray:
         rows = self._noted("attributes", self._rows(features))
-        stored = arrays("outputs_single_float64")
         np.testing.assert_array_equal(object_ids, self.arrays["embedding_id"][rows])
-        assert stored is not None
         return self.arrays["attr_logits"][rows]
 
     def _rows(self, features: np.ndarray) -> np.ndarray:
@@ -101,6 +98,3 @@ def _places(wanted: np.ndarray, known: np.ndarray) -> np.ndarray:
     equal = (wanted[:, None] == known[None]).all(axis=2)
     assert equal.any(axis=1).all()
     return equal.argmax(axis=1)
-
-
-__all__ = ["AT_YAML_SIZE", "CAFFE", "SMALL", "StoredNetwork", "arrays", "hf_profile", "map_regions", "network_input"]

@@ -68,6 +68,19 @@ def test_exif_orientation_is_applied(tmp_path):
     np.testing.assert_array_equal(open_image(tmp_path / "a.png"), np.rot90(COLOURS, -1))
 
 
+@pytest.mark.parametrize("name", ["a.gif", "a.png", "a.webp", "a.tif"])
+def test_of_an_animated_image_the_first_is_read_and_a_warning_says_so(name, tmp_path):
+    frames = [Image.new("RGB", (6, 4), colour) for colour in ("red", "blue", "lime")]
+    frames[0].save(
+        tmp_path / name, save_all=True, append_images=frames[1:], **{"lossless": True} if "webp" in name else {}
+    )
+    with pytest.warns(UserWarning, match=rf"{name} is animated or has several pages: the first of its 3 is read"):
+        opened = open_image(tmp_path / name)
+    np.testing.assert_array_equal(opened, np.full((4, 6, 3), (255, 0, 0)))
+    frames[0].save(tmp_path / name)
+    open_image(tmp_path / name)  # one frame is no animation: no warning
+
+
 def _file(folder, name, content):
     (folder / name).write_bytes(content)
     return folder / name
