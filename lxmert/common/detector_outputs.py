@@ -36,3 +36,9 @@ class VcrDetectorOutput(ModelOutput):
     features: Any = None
     pooled_features: Any = None
     object_logits: Any = None
+
+
+def check_precision(name: Any) -> None:
+    """Refuse the name of a dtype in which no detector computes; None is that of its weights."""
+    if name not in (None, "float32", "bfloat16", "float64"):
+        raise ValueError(f'precision must be "float32", "bfloat16" or "float64", or None; got {name!r}.')

@@ -5,6 +5,7 @@ objects (and the background, the last), T attributes (and "no attribute", the la
 Source: Anderson et al. 2018 (arXiv 1707.07998).
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,14 @@ from torch import Tensor, nn
 
 from lxmert.common.cell_anchors import cell_anchors
 from lxmert.common.config.detector import DetectorConfig
-from lxmert.common.detector_outputs import DetectorOutput
+from lxmert.common.detector_outputs import DetectorOutput, check_precision
 from lxmert.vision.network import Proposed
 
-from .region_pooling import pool_regions
-from .resnet import Backbone, make_stage, run_stage
+from .region_pooling import distinct_bins, gather_bins, pool_regions
+from .resnet import Backbone, is_plain, make_stage, run_stage
+
+# Enough for products of full speed, and few enough for the memory: 32 regions take 51 MB after the fifth stage.
+REGIONS_AT_ONCE = 32
 
 
 class ProposalHead(nn.Module):
@@ -39,9 +43,17 @@ class ProposalHead(nn.Module):
 
     def forward(self, feature_map: Tensor) -> tuple[Tensor, Tensor]:  # [B, C, h, w] -> [B, h·w·A], [B, h·w·A, 4]
         """The scores and deltas of all anchors, in the order row, column, anchor."""
-        x = F.relu(self.hidden(feature_map))
+        x = F.relu(convolve(self.hidden, feature_map)).to(self.deltas.weight.dtype)
         objectness = self.objectness(x).permute(0, 2, 3, 1).flatten(1)
         return objectness, self.deltas(x).permute(0, 2, 3, 1).reshape(*objectness.shape, 4)
+
+
+def convolve(layer: nn.Conv2d, x: Tensor) -> Tensor:  # [B, C, h, w] -> [B, C', h, w]
+    """layer(x) in the dtype of x."""
+    if x.dtype == layer.weight.dtype:
+        return layer(x)
+    weight, bias = layer.weight.to(x.dtype), layer.bias.to(x.dtype)
+    return F.conv2d(x, weight, bias, layer.stride, layer.padding, layer.dilation)
 
 
 class Predictor(nn.Module):
@@ -87,7 +99,8 @@ class VisualGenomeDetector(nn.Module):
     def __init__(self, config: DetectorConfig):
         super().__init__()
         self.config = config
-        self.backbone = Backbone(config, config.ceil_pooling)
+        self._precision: str | None = None
+        self.backbone = Backbone(config, config.ceil_pooling, 64.0)
         self.proposal_head = ProposalHead(config)
         self.res5 = make_stage(config, 5, stride=1, dilation=config.res5_dilation)
         self.predictor = Predictor(config)
@@ -107,7 +120,20 @@ class VisualGenomeDetector(nn.Module):
         pooled = pool_regions(feature_map, rois, self.config.pool_size)
         return run_stage(self.res5, pooled).mean(dim=(2, 3))
 
-    # NumPy at the doors: `lxmert.vision.network.DetectorNetwork`
+    # NumPy at the doors: `lxmert.vision.network.DetectorNetwork`. Without gradients, and with folded norms.
+
+    @property
+    def precision(self) -> str:
+        """The dtype of convolutions in the methods below: that of the weights, unless another one was assigned.
+
+        With "bfloat16" the scores and deltas, and the mean over a region, are float32 nevertheless.
+        """
+        return self._precision or str(self.predictor.objects.weight.dtype).removeprefix("torch.")
+
+    @precision.setter
+    def precision(self, name: str | None) -> None:
+        check_precision(name)
+        self._precision = name
 
     @property
     def anchors(self) -> np.ndarray:
@@ -117,14 +143,37 @@ class VisualGenomeDetector(nn.Module):
     @torch.inference_mode()
     def propose(self, images: np.ndarray) -> Proposed:
         """The first stage, from images ``[B, H, W, 3]``."""
-        out = self(self._tensor(images).permute(0, 3, 1, 2))
-        height, width = out.feature_map.shape[2:]
-        return Proposed(out.feature_map, (height, width), _array(out.objectness), _array(out.deltas))
+        pixels = self._tensor(images).permute(0, 3, 1, 2)
+        if is_plain(self.backbone):
+            dtype = getattr(torch, self.precision)
+            feature_map = self.backbone.folded(dtype)(pixels.to(dtype))
+        else:
+            feature_map = self.backbone(pixels)
+        objectness, deltas = self.proposal_head(feature_map)
+        height, width = feature_map.shape[2:]
+        return Proposed(feature_map, (height, width), _array(objectness), _array(deltas))
 
     @torch.inference_mode()
     def region_features(self, feature_map: Any, image: int, rois: np.ndarray) -> np.ndarray:
         """The features ``[P, C]`` of regions of one image of the batch, given in cells of the map."""
-        return _array(self.pooled_features(feature_map[image], rois))
+        if not len(rois):
+            return np.zeros((0, self.config.feature_size), np.float32)
+        bins, places = distinct_bins(feature_map[image], rois, self.config.pool_size)
+        return _array(torch.cat(list(self._features_of_bins(bins, places))))
+
+    def _features_of_bins(self, bins: Tensor, places: Tensor) -> Iterator[Tensor]:  # [C, U], [P, n, n] -> [p, C'] ...
+        """The mean of the fifth stage over each region, some regions at a time."""
+        dtype = self.predictor.objects.weight.dtype
+        if not is_plain(*self.res5):
+            for some in places.split(REGIONS_AT_ONCE):
+                yield run_stage(self.res5, gather_bins(bins.to(dtype), some)).mean(dim=(2, 3))
+            return
+        first, *others = (block.folded(bins.dtype) for block in self.res5)
+        # The first two products of the stage have one cell as input: once for each bin, not for each place of it.
+        reduced, shortcut = (x[0, :, :, 0] for x in first.start(bins[None, :, :, None]))
+        for some in places.split(REGIONS_AT_ONCE):
+            x = first.finish(gather_bins(reduced, some), gather_bins(shortcut, some))
+            yield run_stage(others, x).mean(dim=(2, 3), dtype=dtype)
 
     @torch.inference_mode()
     def object_scores(self, features: np.ndarray) -> np.ndarray:

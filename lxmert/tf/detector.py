@@ -5,6 +5,7 @@ objects (and the background, the last), T attributes (and "no attribute", the la
 Source: Anderson et al. 2018 (arXiv 1707.07998).
 """
 
+import functools
 from typing import Any
 
 import keras
@@ -13,15 +14,19 @@ from keras import ops
 
 from lxmert.common.cell_anchors import cell_anchors
 from lxmert.common.config.detector import DetectorConfig
-from lxmert.common.detector_outputs import DetectorOutput
+from lxmert.common.detector_outputs import DetectorOutput, check_precision
 from lxmert.vision.network import Proposed
 
 from ._compat import OpenLayer, register_output
 from .init import NormalInitializer
-from .region_pooling import pool_regions
-from .resnet import Backbone, make_stage, run_stage
+from .region_pooling import distinct_bins, gather_bins, pool_regions
+from .resnet import Backbone, is_plain, make_stage, run_stage
 
 register_output(DetectorOutput)
+
+
+# Enough for products of full speed, and few enough for the memory: 32 regions take 51 MB after the fifth stage.
+REGIONS_AT_ONCE = 32
 
 
 class ProposalHead(OpenLayer, keras.layers.Layer):
@@ -43,7 +48,7 @@ class ProposalHead(OpenLayer, keras.layers.Layer):
 
     def call(self, feature_map: Any) -> tuple[Any, Any]:  # [B, h, w, C] -> [B, h·w·A], [B, h·w·A, 4]
         """The scores and deltas of all anchors, in the order row, column, anchor."""
-        x = ops.relu(self.hidden(feature_map))
+        x = ops.cast(ops.relu(convolve(self.hidden, feature_map)), self.deltas.compute_dtype)
         batch = ops.shape(x)[0]
         return ops.reshape(self.objectness(x), (batch, -1)), ops.reshape(self.deltas(x), (batch, -1, 4))
 
@@ -60,6 +65,14 @@ class ProposalHead(OpenLayer, keras.layers.Layer):
             autocast=False,
             name="anchors",
         )
+
+
+def convolve(layer: keras.layers.Conv2D, x: Any) -> Any:  # [B, h, w, C] -> [B, h, w, C']
+    """layer(x) in the dtype of x."""
+    dtype = keras.backend.standardize_dtype(x.dtype)
+    if dtype == layer.compute_dtype:
+        return layer(x)
+    return ops.conv(x, ops.cast(layer.kernel, dtype), 1, "same", "channels_last") + ops.cast(layer.bias, dtype)
 
 
 class Predictor(OpenLayer, keras.layers.Layer):
@@ -120,8 +133,9 @@ class TFVisualGenomeDetector(OpenLayer, keras.Model):
     def __init__(self, config: DetectorConfig, **kwargs: Any):
         super().__init__(**kwargs)
         self.config = config
+        self._precision: str | None = None
         policy = self.dtype_policy
-        self.backbone = Backbone(config, config.ceil_pooling, dtype=policy, name="backbone")
+        self.backbone = Backbone(config, config.ceil_pooling, 64.0, dtype=policy, name="backbone")
         self.proposal_head = ProposalHead(config, dtype=policy, name="proposal_head")
         self.res5 = make_stage(config, 5, stride=1, dilation=config.res5_dilation, dtype=policy)
         self.predictor = Predictor(config, dtype=policy, name="predictor")
@@ -142,7 +156,8 @@ class TFVisualGenomeDetector(OpenLayer, keras.Model):
 
     def make_weights(self) -> None:
         """Make the weights; their sizes come from the config."""
-        for part in (self.backbone, self.proposal_head, *self.res5, self.predictor):
+        parts: list[Any] = [self.backbone, self.proposal_head, *self.res5, self.predictor]
+        for part in parts:
             part.build()
 
     def pooled_features(self, feature_map: Any, rois: np.ndarray) -> Any:  # [h, w, C], [P, 4] -> [P, C']
@@ -150,7 +165,20 @@ class TFVisualGenomeDetector(OpenLayer, keras.Model):
         pooled = pool_regions(feature_map, rois, self.config.pool_size)
         return ops.mean(run_stage(self.res5, pooled), axis=(1, 2))
 
-    # NumPy at the doors: `lxmert.vision.network.DetectorNetwork`
+    # NumPy at the doors: `lxmert.vision.network.DetectorNetwork`. Without gradients, and with folded norms.
+
+    @property
+    def precision(self) -> str:
+        """The dtype of convolutions in the methods below: that of the model, unless another one was assigned.
+
+        With "bfloat16" the scores and deltas, and the mean over a region, are float32 nevertheless.
+        """
+        return self._precision or self.compute_dtype
+
+    @precision.setter
+    def precision(self, name: str | None) -> None:
+        check_precision(name)
+        self._precision = name
 
     @property
     def anchors(self) -> np.ndarray:
@@ -159,13 +187,61 @@ class TFVisualGenomeDetector(OpenLayer, keras.Model):
 
     def propose(self, images: np.ndarray) -> Proposed:
         """The first stage, from images ``[B, H, W, 3]``."""
-        out = self(self._tensor(images))
-        height, width = out.feature_map.shape[1:3]
-        return Proposed(out.feature_map, (height, width), _array(out.objectness), _array(out.deltas))
+        plain = is_plain(self.backbone)
+        feature_map, objectness, deltas = self._graphs[0](self._tensor(images), self.precision if plain else None)
+        height, width = feature_map.shape[1:3]
+        return Proposed(feature_map, (height, width), _array(objectness), _array(deltas))
 
     def region_features(self, feature_map: Any, image: int, rois: np.ndarray) -> np.ndarray:
         """The features ``[P, C]`` of regions of one image of the batch, given in cells of the map."""
-        return _array(self.pooled_features(feature_map[image], rois))
+        if not len(rois):
+            return np.zeros((0, self.config.feature_size), np.float32)
+        bins, places = distinct_bins(feature_map[image], rois, self.config.pool_size)
+        return _array(self._graphs[1](bins, places, is_plain(*self.res5)))
+
+    @functools.cached_property
+    def _graphs(self) -> tuple[Any, Any]:
+        """The two stages, for images of any size and any number of regions."""
+        import tensorflow as tf
+
+        return (
+            tf.function(self._propose, reduce_retracing=True, autograph=False),
+            tf.function(self._features_of_bins, reduce_retracing=True, autograph=False),
+        )
+
+    def _propose(self, pixels: Any, dtype: str | None) -> tuple[Any, Any, Any]:
+        backbone = self.backbone if dtype is None else self.backbone.folded(dtype)
+        feature_map = backbone(ops.cast(pixels, dtype or self.compute_dtype))
+        return feature_map, *self.proposal_head(feature_map)
+
+    def _features_of_bins(self, bins: Any, places: Any, plain: bool) -> Any:  # [U, C], [P, n, n] -> [P, C']
+        """The mean of the fifth stage over each region, some regions at a time."""
+        import tensorflow as tf
+
+        dtype = self.predictor.variable_dtype
+        first, *others = (block.folded(bins.dtype.name) if plain else block for block in self.res5)
+        if plain:
+            # The first two products of the stage have one cell as input: once for each bin, not for each place of it.
+            reduced, shortcut = (x[0, 0] for x in first.start(bins[None, None]))
+
+        def features_of(some: Any) -> Any:  # [p, n, n] -> [p, C']
+            if plain:
+                x = first.finish(gather_bins(reduced, some), gather_bins(shortcut, some))
+            else:
+                x = first(gather_bins(ops.cast(bins, self.compute_dtype), some))
+            return ops.mean(ops.cast(run_stage(others, x), dtype), axis=(1, 2))
+
+        def step(start: Any, done: Any) -> tuple[Any, Any]:
+            features = features_of(places[start : start + REGIONS_AT_ONCE])
+            return start + REGIONS_AT_ONCE, done.write(start // REGIONS_AT_ONCE, features)
+
+        count = tf.shape(places)[0]
+        done = tf.TensorArray(
+            dtype, 0, dynamic_size=True, infer_shape=False, element_shape=(None, self.config.feature_size)
+        )
+        # One iteration at a time, for the memory.
+        _, done = tf.while_loop(lambda start, _: start < count, step, (0, done), parallel_iterations=1)
+        return done.concat()
 
     def object_scores(self, features: np.ndarray) -> np.ndarray:
         """The scores of the objects, ``[P, K + 1]``."""

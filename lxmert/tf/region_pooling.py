@@ -21,11 +21,29 @@ def pool_regions(feature_map: Any, rois: np.ndarray, size: int) -> Any:  # [h, w
         rois: int, x1, y1, x2, y2 in cells of the map, both corners inside.
         size: n.
     """
+    bins, places = distinct_bins(feature_map, rois, size)
+    return gather_bins(bins, places)
+
+
+def distinct_bins(feature_map: Any, rois: np.ndarray, size: int) -> tuple[Any, Any]:
+    # [h, w, C], [P, 4] -> [U, C], [P, n, n]
+    """The maximum of every bin, once for all bins of the same cells, and the place of each bin of each region.
+
+    Regions overlap, and bins of small regions cover one cell or two: a fifth to a third of all bins are distinct.
+    """
     dtype = "float64" if keras.backend.standardize_dtype(feature_map.dtype) == "float64" else "float32"
-    height, width, channels = feature_map.shape
-    windows = pooling_windows(rois, (height, width), size, dtype)
-    table = window_maxima(feature_map, windows)
-    return ops.reshape(look_up_bins(table, windows.rows), (len(rois), size, size, channels))
+    windows = pooling_windows(rois, (feature_map.shape[0], feature_map.shape[1]), size, dtype)
+    table = window_maxima(feature_map, windows)  # [rows, C]
+    first, *others = (ops.convert_to_tensor(each) for each in windows.rows)
+    bins = ops.take(table, first, axis=0)
+    for other in others:
+        bins = ops.maximum(bins, ops.take(table, other, axis=0))
+    return bins, ops.convert_to_tensor(windows.places)
+
+
+def gather_bins(bins: Any, places: Any) -> Any:  # [U, C], [P, n, n] -> [P, n, n, C]
+    """Lay bins out as the maps of regions."""
+    return ops.take(bins, places, axis=0)
 
 
 def window_maxima(feature_map: Any, windows: PoolingWindows) -> Any:  # [h, w, C] -> [rows, C]
@@ -43,12 +61,3 @@ def window_maxima(feature_map: Any, windows: PoolingWindows) -> Any:  # [h, w, C
 
     tables = [ops.reshape(maxima(*level), (-1, channels)) for level in windows.levels]
     return ops.concatenate([*tables, ops.zeros((1, channels), feature_map.dtype)])
-
-
-def look_up_bins(table: Any, rows: np.ndarray) -> Any:  # [rows, C], [4, P·n·n] -> [P·n·n, C]
-    """The maximum of the four windows of each bin."""
-    first, *others = (ops.convert_to_tensor(each) for each in rows)
-    found = ops.take(table, first, axis=0)
-    for other in others:
-        found = ops.maximum(found, ops.take(table, other, axis=0))
-    return found

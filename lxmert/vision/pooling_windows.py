@@ -15,17 +15,19 @@ from lxmert.vision.pooling import pooling_bins
 
 
 class PoolingWindows(NamedTuple):
-    """The windows of some regions.
+    """The windows of the bins of some regions.
 
     Attributes:
         levels: base-2 logarithms of height and width of the windows that are needed, in the order of their tables.
             The table of (a, b) has ``h - 2**a + 1`` rows of ``w - 2**b + 1`` windows, named by their top left cells.
-        rows: int ``[4, P * n * n]``: the windows of each bin, as rows of the tables one after another; the row after
+        rows: int64 ``[4, U]``: the windows of each distinct bin, as rows of the tables one after another; the row after
             the last one stands for an empty bin, whose maximum is 0.
+        places: int64 ``[P, n, n]``, the distinct bin of each bin of each region.
     """
 
     levels: tuple[tuple[int, int], ...]
     rows: np.ndarray
+    places: np.ndarray
 
 
 def pooling_windows(rois: np.ndarray, map_size: tuple[int, int], size: int, dtype: str) -> PoolingWindows:
@@ -52,7 +54,9 @@ def pooling_windows(rois: np.ndarray, map_size: tuple[int, int], size: int, dtyp
     stride = (width - 2**wide + 1)[:, None, :]
     rows = np.stack([start + y[:, :, None] * stride + x[:, None, :] for y in (high, low) for x in (near, far)])
     rows[:, empty] = starts[-1]
-    return PoolingWindows(levels, rows.reshape(4, -1))
+    # The first and the last window of a bin, which are of one table, say which cells it covers.
+    _, first, places = np.unique(rows[0] * (starts[-1] + 1) + rows[3], return_index=True, return_inverse=True)
+    return PoolingWindows(levels, rows.reshape(4, -1)[:, first], places.reshape(empty.shape))
 
 
 def _windows(start: np.ndarray, stop: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
