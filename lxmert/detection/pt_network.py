@@ -33,10 +33,15 @@ def load_network(architecture: str, path: Path, precision: str, device: str) -> 
     Args:
         architecture: the name of its class.
         path: of its weights.
-        precision: its dtype.
+        precision: its dtype; where the network can choose, that of the convolutions.
         device: of `find_device`.
     """
-    return getattr(pt, architecture).from_pretrained(path, dtype=precision).to(device).eval()
+    kind = getattr(pt, architecture)
+    chooses = precision == "bfloat16" and hasattr(kind, "precision")
+    network = kind.from_pretrained(path, dtype="float32" if chooses else precision).to(device).eval()
+    if chooses:
+        network.precision = precision
+    return network
 
 
 def computing_on(device: str) -> AbstractContextManager[Any]:

@@ -36,11 +36,16 @@ def load_network(architecture: str, path: Path, precision: str, device: str) -> 
     Args:
         architecture: the name of its class, without the prefix TF.
         path: of its weights.
-        precision: its dtype.
+        precision: its dtype; where the network can choose, that of the convolutions.
         device: of `find_device`.
     """
+    kind = getattr(models, f"TF{architecture}")
+    chooses = precision == "bfloat16" and hasattr(kind, "precision")
     with tf.device(device):
-        return getattr(models, f"TF{architecture}").from_pretrained(path, dtype=precision)
+        network = kind.from_pretrained(path, dtype="float32" if chooses else precision)
+    if chooses:
+        network.precision = precision
+    return network
 
 
 def computing_on(device: str) -> AbstractContextManager[Any]:
