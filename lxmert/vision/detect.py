@@ -26,7 +26,7 @@ class FoundRegions(NamedTuple):
     Attributes:
         rows: int64 ``[R]``, their places among the proposals.
         features: ``[R, F]``.
-        boxes: ``[R, 4]``, in pixels of the image, within it.
+        boxes: ``[R, 4]``, in pixels of the image.
         object_ids, object_scores: ``[R]``.
         attribute_ids, attribute_scores: ``[R]``.
         threshold: of profile "hf", the one of its schedule that was taken; NaN of "caffe".
@@ -134,7 +134,7 @@ def find_regions(
     return FoundRegions(
         rows=chosen,
         features=features[rows],
-        boxes=clip_boxes(boxes, image.image_size),
+        boxes=boxes,
         object_ids=best[rows],
         object_scores=objects[rows, best[rows]],
         attribute_ids=attribute,
@@ -210,7 +210,8 @@ def _same_size(
 def _detections(regions: FoundRegions, image: NetworkInput) -> ImageDetections:
     return ImageDetections(
         features=regions.features.astype(np.float32),
-        boxes=regions.boxes.astype(np.float32),
+        # Multiplied by a scale that is rounded, a box may end after the image by the last digit.
+        boxes=clip_boxes(regions.boxes.astype(np.float32), image.image_size),
         size=image.image_size,
         object_ids=regions.object_ids.astype(np.int64),
         object_scores=regions.object_scores.astype(np.float32),

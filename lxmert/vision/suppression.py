@@ -10,6 +10,8 @@ import numpy as np
 
 from lxmert.vision.boxes import overlaps
 
+_BLOCK = 256
+
 
 def suppress(boxes: np.ndarray, scores: np.ndarray, threshold: float, most: int | None = None) -> np.ndarray:
     """The indices of the boxes that are kept, by falling score.
@@ -21,13 +23,21 @@ def suppress(boxes: np.ndarray, scores: np.ndarray, threshold: float, most: int 
         most: stop at so many.
     """
     order = np.argsort(-scores, kind="stable")
-    remaining, limit = boxes[order], _limit(threshold, boxes.dtype)
+    ranked, limit = boxes[order], _limit(threshold, boxes.dtype)
     kept: list[int] = []
-    while len(order) and (most is None or len(kept) < most):
-        kept.append(int(order[0]))
-        far = ~(overlaps(remaining[0], remaining[1:]) > limit)
-        order, remaining = order[1:][far], remaining[1:][far]
-    return np.array(kept, np.int64)
+    # In blocks, so that boxes after the last that is wanted are not looked at.
+    for start in range(0, len(order), _BLOCK):
+        block = ranked[start : start + _BLOCK]
+        free = np.flatnonzero(~(overlaps(ranked[kept], block) > limit).any(axis=0))
+        near = overlaps(block[free], block[free]) > limit
+        gone = np.zeros(len(free), bool)
+        for place, number in enumerate(free):
+            if not gone[place]:
+                kept.append(start + int(number))
+                gone |= near[place]
+        if most is not None and len(kept) >= most:
+            break
+    return np.asarray(order[kept[:most]])
 
 
 def suppress_classes(boxes: np.ndarray, scores: np.ndarray, threshold: float, whole_pixels: bool = False) -> np.ndarray:

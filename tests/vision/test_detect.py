@@ -78,8 +78,7 @@ def test_profile_caffe(picture, setting, dtype):
     tolerance = 1e-9 if dtype == "float64" else 5e-5
     np.testing.assert_allclose(found.object_scores, golden["obj_probs"], rtol=0, atol=tolerance)
     np.testing.assert_allclose(found.attribute_scores, golden["attr_probs"], rtol=0, atol=tolerance)
-    # Clipping to the image takes 1e-6 pixels that the scale in float32 adds.
-    np.testing.assert_allclose(found.boxes, golden["boxes"], rtol=0, atol=2e-6 if dtype == "float64" else 1e-2)
+    np.testing.assert_allclose(found.boxes, golden["boxes"], rtol=1e-9, atol=0 if dtype == "float64" else 1e-2)
     assert "boxes" not in network.asked
     assert network.asked["attributes"] == len(golden["keep"])
 

@@ -152,7 +152,8 @@ def slow(boxes, scores, threshold, extra):
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_suppression_is_the_greedy_one(seed):
+def test_suppression_is_the_greedy_one(seed, monkeypatch):
+    monkeypatch.setattr("lxmert.vision.suppression._BLOCK", 16)
     draw = np.random.default_rng(seed)
     count = int(draw.integers(0, 100))  # more than the bits of a word too
     corners = draw.integers(0, 30, (count, 2))
