@@ -187,8 +187,9 @@ class TFVisualGenomeDetector(OpenLayer, keras.Model):
 
     def propose(self, images: np.ndarray) -> Proposed:
         """The first stage, from images ``[B, H, W, 3]``."""
-        plain = is_plain(self.backbone)
-        feature_map, objectness, deltas = self._graphs[0](self._tensor(images), self.precision if plain else None)
+        dtype = self.precision if is_plain(self.backbone) else None
+        graph = self._graph(type(self)._propose, dtype, ((None, None, None, 3), self.compute_dtype))
+        feature_map, objectness, deltas = graph(self._tensor(images))
         height, width = feature_map.shape[1:3]
         return Proposed(feature_map, (height, width), _array(objectness), _array(deltas))
 
@@ -197,51 +198,57 @@ class TFVisualGenomeDetector(OpenLayer, keras.Model):
         if not len(rois):
             return np.zeros((0, self.config.feature_size), np.float32)
         bins, places = distinct_bins(feature_map[image], rois, self.config.pool_size)
-        return _array(self._graphs[1](bins, places, is_plain(*self.res5)))
+        dtype = self.precision if is_plain(*self.res5) else None
+        size, channels = self.config.pool_size, self.config.map_channels
+        inputs = (((None, channels), keras.backend.standardize_dtype(bins.dtype)), ((None, size, size), "int64"))
+        return _array(self._graph(type(self)._features_of_bins, dtype, *inputs)(bins, places))
 
-    @functools.cached_property
-    def _graphs(self) -> tuple[Any, Any]:
-        """The two stages, for images of any size and any number of regions."""
+    def _graph(self, stage: Any, dtype: str | None, *inputs: tuple[tuple[int | None, ...], str]) -> Any:
+        """A method of this class for a dtype as a graph, for images of any size and any number of regions."""
         import tensorflow as tf
 
-        return (
-            tf.function(self._propose, reduce_retracing=True, autograph=False),
-            tf.function(self._features_of_bins, reduce_retracing=True, autograph=False),
-        )
+        if (stage, dtype) not in self._graphs:
+            signature = [tf.TensorSpec(*shape_and_dtype) for shape_and_dtype in inputs]
+            function = functools.partial(stage, self, dtype)
+            self._graphs[stage, dtype] = tf.function(function, input_signature=signature, autograph=False)
+        return self._graphs[stage, dtype]
 
-    def _propose(self, pixels: Any, dtype: str | None) -> tuple[Any, Any, Any]:
+    @functools.cached_property
+    def _graphs(self) -> dict[Any, Any]:
+        return {}
+
+    def _propose(self, dtype: str | None, pixels: Any) -> tuple[Any, Any, Any]:
+        """The first stage; `dtype` is None where layers were replaced, and are called."""
         backbone = self.backbone if dtype is None else self.backbone.folded(dtype)
         feature_map = backbone(ops.cast(pixels, dtype or self.compute_dtype))
         return feature_map, *self.proposal_head(feature_map)
 
-    def _features_of_bins(self, bins: Any, places: Any, plain: bool) -> Any:  # [U, C], [P, n, n] -> [P, C']
+    def _features_of_bins(self, dtype: str | None, bins: Any, places: Any) -> Any:  # [U, C], [P, n, n] -> [P, C']
         """The mean of the fifth stage over each region, some regions at a time."""
         import tensorflow as tf
 
-        dtype = self.predictor.variable_dtype
-        first, *others = (block.folded(bins.dtype.name) if plain else block for block in self.res5)
-        if plain:
+        first, *others = (block if dtype is None else block.folded(dtype) for block in self.res5)
+        bins = ops.cast(bins, dtype or self.compute_dtype)
+        if dtype is not None:
             # The first two products of the stage have one cell as input: once for each bin, not for each place of it.
             reduced, shortcut = (x[0, 0] for x in first.start(bins[None, None]))
 
         def features_of(some: Any) -> Any:  # [p, n, n] -> [p, C']
-            if plain:
-                x = first.finish(gather_bins(reduced, some), gather_bins(shortcut, some))
+            if dtype is None:
+                x = first(gather_bins(bins, some))
             else:
-                x = first(gather_bins(ops.cast(bins, self.compute_dtype), some))
-            return ops.mean(ops.cast(run_stage(others, x), dtype), axis=(1, 2))
+                x = first.finish(gather_bins(reduced, some), gather_bins(shortcut, some))
+            return ops.mean(ops.cast(run_stage(others, x), self.variable_dtype), axis=(1, 2))
 
         def step(start: Any, done: Any) -> tuple[Any, Any]:
             features = features_of(places[start : start + REGIONS_AT_ONCE])
             return start + REGIONS_AT_ONCE, done.write(start // REGIONS_AT_ONCE, features)
 
-        count = tf.shape(places)[0]
-        done = tf.TensorArray(
-            dtype, 0, dynamic_size=True, infer_shape=False, element_shape=(None, self.config.feature_size)
-        )
+        shape = (None, self.config.feature_size)
+        done = tf.TensorArray(self.variable_dtype, 0, dynamic_size=True, infer_shape=False, element_shape=shape)
         # One iteration at a time, for the memory.
-        _, done = tf.while_loop(lambda start, _: start < count, step, (0, done), parallel_iterations=1)
-        return done.concat()
+        more = lambda start, _: start < ops.shape(places)[0]  # noqa: E731
+        return tf.while_loop(more, step, (0, done), parallel_iterations=1)[1].concat()
 
     def object_scores(self, features: np.ndarray) -> np.ndarray:
         """The scores of the objects, ``[P, K + 1]``."""
