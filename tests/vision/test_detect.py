@@ -156,7 +156,7 @@ class MadeNetwork:
 
 PICTURES = [
     np.random.default_rng(seed).integers(0, 256, size, dtype=np.uint8)
-    for seed, size in enumerate([(60, 80, 3), (70, 40, 3), (30, 40, 3), (60, 80, 3), (1, 1, 3), (90, 120), (2, 700, 3)])
+    for seed, size in enumerate([(60, 80, 3), (40, 56, 3), (30, 40, 3), (60, 80, 3), (1, 1, 3), (90, 120), (2, 700, 3)])
 ]
 PROFILES = [
     CaffeProfile(min_size=64, max_size=100, min_regions=5, max_regions=12),
@@ -251,6 +251,8 @@ def test_profile_caffe_keeps_the_order_of_proposals_between_its_bounds():
     # Row 0 is dropped in class 0 by row 3, and in class 1 too.
     for (least, most), wanted in {(1, 4): [1, 3], (1, 1): [3], (3, 4): [3, 1, 2], (4, 4): [3, 1, 2, 0]}.items():
         assert choose_caffe(boxes, scores, replace(CAFFE, min_regions=least, max_regions=most)).tolist() == wanted
+    at_threshold = replace(CAFFE, min_regions=1, max_regions=4, score_threshold=0.5)
+    assert choose_caffe(boxes, scores, at_threshold).tolist() == [1, 3]
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -289,6 +291,19 @@ def test_numbers_that_are_not_finite_are_refused_with_the_image(fault, image):
     )
     with pytest.raises(ValueError, match=message):
         detect_regions(MadeNetwork(fault), [PICTURES[0], PICTURES[3]], PROFILES[0], batch_size=2)
+
+
+def test_an_image_that_cannot_be_opened_is_named(tmp_path):
+    (tmp_path / "a.jpg").write_text("no image")
+    profile = PROFILES[0]
+    with pytest.raises(ValueError, match=r"Pillow cannot read .*a\.jpg \(8 bytes\)"):
+        detect_regions(MadeNetwork(), [PICTURES[0], tmp_path / "a.jpg"], profile)
+    with pytest.raises(FileNotFoundError, match=r"there is no file .*b\.jpg"):
+        detect_regions(MadeNetwork(), [tmp_path / "b.jpg"], profile)
+    with pytest.raises(ValueError, match=r"^images\[1\]: image must have float values from 0 to 1; got nan to nan"):
+        detect_regions(MadeNetwork(), [PICTURES[0], np.full((4, 4), np.nan)], profile)
+    with pytest.raises(TypeError, match=r"^images\[0\]: image must be a path, a PIL image"):
+        detect_regions(MadeNetwork(), [None], profile)
 
 
 @pytest.mark.parametrize(

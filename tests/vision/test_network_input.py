@@ -158,6 +158,12 @@ def test_sides_after_resizing_stay_within_what_was_asked(seed):
     assert resized_size(width, height, short, long) == size[::-1]
 
 
+def test_sides_are_rounded_half_up():
+    assert resized_size(33, 32, 16, 100) == (17, 16)
+    assert resized_size(32, 33, 16, 100) == (16, 17)
+    assert resized_size(90, 40, 24, 54) == (54, 24)  # 54 is not above 54
+
+
 def test_resizing_neither_shifts_nor_adds():
     draw = np.random.default_rng(0)
     image = draw.integers(0, 256, (13, 9, 3), dtype=np.uint8)
