@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -49,38 +50,58 @@ def predict(
 ) -> np.ndarray:
     """The predictions of all examples, [N, ...], in their order: the task's `outcome` of the model's scores.
 
-    The processes of a run share the batches; the last ones are padded, so that all have the same number and shape.
-    Pairs of a text and an image are answered in bulk.
+    The processes of a run each predict a part, all of one shape. Pairs of a text and an image are answered in bulk.
+    """
+    part = Part(runner.rank, runner.world)
+    found = predict_part(task, data, runner, batch_size, part, progress)
+    return join_parts(data, runner.gather(found[None]))
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the examples that are to be predicted: its number, from 0, and how many parts there are."""
+
+    number: int
+    count: int
+
+
+def predict_part(
+    task: PredictingTask, data: TaskData, runner: ModelRunner, batch_size: int, part: Part, progress: bool = False
+) -> np.ndarray:
+    """The predictions of one part; `join_parts` puts those of all parts together.
+
+    All parts have the same number and shape of batches, so the last ones are padded.
     """
     model = None if task.pair_head is None else runner.pair_model(task.pair_head)
     if model is not None:
-        return _predict_pairs(task, data, runner, model, batch_size, progress)
+        return _predict_pairs(task, data, model, batch_size, part, progress)
     count = len(data)
     batch_size = min(batch_size, count)
     random = np.random.default_rng(0)  # the data of these tasks draws nothing
     found = []
-    for turn in _progress_bar(-(-count // (batch_size * runner.world)), progress):
-        start = (turn * runner.world + runner.rank) * batch_size
+    turns = -(-count // (batch_size * part.count))
+    for turn in _progress_bar(turns, progress):
+        start = (part.number * turns + turn) * batch_size
         rows = np.arange(start, start + batch_size) % count
         inputs, _ = data.batch(rows, random)
         inputs.pop("labels", None)
         scores = runner.scores(inputs)
         check_scores(scores, rows, lambda row: f"example {row + 1:,} of {count:,}")
         found.append(task.outcome(scores))
-    # [turns, B, ...] of each process, one process after the other, to the order of the examples
-    own = np.stack(found)
-    turns = runner.gather(own).reshape(runner.world, *own.shape).swapaxes(0, 1)
-    return turns.reshape(-1, *own.shape[2:])[:count]
+    return np.concatenate(found)
+
+
+def join_parts(data: TaskData, parts: np.ndarray) -> np.ndarray:
+    """The predictions of all examples, of those of all parts, [parts, examples of a part, ...]."""
+    return parts.reshape(-1, *parts.shape[2:])[: len(data)]
 
 
 def _predict_pairs(
-    task: PredictingTask, data: Any, runner: ModelRunner, model: PairModel, batch_size: int, progress: bool
+    task: PredictingTask, data: Any, model: PairModel, batch_size: int, part: Part, progress: bool
 ) -> np.ndarray:
-    """`predict` for pairs; each process has a contiguous part of them."""
-    share = -(-len(data) // runner.world)
-    own = np.arange(runner.rank * share, (runner.rank + 1) * share) % len(
-        data
-    )  # padded, so that all processes have the same number
+    """`predict_part` for pairs of a text and an image."""
+    share = -(-len(data) // part.count)
+    own = np.arange(part.number * share, (part.number + 1) * share) % len(data)
     texts = TokenizedTexts(data.tokenizer, [data.examples.texts[row] for row in own.tolist()], data.text_length)
     found = np.empty(0)
     pairs = scored_pairs(model, texts, data.regions, np.arange(share), data.places[own], batch_size, progress)
@@ -88,7 +109,7 @@ def _predict_pairs(
         kept = task.outcome(scores)
         found = found if len(found) else np.empty((share, *kept.shape[1:]), kept.dtype)
         found[rows] = kept
-    return runner.gather(found)[: len(data)]
+    return found
 
 
 def evaluate(

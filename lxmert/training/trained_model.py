@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from lxmert.data.features import open_regions
 from lxmert.hub import HubOptions
 from lxmert.utils.paths import check_path
@@ -15,11 +17,13 @@ from lxmert.weights.model_files import find_model, open_model_files
 
 from .backends import make_evaluator, shutdown_distributed
 from .checkpoints import PROGRESS_NAME, saved_settings
-from .evaluation import evaluate, predict
+from .evaluation import Part, evaluate, join_parts, predict, predict_part
 from .run import check_answered, open_data
 from .settings import Settings, make_settings
 from .start import RunFiles, load_model, needs_answers
-from .tasks import PREDICTING, TASKS
+from .tasks import PREDICTING, TASKS, PredictingTask
+
+_BATCHES = 16  # of a part of the predictions
 
 
 def check_output(path: str | Path) -> None:
@@ -59,6 +63,7 @@ class TrainedModel:
         answers: its table of answers, where its folder has none.
         config: fields of its configuration with other values than the file's.
         hub: the revision and other options of a model on the hub.
+        with_model: whether to load the model; without it only its files are opened, for `ray_prediction`.
         changes: settings to override: backend, precision, device, ...
 
     Raises:
@@ -76,6 +81,7 @@ class TrainedModel:
         answers: str | None = None,
         config: Mapping[str, Any] | None = None,
         hub: HubOptions | None = None,
+        with_model: bool = True,
         **changes: Any,
     ) -> None:
         given = {name: value for name, value in changes.items() if value is not None}
@@ -98,10 +104,11 @@ class TrainedModel:
         run_files = RunFiles(open_regions(list(stores)), found.tokenizer, found.answers)
         self.answers = run_files.answers
         self.data: Any = open_data(self.settings, files, run_files)
-        self.evaluator = make_evaluator(
-            self.settings,
-            lambda model_class, dtype: load_model(self.settings, path, model_class, run_files, dtype, **overrides),
-        )
+        if with_model:
+            self.evaluator = make_evaluator(
+                self.settings,
+                lambda model_class, dtype: load_model(self.settings, path, model_class, run_files, dtype, **overrides),
+            )
 
     @property
     def is_main(self) -> bool:
@@ -128,12 +135,34 @@ class TrainedModel:
         Raises:
             ValueError: pre-training, which has no such file.
         """
-        task = PREDICTING.get(self.settings.task)
-        if task is None:
-            raise ValueError(f"predict is for {', '.join(PREDICTING)}; pre-training has no result file.")
+        task = self._predicting_task()
         check_output(path)
         data = task.to_predict(self.data)
         predicted = predict(task, data, self.evaluator, self.settings.evaluate_batch_size, progress)
         if self.is_main:
             task.write_predictions(Path(path), data, predicted, self.answers)
         return len(self.data)
+
+    def parts(self) -> int:
+        """How many parts of some batches each the predictions have."""
+        count = len(self._predicting_task().to_predict(self.data))
+        return -(-count // (self.settings.evaluate_batch_size * _BATCHES))
+
+    def predict_part(self, part: Part) -> np.ndarray:
+        """The predictions of one part of the examples; see `evaluation.predict_part`."""
+        task = self._predicting_task()
+        data = task.to_predict(self.data)
+        return predict_part(task, data, self.evaluator, self.settings.evaluate_batch_size, part)
+
+    def write_parts(self, path: str | Path, parts: Sequence[np.ndarray]) -> int:
+        """Write the official result file of the predictions of all parts; `predict` says more."""
+        task = self._predicting_task()
+        data = task.to_predict(self.data)
+        task.write_predictions(Path(path), data, join_parts(data, np.stack(parts)), self.answers)
+        return len(self.data)
+
+    def _predicting_task(self) -> PredictingTask:
+        task = PREDICTING.get(self.settings.task)
+        if task is None:
+            raise ValueError(f"predict is for {', '.join(PREDICTING)}; pre-training has no result file.")
+        return task

@@ -6,7 +6,8 @@ import shutil
 import pytest
 
 from lxmert.cli import main
-from lxmert.training import run
+from lxmert.training import run, trained_model
+from lxmert.training.evaluation import Part
 from tests.training.runs import settings_of
 
 TASKS = ("vqa", "gqa", "nlvr2")
@@ -49,6 +50,21 @@ def test_result_files(task, trained, scenes, tmp_path, capsys):
         assert {line.split(",")[1] for line in text.splitlines()} <= {"True", "False"}
     for size in ("1", "7"):
         assert predicted(trained, scenes, task, tmp_path / f"{size}.json", "--batch-size", size) == text
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_parts(task, trained, scenes, tmp_path, monkeypatch):
+    """The predictions of parts of the examples, such as other processes make, are those of all."""
+    text = predicted(trained, scenes, task, tmp_path / "whole.json")
+    monkeypatch.setattr(trained_model, "_BATCHES", 1)
+    model = trained_model.TrainedModel(
+        trained / task / "best", task, [questions(scenes, task)], backend="pt", evaluate_batch_size=7
+    )
+    count = model.parts()
+    parts = [model.predict_part(Part(number, count)) for number in range(count)]
+    model.write_parts(tmp_path / "parts.json", parts)
+    assert count > 3
+    assert (tmp_path / "parts.json").read_text() == text
 
 
 @pytest.mark.parametrize("task", ["vqa", pytest.param("nlvr2", marks=pytest.mark.full)])

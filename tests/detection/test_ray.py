@@ -1,0 +1,171 @@
+"""Pipelines of Ray Data on a cluster of two workers, one of which is killed on the way: equal to one process."""
+
+import os
+import signal
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from lxmert.cli import main
+from lxmert.data.synthetic.scenes.generate import FEWEST_IMAGES, make_scenes
+from lxmert.detection.region_tables import regions_table, table_regions
+from lxmert.inference import ray_answering
+from lxmert.inference.answering import VisualQuestionAnswering
+from lxmert.inference.ray_answering import AnsweringWorker, answer_on_ray
+from lxmert.training import ray_prediction, run, trained_model
+from lxmert.training.ray_prediction import PredictionWorker
+from lxmert.utils.ray_cluster import RayCluster, connected
+from lxmert.utils.ray_pipeline import results_in_order
+from lxmert.vision.detections import ImageDetections
+from tests.compare import assert_same
+from tests.tolerances import OUTPUTS
+from tests.training.runs import settings_of
+
+# Ray sets options of its own that it warns of.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.data.context")
+TWO = RayCluster(workers=2)
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Ray on this machine, for all tests of the file."""
+    import ray.data
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("OMP_NUM_THREADS", "1")
+        before = signal.getsignal(signal.SIGTERM)
+        ray.data.DataContext.get_current()  # now, as `pytest.warns` undoes the filter
+        ray.init("local", num_cpus=2, object_store_memory=200 * 2**20, include_dashboard=False, log_to_driver=False)
+        yield
+        ray.shutdown()
+        signal.signal(signal.SIGTERM, before)
+
+
+def dying(worker, folder):
+    """A worker that kills its process with the second block that it gets, once in a test."""
+
+    class Dying(worker):
+        blocks = 0
+
+        def __call__(self, table):
+            self.blocks += 1
+            if self.blocks == 2 and not (Path(folder) / "killed").exists():
+                (Path(folder) / "killed").touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            return super().__call__(table)
+
+    return Dying
+
+
+def draw(path, number):
+    """A photograph of two shapes."""
+    image = Image.new("RGB", (60, 40 + number), "white")
+    ImageDraw.Draw(image).ellipse([5, 5, 15 + number, 20], fill="red")
+    ImageDraw.Draw(image).rectangle([35, 22, 55, 35], fill="blue")
+    image.save(path)
+    return str(path)
+
+
+def test_tables_of_regions_keep_every_number():
+    rng = np.random.default_rng(3)
+    found = []
+    for count in (3, 0, 2):
+        floats = [rng.standard_normal(shape, np.float32) for shape in ((count, 5), (count, 4), count, count)]
+        ids = rng.integers(0, 9, (2, count))
+        found.append(ImageDetections(floats[0], floats[1], (7, 9), ids[0], floats[2], ids[1], floats[3]))
+    table = regions_table(["a", "b", "c", "d"], [*found[:2], "it is truncated", found[2]], feature_size=5)
+    names, images = zip(*table_regions(table, feature_size=5), strict=True)
+    assert (names, images[2]) == (("a", "b", "c", "d"), "it is truncated")
+    for wanted, image in zip(found, [*images[:2], images[3]], strict=True):
+        for name, value in vars(wanted).items():
+            given = getattr(image, name)
+            assert np.array_equal(given, value), name
+            assert name == "size" or (given.dtype, given.shape) == (value.dtype, value.shape)
+
+
+def test_what_is_missing_is_named(monkeypatch, capsys, tmp_path):
+    with pytest.raises(ValueError, match=r"workers must be a whole number from 1; got 0\."):
+        RayCluster(workers=0)
+    command = ["predict", "vqa", "easy-vqa", "--questions", "q.json", "--output", str(tmp_path / "out.json")]
+    assert main([*command, "--workers", "2"]) == 1
+    assert "--workers is for --ray" in capsys.readouterr().err
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    with pytest.raises(ConnectionError, match=r"there is no cluster of Ray at '127\.0\.0\.1:1'"):
+        connected(RayCluster("127.0.0.1:1"), "A test").__enter__()
+    monkeypatch.setitem(sys.modules, "ray.data", None)
+    assert main([*command, "--ray", "local"]) == 1
+    assert 'pip install "lxmert[ray]"' in capsys.readouterr().err
+
+
+class Picky:
+    """Refuses a number, or dies of it."""
+
+    def __init__(self, refused=None, deadly=None):
+        self.refused, self.deadly = refused, deadly
+        warnings.warn("made", UserWarning, stacklevel=1)
+
+    def __call__(self, table):
+        numbers = table["number"].to_pylist()
+        if self.deadly in numbers:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.refused in numbers:
+            raise ValueError(f"{self.refused} is refused.")
+        return table
+
+
+@pytest.mark.full
+def test_errors_of_workers(cluster):
+    """Warnings and errors arrive as they were raised; a block that ends every process is no endless loop."""
+    import pyarrow
+
+    blocks = [pyarrow.table({"number": [number, number + 1]}) for number in range(0, 8, 2)]
+    results = results_in_order(blocks, Picky, {"refused": 5}, TWO)
+    with pytest.warns(UserWarning, match="^made$"):
+        found = [next(results)["number"].to_pylist() for _ in range(2)]
+    assert found == [[0, 1], [2, 3]]
+    with pytest.raises(ValueError, match=r"^5 is refused\.$"):
+        next(results)
+    with pytest.warns(UserWarning, match="^made$"), pytest.raises(RuntimeError, match=r"died 5 times.*'number': 4"):
+        list(results_in_order(blocks, Picky, {"deadly": 5}, TWO))
+    with pytest.raises(ValueError, match="workers must be at most the CPUs of the cluster, 2; got 3"):
+        list(results_in_order(blocks, Picky, {}, RayCluster(workers=3)))
+
+
+@pytest.mark.full
+def test_predictions(cluster, tmp_path, monkeypatch):
+    make_scenes(tmp_path / "scenes", FEWEST_IMAGES, progress=False)
+    monkeypatch.setattr(trained_model, "_BATCHES", 2)
+    monkeypatch.setattr(ray_prediction, "PredictionWorker", dying(PredictionWorker, tmp_path))
+    run.train(settings_of("vqa", tmp_path / "scenes", tmp_path / "run", learning_rate=5e-3))
+    questions = str(tmp_path / "scenes" / "vqa" / "test.json")
+    command = ["predict", "vqa", str(tmp_path / "run" / "best"), "--questions", questions, "--batch-size", "3"]
+    assert main([*command, "--output", str(tmp_path / "one.json")]) == 0
+    assert main([*command, "--output", str(tmp_path / "ray.json"), "--ray", "local", "--workers", "2"]) == 0
+    assert (tmp_path / "killed").exists()
+    assert (tmp_path / "ray.json").read_bytes() == (tmp_path / "one.json").read_bytes()
+
+
+@pytest.mark.full
+def test_answers_about_photographs(cluster, tmp_path, monkeypatch):
+    images = [draw(tmp_path / f"{number}.png", number) for number in range(8)]
+    (tmp_path / "3.png").write_bytes(b"no image")
+    texts = ["what color is the circle?", "is there a blue rectangle?", "what shape is in the image?"]
+    asked = [(image, text) for text in texts for image in images]
+    monkeypatch.setattr(ray_answering, "AnsweringWorker", dying(AnsweringWorker, tmp_path))
+    found = list(answer_on_ray("easy-vqa", asked, cluster=TWO, top_k=2, block_size=4, progress=True))
+    assert (tmp_path / "killed").exists()
+    assert [(one.image, one.question) for one in found] == asked
+    good = [one for one in found if one.error is None]
+    assert {one.image for one in found if one.error is not None} == {images[3]}
+    assert all("Pillow cannot read" in one.error and not one.answers for one in found if one.error is not None)
+    one_process = VisualQuestionAnswering.from_pretrained("easy-vqa", pack_weights=False)
+    wanted = one_process([one.image for one in good], [one.question for one in good], top_k=2)
+    for one, answers in zip(good, wanted, strict=True):
+        assert [answer["answer"] for answer in one.answers] == [answer["answer"] for answer in answers]
+        scores = ([answer["score"] for answer in some] for some in (one.answers, answers))
+        assert_same(*scores, tolerance=OUTPUTS["float32"])  # other questions are beside each
