@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_VANISHING = 1e-4  # features of this size are lost in the epsilon of a model's normalization
+
 
 class PreparedImage(NamedTuple):
     """What `GridDetector.prepare` makes of an image.
@@ -62,6 +64,10 @@ class GridDetector(RegionDetector):
         resample: the filter that resizes, one of Pillow's: "bilinear", "bicubic", ...
         name: what messages call the detector; by default the class of the model.
 
+    Attributes:
+        network, input, grid: the backbone, what it reads, and rows and columns.
+        mean_size: the mean absolute feature of a gray image.
+
     Raises:
         TypeError: `model` is of neither framework.
         ValueError: no `image_size` where the model does not say one; a model whose output is neither a map nor tokens;
@@ -88,13 +94,15 @@ class GridDetector(RegionDetector):
         gray = self.input(np.full((*size, 3), 128, np.uint8))
         if gray.shape != (*size, 3):
             raise ValueError(f"normalization must keep the shape {[*size, 3]}; it gave {list(gray.shape)}.")
-        rows, columns, self.feature_size = self._map(gray).shape
+        found = self._map(gray)
+        rows, columns, self.feature_size = found.shape
         self.grid = (rows, columns) if grid is None else check_sides("grid", grid)
         if self.grid[0] > rows or self.grid[1] > columns:
             raise ValueError(
                 f"grid must be at most {rows}x{columns}, the map of {self.name} for images of {size[0]}x{size[1]}; got "
                 f"{self.grid[0]}x{self.grid[1]}. A larger image_size gives a larger map."
             )
+        self.mean_size = float(np.abs(found).mean())
         self._source: dict[str, Any] = {"model": type(model).__name__}
         self._sha256 = weights_sha256(self.network.weights())
         self._computing: Callable[[], AbstractContextManager[Any]] = nullcontext
@@ -176,12 +184,7 @@ class GridDetector(RegionDetector):
             **({"weights": RANDOM, "seed": options.seed} if options.random else {}),
         }
         if options.random:
-            logger.warning(
-                "%s has random weights (seed %d): its features are untrained. They suit trials, and no published "
-                "model.",
-                made.name,
-                options.seed,
-            )
+            _warn_of_random_weights(made, options.seed)
         return made
 
     def _map(self, pixels: np.ndarray) -> np.ndarray:  # [H, W, 3] -> [h, w, C]
@@ -219,6 +222,18 @@ class GridDetector(RegionDetector):
             **self.input.settings,
             "grid": list(self.grid),
         }
+
+
+def _warn_of_random_weights(detector: GridDetector, seed: int) -> None:
+    vanish = ""
+    if detector.mean_size < _VANISHING:
+        vanish = (
+            f" They vanish ({detector.mean_size:.0e} on average): its normalization has no statistics of images. "
+            "Choose a backbone with layer normalization, convnext in PyTorch and ConvNeXtTiny in Keras."
+        )
+    logger.warning(
+        "%s has random weights (seed %d): its features are untrained, for trials alone.%s", detector.name, seed, vanish
+    )
 
 
 def _backend(backend: str) -> Any:

@@ -15,11 +15,16 @@ from PIL import Image
 
 from lxmert import RegionDetector
 from lxmert.detection import tf_grid
+from lxmert.detection.extract import extract_features
 from lxmert.detection.grid import GridDetector
 from lxmert.detection.grid_input import Normalization, input_of_processor
 from lxmert.detection.grid_options import GridOptions
+from lxmert.training.run import train
+from lxmert.training.settings import make_settings, read_settings
+from tests.docs.pages import ROOT, make_photographs
 from tests.weights.hub_server import running_hub
 
+VOCABULARY = str(ROOT / "lxmert/checkpoints/easy-vqa/vocab.txt")
 SIZE = 32
 VIT = {
     "hidden_size": 16,
@@ -293,7 +298,9 @@ def test_random_weights_are_the_same_bits_for_a_seed(caplog, tmp_path):
     assert first.settings["seed"] == 1
     assert first.settings["weights_sha256"] != other.settings["weights_sha256"]
     np.testing.assert_array_equal(first(photograph()).features, again(photograph()).features)
+    assert "vanish" not in caplog.text
     usual = RegionDetector.from_pretrained("grid:mobilenet_v2,weights=random,image_size=64")
+    assert "They vanish (" in caplog.text
     assert usual(photograph()).features.shape == (1, 4, 1280)
     assert usual.settings["model"] == "mobilenet_v2"
 
@@ -357,6 +364,20 @@ def test_folders_that_are_no_backbone(tmp_path):
         load("grid:ResNets,weights=random")
     with pytest.raises(ValueError, match="weights must be random in PyTorch"):
         load("grid:resnet,weights=file.h5")
+
+
+@pytest.mark.full
+def test_a_model_learns_from_photographs(tmp_path, monkeypatch):
+    """From the folder of docs/train-from-photographs.md to the right answers, with untrained features."""
+    monkeypatch.chdir(tmp_path)
+    make_photographs(tmp_path / "photos")
+    detector = RegionDetector.from_pretrained("grid:convnext,weights=random,image_size=64")
+    assert extract_features("photos/images", "regions", detector).images == 48
+    data = {"train": "photos/train.csv", "valid": "photos/valid.csv", "features": "regions"}
+    settings = make_settings(
+        "vqa", read_settings("photos/small.toml"), {**data, "vocabulary": VOCABULARY, "output": "run", "backend": "pt"}
+    )
+    assert train(settings)["accuracy"] > 90
 
 
 # ----- keras.applications and KerasHub

@@ -78,6 +78,8 @@ def make_files(folder: Path, text: str) -> None:
         assert main(["data", "scenes", str(folder / "scenes"), "--images", "120", "--processes", "1", "--quiet"]) == 0
     if "my-data" in text:
         _make_own_data(folder / "my-data")
+    if "my-photos" in text:
+        make_photographs(folder / "my-photos")
 
 
 def _make_own_data(folder: Path) -> None:
@@ -104,7 +106,39 @@ def _make_own_data(folder: Path) -> None:
             writer.writerow(("image", "question", "answer"))
             writer.writerows(row for row in rows if first <= int(row[0][-3:]) < last)
     (folder / "test.csv").write_text("image,question\nimg-029,is the ball red?\n")
-    settings = 'recipe = "adamw"\nlearning_rate = 0.003\nbatch_size = 16\nepochs = 8\n\n[model_config]\n'
-    sizes = "hidden_size = 48\nnum_attention_heads = 4\nintermediate_size = 96\ninitializer_range = 0.1\n"
-    (folder / "small.toml").write_text(settings + sizes + "l_layers = 1\nx_layers = 1\nr_layers = 1\n")
-    (folder / "small-visual-bert.toml").write_text(settings + sizes + "num_hidden_layers = 2\n")
+    (folder / "small.toml").write_text(_settings(8) + "l_layers = 1\nx_layers = 1\nr_layers = 1\n")
+    (folder / "small-visual-bert.toml").write_text(_settings(8) + "num_hidden_layers = 2\n")
+
+
+def _settings(epochs: int) -> str:
+    settings = f'recipe = "adamw"\nlearning_rate = 0.003\nbatch_size = 16\nepochs = {epochs}\n\n[model_config]\n'
+    return settings + "hidden_size = 48\nnum_attention_heads = 4\nintermediate_size = 96\ninitializer_range = 0.1\n"
+
+
+def make_photographs(folder: Path) -> None:
+    """48 noisy pictures of different sizes whose halves, a sky and a ground, each have one of three colours."""
+    import csv
+
+    import numpy as np
+    from PIL import Image
+
+    random = np.random.default_rng(0)
+    colors = {"red": (200, 40, 40), "green": (40, 170, 60), "blue": (50, 70, 200)}
+    (folder / "images").mkdir(parents=True)
+    rows = []
+    for number in range(48):
+        halves = [list(colors)[number % 3], list(colors)[number // 3 % 3]]
+        height, width = random.integers(60, 120, 2)
+        pixels = random.normal(0, 15, (height, width, 3)) + colors[halves[1]]
+        pixels[: height // 2] += np.subtract(colors[halves[0]], colors[halves[1]])
+        name = f"photo-{number:03}.jpg"
+        Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(folder / "images" / name)
+        rows += [
+            (name, f"what color is the {part}?", color) for part, color in zip(("sky", "ground"), halves, strict=True)
+        ]
+    for name, first, last in (("train", 0, 36), ("valid", 36, 48)):
+        with open(folder / f"{name}.csv", "w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(("image", "question", "answer"))
+            writer.writerows(rows[2 * first : 2 * last])
+    (folder / "small.toml").write_text(_settings(16) + "l_layers = 1\nx_layers = 1\nr_layers = 1\n")

@@ -24,7 +24,13 @@ IGNORED = "ignore:__array__ implementation doesn't accept a copy keyword:Depreca
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 # Pages whose blocks train models, which takes Keras most of a minute: `make test-all` runs them.
-TRAINING = ("docs/models.md", "docs/training.md", "docs/visual_bert.md", "docs/your-data.md")
+TRAINING = (
+    "docs/models.md",
+    "docs/train-from-photographs.md",
+    "docs/training.md",
+    "docs/visual_bert.md",
+    "docs/your-data.md",
+)
 
 
 def place(block):
