@@ -1,0 +1,212 @@
+"""The Visual Genome detector: PyTorch against Keras, and the folded norms against the layers that they are made of."""
+
+import numpy as np
+import pytest
+
+from lxmert.common.config import DetectorConfig
+from lxmert.vision.anchors import map_anchors
+from lxmert.vision.detect import find_regions
+from lxmert.vision.pooling import map_regions
+from lxmert.vision.preprocess import NetworkInput, network_input
+from lxmert.vision.profiles import make_profile
+from lxmert.vision.proposals import choose_proposals
+from tests.reference.detectors import channels_first, draw_weights, make_network, tensor
+
+# Narrow networks that differ in everything that a config can say, and pictures of sides 3 to 700.
+CONFIGS = {
+    "short": dict(res2_blocks=1, res3_blocks=1, res4_blocks=2, res5_blocks=1, pool_size=3),
+    "no shortcut in stage 2": dict(
+        stem_channels=8, res2_channels=8, width_per_group=3, res3_blocks=2, res5_dilation=1, ceil_pooling=False
+    ),
+    "long": dict(res4_blocks=5, res5_dilation=3, batch_norm_eps=1e-3, anchor_ratios=(1.0,), pool_size=14),
+}
+SIZES = {"short": [(3, 700), (700, 3), (61, 64)], "no shortcut in stage 2": [(3, 3), (37, 250)], "long": [(333, 128)]}
+NARROW = dict(
+    num_objects=12,
+    num_attributes=5,
+    stem_channels=5,
+    width_per_group=3,
+    res2_channels=8,
+    res2_blocks=1,
+    res3_blocks=1,
+    res4_blocks=1,
+    res5_blocks=2,
+    proposal_channels=6,
+    anchor_sizes=(16.0, 40.0, 90.0),
+    proposals_before_suppression=200,
+    num_proposals=40,
+    min_regions=5,
+    max_regions=20,
+)
+# Relative to the largest entry. The dtype keeps 16 and 7 digits, and networks of this depth lose two.
+TOLERANCE = {"float64": 1e-12, "float32": 1e-4}
+
+
+def assert_close(found, expected, tolerance, what):
+    """Within a part of the largest entry."""
+    assert found.shape == expected.shape, what
+    np.testing.assert_allclose(
+        found, expected, rtol=0, atol=tolerance * np.abs(expected).max(initial=1e-30), err_msg=what
+    )
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_both_backends(name):
+    config = DetectorConfig(**{**NARROW, **CONFIGS[name]})
+    weights = draw_weights(config, seed=len(name))
+    networks = {backend: make_network(backend, config, weights, "float64") for backend in ("pt", "tf")}
+    draws = np.random.default_rng(len(name))
+    profiles = [make_profile("hf", config), make_profile("caffe", config, regions=(5, 20))]
+    for height, width in SIZES[name]:
+        pixels = draws.normal(0, 60, (height, width, 3))
+        found = {}
+        for backend, network in networks.items():
+            proposed = network.propose(pixels[None])
+            regions = [find_regions(network, proposed, 0, NetworkInput(pixels, (height, width)), p) for p in profiles]
+            found[backend] = channels_first(backend, proposed.feature_map), proposed, *regions
+        (pt_map, pt_proposed, *pt_regions), (tf_map, tf_proposed, *tf_regions) = found["pt"], found["tf"]
+        what = f"{name}, {height} x {width}"
+        assert pt_proposed.map_size == tf_proposed.map_size == pt_map.shape[2:]
+        assert_close(tf_map, pt_map, 1e-9, what)
+        assert_close(tf_proposed.objectness, pt_proposed.objectness, 1e-9, what)
+        assert_close(tf_proposed.deltas, pt_proposed.deltas, 1e-9, what)
+        for mine, theirs in zip(tf_regions, pt_regions, strict=True):
+            assert len(mine.rows)
+            for field, values in mine._asdict().items():
+                wanted = np.asarray(getattr(theirs, field))
+                if wanted.dtype.kind == "i":
+                    np.testing.assert_array_equal(values, wanted, err_msg=f"{what}: {field}")
+                elif field == "threshold":
+                    np.testing.assert_equal(values, wanted)
+                else:
+                    assert_close(values, wanted, 1e-9, f"{what}: {field}")
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("backend", ["pt", "tf"])
+def test_folded_norms(backend, dtype):
+    """What the methods for inference compute is what a call computes, within the rounding of other products."""
+    config = DetectorConfig(**{**NARROW, **CONFIGS["short"], "pool_size": 14})
+    network = make_network(backend, config, draw_weights(config, seed=3), dtype)
+    pixels = np.random.default_rng(3).normal(0, 60, (2, 90, 120, 3)).astype(dtype)
+    called, proposed = network(tensor(backend, pixels)), network.propose(pixels)
+    pairs = {"map": (channels_first(backend, proposed.feature_map), channels_first(backend, called.feature_map))}
+    pairs["objectness"] = proposed.objectness, called.objectness
+    pairs["deltas"] = proposed.deltas, called.deltas
+    # More regions than are computed at once, some of them twice, empty, or outside of the map.
+    corners = np.random.default_rng(4).integers(-2, 9, (75, 4))
+    rois = np.concatenate([np.sort(corners.reshape(75, 2, 2), axis=1).reshape(75, 4), corners[:5], corners[:5]])
+    features = network.region_features(proposed.feature_map, 1, rois)
+    pairs["features"] = features, network.pooled_features(called.feature_map[1], rois)
+    for what, (found, expected) in pairs.items():
+        assert_close(found, as_array(expected), TOLERANCE[dtype], what)
+    assert network.region_features(proposed.feature_map, 0, rois[:0]).shape == (0, config.feature_size)
+
+
+@pytest.mark.parametrize("backend", ["pt", "tf"])
+def test_bfloat16_for_the_convolutions(backend):
+    """Scores and deltas are float32; they differ from those of float32 as the digits of bfloat16 let them."""
+    config = DetectorConfig(**{**NARROW, **CONFIGS["short"]})
+    network = make_network(backend, config, draw_weights(config, seed=5), "float32")
+    pixels = np.random.default_rng(5).normal(0, 60, (1, 90, 120, 3)).astype(np.float32)
+    rois = np.array([[0, 0, 3, 4], [1, 2, 5, 5]])
+    assert network.precision == "float32"
+    found = {}
+    for precision in ("float32", "bfloat16"):
+        network.precision = precision
+        proposed = network.propose(pixels)
+        features = network.region_features(proposed.feature_map, 0, rois)
+        found[precision] = proposed.objectness, proposed.deltas, features, network.object_scores(features)
+    for wide, narrow in zip(*found.values(), strict=True):
+        assert narrow.dtype == wide.dtype == np.float32
+        assert not np.array_equal(narrow, wide)
+        assert_close(narrow, wide, 0.05, "bfloat16")
+    with pytest.raises(ValueError, match="precision must be"):
+        network.precision = "float16"
+
+
+@pytest.mark.parametrize("backend", ["pt", "tf"])
+def test_a_replaced_layer_is_called(backend):
+    """Adapters, hooks and quantizers change what a layer computes; its weights alone do not say what."""
+    config = DetectorConfig(**{**NARROW, **CONFIGS["short"]})
+    network = make_network(backend, config, draw_weights(config, seed=6), "float64")
+    pixels = np.random.default_rng(6).normal(0, 60, (1, 50, 70, 3))
+    rois = np.array([[0, 0, 3, 2], [1, 0, 2, 1]])
+    proposed = network.propose(pixels)
+    features = network.region_features(proposed.feature_map, 0, rois)
+    for block in (network.backbone.res3[0], network.res5[0]):
+        kind = type(block.expand.conv)
+        call = "forward" if backend == "pt" else "call"
+        own = {call: lambda self, x, kind=kind, call=call: 2 * getattr(kind, call)(self, x)}
+        block.expand.conv.__class__ = type("Doubled", (kind,), own)
+    called, changed = network(tensor(backend, pixels)), network.propose(pixels)
+    assert_close(changed.objectness, as_array(called.objectness), 1e-12, "objectness")
+    assert np.abs(changed.objectness - proposed.objectness).max() > 1e-6
+    again = network.region_features(proposed.feature_map, 0, rois)
+    assert_close(again, as_array(network.pooled_features(proposed.feature_map[0], rois)), 1e-12, "features")
+    assert np.abs(again - features).max() > 1e-6
+
+
+def as_array(x):
+    """A tensor of either backend as an array."""
+    return np.asarray(x.detach() if hasattr(x, "detach") else x)
+
+
+def test_the_number_of_parameters():
+    import torch
+
+    from lxmert.pt.detector import VisualGenomeDetector
+
+    with torch.device("meta"):
+        network = VisualGenomeDetector(DetectorConfig())
+    parts = {
+        name: sum(p.numel() for p in part.parameters())
+        for name, part in (*network.named_children(), *network.backbone.named_children())
+    }
+    del parts["backbone"]
+    assert parts == {
+        "stem": 9_536,
+        "res2": 215_808,
+        "res3": 1_219_584,
+        "res4": 26_090_496,
+        "proposal_head": 4_749_884,
+        "res5": 14_964_736,
+        "predictor": 18_189_778,
+    }
+    assert sum(parts.values()) == 65_439_822
+
+
+@pytest.mark.full
+def test_full_size():
+    """One photograph at 800 x 1067 with 300 proposals through both networks in float32, with the same random weights.
+
+    Measured are differences of 3e-6 to 2e-5 of the largest entry.
+    """
+    from skimage.data import coffee
+
+    config = DetectorConfig()
+    weights = draw_weights(config, seed=0)
+    image = network_input(coffee()[:, :533], config, 800, 1333)
+    found = {}
+    for backend in ("pt", "tf"):
+        network = make_network(backend, config, weights, "float32")
+        proposed = network.propose(image.pixels[None])
+        if backend == "pt":
+            anchors = map_anchors(network.anchors, proposed.map_size)
+            boxes = choose_proposals(proposed.objectness[0], proposed.deltas[0], anchors, image.size, config).boxes
+            rois = map_regions(boxes)
+            assert len(rois) == 300
+        features = network.region_features(proposed.feature_map, 0, rois)
+        ids = np.arange(300) * 5
+        found[backend] = {
+            "map": channels_first(backend, proposed.feature_map),
+            "objectness": proposed.objectness,
+            "deltas": proposed.deltas,
+            "features": features,
+            "object scores": network.object_scores(features),
+            "attribute scores": network.attribute_scores(features, ids),
+            "box deltas": network.box_deltas(features, ids),
+        }
+        del network
+    for name, values in found["tf"].items():
+        assert_close(values, found["pt"][name], 1e-4, name)
