@@ -180,7 +180,7 @@ def test_the_number_of_parameters():
 def test_full_size():
     """One photograph at 800 x 1067 with 300 proposals through both networks in float32, with the same random weights.
 
-    Measured are differences of 3e-6 to 2e-5 of the largest entry.
+    They differ by 1.2e-6 to 2.5e-6 of the largest entry.
     """
     from skimage.data import coffee
 
@@ -197,7 +197,7 @@ def test_full_size():
             rois = map_regions(boxes)
             assert len(rois) == 300
         features = network.region_features(proposed.feature_map, 0, rois)
-        ids = np.arange(300) * 5
+        ids = np.arange(len(rois)) * 5
         found[backend] = {
             "map": channels_first(backend, proposed.feature_map),
             "objectness": proposed.objectness,
@@ -209,4 +209,4 @@ def test_full_size():
         }
         del network
     for name, values in found["tf"].items():
-        assert_close(values, found["pt"][name], 1e-4, name)
+        assert_close(values, found["pt"][name], 2e-5, name)

@@ -54,7 +54,7 @@ def draw_weights(config, seed):
     for name, values in VisualGenomeDetector(config).state_dict().items():
         values = values.numpy().copy()
         if name.endswith("running_var"):
-            values = np.exp(draws.normal(0, 1, values.shape))
+            values = np.exp(draws.normal(0, 0.5, values.shape))
         elif ".norm." in name:
             values += 0.2 * draws.standard_normal(values.shape)
         elif name.endswith(".bias"):
