@@ -12,6 +12,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from lxmert.data.features.image_regions import ImageRegions
 from lxmert.data.features.interrupted import saved_images
 from lxmert.data.features.layout import encode_name
@@ -21,7 +23,7 @@ from lxmert.utils.messages import escaped, first_few
 from lxmert.utils.progress import ProgressBar
 from lxmert.utils.run_ahead import run_ahead
 from lxmert.utils.setting_names import setting
-from lxmert.vision.detections import ImageDetections
+from lxmert.vision.detections import NO_ID, ImageDetections
 
 from .photographs import Photograph
 from .region_detector import RegionDetector
@@ -59,16 +61,10 @@ class ExtractionOptions:
 
 def stored_form(name: str, found: ImageDetections) -> ImageRegions:
     """The regions that a detector found in an image, as a store takes them."""
-    return ImageRegions(
-        name,
-        found.features,
-        found.boxes,
-        found.size,
-        found.object_ids,
-        found.object_scores,
-        found.attribute_ids,
-        found.attribute_scores,
-    )
+    labels = [(found.object_ids, found.object_scores), (found.attribute_ids, found.attribute_scores)]
+    # A store has the confidence 0 where there is no label.
+    scores = [None if part is None or ids is None else np.where(ids == NO_ID, 0, part) for ids, part in labels]
+    return ImageRegions(name, found.features, found.boxes, found.size, labels[0][0], scores[0], labels[1][0], scores[1])
 
 
 @dataclass

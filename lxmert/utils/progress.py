@@ -83,11 +83,13 @@ class ProgressBar:
 
     def _line(self, now: float) -> str:
         done, total = (tqdm.format_sizeof(n) if self.unit == "B" else f"{n:,}" for n in (self.done, self.total))
-        left = self.seconds_left(now)
+        left, elapsed = self.seconds_left(now), now - self._started
         parts = [f"{done} of {total} {self.unit} ({100 * self.done // max(self.total, 1)} %)"]
         parts += [self._note] if self._note else []
-        parts += [f"{duration(now - self._started)} so far"]
+        parts += [f"{duration(elapsed)} so far"]
         parts += [f"{duration(left)} left"] if left is not None else []
+        speed = (self.done - self._first) / max(elapsed, 1e-9)
+        parts += [f"{tqdm.format_sizeof(speed) if self.unit == 'B' else f'{speed:.3g}'} {self.unit}/s"]
         return f"{self._doing}: {', '.join(parts)}"
 
 

@@ -42,8 +42,8 @@ def test_a_bar_with_the_time_left_on_a_terminal(monkeypatch):
 
 def test_a_line_a_minute_elsewhere(monkeypatch):
     assert told(monkeypatch, io.StringIO(), clock=31.0).splitlines() == [
-        "reading: 2 of 4 images (50 %), 1 min 2 s so far, 1 min 2 s left",
-        "reading: 4 of 4 images (100 %), 2 min 4 s so far, 0 s left",
+        "reading: 2 of 4 images (50 %), 1 min 2 s so far, 1 min 2 s left, 0.0323 images/s",
+        "reading: 4 of 4 images (100 %), 2 min 4 s so far, 0 s left, 0.0323 images/s",
     ]
     assert told(monkeypatch, io.StringIO(), clock=1.0) == ""
 
