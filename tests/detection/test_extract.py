@@ -4,6 +4,9 @@ import errno
 import json
 import os
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,6 +21,7 @@ from lxmert.detection.shapes import ShapeDetector
 from tests.detection.extraction_cases import Halves, photographs, same_stores
 from tests.inference.conftest import draw
 
+ROOT = Path(__file__).parents[2]
 DAMAGED, REFUSED = (2, 4, 13), (7, 8)
 GOOD = [number for number in range(14) if number not in (*DAMAGED, *REFUSED)]
 BATCHES = [[0, 1], [3, 5], [6], [9, 10, 11], [12]]  # of three: the first without 2, [6], 7 and 8 one by one
@@ -209,7 +213,7 @@ def test_several_processes_make_the_same_store(photos, tmp_path, whole, process,
     report = process(1, 2, photos, store, detectors[1], **options)
     assert (report.images, report.resumed) == (4, 3)
     report = process(0, 2, photos, store, detectors[0], **options)
-    assert [detector.batches for detector in detectors] == [BATCHES[:3], BATCHES[3:]]
+    assert [detector.batches for detector in detectors] == [BATCHES[:3], BATCHES[4:]]
     assert (report.images, report.resumed, len(report.skipped)) == (len(GOOD), 0, 5)
     assert same_stores(store, whole)
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
@@ -217,7 +221,7 @@ def test_several_processes_make_the_same_store(photos, tmp_path, whole, process,
         assert process(rank, 2, photos, store, Halves(stop_after=0), **options).skipped == skipped
 
 
-def test_a_merge_that_is_interrupted(photos, tmp_path, whole, process, saving, monkeypatch):
+def test_a_merge_that_is_interrupted(photos, tmp_path, process, monkeypatch):
     """The first process continues in the middle of a part; with another number of processes nothing is lost either."""
     for last in (4, 1):
         store = tmp_path / f"store{last}"
@@ -298,3 +302,31 @@ def test_few_photographs_are_open_at_a_time(tmp_path):
     for name in ("batch_size", "readers"):
         with pytest.raises(ValueError, match=f"{name} must be a whole number from 1; got 0"):
             extract_features(tmp_path / "photos", tmp_path / "other", Halves(), **{name: 0})
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("world", [1, 3])
+def test_killed_at_twenty_steps(tmp_path, world):
+    command = [sys.executable, "-m", "tests.detection.killed_extraction", str(tmp_path), str(world)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (len(found["killed"]), found["different"]) == (20, []), done.stderr
+
+
+@pytest.mark.full
+def test_torchrun(photos, tmp_path):
+    """Three processes at the same time, and one: the same store."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "3", "-m", "lxmert"]
+    arguments = ["features", "extract", str(photos), "--detector", "shapes", "--batch-size", "2"]
+    for name, start in (("several", command), ("one", [sys.executable, "-m", "lxmert"])):
+        store = tmp_path / name
+        done = subprocess.run(
+            [*start, *arguments[:3], str(store), *arguments[3:]], cwd=ROOT, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.endswith(
+            f"{store}: 11 images, {open_regions(store).facts(0)['regions']} regions; 3 damaged "
+            "photographs were skipped\n"
+        )
+    assert same_stores(tmp_path / "several", tmp_path / "one")

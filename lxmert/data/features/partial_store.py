@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from lxmert.utils.atomic_files import write_text
+from lxmert.utils.atomic_files import TEMPORARY_SUFFIX, write_text
 from lxmert.utils.file_locks import HAS_LOCKS, lock
 from lxmert.utils.json_files import parse_json
 from lxmert.utils.positional_io import write_at
@@ -90,6 +90,8 @@ class PartialStore:
         try:
             if self._restart:  # only now, as nothing may be removed without the lock
                 _empty(self.path)
+            for left in self.path.glob(f".*{TEMPORARY_SUFFIX}"):  # of a process that was killed
+                left.unlink()
             resumed = (self.path / _PROGRESS).is_file()
             state, names = self._read_progress() if resumed else (WriterState(), [])
             for name, size in state.file_sizes(self._dtype).items():
