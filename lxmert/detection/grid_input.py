@@ -123,7 +123,7 @@ def _size(values: Mapping[str, Any]) -> tuple[int, int]:
     return sides
 
 
-_LARGEST = 10_000
+_LARGEST = 4096  # of a file, which is not trusted with more memory
 
 
 def _filter(number: object) -> str:

@@ -30,6 +30,7 @@ from .grid_parts import Backbone, pair
 # In the second, which newer processors write, the image processor is one of several.
 _PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 _USUAL_SIZE = 224
+_PATCHES = {"dinov3_convnext": 4}  # whose config does not say it
 
 
 class GridNetwork:
@@ -45,7 +46,7 @@ class GridNetwork:
     def __init__(self, model: nn.Module):
         self.model = model.eval()
         config = getattr(model, "config", None)
-        patch = pair(getattr(config, "patch_size", None))
+        patch = pair(getattr(config, "patch_size", _PATCHES.get(getattr(config, "model_type", ""))))
         # The later stages of Swin and FocalNet each merge two by two patches.
         merged = 2 ** len(getattr(config, "depths", ())[1:])
         self.patch = None if patch is None else (patch[0] * merged, patch[1] * merged)
@@ -114,8 +115,8 @@ def _find(options: GridOptions, kinds: Collection[str]) -> tuple[Path | None, st
             near = nearly_known(options.name.lower(), kinds)
             raise FileNotFoundError(
                 f"{options.source}: there is no folder of this name, and it is neither a repository OWNER/NAME nor a "
-                f"kind of model of transformers{f' (such as {near})' * bool(near)}. The models of keras.applications "
-                'need backend="tf".'
+                f"kind of model of transformers{f' (such as {near})' * bool(near)}. Models of Keras need the other "
+                "backend."
             )
         if options.random:
             path = folder_with(options.name, [CONFIG_NAME], _PROCESSORS, **options.hub)

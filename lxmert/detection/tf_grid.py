@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from lxmert.utils.hub_errors import first_line
-from lxmert.utils.messages import unknown_keyword_message
+from lxmert.utils.messages import nearly_known
 from lxmert.utils.optional_imports import import_extra
 from lxmert.utils.setting_names import setting
 
@@ -112,10 +112,11 @@ def _find(options: GridOptions) -> ModuleType:
     for module in modules:
         if options.name[:1].isupper() and hasattr(module, options.name) and hasattr(module, "preprocess_input"):
             return module
-    names = [name for name in dir(keras.applications) if name[:1].isupper()]
+    names = {name.lower(): name for name in dir(keras.applications) if name[:1].isupper()}
+    near = nearly_known(options.name.lower(), names)
     raise ValueError(
-        f"{options.source} names no backbone of Keras: {unknown_keyword_message(options.name, names, 'name')} It must "
-        f"be one of keras.applications, or {KERAS_HUB}PRESET of KerasHub; models of transformers are PyTorch's."
+        f"{options.source} names no backbone of Keras. It must be one of keras.applications, such as "
+        f"{names[near or 'resnet50']}, or {KERAS_HUB}PRESET of KerasHub; the models of transformers are for PyTorch."
     )
 
 

@@ -64,7 +64,8 @@ def map_of_tokens(
         tokens: one row per token.
         size: height and width of the network's input.
         patch: height and width of a patch.
-        leading: how many tokens come before the patches; by default those that are too many for the patches.
+        leading: how many tokens come before the patches; by default those that are too many for the patches, at most
+            two: a class, and what is distilled.
 
     Raises:
         ValueError: the numbers do not fit each other.
@@ -78,7 +79,7 @@ def map_of_tokens(
         )
     rows, columns = height // patch_height, width // patch_width
     extra = len(tokens) - rows * columns
-    if extra < 0 or (leading is not None and extra != leading):
+    if not 0 <= extra <= 2 if leading is None else extra != leading:
         before = "" if leading is None else f" and {leading} before them"
         raise ValueError(
             f"the network must give a token for each of {rows}x{columns} patches{before}; it gave {len(tokens)}."

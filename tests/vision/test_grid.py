@@ -39,7 +39,7 @@ def test_patches_are_the_last_tokens():
     tokens = np.arange(1 + 4 + 6)[:, None] * np.ones(2)
     found = map_of_tokens(tokens, (16, 24), (8, 8), leading=5)
     assert found[..., 0].tolist() == [[5, 6, 7], [8, 9, 10]]
-    assert map_of_tokens(tokens, (16, 24), (8, 8)).tolist() == found.tolist()
+    assert map_of_tokens(tokens[4:], (16, 24), (8, 8)).tolist() == found.tolist()
 
 
 @pytest.mark.parametrize(
@@ -47,6 +47,7 @@ def test_patches_are_the_last_tokens():
     [
         ((20, 24), 5, "multiple of the network's patches of 8x8; got 20x24. Pass an image_size of 16x24"),
         ((16, 24), 1, "a token for each of 2x3 patches and 1 before them; it gave 11"),
+        ((16, 24), None, "a token for each of 2x3 patches; it gave 11"),
         ((32, 24), None, "a token for each of 4x3 patches; it gave 11"),
     ],
 )
