@@ -18,6 +18,7 @@ from lxmert.common.config.detector import DetectorConfig
 from lxmert.common.detector_outputs import DetectorOutput, check_precision
 from lxmert.vision.network import Proposed
 
+from .pretrained_base import PreTrainedBase
 from .region_pooling import distinct_bins, gather_bins, pool_regions
 from .resnet import Backbone, is_plain, make_stage, run_stage
 
@@ -86,7 +87,7 @@ class Predictor(nn.Module):
         return self.attributes(F.relu(self.attribute_hidden(x)))
 
 
-class VisualGenomeDetector(nn.Module):
+class VisualGenomeDetector(PreTrainedBase):
     """ResNet-101 up to its fourth stage, proposals, and the fifth stage on each region.
 
     What becomes of scores and deltas, boxes and the choice of regions, is decided in `lxmert.vision`, which both
@@ -96,9 +97,12 @@ class VisualGenomeDetector(nn.Module):
         config: the sizes.
     """
 
+    config_class = DetectorConfig
+    config: DetectorConfig
+
     def __init__(self, config: DetectorConfig):
-        super().__init__()
-        self.config = config
+        super().__init__(config)
+        config = self.config
         self._precision: str | None = None
         self.backbone = Backbone(config, config.ceil_pooling, 64.0)
         self.proposal_head = ProposalHead(config)

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lxmert.weights.base_model import BaseModel
+from lxmert.weights.base_model import StoredModel
 from lxmert.weights.formats.raw_io import BFLOAT16
 from lxmert.weights.naming.key_mapping import Parameter
 
 
-class NamedWeights(BaseModel, nn.Module):
+class NamedWeights(StoredModel, nn.Module):
     """A model whose parameters are found by their names."""
 
     def locate(self, parameter: Parameter) -> tuple[nn.Module, str]:
@@ -21,14 +21,6 @@ class NamedWeights(BaseModel, nn.Module):
         owner: nn.Module = self if parameter.head else self.base
         path = parameter.module if parameter.leaf.torch else parameter.module.rpartition(".")[0]
         return owner.get_submodule(path), parameter.leaf.torch or parameter.module.rpartition(".")[2]
-
-    @property
-    def base_name(self) -> str:
-        """The attribute that holds the backbone, in a user's model under any name; empty in a backbone."""
-        if hasattr(self, "pooler"):
-            return ""
-        inside = (name for name, part in self.named_children() if isinstance(part, NamedWeights) and not part.nested)
-        return super().base_name or next(inside, "")
 
     @property
     def device(self) -> torch.device:
@@ -63,6 +55,9 @@ class NamedWeights(BaseModel, nn.Module):
 
     def _assign(self, parameter: Parameter, values: Tensor) -> None:
         module, attribute = self.locate(parameter)
+        if parameter.leaf.is_buffer:
+            setattr(module, attribute, values)
+            return
         trained = getattr(module, attribute).requires_grad
         setattr(module, attribute, nn.Parameter(values, requires_grad=trained))
 

@@ -10,14 +10,15 @@ from torch.utils.hooks import RemovableHandle
 
 from lxmert.common.validation.shared import check_integer
 from lxmert.weights.answer_vocabulary import matching_rows, remap_rows
-from lxmert.weights.base_model import MEAN_RESIZING, kept_rows, new_token_count, pruned_paths
+from lxmert.weights.base_model import MEAN_RESIZING, BaseModel, kept_rows, new_token_count, pruned_paths
 from lxmert.weights.naming.tables import ANSWERS
 
 from .layers import Attention, Embedding
-from .named_weights import NamedWeights, array_of, tensor_of
+from .named_weights import array_of, tensor_of
+from .pretrained_base import PreTrainedBase
 
 
-class Resizable(NamedWeights):
+class Resizable(BaseModel, PreTrainedBase):
     """A model whose vocabulary, answers and attention heads can change; its config changes with it."""
 
     _input_hook: RemovableHandle | None = None

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from lxmert.utils.messages import first_few
 from lxmert.utils.paths import PICKLE_NAME
-from lxmert.weights.base_model import BaseModel
+from lxmert.weights.base_model import StoredModel
 from lxmert.weights.formats.raw_io import FLOATS
 from lxmert.weights.formats.safetensors import NamedArray
 from lxmert.weights.naming.key_mapping import DECODER_BIAS, TIED_DECODER, Parameter, published
@@ -21,16 +21,16 @@ from lxmert.weights.saving import Saved
 from .named_weights import array_of, tensor_of
 
 _WORD = "embeddings.word.weight"
-_FORWARDS = tuple(kind.forward for kind in (nn.Linear, nn.LayerNorm, nn.Embedding, nn.Module))
+_FORWARDS = tuple(kind.forward for kind in (nn.Linear, nn.LayerNorm, nn.Embedding, nn.Conv2d, nn.Module))
 
 
-def table_names(model: BaseModel) -> dict[str, Parameter]:
+def table_names(model: StoredModel) -> dict[str, Parameter]:
     """The rows of the name table by the names that `state_dict()` uses."""
     prefix = _base_prefix(model)
     return {p.name if p.head else prefix + p.name: p for p in model.table_parameters()}
 
 
-def _base_prefix(model: BaseModel) -> str:
+def _base_prefix(model: StoredModel) -> str:
     """What stands before the names of the backbone."""
     return f"{model.base_name}." if model.nested else ""
 
@@ -52,9 +52,10 @@ def translate_names(
 
     Names of this package stay; they are recognized by the first, which no published file has.
     """
-    table, mapping = table_names(module), published(module.config.model_type)
-    if not table or prefix + next(iter(table)) in state_dict:
+    first = next(module.table_parameters(), None)
+    if first is None or f"{prefix}{_base_prefix(module)}{first.name}" in state_dict:
         return
+    table, mapping = table_names(module), published(module.config.model_type)
     word = f"{prefix}{_base_prefix(module)}{_WORD}"
     names = {prefix + key: prefix + name for name, p in table.items() if (key := mapping.key(p, module.nested)) != name}
     if not any(name in state_dict for name in names):
@@ -89,7 +90,7 @@ def _take_copy(state_dict: dict[str, Any], copy: str, name: str, error_msgs: lis
 # Saving
 
 
-def saved_tensors(model: BaseModel, state_dict: Mapping[str, Any] | None) -> Saved:
+def saved_tensors(model: StoredModel, state_dict: Mapping[str, Any] | None) -> Saved:
     """What a model writes: the tensors of the name table, and the others under their own names.
 
     Raises:
@@ -135,7 +136,7 @@ def pickles(save: Callable[..., Any]) -> FileKind:
     return FileKind(PICKLE_NAME, write)
 
 
-def own_shapes(model: BaseModel) -> dict[str, tuple[int, ...]]:
+def own_shapes(model: StoredModel) -> dict[str, tuple[int, ...]]:
     """The tensors of a user's class that are in no name table: names and shapes.
 
     Raises:
@@ -157,7 +158,7 @@ def _state_of(model: Any) -> dict[str, Any]:
     return state
 
 
-def _translated(model: BaseModel, state_dict: Mapping[str, Any]) -> dict[str, Any]:
+def _translated(model: StoredModel, state_dict: Mapping[str, Any]) -> dict[str, Any]:
     """A given state dict with the names of this package."""
     given, errors = dict(state_dict), list[str]()
     translate_names(model, given, "", {}, True, [], [], errors)

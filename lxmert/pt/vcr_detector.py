@@ -18,11 +18,12 @@ from lxmert.common.detector_outputs import VcrDetectorOutput
 from lxmert.vision.vcr_boxes import RealBoxes, real_boxes
 from lxmert.vision.vcr_images import VcrInputs
 
+from .pretrained_base import PreTrainedBase
 from .region_align import align_regions
 from .resnet import Backbone, make_stage, run_stage
 
 
-class VcrDetector(nn.Module):
+class VcrDetector(PreTrainedBase):
     """ResNet-50 up to its fourth stage, RoIAlign over given boxes, and the fifth stage on each.
 
     relu(projection([mean of the fifth stage, embedding of the class])). The mask of an object is added to the first
@@ -32,9 +33,12 @@ class VcrDetector(nn.Module):
         config: the sizes.
     """
 
+    config_class = VcrDetectorConfig
+    config: VcrDetectorConfig
+
     def __init__(self, config: VcrDetectorConfig):
-        super().__init__()
-        self.config = config
+        super().__init__(config)
+        config = self.config
         self.backbone = Backbone(config, ceil_pooling=False)
         self.res5 = make_stage(config, 5, stride=1)
         size = config.pooled_size

@@ -19,6 +19,7 @@ from lxmert.vision.network import Proposed
 
 from ._compat import OpenLayer, register_output
 from .init import NormalInitializer
+from .pretrained_base import PreTrainedBase
 from .region_pooling import distinct_bins, gather_bins, pool_regions
 from .resnet import Backbone, is_plain, make_stage, run_stage
 
@@ -61,6 +62,7 @@ class ProposalHead(OpenLayer, keras.layers.Layer):
         self.anchors = self.add_weight(
             anchors.shape,
             lambda shape, dtype: ops.convert_to_tensor(anchors, dtype),
+            dtype="float32",  # 16 bits would round them by pixels
             trainable=False,
             autocast=False,
             name="anchors",
@@ -120,7 +122,8 @@ class Predictor(OpenLayer, keras.layers.Layer):
         self.attributes.build((None, self.config.attribute_hidden_size))
 
 
-class TFVisualGenomeDetector(OpenLayer, keras.Model):
+@keras.saving.register_keras_serializable(package="lxmert")
+class TFVisualGenomeDetector(PreTrainedBase):
     """ResNet-101 up to its fourth stage, proposals, and the fifth stage on each region.
 
     What becomes of scores and deltas, boxes and the choice of regions, is decided in `lxmert.vision`, which both
@@ -130,18 +133,19 @@ class TFVisualGenomeDetector(OpenLayer, keras.Model):
         config: the sizes.
     """
 
+    config_class = DetectorConfig
+    config: DetectorConfig
+
     def __init__(self, config: DetectorConfig, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.config = config
+        super().__init__(config, **kwargs)
+        config = self.config
         self._precision: str | None = None
         policy = self.dtype_policy
         self.backbone = Backbone(config, config.ceil_pooling, 64.0, dtype=policy, name="backbone")
         self.proposal_head = ProposalHead(config, dtype=policy, name="proposal_head")
         self.res5 = make_stage(config, 5, stride=1, dilation=config.res5_dilation, dtype=policy)
         self.predictor = Predictor(config, dtype=policy, name="predictor")
-        with keras.name_scope(self.name):
-            self.make_weights()
-        self.built = True
+        self.finish()
 
     def call(self, pixels: Any, training: bool = False) -> DetectorOutput:  # [B, H, W, 3]
         """Compute the map, and score and move its anchors.

@@ -10,14 +10,14 @@ import numpy as np
 from keras import ops
 
 from lxmert.common.config.base import ModelConfig
-from lxmert.weights.base_model import BaseModel
+from lxmert.weights.base_model import StoredModel
 from lxmert.weights.formats.raw_io import ALIGNED
 from lxmert.weights.naming.key_mapping import Parameter
 
 from ._compat import flatten_layers
 
 
-class NamedWeights(BaseModel, keras.Model):
+class NamedWeights(StoredModel, keras.Model):
     """A model whose variables are found by their names."""
 
     def locate(self, parameter: Parameter) -> tuple[keras.layers.Layer, str]:
@@ -33,7 +33,8 @@ class NamedWeights(BaseModel, keras.Model):
             only_trainable: whether to count only those that are trained.
             exclude_embeddings: whether to leave out the tables of embeddings.
         """
-        counted = (w for p, w in self.weights_by_name() if p.head or p.kind != "embedding" or not exclude_embeddings)
+        every = ((p, w) for p, w in self.weights_by_name() if not p.leaf.is_buffer)
+        counted = (w for p, w in every if p.head or p.kind != "embedding" or not exclude_embeddings)
         return sum(int(np.prod(w.shape)) for w in counted if w.trainable or not only_trainable)
 
     def get_memory_footprint(self, return_buffers: bool = True) -> int:

@@ -12,16 +12,17 @@ from keras import ops
 
 from lxmert.common.validation.shared import check_integer
 from lxmert.weights.answer_vocabulary import matching_rows, remap_rows
-from lxmert.weights.base_model import MEAN_RESIZING, kept_rows, new_token_count, pruned_paths
+from lxmert.weights.base_model import MEAN_RESIZING, BaseModel, kept_rows, new_token_count, pruned_paths
 from lxmert.weights.naming.tables import ANSWERS
 
 from ._compat import replace_layer
 from .added_layers import mark_replaced
 from .layers import Attention, Embedding
-from .named_weights import NamedWeights, sublayer
+from .named_weights import sublayer
+from .pretrained_base import PreTrainedBase
 
 
-class Resizable(NamedWeights):
+class Resizable(BaseModel, PreTrainedBase):
     """A model whose vocabulary, answers and attention heads can change; its config changes with it."""
 
     def get_input_embeddings(self) -> keras.layers.Embedding:

@@ -17,15 +17,17 @@ from lxmert.common.detector_outputs import VcrDetectorOutput
 from lxmert.vision.vcr_boxes import RealBoxes, real_boxes
 from lxmert.vision.vcr_images import VcrInputs
 
-from ._compat import OpenLayer, register_output
+from ._compat import register_output
 from .init import NormalInitializer
+from .pretrained_base import PreTrainedBase
 from .region_align import align_regions
 from .resnet import Backbone, make_stage, run_stage
 
 register_output(VcrDetectorOutput)
 
 
-class TFVcrDetector(OpenLayer, keras.Model):
+@keras.saving.register_keras_serializable(package="lxmert")
+class TFVcrDetector(PreTrainedBase):
     """ResNet-50 up to its fourth stage, RoIAlign over given boxes, and the fifth stage on each.
 
     relu(projection([mean of the fifth stage, embedding of the class])). The mask of an object is added to the first
@@ -35,10 +37,12 @@ class TFVcrDetector(OpenLayer, keras.Model):
         config: the sizes.
     """
 
+    config_class = VcrDetectorConfig
+    config: VcrDetectorConfig
+
     def __init__(self, config: VcrDetectorConfig, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.config = config
-        policy = self.dtype_policy
+        super().__init__(config, **kwargs)
+        config, policy = self.config, self.dtype_policy
         self.backbone = Backbone(config, ceil_pooling=False, dtype=policy, name="backbone")
         self.res5 = make_stage(config, 5, stride=1, dtype=policy)
         size = config.pooled_size
@@ -69,9 +73,7 @@ class TFVcrDetector(OpenLayer, keras.Model):
         self.object_predictor = keras.layers.Dense(
             config.num_objects, kernel_initializer=NormalInitializer(0.01), dtype=policy, name="object_predictor"
         )
-        with keras.name_scope(self.name):
-            self.make_weights()
-        self.built = True
+        self.finish()
 
     def call(
         self,

@@ -1,8 +1,8 @@
-"""The base of every model, without a framework: loading, saving, and its options."""
+"""The bases of the models, without a framework: loading and saving, and the options of LXMERT and VisualBERT."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
 from lxmert.common.config.base import ModelConfig
@@ -10,14 +10,20 @@ from lxmert.common.outputs import ModelOutput
 from lxmert.common.validation.shared import check_integer
 
 from .loading import LoadableModel
+from .naming.key_mapping import Parameter, parameters
 from .saving import SaveableModel
 
 MEAN_RESIZING = 1e-9  # of the covariance of the old rows that new ones are drawn with
 
 
-class BaseModel(LoadableModel, SaveableModel):
-    """Base class of the models of both backends."""
+class StoredModel(LoadableModel, SaveableModel):
+    """Base class of everything that has weights in the name tables, in both backends."""
 
+
+class BaseModel(StoredModel):
+    """Base class of the models of words and regions of both backends."""
+
+    base_model_prefix: ClassVar[str] = ""  # the name that `transformers` gives the backbone inside of a task model
     gradient_checkpointing = False
     checkpoint_options: Mapping[str, Any] = {}  # of PyTorch's checkpoint function
     supports_gradient_checkpointing: ClassVar[bool] = True
@@ -25,6 +31,17 @@ class BaseModel(LoadableModel, SaveableModel):
     label_aliases: ClassVar[Mapping[str, str]] = {}  # other names of labels in a call, each with the label's own
     # The options of PyTorch's checkpoint function that `gradient_checkpointing_enable` takes.
     checkpointing_options: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def base_name(self) -> str:
+        """The attribute that holds the backbone; empty in a backbone."""
+        return next((name for name in ("backbone", self.base_model_prefix) if name and hasattr(self, name)), "")
+
+    def table_parameters(self) -> Iterator[Parameter]:
+        """The rows of the name table that this model has; none in a user's model without a backbone."""
+        base = self.base
+        if hasattr(base, "pooler"):
+            yield from parameters(self.config, self.head_names(self.config), base.pooler is not None)
 
     @classmethod
     def can_generate(cls) -> bool:

@@ -29,6 +29,7 @@ from .checkpoint import Checkpoint
 from .convert_files import NO_ANSWERS, AnswerTables, check_answers, files_writer, move_answers, source_and_target
 from .load import LoadReport, match_parameters
 from .model_files import AnswerTable, Vocabulary, find_model
+from .naming.key_mapping import Parameter
 from .open import open_checkpoint
 from .save_folder import FOLDER_CONTENT, LazyTensor, byte_count, write_folder
 from .save_hdf5 import check_for_tf, write_keras_archive, write_keras_weights, write_tf_folder, write_tf_weights
@@ -166,9 +167,7 @@ def convert(
         if kind == "tf_model.h5":
             check_for_tf(checkpoint.config, architecture, [FLOATS[dtype]] if dtype else map(checkpoint.dtype, taken))
         model_config, matched = checkpoint.config, None
-        items = [
-            LazyTensor(p, FLOATS[dtype] if dtype else checkpoint.dtype(p), partial(checkpoint.view, p)) for p in taken
-        ]
+        items = [LazyTensor(p, _written_dtype(checkpoint, p, dtype), partial(checkpoint.view, p)) for p in taken]
         tables = source_and_target(path, checkpoint.config, architecture, answers)
         if is_folder:
             check_answers(target, path, architecture, checkpoint.config, tables.target)
@@ -256,6 +255,11 @@ def _architecture(task: str | None, checkpoint: Checkpoint) -> str:
         if spec.task == task:
             return name
     raise ValueError(f"{source} is a {model_type} model, which has no {task} class.")
+
+
+def _written_dtype(checkpoint: Checkpoint, parameter: Parameter, dtype: str | None) -> np.dtype:
+    """The dtype to write: the wanted one, or that of the file, which what is exact keeps."""
+    return checkpoint.dtype(parameter) if dtype is None or parameter.leaf.exact else FLOATS[dtype]
 
 
 def _with_progress(item: LazyTensor, total: int, progress: Callable[[int, int], None]) -> Callable[[], np.ndarray]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Protocol, Self
@@ -184,7 +184,7 @@ class LoadableModel(NamedModel):
                 own=own,
             )
             found = Found(taken, tuple(name for name in own if name not in report.new), report)
-            model = cls._load(file, found, _dtype_of(file) if dtype == "auto" else dtype, options, model)
+            model = cls._load(file, found, _dtype_of(file, taken) if dtype == "auto" else dtype, options, model)
         model.load_report = report
         if model.config.dtype is not None:  # what the file had
             model.config.dtype = model.dtype
@@ -282,9 +282,10 @@ def _argument_names(cls: type[NamedModel]) -> list[str]:
     return [name for name in arguments[1:] if name != "config"]
 
 
-def _dtype_of(file: Checkpoint) -> str:
+def _dtype_of(file: Checkpoint, taken: Sequence[Parameter]) -> str:
     """The dtype that a configuration names, or else that of the first floating-point tensor in the file."""
     named = getattr(file.config, "dtype", None) or getattr(file.config, "torch_dtype", None)
     if named is not None:
         return str(named).removeprefix("torch.")
-    return next((dtype.name for dtype in file.file.dtypes.values() if is_float(dtype)), "float32")
+    exact = {file.stored_name(p) for p in taken if p.leaf.exact and file.stores(p)}
+    return next((d.name for name, d in file.file.dtypes.items() if is_float(d) and name not in exact), "float32")

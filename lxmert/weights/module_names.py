@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from lxmert.common.specs import SPECS, architectures
+from lxmert.common.specs import architectures, is_class
 
 from .naming.tables import modules_of_hugging_face
 
@@ -23,7 +23,7 @@ class ModuleNames:
         A model that a user makes of `LxmertPreTrainedModel` or `VisualBertPreTrainedModel` has that of the backbone.
         """
         names = [kind.__name__.removeprefix("TF") for kind in cls.__mro__]
-        found = next((name for name in names if name in SPECS), None)
+        found = next((name for name in names if is_class(name)), None)
         if found is None and hasattr(cls, "config_class"):
             found = next(iter(architectures(cls.config_class.model_type)))
         return found or names[0]

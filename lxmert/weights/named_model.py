@@ -18,7 +18,6 @@ class NamedModel(ModuleNames):
 
     config: Any
     config_class: ClassVar[type[ModelConfig]]
-    base_model_prefix: ClassVar[str] = ""  # the name that `transformers` gives the backbone inside of a task model
     made_from: ModelConfig  # a copy of the config as it was when the layers were made
     name_or_path: str = ""  # where the weights come from
 
@@ -74,8 +73,8 @@ class NamedModel(ModuleNames):
 
     @property
     def base_name(self) -> str:
-        """The attribute that holds the backbone; empty in a backbone."""
-        return next((name for name in ("backbone", self.base_model_prefix) if name and hasattr(self, name)), "")
+        """The attribute that holds the backbone; empty in a backbone, and in a model without heads."""
+        return ""
 
     @property
     def base(self) -> Any:
@@ -98,10 +97,8 @@ class NamedModel(ModuleNames):
         raise NotImplementedError
 
     def table_parameters(self) -> Iterator[Parameter]:
-        """The rows of the name table that this model has; none in a user's model without a backbone."""
-        base = self.base
-        if hasattr(base, "pooler"):
-            yield from parameters(self.config, self.head_names(self.config), base.pooler is not None)
+        """The rows of the name table that this model has."""
+        yield from parameters(self.config, self.head_names(self.config))
 
     def weights_by_name(self) -> Iterator[tuple[Parameter, Any]]:
         """Every parameter with its row of the name table."""

@@ -70,7 +70,7 @@ def _slot(group: Any, name: str, item: LazyTensor) -> Slot:
 def write_keras_archive(path: str | Path, config: ModelConfig, architecture: str, items: Tensors) -> Overflowed:
     """Write what the Keras model's `save` would write, a .keras archive; see `write_keras_weights`."""
     # The widest dtype, as a narrower one would round what is loaded. Of two with 16 bits neither is the widest.
-    formats = {item.dtype for item in items}
+    formats = {item.dtype for item in items if not item.parameter.leaf.exact}
     widest = {dtype for dtype in formats if dtype.itemsize == max(d.itemsize for d in formats)}
     dtype = widest.pop().name if len(widest) == 1 else "float32"
     model, nested = MODELS[config.model_type], is_task_model(architecture)

@@ -16,6 +16,7 @@ from lxmert.pt import (
     VisualBertForPreTraining,
     state_dicts,
 )
+from lxmert.weights.naming.key_mapping import HUGGING_FACE
 from tests.small import NAMES, is_visual_bert, small_config
 
 PRETRAINING = ("LxmertForPreTraining", "VisualBertForPreTraining")
@@ -33,7 +34,7 @@ def ours(name, **changes):
 
 def equal(model, state, prefix=""):
     """Whether a model has the values of a state dict of `transformers`."""
-    names = {state_dicts.HUGGING_FACE.key(p, model.nested): w for p, w in model.weights_by_name()}
+    names = {HUGGING_FACE.key(p, model.nested): w for p, w in model.weights_by_name()}
     return all(torch.equal(state[prefix + name], values) for name, values in names.items())
 
 

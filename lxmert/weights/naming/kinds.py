@@ -10,12 +10,15 @@ import numpy as np
 class Leaf(NamedTuple):
     """One parameter of a module: its name in PyTorch and in Keras, and which of PyTorch's axes are Keras', in order.
 
-    Without `axes` the two are alike. A module that is a tensor itself has neither name.
+    Without `axes` the two are alike. A module that is a tensor itself has neither name. A buffer is never trained. What
+    is exact stays in float32, whatever the dtype of the model: coordinates, which 16 bits would round by pixels.
     """
 
     torch: str
     keras: str
     axes: tuple[int, ...] | None = None
+    is_buffer: bool = False
+    exact: bool = False
 
     def to_keras(self, values: np.ndarray) -> np.ndarray:
         """The values in Keras' layout: a view."""
@@ -57,8 +60,8 @@ KINDS: dict[str, tuple[Leaf, ...]] = {
     "batch norm": (
         Leaf("weight", "gamma"),
         Leaf("bias", "beta"),
-        Leaf("running_mean", "moving_mean"),
-        Leaf("running_var", "moving_variance"),
+        Leaf("running_mean", "moving_mean", is_buffer=True),
+        Leaf("running_var", "moving_variance", is_buffer=True),
     ),
-    "buffer": (Leaf("", ""),),
+    "buffer": (Leaf("", "", is_buffer=True, exact=True),),
 }
