@@ -5,6 +5,8 @@ import shutil
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.detection.photographs import CHINA
+
 ROOT = Path(__file__).parents[2]
 PAGES = ["README.md", *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md"))]
 # Their commands, options and links are checked; they have no block that runs.
@@ -76,10 +78,47 @@ def make_files(folder: Path, text: str) -> None:
         from lxmert.cli import main
 
         assert main(["data", "scenes", str(folder / "scenes"), "--images", "120", "--processes", "1", "--quiet"]) == 0
+    if re.search(r"\bdetector\b", text):
+        _make_detector(folder / "detector")
+    if "vqa-model" in text:
+        _make_answering(folder / "vqa-model", checkpoint)
+    if "photo.jpg" in text:
+        shutil.copy(CHINA, folder / "photo.jpg")
     if "my-data" in text:
         _make_own_data(folder / "my-data")
     if "my-photos" in text:
         make_photographs(folder / "my-photos")
+
+
+def _make_detector(folder: Path) -> None:
+    """A narrow detector with random weights, whose regions have 128 numbers, and the names of its classes."""
+    import torch
+
+    from lxmert import DetectorConfig
+    from lxmert.pt import VisualGenomeDetector
+
+    torch.manual_seed(0)
+    sizes = {"stem_channels": 4, "width_per_group": 4, "res2_channels": 16, "proposal_channels": 32}
+    blocks = {"res3_blocks": 1, "res4_blocks": 1, "res5_blocks": 1}
+    config = DetectorConfig(num_objects=100, num_attributes=25, min_size=128, max_size=176, **sizes, **blocks)
+    VisualGenomeDetector(config).save_pretrained(folder)
+    for name, count in (("object", 100), ("attribute", 25)):
+        lines = "".join(f"{name} {number}\n" for number in range(count))
+        (folder / f"{name}s_vocab.txt").write_text(lines)
+
+
+def _make_answering(folder: Path, checkpoint: Path) -> None:
+    """A small LXMERT that reads regions of 128 numbers, with the tokenizer and the answers of a checkpoint."""
+    from lxmert import LxmertConfig, LxmertForQuestionAnswering
+
+    words = len((checkpoint / "vocab.txt").read_text().splitlines())
+    sizes = {"hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 64, "visual_feat_dim": 128}
+    layers = {"l_layers": 1, "r_layers": 1, "x_layers": 1}
+    LxmertForQuestionAnswering(LxmertConfig(vocab_size=words, num_qa_labels=13, **sizes, **layers)).save_pretrained(
+        folder
+    )
+    for name in ("vocab.txt", "answers.json"):
+        shutil.copy(checkpoint / name, folder)
 
 
 def _make_own_data(folder: Path) -> None:
