@@ -56,7 +56,6 @@ def extract_features(
     detector: RegionDetector,
     *,
     dtype: str = "float32",
-    batch_size: int = 1,
     names: str | None = None,
     rename: Mapping[str, str] | None = None,
     strict: bool = False,
@@ -75,9 +74,8 @@ def extract_features(
         photographs: files, folders, lists of paths, and patterns; or a mapping of names and images. See
             `find_photographs`.
         store: its folder, made by this call.
-        detector: finds the regions.
+        detector: finds the regions. It gets `detector.batch_size` photographs at a time.
         dtype: of the features in the store, "float32" or "float16" (half the disk, rounded).
-        batch_size: how many photographs the detector gets at a time.
         names, rename: the images' names in the store; see `find_photographs`.
         strict: whether the first damaged photograph is an error; otherwise it is skipped, and listed in the report.
         restart: whether to discard the work of an interrupted extraction. Only for one process.
@@ -92,7 +90,7 @@ def extract_features(
         ValueError: no photographs, names that are not unique, no photograph with regions, unfinished work of other
             photographs or with other settings; with `strict` a damaged photograph, which the message names.
     """
-    options = ExtractionOptions(batch_size, readers, strict)
+    options = ExtractionOptions(detector.batch_size, readers, strict)
     process = this_process()
     if restart and process.world > 1:
         raise ValueError(
@@ -100,7 +98,7 @@ def extract_features(
             f"{partial_folder(store)} and {parts_folder(Path(store))} instead."
         )
     found = find_photographs(photographs, names, rename)
-    parts = divide(len(found), batch_size, process.world, Path(store))
+    parts = divide(len(found), detector.batch_size, process.world, Path(store))
     settings = json.loads(json.dumps(detector.settings))  # as they are read again
     shown = progress and process.rank == 0
     run = _Run(found, Path(store), detector, settings, described_sources(photographs), dtype, options, restart, shown)

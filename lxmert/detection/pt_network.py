@@ -11,15 +11,21 @@ import torch
 from lxmert import pt
 from lxmert.utils.setting_names import setting
 
+from .backends import own_gpu
+
 
 def find_device(name: str | None) -> str:
     """The device of a name: "cpu", "cuda" or "cuda:1"; by default a GPU where there is one.
+
+    Several processes (torchrun) have one GPU each.
 
     Raises:
         ValueError: PyTorch has no such device.
     """
     if name is None:
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and torch.cuda.device_count():
+        return f"cuda:{own_gpu(torch.cuda.device_count())}"
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:  # AssertionError: a PyTorch without CUDA

@@ -31,11 +31,13 @@ class RegionDetector(ABC):
     Attributes:
         name: what messages call the detector, such as "unc-nlp/frcnn-vg-finetuned".
         feature_size: F, the numbers of a region's features.
+        batch_size: how many images extraction gives it at a time.
         objects, attributes: the names of the classes in the order of their ids; None where they are not known.
     """
 
     name: str
     feature_size: int
+    batch_size: int = 1
     objects: Sequence[str] | None = None
     attributes: Sequence[str] | None = None
 

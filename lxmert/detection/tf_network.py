@@ -11,18 +11,22 @@ import tensorflow as tf
 from lxmert import tf as models
 from lxmert.utils.setting_names import setting
 
+from .backends import own_gpu
+
 
 def find_device(name: str | None) -> str:
     """The device of a name: "cpu", "cuda" or "cuda:1"; by default a GPU where there is one.
+
+    Several processes (torchrun) have one GPU each.
 
     Raises:
         ValueError: TensorFlow has no such device.
     """
     devices = [device.name for device in tf.config.list_logical_devices()]
-    if name is None:
-        name = "gpu" if any("GPU" in device for device in devices) else "cpu"
-    kind, _, number = name.lower().partition(":")
-    wanted = f"/device:{'GPU' if kind == 'cuda' else kind.upper()}:{number or 0}"
+    gpus = sum("GPU" in device for device in devices)
+    kind, _, number = (name or ("cuda" if gpus else "cpu")).lower().partition(":")
+    own = own_gpu(gpus) if gpus and kind in ("cuda", "gpu") else 0
+    wanted = f"/device:{'GPU' if kind == 'cuda' else kind.upper()}:{number or own}"
     if wanted not in devices:
         raise ValueError(
             f"{setting('device')} must be one that TensorFlow has here, {', '.join(devices)}; got {name!r}."

@@ -41,6 +41,8 @@ class VisualGenomeRegionDetector(RegionDetector):
         regions: how many an image has: a number, 36 by default, or the least and the most, such as (10, 100).
         score_threshold: of profile "caffe", the least score of a region where there are enough; 0.2 by default.
         objects, attributes: the names of the classes, or the files that list them.
+        batch_size: the most images of one size that go through the first stage together. With more than one, the
+            last bits of an image's numbers may depend on the others.
         name: what messages call it.
         weights: what `settings` say of the network: its weights, SHA-256, backend and precision.
     """
@@ -54,6 +56,7 @@ class VisualGenomeRegionDetector(RegionDetector):
         score_threshold: float | None = None,
         objects: Names = None,
         attributes: Names = None,
+        batch_size: int = 1,
         name: str = "the Visual Genome detector",
         weights: dict[str, Any] | None = None,
     ):
@@ -62,6 +65,9 @@ class VisualGenomeRegionDetector(RegionDetector):
         self.profile = make_profile(profile, config, regions, score_threshold)
         self.objects = label_names(objects, "objects", config.num_objects, config.num_objects)
         self.attributes = label_names(attributes, "attributes", config.num_attributes, config.num_attributes)
+        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+            raise ValueError(f"{setting('batch_size')} must be a whole number from 1; got {batch_size!r}.")
+        self.batch_size = batch_size
         self._weights = dict(weights or {})
         self._computing: Callable[[], AbstractContextManager[Any]] = nullcontext
 
@@ -78,6 +84,7 @@ class VisualGenomeRegionDetector(RegionDetector):
         device: str | None = None,
         objects: Names = None,
         attributes: Names = None,
+        batch_size: int = 1,
         sha256: str | None = None,
         revision: str | None = None,
         cache_dir: str | Path | None = None,
@@ -90,7 +97,7 @@ class VisualGenomeRegionDetector(RegionDetector):
             source: a file or a folder of weights in any published format, or a model on the hub, such as
                 "unc-nlp/frcnn-vg-finetuned".
             backend: "pt" for PyTorch, "tf" for Keras.
-            profile, regions, score_threshold: see the class.
+            profile, regions, score_threshold, batch_size: see the class.
             precision: the dtype of the network: "float32", or "bfloat16", which is faster where the processor has it.
             device: "cpu", "cuda" or "cuda:1"; by default a GPU where there is one.
             objects, attributes: see the class; by default the files objects_vocab.txt and attributes_vocab.txt next to
@@ -123,6 +130,7 @@ class VisualGenomeRegionDetector(RegionDetector):
             score_threshold=score_threshold,
             objects=_beside(folder / OBJECTS_NAME) if objects is None else objects,
             attributes=_beside(folder / ATTRIBUTES_NAME) if attributes is None else attributes,
+            batch_size=batch_size,
             name=str(source),
             weights={"weights": name, "sha256": digest, "backend": backend, "precision": precision},
         )
@@ -136,12 +144,13 @@ class VisualGenomeRegionDetector(RegionDetector):
     def detect(self, images: Sequence[ImageInput | NetworkInput]) -> list[ImageDetections]:
         """See `RegionDetector.detect`."""
         with self._computing():
-            return detect_regions(self.network, images, self.profile)
+            return detect_regions(self.network, images, self.profile, self.batch_size)
 
     @property
     def settings(self) -> dict[str, Any]:
         """See `RegionDetector.settings`."""
-        return {"kind": "visual_genome", **self._weights, **self.profile.settings()}
+        batches = {"batch_size": self.batch_size} if self.batch_size > 1 else {}
+        return {"kind": "visual_genome", **self._weights, **self.profile.settings(), **batches}
 
 
 def _beside(path: Path) -> Path | None:

@@ -43,7 +43,7 @@ def test_names_and_lists(photos, extract):
         file.write("photos/000000000002.png\nphotos/000000000000.png\n")
     with open("names.json", "w") as file:
         json.dump({"000000000000": "first"}, file)
-    options = ("--names", "COCO_val2014_{id:012}", "--rename", "names.json", "--dtype", "float16", "--batch-size", "2")
+    options = ("--names", "COCO_val2014_{id:012}", "--rename", "names.json", "--dtype", "float16", "--readers", "1")
     status, out, _ = extract("list.txt", "photos/000000000001.png", "store", *options, "--json")
     assert (status, json.loads(out)["images"], json.loads(out)["skipped"]) == (0, 3, [])
     store = open_regions("store")
@@ -76,7 +76,8 @@ def test_what_is_refused(photos, refused_extract, refused, monkeypatch):
     assert "--names {path}" in error
     assert "--rename gives names" in error
     shutil.rmtree("photos/inner")
-    assert "--batch-size must be a whole number from 1; got 0" in refused_extract(photos, "store", "--batch-size", "0")
+    assert "--readers must be a whole number from 1; got 0" in refused_extract(photos, "store", "--readers", "0")
+    assert "--batch-size has no meaning for" in refused_extract(photos, "store", "--batch-size", "2")
     assert "--profile has no meaning" in refused_extract(photos, "store", "--profile", "hf")
     assert "holds something already" in refused_extract(photos, "photos")
     monkeypatch.setenv("WORLD_SIZE", "2")

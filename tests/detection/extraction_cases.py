@@ -18,12 +18,14 @@ class Halves(RegionDetector):
     So regions differ where batches do.
 
     Args:
+        batch_size: how many images it gets at a time.
         stop_after: raise `error` instead of the batch after so many.
     """
 
     name, feature_size = "halves", 4
 
-    def __init__(self, kind="halves", stop_after=None, error=KeyboardInterrupt):
+    def __init__(self, kind="halves", stop_after=None, error=KeyboardInterrupt, batch_size=3):
+        self.batch_size = batch_size
         self.settings, self.stop_after, self.error = {"kind": kind, "scale": (1, 2)}, stop_after, error
         self.batches, self.opened = [], 0
 

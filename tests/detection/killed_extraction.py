@@ -39,7 +39,9 @@ def extract(photos, store, rank=0, world=1, before=lambda: None):
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(world)}
     writer._BLOCK, writer._SAVE_INTERVAL = 1, -1.0  # every image is written and noted
     before()
-    extract_features(photos, store, ShapeDetector(), batch_size=3)
+    detector = ShapeDetector()
+    detector.batch_size = 3
+    extract_features(photos, store, detector)
 
 
 def count_changes(told, kill_at=None):

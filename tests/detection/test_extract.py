@@ -36,7 +36,7 @@ def photos(tmp_path_factory):
 def whole(photos, tmp_path_factory):
     """The store as one process makes it without interruption."""
     store = tmp_path_factory.mktemp("whole") / "store"
-    extract_features(photos, store, Halves(), batch_size=3)
+    extract_features(photos, store, Halves())
     return store
 
 
@@ -71,7 +71,7 @@ def process(monkeypatch):
 def test_the_shapes_of_images_in_a_store(tmp_path):
     """Paths, arrays and PIL images: what the detector finds, and where it is from."""
     images = {"red": draw(), "blue": np.asarray(draw((50, 40), "rectangle", "blue", count=2))}
-    report = extract_features(images, tmp_path / "store", ShapeDetector(), batch_size=2)
+    report = extract_features(images, tmp_path / "store", ShapeDetector())
     assert (report.images, report.regions, report.resumed, report.skipped) == (2, 5, 0, [])
     store, found = open_regions(tmp_path / "store"), ShapeDetector()(list(images.values()))
     batch = store.batch(store.places(["red", "blue"]))
@@ -85,7 +85,7 @@ def test_the_shapes_of_images_in_a_store(tmp_path):
 
 def test_damaged_photographs_are_skipped_and_named(photos, tmp_path, whole):
     detector = Halves()
-    report = extract_features(photos, tmp_path / "store", detector, batch_size=3)
+    report = extract_features(photos, tmp_path / "store", detector)
     assert detector.batches == BATCHES
     assert (report.images, report.regions) == (len(GOOD), 2 * len(GOOD))
     assert [line.partition(".png")[0][-3:] for line in report.skipped] == ["p02", "p04", "p07", "p08", "p13"]
@@ -110,12 +110,12 @@ def test_the_first_damaged_photograph_stops_a_strict_extraction(tmp_path, saving
         with pytest.raises(
             ValueError, match=rf"p0{number}\.png is truncated.* read so far: {saved}, kept in .*strict to"
         ):
-            extract_features(photos, store, Halves(), batch_size=3, strict=True)
+            extract_features(photos, store, Halves(), strict=True)
         photographs(tmp_path / "other", number + 1)
         shutil.copy(tmp_path / "other" / f"p0{number}.png", photos)
     with pytest.raises(ValueError, match=r"p07\.png: no region can be found"):
-        extract_features(photos, store, Halves(), batch_size=3, strict=True)
-    report = extract_features(photos, store, Halves(), batch_size=3)
+        extract_features(photos, store, Halves(), strict=True)
+    report = extract_features(photos, store, Halves())
     assert (report.images, report.resumed, len(report.skipped)) == (11, 7, 3)
 
 
@@ -124,10 +124,8 @@ def test_no_good_photograph(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"none of the 5 photographs has regions: .*p00.*p02.* and 2 more"):
         extract_features(photos, store, Halves())
     monkeypatch.setattr(extraction, "_FIRST", 3)
-    detector = Halves()
     with pytest.raises(ValueError, match=r"none of the first 3 photographs has regions"):
-        extract_features(photos, store, detector, readers=1)
-    assert detector.opened <= 3 + 3, "it does not open all"
+        extract_features(photos, store, Halves())
     shutil.copytree(photographs(tmp_path / "repaired", 5), photos, dirs_exist_ok=True)
     assert extract_features(photos, store, Halves()).images == 5, "repaired photographs are tried again"
 
@@ -138,15 +136,15 @@ def test_no_good_photograph(tmp_path, monkeypatch):
 def test_an_interrupted_extraction_continues(photos, tmp_path, whole, done, error):
     store = tmp_path / "store"
     with pytest.raises(error):
-        extract_features(photos, store, Halves(stop_after=done, error=error), batch_size=3)
+        extract_features(photos, store, Halves(stop_after=done, error=error))
     assert not store.exists()
     detector = Halves()
-    report = extract_features(photos, store, detector, batch_size=3)
+    report = extract_features(photos, store, detector)
     assert detector.batches == BATCHES[2 if done == 3 else done :], "a batch with refused photographs begins again"
     assert report.resumed == sum(map(len, BATCHES[: 2 if done == 3 else done]))
     assert same_stores(store, whole)
     detector = Halves()
-    report = extract_features(photos, store, detector, batch_size=3)
+    report = extract_features(photos, store, detector)
     assert (detector.batches, report.images, report.resumed, len(report.skipped)) == ([], len(GOOD), len(GOOD), 5)
 
 
@@ -164,8 +162,8 @@ def test_a_full_disk(photos, tmp_path, whole, saving, monkeypatch, after):
     with monkeypatch.context() as patched:
         patched.setattr(os, "pwrite", full)
         with pytest.raises(OSError, match="No space left"):
-            extract_features(photos, tmp_path / "store", Halves(), batch_size=3)
-    report = extract_features(photos, tmp_path / "store", Halves(), batch_size=3)
+            extract_features(photos, tmp_path / "store", Halves())
+    report = extract_features(photos, tmp_path / "store", Halves())
     assert report.resumed == max(0, (after - 1) // 7)  # seven files, after the first offset
     assert same_stores(tmp_path / "store", whole)
 
@@ -175,25 +173,25 @@ def test_what_unfinished_work_is_continued_with(tmp_path):
 
     def stopped():
         with pytest.raises(KeyboardInterrupt):
-            extract_features(photos, store, Halves(stop_after=2), batch_size=3)
+            extract_features(photos, store, Halves(stop_after=2))
 
     stopped()
     with pytest.raises(ValueError, match="detector kind was 'halves' and is 'others'"):
-        extract_features(photos, store, Halves("others"), batch_size=3)
+        extract_features(photos, store, Halves("others"))
     with pytest.raises(ValueError, match="dtype was 'float32' and is 'float16'"):
-        extract_features(photos, store, Halves(), batch_size=3, dtype="float16")
+        extract_features(photos, store, Halves(), dtype="float16")
     with pytest.raises(ValueError, match="unfinished extraction of other photographs"):
-        extract_features(sorted(photos.iterdir())[::-1], store, Halves(), batch_size=3)
+        extract_features(sorted(photos.iterdir())[::-1], store, Halves())
     with pytest.raises(ValueError, match="unfinished extraction of other photographs"):
-        extract_features(photos, store, Halves(), batch_size=3, names="a{id}")
-    report = extract_features(photos, store, Halves("others"), batch_size=3, restart=True)
+        extract_features(photos, store, Halves(), names="a{id}")
+    report = extract_features(photos, store, Halves("others"), restart=True)
     assert (report.images, report.resumed) == (len(GOOD), 0)
     with pytest.raises(FileExistsError, match="holds a complete store already"):
-        extract_features(photos, store, Halves(), batch_size=3)
+        extract_features(photos, store, Halves())
     shutil.rmtree(store)
     stopped()
     photographs(photos, 17, DAMAGED, REFUSED)  # more behind those that are done
-    report = extract_features(photos, store, Halves(), batch_size=3)
+    report = extract_features(photos, store, Halves())
     assert (report.images, report.resumed) == (len(GOOD) + 3, 4)
     shutil.rmtree(store)
     stopped()
@@ -202,23 +200,23 @@ def test_what_unfinished_work_is_continued_with(tmp_path):
     for note, message in (({"next": 6}, "is damaged"), ({**progress["note"], "next": -1}, "other photographs")):
         noted.write_text(json.dumps({**progress, "note": note}))
         with pytest.raises(ValueError, match=message):
-            extract_features(photos, store, Halves(), batch_size=3)
+            extract_features(photos, store, Halves())
 
 
 def test_several_processes_make_the_same_store(photos, tmp_path, whole, process, saving):
-    store, options = tmp_path / "store", {"batch_size": 3}
+    store = tmp_path / "store"
     detectors = [Halves() for _ in range(2)]
     with pytest.raises(KeyboardInterrupt):
-        process(1, 2, photos, store, Halves(stop_after=1), **options)
-    report = process(1, 2, photos, store, detectors[1], **options)
+        process(1, 2, photos, store, Halves(stop_after=1))
+    report = process(1, 2, photos, store, detectors[1])
     assert (report.images, report.resumed) == (4, 3)
-    report = process(0, 2, photos, store, detectors[0], **options)
+    report = process(0, 2, photos, store, detectors[0])
     assert [detector.batches for detector in detectors] == [BATCHES[:3], BATCHES[4:]]
     assert (report.images, report.resumed, len(report.skipped)) == (len(GOOD), 0, 5)
     assert same_stores(store, whole)
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
     for rank, skipped in enumerate([report.skipped, []]):  # once more
-        assert process(rank, 2, photos, store, Halves(stop_after=0), **options).skipped == skipped
+        assert process(rank, 2, photos, store, Halves(stop_after=0)).skipped == skipped
 
 
 def test_a_merge_that_is_interrupted(photos, tmp_path, process, monkeypatch):
@@ -226,7 +224,7 @@ def test_a_merge_that_is_interrupted(photos, tmp_path, process, monkeypatch):
     for last in (4, 1):
         store = tmp_path / f"store{last}"
         for rank in range(1, 4):
-            process(rank, 4, photos, store, Halves(), batch_size=1)
+            process(rank, 4, photos, store, Halves(batch_size=1))
         add, added = writing.RegionWriter.add_image, []
 
         def interrupted(self, image, *arguments, add=add, added=added, **options):
@@ -238,15 +236,15 @@ def test_a_merge_that_is_interrupted(photos, tmp_path, process, monkeypatch):
         with monkeypatch.context() as patched:
             patched.setattr(writing.RegionWriter, "add_image", interrupted)
             with pytest.raises(KeyboardInterrupt):
-                process(0, 4, photos, store, Halves(), batch_size=1)
+                process(0, 4, photos, store, Halves(batch_size=1))
         assert "p09" in added
         assert saved_note(store)["next"] == 7
         for rank in (1, 2, 3)[: last - 1]:
-            process(rank, last, photos, store, Halves(stop_after=0), batch_size=1)
-        report = process(0, last, photos, store, Halves(), batch_size=1)
+            process(rank, last, photos, store, Halves(stop_after=0, batch_size=1))
+        report = process(0, last, photos, store, Halves(batch_size=1))
         assert report.resumed == added.index("p09") + 1
         one = tmp_path / "one"
-        extract_features(photos, one, Halves(), batch_size=1)
+        extract_features(photos, one, Halves(batch_size=1))
         assert same_stores(store, one)
         shutil.rmtree(one)
         assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
@@ -255,27 +253,27 @@ def test_a_merge_that_is_interrupted(photos, tmp_path, process, monkeypatch):
 def test_parts_without_a_good_photograph_or_without_any(tmp_path, process, monkeypatch):
     monkeypatch.setattr(extraction, "_FIRST", 2)  # for the first process alone
     photos, store = photographs(tmp_path / "photos", 6, damaged=(3, 4, 5)), tmp_path / "store"
-    assert len(process(1, 2, photos, store, Halves(), batch_size=3).skipped) == 3
-    report = process(0, 2, photos, store, Halves(), batch_size=3)
+    assert len(process(1, 2, photos, store, Halves()).skipped) == 3
+    report = process(0, 2, photos, store, Halves())
     assert (report.images, len(report.skipped)) == (3, 3)
-    extract_features(photos, tmp_path / "one", Halves(), batch_size=3)
+    extract_features(photos, tmp_path / "one", Halves())
     assert same_stores(store, tmp_path / "one")
     shutil.rmtree(store)
-    assert [process(rank, 4, photos, store, Halves(), batch_size=3).images for rank in (1, 2, 3)] == [0, 0, 0]
-    assert process(0, 4, photos, store, Halves(), batch_size=3).images == 3
+    assert [process(rank, 4, photos, store, Halves()).images for rank in (1, 2, 3)] == [0, 0, 0]
+    assert process(0, 4, photos, store, Halves()).images == 3
     assert same_stores(store, tmp_path / "one")
 
 
 def test_parts_that_do_not_belong_together(photos, tmp_path, process, monkeypatch):
     store = tmp_path / "store"
-    process(1, 2, photos, store, Halves("others"), batch_size=3)
+    process(1, 2, photos, store, Halves("others"))
     with pytest.raises(
         ValueError, match=r"7-14|9-14.*was extracted with other settings\. Remove .*\.store\.parts to start over"
     ):
-        process(0, 2, photos, store, Halves(), batch_size=3)
+        process(0, 2, photos, store, Halves())
     with pytest.raises(ValueError, match=r"restart is for one process.*Remove .*\.store\.partial and .*\.store\.parts"):
-        process(0, 2, photos, store, Halves(), batch_size=3, restart=True)
-    assert extract_features(photos, store, Halves(), batch_size=3, restart=True).resumed == 0
+        process(0, 2, photos, store, Halves(), restart=True)
+    assert extract_features(photos, store, Halves(), restart=True).resumed == 0
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
     for rank, world in (("1", "1"), ("-1", "2"), ("x", "2"), ("0", "0")):
         monkeypatch.setenv("RANK", rank)
@@ -295,13 +293,13 @@ def test_few_photographs_are_open_at_a_time(tmp_path):
             return found
 
     report = extract_features(
-        photographs(tmp_path / "photos", 40), tmp_path / "store", Watching(), batch_size=2, readers=2
+        photographs(tmp_path / "photos", 40), tmp_path / "store", Watching(batch_size=2), readers=2
     )
     assert report.images == 40
     assert 0 < max(most) <= 2 + 2 * 2 + 2  # batch_size + 2 * readers, and those that threads have just begun
-    for name in ("batch_size", "readers"):
+    for name, detector, options in (("batch_size", Halves(batch_size=0), {}), ("readers", Halves(), {"readers": 0})):
         with pytest.raises(ValueError, match=f"{name} must be a whole number from 1; got 0"):
-            extract_features(tmp_path / "photos", tmp_path / "other", Halves(), **{name: 0})
+            extract_features(tmp_path / "photos", tmp_path / "other", detector, **options)
 
 
 @pytest.mark.full
@@ -318,7 +316,7 @@ def test_killed_at_twenty_steps(tmp_path, world):
 def test_torchrun(photos, tmp_path):
     """Three processes at the same time, and one: the same store."""
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "3", "-m", "lxmert"]
-    arguments = ["features", "extract", str(photos), "--detector", "shapes", "--batch-size", "2"]
+    arguments = ["features", "extract", str(photos), "--detector", "shapes"]
     for name, start in (("several", command), ("one", [sys.executable, "-m", "lxmert"])):
         store = tmp_path / name
         done = subprocess.run(

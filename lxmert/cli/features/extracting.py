@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from typing import TYPE_CHECKING
 
 from lxmert.cli.backends import add_backend, import_quietly
@@ -46,9 +45,9 @@ def add_parser(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     parser.add_argument(
         "--batch-size",
         type=int,
-        default=1,
         metavar="N",
-        help="how many photographs the detector gets at a time (default: %(default)s)",
+        help="how many photographs of one size a Visual Genome detector computes together, which may be faster on a "
+        "GPU; the last bits may differ then (default: 1)",
     )
     parser.add_argument(
         "--readers",
@@ -86,8 +85,8 @@ def run(arguments: argparse.Namespace) -> int:
     process = this_process()
     rename = read_names(arguments.rename) if arguments.rename else {}
     find_photographs(arguments.photographs, arguments.names, rename)  # its errors come before weights are loaded
-    if options.get("device") == "cuda" and "LOCAL_RANK" in os.environ:
-        options["device"] = f"cuda:{os.environ['LOCAL_RANK']}"
+    if arguments.batch_size is not None:
+        options["batch_size"] = arguments.batch_size
     import_quietly(arguments.backend)
     detector = RegionDetector.from_pretrained(arguments.detector, backend=arguments.backend, **options)
     report = extract_features(
@@ -95,7 +94,6 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.store,
         detector,
         dtype=arguments.dtype,
-        batch_size=arguments.batch_size,
         names=arguments.names,
         rename=rename,
         strict=arguments.strict,
