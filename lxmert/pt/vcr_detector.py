@@ -6,6 +6,7 @@ Source: Li et al. 2019 (arXiv 1908.03557), after Zellers et al. 2019 (arXiv 1811
 """
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lxmert.common.config.vcr_detector import VcrDetectorConfig
-from lxmert.common.detector_outputs import VcrDetectorOutput
+from lxmert.common.detector_outputs import VcrDetectorOutput, check_precision
 from lxmert.vision.vcr_boxes import RealBoxes, real_boxes
 from lxmert.vision.vcr_images import VcrInputs
 
 from .pretrained_base import PreTrainedBase
 from .region_align import align_regions
-from .resnet import Backbone, make_stage, run_stage
+from .resnet import Backbone, Map, is_plain, make_stage, run_stage
 
 
 class VcrDetector(PreTrainedBase):
@@ -39,6 +40,7 @@ class VcrDetector(PreTrainedBase):
     def __init__(self, config: VcrDetectorConfig):
         super().__init__(config)
         config = self.config
+        self._precision: str | None = None
         self.backbone = Backbone(config, ceil_pooling=False)
         self.res5 = make_stage(config, 5, stride=1)
         size = config.pooled_size
@@ -79,14 +81,17 @@ class VcrDetector(PreTrainedBase):
         values = self.features(pooled, real), pooled, self.object_predictor(pooled)
         return VcrDetectorOutput(*(_place(each, real, tuple(boxes.shape[:2])) for each in values))
 
-    def pooled_features(self, feature_map: Tensor, real: RealBoxes) -> Tensor:  # [B, C, h, w] -> [P, C']
-        """The mean of the fifth stage over each box."""
+    def pooled_features(
+        self, feature_map: Tensor, real: RealBoxes, stage: Iterable[Map] | None = None
+    ) -> Tensor:  # [B, C, h, w] -> [P, C']
+        """The mean of the fifth stage, or of another form of it, over each box."""
         size = self.config.pool_size
         bins = torch.cat([align_regions(one, real.of(image), size) for image, one in enumerate(feature_map)])
         if self.mask_conv is not None:
-            more = self.mask_features(real.masks)
+            more = self.mask_features(real.masks).to(bins.dtype)
             bins = bins + F.pad(more, (0, 0, 0, 0, 0, bins.shape[1] - more.shape[1]))
-        return run_stage(self.res5, bins).mean(dim=(2, 3))
+        x = run_stage(self.res5 if stage is None else stage, bins)
+        return x.mean(dim=(2, 3), dtype=self.projection.weight.dtype)
 
     def mask_features(self, masks: np.ndarray) -> Tensor:  # [P, M, M] -> [P, mask_channels, n, n]
         """What is added to the first channels of the bins."""
@@ -99,7 +104,20 @@ class VcrDetector(PreTrainedBase):
             pooled = torch.cat([pooled, self.object_embedding(ids)], dim=-1)
         return F.relu(self.projection(pooled))
 
-    # NumPy at the doors
+    # NumPy at the doors. Without gradients, and with folded norms.
+
+    @property
+    def precision(self) -> str:
+        """The dtype of convolutions in `region_features`: that of the weights, unless another one was assigned.
+
+        With "bfloat16" the mean over a region and what follows are float32 nevertheless.
+        """
+        return self._precision or str(self.projection.weight.dtype).removeprefix("torch.")
+
+    @precision.setter
+    def precision(self, name: str | None) -> None:
+        check_precision(name)
+        self._precision = name
 
     @torch.inference_mode()
     def region_features(self, inputs: VcrInputs) -> np.ndarray:
@@ -107,11 +125,17 @@ class VcrDetector(PreTrainedBase):
 
         The images are computed one by one, so that an image's features are the same whichever are beside it.
         """
+        backbone: Map = self.backbone
+        stage: list[Map] = list(self.res5)
+        dtype = self.projection.weight.dtype
+        if is_plain(self.backbone, *self.res5):
+            dtype = getattr(torch, self.precision)
+            backbone, stage = self.backbone.folded(dtype), [block.folded(dtype) for block in self.res5]
         found = []
         for image, boxes, mask, ids, masks in zip(*inputs, strict=True):
-            pixels = self._tensor(image[None]).permute(0, 3, 1, 2)
+            pixels = self._tensor(image[None]).to(dtype).permute(0, 3, 1, 2)
             real = real_boxes(self.config, 1, boxes[None], mask[None], ids[None], masks[None])
-            values = self.features(self.pooled_features(self.backbone(pixels), real), real)
+            values = self.features(self.pooled_features(backbone(pixels), real, stage), real)
             found.append(_array(_place(values, real, (1, len(boxes)))))
         return np.concatenate(found)
 

@@ -6,6 +6,7 @@ Source: Li et al. 2019 (arXiv 1908.03557), after Zellers et al. 2019 (arXiv 1811
 """
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -13,7 +14,7 @@ import numpy as np
 from keras import ops
 
 from lxmert.common.config.vcr_detector import VcrDetectorConfig
-from lxmert.common.detector_outputs import VcrDetectorOutput
+from lxmert.common.detector_outputs import VcrDetectorOutput, check_precision
 from lxmert.vision.vcr_boxes import RealBoxes, real_boxes
 from lxmert.vision.vcr_images import VcrInputs
 
@@ -21,7 +22,7 @@ from ._compat import register_output
 from .init import NormalInitializer
 from .pretrained_base import PreTrainedBase
 from .region_align import align_regions
-from .resnet import Backbone, make_stage, run_stage
+from .resnet import Backbone, Map, is_plain, make_stage, run_stage
 
 register_output(VcrDetectorOutput)
 
@@ -43,6 +44,7 @@ class TFVcrDetector(PreTrainedBase):
     def __init__(self, config: VcrDetectorConfig, **kwargs: Any):
         super().__init__(config, **kwargs)
         config, policy = self.config, self.dtype_policy
+        self._precision: str | None = None
         self.backbone = Backbone(config, ceil_pooling=False, dtype=policy, name="backbone")
         self.res5 = make_stage(config, 5, stride=1, dtype=policy)
         size = config.pooled_size
@@ -113,16 +115,19 @@ class TFVcrDetector(PreTrainedBase):
             size += self.config.object_embedding_size
         self.projection.build((None, size))
 
-    def pooled_features(self, feature_map: Any, real: RealBoxes) -> Any:  # [B, h, w, C] -> [P, C']
-        """The mean of the fifth stage over each box."""
+    def pooled_features(
+        self, feature_map: Any, real: RealBoxes, stage: Iterable[Map] | None = None
+    ) -> Any:  # [B, h, w, C] -> [P, C']
+        """The mean of the fifth stage, or of another form of it, over each box."""
         size = self.config.pool_size
         bins = ops.concatenate(
             [align_regions(feature_map[image], real.of(image), size) for image in range(len(feature_map))]
         )
         if self.mask_conv is not None:
-            more = self.mask_features(real.masks)
+            more = ops.cast(self.mask_features(real.masks), bins.dtype)
             bins = bins + ops.pad(more, ((0, 0), (0, 0), (0, 0), (0, bins.shape[-1] - more.shape[-1])))
-        return ops.mean(run_stage(self.res5, bins), axis=(1, 2))
+        x = run_stage(self.res5 if stage is None else stage, bins)
+        return ops.mean(ops.cast(x, self.compute_dtype), axis=(1, 2))
 
     def mask_features(self, masks: np.ndarray) -> Any:  # [P, M, M] -> [P, n, n, mask_channels]
         """What is added to the first channels of the bins."""
@@ -136,18 +141,37 @@ class TFVcrDetector(PreTrainedBase):
             pooled = ops.concatenate([pooled, self.object_embedding(ids)], axis=-1)
         return ops.relu(self.projection(pooled))
 
-    # NumPy at the doors
+    # NumPy at the doors. Without gradients, and with folded norms.
+
+    @property
+    def precision(self) -> str:
+        """The dtype of convolutions in `region_features`: that of the model, unless another one was assigned.
+
+        With "bfloat16" the mean over a region and what follows are float32 nevertheless.
+        """
+        return self._precision or self.compute_dtype
+
+    @precision.setter
+    def precision(self, name: str | None) -> None:
+        check_precision(name)
+        self._precision = name
 
     def region_features(self, inputs: VcrInputs) -> np.ndarray:
         """The features ``[B, R, F]`` of the boxes of images, zeros for padding.
 
         The images are computed one by one, so that an image's features are the same whichever are beside it.
         """
+        backbone: Map = self.backbone
+        stage: list[Map] = list(self.res5)
+        dtype = self.compute_dtype
+        if is_plain(self.backbone, *self.res5):
+            dtype = self.precision
+            backbone, stage = self.backbone.folded(dtype), [block.folded(dtype) for block in self.res5]
         found = []
         for image, boxes, mask, ids, masks in zip(*inputs, strict=True):
-            pixels = self._tensor(image[None])
+            pixels = ops.cast(self._tensor(image[None]), dtype)
             real = real_boxes(self.config, 1, boxes[None], mask[None], ids[None], masks[None])
-            values = self.features(self.pooled_features(self.backbone(pixels), real), real)
+            values = self.features(self.pooled_features(backbone(pixels), real, stage), real)
             found.append(_array(_place(values, real, (1, len(boxes)))))
         return np.concatenate(found)
 

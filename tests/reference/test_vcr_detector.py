@@ -5,8 +5,9 @@ import pytest
 
 from lxmert.vision.vcr_boxes import real_boxes
 from lxmert.vision.vcr_images import VcrInputs
+from tests.vision.golden_vcr import arrays
 
-from .vcr_weights import GOLDEN, make
+from .vcr_weights import make
 
 # As the README of the golden arrays says: absolute, of values up to 19 in float32.
 TOLERANCES = {"float64": 1e-9, "float32": 1e-4}
@@ -14,7 +15,7 @@ TOLERANCES = {"float64": 1e-9, "float32": 1e-4}
 
 @pytest.fixture(scope="module")
 def inputs():
-    golden = np.load(GOLDEN / "inputs.npz")
+    golden = arrays("inputs")
     names = ("boxes", "box_mask", "objects", "segms")
     return VcrInputs(golden["images"].transpose(0, 2, 3, 1), *(golden[name] for name in names))
 
@@ -70,7 +71,7 @@ def tensors(backend, dtype):
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("backend", ["pt", "tf"])
 def test_every_stage(backend, dtype, inputs):
-    golden = np.load(GOLDEN / f"outputs_{dtype}.npz")
+    golden = arrays(f"outputs_{dtype}")
     model, tensor = make(backend, dtype), tensors(backend, dtype)
     pixels = inputs.images.transpose(0, 3, 1, 2) if backend == "pt" else inputs.images
     out = model(tensor(pixels), inputs.boxes, inputs.box_mask, inputs.object_ids, inputs.masks)
@@ -97,6 +98,6 @@ def test_every_stage(backend, dtype, inputs):
 
 @pytest.mark.parametrize("backend", ["pt", "tf"])
 def test_without_masks_and_classes(backend, inputs):
-    golden = np.load(GOLDEN / "outputs_float64.npz")
+    golden = arrays("outputs_float64")
     model = make(backend, "float64", semantics=False)
     assert np.abs(model.region_features(inputs) - golden["nosemantic_obj_reps"]).max() <= TOLERANCES["float64"]

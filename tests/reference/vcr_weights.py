@@ -5,13 +5,12 @@ import hashlib
 import json
 import re
 import zlib
-from pathlib import Path
 
 import numpy as np
 
 from lxmert.common.config.vcr_detector import VcrDetectorConfig
+from tests.vision.golden_vcr import FOLDER
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "vcr_detector"
 _SEED = 20190808
 _NAMES = [
     (r"^backbone\.0\.", "backbone.stem.conv."),
@@ -31,12 +30,13 @@ _NAMES = [
     (r"^obj_downsample\.1\.", "projection."),
     (r"^regularizing_predictor\.", "object_predictor."),
 ]
+_NORM = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
 
 
 @functools.cache
 def drawn(semantics: bool = True) -> dict[str, np.ndarray]:
     """The weights under the names of the authors' files, without the prefix `detector.`."""
-    keys = json.loads((GOLDEN / "keys.json").read_text())
+    keys = json.loads((FOLDER / "keys.json").read_text())
     found = {}
     for name, key in keys.items():
         shape = tuple(key["shape"])
@@ -98,10 +98,16 @@ def make(backend: str, dtype: str, semantics: bool = True):
         model = model.to_empty(device="cpu").to(getattr(torch, dtype)).eval()
         model.load_state_dict({name: torch.from_numpy(array.astype(dtype)) for name, array in values.items()})
         return model
+    from lxmert.tf.named_weights import sublayer
     from lxmert.tf.vcr_detector import TFVcrDetector
 
-    from .detectors import assign_keras
-
     model = TFVcrDetector(config, dtype=dtype)
-    assign_keras(model, values)
+    for name, array in values.items():
+        path, _, leaf = name.rpartition(".")
+        if path == "object_embedding":
+            leaf = "embeddings"
+        else:
+            leaf = (_NORM if path.endswith("norm") else {"weight": "kernel"}).get(leaf, leaf)
+        transposed = array.transpose(2, 3, 1, 0) if array.ndim == 4 else array.T if leaf == "kernel" else array
+        getattr(sublayer(model, path), leaf).assign(transposed)
     return model

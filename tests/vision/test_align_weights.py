@@ -1,14 +1,13 @@
 """RoIAlign as two matrix products: against the golden arrays, and sample by sample."""
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lxmert.vision.align_weights import align_weights
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "vcr_detector"
+from .golden_vcr import arrays
 
 
 def aligned(feature_map, boxes, size=7):  # [C, h, w] -> [P, C, n, n]
@@ -17,7 +16,7 @@ def aligned(feature_map, boxes, size=7):  # [C, h, w] -> [P, C, n, n]
 
 
 def test_against_the_golden_arrays():
-    golden = np.load(GOLDEN / "outputs_float64.npz")
+    golden = arrays("outputs_float64")
     for image in (0, 1):
         mine = golden["rois"][:, 0] == image
         found = aligned(golden["layer3"][image], golden["rois"][mine, 1:])

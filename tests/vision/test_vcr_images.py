@@ -2,7 +2,6 @@
 
 import json
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,24 +10,25 @@ from lxmert.common.config.vcr_detector import VcrDetectorConfig
 from lxmert.vision.vcr_images import fit_canvas, normalized, vcr_inputs
 from lxmert.vision.vcr_objects import OBJECT_NAMES, ImageObjects, polygon_mask
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "vcr_detector"
+from .golden_vcr import FOLDER, arrays
+
 SMALL = VcrDetectorConfig(canvas_height=96, canvas_width=128)
 
 
 @pytest.fixture(scope="module")
 def golden():
-    return np.load(GOLDEN / "inputs.npz")
+    return arrays("inputs")
 
 
 def objects_of(golden, picture):
     """The objects of a picture of the golden data."""
-    polygons = json.loads((GOLDEN / "polygons.json").read_text())[f"pic{picture}"]
+    polygons = json.loads((FOLDER / "polygons.json").read_text())[f"pic{picture}"]
     boxes, rows = golden[f"pic{picture}_raw_boxes"], golden["objects"][picture][1:]
     return ImageObjects(boxes, [OBJECT_NAMES[row] for row in rows[rows >= 0]], polygons)
 
 
 def test_classes():
-    assert list(OBJECT_NAMES) == json.loads((GOLDEN / "classes.json").read_text())
+    assert list(OBJECT_NAMES) == json.loads((FOLDER / "classes.json").read_text())
     boxes = np.array([[0, 0, 1, 1]] * 3)
     assert ImageObjects(boxes, ["dining table", "person", "hair drier"]).object_ids.tolist() == [61, 1, 79]
 
