@@ -11,7 +11,7 @@ from lxmert.utils.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from lxmert import pt, tf
-    from lxmert.common.config import DetectorConfig, LxmertConfig, VisualBertConfig
+    from lxmert.common.config import DetectorConfig, LxmertConfig, VcrDetectorConfig, VisualBertConfig
     from lxmert.common.outputs import (
         LxmertForPreTrainingOutput,
         LxmertForQuestionAnsweringOutput,
@@ -49,6 +49,7 @@ __all__ = [
     "LxmertTokenizer",
     "LxmertTokenizerFast",
     "RegionDetector",
+    "VcrDetectorConfig",
     "VisualBertConfig",
     "VisualBertForPreTrainingOutput",
     "VisualBertModelOutput",
@@ -66,12 +67,12 @@ if TYPE_CHECKING:
 
 def _public_names() -> Mapping[str, Iterable[str]]:
     """Every public name, by the module that defines it."""
-    from lxmert.common.specs import CLASSES, SPECS  # `import lxmert` alone stays fast
+    from lxmert.common.specs import CLASSES, DETECTORS, SPECS  # `import lxmert` alone stays fast
 
     outputs = {SPECS[name].output.__name__ for name in CLASSES}
     bases = ("LxmertPreTrainedModel", "VisualBertPreTrainedModel")
     return {
-        "lxmert.common.config": ("DetectorConfig", "LxmertConfig", "VisualBertConfig"),
+        "lxmert.common.config": ("DetectorConfig", "LxmertConfig", "VcrDetectorConfig", "VisualBertConfig"),
         "lxmert.common.outputs": outputs,
         "lxmert.common.specs": ("register_spec",),
         "lxmert.common.tokenizer": ("BertTokenizer", "BertTokenizerFast", "LxmertTokenizer", "LxmertTokenizerFast"),
@@ -81,8 +82,8 @@ def _public_names() -> Mapping[str, Iterable[str]]:
         "lxmert.weights.checkpoint": ("CheckpointMismatchError",),
         "lxmert.weights.convert": ("convert",),
         "lxmert.weights.load": ("LoadReport",),
-        "lxmert.pt": (*CLASSES, *bases, "PackedWeights", "use_cpu_kernels"),
-        "lxmert.tf": [f"TF{name}" for name in (*CLASSES, *bases, *outputs)],
+        "lxmert.pt": (*CLASSES, *DETECTORS, *bases, "PackedWeights", "use_cpu_kernels"),
+        "lxmert.tf": [f"TF{name}" for name in (*CLASSES, *DETECTORS, *bases, *outputs)],
     }
 
 

@@ -7,7 +7,7 @@ except ImportError as _error:
         'lxmert.pt needs PyTorch. Install it with: pip install "lxmert[pt]". (lxmert.tf does not need it.)'
     ) from _error
 
-from lxmert.common.config import LxmertConfig, VisualBertConfig
+from lxmert.common.config import DetectorConfig, LxmertConfig, VcrDetectorConfig, VisualBertConfig
 from lxmert.common.outputs import (
     LxmertForPreTrainingOutput,
     LxmertForQuestionAnsweringOutput,
@@ -21,9 +21,11 @@ from lxmert.common.tokenizer import BertTokenizer, BertTokenizerFast, LxmertToke
 from lxmert.pt.cpu_kernels.dispatch import use_cpu_kernels
 from lxmert.pt.cpu_kernels.packing import PackedWeights
 
+from .detector import VisualGenomeDetector
 from .lxmert import LxmertModel
 from .lxmert_tasks import LxmertForPreTraining, LxmertForQuestionAnswering, LxmertForVisualReasoning
 from .pretrained import LxmertPreTrainedModel, VisualBertPreTrainedModel
+from .vcr_detector import VcrDetector
 from .visual_bert import VisualBertModel
 from .visual_bert_scoring import (
     VisualBertForMultipleChoice,
@@ -35,6 +37,7 @@ from .visual_bert_tasks import VisualBertForPreTraining, VisualBertForRegionToPh
 __all__ = [
     "BertTokenizer",
     "BertTokenizerFast",
+    "DetectorConfig",
     "LxmertConfig",
     "LxmertForPreTraining",
     "LxmertForPreTrainingOutput",
@@ -48,6 +51,8 @@ __all__ = [
     "LxmertTokenizer",
     "LxmertTokenizerFast",
     "PackedWeights",
+    "VcrDetector",
+    "VcrDetectorConfig",
     "VisualBertConfig",
     "VisualBertForMultipleChoice",
     "VisualBertForPreTraining",
@@ -59,5 +64,6 @@ __all__ = [
     "VisualBertModelOutput",
     "VisualBertPreTrainedModel",
     "VisualBertTaskOutput",
+    "VisualGenomeDetector",
     "use_cpu_kernels",
 ]

@@ -17,7 +17,7 @@ if keras.backend.backend() != "tensorflow":
         "lxmert.pt."
     )
 
-from lxmert.common.config import LxmertConfig, VisualBertConfig
+from lxmert.common.config import DetectorConfig, LxmertConfig, VcrDetectorConfig, VisualBertConfig
 from lxmert.common.outputs import LxmertForPreTrainingOutput as TFLxmertForPreTrainingOutput
 from lxmert.common.outputs import LxmertForQuestionAnsweringOutput as TFLxmertForQuestionAnsweringOutput
 from lxmert.common.outputs import LxmertForVisualReasoningOutput as TFLxmertForVisualReasoningOutput
@@ -27,9 +27,11 @@ from lxmert.common.outputs import VisualBertModelOutput as TFVisualBertModelOutp
 from lxmert.common.outputs import VisualBertTaskOutput as TFVisualBertTaskOutput
 from lxmert.common.tokenizer import BertTokenizer, BertTokenizerFast, LxmertTokenizer, LxmertTokenizerFast
 
+from .detector import TFVisualGenomeDetector
 from .lxmert import TFLxmertModel
 from .lxmert_tasks import TFLxmertForPreTraining, TFLxmertForQuestionAnswering, TFLxmertForVisualReasoning
 from .pretrained import TFLxmertPreTrainedModel, TFVisualBertPreTrainedModel
+from .vcr_detector import TFVcrDetector
 from .visual_bert import TFVisualBertModel
 from .visual_bert_scoring import (
     TFVisualBertForMultipleChoice,
@@ -41,6 +43,7 @@ from .visual_bert_tasks import TFVisualBertForPreTraining, TFVisualBertForRegion
 __all__ = [
     "BertTokenizer",
     "BertTokenizerFast",
+    "DetectorConfig",
     "LxmertConfig",
     "LxmertTokenizer",
     "LxmertTokenizerFast",
@@ -53,6 +56,7 @@ __all__ = [
     "TFLxmertModel",
     "TFLxmertModelOutput",
     "TFLxmertPreTrainedModel",
+    "TFVcrDetector",
     "TFVisualBertForMultipleChoice",
     "TFVisualBertForPreTraining",
     "TFVisualBertForPreTrainingOutput",
@@ -63,5 +67,7 @@ __all__ = [
     "TFVisualBertModelOutput",
     "TFVisualBertPreTrainedModel",
     "TFVisualBertTaskOutput",
+    "TFVisualGenomeDetector",
+    "VcrDetectorConfig",
     "VisualBertConfig",
 ]
