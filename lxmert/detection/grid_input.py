@@ -77,6 +77,7 @@ class NetworkInput:
         """What decides the input, as JSON values."""
         known = isinstance(self.normalize, Normalization)
         name = f"{getattr(self.normalize, '__module__', '')}.{getattr(self.normalize, '__qualname__', '')}"
+        name = name.replace("keras.src.", "keras.")  # the public name, of any version
         return {
             "image_size": list(self.size),
             "resample": self.resample,

@@ -4,6 +4,7 @@ import importlib
 import json
 import random
 import re
+import sys
 from types import SimpleNamespace
 
 import keras
@@ -192,7 +193,7 @@ def test_the_channels_of_keras_are_those_of_its_own_function():
     detector = GridDetector(keras_mean(), normalization=function, grid=1)
     found = detector(np.full((30, 40, 3), (255, 10, 0), np.uint8))
     np.testing.assert_allclose(found.features[0, 0], [0 - 103.939, 10 - 116.779, 255 - 123.68], rtol=1e-5)
-    assert detector.settings["normalization"].endswith("resnet.preprocess_input")
+    assert detector.settings["normalization"] == "keras.applications.resnet.preprocess_input"
 
 
 def test_models_that_give_no_cells_are_refused(means):
@@ -215,6 +216,15 @@ def test_models_that_give_no_cells_are_refused(means):
         Normalization(channel_order="rgb")
     with pytest.raises(ValueError, match='backend must be "pt"'):
         RegionDetector.from_pretrained("grid:resnet", backend="jax")
+
+
+def test_libraries_that_are_not_installed_are_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    monkeypatch.setitem(sys.modules, "keras_hub", None)
+    with pytest.raises(ImportError, match=r'grid:resnet in PyTorch needs transformers.*pip install "lxmert\[grid\]"'):
+        RegionDetector.from_pretrained("grid:resnet", backend="pt")
+    with pytest.raises(ImportError, match=r'grid:keras_hub:x needs keras_hub.*pip install "lxmert\[keras-hub\]"'):
+        RegionDetector.from_pretrained("grid:keras_hub:x", backend="tf")
 
 
 # ----- transformers
@@ -396,7 +406,7 @@ def test_applications_of_keras(caplog):
     assert random.random() == expected
     assert "has random weights (seed 1)" in caplog.text
     assert first.grid == (2, 3)
-    assert first.settings["normalization"].endswith("mobilenet.preprocess_input")
+    assert first.settings["normalization"] == "keras.applications.mobilenet.preprocess_input"
     rough = RegionDetector.from_pretrained(name, backend="tf", seed=1, grid=1, precision="bfloat16")
     assert keras.config.dtype_policy().name == "float32"
     assert rough.settings["precision"] == "bfloat16"
