@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from lxmert.utils.setting_names import setting
-
-
-def own_gpu(count: int) -> int:
-    """The GPU of this process, of the processes that torchrun starts on a machine; the first one without it."""
-    return int(os.environ.get("LOCAL_RANK", "0")) % count
 
 
 def network_backend(backend: str) -> Any:

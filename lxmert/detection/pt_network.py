@@ -11,7 +11,7 @@ import torch
 from lxmert import pt
 from lxmert.utils.setting_names import setting
 
-from .backends import own_gpu
+from .devices import own_gpu
 
 
 def find_device(name: str | None) -> str:
