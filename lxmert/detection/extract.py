@@ -23,7 +23,9 @@ from lxmert.vision.images import ImageInput
 
 from .extraction import Extraction, ExtractionOptions, Position
 from .extraction_parts import Part, divide, is_as_wanted, parts_folder, read_index, this_process, wait_for
+from .finding import Finder, LocalFinder
 from .photographs import Photograph, PhotographSource, described_sources, digest_of_names, find_photographs
+from .ray_extract import DetectorOnRay
 from .region_detector import RegionDetector
 
 _LISTED = 3  # damaged photographs that an error names
@@ -53,7 +55,7 @@ class ExtractionReport:
 def extract_features(
     photographs: PhotographSource | Sequence[PhotographSource] | Mapping[str, ImageInput],
     store: str | Path,
-    detector: RegionDetector,
+    detector: RegionDetector | DetectorOnRay,
     *,
     dtype: str = "float32",
     names: str | None = None,
@@ -74,7 +76,8 @@ def extract_features(
         photographs: files, folders, lists of paths, and patterns; or a mapping of names and images. See
             `find_photographs`.
         store: its folder, made by this call.
-        detector: finds the regions. It gets `detector.batch_size` photographs at a time.
+        detector: finds the regions. It gets `detector.batch_size` photographs at a time. A `DetectorOnRay` works in the
+            processes of a cluster, on several machines or GPUs.
         dtype: of the features in the store, "float32" or "float16" (half the disk, rounded).
         names, rename: the images' names in the store; see `find_photographs`.
         strict: whether the first damaged photograph is an error; otherwise it is skipped, and listed in the report.
@@ -97,11 +100,15 @@ def extract_features(
             f"{setting('restart')} is for one process: several do not begin at the same moment. Remove "
             f"{partial_folder(store)} and {parts_folder(Path(store))} instead."
         )
+    on_ray = isinstance(detector, DetectorOnRay)
+    if on_ray and process.world > 1:
+        raise ValueError(f"{setting('ray')} has processes of its own; start one process, without torchrun.")
     found = find_photographs(photographs, names, rename)
+    finder = detector.finder(readers) if on_ray else LocalFinder(detector, readers)
     parts = divide(len(found), detector.batch_size, process.world, Path(store))
     settings = json.loads(json.dumps(detector.settings))  # as they are read again
     shown = progress and process.rank == 0
-    run = _Run(found, Path(store), detector, settings, described_sources(photographs), dtype, options, restart, shown)
+    run = _Run(found, Path(store), finder, settings, described_sources(photographs), dtype, options, restart, shown)
     return run.whole(parts) if process.rank == 0 else run.part(parts[process.rank])
 
 
@@ -119,7 +126,7 @@ class _Run:
 
     photographs: Sequence[Photograph]
     store: Path
-    detector: RegionDetector
+    finder: Finder
     settings: dict[str, Any]
     sources: Sequence[str]
     dtype: str
@@ -173,8 +180,7 @@ class _Run:
                 resumed = writer.count
                 position = Position.restore(writer, photographs)
                 with ProgressBar("extracting", stop, "images", self.shown, min(position.next, stop)) as bar:
-                    extraction = Extraction(photographs, self.detector, writer, position, self.options, bar, whole)
-                    extraction.run(stop)
+                    Extraction(photographs, self.finder, writer, position, self.options, bar, whole).run(stop)
                 for part in others:
                     self._take(part, writer, position)
                 if not writer.count:
@@ -186,7 +192,7 @@ class _Run:
         except OSError as error:
             raise with_saved_images(error, writer) from None
         counts, seconds = (writer.count, writer.regions), time.monotonic() - started
-        return ExtractionReport(str(folder), *counts, resumed, position.skipped, seconds, extraction.waited)
+        return ExtractionReport(str(folder), *counts, resumed, position.skipped, seconds, self.finder.waited)
 
     def _take(self, part: Part, writer: RegionWriter, position: Position) -> None:
         """Wait for a part that another process makes, take its images over, and remove it."""

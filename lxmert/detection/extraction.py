@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,14 +19,12 @@ from lxmert.data.features.partial_store import partial_folder
 from lxmert.data.features.writer import RegionWriter
 from lxmert.utils.messages import escaped, first_few
 from lxmert.utils.progress import ProgressBar
-from lxmert.utils.run_ahead import run_ahead
 from lxmert.utils.setting_names import setting
 from lxmert.vision.detections import NO_ID, ImageDetections
 
+from .finding import DAMAGE, Finder, damage_text
 from .photographs import Photograph
-from .region_detector import RegionDetector
 
-_DAMAGE = (ValueError, TypeError, OSError)  # of opening a photograph
 _FIRST = 100  # photographs, of which one must be good
 _MAX_SKIPPED = 10_000
 _LISTED = 3  # damaged photographs that an error names
@@ -126,30 +122,26 @@ class Extraction:
 
     Args:
         photographs: the list.
-        detector: finds their regions.
+        finder: finds their regions.
         writer: of the store, in its `with` block.
         position: where to begin; it moves on.
         options: see there.
         bar: shows how many photographs are done.
         may_give_up: whether to stop when none of the first photographs is good.
-
-    Attributes:
-        waited: the seconds that the detector waited for photographs to be opened.
     """
 
     def __init__(
         self,
         photographs: Sequence[Photograph],
-        detector: RegionDetector,
+        finder: Finder,
         writer: RegionWriter,
         position: Position,
         options: ExtractionOptions,
         bar: ProgressBar,
         may_give_up: bool = True,
     ):
-        self._photographs, self._detector, self._writer = photographs, detector, writer
+        self._photographs, self._finder, self._writer = photographs, finder, writer
         self._position, self._options, self._bar, self._may_give_up = position, options, bar, may_give_up
-        self.waited = 0.0
 
     def run(self, stop: int) -> None:
         """Extract the photographs before `stop`.
@@ -158,17 +150,13 @@ class Extraction:
             OSError: the disk is full, for example.
             Stopped: damaged photographs, by the options or because none is good.
         """
-        position, size = self._position, self._options.batch_size
+        position = self._position
         while position.next < stop and all(one.name in self._writer for one in self._batch(stop)):
             self._pass(self._batch(stop), [])  # several processes had begun
-        calls = (partial(self._open, photograph) for photograph in self._photographs[position.next : stop])
-        with closing(run_ahead(calls, self._options.readers, size + 2 * self._options.readers)) as results:
+        with closing(self._finder.find(self._photographs[position.next : stop])) as results:
             while position.next < stop:
                 batch = self._batch(stop)
-                started = time.perf_counter()
-                opened = list(islice(results, len(batch)))
-                self.waited += time.perf_counter() - started
-                self._pass(batch, self._store(batch, opened))
+                self._pass(batch, self._store(batch, list(islice(results, len(batch)))))
 
     def _batch(self, stop: int) -> Sequence[Photograph]:
         start = self._position.next
@@ -181,42 +169,24 @@ class Extraction:
             self._bar.describe("extracting", f"{len(self._position.skipped):,} skipped")
         self._bar.update(len(batch))
 
-    def _open(self, photograph: Photograph) -> Any:
-        try:
-            return self._detector.prepare(photograph.image)
-        except _DAMAGE as error:
-            return error
-
-    def _store(self, batch: Sequence[Photograph], opened: list[Any]) -> list[str]:
+    def _store(self, batch: Sequence[Photograph], regions: Sequence[ImageDetections | Exception]) -> list[str]:
         """Store the regions of a batch; returns what was skipped."""
         if self._options.strict:
-            for photograph, value in zip(batch, opened, strict=True):
-                if isinstance(value, Exception):
-                    self._refuse(photograph, value)
-        good = [place for place, value in enumerate(opened) if not isinstance(value, Exception)]
-        for place, found in zip(good, self._detect([opened[place] for place in good]), strict=True):
-            opened[place] = found
+            for photograph, found in zip(batch, regions, strict=True):
+                if isinstance(found, Exception):
+                    self._refuse(photograph, found)
         skipped: list[str] = []
-        for photograph, found in zip(batch, opened, strict=True):
+        for photograph, found in zip(batch, regions, strict=True):
             try:
                 if isinstance(found, Exception):
                     raise found
                 if photograph.name not in self._writer:  # saved by an interrupted extraction
                     self._writer.add_image(stored_form(photograph.name, found))
-            except _DAMAGE as error:
+            except DAMAGE as error:
                 if isinstance(error, OSError) and error is not found:
                     raise  # of the store
                 self._skip(photograph, error, skipped)
         return skipped
-
-    def _detect(self, images: list[Any]) -> list[ImageDetections | Exception]:
-        """The regions of each image, or why there are none."""
-        try:
-            return list(self._detector.detect(images)) if images else []
-        except ValueError as error:
-            if len(images) == 1:
-                return [error]
-            return [found for image in images for found in self._detect([image])]
 
     def _skip(self, photograph: Photograph, error: Exception, skipped: list[str]) -> None:
         if self._options.strict:
@@ -239,8 +209,6 @@ class Extraction:
 
 def _told(photograph: Photograph, error: Exception) -> str:
     """The damage of a photograph, and which one it is."""
-    text = str(error) or type(error).__name__
-    if isinstance(error, OSError) and error.strerror:
-        text = error.strerror
+    text = damage_text(error)
     place = photograph.image if isinstance(photograph.image, (str, Path)) else repr(photograph.name)
     return escaped(text if str(place) in text else f"{place}: {text}")

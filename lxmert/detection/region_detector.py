@@ -60,8 +60,7 @@ class RegionDetector(ABC):
             FileNotFoundError, OSError: no such weights.
             ImportError: the backend's framework is not installed.
         """
-        kind = _kind_of(source)
-        known = signature_names(kind.from_pretrained)
+        kind, known = _kind_of(source), known_options(source)
         given = {name: value for name, value in options.items() if value is not None}
         if "backend" not in known:
             given.pop("backend", None)  # without a network it is the same in both
@@ -169,6 +168,11 @@ def register_source(prefix: str) -> Callable[[AnyDetector], AnyDetector]:
         return kind
 
     return register
+
+
+def known_options(source: str | Path) -> Sequence[str]:
+    """The options that `RegionDetector.from_pretrained` takes of a source."""
+    return signature_names(_kind_of(source).from_pretrained)
 
 
 def _kind_of(source: str | Path) -> type[RegionDetector]:

@@ -1,6 +1,7 @@
 """Pipelines of Ray Data on a cluster of two workers, one of which is killed on the way: equal to one process."""
 
 import os
+import re
 import signal
 import sys
 import warnings
@@ -11,7 +12,12 @@ import pytest
 from PIL import Image, ImageDraw
 
 from lxmert.cli import main
+from lxmert.data.features import open_regions
 from lxmert.data.synthetic.scenes.generate import FEWEST_IMAGES, make_scenes
+from lxmert.detection import ray_extract
+from lxmert.detection.extract import extract_features
+from lxmert.detection.photographs import find_photographs
+from lxmert.detection.ray_extract import DetectorOnRay, RegionWorker, region_dataset
 from lxmert.detection.region_tables import regions_table, table_regions
 from lxmert.inference import ray_answering
 from lxmert.inference.answering import VisualQuestionAnswering
@@ -40,7 +46,8 @@ def cluster():
         patch.setenv("OMP_NUM_THREADS", "1")
         before = signal.getsignal(signal.SIGTERM)
         ray.data.DataContext.get_current()  # now, as `pytest.warns` undoes the filter
-        ray.init("local", num_cpus=2, object_store_memory=200 * 2**20, include_dashboard=False, log_to_driver=False)
+        options = {"include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR"}
+        ray.init("local", num_cpus=2, object_store_memory=200 * 2**20, **options)
         yield
         ray.shutdown()
         signal.signal(signal.SIGTERM, before)
@@ -97,6 +104,8 @@ def test_what_is_missing_is_named(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr("ray.is_initialized", lambda: False)
     with pytest.raises(ConnectionError, match=r"there is no cluster of Ray at '127\.0\.0\.1:1'"):
         connected(RayCluster("127.0.0.1:1"), "A test").__enter__()
+    with pytest.raises(ValueError, match=r"takes photographs in files.*'gray' is in memory"):
+        extract_features({"gray": np.zeros((9, 9, 3), np.uint8)}, tmp_path / "store", DetectorOnRay("shapes"))
     monkeypatch.setitem(sys.modules, "ray.data", None)
     assert main([*command, "--ray", "local"]) == 1
     assert 'pip install "lxmert[ray]"' in capsys.readouterr().err
@@ -134,6 +143,42 @@ def test_errors_of_workers(cluster):
         list(results_in_order(blocks, Picky, {"deadly": 5}, TWO))
     with pytest.raises(ValueError, match="workers must be at most the CPUs of the cluster, 2; got 3"):
         list(results_in_order(blocks, Picky, {}, RayCluster(workers=3)))
+
+
+def files_of(folder):
+    """The content of each file of a store."""
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+@pytest.mark.full
+def test_extraction(cluster, tmp_path, monkeypatch, capsys):
+    """The same store, byte for byte, with a damaged photograph; and Parquet files that are imported as the same."""
+    (tmp_path / "photos").mkdir()
+    for number in range(40):
+        draw(tmp_path / "photos" / f"{number:02}.png", number)
+    (tmp_path / "photos" / "25.png").write_bytes(b"no image")
+    monkeypatch.chdir(tmp_path)
+    command = ["features", "extract", "photos", "--detector", "shapes", "--batch-size", "3"]
+    assert main([*command[:3], "one", *command[3:]]) == 0
+    one = capsys.readouterr().out
+    assert "Pillow cannot read photos/25.png" in one
+    monkeypatch.setattr(ray_extract, "RegionWorker", dying(RegionWorker, tmp_path))
+    assert main([*command[:3], "ray", *command[3:], "--ray", "local", "--workers", "2"]) == 0
+    assert (tmp_path / "killed").exists()
+    assert capsys.readouterr().out == one.replace("one: ", "ray: ")
+    assert files_of(tmp_path / "ray") == files_of(tmp_path / "one")
+
+    (tmp_path / "killed").unlink()
+    regions = region_dataset(find_photographs("photos"), "shapes", cluster=TWO)
+    regions.write_parquet(str(tmp_path / "parts"))
+    assert (tmp_path / "killed").exists()
+    assert main(["features", "import", "parts", "imported", "--skip-damaged"]) == 0
+    assert re.search("skipped: .*image '25': .*Pillow cannot read photos/25.png", capsys.readouterr().out)
+    stores = [open_regions(tmp_path / name) for name in ("one", "imported")]
+    assert [sorted(store.names) for store in stores] == [[f"{n:02}" for n in range(40) if n != 25]] * 2
+    places = [store.places(stores[0].names) for store in stores]
+    batches = [store.batch(place, labels=True) for store, place in zip(stores, places, strict=True)]
+    assert all(np.array_equal(batches[0][name], batches[1][name]) for name in batches[0])
 
 
 @pytest.mark.full

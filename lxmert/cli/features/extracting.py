@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from lxmert.cli.backends import add_backend, import_quietly
+from lxmert.cli.cluster import add_cluster, cluster_of, stdout_to_stderr
 from lxmert.cli.detector import add_detector, detector_options
 from lxmert.cli.options import json_text
 
@@ -35,6 +37,7 @@ def add_parser(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     parser.add_argument("store", metavar="STORE", help="the folder of the store, made by this command")
     add_detector(parser, required=True)
     add_backend(parser)
+    add_cluster(parser)
     parser.add_argument(
         "--dtype",
         choices=("float32", "float16"),
@@ -79,6 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
     from lxmert.detection.extract import extract_features
     from lxmert.detection.extraction_parts import this_process
     from lxmert.detection.photographs import find_photographs
+    from lxmert.detection.ray_extract import DetectorOnRay
     from lxmert.detection.region_detector import RegionDetector
 
     options = detector_options(arguments)
@@ -87,20 +91,27 @@ def run(arguments: argparse.Namespace) -> int:
     find_photographs(arguments.photographs, arguments.names, rename)  # its errors come before weights are loaded
     if arguments.batch_size is not None:
         options["batch_size"] = arguments.batch_size
+    options["backend"] = arguments.backend
     import_quietly(arguments.backend)
-    detector = RegionDetector.from_pretrained(arguments.detector, backend=arguments.backend, **options)
-    report = extract_features(
-        arguments.photographs,
-        arguments.store,
-        detector,
-        dtype=arguments.dtype,
-        names=arguments.names,
-        rename=rename,
-        strict=arguments.strict,
-        restart=arguments.restart,
-        readers=arguments.readers,
-        progress=not (arguments.quiet or arguments.json),
-    )
+    cluster = cluster_of(arguments, gpus=None)
+    detector: RegionDetector | DetectorOnRay
+    if cluster is None:
+        detector = RegionDetector.from_pretrained(arguments.detector, **options)
+    else:
+        detector = DetectorOnRay(arguments.detector, options, cluster)
+    with nullcontext() if cluster is None else stdout_to_stderr():
+        report = extract_features(
+            arguments.photographs,
+            arguments.store,
+            detector,
+            dtype=arguments.dtype,
+            names=arguments.names,
+            rename=rename,
+            strict=arguments.strict,
+            restart=arguments.restart,
+            readers=arguments.readers,
+            progress=not (arguments.quiet or arguments.json),
+        )
     if process.rank == 0:
         _print(report, arguments)
     return 0

@@ -1,7 +1,8 @@
 """Arrow and Parquet files, and folders of Hugging Face `datasets`, with a row per image.
 
-The columns are those of `pictures.SPELLINGS`: img_id, roi_features, boxes or normalized_boxes, sizes, obj_ids, … Files
-are read batch by batch; of Parquet some rows at a time.
+The columns are those of `pictures.SPELLINGS`: img_id, roi_features, boxes or normalized_boxes, sizes, obj_ids, … A row
+with a text in the column error has no regions, and is damaged for this reason. Files are read batch by batch; of
+Parquet some rows at a time.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from .rows import MAX_IMAGE_BYTES
 if TYPE_CHECKING:
     import pyarrow
 
+_ERROR = "error"
 _ROWS = 16  # of a Parquet file that are decoded at a time
 _FORGET = 32 * 2**20  # bytes of a mapped file after which its pages are given back
 
@@ -89,6 +91,10 @@ class ArrowFiles:
         return start + (end - start) * position["row"] // max(1, self._tables[position["file"]].rows)
 
     def _read(self, name: str, values: dict[str, Any]) -> ImageRegions:
+        error = values[_ERROR][0].as_py() if _ERROR in values else None
+        if isinstance(error, str):
+            raise DamagedImage(error)
+        values = {key: value for key, value in values.items() if key != _ERROR}
         return self._reader.regions(name, {key: _array(key, value) for key, value in values.items()})
 
     def _changed(self, last: str | None) -> ValueError:
@@ -143,7 +149,7 @@ class _ArrowTable:
     def read(self, start: int) -> Iterator[_Row]:
         """The rows from one on."""
         number = done = 0
-        names = {*spelled(self.columns).values()}
+        names = _read_columns(self.columns)
         for batch in self._batches(self._open()):
             if number + batch.num_rows <= start:
                 number += batch.num_rows
@@ -195,7 +201,7 @@ class _ParquetTable:
 
     def read(self, start: int) -> Iterator[_Row]:
         """The rows from one on."""
-        names = [*spelled(self.columns).values()]
+        names = _read_columns(self.columns)
         number = 0
         try:
             for group, count in enumerate(self._groups):
@@ -220,6 +226,10 @@ def _open_table(path: Path) -> _ArrowTable | _ParquetTable:
     if size < 8:
         raise ValueError(f"{path} is not an Arrow file, or damaged: it has {size} bytes.")
     return _ArrowTable(path, not start.startswith(b"ARROW1"))
+
+
+def _read_columns(columns: list[str]) -> list[str]:
+    return [*spelled(columns).values(), *([_ERROR] if _ERROR in columns else [])]
 
 
 def _check_columns(table: _ArrowTable | _ParquetTable) -> None:
