@@ -100,11 +100,11 @@ def extract_features(
             f"{setting('restart')} is for one process: several do not begin at the same moment. Remove "
             f"{partial_folder(store)} and {parts_folder(Path(store))} instead."
         )
-    on_ray = isinstance(detector, DetectorOnRay)
-    if on_ray and process.world > 1:
+    if isinstance(detector, DetectorOnRay) and process.world > 1:
         raise ValueError(f"{setting('ray')} has processes of its own; start one process, without torchrun.")
     found = find_photographs(photographs, names, rename)
-    finder = detector.finder(readers) if on_ray else LocalFinder(detector, readers)
+    finder: Finder
+    finder = detector.finder(readers) if isinstance(detector, DetectorOnRay) else LocalFinder(detector, readers)
     parts = divide(len(found), detector.batch_size, process.world, Path(store))
     settings = json.loads(json.dumps(detector.settings))  # as they are read again
     shown = progress and process.rank == 0

@@ -36,22 +36,22 @@ class LocalFinder:
     """Finds the regions of photographs in this process; a `Finder`.
 
     Args:
-        detector: finds the regions.
-        batch_size: how many photographs it gets at a time.
+        detector: finds the regions; it gets `detector.batch_size` photographs at a time.
         readers: threads that open photographs while others are computed.
     """
 
-    def __init__(self, detector: RegionDetector, batch_size: int, readers: int):
-        self._detector, self._batch_size, self._readers = detector, batch_size, readers
+    def __init__(self, detector: RegionDetector, readers: int):
+        self._detector, self._readers = detector, readers
         self.waited = 0.0
 
     def find(self, photographs: Sequence[Photograph]) -> Generator[ImageDetections | Exception, None, None]:
         """See `Finder.find`."""
+        size = self._detector.batch_size
         calls = (partial(self._open, photograph) for photograph in photographs)
-        with closing(run_ahead(calls, self._readers, self._batch_size + 2 * self._readers)) as results:
+        with closing(run_ahead(calls, self._readers, size + 2 * self._readers)) as results:
             while True:
                 started = time.perf_counter()
-                opened = list(islice(results, self._batch_size))
+                opened = list(islice(results, size))
                 self.waited += time.perf_counter() - started
                 if not opened:
                     return

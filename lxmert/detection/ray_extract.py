@@ -48,7 +48,7 @@ class DetectorOnRay:
             with "cpu" none, and without it as the cluster has any.
 
     Attributes:
-        name, feature_size, settings: of the detector.
+        name, feature_size, batch_size, settings: of the detector.
     """
 
     def __init__(
@@ -63,12 +63,13 @@ class DetectorOnRay:
         self._cluster = replace(cluster or RayCluster(), gpus=gpus)
         here = {**self._options, "device": "cpu"} if "device" in known_options(source) else self._options
         detector = RegionDetector.from_pretrained(source, **here)
-        self.name, self.feature_size, self.settings = detector.name, detector.feature_size, detector.settings
+        self.name, self.feature_size = detector.name, detector.feature_size
+        self.batch_size, self.settings = detector.batch_size, detector.settings
 
-    def finder(self, batch_size: int, readers: int) -> RayFinder:
-        """What finds the regions of photographs in the workers; see `LocalFinder` for the arguments."""
-        worker = {"source": self._source, "options": self._options, "batch_size": batch_size, "readers": readers}
-        return RayFinder(worker, self._cluster, self.feature_size)
+    def finder(self, readers: int) -> RayFinder:
+        """What finds the regions of photographs in the workers, with this many threads in each that open them."""
+        worker = {"source": self._source, "options": self._options, "readers": readers}
+        return RayFinder(worker, self._cluster, self.feature_size, _block_size(self.batch_size))
 
 
 class RayFinder:
@@ -78,10 +79,12 @@ class RayFinder:
         worker: the arguments of `RegionWorker`.
         cluster: where the workers are.
         feature_size: F.
+        block_size: how many photographs a worker gets at a time.
     """
 
-    def __init__(self, worker: Mapping[str, Any], cluster: RayCluster, feature_size: int) -> None:
-        self._worker, self._cluster, self._feature_size = worker, cluster, feature_size
+    def __init__(self, worker: Mapping[str, Any], cluster: RayCluster, feature_size: int, block_size: int) -> None:
+        self._worker, self._cluster = worker, cluster
+        self._feature_size, self._block_size = feature_size, block_size
         self.waited = 0.0
 
     def find(self, photographs: Sequence[Photograph]) -> Generator[ImageDetections | Exception, None, None]:
@@ -92,7 +95,7 @@ class RayFinder:
             ConnectionError: no cluster has this address.
             RuntimeError: photographs that end the process of each worker.
         """
-        blocks = _blocks(photographs, self._worker["batch_size"])
+        blocks = _blocks(photographs, self._block_size)
         if not blocks:
             return
         with (
@@ -109,12 +112,12 @@ class RegionWorker:
 
     Args:
         source, options: of the detector, as `RegionDetector.from_pretrained` takes them.
-        batch_size, readers: as of `LocalFinder`.
+        readers: threads that open photographs.
     """
 
-    def __init__(self, source: str, options: Mapping[str, Any], batch_size: int, readers: int) -> None:
+    def __init__(self, source: str, options: Mapping[str, Any], readers: int) -> None:
         self._detector = RegionDetector.from_pretrained(source, **options)
-        self._finder = LocalFinder(self._detector, batch_size, readers)
+        self._finder = LocalFinder(self._detector, readers)
 
     def __call__(self, photographs: pyarrow.Table) -> pyarrow.Table:
         """Columns image_id and path to the columns of `regions_table`."""
@@ -130,7 +133,6 @@ def region_dataset(
     options: Mapping[str, Any] | None = None,
     *,
     cluster: RayCluster | None = None,
-    batch_size: int = 1,
     readers: int = 2,
 ) -> Dataset:
     """The regions of photographs as a data set of Ray, which computes when it is read or written.
@@ -145,7 +147,6 @@ def region_dataset(
         photographs: of `find_photographs`: files at paths that are the same on all machines.
         source, options: of the detector, as `RegionDetector.from_pretrained` takes them.
         cluster: the workers, of the cluster that the program is connected to (`ray.init`).
-        batch_size: how many photographs the detector gets at a time.
         readers: the threads of a worker that open photographs.
 
     Returns:
@@ -157,18 +158,23 @@ def region_dataset(
         ValueError: no photographs, or some that are no files.
     """
     import_ray(_WANTED_BY)
-    blocks = _blocks(photographs, batch_size)
+    given = dict(options or {})
+    blocks = _blocks(photographs, _block_size(given.get("batch_size") or 1))
     if not blocks:
         raise ValueError("pass at least one photograph; got none.")
-    worker = {"source": str(source), "options": dict(options or {}), "batch_size": batch_size, "readers": readers}
+    worker = {"source": str(source), "options": given, "readers": readers}
     return pipeline(blocks, RegionWorker, worker, cluster or RayCluster(gpus=None))
 
 
-def _blocks(photographs: Sequence[Photograph], batch_size: int) -> list[pyarrow.Table]:
-    """Names and paths in blocks of whole batches, so that the batches are those of one process."""
+def _block_size(batch_size: int) -> int:
+    """How many photographs a worker gets at a time: whole batches, so that they are those of one process."""
+    return -(-_BLOCK // batch_size) * batch_size
+
+
+def _blocks(photographs: Sequence[Photograph], size: int) -> list[pyarrow.Table]:
+    """Names and paths in blocks."""
     import pyarrow
 
-    size = -(-_BLOCK // batch_size) * batch_size
     rows = [{"image_id": name, "path": _path(name, image)} for name, image in photographs]
     return [pyarrow.Table.from_pylist(rows[start : start + size]) for start in range(0, len(rows), size)]
 

@@ -158,7 +158,7 @@ def test_extraction(cluster, tmp_path, monkeypatch, capsys):
         draw(tmp_path / "photos" / f"{number:02}.png", number)
     (tmp_path / "photos" / "25.png").write_bytes(b"no image")
     monkeypatch.chdir(tmp_path)
-    command = ["features", "extract", "photos", "--detector", "shapes", "--batch-size", "3"]
+    command = ["features", "extract", "photos", "--detector", "shapes"]
     assert main([*command[:3], "one", *command[3:]]) == 0
     one = capsys.readouterr().out
     assert "Pillow cannot read photos/25.png" in one
