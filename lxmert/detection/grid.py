@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from lxmert.common.validation.shared import check_integer
+from lxmert.utils.setting_names import setting
 from lxmert.vision.detections import ImageDetections
 from lxmert.vision.grid import cell_boxes, map_of_tokens, pool_map
 from lxmert.vision.images import ImageInput, open_image
@@ -49,12 +51,12 @@ class GridDetector(RegionDetector):
 
     An image is resized to one size as a whole: nothing is cropped or padded, so its aspect ratio is not kept, and all
     images have the same number of regions. Boxes are in pixels of the image. The cells are in the order of reading, row
-    by row. Each image goes through the backbone alone, so that its features do not depend on others.
+    by row.
 
     Args:
-        model: the backbone. In PyTorch a model of `transformers`, or any `nn.Module` that maps images ``[1, 3, H, W]``
-            to a map ``[1, C, h, w]`` or to tokens ``[1, T, C]``, and is put into evaluation mode; in Keras a
-            `keras.Model` that maps ``[1, H, W, 3]`` to ``[1, h, w, C]`` or to tokens. Of tokens those of the image as a
+        model: the backbone. In PyTorch a model of `transformers`, or any `nn.Module` that maps images ``[B, 3, H, W]``
+            to maps ``[B, C, h, w]`` or to tokens ``[B, T, C]``, and is put into evaluation mode; in Keras a
+            `keras.Model` that maps ``[B, H, W, 3]`` to ``[B, h, w, C]`` or to tokens. Of tokens those of the image as a
             whole (classes, registers) are left out; the model or its `config` must have a `patch_size`.
         normalization: what the model reads: a `Normalization`, or a function of RGB pixels ``[H, W, 3]`` in 0..255,
             such as a `preprocess_input` of `keras.applications`.
@@ -62,6 +64,8 @@ class GridDetector(RegionDetector):
         grid: rows and columns of the regions, at most as many as the map has; by default those of the map. A cell of a
             coarser grid has the mean of the map over it.
         resample: the filter that resizes, one of Pillow's: "bilinear", "bicubic", ...
+        batch_size: the most images that go through the backbone together. With more than one, the last bits of an
+            image's features may depend on the others.
         name: what messages call the detector; by default the class of the model.
 
     Attributes:
@@ -82,6 +86,7 @@ class GridDetector(RegionDetector):
         image_size: Sides | None = None,
         grid: Sides | None = None,
         resample: str = "bilinear",
+        batch_size: int = 1,
         name: str | None = None,
     ):
         self.network = _network(model)
@@ -90,12 +95,13 @@ class GridDetector(RegionDetector):
         if size is None:
             raise ValueError(f"{self.name} does not say the size of its images. Pass image_size=(height, width).")
         self.input = NetworkInput(size, resample, normalization)
+        self.batch_size = check_integer(setting("batch_size"), batch_size)
         # One image shows what the model gives, before any work is done with it.
         gray = self.input(np.full((*size, 3), 128, np.uint8))
         if gray.shape != (*size, 3):
             raise ValueError(f"normalization must keep the shape {[*size, 3]}; it gave {list(gray.shape)}.")
-        found = self._map(gray)
-        rows, columns, self.feature_size = found.shape
+        found = self._maps(gray[None])
+        _, rows, columns, self.feature_size = found.shape
         self.grid = (rows, columns) if grid is None else check_sides("grid", grid)
         if self.grid[0] > rows or self.grid[1] > columns:
             raise ValueError(
@@ -118,6 +124,7 @@ class GridDetector(RegionDetector):
         weights: str | Path | None = None,
         seed: int | None = None,
         precision: str | None = None,
+        batch_size: int = 1,
         device: str | None = None,
         revision: str | None = None,
         cache_dir: str | Path | None = None,
@@ -140,6 +147,7 @@ class GridDetector(RegionDetector):
                 weights without the classifier.
             seed: of random weights; by default 0. The same seed gives the same bits.
             precision: "float32" (default), "float64" or "bfloat16".
+            batch_size: see the class.
             device: "cpu", "cuda" or "cuda:1"; by default a GPU where there is one.
             revision, cache_dir, token, local_files_only: see `lxmert.hub.HubOptions`; for PyTorch.
 
@@ -175,6 +183,7 @@ class GridDetector(RegionDetector):
                 image_size=opened.input.size,
                 grid=options.grid,
                 resample=opened.input.resample,
+                batch_size=batch_size,
                 name=str(source),
             )
         made._computing = partial(loader.computing_on, found_device)
@@ -187,13 +196,14 @@ class GridDetector(RegionDetector):
             _warn_of_random_weights(made, options.seed)
         return made
 
-    def _map(self, pixels: np.ndarray) -> np.ndarray:  # [H, W, 3] -> [h, w, C]
+    def _maps(self, pixels: np.ndarray) -> np.ndarray:  # [B, H, W, 3] -> [B, h, w, C]
         found = self.network.features(pixels)
-        if found.ndim == 3:
+        if found.ndim == 4:
             return found
         if self.network.patch is None:
             raise ValueError(f"{self.name} gives tokens and does not say the size of its patches, patch_size.")
-        return map_of_tokens(found, pixels.shape[:2], self.network.patch, self.network.leading_tokens)
+        size, patch, leading = self.input.size, self.network.patch, self.network.leading_tokens
+        return np.stack([map_of_tokens(tokens, size, patch, leading) for tokens in found])
 
     def prepare(self, image: ImageInput) -> PreparedImage:
         """Open an image, and make the input of the backbone of it; see `RegionDetector.prepare`."""
@@ -203,11 +213,14 @@ class GridDetector(RegionDetector):
     def detect(self, images: Sequence[Any]) -> list[ImageDetections]:
         """See `RegionDetector.detect`; the regions are the cells of the grid, row by row."""
         found = []
-        for image in images:
-            pixels, size = image if isinstance(image, PreparedImage) else self.prepare(image)
+        for start in range(0, len(images), self.batch_size):
+            given = images[start : start + self.batch_size]
+            batch = [image if isinstance(image, PreparedImage) else self.prepare(image) for image in given]
             with self._computing():
-                features = pool_map(self._map(pixels), self.grid).reshape(-1, self.feature_size)
-            found.append(ImageDetections(features, cell_boxes(self.grid, size), size))
+                maps = self._maps(np.stack([image.pixels for image in batch]))
+            for feature_map, (_, size) in zip(maps, batch, strict=True):
+                features = pool_map(feature_map, self.grid).reshape(-1, self.feature_size)
+                found.append(ImageDetections(features, cell_boxes(self.grid, size), size))
         return found
 
     @property
@@ -221,6 +234,7 @@ class GridDetector(RegionDetector):
             "precision": self.network.precision,
             **self.input.settings,
             "grid": list(self.grid),
+            **({"batch_size": self.batch_size} if self.batch_size > 1 else {}),
         }
 
 

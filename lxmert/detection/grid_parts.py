@@ -43,7 +43,7 @@ class GridNetwork(Protocol):
     precision: str
 
     def features(self, pixels: np.ndarray) -> np.ndarray:
-        """The output for one image, float32: ``[H, W, 3]`` to a map ``[h, w, C]`` or tokens ``[T, C]``."""
+        """The output for images, float32: ``[B, H, W, 3]`` to maps ``[B, h, w, C]`` or tokens ``[B, T, C]``."""
 
     def weights(self) -> Iterator[np.ndarray]:
         """The weights that the features depend on, in order."""

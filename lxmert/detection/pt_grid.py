@@ -37,8 +37,8 @@ class GridNetwork:
     """A backbone of PyTorch; see `grid_parts.GridNetwork`.
 
     Args:
-        model: of `transformers`, or any module whose output for images ``[1, 3, H, W]`` is a map ``[1, C, h, w]`` or
-            tokens ``[1, T, C]``, or has one of them as `last_hidden_state`. It is put into evaluation mode.
+        model: of `transformers`, or any module whose output for images ``[B, 3, H, W]`` is maps ``[B, C, h, w]`` or
+            tokens ``[B, T, C]``, or has one of them as `last_hidden_state`. It is put into evaluation mode.
     """
 
     backend = "pt"
@@ -59,15 +59,17 @@ class GridNetwork:
 
     def features(self, pixels: np.ndarray) -> np.ndarray:
         """See `grid_parts.GridNetwork.features`."""
-        images = torch.from_numpy(pixels).permute(2, 0, 1)[None].to(self._like.device, self._like.dtype)
-        options = {"interpolate_pos_encoding": pixels.shape[:2] != self.image_size} if self._interpolates else {}
+        images = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(self._like.device, self._like.dtype)
+        options = {"interpolate_pos_encoding": pixels.shape[1:3] != self.image_size} if self._interpolates else {}
         with torch.inference_mode():
             output = self.model(images, **options)
         output = getattr(output, "last_hidden_state", output)
-        if not isinstance(output, torch.Tensor) or output.ndim not in (3, 4) or len(output) != 1:
+        if not isinstance(output, torch.Tensor) or output.ndim not in (3, 4) or len(output) != len(pixels):
             given = list(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
-            raise ValueError(f"the model must give a map [1, C, h, w] or tokens [1, T, C] for one image; got {given}.")
-        found = output[0].permute(1, 2, 0) if output.ndim == 4 else output[0]
+            raise ValueError(
+                f"the model must give maps [B, C, h, w] or tokens [B, T, C] for {list(images.shape)}; got {given}."
+            )
+        found = output.permute(0, 2, 3, 1) if output.ndim == 4 else output
         return np.ascontiguousarray(found.float().cpu().numpy())
 
     def weights(self) -> Iterator[np.ndarray]:

@@ -34,7 +34,7 @@ class GridNetwork:
     """A backbone of Keras; see `grid_parts.GridNetwork`.
 
     Args:
-        model: maps images ``[1, H, W, 3]`` to a map ``[1, h, w, C]`` or to tokens ``[1, T, C]``.
+        model: maps images ``[B, H, W, 3]`` to maps ``[B, h, w, C]`` or to tokens ``[B, T, C]``.
     """
 
     backend = "tf"
@@ -52,11 +52,13 @@ class GridNetwork:
 
     def features(self, pixels: np.ndarray) -> np.ndarray:
         """See `grid_parts.GridNetwork.features`."""
-        output = self.model.predict_on_batch(pixels[None] if self._name is None else {self._name: pixels[None]})
-        if not isinstance(output, np.ndarray) or output.ndim not in (3, 4) or len(output) != 1:
+        output = self.model.predict_on_batch(pixels if self._name is None else {self._name: pixels})
+        if not isinstance(output, np.ndarray) or output.ndim not in (3, 4) or len(output) != len(pixels):
             given = list(output.shape) if isinstance(output, np.ndarray) else type(output).__name__
-            raise ValueError(f"the model must give a map [1, h, w, C] or tokens [1, T, C] for one image; got {given}.")
-        return output[0].astype(np.float32)
+            raise ValueError(
+                f"the model must give maps [B, h, w, C] or tokens [B, T, C] for {list(pixels.shape)}; got {given}."
+            )
+        return output.astype(np.float32)
 
     def weights(self) -> Iterator[np.ndarray]:
         """See `grid_parts.GridNetwork.weights`."""

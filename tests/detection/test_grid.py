@@ -179,6 +179,11 @@ def test_both_backends_give_the_cells_of_the_map(means, tmp_path):
         assert found.sizes.tolist() == [[50, 70]] * 3 + [[1, 1]]
         assert found.mask.all()
         assert found.objects is None
+        detector.batch_size = 3
+        together = detector([pixels, pixels[:1, :1], pixels[::-1], pixels[:, ::-1]])
+        np.testing.assert_allclose(together.features[:2], found.features[[0, 3]], rtol=1e-6, atol=1e-6)
+        assert detector.settings["batch_size"] == 3
+        detector.batch_size = 1
         prepared = detector.prepare(pixels)
         np.testing.assert_array_equal(detector.detect([prepared])[0].features, found.features[0])
     settings = [detector.settings for detector in means]
@@ -202,7 +207,7 @@ def test_models_that_give_no_cells_are_refused(means):
         GridDetector(Mean(), grid=3, **options)
     with pytest.raises(ValueError, match=r"Pass image_size=\(height, width\)"):
         GridDetector(Mean(), normalization=Normalization())
-    with pytest.raises(ValueError, match=r"must give a map .* or tokens .*; got \[1, 288\]"):
+    with pytest.raises(ValueError, match=r"must give maps .* for \[1, 3, 8, 12\]; got \[1, 288\]"):
         GridDetector(torch.nn.Flatten(), **options)
     with pytest.raises(ValueError, match="gives tokens and does not say the size of its patches"):
         GridDetector(torch.nn.Flatten(2), **options)
