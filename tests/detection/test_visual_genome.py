@@ -6,14 +6,15 @@ from PIL import Image, ImageOps
 
 from lxmert.detection.visual_genome import VisualGenomeRegionDetector
 from tests.detection.photographs import CAMERA, CAT, CHINA, FLOWER, ROCKET, make_kinds
-from tests.reference import detectors
+from tests.reference.detectors import golden_weights, make_network
+from tests.vision.golden_detector import SMALL
 
 FIELDS = ("features", "boxes", "object_ids", "object_scores", "attribute_ids", "attribute_scores")
 
 
 @pytest.fixture(scope="module")
 def network():
-    return detectors.make("pt", "float32")
+    return make_network("pt", SMALL, golden_weights(), "float32")
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +69,7 @@ def test_a_path_an_array_and_a_pil_image_have_the_same_regions(network, kinds):
 @pytest.mark.full
 def test_the_backends_find_the_same():
     """In float64, in both profiles."""
-    detectors_of = [detectors.make(backend, "float64") for backend in ("pt", "tf")]
+    detectors_of = [make_network(backend, SMALL, golden_weights(), "float64") for backend in ("pt", "tf")]
     for profile in ("caffe", "hf"):
         found = [VisualGenomeRegionDetector(each, profile=profile)([CAT, FLOWER]) for each in detectors_of]
         np.testing.assert_array_equal(*(each.objects for each in found))
