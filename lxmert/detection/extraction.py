@@ -177,16 +177,20 @@ class Extraction:
                     self._refuse(photograph, found)
         skipped: list[str] = []
         for photograph, found in zip(batch, regions, strict=True):
-            try:
-                if isinstance(found, Exception):
-                    raise found
-                if photograph.name not in self._writer:  # saved by an interrupted extraction
-                    self._writer.add_image(stored_form(photograph.name, found))
-            except DAMAGE as error:
-                if isinstance(error, OSError) and error is not found:
-                    raise  # of the store
+            error = found if isinstance(found, Exception) else self._add(photograph, found)
+            if error is not None:
                 self._skip(photograph, error, skipped)
         return skipped
+
+    def _add(self, photograph: Photograph, found: ImageDetections) -> ValueError | None:
+        """Add the regions of a photograph to the store; returns what is wrong with them."""
+        if photograph.name in self._writer:  # saved by an interrupted extraction
+            return None
+        try:
+            self._writer.add_image(stored_form(photograph.name, found))
+        except ValueError as error:
+            return error
+        return None
 
     def _skip(self, photograph: Photograph, error: Exception, skipped: list[str]) -> None:
         if self._options.strict:

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -283,20 +284,25 @@ def test_parts_that_do_not_belong_together(photos, tmp_path, process, monkeypatc
 
 
 def test_few_photographs_are_open_at_a_time(tmp_path):
-    """Photographs are opened ahead, as many as fit into the queue."""
+    """Photographs are opened while others are computed, as many as fit into the queue."""
     most = []
 
     class Watching(Halves):
         def detect(self, images):
             found = super().detect(images)
-            most.append(self.opened - sum(map(len, self.batches)))
+            done, started = sum(map(len, self.batches)), time.monotonic()
+            while self.opened == done < 40 and time.monotonic() < started + 20:
+                time.sleep(0.001)
+            most.append(self.opened - done)
             return found
 
     report = extract_features(
         photographs(tmp_path / "photos", 40), tmp_path / "store", Watching(batch_size=2), readers=2
     )
     assert report.images == 40
-    assert 0 < max(most) <= 2 + 2 * 2 + 2  # batch_size + 2 * readers, and those that threads have just begun
+    assert len(most) == 20
+    assert min(most[:-1]) > 0
+    assert max(most) <= 2 + 2 * 2  # batch_size + 2 * readers
     for name, detector, options in (("batch_size", Halves(batch_size=0), {}), ("readers", Halves(), {"readers": 0})):
         with pytest.raises(ValueError, match=f"{name} must be a whole number from 1; got 0"):
             extract_features(tmp_path / "photos", tmp_path / "other", detector, **options)
