@@ -17,6 +17,7 @@ from lxmert.data.features.partial_store import partial_folder, saved_note
 from lxmert.data.features.writer import RegionWriter
 from lxmert.utils.atomic_files import replacing_folder, write_text
 from lxmert.utils.messages import first_few
+from lxmert.utils.paths import check_path
 from lxmert.utils.progress import ProgressBar
 from lxmert.utils.setting_names import setting
 from lxmert.vision.images import ImageInput
@@ -70,7 +71,8 @@ def extract_features(
     If the process is killed or the disk is full, the regions found so far stay in a hidden folder next to the store,
     and the same call continues from there: the store is the same, byte for byte. A store that is complete is left as it
     is. Several processes (torchrun, or RANK and WORLD_SIZE in the environment) divide the photographs; each makes a
-    part of the store next to it, and the first one merges the parts. This gives the same bytes too.
+    part of the store next to it, and the first one merges the parts. This gives the same bytes too, with the same
+    number of threads (OMP_NUM_THREADS).
 
     Args:
         photographs: files, folders, lists of paths, and patterns; or a mapping of names and images. See
@@ -93,6 +95,7 @@ def extract_features(
         ValueError: no photographs, names that are not unique, no photograph with regions, unfinished work of other
             photographs or with other settings; with `strict` a damaged photograph, which the message names.
     """
+    check_path("the folder of regions", store)
     options = ExtractionOptions(detector.batch_size, readers, strict)
     process = this_process()
     if restart and process.world > 1:

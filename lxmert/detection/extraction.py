@@ -22,7 +22,7 @@ from lxmert.utils.progress import ProgressBar
 from lxmert.utils.setting_names import setting
 from lxmert.vision.detections import NO_ID, ImageDetections
 
-from .finding import DAMAGE, Finder, damage_text
+from .finding import Finder, damage_text
 from .photographs import Photograph
 
 _FIRST = 100  # photographs, of which one must be good

@@ -66,7 +66,7 @@ def read_index(folder: Path) -> dict[str, Any] | None:
     """regions.json of a store that is complete, None without one."""
     try:
         return read_json(folder / INDEX)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
 
 
@@ -79,13 +79,13 @@ def wait_for(part: Part, wanted: Mapping[str, Any]) -> dict[str, Any]:
     """Wait until another process has completed a part; returns its regions.json.
 
     Raises:
-        ValueError: the store of this part was made with other settings.
+        ValueError: the store of this part was made of other photographs or with other settings.
     """
     while (index := read_index(part.folder)) is None:
         time.sleep(_POLL)
     if not is_as_wanted(index, wanted):
         raise ValueError(
-            f"{part.folder} was extracted with other settings. Remove {part.folder.parent} to start over, or give the "
-            "same settings as before."
+            f"{part.folder} was extracted from other photographs or with other settings. Remove {part.folder.parent} "
+            "to start over, or give the same ones as before."
         )
     return index

@@ -80,6 +80,8 @@ def test_what_is_refused(photos, refused_extract, refused, monkeypatch):
     assert "--batch-size has no meaning for" in refused_extract(photos, "store", "--batch-size", "2")
     assert "--profile has no meaning" in refused_extract(photos, "store", "--profile", "hf")
     assert "holds something already" in refused_extract(photos, "photos")
+    assert "is a file; pass a folder" in refused_extract(photos, "photos/000000000000.png")
+    assert "must be a path; got an empty string" in refused_extract(photos, "")
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert "--restart is for one process" in refused_extract(photos, "store", "--restart")
     monkeypatch.setenv("RANK", "2")
