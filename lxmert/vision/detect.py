@@ -190,6 +190,8 @@ def _prepared(
 
 
 def _name(image: object, number: int) -> str:
+    if isinstance(image, NetworkInput) and image.path:
+        return image.path
     return str(image) if isinstance(image, str) or hasattr(image, "__fspath__") else f"images[{number}]"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import NamedTuple
 
 import numpy as np
@@ -19,10 +20,12 @@ class NetworkInput(NamedTuple):
     Attributes:
         pixels: float32 ``[H, W, 3]``.
         image_size: height and width of the image that it was resized from.
+        path: of that image; empty where it was no file.
     """
 
     pixels: np.ndarray
     image_size: tuple[int, int]
+    path: str = ""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -55,7 +58,8 @@ def network_input(image: ImageInput, config: DetectorConfig, short_side: int, lo
     resized = resized - np.array(config.pixel_mean, np.float32)
     if any(value != 1 for value in config.pixel_std):
         resized /= np.array(config.pixel_std, np.float32)
-    return NetworkInput(np.ascontiguousarray(resized), (height, width))
+    path = os.fspath(image) if isinstance(image, str | os.PathLike) else ""
+    return NetworkInput(np.ascontiguousarray(resized), (height, width), path)
 
 
 def resized_size(height: int, width: int, short_side: int, long_side: int) -> tuple[int, int]:

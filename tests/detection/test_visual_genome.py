@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from lxmert.data.features import check_regions, open_regions
+from lxmert.detection.extract import extract_features
 from lxmert.detection.visual_genome import VisualGenomeRegionDetector
 from tests.detection.photographs import CAMERA, CAT, CHINA, FLOWER, ROCKET, make_kinds
 from tests.reference.detectors import golden_weights, make_network
@@ -64,6 +66,22 @@ def test_a_path_an_array_and_a_pil_image_have_the_same_regions(network, kinds):
         assert_same(other, found.images[0])
     assert_same(detector(shown[..., ::-1], channel_order="BGR").images[0], found.images[0])
     assert np.abs(detector(shown[..., ::-1]).features - found.features[0]).max() > 0.1
+
+
+def test_a_store_of_photographs(network, tmp_path):
+    """What the detector finds in each, whichever are beside it, with objects, attributes and settings."""
+    detector = VisualGenomeRegionDetector(network, regions=(10, 36))
+    assert extract_features([CHINA, CAT, CAMERA], tmp_path / "store", detector).skipped == []
+    store, found = open_regions(tmp_path / "store"), detector([CHINA, CAT, CAMERA])
+    assert store.names == ["china", "chelsea", "camera"]
+    batch = store.batch([0, 1, 2], labels=True)
+    np.testing.assert_array_equal(batch["visual_feats"], found.features)
+    np.testing.assert_array_equal(batch["visual_pos"], found.normalized_boxes)
+    for kind in ("object", "attribute"):
+        np.testing.assert_array_equal(batch[f"{kind}_ids"], getattr(found, f"{kind}s"))
+        np.testing.assert_array_equal(batch[f"{kind}_confidence"], getattr(found, f"{kind}_scores"))
+    assert store.facts(0)["detector"] == detector.settings
+    assert check_regions([tmp_path / "store"]).good
 
 
 @pytest.mark.full
