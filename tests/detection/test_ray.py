@@ -6,6 +6,7 @@ import signal
 import sys
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ from lxmert.inference.ray_answering import AnsweringWorker, answer_on_ray
 from lxmert.training import ray_prediction, run, trained_model
 from lxmert.training.ray_prediction import PredictionWorker
 from lxmert.utils.ray_cluster import RayCluster, connected
-from lxmert.utils.ray_pipeline import results_in_order
+from lxmert.utils.ray_pipeline import _Attempts, _BlockWorker, results_in_order
 from lxmert.vision.detections import ImageDetections
 from tests.compare import assert_same
 from tests.tolerances import OUTPUTS
@@ -112,24 +113,37 @@ def test_what_is_missing_is_named(monkeypatch, capsys, tmp_path):
 
 
 class Picky:
-    """Refuses a number, or dies of it."""
+    """Refuses a number."""
 
-    def __init__(self, refused=None, deadly=None):
-        self.refused, self.deadly = refused, deadly
+    def __init__(self, refused=None):
+        self.refused = refused
         warnings.warn("made", UserWarning, stacklevel=1)
 
     def __call__(self, table):
-        numbers = table["number"].to_pylist()
-        if self.deadly in numbers:
-            os.kill(os.getpid(), signal.SIGKILL)
-        if self.refused in numbers:
+        if self.refused in table["number"].to_pylist():
             raise ValueError(f"{self.refused} is refused.")
         return table
 
 
+def test_a_block_that_ends_every_process_is_no_endless_loop(monkeypatch, tmp_path):
+    import pyarrow
+
+    attempts = SimpleNamespace(begin=SimpleNamespace(remote=_Attempts().begin))
+    monkeypatch.setattr("ray.get", lambda value: value)
+    monkeypatch.chdir(tmp_path)
+    with pytest.warns(UserWarning, match="^made$"):
+        worker = _BlockWorker(Picky, {}, attempts, str(tmp_path))
+    blocks = [pyarrow.table({"number": [5, 6], "block": [number] * 2}) for number in range(2)]
+    for _ in range(5):
+        assert worker(blocks[0]).to_pydict() == {"number": [5, 6]}
+    with pytest.raises(RuntimeError, match=r"died 5 times, each time at the same 2 rows.*'number': 5"):
+        worker(blocks[0])
+    worker(blocks[1])
+
+
 @pytest.mark.full
 def test_errors_of_workers(cluster):
-    """Warnings and errors arrive as they were raised; a block that ends every process is no endless loop."""
+    """Warnings and errors arrive as they were raised."""
     import pyarrow
 
     blocks = [pyarrow.table({"number": [number, number + 1]}) for number in range(0, 8, 2)]
@@ -139,10 +153,8 @@ def test_errors_of_workers(cluster):
     assert found == [[0, 1], [2, 3]]
     with pytest.raises(ValueError, match=r"^5 is refused\.$"):
         next(results)
-    with pytest.warns(UserWarning, match="^made$"), pytest.raises(RuntimeError, match=r"died 5 times.*'number': 4"):
-        list(results_in_order(blocks, Picky, {"deadly": 5}, TWO))
     with pytest.raises(ValueError, match="workers must be at most the CPUs of the cluster, 2; got 3"):
-        list(results_in_order(blocks, Picky, {}, RayCluster(workers=3)))
+        next(results_in_order(blocks, Picky, {}, RayCluster(workers=3)))
 
 
 def files_of(folder):
