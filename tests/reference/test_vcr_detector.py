@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
+import lxmert
 from lxmert.vision.vcr_boxes import real_boxes
 from lxmert.vision.vcr_images import VcrInputs
 from tests.vision.golden_vcr import arrays
 
-from .vcr_weights import make
+from .vcr_weights import write_authors_file
 
 # As the README of the golden arrays says: absolute, of values up to 19 in float32.
 TOLERANCES = {"float64": 1e-9, "float32": 1e-4}
@@ -68,11 +69,20 @@ def tensors(backend, dtype):
     return lambda values: ops.convert_to_tensor(values.astype(dtype))
 
 
+def load(path, backend, dtype):
+    return getattr(lxmert, "VcrDetector" if backend == "pt" else "TFVcrDetector").from_pretrained(path, dtype=dtype)
+
+
+@pytest.fixture(scope="module")
+def authors_file(tmp_path_factory):
+    return write_authors_file(tmp_path_factory.mktemp("vcr") / "vcr_fine_tune.th")
+
+
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("backend", ["pt", "tf"])
-def test_every_stage(backend, dtype, inputs):
+def test_every_stage(backend, dtype, inputs, authors_file):
     golden = arrays(f"outputs_{dtype}")
-    model, tensor = make(backend, dtype), tensors(backend, dtype)
+    model, tensor = load(authors_file, backend, dtype), tensors(backend, dtype)
     pixels = inputs.images.transpose(0, 3, 1, 2) if backend == "pt" else inputs.images
     out = model(tensor(pixels), inputs.boxes, inputs.box_mask, inputs.object_ids, inputs.masks)
     found = stages(model, backend, inputs, tensor)
@@ -92,12 +102,24 @@ def test_every_stage(backend, dtype, inputs):
             compared += 1
     assert compared == {"float64": 10, "float32": 5}[dtype]
     assert not array(out.features)[~mask].any()
-    # From NumPy to NumPy, image by image.
+    # From NumPy to NumPy, image by image, with folded norms.
     assert np.abs(model.region_features(inputs) - golden["obj_reps"]).max() <= TOLERANCES[dtype]
 
 
+def test_the_model_beside_it(authors_file):
+    """One file holds both, and each is loaded from it."""
+    model = lxmert.VisualBertForMultipleChoice.from_pretrained(authors_file, num_attention_heads=3)
+    assert not model.load_report.new
+    assert (
+        not lxmert.VcrDetectorConfig().field_values().items()
+        - load(authors_file, "pt", "float32").config.field_values().items()
+    )
+
+
+@pytest.mark.full
 @pytest.mark.parametrize("backend", ["pt", "tf"])
-def test_without_masks_and_classes(backend, inputs):
-    golden = arrays("outputs_float64")
-    model = make(backend, "float64", semantics=False)
-    assert np.abs(model.region_features(inputs) - golden["nosemantic_obj_reps"]).max() <= TOLERANCES["float64"]
+def test_without_masks_and_classes(backend, inputs, tmp_path):
+    model = load(write_authors_file(tmp_path / "vcr.th", semantics=False), backend, "float64")
+    expected = arrays("outputs_float64")["nosemantic_obj_reps"]
+    assert np.abs(model.region_features(inputs) - expected).max() <= TOLERANCES["float64"]
+    assert (model.object_embedding, model.mask_conv) == (None, None)

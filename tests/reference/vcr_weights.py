@@ -3,34 +3,16 @@
 import functools
 import hashlib
 import json
-import re
 import zlib
+from pathlib import Path
 
 import numpy as np
 
-from lxmert.common.config.vcr_detector import VcrDetectorConfig
+from lxmert.weights.naming.key_mapping import ORIGINAL_VISUAL_BERT
 from tests.vision.golden_vcr import FOLDER
+from tests.weights.weight_folders import tensors_of
 
 _SEED = 20190808
-_NAMES = [
-    (r"^backbone\.0\.", "backbone.stem.conv."),
-    (r"^backbone\.1\.", "backbone.stem.norm."),
-    (r"^backbone\.([456])\.", lambda found: f"backbone.res{int(found[1]) - 2}."),
-    (r"^after_roi_align\.0\.", "res5."),
-    (r"\.conv1\.", ".reduce.conv."),
-    (r"\.conv2\.", ".spatial.conv."),
-    (r"\.conv3\.", ".expand.conv."),
-    (r"\.bn1\.", ".reduce.norm."),
-    (r"\.bn2\.", ".spatial.norm."),
-    (r"\.bn3\.", ".expand.norm."),
-    (r"\.downsample\.0\.", ".shortcut.conv."),
-    (r"\.downsample\.1\.", ".shortcut.norm."),
-    (r"^object_embed\.", "object_embedding."),
-    (r"^mask_upsample\.", "mask_conv."),
-    (r"^obj_downsample\.1\.", "projection."),
-    (r"^regularizing_predictor\.", "object_predictor."),
-]
-_NORM = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
 
 
 @functools.cache
@@ -73,41 +55,13 @@ def _draw(name: str, shape: tuple[int, ...]) -> np.ndarray:
     return values.astype(np.float32)
 
 
-def renamed(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The weights under our names."""
-    found = {}
-    for name, array in values.items():
-        if not name.endswith("num_batches_tracked"):
-            for pattern, ours in _NAMES:
-                name = re.sub(pattern, ours, name)
-            found[name] = array
-    return found
+def write_authors_file(path: Path, semantics: bool = True) -> Path:
+    """A file of weights as VisualBERT's authors publish them: this network beside a model, which is a tiny one."""
+    import torch
 
-
-def make(backend: str, dtype: str, semantics: bool = True):
-    """The network with the golden weights, for the golden canvas."""
-    config = VcrDetectorConfig(canvas_height=96, canvas_width=128, use_semantics=semantics)
-    values = renamed(drawn(semantics))
-    if backend == "pt":
-        import torch
-
-        from lxmert.pt.vcr_detector import VcrDetector
-
-        with torch.device("meta"):
-            model = VcrDetector(config)
-        model = model.to_empty(device="cpu").to(getattr(torch, dtype)).eval()
-        model.load_state_dict({name: torch.from_numpy(array.astype(dtype)) for name, array in values.items()})
-        return model
-    from lxmert.tf.named_weights import sublayer
-    from lxmert.tf.vcr_detector import TFVcrDetector
-
-    model = TFVcrDetector(config, dtype=dtype)
-    for name, array in values.items():
-        path, _, leaf = name.rpartition(".")
-        if path == "object_embedding":
-            leaf = "embeddings"
-        else:
-            leaf = (_NORM if path.endswith("norm") else {"weight": "kernel"}).get(leaf, leaf)
-        transposed = array.transpose(2, 3, 1, 0) if array.ndim == 4 else array.T if leaf == "kernel" else array
-        getattr(sublayer(model, path), leaf).assign(transposed)
-    return model
+    beside = tensors_of("VisualBertForMultipleChoice", mapping=ORIGINAL_VISUAL_BERT)
+    tensors = {f"detector.{name}": values for name, values in drawn(semantics).items()} | beside
+    torch.save(
+        {name: torch.from_numpy(np.atleast_1d(values)).reshape(values.shape) for name, values in tensors.items()}, path
+    )
+    return path
