@@ -1,12 +1,17 @@
 """The Visual Genome detector on real photographs: narrow networks with random weights, in both backends."""
 
+import hashlib
+import json
+
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from lxmert import RegionDetector
 from lxmert.data.features import check_regions, open_regions
 from lxmert.detection.extract import extract_features
 from lxmert.detection.visual_genome import VisualGenomeRegionDetector
+from lxmert.utils.included_models import included_models
 from tests.detection.photographs import CAMERA, CAT, CHINA, FLOWER, ROCKET, make_kinds
 from tests.reference.detectors import golden_weights, make_network
 from tests.vision.golden_detector import SMALL
@@ -82,6 +87,47 @@ def test_a_store_of_photographs(network, tmp_path):
         np.testing.assert_array_equal(batch[f"{kind}_confidence"], getattr(found, f"{kind}_scores"))
     assert store.facts(0)["detector"] == detector.settings
     assert check_regions([tmp_path / "store"]).good
+
+
+def test_a_folder_of_weights(network, tmp_path):
+    """It holds the names of the classes; its SHA-256 is shown and checked; the regions are those of the network."""
+    network.save_pretrained(tmp_path / "weights")
+    (tmp_path / "weights" / "objects_vocab.txt").write_text("".join(f"thing {n},synonym\n" for n in range(100)))
+    digest = hashlib.sha256((tmp_path / "weights" / "model.safetensors").read_bytes()).hexdigest()
+    detector = RegionDetector.from_pretrained(tmp_path / "weights", sha256=digest.upper(), device="cpu")
+    assert detector.settings["sha256"] == digest
+    assert {**detector.settings, "weights": "weights", "backend": "pt", "precision": "float32"} == detector.settings
+    found = detector(CAT)
+    assert_same(found.images[0], VisualGenomeRegionDetector(network)(CAT).images[0])
+    assert detector.object_names(found.objects)[0][0] == f"thing {found.objects[0, 0]}"
+    assert detector.attributes is None
+    narrow = RegionDetector.from_pretrained(tmp_path / "weights", precision="bfloat16")(CAT)
+    assert np.abs(narrow.features).max() > 0
+    assert not np.array_equal(narrow.features, found.features)
+
+
+def test_what_cannot_be_loaded(network, tmp_path):
+    network.save_pretrained(tmp_path / "weights")
+    for options, message in (
+        ({"sha256": "0" * 64}, "has the SHA-256 [0-9a-f]{64}, and not 0{64}, as sha256 says"),
+        ({"sha256": "abc"}, "sha256 must be 64 hexadecimal digits; got 'abc'"),
+        ({"precision": "float16"}, "precision must be one of float32, bfloat16, float64; got 'float16'"),
+        ({"device": "cuda:99"}, "device must be one that PyTorch has here; got 'cuda:99'"),
+        ({"backend": "jax"}, r'backend must be "pt" \(PyTorch\) or "tf" \(Keras\); got \'jax\''),
+        ({"profile": "coco"}, "profile must be one of caffe, hf; got 'coco'"),
+        ({"regions": (36, 10)}, "regions must be at least 1, and the least not above the most"),
+        ({"objects": ["one"]}, "objects must be 100 names"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            RegionDetector.from_pretrained(tmp_path / "weights", **options)
+    with pytest.raises(ValueError, match="configuration of a 'lxmert' model"):
+        RegionDetector.from_pretrained(included_models()["easy-vqa"])
+    path = tmp_path / "weights" / "config.json"
+    values = json.loads(path.read_text())
+    del values["pixel_mean"]
+    path.write_text(json.dumps(values))
+    with pytest.raises(ValueError, match="pixel_mean"):
+        RegionDetector.from_pretrained(tmp_path / "weights")
 
 
 @pytest.mark.full
