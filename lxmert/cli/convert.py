@@ -66,8 +66,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a vocab.txt or a folder of a tokenizer, to be written into the folder (default: the tokenizer of SOURCE)",
     )
     add_set(parser)
-    parser.add_argument("--config", metavar="PATH", help="the config.json to use (default: that of SOURCE)")
+    parser.add_argument(
+        "--config", metavar="PATH", help="the configuration file to use (default: that of SOURCE)"
+    )
     add_revision(parser)
+    parser.add_argument(
+        "--sha256", metavar="HEX", help="the SHA-256 that SOURCE must have; another file is refused before it is read"
+    )
     parser.add_argument(
         "--verify",
         action="store_true",
@@ -105,6 +110,7 @@ def run(arguments: argparse.Namespace) -> int:
             max_shard_size=arguments.max_shard_size,
             answers=arguments.answers,
             vocabulary=arguments.vocabulary,
+            sha256=arguments.sha256,
             hub=hub,
             **changed,
         )

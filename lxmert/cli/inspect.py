@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-values", action="store_true", help="do not read the values; NaN and infinite ones are then not counted"
     )
+    parser.add_argument("--sha256", action="store_true", help="print the SHA-256 of the weight file too")
     add_set(parser)
     add_revision(parser)
 
@@ -43,6 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
             progress,
             values=not arguments.no_values,
             folded=not arguments.all,
+            sha256=arguments.sha256,
             hub={"revision": arguments.revision},
             **overrides(arguments),
         )
@@ -71,7 +73,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _facts(summary: Summary, every: bool) -> Iterator[tuple[str, str]]:
     """The facts above the table, each with its title."""
+    from lxmert.common.specs import DETECTORS
+
     yield "file", summary.path
+    if summary.sha256 is not None:
+        yield "SHA-256", summary.sha256
     yield "format", summary.format
     yield "names", summary.naming
     classes = " or ".join(summary.architectures)
@@ -80,7 +86,11 @@ def _facts(summary: Summary, every: bool) -> Iterator[tuple[str, str]]:
         yield "model", f"{summary.model}, {classes}{more if len(summary.architectures) > 1 else ''}"
     else:
         yield "model", f"{summary.model}, which is a part of LXMERT or VisualBERT"
-    yield "heads", ", ".join(summary.heads) or "none"
+    if summary.model_type not in {spec.model for spec in DETECTORS.values()}:
+        yield "heads", ", ".join(summary.heads) or "none"
+    if summary.buffers:
+        trained = sum(module.parameters for module in summary.modules) - summary.buffers
+        yield "parameters", f"{trained:,}, and {summary.buffers:,} numbers in buffers"
     if summary.decoder is not None:
         yield "decoder", summary.decoder
     dtypes = ", ".join(f"{name} {count:,}" for name, count in summary.dtypes.items())

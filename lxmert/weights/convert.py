@@ -117,12 +117,13 @@ def convert(
     max_shard_size: int | str | None = None,
     answers: Sequence[AnswerTable] | None = None,
     vocabulary: Vocabulary | None = None,
+    sha256: str | None = None,
     hub: HubOptions | None = None,
     **overrides: Any,
 ) -> Conversion:
     """Convert weights of any format; no framework is needed, and no value changes by a bit.
 
-    A folder also gets the tokenizer and the answers that are next to the source.
+    A folder also gets the tokenizer and the answers that are next to the source, or a detector's names of classes.
 
     The target is replaced when the new one is complete; after an error the old one is intact. The source is only read.
     Names that the model of this configuration does not have are left out, and listed in the result's report.
@@ -140,6 +141,7 @@ def convert(
             second by the text of the answers; new answers start at zero. One alone is that of the target where the
             source has its own next to it, and otherwise that of both.
         vocabulary: the tokenizer to write into a folder; by default that of the source.
+        sha256: that of the source; another file is refused before it is read.
         hub: see `open.open_checkpoint`.
         overrides: config fields that replace those of the source.
 
@@ -158,7 +160,7 @@ def convert(
     if vocabulary is not None and not is_folder:
         raise ValueError(f"{setting('vocabulary')} is written into folders; {target} is to be: {FORMATS[kind]}.")
     path = find_model(source, hub)
-    with open_checkpoint(path, config, **overrides) as checkpoint:
+    with open_checkpoint(path, config, sha256=sha256, **overrides) as checkpoint:
         written = target / {"folder": SAFETENSORS_NAME, "tf_model.h5": TF_NAME}[kind] if is_folder else target
         _check_target(target, written, kind, checkpoint)
         architecture = _architecture(task, checkpoint)
@@ -178,7 +180,7 @@ def convert(
         if progress is not None:
             items = [item._replace(read=_with_progress(item, total, progress)) for item in items]
         arguments, files = (model_config, architecture, items), 1
-        others = files_writer(path, tables.target, vocabulary) if is_folder else None
+        others = files_writer(path, checkpoint.config, tables.target, vocabulary) if is_folder else None
         if kind == "folder":
             overflowed, names = write_folder(target, *arguments, max_shard_size=max_shard_size, write_others=others)
             files = len(names)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -16,7 +17,7 @@ from lxmert.utils.setting_names import setting
 from .answer_vocabulary import matching_rows, remap_rows
 from .checkpoint import Checkpoint
 from .model_files import AnswerTable, Vocabulary, answers_of, as_answers, as_tokenizer, tokenizer_of
-from .naming.tables import ANSWERS, head_names
+from .naming.tables import ANSWERS, MODELS, every_head, head_names
 from .save_folder import LazyTensor
 
 
@@ -129,11 +130,21 @@ def check_answers(target: Path, path: Path, architecture: str, config: ModelConf
         )
 
 
-def files_writer(path: Path, answers: Sequence[str], vocabulary: Vocabulary | None) -> Callable[[Path], None]:
-    """A function that writes the tokenizer and the answers of a source into a folder.
+def files_writer(
+    path: Path, config: ModelConfig, answers: Sequence[str], vocabulary: Vocabulary | None
+) -> Callable[[Path], None]:
+    """A function that writes into a folder what belongs to a source: its tokenizer and answers, or names of classes.
 
     A tokenizer that this package cannot read is left out, with a warning: the weights do not depend on it.
+
+    Raises:
+        ValueError: a vocabulary for a model that reads no words.
     """
+    model, folder = MODELS[config.model_type], path if path.is_dir() else path.parent
+    if "word" not in every_head(config.model_type):
+        if vocabulary is not None:
+            raise ValueError(f"{setting('vocabulary')} is for models that read words; {path} is a {model.title}.")
+        return lambda new: _copy_files(folder, new, model.beside)
     try:
         tokenizer = tokenizer_of(path) if vocabulary is None else as_tokenizer(vocabulary)
     except (ValueError, TypeError) as error:
@@ -142,10 +153,17 @@ def files_writer(path: Path, answers: Sequence[str], vocabulary: Vocabulary | No
         warnings.warn(f"the tokenizer is not carried along: {error}", UserWarning, stacklevel=3)
         tokenizer = None
 
-    def write(folder: Path) -> None:
+    def write(new: Path) -> None:
         if tokenizer is not None:
-            tokenizer.save_pretrained(folder)
+            tokenizer.save_pretrained(new)
         if answers:
-            (folder / ANSWERS_NAME).write_text(json.dumps(list(answers), indent=1) + "\n", encoding="utf-8")
+            (new / ANSWERS_NAME).write_text(json.dumps(list(answers), indent=1) + "\n", encoding="utf-8")
 
     return write
+
+
+def _copy_files(folder: Path, new: Path, names: Sequence[str]) -> None:
+    """Copy those files that a folder has."""
+    for name in names:
+        if (folder / name).is_file():
+            shutil.copyfile(folder / name, new / name)

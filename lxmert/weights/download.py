@@ -6,6 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Unpack
 
+from lxmert.common.config.detector_yaml import YAML_NAME
 from lxmert.hub import HubOptions, Repository, listed
 from lxmert.utils.json_files import read_json
 from lxmert.utils.paths import CONFIG_NAME
@@ -22,7 +23,9 @@ def download_weights(
     also: Collection[str] = (),
     **options: Unpack[HubOptions],
 ) -> Path:
-    """Download the best weights of a repository, and its config.json if it has one; see `lxmert.hub.folder_with`.
+    """Download the best weights of a repository, and its config.json or config.yaml if it has one.
+
+    See `lxmert.hub.folder_with`.
 
     Files of the names in `also`, next to the weights, are downloaded if they exist.
 
@@ -41,7 +44,8 @@ def download_weights(
         wanted = "model.safetensors, pytorch_model.bin or tf_model.h5, and no single other weight file"
         where = f" in {selection.subfolder}" if place else ""
         raise repository.missing((wanted if usual else selection.described) + where, files)
-    others = [place + name for name in (CONFIG_NAME, *also) if place + name in files.names]
+    configs = [name for name in (CONFIG_NAME, YAML_NAME) if place + name in files.names][:1]
+    others = [place + name for name in dict.fromkeys((*configs, *also)) if place + name in files.names]
     folder = repository.fetch([*others, place + weights], files)
     if weights.split(".")[-1] == "json":
         shards = [place + name for name in _shards(folder / place / weights, repository)]

@@ -14,6 +14,7 @@ import numpy as np
 from lxmert.hub import HubOptions
 
 from .checkpoint import Checkpoint
+from .checksums import weights_sha256
 from .formats import WeightFile
 from .formats.raw_io import is_float
 from .naming.key_mapping import TIED_DECODER, Parameter, parameters
@@ -101,7 +102,7 @@ class Summary(FileDescription):
     """What a weight file is and holds.
 
     Attributes:
-        model_type: "lxmert" or "visual_bert"; "bert" for a plain BERT, which is a part of both.
+        model_type: that of the configuration; "bert" for a plain BERT, which is a part of LXMERT and VisualBERT.
         heads: its heads, complete or in part.
         config: the values of the configuration.
         tensors: how many are in the file.
@@ -115,6 +116,8 @@ class Summary(FileDescription):
         unused: tensors that the model, or any model, does not use.
         copies: tensors that are stored next to those that they are tied to: the word head's decoder.
         modules: the modules of the model that the file has, in the model's order.
+        buffers: how many numbers of them are buffers, which are never trained.
+        sha256: of the weight file, if it was asked for; see `checksums.weights_sha256`.
     """
 
     model_type: str
@@ -130,6 +133,8 @@ class Summary(FileDescription):
     unused: tuple[StoredTensor, ...]
     copies: tuple[StoredTensor, ...]
     modules: tuple[Module, ...]
+    buffers: int
+    sha256: str | None = None
 
     @property
     def nan(self) -> int:
@@ -165,6 +170,7 @@ def summarize(
     *,
     values: bool = True,
     folded: bool = True,
+    sha256: bool = False,
     hub: HubOptions | None = None,
     **overrides: Any,
 ) -> Summary:
@@ -177,6 +183,7 @@ def summarize(
         progress: called from several threads after each tensor, with its bytes and those of all tensors.
         values: whether to read the values, and to count NaN and infinite ones.
         folded: whether the same module of several layers is one entry of `modules`.
+        sha256: whether to compute that of the weight file.
         hub: see `open.open_checkpoint`.
         overrides: config fields that replace those of the source.
 
@@ -217,6 +224,8 @@ def summarize(
             unused=tensors(unused),
             copies=tensors(copies),
             modules=tuple(_modules(stored, folded)),
+            buffers=sum(math.prod(checkpoint.shape(p) or ()) for p in found if p.leaf.is_buffer),
+            sha256=weights_sha256(checkpoint.file.path) if sha256 else None,
         )
 
 

@@ -91,6 +91,9 @@ def _suggestions(mismatch: Mismatch) -> Iterator[str]:
     yield from _about_pooler(mismatch)
     yield from _about_bypass(mismatch)
     yield from _about_quantized(mismatch)
+    for start, advice in MODELS[mismatch.checkpoint.config.model_type].advice.items():
+        if any(p.module.startswith(start) for p in mismatch.missing):
+            yield advice
 
 
 def _new_head(before: str, what: str) -> Iterator[str]:

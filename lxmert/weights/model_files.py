@@ -55,7 +55,7 @@ class ModelFiles:
 
 
 def find_model(source: str | Path, hub: HubOptions | None = None) -> Path:
-    """The local file or folder of a model; one on the hub is downloaded, with its tokenizer and answers.
+    """The local file or folder of a model; one on the hub is downloaded, with the files that belong to it.
 
     Args:
         source: a file or folder of weights, the name of a model of this package, or a model on the hub.
@@ -66,7 +66,8 @@ def find_model(source: str | Path, hub: HubOptions | None = None) -> Path:
     """
     found = local_path(source)
     if found is None:
-        also = (*VOCABULARY_NAMES, *OPTIONAL_NAMES, ANSWERS_NAME)
+        beside = [name for model in MODELS.values() for name in model.beside]
+        also = (*VOCABULARY_NAMES, *OPTIONAL_NAMES, ANSWERS_NAME, *beside)
         return download_weights(source, also=also, **(hub or {}))
     if found.is_dir():
         recover_folder(found)

@@ -22,6 +22,7 @@ from lxmert.utils.paths import CONFIG_NAME
 from lxmert.utils.yaml_files import read_yaml
 
 from .checkpoint import Checkpoint
+from .checksums import check_sha256, weights_sha256
 from .download import download_weights
 from .formats import USUAL, ArraysInMemory, Selection, WeightFile, find_weights, open_weights
 from .infer_config import FROM_SHAPES, config_from_shapes, is_bert_config, layers_from_bert, values_from_bert
@@ -38,6 +39,7 @@ def open_checkpoint(
     kind: type[ModelConfig] | None = None,
     hub: HubOptions | None = None,
     selection: Selection = USUAL,
+    sha256: str | None = None,
     **overrides: Any,
 ) -> Checkpoint:
     """Open a weight file or folder, or a model on the hub.
@@ -48,6 +50,7 @@ def open_checkpoint(
         kind: the class of the configuration, where only one kind of model is wanted.
         hub: `revision`, `cache_dir`, `token` and `local_files_only` for a model on the hub.
         selection: which weights of a folder or repository.
+        sha256: that of the weights; others are refused before they are read. See `checksums.weights_sha256`.
         overrides: config fields that replace those of the file.
 
     Raises:
@@ -64,7 +67,7 @@ def open_checkpoint(
     selection.check()
     # The error of the hub covers what is neither a path nor a repository.
     source = local_path(source) or download_weights(source, selection=selection, **(hub or {}))
-    file, stored = _open_with_config(source, config is None, selection)
+    file, stored = _open_with_config(source, config is None, selection, sha256)
     return _recognized(file, stored, config, kind, overrides)
 
 
@@ -144,6 +147,7 @@ def _open_with_config(
     source: str | Path,
     with_config: bool,
     selection: Selection = USUAL,
+    sha256: str | None = None,
 ) -> tuple[WeightFile, dict[str, Any] | None]:
     """Open weights with the configuration that belongs to them, though another process may be replacing both.
 
@@ -156,6 +160,8 @@ def _open_with_config(
         if not path.exists():
             continue
         before = path.stat()
+        if sha256 is not None:
+            check_sha256(source, sha256, weights_sha256(path))
         file = open_weights(path)
         try:
             stored = file.config if with_config else None

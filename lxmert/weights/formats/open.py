@@ -18,20 +18,22 @@ from lxmert.utils.paths import (
     check_subfolder,
     with_variant,
 )
+from lxmert.utils.plain_pickle import is_pickle
 
+from .array_pickle import ArrayPickle
 from .base import WeightFile
 from .hdf5 import Hdf5File
 from .keras_archive import KerasArchive
 from .safetensors import SafetensorsFile
 from .sharded import ShardedFiles
-from .torch_pickle import PickleFile, is_torch_archive, is_zip
+from .torch_pickle import PickleFile, is_old_torch, is_torch_archive, is_zip
 
 TF_NAME = "tf_model.h5"
 # The weights that a folder may have, best first. Reading a pickle needs PyTorch.
 _SAFE = (SAFETENSORS_NAME, INDEX_NAME)
 _PICKLED = (PICKLE_NAME, f"{PICKLE_NAME}.index.json")
 FOLDER_WEIGHTS = (*_SAFE, *_PICKLED, TF_NAME)
-_ENDINGS = (".safetensors", ".h5", ".hdf5", ".keras", ".bin", ".pth", ".pt", ".th")
+_ENDINGS = (".safetensors", ".h5", ".hdf5", ".keras", ".bin", ".pth", ".pt", ".th", ".pkl")
 # Training writes pickles next to the weights.
 _NOT_WEIGHTS = ("training_args.bin", "optimizer.bin", "optimizer.pt", "scheduler.pt", "scheduler.bin")
 
@@ -174,15 +176,15 @@ def _open_file(path: Path) -> WeightFile:
         return SafetensorsFile(path)
     if is_zip(path) or start.startswith(b"PK\x03\x04"):
         return PickleFile(path) if is_torch_archive(path) else KerasArchive(path)
-    if start.startswith(b"\x80"):
+    if is_old_torch(start):
         return PickleFile(path)
+    if is_pickle(start):
+        return ArrayPickle(path)
     if path.suffix == ".safetensors":
         return SafetensorsFile(path)  # raises an error that says what is wrong
     if start == b"version h":
         raise ValueError(f"{path} is not the weights but a pointer of Git LFS: fetch them with git lfs pull.")
-    raise ValueError(
-        f"{path} is no weight file: it is neither safetensors nor HDF5 nor a .keras archive nor a PyTorch pickle."
-    )
+    raise ValueError(f"{path} is no weight file: it is neither safetensors nor HDF5 nor a .keras archive nor a pickle.")
 
 
 def _no_weights_message(folder: Path, names: Collection[str], selection: Selection) -> str:

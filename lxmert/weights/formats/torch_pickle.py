@@ -56,6 +56,11 @@ class PickleFile:
         self._tensors = {}
 
 
+def is_old_torch(start: bytes) -> bool:
+    """Whether a file starts as one of `torch.save` before PyTorch 1.6: with a long number of ten bytes."""
+    return start[:1] == b"\x80" and start[2:4] == b"\x8a\n"
+
+
 def is_torch_archive(path: Path) -> bool:
     """Whether a zip archive is one of `torch.save`."""
     try:

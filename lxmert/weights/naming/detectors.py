@@ -151,6 +151,10 @@ VISUAL_GENOME_DETECTOR = ModelTable(
     ),
     # Detectron2 computes them when it starts. Where a file has them, they count, whatever sizes its configuration says.
     computed={"proposal_head.anchors": lambda config: cell_anchors(config.anchor_sizes, config.anchor_ratios)},
+    advice={
+        "predictor.attribute": "The file may be of the variant that predicts no attributes. The one that does is "
+        "needed; Detectron's is faster_rcnn_from_caffe_attr.pkl."
+    },
     beside=("objects_vocab.txt", "attributes_vocab.txt"),
 )
 
