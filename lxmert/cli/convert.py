@@ -66,9 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a vocab.txt or a folder of a tokenizer, to be written into the folder (default: the tokenizer of SOURCE)",
     )
     add_set(parser)
-    parser.add_argument(
-        "--config", metavar="PATH", help="the configuration file to use (default: that of SOURCE)"
-    )
+    parser.add_argument("--config", metavar="PATH", help="the configuration file to use (default: that of SOURCE)")
     add_revision(parser)
     parser.add_argument(
         "--sha256", metavar="HEX", help="the SHA-256 that SOURCE must have; another file is refused before it is read"

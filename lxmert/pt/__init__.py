@@ -1,4 +1,4 @@
-"""LXMERT and VisualBERT in PyTorch: plain `nn.Module`s."""
+"""LXMERT, VisualBERT and their detectors in PyTorch: plain `nn.Module`s."""
 
 try:
     import torch  # noqa: F401

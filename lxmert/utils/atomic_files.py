@@ -30,7 +30,7 @@ _WRITTEN = re.compile(
     r"|model(\.[\w-]+)?(-\d{5,}-of-\d{5,})?\.safetensors|model\.safetensors\.index(\.[\w-]+)?\.json"
     r"|pytorch_model(\.[\w-]+)?(-\d{5,}-of-\d{5,})?\.bin|pytorch_model\.bin\.index(\.[\w-]+)?\.json"
     r"|vocab\.txt|tokenizer\.json|tokenizer_config\.json|special_tokens_map\.json|added_tokens\.json"
-    r"|answers\.json|training\.json|optimizer\.safetensors"
+    r"|answers\.json|(objects|attributes)_vocab\.txt|training\.json|optimizer\.safetensors"
 )
 
 

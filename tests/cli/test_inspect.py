@@ -233,7 +233,11 @@ def test_a_model_on_the_hub(hub, lxmert):
     [
         ("absent.h5", [], "there is no file or folder"),
         ("", [], "has no model.safetensors, pytorch_model.bin or tf_model.h5"),
-        ("other.safetensors", [], "is not a file of LXMERT or VisualBERT: none of its 1 names"),
+        (
+            "other.safetensors",
+            [],
+            "is not a file of LXMERT, VisualBERT, Visual Genome detector or VCR detector: none of its 1 names",
+        ),
         ("text.bin", [], "is no weight file: it is neither safetensors nor HDF5"),
         ("source", ["--set", "heads=1"], "--set: unexpected field 'heads'."),
         ("source", ["--set", "vocab_size=many"], "vocab_size must be an integer; got 'many'"),

@@ -10,7 +10,7 @@ import pytest
 
 import lxmert.pt
 import lxmert.tf
-from lxmert.common.specs import SPECS
+from lxmert.common.specs import DETECTORS, SPECS
 from tests.small import small_config, small_inputs
 
 ROOT = Path(__file__).parents[2]
@@ -127,7 +127,7 @@ def test_every_class_of_either_backend_is_a_public_name():
         assert set(classes) <= set(dir(lxmert))
         for name in classes:
             assert getattr(lxmert, name) is getattr(module, name)
-    assert {*SPECS, *(f"TF{name}" for name in SPECS)} <= set(dir(lxmert))
+    assert {*SPECS, *DETECTORS, *(f"TF{name}" for name in (*SPECS, *DETECTORS))} <= set(dir(lxmert))
     with pytest.raises(AttributeError, match="module 'lxmert' has no attribute 'VisualBertForNothing'"):
         lxmert.VisualBertForNothing  # noqa: B018
 

@@ -167,7 +167,7 @@ def _is_index(path: Path) -> bool:
 
 def _open_file(path: Path) -> WeightFile:
     with path.open("rb") as file:
-        start = file.read(9)
+        start = file.read(16)
     if not start:
         raise ValueError(f"{path} is empty; a weight file was expected.")
     if start.startswith(b"\x89HDF\r\n\x1a\n"):
@@ -182,7 +182,7 @@ def _open_file(path: Path) -> WeightFile:
         return ArrayPickle(path)
     if path.suffix == ".safetensors":
         return SafetensorsFile(path)  # raises an error that says what is wrong
-    if start == b"version h":
+    if start.startswith(b"version h"):
         raise ValueError(f"{path} is not the weights but a pointer of Git LFS: fetch them with git lfs pull.")
     raise ValueError(f"{path} is no weight file: it is neither safetensors nor HDF5 nor a .keras archive nor a pickle.")
 

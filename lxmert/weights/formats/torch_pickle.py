@@ -5,6 +5,7 @@ A pickle is a program. That reader runs only a few of its opcodes, and `pickle_s
 
 from __future__ import annotations
 
+import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,8 @@ from .base import read_folder_config
 from .pickle_scan import DAMAGE, check_pickle, is_zip
 from .raw_io import BFLOAT16, is_float
 
+# The protocol, perhaps the length of what follows, and a number of ten bytes.
+_OLD_START = re.compile(rb"\x80.(\x95.{8})?\x8a\n", re.DOTALL)
 # Where training scripts keep the weights among other things.
 _WEIGHTS_KEYS = ("state_dict", "model_state_dict", "model", "module", "net")
 
@@ -57,8 +60,8 @@ class PickleFile:
 
 
 def is_old_torch(start: bytes) -> bool:
-    """Whether a file starts as one of `torch.save` before PyTorch 1.6: with a long number of ten bytes."""
-    return start[:1] == b"\x80" and start[2:4] == b"\x8a\n"
+    """Whether a file starts as one of `torch.save` before PyTorch 1.6: with a number of ten bytes."""
+    return _OLD_START.match(start) is not None
 
 
 def is_torch_archive(path: Path) -> bool:
