@@ -104,7 +104,7 @@ def extract_features(
             f"{partial_folder(store)} and {parts_folder(Path(store))} instead."
         )
     if isinstance(detector, DetectorOnRay) and process.world > 1:
-        raise ValueError(f"{setting('ray')} has processes of its own; start one process, without torchrun.")
+        raise ValueError("a cluster of Ray has processes of its own; start one process, without torchrun.")
     found = find_photographs(photographs, names, rename)
     finder: Finder
     finder = detector.finder(readers) if isinstance(detector, DetectorOnRay) else LocalFinder(detector, readers)

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from lxmert.utils.ray_cluster import RayCluster, connected, import_ray
 from lxmert.utils.ray_pipeline import pipeline, results_in_order
-from lxmert.utils.setting_names import setting
 from lxmert.vision.detections import ImageDetections
 
 from .finding import LocalFinder, damage_text
@@ -182,6 +181,6 @@ def _blocks(photographs: Sequence[Photograph], size: int) -> list[pyarrow.Table]
 def _path(name: str, image: Any) -> str:
     if not isinstance(image, (str, Path)):
         raise ValueError(
-            f"{setting('ray')} takes photographs in files, which its machines read; image {name!r} is in memory."
+            f"photographs must be in files, which the machines of a cluster read; image {name!r} is in memory."
         )
     return str(image)

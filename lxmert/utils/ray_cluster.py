@@ -38,7 +38,9 @@ class RayCluster:
 
     def __post_init__(self) -> None:
         if not isinstance(self.address, str) or not self.address:
-            raise ValueError(f'{setting("ray")} must be "local", "auto" or the address of a cluster, "HOST:6379".')
+            raise ValueError(
+                f'address must be "local", "auto" or that of a cluster, "HOST:6379"; got {self.address!r}.'
+            )
         workers = self.workers
         if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
             raise ValueError(f"{setting('workers')} must be a whole number from 1; got {workers!r}.")
@@ -111,7 +113,7 @@ def _connect(ray: Any, address: str) -> None:
         with _own_signals():
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
     except (OSError, ValueError, RuntimeError) as error:
-        raise ConnectionError(f"{setting('ray')}: there is no cluster of Ray at {address!r}: {error}.") from error
+        raise ConnectionError(f"there is no cluster of Ray at {address!r}: {error}") from error
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from lxmert.cli import main
-from lxmert.data.features import open_regions
+from lxmert.data.features import ImportOptions, import_regions, open_regions
 from lxmert.data.synthetic.scenes.generate import FEWEST_IMAGES, make_scenes
 from lxmert.detection import ray_extract
 from lxmert.detection.extract import extract_features
@@ -79,13 +79,17 @@ def draw(path, number):
     return str(path)
 
 
-def test_tables_of_regions_keep_every_number():
+def test_tables_of_regions_keep_every_number(tmp_path):
+    """Those of an image without regions too; and as a Parquet file they are imported as the same."""
+    import pyarrow.parquet
+
     rng = np.random.default_rng(3)
     found = []
     for count in (3, 0, 2):
-        floats = [rng.standard_normal(shape, np.float32) for shape in ((count, 5), (count, 4), count, count)]
+        features, scores = rng.standard_normal((count, 5), np.float32), rng.random((2, count), np.float32)
+        boxes = np.sort(rng.random((count, 2, 2), np.float32), axis=1).reshape(count, 4) * 7
         ids = rng.integers(0, 9, (2, count))
-        found.append(ImageDetections(floats[0], floats[1], (7, 9), ids[0], floats[2], ids[1], floats[3]))
+        found.append(ImageDetections(features, boxes, (7, 9), ids[0], scores[0], ids[1], scores[1]))
     table = regions_table(["a", "b", "c", "d"], [*found[:2], "it is truncated", found[2]], feature_size=5)
     names, images = zip(*table_regions(table, feature_size=5), strict=True)
     assert (names, images[2]) == (("a", "b", "c", "d"), "it is truncated")
@@ -94,6 +98,19 @@ def test_tables_of_regions_keep_every_number():
             given = getattr(image, name)
             assert np.array_equal(given, value), name
             assert name == "size" or (given.dtype, given.shape) == (value.dtype, value.shape)
+
+    pyarrow.parquet.write_table(table, tmp_path / "part.parquet")
+    report = import_regions([tmp_path / "part.parquet"], tmp_path / "store", ImportOptions(skip_damaged=True))
+    assert [line.partition("image ")[2] for line in report.skipped][1] == "'c': it is truncated"
+    store = open_regions(tmp_path / "store")
+    assert store.names == ["a", "d"]
+    for place, wanted in enumerate((found[0], found[2])):
+        stored = store.batch([place], labels=True)
+        assert np.array_equal(stored["visual_feats"][0], wanted.features)
+        assert np.array_equal(stored["visual_pos"][0], wanted.normalized_boxes)
+        for kind in ("object", "attribute"):
+            assert np.array_equal(stored[f"{kind}_ids"][0], getattr(wanted, f"{kind}_ids"))
+            assert np.array_equal(stored[f"{kind}_confidence"][0], getattr(wanted, f"{kind}_scores"))
 
 
 def test_what_is_missing_is_named(monkeypatch, capsys, tmp_path):
@@ -105,7 +122,7 @@ def test_what_is_missing_is_named(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr("ray.is_initialized", lambda: False)
     with pytest.raises(ConnectionError, match=r"there is no cluster of Ray at '127\.0\.0\.1:1'"):
         connected(RayCluster("127.0.0.1:1"), "A test").__enter__()
-    with pytest.raises(ValueError, match=r"takes photographs in files.*'gray' is in memory"):
+    with pytest.raises(ValueError, match=r"must be in files.*'gray' is in memory"):
         extract_features({"gray": np.zeros((9, 9, 3), np.uint8)}, tmp_path / "store", DetectorOnRay("shapes"))
     monkeypatch.setitem(sys.modules, "ray.data", None)
     assert main([*command, "--ray", "local"]) == 1
