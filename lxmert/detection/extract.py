@@ -202,13 +202,15 @@ class _Run:
         if position.next >= part.stop:
             return
         wanted = self._identity(self.photographs[part.start : part.stop])
-        with ProgressBar(f"waiting for photographs {part.start:,} to {part.stop:,}", 1, "parts", self.shown) as bar:
+        which = f"photographs {part.start + 1:,} to {part.stop:,}, of another process"
+        with ProgressBar(f"waiting for {which}", 1, "parts", self.shown) as bar:
+            if read_index(part.folder) is None:
+                bar.message(f"waiting for {which}")
             index = wait_for(part, wanted)
             if index["images"]:
                 for image in stored_images(part.folder):
                     if image.name not in writer:
                         writer.add_image(image)
-            bar.update()
         position.advance(self.photographs[position.next : part.stop], index["skipped"])
         writer.note = position.note()
         writer.save()

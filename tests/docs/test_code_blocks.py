@@ -133,7 +133,7 @@ def options_of(words, capsys):
 
 def test_options_in_sentences_exist(capsys):
     """Each option that is named within a sentence or a table exists."""
-    subcommands = {"data": ("scenes", "easy-vqa"), "features": ("import", "check", "info")}
+    subcommands = {"data": ("scenes", "easy-vqa"), "features": ("import", "extract", "check", "info")}
     subcommands["train"] = tuple(TASKS)
     known = {"--help"}
     for name in cli.COMMANDS:
