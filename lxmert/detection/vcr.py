@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -36,7 +37,8 @@ class VcrNetwork(Protocol):
         """The features ``[B, R, F]`` of the boxes of images, zeros for padding."""
 
 
-class PreparedImage(NamedTuple):
+@dataclass(frozen=True)
+class PreparedImage:
     """An image and its objects, as the network reads them.
 
     Attributes:
@@ -56,7 +58,7 @@ class VcrRegionDetector(RegionDetector):
 
     Region 0 is the whole image. The objects follow in their order, which tags in VCR's questions count. The objects of
     an image file are read from VCR's JSON file next to it. Those of an array or a PIL image are given to `prepare`:
-    ``detector([detector.prepare(image, objects)])``.
+    ``detector(detector.prepare(image, objects))``.
 
     Args:
         network: `lxmert.pt.VcrDetector` or `lxmert.tf.TFVcrDetector`.

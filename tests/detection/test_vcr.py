@@ -61,6 +61,7 @@ def test_regions_are_the_image_and_its_objects_in_order(detector, image):
     batch = detector([str(image), detector.prepare(image)])
     assert batch.features.shape == (2, 3, 6)
     np.testing.assert_array_equal(batch.features[0], batch.features[1])
+    np.testing.assert_array_equal(detector(detector.prepare(image)).features, batch.features[:1])
 
 
 def test_objects_of_an_array(detector):
