@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import Any, TypeAlias
 
 import torch
@@ -16,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lxmert.pt._compat import may_have_hooks
+from lxmert.pt.cpu_kernels.convolution import Convolution
 
 Map: TypeAlias = Callable[[Tensor], Tensor]
 
@@ -62,7 +62,7 @@ class ConvNorm(nn.Module):
         """Convolve and normalize."""
         return self.norm(self.conv(x))
 
-    def folded(self, dtype: torch.dtype) -> Map:
+    def folded(self, dtype: torch.dtype) -> Convolution:
         """The same as one convolution with a bias, for inference: the norm is multiplied into the weights.
 
         That is done anew for each image, in at least float32: it takes about a hundredth of the image's time, and
@@ -73,8 +73,7 @@ class ConvNorm(nn.Module):
         scale = norm.weight.to(least) * (norm.running_var.to(least) + norm.eps).rsqrt()
         weight = (conv.weight.to(least) * scale[:, None, None, None]).to(dtype)
         bias = (norm.bias.to(least) - norm.running_mean.to(least) * scale).to(dtype)
-        sizes = dict(stride=conv.stride, padding=conv.padding, dilation=conv.dilation)
-        return partial(F.conv2d, weight=weight.to(memory_format=torch.channels_last), bias=bias, **sizes)
+        return Convolution(weight, bias, conv.stride, conv.padding, conv.dilation)
 
 
 class Bottleneck(nn.Module):
@@ -115,7 +114,7 @@ class Bottleneck(nn.Module):
 class FoldedBottleneck:
     """A bottleneck for inference."""
 
-    def __init__(self, reduce: Map, spatial: Map, expand: Map, shortcut: Map | None):
+    def __init__(self, reduce: Convolution, spatial: Convolution, expand: Convolution, shortcut: Convolution | None):
         self.reduce, self.spatial, self.expand = reduce, spatial, expand
         self.shortcut = shortcut
 
@@ -125,11 +124,11 @@ class FoldedBottleneck:
 
     def start(self, x: Tensor) -> tuple[Tensor, Tensor]:  # [B, C, H, W] -> [B, C'', H', W'], [B, C', H', W']
         """The two branches as far as each cell of the map is computed from one cell."""
-        return self.reduce(x).relu_(), x if self.shortcut is None else self.shortcut(x)
+        return self.reduce.relu(x), x if self.shortcut is None else self.shortcut(x)
 
     def finish(self, reduced: Tensor, shortcut: Tensor) -> Tensor:  # -> [B, C', H', W']
-        """The rest of the block, from the two branches."""
-        return self.expand(self.spatial(reduced).relu_()).add_(shortcut).relu_()
+        """The rest of the block, from the two branches, whose memory it may use."""
+        return self.expand.add_relu_(self.spatial.relu(reduced), shortcut)
 
 
 def is_plain(*parts: nn.Module) -> bool:
@@ -198,7 +197,7 @@ class Backbone(nn.Module):
         """The same for inference, with folded norms: block after block, so that only one's weights are there twice."""
 
         def run(pixels: Tensor) -> Tensor:  # [B, 3, H, W] -> [B, C, h, w]
-            x = self.pool(self.stem.folded(dtype)(pixels).relu_())
+            x = self.pool(self.stem.folded(dtype).relu(pixels))
             for block in (*self.res2, *self.res3, *self.res4):
                 x = block.folded(dtype)(x)
             return x

@@ -13,6 +13,7 @@ PACKAGE = Path(__file__).parents[2] / "lxmert"
 # Files that one backend has alone.
 OWN_FILES = {
     "pt/cpu_kernels/linear.py": "TensorFlow multiplies by oneDNN of itself",
+    "pt/cpu_kernels/convolution.py": "TensorFlow fuses them by itself",
     "pt/cpu_kernels/dispatch.py": "for the other kernels",
     "pt/cpu_kernels/packing.py": "TensorFlow lays weights out by itself",
     "pt/cpu_kernels/dropout.py": "TensorFlow draws dropout fast of itself",
@@ -55,7 +56,8 @@ NATIVE = {
     "detection/tf_grid.py: _input_name": "a Keras model may take its inputs as a dictionary",
     "detection/tf_grid.py: _typed": "a PyTorch module is cast when it is made",
     "tf/resnet.py: ConvNorm.pad": "PyTorch pads all sides alike by itself",
-    "tf/detector.py: TFVisualGenomeDetector._graphs": "PyTorch runs without a graph",
+    "tf/detector.py: TFVisualGenomeDetector._graph": "PyTorch runs without a graph",
+    "tf/detector.py: TFVisualGenomeDetector._graphs": "the same",
     "tf/detector.py: TFVisualGenomeDetector._propose": "the same",
     "inference/tf.py: SplitEncoder._graph": "PyTorch runs without a graph",
     "inference/pt.py: evaluation_mode": "a Keras model has no mode; call is told",
