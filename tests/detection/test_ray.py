@@ -25,8 +25,9 @@ from lxmert.inference.answering import VisualQuestionAnswering
 from lxmert.inference.ray_answering import AnsweringWorker, answer_on_ray
 from lxmert.training import ray_prediction, run, trained_model
 from lxmert.training.ray_prediction import PredictionWorker
-from lxmert.utils.ray_cluster import RayCluster, connected
-from lxmert.utils.ray_pipeline import _Attempts, _BlockWorker, results_in_order
+from lxmert.utils import ray_pipeline
+from lxmert.utils.ray_cluster import RayCluster, connected, worker_resources
+from lxmert.utils.ray_pipeline import _Attempts, results_in_order
 from lxmert.vision.detections import ImageDetections
 from tests.compare import assert_same
 from tests.tolerances import OUTPUTS
@@ -129,10 +130,16 @@ def test_what_is_missing_is_named(monkeypatch, capsys, tmp_path):
     assert 'pip install "lxmert[ray]"' in capsys.readouterr().err
 
 
+class OddError(Exception):
+    """Not one of Python's own."""
+
+
 class Picky:
-    """Refuses a number."""
+    """Refuses a number, or to be made."""
 
     def __init__(self, refused=None):
+        if refused == "unknown":
+            raise OddError(f"{refused} is refused.")
         self.refused = refused
         warnings.warn("made", UserWarning, stacklevel=1)
 
@@ -142,36 +149,60 @@ class Picky:
         return table
 
 
-def test_a_block_that_ends_every_process_is_no_endless_loop(monkeypatch, tmp_path):
-    import pyarrow
+@pytest.fixture
+def here(monkeypatch, tmp_path):
+    """Pipelines whose only worker is in this process, without a cluster."""
 
-    attempts = SimpleNamespace(begin=SimpleNamespace(remote=_Attempts().begin))
-    monkeypatch.setattr("ray.get", lambda value: value)
+    def run_here(blocks, worker, arguments, cluster, around):
+        attempts = SimpleNamespace(begin=SimpleNamespace(remote=_Attempts().begin))
+        made = around(worker=worker, arguments=arguments, attempts=attempts, folder=str(tmp_path))
+        return SimpleNamespace(iter_batches=lambda **_: map(made, blocks))
+
     monkeypatch.chdir(tmp_path)
-    with pytest.warns(UserWarning, match="^made$"):
-        worker = _BlockWorker(Picky, {}, attempts, str(tmp_path))
-    blocks = [pyarrow.table({"number": [5, 6], "block": [number] * 2}) for number in range(2)]
-    for _ in range(5):
-        assert worker(blocks[0]).to_pydict() == {"number": [5, 6]}
-    with pytest.raises(RuntimeError, match=r"died 5 times, each time at the same 2 rows.*'number': 5"):
-        worker(blocks[0])
-    worker(blocks[1])
+    monkeypatch.setattr("ray.get", lambda value: value)
+    monkeypatch.setattr(ray_pipeline, "pipeline", run_here)
 
 
-@pytest.mark.full
-def test_errors_of_workers(cluster):
-    """Warnings and errors arrive as they were raised."""
+def test_errors_and_warnings_of_workers(here):
+    """They arrive as they were raised, a warning once; a block that ends every process is no endless loop."""
     import pyarrow
 
-    blocks = [pyarrow.table({"number": [number, number + 1]}) for number in range(0, 8, 2)]
-    results = results_in_order(blocks, Picky, {"refused": 5}, TWO)
-    with pytest.warns(UserWarning, match="^made$"):
-        found = [next(results)["number"].to_pylist() for _ in range(2)]
-    assert found == [[0, 1], [2, 3]]
-    with pytest.raises(ValueError, match=r"^5 is refused\.$"):
+    blocks = [pyarrow.table({"number": [5, number], "block": [number] * 2}) for number in (6, 7, 7, 7, 7, 7, 7, 8)]
+    results = results_in_order(blocks, Picky, {"refused": 8}, TWO)
+    with pytest.warns(UserWarning, match="^made$") as told:
+        found = [next(results)["number"].to_pylist() for _ in range(6)]
+    assert (found, len(told)) == ([[5, 6], *[[5, 7]] * 5], 1)
+    with pytest.raises(RuntimeError, match=r"died 5 times, each time at the same 2 rows.*'number': 5"):
         next(results)
-    with pytest.raises(ValueError, match="workers must be at most the CPUs of the cluster, 2; got 3"):
-        next(results_in_order(blocks, Picky, {}, RayCluster(workers=3)))
+    with pytest.warns(UserWarning, match="^made$"), pytest.raises(ValueError, match=r"^8 is refused\.$"):
+        list(results_in_order(blocks[-1:], Picky, {"refused": 8}, TWO))
+    with pytest.raises(RuntimeError, match=r"^OddError: unknown is refused\.$"):
+        list(results_in_order(blocks, Picky, {"refused": "unknown"}, TWO))
+
+
+@pytest.mark.parametrize(
+    ("workers", "gpus", "found"),
+    [
+        (None, False, (2, 4, 0)),  # one on each machine
+        (3, False, (3, 4, 0)),
+        (4, False, (4, 3, 0)),
+        (13, False, (13, 1, 0)),
+        (14, False, "CPUs of the cluster, 13; got 14"),
+        (None, None, (2, 1, 1)),  # one on each GPU
+        (1, True, (1, 1, 1)),
+        (3, True, "GPUs of the cluster, 2; got 3"),
+    ],
+)
+def test_what_each_worker_gets(workers, gpus, found, monkeypatch):
+    resources = [{"CPU": 4.0}, {"CPU": 9.0, "GPU": 2.0}, {"memory": 1e9}]
+    machines = [{"Alive": True, "Resources": one} for one in resources]
+    monkeypatch.setattr("ray.nodes", lambda: [*machines, {"Alive": False, "Resources": {"CPU": 99.0}}])
+    cluster = RayCluster("auto", workers, gpus)
+    if isinstance(found, str):
+        with pytest.raises(ValueError, match=found):
+            worker_resources(cluster)
+    else:
+        assert worker_resources(cluster) == found
 
 
 def files_of(folder):
