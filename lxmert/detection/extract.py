@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lxmert.data.features.interrupted import with_saved_images
+from lxmert.data.features.interrupted import saved_images, with_saved_images
 from lxmert.data.features.layout import INDEX
 from lxmert.data.features.merge import stored_images
 from lxmert.data.features.partial_store import partial_folder, saved_note
@@ -28,6 +29,8 @@ from .finding import Finder, LocalFinder
 from .photographs import Photograph, PhotographSource, described_sources, digest_of_names, find_photographs
 from .ray_extract import DetectorOnRay
 from .region_detector import RegionDetector
+
+logger = logging.getLogger(__name__)
 
 _LISTED = 3  # damaged photographs that an error names
 
@@ -194,6 +197,9 @@ class _Run:
                 shutil.rmtree(parts_folder(folder), ignore_errors=True)
         except OSError as error:
             raise with_saved_images(error, writer) from None
+        except KeyboardInterrupt:
+            logger.info("%s Run the same command again to continue.", saved_images(writer))
+            raise
         counts, seconds = (writer.count, writer.regions), time.monotonic() - started
         return ExtractionReport(str(folder), *counts, resumed, position.skipped, seconds, self.finder.waited)
 

@@ -2,10 +2,12 @@
 
 import json
 import shutil
+import signal
 
 import pytest
 
 from lxmert.data.features import open_regions
+from lxmert.detection.shapes import ShapeDetector
 from tests.inference.conftest import draw
 
 
@@ -86,6 +88,16 @@ def test_what_is_refused(photos, refused_extract, refused, monkeypatch):
     assert "--restart is for one process" in refused_extract(photos, "store", "--restart")
     monkeypatch.setenv("RANK", "2")
     assert "RANK and WORLD_SIZE must be" in refused_extract(photos, "store")
+
+
+def test_an_interruption(photos, extract, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(ShapeDetector, "detect", lambda self, images: signal.raise_signal(signal.SIGINT))
+        status, out, err = extract(photos, "store")
+    assert (status, out) == (130, "")
+    assert "Images read so far: 0, kept in " in err
+    assert err.endswith("Run the same command again to continue.\nlxmert features: interrupted\n")
+    assert extract(photos, "store")[:2] == (0, "store: 3 images, 9 regions\n")
 
 
 def test_one_of_several_processes_prints(photos, extract, monkeypatch):
