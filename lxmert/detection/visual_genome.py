@@ -8,10 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lxmert.common.config.detector_yaml import YAML_NAME
-from lxmert.data.features.label_names import ATTRIBUTES_NAME, OBJECTS_NAME, label_names
+from lxmert.data.features.label_names import label_names
 from lxmert.hub import HubOptions
-from lxmert.utils.included_models import local_path
+from lxmert.utils.paths import ATTRIBUTES_NAME, OBJECTS_NAME
 from lxmert.utils.setting_names import setting
 from lxmert.vision.detect import detect_regions, prepare_image
 from lxmert.vision.detections import ImageDetections
@@ -20,7 +19,7 @@ from lxmert.vision.network import DetectorNetwork
 from lxmert.vision.preprocess import NetworkInput
 from lxmert.vision.profiles import Regions, make_profile
 from lxmert.weights.checksums import check_sha256, weights_sha256
-from lxmert.weights.download import download_weights
+from lxmert.weights.model_files import find_model
 
 from .backends import network_backend
 from .region_detector import ANY_SOURCE, RegionDetector, register_source
@@ -115,7 +114,7 @@ class VisualGenomeRegionDetector(RegionDetector):
             raise ValueError(f"{setting('precision')} must be one of {', '.join(PRECISIONS)}; got {precision!r}.")
         found_device = loader.find_device(device)
         hub = HubOptions(revision=revision, cache_dir=cache_dir, token=token, local_files_only=local_files_only)
-        path = local_path(source) or download_weights(source, also=(YAML_NAME, OBJECTS_NAME, ATTRIBUTES_NAME), **hub)
+        path = find_model(source, hub)
         digest = weights_sha256(path)
         if sha256 is not None:
             check_sha256(source, sha256, digest)

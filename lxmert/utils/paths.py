@@ -9,6 +9,7 @@ CONFIG_NAME = "config.json"
 SAFETENSORS_NAME = "model.safetensors"
 INDEX_NAME = "model.safetensors.index.json"
 PICKLE_NAME = "pytorch_model.bin"
+OBJECTS_NAME, ATTRIBUTES_NAME = "objects_vocab.txt", "attributes_vocab.txt"  # of detectors: the names of their classes
 ANSWERS_NAME = "answers.json"  # of this package: the answers of a model, in the order of its scores
 
 

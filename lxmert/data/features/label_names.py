@@ -7,7 +7,6 @@ from pathlib import Path
 
 from lxmert.utils.setting_names import setting
 
-OBJECTS_NAME, ATTRIBUTES_NAME = "objects_vocab.txt", "attributes_vocab.txt"
 _MOST_BYTES = 16 * 2**20
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from lxmert.common.cell_anchors import cell_anchors
 from lxmert.common.specs import ModuleRow
+from lxmert.utils.paths import ATTRIBUTES_NAME, OBJECTS_NAME
 
 from .model_table import ModelTable, SizeEvidence
 
@@ -155,7 +156,7 @@ VISUAL_GENOME_DETECTOR = ModelTable(
         "predictor.attribute": "The file may be of the variant that predicts no attributes. The one that does is "
         "needed; Detectron's is faster_rcnn_from_caffe_attr.pkl."
     },
-    beside=("objects_vocab.txt", "attributes_vocab.txt"),
+    beside=(OBJECTS_NAME, ATTRIBUTES_NAME),
 )
 
 
