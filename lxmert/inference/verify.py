@@ -23,8 +23,9 @@ import keras
 import torch
 
 from lxmert.common.config.base import ModelConfig
-from lxmert.common.specs import input_shapes, value_ranges
+from lxmert.common.specs import DETECTORS, input_shapes, value_ranges
 from lxmert.inference.backends import numpy_model
+from lxmert.inference.verify_detectors import detector_outputs
 from lxmert.weights.answer_vocabulary import matching_rows, remap_rows
 from lxmert.weights.formats import open_weights
 from lxmert.weights.model_files import AnswerTable, as_answers
@@ -33,6 +34,7 @@ from lxmert.weights.open import open_checkpoint
 # float32 keeps 24 bits, 6e-8 of a value. The two frameworks add up in another order, layer after layer, which makes
 # about 1e-6; a wrong or missing weight, or a transposed one, makes more than 1e-3.
 TOLERANCE = 1e-5
+_DETECTOR_TYPES = {spec.model for spec in DETECTORS.values()}
 
 
 @dataclass(frozen=True)
@@ -155,13 +157,14 @@ def verify(
         # Only this class may be without one.
         without_pooler = architecture == "VisualBertModel" and not checkpoint.pooler
     constructor_options = {"add_pooling_layer": False} if without_pooler else {}
-    inputs = random_inputs(source_config, architecture)
+    inputs = {} if architecture in DETECTORS else random_inputs(source_config, architecture)
     origin = getattr(pt, architecture).from_pretrained(
         source, config=source_config, dtype=torch.float32, **constructor_options, **(hub or {})
     )
     if dtype is not None:
-        for parameter in origin.parameters():
-            parameter.data = parameter.data.to(getattr(torch, dtype)).to(torch.float32)
+        for parameter, tensor in origin.weights_by_name():
+            if not parameter.leaf.exact:
+                tensor.data = tensor.data.to(getattr(torch, dtype)).to(torch.float32)
     expected = _outputs(origin, inputs)
     if answers is not None:
         rows = matching_rows(*map(as_answers, answers))
@@ -193,7 +196,9 @@ Outputs = Mapping[str, tuple[np.ndarray, ...]]
 
 
 def _outputs(model: Any, inputs: Mapping[str, np.ndarray]) -> Outputs:
-    """Every output, hidden state and attention map of a model, each as a tuple of arrays."""
+    """Every output, hidden state and attention map of a model, each as a tuple of arrays; those of a detector alone."""
+    if model.config.model_type in _DETECTOR_TYPES:
+        return detector_outputs(model)
     outputs = numpy_model(model)(inputs, output_attentions="all", output_hidden_states=True, return_dict=True)
     return {name: value if isinstance(value, tuple) else (value,) for name, value in outputs.items()}
 

@@ -328,6 +328,24 @@ def test_commands(port, tmp_path, capsys):
         lxmert.pt.VisualGenomeDetector.from_pretrained(port, sha256="1" * 64)
 
 
+@pytest.mark.full
+@pytest.mark.parametrize("kind", ["VisualGenomeDetector", "VcrDetector"])
+def test_conversions_are_verified(kind, tmp_path):
+    from lxmert.inference.verify import verify
+
+    source = short_folder(tmp_path / "source")
+    if kind == "VcrDetector":
+        source = tmp_path / "vcr.th"
+        pickled(source, vcr_values())
+    target = tmp_path / "a.keras"
+    convert(source, target, dtype="float16")
+    outputs = 7 if kind == "VisualGenomeDetector" else 1
+    agreement = verify(source, target, dtype="float16")
+    assert agreement.agrees
+    assert len(agreement.rows) == 2 * outputs  # from_pretrained and Keras' own loading
+    assert not verify(source, target).agrees  # the target is rounded
+
+
 def test_from_the_hub_and_offline_afterwards(port, tmp_path, monkeypatch):
     files = {name.name: name.read_bytes() for name in port.iterdir()}
     with running_hub(monkeypatch, tmp_path) as hub:

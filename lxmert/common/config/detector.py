@@ -14,6 +14,7 @@ from .keywords import config_fields
 from .values import require
 
 CHANNEL_ORDERS = ("BGR", "RGB")
+MOST_ANCHORS = 1000  # of one cell; the published weights have 12
 _LENGTHS = {"pixel_mean": 3, "pixel_std": 3, "proposal_box_weights": 4, "box_weights": 4}
 _POSITIVE = ("anchor_sizes", "anchor_ratios", "pixel_std", "proposal_box_weights", "box_weights", "batch_norm_eps")
 _FRACTIONS = ("proposal_threshold", "score_threshold", "suppression_thresholds")
@@ -128,6 +129,12 @@ class DetectorConfig(ModelConfig):
         for least, most in (("min_size", "max_size"), ("min_regions", "max_regions")):
             low, high = getattr(self, least), getattr(self, most)
             require(low <= high, least, f"at most {most}, {high}", low)
+        require(
+            self.num_anchors <= MOST_ANCHORS,
+            "anchor_sizes",
+            f"at most {MOST_ANCHORS} with every ratio",
+            self.num_anchors,
+        )
         thresholds = self.suppression_thresholds
         require(tuple(sorted(thresholds)) == thresholds, "suppression_thresholds", "in rising order", thresholds)
 
