@@ -189,6 +189,21 @@ MUTATIONS = (
         "return x * warm_up\n",
         "tests/training/test_schedule.py",
     ),
+    # The detector
+    Mutation(
+        "the network of the detector reads RGB",
+        "vision/preprocess.py",
+        'if config.channel_order == "BGR":',
+        'if config.channel_order == "RGB":',
+        "tests/vision/test_network_input.py",
+    ),
+    Mutation(
+        "arrays in BGR order are taken for RGB",
+        "detection/region_detector.py",
+        "image[..., [2, 1, 0, ",
+        "image[..., [0, 1, 2, ",
+        "tests/detection/test_region_detector.py",
+    ),
 )
 
 

@@ -15,11 +15,11 @@ def test_every_fault_can_be_planted(mutation):
         assert (ROOT / name).is_file()
 
 
-def test_there_are_twenty_in_all_rooms(capsys):
+def test_there_are_some_in_all_rooms(capsys):
     assert main(["--list"]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == len(MUTATIONS) == 20
+    assert len(capsys.readouterr().out.splitlines()) == len(MUTATIONS) >= 22
     rooms = {mutation.file.split("/")[0] for mutation in MUTATIONS}
-    assert {"common", "weights", "pt", "tf", "data", "vision", "inference", "training"} <= rooms
+    assert {"common", "weights", "pt", "tf", "data", "vision", "detection", "inference", "training"} <= rooms
 
 
 def test_a_text_that_has_changed_is_told():
