@@ -1,10 +1,76 @@
-"""Choose PyTorch or Keras for the network of a detector; a backend is imported on first use."""
+"""Find the weights of a detector's network, and load it in PyTorch or Keras; a backend is imported on first use."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
 
+from lxmert.hub import HubOptions
 from lxmert.utils.setting_names import setting
+from lxmert.weights.checksums import check_sha256, weights_sha256
+from lxmert.weights.model_files import find_model
+
+PRECISIONS = ("float32", "bfloat16", "float64")
+
+
+class LoadedNetwork(NamedTuple):
+    """A network and where it comes from.
+
+    Attributes:
+        network: it, for evaluation.
+        folder: that its weights are in.
+        origin: the name of its weights, their SHA-256, backend and precision, as JSON values.
+        computing: makes the context in which it computes.
+    """
+
+    network: Any
+    folder: Path
+    origin: dict[str, Any]
+    computing: Callable[[], AbstractContextManager[Any]]
+
+
+def load_network(
+    architecture: str,
+    source: str | Path,
+    *,
+    backend: str,
+    precision: str,
+    device: str | None,
+    sha256: str | None,
+    hub: HubOptions,
+) -> LoadedNetwork:
+    """Load a network from a file, a folder or a repository on the hub.
+
+    Args:
+        architecture: the name of its class in PyTorch.
+        source: a path, or the name of a repository.
+        backend: "pt" for PyTorch, "tf" for Keras.
+        precision: one of `PRECISIONS`.
+        device: where it computes; by default a GPU where there is one.
+        sha256: that of the weights; others are refused before they are read.
+        hub: of a repository.
+
+    Raises:
+        FileNotFoundError, PermissionError, ConnectionError, OSError: no such weights, or they cannot be downloaded.
+        ValueError: damaged weights or those of another model, another SHA-256, or a setting of another value.
+        ImportError: the backend's framework is not installed.
+    """
+    loader = network_backend(backend)
+    if precision not in PRECISIONS:
+        raise ValueError(f"{setting('precision')} must be one of {', '.join(PRECISIONS)}; got {precision!r}.")
+    place = loader.find_device(device)
+    path = find_model(source, hub)
+    digest = weights_sha256(path)
+    if sha256 is not None:
+        check_sha256(source, sha256, digest)
+    network = loader.load_network(architecture, path, precision, place)
+    # A path on this machine says nothing on another one.
+    name = path.resolve().name if Path(source).exists() else str(source)
+    origin = {"weights": name, "sha256": digest, "backend": backend, "precision": precision}
+    return LoadedNetwork(network, path if path.is_dir() else path.parent, origin, partial(loader.computing_on, place))
 
 
 def network_backend(backend: str) -> Any:

@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,15 +13,14 @@ import numpy as np
 
 from lxmert.common.config.vcr_detector import VcrDetectorConfig
 from lxmert.data.datasets.vcr_metadata import metadata_path, read_vcr_metadata
+from lxmert.hub import HubOptions
 from lxmert.utils.messages import warn_caller
 from lxmert.vision.detections import NO_ID, ImageDetections
 from lxmert.vision.images import ImageInput, open_image
 from lxmert.vision.vcr_images import VcrInputs, vcr_inputs
 from lxmert.vision.vcr_objects import OBJECT_NAMES, ImageObjects
-from lxmert.weights.checksums import check_sha256, weights_sha256
-from lxmert.weights.download import download_weights
 
-from .backends import network_backend
+from .backends import load_network
 from .region_detector import RegionDetector, register_source
 
 SOURCE = "vcr:"
@@ -63,13 +61,13 @@ class VcrRegionDetector(RegionDetector):
     Args:
         network: `lxmert.pt.VcrDetector` or `lxmert.tf.TFVcrDetector`.
         name: what messages call it.
-        origin: what `settings` say of the network: its weights' name and SHA-256, backend and dtype.
+        weights: what `settings` say of the network: its weights, SHA-256, backend and precision.
     """
 
     objects = OBJECT_NAMES
 
-    def __init__(self, network: VcrNetwork, name: str = "the VCR detector", origin: dict[str, Any] | None = None):
-        self.network, self.name, self._origin = network, name, origin or {}
+    def __init__(self, network: VcrNetwork, name: str = "the VCR detector", weights: dict[str, Any] | None = None):
+        self.network, self.name, self._weights = network, name, dict(weights or {})
         self.feature_size = network.config.feature_size
         self._computing: Callable[[], AbstractContextManager[Any]] = nullcontext
         self._told = False
@@ -104,20 +102,17 @@ class VcrRegionDetector(RegionDetector):
             ImportError: the backend's framework is not installed.
             ValueError: the weights hold no such network, or an option has another value.
         """
-        name = str(source).removeprefix(SOURCE)
-        path = Path(name).expanduser()
-        if not path.exists():
-            hub = dict(revision=revision, cache_dir=cache_dir, token=token, local_files_only=local_files_only)
-            path = download_weights(name, **hub)  # type: ignore[arg-type]
-        digest = weights_sha256(path)
-        if sha256 is not None:
-            check_sha256(name, sha256, digest)
-        framework = network_backend(backend)
-        place = framework.find_device(device)
-        network = framework.load_network("VcrDetector", path, precision, place)
-        weights = {"name": name, "sha256": digest}
-        detector = cls(network, str(source), {"weights": weights, "backend": backend, "precision": precision})
-        detector._computing = partial(framework.computing_on, place)
+        loaded = load_network(
+            "VcrDetector",
+            str(source).removeprefix(SOURCE),
+            backend=backend,
+            precision=precision,
+            device=device,
+            sha256=sha256,
+            hub=HubOptions(revision=revision, cache_dir=cache_dir, token=token, local_files_only=local_files_only),
+        )
+        detector = cls(loaded.network, str(source), loaded.origin)
+        detector._computing = loaded.computing
         return detector
 
     def prepare(self, image: ImageInput | PreparedImage, objects: ImageObjects | None = None) -> PreparedImage:
@@ -177,7 +172,7 @@ class VcrRegionDetector(RegionDetector):
     @property
     def settings(self) -> dict[str, Any]:
         """See `RegionDetector.settings`."""
-        return {"kind": "vcr", **self._origin}
+        return {"kind": "vcr", **self._weights}
 
 
 def _given_objects(image: ImageInput) -> tuple[ImageObjects, tuple[int, int] | None, str]:

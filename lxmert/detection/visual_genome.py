@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +17,12 @@ from lxmert.vision.images import ImageInput
 from lxmert.vision.network import DetectorNetwork
 from lxmert.vision.preprocess import NetworkInput
 from lxmert.vision.profiles import Regions, make_profile
-from lxmert.weights.checksums import check_sha256, weights_sha256
-from lxmert.weights.model_files import find_model
 
-from .backends import network_backend
+from .backends import load_network
 from .region_detector import ANY_SOURCE, RegionDetector, register_source
 
 Names = Sequence[str] | str | Path | None
 """Names of classes in the order of their ids, or the file that lists them."""
-
-PRECISIONS = ("float32", "bfloat16", "float64")
 
 
 @register_source(ANY_SOURCE)
@@ -109,31 +104,27 @@ class VisualGenomeRegionDetector(RegionDetector):
             ValueError: damaged weights or those of another model, another SHA-256, or a setting of another value.
             ImportError: the backend's framework is not installed.
         """
-        loader = network_backend(backend)
-        if precision not in PRECISIONS:
-            raise ValueError(f"{setting('precision')} must be one of {', '.join(PRECISIONS)}; got {precision!r}.")
-        found_device = loader.find_device(device)
-        hub = HubOptions(revision=revision, cache_dir=cache_dir, token=token, local_files_only=local_files_only)
-        path = find_model(source, hub)
-        digest = weights_sha256(path)
-        if sha256 is not None:
-            check_sha256(source, sha256, digest)
-        folder = path if path.is_dir() else path.parent
-        network = loader.load_network("VisualGenomeDetector", path, precision, found_device)
-        # A path on this machine says nothing on another one.
-        name = path.resolve().name if Path(source).exists() else str(source)
+        loaded = load_network(
+            "VisualGenomeDetector",
+            source,
+            backend=backend,
+            precision=precision,
+            device=device,
+            sha256=sha256,
+            hub=HubOptions(revision=revision, cache_dir=cache_dir, token=token, local_files_only=local_files_only),
+        )
         detector = cls(
-            network,
+            loaded.network,
             profile=profile,
             regions=regions,
             score_threshold=score_threshold,
-            objects=_beside(folder / OBJECTS_NAME) if objects is None else objects,
-            attributes=_beside(folder / ATTRIBUTES_NAME) if attributes is None else attributes,
+            objects=_beside(loaded.folder / OBJECTS_NAME) if objects is None else objects,
+            attributes=_beside(loaded.folder / ATTRIBUTES_NAME) if attributes is None else attributes,
             batch_size=batch_size,
             name=str(source),
-            weights={"weights": name, "sha256": digest, "backend": backend, "precision": precision},
+            weights=loaded.origin,
         )
-        detector._computing = partial(loader.computing_on, found_device)
+        detector._computing = loaded.computing
         return detector
 
     def prepare(self, image: ImageInput) -> NetworkInput:
