@@ -147,6 +147,27 @@ def test_a_replaced_layer_is_called(backend):
     assert np.abs(again - features).max() > 1e-6
 
 
+def test_gradients():
+    """Through the calls, which keep the layers; of the first convolution, so through everything."""
+    import tensorflow as tf
+
+    config = DetectorConfig(**{**NARROW, **CONFIGS["short"]})
+    weights = draw_weights(config, seed=7)
+    pixels = np.random.default_rng(7).normal(0, 60, (1, 40, 50, 3))
+    rois = np.array([[0, 0, 2, 1], [1, 0, 2, 2]])
+    ours, theirs = (make_network(backend, config, weights, "float64") for backend in ("pt", "tf"))
+    out = ours(tensor("pt", pixels))
+    features = ours.pooled_features(out.feature_map[0], rois)
+    (out.objectness.sum() + out.deltas.square().sum() + features.square().sum()).backward()
+    with tf.GradientTape() as tape:
+        out = theirs(tensor("tf", pixels))
+        features = theirs.pooled_features(out.feature_map[0], rois)
+        loss = tf.reduce_sum(out.objectness) + tf.reduce_sum(out.deltas**2) + tf.reduce_sum(features**2)
+    gradient = tape.gradient(loss, theirs.backbone.stem.conv.kernel.value)
+    expected = ours.backbone.stem.conv.weight.grad.numpy()
+    assert_close(np.asarray(gradient).transpose(3, 2, 0, 1), expected, 1e-9, "the gradient")
+
+
 def as_array(x):
     """A tensor of either backend as an array."""
     return np.asarray(x.detach() if hasattr(x, "detach") else x)
@@ -155,7 +176,7 @@ def as_array(x):
 def test_the_number_of_parameters():
     import torch
 
-    from lxmert.pt.detector import VisualGenomeDetector
+    from lxmert.pt import VisualGenomeDetector
 
     with torch.device("meta"):
         network = VisualGenomeDetector(DetectorConfig())

@@ -15,7 +15,7 @@ from lxmert.vision.profiles import make_profile
 from lxmert.vision.proposals import choose_proposals
 from tests.vision.golden_detector import AT_YAML_SIZE, CAFFE, SMALL, arrays, hf_profile, network_input
 
-from .detectors import channels_first, golden_weights, make_network, tensor
+from .detectors import channels_first, golden_network, tensor
 
 # Absolute in float32, by stage: those of the golden README, some ten times the distance of its float32 run from its
 # float64 run. In float64 1e-9 of the largest entry.
@@ -40,7 +40,7 @@ def check(found, golden, name, dtype):
 @cache
 def network(backend, dtype):
     """The narrow network with the golden weights."""
-    return make_network(backend, SMALL, golden_weights(), dtype)
+    return golden_network(backend, SMALL, dtype)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
@@ -125,8 +125,7 @@ def test_a_padded_batch_straight_into_the_network(backend):
 @pytest.mark.full
 @pytest.mark.parametrize("backend", ["pt", "tf"])
 def test_the_published_sizes(backend):
-    weights = golden_weights(arrays("units")["cell_anchors_64_128_256_512"])
-    made = make_network(backend, AT_YAML_SIZE, weights, "float32")
+    made = golden_network(backend, AT_YAML_SIZE, "float32", arrays("units")["cell_anchors_64_128_256_512"])
     profile = make_profile("hf", AT_YAML_SIZE)
     for picture in range(3):
         golden = golden_of(picture, "outputs_yaml_size_float32")
