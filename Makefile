@@ -57,6 +57,7 @@ check: $(READY)
 bench: $(READY)
 	$(VENV)/bin/python benchmarks/speed.py --rounds 3 $(if $(PEER),--peer $(PEER))
 	$(VENV)/bin/python benchmarks/linear_cost.py
+	$(VENV)/bin/python benchmarks/detector.py
 	$(VENV)/bin/python benchmarks/report.py
 
 format: $(READY)

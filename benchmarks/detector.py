@@ -5,8 +5,8 @@
 The network has its full size and random weights. The photograph is 800 x 1067 after resizing and has 300 proposals.
 Each backend and precision is a process of its own, in which a large product, the fastest of the framework in that
 dtype, and the detector take turns; the figures are medians. The work is counted from the shapes of the network's
-convolutions and dense layers, once as they are written down ("written") and once without the products of bins of
-regions that are the same cells, which are computed once ("done"). "peak" is the most memory that the process had. The
+convolutions, once as they are written down ("written") and once without what is computed once for several proposals:
+those that round to the same cells of the map, and the first products of bins of the same cells ("done"). "peak" is the most memory that the process had. The
 results go to benchmarks/results/detector.json, and by benchmarks/report.py into docs/speed.md.
 """
 
@@ -66,7 +66,7 @@ def gigaflop(config: Any, size: tuple[int, int], regions: np.ndarray, apart: boo
         config: of the network.
         size: height and width of its input.
         regions: those of the second stage, in cells of the map.
-        apart: whether equal bins of regions are counted each time.
+        apart: whether equal regions, and equal bins of regions, are counted each time.
     """
     from lxmert.vision.pooling_windows import pooling_windows
 
@@ -86,8 +86,9 @@ def gigaflop(config: Any, size: tuple[int, int], regions: np.ndarray, apart: boo
     first += height * width * config.proposal_channels * (9 * inputs + 5 * config.num_anchors)
     inner, outputs = 8 * config.width_per_group, config.feature_size
     places = pooling_windows(regions, (height, width), config.pool_size, "float32").places
-    bins = places.size if apart else int(places.max()) + 1
-    second = bins * inputs * (inner + outputs) + places.size * (
+    cells = config.num_proposals * config.pool_size**2 if apart else places.size
+    bins = cells if apart else int(places.max()) + 1
+    second = bins * inputs * (inner + outputs) + cells * (
         config.res5_blocks * (9 * inner * inner + inner * outputs) + (config.res5_blocks - 1) * outputs * inner
     )
     return {"first stage": 2 * first / 1e9, "second stage": 2 * second / 1e9}
@@ -116,19 +117,19 @@ def product(backend: str, precision: str) -> Callable[[], Any]:
 
 def network_of(backend: str, precision: str) -> Any:
     """The network with random weights."""
-    from lxmert.common.config import DetectorConfig
+    from lxmert import DetectorConfig
 
     if backend == "pt":
         import torch
 
-        from lxmert.pt.detector import VisualGenomeDetector
+        from lxmert.pt import VisualGenomeDetector
 
         torch.manual_seed(0)
         network = VisualGenomeDetector(DetectorConfig()).eval()
     else:
         import keras
 
-        from lxmert.tf.detector import TFVisualGenomeDetector
+        from lxmert.tf import TFVisualGenomeDetector
 
         keras.utils.set_random_seed(0)
         network = TFVisualGenomeDetector(DetectorConfig())
@@ -145,7 +146,7 @@ def measure(backend: str, precision: str, rounds: int) -> dict[str, Any]:
     from lxmert.vision.profiles import make_profile
 
     network = Timed(network_of(backend, precision))
-    image = network_input(coffee()[:, 33:567], network.config, 800, 1067)
+    image = network_input(coffee()[:399, 34:566], network.config, 800, 1333)
     profile = make_profile("hf", network.config)
     multiply = product(backend, precision)
 

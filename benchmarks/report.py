@@ -1,8 +1,8 @@
-"""The table of docs/speed.md and the image of benchmarks/results/speed.json.
+"""The tables of docs/speed.md and the image of benchmarks/results/speed.json.
 
     python benchmarks/report.py
 
-What stands in docs/speed.md between the two comments that name this table is replaced.
+What stands in docs/speed.md between two comments that name a table is replaced.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ import re
 from pathlib import Path
 from typing import Any
 
+from detector import RESULTS as DETECTOR_RESULTS
 from plots import save, subplots
 from speed import RESULTS, WORKLOADS
 
 PAGE = Path(__file__).parents[1] / "docs/speed.md"
-BEGIN, END = "<!-- speed: made by benchmarks/report.py -->", "<!-- speed: end -->"
+BEGIN, END = "<!-- {}: made by benchmarks/report.py -->", "<!-- {}: end -->"
 PLOT = RESULTS.with_suffix(".svg")
 
 
@@ -46,6 +47,25 @@ def table(results: dict[str, Any]) -> str:
     return "\n".join(rows)
 
 
+def detector_table(results: dict[str, Any]) -> str:
+    """Seconds of one photograph, by stage, and the parts of the machine's rate."""
+    names = {"pt": "PyTorch", "tf": "Keras"}
+    stages = ("first stage", "second stage", "scores", "decisions")
+    rows = [
+        "| | a photograph | "
+        + " | ".join(stages)
+        + " | of the rate of large products | of what is done | peak memory |",
+        "|---" * (len(stages) + 5) + "|",
+    ]
+    for name, found in results["runs"].items():
+        backend, precision = name.split("-")
+        cells = [f"{names[backend]}, {precision}", *(amount("", found["seconds"][each]) for each in ("all", *stages))]
+        cells += [f"{found['share']:.0%}", f"{found['share of what is done']:.0%}", f"{found['peak']:.2f} GB"]
+        rows.append(f"| {' | '.join(cells)} |")
+    reached = ", ".join(f"{value:.0f} in {precision}" for precision, value in results["gflops"].items())
+    return "\n".join([*rows, "", f"Large products reached, in GFLOP/s: {reached}."])
+
+
 def draw(results: dict[str, Any], path: Path) -> None:
     """A bar for each ratio."""
     known = {n: r for n, r in results["workloads"].items() if "theirs" in r and n in WORKLOADS}
@@ -60,17 +80,25 @@ def draw(results: dict[str, Any], path: Path) -> None:
     save(figure, path)
 
 
+def put(text: str, name: str, made: str) -> str:
+    """A page with another table of this name."""
+    begin, end = BEGIN.format(name), END.format(name)
+    if begin not in text or end not in text:
+        raise SystemExit(f"{PAGE} has no place for the table: two lines, {begin} and {end}.")
+    found = f"{begin}\n{made}\n{end}"
+    return re.sub(f"{re.escape(begin)}.*{re.escape(end)}", lambda _: found, text, flags=re.DOTALL)
+
+
 def main() -> None:
-    """Write both."""
-    if not RESULTS.exists():
-        raise SystemExit(f"{RESULTS} is not there: run benchmarks/speed.py first.")
-    results = json.loads(RESULTS.read_text())
+    """Write what there are results of."""
     text = PAGE.read_text()
-    if BEGIN not in text or END not in text:
-        raise SystemExit(f"{PAGE} has no place for the table: two lines, {BEGIN} and {END}.")
-    found = f"{BEGIN}\n{table(results)}\n{END}"
-    PAGE.write_text(re.sub(f"{re.escape(BEGIN)}.*{re.escape(END)}", lambda _: found, text, flags=re.DOTALL))
-    draw(results, PLOT)
+    if RESULTS.exists():
+        results = json.loads(RESULTS.read_text())
+        text = put(text, "speed", table(results))
+        draw(results, PLOT)
+    if DETECTOR_RESULTS.exists():
+        text = put(text, "detector", detector_table(json.loads(DETECTOR_RESULTS.read_text())))
+    PAGE.write_text(text)
 
 
 if __name__ == "__main__":
