@@ -41,7 +41,7 @@ def distinct_bins(feature_map: Tensor, rois: np.ndarray, size: int) -> tuple[Ten
 
 def gather_bins(bins: Tensor, places: Tensor) -> Tensor:  # [C, U], [P, n, n] -> [P, C, n, n]
     """Lay bins out as the maps of regions."""
-    return bins.t().index_select(0, places.flatten()).view(*places.shape, -1).permute(0, 3, 1, 2)
+    return bins.t().index_select(0, places.flatten()).view(*places.shape, len(bins)).permute(0, 3, 1, 2)
 
 
 def window_maxima(feature_map: Tensor, windows: PoolingWindows) -> Tensor:  # [h, w, C] -> [rows, C]

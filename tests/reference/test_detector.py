@@ -84,6 +84,26 @@ def test_every_stage(backend, picture, dtype):
     np.testing.assert_array_equal(regions.rows, arrays("caffe_profile")[f"img{picture}_m36_keep"])
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("backend", ["pt", "tf"])
+def test_region_pooling(backend, dtype):
+    """Bit for bit: exact halves, negative, inverted and outside regions, and sides whose bins are rounded."""
+    pool, units = importlib.import_module(f"lxmert.{backend}.region_pooling").pool_regions, arrays("units")
+    long_boxes, long_map = units["roi_boxes_long"], units["roi_map_long"]
+    for boxes, maps, wanted in (
+        (units["roi_boxes"], units["roi_map"], units["roi_out_14"]),
+        (long_boxes, long_map, units[f"roi_out_long_{dtype}"]),
+        (np.array([[0, 1200.0, 0, 1300, 50], [0, -90, -90, -50, -50]]), long_map, np.zeros((2, 2, 14, 14))),
+        (long_boxes[:0], long_map, np.zeros((0, 2, 14, 14))),
+    ):
+        for image in range(len(maps)):
+            rows = boxes[:, 0] == image
+            feature_map = tensor(backend, maps[image : image + 1].astype(dtype).transpose(0, 2, 3, 1))[0]
+            found = channels_first(backend, pool(feature_map, map_regions(boxes[rows, 1:]), 14))
+            assert found.dtype == dtype
+            np.testing.assert_array_equal(found, wanted[rows])
+
+
 @pytest.mark.parametrize("backend", ["pt", "tf"])
 def test_the_layers_when_they_are_called(backend):
     """As users call them, without folded norms; and the stages that no method returns."""
