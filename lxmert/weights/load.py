@@ -134,8 +134,12 @@ def match_parameters(
         unexpected=tuple(name for name in checkpoint.file.shapes if name not in used),
         mismatched=tuple((name, held, shape) for name, held, shape in every if held not in (None, shape)),
     )
-    if allowed.strict and (report.new or report.unexpected):
-        raise mismatch_error(Mismatch(checkpoint, architecture, new, report.unexpected, []))
+    if allowed.strict:
+        mapping = checkpoint.mapping  # what no model uses is in published files: position ids, counts of batches
+        ignored = {stored for key, stored in checkpoint.names.items() if mapping.is_unused(key)}
+        left = [name for name in report.unexpected if name not in ignored]
+        if report.new or left:
+            raise mismatch_error(Mismatch(checkpoint, architecture, new, left, []))
     _warn_about_copies(checkpoint, wanted)
     if checkpoint.is_bert:
         warn_caller(

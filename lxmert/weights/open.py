@@ -26,9 +26,10 @@ from .checksums import check_sha256, weights_sha256
 from .download import download_weights
 from .formats import USUAL, ArraysInMemory, Selection, WeightFile, find_weights, open_weights
 from .infer_config import FROM_SHAPES, config_from_shapes, is_bert_config, layers_from_bert, values_from_bert
-from .naming.key_mapping import BERT, DECODER_BIAS, TIED_DECODER, Parameter, parameters
+from .naming.key_mapping import BERT, TIED_DECODER, Parameter, parameters
 from .naming.recognize import CheckpointMismatchError, Recognized, recognize
-from .naming.tables import MODELS, every_head
+from .naming.tables import MODELS
+from .word_decoder import resolve_decoder
 
 _ATTEMPTS = 100
 
@@ -102,16 +103,32 @@ def _recognized(
     """The checkpoint of an open file, which is closed if it is not one of these models."""
     try:
         if kind is not None and _describes_container(stored, kind):
-            stored = None
-        found = recognize(file, _model_types(file, config, kind, stored))
+            found, stored = _contained(file, kind, str((stored or {})["model_type"])), None
+        else:
+            found = recognize(file, _model_types(file, config, kind, stored))
         config, config_source = _configuration(file, found, config, kind, stored, overrides)
         _check_layer_counts(file, config)
         checkpoint = Checkpoint(file, config, found.mapping, found.nested, found.names, config_source)
         checkpoint = _with_computed(checkpoint)
-        return _resolve_decoder(checkpoint, tie_given="tie_word_embeddings" in overrides)
+        return resolve_decoder(checkpoint, tie_given="tie_word_embeddings" in overrides)
     except BaseException:
         file.close()
         raise
+
+
+def _contained(file: WeightFile, kind: type[ModelConfig], container: str) -> Recognized:
+    """What the names in a file of another model show of the one that is wanted.
+
+    Raises:
+        CheckpointMismatchError: it does not contain that.
+    """
+    try:
+        return recognize(file, (kind.model_type,))
+    except CheckpointMismatchError:
+        model = MODELS[kind.model_type]
+        raise CheckpointMismatchError(
+            f"{file.path} is a {MODELS[container].title} that does not contain the {model.title}. {model.containers}"
+        ) from None
 
 
 def _describes_container(stored: Mapping[str, Any] | None, kind: type[ModelConfig]) -> bool:
@@ -250,41 +267,3 @@ def _check_layer_counts(file: WeightFile, config: ModelConfig) -> None:
                 f"{file.path} holds {len(file.shapes)} tensors, which cannot be a model of "
                 f"{name}={getattr(config, name)}; pass the {CONFIG_NAME} that belongs to it."
             )
-
-
-def _resolve_decoder(checkpoint: Checkpoint, tie_given: bool) -> Checkpoint:
-    """Find out whether the word head has its own decoder, and put that into the configuration, unless it is given.
-
-    As in `transformers`: a decoder that differs from the word embedding is not tied to it; where the file has only one
-    of the two, it is both.
-    """
-    config, names = checkpoint.config, dict(checkpoint.names)
-    if "word" not in every_head(config.model_type):
-        return checkpoint
-    untied = config.replace(tie_word_embeddings=False)
-    by_module = {p.module: p for p in parameters(untied, every_head(config.model_type))}
-    decoder, word = by_module["heads.word.decoder"], by_module["embeddings.word"]
-    if not checkpoint.mapping.tied:  # files of this mapping have a decoder only if the model has its own
-        inferred = checkpoint.config_source == FROM_SHAPES and not tie_given
-        return replace(checkpoint, config=untied) if inferred and checkpoint.has(decoder) else checkpoint
-    if not (checkpoint.has(word) or checkpoint.has(decoder)):
-        return checkpoint
-    if not checkpoint.has(word):
-        names[checkpoint.key(word)] = checkpoint.stored_name(decoder)
-    elif not checkpoint.has(decoder):
-        if not config.tie_word_embeddings and checkpoint.has(by_module["heads.word.transform"]):
-            names[checkpoint.key(decoder)] = checkpoint.stored_name(word)
-    elif config.tie_word_embeddings and not tie_given and _values_differ(checkpoint, decoder, word):
-        config = untied
-    bias = checkpoint.mapping.head_prefix + DECODER_BIAS
-    if config.untied_words and bias in names:
-        names[checkpoint.key(by_module["heads.word.bias"])] = names[bias]
-    found_untied = config.untied_words and checkpoint.config.tie_word_embeddings
-    return replace(checkpoint, config=config, names=names, found_untied=found_untied)
-
-
-def _values_differ(checkpoint: Checkpoint, first: Parameter, second: Parameter) -> bool:
-    """Whether two parameters of one shape have different values in the file."""
-    if checkpoint.shape(first) != checkpoint.shape(second):
-        return False  # one of them does not fit the model; the error comes later
-    return not checkpoint.same_values(checkpoint.stored_name(first), checkpoint.stored_name(second))

@@ -120,7 +120,9 @@ def test_the_files_of_the_port_in_pytorch(port, tmp_path):
     assert DetectorConfig.from_pretrained(tmp_path / "folder") == SMALL
     assert_bits_equal(load_file(tmp_path / "folder" / "model.safetensors"), NAMED)
     assert {*done.report.unexpected} == VALUES.keys() - NAMED.keys()
-    model = lxmert.pt.VisualGenomeDetector.from_pretrained(port)
+    state = torch.random.get_rng_state()
+    model = lxmert.pt.VisualGenomeDetector.from_pretrained(port, strict=True)  # the counters are no difference
+    assert torch.equal(torch.random.get_rng_state(), state)
     assert not model.load_report.new
     assert not model.training
     assert_bits_equal(own_names(model.state_dict(), SMALL), NAMED)
@@ -140,6 +142,8 @@ def test_keras_formats(tmp_path):
     for target in targets[:2]:
         convert(folder, target)
     model = lxmert.tf.TFVisualGenomeDetector.from_pretrained(targets[1])
+    kernel = VALUES["backbone.res2.0.conv2.weight"].transpose(2, 3, 1, 0)
+    assert np.array_equal(model.backbone.res2[0].spatial.conv.kernel, kernel)
     model.save_weights(targets[2])
     model.save(targets[3])
     model.save_pretrained(targets[4])
@@ -188,6 +192,8 @@ def test_the_vcr_detector_in_every_format(tmp_path):
         {VCR_DETECTOR.key(p, False): model.state_dict()[p.name].numpy() for p in parameters(VCR, ())},
         without_counters(values),
     )
+    with pytest.raises(CheckpointMismatchError, match=r"is a VisualBERT that does not contain the VCR detector"):
+        lxmert.pt.VcrDetector.from_pretrained(text)
     model.save_pretrained(tmp_path / "folder")
     keras_model = lxmert.tf.TFVcrDetector.from_pretrained(original)
     keras_model.save(tmp_path / "a.keras")

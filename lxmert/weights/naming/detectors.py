@@ -197,4 +197,5 @@ VCR_DETECTOR = ModelTable(
     ),
     switches={"use_semantics": "object_embedding"},
     contained_in=("visual_bert",),
+    containers="Of the published ones the authors' .th files for VCR contain it, and those on the hub do not.",
 )

@@ -53,6 +53,7 @@ class ModelTable:
         decoder_bias: whether `transformers` has a second copy of the word head's bias in an untied decoder.
         computed: modules that a file may lack, because their values follow from a configuration.
         contained_in: the model types whose files may contain this model.
+        containers: which of the published ones do.
         advice: what to say of a file that lacks modules, by how their paths start.
         beside: names of files that belong to the model, in the folder of its weights.
     """
@@ -77,5 +78,6 @@ class ModelTable:
     decoder_bias: bool = False
     computed: Mapping[str, Callable[[Any], np.ndarray]] = field(default_factory=dict)
     contained_in: tuple[str, ...] = ()
+    containers: str = ""
     advice: Mapping[str, str] = field(default_factory=dict)
     beside: tuple[str, ...] = ()
