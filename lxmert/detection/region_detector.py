@@ -19,6 +19,8 @@ CHANNEL_ORDERS = ("RGB", "BGR")
 ANY_SOURCE = ""
 """The source of the detector that reads weights: what no other detector's source begins."""
 
+_OF_WEIGHTS = ("backend", "cache_dir", "token", "local_files_only")
+
 _sources: dict[str, type[RegionDetector]] = {}
 
 
@@ -50,10 +52,10 @@ class RegionDetector(ABC):
                 features of an image backbone; "vcr:NAME", the objects that VCR gives with an image
                 (`VcrRegionDetector`); otherwise weights of the Visual Genome detector, a file, a folder or a
                 model on the hub such as "unc-nlp/frcnn-vg-finetuned" (`VisualGenomeRegionDetector`).
-            options: keyword arguments of that detector's `from_pretrained`. Those that are None are left out, and so is
-                `backend` ("pt", PyTorch; "tf", Keras) for a detector without a network. Visual Genome: `backend`,
-                `profile`, `regions`, `score_threshold`, `precision`, `device`, `objects`, `attributes`, `sha256`, and
-                `revision`, `cache_dir`, `token`, `local_files_only` of the hub.
+            options: keyword arguments of that detector's `from_pretrained`. Those that are None are left out. Visual
+                Genome: `profile`, `regions`, `score_threshold`, `precision`, `device`, `objects`, `attributes`,
+                `sha256`, `revision`, and `backend` ("pt", PyTorch; "tf", Keras), `cache_dir`, `token` and
+                `local_files_only`, which a detector without weights ignores.
 
         Raises:
             TypeError, ValueError: an option that this detector does not take, or that has another value than its.
@@ -62,8 +64,9 @@ class RegionDetector(ABC):
         """
         kind, known = _kind_of(source), known_options(source)
         given = {name: value for name, value in options.items() if value is not None}
-        if "backend" not in known:
-            given.pop("backend", None)  # without a network it is the same in both
+        for name in _OF_WEIGHTS:
+            if name not in known:
+                given.pop(name, None)
         for name in given:
             if name not in known:
                 every = {option for other in _sources.values() for option in signature_names(other.from_pretrained)}

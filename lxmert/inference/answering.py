@@ -11,6 +11,7 @@ import numpy as np
 
 from lxmert.common.tokenizer import LxmertTokenizer
 from lxmert.common.validation.shared import check_integer
+from lxmert.hub import HubOptions
 from lxmert.inference.backends import backend_of, model_class, numpy_model
 from lxmert.inference.question_models import QUESTION_MODELS, answer_count, probabilities, scores_name
 from lxmert.inference.region_sources import (
@@ -123,6 +124,9 @@ class VisualQuestionAnswering:
         detector_options: Mapping[str, Any] | None = None,
         pack_weights: bool = True,
         revision: str | None = None,
+        cache_dir: str | Path | None = None,
+        token: str | bool | None = None,
+        local_files_only: bool = False,
         **overrides: Any,
     ) -> Self:
         """Load a model with its tokenizer and its answers.
@@ -138,6 +142,7 @@ class VisualQuestionAnswering:
                 needs one of the first two.
             pack_weights: see the class.
             revision: of a model on the hub: a branch, a tag or a commit.
+            cache_dir, token, local_files_only: of the hub, also for a detector given by its source; see `HubOptions`.
             overrides: fields of the configuration with other values than the file's.
 
         Raises:
@@ -148,7 +153,8 @@ class VisualQuestionAnswering:
         """
         check_sources(features, detector)
         classes = {name: kind.architecture for name, kind in QUESTION_MODELS.items()}
-        path = find_model(source, {"revision": revision})
+        shared = HubOptions(cache_dir=cache_dir, token=token, local_files_only=local_files_only)
+        path = find_model(source, {"revision": revision, **shared})
         files = open_model_files(
             path,
             classes,
@@ -160,6 +166,8 @@ class VisualQuestionAnswering:
         architecture = classes[files.config.model_type]
         size = getattr(files.config, QUESTION_MODELS[files.config.model_type].features)
         model_type = model_class(backend, architecture)
+        if isinstance(detector, (str, Path)):
+            detector_options = {**shared, **(detector_options or {})}
         found = choose_detector(features, detector, detector_options, size, str(source), backend)
         model = model_type.from_pretrained(path, **overrides)
         return cls(model, files.tokenizer, files.answers, detector=found, pack_weights=pack_weights)

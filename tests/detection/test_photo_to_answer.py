@@ -6,7 +6,7 @@ import pytest
 from huggingface_hub import constants
 from PIL import Image
 
-from lxmert import DetectorConfig, LxmertConfig, LxmertForQuestionAnswering
+from lxmert import DetectorConfig, LxmertConfig, LxmertForQuestionAnswering, VisualQuestionAnswering
 from lxmert.cli import main
 from lxmert.pt import VisualGenomeDetector
 from lxmert.utils.included_models import included_models
@@ -80,6 +80,15 @@ def test_a_narrow_detector(tmp_path, monkeypatch, lxmert):
         publish(hub, tmp_path, detector, model)
         first, again = answers_offline_too(hub, tmp_path, lxmert, monkeypatch, ("pt", "pt"))
     assert first == again
+    options = {
+        "local_files_only": True,
+        "vocabulary": included_models()["easy-vqa"] / "vocab.txt",
+        "detector": DETECTOR,
+    }
+    ask = VisualQuestionAnswering.from_pretrained(MODEL, answers=[str(n) for n in range(5)], **options)
+    assert ask(CAT, "what is this?")[0]["answer"] in ask.answers
+    with pytest.raises(FileNotFoundError, match="local_files_only=True forbids asking the hub"):
+        VisualQuestionAnswering.from_pretrained(MODEL, cache_dir=tmp_path / "another", **options)
     assert first["regions"][0]["object"].startswith("object ")
     assert isinstance(first["regions"][0]["attribute"], int)
 
