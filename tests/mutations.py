@@ -1,4 +1,4 @@
-"""Twenty faults, each of which `make test` has to notice: `python tests/mutations.py` plants them one by one.
+"""Faults, each of which `make test` has to notice: `python tests/mutations.py` plants them one by one.
 
 A fault is one changed text of the package. The script copies the repository to a temporary folder, changes the text
 there, and runs the files of tests that are named beside it (without those marked `full`). A fault is caught if a test
@@ -52,6 +52,20 @@ MUTATIONS = (
         "self.norm(out + states), weights",
         "self.norm(out - states), weights",
         "tests/equivalence/test_models.py",
+    ),
+    Mutation(
+        "the epsilon of a frozen norm is left out where it is folded (PyTorch)",
+        "pt/resnet.py",
+        "(norm.running_var.to(least) + norm.eps)",
+        "norm.running_var.to(least)",
+        "tests/reference/test_detector.py",
+    ),
+    Mutation(
+        "the last bin of a region ends a cell early",
+        "vision/pooling.py",
+        "np.ceil(edges[:, 1:])",
+        "np.floor(edges[:, 1:])",
+        "tests/reference/test_detector.py",
     ),
     Mutation(
         "the mask lets through what it should hide (Keras)",
