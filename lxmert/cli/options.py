@@ -76,10 +76,10 @@ def overrides(arguments: argparse.Namespace) -> dict[str, Any]:
     Raises:
         ValueError: a field that no configuration has; the message names the nearest.
     """
-    from lxmert.common.config import CONFIGS
+    from lxmert.common.config import ALL_CONFIGS
     from lxmert.utils.messages import unknown_keyword_message
 
-    known = list(dict.fromkeys(name for config in CONFIGS.values() for name in config.field_names()))
+    known = list(dict.fromkeys(name for config in ALL_CONFIGS.values() for name in config.field_names()))
     for name, _ in arguments.set:
         if name not in known:
             raise ValueError(f"--set: {unknown_keyword_message(name, known, 'field')}")

@@ -94,6 +94,8 @@ def missing_regions(path: Path, overrides: Mapping[str, Any]) -> list[str]:
     """What is missing where a model cannot read the shapes, which need no detector."""
     with open_checkpoint(path, **overrides) as checkpoint:
         config = checkpoint.config
+    if config.model_type not in QUESTION_MODELS:  # a detector; the error says so
+        return []
     size = getattr(config, QUESTION_MODELS[config.model_type].features)
     return [] if size == FEATURE_SIZE else [wanted_regions(config)]
 

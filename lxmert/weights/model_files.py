@@ -132,6 +132,10 @@ def open_model_files(
     path = find_model(source, hub)
     with open_checkpoint(path, **overrides) as checkpoint:
         config = checkpoint.config
+        if config.model_type not in classes:
+            raise ValueError(
+                f"{source} is a {MODELS[config.model_type].title}, and {' or '.join(classes.values())} is needed."
+            )
         _check_heads(source, checkpoint, classes[config.model_type])
     tokenizer = tokenizer_of(path) if vocabulary is None else as_tokenizer(vocabulary)
     table = [] if not with_answers else answers_of(path, config) if answers is None else as_answers(answers)

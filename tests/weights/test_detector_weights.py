@@ -330,6 +330,9 @@ def test_commands(port, tmp_path, capsys):
     assert "the same weights" in capsys.readouterr().out
     assert main(["convert", str(port), str(tmp_path / "b"), "--vocabulary", str(port)]) == 1
     assert "--vocabulary is for models that read words" in capsys.readouterr().err
+    assert main(["ask", "a.png", "what is it?", "--model", str(port)]) == 1
+    assert "is a Visual Genome detector, and LxmertForQuestionAnswering or" in capsys.readouterr().err
+    assert main(["compare", str(port), str(tmp_path / "a.weights.h5"), "--set", "max_regions=100"]) == 0
     with pytest.raises(ValueError, match=f"has the SHA-256 {digest}, and not {'1' * 64}, as sha256 says"):
         lxmert.pt.VisualGenomeDetector.from_pretrained(port, sha256="1" * 64)
 
