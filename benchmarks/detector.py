@@ -6,8 +6,9 @@ The network has its full size and random weights. The photograph is 800 x 1067 a
 Each backend and precision is a process of its own, in which a large product, the fastest of the framework in that
 dtype, and the detector take turns; the figures are medians. The work is counted from the shapes of the network's
 convolutions, once as they are written down ("written") and once without what is computed once for several proposals:
-those that round to the same cells of the map, and the first products of bins of the same cells ("done"). "peak" is the most memory that the process had. The
-results go to benchmarks/results/detector.json, and by benchmarks/report.py into docs/speed.md.
+those that round to the same cells of the map, and the first products of bins of the same cells ("done"). "peak" is the
+most memory that the process had. The results go to benchmarks/results/detector.json, and by benchmarks/report.py into
+docs/speed.md.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ def gigaflop(config: Any, size: tuple[int, int], regions: np.ndarray, apart: boo
         regions: those of the second stage, in cells of the map.
         apart: whether equal regions, and equal bins of regions, are counted each time.
     """
-    from lxmert.vision.pooling_windows import pooling_windows
+    from lxmert.vision.faster_rcnn.pooling_windows import pooling_windows
 
     height, width = (-(-side // 2) for side in size)
     first = height * width * 49 * 3 * config.stem_channels
@@ -141,9 +142,9 @@ def measure(backend: str, precision: str, rounds: int) -> dict[str, Any]:
     """Medians of seconds, counted work, and the peak of memory."""
     from skimage.data import coffee
 
-    from lxmert.vision.detect import find_regions
-    from lxmert.vision.preprocess import network_input
-    from lxmert.vision.profiles import make_profile
+    from lxmert.vision.faster_rcnn.detect import find_regions
+    from lxmert.vision.faster_rcnn.preprocess import network_input
+    from lxmert.vision.faster_rcnn.profiles import make_profile
 
     network = Timed(network_of(backend, precision))
     image = network_input(coffee()[:399, 34:566], network.config, 800, 1333)

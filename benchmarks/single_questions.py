@@ -31,7 +31,7 @@ def make_model(folder: Path) -> None:
     import torch
 
     from lxmert import LxmertConfig, LxmertForQuestionAnswering, VisualQuestionAnswering
-    from lxmert.vision.regions import FEATURE_SIZE
+    from lxmert.vision.shapes.regions import FEATURE_SIZE
 
     torch.manual_seed(0)
     tokenizer = VisualQuestionAnswering.from_pretrained("easy-vqa").tokenizer

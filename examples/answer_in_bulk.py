@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 from lxmert import VisualQuestionAnswering
 from lxmert.data.features import RegionWriter, open_regions
 from lxmert.inference.bulk import answer_questions
-from lxmert.vision.regions import image_regions
+from lxmert.vision.shapes.regions import image_regions
 
 COLOURS = ("red", "blue", "green", "yellow", "black", "gray", "teal", "brown")
 SIZE = 64

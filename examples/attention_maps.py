@@ -10,7 +10,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from lxmert import VisualQuestionAnswering
-from lxmert.vision.regions import image_regions
+from lxmert.vision.shapes.regions import image_regions
 
 QUESTION = "what color is the triangle?"
 

@@ -62,7 +62,7 @@ MUTATIONS = (
     ),
     Mutation(
         "the last bin of a region ends a cell early",
-        "vision/pooling.py",
+        "vision/faster_rcnn/pooling.py",
         "np.ceil(edges[:, 1:])",
         "np.floor(edges[:, 1:])",
         "tests/reference/test_detector.py",
@@ -169,7 +169,7 @@ MUTATIONS = (
     ),
     Mutation(
         "boxes are divided by the wrong side",
-        "vision/regions.py",
+        "vision/shapes/regions.py",
         "boxes[region] = (columns.start / width",
         "boxes[region] = (columns.start / height",
         "tests/vision/test_regions.py",
@@ -206,7 +206,7 @@ MUTATIONS = (
     # The detector
     Mutation(
         "the network of the detector reads RGB",
-        "vision/preprocess.py",
+        "vision/faster_rcnn/preprocess.py",
         'if config.channel_order == "BGR":',
         'if config.channel_order == "RGB":',
         "tests/vision/test_network_input.py",

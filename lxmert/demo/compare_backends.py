@@ -15,7 +15,7 @@ from lxmert.inference.answering import ImageRegions, VisualQuestionAnswering
 from lxmert.inference.backends import model_class
 from lxmert.utils.progress import tracked
 from lxmert.vision.images import open_image
-from lxmert.vision.regions import image_regions
+from lxmert.vision.shapes.regions import image_regions
 from lxmert.weights.convert import convert
 from lxmert.weights.model_files import find_model
 from lxmert.weights.naming.tables import MODELS

@@ -10,14 +10,14 @@ import numpy as np
 
 from lxmert.vision.detections import ImageDetections
 from lxmert.vision.images import open_image
-from lxmert.vision.regions import FEATURE_SIZE, MAX_SHAPES, are_plain_shapes, image_regions
+from lxmert.vision.shapes.regions import FEATURE_SIZE, MAX_SHAPES, are_plain_shapes, image_regions
 
 from .region_detector import RegionDetector, register_source
 
 
 @register_source("shapes")
 class ShapeDetector(RegionDetector):
-    """Finds the whole image and its shapes; see `lxmert.vision.regions`.
+    """Finds the whole image and its shapes; see `lxmert.vision.shapes.regions`.
 
     Args:
         max_shapes: the most shapes of an image.

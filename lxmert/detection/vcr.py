@@ -17,8 +17,8 @@ from lxmert.hub import HubOptions
 from lxmert.utils.messages import warn_caller
 from lxmert.vision.detections import NO_ID, ImageDetections
 from lxmert.vision.images import ImageInput, open_image
-from lxmert.vision.vcr_images import VcrInputs, vcr_inputs
-from lxmert.vision.vcr_objects import OBJECT_NAMES, ImageObjects
+from lxmert.vision.vcr.images import VcrInputs, vcr_inputs
+from lxmert.vision.vcr.objects import OBJECT_NAMES, ImageObjects
 
 from .backends import load_network
 from .region_detector import RegionDetector, register_source

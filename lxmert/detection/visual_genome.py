@@ -11,12 +11,12 @@ from lxmert.data.features.label_names import label_names
 from lxmert.hub import HubOptions
 from lxmert.utils.paths import ATTRIBUTES_NAME, OBJECTS_NAME
 from lxmert.utils.setting_names import setting
-from lxmert.vision.detect import detect_regions, prepare_image
 from lxmert.vision.detections import ImageDetections
+from lxmert.vision.faster_rcnn.detect import detect_regions, prepare_image
+from lxmert.vision.faster_rcnn.network import DetectorNetwork
+from lxmert.vision.faster_rcnn.preprocess import NetworkInput
+from lxmert.vision.faster_rcnn.profiles import Regions, make_profile
 from lxmert.vision.images import ImageInput
-from lxmert.vision.network import DetectorNetwork
-from lxmert.vision.preprocess import NetworkInput
-from lxmert.vision.profiles import Regions, make_profile
 
 from .backends import load_network
 from .region_detector import ANY_SOURCE, RegionDetector, register_source
@@ -31,7 +31,7 @@ class VisualGenomeRegionDetector(RegionDetector):
 
     Args:
         network: `lxmert.pt.VisualGenomeDetector` or `lxmert.tf.TFVisualGenomeDetector`.
-        profile: how regions are chosen, "caffe" or "hf"; see `lxmert.vision.profiles`.
+        profile: how regions are chosen, "caffe" or "hf"; see `lxmert.vision.faster_rcnn.profiles`.
         regions: how many an image has: a number, 36 by default, or the least and the most, such as (10, 100).
         score_threshold: of profile "caffe", the least score of a region where there are enough; 0.2 by default.
         objects, attributes: the names of the classes, or the files that list them.

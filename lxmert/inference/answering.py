@@ -30,7 +30,7 @@ from lxmert.utils.paths import ANSWERS_NAME
 from lxmert.utils.setting_names import setting
 from lxmert.vision.detections import ImageDetections
 from lxmert.vision.images import ImageInput
-from lxmert.vision.regions import pad_regions
+from lxmert.vision.region_batch import pad_regions
 from lxmert.weights.model_files import AnswerTable, Vocabulary, answers_of, find_model, open_model_files
 
 if TYPE_CHECKING:

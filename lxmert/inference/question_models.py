@@ -15,7 +15,7 @@ from lxmert.common.config.base import ModelConfig
 from lxmert.common.specs import spec_of
 from lxmert.common.tokenizer import LxmertTokenizer
 from lxmert.common.visual_bert_inputs import encode_questions
-from lxmert.vision.regions import visual_bert_regions
+from lxmert.vision.region_batch import visual_bert_regions
 from lxmert.weights.naming.tables import ANSWERS
 
 Arrays = dict[str, np.ndarray]

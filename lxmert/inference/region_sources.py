@@ -18,7 +18,7 @@ from lxmert.utils.messages import warn_caller
 from lxmert.utils.setting_names import setting
 from lxmert.vision.detections import ImageDetections
 from lxmert.vision.images import ImageInput
-from lxmert.vision.regions import FEATURE_SIZE
+from lxmert.vision.shapes.regions import FEATURE_SIZE
 from lxmert.weights.open import open_checkpoint
 
 Features = RegionStore | str | Path | Sequence[str | Path]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lxmert.vision.vcr_images import VcrInputs
+from lxmert.vision.vcr.images import VcrInputs
 
 HEIGHT, WIDTH = 64, 96
 

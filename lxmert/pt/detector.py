@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from lxmert.common.cell_anchors import cell_anchors
 from lxmert.common.config.detector import DetectorConfig
 from lxmert.common.detector_outputs import DetectorOutput, check_precision
-from lxmert.vision.network import Proposed
+from lxmert.vision.faster_rcnn.network import Proposed
 
 from .pretrained_base import PreTrainedBase
 from .region_pooling import distinct_bins, gather_bins, pool_regions
@@ -124,7 +124,7 @@ class VisualGenomeDetector(PreTrainedBase):
         pooled = pool_regions(feature_map, rois, self.config.pool_size)
         return run_stage(self.res5, pooled).mean(dim=(2, 3))
 
-    # NumPy at the doors: `lxmert.vision.network.DetectorNetwork`. Without gradients, and with folded norms.
+    # NumPy at the doors: `lxmert.vision.faster_rcnn.network.DetectorNetwork`. Without gradients, and with folded norms.
 
     @property
     def precision(self) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lxmert.vision.align_weights import align_weights
+from lxmert.vision.vcr.align_weights import align_weights
 
 
 def align_regions(feature_map: Tensor, boxes: np.ndarray, size: int) -> Tensor:  # [C, h, w], [P, 4] -> [P, C, n, n]

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lxmert.vision.pooling_windows import PoolingWindows, pooling_windows
+from lxmert.vision.faster_rcnn.pooling_windows import PoolingWindows, pooling_windows
 
 
 def pool_regions(feature_map: Tensor, rois: np.ndarray, size: int) -> Tensor:  # [C, h, w], [P, 4] -> [P, C, n, n]

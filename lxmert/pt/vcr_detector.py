@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from lxmert.common.config.vcr_detector import VcrDetectorConfig
 from lxmert.common.detector_outputs import VcrDetectorOutput, check_precision
-from lxmert.vision.vcr_boxes import RealBoxes, real_boxes
-from lxmert.vision.vcr_images import VcrInputs
+from lxmert.vision.vcr.boxes import RealBoxes, real_boxes
+from lxmert.vision.vcr.images import VcrInputs
 
 from .pretrained_base import PreTrainedBase
 from .region_align import align_regions
@@ -66,7 +66,7 @@ class VcrDetector(PreTrainedBase):
         object_ids: Tensor | np.ndarray | None = None,
         masks: Tensor | np.ndarray | None = None,
     ) -> VcrDetectorOutput:  # [B, 3, H, W], [B, R, 4], [B, R], [B, R], [B, R, M, M]
-        """Compute the features of boxes; what is given is what `lxmert.vision.vcr_images.vcr_inputs` makes.
+        """Compute the features of boxes; what is given is what `lxmert.vision.vcr.images.vcr_inputs` makes.
 
         Args:
             pixels: images on the canvas, normalized.

@@ -15,7 +15,7 @@ from keras import ops
 from lxmert.common.cell_anchors import cell_anchors
 from lxmert.common.config.detector import DetectorConfig
 from lxmert.common.detector_outputs import DetectorOutput, check_precision
-from lxmert.vision.network import Proposed
+from lxmert.vision.faster_rcnn.network import Proposed
 
 from ._compat import OpenLayer, register_output
 from .init import NormalInitializer
@@ -169,7 +169,7 @@ class TFVisualGenomeDetector(PreTrainedBase):
         pooled = pool_regions(feature_map, rois, self.config.pool_size)
         return ops.mean(run_stage(self.res5, pooled), axis=(1, 2))
 
-    # NumPy at the doors: `lxmert.vision.network.DetectorNetwork`. Without gradients, and with folded norms.
+    # NumPy at the doors: `lxmert.vision.faster_rcnn.network.DetectorNetwork`. Without gradients, and with folded norms.
 
     @property
     def precision(self) -> str:

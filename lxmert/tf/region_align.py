@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from lxmert.vision.align_weights import align_weights
+from lxmert.vision.vcr.align_weights import align_weights
 
 
 def align_regions(feature_map: Any, boxes: np.ndarray, size: int) -> Any:  # [h, w, C], [P, 4] -> [P, n, n, C]

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from lxmert.vision.pooling_windows import PoolingWindows, pooling_windows
+from lxmert.vision.faster_rcnn.pooling_windows import PoolingWindows, pooling_windows
 
 
 def pool_regions(feature_map: Any, rois: np.ndarray, size: int) -> Any:  # [h, w, C], [P, 4] -> [P, n, n, C]

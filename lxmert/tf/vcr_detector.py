@@ -15,8 +15,8 @@ from keras import ops
 
 from lxmert.common.config.vcr_detector import VcrDetectorConfig
 from lxmert.common.detector_outputs import VcrDetectorOutput, check_precision
-from lxmert.vision.vcr_boxes import RealBoxes, real_boxes
-from lxmert.vision.vcr_images import VcrInputs
+from lxmert.vision.vcr.boxes import RealBoxes, real_boxes
+from lxmert.vision.vcr.images import VcrInputs
 
 from ._compat import register_output
 from .init import NormalInitializer
@@ -86,7 +86,7 @@ class TFVcrDetector(PreTrainedBase):
         masks: Any = None,
         training: bool = False,
     ) -> VcrDetectorOutput:  # [B, H, W, 3], [B, R, 4], [B, R], [B, R], [B, R, M, M]
-        """Compute the features of boxes; what is given is what `lxmert.vision.vcr_images.vcr_inputs` makes.
+        """Compute the features of boxes; what is given is what `lxmert.vision.vcr.images.vcr_inputs` makes.
 
         Args:
             pixels: images on the canvas, normalized.

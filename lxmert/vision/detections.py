@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lxmert.vision.regions import RegionBatch, pad_regions, visual_bert_regions
+from lxmert.vision.region_batch import RegionBatch, pad_regions, visual_bert_regions
 
 NO_ID = -100
 """The object or attribute of a region without one, and of padding; losses ignore it."""

@@ -12,7 +12,7 @@ from lxmert.data.synthetic.easy_vqa import COLOURS, SHAPES, answer_list, denies,
 from lxmert.data.synthetic.variants import vary
 from lxmert.data.synthetic.vocabulary import build_vocabulary
 from lxmert.vision.images import open_image
-from lxmert.vision.regions import image_regions
+from lxmert.vision.shapes.regions import image_regions
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +129,7 @@ def test_importing_the_package_is_light():
 import sys
 from lxmert.data.synthetic.easy_vqa import load
 from lxmert.vision.images import open_image
-from lxmert.vision.regions import image_regions
+from lxmert.vision.shapes.regions import image_regions
 for name in ("torch", "keras", "tensorflow", "PIL", "scipy", "easy_vqa"):
     assert name not in sys.modules, name
 sys.modules["PIL"] = sys.modules["PIL.Image"] = sys.modules["easy_vqa"] = None

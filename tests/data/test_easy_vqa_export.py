@@ -10,7 +10,7 @@ from lxmert.data.features import open_regions
 from lxmert.data.synthetic.dataset_export import SPLITS
 from lxmert.data.synthetic.easy_vqa import COLOURS, SHAPES, answer_list, load
 from lxmert.data.synthetic.easy_vqa_export import write_easy_vqa
-from lxmert.vision.regions import image_regions
+from lxmert.vision.shapes.regions import image_regions
 from lxmert.weights.answer_vocabulary import read_answer_vocabulary
 
 FIRST = 120

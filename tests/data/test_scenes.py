@@ -14,7 +14,7 @@ from lxmert.data.synthetic.scenes.drawing import draw, region_labels
 from lxmert.data.synthetic.scenes.questions import ANSWERS, FAMILIES, KINDS, possible_questions
 from lxmert.data.synthetic.scenes.scene import COLOURS, FEWEST, LARGEST_SIDE, MOST, SHAPES, SIZES, Scene, random_scene
 from lxmert.data.synthetic.statements import PAIRS, SET, set_statements
-from lxmert.vision.regions import image_regions
+from lxmert.vision.shapes.regions import image_regions
 
 SCENES = [random_scene(np.random.default_rng([7, number]), 96) for number in range(300)]
 

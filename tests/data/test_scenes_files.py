@@ -17,7 +17,7 @@ from lxmert.data.synthetic.scenes import generate
 from lxmert.data.synthetic.scenes.generate import image_split, make_scenes
 from lxmert.data.synthetic.scenes.questions import ANSWERS, KINDS
 from lxmert.data.synthetic.scenes.scene import SHAPES
-from lxmert.vision.regions import image_regions
+from lxmert.vision.shapes.regions import image_regions
 from lxmert.weights.answer_vocabulary import read_answer_vocabulary
 
 IMAGES = 160

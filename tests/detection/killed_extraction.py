@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from lxmert.data.features import writer
-from lxmert.detection.extract import extract_features
+from lxmert.detection.extraction import extract_features
 from lxmert.detection.shapes import ShapeDetector
 from tests.detection.extraction_cases import photographs, same_stores
 

@@ -18,12 +18,11 @@ from lxmert import RegionDetector
 from lxmert.data.features import check_regions, open_regions
 from lxmert.data.features import writer as writing
 from lxmert.data.features.partial_store import partial_folder, saved_note
-from lxmert.detection import extraction, extraction_parts
-from lxmert.detection.extract import extract_features
+from lxmert.detection.extraction import extract_features, parts, run
 from lxmert.detection.shapes import ShapeDetector
 from tests.detection.extraction_cases import Halves, photographs, same_stores
 from tests.inference.conftest import draw
-from tests.reference.detectors import golden_weights, make_network
+from tests.reference.detectors import golden_network
 from tests.vision.golden_detector import SMALL
 
 ROOT = Path(__file__).parents[2]
@@ -59,7 +58,7 @@ def process(monkeypatch):
     def wait(seconds):
         raise AssertionError("waits for another process")
 
-    monkeypatch.setattr(extraction_parts, "time", SimpleNamespace(sleep=wait))
+    monkeypatch.setattr(parts, "time", SimpleNamespace(sleep=wait))
 
     def run(rank, world, *arguments, **options):
         monkeypatch.setenv("RANK", str(rank))
@@ -128,7 +127,7 @@ def test_no_good_photograph(tmp_path, monkeypatch):
     photos, store = photographs(tmp_path / "photos", 5, damaged=range(5)), tmp_path / "store"
     with pytest.raises(ValueError, match=r"none of the 5 photographs has regions: .*p00.*p02.* and 2 more"):
         extract_features(photos, store, Halves())
-    monkeypatch.setattr(extraction, "_FIRST", 3)
+    monkeypatch.setattr(run, "_FIRST", 3)
     with pytest.raises(ValueError, match=r"none of the first 3 photographs has regions"):
         extract_features(photos, store, Halves())
     shutil.copytree(photographs(tmp_path / "repaired", 5), photos, dirs_exist_ok=True)
@@ -256,7 +255,7 @@ def test_a_merge_that_is_interrupted(photos, tmp_path, process, monkeypatch):
 
 
 def test_parts_without_a_good_photograph_or_without_any(tmp_path, process, monkeypatch):
-    monkeypatch.setattr(extraction, "_FIRST", 2)  # for the first process alone
+    monkeypatch.setattr(run, "_FIRST", 2)  # for the first process alone
     photos, store = photographs(tmp_path / "photos", 6, damaged=(3, 4, 5)), tmp_path / "store"
     assert len(process(1, 2, photos, store, Halves()).skipped) == 3
     report = process(0, 2, photos, store, Halves())
@@ -326,7 +325,7 @@ def test_killed_at_twenty_steps(tmp_path, world):
 @pytest.mark.full
 def test_torchrun(photos, tmp_path, monkeypatch):
     """Two processes at the same time, and one with as many threads as each: the same store, of a narrow network."""
-    make_network("pt", SMALL, golden_weights(), "float32").save_pretrained(tmp_path / "detector")
+    golden_network("pt", SMALL, "float32").save_pretrained(tmp_path / "detector")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "lxmert", "features"]
     command += ["extract", photos, tmp_path / "two", "--detector", tmp_path / "detector", "--regions", "5"]

@@ -15,11 +15,11 @@ import transformers
 from PIL import Image
 
 from lxmert import RegionDetector
-from lxmert.detection import tf_grid
-from lxmert.detection.extract import extract_features
+from lxmert.detection.extraction import extract_features
 from lxmert.detection.grid import GridDetector
-from lxmert.detection.grid_input import Normalization, input_of_processor
-from lxmert.detection.grid_options import GridOptions
+from lxmert.detection.grid import tf as tf_grid
+from lxmert.detection.grid.input import Normalization, input_of_processor
+from lxmert.detection.grid.options import GridOptions
 from lxmert.training.run import train
 from lxmert.training.settings import make_settings, read_settings
 from tests.docs.pages import ROOT, make_photographs

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from lxmert.detection.photographs import described_sources, find_photographs
+from lxmert.detection.extraction.photographs import described_sources, find_photographs
 
 
 @pytest.fixture

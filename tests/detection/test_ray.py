@@ -15,11 +15,11 @@ from PIL import Image, ImageDraw
 from lxmert.cli import main
 from lxmert.data.features import ImportOptions, import_regions, open_regions
 from lxmert.data.synthetic.scenes.generate import FEWEST_IMAGES, make_scenes
-from lxmert.detection import ray_extract
-from lxmert.detection.extract import extract_features
-from lxmert.detection.photographs import find_photographs
-from lxmert.detection.ray_extract import DetectorOnRay, RegionWorker, region_dataset
-from lxmert.detection.region_tables import regions_table, table_regions
+from lxmert.detection.extraction import extract_features
+from lxmert.detection.extraction import ray as ray_extract
+from lxmert.detection.extraction.photographs import find_photographs
+from lxmert.detection.extraction.ray import DetectorOnRay, RegionWorker, region_dataset
+from lxmert.detection.extraction.tables import regions_table, table_regions
 from lxmert.inference import ray_answering
 from lxmert.inference.answering import VisualQuestionAnswering
 from lxmert.inference.ray_answering import AnsweringWorker, answer_on_ray

@@ -10,7 +10,7 @@ from PIL import Image
 from lxmert import RegionDetector
 from lxmert.common.config.vcr_detector import VcrDetectorConfig
 from lxmert.detection.vcr import VcrRegionDetector
-from lxmert.vision.vcr_objects import ImageObjects
+from lxmert.vision.vcr.objects import ImageObjects
 
 METADATA = {
     "boxes": [[10, 5, 30, 35, 0.9], [0, 0, 60, 40, 0.75]],

@@ -9,11 +9,11 @@ from PIL import Image, ImageOps
 
 from lxmert import RegionDetector
 from lxmert.data.features import check_regions, open_regions
-from lxmert.detection.extract import extract_features
+from lxmert.detection.extraction import extract_features
 from lxmert.detection.visual_genome import VisualGenomeRegionDetector
 from lxmert.utils.included_models import included_models
 from tests.detection.photographs import CAMERA, CAT, CHINA, FLOWER, ROCKET, make_kinds
-from tests.reference.detectors import golden_weights, make_network
+from tests.reference.detectors import golden_network
 from tests.vision.golden_detector import SMALL
 
 FIELDS = ("features", "boxes", "object_ids", "object_scores", "attribute_ids", "attribute_scores")
@@ -21,7 +21,7 @@ FIELDS = ("features", "boxes", "object_ids", "object_scores", "attribute_ids", "
 
 @pytest.fixture(scope="module")
 def network():
-    return make_network("pt", SMALL, golden_weights(), "float32")
+    return golden_network("pt", SMALL, "float32")
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +133,7 @@ def test_what_cannot_be_loaded(network, tmp_path):
 @pytest.mark.full
 def test_the_backends_find_the_same():
     """In float64, in both profiles."""
-    detectors_of = [make_network(backend, SMALL, golden_weights(), "float64") for backend in ("pt", "tf")]
+    detectors_of = [golden_network(backend, SMALL, "float64") for backend in ("pt", "tf")]
     for profile in ("caffe", "hf"):
         found = [VisualGenomeRegionDetector(each, profile=profile)([CAT, FLOWER]) for each in detectors_of]
         np.testing.assert_array_equal(*(each.objects for each in found))

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from lxmert.common.config import DetectorConfig
-from lxmert.vision.anchors import map_anchors
-from lxmert.vision.detect import find_regions
-from lxmert.vision.pooling import map_regions
-from lxmert.vision.preprocess import NetworkInput, network_input
-from lxmert.vision.profiles import make_profile
-from lxmert.vision.proposals import choose_proposals
+from lxmert.vision.faster_rcnn.anchors import map_anchors
+from lxmert.vision.faster_rcnn.detect import find_regions
+from lxmert.vision.faster_rcnn.pooling import map_regions
+from lxmert.vision.faster_rcnn.preprocess import NetworkInput, network_input
+from lxmert.vision.faster_rcnn.profiles import make_profile
+from lxmert.vision.faster_rcnn.proposals import choose_proposals
 from tests.reference.detectors import channels_first, draw_weights, make_network, tensor
 
 # Narrow networks that differ in everything that a config can say, and pictures of sides 3 to 700.

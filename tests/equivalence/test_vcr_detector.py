@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import lxmert
-from lxmert.vision.vcr_images import vcr_inputs
-from lxmert.vision.vcr_objects import OBJECT_NAMES, ImageObjects
+from lxmert.vision.vcr.images import vcr_inputs
+from lxmert.vision.vcr.objects import OBJECT_NAMES, ImageObjects
 
 CONFIGS = [
     dict(canvas_height=100, canvas_width=170),

@@ -8,7 +8,7 @@ from PIL import Image
 
 from lxmert import VisualQuestionAnswering
 from lxmert.inference.answering import checkpoint_answers
-from lxmert.vision.regions import image_regions
+from lxmert.vision.shapes.regions import image_regions
 from lxmert.weights.model_files import find_model
 from tests.inference.conftest import BACKENDS, CHECKPOINTS, draw
 

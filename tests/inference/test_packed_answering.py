@@ -13,7 +13,7 @@ from lxmert import VisualQuestionAnswering
 from lxmert.inference import pt
 from lxmert.pt import _compat
 from lxmert.pt.cpu_kernels import linear as products
-from lxmert.vision.regions import image_regions
+from lxmert.vision.shapes.regions import image_regions
 from tests.inference.conftest import draw
 
 QUESTIONS = ["what color is the circle?", "is there not a red shape?", "what shape is in the image?"]

@@ -7,12 +7,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from lxmert.vision.anchors import map_anchors
-from lxmert.vision.boxes import move_boxes
-from lxmert.vision.detect import find_regions, prepare_image
-from lxmert.vision.pooling import map_regions
-from lxmert.vision.profiles import make_profile
-from lxmert.vision.proposals import choose_proposals
+from lxmert.vision.faster_rcnn.anchors import map_anchors
+from lxmert.vision.faster_rcnn.boxes import move_boxes
+from lxmert.vision.faster_rcnn.detect import find_regions, prepare_image
+from lxmert.vision.faster_rcnn.pooling import map_regions
+from lxmert.vision.faster_rcnn.profiles import make_profile
+from lxmert.vision.faster_rcnn.proposals import choose_proposals
 from tests.vision.golden_detector import AT_YAML_SIZE, CAFFE, SMALL, arrays, hf_profile, network_input
 
 from .detectors import channels_first, golden_network, tensor

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import lxmert
-from lxmert.vision.vcr_boxes import real_boxes
-from lxmert.vision.vcr_images import VcrInputs
+from lxmert.vision.vcr.boxes import real_boxes
+from lxmert.vision.vcr.images import VcrInputs
 from tests.vision.golden_vcr import arrays
 
 from .vcr_weights import write_authors_file

@@ -51,10 +51,10 @@ NATIVE = {
     "tf/layers.py: Linear": "PyTorch's product of rows and matrix takes any shape",
     "tf/layers.py: rows": "the same",
     "tf/layers.py: Embedding.call": "padding_idx, which nn.Embedding has",
-    "detection/pt_grid.py: _quiet": "transformers shows bars and reports of its own",
-    "detection/tf_grid.py: _application_size": "keras.applications are made for a size; their files do not say it",
-    "detection/tf_grid.py: _input_name": "a Keras model may take its inputs as a dictionary",
-    "detection/tf_grid.py: _typed": "a PyTorch module is cast when it is made",
+    "detection/grid/pt.py: _quiet": "transformers shows bars and reports of its own",
+    "detection/grid/tf.py: _application_size": "keras.applications are made for a size; their files do not say it",
+    "detection/grid/tf.py: _input_name": "a Keras model may take its inputs as a dictionary",
+    "detection/grid/tf.py: _typed": "a PyTorch module is cast when it is made",
     "tf/resnet.py: ConvNorm.pad": "PyTorch pads all sides alike by itself",
     "tf/detector.py: TFVisualGenomeDetector._graph": "PyTorch runs without a graph",
     "tf/detector.py: TFVisualGenomeDetector._graphs": "the same",
@@ -128,7 +128,7 @@ def files_of(backend):
     found = {}
     for pattern in (
         f"{backend}/**/*.py",
-        f"detection/{backend}*.py",
+        f"detection/**/{backend}*.py",
         f"inference/{backend}*.py",
         f"training/{backend}/*.py",
     ):

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from lxmert.common.config import DetectorConfig
-from lxmert.vision.network import Proposed
-from lxmert.vision.preprocess import NetworkInput
-from lxmert.vision.profiles import CaffeProfile, HfProfile
+from lxmert.vision.faster_rcnn.network import Proposed
+from lxmert.vision.faster_rcnn.preprocess import NetworkInput
+from lxmert.vision.faster_rcnn.profiles import CaffeProfile, HfProfile
 
 FOLDER = Path(__file__).parents[1] / "golden" / "frcnn"
 SETTINGS = json.loads((FOLDER / "config.json").read_text())

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from lxmert.vision.align_weights import align_weights
+from lxmert.vision.vcr.align_weights import align_weights
 
 from .golden_vcr import arrays
 

@@ -7,15 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lxmert.vision import choice
-from lxmert.vision.anchors import map_anchors
-from lxmert.vision.choice import choose_caffe, choose_hf, confidences
-from lxmert.vision.detect import detect_regions, find_regions, prepare_image, softmax
-from lxmert.vision.network import Proposed
-from lxmert.vision.pooling import inside_map, map_regions, pooling_bins
-from lxmert.vision.profiles import CaffeProfile, HfProfile, make_profile
-from lxmert.vision.proposals import choose_proposals
-from lxmert.vision.suppression import suppress_classes
+from lxmert.vision.faster_rcnn import choice
+from lxmert.vision.faster_rcnn.anchors import map_anchors
+from lxmert.vision.faster_rcnn.choice import choose_caffe, choose_hf, confidences
+from lxmert.vision.faster_rcnn.detect import detect_regions, find_regions, prepare_image, softmax
+from lxmert.vision.faster_rcnn.network import Proposed
+from lxmert.vision.faster_rcnn.pooling import inside_map, map_regions, pooling_bins
+from lxmert.vision.faster_rcnn.profiles import CaffeProfile, HfProfile, make_profile
+from lxmert.vision.faster_rcnn.proposals import choose_proposals
+from lxmert.vision.faster_rcnn.suppression import suppress_classes
 from tests.compare import assert_same
 
 from .golden_detector import AT_YAML_SIZE, CAFFE, SMALL, StoredNetwork, arrays, hf_profile, network_input
@@ -202,7 +202,9 @@ def test_equal_regions_are_computed_once(monkeypatch):
 
     profile = replace(PROFILES[1], min_regions=5, max_regions=300)
     once, (count,) = with_computed(profile)
-    monkeypatch.setattr("lxmert.vision.detect.distinct_regions", lambda regions: (regions, np.arange(len(regions))))
+    monkeypatch.setattr(
+        "lxmert.vision.faster_rcnn.detect.distinct_regions", lambda regions: (regions, np.arange(len(regions)))
+    )
     every, (more,) = with_computed(profile)
     assert count < more
     assert_same(values(once), values(every), 0.0)

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from lxmert.common.cell_anchors import cell_anchors
-from lxmert.vision.anchors import map_anchors
-from lxmert.vision.boxes import MOST_ENLARGED, box_sides, clip_boxes, move_boxes, overlaps
-from lxmert.vision.pooling import distinct_regions, map_regions, pooling_bins
-from lxmert.vision.preprocess import resize, resized_size
-from lxmert.vision.suppression import suppress, suppress_classes
+from lxmert.vision.faster_rcnn.anchors import map_anchors
+from lxmert.vision.faster_rcnn.boxes import MOST_ENLARGED, box_sides, clip_boxes, move_boxes, overlaps
+from lxmert.vision.faster_rcnn.pooling import distinct_regions, map_regions, pooling_bins
+from lxmert.vision.faster_rcnn.preprocess import resize, resized_size
+from lxmert.vision.faster_rcnn.suppression import suppress, suppress_classes
 
 from .golden_detector import arrays
 
@@ -153,7 +153,7 @@ def slow(boxes, scores, threshold, extra):
 
 @pytest.mark.parametrize("seed", range(8))
 def test_suppression_is_the_greedy_one(seed, monkeypatch):
-    monkeypatch.setattr("lxmert.vision.suppression._BLOCK", 16)
+    monkeypatch.setattr("lxmert.vision.faster_rcnn.suppression._BLOCK", 16)
     draw = np.random.default_rng(seed)
     count = int(draw.integers(0, 100))  # more than the bits of a word too
     corners = draw.integers(0, 30, (count, 2))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lxmert.vision.preprocess import network_input, resize, resized_size
+from lxmert.vision.faster_rcnn.preprocess import network_input, resize, resized_size
 
 from .golden_detector import AT_YAML_SIZE, SMALL, arrays
 

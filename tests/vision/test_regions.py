@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from lxmert.vision.regions import CELLS, FEATURE_SIZE, are_plain_shapes, image_regions, pad_regions
+from lxmert.vision.region_batch import pad_regions
+from lxmert.vision.shapes.regions import CELLS, FEATURE_SIZE, are_plain_shapes, image_regions
 from tests.vision.drawing import COLOURS, SHAPES, Shape, draw, overlap
 
 SIZES = [(20, 20), (24, 40), (64, 64), (100, 60), (200, 300), (640, 480), (1500, 1000), (900, 60)]

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from lxmert.common.config.vcr_detector import VcrDetectorConfig
-from lxmert.vision.vcr_images import fit_canvas, normalized, vcr_inputs
-from lxmert.vision.vcr_objects import OBJECT_NAMES, ImageObjects, polygon_mask
+from lxmert.vision.vcr.images import fit_canvas, normalized, vcr_inputs
+from lxmert.vision.vcr.objects import OBJECT_NAMES, ImageObjects, polygon_mask
 
 from .golden_vcr import FOLDER, arrays
 

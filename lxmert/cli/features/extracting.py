@@ -14,7 +14,7 @@ from lxmert.cli.options import json_text
 from .importing import read_names
 
 if TYPE_CHECKING:
-    from lxmert.detection.extract import ExtractionReport
+    from lxmert.detection.extraction import ExtractionReport
 
 _LISTED = 20  # damaged photographs listed without --all
 
@@ -79,10 +79,10 @@ def add_parser(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 def run(arguments: argparse.Namespace) -> int:
     """Extract; the exit status is 1 where no photograph has regions."""
-    from lxmert.detection.extract import extract_features
-    from lxmert.detection.extraction_parts import this_process
-    from lxmert.detection.photographs import find_photographs
-    from lxmert.detection.ray_extract import DetectorOnRay
+    from lxmert.detection.extraction import extract_features
+    from lxmert.detection.extraction.parts import this_process
+    from lxmert.detection.extraction.photographs import find_photographs
+    from lxmert.detection.extraction.ray import DetectorOnRay
     from lxmert.detection.region_detector import RegionDetector
 
     options = detector_options(arguments)

@@ -38,8 +38,8 @@ class DetectorConfig(ModelConfig):
     The choice of regions: the `proposals_before_suppression` best proposals with sides above `min_proposal_side` pixels
     are suppressed at `proposal_threshold`, and `num_proposals` remain. The two `*box_weights` divide the predicted
     deltas (dx, dy, dw, dh). The short side `min_size`, the most of the long side, `max_size`, the schedule of
-    `suppression_thresholds`, `min_regions` and `max_regions` are those of profile "hf"; `lxmert.vision.profiles` says
-    what another profile takes instead. `score_threshold` is kept as a note: no profile of this package reads it.
+    `suppression_thresholds`, `min_regions` and `max_regions` are those of profile "hf"; for the others
+    see `lxmert.vision.faster_rcnn.profiles`. `score_threshold` is kept as a note: no profile of this package reads it.
 
     `from_pretrained` reads our config.json and the config.yaml of the published weights. Either must hold every field.
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lxmert.utils.json_files import LARGEST_JSON, parse_json
-from lxmert.vision.vcr_objects import ImageObjects
+from lxmert.vision.vcr.objects import ImageObjects
 
 from .record_checks import short_repr
 

@@ -15,7 +15,7 @@ from lxmert.data.synthetic.easy_vqa import COLOURS, EasyVqaImage, trait_in
 from lxmert.data.synthetic.variants import vary
 from lxmert.utils.progress import tracked
 from lxmert.vision.images import open_image
-from lxmert.vision.regions import image_regions
+from lxmert.vision.shapes.regions import image_regions
 
 _MOST_ADDED = 2  # the most shapes that are added to an image
 _ADDED = 0.5  # the probability that a first one is added, and then a second one

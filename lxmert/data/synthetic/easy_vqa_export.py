@@ -28,7 +28,7 @@ from lxmert.data.synthetic.easy_vqa import COLOURS, SHAPES, EasyVqaImage, answer
 from lxmert.data.synthetic.statements import SET, set_statements
 from lxmert.utils.progress import tracked
 from lxmert.vision.images import open_image
-from lxmert.vision.regions import image_regions
+from lxmert.vision.shapes.regions import image_regions
 
 NAME = "easy-vqa"
 # Passes over the examples until a small model has learned them.

@@ -13,7 +13,7 @@ import numpy as np
 
 from lxmert.data.synthetic.easy_vqa import COLOURS
 from lxmert.utils.optional_imports import require
-from lxmert.vision.shapes import find_shapes
+from lxmert.vision.shapes.find import find_shapes
 
 # The shades that still have a colour's name: the darkest one as a factor, and the palest as a part of the way to white.
 _SHADES = {

@@ -27,7 +27,7 @@ from lxmert.data.synthetic.dataset_export import (
 from lxmert.data.synthetic.statements import SET, set_statements
 from lxmert.utils.optional_imports import require
 from lxmert.utils.progress import tracked
-from lxmert.vision.regions import image_regions
+from lxmert.vision.shapes.regions import image_regions
 
 from .balance import Balance
 from .captions import captions

@@ -23,12 +23,12 @@ from lxmert.utils.progress import ProgressBar
 from lxmert.utils.setting_names import setting
 from lxmert.vision.images import ImageInput
 
-from .extraction import Extraction, ExtractionOptions, Position
-from .extraction_parts import Part, divide, is_as_wanted, parts_folder, read_index, this_process, wait_for
+from ..region_detector import RegionDetector
 from .finding import Finder, LocalFinder
+from .parts import Part, divide, is_as_wanted, parts_folder, read_index, this_process, wait_for
 from .photographs import Photograph, PhotographSource, described_sources, digest_of_names, find_photographs
-from .ray_extract import DetectorOnRay
-from .region_detector import RegionDetector
+from .ray import DetectorOnRay
+from .run import Extraction, ExtractionOptions, Position
 
 logger = logging.getLogger(__name__)
 

@@ -8,16 +8,16 @@ from typing import NamedTuple
 import numpy as np
 
 from lxmert.utils.messages import warn_caller
-from lxmert.vision.anchors import map_anchors
-from lxmert.vision.boxes import clip_boxes, move_boxes
-from lxmert.vision.choice import choose_caffe, choose_hf
 from lxmert.vision.detections import ImageDetections
+from lxmert.vision.faster_rcnn.anchors import map_anchors
+from lxmert.vision.faster_rcnn.boxes import clip_boxes, move_boxes
+from lxmert.vision.faster_rcnn.choice import choose_caffe, choose_hf
+from lxmert.vision.faster_rcnn.network import DetectorNetwork, Proposed
+from lxmert.vision.faster_rcnn.pooling import distinct_regions, inside_map, map_regions
+from lxmert.vision.faster_rcnn.preprocess import NetworkInput, network_input
+from lxmert.vision.faster_rcnn.profiles import CaffeProfile, Profile
+from lxmert.vision.faster_rcnn.proposals import Proposals, choose_proposals
 from lxmert.vision.images import ImageInput
-from lxmert.vision.network import DetectorNetwork, Proposed
-from lxmert.vision.pooling import distinct_regions, inside_map, map_regions
-from lxmert.vision.preprocess import NetworkInput, network_input
-from lxmert.vision.profiles import CaffeProfile, Profile
-from lxmert.vision.proposals import Proposals, choose_proposals
 
 
 class FoundRegions(NamedTuple):

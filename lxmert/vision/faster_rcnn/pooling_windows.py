@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lxmert.vision.pooling import pooling_bins
+from lxmert.vision.faster_rcnn.pooling import pooling_bins
 
 
 class PoolingWindows(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lxmert.vision.anchors import STRIDE
+from lxmert.vision.faster_rcnn.anchors import STRIDE
 
 
 def map_regions(boxes: np.ndarray) -> np.ndarray:

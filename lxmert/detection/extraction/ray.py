@@ -16,10 +16,10 @@ from lxmert.utils.ray_cluster import RayCluster, connected, import_ray
 from lxmert.utils.ray_pipeline import pipeline, results_in_order
 from lxmert.vision.detections import ImageDetections
 
+from ..region_detector import RegionDetector, known_options
 from .finding import LocalFinder, damage_text
 from .photographs import Photograph
-from .region_detector import RegionDetector, known_options
-from .region_tables import regions_table, table_regions
+from .tables import regions_table, table_regions
 
 if TYPE_CHECKING:
     import pyarrow

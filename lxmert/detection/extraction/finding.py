@@ -12,8 +12,8 @@ from typing import Any, Protocol
 from lxmert.utils.run_ahead import run_ahead
 from lxmert.vision.detections import ImageDetections
 
+from ..region_detector import RegionDetector
 from .photographs import Photograph
-from .region_detector import RegionDetector
 
 DAMAGE = (ValueError, TypeError, OSError)
 """The errors of a photograph that cannot be opened, or in which no regions can be found."""

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from lxmert.common.config.detector import DetectorConfig
-from lxmert.vision.boxes import box_sides, clip_boxes, move_boxes
-from lxmert.vision.suppression import suppress
+from lxmert.vision.faster_rcnn.boxes import box_sides, clip_boxes, move_boxes
+from lxmert.vision.faster_rcnn.suppression import suppress
 
 
 class Proposals(NamedTuple):

@@ -16,9 +16,9 @@ from lxmert.utils.messages import nearly_known
 from lxmert.utils.optional_imports import import_extra
 from lxmert.utils.setting_names import setting
 
-from .grid_input import NetworkInput, Normalization
-from .grid_options import KERAS_HUB, RANDOM, GridOptions
-from .grid_parts import Backbone, pair
+from .backbone import Backbone, pair
+from .input import NetworkInput, Normalization
+from .options import KERAS_HUB, RANDOM, GridOptions
 
 # The sizes that keras.applications were trained on; all others on 224.
 _SIZES = {
@@ -31,7 +31,7 @@ _SIZES = {
 
 
 class GridNetwork:
-    """A backbone of Keras; see `grid_parts.GridNetwork`.
+    """A backbone of Keras; see `backbone.GridNetwork`.
 
     Args:
         model: maps images ``[B, H, W, 3]`` to maps ``[B, h, w, C]`` or to tokens ``[B, T, C]``.
@@ -51,7 +51,7 @@ class GridNetwork:
         self._name = _input_name(model)
 
     def features(self, pixels: np.ndarray) -> np.ndarray:
-        """See `grid_parts.GridNetwork.features`."""
+        """See `backbone.GridNetwork.features`."""
         output = self.model.predict_on_batch(pixels if self._name is None else {self._name: pixels})
         if not isinstance(output, np.ndarray) or output.ndim not in (3, 4) or len(output) != len(pixels):
             given = list(output.shape) if isinstance(output, np.ndarray) else type(output).__name__
@@ -61,7 +61,7 @@ class GridNetwork:
         return output.astype(np.float32)
 
     def weights(self) -> Iterator[np.ndarray]:
-        """See `grid_parts.GridNetwork.weights`."""
+        """See `backbone.GridNetwork.weights`."""
         for weight in self.model.weights:
             yield keras.ops.convert_to_numpy(weight)
 

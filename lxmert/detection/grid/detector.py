@@ -18,11 +18,11 @@ from lxmert.vision.detections import ImageDetections
 from lxmert.vision.grid import cell_boxes, map_of_tokens, pool_map
 from lxmert.vision.images import ImageInput, open_image
 
-from .backends import network_backend
-from .grid_input import NetworkInput, Normalization
-from .grid_options import PREFIX, RANDOM, GridOptions, Sides, check_sides
-from .grid_parts import GridNetwork, weights_sha256
-from .region_detector import RegionDetector, register_source
+from ..backends import network_backend
+from ..region_detector import RegionDetector, register_source
+from .backbone import GridNetwork, weights_sha256
+from .input import NetworkInput, Normalization
+from .options import PREFIX, RANDOM, GridOptions, Sides, check_sides
 
 if TYPE_CHECKING:
     import keras
@@ -252,12 +252,12 @@ def _warn_of_random_weights(detector: GridDetector, seed: int) -> None:
 
 def _backend(backend: str) -> Any:
     if backend == "pt":
-        from . import pt_grid
+        from . import pt
 
-        return pt_grid
-    from . import tf_grid
+        return pt
+    from . import tf
 
-    return tf_grid
+    return tf
 
 
 def _network(model: Any) -> GridNetwork:

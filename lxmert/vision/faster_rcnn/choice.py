@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from lxmert.vision.profiles import CaffeProfile, HfProfile
-from lxmert.vision.suppression import suppress, suppress_classes
+from lxmert.vision.faster_rcnn.profiles import CaffeProfile, HfProfile
+from lxmert.vision.faster_rcnn.suppression import suppress, suppress_classes
 
 
 def choose_caffe(boxes: np.ndarray, scores: np.ndarray, profile: CaffeProfile) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 from lxmert.common.config.vcr_detector import VcrDetectorConfig
 from lxmert.utils.optional_imports import require
 
-from .vcr_objects import ImageObjects, polygon_mask
+from .objects import ImageObjects, polygon_mask
 
 
 class Canvas(NamedTuple):

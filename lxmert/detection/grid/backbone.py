@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from .grid_input import NetworkInput
+from .input import NetworkInput
 
 
 class Backbone(NamedTuple):

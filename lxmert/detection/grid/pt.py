@@ -23,9 +23,9 @@ from lxmert.utils.paths import CONFIG_NAME, INDEX_NAME, SAFETENSORS_NAME
 from lxmert.weights.download import download_weights
 from lxmert.weights.formats import Selection
 
-from .grid_input import NetworkInput, Normalization, input_of_processor
-from .grid_options import RANDOM, GridOptions
-from .grid_parts import Backbone, pair
+from .backbone import Backbone, pair
+from .input import NetworkInput, Normalization, input_of_processor
+from .options import RANDOM, GridOptions
 
 # In the second, which newer processors write, the image processor is one of several.
 _PROCESSORS = ("preprocessor_config.json", "processor_config.json")
@@ -34,7 +34,7 @@ _PATCHES = {"dinov3_convnext": 4}  # whose config does not say it
 
 
 class GridNetwork:
-    """A backbone of PyTorch; see `grid_parts.GridNetwork`.
+    """A backbone of PyTorch; see `backbone.GridNetwork`.
 
     Args:
         model: of `transformers`, or any module whose output for images ``[B, 3, H, W]`` is maps ``[B, C, h, w]`` or
@@ -58,7 +58,7 @@ class GridNetwork:
         self._interpolates = "interpolate_pos_encoding" in inspect.signature(model.forward).parameters
 
     def features(self, pixels: np.ndarray) -> np.ndarray:
-        """See `grid_parts.GridNetwork.features`."""
+        """See `backbone.GridNetwork.features`."""
         images = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(self._like.device, self._like.dtype)
         options = {"interpolate_pos_encoding": pixels.shape[1:3] != self.image_size} if self._interpolates else {}
         with torch.inference_mode():
@@ -73,7 +73,7 @@ class GridNetwork:
         return np.ascontiguousarray(found.float().cpu().numpy())
 
     def weights(self) -> Iterator[np.ndarray]:
-        """See `grid_parts.GridNetwork.weights`."""
+        """See `backbone.GridNetwork.weights`."""
         for name, tensor in self.model.state_dict().items():
             if not name.startswith("pooler."):  # which is not used, and newly initialized where the file lacks it
                 yield array_of(tensor)

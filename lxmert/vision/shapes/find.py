@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lxmert.utils.optional_imports import require
-from lxmert.vision.background import estimate_background, largest_channel
+from lxmert.vision.shapes.background import estimate_background, largest_channel
 
 _MIN_CONTRAST = 10.0  # of 255; below it, JPEG artefacts would be shapes
 _EDGE = 0.4  # a shape's edge is where the contrast falls to this fraction of the shape's

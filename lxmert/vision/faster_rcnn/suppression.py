@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lxmert.vision.boxes import overlaps
+from lxmert.vision.faster_rcnn.boxes import overlaps
 
 _BLOCK = 256
 

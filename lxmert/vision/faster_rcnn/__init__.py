@@ -1,0 +1,1 @@
+"""The decisions of a Faster R-CNN: from an image to the network's input, and from its outputs to regions."""

@@ -1,0 +1,1 @@
+"""Regions of drawn images: shapes of one colour on a smooth background."""

@@ -1,0 +1,1 @@
+"""Images and given objects for VisualBERT's image network for VCR."""
