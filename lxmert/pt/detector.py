@@ -130,7 +130,8 @@ class VisualGenomeDetector(PreTrainedBase):
     def precision(self) -> str:
         """The dtype of convolutions in the methods below: that of the weights, unless another one was assigned.
 
-        With "bfloat16" the scores and deltas, and the mean over a region, are float32 nevertheless.
+        With "bfloat16" the scores and deltas, and the mean over a region, are float32 nevertheless. Where layers were
+        replaced or have hooks, "bfloat16" is autocast's, and other precisions are those of the layers.
         """
         return self._precision or str(self.predictor.objects.weight.dtype).removeprefix("torch.")
 
@@ -152,7 +153,8 @@ class VisualGenomeDetector(PreTrainedBase):
             dtype = getattr(torch, self.precision)
             feature_map = self.backbone.folded(dtype)(pixels.to(dtype))
         else:
-            feature_map = self.backbone(pixels)
+            with self._autocast():
+                feature_map = self.backbone(pixels)
         objectness, deltas = self.proposal_head(feature_map)
         height, width = feature_map.shape[2:]
         return Proposed(feature_map, (height, width), _array(objectness), _array(deltas))
@@ -170,7 +172,9 @@ class VisualGenomeDetector(PreTrainedBase):
         dtype = self.predictor.objects.weight.dtype
         if not is_plain(*self.res5):
             for some in places.split(REGIONS_AT_ONCE):
-                yield run_stage(self.res5, gather_bins(bins.to(dtype), some)).mean(dim=(2, 3))
+                with self._autocast():
+                    x = run_stage(self.res5, gather_bins(bins.to(dtype), some))
+                yield x.mean(dim=(2, 3), dtype=dtype)
             return
         first, *others = (block.folded(bins.dtype) for block in self.res5)
         # The first two products of the stage have one cell as input: once for each bin, not for each place of it.
@@ -193,6 +197,11 @@ class VisualGenomeDetector(PreTrainedBase):
     def attribute_scores(self, features: np.ndarray, object_ids: np.ndarray) -> np.ndarray:
         """The scores of the attributes, ``[P, T + 1]``."""
         return _array(self.predictor.attribute_scores(self._tensor(features), self._ids(object_ids)))
+
+    def _autocast(self) -> torch.autocast:
+        """What computes in the assigned precision where layers are called, because some were replaced."""
+        narrow = self._precision == "bfloat16"
+        return torch.autocast(self.predictor.objects.weight.device.type, torch.bfloat16, enabled=narrow)
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         weight = self.predictor.objects.weight

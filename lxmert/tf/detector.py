@@ -175,7 +175,8 @@ class TFVisualGenomeDetector(PreTrainedBase):
     def precision(self) -> str:
         """The dtype of convolutions in the methods below: that of the model, unless another one was assigned.
 
-        With "bfloat16" the scores and deltas, and the mean over a region, are float32 nevertheless.
+        With "bfloat16" the scores and deltas, and the mean over a region, are float32 nevertheless. A stage in which
+        layers were replaced computes in the dtypes of its layers.
         """
         return self._precision or self.compute_dtype
 

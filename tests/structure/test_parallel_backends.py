@@ -56,6 +56,7 @@ NATIVE = {
     "detection/grid/tf.py: _input_name": "a Keras model may take its inputs as a dictionary",
     "detection/grid/tf.py: _typed": "a PyTorch module is cast when it is made",
     "tf/resnet.py: ConvNorm.pad": "PyTorch pads all sides alike by itself",
+    "pt/detector.py: VisualGenomeDetector._autocast": "Keras' layers have a dtype policy each",
     "tf/detector.py: TFVisualGenomeDetector._graph": "PyTorch runs without a graph",
     "tf/detector.py: TFVisualGenomeDetector._graphs": "the same",
     "tf/detector.py: TFVisualGenomeDetector._propose": "the same",
