@@ -200,7 +200,8 @@ def test_the_vcr_detector_in_every_format(tmp_path):
     convert(tmp_path / "folder", tmp_path / "b.weights.h5")
     (tmp_path / "alone").mkdir()
     alone = pickled(tmp_path / "alone" / "detector.th", {f"module.{name}": array for name, array in whole.items()})
-    for target in ("a.keras", "b.weights.h5", alone):
+    convert(original, tmp_path / "c", VCR)  # its configuration says which of the two
+    for target in ("a.keras", "b.weights.h5", "c", alone):
         assert compare(tmp_path / "folder", tmp_path / target).same
 
 
