@@ -178,7 +178,11 @@ def test_control_characters_are_escaped(tmp_path, lxmert):
     ("second", "options", "message"),
     [
         ("absent.h5", [], "there is no file or folder"),
-        ("other.safetensors", [], "is not a file of LXMERT or VisualBERT: none of its 1 names"),
+        (
+            "other.safetensors",
+            [],
+            "is not a file of LXMERT, VisualBERT, Visual Genome detector or VCR detector: none of its 1 names",
+        ),
         ("source", ["--tolerance", "-1"], "tolerance must be a number of at least 0; got -1.0"),
         ("source", ["--tolerance", "nan"], "tolerance must be a number of at least 0; got nan"),
         ("source", ["--set", "heads=1"], "--set: unexpected field 'heads'."),
