@@ -38,6 +38,18 @@ NARROW = dict(
     min_regions=5,
     max_regions=20,
 )
+# Of random networks: the most of what a config counts, and the values of the rest.
+MOST = dict(stem_channels=9, width_per_group=5, res2_blocks=3, res3_blocks=3, res4_blocks=4, res5_blocks=3)
+MOST |= dict(num_objects=30, num_attributes=9, proposal_channels=9, pool_size=14)
+CHOICES = dict(
+    res5_dilation=(1, 2, 3),
+    ceil_pooling=(True, False),
+    batch_norm_eps=(1e-5, 1e-3),
+    anchor_sizes=((32.0,), (16.0, 40.0, 90.0), (20.0, 300.0)),
+    anchor_ratios=((1.0,), (0.5, 1.0, 2.0), (0.3, 3.0)),
+    proposal_threshold=(0.5, 0.7),
+    suppression_thresholds=((0.5, 0.6, 0.7), (0.3,), (0.5, 0.99)),
+)
 # Relative to the largest entry. The dtype keeps 16 and 7 digits, and networks of this depth lose two.
 TOLERANCE = {"float64": 1e-12, "float32": 1e-4}
 
@@ -52,12 +64,33 @@ def assert_close(found, expected, tolerance, what):
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_both_backends(name):
-    config = DetectorConfig(**{**NARROW, **CONFIGS[name]})
-    weights = draw_weights(config, seed=len(name))
+    check_both_backends(DetectorConfig(**{**NARROW, **CONFIGS[name]}), SIZES[name], seed=len(name))
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("seed", range(8))
+def test_both_backends_on_random_networks(seed):
+    config, sizes = random_case(np.random.default_rng(seed))
+    check_both_backends(config, sizes, seed)
+
+
+def random_case(draws):
+    """A configuration and sizes of pictures."""
+    integers = {name: int(draws.integers(1, most + 1)) for name, most in MOST.items()}
+    choices = {name: values[int(draws.integers(len(values)))] for name, values in CHOICES.items()}
+    config = DetectorConfig(**{**NARROW, **integers, **choices, "res2_channels": 8 * int(draws.integers(1, 3))})
+    # Two sides in this range; both long ones would take seconds.
+    sizes = [tuple(int(3 * (700 / 3) ** part) for part in draws.dirichlet((1, 1, 1))[:2]) for _ in range(2)]
+    return config, sizes
+
+
+def check_both_backends(config, sizes, seed):
+    """The maps, scores and deltas of both backends, and the regions that both profiles choose of them."""
+    weights = draw_weights(config, seed=seed)
     networks = {backend: make_network(backend, config, weights, "float64") for backend in ("pt", "tf")}
-    draws = np.random.default_rng(len(name))
+    draws = np.random.default_rng(seed)
     profiles = [make_profile("hf", config), make_profile("caffe", config, regions=(5, 20))]
-    for height, width in SIZES[name]:
+    for height, width in sizes:
         pixels = draws.normal(0, 60, (height, width, 3))
         found = {}
         for backend, network in networks.items():
@@ -65,7 +98,7 @@ def test_both_backends(name):
             regions = [find_regions(network, proposed, 0, NetworkInput(pixels, (height, width)), p) for p in profiles]
             found[backend] = channels_first(backend, proposed.feature_map), proposed, *regions
         (pt_map, pt_proposed, *pt_regions), (tf_map, tf_proposed, *tf_regions) = found["pt"], found["tf"]
-        what = f"{name}, {height} x {width}"
+        what = f"{config}, {height} x {width}"
         assert pt_proposed.map_size == tf_proposed.map_size == pt_map.shape[2:]
         assert_close(tf_map, pt_map, 1e-9, what)
         assert_close(tf_proposed.objectness, pt_proposed.objectness, 1e-9, what)
