@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from lxmert.data.features.drawing import draw_detections
 from lxmert.utils.messages import signature_names, unknown_keyword_message
-from lxmert.utils.setting_names import setting
+from lxmert.utils.setting_names import in_command, setting
 from lxmert.vision.detections import NO_ID, Detections, ImageDetections, batch_detections
 from lxmert.vision.images import ImageInput, open_image
 
@@ -67,15 +68,16 @@ class RegionDetector(ABC):
         for name in _OF_WEIGHTS:
             if name not in known:
                 given.pop(name, None)
-        for name in given:
-            if name not in known:
-                every = {option for other in _sources.values() for option in signature_names(other.from_pretrained)}
-                if name not in every:
-                    raise TypeError(f"RegionDetector.from_pretrained: {unknown_keyword_message(name, sorted(every))}")
-                raise ValueError(
-                    f"{setting(name)} has no meaning for the detector {str(source)!r}; it takes "
-                    f"{', '.join(map(setting, known)) or 'no options'}."
-                )
+        unknown = [name for name in given if name not in known]
+        every = {option for other in _sources.values() for option in signature_names(other.from_pretrained)}
+        for name in unknown:
+            if name not in every:
+                raise TypeError(f"RegionDetector.from_pretrained: {unknown_keyword_message(name, sorted(every))}")
+        if unknown:
+            raise ValueError(
+                f"{_listed(unknown)} {'has' if len(unknown) == 1 else 'have'} no meaning for the detector "
+                f"{str(source)!r}; it takes {_listed(known) or 'no options'}."
+            )
         return kind.from_pretrained(source, **given)
 
     def prepare(self, image: ImageInput) -> Any:
@@ -186,7 +188,32 @@ def _kind_of(source: str | Path) -> type[RegionDetector]:
             f'"unc-nlp/frcnn-vg-finetuned"; got {source!r}.'
         )
     named = [prefix for prefix in _sources if isinstance(source, str) and prefix and _begins(source, prefix)]
+    if not named:
+        _check_spelling(source)
     return _sources[named[0] if named else ANY_SOURCE]
+
+
+def _check_spelling(source: str | Path) -> None:
+    """Refuse what is no file and cannot be a model on the hub: "gird:ResNet50", or "shape" in place of "shapes"."""
+    if not isinstance(source, str) or "/" in source.partition(":")[0] or Path(source).exists():
+        return
+    beginning, colon, _ = source.partition(":")
+    kinds = [prefix for prefix in _sources if prefix]
+    near = difflib.get_close_matches(beginning.lower() + colon, kinds, n=1, cutoff=0.6 if colon else 0.85)
+    if near or (colon and len(beginning) > 1):  # C: is a disk of Windows
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise ValueError(
+            f"{setting('detector')} {source!r} is no file, and names no kind of detector: grid:NAME, vcr:NAME, shapes, "
+            f"or a model on the hub, OWNER/NAME.{hint}"
+        )
+
+
+def _listed(names: Iterable[str]) -> str:
+    """Settings of detectors as their user writes them: in a command its options alone."""
+    if not in_command():
+        return ", ".join(names)
+    shown = [setting("detector_revision" if name == "revision" else name) for name in names]
+    return ", ".join(name for name in shown if name.startswith("--"))
 
 
 def _begins(source: str, prefix: str) -> bool:

@@ -79,8 +79,9 @@ def test_what_is_refused(photos, refused_extract, refused, monkeypatch):
     assert "--rename gives names" in error
     shutil.rmtree("photos/inner")
     assert "--readers must be a whole number from 1; got 0" in refused_extract(photos, "store", "--readers", "0")
-    assert "--batch-size has no meaning for" in refused_extract(photos, "store", "--batch-size", "2")
-    assert "--profile has no meaning" in refused_extract(photos, "store", "--profile", "hf")
+    error = refused_extract(photos, "store", "--batch-size", "2", "--profile", "hf", "--detector-sha256", "0")
+    meaningless = "--profile, --detector-sha256, --batch-size have no meaning for the detector 'shapes'"
+    assert f"{meaningless}; it takes no options." in error
     assert "holds something already" in refused_extract(photos, "photos")
     assert "is a file; pass a folder" in refused_extract(photos, "photos/000000000000.png")
     assert "must be a path; got an empty string" in refused_extract(photos, "")

@@ -69,10 +69,17 @@ def test_sources():
     assert len(shapes(draw((160, 60), count=3)).images[0]) == 2
     with pytest.raises(ValueError, match="profile has no meaning for the detector 'shapes'; it takes max_shapes"):
         RegionDetector.from_pretrained("shapes", profile="hf")
+    with pytest.raises(ValueError, match="profile, regions have no meaning for the detector 'shapes'"):
+        RegionDetector.from_pretrained("shapes", profile="hf", regions=36)
     with pytest.raises(TypeError, match=r"unexpected keyword 'profil'\. Did you mean 'profile'\?"):
         RegionDetector.from_pretrained("shapes", profil="hf")
     with pytest.raises(FileNotFoundError, match="there is no file or folder 'no/such/detector'"):
         RegionDetector.from_pretrained("no/such/detector")
+    for wrong, near in (("shape", "shapes"), ("Grid:ResNet50", "grid:"), ("gird:x", "grid:"), ("vrc:x.th", "vcr:")):
+        with pytest.raises(ValueError, match=f"{wrong}' is no file, and names no kind .* Did you mean {near}"):
+            RegionDetector.from_pretrained(wrong)
+    with pytest.raises(ValueError, match=r"'keras_hub:x' is no file, .* OWNER/NAME\.$"):
+        RegionDetector.from_pretrained("keras_hub:x")
     for wrong in ("", 3):
         with pytest.raises(TypeError, match="must be a source of a region detector"):
             RegionDetector.from_pretrained(wrong)
