@@ -14,9 +14,10 @@ ANSWERS_NAME = "answers.json"  # of this package: the answers of a model, in the
 
 
 def check_folder(folder: Path, content: str) -> None:
-    """Refuse a file where a folder for `content` is wanted, before anything is read or written."""
-    if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(f"{folder} is a file; pass a folder to write {content} in.")
+    """Refuse a file where a folder for `content` is wanted, or above it, before anything is read or written."""
+    there = next((path for path in (folder, *folder.parents) if path.exists()), folder)
+    if there.exists() and not there.is_dir():
+        raise NotADirectoryError(f"{there} is a file; pass a folder to write {content} in.")
 
 
 def check_path(name: str, path: str | Path) -> None:

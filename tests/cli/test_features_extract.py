@@ -83,7 +83,8 @@ def test_what_is_refused(photos, refused_extract, refused, monkeypatch):
     meaningless = "--profile, --detector-sha256, --batch-size have no meaning for the detector 'shapes'"
     assert f"{meaningless}; it takes no options." in error
     assert "holds something already" in refused_extract(photos, "photos")
-    assert "is a file; pass a folder" in refused_extract(photos, "photos/000000000000.png")
+    for place in ("photos/000000000000.png", "photos/000000000000.png/inner/store"):
+        assert "000000000000.png is a file; pass a folder" in refused_extract(photos, place)
     assert "must be a path; got an empty string" in refused_extract(photos, "")
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert "--restart is for one process" in refused_extract(photos, "store", "--restart")

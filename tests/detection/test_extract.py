@@ -123,9 +123,16 @@ def test_the_first_damaged_photograph_stops_a_strict_extraction(tmp_path, saving
     assert (report.images, report.resumed, len(report.skipped)) == (11, 6, 3)
 
 
+def test_what_was_found_before_a_damaged_photograph_is_kept_and_counted(tmp_path):
+    photos = photographs(tmp_path / "photos", 6, damaged=[5])
+    with pytest.raises(ValueError, match="Images read so far: 3, kept in"):
+        extract_features(photos, tmp_path / "store", Halves(), strict=True)
+    assert extract_features(photos, tmp_path / "store", Halves()).resumed == 3
+
+
 def test_no_good_photograph(tmp_path, monkeypatch):
     photos, store = photographs(tmp_path / "photos", 5, damaged=range(5)), tmp_path / "store"
-    with pytest.raises(ValueError, match=r"none of the 5 photographs has regions: .*p00.*p02.* and 2 more"):
+    with pytest.raises(ValueError, match=r"none of the 5 photographs has regions: .*p00.*p02.* and 2 more\.$"):
         extract_features(photos, store, Halves())
     monkeypatch.setattr(run, "_FIRST", 3)
     with pytest.raises(ValueError, match=r"none of the first 3 photographs has regions"):
@@ -190,8 +197,17 @@ def test_what_unfinished_work_is_continued_with(tmp_path):
         extract_features(photos, store, Halves(), names="a{id}")
     report = extract_features(photos, store, Halves("others"), restart=True)
     assert (report.images, report.resumed) == (len(GOOD), 0)
-    with pytest.raises(FileExistsError, match="holds a complete store already"):
-        extract_features(photos, store, Halves())
+    for wanted, other in (
+        (lambda: extract_features(photos, store, Halves("others"), restart=True), "already;"),
+        (lambda: extract_features(photos, store, Halves()), r"with other settings \(detector kind was 'others' and is"),
+        (lambda: extract_features(photos / "p00.png", store, Halves("others")), "of other photographs;"),
+        (
+            lambda: extract_features(photos, store, Halves("others"), names="a{id}", dtype="float16"),
+            r"of other photographs and with other settings \(dtype was 'float32' and is 'float16'\); pass another",
+        ),
+    ):
+        with pytest.raises(FileExistsError, match=f"holds a complete store {other}"):
+            wanted()
     shutil.rmtree(store)
     stopped()
     photographs(photos, 17, DAMAGED, REFUSED)  # more behind those that are done

@@ -177,14 +177,9 @@ class PartialStore:
         saved = parse_json((self.path / _PROGRESS).read_bytes(), self.path / _PROGRESS)
         settings = saved.pop("settings", None)
         if settings != self._settings:
-            known = settings if isinstance(settings, dict) else {}
-            changed = [
-                f"{name} was {known.get(name)!r} and is {self._settings.get(name)!r}"
-                for name in {**self._settings, **known}
-                if known and known.get(name) != self._settings.get(name)
-            ]
+            changed = changed_settings(settings, self._settings) if isinstance(settings, dict) else ""
             raise ValueError(
-                f"{self.path} holds unfinished work with other settings: {'; '.join(changed) or 'none saved'}. Give "
+                f"{self.path} holds unfinished work with other settings: {changed or 'none saved'}. Give "
                 "the same ones to continue, or start over (--restart)."
             )
         try:
@@ -231,6 +226,12 @@ def partial_folder(folder: str | Path, keep: bool = True) -> Path:
     """The hidden folder of the unfinished work on a store."""
     path = Path(os.path.abspath(folder))
     return path.parent / f".{path.name}.{'partial' if keep else 'writing'}"
+
+
+def changed_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Which settings of a store have other values than before, and both values."""
+    names = [name for name in {**now, **before} if before.get(name) != now.get(name)]
+    return "; ".join(f"{name} was {before.get(name)!r} and is {now.get(name)!r}" for name in names)
 
 
 def has_progress(folder: str | Path) -> bool:

@@ -17,7 +17,6 @@ from lxmert.data.features.merge import stored_images
 from lxmert.data.features.partial_store import partial_folder, saved_note
 from lxmert.data.features.writer import RegionWriter
 from lxmert.utils.atomic_files import replacing_folder, write_text
-from lxmert.utils.messages import first_few
 from lxmert.utils.paths import check_path
 from lxmert.utils.progress import ProgressBar
 from lxmert.utils.setting_names import setting
@@ -25,14 +24,22 @@ from lxmert.vision.images import ImageInput
 
 from ..region_detector import RegionDetector
 from .finding import Finder, LocalFinder
-from .parts import Part, divide, is_as_wanted, parts_folder, read_index, this_process, wait_for
+from .parts import (
+    Part,
+    differences,
+    divide,
+    is_as_wanted,
+    parts_folder,
+    read_index,
+    settings_of,
+    this_process,
+    wait_for,
+)
 from .photographs import Photograph, PhotographSource, described_sources, digest_of_names, find_photographs
 from .ray import DetectorOnRay
-from .run import Extraction, ExtractionOptions, Position
+from .run import Extraction, ExtractionOptions, Position, listed_damage
 
 logger = logging.getLogger(__name__)
-
-_LISTED = 3  # damaged photographs that an error names
 
 
 @dataclass(frozen=True)
@@ -142,16 +149,16 @@ class _Run:
 
     def whole(self, parts: Sequence[Part]) -> ExtractionReport:
         """Make the store: its first part by this process, the others of what their processes make."""
-        index = self._complete(self.store, self.photographs)
-        if index is not None:
+        index = read_index(self.store)
+        if index is not None and not self.restart:
+            if other := differences(index, self._identity(self.photographs)):
+                raise FileExistsError(f"{self.store} holds a complete store{other}; pass another folder, or remove it.")
             return _report_of(self.store, index)
         try:
             return self._make(self.store, self.photographs, parts[0].stop, parts[1:])
         except _NoRegions as error:
             count = len(self.photographs)
-            raise ValueError(
-                f"none of the {count:,} photographs has regions: {first_few(error.skipped, _LISTED)}."
-            ) from None
+            raise ValueError(f"none of the {count:,} photographs has regions: {listed_damage(error.skipped)}") from None
 
     def part(self, part: Part) -> ExtractionReport:
         """Make the store of a part, unless the first process needs it no more."""
@@ -177,7 +184,7 @@ class _Run:
     ) -> ExtractionReport:
         """Make a store of photographs: of those before `stop` by the detector, of the others from their parts."""
         started, whole = time.monotonic(), folder == self.store
-        settings = {f"detector {name}": value for name, value in self.settings.items()}
+        settings = settings_of({"detector": self.settings})
         writer = RegionWriter(folder, self.dtype, keep=True, settings=settings, restart=self.restart)
         try:
             with writer:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lxmert.data.features.layout import INDEX
-from lxmert.data.features.partial_store import partial_folder
+from lxmert.data.features.partial_store import changed_settings, partial_folder
 from lxmert.utils.json_files import read_json
 
 _POLL = 0.2  # seconds
@@ -73,6 +73,24 @@ def read_index(folder: Path) -> dict[str, Any] | None:
 def is_as_wanted(index: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     """Whether a store was made of the wanted photographs with the wanted settings."""
     return all(index.get(name) == value for name, value in wanted.items())
+
+
+def settings_of(index: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of an extraction by what messages call them: "dtype", "detector profile"."""
+    detector = index.get("detector")
+    named = {f"detector {name}": value for name, value in detector.items()} if isinstance(detector, Mapping) else {}
+    return {**named, **({"dtype": index["dtype"]} if "dtype" in index else {})}
+
+
+def differences(index: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    """What a store was made of and with, where it is not as wanted; "" where it is."""
+    if is_as_wanted(index, wanted):
+        return ""
+    if "detector" not in index:
+        return " already"  # which no extraction made
+    faults = ["of other photographs"] if index.get("photographs") != wanted["photographs"] else []
+    changed = changed_settings(settings_of(index), settings_of(wanted))
+    return f" {' and '.join(faults + ([f'with other settings ({changed})'] if changed else []))}"
 
 
 def wait_for(part: Part, wanted: Mapping[str, Any]) -> dict[str, Any]:

@@ -199,16 +199,22 @@ class Extraction:
         count = len(self._position.skipped) + len(skipped)
         if count >= _FIRST and not self._writer.count and self._may_give_up:
             self._writer.note = None  # the next extraction tries them again
-            few = first_few([*self._position.skipped, *skipped], _LISTED)
-            raise Stopped(f"none of the first {count:,} photographs has regions: {few}.")
+            few = listed_damage([*self._position.skipped, *skipped])
+            raise Stopped(f"none of the first {count:,} photographs has regions: {few}")
         if count > _MAX_SKIPPED:
             raise Stopped(f"{skipped[-1]} More than {_MAX_SKIPPED:,} photographs are damaged; check them.")
 
     def _refuse(self, photograph: Photograph, error: Exception) -> None:
+        self._writer.save()  # which the message counts
         raise Stopped(
             f"{_told(photograph, error)} {saved_images(self._writer)} Repair the photograph and run the same command "
             f"again, without {setting('strict')} to skip such photographs."
         ) from None
+
+
+def listed_damage(skipped: Sequence[str]) -> str:
+    """The first sentences about damaged photographs, and how many more there are."""
+    return f"{first_few(skipped, _LISTED).rstrip('.')}."
 
 
 def _told(photograph: Photograph, error: Exception) -> str:
