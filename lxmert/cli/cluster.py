@@ -28,6 +28,7 @@ def add_cluster(parser: argparse.ArgumentParser) -> None:
         help="with --ray, the number of processes, each of which loads the model (default: one on each GPU, or without "
         "GPUs one on each machine)",
     )
+    parser.set_defaults(option_names={**(parser.get_default("option_names") or {}), "address": "--ray"})
 
 
 def cluster_of(arguments: argparse.Namespace, gpus: bool | None) -> RayCluster | None:

@@ -56,7 +56,11 @@ def add_detector(parser: argparse.ArgumentParser, default: str = "", required: b
         help="the least score of a region where there are enough (default: 0.2)",
     )
     group.add_argument("--precision", choices=("float32", "bfloat16"), help="dtype of the detector (default: float32)")
-    group.add_argument("--device", metavar="NAME", help="where the detector computes: cpu, cuda (default: cpu)")
+    group.add_argument(
+        "--device",
+        metavar="NAME",
+        help="where the detector computes: cpu, cuda or cuda:1 (default: a GPU where there is one)",
+    )
     group.add_argument(
         "--objects",
         metavar="FILE",

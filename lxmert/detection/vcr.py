@@ -102,9 +102,12 @@ class VcrRegionDetector(RegionDetector):
             ImportError: the backend's framework is not installed.
             ValueError: the weights hold no such network, or an option has another value.
         """
+        weights = str(source).removeprefix(SOURCE)
+        if not weights:
+            raise ValueError(f'{str(source)!r} names no weights. Write "vcr:vcr_fine_tune.th", or "vcr:FOLDER".')
         loaded = load_network(
             "VcrDetector",
-            str(source).removeprefix(SOURCE),
+            weights,
             backend=backend,
             precision=precision,
             device=device,

@@ -37,9 +37,10 @@ class RayCluster:
     gpus: bool | None = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.address, str) or not self.address:
+        address = self.address
+        if not isinstance(address, str) or (address not in (LOCAL, "auto") and ":" not in address):
             raise ValueError(
-                f'address must be "local", "auto" or that of a cluster, "HOST:6379"; got {self.address!r}.'
+                f'{setting("address")} must be "local", "auto" or that of a cluster, "HOST:6379"; got {address!r}.'
             )
         workers = self.workers
         if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
@@ -78,8 +79,13 @@ def import_ray(wanted_by: str) -> Any:
     return ray
 
 
-def worker_resources(cluster: RayCluster) -> tuple[int, int, int]:
+def worker_resources(cluster: RayCluster, blocks: int) -> tuple[int, int, int]:
     """The number of workers, and the CPUs and GPUs of each; Ray lets as many threads run in a worker as it has CPUs.
+
+    Args:
+        cluster: where the workers are.
+        blocks: how many blocks of work there are. A worker more would load the model for nothing; the CPUs of each
+            worker, and so the numbers that it computes, do not depend on this.
 
     Raises:
         ValueError: more workers than there are CPUs or GPUs for; Ray would wait for them forever.
@@ -96,9 +102,9 @@ def worker_resources(cluster: RayCluster) -> tuple[int, int, int]:
             f"{setting('workers')} must be at most the {wanted}s of the cluster, {sum(having)}; got {count}."
         )
     if on_gpus:
-        return count, 1, 1
+        return min(count, blocks), 1, 1
     each = next(each for each in range(max(having), 0, -1) if sum(cpus // each for cpus in having) >= count)
-    return count, each, 0
+    return min(count, blocks), each, 0
 
 
 def _connect(ray: Any, address: str) -> None:

@@ -45,7 +45,7 @@ def pipeline(
     import pyarrow
     import ray.data
 
-    count, cpus, gpus = worker_resources(cluster)
+    count, cpus, gpus = worker_resources(cluster, len(blocks))
     numbered = [
         block.append_column(_BLOCK, pyarrow.array([number] * len(block), pyarrow.int64()))
         for number, block in enumerate(blocks)

@@ -53,7 +53,7 @@ def test_names_and_lists(photos, extract):
     assert store.facts(0)["dtype"] == "float16"
 
 
-def test_damaged_photographs(photos, extract, refused_extract):
+def test_damaged_photographs(photos, extract, refused_extract, lxmert):
     for number in range(3, 25):
         shutil.copy(__file__, f"photos/{number}.png")
     error = refused_extract(photos, "store", "--strict")
@@ -66,6 +66,10 @@ def test_damaged_photographs(photos, extract, refused_extract):
     told = "store: 3 images, 9 regions, 3 of them by an earlier run; 22 damaged photographs were skipped"
     assert lines[-2:] == ["and 2 more (--all)", told]
     assert len(extract(photos, "store", "--all")[1].splitlines()) == 23
+    described = lxmert("features", "info", "store")[1].splitlines()
+    assert ["skipped", "22"] in map(str.split, described)
+    assert described[-22].startswith("bytes")
+    assert described[-21:] == [*lines[:20], "and 2 more (--json)"]
     assert len(json.loads(extract(photos, "store", "--json")[1])["skipped"]) == 22
     assert "none of the 22 photographs has regions: " in refused_extract("photos/?.png", "photos/??.png", "other")
 

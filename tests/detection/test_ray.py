@@ -118,6 +118,10 @@ def test_what_is_missing_is_named(monkeypatch, capsys, tmp_path):
     with pytest.raises(ValueError, match=r"workers must be a whole number from 1; got 0\."):
         RayCluster(workers=0)
     command = ["predict", "vqa", "easy-vqa", "--questions", "q.json", "--output", str(tmp_path / "out.json")]
+    assert main([*command, "--ray", "lcoal"]) == 1
+    assert (
+        """--ray must be "local", "auto" or that of a cluster, "HOST:6379"; got 'lcoal'.""" in capsys.readouterr().err
+    )
     assert main([*command, "--workers", "2"]) == 1
     assert "--workers is for --ray" in capsys.readouterr().err
     monkeypatch.setattr("ray.is_initialized", lambda: False)
@@ -200,9 +204,10 @@ def test_what_each_worker_gets(workers, gpus, found, monkeypatch):
     cluster = RayCluster("auto", workers, gpus)
     if isinstance(found, str):
         with pytest.raises(ValueError, match=found):
-            worker_resources(cluster)
+            worker_resources(cluster, 99)
     else:
-        assert worker_resources(cluster) == found
+        assert worker_resources(cluster, 99) == found
+        assert worker_resources(cluster, 1) == (1, *found[1:]), "a worker without work is not started"
 
 
 def files_of(folder):

@@ -107,5 +107,7 @@ def test_files_that_are_missing(detector, image):
         detector.prepare(image)
     with pytest.raises(ValueError, match="max_shapes has no meaning for the detector 'vcr:x'; it takes backend, prec"):
         RegionDetector.from_pretrained("vcr:x", max_shapes=3)
+    with pytest.raises(ValueError, match="'vcr:' names no weights"):
+        RegionDetector.from_pretrained("vcr:")
     with pytest.raises(FileNotFoundError, match=r"x\.th"):
         RegionDetector.from_pretrained(f"vcr:{image.parent / 'x.th'}")

@@ -8,6 +8,8 @@ from typing import Any
 
 from lxmert.cli.options import json_text, table
 
+from .skipped import print_skipped
+
 
 def add_parser(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the arguments."""
@@ -46,8 +48,12 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json_text(facts))
         return 0
+    skipped = facts.get("skipped", ())
+    if skipped:
+        facts["skipped"] = len(skipped)
     rows = [(name.replace("_", " "), _shown(value)) for name, value in _flat(facts)]
     print(escaped(table(("store", escaped(str(arguments.folder))), rows, left=2), lines=True))
+    print_skipped(skipped, "--json")
     return 0
 
 

@@ -12,11 +12,10 @@ from lxmert.cli.detector import add_detector, detector_options
 from lxmert.cli.options import json_text
 
 from .importing import read_names
+from .skipped import print_skipped
 
 if TYPE_CHECKING:
     from lxmert.detection.extraction import ExtractionReport
-
-_LISTED = 20  # damaged photographs listed without --all
 
 
 def add_parser(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -31,8 +30,8 @@ def add_parser(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "photographs",
         nargs="+",
         metavar="PHOTOS",
-        help="image files; folders, with all image files below them; lists of paths, list.txt or @list, a path in each "
-        "line",
+        help="image files; folders, with all image files below them; patterns such as 'photos/*.jpg'; lists of paths, "
+        "list.txt or @list, a path in each line",
     )
     parser.add_argument("store", metavar="STORE", help="the folder of the store, made by this command")
     add_detector(parser, required=True)
@@ -49,8 +48,8 @@ def add_parser(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "--batch-size",
         type=int,
         metavar="N",
-        help="how many photographs of one size a Visual Genome detector computes together, which may be faster on a "
-        "GPU; the last bits may differ then (default: 1)",
+        help="how many photographs are computed together, by a Visual Genome detector those of one size, which may be "
+        "faster on a GPU; the last bits may differ then (default: 1)",
     )
     parser.add_argument(
         "--readers",
@@ -123,11 +122,7 @@ def _print(report: ExtractionReport, arguments: argparse.Namespace) -> None:
     if arguments.json:
         print(json_text(report))
         return
-    listed = report.skipped if arguments.all else report.skipped[:_LISTED]
-    for skipped in listed:
-        print(f"skipped: {skipped}")
-    if len(listed) < len(report.skipped):
-        print(f"and {len(report.skipped) - len(listed):,} more (--all)")
+    print_skipped(report.skipped, "" if arguments.all else "--all")
     said = f"{report.folder}: {report.images:,} images, {report.regions:,} regions"
     if report.resumed:
         said += f", {report.resumed:,} of them by an earlier run"

@@ -6,6 +6,8 @@ import argparse
 
 from lxmert.cli.options import json_text, progress_bar
 
+from .skipped import print_skipped
+
 
 def add_parser(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the arguments."""
@@ -105,8 +107,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json_text(report))
         return 0
-    for skipped in report.skipped:
-        print(escaped(f"skipped: {skipped}"))
+    print_skipped(report.skipped)
     resumed = f", {report.resumed:,} of them by an earlier run" if report.resumed else ""
     excluded = f"; {len(report.skipped):,} damaged images were skipped" if report.skipped else ""
     if report.rows_without_id:

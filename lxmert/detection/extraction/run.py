@@ -17,7 +17,7 @@ from lxmert.data.features.interrupted import saved_images
 from lxmert.data.features.layout import encode_name
 from lxmert.data.features.partial_store import partial_folder
 from lxmert.data.features.writer import RegionWriter
-from lxmert.utils.messages import escaped, first_few
+from lxmert.utils.messages import escaped
 from lxmert.utils.progress import ProgressBar
 from lxmert.utils.setting_names import setting
 from lxmert.vision.detections import NO_ID, ImageDetections
@@ -214,7 +214,9 @@ class Extraction:
 
 def listed_damage(skipped: Sequence[str]) -> str:
     """The first sentences about damaged photographs, and how many more there are."""
-    return f"{first_few(skipped, _LISTED).rstrip('.')}."
+    told = [f"{one.rstrip('.')}." for one in skipped[:_LISTED]]
+    more = len(skipped) - len(told)
+    return " ".join([*told, f"And {more:,} more."] if more else told)
 
 
 def _told(photograph: Photograph, error: Exception) -> str:
