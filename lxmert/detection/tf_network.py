@@ -29,9 +29,15 @@ def find_device(name: str | None) -> str:
     wanted = f"/device:{'GPU' if kind == 'cuda' else kind.upper()}:{number or own}"
     if wanted not in devices:
         raise ValueError(
-            f"{setting('device')} must be one that TensorFlow has here, {', '.join(devices)}; got {name!r}."
+            f"{setting('device')} must be one that TensorFlow has here, {', '.join(map(_name, devices))}; got {name!r}."
         )
     return wanted
+
+
+def _name(device: str) -> str:
+    """The name of a device of TensorFlow as users give it."""
+    kind, _, number = device.removeprefix("/device:").lower().partition(":")
+    return f"cuda:{number}" if kind == "gpu" else kind
 
 
 def load_network(architecture: str, path: Path, precision: str, device: str) -> Any:

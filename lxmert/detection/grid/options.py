@@ -132,7 +132,10 @@ def check_sides(name: str, value: Any) -> tuple[int, int]:
     whole = isinstance(sides, tuple) and all(isinstance(s, int) and not isinstance(s, bool) and s > 0 for s in sides)
     if not whole or len(sides) != 2 or sides[0] * sides[1] > MAX_PIXELS:
         what = "rows and columns" if name == "grid" else "height and width"
-        raise ValueError(f"{name} must be one positive number, or {what}, as in {_EXAMPLES[name]}; got {value!r}.")
+        raise ValueError(
+            f"{name} must be one positive number, or {what}, as in {_EXAMPLES[name]}, at most "
+            f"{MAX_PIXELS:,} in all; got {value!r}."
+        )
     return sides
 
 

@@ -20,6 +20,7 @@ from lxmert.utils.json_files import read_json
 from lxmert.utils.messages import first_few, nearly_known
 from lxmert.utils.optional_imports import import_extra
 from lxmert.utils.paths import CONFIG_NAME, INDEX_NAME, SAFETENSORS_NAME
+from lxmert.utils.setting_names import setting
 from lxmert.weights.download import download_weights
 from lxmert.weights.formats import Selection
 
@@ -117,8 +118,8 @@ def _find(options: GridOptions, kinds: Collection[str]) -> tuple[Path | None, st
             near = nearly_known(options.name.lower(), kinds)
             raise FileNotFoundError(
                 f"{options.source}: there is no folder of this name, and it is neither a repository OWNER/NAME nor a "
-                f"kind of model of transformers{f' (such as {near})' * bool(near)}. Models of Keras need the other "
-                "backend."
+                f"kind of model of transformers{f' (such as {near})' * bool(near)}. Models of Keras need "
+                f"{setting('backend')} tf."
             )
         if options.random:
             path = folder_with(options.name, [CONFIG_NAME], _PROCESSORS, **options.hub)

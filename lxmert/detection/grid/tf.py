@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -118,7 +119,8 @@ def _find(options: GridOptions) -> ModuleType:
     near = nearly_known(options.name.lower(), names)
     raise ValueError(
         f"{options.source} names no backbone of Keras. It must be one of keras.applications, such as "
-        f"{names[near or 'resnet50']}, or {KERAS_HUB}PRESET of KerasHub; the models of transformers are for PyTorch."
+        f"{names[near or 'resnet50']}, or {KERAS_HUB}PRESET of KerasHub; the models of transformers need "
+        f"{setting('backend')} pt."
     )
 
 
@@ -130,6 +132,8 @@ def _make(options: GridOptions, family: ModuleType) -> keras.Model:
         return family.models.Backbone.from_preset(preset, load_weights=not options.random, **shape)
     make: Callable[..., keras.Model] = getattr(family, options.name)
     weights = None if options.random else "imagenet" if options.weights is None else str(options.weights)
+    if weights not in (None, "imagenet") and not Path(weights).is_file():
+        raise ValueError(f"weights must be {RANDOM} or a file; there is no file {weights}")
     return make(include_top=False, weights=weights, input_shape=(*_application_size(options), 3))
 
 
