@@ -103,7 +103,7 @@ def test_an_interruption(photos, extract, monkeypatch):
     assert (status, out) == (130, "")
     assert "Images read so far: 0, kept in " in err
     assert err.endswith("Run the same command again to continue.\nlxmert features: interrupted\n")
-    assert extract(photos, "store")[:2] == (0, "store: 3 images, 9 regions\n")
+    assert extract(photos, "store", "--resume")[:2] == (0, "store: 3 images, 9 regions\n")
 
 
 def test_one_of_several_processes_prints(photos, extract, monkeypatch):

@@ -69,7 +69,11 @@ def add_parser(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     )
     parser.add_argument("--strict", action="store_true", help="stop at the first damaged photograph, skip none")
     parser.add_argument("--all", action="store_true", help="list every damaged photograph that was skipped")
-    parser.add_argument(
+    unfinished = parser.add_mutually_exclusive_group()
+    unfinished.add_argument(
+        "--resume", action="store_true", help="continue an interrupted extraction (default: this, where there is one)"
+    )
+    unfinished.add_argument(
         "--restart", action="store_true", help="start over, without what an interrupted extraction computed"
     )
     parser.add_argument("--quiet", action="store_true", help="no progress")
