@@ -251,4 +251,7 @@ def _names(names: Sequence[str] | None, ids: Any, what: str, detector: str) -> A
     numbers = np.asarray(ids)
     if numbers.ndim:
         return [_names(names, part, what, detector) for part in numbers]
-    return "" if int(numbers) == NO_ID else names[int(numbers)]
+    number = int(numbers)
+    if number != NO_ID and not 0 <= number < len(names):
+        raise ValueError(f"ids of {what} must be 0 to {len(names) - 1}, or {NO_ID} for none; got {number}.")
+    return "" if number == NO_ID else names[number]

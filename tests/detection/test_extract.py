@@ -123,6 +123,11 @@ def test_the_first_damaged_photograph_stops_a_strict_extraction(tmp_path, saving
     assert (report.images, report.resumed, len(report.skipped)) == (11, 6, 3)
 
 
+def test_a_name_is_no_detector(tmp_path):
+    with pytest.raises(TypeError, match=r"must be what RegionDetector\.from_pretrained gives; got 'shapes'"):
+        extract_features(tmp_path, tmp_path / "store", "shapes")
+
+
 def test_what_was_found_before_a_damaged_photograph_is_kept_and_counted(tmp_path):
     photos = photographs(tmp_path / "photos", 6, damaged=[5])
     with pytest.raises(ValueError, match="Images read so far: 3, kept in"):

@@ -56,6 +56,9 @@ def test_names_and_the_arguments_of_the_models(photo):
     found = detector([photo[0]] * 2)
     assert detector.object_names(found.objects) == [["left", "right"]] * 2
     assert detector.attribute_names(found.attributes[0]) == ["plain", ""]
+    for wrong in (-1, 2):
+        with pytest.raises(ValueError, match=f"ids of objects must be 0 to 1, or -100 for none; got {wrong}"):
+            detector.object_names([0, wrong])
     assert set(found.lxmert_inputs) == {"visual_feats", "visual_pos", "visual_attention_mask"}
     assert set(found.visual_bert_inputs) == {"visual_embeds", "visual_attention_mask", "visual_token_type_ids"}
     np.testing.assert_array_equal(found.visual_bert_inputs["visual_embeds"], found.features)

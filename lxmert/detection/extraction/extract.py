@@ -106,6 +106,8 @@ def extract_features(
             photographs or with other settings; with `strict` a damaged photograph, which the message names.
     """
     check_path("the folder of regions", store)
+    if not isinstance(detector, RegionDetector | DetectorOnRay):
+        raise TypeError(f"detector must be what RegionDetector.from_pretrained gives; got {detector!r}.")
     options = ExtractionOptions(detector.batch_size, readers, strict)
     process = this_process()
     if restart and process.world > 1:
