@@ -27,7 +27,7 @@ def find_device(name: str | None) -> str:
     if name == "cuda" and torch.cuda.device_count():
         return f"cuda:{own_gpu(torch.cuda.device_count())}"
     try:
-        torch.empty(0, device=name)
+        torch.empty(0, device=name).cpu()  # from "meta" nothing can be read
     except (RuntimeError, AssertionError) as error:  # AssertionError: a PyTorch without CUDA
         raise ValueError(f"{setting('device')} must be one that PyTorch has here; got {name!r} ({error}).") from None
     return name

@@ -16,6 +16,7 @@ from lxmert.utils.progress import ProgressBar
 from lxmert.utils.ray_cluster import RayCluster, connected, import_ray
 from lxmert.utils.ray_pipeline import results_in_order
 from lxmert.vision.detections import ImageDetections
+from lxmert.vision.images import is_of_the_system
 
 from .answering import ScoredAnswer, VisualQuestionAnswering
 
@@ -80,6 +81,8 @@ class AnsweringWorker:
         try:
             return self._answerer.find_regions([image])[0]
         except _DAMAGE as error:
+            if is_of_the_system(error):
+                raise
             return str(error)
 
 

@@ -6,6 +6,7 @@ Everything after this point sees one form, without special cases.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import warnings
 from pathlib import Path
@@ -27,6 +28,21 @@ MAX_PIXELS = 100_000_000
 
 # Files of these formats are animated or have pages if they hold several images; in others, further ones are previews.
 _SEQUENCES = ("GIF", "PNG", "WEBP", "AVIF", "TIFF", "FLI")
+_SYSTEM_ERRORS = {
+    value
+    for name in (
+        "EMFILE",
+        "ENFILE",
+        "ENOMEM",
+        "ESTALE",
+        "ENOTCONN",
+        "ETIMEDOUT",
+        "EHOSTDOWN",
+        "EHOSTUNREACH",
+        "ENETDOWN",
+    )
+    if (value := getattr(errno, name, None)) is not None
+}
 _FORMS = "a path, a PIL image, or a NumPy array of shape (H, W), (H, W, 3) or (H, W, 4)"
 
 
@@ -42,6 +58,7 @@ def open_image(image: ImageInput) -> np.ndarray:
 
     Raises:
         FileNotFoundError: the file does not exist.
+        OSError: the system cannot read it now: too many files are open, or a disk on the network is lost.
         TypeError: another form, or an array of another dtype.
         ValueError: the file is no image or truncated, the size is zero or more than `MAX_PIXELS`, an array has another
             rank or number of channels, or floats outside 0..1.
@@ -55,6 +72,11 @@ def open_image(image: ImageInput) -> np.ndarray:
     if isinstance(image, str | os.PathLike):
         return _from_file(Path(image))
     raise TypeError(f"image must be {_FORMS}; got {type(image).__name__}.")
+
+
+def is_of_the_system(error: BaseException) -> bool:
+    """Whether an error is of the machine or the network of its disks, and the image may be good."""
+    return isinstance(error, OSError) and error.errno in _SYSTEM_ERRORS
 
 
 def _check_size(height: int, width: int) -> None:
@@ -83,6 +105,8 @@ def _from_file(path: Path) -> np.ndarray:
     except PermissionError as error:
         raise PermissionError(f"image: {path} cannot be read; permission is denied.") from error
     except (OSError, ValueError, SyntaxError) as error:
+        if is_of_the_system(error):
+            raise
         raise ValueError(
             f"image must be an image file (PNG, JPEG, GIF, BMP, WebP, ...); Pillow cannot read {path} "
             f"({path.stat().st_size} bytes)."
@@ -102,6 +126,8 @@ def _from_pil(pil_image: Any, name: str) -> np.ndarray:
     try:
         pil_image.load()
     except (OSError, ValueError, SyntaxError, EOFError) as error:  # what Pillow's decoders raise for broken data
+        if is_of_the_system(error):
+            raise
         raise ValueError(f"image must be complete; {name} is truncated or damaged ({error}).") from error
     with contextlib.suppress(Exception):  # with damaged EXIF data, the orientation is ignored
         pil_image = orientation_module.exif_transpose(pil_image)

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from lxmert import RegionDetector
 from lxmert.data.features import check_regions, open_regions
@@ -133,6 +134,23 @@ def test_what_was_found_before_a_damaged_photograph_is_kept_and_counted(tmp_path
     with pytest.raises(ValueError, match="Images read so far: 3, kept in"):
         extract_features(photos, tmp_path / "store", Halves(), strict=True)
     assert extract_features(photos, tmp_path / "store", Halves()).resumed == 3
+
+
+def test_an_error_of_the_system_is_no_damage(tmp_path, monkeypatch):
+    """Good photographs would be skipped where a disk on the network is lost for a while, or too many files are open."""
+    photos, opened = photographs(tmp_path / "photos", 6), Image.open
+
+    def lost(path, *arguments, **options):
+        if path.name == "p04.png":
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(path))
+        return opened(path, *arguments, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Image, "open", lost)
+        with pytest.raises(OSError, match=r"Stale file handle. Images read so far: 3, kept in .* to continue"):
+            extract_features(photos, tmp_path / "store", Halves())
+    report = extract_features(photos, tmp_path / "store", Halves())
+    assert (report.images, report.resumed, report.skipped) == (6, 3, [])
 
 
 def test_no_good_photograph(tmp_path, monkeypatch):

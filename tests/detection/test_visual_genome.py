@@ -113,6 +113,7 @@ def test_what_cannot_be_loaded(network, tmp_path):
         ({"sha256": "abc"}, "sha256 must be 64 hexadecimal digits; got 'abc'"),
         ({"precision": "float16"}, "precision must be one of float32, bfloat16, float64; got 'float16'"),
         ({"device": "cuda:99"}, "device must be one that PyTorch has here; got 'cuda:99'"),
+        ({"device": "meta"}, "device must be one that PyTorch has here; got 'meta'"),
         ({"backend": "jax"}, r'backend must be "pt" \(PyTorch\) or "tf" \(Keras\); got \'jax\''),
         ({"profile": "coco"}, "profile must be one of caffe, hf; got 'coco'"),
         ({"regions": (36, 10)}, "regions must be at least 1, and the least not above the most"),

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from lxmert.utils.run_ahead import run_ahead
 from lxmert.vision.detections import ImageDetections
+from lxmert.vision.images import is_of_the_system
 
 from ..region_detector import RegionDetector
 from .photographs import Photograph
@@ -64,6 +65,8 @@ class LocalFinder:
         try:
             return self._detector.prepare(photograph.image)
         except DAMAGE as error:
+            if is_of_the_system(error):
+                raise
             return error
 
     def _detect(self, images: list[Any]) -> list[ImageDetections | Exception]:

@@ -143,7 +143,8 @@ def _in_folder(folder: Path) -> Iterator[_Found]:
             folders.clear()
             continue
         seen.add(real)
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        # In order: of two links to a folder the first counts, on every machine the same one.
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
         inner = Path(place)
         for name in files:
             if os.path.splitext(name)[1].lower() in ENDINGS and not name.startswith("."):
