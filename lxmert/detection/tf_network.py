@@ -28,16 +28,9 @@ def find_device(name: str | None) -> str:
     own = own_gpu(gpus) if gpus and kind in ("cuda", "gpu") else 0
     wanted = f"/device:{'GPU' if kind == 'cuda' else kind.upper()}:{number or own}"
     if wanted not in devices:
-        raise ValueError(
-            f"{setting('device')} must be one that TensorFlow has here, {', '.join(map(_name, devices))}; got {name!r}."
-        )
+        there = [device.removeprefix("/device:").lower().replace("gpu", "cuda") for device in devices]
+        raise ValueError(f"{setting('device')} must be one that TensorFlow has here, {', '.join(there)}; got {name!r}.")
     return wanted
-
-
-def _name(device: str) -> str:
-    """The name of a device of TensorFlow as users give it."""
-    kind, _, number = device.removeprefix("/device:").lower().partition(":")
-    return f"cuda:{number}" if kind == "gpu" else kind
 
 
 def load_network(architecture: str, path: Path, precision: str, device: str) -> Any:
