@@ -1,5 +1,6 @@
 """Which photographs sources lead to, and their names."""
 
+import errno
 import os
 
 import pytest
@@ -40,6 +41,26 @@ def test_a_folder_with_those_below_it_in_the_order_of_their_paths(folder):
     assert names(folder, names="{path}") == ["a", "b/10", "b/2", "c/deep/3", "linked/5", "z.1"]
     assert names([folder / "b", folder]) == ["10", "2", "a", "3", "5", "z.1"], "each file once"
     assert described_sources([folder / "b", folder / "a.jpeg"]) == [str(folder / "b"), str(folder)]
+
+
+def test_of_two_links_to_a_folder_the_first_counts(folder):
+    for name in ("zzz", "also", "middle"):
+        (folder / name).symlink_to(folder.parent / "elsewhere")
+    assert names(folder, names="{path}") == ["a", "also/5", "b/10", "b/2", "c/deep/3", "z.1"]
+
+
+def test_a_folder_that_cannot_be_listed(folder, monkeypatch):
+    scan = os.scandir
+
+    def locked(path):
+        if os.fspath(path).endswith("deep"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return scan(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "scandir", locked)
+        with pytest.raises(PermissionError, match="deep"):
+            find_photographs(folder)
 
 
 def test_files_and_patterns(folder):

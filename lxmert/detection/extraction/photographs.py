@@ -7,7 +7,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, NoReturn, TypeAlias
 
 from lxmert.data.features.layout import encode_name
 from lxmert.data.features.name_pattern import NamePattern
@@ -60,6 +60,7 @@ def find_photographs(
 
     Raises:
         FileNotFoundError: sources that do not exist; the message names all of them.
+        OSError: a folder that cannot be listed.
         ValueError: no photographs, or several of one name; the message says what to do.
     """
     if isinstance(sources, Mapping):
@@ -138,7 +139,7 @@ def _list_path(source: str) -> str | None:
 def _in_folder(folder: Path) -> Iterator[_Found]:
     found = []
     seen = set()  # a link may lead to a folder above it
-    for place, folders, files in os.walk(folder, followlinks=True):
+    for place, folders, files in os.walk(folder, onerror=_refuse, followlinks=True):
         if (real := os.path.realpath(place)) in seen:
             folders.clear()
             continue
@@ -150,6 +151,11 @@ def _in_folder(folder: Path) -> Iterator[_Found]:
             if os.path.splitext(name)[1].lower() in ENDINGS and not name.startswith("."):
                 found.append(_Found(inner / name, (inner / name).relative_to(folder).as_posix()))
     yield from sorted(found, key=lambda one: one.path)
+
+
+def _refuse(error: OSError) -> NoReturn:
+    """Refuse a folder that cannot be listed, whose photographs would be left out without a word."""
+    raise error
 
 
 def _in_list(path: Path) -> Iterator[_Found]:
