@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def read_yaml(path: str | Path) -> dict[Any, Any]:
     Raises:
         OSError: the file cannot be read.
         ValueError: not YAML of plain values, a key that is there twice, another kind of value than a mapping, or a file
-            far larger than any description of a model.
+            far larger than any description of a model, as it is or with what its aliases repeat.
     """
     if Path(path).stat().st_size > LARGEST_YAML:
         raise ValueError(f"{path} is larger than {LARGEST_YAML} bytes, too large for a description of a model.")
@@ -49,4 +50,20 @@ def read_yaml(path: str | Path) -> dict[Any, Any]:
         raise ValueError(f"{path} is not a YAML file of plain values: {error}") from None
     if not isinstance(values, dict):
         raise ValueError(f"{path} must hold a YAML mapping of keys and values; it holds a {type(values).__name__}.")
+    if _expanded_size(values, {}) > LARGEST_YAML:
+        raise ValueError(f"{path} repeats its values by aliases, more than any description of a model has.")
     return values
+
+
+def _expanded_size(value: Any, known: dict[int, float]) -> float:
+    """How many values and characters there are if each alias is written out; infinite for one that contains itself.
+
+    A few lines of aliases of aliases make a value that no message can quote.
+    """
+    if not isinstance(value, (dict, list, tuple, set)):
+        return 1 + len(value) if isinstance(value, (str, bytes)) else 1
+    if id(value) not in known:
+        known[id(value)] = math.inf  # until its parts are known
+        parts = (*value.keys(), *value.values()) if isinstance(value, dict) else tuple(value)
+        known[id(value)] = 1 + sum(_expanded_size(part, known) for part in parts)
+    return known[id(value)]

@@ -121,6 +121,11 @@ BAD = {
     "an object": ("a: !!python/object/apply:os.getcwd []\n", "is not a YAML file of plain values"),
     "a key twice": ("a: 1\nb: 2\na: 3\n", "the key 'a' is there twice"),
     "merged mappings": ("a: &a {b: 1}\nc: {<<: *a}\n", "a key is no plain value"),
+    "aliases of aliases": (
+        "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}' if i else '1'] * 9)}]\n" for i in range(30)),
+        "repeats its values by aliases",
+    ),
+    "an alias of itself": ("a: &a [*a]\n", "repeats its values by aliases"),
     "deep": ("[" * 5000, "is not a YAML file of plain values"),
     "large": (" " * (2**20 + 1), "is larger than 1048576 bytes"),
 }
@@ -151,6 +156,8 @@ def test_a_field_that_our_file_lacks_is_named(tmp_path):
         ({"anchor_ratios": (0.5, -1)}, "anchor_ratios must be above 0"),
         ({"pixel_std": (1, 0, 1)}, "pixel_std must be above 0"),
         ({"pixel_mean": (1, float("nan"), 1)}, "pixel_mean must be finite"),
+        ({"pixel_mean": (1, 10**400, 1)}, "pixel_mean is larger than any float"),
+        ({"batch_norm_eps": 10**400}, "batch_norm_eps is larger than any float"),
         ({"box_weights": (1, 1)}, "box_weights must be 4 numbers"),
         ({"proposal_threshold": 1.5}, "proposal_threshold must be from 0 to 1"),
         ({"suppression_thresholds": (0.7, 0.5)}, "suppression_thresholds must be in rising order"),

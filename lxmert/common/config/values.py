@@ -34,7 +34,7 @@ def checked_kind(name: str, kind: Any, value: Any) -> Any:
     if kind in (int, int | None) and isinstance(value, numbers.Integral) and not isinstance(value, bool):
         return int(value)
     if kind is float and isinstance(value, numbers.Real) and not isinstance(value, bool):
-        return float(value)
+        return _as_float(name, value)
     if kind is str and isinstance(value, str):
         return value
     if kind == tuple[float, ...] and (isinstance(value, (list, tuple)) or hasattr(value, "tolist")):
@@ -49,7 +49,15 @@ def _numbers(name: str, value: Any) -> tuple[float, ...]:
         isinstance(item, numbers.Real) and not isinstance(item, bool) for item in items
     ):
         raise wrong_kind(name, "a list of numbers", value)
-    return tuple(map(float, items))
+    return tuple(_as_float(name, item) for item in items)
+
+
+def _as_float(name: str, value: numbers.Real) -> float:
+    """A number as a float, or ValueError: JSON writes integers that are larger than any."""
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{name} is larger than any float.") from None
 
 
 def wrong_kind(name: str, expected: str, value: Any) -> TypeError:
