@@ -19,9 +19,12 @@ from lxmert.common.detector_outputs import VcrDetectorOutput, check_precision
 from lxmert.vision.vcr.boxes import RealBoxes, real_boxes
 from lxmert.vision.vcr.images import VcrInputs
 
+from ._compat import register_output
 from .pretrained_base import PreTrainedBase
 from .region_align import align_regions
 from .resnet import Backbone, Map, is_plain, make_stage, run_stage
+
+register_output(VcrDetectorOutput)
 
 
 class VcrDetector(PreTrainedBase):
@@ -91,7 +94,7 @@ class VcrDetector(PreTrainedBase):
             more = self.mask_features(real.masks).to(bins.dtype)
             bins = bins + F.pad(more, (0, 0, 0, 0, 0, bins.shape[1] - more.shape[1]))
         x = run_stage(self.res5 if stage is None else stage, bins)
-        return x.mean(dim=(2, 3), dtype=self.projection.weight.dtype)
+        return x.mean(dim=(2, 3), dtype=self.dtype)
 
     def mask_features(self, masks: np.ndarray) -> Tensor:  # [P, M, M] -> [P, mask_channels, n, n]
         """What is added to the first channels of the bins."""
@@ -110,9 +113,10 @@ class VcrDetector(PreTrainedBase):
     def precision(self) -> str:
         """The dtype of convolutions in `region_features`: that of the weights, unless another one was assigned.
 
-        With "bfloat16" the mean over a region and what follows are float32 nevertheless.
+        With "bfloat16" the mean over a region and what follows are float32 nevertheless. Where layers were replaced or
+        have hooks, the dtypes are those of the layers.
         """
-        return self._precision or str(self.projection.weight.dtype).removeprefix("torch.")
+        return self._precision or str(self.dtype).removeprefix("torch.")
 
     @precision.setter
     def precision(self, name: str | None) -> None:
@@ -127,7 +131,7 @@ class VcrDetector(PreTrainedBase):
         """
         backbone: Map = self.backbone
         stage: list[Map] = list(self.res5)
-        dtype = self.projection.weight.dtype
+        dtype = self.dtype
         if is_plain(self.backbone, *self.res5):
             dtype = getattr(torch, self.precision)
             backbone, stage = self.backbone.folded(dtype), [block.folded(dtype) for block in self.res5]
@@ -140,8 +144,7 @@ class VcrDetector(PreTrainedBase):
         return np.concatenate(found)
 
     def _tensor(self, array: np.ndarray) -> Tensor:
-        weight = self.projection.weight
-        return torch.from_numpy(np.ascontiguousarray(array)).to(weight.device, weight.dtype)
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device, self.dtype)
 
 
 def _place(values: Tensor, real: RealBoxes, shape: tuple[int, int]) -> Tensor:  # [P, C] -> [B, R, C]

@@ -147,7 +147,8 @@ class TFVcrDetector(PreTrainedBase):
     def precision(self) -> str:
         """The dtype of convolutions in `region_features`: that of the model, unless another one was assigned.
 
-        With "bfloat16" the mean over a region and what follows are float32 nevertheless.
+        With "bfloat16" the mean over a region and what follows are float32 nevertheless. Where layers were replaced,
+        the dtypes are those of the layers.
         """
         return self._precision or self.compute_dtype
 

@@ -71,6 +71,7 @@ def test_what_is_given_must_fit():
 
     for given, message in [
         ({"boxes": boxes[:1]}, r"boxes must be \[B, R, 4\] for the 2 images; got \[1, 3, 4\]"),
+        ({"boxes": np.full((2, 3, 4), np.nan)}, "boxes must be finite"),
         ({"box_mask": np.zeros((2, 3))}, "at least one box that is not padding"),
         ({"box_mask": np.ones((2, 2))}, r"box_mask must be \[2, 3\], as boxes have it; got \[2, 2\]"),
         ({"object_ids": None}, "the class of each box, are needed by this network"),

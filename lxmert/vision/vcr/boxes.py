@@ -50,6 +50,8 @@ def real_boxes(
     if boxes.ndim != 3 or len(boxes) != batch or boxes.shape[2] != 4:
         raise ValueError(f"boxes must be [B, R, 4] for the {batch} images; got {list(boxes.shape)}.")
     shape = boxes.shape[:2]
+    if not np.isfinite(boxes).all():
+        raise ValueError("boxes must be finite; some coordinates are NaN or infinite.")
     mask = (boxes >= 0).all(axis=2) if box_mask is None else _fitting("box_mask", box_mask, shape) != 0
     image, place = np.nonzero(mask)
     if not len(image):
