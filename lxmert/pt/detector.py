@@ -5,8 +5,8 @@ objects (and the background, the last), T attributes (and "no attribute", the la
 Source: Anderson et al. 2018 (arXiv 1707.07998).
 """
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -18,9 +18,13 @@ from lxmert.common.config.detector import DetectorConfig
 from lxmert.common.detector_outputs import DetectorOutput, check_precision
 from lxmert.vision.faster_rcnn.network import Proposed
 
+from ._compat import register_output
 from .pretrained_base import PreTrainedBase
 from .region_pooling import distinct_bins, gather_bins, pool_regions
 from .resnet import Backbone, is_plain, make_stage, run_stage
+
+register_output(DetectorOutput)
+
 
 # Enough for products of full speed, and few enough for the memory: 32 regions take 51 MB after the fifth stage.
 REGIONS_AT_ONCE = 32
@@ -37,7 +41,7 @@ class ProposalHead(nn.Module):
         self.hidden = nn.Conv2d(config.map_channels, hidden, 3, padding=1)
         self.objectness = nn.Conv2d(hidden, count, 1)
         self.deltas = nn.Conv2d(hidden, 4 * count, 1)
-        self.register_buffer("anchors", torch.from_numpy(cell_anchors(config.anchor_sizes, config.anchor_ratios)))
+        self.register_buffer("anchors", torch.tensor(cell_anchors(config.anchor_sizes, config.anchor_ratios)))
         for layer in (self.hidden, self.objectness, self.deltas):
             nn.init.normal_(layer.weight, std=0.01)
             nn.init.zeros_(layer.bias)
@@ -48,11 +52,18 @@ class ProposalHead(nn.Module):
         objectness = self.objectness(x).permute(0, 2, 3, 1).flatten(1)
         return objectness, self.deltas(x).permute(0, 2, 3, 1).reshape(*objectness.shape, 4)
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        anchors = self.anchors
+        super()._apply(fn, recurse)
+        if self.anchors.itemsize < anchors.itemsize:  # 16 bits would round them by pixels
+            self.anchors = anchors.to(self.anchors.device)
+        return self
+
 
 def convolve(layer: nn.Conv2d, x: Tensor) -> Tensor:  # [B, C, h, w] -> [B, C', h, w]
-    """layer(x) in the dtype of x."""
-    if x.dtype == layer.weight.dtype:
-        return layer(x)
+    """layer(x) in the dtype of x, or in that of a layer that was replaced."""
+    if x.dtype == layer.weight.dtype or not is_plain(layer):
+        return layer(x.to(layer.weight.dtype))
     weight, bias = layer.weight.to(x.dtype), layer.bias.to(x.dtype)
     return F.conv2d(x, weight, bias, layer.stride, layer.padding, layer.dilation)
 
@@ -78,6 +89,9 @@ class Predictor(nn.Module):
 
     def box_deltas(self, features: Tensor, object_ids: Tensor) -> Tensor:  # [P, C], [P] -> [P, 4]
         """The deltas of each region for one object, without computing those for the others."""
+        if not is_plain(self.boxes):  # its weights alone do not say what it computes
+            first = torch.arange(len(features), device=features.device) * (self.boxes.out_features // 4)
+            return self.boxes(features).view(-1, 4)[first + object_ids]
         weight = self.boxes.weight.view(-1, 4, features.shape[-1])[object_ids]  # [P, 4, C]
         return (weight @ features[:, :, None])[..., 0] + self.boxes.bias.view(-1, 4)[object_ids]
 
@@ -133,7 +147,7 @@ class VisualGenomeDetector(PreTrainedBase):
         With "bfloat16" the scores and deltas, and the mean over a region, are float32 nevertheless. Where layers were
         replaced or have hooks, "bfloat16" is autocast's, and other precisions are those of the layers.
         """
-        return self._precision or str(self.predictor.objects.weight.dtype).removeprefix("torch.")
+        return self._precision or str(self.dtype).removeprefix("torch.")
 
     @precision.setter
     def precision(self, name: str | None) -> None:
@@ -169,7 +183,7 @@ class VisualGenomeDetector(PreTrainedBase):
 
     def _features_of_bins(self, bins: Tensor, places: Tensor) -> Iterator[Tensor]:  # [C, U], [P, n, n] -> [p, C'] ...
         """The mean of the fifth stage over each region, some regions at a time."""
-        dtype = self.predictor.objects.weight.dtype
+        dtype = self.dtype
         if not is_plain(*self.res5):
             for some in places.split(REGIONS_AT_ONCE):
                 with self._autocast():
@@ -201,14 +215,13 @@ class VisualGenomeDetector(PreTrainedBase):
     def _autocast(self) -> torch.autocast:
         """What computes in the assigned precision where layers are called, because some were replaced."""
         narrow = self._precision == "bfloat16"
-        return torch.autocast(self.predictor.objects.weight.device.type, torch.bfloat16, enabled=narrow)
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=narrow)
 
     def _tensor(self, array: np.ndarray) -> Tensor:
-        weight = self.predictor.objects.weight
-        return torch.from_numpy(np.ascontiguousarray(array)).to(weight.device, weight.dtype)
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device, self.dtype)
 
     def _ids(self, array: np.ndarray) -> Tensor:
-        return torch.from_numpy(np.asarray(array, np.int64)).to(self.predictor.objects.weight.device)
+        return torch.from_numpy(np.asarray(array, np.int64)).to(self.device)
 
 
 def _array(x: Tensor) -> np.ndarray:

@@ -132,8 +132,8 @@ class FoldedBottleneck:
 
 
 def is_plain(*parts: nn.Module) -> bool:
-    """Whether parts are as this file makes them: without hooks, and nothing replaced, as adapters do."""
-    plain = (Backbone, nn.ModuleList, Bottleneck, ConvNorm, FrozenBatchNorm, nn.Conv2d)
+    """Whether parts are as a detector makes them: without hooks, and nothing replaced, as adapters do."""
+    plain = (Backbone, nn.ModuleList, Bottleneck, ConvNorm, FrozenBatchNorm, nn.Conv2d, nn.Linear)
     modules = [module for part in parts for module in part.modules()]
     return all(type(m) in plain and "forward" not in m.__dict__ and not may_have_hooks(m) for m in modules)
 

@@ -34,7 +34,7 @@ class ProposalHead(OpenLayer, keras.layers.Layer):
     """Scores and moves the anchors of every cell of the map."""
 
     def __init__(self, config: DetectorConfig, **kwargs: Any):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)  # its first layer computes in the dtype of the map
         self.config = config
         hidden, count = config.proposal_channels, config.num_anchors
         options = dict(
@@ -70,9 +70,9 @@ class ProposalHead(OpenLayer, keras.layers.Layer):
 
 
 def convolve(layer: keras.layers.Conv2D, x: Any) -> Any:  # [B, h, w, C] -> [B, h, w, C']
-    """layer(x) in the dtype of x."""
+    """layer(x) in the dtype of x, or in that of a layer that was replaced."""
     dtype = keras.backend.standardize_dtype(x.dtype)
-    if dtype == layer.compute_dtype:
+    if dtype == layer.compute_dtype or not is_plain(layer):
         return layer(x)
     return ops.conv(x, ops.cast(layer.kernel, dtype), 1, "same", "channels_last") + ops.cast(layer.bias, dtype)
 
@@ -102,6 +102,9 @@ class Predictor(OpenLayer, keras.layers.Layer):
 
     def box_deltas(self, features: Any, object_ids: Any) -> Any:  # [P, C], [P] -> [P, 4]
         """The deltas of each region for one object, without computing those for the others."""
+        if not is_plain(self.boxes):  # its weights alone do not say what it computes
+            first = ops.arange(ops.shape(features)[0], dtype="int32") * (self.boxes.units // 4)
+            return ops.take(ops.reshape(self.boxes(features), (-1, 4)), first + object_ids, axis=0)
         kernel = ops.reshape(self.boxes.kernel, (features.shape[-1], -1, 4))
         kernel = ops.transpose(ops.take(kernel, object_ids, axis=1), (1, 2, 0))  # [P, 4, C]
         bias = ops.take(ops.reshape(self.boxes.bias, (-1, 4)), object_ids, axis=0)
@@ -193,8 +196,9 @@ class TFVisualGenomeDetector(PreTrainedBase):
     def propose(self, images: np.ndarray) -> Proposed:
         """The first stage, from images ``[B, H, W, 3]``."""
         dtype = self.precision if is_plain(self.backbone) else None
-        graph = self._graph(type(self)._propose, dtype, ((None, None, None, 3), self.compute_dtype))
-        feature_map, objectness, deltas = graph(self._tensor(images))
+        graph = self._graph(type(self)._feature_map, dtype, ((None, None, None, 3), self.compute_dtype))
+        feature_map = graph(self._tensor(images))
+        objectness, deltas = self.proposal_head(feature_map)
         height, width = feature_map.shape[1:3]
         return Proposed(feature_map, (height, width), _array(objectness), _array(deltas))
 
@@ -209,9 +213,14 @@ class TFVisualGenomeDetector(PreTrainedBase):
         return _array(self._graph(type(self)._features_of_bins, dtype, *inputs)(bins, places))
 
     def _graph(self, stage: Any, dtype: str | None, *inputs: tuple[tuple[int | None, ...], str]) -> Any:
-        """A method of this class for a dtype as a graph, for images of any size and any number of regions."""
+        """A method of this class for a dtype as a graph, for images of any size and any number of regions.
+
+        Without a dtype layers were replaced, and are called without a graph, which would keep what they are now.
+        """
         import tensorflow as tf
 
+        if dtype is None:
+            return functools.partial(stage, self, dtype)
         if (stage, dtype) not in self._graphs:
             signature = [tf.TensorSpec(*shape_and_dtype) for shape_and_dtype in inputs]
             function = functools.partial(stage, self, dtype)
@@ -222,11 +231,10 @@ class TFVisualGenomeDetector(PreTrainedBase):
     def _graphs(self) -> dict[Any, Any]:
         return {}
 
-    def _propose(self, dtype: str | None, pixels: Any) -> tuple[Any, Any, Any]:
-        """The first stage; `dtype` is None where layers were replaced, and are called."""
+    def _feature_map(self, dtype: str | None, pixels: Any) -> Any:  # [B, H, W, 3] -> [B, h, w, C]
+        """The backbone's map; `dtype` is None where layers were replaced, and are called."""
         backbone = self.backbone if dtype is None else self.backbone.folded(dtype)
-        feature_map = backbone(ops.cast(pixels, dtype or self.compute_dtype))
-        return feature_map, *self.proposal_head(feature_map)
+        return backbone(ops.cast(pixels, dtype or self.compute_dtype))
 
     def _features_of_bins(self, dtype: str | None, bins: Any, places: Any) -> Any:  # [U, C], [P, n, n] -> [P, C']
         """The mean of the fifth stage over each region, some regions at a time."""

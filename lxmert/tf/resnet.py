@@ -30,16 +30,22 @@ class FrozenBatchNorm(keras.layers.Layer):
 
     def call(self, x: Any) -> Any:  # [B, H, W, C] -> [B, H, W, C]
         """Normalize each channel."""
-        scale = self.gamma * ops.rsqrt(self.moving_variance + self.eps)
-        return (x - self.moving_mean) * scale + self.beta
+        # In at least float32, as PyTorch does: a variance may be more than float16 holds.
+        least = keras.backend.result_type(self.compute_dtype, "float32")
+        gamma, beta, mean, variance = (
+            ops.cast(each, least) for each in (self.gamma, self.beta, self.moving_mean, self.moving_variance)
+        )
+        normalized = (ops.cast(x, least) - mean) * (gamma * ops.rsqrt(variance + self.eps)) + beta
+        return ops.cast(normalized, self.compute_dtype)
 
     def build(self, input_shape: Any = None) -> None:
         """Make the weights."""
         shape = (self.channels,)
-        self.gamma = self.add_weight(shape, "ones", name="gamma")
-        self.beta = self.add_weight(shape, "zeros", name="beta")
-        self.moving_mean = self.add_weight(shape, "zeros", name="moving_mean", trainable=False)
-        self.moving_variance = self.add_weight(shape, "ones", name="moving_variance", trainable=False)
+        self.gamma = self.add_weight(shape, "ones", autocast=False, name="gamma")
+        self.beta = self.add_weight(shape, "zeros", autocast=False, name="beta")
+        statistics = dict(trainable=False, autocast=False)
+        self.moving_mean = self.add_weight(shape, "zeros", name="moving_mean", **statistics)
+        self.moving_variance = self.add_weight(shape, "ones", name="moving_variance", **statistics)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""
@@ -195,10 +201,11 @@ class FoldedBottleneck:
 
 
 def is_plain(*parts: keras.layers.Layer) -> bool:
-    """Whether parts are as this file makes them: nothing was replaced or quantized."""
-    plain = (Backbone, Bottleneck, ConvNorm, FrozenBatchNorm, keras.layers.Conv2D)
+    """Whether parts are as a detector makes them: nothing was replaced or quantized, and nothing has an adapter."""
+    plain = (Backbone, Bottleneck, ConvNorm, FrozenBatchNorm, keras.layers.Conv2D, keras.layers.Dense)
     layers = [layer for part in parts for layer in flatten_layers(part)]
-    return all(type(layer) in plain and not getattr(layer, "quantization_mode", None) for layer in layers)
+    changed = ("quantization_mode", "lora_enabled")
+    return all(type(layer) in plain and not any(getattr(layer, name, None) for name in changed) for layer in layers)
 
 
 def make_stage(config: Any, number: int, stride: int, dilation: int = 1, dtype: Any = None) -> list[Bottleneck]:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from lxmert.common.config import DetectorConfig
 from lxmert.vision.faster_rcnn.anchors import map_anchors
@@ -167,17 +168,61 @@ def test_a_replaced_layer_is_called(backend):
     rois = np.array([[0, 0, 3, 2], [1, 0, 2, 1]])
     proposed = network.propose(pixels)
     features = network.region_features(proposed.feature_map, 0, rois)
-    for block in (network.backbone.res3[0], network.res5[0]):
-        kind = type(block.expand.conv)
-        call = "forward" if backend == "pt" else "call"
+    deltas = network.box_deltas(features, np.array([3, 0]))
+
+    def double(layer):
+        kind, call = type(layer), "forward" if backend == "pt" else "call"
         own = {call: lambda self, x, kind=kind, call=call: 2 * getattr(kind, call)(self, x)}
-        block.expand.conv.__class__ = type("Doubled", (kind,), own)
+        layer.__class__ = type("Doubled", (kind,), own)
+
+    for block in (network.backbone.res3[0], network.res5[0]):
+        double(block.expand.conv)
     called, changed = network(tensor(backend, pixels)), network.propose(pixels)
     assert_close(changed.objectness, as_array(called.objectness), 1e-12, "objectness")
     assert np.abs(changed.objectness - proposed.objectness).max() > 1e-6
     again = network.region_features(proposed.feature_map, 0, rois)
     assert_close(again, as_array(network.pooled_features(proposed.feature_map[0], rois)), 1e-12, "features")
     assert np.abs(again - features).max() > 1e-6
+    double(network.predictor.boxes)
+    assert_close(network.box_deltas(features, np.array([3, 0])), 2 * deltas, 1e-12, "deltas")
+    # And another one, after the first was called.
+    double(network.backbone.res4[0].expand.conv)
+    double(network.proposal_head.hidden)
+    called, third = network(tensor(backend, pixels)), network.propose(pixels)
+    assert_close(third.objectness, as_array(called.objectness), 1e-12, "objectness")
+    assert np.abs(third.objectness - changed.objectness).max() > 1e-6
+    network.precision = "bfloat16"
+    assert_close(network.propose(pixels).objectness, third.objectness, 0.05, "objectness in bfloat16")
+
+
+@pytest.mark.parametrize("backend", ["pt", "tf"])
+def test_float16(backend):
+    """Anchors are coordinates and stay exact; norms are computed in float32, whose statistics float16 may not hold."""
+    config = DetectorConfig(**{**NARROW, **CONFIGS["short"], "anchor_sizes": (33.3, 777.7)})
+    weights = draw_weights(config, seed=8)
+    variance = "backbone.stem.norm.running_var"
+    weights[variance] = np.full_like(weights[variance], 1e5)
+    if backend == "pt":
+        network = make_network(backend, config, weights, "float32").half()
+        assert network.backbone.stem.conv.weight.dtype == torch.float16
+        network.backbone.stem.norm.float()
+    else:
+        network = make_network(backend, config, weights, "mixed_float16")
+    np.testing.assert_array_equal(network.anchors, weights["proposal_head.anchors"])
+    pixels = np.random.default_rng(8).normal(0, 60, (1, 50, 70, 3)).astype(np.float16)
+    called, proposed = network(tensor(backend, pixels)), network.propose(pixels)
+    assert np.abs(proposed.objectness).max() > 1e-3
+    assert_close(as_array(called.objectness).astype(np.float32), proposed.objectness, 0.05, "objectness")
+
+
+@pytest.mark.full
+def test_pytorch_exports_the_first_stage():
+    """The output is a class of this package, which is known to torch.export."""
+    config = DetectorConfig(**{**NARROW, **CONFIGS["short"]})
+    network = make_network("pt", config, draw_weights(config, seed=9), "float32")
+    pixels = torch.randn(1, 3, 48, 64)
+    exported = torch.export.export(network, (pixels,)).module()
+    assert_close(as_array(exported(pixels).deltas), as_array(network(pixels).deltas), 1e-6, "deltas")
 
 
 def test_gradients():
