@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lxmert.hub import HubOptions
+from lxmert.utils.messages import first_few
 from lxmert.utils.setting_names import setting
 from lxmert.weights.checksums import check_sha256, weights_sha256
 from lxmert.weights.model_files import find_model
@@ -61,12 +62,15 @@ def load_network(
     loader = network_backend(backend)
     if precision not in PRECISIONS:
         raise ValueError(f"{setting('precision')} must be one of {', '.join(PRECISIONS)}; got {precision!r}.")
-    place = loader.find_device(device)
+    place = loader.find_device(None if device is None else str(device))
     path = find_model(source, hub)
     digest = weights_sha256(path)
     if sha256 is not None:
         check_sha256(source, sha256, digest)
     network = loader.load_network(architecture, path, precision, place)
+    if damaged := loader.not_finite(network):
+        # A network would not show it: the ReLU of some processors makes 0 of NaN.
+        raise ValueError(f"{source} is damaged: {first_few(damaged)} hold NaN or infinite values.")
     # A path on this machine says nothing on another one.
     name = path.resolve().name if Path(source).exists() else str(source)
     origin = {"weights": name, "sha256": digest, "backend": backend, "precision": precision}

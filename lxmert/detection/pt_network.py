@@ -50,6 +50,11 @@ def load_network(architecture: str, path: Path, precision: str, device: str) -> 
     return network
 
 
+def not_finite(network: Any) -> list[str]:
+    """The names of weights with values that are NaN or infinite."""
+    return [name for name, values in network.state_dict().items() if not bool(values.isfinite().all())]
+
+
 def computing_on(device: str) -> AbstractContextManager[Any]:
     """The context in which a network computes: tensors follow its weights."""
     return nullcontext()

@@ -143,7 +143,15 @@ class RegionDetector(ABC):
 
         Returns:
             The number of regions.
+
+        Raises:
+            TypeError: `found` are the regions of several images.
+            FileNotFoundError, ValueError: see `draw_detections`.
         """
+        if not isinstance(found, ImageDetections):
+            raise TypeError(
+                f"found must be the regions of one image, detector(photo).images[0]; got {type(found).__name__}."
+            )
         return draw_detections(found, path, image, self.objects, self.attributes)
 
     def object_names(self, ids: Any) -> Any:

@@ -24,7 +24,7 @@ def find_device(name: str | None) -> str:
     """
     devices = [device.name for device in tf.config.list_logical_devices()]
     gpus = sum("GPU" in device for device in devices)
-    kind, _, number = (name or ("cuda" if gpus else "cpu")).lower().partition(":")
+    kind, _, number = (("cuda" if gpus else "cpu") if name is None else name).lower().partition(":")
     own = own_gpu(gpus) if gpus and kind in ("cuda", "gpu") else 0
     wanted = f"/device:{'GPU' if kind == 'cuda' else kind.upper()}:{number or own}"
     if wanted not in devices:
@@ -49,6 +49,11 @@ def load_network(architecture: str, path: Path, precision: str, device: str) -> 
     if chooses:
         network.precision = precision
     return network
+
+
+def not_finite(network: Any) -> list[str]:
+    """The names of weights with values that are NaN or infinite."""
+    return [weight.path for weight in network.weights if not bool(tf.reduce_all(tf.math.is_finite(weight.value)))]
 
 
 def computing_on(device: str) -> AbstractContextManager[Any]:

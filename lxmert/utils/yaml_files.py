@@ -10,6 +10,9 @@ import yaml
 
 # Reading takes 50 microseconds a line; a file of this size takes some seconds.
 LARGEST_YAML = 2**20
+_LONGEST_NUMBER = 100  # characters; PyYAML takes the square of the parts of 1:2:3 and the like
+# What PyYAML raises for a scalar that is not of the kind that its tag says, such as `!!int ""`.
+_OF_SCALARS = (AttributeError, IndexError, KeyError, OverflowError, TypeError)
 
 
 def is_yaml(path: Path) -> bool:
@@ -33,6 +36,12 @@ class _PlainLoader(yaml.SafeLoader):
             seen.add(key)
         return super().construct_mapping(node, deep)
 
+    def construct_scalar(self, node: Any) -> Any:
+        value = super().construct_scalar(node)
+        if node.tag.endswith((":int", ":float")) and len(value) > _LONGEST_NUMBER:
+            raise yaml.constructor.ConstructorError(None, None, "a number is too long", node.start_mark)
+        return value
+
 
 def read_yaml(path: str | Path) -> dict[Any, Any]:
     """Read a YAML file that holds a mapping.
@@ -46,7 +55,7 @@ def read_yaml(path: str | Path) -> dict[Any, Any]:
         raise ValueError(f"{path} is larger than {LARGEST_YAML} bytes, too large for a description of a model.")
     try:
         values = yaml.load(Path(path).read_bytes(), _PlainLoader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError, *_OF_SCALARS) as error:
         raise ValueError(f"{path} is not a YAML file of plain values: {error}") from None
     if not isinstance(values, dict):
         raise ValueError(f"{path} must hold a YAML mapping of keys and values; it holds a {type(values).__name__}.")

@@ -36,7 +36,7 @@ def check_sha256(source: str | Path, wanted: str, found: str) -> None:
     Raises:
         ValueError: `wanted` is no SHA-256, or another one.
     """
-    if not re.fullmatch("[0-9a-fA-F]{64}", wanted):
+    if not re.fullmatch("[0-9a-fA-F]{64}", str(wanted)):
         raise ValueError(f"{setting('sha256')} must be 64 hexadecimal digits; got {wanted!r}.")
     if wanted.lower() != found:
         raise ValueError(f"{source} has the SHA-256 {found}, and not {wanted.lower()}, as {setting('sha256')} says.")

@@ -126,6 +126,8 @@ BAD = {
         "repeats its values by aliases",
     ),
     "an alias of itself": ("a: &a [*a]\n", "repeats its values by aliases"),
+    "a number of half a million parts": ("a: " + "1:" * 500_000 + "1\n", "a number is too long"),
+    "a number that is none": ("a: !!int ''\n", "is not a YAML file of plain values"),
     "deep": ("[" * 5000, "is not a YAML file of plain values"),
     "large": (" " * (2**20 + 1), "is larger than 1048576 bytes"),
 }

@@ -105,3 +105,5 @@ def test_a_detector_draws_what_it_found(photo, tmp_path):
     assert detector.draw(detector(photo[2]).images[0], tmp_path / "regions.png", photo[2]) == 2
     with Image.open(tmp_path / "regions.png") as drawing:
         assert drawing.size == (320, 213)
+    with pytest.raises(TypeError, match=r"the regions of one image, detector\(photo\).images\[0\]; got Detections"):
+        detector.draw(detector(photo[2]), tmp_path / "regions.png")

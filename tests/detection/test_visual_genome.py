@@ -5,12 +5,14 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image, ImageOps
 
 from lxmert import RegionDetector
 from lxmert.data.features import check_regions, open_regions
 from lxmert.detection.extraction import extract_features
 from lxmert.detection.visual_genome import VisualGenomeRegionDetector
+from lxmert.pt import VisualGenomeDetector
 from lxmert.utils.included_models import included_models
 from tests.detection.photographs import CAMERA, CAT, CHINA, FLOWER, ROCKET, make_kinds
 from tests.reference.detectors import golden_network
@@ -118,8 +120,9 @@ def test_what_cannot_be_loaded(network, tmp_path):
         ({"profile": "coco"}, "profile must be one of caffe, hf; got 'coco'"),
         ({"regions": (36, 10)}, "regions must be at least 1, and the least not above the most"),
         ({"objects": ["one"]}, "objects must be 100 names"),
+        ({"objects": [None] * 100}, "objects must be a list of names in the order of their ids, or its file"),
     ):
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises((ValueError, TypeError), match=message):
             RegionDetector.from_pretrained(tmp_path / "weights", **options)
     with pytest.raises(ValueError, match="configuration of a 'lxmert' model"):
         RegionDetector.from_pretrained(included_models()["easy-vqa"])
@@ -129,6 +132,18 @@ def test_what_cannot_be_loaded(network, tmp_path):
     path.write_text(json.dumps(values))
     with pytest.raises(ValueError, match="pixel_mean"):
         RegionDetector.from_pretrained(tmp_path / "weights")
+
+
+@pytest.mark.parametrize("backend", ["pt", "tf"])
+def test_weights_that_are_not_finite_are_refused(tmp_path, backend):
+    """A network of them may find regions: oneDNN's ReLU makes 0 of NaN."""
+    network = VisualGenomeDetector(SMALL.replace(res2_blocks=1, res3_blocks=1, res4_blocks=1, res5_blocks=1))
+    with torch.no_grad():
+        network.backbone.res2[0].spatial.conv.weight[0, 0, 1, 1] = np.nan
+        network.predictor.attributes.bias[3] = -np.inf
+    network.save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=r"is damaged: .*backbone.*spatial.*attributes.* hold NaN or infinite values"):
+        RegionDetector.from_pretrained(tmp_path, backend=backend)
 
 
 @pytest.mark.full

@@ -148,10 +148,11 @@ class MadeNetwork:
         return scores
 
     def box_deltas(self, features, object_ids):
-        return features[:, :4] / 10
+        return features[:, :4] / (0 if self.fault == "boxes" else 10)
 
     def attribute_scores(self, features, object_ids):
-        return features @ np.random.default_rng(2).standard_normal((8, 26)).astype(np.float32)
+        scores = features @ np.random.default_rng(2).standard_normal((8, 26)).astype(np.float32)
+        return scores * np.float32(np.nan) if self.fault == "attributes" else scores
 
 
 PICTURES = [
@@ -286,13 +287,21 @@ def test_small_proposals_are_dropped_as_in_the_original():
     assert choose_proposals(scores, still, anchors[[1, 0, 2]], (600, 800), one).anchors.tolist() == [0]
 
 
-@pytest.mark.parametrize(("fault", "image"), [("anchors", 1), ("objects", 0)])
-def test_numbers_that_are_not_finite_are_refused_with_the_image(fault, image):
-    message = (
-        rf"images\[{image}\]: the detector's scores of {fault} are not all finite numbers: its weights are damaged"
-    )
+@pytest.mark.parametrize(
+    ("fault", "image", "what"),
+    [
+        ("anchors", 1, "scores of anchors"),
+        ("objects", 0, "scores of objects"),
+        ("attributes", 0, "scores of attributes"),
+        ("boxes", 0, "deltas of boxes"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:divide by zero")
+def test_numbers_that_are_not_finite_are_refused_with_the_image(fault, image, what):
+    message = rf"images\[{image}\]: the detector's {what} are not all finite numbers: its weights are damaged"
+    profile = PROFILES[fault == "boxes"]  # only profile "hf" moves boxes
     with pytest.raises(ValueError, match=message):
-        detect_regions(MadeNetwork(fault), [PICTURES[0], PICTURES[3]], PROFILES[0], batch_size=2)
+        detect_regions(MadeNetwork(fault), [PICTURES[0], PICTURES[3]], profile, batch_size=2)
 
 
 def test_an_image_that_cannot_be_opened_is_named(tmp_path):
@@ -314,6 +323,8 @@ def test_an_image_that_cannot_be_opened_is_named(tmp_path):
         (dict(name="detectron"), "profile must be one of caffe, hf; got 'detectron'"),
         (dict(name="hf", score_threshold=0.2), "score_threshold has no meaning for profile 'hf'"),
         (dict(name="caffe", score_threshold=2), "score_threshold must be from 0 to 1; got 2"),
+        (dict(name="caffe", score_threshold="0.2"), "score_threshold must be a number from 0 to 1; got '0.2'"),
+        (dict(name="caffe", score_threshold=True), "score_threshold must be a number from 0 to 1; got True"),
         (dict(name="caffe", regions=0), "regions must be at least 1, and the least not above the most; got 0"),
         (dict(name="hf", regions=(100, 10)), r"regions must be at least 1, .*; got \(100, 10\)"),
         (dict(name="hf", regions="36"), "regions must be a number of regions, or the least and the most; got '36'"),
@@ -328,7 +339,7 @@ def test_profiles_that_do_not_exist(arguments, message):
 def test_profiles():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        caffe, hf = make_profile("caffe", SMALL, (10, 100), 0.3), make_profile("hf", SMALL)
+        caffe, hf = make_profile("caffe", SMALL, (np.int64(10), 100), 0.3), make_profile("hf", SMALL)
     assert (caffe.min_size, caffe.max_size, caffe.min_regions, caffe.max_regions) == (600, 1000, 10, 100)
     assert (caffe.score_threshold, caffe.suppression_threshold, caffe.least_side) == (0.3, 0.3, 16.0)
     assert (hf.min_size, hf.max_size, hf.min_regions, hf.max_regions) == (128, 176, 8, 8)

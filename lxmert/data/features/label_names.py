@@ -45,15 +45,20 @@ def label_names(
         least, most: how many there may be, any number from `least` on by default.
 
     Raises:
+        TypeError: neither a list of texts nor a path.
         ValueError: another number of names; and see `read_label_names`.
     """
     if given is None:
         return None
-    names = read_label_names(given) if isinstance(given, (str, Path)) else list(map(str, given))
+    names = read_label_names(given) if isinstance(given, (str, Path)) else given
+    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
+        raise TypeError(
+            f"{setting(kind)} must be a list of names in the order of their ids, or its file; got {given!r:.80}."
+        )
     if len(names) < least or (most is not None and len(names) > most):
         wanted = f"{least:,}" if least == most else f"at least {least:,}"
         source = f"those in {given}" if isinstance(given, (str, Path)) else "those given"
         raise ValueError(
             f"{setting(kind)} must be {wanted} names, one for each id in order; {source} are {len(names):,}."
         )
-    return names
+    return list(names)

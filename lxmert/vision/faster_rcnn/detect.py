@@ -129,6 +129,7 @@ def find_regions(
     rows = rows[chosen]
     # The embedding is that of the best class with the background among them.
     known = network.attribute_scores(features[rows], scores.argmax(axis=1)[rows])
+    _check_finite(known, "scores of attributes")
     attributes = softmax(known)[:, :-1] if isinstance(profile, CaffeProfile) else softmax(known[:, :-1])
     attribute = attributes.argmax(axis=1)
     return FoundRegions(
@@ -173,6 +174,7 @@ def _moved(
 ) -> np.ndarray:
     """The proposals moved by the deltas of their best classes, and clipped, in pixels of the network's input."""
     deltas = network.box_deltas(features, best)
+    _check_finite(deltas, "deltas of boxes")
     return clip_boxes(move_boxes(proposals.boxes, deltas[rows], network.config.box_weights), image.size)
 
 

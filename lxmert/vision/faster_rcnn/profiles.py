@@ -19,7 +19,10 @@ one pixel inside of the image, and suppresses proposals with sides that count th
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from numbers import Real
 from typing import Any, ClassVar, TypeAlias
+
+import numpy as np
 
 from lxmert.common.config.detector import DetectorConfig
 from lxmert.utils.setting_names import setting
@@ -126,7 +129,7 @@ def make_profile(
 
     Raises:
         ValueError: another name, a number out of range, or a score threshold for "hf".
-        TypeError: regions that are neither a number nor two.
+        TypeError: regions that are neither a number nor two, or a threshold that is no number.
     """
     if name not in PROFILES:
         raise ValueError(f"{setting('profile')} must be one of {', '.join(PROFILES)}; got {name!r}.")
@@ -148,17 +151,17 @@ def make_profile(
 
 def _least_and_most(regions: Any) -> tuple[int, int]:
     both = regions if isinstance(regions, (tuple, list)) else (regions, regions)
-    if len(both) != 2 or not all(isinstance(count, int) and not isinstance(count, bool) for count in both):
+    if len(both) != 2 or not all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) for n in both):
         raise TypeError(
             f"{setting('regions')} must be a number of regions, or the least and the most; got {regions!r}."
         )
     if not 1 <= both[0] <= both[1]:
         raise ValueError(f"{setting('regions')} must be at least 1, and the least not above the most; got {regions!r}.")
-    return both[0], both[1]
+    return int(both[0]), int(both[1])
 
 
 def _check(profile: Any) -> None:
-    """Raise ValueError where a number of a profile is out of range."""
+    """Raise ValueError where a number of a profile is out of range, TypeError where it is none."""
     if not _SHORTEST <= profile.min_size <= profile.max_size:
         raise ValueError(
             f"min_size must be at least {_SHORTEST}, and at most max_size; got {profile.min_size} and "
@@ -168,5 +171,7 @@ def _check(profile: Any) -> None:
     for name in ("score_threshold", "suppression_threshold", "suppression_thresholds"):
         value = getattr(profile, name, 0.0)
         several = value if isinstance(value, tuple) else (value,)
+        if not all(isinstance(each, Real) and not isinstance(each, bool) for each in several):
+            raise TypeError(f"{setting(name)} must be a number from 0 to 1; got {value!r}.")
         if not several or not all(0 <= each <= 1 for each in several):
             raise ValueError(f"{setting(name)} must be from 0 to 1; got {value!r}.")
