@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .backends import add_backend, import_quietly
@@ -47,10 +48,14 @@ def run(arguments: argparse.Namespace) -> int:
     from lxmert.data.features.drawing import check_drawing
     from lxmert.inference.answering import VisualQuestionAnswering
     from lxmert.utils.messages import escaped
+    from lxmert.vision.images import check_file
 
     changed, options = overrides(arguments), detector_options(arguments)
+    photograph = None if arguments.features else arguments.image
+    if photograph is not None:
+        check_file(Path(photograph))
     if arguments.draw is not None:
-        check_drawing(arguments.draw)
+        check_drawing(arguments.draw, photograph)
     import_quietly(arguments.backend)
     answerer = VisualQuestionAnswering.from_pretrained(
         arguments.model,
@@ -68,17 +73,17 @@ def run(arguments: argparse.Namespace) -> int:
     answered = list(zip(arguments.questions, found, strict=True))
     detector = answerer.detector
     assert detector is not None  # it found the regions
-    if arguments.draw is not None:
-        detector.draw(regions[0], arguments.draw, None if arguments.features else arguments.image)
     rows = _region_rows(detector, regions[0]) if arguments.list_regions else []
     if arguments.json:
         answers = [{"question": question, "answers": answers} for question, answers in answered]
         print(json_text({"answers": answers, "regions": rows} if arguments.list_regions else answers))
-        return 0
-    width = max(map(len, arguments.questions))
-    for question, answers in answered:
-        print(f"{question:<{width}}  " + ", ".join(f"{escaped(a['answer'])} {a['score']:.2%}" for a in answers))
-    _print_regions(rows)
+    else:
+        width = max(map(len, arguments.questions))
+        for question, answers in answered:
+            print(f"{question:<{width}}  " + ", ".join(f"{escaped(a['answer'])} {a['score']:.2%}" for a in answers))
+        _print_regions(rows)
+    if arguments.draw is not None:  # last: a full disk costs no answers
+        detector.draw(regions[0], arguments.draw, photograph)
     return 0
 
 

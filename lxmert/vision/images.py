@@ -89,11 +89,16 @@ def _check_size(height: int, width: int) -> None:
         )
 
 
-def _from_file(path: Path) -> np.ndarray:
+def check_file(path: Path) -> None:
+    """Raise ValueError for a folder, FileNotFoundError where nothing is."""
     if path.is_dir():
         raise ValueError(f"image must be a file; {path} is a folder.")
     if not path.exists():
         raise FileNotFoundError(f"image: there is no file {path} (looked from {Path.cwd()}).")
+
+
+def _from_file(path: Path) -> np.ndarray:
+    check_file(path)
     image_module = require("PIL.Image", "Opening an image")
     try:
         with warnings.catch_warnings():

@@ -1,6 +1,8 @@
 """`lxmert ask`: answers as text and as JSON, and how they are shown, whatever a checkpoint calls them."""
 
+import errno
 import json
+import os
 import re
 
 import numpy as np
@@ -109,6 +111,25 @@ def test_the_regions_are_listed_and_drawn(image, lxmert, refused, tmp_path):
         assert drawn.size == (320, 240)
     assert "region  " in lxmert("ask", image, "is there a circle?", "--list-regions")[1]
     assert "a drawing is a .png or .jpg file" in refused("ask", image, "is there a circle?", "--draw", "regions.gif")
+    before = image.read_bytes()
+    message = refused("ask", image, "is there a circle?", "--draw", image.parent / "." / image.name)
+    assert f"--draw must be another file than the image {image}, which would be lost" in message
+    assert image.read_bytes() == before
+
+
+def test_a_drawing_that_cannot_be_written_costs_no_answer(image, lxmert, monkeypatch, tmp_path):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    status, out, err = lxmert("ask", image, "is there a circle?", "--draw", tmp_path / "regions.png")
+    assert (status, out[:24]) == (1, "is there a circle?  yes ")
+    assert "No space left on device" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_an_image_that_is_not_there_is_told_before_a_model_is_loaded(refused):
+    assert "there is no file photo.jpg" in refused("ask", "photo.jpg", "what?", "--model", "none", "--detector", "none")
 
 
 def test_a_file_that_is_not_an_image_is_refused(image, refused):
@@ -116,7 +137,7 @@ def test_a_file_that_is_not_an_image_is_refused(image, refused):
     assert "a.png" in refused("ask", image, "what?")
 
 
-def test_control_characters_are_escaped(lxmert, monkeypatch):
+def test_control_characters_are_escaped(image, lxmert, monkeypatch):
     class Answerer:
         @classmethod
         def from_pretrained(cls, *_, **__):
@@ -132,7 +153,7 @@ def test_control_characters_are_escaped(lxmert, monkeypatch):
 
     monkeypatch.setattr("lxmert.inference.answering.VisualQuestionAnswering", Answerer)
     printed = "what color?  grün\\x1b[2J\\x9b 50.00%\nwhat?        grün\\x1b[2J\\x9b 50.00%\n"
-    assert lxmert("ask", "a.png", "what color?", "what?") == (0, printed, "")
+    assert lxmert("ask", image, "what color?", "what?") == (0, printed, "")
     _, out, _ = lxmert("ask", "a.png", "what?", "--json")
     assert not set("\x1b\x9b") & set(out)
     assert "grün" in out

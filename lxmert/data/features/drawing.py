@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,17 +38,19 @@ class _Label(NamedTuple):
     height: int
 
 
-def check_drawing(path: str | Path) -> None:
+def check_drawing(path: str | Path, image: ImageInput | None = None) -> None:
     """Refuse a file that no drawing can be written to, before the work starts.
 
     Raises:
-        ValueError: it does not end in .png or .jpg, or its folder does not exist.
+        ValueError: it does not end in .png or .jpg, its folder does not exist, or it is the image that is drawn on.
     """
     path = Path(path)
     if path.suffix.lower() not in _FORMATS:
         raise ValueError(f"a drawing is a .png or .jpg file; got {path}.")
     if not path.absolute().parent.is_dir():
         raise ValueError(f"{setting('draw')} must be a file in a folder that is there; got {path}.")
+    if isinstance(image, (str, os.PathLike)) and path.exists() and Path(image).exists() and path.samefile(image):
+        raise ValueError(f"{setting('draw')} must be another file than the image {image}, which would be lost.")
 
 
 def draw_detections(
@@ -72,7 +75,7 @@ def draw_detections(
         FileNotFoundError, TypeError, ValueError: the image cannot be opened, or the drawing is of an unknown format.
         ImportError: pillow is not installed.
     """
-    check_drawing(path)
+    check_drawing(path, image)
     canvas = _canvas(found.size, image)
     _draw(canvas, found.normalized_boxes, captions(found, objects, attributes))
     path = Path(path)
