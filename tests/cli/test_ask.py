@@ -154,7 +154,7 @@ def test_control_characters_are_escaped(image, lxmert, monkeypatch):
     monkeypatch.setattr("lxmert.inference.answering.VisualQuestionAnswering", Answerer)
     printed = "what color?  grün\\x1b[2J\\x9b 50.00%\nwhat?        grün\\x1b[2J\\x9b 50.00%\n"
     assert lxmert("ask", image, "what color?", "what?") == (0, printed, "")
-    _, out, _ = lxmert("ask", "a.png", "what?", "--json")
+    _, out, _ = lxmert("ask", image, "what?", "--json")
     assert not set("\x1b\x9b") & set(out)
     assert "grün" in out
     assert json.loads(out) == [{"question": "what?", "answers": [{"answer": "grün\x1b[2J\x9b", "score": 0.5}]}]
