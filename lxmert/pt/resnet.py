@@ -183,7 +183,7 @@ class Backbone(nn.Module):
         """Pool the maximum of 3 x 3; the input comes from a ReLU, so that padding with 0 adds nothing."""
         if not self.ceil_pooling:
             return F.max_pool2d(x, 3, stride=2, padding=1)
-        right, below = (max(3 - side, (side + 1) % 2) for side in (x.shape[3], x.shape[2]))
+        right, below = (max(3 - side, 1) for side in (x.shape[3], x.shape[2]))
         return F.max_pool2d(F.pad(x, (0, right, 0, below)), 3, stride=2)
 
     def forward(self, pixels: Tensor) -> Tensor:  # [B, 3, H, W] -> [B, C, h, w]

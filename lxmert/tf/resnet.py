@@ -258,7 +258,7 @@ class Backbone(OpenLayer, keras.layers.Layer):
         """Pool the maximum of 3 x 3; the input comes from a ReLU, so that padding with 0 adds nothing."""
         before = 0 if self.ceil_pooling else 1
         height, width = ops.shape(x)[1], ops.shape(x)[2]
-        below, right = (ops.maximum(3 - side, (side + 1) % 2) if before == 0 else 1 for side in (height, width))
+        below, right = (ops.maximum(3 - side, 1) if before == 0 else 1 for side in (height, width))
         x = ops.pad(x, ((0, 0), (before, below), (before, right), (0, 0)))
         return ops.max_pool(x, 3, strides=2, padding="valid", data_format="channels_last")
 
