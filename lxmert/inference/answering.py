@@ -15,12 +15,15 @@ from lxmert.hub import HubOptions
 from lxmert.inference.backends import backend_of, model_class, numpy_model
 from lxmert.inference.question_models import QUESTION_MODELS, answer_count, probabilities, scores_name
 from lxmert.inference.region_sources import (
+    SEVERAL_IMAGES,
     Detector,
     Features,
     ImageRegions,
+    Images,
     check_sources,
     choose_detector,
     find_regions,
+    images_of,
     missing_regions,
     wanted_regions,
 )
@@ -29,7 +32,6 @@ from lxmert.utils.messages import warn_caller
 from lxmert.utils.paths import ANSWERS_NAME
 from lxmert.utils.setting_names import setting
 from lxmert.vision.detections import ImageDetections
-from lxmert.vision.images import ImageInput
 from lxmert.vision.region_batch import pad_regions
 from lxmert.weights.model_files import AnswerTable, Vocabulary, answers_of, find_model, open_model_files
 
@@ -180,7 +182,7 @@ class VisualQuestionAnswering:
 
     def __call__(
         self,
-        images: ImageInput | ImageDetections | Sequence[ImageInput | ImageDetections],
+        images: Images,
         questions: str | Sequence[str],
         top_k: int = 1,
         batch_size: int = 64,
@@ -189,7 +191,7 @@ class VisualQuestionAnswering:
 
         Args:
             images: one image (a path, a PIL image or an array [H, W, 3]) or several; with `features` their names in
-                the region store. Or the regions of an image, of `find_regions` or of a detector.
+                the region store. Or their regions: of `find_regions`, or what a detector returned.
             questions: one question or several. Several images and several questions are paired one by one; a single
                 one is paired with each of the other.
             top_k: how many answers to return for each, the likeliest first.
@@ -206,9 +208,8 @@ class VisualQuestionAnswering:
             raise ValueError(f"{setting('top_k')} must be 1 to {len(self.answers)}; got {top_k!r}.")
         if not isinstance(questions, (str, list, tuple)):
             raise TypeError(f"questions must be a text or a list of texts; got {type(questions).__name__}.")
-        single = isinstance(questions, str) and not isinstance(images, (list, tuple))
-        texts = [questions] if isinstance(questions, str) else list(questions)
-        several = list(images) if isinstance(images, (list, tuple)) else [images]
+        several, texts = images_of(images), [questions] if isinstance(questions, str) else list(questions)
+        single = isinstance(questions, str) and not isinstance(images, SEVERAL_IMAGES)
         for name, given in (("images", several), ("questions", texts)):
             if not given:
                 raise ValueError(f"{name} must be at least one; got none.")
@@ -227,14 +228,15 @@ class VisualQuestionAnswering:
         ]
         return found[0] if single else found
 
-    def find_regions(self, images: Sequence[ImageInput | ImageDetections]) -> list[ImageDetections]:
-        """The regions of images, which may be asked about in their place, as often as needed.
+    def find_regions(self, images: Images) -> list[ImageDetections]:
+        """The regions of one image or several, which may be asked about in their place, as often as needed.
 
         A warning says where the detector knows that they may not describe the image.
 
         Raises:
             ValueError: the model needs a detector, and none was given; or see `RegionDetector.detect`.
         """
+        images = images_of(images)
         unknown = [image for image in images if not isinstance(image, ImageDetections)]
         if unknown and self.detector is None:
             raise ValueError(f"This must be given: {wanted_regions(self.model.config)}.")

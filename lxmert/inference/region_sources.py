@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from lxmert.detection.stored import StoredRegions
 from lxmert.inference.question_models import QUESTION_MODELS
 from lxmert.utils.messages import warn_caller
 from lxmert.utils.setting_names import setting
-from lxmert.vision.detections import ImageDetections
+from lxmert.vision.detections import Detections, ImageDetections
 from lxmert.vision.images import ImageInput
 from lxmert.vision.shapes.regions import FEATURE_SIZE
 from lxmert.weights.open import open_checkpoint
@@ -25,7 +25,15 @@ Features = RegionStore | str | Path | Sequence[str | Path]
 """A region store, or its folder or folders."""
 Detector = RegionDetector | str | Path
 """A region detector, or what `RegionDetector.from_pretrained` takes as its source."""
+Images: TypeAlias = "ImageInput | ImageDetections | Sequence[ImageInput | ImageDetections] | Detections"
+"""One image or several, or their regions."""
+SEVERAL_IMAGES = (list, tuple, Detections)
 ImageRegions = tuple[np.ndarray, np.ndarray]  # features [R, F] and boxes [R, 4] of one image
+
+
+def images_of(images: Images) -> list[ImageInput | ImageDetections]:
+    """A list of images, or of their regions, that are given as a list or alone."""
+    return list(images) if isinstance(images, SEVERAL_IMAGES) else [images]
 
 
 def check_sources(features: Features | None, detector: Detector | None) -> None:
@@ -55,17 +63,17 @@ def choose_detector(
         backend: "pt" or "tf".
 
     Raises:
-        ValueError: both are given, or the sizes of their features differ.
+        ValueError: both are given, options without a source, or the sizes of the features differ.
     """
     check_sources(features, detector)
+    if options and (detector is None or isinstance(detector, RegionDetector)):
+        raise ValueError("detector_options are of a detector that is given by its source, which must be given too.")
     name = "detector"
     found: RegionDetector | None = None
     if features is not None:
         store = features if isinstance(features, RegionStore) else open_regions(features)
         name, found = "features", StoredRegions(store)
     elif isinstance(detector, RegionDetector):
-        if options:
-            raise ValueError("detector_options are of a detector that is given by its source, not of a loaded one.")
         found = detector
     elif detector is not None:
         found = RegionDetector.from_pretrained(detector, **{"backend": backend, **(options or {})})

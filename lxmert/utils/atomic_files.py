@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import json
 import os
@@ -21,6 +22,8 @@ from .paths import check_folder, is_base_name
 Made = TypeVar("Made")
 
 TEMPORARY_SUFFIX = ".tmp"
+# What a write raises without the name of the file: a full disk, a quota, a file too large, a broken disk.
+_OF_DISKS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _MIN_AGE = 10.0  # seconds; a younger temporary file may have been made just now, and not be locked yet
 _COMPLETE = ".lxmert-complete"  # a folder of complete files that are about to be moved to where they belong
 _STALE = "stale.json"  # in that folder: the files that the new ones make useless
@@ -54,6 +57,10 @@ def replacing(path: str | Path) -> Iterator[Path]:
         lock(handle)
         yield temporary
         os.replace(temporary, path)
+    except OSError as error:
+        if error.filename is None and error.errno in _OF_DISKS:
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
         os.close(handle)

@@ -124,7 +124,7 @@ def test_a_drawing_that_cannot_be_written_costs_no_answer(image, lxmert, monkeyp
     monkeypatch.setattr(Image.Image, "save", full)
     status, out, err = lxmert("ask", image, "is there a circle?", "--draw", tmp_path / "regions.png")
     assert (status, out[:24]) == (1, "is there a circle?  yes ")
-    assert "No space left on device" in err
+    assert err == f"lxmert ask: error: {tmp_path / 'regions.png'}: No space left on device\n"
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 

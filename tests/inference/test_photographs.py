@@ -59,6 +59,8 @@ def test_the_answers_are_those_about_the_regions(sources, photographs, name, bac
     again = ask([regions[0], second, regions[0]], ["what?", "what?", "what what?"], top_k=5)
     assert detector.images == 5
     assert again == found
+    assert ask(detector(photographs), "what?", top_k=5) == ask(regions, "what?", top_k=5)
+    np.testing.assert_array_equal(ask.find_regions(first)[0].features, regions[0].features)
     assert found[0] != found[1]
     by_hand = ask.scores([(each.features, each.normalized_boxes) for each in regions], ["what?"] * 2)
     np.testing.assert_allclose([row[0]["score"] for row in found[:2]], by_hand.max(axis=1), rtol=1e-6)
@@ -82,6 +84,8 @@ def test_one_source_of_regions_whose_size_the_model_reads(sources, photographs, 
         VisualQuestionAnswering.from_pretrained("easy-vqa", detector=Colours())
     with pytest.raises(ValueError, match="detector_options are of a detector that is given by its source"):
         load(sources, detector=Colours(), detector_options={"profile": "hf"})
+    with pytest.raises(ValueError, match=r"detector_options are of a detector .* which must be given too"):
+        VisualQuestionAnswering.from_pretrained("easy-vqa", detector_options={"max_shapes": 2})
     with pytest.raises(ValueError, match="must be given: detector, the detector whose regions of 3 numbers"):
         load(sources)
     model = load(sources, detector=Colours()).model
