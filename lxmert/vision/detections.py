@@ -78,14 +78,14 @@ class Detections:
 
     @property
     def lxmert_inputs(self) -> RegionBatch:
-        """LXMERT's visual arguments: ``model(**text, **regions.lxmert_inputs)``."""
+        """LXMERT's visual arguments as arrays, which Keras takes; for PyTorch make tensors of them."""
         return RegionBatch(
             visual_feats=self.features, visual_pos=self.normalized_boxes, visual_attention_mask=self.mask
         )
 
     @property
     def visual_bert_inputs(self) -> dict[str, np.ndarray]:
-        """VisualBERT's visual arguments: ``model(**text, **regions.visual_bert_inputs)``."""
+        """VisualBERT's visual arguments as arrays, as `lxmert_inputs`."""
         return visual_bert_regions(self.lxmert_inputs)
 
 
