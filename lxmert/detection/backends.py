@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from lxmert.hub import HubOptions
 from lxmert.utils.messages import first_few
 from lxmert.utils.setting_names import setting
-from lxmert.weights.checksums import check_sha256, weights_sha256
+from lxmert.weights.checksums import check_digits, check_sha256, weights_sha256
 from lxmert.weights.model_files import find_model
 
 PRECISIONS = ("float32", "bfloat16", "float64")
@@ -63,6 +63,7 @@ def load_network(
     if precision not in PRECISIONS:
         raise ValueError(f"{setting('precision')} must be one of {', '.join(PRECISIONS)}; got {precision!r}.")
     place = loader.find_device(None if device is None else str(device))
+    check_digits(sha256)
     path = find_model(source, hub)
     digest = weights_sha256(path)
     if sha256 is not None:

@@ -30,14 +30,19 @@ def weights_sha256(source: str | Path) -> str:
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
+def check_digits(wanted: str | None) -> None:
+    """Raise ValueError for what is no SHA-256, before anything is downloaded or read; None is none."""
+    if wanted is not None and not re.fullmatch("[0-9a-fA-F]{64}", str(wanted)):
+        raise ValueError(f"{setting('sha256')} must be 64 hexadecimal digits; got {wanted!r}.")
+
+
 def check_sha256(source: str | Path, wanted: str, found: str) -> None:
     """Refuse weights that are others than those wanted.
 
     Raises:
         ValueError: `wanted` is no SHA-256, or another one.
     """
-    if not re.fullmatch("[0-9a-fA-F]{64}", str(wanted)):
-        raise ValueError(f"{setting('sha256')} must be 64 hexadecimal digits; got {wanted!r}.")
+    check_digits(wanted)
     if wanted.lower() != found:
         raise ValueError(f"{source} has the SHA-256 {found}, and not {wanted.lower()}, as {setting('sha256')} says.")
 

@@ -169,6 +169,8 @@ class LoadableModel(NamedModel):
         given = cls.config_class.from_pretrained(config, **hub) if isinstance(config, (str, Path)) else config
         opened: AbstractContextManager[Checkpoint]
         if state_dict is not None:
+            if sha256 is not None:
+                raise ValueError("sha256 is that of a weight file, which is not read where a state_dict is given.")
             opened = open_arrays(cls._arrays_of(state_dict), source, given, cls.config_class, hub, **overrides)
         elif source is None:
             raise TypeError(f"{owner} needs a source: a folder, a file, or a model on the hub.")

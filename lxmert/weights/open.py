@@ -22,7 +22,7 @@ from lxmert.utils.paths import CONFIG_NAME
 from lxmert.utils.yaml_files import read_yaml
 
 from .checkpoint import Checkpoint
-from .checksums import check_sha256, weights_sha256
+from .checksums import check_digits, check_sha256, weights_sha256
 from .download import download_weights
 from .formats import USUAL, ArraysInMemory, Selection, WeightFile, find_weights, open_weights
 from .infer_config import FROM_SHAPES, config_from_shapes, is_bert_config, layers_from_bert, values_from_bert
@@ -66,6 +66,7 @@ def open_checkpoint(
         )
     config = copy.deepcopy(as_config(config, kind or ModelConfig))
     selection.check()
+    check_digits(sha256)
     # The error of the hub covers what is neither a path nor a repository.
     source = local_path(source) or download_weights(source, selection=selection, **(hub or {}))
     file, stored = _open_with_config(source, config is None, selection, sha256)

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 import lxmert.pt
@@ -331,11 +332,16 @@ def test_commands(port, tmp_path, capsys):
     assert "the same weights" in capsys.readouterr().out
     assert main(["convert", str(port), str(tmp_path / "b"), "--vocabulary", str(port)]) == 1
     assert "--vocabulary is for models that read words" in capsys.readouterr().err
-    assert main(["ask", "a.png", "what is it?", "--model", str(port)]) == 1
+    Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
+    assert main(["ask", str(tmp_path / "a.png"), "what is it?", "--model", str(port)]) == 1
     assert "is a Visual Genome detector, and LxmertForQuestionAnswering or" in capsys.readouterr().err
     assert main(["compare", str(port), str(tmp_path / "a.weights.h5"), "--set", "max_regions=100"]) == 0
     with pytest.raises(ValueError, match=f"has the SHA-256 {digest}, and not {'1' * 64}, as sha256 says"):
         lxmert.pt.VisualGenomeDetector.from_pretrained(port, sha256="1" * 64)
+    with pytest.raises(ValueError, match="sha256 must be 64 hexadecimal digits"):  # before anything is downloaded
+        lxmert.pt.VisualGenomeDetector.from_pretrained("nobody/nothing", sha256="1" * 63)
+    with pytest.raises(ValueError, match="which is not read where a state_dict is given"):
+        lxmert.pt.VisualGenomeDetector.from_pretrained(port, state_dict={}, sha256=digest)
 
 
 @pytest.mark.full
