@@ -147,7 +147,9 @@ def test_an_error_of_the_system_is_no_damage(tmp_path, monkeypatch):
 
     with monkeypatch.context() as patched:
         patched.setattr(Image, "open", lost)
-        with pytest.raises(OSError, match=r"Stale file handle. Images read so far: 3, kept in .* to continue"):
+        with pytest.raises(
+            OSError, match=r"Stale file handle: .*p04\.png\. Images read so far: 3, kept in .* to continue"
+        ):
             extract_features(photos, tmp_path / "store", Halves())
     report = extract_features(photos, tmp_path / "store", Halves())
     assert (report.images, report.resumed, report.skipped) == (6, 3, [])

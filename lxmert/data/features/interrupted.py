@@ -15,5 +15,7 @@ def with_saved_images(error: OSError, writer: RegionWriter) -> OSError:
     """An error of the system, about the store and with what is kept of it; itself where nothing is."""
     if isinstance(error, FileExistsError) or not error.strerror or not has_progress(writer.folder):
         return error
-    text = f"{error.strerror}. {saved_images(writer)} Run the same command again to continue"
+    partial = str(partial_folder(writer.folder))
+    other = f": {error.filename}" if error.filename and not str(error.filename).startswith(partial) else ""
+    text = f"{error.strerror}{other}. {saved_images(writer)} Run the same command again to continue"
     return type(error)(error.errno, text, str(writer.folder))
