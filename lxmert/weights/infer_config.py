@@ -47,7 +47,8 @@ def config_from_shapes(
     `place` is the file, for messages; `overrides` are config fields that are given.
 
     Raises:
-        ValueError: the number of attention heads is not given and cannot be inferred.
+        TypeError, ValueError: the number of attention heads is not given and cannot be inferred, or no model has these
+            shapes.
     """
     model = MODELS[kind.model_type]
     weights = {p.module: p for p in shapeless_parameters(kind.model_type, counts) if p.leaf.torch in ("weight", "")}
@@ -64,7 +65,10 @@ def config_from_shapes(
     inferred.update({field: module in shapes for field, module in switches.items()})
     if "num_attention_heads" in fields:
         inferred["num_attention_heads"] = _attention_heads(inferred, shapes, place, overrides)
-    return kind.from_dict(inferred, **overrides)
+    try:
+        return kind.from_dict(inferred, **overrides)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"the configuration that the shapes in {place} show: {error}") from None
 
 
 def _attention_heads(

@@ -124,7 +124,7 @@ def _other_sizes(mismatch: Mismatch) -> dict[str, tuple[int, str]]:
         if p.leaf.torch != "weight" or len(shape) != len(p.shape):
             continue
         for found in MODELS[p.model_type].evidence:
-            if p.module == found.module and shape[found.axis] != p.shape[found.axis]:
+            if p.module == found.module and found.more < shape[found.axis] != p.shape[found.axis]:
                 sizes[found.field] = (shape[found.axis] - found.more, found.counted)
     return sizes
 

@@ -296,6 +296,18 @@ def test_weights_of_other_networks_are_refused(port, tmp_path):
         lxmert.pt.VisualGenomeDetector.from_pretrained(port, num_objects=99)
 
 
+def test_a_layer_of_no_size(tmp_path):
+    """It shows no number of objects that a configuration may have."""
+    values = {**NAMED, "roi_heads.box_predictor.cls_score.weight": np.zeros((0, 128), np.float32)}
+    save_file(values, tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match=r"the shapes in .*model\.safetensors show: num_objects must be at least 1"):
+        lxmert.pt.VisualGenomeDetector.from_pretrained(tmp_path)
+    SMALL.save_pretrained(tmp_path)
+    with pytest.raises(CheckpointMismatchError, match=r"the file has \[0, 128\]") as error:
+        lxmert.pt.VisualGenomeDetector.from_pretrained(tmp_path)
+    assert "num_objects=" not in str(error.value)
+
+
 def test_a_configuration_without_a_field(tmp_path):
     config = {**YAML, "rpn": {name: value for name, value in YAML["rpn"].items() if name != "nms_thresh"}}
     folder = port_folder(tmp_path / "port", config=config)
