@@ -168,6 +168,8 @@ def test_a_field_that_our_file_lacks_is_named(tmp_path):
         ({"min_regions": 40}, "min_regions must be at most max_regions, 36; got 40"),
         ({"pixel_mean": "abc"}, "pixel_mean must be a list of numbers; got 'abc'"),
         ({"pool_size": 14.0}, "pool_size must be an integer"),
+        ({"pool_size": 10**6}, "pool_size must be at most 100; got 1000000"),
+        ({"min_size": 10**9, "max_size": 10**9}, "max_size must be at most 20,000; got 1000000000"),
     ],
 )
 def test_values_out_of_range(changes, message):

@@ -15,6 +15,7 @@ from .values import require
 
 CHANNEL_ORDERS = ("BGR", "RGB")
 MOST_ANCHORS = 1000  # of one cell; the published weights have 12
+_MOST = {"max_size": 20_000, "pool_size": 100}  # what takes memory by its square; the published 1,333 and 14
 _LENGTHS = {"pixel_mean": 3, "pixel_std": 3, "proposal_box_weights": 4, "box_weights": 4}
 _POSITIVE = ("anchor_sizes", "anchor_ratios", "pixel_std", "proposal_box_weights", "box_weights", "batch_norm_eps")
 _FRACTIONS = ("proposal_threshold", "score_threshold", "suppression_thresholds")
@@ -117,6 +118,8 @@ class DetectorConfig(ModelConfig):
             require(min(numbers) > 0, name, "above 0", value)
         if name in _FRACTIONS:
             require(min(numbers) >= 0 and max(numbers) <= 1, name, "from 0 to 1", value)
+        if name in _MOST:
+            require(value <= _MOST[name], name, f"at most {_MOST[name]:,}", value)
         if name == "min_proposal_side":
             require(value >= 0, name, "at least 0", value)
         if name == "channel_order":
