@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lxmert.vision.region_batch import RegionBatch, pad_regions, visual_bert_regions
+from lxmert.common.tokenizer import BatchEncoding
+from lxmert.vision.region_batch import pad_regions, visual_bert_regions
 
 NO_ID = -100
 """The object or attribute of a region without one, and of padding; losses ignore it."""
@@ -76,17 +77,18 @@ class Detections:
     def __iter__(self) -> Iterator[ImageDetections]:
         return iter(self.images)
 
-    @property
-    def lxmert_inputs(self) -> RegionBatch:
-        """LXMERT's visual arguments as arrays, which Keras takes; for PyTorch make tensors of them."""
-        return RegionBatch(
-            visual_feats=self.features, visual_pos=self.normalized_boxes, visual_attention_mask=self.mask
-        )
+    def lxmert_inputs(self, return_tensors: str = "np") -> BatchEncoding:
+        """LXMERT's visual arguments by name: `model(**text, **regions.lxmert_inputs("pt"))`.
 
-    @property
-    def visual_bert_inputs(self) -> dict[str, np.ndarray]:
-        """VisualBERT's visual arguments as arrays, as `lxmert_inputs`."""
-        return visual_bert_regions(self.lxmert_inputs)
+        Args:
+            return_tensors: "np" for arrays, "pt" for PyTorch's tensors, "tf" for TensorFlow's, as a tokenizer has it.
+        """
+        named = dict(visual_feats=self.features, visual_pos=self.normalized_boxes, visual_attention_mask=self.mask)
+        return BatchEncoding(named, tensor_type=return_tensors)
+
+    def visual_bert_inputs(self, return_tensors: str = "np") -> BatchEncoding:
+        """VisualBERT's visual arguments by name, as `lxmert_inputs`."""
+        return BatchEncoding(visual_bert_regions(self.lxmert_inputs()), tensor_type=return_tensors)
 
 
 def batch_detections(images: Sequence[ImageDetections]) -> Detections:

@@ -59,9 +59,9 @@ def test_names_and_the_arguments_of_the_models(photo):
     for wrong in (-1, 2):
         with pytest.raises(ValueError, match=f"ids of objects must be 0 to 1, or -100 for none; got {wrong}"):
             detector.object_names([0, wrong])
-    assert set(found.lxmert_inputs) == {"visual_feats", "visual_pos", "visual_attention_mask"}
-    assert set(found.visual_bert_inputs) == {"visual_embeds", "visual_attention_mask", "visual_token_type_ids"}
-    np.testing.assert_array_equal(found.visual_bert_inputs["visual_embeds"], found.features)
+    assert set(found.lxmert_inputs()) == {"visual_feats", "visual_pos", "visual_attention_mask"}
+    assert set(found.visual_bert_inputs()) == {"visual_embeds", "visual_attention_mask", "visual_token_type_ids"}
+    np.testing.assert_array_equal(found.visual_bert_inputs()["visual_embeds"], found.features)
     with pytest.raises(ValueError, match="the names of the objects of shapes are not known; pass objects"):
         RegionDetector.from_pretrained("shapes").object_names([0])
 
