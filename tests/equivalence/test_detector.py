@@ -277,9 +277,10 @@ def test_the_number_of_parameters():
 
 @pytest.mark.full
 def test_full_size():
-    """One photograph at 800 x 1067 with 300 proposals through both networks in float32, with the same random weights.
+    """One photograph at 800 x 1067 through both networks in float32, with the same random weights.
 
-    They differ by 1.2e-6 to 2.5e-6 of the largest entry.
+    They differ by 1.2e-6 to 2.5e-6 of the largest entry, with all 300 proposals too. A fifth of them takes half
+    a minute less.
     """
     from skimage.data import coffee
 
@@ -295,6 +296,7 @@ def test_full_size():
             boxes = choose_proposals(proposed.objectness[0], proposed.deltas[0], anchors, image.size, config).boxes
             rois = map_regions(boxes)
             assert len(rois) == 300
+            rois = rois[::5]
         features = network.region_features(proposed.feature_map, 0, rois)
         ids = np.arange(len(rois)) * 5
         found[backend] = {
