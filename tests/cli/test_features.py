@@ -127,7 +127,7 @@ def test_a_stopped_import(source, tmp_path, capsys):
     assert features("import", source, out, "--skip-damaged") == 0
     told = capsys.readouterr().out.splitlines()
     assert told[0].startswith(f"skipped: {source}, line 3")
-    assert told[1] == f"{out}: 4 images, 10 regions, 2 of them by an earlier run; 1 damaged images were skipped"
+    assert told[1] == f"{out}: 4 images, 10 regions, 2 of them by an earlier run; 1 skipped as damaged"
     assert open_regions(out).names == [one.name for one in IMAGES]
     assert features("import", source, out) == 1
     assert "holds a complete store already" in capsys.readouterr().err

@@ -63,7 +63,7 @@ def test_damaged_photographs(photos, extract, refused_extract, lxmert):
     lines = out.splitlines()
     assert (status, len(lines)) == (0, 22)
     assert lines[0].startswith("skipped: image must be an image file")
-    told = "store: 3 images, 9 regions, 3 of them by an earlier run; 22 damaged photographs were skipped"
+    told = "store: 3 images, 9 regions, 3 of them by an earlier run; 22 skipped as damaged"
     assert lines[-2:] == ["and 2 more (--all)", told]
     assert len(extract(photos, "store", "--all")[1].splitlines()) == 23
     described = lxmert("features", "info", "store")[1].splitlines()

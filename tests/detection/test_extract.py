@@ -373,7 +373,7 @@ def test_torchrun(photos, tmp_path, monkeypatch):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert f"{tmp_path / 'two'}: 11 images, " in done.stdout
-    assert done.stdout.endswith(" regions; 3 damaged photographs were skipped\n")
+    assert done.stdout.endswith(" regions; 3 skipped as damaged\n")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     extract_features(photos, tmp_path / "one", RegionDetector.from_pretrained(str(tmp_path / "detector"), regions=5))

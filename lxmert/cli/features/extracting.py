@@ -131,5 +131,5 @@ def _print(report: ExtractionReport, arguments: argparse.Namespace) -> None:
     if report.resumed:
         said += f", {report.resumed:,} of them by an earlier run"
     if report.skipped:
-        said += f"; {len(report.skipped):,} damaged photographs were skipped"
+        said += f"; {len(report.skipped):,} skipped as damaged"
     print(escaped(said))

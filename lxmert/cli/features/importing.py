@@ -109,7 +109,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     print_skipped(report.skipped)
     resumed = f", {report.resumed:,} of them by an earlier run" if report.resumed else ""
-    excluded = f"; {len(report.skipped):,} damaged images were skipped" if report.skipped else ""
+    excluded = f"; {len(report.skipped):,} skipped as damaged" if report.skipped else ""
     if report.rows_without_id:
         excluded += f"; {report.rows_without_id:,} rows without an id were skipped"
     print(escaped(f"{report.folder}: {report.images:,} images, {report.regions:,} regions{resumed}{excluded}"))
