@@ -8,11 +8,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lxmert.common.specs import class_spec
 from lxmert.hub import HubOptions
 from lxmert.utils.messages import first_few
 from lxmert.utils.setting_names import setting
 from lxmert.weights.checksums import check_digits, check_sha256, weights_sha256
 from lxmert.weights.model_files import find_model
+from lxmert.weights.naming.tables import MODELS
+from lxmert.weights.open import model_type_of
 
 PRECISIONS = ("float32", "bfloat16", "float64")
 
@@ -68,7 +71,12 @@ def load_network(
     digest = weights_sha256(path)
     if sha256 is not None:
         check_sha256(source, sha256, digest)
-    network = loader.load_network(architecture, path, precision, place)
+    try:
+        network = loader.load_network(architecture, path, precision, place)
+    except ValueError as error:
+        if (other := _other_model_error(architecture, source, path)) is not None:
+            raise other from error
+        raise
     if damaged := loader.not_finite(network):
         # A network would not show it: the ReLU of some processors makes 0 of NaN.
         raise ValueError(f"{source} is damaged: {first_few(damaged)} hold NaN or infinite values.")
@@ -76,6 +84,24 @@ def load_network(
     name = path.resolve().name if Path(source).exists() else str(source)
     origin = {"weights": name, "sha256": digest, "backend": backend, "precision": precision}
     return LoadedNetwork(network, path if path.is_dir() else path.parent, origin, partial(loader.computing_on, place))
+
+
+def _other_model_error(architecture: str, source: str | Path, path: Path) -> ValueError | None:
+    """What to do with weights of another model than that of a class; None where they are of that model, or of none."""
+    try:
+        found, wanted = model_type_of(path), class_spec(architecture).model
+    except (OSError, ValueError):
+        return None
+    if found == wanted:
+        return None
+    advice = {
+        "vcr_detector": f'Name it "vcr:{source}".',
+        "visual_genome_detector": 'Name it without "vcr:".',
+    }.get(found, "Such a model reads regions, and finds none.")
+    titles = MODELS[found].title, MODELS[wanted].title
+    return ValueError(
+        "{} holds weights of another model ({}) than those that are wanted ({}). {}".format(source, *titles, advice)
+    )
 
 
 def network_backend(backend: str) -> Any:

@@ -124,8 +124,12 @@ def test_what_cannot_be_loaded(network, tmp_path):
     ):
         with pytest.raises((ValueError, TypeError), match=message):
             RegionDetector.from_pretrained(tmp_path / "weights", **options)
-    with pytest.raises(ValueError, match="configuration of a 'lxmert' model"):
-        RegionDetector.from_pretrained(included_models()["easy-vqa"])
+    for source, message in (
+        (included_models()["easy-vqa"], r"another model \(LXMERT\) .* \(Visual Genome detector\). Such a model reads"),
+        (f"vcr:{tmp_path / 'weights'}", r"\(Visual Genome detector\) .* \(VCR detector\). Name it without"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            RegionDetector.from_pretrained(source)
     path = tmp_path / "weights" / "config.json"
     values = json.loads(path.read_text())
     del values["pixel_mean"]
