@@ -9,6 +9,7 @@ from typing import Any
 
 from lxmert.data.features.label_names import label_names
 from lxmert.hub import HubOptions
+from lxmert.utils.counts import check_integer
 from lxmert.utils.paths import ATTRIBUTES_NAME, OBJECTS_NAME
 from lxmert.utils.setting_names import setting
 from lxmert.vision.detections import ImageDetections
@@ -59,9 +60,7 @@ class VisualGenomeRegionDetector(RegionDetector):
         self.profile = make_profile(profile, config, regions, score_threshold)
         self.objects = label_names(objects, "objects", config.num_objects, config.num_objects)
         self.attributes = label_names(attributes, "attributes", config.num_attributes, config.num_attributes)
-        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-            raise ValueError(f"{setting('batch_size')} must be a whole number from 1; got {batch_size!r}.")
-        self.batch_size = batch_size
+        self.batch_size = check_integer(setting("batch_size"), batch_size)
         self._weights = dict(weights or {})
         self._computing: Callable[[], AbstractContextManager[Any]] = nullcontext
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Self, TypedDict
 import numpy as np
 
 from lxmert.common.tokenizer import LxmertTokenizer
-from lxmert.common.validation.shared import check_integer
 from lxmert.hub import HubOptions
 from lxmert.inference.backends import backend_of, model_class, numpy_model
 from lxmert.inference.question_models import QUESTION_MODELS, answer_count, probabilities, scores_name
@@ -28,6 +27,7 @@ from lxmert.inference.region_sources import (
     wanted_regions,
 )
 from lxmert.utils.atomic_files import write_text
+from lxmert.utils.counts import check_integer
 from lxmert.utils.messages import warn_caller
 from lxmert.utils.paths import ANSWERS_NAME
 from lxmert.utils.setting_names import setting

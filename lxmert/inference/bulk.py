@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from lxmert.common.validation.shared import check_integer
 from lxmert.inference.backends import split_encoder
 from lxmert.inference.question_models import probabilities
+from lxmert.utils.counts import check_integer
 from lxmert.utils.progress import ProgressBar
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lxmert.common.validation.shared import check_integer
+from lxmert.utils.counts import check_integer
 from lxmert.utils.progress import ProgressBar
 from lxmert.utils.ray_cluster import RayCluster, connected, import_ray
 from lxmert.utils.ray_pipeline import results_in_order

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from lxmert.common.validation.shared import check_integer
+from lxmert.utils.counts import check_integer
 from lxmert.weights.answer_vocabulary import matching_rows, remap_rows
 from lxmert.weights.base_model import MEAN_RESIZING, BaseModel, kept_rows, new_token_count, pruned_paths
 from lxmert.weights.naming.tables import ANSWERS

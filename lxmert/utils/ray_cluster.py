@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from lxmert.utils.counts import check_integer
+
 from .optional_imports import import_extra
 from .setting_names import setting
 
@@ -42,9 +44,8 @@ class RayCluster:
             raise ValueError(
                 f'{setting("address")} must be "local", "auto" or that of a cluster, "HOST:6379"; got {address!r}.'
             )
-        workers = self.workers
-        if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
-            raise ValueError(f"{setting('workers')} must be a whole number from 1; got {workers!r}.")
+        if self.workers is not None:
+            check_integer(setting("workers"), self.workers)
 
 
 @contextmanager

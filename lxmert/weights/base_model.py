@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from lxmert.common.config.base import ModelConfig
 from lxmert.common.outputs import ModelOutput
-from lxmert.common.validation.shared import check_integer
+from lxmert.utils.counts import check_integer
 
 from .loading import LoadableModel
 from .naming.key_mapping import Parameter, parameters

@@ -82,7 +82,7 @@ def test_what_is_refused(photos, refused_extract, refused, monkeypatch):
     assert "--names {path}" in error
     assert "--rename gives names" in error
     shutil.rmtree("photos/inner")
-    assert "--readers must be a whole number from 1; got 0" in refused_extract(photos, "store", "--readers", "0")
+    assert "--readers must be at least 1; got 0." in refused_extract(photos, "store", "--readers", "0")
     error = refused_extract(photos, "store", "--batch-size", "2", "--profile", "hf", "--detector-sha256", "0")
     meaningless = "--profile, --detector-sha256, --batch-size have no meaning for the detector 'shapes'"
     assert f"{meaningless}; it takes no options." in error

@@ -5,7 +5,6 @@ They see shapes, dtypes and ranges, never a tensor. So both backends raise the s
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -139,20 +138,6 @@ def check_range(name: str, low: int, high: int, allowed: Range) -> None:
         raise ValueError(
             f"{name} must be {allowed.lowest} to {allowed.end - 1}{also}; got values from {low} to {high}."
         )
-
-
-def check_integer(name: str, value: Any) -> int:
-    """Check a count, and return it as an int.
-
-    Raises:
-        TypeError: no integer.
-        ValueError: below 1.
-    """
-    if not isinstance(value, numbers.Integral) or isinstance(value, bool):
-        raise TypeError(f"{name} must be an integer; got {value!r}.")
-    if value < 1:
-        raise ValueError(f"{name} must be at least 1; got {value}.")
-    return int(value)
 
 
 def check_scores(name: str, low: float, high: float) -> None:

@@ -17,6 +17,7 @@ from lxmert.data.features.interrupted import saved_images
 from lxmert.data.features.layout import encode_name
 from lxmert.data.features.partial_store import partial_folder
 from lxmert.data.features.writer import RegionWriter
+from lxmert.utils.counts import check_integer
 from lxmert.utils.messages import escaped
 from lxmert.utils.progress import ProgressBar
 from lxmert.utils.setting_names import setting
@@ -50,9 +51,7 @@ class ExtractionOptions:
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "readers"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"{setting(name)} must be a whole number from 1; got {value!r}.")
+            check_integer(setting(name), getattr(self, name))
 
 
 def stored_form(name: str, found: ImageDetections) -> ImageRegions:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from lxmert.common.validation.shared import check_integer
+from lxmert.utils.counts import check_integer
 from lxmert.utils.setting_names import setting
 from lxmert.vision.detections import ImageDetections
 from lxmert.vision.grid import cell_boxes, map_of_tokens, pool_map
