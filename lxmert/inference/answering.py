@@ -12,7 +12,7 @@ import numpy as np
 from lxmert.common.tokenizer import LxmertTokenizer
 from lxmert.hub import HubOptions
 from lxmert.inference.backends import backend_of, model_class, numpy_model
-from lxmert.inference.question_models import QUESTION_MODELS, answer_count, probabilities, scores_name
+from lxmert.inference.question_models import QUESTION_MODELS, answer_count, scores_name
 from lxmert.inference.region_sources import (
     SEVERAL_IMAGES,
     Detector,
@@ -31,6 +31,7 @@ from lxmert.utils.counts import check_integer
 from lxmert.utils.messages import warn_caller
 from lxmert.utils.paths import ANSWERS_NAME
 from lxmert.utils.setting_names import setting
+from lxmert.utils.softmax import softmax
 from lxmert.vision.detections import ImageDetections
 from lxmert.vision.region_batch import pad_regions
 from lxmert.weights.model_files import AnswerTable, Vocabulary, answers_of, find_model, open_model_files
@@ -263,7 +264,7 @@ class VisualQuestionAnswering:
         for start in progress(range(0, len(questions), batch_size)):
             inputs = self.inputs(regions[start : start + batch_size], questions[start : start + batch_size])
             logits = self._run(inputs)[scores_name(self.model.config.model_type)].astype(np.float64)
-            rows.append(probabilities(logits))
+            rows.append(softmax(logits))
         return np.concatenate(rows)
 
     def region_attention(

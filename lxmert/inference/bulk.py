@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 
 from lxmert.inference.backends import split_encoder
-from lxmert.inference.question_models import probabilities
 from lxmert.utils.counts import check_integer
 from lxmert.utils.progress import ProgressBar
+from lxmert.utils.softmax import softmax
 
 if TYPE_CHECKING:
     from lxmert.common.tokenizer import LxmertTokenizer
@@ -122,7 +122,7 @@ def answer_questions(
         for rows, scores in scored:
             best = scores.argmax(axis=1)
             at_best = np.arange(len(rows)), best
-            columns = best, probabilities(scores)[at_best], scores[at_best]
+            columns = best, softmax(scores)[at_best], scores[at_best]
             for row, number, score, logit in zip(rows.tolist(), *(c.tolist() for c in columns), strict=True):
                 found[row] = Answer(ids[row], answers[number], score, logit)
             while following in found:

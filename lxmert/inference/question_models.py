@@ -82,12 +82,6 @@ def scores_name(model_type: str) -> str:
     return spec_of(QUESTION_MODELS[model_type].architecture).scores
 
 
-def probabilities(logits: np.ndarray) -> np.ndarray:  # [B, A] -> [B, A]
-    """The probability of every answer, float64: the softmax of the scores before it."""
-    exponents = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
-    return exponents / exponents.sum(axis=-1, keepdims=True)
-
-
 def answer_count(config: ModelConfig) -> int:
     """How many answers a model of this configuration scores."""
     count: int = getattr(config, ANSWERS[config.model_type][1])

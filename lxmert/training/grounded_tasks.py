@@ -11,7 +11,7 @@ import numpy as np
 from lxmert.common.tokenizer import LxmertTokenizer
 from lxmert.data.collate.batch import TaskData
 from lxmert.data.features import RegionStore
-from lxmert.inference.question_models import probabilities
+from lxmert.utils.softmax import softmax
 
 from .settings import Settings
 
@@ -41,7 +41,7 @@ class ChoiceTask:
 
     def outcome(self, scores: np.ndarray) -> np.ndarray:
         """The probabilities of the choices, [B, 4]."""
-        return probabilities(scores)
+        return softmax(scores)
 
     def to_predict(self, data: Any) -> Any:
         """Each question, or for reasons each question with each of its answers."""

@@ -14,7 +14,7 @@ import numpy as np
 from lxmert.common.tokenizer import LxmertTokenizer
 from lxmert.data.collate.batch import TaskData
 from lxmert.data.features import RegionStore
-from lxmert.inference.question_models import probabilities
+from lxmert.utils.softmax import softmax
 
 from .grounded_tasks import ChoiceTask, PhraseTask
 from .settings import Settings
@@ -115,7 +115,7 @@ class QuestionTask:
     def outcome(self, scores: np.ndarray) -> np.ndarray:
         """The answers with the highest scores, and their probabilities: float64 [B, 2]."""
         best = scores.argmax(axis=1)
-        return np.stack([best, probabilities(scores)[np.arange(len(best)), best]], axis=1)
+        return np.stack([best, softmax(scores)[np.arange(len(best)), best]], axis=1)
 
     def to_predict(self, data: Any) -> Any:
         """The same data."""

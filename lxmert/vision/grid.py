@@ -4,20 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from lxmert.utils.optional_imports import require
-
-RESAMPLING = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")
-"""Pillow's filters, in the order of its numbers, which the files of image processors write."""
-
-
-def resize_image(pixels: np.ndarray, size: tuple[int, int], resample: str) -> np.ndarray:  # [H, W, 3] -> [h, w, 3]
-    """Resize a uint8 image to height and width with one of Pillow's filters; the whole image is kept."""
-    if pixels.shape[:2] == size:
-        return pixels
-    image_module = require("PIL.Image", "Resizing an image")
-    height, width = size
-    return np.asarray(image_module.fromarray(pixels).resize((width, height), RESAMPLING.index(resample)))
-
 
 def cell_boxes(grid: tuple[int, int], size: tuple[int, int]) -> np.ndarray:  # -> [h * w, 4]
     """The boxes of a grid's cells, row by row, as float32 x1, y1, x2, y2 in pixels of an image.

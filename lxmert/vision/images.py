@@ -43,6 +43,9 @@ _SYSTEM_ERRORS = {
     )
     if (value := getattr(errno, name, None)) is not None
 }
+RESAMPLING = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")
+"""Pillow's filters, in the order of its numbers, which the files of image processors write."""
+
 _FORMS = "a path, a PIL image, or a NumPy array of shape (H, W), (H, W, 3) or (H, W, 4)"
 
 
@@ -77,6 +80,15 @@ def open_image(image: ImageInput) -> np.ndarray:
 def is_of_the_system(error: BaseException) -> bool:
     """Whether an error is of the machine or the network of its disks, and the image may be good."""
     return isinstance(error, OSError) and error.errno in _SYSTEM_ERRORS
+
+
+def resize_image(pixels: np.ndarray, size: tuple[int, int], resample: str) -> np.ndarray:  # [H, W, 3] -> [h, w, 3]
+    """Resize a uint8 image to height and width with one of Pillow's filters; the whole image is kept."""
+    if pixels.shape[:2] == size:
+        return pixels
+    image_module = require("PIL.Image", "Resizing an image")
+    height, width = size
+    return np.asarray(image_module.fromarray(pixels).resize((width, height), RESAMPLING.index(resample)))
 
 
 def _check_size(height: int, width: int) -> None:

@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from lxmert.utils.softmax import softmax
 from lxmert.vision.faster_rcnn import choice
 from lxmert.vision.faster_rcnn.anchors import map_anchors
 from lxmert.vision.faster_rcnn.choice import choose_caffe, choose_hf, confidences
-from lxmert.vision.faster_rcnn.detect import detect_regions, find_regions, prepare_image, softmax
+from lxmert.vision.faster_rcnn.detect import detect_regions, find_regions, prepare_image
 from lxmert.vision.faster_rcnn.network import Proposed
 from lxmert.vision.faster_rcnn.pooling import inside_map, map_regions, pooling_bins
 from lxmert.vision.faster_rcnn.profiles import CaffeProfile, HfProfile, make_profile

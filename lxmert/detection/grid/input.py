@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lxmert.vision.grid import RESAMPLING, resize_image
+from lxmert.vision.images import RESAMPLING, resize_image
 
 # Steps of the image processors of transformers that are followed. Crops are not taken: they leave out what is beside.
 _STEPS = ("do_resize", "do_center_crop", "do_rescale", "do_normalize", "do_convert_rgb", "do_flip_channel_order")

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lxmert.utils.messages import warn_caller
+from lxmert.utils.softmax import softmax
 from lxmert.vision.detections import ImageDetections
 from lxmert.vision.faster_rcnn.anchors import map_anchors
 from lxmert.vision.faster_rcnn.boxes import clip_boxes, move_boxes
@@ -142,15 +143,6 @@ def find_regions(
         attribute_scores=attributes[np.arange(len(attribute)), attribute],
         threshold=threshold,
     )
-
-
-def softmax(scores: np.ndarray) -> np.ndarray:
-    """The probabilities of scores ``[N, K]`` along the last axis, in float64."""
-    powers = scores.astype(np.float64)
-    powers -= powers.max(axis=1, keepdims=True)
-    np.exp(powers, out=powers)
-    powers /= powers.sum(axis=1, keepdims=True)
-    return powers
 
 
 def _proposals(

@@ -14,8 +14,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from lxmert.utils.optional_imports import require
-from lxmert.vision.images import ImageInput, open_image
+from lxmert.vision.images import ImageInput, open_image, resize_image
 from lxmert.vision.shapes.find import find_shapes
 
 CELLS = 8
@@ -86,9 +85,7 @@ def _resized_size(pixels: np.ndarray) -> np.ndarray:
     if height * width <= _WORKING_PIXELS:
         return pixels
     scale = (_WORKING_PIXELS / (height * width)) ** 0.5
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    image_module = require("PIL.Image", "Finding regions")
-    return np.asarray(image_module.fromarray(pixels).resize(size, image_module.Resampling.BOX))
+    return resize_image(pixels, (max(1, round(height * scale)), max(1, round(width * scale))), "box")
 
 
 def _cell_means(cut: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lxmert.common.config.vcr_detector import VcrDetectorConfig
-from lxmert.utils.optional_imports import require
+from lxmert.vision.images import resize_image
 
 from .objects import ImageObjects, polygon_mask
 
@@ -96,12 +96,10 @@ def fit_canvas(image: np.ndarray, config: VcrDetectorConfig) -> Canvas:
     As in the original: bilinear with antialiasing, and black padding. An image far too wide or high for the canvas
     keeps one pixel of its shorter side, where the original fails.
     """
-    pillow = require("PIL.Image", "Resizing an image")
     height, width = image.shape[:2]
     scale = min(config.canvas_width / width, config.canvas_height / height)
     size = max(round(width * scale), 1), max(round(height * scale), 1)
-    if scale != 1:
-        image = np.asarray(pillow.fromarray(image).resize(size, pillow.Resampling.BILINEAR))
+    image = resize_image(image, (size[1], size[0]), "bilinear")
     left, top = (config.canvas_width - size[0]) // 2, (config.canvas_height - size[1]) // 2
     pixels = np.zeros((config.canvas_height, config.canvas_width, 3), np.uint8)
     pixels[top : top + size[1], left : left + size[0]] = image
