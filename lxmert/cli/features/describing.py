@@ -8,7 +8,7 @@ from typing import Any
 
 from lxmert.cli.options import json_text, table
 
-from .skipped import print_skipped
+from .reporting import print_skipped
 
 
 def add_parser(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -12,7 +12,7 @@ from lxmert.cli.detector import add_detector, detector_options
 from lxmert.cli.options import json_text
 
 from .importing import read_names
-from .skipped import print_skipped
+from .reporting import print_skipped, summary
 
 if TYPE_CHECKING:
     from lxmert.detection.extraction import ExtractionReport
@@ -127,9 +127,4 @@ def _print(report: ExtractionReport, arguments: argparse.Namespace) -> None:
         print(json_text(report))
         return
     print_skipped(report.skipped, "" if arguments.all else "--all")
-    said = f"{report.folder}: {report.images:,} images, {report.regions:,} regions"
-    if report.resumed:
-        said += f", {report.resumed:,} of them by an earlier run"
-    if report.skipped:
-        said += f"; {len(report.skipped):,} skipped as damaged"
-    print(escaped(said))
+    print(escaped(summary(report)))

@@ -6,7 +6,7 @@ import argparse
 
 from lxmert.cli.options import json_text, progress_bar
 
-from .skipped import print_skipped
+from .reporting import print_skipped, summary
 
 
 def add_parser(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -108,11 +108,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(json_text(report))
         return 0
     print_skipped(report.skipped)
-    resumed = f", {report.resumed:,} of them by an earlier run" if report.resumed else ""
-    excluded = f"; {len(report.skipped):,} skipped as damaged" if report.skipped else ""
-    if report.rows_without_id:
-        excluded += f"; {report.rows_without_id:,} rows without an id were skipped"
-    print(escaped(f"{report.folder}: {report.images:,} images, {report.regions:,} regions{resumed}{excluded}"))
+    without_id = f"; {report.rows_without_id:,} rows without an id were skipped" if report.rows_without_id else ""
+    print(escaped(summary(report) + without_id))
     return 0
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from .input import NetworkInput
+from .input import BackboneInput
 
 
 class Backbone(NamedTuple):
@@ -21,7 +21,7 @@ class Backbone(NamedTuple):
     """
 
     model: Any
-    input: NetworkInput
+    input: BackboneInput
     revision: str | None = None
 
 
@@ -49,10 +49,10 @@ class GridNetwork(Protocol):
         """The weights that the features depend on, in order."""
 
 
-def weights_sha256(weights: Iterable[np.ndarray]) -> str:
-    """The SHA-256 of dtypes, shapes and bytes of weights, in their order."""
+def arrays_sha256(arrays: Iterable[np.ndarray]) -> str:
+    """The SHA-256 of dtypes, shapes and bytes of arrays, in their order."""
     digest = hashlib.sha256()
-    for array in weights:
+    for array in arrays:
         digest.update(f"{array.dtype}{array.shape}".encode())
         digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()

@@ -20,8 +20,8 @@ from lxmert.vision.images import ImageInput, open_image
 
 from ..backends import network_backend
 from ..region_detector import RegionDetector, register_source
-from .backbone import GridNetwork, weights_sha256
-from .input import NetworkInput, Normalization
+from .backbone import GridNetwork, arrays_sha256
+from .input import BackboneInput, Normalization
 from .options import PREFIX, RANDOM, GridOptions, Sides, check_sides
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class GridDetector(RegionDetector):
         size = self.network.image_size if image_size is None else check_sides("image_size", image_size)
         if size is None:
             raise ValueError(f"{self.name} does not say the size of its images. Pass image_size=(height, width).")
-        self.input = NetworkInput(size, resample, normalization)
+        self.input = BackboneInput(size, resample, normalization)
         self.batch_size = check_integer(setting("batch_size"), batch_size)
         # One image shows what the model gives, before any work is done with it.
         gray = self.input(np.full((*size, 3), 128, np.uint8))
@@ -110,7 +110,7 @@ class GridDetector(RegionDetector):
             )
         self.mean_size = float(np.abs(found).mean())
         self._source: dict[str, Any] = {"model": type(model).__name__}
-        self._sha256 = weights_sha256(self.network.weights())
+        self._sha256 = arrays_sha256(self.network.weights())
         self._computing: Callable[[], AbstractContextManager[Any]] = nullcontext
 
     @classmethod

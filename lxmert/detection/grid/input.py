@@ -49,7 +49,7 @@ class Normalization:
 
 
 @dataclass(frozen=True)
-class NetworkInput:
+class BackboneInput:
     """How an image becomes the input of a backbone.
 
     The whole image is resized to one size, so its aspect ratio is not kept: no part is cropped, and nothing is padded.
@@ -89,7 +89,7 @@ def _as_json(values: dict[str, Any]) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
-def input_of_processor(values: Mapping[str, Any], place: object, size: tuple[int, int] | None) -> NetworkInput:
+def input_of_processor(values: Mapping[str, Any], place: object, size: tuple[int, int] | None) -> BackboneInput:
     """What the file of an image processor of `transformers` says, but for the crop.
 
     Args:
@@ -104,7 +104,7 @@ def input_of_processor(values: Mapping[str, Any], place: object, size: tuple[int
     if unknown:
         raise ValueError(f"{place} has steps that are not followed: {', '.join(unknown)}. {_BY_HAND}")
     try:
-        return NetworkInput(size or _size(values), _filter(values.get("resample", 3)), _normalization(values))
+        return BackboneInput(size or _size(values), _filter(values.get("resample", 3)), _normalization(values))
     except (TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{place} cannot be followed: {error} {_BY_HAND}") from None
 

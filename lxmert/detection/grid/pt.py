@@ -25,7 +25,7 @@ from lxmert.weights.download import download_weights
 from lxmert.weights.formats import Selection
 
 from .backbone import Backbone, pair
-from .input import NetworkInput, Normalization, input_of_processor
+from .input import BackboneInput, Normalization, input_of_processor
 from .options import RANDOM, GridOptions
 
 # In the second, which newer processors write, the image processor is one of several.
@@ -163,7 +163,7 @@ def _make(transformers: Any, options: GridOptions, folder: Path | None) -> nn.Mo
     return getattr(model, "vision_model", model)
 
 
-def _input(options: GridOptions, folder: Path | None, model: nn.Module) -> NetworkInput:
+def _input(options: GridOptions, folder: Path | None, model: nn.Module) -> BackboneInput:
     """What the processor in the folder says; without one, of random weights, the normalization of ImageNet."""
     for name in _PROCESSORS:
         if folder is not None and (folder / name).is_file():
@@ -172,7 +172,7 @@ def _input(options: GridOptions, folder: Path | None, model: nn.Module) -> Netwo
             return input_of_processor(values, f"{name} of {options.source}", options.image_size)
     own = pair(getattr(model.config, "image_size", None)) or (_USUAL_SIZE, _USUAL_SIZE)
     size = (min(own[0], _USUAL_SIZE), min(own[1], _USUAL_SIZE))
-    return NetworkInput(options.image_size or size, "bicubic", Normalization())
+    return BackboneInput(options.image_size or size, "bicubic", Normalization())
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from lxmert.utils.optional_imports import import_extra
 from lxmert.utils.setting_names import setting
 
 from .backbone import Backbone, pair
-from .input import NetworkInput, Normalization
+from .input import BackboneInput, Normalization
 from .options import KERAS_HUB, RANDOM, GridOptions
 
 # The sizes that keras.applications were trained on; all others on 224.
@@ -142,17 +142,17 @@ def _application_size(options: GridOptions) -> tuple[int, int]:
     return options.image_size or (usual, usual)
 
 
-def _input(options: GridOptions, family: ModuleType, model: keras.Model) -> NetworkInput:
+def _input(options: GridOptions, family: ModuleType, model: keras.Model) -> BackboneInput:
     """The model's own normalization; of KerasHub that of its image converter, but for the crop."""
     if not options.name.startswith(KERAS_HUB):
-        return NetworkInput(_application_size(options), "bilinear", family.preprocess_input)
+        return BackboneInput(_application_size(options), "bilinear", family.preprocess_input)
     converter = family.layers.ImageConverter.from_preset(options.name.removeprefix(KERAS_HUB))
     size = options.image_size or pair(converter.image_size) or GridNetwork(model).image_size or (224, 224)
     scale = 1.0 if converter.scale is None else converter.scale
     offset = np.broadcast_to(0.0 if converter.offset is None else converter.offset, 3)
     mean = tuple(0.0 - float(value) for value in offset)
     scales = tuple(float(value) for value in np.broadcast_to(scale, 3))
-    return NetworkInput(size, converter.interpolation, Normalization(scales, mean, (1.0, 1.0, 1.0)))
+    return BackboneInput(size, converter.interpolation, Normalization(scales, mean, (1.0, 1.0, 1.0)))
 
 
 @contextmanager
