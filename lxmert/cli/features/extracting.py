@@ -84,14 +84,15 @@ def run(arguments: argparse.Namespace) -> int:
     """Extract; the exit status is 1 where no photograph has regions."""
     from lxmert.detection.extraction import extract_features
     from lxmert.detection.extraction.parts import this_process
-    from lxmert.detection.extraction.photographs import find_photographs
+    from lxmert.detection.extraction.photographs import FoundPhotographs
     from lxmert.detection.extraction.ray import DetectorOnRay
     from lxmert.detection.region_detector import RegionDetector
 
     options = detector_options(arguments)
     process = this_process()
     rename = read_names(arguments.rename) if arguments.rename else {}
-    find_photographs(arguments.photographs, arguments.names, rename)  # its errors come before weights are loaded
+    # Its errors come before weights are loaded.
+    found = FoundPhotographs.of(arguments.photographs, arguments.names, rename)
     if arguments.batch_size is not None:
         options["batch_size"] = arguments.batch_size
     options["backend"] = arguments.backend
@@ -104,12 +105,10 @@ def run(arguments: argparse.Namespace) -> int:
         detector = DetectorOnRay(arguments.detector, options, cluster)
     with nullcontext() if cluster is None else stdout_to_stderr():
         report = extract_features(
-            arguments.photographs,
+            found,
             arguments.store,
             detector,
             dtype=arguments.dtype,
-            names=arguments.names,
-            rename=rename,
             strict=arguments.strict,
             restart=arguments.restart,
             readers=arguments.readers,

@@ -35,7 +35,12 @@ from .parts import (
     this_process,
     wait_for,
 )
-from .photographs import Photograph, PhotographSource, described_sources, digest_of_names, find_photographs
+from .photographs import (
+    FoundPhotographs,
+    Photograph,
+    PhotographSource,
+    digest_of_names,
+)
 from .ray import DetectorOnRay
 from .run import Extraction, ExtractionOptions, Position, listed_damage
 
@@ -64,7 +69,7 @@ class ExtractionReport:
 
 
 def extract_features(
-    photographs: PhotographSource | Sequence[PhotographSource] | Mapping[str, ImageInput],
+    photographs: PhotographSource | Sequence[PhotographSource] | Mapping[str, ImageInput] | FoundPhotographs,
     store: str | Path,
     detector: RegionDetector | DetectorOnRay,
     *,
@@ -86,7 +91,7 @@ def extract_features(
 
     Args:
         photographs: files, folders, lists of paths, and patterns; or a mapping of names and images. See
-            `find_photographs`.
+            `find_photographs`. Or what `FoundPhotographs.of` found before; then `names` and `rename` are not read.
         store: its folder, made by this call.
         detector: finds the regions. It gets `detector.batch_size` photographs at a time. A `DetectorOnRay` works in the
             processes of a cluster, on several machines or GPUs.
@@ -117,13 +122,15 @@ def extract_features(
         )
     if isinstance(detector, DetectorOnRay) and process.world > 1:
         raise ValueError("a cluster of Ray has processes of its own; start one process, without torchrun.")
-    found = find_photographs(photographs, names, rename)
+    if not isinstance(photographs, FoundPhotographs):
+        photographs = FoundPhotographs.of(photographs, names, rename)
+    found = photographs.photographs
     finder: Finder
     finder = detector.finder(readers) if isinstance(detector, DetectorOnRay) else LocalFinder(detector, readers)
     parts = divide(len(found), detector.batch_size, process.world, Path(store))
     settings = json.loads(json.dumps(detector.settings))  # as they are read again
     shown = progress and process.rank == 0
-    run = _Run(found, Path(store), finder, settings, described_sources(photographs), dtype, options, restart, shown)
+    run = _Run(found, Path(store), finder, settings, photographs.sources, dtype, options, restart, shown)
     return run.whole(parts) if process.rank == 0 else run.part(parts[process.rank])
 
 

@@ -31,6 +31,28 @@ class Photograph(NamedTuple):
     image: ImageInput
 
 
+class FoundPhotographs(NamedTuple):
+    """Photographs that were looked for once, for `extract_features`.
+
+    Attributes:
+        photographs: of `find_photographs`.
+        sources: of `described_sources`.
+    """
+
+    photographs: list[Photograph]
+    sources: list[str]
+
+    @classmethod
+    def of(
+        cls,
+        sources: PhotographSource | Sequence[PhotographSource] | Mapping[str, ImageInput],
+        names: str | None = None,
+        rename: Mapping[str, str] | None = None,
+    ) -> FoundPhotographs:
+        """Look for photographs; arguments and errors as those of `find_photographs`."""
+        return cls(find_photographs(sources, names, rename), described_sources(sources))
+
+
 class _Found(NamedTuple):
     """A file, and its path below the folder that was given, or as it was given, with slashes."""
 
