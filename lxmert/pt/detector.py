@@ -15,11 +15,11 @@ from torch import Tensor, nn
 
 from lxmert.common.cell_anchors import cell_anchors
 from lxmert.common.config.detector import DetectorConfig
-from lxmert.common.detector_outputs import DetectorOutput, check_precision
+from lxmert.common.detector_outputs import DetectorOutput
 from lxmert.vision.faster_rcnn.network import Proposed
 
 from ._compat import register_output
-from .pretrained_base import PreTrainedBase
+from .pretrained_detector import PreTrainedDetector
 from .region_pooling import distinct_bins, gather_bins, pool_regions
 from .resnet import Backbone, is_plain, make_stage, run_stage
 
@@ -101,7 +101,7 @@ class Predictor(nn.Module):
         return self.attributes(F.relu(self.attribute_hidden(x)))
 
 
-class VisualGenomeDetector(PreTrainedBase):
+class VisualGenomeDetector(PreTrainedDetector):
     """ResNet-101 up to its fourth stage, proposals, and the fifth stage on each region.
 
     What becomes of scores and deltas, boxes and the choice of regions, is decided in `lxmert.vision`, which both
@@ -117,7 +117,6 @@ class VisualGenomeDetector(PreTrainedBase):
     def __init__(self, config: DetectorConfig):
         super().__init__(config)
         config = self.config
-        self._precision: str | None = None
         self.backbone = Backbone(config, config.ceil_pooling, 64.0)
         self.proposal_head = ProposalHead(config)
         self.res5 = make_stage(config, 5, stride=1, dilation=config.res5_dilation)
@@ -139,20 +138,6 @@ class VisualGenomeDetector(PreTrainedBase):
         return run_stage(self.res5, pooled).mean(dim=(2, 3))
 
     # NumPy at the doors: `lxmert.vision.faster_rcnn.network.DetectorNetwork`. Without gradients, and with folded norms.
-
-    @property
-    def precision(self) -> str:
-        """The dtype of convolutions in the methods below: that of the weights, unless another one was assigned.
-
-        With "bfloat16" the scores and deltas, and the mean over a region, are float32 nevertheless. Where layers were
-        replaced or have hooks, "bfloat16" is autocast's, and other precisions are those of the layers.
-        """
-        return self._precision or str(self.dtype).removeprefix("torch.")
-
-    @precision.setter
-    def precision(self, name: str | None) -> None:
-        check_precision(name)
-        self._precision = name
 
     @property
     def anchors(self) -> np.ndarray:

@@ -15,19 +15,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lxmert.common.config.vcr_detector import VcrDetectorConfig
-from lxmert.common.detector_outputs import VcrDetectorOutput, check_precision
+from lxmert.common.detector_outputs import VcrDetectorOutput
 from lxmert.vision.vcr.boxes import RealBoxes, real_boxes
 from lxmert.vision.vcr.images import VcrInputs
 
 from ._compat import register_output
-from .pretrained_base import PreTrainedBase
+from .pretrained_detector import PreTrainedDetector
 from .region_align import align_regions
 from .resnet import Backbone, Map, is_plain, make_stage, run_stage
 
 register_output(VcrDetectorOutput)
 
 
-class VcrDetector(PreTrainedBase):
+class VcrDetector(PreTrainedDetector):
     """ResNet-50 up to its fourth stage, RoIAlign over given boxes, and the fifth stage on each.
 
     relu(projection([mean of the fifth stage, embedding of the class])). The mask of an object is added to the first
@@ -43,7 +43,6 @@ class VcrDetector(PreTrainedBase):
     def __init__(self, config: VcrDetectorConfig):
         super().__init__(config)
         config = self.config
-        self._precision: str | None = None
         self.backbone = Backbone(config, ceil_pooling=False)
         self.res5 = make_stage(config, 5, stride=1)
         size = config.pooled_size
@@ -108,20 +107,6 @@ class VcrDetector(PreTrainedBase):
         return F.relu(self.projection(pooled))
 
     # NumPy at the doors. Without gradients, and with folded norms.
-
-    @property
-    def precision(self) -> str:
-        """The dtype of convolutions in `region_features`: that of the weights, unless another one was assigned.
-
-        With "bfloat16" the mean over a region and what follows are float32 nevertheless. Where layers were replaced or
-        have hooks, the dtypes are those of the layers.
-        """
-        return self._precision or str(self.dtype).removeprefix("torch.")
-
-    @precision.setter
-    def precision(self, name: str | None) -> None:
-        check_precision(name)
-        self._precision = name
 
     @torch.inference_mode()
     def region_features(self, inputs: VcrInputs) -> np.ndarray:

@@ -14,12 +14,12 @@ from keras import ops
 
 from lxmert.common.cell_anchors import cell_anchors
 from lxmert.common.config.detector import DetectorConfig
-from lxmert.common.detector_outputs import DetectorOutput, check_precision
+from lxmert.common.detector_outputs import DetectorOutput
 from lxmert.vision.faster_rcnn.network import Proposed
 
 from ._compat import OpenLayer, register_output
 from .init import NormalInitializer
-from .pretrained_base import PreTrainedBase
+from .pretrained_detector import PreTrainedDetector
 from .region_pooling import distinct_bins, gather_bins, pool_regions
 from .resnet import Backbone, is_plain, make_stage, run_stage
 
@@ -126,7 +126,7 @@ class Predictor(OpenLayer, keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="lxmert")
-class TFVisualGenomeDetector(PreTrainedBase):
+class TFVisualGenomeDetector(PreTrainedDetector):
     """ResNet-101 up to its fourth stage, proposals, and the fifth stage on each region.
 
     What becomes of scores and deltas, boxes and the choice of regions, is decided in `lxmert.vision`, which both
@@ -142,7 +142,6 @@ class TFVisualGenomeDetector(PreTrainedBase):
     def __init__(self, config: DetectorConfig, **kwargs: Any):
         super().__init__(config, **kwargs)
         config = self.config
-        self._precision: str | None = None
         policy = self.dtype_policy
         self.backbone = Backbone(config, config.ceil_pooling, 64.0, dtype=policy, name="backbone")
         self.proposal_head = ProposalHead(config, dtype=policy, name="proposal_head")
@@ -173,20 +172,6 @@ class TFVisualGenomeDetector(PreTrainedBase):
         return ops.mean(run_stage(self.res5, pooled), axis=(1, 2))
 
     # NumPy at the doors: `lxmert.vision.faster_rcnn.network.DetectorNetwork`. Without gradients, and with folded norms.
-
-    @property
-    def precision(self) -> str:
-        """The dtype of convolutions in the methods below: that of the model, unless another one was assigned.
-
-        With "bfloat16" the scores and deltas, and the mean over a region, are float32 nevertheless. A stage in which
-        layers were replaced computes in the dtypes of its layers.
-        """
-        return self._precision or self.compute_dtype
-
-    @precision.setter
-    def precision(self, name: str | None) -> None:
-        check_precision(name)
-        self._precision = name
 
     @property
     def anchors(self) -> np.ndarray:

@@ -14,13 +14,13 @@ import numpy as np
 from keras import ops
 
 from lxmert.common.config.vcr_detector import VcrDetectorConfig
-from lxmert.common.detector_outputs import VcrDetectorOutput, check_precision
+from lxmert.common.detector_outputs import VcrDetectorOutput
 from lxmert.vision.vcr.boxes import RealBoxes, real_boxes
 from lxmert.vision.vcr.images import VcrInputs
 
 from ._compat import register_output
 from .init import NormalInitializer
-from .pretrained_base import PreTrainedBase
+from .pretrained_detector import PreTrainedDetector
 from .region_align import align_regions
 from .resnet import Backbone, Map, is_plain, make_stage, run_stage
 
@@ -28,7 +28,7 @@ register_output(VcrDetectorOutput)
 
 
 @keras.saving.register_keras_serializable(package="lxmert")
-class TFVcrDetector(PreTrainedBase):
+class TFVcrDetector(PreTrainedDetector):
     """ResNet-50 up to its fourth stage, RoIAlign over given boxes, and the fifth stage on each.
 
     relu(projection([mean of the fifth stage, embedding of the class])). The mask of an object is added to the first
@@ -44,7 +44,6 @@ class TFVcrDetector(PreTrainedBase):
     def __init__(self, config: VcrDetectorConfig, **kwargs: Any):
         super().__init__(config, **kwargs)
         config, policy = self.config, self.dtype_policy
-        self._precision: str | None = None
         self.backbone = Backbone(config, ceil_pooling=False, dtype=policy, name="backbone")
         self.res5 = make_stage(config, 5, stride=1, dtype=policy)
         size = config.pooled_size
@@ -142,20 +141,6 @@ class TFVcrDetector(PreTrainedBase):
         return ops.relu(self.projection(pooled))
 
     # NumPy at the doors. Without gradients, and with folded norms.
-
-    @property
-    def precision(self) -> str:
-        """The dtype of convolutions in `region_features`: that of the model, unless another one was assigned.
-
-        With "bfloat16" the mean over a region and what follows are float32 nevertheless. Where layers were replaced,
-        the dtypes are those of the layers.
-        """
-        return self._precision or self.compute_dtype
-
-    @precision.setter
-    def precision(self, name: str | None) -> None:
-        check_precision(name)
-        self._precision = name
 
     def region_features(self, inputs: VcrInputs) -> np.ndarray:
         """The features ``[B, R, F]`` of the boxes of images, zeros for padding.
