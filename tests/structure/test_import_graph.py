@@ -22,6 +22,7 @@ ROOMS = (
     ("data",),
     ("detection",),
     ("inference",),
+    ("explain",),
     ("training",),
     ("demo",),
     ("cli",),

@@ -1,0 +1,58 @@
+"""The methods of explanation, by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method of explanation.
+
+    Attributes:
+        title: as pages, plots and tables name it.
+        summary: one sentence that says what it computes.
+        signed: whether its values may be negative: those speak against the answer.
+        depends_on_answer: whether it says something else of another answer.
+        only_lxmert: whether it exists only where two streams attend to each other.
+    """
+
+    title: str
+    summary: str
+    signed: bool = False
+    depends_on_answer: bool = True
+    only_lxmert: bool = False
+
+
+METHODS: dict[str, Method] = {
+    "relevancy": Method("Relevancy", "Attention maps times their gradients, passed on from layer to layer."),
+    "relevancy_no_normalization": Method(
+        "Relevancy, not normalized",
+        "The same, but what one stream has gathered is not normalized before it goes to the other.",
+        only_lxmert=True,
+    ),
+    "relevancy_no_self_attention": Method(
+        "Relevancy, cross attention alone",
+        "The same, but what goes from one stream to the other does not contain what each has gathered before.",
+        only_lxmert=True,
+    ),
+    "raw_attention": Method(
+        "Raw attention", "The attention maps of the last layer, averaged over heads.", depends_on_answer=False
+    ),
+    "attention_grad_cam": Method(
+        "Attention Grad-CAM", "The attention maps of the last layer, each head weighted by its mean gradient."
+    ),
+    "attention_rollout": Method(
+        "Attention roll-out", "The product of the attention maps of all layers.", depends_on_answer=False
+    ),
+    "input_x_gradient": Method("Input times gradient", "Each input times the gradient of the score by it.", signed=True),
+    "integrated_gradients": Method(
+        "Integrated gradients", "Gradients on the way from an empty input, times the input.", signed=True
+    ),
+}
+"""All methods, by the name that `explain` takes."""
+
+
+def methods_of(model_type: str) -> list[str]:
+    """The names of the methods that a kind of model has: "lxmert" or "visual_bert"."""
+    return [name for name, method in METHODS.items() if model_type == "lxmert" or not method.only_lxmert]
