@@ -45,7 +45,9 @@ METHODS: dict[str, Method] = {
     "attention_rollout": Method(
         "Attention roll-out", "The product of the attention maps of all layers.", depends_on_answer=False
     ),
-    "input_x_gradient": Method("Input times gradient", "Each input times the gradient of the score by it.", signed=True),
+    "input_x_gradient": Method(
+        "Input times gradient", "Each input times the gradient of the score by it.", signed=True
+    ),
     "integrated_gradients": Method(
         "Integrated gradients", "Gradients on the way from an empty input, times the input.", signed=True
     ),

@@ -64,7 +64,7 @@ def check_values(name: str, tensor: Tensor, allowed: Range) -> None:
 def check_boxes(model: Any, boxes: Tensor) -> None:
     """Warn of boxes in pixels, where the values can be read: of the first boxes of a model."""
     if _has_values(boxes) and boxes_are_unchecked(model):
-        warn_of_pixels(model, float(boxes.amax()))
+        warn_of_pixels(model, float(boxes.detach().amax()))
 
 
 def _at_least_float32(scores: Tensor) -> Tensor:
