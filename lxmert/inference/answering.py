@@ -276,9 +276,10 @@ class VisualQuestionAnswering:
         """
         inputs = self.inputs(regions, questions)
         outputs = self._run(inputs, output_attentions=True)
-        means = self.kind.region_attention(outputs, inputs["input_ids"].shape[1])
-        tokens = inputs["attention_mask"].sum(axis=1)
-        return [m[: int(n), : len(boxes)] for m, n, (_, boxes) in zip(means, tokens, regions, strict=True)]
+        means = self.kind.region_attention(outputs, inputs["input_ids"].shape[1]).mean(axis=(1, 2))
+        means /= means.sum(axis=-1, keepdims=True)  # VisualBERT attends to words too
+        kept = zip(means, inputs["attention_mask"].sum(axis=1), regions, strict=True)
+        return [m[: int(n), : len(boxes)] for m, n, (_, boxes) in kept]
 
     def inputs(self, regions: Sequence[ImageRegions], questions: Sequence[str]) -> dict[str, np.ndarray]:
         """The model's inputs by argument name, padded to the longest question and the image with most regions."""

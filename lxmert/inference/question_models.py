@@ -32,7 +32,7 @@ class QuestionModel:
             [B, L], cut to `length` tokens.
         name_regions: the regions of a `RegionBatch` by argument name.
         region_attention: the outputs of a model with its attention maps, and L, to how much each token attends to each
-            region, [B, L, R]: means over heads and layers, whose rows sum to one.
+            region by layer and head, [B, layers, N, L, R], of the layers that have it.
     """
 
     architecture: str
@@ -54,13 +54,13 @@ def _lxmert_regions(regions: Mapping[str, Any]) -> Arrays:
 
 def _lxmert_attention(outputs: Mapping[str, Any], tokens: int) -> np.ndarray:
     """The attention of language to vision in the cross layers."""
-    return np.mean([layer.mean(axis=1) for layer in outputs["cross_encoder_attentions"]], axis=0)
+    return np.stack(outputs["cross_encoder_attentions"], axis=1)
 
 
 def _visual_bert_attention(outputs: Mapping[str, Any], tokens: int) -> np.ndarray:
-    """The attention of words to regions in every layer."""
-    part = np.mean([layer[:, :, :tokens, tokens:].mean(axis=1) for layer in outputs["attentions"]], axis=0)
-    return part / part.sum(axis=-1, keepdims=True)
+    """The attention of words to regions in every layer that reads both."""
+    layers = [layer[:, :, :tokens, tokens:] for layer in outputs["attentions"] if layer.shape[-1] > tokens]
+    return np.stack(layers, axis=1)
 
 
 QUESTION_MODELS = {

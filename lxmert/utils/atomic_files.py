@@ -49,8 +49,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
         OSError: the folder cannot be written.
     """
     path = Path(path)
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder; pass the path of a file, or move the folder away.")
+    _check_no_folder(path)
     _remove_abandoned(path.parent, path.name)
     temporary, handle = _make_temporary(path.parent, path.name, path, _make_file)
     try:
@@ -64,6 +63,25 @@ def replacing(path: str | Path) -> Iterator[Path]:
     finally:
         temporary.unlink(missing_ok=True)
         os.close(handle)
+
+
+def check_writable(path: str | Path) -> None:
+    """Refuse a path that `replacing` cannot write to, before the work that makes its content.
+
+    Raises:
+        IsADirectoryError: `path` is a folder.
+        OSError: the folder cannot be written.
+    """
+    path = Path(path)
+    _check_no_folder(path)
+    temporary, handle = _make_temporary(path.parent, path.name, path, _make_file)
+    temporary.unlink()
+    os.close(handle)
+
+
+def _check_no_folder(path: Path) -> None:
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; pass the path of a file, or move the folder away.")
 
 
 def _make_file(path: Path) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +11,7 @@ import numpy as np
 from lxmert.utils.atomic_files import replacing
 from lxmert.utils.messages import escaped
 from lxmert.utils.optional_imports import require
-from lxmert.utils.setting_names import setting
+from lxmert.utils.output_files import check_output
 from lxmert.vision.detections import ImageDetections
 from lxmert.vision.images import ImageInput, open_image
 
@@ -43,14 +42,9 @@ def check_drawing(path: str | Path, image: ImageInput | None = None) -> None:
 
     Raises:
         ValueError: it does not end in .png or .jpg, its folder does not exist, or it is the image that is drawn on.
+        OSError: its folder cannot be written.
     """
-    path = Path(path)
-    if path.suffix.lower() not in _FORMATS:
-        raise ValueError(f"a drawing is a .png or .jpg file; got {path}.")
-    if not path.absolute().parent.is_dir():
-        raise ValueError(f"{setting('draw')} must be a file in a folder that is there; got {path}.")
-    if isinstance(image, (str, os.PathLike)) and path.exists() and Path(image).exists() and path.samefile(image):
-        raise ValueError(f"{setting('draw')} must be another file than the image {image}, which would be lost.")
+    check_output(path, "draw", _FORMATS, "a drawing is a .png or .jpg file", image)
 
 
 def draw_detections(
