@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lxmert.utils.atomic_files import replacing
 from lxmert.utils.messages import escaped
 from lxmert.utils.optional_imports import import_extra
-from lxmert.utils.paths import check_path
+from lxmert.utils.pictures import COLOURS, check_picture, new_figure, save_picture
 
 from .checkpoints import LOGS
 from .logs import LOG_NAME
@@ -22,13 +21,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FORMATS = (".png", ".svg")
 Curves = dict[str, list[tuple[int, float]]]
 """Steps and values by name: "train/loss", "valid/accuracy", ..."""
 
 _COLUMNS = 2
 _SMOOTHED = 60  # points from which on a curve of training is drawn with its mean over a twentieth of it
-_COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf", "#8c564b", "#e377c2")
 
 
 def plot_runs(runs: Sequence[str | Path], output: str | Path, every: bool = False) -> list[str]:
@@ -50,26 +47,8 @@ def plot_runs(runs: Sequence[str | Path], output: str | Path, every: bool = Fals
     check_picture(output)
     curves = {str(run): read_curves(run) for run in runs}
     figure = draw_curves(curves, every)
-    path = Path(output)
-    with replacing(path) as temporary:
-        # Without a date and random names, equal logs give equal files.
-        metadata = {"Date": None} if path.suffix.lower() == ".svg" else None
-        figure.savefig(temporary, format=path.suffix.lower()[1:], metadata=metadata)
+    save_picture(figure, output)
     return [axes.get_title() for axes in figure.axes]
-
-
-def check_picture(output: str | Path) -> None:
-    """Refuse a file that no picture can be written to.
-
-    Raises:
-        ValueError: another ending than those of `FORMATS`, or a folder that does not exist.
-    """
-    check_path("--output", output)
-    path = Path(output)
-    if path.suffix.lower() not in FORMATS:
-        raise ValueError(f"--output must end in {' or '.join(FORMATS)}; got {path}.")
-    if not path.absolute().parent.is_dir():
-        raise ValueError(f"--output must be a file in a folder that is there; got {path}.")
 
 
 def read_curves(run: str | Path) -> Curves:
@@ -128,18 +107,16 @@ def draw_curves(curves: Mapping[str, Curves], every: bool = False) -> Figure:
     Raises:
         ImportError: matplotlib is not installed.
     """
-    figures, ticks = (
-        import_extra(f"matplotlib.{part}", "plot", "lxmert plot", "matplotlib") for part in ("figure", "ticker")
-    )
+    ticks = import_extra("matplotlib.ticker", "plot", "lxmert plot", "matplotlib")
     names = _names(curves, every)
     columns = min(_COLUMNS, len(names))
     rows = -(-len(names) // columns)
-    figure: Figure = figures.Figure(figsize=(6.4 * columns, 3.6 * rows + 0.4), layout="constrained", dpi=120)
+    figure = new_figure("lxmert plot", (6.4 * columns, 3.6 * rows + 0.4))
     for place, name in enumerate(names, start=1):
         axes = figure.add_subplot(rows, columns, place)
         for number, (run, own) in enumerate(curves.items()):
             title = run.replace("$", r"\$")  # else it starts a formula
-            _draw_run(axes, own, name, title, _COLOURS[number % len(_COLOURS)])
+            _draw_run(axes, own, name, title, COLOURS[number % len(COLOURS)])
         axes.set_title(name)
         axes.set_xlabel("step")
         axes.xaxis.set_major_locator(ticks.MaxNLocator(integer=True))
