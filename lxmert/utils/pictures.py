@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from .atomic_files import replacing
 from .optional_imports import import_extra
+from .output_files import check_output
 from .paths import check_path
+from .setting_names import setting
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,14 +25,11 @@ def check_picture(output: str | Path, formats: Sequence[str] = FORMATS) -> None:
 
     Raises:
         ValueError: another ending than those of `formats`, or a folder that does not exist.
+        OSError: its folder cannot be written.
     """
-    check_path("--output", output)
-    path = Path(output)
-    if path.suffix.lower() not in formats:
-        wanted = " or ".join([", ".join(formats[:-1]), formats[-1]])
-        raise ValueError(f"--output must end in {wanted}; got {path}.")
-    if not path.absolute().parent.is_dir():
-        raise ValueError(f"--output must be a file in a folder that is there; got {path}.")
+    check_path(setting("output"), output)
+    endings = " or ".join([", ".join(formats[:-1]), formats[-1]])
+    check_output(output, "output", formats, f"{setting('output')} must end in {endings}")
 
 
 def new_figure(wanted_by: str, size: tuple[float, float]) -> Figure:
