@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+
+from .rules.matrices import min_max
 
 
 @dataclass(frozen=True)
@@ -37,3 +39,11 @@ class Explanation:
     language_to_vision: np.ndarray | None = None
     vision_to_language: np.ndarray | None = None
     vision_to_vision: np.ndarray | None = None
+
+    def scaled(self) -> Explanation:
+        """The same with words and regions scaled to 0 … 1: their least value becomes 0, their largest 1.
+
+        Padding does not count and stays 0. Values that are all equal become 0. Each image has a scale of its own.
+        """
+        words, regions = min_max(self.words, self.word_mask), min_max(self.regions, self.region_mask)
+        return replace(self, words=words, regions=regions)
