@@ -1,0 +1,186 @@
+"""The data of the page: views as JSON that can stand in a script element."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from lxmert.explain.methods import METHODS
+from lxmert.explain.views import AnswerView, ImageView, MethodView, ModelView, QuestionView
+from lxmert.utils.messages import escaped, first_few
+from lxmert.utils.optional_imports import require
+
+_LONGEST_SIDE = 1600  # of an image in the page, in pixels
+_LEVELS = 32767  # of a matrix: int16
+
+
+def data_text(images: Sequence[ImageView]) -> str:
+    """The views as JSON. No character of it ends the script element that it stands in.
+
+    Raises:
+        ValueError: arrays do not fit together, or hold values that are not finite.
+        ImportError: pillow is not installed.
+    """
+    faults = [fault for image in images for fault in _faults(image)]
+    if faults:
+        raise ValueError(f"these arrays cannot be shown: {first_few(faults)}.")
+    data = {"methods": _methods(images), "images": [_image(image) for image in images]}
+    text = json.dumps(data, allow_nan=False, separators=(",", ":"))  # ASCII alone
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def method_views(images: Sequence[ImageView]) -> Iterator[tuple[str, MethodView]]:
+    """Every view by a method, with the name of the method."""
+    for image in images:
+        for question in image.questions:
+            for model in question.models:
+                for answer in model.answers:
+                    yield from answer.methods.items()
+
+
+def _methods(images: Sequence[ImageView]) -> dict[str, dict[str, Any]]:
+    """What the page says of each method that occurs, in the order of the menu."""
+    found: dict[str, bool] = {}  # whether it has negative values
+    for name, view in method_views(images):
+        arrays = [array for array in (view.words, view.regions) if np.size(array)]
+        found[name] = found.get(name, False) or any(np.min(array) < 0 for array in arrays)
+    known = [name for name in METHODS if name in found]
+    methods: dict[str, dict[str, Any]] = {
+        name: {
+            "title": METHODS[name].title,
+            "summary": METHODS[name].summary,
+            "signed": METHODS[name].signed or found[name],
+            "dependsOnAnswer": METHODS[name].depends_on_answer,
+        }
+        for name in known
+    }
+    for name in found.keys() - METHODS.keys():
+        methods[escaped(name)] = {
+            "title": escaped(name),
+            "summary": "",
+            "signed": found[name],
+            "dependsOnAnswer": True,
+        }
+    return methods
+
+
+def _image(image: ImageView) -> dict[str, Any]:
+    height, width = image.image.shape[:2]
+    return {
+        "name": escaped(image.name),
+        "width": width,
+        "height": height,
+        "source": _data_uri(image.image),
+        "boxes": np.clip(np.asarray(image.boxes, np.float64), 0, 1).round(4).tolist(),
+        "labels": None if image.labels is None else [escaped(label) for label in image.labels],
+        "questions": [_question(question) for question in image.questions],
+    }
+
+
+def _question(question: QuestionView) -> dict[str, Any]:
+    return {
+        "question": escaped(question.question),
+        "truth": None if question.truth is None else escaped(question.truth),
+        "models": [_model(model) for model in question.models],
+    }
+
+
+def _model(model: ModelView) -> dict[str, Any]:
+    return {
+        "title": escaped(model.title),
+        "tokens": [escaped(token) for token in model.tokens],
+        "note": escaped(model.note),
+        "answers": [_answer(answer) for answer in model.answers],
+        "attention": None if model.attention is None else _packed(model.attention),
+    }
+
+
+def _answer(answer: AnswerView) -> dict[str, Any]:
+    return {
+        "answer": escaped(answer.answer),
+        "probability": _short(answer.probability),
+        "methods": _views(answer.methods),
+    }
+
+
+def _views(methods: Mapping[str, MethodView]) -> dict[str, Any]:
+    return {
+        escaped(name): {
+            "words": [_short(value) for value in view.words],
+            "regions": [_short(value) for value in view.regions],
+            "links": None if view.language_to_vision is None else _packed(view.language_to_vision),
+        }
+        for name, view in methods.items()
+    }
+
+
+def _short(value: float) -> float:
+    """A number with the digits that a reader can see."""
+    return float(f"{float(value):.4g}")
+
+
+def _packed(array: np.ndarray) -> dict[str, Any]:
+    """An array as base64 of little-endian int16, and the factor to multiply them by."""
+    array = np.asarray(array, np.float64)
+    largest = float(np.abs(array).max(initial=0))
+    levels = np.rint(array / (largest or 1) * _LEVELS).astype("<i2")
+    data = base64.b64encode(levels.tobytes()).decode()
+    return {"shape": list(array.shape), "scale": largest / _LEVELS, "data": data}
+
+
+def _data_uri(pixels: np.ndarray) -> str:
+    """An image inside the page: as PNG or as JPEG, whichever is smaller. PNG is it for what is drawn."""
+    image = require("PIL.Image", "Writing the page").fromarray(np.asarray(pixels, np.uint8))
+    image.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
+    files = {}
+    for kind, options in (("png", {"optimize": True}), ("jpeg", {"quality": 85})):
+        buffer = io.BytesIO()
+        image.save(buffer, format=kind.upper(), **options)
+        files[kind] = buffer.getvalue()
+    kind = min(files, key=lambda kind: len(files[kind]))
+    return f"data:image/{kind};base64,{base64.b64encode(files[kind]).decode()}"
+
+
+def _faults(image: ImageView) -> Iterator[str]:
+    """What does not fit together in an image's arrays."""
+    name, regions = image.name, len(image.boxes)
+    yield from _array_faults(f"boxes of {name}", image.boxes, (regions, 4))
+    if np.ndim(image.image) != 3 or np.shape(image.image)[2] != 3 or not np.size(image.image):
+        yield f"{name} must be [H, W, 3], got {list(np.shape(image.image))}"
+    if image.labels is not None and len(image.labels) != regions:
+        yield f"{name} has {regions} regions, but {len(image.labels)} labels"
+    for question in image.questions:
+        for model in question.models:
+            yield from _model_faults(f"{model.title} to {question.question!r} of {name}", model, regions)
+
+
+def _model_faults(where: str, model: ModelView, regions: int) -> Iterator[str]:
+    words = len(model.tokens)
+    if model.attention is not None:
+        layers, heads = (*np.shape(model.attention), 0, 0)[:2]
+        yield from _array_faults(f"attention of {where}", model.attention, (layers, heads, words, regions))
+    for answer in model.answers:
+        if not 0 <= answer.probability <= 1:
+            yield f"the probability of {answer.answer!r} by {where} must be 0 to 1, got {answer.probability}"
+        for name, view in answer.methods.items():
+            for array_name, shape in (
+                ("words", (words,)),
+                ("regions", (regions,)),
+                ("language_to_vision", (words, regions)),
+                ("vision_to_language", (regions, words)),
+            ):
+                array = getattr(view, array_name)
+                if array is not None:
+                    yield from _array_faults(f"{array_name} by {name} for {answer.answer!r} of {where}", array, shape)
+
+
+def _array_faults(name: str, array: np.ndarray, shape: tuple[int, ...]) -> Iterator[str]:
+    if np.shape(array) != shape:
+        yield f"{name} must be {list(shape)}, got {list(np.shape(array))}"
+    elif not np.isfinite(np.asarray(array, np.float64)).all():
+        yield f"{name} hold values that are not finite"
