@@ -1,7 +1,7 @@
 """LXMERT and VisualBERT for PyTorch and Keras 3: one function in two native backends.
 
 Importing this package imports no framework. A name is imported when it is first used, and brings its backend;
-`from lxmert import *` brings the names that need none.
+`from lxmert import *` brings the names that need none. `lxmert.explain` tells why a model gives an answer.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from lxmert.utils.lazy_names import lazy_names
 
 if TYPE_CHECKING:
+    from lxmert import explain as explain
     from lxmert import pt, tf
     from lxmert.common.config import DetectorConfig, LxmertConfig, VcrDetectorConfig, VisualBertConfig
     from lxmert.common.outputs import (
@@ -88,4 +89,4 @@ def _public_names() -> Mapping[str, Iterable[str]]:
 
 
 if not TYPE_CHECKING:  # a checker would take every name for one of the package's
-    __getattr__, __dir__ = lazy_names(__name__, _public_names)
+    __getattr__, __dir__ = lazy_names(__name__, _public_names, packages=("explain",))

@@ -18,7 +18,20 @@ from lxmert.utils.setting_names import named_as_options
 from .parser import Parser, option_names
 from .process import command_process, print_error
 
-COMMANDS = ("ask", "demo", "convert", "inspect", "compare", "features", "data", "train", "plot", "evaluate", "predict")
+COMMANDS = (
+    "ask",
+    "explain",
+    "demo",
+    "convert",
+    "inspect",
+    "compare",
+    "features",
+    "data",
+    "train",
+    "plot",
+    "evaluate",
+    "predict",
+)
 
 # Errors that a user can cause: wrong values, missing files, a framework that is not installed. Any other error is a bug
 # of this package, and keeps its traceback.

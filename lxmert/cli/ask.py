@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .asking import add_answerer, add_questions, open_answerer, photograph_of, region_rows
+from .asking import add_answerer, add_questions, answers_text, open_answerer, photograph_of, region_rows
 from .options import json_text, table
 
 SUMMARY = "answer questions about an image"
@@ -27,7 +27,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Answer the questions, and print the answers."""
     from lxmert.data.features.drawing import check_drawing
-    from lxmert.utils.messages import escaped
 
     photograph = photograph_of(arguments)
     if arguments.draw is not None:
@@ -43,9 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
         answers = [{"question": question, "answers": answers} for question, answers in answered]
         print(json_text({"answers": answers, "regions": rows} if arguments.list_regions else answers))
     else:
-        width = max(map(len, arguments.questions))
-        for question, answers in answered:
-            print(f"{question:<{width}}  " + ", ".join(f"{escaped(a['answer'])} {a['score']:.2%}" for a in answers))
+        print(answers_text(answered))
         _print_regions(rows)
     if arguments.draw is not None:  # last: a full disk costs no answers
         detector.draw(regions[0], arguments.draw, photograph)

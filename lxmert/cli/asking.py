@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from .options import SOURCE_HELP, add_model_files, overrides
 
 if TYPE_CHECKING:
     from lxmert.detection.region_detector import RegionDetector
-    from lxmert.inference.answering import VisualQuestionAnswering
+    from lxmert.inference.answering import ScoredAnswer, VisualQuestionAnswering
     from lxmert.vision.detections import ImageDetections
 
 
@@ -73,6 +74,17 @@ def open_answerer(arguments: argparse.Namespace) -> VisualQuestionAnswering:
         detector_options=options,
         revision=arguments.revision,
         **changed,
+    )
+
+
+def answers_text(answered: Sequence[tuple[str, Sequence[ScoredAnswer]]]) -> str:
+    """Questions, one a line, with their answers in percent."""
+    from lxmert.utils.messages import escaped
+
+    width = max(len(question) for question, _ in answered)
+    return "\n".join(
+        f"{question:<{width}}  " + ", ".join(f"{escaped(a['answer'])} {a['score']:.2%}" for a in answers)
+        for question, answers in answered
     )
 
 

@@ -47,6 +47,19 @@ class Parser(argparse.ArgumentParser):
         raise argparse.ArgumentError(None, f"unknown {kind} {value!r}{f'; {hint}' if hint else ''} {listed}")
 
 
+class Instead(argparse.Action):
+    """A flag in whose presence the positional arguments of its command need not be given."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **options: Any) -> None:
+        super().__init__(option_strings, dest, nargs=0, default=False, **options)
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: Any, values: Any, option_string: Any = None) -> None:
+        """Set the flag."""
+        setattr(namespace, self.dest, True)
+        for action in parser._actions:
+            action.required = action.required and bool(action.option_strings)
+
+
 def option_names(arguments: argparse.Namespace) -> Mapping[str, str]:
     """The options of a command by the names of the settings that they set, for messages.
 

@@ -1,7 +1,41 @@
-"""Why a model gives an answer: how much each word and each region counts for it."""
+"""Why a model gives an answer: how much each word and each region counts for it.
 
-from .explaining import explain, explain_methods
-from .explanation import Explanation
-from .methods import METHODS, methods_of
+Importing this package imports no framework; a name is imported when it is first used.
+"""
 
-__all__ = ["METHODS", "Explanation", "explain", "explain_methods", "methods_of"]
+from typing import TYPE_CHECKING
+
+from lxmert.utils.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from lxmert.explain.explaining import explain, explain_methods
+    from lxmert.explain.explanation import Explanation
+    from lxmert.explain.methods import METHODS, methods_of
+    from lxmert.explain.questions import explain_questions
+    from lxmert.explain.views import AnswerView, ImageView, MethodView, ModelView, QuestionView
+
+__all__ = [
+    "METHODS",
+    "AnswerView",
+    "Explanation",
+    "ImageView",
+    "MethodView",
+    "ModelView",
+    "QuestionView",
+    "explain",
+    "explain_methods",
+    "explain_questions",
+    "methods_of",
+]
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "lxmert.explain.explaining": ("explain", "explain_methods"),
+            "lxmert.explain.explanation": ("Explanation",),
+            "lxmert.explain.methods": ("METHODS", "methods_of"),
+            "lxmert.explain.questions": ("explain_questions",),
+            "lxmert.explain.views": ("AnswerView", "ImageView", "MethodView", "ModelView", "QuestionView"),
+        },
+    )

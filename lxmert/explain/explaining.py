@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lxmert.utils.counts import check_integer
-from lxmert.utils.messages import unknown_keyword_message
 
 from . import attribution
 from .backends import gradient_model
 from .batch import Batch, read_batch
 from .explanation import Explanation
 from .gradients import AttentionGradients, GradientModel, InputGradients, Target
-from .methods import METHODS, methods_of
+from .methods import METHODS, checked_methods
 from .rules import attention_relevance
 from .rules.matrices import Relevance
 from .targets import find_target, positions_read
@@ -101,7 +100,7 @@ def explain_methods(
     """
     backend = gradient_model(model)
     batch = read_batch(model, inputs)
-    names = _checked_methods(batch, methods)
+    names = checked_methods(methods, batch.spec.model)
     steps = check_integer("steps", steps)
     target = find_target(batch, score, position, answer)
     of_inputs = [name for name in names if name in attribution.METHODS]
@@ -132,23 +131,6 @@ def _attributed(
     if name == "input_x_gradient":
         return attribution.input_x_gradient(batch, gradients)
     return attribution.integrated_gradients(backend, batch, target, gradients, steps)
-
-
-def _checked_methods(batch: Batch, methods: Iterable[str] | None) -> list[str]:
-    """The methods that are asked for, each once."""
-    known = methods_of(batch.spec.model)
-    if methods is None:
-        return known
-    names = list(dict.fromkeys([methods] if isinstance(methods, str) else methods))
-    for name in names:
-        if name not in METHODS:
-            raise ValueError(unknown_keyword_message(str(name), METHODS, "method"))
-        if name not in known:
-            raise ValueError(
-                f"method must be one of {', '.join(known)}; got {name!r}, a variant of what passes from one stream to "
-                f"the other, and {batch.architecture} has one sequence of words and regions."
-            )
-    return names
 
 
 def _checked_answers(target: Target, found: AttentionGradients | InputGradients) -> Target:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+from lxmert.utils.messages import unknown_keyword_message
 
 
 @dataclass(frozen=True)
@@ -58,3 +61,26 @@ METHODS: dict[str, Method] = {
 def methods_of(model_type: str) -> list[str]:
     """The names of the methods that a kind of model has: "lxmert" or "visual_bert"."""
     return [name for name, method in METHODS.items() if model_type == "lxmert" or not method.only_lxmert]
+
+
+def checked_methods(methods: str | Iterable[str] | None, model_type: str) -> list[str]:
+    """The methods that are asked for, each once; all that a kind of model has by default.
+
+    Raises:
+        ValueError: none, an unknown one, or one that this kind of model does not have.
+    """
+    known = methods_of(model_type)
+    if methods is None:
+        return known
+    names = list(dict.fromkeys([methods] if isinstance(methods, str) else methods))
+    for name in names:
+        if name not in METHODS:
+            raise ValueError(unknown_keyword_message(str(name), METHODS, "method"))
+        if name not in known:
+            raise ValueError(
+                f"only LXMERT has the method {name!r}, a variant of what passes from one stream to the other; this "
+                f"model has one sequence of words and regions, and the methods {', '.join(known)}."
+            )
+    if not names:
+        raise ValueError(f"methods must be at least one of {', '.join(known)}.")
+    return names

@@ -7,26 +7,29 @@ from collections.abc import Collection
 from pathlib import Path
 
 from .atomic_files import check_writable
+from .paths import check_path
 from .setting_names import setting
 
 
-def check_output(path: str | Path, name: str, endings: Collection[str], content: str, image: object = None) -> None:
+def check_output(path: str | Path, name: str, endings: Collection[str], image: object = None) -> None:
     """Refuse a file that cannot be written.
 
     Args:
         path: of the file.
         name: the setting that gives it.
         endings: that it may have, in small letters.
-        content: what it is, as "a drawing is a .png or .jpg file".
-        image: a path of an image, which must not be overwritten; anything else is ignored.
+        image: the path of an image, which must not be overwritten; anything else is ignored.
 
     Raises:
-        ValueError: another ending, a folder that does not exist, or the image.
+        ValueError: no path, another ending, a folder that does not exist, or the image.
         OSError: a folder of that name is in the way, or its folder cannot be written.
     """
+    check_path(setting(name), path)
     path = Path(path)
     if path.suffix.lower() not in endings:
-        raise ValueError(f"{content}; got {path}.")
+        *others, last = endings
+        wanted = f"{', '.join(others)} or {last}" if others else last
+        raise ValueError(f"{setting(name)} must end in {wanted}; got {path}.")
     if not path.absolute().parent.is_dir():
         raise ValueError(f"{setting(name)} must be a file in a folder that is there; got {path}.")
     if isinstance(image, (str, os.PathLike)) and path.exists() and Path(image).exists() and path.samefile(image):

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 from .atomic_files import replacing
 from .optional_imports import import_extra
 from .output_files import check_output
-from .paths import check_path
-from .setting_names import setting
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,15 +19,13 @@ COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf", "#8
 
 
 def check_picture(output: str | Path, formats: Sequence[str] = FORMATS) -> None:
-    """Refuse a file that no picture can be written to.
+    """Refuse a file that no picture can be written to; see `check_output`.
 
     Raises:
         ValueError: another ending than those of `formats`, or a folder that does not exist.
         OSError: its folder cannot be written.
     """
-    check_path(setting("output"), output)
-    endings = " or ".join([", ".join(formats[:-1]), formats[-1]])
-    check_output(output, "output", formats, f"{setting('output')} must end in {endings}")
+    check_output(output, "output", formats)
 
 
 def new_figure(wanted_by: str, size: tuple[float, float]) -> Figure:

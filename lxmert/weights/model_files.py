@@ -37,6 +37,10 @@ _PUBLISHED_ANSWERS = {
 }
 
 
+class MissingHeadsError(ValueError):
+    """The weights are those of a model with other heads than the wanted one."""
+
+
 @dataclass(frozen=True)
 class ModelFiles:
     """A model's files, which belong together.
@@ -126,7 +130,8 @@ def open_model_files(
 
     Raises:
         FileNotFoundError, OSError: see `find_model`.
-        ValueError: the weights lack a head of the class; something is missing, of which all is listed; or the answers
+        MissingHeadsError: the weights lack a head of the class.
+        ValueError: something is missing, of which all is listed; or the answers
             are not as many as the model scores.
     """
     path = find_model(source, hub)
@@ -208,7 +213,7 @@ def _check_heads(source: str | Path, checkpoint: Checkpoint, architecture: str) 
     lacking = [head for head in head_names(architecture, checkpoint.config) if head not in held]
     if lacking:
         kind = "a plain BERT" if checkpoint.is_bert else MODELS[checkpoint.config.model_type].title
-        raise ValueError(
+        raise MissingHeadsError(
             f"{source} cannot be used as {architecture}: it is {kind} with the heads {', '.join(held) or 'none'}, "
             f"without {', '.join(lacking)}. Train it for this task first (`lxmert train`)."
         )

@@ -110,7 +110,9 @@ def test_the_regions_are_listed_and_drawn(image, lxmert, refused, tmp_path):
     with Image.open(drawing) as drawn:
         assert drawn.size == (320, 240)
     assert "region  " in lxmert("ask", image, "is there a circle?", "--list-regions")[1]
-    assert "a drawing is a .png or .jpg file" in refused("ask", image, "is there a circle?", "--draw", "regions.gif")
+    assert "--draw must end in .png, .jpg or .jpeg; got regions.gif" in refused(
+        "ask", image, "is there a circle?", "--draw", "regions.gif"
+    )
     before = image.read_bytes()
     message = refused("ask", image, "is there a circle?", "--draw", image.parent / "." / image.name)
     assert f"--draw must be another file than the image {image}, which would be lost" in message

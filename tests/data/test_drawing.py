@@ -95,7 +95,7 @@ def test_boxes_without_a_size(tmp_path):
 
 
 def test_what_cannot_be_drawn(store, tmp_path):
-    with pytest.raises(ValueError, match=r"a drawing is a \.png or \.jpg file; got .*a\.gif"):
+    with pytest.raises(ValueError, match=r"draw must end in \.png, \.jpg or \.jpeg; got .*a\.gif"):
         draw_regions(store, "a", tmp_path / "a.gif")
     with pytest.raises(ValueError, match=r"an image is not in .*store: b"):
         draw_regions(store, "b", tmp_path / "a.png")

@@ -44,7 +44,7 @@ def check_drawing(path: str | Path, image: ImageInput | None = None) -> None:
         ValueError: it does not end in .png or .jpg, its folder does not exist, or it is the image that is drawn on.
         OSError: its folder cannot be written.
     """
-    check_output(path, "draw", _FORMATS, "a drawing is a .png or .jpg file", image)
+    check_output(path, "draw", _FORMATS, image)
 
 
 def draw_detections(
@@ -102,6 +102,15 @@ def captions(found: ImageDetections, objects: Names = None, attributes: Names = 
 
 
 def _caption(found: ImageDetections, number: int, objects: Names, attributes: Names) -> str:
+    label = region_label(found, number, objects, attributes)
+    scores, ids = found.object_scores, found.object_ids
+    if scores is not None and ids is not None and ids[number] != NO_LABEL:
+        label = f"{label} {scores[number]:.2f}"
+    return f"{number}: {label}" if label else str(number)
+
+
+def region_label(found: ImageDetections, number: int, objects: Names = None, attributes: Names = None) -> str:
+    """What a region shows: its attribute and its object, such as "brown dog", or their ids; "" if unknown."""
     parts = []
     for kind, ids, names in (
         ("attribute", found.attribute_ids, attributes),
@@ -109,9 +118,7 @@ def _caption(found: ImageDetections, number: int, objects: Names, attributes: Na
     ):
         if ids is not None and ids[number] != NO_LABEL:
             parts.append(f"{kind} {ids[number]}" if names is None else escaped(names[ids[number]]))
-    scored = found.object_scores is not None and found.object_ids is not None and found.object_ids[number] != NO_LABEL
-    parts += [f"{found.object_scores[number]:.2f}"] if scored and found.object_scores is not None else []
-    return f"{number}: {' '.join(parts)}" if parts else str(number)
+    return " ".join(parts)
 
 
 def _canvas(size: tuple[int, int], image: ImageInput | None) -> Any:
