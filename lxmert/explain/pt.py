@@ -40,22 +40,18 @@ class GradientModel:
         """Maps and gradients in one forward and one backward pass of the whole batch; without gradients no backward."""
         with self._computing(with_gradients):
             given = self._tensors(inputs)
-            leaves = self._leaves(given) if with_gradients else {}
-            outputs = self._run({**given, **leaves}, target, output_attentions="all")
+            outputs = _run(self.model, target.output, given, output_attentions="all")
             answers, scores = _chosen(outputs[target.output], target)
             maps = {name: value for name, value in outputs.items() if name.endswith("attentions")}
-            gradients = {name: (None,) * len(parts) for name, parts in maps.items()}
-            if with_gradients:
-                gradients = _gradients(scores, maps)
+            gradients = _gradients(scores, maps) if with_gradients else {n: (None,) * len(p) for n, p in maps.items()}
             return AttentionGradients(_array(answers), _array(scores.double()), _arrays(maps), _arrays(gradients))
 
     def input_gradients(self, inputs: Mapping[str, Any], target: Target) -> InputGradients:
         """Gradients by the inputs. `inputs` may hold `inputs_embeds` instead of `input_ids`."""
-        with self._computing(True):
+        with self._computing():
             given = self._tensors(inputs)
-            leaves = self._leaves(given)
-            outputs = self._run({**given, **leaves}, target)
-            answers, scores = _chosen(outputs[target.output], target)
+            leaves = {name: given[name] for name in FLOAT_INPUTS if name in given}
+            answers, scores = _chosen(_run(self.model, target.output, given)[target.output], target)
             gradients = torch.autograd.grad(scores.sum(), list(leaves.values()))
             return InputGradients(
                 _array(answers),
@@ -65,8 +61,8 @@ class GradientModel:
             )
 
     @contextmanager
-    def _computing(self, with_gradients: bool) -> Iterator[None]:
-        """Refuse training mode; gradients whatever the caller has set."""
+    def _computing(self, with_gradients: bool = True) -> Iterator[None]:
+        """Refuse training mode; compute gradients or none, whatever the caller has set."""
         if self.model.training:
             raise ValueError(
                 f"{type(self.model).__name__} is in training mode, in which dropout changes every answer; call "
@@ -76,29 +72,42 @@ class GradientModel:
             yield
 
     def _tensors(self, inputs: Mapping[str, Any]) -> dict[str, Tensor]:
-        """The inputs on the model's device, floating-point ones in its dtype; word vectors in place of ids."""
-        table = self.model.get_input_embeddings().weight
+        """The inputs as tensors on the model's device; word vectors in place of ids.
 
-        def tensor(array: Any) -> Tensor:
-            values = torch.as_tensor(array if isinstance(array, Tensor) else np.asarray(array), device=table.device)
-            return values.to(table.dtype) if values.is_floating_point() else values
+        Floating-point ones take the model's dtype and require gradients. So there are gradients by maps even where no
+        weight is trained.
+        """
+        table, backbone = self.model.get_input_embeddings(), self.model.base
+        given = {
+            name: torch.as_tensor(array if isinstance(array, Tensor) else np.asarray(array), device=table.weight.device)
+            for name, array in inputs.items()
+            if array is not None
+        }
+        for name, allowed in value_ranges(backbone.config, backbone.architecture()).items():
+            if name in given:
+                check_values(name, given[name], allowed)
+        if "input_ids" in given:
+            given["inputs_embeds"] = table(given.pop("input_ids").long())
+        for name in FLOAT_INPUTS:
+            if name in given:
+                given[name] = given[name].detach().to(table.weight.dtype, copy=True)
+                given[name].requires_grad_(torch.is_grad_enabled())
+        return given
 
-        return {name: tensor(array) for name, array in inputs.items() if array is not None}
 
-    def _leaves(self, given: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The floating-point inputs, and word vectors instead of ids, as what gradients are computed by."""
-        ids = given.pop("input_ids", None)
-        if ids is not None:
-            backbone = self.model.base
-            check_values("input_ids", ids, value_ranges(backbone.config, backbone.architecture())["input_ids"])
-            given["inputs_embeds"] = self.model.get_input_embeddings()(ids.long())
-        return {name: given[name].detach().clone().requires_grad_() for name in FLOAT_INPUTS if name in given}
+def _run(model: PreTrainedModel, output: str, given: Mapping[str, Tensor], **options: Any) -> Mapping[str, Any]:
+    """Call the model; the scores of words only where they are asked for."""
+    if "prediction_logits" in inspect.signature(model.forward).parameters:
+        options["prediction_logits"] = output == "prediction_logits"
+    found: Mapping[str, Any] = model(**given, output_hidden_states=False, return_dict=True, **options)
+    return found
 
-    def _run(self, given: Mapping[str, Tensor], target: Target, **options: Any) -> Mapping[str, Any]:
-        """Call the model; the scores of words only where they are asked for."""
-        if "prediction_logits" in inspect.signature(self.model.forward).parameters:
-            options["prediction_logits"] = target.output == "prediction_logits"
-        return self.model(**given, output_hidden_states=False, return_dict=True, **options)
+
+def _gradients(scores: Tensor, maps: Mapping[str, tuple[Tensor | None, ...]]) -> dict[str, tuple[Tensor | None, ...]]:
+    """The gradient of each example's score by its maps, in the same structure."""
+    flat = [part for parts in maps.values() for part in parts if part is not None]
+    found = iter(torch.autograd.grad(scores.sum(), flat, allow_unused=True))
+    return {name: tuple(None if part is None else next(found) for part in parts) for name, parts in maps.items()}
 
 
 def _chosen(scores: Tensor, target: Target) -> tuple[Tensor, Tensor]:  # [B, C] or [B, P, C] -> [B], [B]
@@ -108,13 +117,6 @@ def _chosen(scores: Tensor, target: Target) -> tuple[Tensor, Tensor]:  # [B, C] 
         scores = scores[rows, torch.as_tensor(target.positions, device=scores.device)]
     answers = scores.argmax(1) if target.answers is None else torch.as_tensor(target.answers, device=scores.device)
     return answers, scores[rows, answers]
-
-
-def _gradients(scores: Tensor, maps: Mapping[str, tuple[Tensor | None, ...]]) -> dict[str, tuple[Tensor | None, ...]]:
-    """The gradient of each example's score by its maps, in the same structure."""
-    flat = [part for parts in maps.values() for part in parts if part is not None]
-    found = iter(torch.autograd.grad(scores.sum(), flat, allow_unused=True))
-    return {name: tuple(None if part is None else next(found) for part in parts) for name, parts in maps.items()}
 
 
 def _arrays(maps: Mapping[str, tuple[Tensor | None, ...]]) -> Maps:

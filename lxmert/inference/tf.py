@@ -55,7 +55,7 @@ class SplitEncoder:
 
     def __init__(self, model: PreTrainedModel, head: keras.layers.Layer):
         self.backbone, self.head = model.backbone, head
-        self._graphs = _graphs_of(model)
+        self._graphs = graphs_of(model)
 
     def encode_language(self, ids: np.ndarray) -> tf.Tensor:  # [T, L] -> [T, L, D]
         """Encode texts of one length."""
@@ -100,7 +100,7 @@ class SplitEncoder:
             return self._graphs[name]
 
 
-def _graphs_of(model: PreTrainedModel) -> dict[str, Callable[..., tf.Tensor]]:
+def graphs_of(model: PreTrainedModel) -> dict[str, Callable[..., tf.Tensor]]:
     """A model's graphs by name; new ones after a layer was replaced (other tables, other heads, other dtypes)."""
     variables = model.variables
     with _LOCK:

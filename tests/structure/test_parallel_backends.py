@@ -64,7 +64,10 @@ NATIVE = {
     "inference/tf.py: SplitEncoder._graph": "PyTorch runs without a graph",
     "inference/pt.py: evaluation_mode": "a Keras model has no mode; call is told",
     "inference/pt.py: _LatePacking": "TensorFlow lays weights out by itself",
-    "inference/tf.py: _graphs_of": "PyTorch runs without a graph",
+    "explain/pt.py: GradientModel._computing": "Keras is told at every call whether it trains",
+    "explain/tf.py: GradientModel._graph": "PyTorch runs without a graph",
+    "explain/tf.py: _places": "what a graph is given are tensors",
+    "inference/tf.py: graphs_of": "PyTorch runs without a graph",
     "inference/pt.py: SplitEncoder._computing": "Keras has no mode and no autocast, and TensorFlow lays weights out",
     "inference/pt.py: SplitEncoder._tensor": "Keras' tensors have one device",
     "tf/losses.py: _cross_entropy": "F.cross_entropy ignores a label; the Keras one does not",
@@ -132,6 +135,7 @@ def files_of(backend):
         f"{backend}/**/*.py",
         f"detection/**/{backend}*.py",
         f"inference/{backend}*.py",
+        f"explain/{backend}*.py",
         f"training/{backend}/*.py",
     ):
         for path in PACKAGE.glob(pattern):

@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parents[2] / "lxmert"
 COMPAT = {f"{backend}/_compat.py" for backend in ("pt", "tf")}
 FILES = [
     path
-    for room in ("pt", "tf", "training/pt", "training/tf", "inference")
+    for room in ("pt", "tf", "training/pt", "training/tf", "inference", "explain")
     for path in sorted((PACKAGE / room).rglob("*.py"))
     if path.relative_to(PACKAGE).as_posix() not in COMPAT
 ]
