@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from lxmert.utils.lazy_names import lazy_names
 
 if TYPE_CHECKING:
+    from lxmert.explain.curves import PerturbationCurves
     from lxmert.explain.explaining import explain, explain_methods
     from lxmert.explain.explanation import Explanation
     from lxmert.explain.methods import METHODS, methods_of
+    from lxmert.explain.perturbation import perturbation_curves
     from lxmert.explain.questions import explain_questions
     from lxmert.explain.views import AnswerView, ImageView, MethodView, ModelView, QuestionView
 
@@ -21,20 +23,24 @@ __all__ = [
     "ImageView",
     "MethodView",
     "ModelView",
+    "PerturbationCurves",
     "QuestionView",
     "explain",
     "explain_methods",
     "explain_questions",
     "methods_of",
+    "perturbation_curves",
 ]
 
 if not TYPE_CHECKING:
     __getattr__, __dir__ = lazy_names(
         __name__,
         {
+            "lxmert.explain.curves": ("PerturbationCurves",),
             "lxmert.explain.explaining": ("explain", "explain_methods"),
             "lxmert.explain.explanation": ("Explanation",),
             "lxmert.explain.methods": ("METHODS", "methods_of"),
+            "lxmert.explain.perturbation": ("perturbation_curves",),
             "lxmert.explain.questions": ("explain_questions",),
             "lxmert.explain.views": ("AnswerView", "ImageView", "MethodView", "ModelView", "QuestionView"),
         },
