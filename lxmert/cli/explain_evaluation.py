@@ -1,0 +1,165 @@
+"""`lxmert explain --evaluate`: which explanations are right, by removing words and regions in their order."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from textwrap import fill
+from typing import TYPE_CHECKING, Any
+
+from .asking import open_answerer
+from .options import json_text, table
+
+if TYPE_CHECKING:
+    from lxmert.data.datasets import Questions
+
+OUTPUTS = (".png", ".svg", ".json")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `--evaluate` alone; the others that `run` reads are the command's."""
+    group = parser.add_argument_group(
+        "test by removal",
+        "Words and regions are removed, the most or the least relevant first, and right answers are counted. --output "
+        "is a picture of the curves (.png, .svg) or their numbers (.json).",
+    )
+    group.add_argument(
+        "--evaluate",
+        action="store_true",
+        help="test the methods on the questions of --questions and the regions of --features, in place of an image",
+    )
+    group.add_argument(
+        "--questions",
+        dest="question_files",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="FILE",
+        help="questions with answers, as `lxmert evaluate vqa` reads them; official ones with their annotations",
+    )
+    group.add_argument(
+        "--fractions",
+        nargs="+",
+        type=float,
+        metavar="F",
+        help="removed of words and of regions, ascending from 0 to 1 (default: those of the paper)",
+    )
+    group.add_argument(
+        "--samples", type=int, default=1000, metavar="N", help="questions, chosen at random (default: 1000)"
+    )
+    group.add_argument("--draws", type=int, default=5, metavar="N", help="random orders of each question (default: 5)")
+    group.add_argument("--seed", type=int, default=0, help="of the choice and of random orders (default: 0)")
+    group.add_argument("--batch-size", type=int, default=64, metavar="N", help="questions run at once (default: 64)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Test, and print a table or JSON; draw or write the curves."""
+    from lxmert.data.features import open_regions
+    from lxmert.explain.perturbation import perturbation_curves
+
+    if arguments.output is not None:
+        _check_output(arguments.output)
+    needed = {"--questions": arguments.question_files, "--features": arguments.features}
+    missing = [name for name, given in needed.items() if not given]
+    if missing:
+        raise ValueError(
+            f"--evaluate needs {' and '.join(missing)} too: files of questions with answers, and region stores."
+        )
+    questions = _sample(arguments.question_files, arguments.samples, arguments.seed)
+    open_regions(arguments.features).places(questions.images)  # missing ones are named before the model is loaded
+    answerer = open_answerer(arguments)
+    assert questions.answers is not None
+    curves = perturbation_curves(
+        answerer,
+        questions.images,
+        questions.texts,
+        questions.answers,
+        methods=arguments.methods,
+        fractions=arguments.fractions,
+        draws=arguments.draws,
+        seed=arguments.seed,
+        batch_size=arguments.batch_size,
+        progress=not arguments.quiet,
+    )
+    summary = {"model": str(arguments.model), "seed": arguments.seed, "draws": arguments.draws, **curves.summary()}
+    print(json_text(summary) if arguments.json else areas_table(summary))
+    if arguments.output is not None:  # last: a full disk costs no figures
+        _write(summary, Path(arguments.output))
+    return 0
+
+
+def _sample(files: list[str], count: int, seed: int) -> Questions:
+    """Some questions that have answers, in their order.
+
+    Raises:
+        ValueError: the files have no answers.
+    """
+    import numpy as np
+
+    from lxmert.data.datasets import read_vqa
+    from lxmert.utils.counts import check_integer
+
+    questions = read_vqa(files)
+    if questions.answers is None:
+        raise ValueError(
+            f"--questions must have the right answers, which are counted; {', '.join(files)} has none. Of official "
+            "files pass the annotations too."
+        )
+    count = check_integer("--samples", count)
+    if count >= len(questions):
+        return questions
+    return questions.take(np.sort(np.random.default_rng(seed).permutation(len(questions))[:count]))
+
+
+def _check_output(output: str) -> None:
+    from lxmert.utils.optional_imports import import_extra
+    from lxmert.utils.pictures import check_picture
+
+    check_picture(output, OUTPUTS)
+    if not output.lower().endswith(".json"):
+        import_extra("matplotlib", "plot", "a picture of the curves")
+
+
+def _write(summary: Mapping[str, Any], output: Path) -> None:
+    from lxmert.explain.perturbation_plot import draw_perturbation, summary_panels
+    from lxmert.utils.atomic_files import write_text
+    from lxmert.utils.pictures import save_picture
+
+    if output.suffix.lower() == ".json":
+        write_text(output, json_text(summary) + "\n")
+    else:
+        save_picture(draw_perturbation(summary_panels(summary)), output)
+
+
+def areas_table(summary: Mapping[str, Any]) -> str:
+    """The areas under the curves, and how far each is above that of the random order, with its standard error."""
+    from lxmert.explain.curves import RANDOM
+    from lxmert.explain.perturbation_plot import method_title
+    from lxmert.explain.removal import ORDERS, STREAMS
+
+    methods = summary["methods"]
+    rows: list[tuple[str, ...]] = []
+    starts = []
+    titles = ("removed", "most relevant first", "over random", "least relevant first", "over random")
+    for stream in STREAMS:
+        starts.append(len(rows) + 1)  # below the titles
+        rows.append((stream, "", "", "", ""))
+        for method, found in methods.items():
+            cells = []
+            for order in ORDERS:
+                area = found[stream][order]
+                above = f"{area['above_random']:+.2f} ± {area['above_random_error']:.2f}"
+                cells += [f"{area['area']:.2f}", "" if method == RANDOM else above]
+            rows.append((f"  {method_title(method)}", *cells))
+    lines = table(titles, rows, left=1).splitlines()
+    text = "\n".join(f"\n{line}" if i in starts else line for i, line in enumerate(lines))
+    note = (
+        f"Areas under the accuracy in percent by the fraction removed, over {summary['questions']:,} questions. A good "
+        "explanation has a small one where the most relevant goes first, and a large one where the least relevant does. "
+        "± is the standard error of a difference."
+    )
+    if summary["fractions"]["words"][0] == 0:
+        whole = methods[RANDOM]["words"]["positive"]["accuracies"][0]
+        note += f" With nothing removed {whole:.2f} % of the answers are right."
+    return f"{text}\n\n{fill(note, len(lines[0]))}"
