@@ -141,7 +141,7 @@ def areas_table(summary: Mapping[str, Any]) -> str:
     methods = summary["methods"]
     rows: list[tuple[str, ...]] = []
     starts = []
-    titles = ("removed", "most relevant first", "over random", "least relevant first", "over random")
+    titles = ("removed", "most relevant first", "above random", "least relevant first", "above random")
     for stream in STREAMS:
         starts.append(len(rows) + 1)  # below the titles
         rows.append((stream, "", "", "", ""))
@@ -156,8 +156,8 @@ def areas_table(summary: Mapping[str, Any]) -> str:
     text = "\n".join(f"\n{line}" if i in starts else line for i, line in enumerate(lines))
     note = (
         f"Areas under the accuracy in percent by the fraction removed, over {summary['questions']:,} questions. A good "
-        "explanation has a small one where the most relevant goes first, and a large one where the least relevant does. "
-        "± is the standard error of a difference."
+        "explanation has a small one where the most relevant goes first, and a large one where the least relevant "
+        "does. ± is the standard error of a difference."
     )
     if summary["fractions"]["words"][0] == 0:
         whole = methods[RANDOM]["words"]["positive"]["accuracies"][0]

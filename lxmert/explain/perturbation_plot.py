@@ -48,6 +48,7 @@ def draw_perturbation(panels: Mapping[str, Lines], columns: int = len(ORDERS)) -
     for axes, (title, lines) in zip(grid, panels.items(), strict=False):
         _draw_lines(axes, lines)
         axes.set_title(title, fontsize="medium")
+        axes.label_outer()
     handles, titles = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, titles, loc="outside lower center", ncols=min(5, 2 * columns), fontsize="small")
     return figure
