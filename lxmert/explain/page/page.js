@@ -18,7 +18,11 @@ function Section(image, number) {
   });
   const panel = Panel(image, {
     hover: point,
-    focus: (one) => { focused = one; show(); },
+    focus: (one) => {
+      if (focused === one) return;
+      focused = one;
+      show();
+    },
     choose: (one) => { chosen = same(chosen, one) ? null : one; focused = null; show(); },
     answer: (model, answer) => {
       if (model !== state.model) chosen = null;
@@ -29,7 +33,7 @@ function Section(image, number) {
     settings: (changed) => { Object.assign(settings, changed); sections.forEach((section) => section.show()); },
   });
   const same = (one, other) => one !== null && other !== null && one.kind === other.kind && one.number === other.number;
-  const status = element("p", { class: "status", role: "status" });
+  const status = element("p", { class: "status", role: "status", "aria-live": "off" });
   const questions = image.questions.map((question, q) => Question(question, q));
   const title = element("h2", { id: `image-${number}` }, image.name);
   const size = element("p", { class: "quiet" }, `${image.width} × ${image.height} pixels, ${image.boxes.length} regions`);
@@ -38,11 +42,15 @@ function Section(image, number) {
     element("div", { class: "view" }, picture.root, status),
     element("div", { class: "questions" }, ...questions.map((question) => question.root)),
   );
-  root.addEventListener("keydown", (event) => {
-    if (event.key !== "Escape") return;
+  // Only the section that is in use is read out, though a choice of method changes all of them.
+  root.addEventListener("focusin", () => {
+    for (const section of sections) section.status.setAttribute("aria-live", section.status === status ? "polite" : "off");
+  });
+  function clear() {
+    if (!(hovered ?? focused ?? chosen)) return;
     hovered = focused = chosen = null;
     show();
-  });
+  }
 
   function point(one) {
     if (hovered === one || same(hovered, one)) return;
@@ -122,9 +130,12 @@ function Section(image, number) {
     if (status.textContent !== text) status.textContent = text;
   }
 
-  return { root, open, show };
+  return { root, status, open, show, clear };
 }
 
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") sections.forEach((section) => section.clear());
+});
 settings.method = Object.keys(page.methods)[0] ?? ATTENTION;
 for (const [number, image] of page.images.entries()) {
   const section = Section(image, number);

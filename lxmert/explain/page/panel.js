@@ -55,7 +55,7 @@ function Panel(image, events) {
     legend, element("h4", {}, "Words"), words, links, element("h4", {}, "Regions"), regions, more, table,
   );
   const wordChoices = Choices(words, "word", events), regionChoices = Choices(regions, "region", events);
-  let chips = [], bars = [], tokens = null, all = false, last = null;
+  let chips = [], tokens = null, all = false, last = null;
 
   method.addEventListener("change", () => events.settings({ method: method.value }));
   layer.addEventListener("change", () => events.settings({ layer: Number(layer.value) }));
@@ -64,12 +64,12 @@ function Panel(image, events) {
   more.addEventListener("click", () => { all = !all; show(...last); });
   table.addEventListener("toggle", () => show(...last));
 
-  bars = image.boxes.map((_, region) => {
+  const bars = image.boxes.map((_, region) => {
     const option = element("div", { role: "option", class: "region" });
     option.dataset.number = region;
     option.append(
-      element("span", { class: "number" }, String(region)),
-      element("span", { class: "label" }, image.labels?.[region] || (image.labels ? "" : `region ${region}`)),
+      element("span", { class: "number" }, image.labels?.[region] ? String(region) : ""),
+      element("span", { class: "label" }, image.labels?.[region] || `region ${region}`),
       element("span", { class: "track" }, element("span", { class: "bar" })), element("span", { class: "share" }),
     );
     regions.append(option);
@@ -142,7 +142,7 @@ function Panel(image, events) {
     summary.textContent = missing + told + same;
     const rival = model.answers[rivalOf(settings.answer)];
     compare.hidden = Boolean(same) || !rival || shown.name === null;
-    compare.textContent = rival ? `rather than “${rival.answer}”` : "";
+    compare.textContent = rival ? `Compare with “${rival.answer}”` : "";
     compare.setAttribute("aria-pressed", String(settings.compare));
     links.textContent = {
       attention: "This method has no links between words and regions. A chosen word or region shows attention instead: the mean of all layers and heads.",
@@ -202,7 +202,7 @@ function Panel(image, events) {
     const word = current?.kind === "word" ? current.number : null, region = current?.kind === "region" ? current.number : null;
     showOptions(chips, model.tokens, seen.words.values, seen.words, word);
     showOptions(bars, bars.map((_, r) => regionName(image, r)), seen.regions.values, seen.regions, region);
-    if (!regions.contains(document.activeElement)) { // options that move would lose the focus
+    if (!regions.querySelector(":focus-visible")) { // options that move would lose the focus
       const order = seen.regions.values ? strongest(seen.regions.values) : bars.map((_, i) => i);
       regions.append(...order.map((r) => bars[r]));
       [...regions.children].forEach((bar, place) => { bar.hidden = !all && place >= FIRST; });

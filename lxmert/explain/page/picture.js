@@ -89,7 +89,7 @@ function Picture(image, events) {
     const named = order.filter((region) => strength(region) > 0.02).slice(0, NAMED);
     if (current !== null && !named.includes(current)) named.unshift(current);
     for (const region of [...order].reverse()) { // where regions overlap, the strongest is seen
-      const level = values && isShown(values) ? Math.round(255 * strength(region)) : 255;
+      const level = values && isShown(values) ? Math.round(255 * strength(region) ** 1.5) : 255;
       lights[region].setAttribute("fill", `rgb(${level},${level},${level})`);
       lit.append(lights[region]);
       outlines.append(casings[region], lines[region]);
