@@ -6,8 +6,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .asking import add_answerer, add_questions, open_answerer, photograph_of, region_rows
-from .explanation_text import explanation_json, explanation_text
+from . import explain_evaluation
+from .asking import add_answerer, add_questions, answers_text, open_answerer, photograph_of, region_rows
+from .explanation_text import explanation_json, explanation_text, scored
 from .options import json_text
 
 if TYPE_CHECKING:
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
     from lxmert.inference.answering import VisualQuestionAnswering
 
 SUMMARY = "show which words and regions an answer to a question about an image comes from"
-FIRST = "relevancy"  # the method that is shown by default
+PAGE = ".html"
+FIRST = "relevancy"  # the method of the text
 _OTHER_HEADS = "Other scores (NLVR2, pre-training, VCR) are explained in Python, by lxmert.explain.explain."
 
 
@@ -25,13 +27,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     add_questions(parser)
     parser.add_argument(
+        "--output",
+        metavar="FILE",
+        help="a page to explore in a browser (.html); see also --evaluate (default: print text)",
+    )
+    parser.add_argument(
         "--method",
         dest="methods",
         nargs="+",
         action="extend",
         choices=tuple(METHODS),
         metavar="NAME",
-        help=f"how to explain: {', '.join(METHODS)} (default: {FIRST})",
+        help=f"how to explain: {', '.join(METHODS)} (default: all on a page and with --evaluate, otherwise {FIRST})",
     )
     parser.add_argument(
         "--top-k", type=int, default=3, metavar="K", help="number of answers to explain per question (default: 3)"
@@ -45,17 +52,53 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="explain this answer too; may be given several times",
     )
     parser.add_argument("--json", action="store_true", help="print JSON: the number of every word and region")
+    parser.add_argument("--image", dest="picture", metavar="FILE", help="with --features: the photograph to show")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
     add_answerer(parser)
+    explain_evaluation.add_arguments(parser)
     parser.set_defaults(option_names={**parser.get_default("option_names"), "methods": "--method"})
     parser.epilog = f"The model must answer questions. {_OTHER_HEADS}"
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Explain the answers, and print the explanations."""
-    photograph_of(arguments)
-    view, regions = _explain(_open_answerer(arguments), arguments)
-    print(json_text(explanation_json(view, regions)) if arguments.json else explanation_text(view, regions))
+    """Explain the answers, and print the explanations or write them."""
+    if arguments.evaluate:
+        if arguments.image is not None:
+            raise ValueError("--evaluate takes its images from --questions; leave out the image and the question.")
+        return explain_evaluation.run(arguments)
+    if arguments.question_files:
+        raise ValueError("--questions is the files of --evaluate; questions about an image follow its name.")
+    from lxmert.utils.messages import escaped
+    from lxmert.utils.output_files import check_output
+
+    shown, output = _shown(arguments), arguments.output
+    if output is not None:
+        check_output(output, "output", (PAGE,), shown)
+    answerer = _open_answerer(arguments)
+    view, regions = _explain(answerer, arguments, shown)
+    if output is not None:
+        _write(view, output)
+    if arguments.json:
+        print(json_text(explanation_json(view, regions)))
+    elif output is None:
+        print(explanation_text(view, regions))
+    else:
+        print(answers_text([(question.question, scored(question.models[0])) for question in view.questions]))
+        print(f"wrote {escaped(output)}")
     return 0
+
+
+def _shown(arguments: argparse.Namespace) -> str | None:
+    """The file of the image to show, which is there; None of a region store without one."""
+    from lxmert.vision.images import check_file
+
+    photograph, picture = photograph_of(arguments), arguments.picture
+    if picture is None:
+        return photograph
+    if photograph is not None:
+        raise ValueError("--image is the photograph of an image of --features; without them the image is shown itself.")
+    check_file(Path(picture))
+    return str(picture)
 
 
 def _open_answerer(arguments: argparse.Namespace) -> VisualQuestionAnswering:
@@ -68,22 +111,29 @@ def _open_answerer(arguments: argparse.Namespace) -> VisualQuestionAnswering:
 
 
 def _explain(
-    answerer: VisualQuestionAnswering, arguments: argparse.Namespace
+    answerer: VisualQuestionAnswering, arguments: argparse.Namespace, shown: str | None
 ) -> tuple[ImageView, list[dict[str, Any]]]:
     """What to show, and the regions in pixels."""
-    from lxmert.explain.questions import answer_numbers, explain_questions
+    from lxmert.explain.questions import check_wanted, explain_questions
+    from lxmert.vision.images import open_image
 
-    answer_numbers(answerer.answers, arguments.explained)  # a misspelled one costs no search for regions
+    every = arguments.output is not None and arguments.output.lower().endswith(PAGE)
+    options: dict[str, Any] = {
+        "methods": arguments.methods or (None if every else FIRST),
+        "top_k": arguments.top_k,
+        "answers": arguments.explained,
+    }
+    check_wanted(answerer, **options)  # a misspelled answer costs no search for regions
+    picture = None if shown is None else open_image(shown)
     (found,) = answerer.find_regions([arguments.image])
-    view = explain_questions(
-        answerer,
-        found,
-        arguments.questions,
-        methods=arguments.methods or FIRST,
-        top_k=arguments.top_k,
-        answers=arguments.explained,
-        name=Path(arguments.image).name,
-    )
+    name = Path(arguments.image).name
+    view = explain_questions(answerer, found, arguments.questions, picture=picture, name=name, **options)
     detector = answerer.detector
     assert detector is not None  # it found the regions
     return view, region_rows(detector, found)
+
+
+def _write(view: ImageView, output: str) -> None:
+    from lxmert.explain.page import write_page
+
+    write_page(output, f"Why this answer: {view.name}", [view])

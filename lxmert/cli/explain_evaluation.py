@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .asking import open_answerer
 from .options import json_text, table
+from .parser import Instead
 
 if TYPE_CHECKING:
     from lxmert.data.datasets import Questions
@@ -26,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--evaluate",
-        action="store_true",
+        action=Instead,
         help="test the methods on the questions of --questions and the regions of --features, in place of an image",
     )
     group.add_argument(

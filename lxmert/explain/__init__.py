@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from lxmert.explain.explaining import explain, explain_methods
     from lxmert.explain.explanation import Explanation
     from lxmert.explain.methods import METHODS, methods_of
+    from lxmert.explain.page import write_page
     from lxmert.explain.perturbation import perturbation_curves
     from lxmert.explain.questions import explain_questions
     from lxmert.explain.views import AnswerView, ImageView, MethodView, ModelView, QuestionView
@@ -30,6 +31,7 @@ __all__ = [
     "explain_questions",
     "methods_of",
     "perturbation_curves",
+    "write_page",
 ]
 
 if not TYPE_CHECKING:
@@ -40,6 +42,7 @@ if not TYPE_CHECKING:
             "lxmert.explain.explaining": ("explain", "explain_methods"),
             "lxmert.explain.explanation": ("Explanation",),
             "lxmert.explain.methods": ("METHODS", "methods_of"),
+            "lxmert.explain.page": ("write_page",),
             "lxmert.explain.perturbation": ("perturbation_curves",),
             "lxmert.explain.questions": ("explain_questions",),
             "lxmert.explain.views": ("AnswerView", "ImageView", "MethodView", "ModelView", "QuestionView"),

@@ -6,7 +6,7 @@ import difflib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -33,6 +33,14 @@ _UNKNOWN_SIZE = (480, 640)  # height and width of the white image where its regi
 _WHOLE = 0.001  # how far the box of the whole image may be from its border, as a fraction
 
 
+class Wanted(NamedTuple):
+    """What is to be explained: by which methods, how many of the likeliest answers, and the numbers of others."""
+
+    methods: list[str]
+    top_k: int
+    others: list[int]
+
+
 def explain_questions(
     answerer: VisualQuestionAnswering,
     image: ImageInput | ImageDetections,
@@ -47,9 +55,7 @@ def explain_questions(
     steps: int = 50,
     batch_size: int = 32,
 ) -> ImageView:
-    """Answer questions about an image, and explain the answers.
-
-    `write_page` and `draw_explanations` show what this returns.
+    """Answer questions about an image, and explain the answers; `write_page` and `draw_explanations` show the result.
 
     Args:
         answerer: a model with its tokenizer, answers and detector, in either backend.
@@ -72,77 +78,74 @@ def explain_questions(
     texts = [questions] if isinstance(questions, str) else list(questions)
     if not texts:
         raise ValueError("questions must be at least one; got none.")
-    kind = answerer.model.config.model_type
-    wanted = checked_methods(methods, kind)
-    others = answer_numbers(answerer.answers, [answers] if isinstance(answers, str) else answers or [])
-    top_k = min(check_integer(setting("top_k"), top_k), len(answerer.answers))
     batch_size = check_integer("batch_size", batch_size)
+    wanted = check_wanted(answerer, methods, top_k, answers)
     (found,) = answerer.find_regions([image])
     inputs = answerer.inputs([(found.features, found.normalized_boxes)] * len(texts), texts)
-    read = [_read(answerer, part) for part in _batches(inputs, np.arange(len(texts)), batch_size)]
-    scores = np.concatenate([part.probabilities for part in read])
-    attention = [row for part in read for row in part.attention]
-    chosen = [_likeliest(row, top_k, others) for row in scores]
-    rows = np.repeat(np.arange(len(texts)), [len(several) for several in chosen])
-    numbers = np.concatenate(chosen)
-    explained = iter(_explanations(answerer, inputs, rows, numbers, wanted, steps, batch_size))
+    read = [_read(answerer, batch) for batch in _batches(inputs, np.arange(len(texts)), batch_size)]
+    scores, attention = (np.concatenate(parts) for parts in zip(*read, strict=True))
+    chosen = [_likeliest(row, wanted) for row in scores]
+    explained = _explained(answerer, inputs, chosen, wanted.methods, steps, batch_size)
     views = []
     for row, text in enumerate(texts):
         kept = np.flatnonzero(inputs["attention_mask"][row])
-        ids = [int(number) for number in inputs["input_ids"][row, kept]]
-        of_answers = [
-            AnswerView(answerer.answers[number], float(scores[row, number]), _views(next(explained), kept, len(found)))
-            for number in chosen[row]
+        answered = [
+            AnswerView(answerer.answers[number], float(scores[row, number]), next(explained)) for number in chosen[row]
         ]
         model = ModelView(
-            MODELS[kind].title if title is None else title,
-            answerer.tokenizer.convert_ids_to_tokens(ids),
-            of_answers,
-            attention[row][:, :, kept, : len(found)] if attention[row].size else None,
+            MODELS[answerer.model.config.model_type].title if title is None else title,
+            answerer.tokenizer.convert_ids_to_tokens(inputs["input_ids"][row, kept].tolist()),
+            answered,
+            attention[row][:, :, kept],
         )
         views.append(QuestionView(text, [model]))
-    detector = answerer.detector
-    shown = _shown(image, picture, detector)
+    shown = _shown(image, picture, answerer.detector)
     return ImageView(
         name=_name(image) if name is None else name,
         image=_white(found.size) if shown is None else open_image(shown),
         boxes=found.normalized_boxes.astype(np.float64),
-        labels=_labels(found, detector),
+        labels=_labels(found, answerer.detector),
         questions=views,
     )
 
 
-def answer_numbers(known: Sequence[str], wanted: Sequence[str]) -> list[int]:
-    """The numbers of answers in the order of a model's scores.
+def check_wanted(
+    answerer: VisualQuestionAnswering,
+    methods: str | Sequence[str] | None = None,
+    top_k: int = 3,
+    answers: str | Sequence[str] | None = None,
+) -> Wanted:
+    """Check what `explain_questions` is asked for, before any work.
 
     Raises:
-        ValueError: answers that the model does not have; the message names them all, with the nearest ones.
+        ValueError: a method or answers that the model does not have, of which all are named, with the nearest ones.
     """
+    known = answerer.answers
     places = {answer: number for number, answer in reversed(list(enumerate(known)))}
-    unknown = [answer for answer in wanted if answer not in places]
-    if not unknown:
-        return [places[answer] for answer in wanted]
-    lowered = {answer.lower(): answer for answer in known}
-    hints = []
-    for answer in unknown:
-        near = difflib.get_close_matches(str(answer).lower(), list(lowered), n=3, cutoff=0.5)
-        hints.append(
-            f"{answer!r} (nearest: {', '.join(repr(lowered[one]) for one in near)})" if near else f"{answer!r}"
-        )
-    raise ValueError(f"The model does not have these among its {len(known):,} answers: {'; '.join(hints)}.")
+    others = [answers] if isinstance(answers, str) else list(answers or ())
+    unknown = [answer for answer in others if answer not in places]
+    if unknown:
+        hints = "; ".join(_nearest(answer, known) for answer in unknown)
+        raise ValueError(f"the model has {len(known):,} answers, and not these: {hints}.")
+    return Wanted(
+        checked_methods(methods, answerer.model.config.model_type),
+        min(check_integer(setting("top_k"), top_k), len(known)),
+        [places[answer] for answer in others],
+    )
 
 
-class _Read(NamedTuple):
-    """What a model says to a batch of questions: probabilities [B, A], and attention [B, layers, N, L, R]."""
+def _nearest(answer: str, known: Sequence[str]) -> str:
+    """An answer that a model does not have, and the most similar ones of those that it has."""
+    lowered = {one.lower(): one for one in known}
+    near = difflib.get_close_matches(str(answer).lower(), list(lowered), n=3, cutoff=0.5)
+    return f"{answer!r} (nearest: {', '.join(repr(lowered[one]) for one in near)})" if near else repr(answer)
 
-    probabilities: np.ndarray
-    attention: np.ndarray
 
-
-def _read(answerer: VisualQuestionAnswering, inputs: Mapping[str, np.ndarray]) -> _Read:
+def _read(answerer: VisualQuestionAnswering, inputs: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """What a model says to a batch: probabilities [B, A]; and attention to regions [B, layers, N, L, R]."""
     outputs = numpy_model(answerer.model)(inputs, output_attentions=True)
     scores = outputs[scores_name(answerer.model.config.model_type)]
-    return _Read(softmax(scores), answerer.kind.region_attention(outputs, inputs["input_ids"].shape[1]))
+    return softmax(scores), answerer.kind.region_attention(outputs, inputs["input_ids"].shape[1])
 
 
 def _batches(inputs: Mapping[str, np.ndarray], rows: np.ndarray, batch_size: int) -> Iterator[dict[str, np.ndarray]]:
@@ -151,46 +154,43 @@ def _batches(inputs: Mapping[str, np.ndarray], rows: np.ndarray, batch_size: int
         yield {name: array[rows[start : start + batch_size]] for name, array in inputs.items()}
 
 
-def _likeliest(scores: np.ndarray, top_k: int, others: Sequence[int]) -> list[int]:
-    """The numbers of the likeliest answers and of others, the likeliest first."""
+def _likeliest(scores: np.ndarray, wanted: Wanted) -> list[int]:
+    """The numbers of the answers to explain, the likeliest first."""
     order = np.argsort(-scores, kind="stable").tolist()
-    return [number for place, number in enumerate(order) if place < top_k or number in others]
+    return [number for place, number in enumerate(order) if place < wanted.top_k or number in wanted.others]
 
 
-def _explanations(
+def _explained(
     answerer: VisualQuestionAnswering,
     inputs: Mapping[str, np.ndarray],
-    rows: np.ndarray,
-    answers: np.ndarray,
+    chosen: Sequence[Sequence[int]],
     methods: Sequence[str],
     steps: int,
     batch_size: int,
-) -> Iterator[tuple[dict[str, Explanation], int]]:
-    """The explanations by method of an answer to each row of the inputs, and their place in these."""
-    for start, batch in enumerate(_batches(inputs, rows, batch_size)):
-        chosen = answers[start * batch_size :][: len(batch["input_ids"])]
-        found = explain_methods(answerer.model, batch, chosen, methods, steps=steps)
-        for place in range(len(chosen)):
-            yield found, place
+) -> Iterator[dict[str, MethodView]]:
+    """Each of the chosen answers to each row of the inputs, by method."""
+    rows = np.repeat(np.arange(len(chosen)), [len(answers) for answers in chosen])
+    numbers = iter(np.concatenate(chosen))
+    for batch in _batches(inputs, rows, batch_size):
+        answers = np.array([next(numbers) for _ in batch["input_ids"]])
+        found = explain_methods(answerer.model, batch, answers, methods, steps=steps)
+        for place in range(len(answers)):
+            yield {name: _view(one, place) for name, one in found.items()}
 
 
-def _views(explained: tuple[dict[str, Explanation], int], kept: np.ndarray, regions: int) -> dict[str, MethodView]:
-    """One answer by every method, without padding."""
-    found, place = explained
+def _view(found: Explanation, place: int) -> MethodView:
+    """One answer of a batch by one method, without padding."""
+    words, regions = found.word_mask[place] > 0, found.region_mask[place] > 0
 
-    def cut(matrix: np.ndarray | None, rows: Any, columns: Any) -> np.ndarray | None:
-        return None if matrix is None else matrix[place][rows][:, columns]
+    def cut(matrix: np.ndarray | None, rows: np.ndarray, columns: np.ndarray) -> np.ndarray | None:
+        return None if matrix is None else matrix[place][np.ix_(rows, columns)]
 
-    real = np.arange(regions)
-    return {
-        name: MethodView(
-            words=one.words[place, kept],
-            regions=one.regions[place, real],
-            language_to_vision=cut(one.language_to_vision, kept, real),
-            vision_to_language=cut(one.vision_to_language, real, kept),
-        )
-        for name, one in found.items()
-    }
+    return MethodView(
+        words=found.words[place, words],
+        regions=found.regions[place, regions],
+        language_to_vision=cut(found.language_to_vision, words, regions),
+        vision_to_language=cut(found.vision_to_language, regions, words),
+    )
 
 
 def _labels(found: ImageDetections, detector: RegionDetector | None) -> list[str] | None:

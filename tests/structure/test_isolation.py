@@ -83,6 +83,11 @@ def test_importing_the_package_imports_no_framework():
     loaded = run("import sys, lxmert, lxmert.common; print(*sys.modules)").split()
     assert "lxmert" in loaded
     assert not {*FRAMEWORKS, "transformers", "huggingface_hub"} & {name.partition(".")[0] for name in loaded}
+    # Nor do the functions that explain; they are reached without importing their package.
+    names = "[getattr(lxmert.explain, name) for name in lxmert.explain.__all__]"
+    loaded = run(f"import sys, lxmert; {names}; print(*sys.modules)").split()
+    assert "lxmert.explain.questions" in loaded
+    assert not {*FRAMEWORKS, "PIL", "matplotlib"} & {name.partition(".")[0] for name in loaded}
 
 
 NEEDS_PYTORCH = 'lxmert.pt needs PyTorch. Install it with: pip install "lxmert[pt]"'
