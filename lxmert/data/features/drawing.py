@@ -29,7 +29,7 @@ _SIDES = (320, 1600)  # the longest side of a drawing, at least and at most
 _COLORS = ("#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4", "#008080", "#9a6324", "#808000")
 
 
-class _Label(NamedTuple):
+class Label(NamedTuple):
     """A caption: its text, and the size of its background in pixels."""
 
     text: str
@@ -148,15 +148,15 @@ def _draw(canvas: Any, boxes: np.ndarray, texts: Sequence[str]) -> None:
     placed: list[tuple[int, int, int, int]] = []
     for number, box in enumerate(corners.tolist()):  # above all boxes
         _, _, right, bottom = pen.textbbox((0, 0), texts[number], font=font)
-        label = _Label(texts[number], round(right) + 4, round(bottom) + 3)
-        left, top = _label_place(label, box, placed, (width, height))
+        label = Label(texts[number], round(right) + 4, round(bottom) + 3)
+        left, top = label_place(label, box, placed, (width, height))
         placed.append((left, top, left + label.width, top + label.height))
         pen.rectangle((left, top, left + label.width - 1, top + label.height - 1), fill=_color(number))
         pen.text((left + 2, top + 1), label.text, fill="white", font=font)
 
 
-def _label_place(
-    label: _Label, box: Sequence[int], placed: Sequence[tuple[int, int, int, int]], size: tuple[int, int]
+def label_place(
+    label: Label, box: Sequence[int], placed: Sequence[tuple[int, int, int, int]], size: tuple[int, int]
 ) -> tuple[int, int]:
     """Where a caption hides least of the others: in a corner of its box, or beside the box."""
     left, top, right, bottom = box

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from lxmert.explain.checks import check_views
 from lxmert.explain.methods import METHODS
 from lxmert.explain.views import AnswerView, ImageView, MethodView, ModelView, QuestionView
-from lxmert.utils.messages import escaped, first_few
+from lxmert.utils.messages import escaped
 from lxmert.utils.optional_imports import require
 
 _LONGEST_SIDE = 1600  # of an image in the page, in pixels
@@ -26,9 +27,7 @@ def data_text(images: Sequence[ImageView]) -> str:
         ValueError: arrays do not fit together, or hold values that are not finite.
         ImportError: pillow is not installed.
     """
-    faults = [fault for image in images for fault in _faults(image)]
-    if faults:
-        raise ValueError(f"these arrays cannot be shown: {first_few(faults)}.")
+    check_views(images)
     data = {"methods": _methods(images), "images": [_image(image) for image in images]}
     text = json.dumps(data, allow_nan=False, separators=(",", ":"))  # ASCII alone
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
@@ -144,43 +143,3 @@ def _data_uri(pixels: np.ndarray) -> str:
         files[kind] = buffer.getvalue()
     kind = min(files, key=lambda kind: len(files[kind]))
     return f"data:image/{kind};base64,{base64.b64encode(files[kind]).decode()}"
-
-
-def _faults(image: ImageView) -> Iterator[str]:
-    """What does not fit together in an image's arrays."""
-    name, regions = image.name, len(image.boxes)
-    yield from _array_faults(f"boxes of {name}", image.boxes, (regions, 4))
-    if np.ndim(image.image) != 3 or np.shape(image.image)[2] != 3 or not np.size(image.image):
-        yield f"{name} must be [H, W, 3], got {list(np.shape(image.image))}"
-    if image.labels is not None and len(image.labels) != regions:
-        yield f"{name} has {regions} regions, but {len(image.labels)} labels"
-    for question in image.questions:
-        for model in question.models:
-            yield from _model_faults(f"{model.title} to {question.question!r} of {name}", model, regions)
-
-
-def _model_faults(where: str, model: ModelView, regions: int) -> Iterator[str]:
-    words = len(model.tokens)
-    if model.attention is not None:
-        layers, heads = (*np.shape(model.attention), 0, 0)[:2]
-        yield from _array_faults(f"attention of {where}", model.attention, (layers, heads, words, regions))
-    for answer in model.answers:
-        if not 0 <= answer.probability <= 1:
-            yield f"the probability of {answer.answer!r} by {where} must be 0 to 1, got {answer.probability}"
-        for name, view in answer.methods.items():
-            for array_name, shape in (
-                ("words", (words,)),
-                ("regions", (regions,)),
-                ("language_to_vision", (words, regions)),
-                ("vision_to_language", (regions, words)),
-            ):
-                array = getattr(view, array_name)
-                if array is not None:
-                    yield from _array_faults(f"{array_name} by {name} for {answer.answer!r} of {where}", array, shape)
-
-
-def _array_faults(name: str, array: np.ndarray, shape: tuple[int, ...]) -> Iterator[str]:
-    if np.shape(array) != shape:
-        yield f"{name} must be {list(shape)}, got {list(np.shape(array))}"
-    elif not np.isfinite(np.asarray(array, np.float64)).all():
-        yield f"{name} hold values that are not finite"
