@@ -9,6 +9,7 @@ from lxmert.utils.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from lxmert.explain.curves import PerturbationCurves
+    from lxmert.explain.drawing import draw_explanations
     from lxmert.explain.explaining import explain, explain_methods
     from lxmert.explain.explanation import Explanation
     from lxmert.explain.methods import METHODS, methods_of
@@ -26,6 +27,7 @@ __all__ = [
     "ModelView",
     "PerturbationCurves",
     "QuestionView",
+    "draw_explanations",
     "explain",
     "explain_methods",
     "explain_questions",
@@ -39,6 +41,7 @@ if not TYPE_CHECKING:
         __name__,
         {
             "lxmert.explain.curves": ("PerturbationCurves",),
+            "lxmert.explain.drawing": ("draw_explanations",),
             "lxmert.explain.explaining": ("explain", "explain_methods"),
             "lxmert.explain.explanation": ("Explanation",),
             "lxmert.explain.methods": ("METHODS", "methods_of"),
