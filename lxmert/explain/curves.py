@@ -67,16 +67,17 @@ class PerturbationCurves:
         mean: np.ndarray = self.accuracies[method, stream, order].mean(axis=0)
         return mean
 
+    def areas(self, method: str, stream: str, order: str) -> np.ndarray:
+        """The area under the curve of each question, ``[N]``."""
+        return curve_areas(self.fractions[stream], self.accuracies[method, stream, order])
+
     def area(self, method: str, stream: str, order: str) -> Estimate:
-        """The area under the curve."""
-        return _estimate(self._areas(method, stream, order))
+        """The area under the mean curve."""
+        return _estimate(self.areas(method, stream, order))
 
     def above_random(self, method: str, stream: str, order: str) -> Estimate:
         """The area under the curve minus that of the random order, question by question."""
-        return _estimate(self._areas(method, stream, order) - self._areas(RANDOM, stream, order))
-
-    def _areas(self, method: str, stream: str, order: str) -> np.ndarray:  # [N]
-        return curve_areas(self.fractions[stream], self.accuracies[method, stream, order])
+        return _estimate(self.areas(method, stream, order) - self.areas(RANDOM, stream, order))
 
     def summary(self) -> dict[str, Any]:
         """Curves and areas with their standard errors, as JSON has them."""

@@ -259,6 +259,24 @@ def test_a_trained_model(source):
             assert accuracies[:, -1].tolist() == [100 * label.get(a, 0) for label, a in zip(labels, blind, strict=True)]
 
 
+@pytest.mark.full
+def test_both_backends():
+    images = [ImageDetections(np.eye(3, FEATURE_SIZE, dtype=np.float32), np.full((3, 4), 0.5, np.float32), (1, 1))]
+    questions, labels = ["what color is the circle?"], [{"red": 0.6, "blue": 1.0}]
+    first, second = (
+        perturbation_curves(
+            VisualQuestionAnswering.from_pretrained("easy-vqa", backend),
+            images,
+            questions,
+            labels,
+            methods=["relevancy", "input_x_gradient"],
+        )
+        for backend in ("pt", "tf")
+    )
+    for curve, accuracies in first.accuracies.items():
+        np.testing.assert_array_equal(accuracies, second.accuracies[curve])
+
+
 def empty(image):
     """An image in which nothing was detected."""
     return ImageDetections(image.features[:0], image.boxes[:0], image.size)
