@@ -16,7 +16,7 @@ from lxmert.utils.output_files import check_output
 
 from .checks import check_views
 from .methods import METHODS
-from .shares import formatted, is_special, shares, strengths, strongest
+from .shares import formatted, is_special, lit, probability_text, region_names, shares, strengths, strongest
 from .views import AnswerView, ImageView, MethodView, ModelView, QuestionView
 
 _WIDTH, _MARGIN, _GAP = 1440, 48, 44
@@ -126,7 +126,7 @@ def _picture(image: ImageView, regions: np.ndarray | None, fonts: _Fonts) -> Any
     )
     corners = np.rint(np.clip(image.boxes, 0, 1) * np.array([size[0] - 1, size[1] - 1] * 2)).astype(int)
     if regions is not None and np.any(regions):
-        canvas = pillow.fromarray(_faded(np.asarray(canvas), corners, strengths(regions)))
+        canvas = pillow.fromarray(_faded(np.asarray(canvas), corners, lit(regions, image.boxes)))
     pen = require("PIL.ImageDraw", "Drawing explanations").Draw(canvas)
     if regions is None:
         for box in corners.tolist():
@@ -151,10 +151,10 @@ def _note(fonts: _Fonts) -> Any:
     return note
 
 
-def _faded(pixels: np.ndarray, corners: np.ndarray, strength: np.ndarray) -> np.ndarray:
+def _faded(pixels: np.ndarray, corners: np.ndarray, kept_parts: np.ndarray) -> np.ndarray:
     """The image [H, W, 3], faded to white where no region counts; where regions overlap, the strongest is seen."""
     kept = np.zeros(pixels.shape[:2])
-    for (left, top, right, bottom), value in zip(corners, strength**1.5, strict=True):
+    for (left, top, right, bottom), value in zip(corners, kept_parts, strict=True):
         part = kept[top : bottom + 1, left : right + 1]
         np.maximum(part, value, out=part)
     grey = pixels @ np.array([0.2126, 0.7152, 0.0722])
@@ -173,19 +173,15 @@ def _names(
 ) -> None:
     placed: list[tuple[int, int, int, int]] = []
     signed, of_all = bool(np.min(regions) < 0), shares(regions)
+    names = region_names(image.labels, len(regions))
     for number in named:
-        text = _cut(f"{_label(image, number)} {formatted(of_all[number], signed)}", size[0] * 0.6, font)
+        text = _cut(f"{names[number]} {formatted(of_all[number], signed)}", size[0] * 0.6, font)
         label = Label(text, round(font.getlength(text)) + 12, 23)
         box = (corners[number] - np.array([0, label.height, 0, 0])).tolist()  # above the region where there is room
         left, top = label_place(label, box, placed, size)
         placed.append((left, top, left + label.width, top + label.height))
         pen.rectangle((left, top, *placed[-1][2:]), fill=_AGAINST if regions[number] < 0 else _FOR)
         pen.text((left + 6, top + 11), text, fill="white", font=font, anchor="lm")
-
-
-def _label(image: ImageView, number: int) -> str:
-    label = image.labels[number] if image.labels is not None else ""
-    return escaped(label) or f"region {number}"
 
 
 def _cut(text: str, width: float, font: Any) -> str:
@@ -239,9 +235,10 @@ class _Panel:
             verdict = ""
             if question.truth is not None:
                 verdict = "✓ right" if answer.answer == question.truth else "✗ wrong" if place == 0 else ""
-            number = f"{answer.probability:.0%}" if answer.probability >= 0.0995 else f"{answer.probability:.1%}"
             font = (self.fonts.bold if place == 0 else self.fonts.plain)(18)
-            self._bar(escaped(answer.answer), answer.probability, number, _QUIET, font, verdict)
+            self._bar(
+                escaped(answer.answer), answer.probability, probability_text(answer.probability), _QUIET, font, verdict
+            )
         if model.note:
             self._line(escaped(model.note), _QUIET)
 
@@ -266,15 +263,16 @@ class _Panel:
     def regions(self, image: ImageView, values: np.ndarray) -> None:
         """Bars of the strongest."""
         signed, of_all, strength = bool(np.min(values, initial=0) < 0), shares(values), strengths(values)
+        names = region_names(image.labels, len(values))
         for number in strongest(values, _LISTED):
             color = _AGAINST if values[number] < 0 else _FOR
             text = formatted(of_all[number], signed)
-            self._bar(_label(image, number), strength[number], text, color, self.fonts.plain(16))
+            self._bar(names[number], strength[number], text, color, self.fonts.plain(16))
 
     def _bar(self, text: str, part: float, number: str, color: Color, font: Any, verdict: str = "") -> None:
         middle, start, end = self.top + 15, round(_PANEL * 0.34), round(_PANEL * 0.74)
         self.pen.text((0, middle), _cut(text, start - 12, font), fill=_TEXT, font=font, anchor="lm")
-        if part > 0:
+        if part >= 0.0005:
             self.pen.rectangle((start, middle - 4, start + max(1, round((end - start) * part)), middle + 4), fill=color)
         self.pen.text((_PANEL * 0.86, middle), number, fill=_TEXT, font=font, anchor="rm")
         self.pen.text((_PANEL * 0.88, middle), verdict, fill=_TEXT, font=self.fonts.plain(15), anchor="lm")

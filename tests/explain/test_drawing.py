@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from lxmert.explain.drawing import draw_explanations
-from lxmert.explain.shares import formatted, shares, strengths, strongest
+from lxmert.explain.shares import formatted, lit, probability_text, region_names, shares, strengths, strongest
 from lxmert.explain.views import AnswerView, ImageView, MethodView, ModelView, QuestionView
 
 RED = (200, 30, 30)
@@ -45,6 +45,19 @@ def test_shares_and_how_they_are_written():
     assert strongest([1, -3, 3, 0], 3) == [1, 2, 0]
     assert [formatted(value) for value in (0.1234, 0.0994, 0.0996, 0.0004, 0)] == ["12%", "9.9%", "10%", "0%", "0%"]
     assert [formatted(value, True) for value in (0.25, -0.034, 0)] == ["+25%", "\N{MINUS SIGN}3.4%", "0%"]
+
+
+def test_probabilities_and_names_of_regions():
+    texts = [probability_text(value) for value in (0, 0.0001, 0.034, 0.5, 0.99, 0.9999, 1)]
+    assert texts == ["0%", "<0.1%", "3.4%", "50%", "99%", ">99.9%", "100%"]
+    assert region_names(["cat", "", "dog", "cat"], 4) == ["cat (0)", "region 1", "dog", "cat (3)"]
+    assert region_names(None, 2) == ["region 0", "region 1"]
+
+
+def test_a_region_of_the_whole_image_lights_nothing_unless_all_are_so():
+    whole, half = [0, 0, 1, 1], [0, 0, 0.5, 1]
+    np.testing.assert_allclose(lit([8, -4, 1], np.array([whole, half, half])), [0, 1, 0.25**1.5])
+    np.testing.assert_allclose(lit([8, 4], np.array([whole, whole])), [1, 0.5**1.5])
 
 
 def test_regions_keep_their_colors_where_they_count(tmp_path):

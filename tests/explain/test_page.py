@@ -57,7 +57,7 @@ def test_the_data_are_those_of_the_views(tmp_path):
     data = data_of(tmp_path / "page.html")
     (image,) = data["images"]
     (model,) = image["questions"][0]["models"]
-    assert (image["width"], image["height"], image["labels"]) == (12, 8, view.labels)
+    assert (image["width"], image["height"], image["names"]) == (12, 8, view.labels)
     np.testing.assert_array_equal(image["boxes"], view.boxes)
     expected = view.questions[0].models[0].answers[0].methods["relevancy"]
     given = model["answers"][0]["methods"]["relevancy"]
@@ -82,7 +82,7 @@ def test_no_text_leaves_its_place(tmp_path):
     assert not set(text) & set("\u2028\u2029\x00\x1b\u202e")
     (image,) = data_of(path)["images"]
     shown = image["questions"][0]["models"][0]["tokens"][0]
-    assert shown == image["name"] == image["labels"][0]
+    assert shown == image["name"] == image["names"][0].removesuffix(" (0)")
     assert shown.startswith("</script><script>window.hit=1")
     assert r"\u2028\u2029\x00\x1b[31m\u202e&amp;'" in shown
 

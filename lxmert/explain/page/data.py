@@ -12,6 +12,7 @@ import numpy as np
 
 from lxmert.explain.checks import check_views
 from lxmert.explain.methods import METHODS
+from lxmert.explain.shares import region_names
 from lxmert.explain.views import AnswerView, ImageView, MethodView, ModelView, QuestionView
 from lxmert.utils.messages import escaped
 from lxmert.utils.optional_imports import require
@@ -76,7 +77,7 @@ def _image(image: ImageView) -> dict[str, Any]:
         "height": height,
         "source": _data_uri(image.image),
         "boxes": np.clip(np.asarray(image.boxes, np.float64), 0, 1).round(4).tolist(),
-        "labels": None if image.labels is None else [escaped(label) for label in image.labels],
+        "names": region_names(image.labels, len(image.boxes)),
         "questions": [_question(question) for question in image.questions],
     }
 

@@ -105,8 +105,9 @@ function formatted(share, kind) {
 }
 
 function probability(value) {
-  const digits = value > 0.999 && value < 1 ? 2 : value >= 0.0995 ? 0 : 1;
-  return `${(value * 100).toFixed(digits)}%`;
+  if (value > 0 && value < 0.0005) return "<0.1%";
+  if (value >= 0.9995 && value < 1) return ">99.9%";
+  return `${(value * 100).toFixed(value >= 0.0995 || value === 0 ? 0 : 1)}%`;
 }
 
 // The largest first, by their size.
@@ -116,9 +117,3 @@ function strongest(values, count) {
 }
 
 const isSpecial = (token) => /^\[(CLS|SEP|MASK|PAD)\]$/.test(token);
-const isShown = (values) => values !== null && values.some((value) => value !== 0);
-
-function regionName(image, region) {
-  const label = image.labels?.[region];
-  return label ? `${region} ${label}` : `region ${region}`;
-}

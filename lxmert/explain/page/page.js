@@ -38,7 +38,7 @@ function Section(image, number) {
   const title = element("h2", { id: `image-${number}` }, image.name);
   const size = element("p", { class: "quiet" }, `${image.width} × ${image.height} pixels, ${image.boxes.length} regions`);
   const root = element(
-    "section", { "aria-labelledby": `image-${number}` }, element("div", { class: "heading" }, title, size),
+    "section", { "aria-labelledby": `image-${number}`, class: picture.root.classList.contains("small") ? "small" : "large" }, element("div", { class: "heading" }, title, size),
     element("div", { class: "view" }, picture.root, status),
     element("div", { class: "questions" }, ...questions.map((question) => question.root)),
   );
@@ -93,15 +93,15 @@ function Section(image, number) {
   }
 
   function told(model, shown, seen, current) {
-    const nameOf = (region) => regionName(image, region), wordOf = (word) => `“${model.tokens[word]}”`;
+    const nameOf = (region) => image.names[region], wordOf = (word) => `“${model.tokens[word]}”`;
     if (current?.kind === "word") {
       if (!shown.links) return `${wordOf(current.number)}: this method does not say which regions it drew on.`;
       return `${wordOf(current.number)} drew on: ${listed(nameOf, seen.regions.values, seen.regions, 4)}.`;
     }
     if (current?.kind === "region") {
       const own = seen.regions.values ? ` (${formatted(seen.regions.values[current.number], seen.regions)})` : "";
-      if (!shown.links) return `${nameOf(current.number)}${own}: this method does not say which words drew on it.`;
-      return `${nameOf(current.number)}${own}: the words that drew on it are ${listed(wordOf, seen.words.values, seen.words, 4)}.`;
+      if (!shown.links) return `“${nameOf(current.number)}”${own}: this method does not say which words drew on it.`;
+      return `“${nameOf(current.number)}”${own}: the words that drew on it are ${listed(wordOf, seen.words.values, seen.words, 4)}.`;
     }
     if (shown.regions === null) return "Nothing is known of why.";
     const answer = model.answers[state.answer], rival = model.answers[rivalOf(state.answer)];

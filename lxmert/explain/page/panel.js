@@ -68,8 +68,7 @@ function Panel(image, events) {
     const option = element("div", { role: "option", class: "region" });
     option.dataset.number = region;
     option.append(
-      element("span", { class: "number" }, image.labels?.[region] ? String(region) : ""),
-      element("span", { class: "label" }, image.labels?.[region] || `region ${region}`),
+      element("span", { class: "label" }, image.names[region]),
       element("span", { class: "track" }, element("span", { class: "bar" })), element("span", { class: "share" }),
     );
     regions.append(option);
@@ -186,7 +185,7 @@ function Panel(image, events) {
       element("tr", {}, element("th", { scope: "colgroup", colspan: "2" }, title)), ...body);
     table.append(element("table", {},
       part("Words", ...rows(model.tokens, shown.words)),
-      part("Regions", ...rows(image.boxes.map((_, r) => regionName(image, r)), shown.regions))));
+      part("Regions", ...rows(image.names, shown.regions))));
   }
 
   // `words` and `regions` of `seen`: what is shown at this moment, {values, signed, points}.
@@ -201,7 +200,7 @@ function Panel(image, events) {
     showLegend(model, settings, seen.words.signed ? seen.words : seen.regions);
     const word = current?.kind === "word" ? current.number : null, region = current?.kind === "region" ? current.number : null;
     showOptions(chips, model.tokens, seen.words.values, seen.words, word);
-    showOptions(bars, bars.map((_, r) => regionName(image, r)), seen.regions.values, seen.regions, region);
+    showOptions(bars, image.names, seen.regions.values, seen.regions, region);
     if (!regions.querySelector(":focus-visible")) { // options that move would lose the focus
       const order = seen.regions.values ? strongest(seen.regions.values) : bars.map((_, i) => i);
       regions.append(...order.map((r) => bars[r]));

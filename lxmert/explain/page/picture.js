@@ -1,6 +1,7 @@
 // The large picture: in color where regions count, faded elsewhere, with outlines and names of the strongest regions.
 
 const NAMED = 5; // regions with a name on the picture
+const WHOLE = 0.9; // the part of the image from which on a region counts as all of it
 const SVG = "http://www.w3.org/2000/svg";
 let pictures = 0;
 
@@ -24,15 +25,17 @@ function Picture(image, events) {
     x: x1 * width, y: y1 * height, width: Math.max(x2 - x1, 0) * width, height: Math.max(y2 - y1, 0) * height,
   }));
   const areas = places.map((place) => place.width * place.height);
+  // A region of the whole image says nothing of where in the image something is: it lights nothing, unless all do so.
+  const whole = areas.map((area) => area >= WHOLE * width * height), allWhole = whole.every(Boolean);
   const largestFirst = areas.map((_, i) => i).sort((a, b) => areas[b] - areas[a] || a - b);
   const rectangles = (kind) => places.map((place) => drawn("rect", { class: kind, ...place }));
   const lights = rectangles("light"), casings = rectangles("casing"), lines = rectangles("line");
   const targets = rectangles("target");
   const full = { width, height };
-  const lit = drawn("g"), outlines = drawn("g");
+  const ground = drawn("rect", full), lit = drawn("g"), outlines = drawn("g");
   const svg = drawn(
     "svg", { viewBox: `0 0 ${width} ${height}`, role: "img", preserveAspectRatio: "none" },
-    drawn("mask", { id, maskUnits: "userSpaceOnUse", x: 0, y: 0, ...full }, drawn("rect", { ...full, fill: "#000" }), lit),
+    drawn("mask", { id, maskUnits: "userSpaceOnUse", x: 0, y: 0, ...full }, ground, lit),
     drawn("image", { class: "faded", href: image.source, preserveAspectRatio: "none", ...full }),
     drawn("image", { href: image.source, preserveAspectRatio: "none", mask: `url(#${id})`, ...full }),
     outlines,
@@ -41,7 +44,7 @@ function Picture(image, events) {
   const names = element("div", { class: "names", "aria-hidden": "true" });
   const root = element("div", { class: "picture" }, svg, names);
   root.style.setProperty("--ratio", ratio);
-  if (Math.max(image.width, image.height) < 200) root.classList.add("small");
+  if (Math.max(image.width, image.height) < 200) root.classList.add("small"); // its pixels are shown
 
   targets.forEach((target, region) => {
     target.dataset.region = region;
@@ -83,14 +86,20 @@ function Picture(image, events) {
 
   // Shade by shares [R] of a kind (with signs or not); `current` is the region that is chosen, or null.
   function show(values, kind, current, description) {
-    const order = values ? strongest(values) : [];
-    const largest = order.length ? Math.abs(values[order[0]]) : 0;
+    const order = values ? strongest(values) : areas.map((_, i) => i);
+    const largest = values?.length ? Math.abs(values[order[0]]) : 0;
     const strength = (region) => (largest ? Math.abs(values[region]) / largest : 0);
     const named = order.filter((region) => strength(region) > 0.02).slice(0, NAMED);
     if (current !== null && !named.includes(current)) named.unshift(current);
+    const lighting = order.filter((region) => allWhole || !whole[region]);
+    const brightest = values && lighting.length ? Math.abs(values[lighting[0]]) : 0;
+    const gray = (region) => { // of the mask: black hides
+      const level = brightest && lighting.includes(region) ? Math.round(255 * (Math.abs(values[region]) / brightest) ** 1.5) : 0;
+      return level ? `rgb(${level},${level},${level})` : "none";
+    };
+    ground.setAttribute("fill", values ? "#000" : "#fff");
     for (const region of [...order].reverse()) { // where regions overlap, the strongest is seen
-      const level = values && isShown(values) ? Math.round(255 * strength(region) ** 1.5) : 255;
-      lights[region].setAttribute("fill", `rgb(${level},${level},${level})`);
+      lights[region].setAttribute("fill", gray(region));
       lit.append(lights[region]);
       outlines.append(casings[region], lines[region]);
     }
@@ -104,9 +113,8 @@ function Picture(image, events) {
     if (current !== null) outlines.append(casings[current], lines[current]);
     names.replaceChildren(...named.map((region) => {
       const sign = kind.signed && values?.[region] < 0 ? "against" : "for";
-      const label = image.labels?.[region] || `region ${region}`;
       const number = values ? ` ${formatted(values[region], kind)}` : "";
-      const name = element("span", { class: `name ${sign}` }, element("span", {}, label), element("b", {}, number));
+      const name = element("span", { class: `name ${sign}` }, element("span", {}, image.names[region]), element("b", {}, number));
       name.dataset.region = region;
       if (region === current) name.classList.add("current");
       return name;
