@@ -72,6 +72,6 @@ def test_refused_questions(given, refused, tmp_path):
         img_id="scenes_train_000000000000", label={"maybe": 1.0}
     )
     rows[0].pop("label")
-    assert errors().startswith("--questions must have the right answers, which are counted; ")
+    assert errors().startswith("--questions must be files with the right answers, which are counted; ")
     assert refused(*EVALUATE, *given, "--samples", 0).startswith("--samples must be at least 1; got 0.")
     assert refused(*EVALUATE, *given, "--fractions", 1, 0).startswith("--fractions must be two or more, ascending")
