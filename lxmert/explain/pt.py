@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from lxmert.common.specs import value_ranges
+from lxmert.pt.cpu_kernels.dispatch import constant_weights
 from lxmert.pt.losses import check_values
 from lxmert.pt.pretrained import PreTrainedModel
 
@@ -40,7 +41,7 @@ class GradientModel:
         """Maps and gradients in one forward and one backward pass of the whole batch; without gradients no backward."""
         with self._computing(with_gradients):
             given = self._tensors(inputs)
-            outputs = _run(self.model, target.output, given, output_attentions="all")
+            outputs = _run(self.model, target.output, given, output_attentions="used")
             answers, scores = _chosen(outputs[target.output], target)
             maps = {name: value for name, value in outputs.items() if name.endswith("attentions")}
             gradients = _gradients(scores, maps) if with_gradients else {n: (None,) * len(p) for n, p in maps.items()}
@@ -68,7 +69,7 @@ class GradientModel:
                 f"{type(self.model).__name__} is in training mode, in which dropout changes every answer; call "
                 "model.eval() before explaining it."
             )
-        with torch.inference_mode(not with_gradients), torch.set_grad_enabled(with_gradients):
+        with torch.inference_mode(not with_gradients), torch.set_grad_enabled(with_gradients), constant_weights():
             yield
 
     def _tensors(self, inputs: Mapping[str, Any]) -> dict[str, Tensor]:

@@ -40,7 +40,7 @@ class GradientModel:
         def compute(model: PreTrainedModel, given: Any, leaves: Any, places: Any) -> Any:
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(leaves)
-                outputs = _run(model, target.output, {**given, **leaves}, output_attentions="all")
+                outputs = _run(model, target.output, {**given, **leaves}, output_attentions="used")
                 answers, scores = _chosen(outputs[target.output], places)
             maps = {name: value for name, value in outputs.items() if name.endswith("attentions")}
             gradients = (

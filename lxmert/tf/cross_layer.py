@@ -58,12 +58,13 @@ class CrossLayer(ConfiguredLayer):
         """Run the layer; without `need_visual` the visual stream ends here, and without `need_language` all of the
         language stream but its first token, which the pooler reads.
         """
-        every = dict(need_weights=attentions == "all", training=training)
+        every = dict(need_weights=attentions in ("all", "used"), training=training)
         some = dict(need_weights=bool(attentions), training=training)
         language_in, visual_in = language, visual
         language, language_to_vision = self.cross_attention(language_in, visual_in, visual_bias, **some)
-        queries = language if need_language else language[:, :1]
+        queries = language if need_language or every["need_weights"] else language[:, :1]
         language, language_self = self.language_self_attention(queries, language, language_bias, **every)
+        language = language if need_language else language[:, :1]
         language = self.language_feed_forward(language, training=training)
         if not need_visual:
             return language, None, CrossMaps(language_to_vision, None, language_self, None)

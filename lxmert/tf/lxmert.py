@@ -43,7 +43,8 @@ class TFLxmertModel(TFLxmertPreTrainedModel):
         visual_attention_mask: [B, R], likewise for regions.
         token_type_ids: [B, L], 0 for the first sentence, 1 for the second; zeros by default.
         inputs_embeds: [B, L, D] word vectors instead of `input_ids`.
-        output_attentions: True returns the maps that `transformers` returns, "all" those of every attention.
+        output_attentions: True returns the maps that `transformers` returns, "all" those of every attention, "used"
+            those that the other outputs depend on: without the image branch of the last cross layer, if it is skipped.
         output_hidden_states: whether to return the states after every layer.
         return_dict: False returns a tuple of the fields that are present.
 
@@ -259,7 +260,7 @@ class TFLxmertModel(TFLxmertPreTrainedModel):
             if states is not None:
                 states[0].append(language)
                 states[1].append(visual)
-        every = attentions == "all"
+        every = attentions in ("all", "used")
         return LxmertModelOutput(
             language_output=language if language_output else None,
             vision_output=visual if vision_output else None,

@@ -47,7 +47,7 @@ class TFVisualBertModel(TFVisualBertPreTrainedModel):
             the second), as `prepare_visual_bert_inputs` returns them.
         image_text_alignment: [B, R, K], for each region the positions of its words, filled up with -1; the region gets
             the mean of their position embeddings.
-        output_attentions: whether to return the attention maps; "all" is the same.
+        output_attentions: whether to return the attention maps; "all" and "used" are the same.
         output_hidden_states: whether to return the embeddings and the states after every layer.
         return_dict: False returns a tuple of the fields that are present.
 

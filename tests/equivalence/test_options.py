@@ -98,6 +98,17 @@ def test_the_vision_output_may_be_left_out(case):
         for options in ({"output_hidden_states": True}, {"output_attentions": "all"}):
             asked = run(model, given, vision_output=False, **options)
             assert_same(asked.vision_output, whole.vision_output, tolerances.OUTPUTS["float64"])
+        # Maps do not, if only those are wanted that the rest depends on.
+        used = run(model, given, vision_output=False, language_output=False, output_attentions="used")
+        every = run(model, given, output_attentions="all")
+        assert list(used) == [name for name in every if name not in ("language_output", "vision_output")]
+        assert_same(used.pooled_output, whole.pooled_output, tolerances.OUTPUTS["float64"])
+        for name in (name for name in used if name.endswith("attentions")):
+            skipped = name in ("cross_encoder_vision_attentions", "cross_encoder_vision_self_attentions")
+            assert (used[name][-1] is None) == skipped
+            kept = slice(None, -1 if skipped else None)
+            if used[name][kept]:
+                assert_same(used[name][kept], every[name][kept], tolerances.OUTPUTS["float64"])
 
 
 @pytest.mark.parametrize(

@@ -182,12 +182,12 @@ def is_soft_answer(name: str, given: TensorSpec, batch: int | None, answers: int
 
 
 def resolve_output_attentions(output_attentions: Any, config: ModelConfig) -> bool | str:
-    """Resolve `output_attentions` to False, True or "all"; None takes the value of the config.
+    """Resolve `output_attentions` to False, True, "all" or "used"; None takes the value of the config.
 
     Raises:
         ValueError: anything else.
     """
     choice = config.output_attentions if output_attentions is None else output_attentions
-    if choice not in (False, True, "all"):
-        raise ValueError(f'output_attentions must be True, False, None or "all"; got {choice!r}.')
+    if choice not in (False, True, "all", "used"):
+        raise ValueError(f'output_attentions must be True, False, None, "all" or "used"; got {choice!r}.')
     return choice if isinstance(choice, str) else bool(choice)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from threading import RLock
 
 import torch
@@ -106,6 +107,25 @@ def is_transformed() -> bool:
     return not is_compiling() and (transforms_are_active() or forward_ad_is_active())
 
 
+@contextmanager
+def constant_weights() -> Iterator[None]:
+    """Take the weights of linear layers as constants in this block, in this thread: only inputs get gradients.
+
+    `torch.autograd.grad` leaves out what does not lead to what it was asked for. Functions with gradients of their own,
+    as the kernels are, do not know what that is, and would compute those of the weights too.
+    """
+    token = _constant.set(True)
+    try:
+        yield
+    finally:
+        _constant.reset(token)
+
+
+def weights_are_constant() -> bool:
+    """Whether this thread or task is in a block of `constant_weights`."""
+    return not is_compiling() and _constant.get()
+
+
 _FORWARDS = {nn.Linear: nn.Linear.forward, nn.Dropout: nn.Dropout.forward}  # as PyTorch has them
 _LINEAR = F.linear
 _CHECKS: list[Callable[[], bool]] = []
@@ -114,4 +134,5 @@ _setting = os.environ.get("LXMERT_CPU_KERNELS", "1")
 if _setting not in ("0", "1"):
     raise ValueError(f"the environment variable LXMERT_CPU_KERNELS must be 0 (off) or 1 (on); got {_setting!r}.")
 _is_on = _setting == "1"
+_constant: ContextVar[bool] = ContextVar("constant_weights", default=False)
 _agreed = False  # whether the self-test has passed

@@ -17,7 +17,7 @@ from torch.compiler import is_compiling
 
 from lxmert.pt._compat import HAS_ONEDNN, linear_pointwise, onednn_supports, reorder_linear_weight
 
-from .dispatch import has_hooks, kernels_are_on, self_test
+from .dispatch import has_hooks, kernels_are_on, self_test, weights_are_constant
 from .packing import invalidate_packed_weights, packed_weights
 
 # oneDNN's names of an activation and of its algorithm.
@@ -63,7 +63,9 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None, activation: s
         activation: a name in `ACTIVATIONS`, or None for the identity.
     """
     trained = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, weight, bias))
-    if trained:
+    if trained and weights_are_constant():
+        weight, bias, trained = weight.detach(), None if bias is None else bias.detach(), x.requires_grad
+    elif trained:
         invalidate_packed_weights()
     packed = None if trained else packed_weights()
     fused = activation in _FUSED and not trained
@@ -87,14 +89,15 @@ def linear_pair(up: nn.Module, down: nn.Module, x: Tensor, activation: str) -> T
 
     The hidden states are four times as wide as x in these models, before the activation and after it. Those after it
     are recomputed in the backward pass, and those before it too, except in 16 bits, which take half of the memory.
-    A step takes a twelfth longer, and half of the memory.
+    A step takes a twelfth longer, and half of the memory. Where weights are constants, less is kept anyway, and all of
+    this too.
 
     Args:
         up, down: linear layers, or their replacements by a user.
         x: the input of `up`.
         activation: a name in `ACTIVATIONS`.
     """
-    if not (torch.is_grad_enabled() and can_replace(up, x) and can_replace(down, x)):
+    if not torch.is_grad_enabled() or weights_are_constant() or not (can_replace(up, x) and can_replace(down, x)):
         return linear(down, linear(up, x, activation))
     return _RecomputedPair.apply(*autocast(x, up.weight, up.bias, down.weight, down.bias), activation)
 
