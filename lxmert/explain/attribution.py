@@ -54,8 +54,9 @@ def integrated_gradients(
             name: (array * np.where(real[name], point, 1.0)).astype(array.dtype) for name, array in found.inputs.items()
         }
         gradients = model.input_gradients({**others, **on_the_way}, target).gradients
-        for name, gradient in gradients.items():
-            means[name] += weight * gradient
+        with np.errstate(invalid="ignore"):  # the result is checked
+            for name, gradient in gradients.items():
+                means[name] += weight * gradient
     return _relevance(batch, {name: found.inputs[name] * mean for name, mean in means.items()})
 
 

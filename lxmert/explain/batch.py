@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -56,7 +57,7 @@ class Batch:
 
     def by_row(self, values: np.ndarray) -> np.ndarray:  # [B, 2, S] -> [2B, S]
         """The same with a row for each row of the attention maps."""
-        return values.reshape(-1, values.shape[-1])
+        return values.reshape(math.prod(values.shape[:-1]), values.shape[-1])
 
     def by_example(self, values: np.ndarray, answers: np.ndarray) -> np.ndarray:  # [2B, ...] -> [B, 2, ...]
         """The same with a row for each example: both images, or of several choices the one that is explained."""

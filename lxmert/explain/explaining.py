@@ -109,7 +109,7 @@ def explain_methods(
     if of_maps:
         needs_gradients = any(METHODS[name].depends_on_answer for name in of_maps)
         maps = backend.attention_gradients(batch.inputs, target, with_gradients=needs_gradients)
-        target = _checked_answers(target, maps)
+        target = _answered(batch, target, maps)
         rows = positions_read(batch, target)
         masks = batch.by_row(batch.word_mask), batch.by_row(batch.region_mask)
         for name in of_maps:
@@ -117,7 +117,7 @@ def explain_methods(
             found[name] = _explanation(batch, name, target, maps.scores, relevance)
     if of_inputs:
         gradients = backend.input_gradients(batch.inputs, target)
-        target = _checked_answers(target, gradients)
+        target = _answered(batch, target, gradients)
         for name in of_inputs:
             relevance = _attributed(name, backend, batch, target, gradients, steps)
             found[name] = _explanation(batch, name, target, gradients.scores, relevance)
@@ -133,15 +133,26 @@ def _attributed(
     return attribution.integrated_gradients(backend, batch, target, gradients, steps)
 
 
-def _checked_answers(target: Target, found: AttentionGradients | InputGradients) -> Target:
-    """The target with the answers that were found, if their scores are finite."""
+def _answered(batch: Batch, target: Target, found: AttentionGradients | InputGradients) -> Target:
+    """The target with the answers that were found, if their scores and gradients are finite."""
     wrong = np.flatnonzero(~np.isfinite(found.scores))
     if wrong.size:
         raise ValueError(
             f"scores must be finite; got {found.scores[wrong[0]]} for example {', '.join(map(str, wrong[:8]))}. Check "
-            "the features, the boxes and the weights, or explain in a wider dtype than the model's."
+            f"the features, the boxes and the weights. {_WIDER}"
         )
+    for gradient in found.gradients.values():
+        _check_finite(batch, *(gradient if isinstance(gradient, tuple) else [gradient]))
     return target._replace(answers=found.answers)
+
+
+def _check_finite(batch: Batch, *gradients: np.ndarray | None) -> None:
+    """Refuse gradients that overflow."""
+    if not all(gradient is None or np.isfinite(gradient).all() for gradient in gradients):
+        raise ValueError(f"the gradients of {batch.architecture} must be finite; some are not. {_WIDER}")
+
+
+_WIDER = "If the model is in 16 bits, explain it in float32."
 
 
 def _explanation(batch: Batch, method: str, target: Target, scores: np.ndarray, relevance: Relevance) -> Explanation:
@@ -152,11 +163,7 @@ def _explanation(batch: Batch, method: str, target: Target, scores: np.ndarray, 
         name: None if array is None else batch.by_example(array, answers) for name, array in relevance._asdict().items()
     }
     masks = [batch.by_example(batch.by_row(mask), answers) for mask in (batch.word_mask, batch.region_mask)]
-    if not all(array is None or np.isfinite(array).all() for array in values.values()):
-        raise ValueError(
-            f"the gradients of {batch.architecture} must be finite; some are not, so there is no {method}. Explain in "
-            "a wider dtype than the model's."
-        )
+    _check_finite(batch, *values.values())
     word_mask, region_mask = (mask.astype(np.float64) for mask in masks)
     return Explanation(
         method=method, answers=answers, scores=scores, word_mask=word_mask, region_mask=region_mask, **values
