@@ -19,6 +19,7 @@ LABELS = ["room", "red cat", "", "lamp"]
 # Region 1 lies within region 0, region 3 within region 2.
 BOXES = np.array([[0, 0, 1, 1], [0.1, 0.1, 0.4, 0.4], [0.5, 0.2, 0.9, 0.9], [0.6, 0.5, 0.7, 0.6]])
 LINKS = np.array([[1, 1, 1, 1], [0, 3, 1, 0], [6, 2, 1, 1], [1, 0, 0, 0], [0, 0, 0, 0.0]])
+IMAGE = np.random.default_rng(0).integers(0, 255, (300, 400, 3), np.uint8)
 ATTENTION = np.zeros((2, 2, 5, 4))
 ATTENTION[..., 3] = 1
 ATTENTION[1, 0] = [0.5, 0.5, 0, 0]
@@ -39,7 +40,7 @@ def answer_view(answer, probability, words, regions, signed):
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory):
-    """A page: two images; the first with two questions to two models, the second with hostile texts."""
+    """A page: an image with two questions, the first to two models."""
     yes = answer_view("yes", 0.75, [0, 6, 3, 1, 0.0], [1, 6, 3, 0.0], [0, 3, -1, 0, 0, 2, 1, -5, 0.0])
     no = answer_view("no", 0.2, [0, 1, 8, 1, 0.0], [1, 1, 2, 6.0], [0, 1, 1, 0, 0, 2, 2, 2, 2.0])
     other = AnswerView("no", 0.9, {"attention_rollout": MethodView(np.ones(5), np.ones(4))})
@@ -51,16 +52,21 @@ def url(tmp_path_factory):
     second = QuestionView(
         "Where is it?", [ModelView("LXMERT", ["[CLS]", "where", "[SEP]"], [AnswerView("x", 0.5, {})])]
     )
+    path = tmp_path_factory.mktemp("page") / "page.html"
+    image = ImageView("cat.jpg", IMAGE, BOXES, LABELS, [question, second])
+    write_page(path, "Why", [image], lead="An example.", figures=[["", "LXMERT"], ["right", "90%"]])
+    return path.as_uri()
+
+
+@pytest.fixture(scope="module")
+def hostile_url(tmp_path_factory):
+    """A page all of whose texts are hostile."""
     bad = "</script><img src=x onerror='window.hit=1'><b>\u202e\x00" + "w" * 300
     view = MethodView(np.ones(1), np.ones(4), np.ones((1, 4)))
-    hostile = QuestionView(bad, [ModelView(bad, [bad], [AnswerView(bad, 1.0, {bad: view})], None, bad)], bad)
-    image = np.random.default_rng(0).integers(0, 255, (300, 400, 3), np.uint8)
-    path = tmp_path_factory.mktemp("page") / "page.html"
-    images = [
-        ImageView("cat.jpg", image, BOXES, LABELS, [question, second]),
-        ImageView(bad, image, BOXES, [bad] * 4, [hostile]),
-    ]
-    write_page(path, bad, images, lead=bad, figures=[["", bad], [bad, bad]])
+    question = QuestionView(bad, [ModelView(bad, [bad], [AnswerView(bad, 1.0, {bad: view})], None, bad)], bad)
+    path = tmp_path_factory.mktemp("hostile") / "page.html"
+    image = ImageView(bad, IMAGE, BOXES, [bad] * 4, [question])
+    write_page(path, bad, [image], lead=bad, figures=[["", bad], [bad, bad]])
     return path.as_uri()
 
 
@@ -75,7 +81,7 @@ def browser():
 
 @pytest.fixture(scope="module", params=["wide", "phone"])
 def window(request, browser, url):
-    """The page in a wide window and light colors, or on a phone in dark ones; faults of both kinds are collected."""
+    """The page in a wide window and light colors, or on a phone in dark ones; it must not tell of any fault."""
     phone = request.param == "phone"
     context = browser.new_context(
         viewport={"width": 390 if phone else 1400, "height": 844},
@@ -84,7 +90,7 @@ def window(request, browser, url):
         has_touch=phone,
     )
     page = context.new_page()
-    page.set_default_timeout(5000)
+    page.set_default_timeout(20_000)
     page.faults, page.requests, page.phone = [], [], phone
     page.on("console", lambda message: page.faults.append(message.text))
     page.on("pageerror", lambda error: page.faults.append(str(error)))
@@ -92,6 +98,7 @@ def window(request, browser, url):
     page.goto(url)
     yield page
     context.close()
+    assert page.faults == []
 
 
 @pytest.fixture
@@ -147,13 +154,16 @@ def status(page):
     return section(page).locator(".status").text_content()
 
 
-def test_it_fits_loads_nothing_and_hostile_texts_do_nothing(page):
-    assert page.evaluate("document.documentElement.scrollWidth") == (390 if page.phone else 1400)
+def test_it_fits_loads_nothing_and_hostile_texts_do_nothing(page, url, hostile_url):
+    for at in (url, hostile_url):
+        page.requests.clear()
+        page.goto(at)
+        assert page.evaluate("document.documentElement.scrollWidth") == (390 if page.phone else 1400)
+        assert {asked for asked in page.requests if not asked.startswith("data:")} == {at}
+    assert page.locator("h1").inner_text().startswith("</script><img src=x onerror='window.hit=1'><b>\\u202e\\x00www")
     assert page.evaluate("window.hit") is None
-    assert page.locator("img, section b section").count() == 0
-    assert {asked.partition(":")[0] for asked in page.requests} <= {"file", "data"}
-    assert len({asked for asked in page.requests if asked.startswith("file")}) == 1
-    assert page.faults == []
+    assert page.locator("img, main section section").count() == 0
+    page.goto(url)
 
 
 def test_the_first_answer_is_explained_at_first(page):
@@ -230,7 +240,6 @@ def test_the_keyboard_reaches_everything(page):
     page.keyboard.press("Enter")
     assert section(page).locator(".chip .text").all_text_contents() == ["[CLS]", "where", "[SEP]"]
     assert status(page) == "Nothing is known of why."
-    assert page.faults == []
 
 
 def test_answers_are_chosen_and_compared(page):
