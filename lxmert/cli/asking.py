@@ -34,7 +34,8 @@ def add_answerer(parser: argparse.ArgumentParser) -> None:
         "--model",
         metavar="SOURCE",
         default="easy-vqa",
-        help=f"easy-vqa (LXMERT), easy-vqa-visual-bert; or {SOURCE_HELP} (default: easy-vqa)",
+        help="easy-vqa or scenes (LXMERT), easy-vqa-visual-bert or scenes-visual-bert; or "
+        f"{SOURCE_HELP} (default: easy-vqa)",
     )
     add_model_files(parser, "region stores of images, instead of a detector")
     add_detector(parser, "shapes, where the model reads them")

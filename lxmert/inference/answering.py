@@ -135,8 +135,9 @@ class VisualQuestionAnswering:
         """Load a model with its tokenizer and its answers.
 
         Args:
-            source: "easy-vqa" (LXMERT) or "easy-vqa-visual-bert", the checkpoints that come with the package; or any
-                model that answers questions and that this package reads: a folder, a file, or a model on the hub.
+            source: "easy-vqa" or "scenes" (LXMERT), "easy-vqa-visual-bert" or "scenes-visual-bert", the checkpoints
+                that come with the package; or any model that answers questions and that this package reads: a folder, a
+                file, or a model on the hub.
             backend: "pt" for PyTorch, "tf" for Keras.
             vocabulary: the tokenizer, a vocab.txt or a folder; by default that next to the weights.
             answers: the answers in the order of the scores, or a file that lists them; by default answers.json next to
