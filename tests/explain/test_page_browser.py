@@ -49,9 +49,9 @@ def url(tmp_path_factory):
         [ModelView("LXMERT", TOKENS, [yes, no], ATTENTION), ModelView("VisualBERT", TOKENS, [other])],
         "yes",
     )
-    second = QuestionView(
-        "Where is it?", [ModelView("LXMERT", ["[CLS]", "where", "[SEP]"], [AnswerView("x", 0.5, {})])]
-    )
+    few = MethodView(np.ones(3), np.ones(4))
+    where = [AnswerView("here", 0.5, {"relevancy": few}), AnswerView("there", 0.3, {})]
+    second = QuestionView("Where is it?", [ModelView("LXMERT", ["[CLS]", "where", "[SEP]"], where)])
     path = tmp_path_factory.mktemp("page") / "page.html"
     image = ImageView("cat.jpg", IMAGE, BOXES, LABELS, [question, second])
     write_page(path, "Why", [image], lead="An example.", figures=[["", "LXMERT"], ["right", "90%"]])
@@ -239,7 +239,11 @@ def test_the_keyboard_reaches_everything(page):
     section(page).locator("button.question").nth(1).focus()
     page.keyboard.press("Enter")
     assert section(page).locator(".chip .text").all_text_contents() == ["[CLS]", "where", "[SEP]"]
+    assert status(page).startswith("“here” by LXMERT, 50%. Regions: room 25%")
+    assert not section(page).locator(".compare").is_visible()
+    section(page).locator(".answer").nth(1).press("Enter")
     assert status(page) == "Nothing is known of why."
+    np.testing.assert_array_equal(shares(page, ".chip"), "")
 
 
 def test_answers_are_chosen_and_compared(page):

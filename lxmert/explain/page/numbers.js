@@ -54,9 +54,9 @@ function contrast(one, other, signed) {
   return first.map((value, i) => value - second[i]);
 }
 
-// The method that is shown: the one that is chosen, or the model's first where it does not have that.
-function methodOf(model, chosen) {
-  const names = Object.keys(model.answers[0]?.methods ?? {});
+// The method that is shown: the one that is chosen, or the first of those that explain the answer.
+function methodOf(model, answer, chosen) {
+  const names = Object.keys(model.answers[answer]?.methods ?? {});
   if (names.includes(chosen) || (chosen === ATTENTION && model.attention)) return chosen;
   return Object.keys(page.methods).find((name) => names.includes(name)) ?? (model.attention ? ATTENTION : null);
 }
@@ -64,9 +64,10 @@ function methodOf(model, chosen) {
 // The number of the answer that another is compared with: the first, and for the first the second.
 const rivalOf = (answer) => (answer === 0 ? 1 : 0);
 
-// What is shown for an answer: shares of words and regions, and of what a word and a region are linked with.
+// What is shown for an answer: shares of words and regions, and of what a word and a region are linked with. `rival` is
+// the answer that it can be compared with, `compared` whether it is.
 function explanation(model, settings) {
-  const name = methodOf(model, settings.method), plain = { signed: false, points: false };
+  const name = methodOf(model, settings.answer, settings.method), plain = { signed: false, points: false };
   if (name === null) return { name, words: null, regions: null, ...plain, ofWord: () => null, ofRegion: () => null };
   if (name === ATTENTION) {
     const maps = meanAttention(model.attention, settings.layer, settings.head);
@@ -77,7 +78,8 @@ function explanation(model, settings) {
     };
   }
   const view = model.answers[settings.answer].methods[name];
-  const rival = settings.compare ? model.answers[rivalOf(settings.answer)]?.methods[name] : undefined;
+  const other = page.methods[name].dependsOnAnswer ? model.answers[rivalOf(settings.answer)] : undefined;
+  const rival = settings.compare ? other?.methods[name] : undefined;
   const { signed } = page.methods[name];
   const kind = { signed: signed || Boolean(rival), points: Boolean(rival) && !signed };
   const combined = (values) => (rival ? contrast(values(view), values(rival), signed) : shares(values(view)));
@@ -91,6 +93,7 @@ function explanation(model, settings) {
   }
   return {
     name, words: combined((of) => of.words), regions: combined((of) => of.regions), ...kind, links,
+    rival: other?.methods[name] && other.answer, compared: Boolean(rival),
     ofWord: (word) => linked((of) => of.row(word)),
     ofRegion: (region) => linked((of) => of.column(region)),
   };

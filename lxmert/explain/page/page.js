@@ -104,9 +104,9 @@ function Section(image, number) {
       return `“${nameOf(current.number)}”${own}: the words that drew on it are ${listed(wordOf, seen.words.values, seen.words, 4)}.`;
     }
     if (shown.regions === null) return "Nothing is known of why.";
-    const answer = model.answers[state.answer], rival = model.answers[rivalOf(state.answer)];
+    const answer = model.answers[state.answer];
     const lead = shown.name === ATTENTION || !answer ? "Attention"
-      : state.compare && rival ? `“${answer.answer}” rather than “${rival.answer}”`
+      : shown.compared ? `“${answer.answer}” rather than “${shown.rival}”`
         : `“${answer.answer}” by ${model.title}, ${probability(answer.probability)}`;
     const words = shown.words ? `; words: ${listed(wordOf, shown.words, shown, 3)}` : "";
     return `${lead}. Regions: ${listed(nameOf, shown.regions, shown, 3)}${words}.`;

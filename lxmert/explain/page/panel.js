@@ -139,9 +139,8 @@ function Panel(image, events) {
     const told = shown.name === ATTENTION ? "How much each word attends to each region; regions: the mean over the words."
       : page.methods[shown.name]?.summary ?? "Nothing is known of why.";
     summary.textContent = missing + told + same;
-    const rival = model.answers[rivalOf(settings.answer)];
-    compare.hidden = Boolean(same) || !rival || shown.name === null;
-    compare.textContent = rival ? `Compare with “${rival.answer}”` : "";
+    compare.hidden = shown.rival === undefined;
+    compare.textContent = `Compare with “${shown.rival}”`;
     compare.setAttribute("aria-pressed", String(settings.compare));
     links.textContent = {
       attention: "This method has no links between words and regions. A chosen word or region shows attention instead: the mean of all layers and heads.",
@@ -150,14 +149,13 @@ function Panel(image, events) {
     links.hidden = !links.textContent;
   }
 
-  function showLegend(model, settings, kind) {
+  function showLegend(answer, shown, kind) {
     legend.hidden = !kind.signed;
     if (!kind.signed) return;
-    const answer = model.answers[settings.answer].answer, rival = model.answers[rivalOf(settings.answer)]?.answer;
-    const compared = settings.compare && rival !== undefined;
+    const against = shown.compared ? `− speaks for “${shown.rival}”` : `− speaks against “${answer.answer}”`;
     legend.replaceChildren(
-      element("span", { class: "key for" }), `+ speaks for “${answer}”`,
-      element("span", { class: "key against" }), compared ? `− speaks for “${rival}”` : `− speaks against “${answer}”`,
+      element("span", { class: "key for" }), `+ speaks for “${answer.answer}”`,
+      element("span", { class: "key against" }), against,
     );
     if (kind.points) legend.append(" (differences of shares, in percentage points)");
   }
@@ -197,7 +195,7 @@ function Panel(image, events) {
       button.setAttribute("aria-pressed", String(m === settings.model && a === settings.answer));
     }));
     showMethod(model, settings, shown);
-    showLegend(model, settings, seen.words.signed ? seen.words : seen.regions);
+    showLegend(model.answers[settings.answer], shown, seen.words.signed ? seen.words : seen.regions);
     const word = current?.kind === "word" ? current.number : null, region = current?.kind === "region" ? current.number : null;
     showOptions(chips, model.tokens, seen.words.values, seen.words, word);
     showOptions(bars, image.names, seen.regions.values, seen.regions, region);
