@@ -104,8 +104,8 @@ def _sample(files: list[str], count: int, seed: int) -> Questions:
     questions = read_vqa(files)
     if questions.answers is None:
         raise ValueError(
-            f"--questions must be files with the right answers, which are counted; there are none in {', '.join(files)}."
-            " Of official files pass the annotations too."
+            "--questions must be files with the right answers, which are counted; there are none in "
+            f"{', '.join(files)}. Of official files pass the annotations too."
         )
     count = check_integer("--samples", count)
     if count >= len(questions):
