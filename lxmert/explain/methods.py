@@ -31,12 +31,12 @@ METHODS: dict[str, Method] = {
     "relevancy": Method("Relevancy", "Attention maps times their gradients, passed on from layer to layer."),
     "relevancy_no_normalization": Method(
         "Relevancy, not normalized",
-        "The same, but what one stream has gathered is not normalized before it goes to the other.",
+        "As relevancy, but what one stream has gathered is not normalized before it goes to the other.",
         only_lxmert=True,
     ),
     "relevancy_no_self_attention": Method(
         "Relevancy, cross attention alone",
-        "The same, but what goes from one stream to the other does not contain what each has gathered before.",
+        "As relevancy, but what goes from one stream to the other does not contain what each has gathered before.",
         only_lxmert=True,
     ),
     "raw_attention": Method(
