@@ -20,11 +20,18 @@ def local_path(source: Any) -> Path | None:
 
     Args:
         source: a path; or a name such as "easy-vqa" or "owner/name". As with models on the hub, a local file or folder
-            of that name comes first, and a `Path` is always a path.
+            of that name comes first, and a `Path` is always a path. A data set is no model: after `lxmert data scenes
+            scenes` the name "scenes" still means the checkpoint.
 
     Returns:
         The path; None if there is no such file, and no such checkpoint.
     """
-    if Path(source).exists():
+    included = included_models().get(source) if isinstance(source, str) else None
+    if Path(source).exists() and not (included is not None and _is_data_set(Path(source))):
         return Path(source)
-    return included_models().get(source) if isinstance(source, str) else None
+    return included
+
+
+def _is_data_set(folder: Path) -> bool:
+    """Whether `lxmert data` wrote a folder."""
+    return (folder / "summary.json").is_file() and (folder / "regions").is_dir()
