@@ -55,7 +55,7 @@ function Panel(image, events) {
     legend, element("h4", {}, "Words"), words, links, element("h4", {}, "Regions"), regions, more, table,
   );
   const wordChoices = Choices(words, "word", events), regionChoices = Choices(regions, "region", events);
-  let chips = [], tokens = null, all = false, last = null;
+  let chips = [], tokens = null, all = false, last = null, listedOrder = null;
 
   method.addEventListener("change", () => events.settings({ method: method.value }));
   layer.addEventListener("change", () => events.settings({ layer: Number(layer.value) }));
@@ -201,7 +201,8 @@ function Panel(image, events) {
     showOptions(bars, image.names, seen.regions.values, seen.regions, region);
     if (!regions.querySelector(":focus-visible")) { // options that move would lose the focus
       const order = seen.regions.values ? strongest(seen.regions.values) : bars.map((_, i) => i);
-      regions.append(...order.map((r) => bars[r]));
+      if (order.join() !== listedOrder) regions.append(...order.map((r) => bars[r]));
+      listedOrder = order.join();
       [...regions.children].forEach((bar, place) => { bar.hidden = !all && place >= FIRST; });
       if (bars.length) regionChoices.stop(regions.firstElementChild);
     }

@@ -62,6 +62,8 @@ function Picture(image, events) {
     events.choose([...largestFirst].reverse().filter((region) => hit(places[region])));
   });
 
+  let drawnOrder = null;
+
   // Names where they hide least: in a corner of their region, or beside it, and apart from each other.
   function arrange() {
     const { clientWidth: across, clientHeight: down } = root, placed = [];
@@ -98,10 +100,13 @@ function Picture(image, events) {
       return level ? `rgb(${level},${level},${level})` : "none";
     };
     ground.setAttribute("fill", values ? "#000" : "#fff");
-    for (const region of [...order].reverse()) { // where regions overlap, the strongest is seen
-      lights[region].setAttribute("fill", gray(region));
-      lit.append(lights[region]);
-      outlines.append(casings[region], lines[region]);
+    const drawing = [...order].reverse(); // where regions overlap, the strongest is seen
+    for (const region of drawing) lights[region].setAttribute("fill", gray(region));
+    if (current !== null) drawing.push(current);
+    if (drawing.join() !== drawnOrder) {
+      drawnOrder = drawing.join();
+      lit.append(...order.map((region) => lights[region]).reverse());
+      outlines.append(...drawing.flatMap((region) => [casings[region], lines[region]]));
     }
     [casings, lines].flat().forEach((rectangle, i) => {
       const region = i % places.length;
@@ -110,7 +115,6 @@ function Picture(image, events) {
         : named.includes(region) ? "named" : "weak";
       rectangle.setAttribute("class", `${i < places.length ? "casing" : "line"} ${role} ${sign}`);
     });
-    if (current !== null) outlines.append(casings[current], lines[current]);
     names.replaceChildren(...named.map((region) => {
       const sign = kind.signed && values?.[region] < 0 ? "against" : "for";
       const number = values ? ` ${formatted(values[region], kind)}` : "";
