@@ -59,6 +59,9 @@ def explain(
     token for an answer. A score that aligns a phrase with a region is read from both: their rows are averaged. What
     the position has of itself is set to 0.
 
+    All is added up in float64. With a small model in float32, words and regions differed from those in float64 by up to
+    3e-6 of the largest, in float16 by 8e-3 and in bfloat16 by 1e-1; by Grad-CAM by up to 3e-5, 6e-2 and 2e-1.
+
     Args:
         model: of `lxmert.pt` or `lxmert.tf`, with a head, in evaluation mode. It is not changed.
         inputs: arrays, or tensors of either backend, by argument name, as the model takes them. Labels are left out.

@@ -35,7 +35,14 @@ def find_target(batch: Batch, score: str | None, position: Any, answer: Any) -> 
 
 
 def positions_read(batch: Batch, target: Target) -> np.ndarray:  # -> int [rows, n]
-    """The positions of the last states that the score of each row is computed from, by the target with its answers."""
+    """The positions of the last states that the score of each row is computed from.
+
+    A class from outside of the package is taken to read the pooled output.
+
+    Args:
+        batch: the inputs.
+        target: the scores, with their answers.
+    """
     first = np.zeros((batch.word_mask[..., 0].size, 1), dtype=np.int64)  # what the pooler reads
     if batch.spec.model == "visual_bert" and batch.spec.task == "question-answering":
         return answer_position(batch.word_mask)[:, None]

@@ -71,6 +71,24 @@ def test_the_padded_case_of_the_published_code(models):
         )
 
 
+# By how much words and regions differ from those in float64, relative to the largest element; measured are 3e-6, 8e-3
+# and 1e-1; of Grad-CAM, a difference of what counts for and against, 3e-5, 6e-2 and 2e-1.
+PRECISION = {"float32": (1e-5, 1e-4), "float16": (2e-2, 1e-1), "bfloat16": (2e-1, 4e-1)}
+
+
+@pytest.mark.parametrize("dtype", PRECISION)
+@pytest.mark.parametrize("model_type", MODELS)
+def test_precision(model_type, dtype, models):
+    model = MODELS[model_type]
+    rounded, _ = model_and_run("pt", model.architecture, GOLDEN / model.folder, dtype)
+    batch, answers = batch_of(model_type)
+    wanted, found = (explain_methods(one, batch, answers, steps=8) for one in (models["pt", model_type], rounded))
+    for method, explanation in found.items():
+        tolerance = PRECISION[dtype][method == "attention_grad_cam"]
+        for part in ("words", "regions"):
+            assert_close({part: getattr(explanation, part)}, {part: getattr(wanted[method], part)}, tolerance)
+
+
 def test_an_answer_that_is_not_given_is_the_one_with_the_highest_score(models):
     for model_type, case in CASES[::3]:
         arrays = stored(model_type)
