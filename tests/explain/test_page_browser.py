@@ -180,7 +180,7 @@ def test_the_first_answer_is_explained_at_first(page):
 def test_a_word_lights_the_regions_that_it_drew_on(page):
     choose(page, section(page).locator(".chip", has_text="cat"))
     assert shares(page, ".region") == ["60%", "20%", "10%", "10%"]
-    assert status(page) == "“cat” drew on: room 60%, red cat 20%, region 2 10%, lamp 10%."
+    assert status(page) == "“cat” drew on: room (60%), red cat (20%), region 2 (10%), lamp (10%)."
     np.testing.assert_allclose(lights(page), [0, 1, 0.5**1.5, 0.5**1.5], atol=0.002)
     assert shares(page, ".chip")[1] == "60%", "words keep their numbers"
     page.keyboard.press("Escape")
@@ -203,10 +203,10 @@ def test_a_region_of_the_picture_lights_the_words_that_drew_on_it(page):
     for _ in range(4):
         press(x, y)
         told.append(status(page))
-    assert told[0] == "“lamp” (0%): the words that drew on it are “[CLS]” 50%, “cat” 50%."
-    assert told[1] == "“region 2” (30%): the words that drew on it are “[CLS]” 33%, “red” 33%, “cat” 33%."
-    assert told[2].startswith("“room” (10%): the words that drew on it are “cat” 75%, “[CLS]”")
-    assert told[3].startswith("“yes” by LXMERT, 75%. Regions: red cat 60%")
+    assert told[0] == "“lamp” (0%): the words that drew on it are “[CLS]” (50%), “cat” (50%)."
+    assert told[1] == "“region 2” (30%): the words that drew on it are “[CLS]” (33%), “red” (33%), “cat” (33%)."
+    assert told[2].startswith("“room” (10%): the words that drew on it are “cat” (75%), “[CLS]”")
+    assert told[3].startswith("“yes” by LXMERT, 75%. Regions: red cat (60%)")
     choose(page, section(page).locator('.region[data-number="1"]'))
     assert shares(page, ".chip") == ["17%", "50%", "33%", "0%", "0%"]
     assert section(page).locator('.region[data-number="1"]').get_attribute("aria-selected") == "true"
@@ -223,15 +223,15 @@ def test_the_keyboard_reaches_everything(page):
     section(page).locator(".compare").focus()
     page.keyboard.press("Tab")
     assert chip.evaluate("chip => chip === document.activeElement"), "the first word that is not special"
-    assert status(page) == "“red” drew on: red cat 75%, region 2 25%."
+    assert status(page) == "“red” drew on: red cat (75%), region 2 (25%)."
     assert chip.evaluate("chip => getComputedStyle(chip).outlineStyle") == "solid"
     page.keyboard.press("ArrowRight")
-    assert status(page).startswith("“cat” drew on: room 60%")
+    assert status(page).startswith("“cat” drew on: room (60%)")
     page.keyboard.press("Escape")
     assert status(page).startswith("“yes” by LXMERT")
     page.keyboard.press("Home")
     page.keyboard.press("Enter")
-    assert status(page).startswith("“[CLS]” drew on: room 25%")
+    assert status(page).startswith("“[CLS]” drew on: room (25%)")
     page.keyboard.press("Escape")
     page.keyboard.press("Tab")
     page.keyboard.press("ArrowDown")
@@ -239,7 +239,7 @@ def test_the_keyboard_reaches_everything(page):
     section(page).locator("button.question").nth(1).focus()
     page.keyboard.press("Enter")
     assert section(page).locator(".chip .text").all_text_contents() == ["[CLS]", "where", "[SEP]"]
-    assert status(page).startswith("“here” by LXMERT, 50%. Regions: room 25%")
+    assert status(page).startswith("“here” by LXMERT, 50%. Regions: room (25%)")
     assert not section(page).locator(".compare").is_visible()
     section(page).locator(".answer").nth(1).press("Enter")
     assert status(page) == "Nothing is known of why."
@@ -252,7 +252,7 @@ def test_answers_are_chosen_and_compared(page):
     section(page).locator(".compare").click()
     assert shares(page, ".region") == ["0", "\u221250 pp", "\u221210 pp", "+60 pp"]
     assert shares(page, ".chip") == ["0", "\u221250 pp", "+50 pp", "0", "0"]
-    assert status(page).startswith("“no” rather than “yes”. Regions: lamp +60 pp, red cat \u221250 pp")
+    assert status(page).startswith("“no” rather than “yes”. Regions: lamp (+60 pp), red cat (\u221250 pp)")
     assert section(page).locator(".legend").inner_text().startswith("+ speaks for “no”\u2212 speaks for “yes”")
     section(page).locator("select").first.select_option("integrated_gradients")
     # Parts of the score of "no" less those of "yes": 0, 1, 7, 2.
@@ -268,7 +268,7 @@ def test_methods_layers_and_heads_are_chosen(page):
     assert section(page).locator(".name.against").all_text_contents() == ["region 2 \u221263%"]
     assert "shows attention instead" in section(page).locator(".links").inner_text()
     choose(page, section(page).locator(".chip", has_text="cat"))
-    assert status(page) == "“cat” drew on: lamp 75%, room 13%, red cat 13%."
+    assert status(page) == "“cat” drew on: lamp (75%), room (13%), red cat (13%)."
     page.keyboard.press("Escape")
     method.select_option("attention, layer by layer")
     assert shares(page, ".region") == ["13%", "13%", "0%", "75%"]

@@ -89,7 +89,7 @@ function Section(image, number) {
 
   function listed(names, values, kind, count) {
     const found = strongest(values, count).filter((i) => formatted(values[i], kind).match(/[1-9]/));
-    return found.map((i) => `${names(i)} ${formatted(values[i], kind)}`).join(", ") || "none";
+    return found.map((i) => `${names(i)} (${formatted(values[i], kind)})`).join(", ") || "none";
   }
 
   function told(model, shown, seen, current) {
