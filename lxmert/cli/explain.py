@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from lxmert.inference.answering import VisualQuestionAnswering
 
 SUMMARY = "show which words and regions an answer to a question about an image comes from"
-PAGE = ".html"
-FIRST = "relevancy"  # the method of the text
+PAGE, PICTURE = ".html", ".png"
+FIRST = "relevancy"  # the method of the text and the picture
 _OTHER_HEADS = "Other scores (NLVR2, pre-training, VCR) are explained in Python, by lxmert.explain.explain."
 
 
@@ -29,7 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output",
         metavar="FILE",
-        help="a page to explore in a browser (.html); see also --evaluate (default: print text)",
+        help="a page to explore in a browser (.html), or a picture of the likeliest answers by one method (.png); with "
+        "--evaluate see below (default: print text)",
     )
     parser.add_argument(
         "--method",
@@ -73,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     shown, output = _shown(arguments), arguments.output
     if output is not None:
-        check_output(output, "output", (PAGE,), shown)
+        check_output(output, "output", (PAGE, PICTURE), shown)
     answerer = _open_answerer(arguments)
     view, regions = _explain(answerer, arguments, shown)
     if output is not None:
@@ -134,6 +135,11 @@ def _explain(
 
 
 def _write(view: ImageView, output: str) -> None:
-    from lxmert.explain.page import write_page
+    if output.lower().endswith(PAGE):
+        from lxmert.explain.page import write_page
 
-    write_page(output, f"Why this answer: {view.name}", [view])
+        write_page(output, f"Why this answer: {view.name}", [view])
+    else:
+        from lxmert.explain.drawing import draw_explanations
+
+        draw_explanations(output, view, method=next(iter(view.questions[0].models[0].answers[0].methods)))
