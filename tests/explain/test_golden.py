@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+import tensorflow
+import torch
 
 from lxmert.explain import explain, explain_methods
 from tests.compare import assert_same
@@ -9,6 +11,8 @@ from tests.reference.golden import model_and_run
 
 from .agreement import arrays_of, assert_close
 from .published import CASES, GOLDEN, MODELS, TOLERANCE, expected, inputs, stored
+
+TENSORS = {"pt": torch.as_tensor, "tf": tensorflow.convert_to_tensor}
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +43,8 @@ def batch_of(model_type):
 def test_the_published_cases_in_one_batch(backend, model_type, models, without_graphs):
     batch, answers = batch_of(model_type)
     methods = MODELS[model_type].methods
-    found = explain_methods(models[backend, model_type], batch, answers, methods)
+    tensors = {key: TENSORS[backend](array) for key, array in batch.items()}
+    found = explain_methods(models[backend, model_type], tensors, TENSORS[backend](answers), methods)
     for row, case in enumerate(case for kind, case in CASES if kind == model_type):
         logits = stored(model_type)[f"{case}/logits"]
         for method, explanation in found.items():
