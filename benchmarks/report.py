@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from detector import RESULTS as DETECTOR_RESULTS
+from explanation_cost import RESULTS as EXPLANATION_RESULTS
 from plots import save, subplots
 from speed import RESULTS, WORKLOADS
 
@@ -66,6 +67,28 @@ def detector_table(results: dict[str, Any]) -> str:
     return "\n".join([*rows, "", f"Large products reached, in GFLOP/s: {reached}."])
 
 
+def explanation_table(results: dict[str, Any]) -> str:
+    """Seconds, and beside a forward pass and the published code."""
+    backends, kinds = {"pt": "PyTorch", "tf": "Keras"}, {"lxmert": "LXMERT", "visual_bert": "VisualBERT"}
+    rows = [
+        "| | seconds | of a forward pass | peer, one at a time | times faster | more memory | peak | of the peer |",
+        "|---" * 8 + "|",
+    ]
+    for name, found in results["runs"].items():
+        backend, kind = name.split("-")
+        if backend not in backends:
+            continue
+        peer = results["runs"][f"peer-{kind}"]
+        for batch, figures in found["batches"].items():
+            theirs = peer["example"] * int(batch)
+            cells = [f"{kinds[kind]}, {backends[backend]}, batch {batch}", amount("", figures["explain"])]
+            cells += [f"{figures['explain'] / figures['forward']:.2f}", amount("", theirs)]
+            cells += [f"{theirs / figures['explain']:.1f}", f"{figures['more memory, explain']:.2f} GB"]
+            cells += [f"{found['peak']:.2f} GB", f"{peer['peak']:.2f} GB"]
+            rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
 def draw(results: dict[str, Any], path: Path) -> None:
     """A bar for each ratio."""
     known = {n: r for n, r in results["workloads"].items() if "theirs" in r and n in WORKLOADS}
@@ -98,6 +121,8 @@ def main() -> None:
         draw(results, PLOT)
     if DETECTOR_RESULTS.exists():
         text = put(text, "detector", detector_table(json.loads(DETECTOR_RESULTS.read_text())))
+    if EXPLANATION_RESULTS.exists():
+        text = put(text, "explanations", explanation_table(json.loads(EXPLANATION_RESULTS.read_text())))
     PAGE.write_text(text)
 
 

@@ -86,12 +86,27 @@ class GradientModel:
         return given, {name: tf.cast(array, self.model.variable_dtype) for name, array in floats.items()}
 
     def _graph(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """A function of the model and of tensors as a graph, which is traced once for all sizes."""
+        """A function of the model and of tensors, which becomes a graph after some calls."""
         graphs = graphs_of(self.model)
         if name not in graphs:
             model = weakref.ref(self.model)  # the graphs live no longer than the model
-            graphs[name] = tf.function(lambda *given: function(model(), *given), reduce_retracing=True, autograph=False)
+            graphs[name] = _LateGraph(lambda *given: function(model(), *given))
         return graphs[name]
+
+
+class _LateGraph:
+    """A function that is traced after some calls, for all sizes: for fewer, tracing takes longer than it saves."""
+
+    def __init__(self, function: Callable[..., Any]):
+        self._function, self._calls = function, 0
+        self._graph = tf.function(function, reduce_retracing=True, autograph=False)
+
+    def __call__(self, *given: Any) -> Any:
+        self._calls += 1
+        return (self._graph if self._calls > _FEW else self._function)(*given)
+
+
+_FEW = 4
 
 
 def _run(model: PreTrainedModel, output: str, given: Mapping[str, Any], **options: Any) -> Mapping[str, Any]:

@@ -66,6 +66,7 @@ NATIVE = {
     "inference/pt.py: _LatePacking": "TensorFlow lays weights out by itself",
     "explain/pt.py: GradientModel._computing": "Keras is told at every call whether it trains",
     "explain/tf.py: GradientModel._graph": "PyTorch runs without a graph",
+    "explain/tf.py: _LateGraph": "the same",
     "explain/tf.py: _places": "what a graph is given are tensors",
     "inference/tf.py: graphs_of": "PyTorch runs without a graph",
     "inference/pt.py: SplitEncoder._computing": "Keras has no mode and no autocast, and TensorFlow lays weights out",
