@@ -25,7 +25,7 @@ class Explanation:
         word_mask, region_mask: [B, L] and [B, R], 1 for what the model read and 0 for padding.
         language_to_language, language_to_vision, vision_to_language, vision_to_vision: [B, L, L], [B, L, R],
             [B, R, L] and [B, R, R]: a row is what is influenced, a column is what it comes from. None for methods that
-            have no such matrices.
+            have no such matrices. What the position that the score is read from has of itself is set to 0.
     """
 
     method: str
