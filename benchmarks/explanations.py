@@ -116,9 +116,10 @@ def gaps(curves: Any, types: Any) -> dict[str, Any]:
     return found
 
 
-def over_seeds(values: Sequence[float]) -> tuple[float, float]:
-    """The mean over the seeds, and its standard deviation."""
-    return statistics.mean(values), statistics.stdev(values) if len(values) > 1 else 0.0
+def over_seeds(values: Sequence[float], form: str = ".1f") -> str:
+    """The mean over the seeds, and its standard deviation if there are several."""
+    deviation = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):{form}}{deviation}"
 
 
 def table(runs: Sequence[dict[str, Any]], even: bool = False) -> str:
@@ -133,9 +134,9 @@ def table(runs: Sequence[dict[str, Any]], even: bool = False) -> str:
         cells = []
         for stream, order in columns:
             found = [run["methods"][method][stream][order] for run in runs]
-            area, over = (over_seeds([own[prefix + name] for own in found]) for name in ("area", "above_random"))
-            beside = "" if method == "random" else f" ({over[0]:+.1f} ± {over[1]:.1f})"
-            cells.append(f"{area[0]:.1f} ± {area[1]:.1f}{beside}")
+            area = over_seeds([own[f"{prefix}area"] for own in found])
+            above = over_seeds([own[f"{prefix}above_random"] for own in found], "+.1f")
+            cells.append(area if method == "random" else f"{area} ({above})")
         lines.append(f"| {method_title(method)} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -149,9 +150,8 @@ def gap_table(runs: Sequence[dict[str, Any]]) -> str:
     lines = ["| method | " + " | ".join(f"{stream}, {kind}" for stream, kind in columns) + " |"]
     lines.append("|---" * (len(columns) + 1) + "|")
     for method in runs[0]["gaps"]:
-        found = [over_seeds([run["gaps"][method][stream][kind] for run in runs]) for stream, kind in columns]
-        cells = " | ".join(f"{mean:+.1f} ± {deviation:.1f}" for mean, deviation in found)
-        lines.append(f"| {method_title(method)} | {cells} |")
+        cells = [over_seeds([run["gaps"][method][stream][kind] for run in runs], "+.1f") for stream, kind in columns]
+        lines.append(f"| {method_title(method)} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
@@ -223,8 +223,8 @@ def main() -> int:
     for kind, (title, _) in KINDS.items():
         own = [run for run in counted if run["kind"] == kind]
         if own:
-            accuracy, deviation = over_seeds([run["accuracy"] for run in own])
-            print(f"{title}: {len(own)} seeds, {accuracy:.1f} ± {deviation:.1f} % right with nothing removed\n")
+            accuracy = over_seeds([run["accuracy"] for run in own])
+            print(f"{title}, seeds {[run['seed'] for run in own]}: {accuracy} % right with nothing removed\n")
             print(f"{table(own)}\n\nAt even fractions:\n\n{table(own, even=True)}\n")
             print(f"Least minus most relevant first, at even fractions:\n\n{gap_table(own)}\n")
     return 0
