@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -194,9 +195,14 @@ def _view(found: Explanation, place: int) -> MethodView:
 
 
 def _labels(found: ImageDetections, detector: RegionDetector | None) -> list[str] | None:
-    """What each region shows; None where nothing is known of any."""
+    """What each region shows; None where nothing is known of any. Ids without names tell a reader nothing."""
     objects, attributes = (None, None) if detector is None else (detector.objects, detector.attributes)
-    labels = [region_label(found, number, objects, attributes) for number in range(len(found))]
+    named = replace(
+        found,
+        object_ids=None if objects is None else found.object_ids,
+        attribute_ids=None if attributes is None else found.attribute_ids,
+    )
+    labels = [region_label(named, number, objects, attributes) for number in range(len(found))]
     whole = np.abs(found.normalized_boxes - [0, 0, 1, 1]).max(axis=1) < _WHOLE
     labels = [label or ("whole image" if of_all else "") for label, of_all in zip(labels, whole, strict=True)]
     return labels if any(labels) else None

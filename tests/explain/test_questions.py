@@ -25,6 +25,11 @@ def answerers(request):
     return {backend: VisualQuestionAnswering.from_pretrained(request.param, backend=backend) for backend in BACKENDS}
 
 
+@pytest.fixture(scope="module")
+def answerer():
+    return VisualQuestionAnswering.from_pretrained("easy-vqa")
+
+
 class Named(ShapeDetector):
     """Finds shapes, and calls each of them a red circle, but the first."""
 
@@ -98,8 +103,8 @@ def close(found, expected):
     np.testing.assert_allclose(found, expected, rtol=0, atol=FLOAT32 * np.abs(expected).max())
 
 
-def test_regions_have_boxes_and_the_names_of_the_detector(answerers, tmp_path):
-    answerer, image = answerers["pt"], draw((100, 50), count=2)
+def test_regions_have_boxes_and_the_names_of_the_detector(answerer, tmp_path):
+    image = draw((100, 50), count=2)
     fast = {"methods": "raw_attention", "top_k": 1}
     view = explain_questions(answerer, image, "is there a circle?", **fast)
     assert view.labels == ["whole image", "", ""]
@@ -112,6 +117,8 @@ def test_regions_have_boxes_and_the_names_of_the_detector(answerers, tmp_path):
     view = explain_questions(named, tmp_path / "a.png", "is there a circle?", **fast)
     assert (view.name, view.labels) == ("a.png", ["whole image", "red circle", "red circle"])
     (regions,) = named.find_regions(image)
+    named.detector.objects = named.detector.attributes = None  # ids alone are no names
+    assert explain_questions(named, image, "is there a circle?", **fast).labels == ["whole image", "", ""]
     assert explain_questions(named, regions, "what?", picture=image, **fast).image.shape == (50, 100, 3)
     with RegionWriter(tmp_path / "regions") as writer:
         writer.add_image(ImageRegions("one", regions.features, regions.boxes, (50, 100)))
@@ -124,8 +131,7 @@ def test_regions_have_boxes_and_the_names_of_the_detector(answerers, tmp_path):
     np.testing.assert_array_equal(view.boxes, regions.normalized_boxes)
 
 
-def test_what_is_refused(answerers):
-    answerer = answerers["pt"]
+def test_what_is_refused(answerer):
     for options, message in (
         ({"questions": []}, "questions must be at least one; got none"),
         ({"answers": ["ret", "zzz"]}, r"the model has 13 answers, and not these: 'ret' \(nearest: 'red'.*\); 'zzz'\."),
@@ -136,9 +142,6 @@ def test_what_is_refused(answerers):
     ):
         with pytest.raises(ValueError, match=message):
             explain_questions(answerer, draw(), **{"questions": "is there a circle?", **options})
-    if answerer.model.config.model_type == "visual_bert":
-        with pytest.raises(ValueError, match="only LXMERT has the method 'relevancy_no_normalization'"):
-            explain_questions(answerer, draw(), "what?", methods="relevancy_no_normalization")
     with pytest.warns(UserWarning, match="no word of the question 'xyzzy' is known; the answer is a guess"):
         view = explain_questions(answerer, draw(), "xyzzy", methods="raw_attention", top_k=99)
     assert len(view.questions[0].models[0].answers) == 13
