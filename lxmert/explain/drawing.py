@@ -270,7 +270,7 @@ class _Panel:
             self._bar(names[number], strength[number], text, color, self.fonts.plain(16))
 
     def _bar(self, text: str, part: float, number: str, color: Color, font: Any, verdict: str = "") -> None:
-        middle, start, end = self.top + 15, round(_PANEL * 0.34), round(_PANEL * 0.74)
+        middle, start, end = self.top + 15, round(_PANEL * 0.34), round(_PANEL * 0.71)
         self.pen.text((0, middle), _cut(text, start - 12, font), fill=_TEXT, font=font, anchor="lm")
         if part >= 0.0005:
             self.pen.rectangle((start, middle - 4, start + max(1, round((end - start) * part)), middle + 4), fill=color)
