@@ -66,6 +66,8 @@ def make_files(folder: Path, text: str) -> None:
         image = Image.new("RGB", (64, 64), "white")
         ImageDraw.Draw(image).ellipse((16, 12, 48, 44), fill="red")
         image.save(folder / "image.png")
+    if "scene.png" in text:
+        shutil.copy(ROOT / "docs/images/scene.png", folder)
     if re.search(r"\bpretrained\b", text):
         from lxmert import LxmertConfig, LxmertForPreTraining
 
