@@ -4,6 +4,8 @@ VENV := .venv
 READY := $(VENV)/.ready
 LOWEST := .venv-lowest
 export TF_CPP_MIN_LOG_LEVEL ?= 2
+# Many tests start Python, and test-full follows test: with this variable set each of them would compile every file anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 PYTEST := $(VENV)/bin/python -m pytest --numprocesses 2 --dist worksteal
 

@@ -2,13 +2,21 @@
 
 import gc
 
+import pytest
 
-def pytest_collection_finish():
-    """Keep what the imports made out of the garbage collection.
 
-    These are about a million objects. Keras collects garbage whenever a layer is deleted, and looked through all of
-    them each time.
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Keep what the imports make out of the garbage collection.
+
+    These are about a million objects. To look for garbage among them would take a quarter of the time that the imports
+    take, and then again each time that Keras deletes a layer.
     """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(10_000, 20, 20)
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
+        gc.set_threshold(10_000, 20, 20)
