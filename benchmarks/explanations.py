@@ -5,8 +5,8 @@
 A small LXMERT and a small VisualBERT are trained on the questions about 10,000 drawn scenes, with five seeds each
 (about ten minutes a model on one core; one that is trained is used again, and one that was stopped goes on). Test
 questions are answered while more and more of their words or regions are removed, the most or the least relevant first,
-by every method and in random order. `results/explanations.json` and a plot are written, and the tables of
-docs/explanations.md are printed. Without the training it takes about six minutes on two cores.
+by every method and in random order. `results/explanations.json`, a plot and the tables of docs/explanations.md are
+written. Without the training it takes about six minutes on two cores.
 """
 
 from __future__ import annotations
@@ -22,8 +22,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pages import put
+
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "explanations.json"
+PAGE = HERE.parent / "docs" / "explanations.md"
 
 KINDS = {"lxmert": ("LXMERT", "vqa.toml"), "visual-bert": ("VisualBERT", "vqa-visual-bert.toml")}
 SEEDS = 5
@@ -122,11 +125,10 @@ def over_seeds(values: Sequence[float], form: str = ".1f") -> str:
     return f"{statistics.mean(values):{form}}{deviation}"
 
 
-def table(runs: Sequence[dict[str, Any]], even: bool = False) -> str:
+def table(runs: Sequence[dict[str, Any]]) -> str:
     """The areas of one kind of model, and in parentheses what they are above random."""
     from lxmert.explain.perturbation_plot import method_title
 
-    prefix = "even_" if even else ""
     columns = [(stream, order) for stream in STREAMS for order in ORDERS]
     lines = ["| method | " + " | ".join(f"{stream}, {TITLES[order]}" for stream, order in columns) + " |"]
     lines.append("|---" * (len(columns) + 1) + "|")
@@ -134,8 +136,8 @@ def table(runs: Sequence[dict[str, Any]], even: bool = False) -> str:
         cells = []
         for stream, order in columns:
             found = [run["methods"][method][stream][order] for run in runs]
-            area = over_seeds([own[f"{prefix}area"] for own in found])
-            above = over_seeds([own[f"{prefix}above_random"] for own in found], "+.1f")
+            area = over_seeds([own["area"] for own in found])
+            above = over_seeds([own["above_random"] for own in found], "+.1f")
             cells.append(area if method == "random" else f"{area} ({above})")
         lines.append(f"| {method_title(method)} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -153,6 +155,25 @@ def gap_table(runs: Sequence[dict[str, Any]]) -> str:
         cells = [over_seeds([run["gaps"][method][stream][kind] for run in runs], "+.1f") for stream, kind in columns]
         lines.append(f"| {method_title(method)} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def tables(runs: Sequence[dict[str, Any]]) -> str:
+    """The tables of docs/explanations.md."""
+    parts = []
+    for kind, (title, _) in KINDS.items():
+        own = [run for run in runs if run["kind"] == kind]
+        if own:
+            accuracy = over_seeds([run["accuracy"] for run in own])
+            seeds = f"{len(own)} seeds" if len(own) > 1 else "one seed"
+            parts += [
+                f"{title}, {seeds}, {own[0]['questions']} questions, {accuracy} % right with nothing removed. Areas, "
+                "and in parentheses how far above those of a random order:",
+                table(own),
+                "By the kind of question, at fractions of 0, 0.1, … 1, the area with the least relevant first minus "
+                "that with the most relevant first, which is 0 for a random order:",
+                gap_table(own),
+            ]
+    return "\n\n".join(parts)
 
 
 def draw(runs: Sequence[dict[str, Any]], path: Path) -> None:
@@ -185,7 +206,7 @@ def write(runs: Sequence[dict[str, Any]], path: Path) -> None:
 
 
 def main() -> int:
-    """Do what is not done yet; print the tables, draw the plot."""
+    """Do what is not done yet; write the results, the tables and the plot."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--work", type=Path, default=Path("explanations-work"), help="the scenes and the trained models"
@@ -220,13 +241,9 @@ def main() -> int:
         pool.join()
     counted = [runs[key] for key in sorted(runs)]
     draw(counted, arguments.results.with_suffix(".svg"))
-    for kind, (title, _) in KINDS.items():
-        own = [run for run in counted if run["kind"] == kind]
-        if own:
-            accuracy = over_seeds([run["accuracy"] for run in own])
-            print(f"{title}, seeds {[run['seed'] for run in own]}: {accuracy} % right with nothing removed\n")
-            print(f"{table(own)}\n\nAt even fractions:\n\n{table(own, even=True)}\n")
-            print(f"Least minus most relevant first, at even fractions:\n\n{gap_table(own)}\n")
+    if arguments.results == RESULTS:
+        put(PAGE, "removal", tables(counted), "explanations")
+    print(tables(counted))
     return 0
 
 

@@ -8,17 +8,16 @@ What stands in docs/speed.md between two comments that name a table is replaced.
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
 from detector import RESULTS as DETECTOR_RESULTS
 from explanation_cost import RESULTS as EXPLANATION_RESULTS
+from pages import put
 from plots import save, subplots
 from speed import RESULTS, WORKLOADS
 
 PAGE = Path(__file__).parents[1] / "docs/speed.md"
-BEGIN, END = "<!-- {}: made by benchmarks/report.py -->", "<!-- {}: end -->"
 PLOT = RESULTS.with_suffix(".svg")
 
 
@@ -103,27 +102,16 @@ def draw(results: dict[str, Any], path: Path) -> None:
     save(figure, path)
 
 
-def put(text: str, name: str, made: str) -> str:
-    """A page with another table of this name."""
-    begin, end = BEGIN.format(name), END.format(name)
-    if begin not in text or end not in text:
-        raise SystemExit(f"{PAGE} has no place for the table: two lines, {begin} and {end}.")
-    found = f"{begin}\n{made}\n{end}"
-    return re.sub(f"{re.escape(begin)}.*{re.escape(end)}", lambda _: found, text, flags=re.DOTALL)
-
-
 def main() -> None:
     """Write what there are results of."""
-    text = PAGE.read_text()
     if RESULTS.exists():
         results = json.loads(RESULTS.read_text())
-        text = put(text, "speed", table(results))
+        put(PAGE, "speed", table(results), "report")
         draw(results, PLOT)
     if DETECTOR_RESULTS.exists():
-        text = put(text, "detector", detector_table(json.loads(DETECTOR_RESULTS.read_text())))
+        put(PAGE, "detector", detector_table(json.loads(DETECTOR_RESULTS.read_text())), "report")
     if EXPLANATION_RESULTS.exists():
-        text = put(text, "explanations", explanation_table(json.loads(EXPLANATION_RESULTS.read_text())))
-    PAGE.write_text(text)
+        put(PAGE, "explanations", explanation_table(json.loads(EXPLANATION_RESULTS.read_text())), "report")
 
 
 if __name__ == "__main__":
