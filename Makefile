@@ -12,7 +12,7 @@ PYTEST := $(VENV)/bin/python -m pytest --numprocesses 2 --dist worksteal
 .PHONY: help demo test test-full test-all test-lowest check bench format setup clean
 
 help:
-	@echo "make demo         answer real questions in PyTorch and Keras, and compare (sets up first)"
+	@echo "make demo         answer questions in PyTorch and Keras, compare and explain the answers (sets up first)"
 	@echo "make test         run the tests that every change needs (sets up first; about 8 minutes on 2 cores)"
 	@echo "make test-all     run all tests: those of make test, and the long ones (fuzz, kills, FSDP, full products)"
 	@echo "make test-full    run the long ones alone"

@@ -1,4 +1,4 @@
-"""`lxmert demo`: real questions answered in both backends, and the answers compared."""
+"""`lxmert demo`: questions answered in both backends, the answers compared, and some of them explained on a page."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .backends import import_quietly
 
-SUMMARY = "answer easy-VQA's test questions with both models in PyTorch and in Keras, compare, and write an HTML page"
+SUMMARY = "answer questions with both models in PyTorch and in Keras, compare, and explain some answers on a page"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,8 +16,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--model",
         action="append",
         metavar="NAME",
-        help="easy-vqa (LXMERT), easy-vqa-visual-bert, or a folder such as OUTPUT/best of `lxmert train`; may be given "
-        "several times (default: easy-vqa and easy-vqa-visual-bert)",
+        help="easy-vqa or scenes (LXMERT), easy-vqa-visual-bert or scenes-visual-bert, or a folder such as OUTPUT/best "
+        "of `lxmert train`; may be given several times (default: these four)",
     )
     parser.add_argument(
         "--page", default="lxmert-demo.html", metavar="FILE", help="the HTML page to write (default: lxmert-demo.html)"
@@ -27,10 +27,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the demo; the exit status is 1 if the backends disagree."""
-    from lxmert.demo.compare_backends import CHECKPOINTS, run_demo
+    from lxmert.demo.run import CHECKPOINTS, run_demo
 
     Path(arguments.page).parent.mkdir(parents=True, exist_ok=True)
     import_quietly("tf")
     progress = not arguments.quiet
     demo = run_demo(arguments.model or CHECKPOINTS, arguments.page, progress=progress)
-    return 0 if all(comparison.agreeing == comparison.questions for comparison in demo.comparisons) else 1
+    return 0 if all(comparison.agreeing == len(comparison.asked) for comparison in demo.comparisons) else 1

@@ -1,1 +1,1 @@
-"""The demo: both backends of both models answer the questions of easy-VQA, and a page shows the results."""
+"""The demo: both backends of both models answer questions, and a page shows why they answered so."""

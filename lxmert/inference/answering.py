@@ -268,20 +268,6 @@ class VisualQuestionAnswering:
             rows.append(softmax(logits))
         return np.concatenate(rows)
 
-    def region_attention(
-        self, regions: Sequence[ImageRegions], questions: Sequence[str]
-    ) -> list[np.ndarray]:  # [L, R] each
-        """How much each token of a question attends to each region, for every question; rows sum to one.
-
-        The attention of language to vision, averaged over the heads and over the layers that have it.
-        """
-        inputs = self.inputs(regions, questions)
-        outputs = self._run(inputs, output_attentions=True)
-        means = self.kind.region_attention(outputs, inputs["input_ids"].shape[1]).mean(axis=(1, 2))
-        means /= means.sum(axis=-1, keepdims=True)  # VisualBERT attends to words too
-        kept = zip(means, inputs["attention_mask"].sum(axis=1), regions, strict=True)
-        return [m[: int(n), : len(boxes)] for m, n, (_, boxes) in kept]
-
     def inputs(self, regions: Sequence[ImageRegions], questions: Sequence[str]) -> dict[str, np.ndarray]:
         """The model's inputs by argument name, padded to the longest question and the image with most regions."""
         length = self.model.config.max_position_embeddings

@@ -106,15 +106,6 @@ def test_a_long_question_is_answered(answerers):
     assert answerers["pt"](draw(), f"{CIRCLE} " * 50)[0]["answer"] in answerers["pt"].answers
 
 
-def test_the_attention_of_each_token_to_the_regions(answerers):
-    regions = image_regions(draw())
-    pt, tf = (answerers[backend].region_attention([regions], [CIRCLE])[0] for backend in BACKENDS)
-    # [CLS] what color is the circle ? [SEP]; VisualBERT reads [MASK] too.
-    assert pt.shape == (8 + (answerers["pt"].model.config.model_type == "visual_bert"), len(regions[1]))
-    np.testing.assert_allclose(pt.sum(axis=1), 1, atol=1e-5)
-    np.testing.assert_allclose(pt, tf, atol=1e-5)
-
-
 @pytest.mark.parametrize(
     ("images", "questions", "options", "error", "message"),
     [
