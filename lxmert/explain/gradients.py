@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -58,6 +58,25 @@ class InputGradients(NamedTuple):
     scores: np.ndarray
     inputs: dict[str, np.ndarray]
     gradients: dict[str, np.ndarray]
+
+
+def like_maps(maps: Mapping[str, Sequence[Any]], gradients: Sequence[Any]) -> dict[str, tuple[Any, ...]]:
+    """The gradients by all maps that are there, in one sequence, in the structure of the maps.
+
+    Raises:
+        ValueError: the score does not depend on a map.
+    """
+    rest = iter(gradients)
+    found = {name: tuple(None if part is None else next(rest) for part in parts) for name, parts in maps.items()}
+    for name, parts in maps.items():
+        for layer, (part, gradient) in enumerate(zip(parts, found[name], strict=True)):
+            if part is not None and gradient is None:  # what came after was not computed from what is returned
+                raise ValueError(
+                    f"the score does not depend on {name}[{layer}], so there is no gradient by it. Maps that a "
+                    "compiled layer or a hook returns are copies: explain the model before it is compiled, and without "
+                    "the hook."
+                )
+    return found
 
 
 class GradientModel(Protocol):

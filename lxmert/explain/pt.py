@@ -16,7 +16,7 @@ from lxmert.pt.cpu_kernels.dispatch import constant_weights
 from lxmert.pt.losses import check_values
 from lxmert.pt.pretrained import PreTrainedModel
 
-from .gradients import AttentionGradients, InputGradients, Maps, Target
+from .gradients import AttentionGradients, InputGradients, Maps, Target, like_maps
 
 FLOAT_INPUTS = ("inputs_embeds", "visual_feats", "visual_pos", "visual_embeds")
 
@@ -107,8 +107,7 @@ def _run(model: PreTrainedModel, output: str, given: Mapping[str, Tensor], **opt
 def _gradients(scores: Tensor, maps: Mapping[str, tuple[Tensor | None, ...]]) -> dict[str, tuple[Tensor | None, ...]]:
     """The gradient of each example's score by its maps, in the same structure."""
     flat = [part for parts in maps.values() for part in parts if part is not None]
-    found = iter(torch.autograd.grad(scores.sum(), flat, allow_unused=True))
-    return {name: tuple(None if part is None else next(found) for part in parts) for name, parts in maps.items()}
+    return like_maps(maps, torch.autograd.grad(scores.sum(), flat, allow_unused=True))
 
 
 def _chosen(scores: Tensor, target: Target) -> tuple[Tensor, Tensor]:  # [B, C] or [B, P, C] -> [B], [B]

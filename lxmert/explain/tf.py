@@ -15,7 +15,7 @@ from lxmert.inference.tf import graphs_of
 from lxmert.tf.losses import check_values
 from lxmert.tf.pretrained import PreTrainedModel
 
-from .gradients import AttentionGradients, InputGradients, Maps, Target
+from .gradients import AttentionGradients, InputGradients, Maps, Target, like_maps
 
 FLOAT_INPUTS = ("inputs_embeds", "visual_feats", "visual_pos", "visual_embeds")
 
@@ -120,8 +120,7 @@ def _run(model: PreTrainedModel, output: str, given: Mapping[str, Any], **option
 def _gradients(tape: tf.GradientTape, scores: Any, maps: Mapping[str, tuple[Any, ...]]) -> dict[str, tuple[Any, ...]]:
     """The gradient of each example's score by its maps, in the same structure."""
     flat = [part for parts in maps.values() for part in parts if part is not None]
-    found = iter(tape.gradient(scores, flat))
-    return {name: tuple(None if part is None else next(found) for part in parts) for name, parts in maps.items()}
+    return like_maps(maps, tape.gradient(scores, flat))
 
 
 def _chosen(scores: Any, places: tuple[Any, Any]) -> tuple[Any, Any]:  # [B, C] or [B, P, C] -> [B], [B]

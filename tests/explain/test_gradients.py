@@ -151,6 +151,10 @@ def test_a_call_leaves_the_weights_as_they_were():
         assert parameter.requires_grad == required
         assert (parameter.grad is None) == (gradient is None)
         assert gradient is None or torch.equal(parameter.grad, gradient)
+    hook = model.backbone.language_layers[1].register_forward_hook(lambda _, given, out: (out[0], out[1].clone()))
+    with pytest.raises(ValueError, match=r"does not depend on language_attentions\[1\].*before it is compiled"):
+        TorchGradients(model).attention_gradients(given, target)
+    hook.remove()
     model.requires_grad_(False)
     assert_same(TorchGradients(model).attention_gradients(given, target)._asdict(), expected._asdict(), 0.0)
     with pytest.raises(ValueError, match=r"in training mode.*model\.eval\(\)"):
