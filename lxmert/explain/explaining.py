@@ -62,10 +62,6 @@ def explain(
     All is added up in float64. With a small model in float32, words and regions differed from those in float64 by up to
     3e-6 of the largest, in float16 by 8e-3 and in bfloat16 by 1e-1; by Grad-CAM by up to 3e-5, 6e-2 and 2e-1.
 
-    Attention and gradients have the model's precision, and the rules float64. Of 200 questions to a trained small model,
-    the relevancy of words and regions differs by 1e-5 of the largest at most in float32, by 2 % in float16, by 10 % in
-    bfloat16 (half of the questions: by less than 2 %); the most relevant region is another for one of them in bfloat16.
-
     Args:
         model: of `lxmert.pt` or `lxmert.tf`, with a head, in evaluation mode. It is not changed.
         inputs: arrays, or tensors of either backend, by argument name, as the model takes them. Labels are left out.
