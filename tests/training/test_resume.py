@@ -54,11 +54,11 @@ def test_torch(task, scenes, tmp_path, monkeypatch):
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("task", ["pretrain", "vqa"])
-def test_keras(task, scenes, tmp_path, monkeypatch):
-    settings = settings_of(task, scenes, tmp_path, backend="tf", save_every=2, **RUNS[task])
+def test_keras(scenes, tmp_path, monkeypatch):
+    """Broken off within an epoch; test_visual_bert.py does it at the beginning of one, and with AdamW."""
+    settings = settings_of("pretrain", scenes, tmp_path, backend="tf", save_every=2, **RUNS["pretrain"])
     expected = whole(settings, tmp_path)
-    assert differing(broken(settings, tmp_path, (7 if task == "pretrain" else 9,), monkeypatch), expected) == []
+    assert differing(broken(settings, tmp_path, (7,), monkeypatch), expected) == []
     losses = [line["train/loss"] for line in expected["log"] if "train/loss" in line]
     assert len(losses) == len(set(losses)) == STEPS
 

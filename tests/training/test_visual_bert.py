@@ -145,11 +145,17 @@ def test_both_backends_train_alike(task, scenes, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("task", "backend"), [("pretrain", "pt"), ("vqa", "pt"), pytest.param("vqa", "tf", marks=pytest.mark.full)]
+    ("task", "backend", "step", "changes"),
+    [
+        ("pretrain", "pt", 7, {}),
+        ("vqa", "pt", 7, {}),
+        pytest.param("vqa", "tf", 9, dict(recipe="adamw", gradient_accumulation_steps=2), marks=pytest.mark.full),
+    ],
 )
-def test_a_resumed_run_ends_as_one_that_was_not_stopped(task, backend, scenes, tmp_path, monkeypatch):
-    settings = visual_bert(task, scenes, tmp_path / "broken", backend=backend, save_every=2)
-    train_until(settings, 7, monkeypatch)
+def test_a_resumed_run_ends_as_one_that_was_not_stopped(task, backend, step, changes, scenes, tmp_path, monkeypatch):
+    """Broken off within an epoch, and after the first step of one, whose last checkpoint is of the epoch before."""
+    settings = visual_bert(task, scenes, tmp_path / "broken", backend=backend, save_every=2, **changes)
+    train_until(settings, step, monkeypatch)
     run.train(settings, resume=True)
     run.train(dataclasses.replace(settings, output=str(tmp_path / "whole")))
     assert differing(left_by(tmp_path / "broken"), left_by(tmp_path / "whole")) == []
