@@ -275,5 +275,9 @@ WRONG = [
     of_kind("LXMERT's features", {"visual_feats": floats(2, 7, 9)}, "unexpected keyword 'visual_feats'. Did you mean"),
     of_kind("a label for the backbone", {"labels": ints(2)}, "VisualBertModel: unexpected keyword 'labels'."),
     of_kind("phrases to answer", {"region_to_phrase_position": ints(2, 12)}, "unexpected keyword", ANSWERING),
-    wrong("maps of some kind", {"output_attentions": "some"}, 'output_attentions must be True, False, None, "all" or "used"'),
+    wrong(
+        "maps of some kind",
+        {"output_attentions": "some"},
+        'output_attentions must be True, False, None, "all" or "used"',
+    ),
 ]
