@@ -1,6 +1,7 @@
-"""PyTorch against Keras in training: ten optimizer steps, and gradient checkpointing."""
+"""PyTorch against Keras in training: five optimizer steps, and gradient checkpointing."""
 
 import keras
+import numpy as np
 import pytest
 import tensorflow as tf
 import torch
@@ -24,7 +25,7 @@ from tests.models import (
 )
 
 SIZES = Sizes()
-STEPS = 10
+STEPS = 5
 # Keras rounds these to float32, so they are numbers that float32 holds exactly.
 RATE, BETAS, DECAY = 2.0**-10, (0.875, 1 - 2.0**-6), 2.0**-6
 EPSILON = 1e-8
@@ -53,7 +54,7 @@ def batches(config, name):
 
 
 @pytest.mark.parametrize(("name", "config"), rest_is_full(LXMERT + VISUAL_BERT + BYPASS + UNTIED, (0, 3)))
-def test_ten_steps_of_adamw_agree(name, config):
+def test_five_steps_of_adamw_agree(name, config):
     config = with_dropout(config, 0.0)
     pt, keras_model = new_pt(config, name, "float64").train(), new_tf(config, name, "float64")
     start = weights(new_pt(config, name, "float64"))
@@ -89,8 +90,9 @@ def test_ten_steps_of_adamw_agree(name, config):
         rows["embeddings.word.weight"] = 0 if name in CLASSES else config.pad_token_id
     for table, row in rows.items():
         assert_same(found[table][row], start[table][row] * decayed, tolerances.WEIGHTS["float64"])
+        others = np.arange(len(start[table])) != row
         with pytest.raises(AssertionError, match="differs"):
-            assert_same(found[table][row + 1], start[table][row + 1] * decayed, 1e-4)
+            assert_same(found[table][others], start[table][others] * decayed, 1e-4)
 
 
 def checkpointed(model, take, given, on, **options):
