@@ -143,8 +143,8 @@ class LxmertStates(ModelOutput, states=True):
         vision_attentions: [B, N, R, R], one per visual layer.
         cross_encoder_attentions: [B, N, L, R], one per cross layer: language attends to vision.
         cross_encoder_vision_attentions: [B, N, R, L], one per cross layer: vision attends to language
-            (`output_attentions="all"` or "used" only, as the next
-            two). None in the last layer with "used", if no output depends on it.
+            (`output_attentions="all"` or "used" only, as the next two). None in the last layer with "used", if no
+            output depends on it.
         cross_encoder_language_self_attentions: [B, N, L, L], one per cross layer.
         cross_encoder_vision_self_attentions: [B, N, R, R], one per cross layer.
     """
