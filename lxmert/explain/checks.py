@@ -15,7 +15,8 @@ def check_views(images: Sequence[ImageView]) -> None:
     """Refuse views that cannot be shown.
 
     Raises:
-        ValueError: arrays do not fit together, or hold values that are not finite; the message names them all.
+        ValueError: arrays do not fit together, or hold what cannot be shown, as values that are not finite; the
+            message names them.
     """
     faults = [fault for image in images for fault in _faults(image)]
     if faults:
@@ -26,8 +27,11 @@ def _faults(image: ImageView) -> Iterator[str]:
     """What does not fit together in an image's arrays."""
     name, regions = image.name, len(image.boxes)
     yield from _array_faults(f"boxes of {name}", image.boxes, (regions, 4))
-    if np.ndim(image.image) != 3 or np.shape(image.image)[2] != 3 or not np.size(image.image):
-        yield f"{name} must be [H, W, 3], got {list(np.shape(image.image))}"
+    if np.shape(image.boxes) == (regions, 4) and (np.diff(np.reshape(image.boxes, (-1, 2, 2)), axis=1) < 0).any():
+        yield f"boxes of {name} must be x1, y1, x2, y2, the smaller first"
+    pixels = np.asarray(image.image)
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
+        yield f"{name} must be uint8 [H, W, 3], got {pixels.dtype} {list(pixels.shape)}"
     if image.labels is not None and len(image.labels) != regions:
         yield f"{name} has {regions} regions, but {len(image.labels)} labels"
     for question in image.questions:

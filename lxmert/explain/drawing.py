@@ -172,7 +172,7 @@ def _names(
     font: Any,
 ) -> None:
     placed: list[tuple[int, int, int, int]] = []
-    signed, of_all = bool(np.min(regions) < 0), shares(regions)
+    signed, of_all = bool(np.min(regions, initial=0) < 0), shares(regions)
     names = region_names(image.labels, len(regions))
     for number in named:
         text = _cut(f"{names[number]} {formatted(of_all[number], signed)}", size[0] * 0.6, font)

@@ -47,7 +47,7 @@ def probability_text(value: float) -> str:
         return "<0.1%"
     if 0.9995 <= value < 1:
         return ">99.9%"
-    return f"{value:.0%}" if value >= 0.0995 or value == 0 else f"{value:.1%}"
+    return f"{value:.0%}" if 0.0995 <= value < 0.995 or value in (0, 1) else f"{value:.1%}"
 
 
 def region_names(labels: Sequence[str] | None, count: int) -> list[str]:

@@ -18,7 +18,7 @@ BOXES = np.array([[0, 0, 0.5, 1], [0.5, 0, 1, 1], [0.25, 0.25, 0.75, 0.75]])
 def view(questions=1, regions=(3.0, 0.0, 1.0), **model):
     methods = {
         "relevancy": MethodView(np.array([0.0, 2, 1]), np.array(regions)),
-        "integrated_gradients": MethodView(np.array([0.0, -2, 1]), np.array([-1.0, 0, 0])),
+        "integrated_gradients": MethodView(np.array([0.0, -2, 1]), np.array([-1.0, 0, 0][: len(regions)])),
     }
     answers = [AnswerView("red", 0.8, methods), AnswerView("äöü", 0.2, methods)]
     of_model = ModelView(**({"title": "LXMERT", "tokens": ["[CLS]", "color", "[SEP]"], "answers": answers} | model))
@@ -48,8 +48,8 @@ def test_shares_and_how_they_are_written():
 
 
 def test_probabilities_and_names_of_regions():
-    texts = [probability_text(value) for value in (0, 0.0001, 0.034, 0.5, 0.99, 0.9999, 1)]
-    assert texts == ["0%", "<0.1%", "3.4%", "50%", "99%", ">99.9%", "100%"]
+    texts = [probability_text(value) for value in (0, 0.0001, 0.034, 0.5, 0.99, 0.9991, 0.9999, 1)]
+    assert texts == ["0%", "<0.1%", "3.4%", "50%", "99%", "99.9%", ">99.9%", "100%"]
     assert region_names(["cat", "", "dog", "cat"], 4) == ["cat (0)", "region 1", "dog", "cat (3)"]
     assert region_names(None, 2) == ["region 0", "region 1"]
 
@@ -91,6 +91,7 @@ def test_questions_stand_below_each_other_and_anything_can_be_shown(tmp_path):
         replace(view(), questions=[]),
         replace(view(answers=[]), labels=None),
         view(regions=(0, 0, 0.0)),
+        replace(view(regions=()), boxes=np.zeros((0, 4)), labels=None),
         view(tokens=["w" * 500, "\x00</script>", "\u4e2d"], note="n" * 3000),
     ]
     for number, image in enumerate(empty):
@@ -104,4 +105,6 @@ def test_what_cannot_be_drawn_is_refused(tmp_path):
         draw_explanations(tmp_path / "why.png", view(), method="lime")
     with pytest.raises(ValueError, match=r"must be \[3\], got \[2\]"):
         draw_explanations(tmp_path / "why.png", view(regions=(1.0, 2.0)))
+    with pytest.raises(ValueError, match="must be x1, y1, x2, y2, the smaller first"):
+        draw_explanations(tmp_path / "why.png", replace(view(), boxes=BOXES[:, ::-1]))
     assert not list(tmp_path.iterdir())

@@ -101,10 +101,17 @@ def test_nothing_may_be_loaded_or_run_but_what_the_package_wrote(tmp_path):
 def test_what_does_not_fit_together_is_refused_at_once(tmp_path):
     bad = AnswerView("yes", 1.5, {"relevancy": MethodView(np.ones(3), np.full(REGIONS, np.nan))})
     model = ModelView("LXMERT", ["a", "b"], [bad], np.ones((1, 1, 2, 4)))
-    view = image_view(labels=["a"], questions=[QuestionView("q", [model])])
+    view = image_view(image=np.full((8, 12, 3), 0.5), labels=["a"], questions=[QuestionView("q", [model])])
     with pytest.raises(ValueError, match="cannot be shown") as error:
         write_page(tmp_path / "page.html", "Why", [view])
-    for told in ("5 regions, but 1 labels", "must be [2], got [3]", "not finite", "0 to 1, got 1.5", "[1, 1, 2, 5]"):
+    for told in (
+        "uint8 [H, W, 3], got float64 [8, 12, 3]",
+        "5 regions, but 1 labels",
+        "must be [2], got [3]",
+        "not finite",
+        "0 to 1, got 1.5",
+        "[1, 1, 2, 5]",
+    ):
         assert told in str(error.value)
     assert not list(tmp_path.iterdir())
 

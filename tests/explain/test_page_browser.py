@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from lxmert.explain.page import write_page
+from lxmert.explain.shares import formatted, probability_text
 from lxmert.explain.views import AnswerView, ImageView, MethodView, ModelView, QuestionView
 
 CHROMIUM = shutil.which("chromium")
@@ -43,7 +44,7 @@ def url(tmp_path_factory):
     """A page: an image with two questions, the first to two models."""
     yes = answer_view("yes", 0.75, [0, 6, 3, 1, 0.0], [1, 6, 3, 0.0], [0, 3, -1, 0, 0, 2, 1, -5, 0.0])
     no = answer_view("no", 0.2, [0, 1, 8, 1, 0.0], [1, 1, 2, 6.0], [0, 1, 1, 0, 0, 2, 2, 2, 2.0])
-    other = AnswerView("no", 0.9, {"attention_rollout": MethodView(np.ones(5), np.ones(4))})
+    other = AnswerView("no", 0.99996, {"attention_rollout": MethodView(np.ones(5), np.ones(4))})
     question = QuestionView(
         "Is the cat red?",
         [ModelView("LXMERT", TOKENS, [yes, no], ATTENTION), ModelView("VisualBERT", TOKENS, [other])],
@@ -173,8 +174,21 @@ def test_the_first_answer_is_explained_at_first(page):
     assert named(page) == ["red cat 60%", "region 2 30%", "room 10%"]
     assert section(page).locator(".region").first.get_attribute("data-number") == "1", "the strongest is first"
     assert section(page).locator(".answer").first.inner_text().split() == ["yes", "75%", "right"]
-    assert section(page).locator(".answer").nth(2).inner_text().split() == ["no", "90%", "wrong"]
+    assert section(page).locator(".answer").nth(2).inner_text().split() == ["no", ">99.9%", "wrong"]
     assert section(page).locator(".chip.special").all_inner_texts() == ["[CLS]\n0%", "[SEP]\n0%"]
+
+
+def test_numbers_are_written_as_in_the_picture(page):
+    values = [0, 0.0001, 0.0004, 0.034, 0.0996, 0.5, 0.994, 0.996, 0.9991, 0.9999, 1]
+    assert page.evaluate("values => values.map(probability)", values) == [probability_text(value) for value in values]
+    for signed in (False, True):
+        shown = page.evaluate("([values, signed]) => values.map((one) => formatted(one, {signed}))", [values, signed])
+        assert shown == [formatted(value, signed) for value in values]
+    right_to_left = "\u0642\u0637\u0629"
+    assert page.evaluate("texts => texts.map(isolated)", ["cat", right_to_left]) == [
+        "cat",
+        f"\u2068{right_to_left}\u2069",
+    ]
 
 
 def test_a_word_lights_the_regions_that_it_drew_on(page):

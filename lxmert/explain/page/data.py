@@ -103,7 +103,7 @@ def _model(model: ModelView) -> dict[str, Any]:
 def _answer(answer: AnswerView) -> dict[str, Any]:
     return {
         "answer": escaped(answer.answer),
-        "probability": _short(answer.probability),
+        "probability": float(answer.probability),  # rounded, 0.99996 would be certain
         "methods": _views(answer.methods),
     }
 

@@ -110,7 +110,8 @@ function formatted(share, kind) {
 function probability(value) {
   if (value > 0 && value < 0.0005) return "<0.1%";
   if (value >= 0.9995 && value < 1) return ">99.9%";
-  return `${(value * 100).toFixed(value >= 0.0995 || value === 0 ? 0 : 1)}%`;
+  const whole = (value >= 0.0995 && value < 0.995) || value === 0 || value === 1;
+  return `${(value * 100).toFixed(whole ? 0 : 1)}%`;
 }
 
 // The largest first, by their size.
@@ -118,5 +119,8 @@ function strongest(values, count) {
   const order = values.map((_, i) => i).sort((a, b) => Math.abs(values[b]) - Math.abs(values[a]) || a - b);
   return count === undefined ? order : order.slice(0, count);
 }
+
+// A text from right to left, so that what stands beside it in a sentence keeps its place.
+const isolated = (text) => (/[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]/.test(text) ? `\u2068${text}\u2069` : text);
 
 const isSpecial = (token) => /^\[(CLS|SEP|MASK|PAD)\]$/.test(token);

@@ -59,7 +59,7 @@ function Section(image, number) {
   }
 
   function Question(question, place) {
-    const name = element("span", { class: "text" }, question.question);
+    const name = element("span", { class: "text", dir: "auto" }, question.question);
     const told = element("span", { class: "told" }, ...question.models.flatMap((model) => {
       const first = model.answers[0];
       if (!first) return [];
@@ -93,7 +93,7 @@ function Section(image, number) {
   }
 
   function told(model, shown, seen, current) {
-    const nameOf = (region) => image.names[region], wordOf = (word) => `“${model.tokens[word]}”`;
+    const nameOf = (region) => isolated(image.names[region]), wordOf = (word) => `“${isolated(model.tokens[word])}”`;
     if (current?.kind === "word") {
       if (!shown.links) return `${wordOf(current.number)}: this method does not say which regions it drew on.`;
       return `${wordOf(current.number)} drew on: ${listed(nameOf, seen.regions.values, seen.regions, 4)}.`;
@@ -106,8 +106,8 @@ function Section(image, number) {
     if (shown.regions === null) return "Nothing is known of why.";
     const answer = model.answers[state.answer];
     const lead = shown.name === ATTENTION || !answer ? "Attention"
-      : shown.compared ? `“${answer.answer}” rather than “${shown.rival}”`
-        : `“${answer.answer}” by ${model.title}, ${probability(answer.probability)}`;
+      : shown.compared ? `“${isolated(answer.answer)}” rather than “${isolated(shown.rival)}”`
+        : `“${isolated(answer.answer)}” by ${model.title}, ${probability(answer.probability)}`;
     const words = shown.words ? `; words: ${listed(wordOf, shown.words, shown, 3)}` : "";
     return `${lead}. Regions: ${listed(nameOf, shown.regions, shown, 3)}${words}.`;
   }

@@ -49,9 +49,9 @@ function Panel(image, events) {
   const legend = element("p", { class: "legend" });
   const more = element("button", { type: "button", class: "more" });
   const table = element("details", { class: "table" }, element("summary", {}, "All numbers as a table"));
+  const choice = element("div", { class: "method" }, labelled("Method", method), heads, compare);
   const root = element(
-    "div", { class: "panel" }, models,
-    element("div", { class: "method" }, labelled("Method", method), heads, compare), summary,
+    "div", { class: "panel" }, models, choice, summary,
     legend, element("h4", {}, "Words"), words, links, element("h4", {}, "Regions"), regions, more, table,
   );
   const wordChoices = Choices(words, "word", events), regionChoices = Choices(regions, "region", events);
@@ -68,7 +68,7 @@ function Panel(image, events) {
     const option = element("div", { role: "option", class: "region" });
     option.dataset.number = region;
     option.append(
-      element("span", { class: "label" }, image.names[region]),
+      element("span", { class: "label", dir: "auto" }, image.names[region]),
       element("span", { class: "track" }, element("span", { class: "bar" })), element("span", { class: "share" }),
     );
     regions.append(option);
@@ -80,7 +80,7 @@ function Panel(image, events) {
       const answers = model.answers.map((answer, a) => {
         const verdict = verdictOf(question, answer.answer, a);
         const button = element(
-          "button", { type: "button", class: "answer" }, element("span", { class: "text" }, answer.answer),
+          "button", { type: "button", class: "answer" }, element("span", { class: "text", dir: "auto" }, answer.answer),
           element("span", { class: "track" }, element("span", { class: "bar" })),
           element("span", { class: "share" }, probability(answer.probability)),
           element("span", { class: `verdict ${verdict}` }, verdict),
@@ -124,6 +124,7 @@ function Panel(image, events) {
     const names = Object.keys(page.methods).filter((name) => has.has(name));
     const options = names.map((name) => [name, page.methods[name].title]);
     if (model.attention) options.push([ATTENTION, "Attention, layer by layer"]);
+    choice.hidden = !options.length;
     fill(method, options, shown.name);
     heads.hidden = shown.name !== ATTENTION;
     if (!heads.hidden) {

@@ -118,7 +118,7 @@ function Picture(image, events) {
     names.replaceChildren(...named.map((region) => {
       const sign = kind.signed && values?.[region] < 0 ? "against" : "for";
       const number = values ? ` ${formatted(values[region], kind)}` : "";
-      const name = element("span", { class: `name ${sign}` }, element("span", {}, image.names[region]), element("b", {}, number));
+      const name = element("span", { class: `name ${sign}` }, element("span", { dir: "auto" }, image.names[region]), element("b", {}, number));
       name.dataset.region = region;
       if (region === current) name.classList.add("current");
       return name;
