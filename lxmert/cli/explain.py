@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from . import explain_evaluation
 from .asking import add_answerer, add_questions, answers_text, open_answerer, photograph_of, region_rows
 from .explanation_text import explanation_json, explanation_text, scored
 from .options import json_text
+from .parser import option_names
 
 if TYPE_CHECKING:
     from lxmert.explain.views import ImageView
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 SUMMARY = "show which words and regions an answer to a question about an image comes from"
 PAGE, PICTURE = ".html", ".png"
 FIRST = "relevancy"  # the method of the text and the picture
+_TOP_K = 3
+_OF_AN_IMAGE = ("top_k", "explained", "picture")  # settings that --evaluate does not read
 _OTHER_HEADS = "Other scores (NLVR2, pre-training, VCR) are explained in Python, by lxmert.explain.explain."
 
 
@@ -42,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"how to explain: {', '.join(METHODS)} (default: all on a page and with --evaluate, otherwise {FIRST})",
     )
     parser.add_argument(
-        "--top-k", type=int, default=3, metavar="K", help="number of answers to explain per question (default: 3)"
+        "--top-k", type=int, metavar="K", help=f"number of answers to explain per question (default: {_TOP_K})"
     )
     parser.add_argument(
         "--answer",
@@ -57,8 +61,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quiet", action="store_true", help="no progress")
     add_answerer(parser)
     explain_evaluation.add_arguments(parser)
-    parser.set_defaults(option_names={**parser.get_default("option_names"), "methods": "--method"})
-    parser.epilog = f"The model must answer questions. {_OTHER_HEADS}"
+    names = {"methods": "--method", "explained": "--answer", "picture": "--image", "question_files": "--questions"}
+    parser.set_defaults(option_names={**parser.get_default("option_names"), **names})
+    parser.epilog = (
+        "Text and JSON have the numbers of a method; a page and a picture show them as shares of their sum. "
+        f"The model must answer questions. {_OTHER_HEADS}"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -66,27 +74,42 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.evaluate:
         if arguments.image is not None:
             raise ValueError("--evaluate takes its images from --questions; leave out the image and the question.")
+        _refuse(arguments, _OF_AN_IMAGE, "of answers about one image; leave out --evaluate, or them")
         return explain_evaluation.run(arguments)
     if arguments.question_files:
         raise ValueError("--questions is the files of --evaluate; questions about an image follow its name.")
+    _refuse(arguments, explain_evaluation.SETTINGS, "of --evaluate; pass that too, or leave them out")
     from lxmert.utils.messages import escaped
     from lxmert.utils.output_files import check_output
 
     shown, output = _shown(arguments), arguments.output
     if output is not None:
         check_output(output, "output", (PAGE, PICTURE), shown)
+        if output.lower().endswith(PICTURE) and len(arguments.methods or ()) > 1:
+            raise ValueError(
+                f"a picture shows one --method; got {', '.join(arguments.methods)}. A page shows them all."
+            )
     answerer = _open_answerer(arguments)
     view, regions = _explain(answerer, arguments, shown)
-    if output is not None:
-        _write(view, output)
     if arguments.json:
         print(json_text(explanation_json(view, regions)))
     elif output is None:
         print(explanation_text(view, regions))
     else:
         print(answers_text([(question.question, scored(question.models[0])) for question in view.questions]))
-        print(f"wrote {escaped(output)}")
+    if output is not None:  # last: a full disk costs no answers
+        _write(view, output)
+        if not arguments.json:
+            print(f"wrote {escaped(output)}")
     return 0
+
+
+def _refuse(arguments: argparse.Namespace, settings: Sequence[str], of_what: str) -> None:
+    """Refuse options that would do nothing."""
+    names = option_names(arguments)
+    given = [names[setting] for setting in settings if getattr(arguments, setting) not in (None, [])]
+    if given:
+        raise ValueError(f"{', '.join(given)}: {'options' if len(given) > 1 else 'an option'} {of_what}.")
 
 
 def _shown(arguments: argparse.Namespace) -> str | None:
@@ -121,7 +144,7 @@ def _explain(
     every = arguments.output is not None and arguments.output.lower().endswith(PAGE)
     options: dict[str, Any] = {
         "methods": arguments.methods or (None if every else FIRST),
-        "top_k": arguments.top_k,
+        "top_k": _TOP_K if arguments.top_k is None else arguments.top_k,
         "answers": arguments.explained,
     }
     check_wanted(answerer, **options)  # a misspelled answer costs no search for regions

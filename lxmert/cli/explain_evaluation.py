@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from lxmert.data.datasets import Questions
 
 OUTPUTS = (".png", ".svg", ".json")
+_DEFAULTS = {"samples": 1000, "draws": 5, "seed": 0, "batch_size": 64}
+SETTINGS = ("fractions", *_DEFAULTS)  # of `--evaluate` alone, and none of them without it
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,12 +48,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="F",
         help="removed of words and of regions, ascending from 0 to 1 (default: those of the paper)",
     )
-    group.add_argument(
-        "--samples", type=int, default=1000, metavar="N", help="questions, chosen at random (default: 1000)"
-    )
-    group.add_argument("--draws", type=int, default=5, metavar="N", help="random orders of each question (default: 5)")
-    group.add_argument("--seed", type=int, default=0, help="of the choice and of random orders (default: 0)")
-    group.add_argument("--batch-size", type=int, default=64, metavar="N", help="questions run at once (default: 64)")
+    for name, told in (
+        ("samples", "questions, chosen at random"),
+        ("draws", "random orders of each question"),
+        ("seed", "of the choice and of random orders"),
+        ("batch_size", "questions run at once"),
+    ):
+        option = f"--{name.replace('_', '-')}"
+        group.add_argument(option, type=int, metavar="N", help=f"{told} (default: {_DEFAULTS[name]})")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -67,7 +71,10 @@ def run(arguments: argparse.Namespace) -> int:
         raise ValueError(
             f"--evaluate needs {' and '.join(missing)} too: files of questions with answers, and region stores."
         )
-    questions = _sample(arguments.question_files, arguments.samples, arguments.seed)
+    given = {name: getattr(arguments, name) for name in _DEFAULTS}
+    settings = {name: _DEFAULTS[name] if value is None else value for name, value in given.items()}
+    seed, draws = settings["seed"], settings["draws"]
+    questions = _sample(arguments.question_files, settings["samples"], seed)
     open_regions(arguments.features).places(questions.images)  # missing ones are named before the model is loaded
     answerer = open_answerer(arguments)
     assert questions.answers is not None
@@ -78,12 +85,12 @@ def run(arguments: argparse.Namespace) -> int:
         questions.answers,
         methods=arguments.methods,
         fractions=arguments.fractions,
-        draws=arguments.draws,
-        seed=arguments.seed,
-        batch_size=arguments.batch_size,
+        draws=draws,
+        seed=seed,
+        batch_size=settings["batch_size"],
         progress=not arguments.quiet,
     )
-    summary = {"model": str(arguments.model), "seed": arguments.seed, "draws": arguments.draws, **curves.summary()}
+    summary = {"model": str(arguments.model), "seed": seed, "draws": draws, **curves.summary()}
     print(json_text(summary) if arguments.json else areas_table(summary))
     if arguments.output is not None:  # last: a full disk costs no figures
         _write(summary, Path(arguments.output))

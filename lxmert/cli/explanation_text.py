@@ -22,13 +22,19 @@ Rows = Sequence[Mapping[str, Any]]  # of `region_rows`
 
 def explanation_text(view: ImageView, regions: Rows) -> str:
     """Each question with its answers, and for each method what words and regions count for them."""
+    from lxmert.explain.methods import METHODS
+    from lxmert.utils.messages import escaped
+
     parts = []
     for question in view.questions:
         model = question.models[0]
         parts.append(answers_text([(question.question, scored(model))]))
         for method in model.answers[0].methods:
+            if not METHODS[method].depends_on_answer:
+                parts += _tables(view, model.tokens, [("every answer", model.answers[0])], method, regions)
+                continue
             for start in range(0, len(model.answers), _COLUMNS):
-                answers = model.answers[start : start + _COLUMNS]
+                answers = [(escaped(answer.answer), answer) for answer in model.answers[start : start + _COLUMNS]]
                 parts += _tables(view, model.tokens, answers, method, regions)
     return "\n\n".join(parts)
 
@@ -63,14 +69,14 @@ def scored(model: ModelView) -> list[ScoredAnswer]:
 
 
 def _tables(
-    view: ImageView, tokens: Sequence[str], answers: Sequence[AnswerView], method: str, regions: Rows
+    view: ImageView, tokens: Sequence[str], answers: Sequence[tuple[str, AnswerView]], method: str, regions: Rows
 ) -> Iterator[str]:
-    """A table of words and one of regions, with a column for each answer."""
+    """A table of words and one of regions, with a column for each of the answers, with what stands above it."""
     from lxmert.explain.methods import METHODS
     from lxmert.utils.messages import escaped
 
-    names = [escaped(answer.answer) for answer in answers]
-    shown = [answer.methods[method] for answer in answers]
+    names = [name for name, _ in answers]
+    shown = [answer.methods[method] for _, answer in answers]
     of_words, of_regions = ([getattr(one, kind).tolist() for one in shown] for kind in ("words", "regions"))
     columns = [_bars(values) for values in of_words]
     yield table(
@@ -103,7 +109,7 @@ def _bars(values: Sequence[float]) -> list[str]:
     most = max(map(abs, values)) or 1
     digits = max(0, 2 - math.floor(math.log10(most)))
     positive, negative = _patterns()
-    numbers = [f"{value:.{digits}f}" for value in values]
+    numbers = [f"{round(value, digits) + 0.0:.{digits}f}" for value in values]  # + 0.0: without "-0.00"
     width = max(map(len, numbers))
     return [
         f"{(positive if value >= 0 else negative) * round(_BAR * abs(value) / most):<{_BAR}} {number:>{width}}"

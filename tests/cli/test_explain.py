@@ -48,8 +48,11 @@ def test_values_below_zero_have_other_bars_and_an_ascii_terminal_has_ascii(image
     assert out.count("Input times gradient") == 2  # tables of three answers and of one
     assert "▒" in out
     assert "▒▒▒ speaks against the answer." in out
+    assert "-0.00 " not in out.replace("\n", " ")
     monkeypatch.setattr("lxmert.cli.explanation_text._patterns", lambda: ("#", "-"))
     assert "--- speaks against the answer." in lxmert(*arguments)[1]
+    same = lxmert("explain", image, CIRCLE, "--method", "raw_attention", "--top-k", 4)[1]
+    assert same.split("\n\n")[1].splitlines()[0] == "Raw attention  every answer"
 
 
 def test_json_has_the_number_of_every_word_and_region_in_both_backends(image, lxmert):
@@ -105,6 +108,11 @@ def test_what_is_refused(image, refused, lxmert, tmp_path, monkeypatch):
         (("--answer", "ret", "--answer", "zzz"), "the model has 13 answers, and not these: 'ret' (nearest: 'red'"),
         (("--top-k", "0"), "--top-k must be at least 1; got 0."),
         (("--questions", "a.json"), "--questions is the files of --evaluate"),
+        (("--seed", "0", "--batch-size", "1"), "--seed, --batch-size: options of --evaluate; pass that too"),
+        (
+            ("--method", "relevancy", "raw_attention", "--output", "why.png"),
+            "a picture shows one --method; got relevancy, raw_attention.",
+        ),
         (("--regions", "10-100"), "--regions is about a detector; pass --detector too."),
         (
             ("--model", "easy-vqa-visual-bert", "--method", "relevancy_no_normalization"),
@@ -115,12 +123,24 @@ def test_what_is_refused(image, refused, lxmert, tmp_path, monkeypatch):
     assert "there is no file photo.jpg" in refused("explain", "photo.jpg", CIRCLE, "--model", "none")
     assert "--evaluate needs --questions and --features too" in refused("explain", "--evaluate")
     assert "leave out the image and the question" in refused("explain", "--evaluate", image, CIRCLE)
+    assert "--answer, --image: options of answers" in refused(
+        "explain", "--evaluate", "--answer", "a", "--image", image
+    )
 
     def denied(path):
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr("lxmert.utils.atomic_files._make_file", denied)
+    def full(path, text):
+        raise OSError(28, "No space left on device", str(path))
+
     output = tmp_path / "why.html"
+    with monkeypatch.context() as patched:
+        patched.setattr("lxmert.explain.page.write_text", full)
+        status, out, err = lxmert("explain", image, CIRCLE, "--output", output)
+    assert (status, err) == (1, f"lxmert explain: error: {output}: No space left on device\n")
+    assert out.startswith(f"{CIRCLE}  red 99."), "answers come before the file"
+
+    monkeypatch.setattr("lxmert.utils.atomic_files._make_file", denied)
     assert refused("explain", image, CIRCLE, "--output", output) == f"{output}: Permission denied\n"
     status, _, err = lxmert("explain", image, "xyzzy", "--method", "raw_attention")
     assert status == 0
