@@ -151,7 +151,8 @@ def _explain(
     picture = None if shown is None else open_image(shown)
     (found,) = answerer.find_regions([arguments.image])
     name = Path(arguments.image).name
-    view = explain_questions(answerer, found, arguments.questions, picture=picture, name=name, **options)
+    options |= {"picture": picture, "name": name, "progress": not arguments.quiet}
+    view = explain_questions(answerer, found, arguments.questions, **options)
     detector = answerer.detector
     assert detector is not None  # it found the regions
     return view, region_rows(detector, found)

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from lxmert.utils.progress import tracked
+
 from .batch import Batch
 from .gradients import GradientModel, InputGradients, Target
 from .rules.matrices import Relevance
@@ -28,7 +30,7 @@ def input_x_gradient(batch: Batch, found: InputGradients) -> Relevance:
 
 
 def integrated_gradients(
-    model: GradientModel, batch: Batch, target: Target, found: InputGradients, steps: int
+    model: GradientModel, batch: Batch, target: Target, found: InputGradients, steps: int, progress: bool = False
 ) -> Relevance:
     """The input times the mean gradient on the straight way to it from an empty one.
 
@@ -44,12 +46,14 @@ def integrated_gradients(
         target: the scores, with their answers.
         found: the floating-point inputs.
         steps: the number of points; each is a forward and a backward pass of the batch.
+        progress: whether to show how many are done.
     """
     points, weights = np.polynomial.legendre.leggauss(steps)  # of the interval from -1 to 1
     others = {name: array for name, array in batch.inputs.items() if name != "input_ids" and name not in found.inputs}
     real = {name: (batch.word_mask if name == _WORDS else batch.region_mask)[..., None] for name in found.inputs}
     means = {name: np.zeros(array.shape) for name, array in found.inputs.items()}
-    for point, weight in zip((points + 1) / 2, weights / 2, strict=True):
+    pairs = zip((points + 1) / 2, weights / 2, strict=True)
+    for point, weight in tracked(pairs, "integrated gradients", steps, "steps", progress):
         on_the_way = {
             name: (array * np.where(real[name], point, 1.0)).astype(array.dtype) for name, array in found.inputs.items()
         }

@@ -32,6 +32,7 @@ def explain(
     score: str | None = None,
     position: Any = None,
     steps: int = 50,
+    progress: bool = False,
 ) -> Explanation:
     """How much each word and each region counts for one score of each example.
 
@@ -72,6 +73,7 @@ def explain(
         position: of the word for `score="word"`, or of the phrase among `region_to_phrase_position` for alignment: an
             integer for all or one for each example.
         steps: the number of points of `integrated_gradients`.
+        progress: whether to show on standard error how many of them are done.
 
     Returns:
         The explanation; of multiple choice it is that of the explained choice.
@@ -81,7 +83,9 @@ def explain(
             position that there is not; scores that are not finite; a model in training mode.
         TypeError: not a model of this package, or arguments of another type.
     """
-    return explain_methods(model, inputs, answer, [method], score=score, position=position, steps=steps)[method]
+    return explain_methods(
+        model, inputs, answer, [method], score=score, position=position, steps=steps, progress=progress
+    )[method]
 
 
 def explain_methods(
@@ -93,6 +97,7 @@ def explain_methods(
     score: str | None = None,
     position: Any = None,
     steps: int = 50,
+    progress: bool = False,
 ) -> dict[str, Explanation]:
     """Explanations by several methods, by name; all that the model has by default.
 
@@ -122,18 +127,24 @@ def explain_methods(
         gradients = backend.input_gradients(batch.inputs, target)
         target = _answered(batch, target, gradients)
         for name in of_inputs:
-            relevance = _attributed(name, backend, batch, target, gradients, steps)
+            relevance = _attributed(name, backend, batch, target, gradients, steps, progress)
             found[name] = _explanation(batch, name, target, gradients.scores, relevance)
     return {name: found[name] for name in names}
 
 
 def _attributed(
-    name: str, backend: GradientModel, batch: Batch, target: Target, gradients: InputGradients, steps: int
+    name: str,
+    backend: GradientModel,
+    batch: Batch,
+    target: Target,
+    gradients: InputGradients,
+    steps: int,
+    progress: bool,
 ) -> Relevance:
     """The relevance by a method that needs gradients of inputs."""
     if name == "input_x_gradient":
         return attribution.input_x_gradient(batch, gradients)
-    return attribution.integrated_gradients(backend, batch, target, gradients, steps)
+    return attribution.integrated_gradients(backend, batch, target, gradients, steps, progress)
 
 
 def _answered(batch: Batch, target: Target, found: AttentionGradients | InputGradients) -> Target:

@@ -55,6 +55,7 @@ def explain_questions(
     title: str | None = None,
     steps: int = 50,
     batch_size: int = 32,
+    progress: bool = False,
 ) -> ImageView:
     """Answer questions about an image, and explain the answers; `write_page` and `draw_explanations` show the result.
 
@@ -71,6 +72,7 @@ def explain_questions(
         title: what to call the model; "LXMERT" or "VisualBERT" by default.
         steps: of integrated gradients.
         batch_size: how many answers go through the model at once.
+        progress: whether to show how far integrated gradients are, on standard error.
 
     Raises:
         ValueError: no questions; a method or an answer that the model does not have, with the nearest ones; or the
@@ -86,7 +88,7 @@ def explain_questions(
     read = [_read(answerer, batch) for batch in _batches(inputs, np.arange(len(texts)), batch_size)]
     scores, attention = (np.concatenate(parts) for parts in zip(*read, strict=True))
     chosen = [_likeliest(row, wanted) for row in scores]
-    explained = _explained(answerer, inputs, chosen, wanted.methods, steps, batch_size)
+    explained = _explained(answerer, inputs, chosen, wanted.methods, steps, batch_size, progress)
     views = []
     for row, text in enumerate(texts):
         kept = np.flatnonzero(inputs["attention_mask"][row])
@@ -168,13 +170,14 @@ def _explained(
     methods: Sequence[str],
     steps: int,
     batch_size: int,
+    progress: bool,
 ) -> Iterator[dict[str, MethodView]]:
     """Each of the chosen answers to each row of the inputs, by method."""
     rows = np.repeat(np.arange(len(chosen)), [len(answers) for answers in chosen])
     numbers = iter(np.concatenate(chosen))
     for batch in _batches(inputs, rows, batch_size):
         answers = np.array([next(numbers) for _ in batch["input_ids"]])
-        found = explain_methods(answerer.model, batch, answers, methods, steps=steps)
+        found = explain_methods(answerer.model, batch, answers, methods, steps=steps, progress=progress)
         for place in range(len(answers)):
             yield {name: _view(one, place) for name, one in found.items()}
 

@@ -151,3 +151,17 @@ def test_what_is_refused(answerer):
             explain_questions(answerer, draw(), "is there a circle?")
     finally:
         answerer.model.eval()
+
+
+def test_the_steps_of_integrated_gradients_are_shown(answerer, monkeypatch):
+    seen = []
+
+    def tracked(items, doing, total, unit, shown=True):
+        seen.append((doing, total, unit, shown))
+        return items
+
+    monkeypatch.setattr("lxmert.explain.attribution.tracked", tracked)
+    options = {"methods": "integrated_gradients", "steps": 3, "batch_size": 2}
+    explain_questions(answerer, draw(), QUESTIONS[0], progress=True, **options)
+    explain_questions(answerer, draw(), QUESTIONS[0], **options)
+    assert seen == [("integrated gradients", 3, "steps", True)] * 2 + [("integrated gradients", 3, "steps", False)] * 2
