@@ -257,6 +257,7 @@ def test_the_keyboard_reaches_everything(page):
     assert not section(page).locator(".compare").is_visible()
     section(page).locator(".answer").nth(1).press("Enter")
     assert status(page) == "Nothing is known of why."
+    assert not section(page).locator(".method, .links").filter(visible=True).count()
     np.testing.assert_array_equal(shares(page, ".chip"), "")
 
 

@@ -2,7 +2,7 @@
 
 const FIRST = 8; // regions of the list before "all"
 
-// A list of options with one tab stop, in which arrow keys move. `events`: hover, focus, choose, clear.
+// A list of options with one tab stop, in which arrow keys move. `events`: hover, focus, choose.
 function Choices(root, kind, events) {
   const options = () => [...root.querySelectorAll('[role="option"]')].filter((option) => !option.hidden);
   const numberOf = (target) => target.closest?.('[role="option"]')?.dataset.number;
@@ -34,7 +34,7 @@ function Choices(root, kind, events) {
   function stop(option) { // the one option that Tab reaches
     for (const other of root.querySelectorAll('[role="option"]')) other.tabIndex = other === option ? 0 : -1;
   }
-  return { stop, options };
+  return { stop };
 }
 
 function Panel(image, events) {
@@ -124,7 +124,7 @@ function Panel(image, events) {
     const names = Object.keys(page.methods).filter((name) => has.has(name));
     const options = names.map((name) => [name, page.methods[name].title]);
     if (model.attention) options.push([ATTENTION, "Attention, layer by layer"]);
-    choice.hidden = !options.length;
+    choice.hidden = shown.name === null;
     fill(method, options, shown.name);
     heads.hidden = shown.name !== ATTENTION;
     if (!heads.hidden) {
@@ -147,7 +147,7 @@ function Panel(image, events) {
       attention: "This method has no links between words and regions. A chosen word or region shows attention instead: the mean of all layers and heads.",
       maps: "Words have no numbers of their own here. Choose a word to see its attention.",
     }[shown.links] ?? (shown.links ? "" : "This method has no links between words and regions.");
-    links.hidden = !links.textContent;
+    links.hidden = !links.textContent || shown.name === null;
   }
 
   function showLegend(answer, shown, kind) {
