@@ -101,20 +101,22 @@ def _sample(files: list[str], count: int, seed: int) -> Questions:
     """Some questions that have answers, in their order.
 
     Raises:
-        ValueError: the files have no answers.
+        ValueError: the files have no answers; a count or a seed that is too small.
     """
     import numpy as np
 
     from lxmert.data.datasets import read_vqa
     from lxmert.utils.counts import check_integer
 
+    count = check_integer("--samples", count)
+    if seed < 0:
+        raise ValueError(f"--seed must be at least 0; got {seed}.")
     questions = read_vqa(files)
     if questions.answers is None:
         raise ValueError(
             "--questions must be files with the right answers, which are counted; there are none in "
             f"{', '.join(files)}. Of official files pass the annotations too."
         )
-    count = check_integer("--samples", count)
     if count >= len(questions):
         return questions
     return questions.take(np.sort(np.random.default_rng(seed).permutation(len(questions))[:count]))

@@ -10,6 +10,8 @@ from lxmert.utils.messages import first_few
 
 from .views import ImageView, ModelView
 
+_LARGEST = 2  # of a box, as a fraction: beyond the image a little is cut off, pixels are a mistake
+
 
 def check_views(images: Sequence[ImageView]) -> None:
     """Refuse views that cannot be shown.
@@ -27,8 +29,11 @@ def _faults(image: ImageView) -> Iterator[str]:
     """What does not fit together in an image's arrays."""
     name, regions = image.name, len(image.boxes)
     yield from _array_faults(f"boxes of {name}", image.boxes, (regions, 4))
-    if np.shape(image.boxes) == (regions, 4) and (np.diff(np.reshape(image.boxes, (-1, 2, 2)), axis=1) < 0).any():
-        yield f"boxes of {name} must be x1, y1, x2, y2, the smaller first"
+    if regions and np.shape(image.boxes) == (regions, 4):
+        if (np.diff(np.reshape(image.boxes, (-1, 2, 2)), axis=1) < 0).any():
+            yield f"boxes of {name} must be x1, y1, x2, y2, the smaller first"
+        if np.max(image.boxes) > _LARGEST:
+            yield f"boxes of {name} must be fractions of its width and height, got {np.max(image.boxes):g}"
     pixels = np.asarray(image.image)
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
         yield f"{name} must be uint8 [H, W, 3], got {pixels.dtype} {list(pixels.shape)}"

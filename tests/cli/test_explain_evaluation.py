@@ -74,4 +74,5 @@ def test_refused_questions(given, refused, tmp_path):
     rows[0].pop("label")
     assert errors().startswith("--questions must be files with the right answers, which are counted; ")
     assert refused(*EVALUATE, *given, "--samples", 0).startswith("--samples must be at least 1; got 0.")
+    assert refused(*EVALUATE, *given, "--seed", -1).startswith("--seed must be at least 0; got -1.")
     assert refused(*EVALUATE, *given, "--fractions", 1, 0).startswith("--fractions must be two or more, ascending")

@@ -107,4 +107,6 @@ def test_what_cannot_be_drawn_is_refused(tmp_path):
         draw_explanations(tmp_path / "why.png", view(regions=(1.0, 2.0)))
     with pytest.raises(ValueError, match="must be x1, y1, x2, y2, the smaller first"):
         draw_explanations(tmp_path / "why.png", replace(view(), boxes=BOXES[:, ::-1]))
+    with pytest.raises(ValueError, match="must be fractions of its width and height, got 680"):
+        draw_explanations(tmp_path / "why.png", replace(view(), boxes=BOXES * 680))
     assert not list(tmp_path.iterdir())
