@@ -89,7 +89,7 @@ def read_batch(model: Any, inputs: Mapping[str, Any]) -> Batch:
         raise TypeError(f"inputs must be a mapping of argument names to arrays; got {type(inputs).__name__}.")
     known = tuple(dict.fromkeys((*_KNOWN[spec.model], *spec.inputs)))
     labels = {*spec.labels, *spec.label_aliases}
-    arrays = {name: _array(value) for name, value in inputs.items() if value is not None and name not in labels}
+    arrays = {name: _array(name, value) for name, value in inputs.items() if value is not None and name not in labels}
     for name in arrays:
         if name not in known:
             raise ValueError(f"{architecture}: {unknown_keyword_message(name, known, 'input')}")
@@ -106,13 +106,18 @@ def _layout(spec: ModelSpec) -> str:
     return "images" if 2 in spec.inputs[_REGIONS[spec.model]].axes else ""
 
 
-def _array(value: Any) -> np.ndarray:
-    """An array or a tensor in NumPy, which has no bfloat16: as float32."""
+def _array(name: str, value: Any) -> np.ndarray:
+    """An array or a tensor in NumPy, which has no bfloat16: as float32. PyTorch takes no views that run backwards."""
     if hasattr(value, "detach"):
         value = value.detach().cpu()
         value = (value.float() if str(value.dtype) == "torch.bfloat16" else value).numpy()
-    array = np.asarray(value)
-    return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
+    try:
+        array = np.asarray(value)
+    except ValueError as error:  # lists of several lengths
+        raise ValueError(f"{name} must be an array of numbers: {error}") from error
+    if array.dtype.name == "bfloat16":
+        return array.astype(np.float32)
+    return np.require(array, array.dtype.newbyteorder("="), ("C", "W"))
 
 
 def _describe(name: str, array: Any) -> TensorSpec:

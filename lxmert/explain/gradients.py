@@ -7,6 +7,8 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from lxmert.common.validation.shared import shape_text
+
 Maps = dict[str, tuple[np.ndarray | None, ...]]
 """Attention maps or their gradients: by the name of the model's output, one [B, N, Q, K] per layer."""
 
@@ -61,22 +63,22 @@ class InputGradients(NamedTuple):
 
 
 def like_maps(maps: Mapping[str, Sequence[Any]], gradients: Sequence[Any]) -> dict[str, tuple[Any, ...]]:
-    """The gradients by all maps that are there, in one sequence, in the structure of the maps.
+    """The gradients by all maps that are there, in one sequence, in the structure of the maps."""
+    rest = iter(gradients)
+    return {name: tuple(None if part is None else next(rest) for part in parts) for name, parts in maps.items()}
+
+
+def check_scores(target: Target, shape: Sequence[int | None]) -> None:
+    """Refuse an output that has other axes than the scores that are to be explained.
 
     Raises:
-        ValueError: the score does not depend on a map.
+        ValueError: naming the output, its axes and its shape.
     """
-    rest = iter(gradients)
-    found = {name: tuple(None if part is None else next(rest) for part in parts) for name, parts in maps.items()}
-    for name, parts in maps.items():
-        for layer, (part, gradient) in enumerate(zip(parts, found[name], strict=True)):
-            if part is not None and gradient is None:  # what came after was not computed from what is returned
-                raise ValueError(
-                    f"the score does not depend on {name}[{layer}], so there is no gradient by it. Maps that a "
-                    "compiled layer or a hook returns are copies: explain the model before it is compiled, and without "
-                    "the hook."
-                )
-    return found
+    axes = "[B, C]" if target.positions is None else "[B, P, C]"
+    if len(shape) != axes.count(",") + 1:
+        raise ValueError(
+            f"{target.output} must be {axes}, C scores of which one is explained; got {shape_text(shape)}."
+        )
 
 
 class GradientModel(Protocol):

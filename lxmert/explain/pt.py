@@ -16,7 +16,7 @@ from lxmert.pt.cpu_kernels.dispatch import constant_weights
 from lxmert.pt.losses import check_values
 from lxmert.pt.pretrained import PreTrainedModel
 
-from .gradients import AttentionGradients, InputGradients, Maps, Target, like_maps
+from .gradients import AttentionGradients, InputGradients, Maps, Target, check_scores, like_maps
 
 FLOAT_INPUTS = ("inputs_embeds", "visual_feats", "visual_pos", "visual_embeds")
 
@@ -64,7 +64,7 @@ class GradientModel:
     @contextmanager
     def _computing(self, with_gradients: bool = True) -> Iterator[None]:
         """Refuse training mode; compute gradients or none, whatever the caller has set."""
-        if self.model.training:
+        if any(module.training for module in self.model.modules()):
             raise ValueError(
                 f"{type(self.model).__name__} is in training mode, in which dropout changes every answer; call "
                 "model.eval() before explaining it."
@@ -112,6 +112,7 @@ def _gradients(scores: Tensor, maps: Mapping[str, tuple[Tensor | None, ...]]) ->
 
 def _chosen(scores: Tensor, target: Target) -> tuple[Tensor, Tensor]:  # [B, C] or [B, P, C] -> [B], [B]
     """The class of each example and its score."""
+    check_scores(target, scores.shape)
     rows = torch.arange(scores.shape[0], device=scores.device)
     if target.positions is not None:
         scores = scores[rows, torch.as_tensor(target.positions, device=scores.device)]

@@ -44,7 +44,7 @@ def positions_read(batch: Batch, target: Target) -> np.ndarray:  # -> int [rows,
         target: the scores, with their answers.
     """
     first = np.zeros((batch.word_mask[..., 0].size, 1), dtype=np.int64)  # what the pooler reads
-    if batch.spec.model == "visual_bert" and batch.spec.task == "question-answering":
+    if batch.architecture == "VisualBertForQuestionAnswering":
         return answer_position(batch.word_mask)[:, None]
     if target.positions is None:
         return first

@@ -15,7 +15,7 @@ from lxmert.inference.tf import graphs_of
 from lxmert.tf.losses import check_values
 from lxmert.tf.pretrained import PreTrainedModel
 
-from .gradients import AttentionGradients, InputGradients, Maps, Target, like_maps
+from .gradients import AttentionGradients, InputGradients, Maps, Target, check_scores, like_maps
 
 FLOAT_INPUTS = ("inputs_embeds", "visual_feats", "visual_pos", "visual_embeds")
 
@@ -41,7 +41,7 @@ class GradientModel:
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(leaves)
                 outputs = _run(model, target.output, {**given, **leaves}, output_attentions="used")
-                answers, scores = _chosen(outputs[target.output], places)
+                answers, scores = _chosen(outputs[target.output], target, places)
             maps = {name: value for name, value in outputs.items() if name.endswith("attentions")}
             gradients = (
                 _gradients(tape, scores, maps) if with_gradients else {n: (None,) * len(p) for n, p in maps.items()}
@@ -61,7 +61,7 @@ class GradientModel:
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(leaves)
                 outputs = _run(model, target.output, {**given, **leaves})
-                answers, scores = _chosen(outputs[target.output], places)
+                answers, scores = _chosen(outputs[target.output], target, places)
             return answers, scores, tape.gradient(scores, leaves)
 
         given, leaves = self._tensors(inputs)
@@ -123,8 +123,9 @@ def _gradients(tape: tf.GradientTape, scores: Any, maps: Mapping[str, tuple[Any,
     return like_maps(maps, tape.gradient(scores, flat))
 
 
-def _chosen(scores: Any, places: tuple[Any, Any]) -> tuple[Any, Any]:  # [B, C] or [B, P, C] -> [B], [B]
-    """The class of each example and its score."""
+def _chosen(scores: Any, target: Target, places: tuple[Any, Any]) -> tuple[Any, Any]:  # [B, C] or [B, P, C] -> [B], [B]
+    """The class of each example and its score; `places` are those of the target as tensors."""
+    check_scores(target, scores.shape)
     positions, answers = places
     if positions is not None:
         scores = tf.gather(scores, positions, batch_dims=1)

@@ -1,13 +1,17 @@
 """How `explain` is called: what it takes, what it leaves alone, and what it refuses with which words."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 import lxmert.pt
 from lxmert.explain import explain, explain_methods, explaining, methods_of
-from lxmert.explain.gradients import AttentionGradients, InputGradients
+from lxmert.explain.batch import read_batch
+from lxmert.explain.gradients import AttentionGradients, InputGradients, Target
 from lxmert.explain.rules.lxmert import STREAMS
+from lxmert.explain.targets import positions_read
 from tests.small import small_config, small_inputs
 
 from .agreement import arrays_of, assert_close
@@ -94,6 +98,11 @@ REFUSED = {
         "scores must be finite; got nan for",
     ),
     "text for features": (ANSWERING, {"inputs": {"visual_feats": np.array(["a"])}}, "visual_feats must be an array of"),
+    "sentences of two lengths": (
+        ANSWERING,
+        {"inputs": {"input_ids": [[1, 2], [1], [2]]}},
+        "input_ids must be an array of numbers: .*inhomogeneous",
+    ),
     "no regions": (ANSWERING, {"inputs": {"visual_feats": None}}, "visual_feats must be given"),
     "other shapes": (ANSWERING, {"inputs": {"visual_pos": NAN[:, :2]}}, r"visual_pos must be \[B, R, 4\]"),
 }
@@ -121,6 +130,21 @@ def test_models_that_cannot_be_explained(models):
         explain(model_of(PRETRAINING, task_qa=False), small_inputs(PRETRAINING), score="answer")
 
 
+def test_outputs_that_are_no_scores_of_classes(models):
+    model, inputs = explaining.gradient_model(models[PRETRAINING]), inputs_of(PRETRAINING)
+    with pytest.raises(ValueError, match=r"prediction_logits must be \[B, C\], .*; got \[3, 5, 29\]"):
+        model.attention_gradients(inputs, Target("prediction_logits"))
+    with pytest.raises(ValueError, match=r"cross_relationship_score must be \[B, P, C\], .*; got \[3, 2\]"):
+        model.input_gradients(inputs, Target("cross_relationship_score", np.zeros(3, np.int64)))
+
+
+def test_a_class_from_outside_reads_the_pooled_output(models):
+    """Whatever its task is called."""
+    batch = read_batch(models[VISUAL_BERT], inputs_of(VISUAL_BERT))
+    assert positions_read(batch, Target("logits")).any()
+    assert not positions_read(replace(batch, architecture="VisualBertForMyself"), Target("logits")).any()
+
+
 def test_numbers_that_overflow(models, monkeypatch):
     """A gradient that float16 does not hold."""
 
@@ -140,7 +164,10 @@ def test_tensors_labels_and_neutral_arguments_change_nothing(models):
     inputs = inputs_of(ANSWERING)
     wanted = explain(models[ANSWERING], inputs, 4)
     tensors = {name: torch.as_tensor(array) for name, array in inputs.items()}
-    for given in (tensors, {**inputs, "labels": np.zeros(3, int), "inputs_embeds": None}):
+    views = {name: array[:, ::-1].copy()[:, ::-1].astype(array.dtype.newbyteorder()) for name, array in inputs.items()}
+    for array in views.values():
+        array.setflags(write=False)
+    for given in (tensors, views, {**inputs, "labels": np.zeros(3, int), "inputs_embeds": None}):
         found = explain(models[ANSWERING], given, torch.tensor([4, 4, 4]))
         assert_close(arrays_of(found), arrays_of(wanted), 0.0)
     assert all(parameter.grad is None for parameter in models[ANSWERING].parameters())

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from lxmert.explain import explain
 from lxmert.explain.gradients import Target
 from lxmert.explain.pt import GradientModel as TorchGradients
 from lxmert.explain.tf import GradientModel as KerasGradients
@@ -153,12 +154,15 @@ def test_a_call_leaves_the_weights_as_they_were():
         assert gradient is None or torch.equal(parameter.grad, gradient)
     hook = model.backbone.language_layers[1].register_forward_hook(lambda _, given, out: (out[0], out[1].clone()))
     with pytest.raises(ValueError, match=r"does not depend on language_attentions\[1\].*before it is compiled"):
-        TorchGradients(model).attention_gradients(given, target)
+        explain(model, given)
     hook.remove()
     model.requires_grad_(False)
     assert_same(TorchGradients(model).attention_gradients(given, target)._asdict(), expected._asdict(), 0.0)
     with pytest.raises(ValueError, match=r"in training mode.*model\.eval\(\)"):
         TorchGradients(model.train()).attention_gradients(given, target)
+    model.eval().backbone.cross_layers[0].train()
+    with pytest.raises(ValueError, match="in training mode"):
+        TorchGradients(model).attention_gradients(given, target)
 
 
 def test_results_of_small_dtypes_are_float32():

@@ -152,6 +152,17 @@ def test_a_stream_that_is_wholly_masked_has_no_relevance(model_type, method, hid
             assert not found[name].any()
 
 
+@pytest.mark.parametrize("method", ["relevancy", "attention_grad_cam"])
+def test_a_map_that_the_score_does_not_depend_on_is_refused_where_it_is_read(method):
+    """Nothing reads the last maps of the regions, which `drawn` has no gradient of."""
+    attention, gradients = drawn("lxmert", 4, 3, 0)
+    masks, rows = (np.ones((1, 4)), np.ones((1, 3))), np.zeros((1, 1), int)
+    relevance("lxmert", method, (attention, gradients), masks, rows)
+    gradients["cross_encoder_attentions"] = (*gradients["cross_encoder_attentions"][:-1], None)
+    with pytest.raises(ValueError, match=r"the score does not depend on cross_encoder_attentions\["):
+        relevance("lxmert", method, (attention, gradients), masks, rows)
+
+
 def test_the_relevance_of_several_rows_is_their_mean():
     found, masks = drawn("visual_bert", 4, 3, 0), (np.ones((1, 4)), np.ones((1, 3)))
     both, *single = (

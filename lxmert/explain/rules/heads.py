@@ -22,6 +22,8 @@ class HeadMeans:
         streams: for each name of maps, what has the queries and what has the keys, by the names of `masks`.
         masks: [B, S] of each stream, 1 for what counts and 0 for padding. A map of fewer queries or keys is of the
             first of them.
+
+    A mean with gradients raises ValueError if the score does not depend on the map.
     """
 
     def __init__(
@@ -70,14 +72,22 @@ class HeadMeans:
         """The mean of one kind, computed once."""
         if (kind, name, layer) not in self._means:
             maps = self._map(name, layer)
-            gradient = None if kind == "attention" else self._found.gradients[name][layer]
-            mean = average(maps, np.zeros_like(maps) if gradient is None else gradient)
+            mean = average(maps, maps if kind == "attention" else self._gradient(name, layer))
             self._means[kind, name, layer] = mean * outer(*self._masks_of(name, layer))
         return self._means[kind, name, layer]
 
     def _map(self, name: str, layer: int) -> np.ndarray:
         found = self._found.maps[name][layer]
         assert found is not None, f"the rules read all layers of {name} that reach the score"
+        return found
+
+    def _gradient(self, name: str, layer: int) -> np.ndarray:
+        found = self._found.gradients[name][layer]
+        if found is None:  # what came after was not computed from what is returned
+            raise ValueError(
+                f"the score does not depend on {name}[{layer}], so there is no gradient by it. Maps that a compiled "
+                "layer or a hook returns are copies: explain the model before it is compiled, and without the hook."
+            )
         return found
 
 
