@@ -61,7 +61,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Test, and print a table or JSON; draw or write the curves."""
     from lxmert.data.features import open_regions
+    from lxmert.explain.curves import check_fractions
     from lxmert.explain.perturbation import perturbation_curves
+    from lxmert.utils.counts import check_integer
+    from lxmert.utils.setting_names import setting
 
     if arguments.output is not None:
         _check_output(arguments.output)
@@ -74,6 +77,10 @@ def run(arguments: argparse.Namespace) -> int:
     given = {name: getattr(arguments, name) for name in _DEFAULTS}
     settings = {name: _DEFAULTS[name] if value is None else value for name, value in given.items()}
     seed, draws = settings["seed"], settings["draws"]
+    for name, value in settings.items():
+        check_integer(setting(name), value, 0 if name == "seed" else 1)
+    if arguments.fractions is not None:
+        check_fractions(arguments.fractions)
     questions = _sample(arguments.question_files, settings["samples"], seed)
     open_regions(arguments.features).places(questions.images)  # missing ones are named before the model is loaded
     answerer = open_answerer(arguments)
@@ -101,16 +108,12 @@ def _sample(files: list[str], count: int, seed: int) -> Questions:
     """Some questions that have answers, in their order.
 
     Raises:
-        ValueError: the files have no answers; a count or a seed that is too small.
+        ValueError: the files have no answers.
     """
     import numpy as np
 
     from lxmert.data.datasets import read_vqa
-    from lxmert.utils.counts import check_integer
 
-    count = check_integer("--samples", count)
-    if seed < 0:
-        raise ValueError(f"--seed must be at least 0; got {seed}.")
     questions = read_vqa(files)
     if questions.answers is None:
         raise ValueError(
@@ -159,16 +162,21 @@ def areas_table(summary: Mapping[str, Any]) -> str:
             cells = []
             for order in ORDERS:
                 area = found[stream][order]
-                above = f"{area['above_random']:+.2f} ± {area['above_random_error']:.2f}"
+                above = f"{area['above_random']:+.2f}"
+                if summary["questions"] > 1:
+                    above += f" ± {area['above_random_error']:.2f}"
                 cells += [f"{area['area']:.2f}", "" if method == RANDOM else above]
             rows.append((f"  {method_title(method)}", *cells))
     lines = table(titles, rows, left=1).splitlines()
     text = "\n".join(f"\n{line}" if i in starts else line for i, line in enumerate(lines))
+    count = summary["questions"]
     note = (
-        f"Areas under the accuracy in percent by the fraction removed, over {summary['questions']:,} questions. A good "
-        "explanation has a small one where the most relevant goes first, and a large one where the least relevant "
-        "does. ± is the standard error of a difference."
+        "Areas under the accuracy in percent by the fraction removed, over "
+        f"{count:,} {'questions' if count > 1 else 'question'}. A good explanation has a small one where the most "
+        "relevant goes first, and a large one where the least relevant does."
     )
+    if count > 1:
+        note += " ± is the standard error of a difference."
     if summary["fractions"]["words"][0] == 0:
         whole = methods[RANDOM]["words"]["positive"]["accuracies"][0]
         note += f" With nothing removed {whole:.2f} % of the answers are right."

@@ -64,7 +64,7 @@ def perturbation_curves(
         fractions: removed from words and from regions, ascending from 0 to 1; by default those of the published code,
             `WORD_FRACTIONS` and `REGION_FRACTIONS`.
         draws: random orders of each question, whose mean is the baseline.
-        seed: of the random numbers.
+        seed: of the random numbers, from 0.
         batch_size: questions that are explained together, and inputs that go through the model together.
         progress: whether to show how far it is, on standard error.
 
@@ -83,7 +83,9 @@ def perturbation_curves(
             "the model. Take questions of the data set that it was trained on."
         )
     batch_size = check_integer(setting("batch_size"), batch_size)
-    test = _RemovalTest(answerer, methods, fractions, check_integer(setting("draws"), draws), seed)
+    test = _RemovalTest(
+        answerer, methods, fractions, check_integer(setting("draws"), draws), check_integer(setting("seed"), seed, 0)
+    )
     found: dict[Curve, list[np.ndarray]] = {}
     with ProgressBar("removing words and regions", len(questions), "questions", progress) as bar:
         for start in range(0, len(questions), batch_size):

@@ -6,15 +6,15 @@ import numbers
 from typing import Any
 
 
-def check_integer(name: str, value: Any) -> int:
-    """Check a count, and return it as an int.
+def check_integer(name: str, value: Any, least: int = 1) -> int:
+    """Check a count, or another number that has a least one, and return it as an int.
 
     Raises:
         TypeError: no integer.
-        ValueError: below 1.
+        ValueError: below the least.
     """
     if not isinstance(value, numbers.Integral) or isinstance(value, bool):
         raise TypeError(f"{name} must be an integer; got {value!r}.")
-    if value < 1:
-        raise ValueError(f"{name} must be at least 1; got {value}.")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}; got {value}.")
     return int(value)

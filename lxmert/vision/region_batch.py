@@ -27,12 +27,12 @@ def pad_regions(regions: Sequence[tuple[np.ndarray, np.ndarray]], length: int | 
 
     Args:
         regions: from `image_regions`.
-        length: R of the batch; by default the largest R of the images.
+        length: R of the batch; by default the largest R of the images, or 1 if none has a region, which is padding.
     """
     if not regions:
         raise ValueError("images must hold at least one image; got none.")
     most = max(len(boxes) for _, boxes in regions)
-    length = most if length is None else length
+    length = max(1, most) if length is None else length
     if length < most:
         raise ValueError(f"length must be at least the most regions of an image, {most}; got {length}.")
     feats = np.zeros((len(regions), length, regions[0][0].shape[1]), np.float32)

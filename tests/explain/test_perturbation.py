@@ -219,6 +219,7 @@ def test_equal_inputs_run_once(curves_of):
         ({"fractions": [0.5]}, "two or more"),
         ({"draws": 0}, "draws must be at least 1"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
+        ({"seed": -1}, "seed must be at least 0"),
         ({"labels": LABELS[:1]}, "as many of each, at least one; got 3, 3 and 1"),
         (
             {"labels": [{"red": 1.0}] * 3},
@@ -238,12 +239,12 @@ def test_one_question_has_no_standard_error():
 
 @pytest.mark.parametrize("source", ["easy-vqa", "easy-vqa-visual-bert"])
 def test_a_trained_model(source):
-    """Nothing removed: its answers. All regions removed: its answers without any. Batches change nothing."""
+    """Nothing removed: its answers. No region, first or last: its answers without any. Batches change nothing."""
     answerer = VisualQuestionAnswering.from_pretrained(source)
     random = np.random.default_rng(0)
     images = [
         ImageDetections(random.random((count, FEATURE_SIZE), np.float32), random.random((count, 4), np.float32), (1, 1))
-        for count in (1, 3, 2)
+        for count in (1, 3, 0)
     ]
     questions = ["what color is the circle?", "is there a red shape in the image?", "what shape is in the image?"]
     labels = [{answer[0]["answer"]: 1.0} for answer in answerer(images, questions)]

@@ -133,6 +133,8 @@ def test_batches_are_padded_and_masked():
     assert not batch["visual_pos"][0, 1:].any()
     assert all(array.dtype == np.float32 for array in batch.values())
     assert pad_regions([image_regions(two)], length=5)["visual_pos"].shape == (1, 5, 4)
+    nothing = pad_regions([(np.zeros((0, FEATURE_SIZE), np.float32), np.zeros((0, 4), np.float32))])
+    assert nothing["visual_attention_mask"].tolist() == [[0]]
     with pytest.raises(ValueError, match=r"length must be at least .* 3; got 2"):
         pad_regions([image_regions(two)], length=2)
     with pytest.raises(ValueError, match="at least one image"):
