@@ -177,7 +177,7 @@ def tables(runs: Sequence[dict[str, Any]]) -> str:
 
 
 def draw(runs: Sequence[dict[str, Any]], path: Path) -> None:
-    """The mean curves of both kinds of model, one row for each."""
+    """The mean curves of both kinds of model."""
     from lxmert.explain.perturbation_plot import draw_perturbation, panel_title
     from lxmert.utils.pictures import save_picture
 
@@ -190,7 +190,7 @@ def draw(runs: Sequence[dict[str, Any]], path: Path) -> None:
                     method: (own[0]["fractions"][stream], mean_curve(own, method, stream, order))
                     for method in own[0]["methods"]
                 }
-    save_picture(draw_perturbation(panels, columns=4), path)
+    save_picture(draw_perturbation(panels), path)
 
 
 def mean_curve(runs: Sequence[dict[str, Any]], method: str, stream: str, order: str) -> list[float]:

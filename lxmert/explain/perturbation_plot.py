@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 Lines = Mapping[str, tuple[Sequence[float], Sequence[float]]]
 """Fractions and accuracies in percent by method."""
 
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")  # lines that meet, or whose colours look alike to some, stay apart
 _REMOVED_FIRST = dict(zip(ORDERS, ("most relevant", "least relevant"), strict=True))
 
 
@@ -50,7 +51,7 @@ def draw_perturbation(panels: Mapping[str, Lines], columns: int = len(ORDERS)) -
         axes.set_title(title, fontsize="medium")
         axes.label_outer()
     handles, titles = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, titles, loc="outside lower center", ncols=min(5, 2 * columns), fontsize="small")
+    figure.legend(handles, titles, loc="outside lower center", ncols=2 * columns - 1, fontsize="small")
     return figure
 
 
@@ -72,16 +73,19 @@ def summary_panels(summary: Mapping[str, Any], model: str = "") -> dict[str, Lin
 
 
 def _draw_lines(axes: Axes, lines: Lines) -> None:
-    colours = dict(zip(METHODS, COLOURS, strict=False))
+    styles = dict(zip(METHODS, zip(COLOURS, _MARKERS, strict=True), strict=True))
     for method, (fractions, accuracies) in lines.items():
         is_random = method == RANDOM
+        colour, marker = ("black", ".") if is_random else styles[method]
         axes.plot(
             fractions,
             accuracies,
-            color="black" if is_random else colours[method],
+            color=colour,
             linestyle="--" if is_random else "-",
             linewidth=2.0 if is_random or method == "relevancy" else 1.2,
-            marker=".",
+            marker=marker,
+            markersize=6,
+            markerfacecolor=colour if is_random else "none",  # what is below stays visible
             label=method_title(method),
         )
     axes.set_xlabel("fraction removed")

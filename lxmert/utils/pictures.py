@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FORMATS = (".png", ".svg")
-COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf", "#8c564b", "#e377c2")
-"""Of the lines of a picture, in their order."""
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#808080", "#661100")
+"""Of the lines of a picture, in their order; the first six are those of Okabe and Ito for colour-blind readers."""
 
 
 def check_picture(output: str | Path, formats: Sequence[str] = FORMATS) -> None:

@@ -58,7 +58,7 @@ def test_files(tmp_path, capsys):
         assert capsys.readouterr().out == f"wrote {tmp_path / name}: loss, accuracy\n"
     with Image.open(tmp_path / "curves.png") as image:
         colours = {pixel for _, pixel in image.convert("RGB").getcolors(2**20)}
-    assert {(31, 119, 180), (214, 39, 40)} <= colours, "a colour for each run"
+    assert {(0, 114, 178), (213, 94, 0)} <= colours, "a colour for each run"
     assert (tmp_path / "curves.svg").read_text().startswith("<?xml")
 
 
