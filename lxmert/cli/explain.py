@@ -56,7 +56,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TEXT",
         help="explain this answer too; may be given several times",
     )
-    parser.add_argument("--json", action="store_true", help="print JSON: the number of every word and region")
+    parser.add_argument(
+        "--json", action="store_true", help="print JSON: the number of every word and region, not its share"
+    )
     parser.add_argument("--image", dest="picture", metavar="FILE", help="with --features: the photograph to show")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     add_answerer(parser)
@@ -64,7 +66,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     names = {"methods": "--method", "explained": "--answer", "picture": "--image", "question_files": "--questions"}
     parser.set_defaults(option_names={**parser.get_default("option_names"), **names})
     parser.epilog = (
-        "Text and JSON have the numbers of a method; a page and a picture show them as shares of their sum. "
+        "Percentages of words and regions are shares: all words add up to 100%, and so do all regions. --json has the "
+        "numbers of the method itself. "
         f"The model must answer questions. {_OTHER_HEADS}"
     )
 

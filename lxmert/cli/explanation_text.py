@@ -1,8 +1,7 @@
-"""Explanations as the terminal shows them: answers, and tables of words and regions with bars; and as JSON."""
+"""Explanations as the terminal shows them: answers, and tables of words and regions with their shares; and as JSON."""
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,8 @@ from .asking import answers_text
 from .options import table
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from lxmert.explain.views import AnswerView, ImageView, ModelView
     from lxmert.inference.answering import ScoredAnswer
 
@@ -40,7 +41,7 @@ def explanation_text(view: ImageView, regions: Rows) -> str:
 
 
 def explanation_json(view: ImageView, regions: Rows) -> dict[str, Any]:
-    """The same as JSON: of each answer and method the number of every token and region."""
+    """The same as JSON: of each answer and method the number of every token and region, which are no shares yet."""
     answers = [
         {
             "question": question.question,
@@ -73,20 +74,20 @@ def _tables(
 ) -> Iterator[str]:
     """A table of words and one of regions, with a column for each of the answers, with what stands above it."""
     from lxmert.explain.methods import METHODS
+    from lxmert.explain.shares import strengths
     from lxmert.utils.messages import escaped
 
-    names = [name for name, _ in answers]
+    names, signed = [name for name, _ in answers], METHODS[method].signed
     shown = [answer.methods[method] for _, answer in answers]
-    of_words, of_regions = ([getattr(one, kind).tolist() for one in shown] for kind in ("words", "regions"))
-    columns = [_bars(values) for values in of_words]
+    columns = [_bars(one.words, signed) for one in shown]
     yield table(
         (METHODS[method].title, *names),
         [(escaped(token), *(column[row] for column in columns)) for row, token in enumerate(tokens)],
         left=1 + len(names),
     )
-    columns = [_bars(values) for values in of_regions]
-    shares = [_shares(number, of_regions) for number in range(len(regions))]
-    order = sorted(range(len(regions)), key=lambda number: (max(shares[number]), shares[number]), reverse=True)
+    columns = [_bars(one.regions, signed) for one in shown]
+    strong = list(zip(*(strengths(one.regions).tolist() for one in shown), strict=True))  # of each region
+    order = sorted(range(len(regions)), key=lambda number: (max(strong[number]), strong[number]), reverse=True)
     rows = []
     for number in order[:_REGIONS]:
         label = view.labels[number] if view.labels is not None else ""
@@ -95,25 +96,20 @@ def _tables(
     text = table(("region", "x1 y1 x2 y2", *names), rows, left=2 + len(names))
     left_out = len(order) - len(rows)
     yield f"{text}\nand {left_out} weaker" if left_out else text
-    if min(map(min, [*of_words, *of_regions])) < 0:
+    if signed:
         yield f"{_patterns()[1] * 3} speaks against the answer."
 
 
-def _shares(number: int, columns: Sequence[Sequence[float]]) -> list[float]:
-    """How strong a region is in each column, as a part of the strongest."""
-    return [abs(values[number]) / (max(map(abs, values)) or 1) for values in columns]
+def _bars(values: np.ndarray, signed: bool) -> list[str]:
+    """A bar and the share of each value: the longest has `_BAR` characters, what is below 0 another pattern."""
+    from lxmert.explain.shares import formatted, shares, strengths
 
-
-def _bars(values: Sequence[float]) -> list[str]:
-    """A bar and the number of each value: the longest has `_BAR` characters, what is below 0 another pattern."""
-    most = max(map(abs, values)) or 1
-    digits = max(0, 2 - math.floor(math.log10(most)))
     positive, negative = _patterns()
-    numbers = [f"{round(value, digits) + 0.0:.{digits}f}" for value in values]  # + 0.0: without "-0.00"
+    numbers = [formatted(share, signed).replace("\N{MINUS SIGN}", "-") for share in shares(values)]  # ASCII
     width = max(map(len, numbers))
     return [
-        f"{(positive if value >= 0 else negative) * round(_BAR * abs(value) / most):<{_BAR}} {number:>{width}}"
-        for value, number in zip(values, numbers, strict=True)
+        f"{(negative if value < 0 else positive) * round(_BAR * strength):<{_BAR}} {number:>{width}}"
+        for value, strength, number in zip(values, strengths(values), numbers, strict=True)
     ]
 
 

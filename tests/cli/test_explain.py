@@ -36,7 +36,8 @@ def test_text_shows_answers_words_and_regions(image, lxmert):
     assert words[0] == ["Relevancy", "red", "blue"]
     assert [line[0] for line in words[1:]] == ["[CLS]", "what", "color", "is", "the", "circle", "?", "[SEP]"]
     assert max(line.count("█") for line in blocks[1].splitlines()) in range(10, 21)
-    assert words[1][1:] == ["0.0000", "0.0000"]
+    assert words[1][1:] == ["0%", "0%"]
+    assert sum(float(line[-1].rstrip("%")) for line in words[1:]) == pytest.approx(100, abs=3)  # each is rounded
     regions = blocks[2].splitlines()
     assert regions[0].split() == ["region", "x1", "y1", "x2", "y2", "red", "blue"]
     assert regions[1].startswith("1              20 10 61 51  ██████████ ")
@@ -49,7 +50,8 @@ def test_values_below_zero_have_other_bars_and_an_ascii_terminal_has_ascii(image
     assert out.count("Input times gradient") == 2  # tables of three answers and of one
     assert "▒" in out
     assert "▒▒▒ speaks against the answer." in out
-    assert _bars([4.0, -0.001]) == ["██████████ 4.00", f"{'':10} 0.00"]
+    assert _bars([3.0, -1.0], signed=True) == ["██████████ +75%", "▒▒▒        -25%"]
+    assert _bars([0.0, 0.0], signed=False) == [f"{'':10} 0%"] * 2
     monkeypatch.setattr("lxmert.cli.explanation_text._patterns", lambda: ("#", "-"))
     assert "--- speaks against the answer." in lxmert(*arguments)[1]
     same = lxmert("explain", image, CIRCLE, "--method", "raw_attention", "--top-k", 4)[1]
