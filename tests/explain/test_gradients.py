@@ -165,6 +165,7 @@ def test_a_call_leaves_the_weights_as_they_were():
         TorchGradients(model).attention_gradients(given, target)
 
 
+@pytest.mark.full
 def test_results_of_small_dtypes_are_float32():
     given, target = given_of("lxmert"), Target("question_answering_score", answers=np.array([4, 1]))
     config, name = small("1/1/1"), "LxmertForQuestionAnswering"
