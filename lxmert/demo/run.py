@@ -60,7 +60,9 @@ def run_demo(
     images = explained_examples(of_page, progress)
     _show_answers(images, show)
     titles = " and ".join(dict.fromkeys(comparison.title for comparison in of_page))
-    write_page(page, f"Why {titles} give these answers", images, lead=_lead(of_page), figures=figures(comparisons))
+    write_page(
+        page, f"Why {titles} give these answers", images, lead=_lead(of_page, comparisons), figures=figures(comparisons)
+    )
     show(f"\nWrote {page}: open it to see which words and which regions each answer came from.")
     return Demo(comparisons, images)
 
@@ -117,11 +119,11 @@ def _reason(example: Example, comparisons: Sequence[BackendComparison]) -> str:
     return f"{' and '.join(wrong)} {'is' if len(wrong) == 1 else 'are'} wrong"
 
 
-def _lead(comparisons: Sequence[BackendComparison]) -> str:
-    """What the page says of its models and their answers."""
-    asked, difference = comparisons[0].asked, max(comparison.difference for comparison in comparisons)
-    same = all(comparison.agreeing == len(asked) for comparison in comparisons)
-    kinds = {comparison.answerers["pt"].model.config.model_type for comparison in comparisons}
+def _lead(of_page: Sequence[BackendComparison], comparisons: Sequence[BackendComparison]) -> str:
+    """What the page says of its images and models, and of the backends of all models in its table."""
+    asked, difference = of_page[0].asked, max(comparison.difference for comparison in comparisons)
+    same = all(comparison.agreeing == len(comparison.asked) for comparison in comparisons)
+    kinds = {comparison.answerers["pt"].model.config.model_type for comparison in of_page}
     return (
         "Point at a word to see the shapes that it drew on, or at a shape to see its words. The images are from "
         f"{len(asked.images):,} that the models were not trained on; their headings say why they were chosen. "

@@ -60,6 +60,8 @@ def test_it_prints_a_table_every_answer_of_the_page_and_where_that_is(demo):
     for comparison in found.comparisons:
         row = next(line for line in lines if line.startswith(f"{comparison.title} on {comparison.asked.title}"))
         assert f"{comparison.difference:.1e}" in row
+    largest = max(comparison.difference for comparison in found.comparisons)
+    assert f"with probabilities that differ by {largest:.1e} at most" in page.read_text(encoding="utf-8")
     for image in found.images:
         assert image.name in text
         for question in image.questions:
@@ -102,6 +104,8 @@ def test_the_page_holds_the_table_and_the_images(demo):
     assert text.count("data:image/png;base64,") == len(found.images)
     for comparison in found.comparisons:
         assert f"{comparison.title} on {comparison.asked.title}" in text
+    largest = max(comparison.difference for comparison in found.comparisons)
+    assert f"with probabilities that differ by {largest:.1e} at most" in page.read_text(encoding="utf-8")
     for image in found.images:
         assert image.name in text
 
