@@ -57,7 +57,6 @@ def _model_faults(where: str, model: ModelView, regions: int) -> Iterator[str]:
                 ("words", (words,)),
                 ("regions", (regions,)),
                 ("language_to_vision", (words, regions)),
-                ("vision_to_language", (regions, words)),
             ):
                 array = getattr(view, array_name)
                 if array is not None:

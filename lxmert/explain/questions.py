@@ -185,15 +185,11 @@ def _explained(
 def _view(found: Explanation, place: int) -> MethodView:
     """One answer of a batch by one method, without padding."""
     words, regions = found.word_mask[place] > 0, found.region_mask[place] > 0
-
-    def cut(matrix: np.ndarray | None, rows: np.ndarray, columns: np.ndarray) -> np.ndarray | None:
-        return None if matrix is None else matrix[place][np.ix_(rows, columns)]
-
+    links = found.language_to_vision
     return MethodView(
         words=found.words[place, words],
         regions=found.regions[place, regions],
-        language_to_vision=cut(found.language_to_vision, words, regions),
-        vision_to_language=cut(found.vision_to_language, regions, words),
+        language_to_vision=None if links is None else links[place][np.ix_(words, regions)],
     )
 
 

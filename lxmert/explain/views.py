@@ -19,13 +19,11 @@ class MethodView:
         words: [L], the relevance of each token.
         regions: [R], the relevance of each region.
         language_to_vision: [L, R], which regions each token drew on; None for methods without matrices.
-        vision_to_language: [R, L], which tokens each region drew on.
     """
 
     words: np.ndarray
     regions: np.ndarray
     language_to_vision: np.ndarray | None = None
-    vision_to_language: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,7 @@ REGIONS = 5
 
 def method_view(words, seed=0, matrix=True):
     random = np.random.default_rng(seed)
-    return MethodView(
-        random.random(words), random.random(REGIONS), random.random((words, REGIONS)) if matrix else None, None
-    )
+    return MethodView(random.random(words), random.random(REGIONS), random.random((words, REGIONS)) if matrix else None)
 
 
 def image_view(tokens=("[CLS]", "red", "?", "[SEP]"), **changed):
@@ -119,12 +117,7 @@ def test_what_does_not_fit_together_is_refused_at_once(tmp_path):
 def test_a_base_model_stays_small(tmp_path):
     """36 regions, 20 words, 3 answers, 8 methods, 60 heads."""
     random = np.random.default_rng(0)
-    views = {
-        f"method {i}": MethodView(
-            random.random(20), random.random(36), random.random((20, 36)), random.random((36, 20))
-        )
-        for i in range(8)
-    }
+    views = {f"method {i}": MethodView(random.random(20), random.random(36), random.random((20, 36))) for i in range(8)}
     answers = [AnswerView(name, 0.3, views) for name in "abc"]
     model = ModelView("LXMERT", ["word"] * 20, answers, random.random((5, 12, 20, 36)))
     image = np.zeros((1200, 3200, 3), np.uint8)

@@ -27,13 +27,13 @@ ATTENTION[1, 0] = [0.5, 0.5, 0, 0]
 
 
 def answer_view(answer, probability, words, regions, signed):
-    relevancy = MethodView(np.array(words), np.array(regions), LINKS, LINKS.T)
+    relevancy = MethodView(np.array(words), np.array(regions), LINKS)
     return AnswerView(
         answer,
         probability,
         {
             "relevancy": relevancy,
-            "attention_rollout": MethodView(np.ones(5), np.ones(4), LINKS, LINKS.T),
+            "attention_rollout": MethodView(np.ones(5), np.ones(4), LINKS),
             "integrated_gradients": MethodView(np.array(signed[:5]), np.array(signed[5:])),
         },
     )
