@@ -11,8 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lxmert.data.features.drawing import region_label
-from lxmert.data.features.image_regions import FRACTIONS_SIZE
+from lxmert.data.features.drawing import region_label, white_size
 from lxmert.detection.region_detector import RegionDetector
 from lxmert.detection.stored import StoredRegions
 from lxmert.inference.answering import VisualQuestionAnswering
@@ -30,7 +29,6 @@ from .explanation import Explanation
 from .methods import checked_methods
 from .views import AnswerView, ImageView, MethodView, ModelView, QuestionView
 
-_UNKNOWN_SIZE = (480, 640)  # height and width of the white image where its regions do not tell them
 _WHOLE = 0.001  # how far the box of the whole image may be from its border, as a fraction
 
 
@@ -105,7 +103,7 @@ def explain_questions(
     shown = _shown(image, picture, answerer.detector)
     return ImageView(
         name=_name(image) if name is None else name,
-        image=_white(found.size) if shown is None else open_image(shown),
+        image=np.full((*white_size(found.size), 3), 255, np.uint8) if shown is None else open_image(shown),
         boxes=found.normalized_boxes.astype(np.float64),
         labels=_labels(found, answerer.detector),
         questions=views,
@@ -214,10 +212,6 @@ def _shown(
     if picture is not None or isinstance(image, ImageDetections):
         return picture
     return None if isinstance(detector, StoredRegions) else image
-
-
-def _white(size: tuple[int, int]) -> np.ndarray:
-    return np.full((*(_UNKNOWN_SIZE if size == FRACTIONS_SIZE else size), 3), 255, np.uint8)
 
 
 def _name(image: ImageInput | ImageDetections) -> str:

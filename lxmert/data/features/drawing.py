@@ -24,7 +24,7 @@ Names = Sequence[str] | None
 """Names of objects or attributes in the order of their ids; None to show the ids."""
 
 _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
-_UNKNOWN_SIZE = (480, 640)  # height and width of the drawing where the image's are not known
+_UNKNOWN_SIZE = (480, 640)  # height and width of a white image where those of the real one are not known
 _SIDES = (320, 1600)  # the longest side of a drawing, at least and at most
 _COLORS = ("#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4", "#008080", "#9a6324", "#808000")
 
@@ -121,11 +121,16 @@ def region_label(found: ImageDetections, number: int, objects: Names = None, att
     return " ".join(parts)
 
 
+def white_size(size: tuple[int, int]) -> tuple[int, int]:
+    """Height and width of the white image that stands for one of this size, which may not be known."""
+    return _UNKNOWN_SIZE if size == FRACTIONS_SIZE else size
+
+
 def _canvas(size: tuple[int, int], image: ImageInput | None) -> Any:
     """The photograph, or white in the shape of the image; neither tiny nor huge."""
     pillow = require("PIL.Image", "Drawing regions")
     if image is None:
-        height, width = _UNKNOWN_SIZE if size == FRACTIONS_SIZE else size
+        height, width = white_size(size)
         return pillow.new("RGB", _drawn_size(width, height), "white")
     photograph = pillow.fromarray(open_image(image))
     return photograph.resize(_drawn_size(*photograph.size))

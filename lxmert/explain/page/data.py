@@ -12,7 +12,7 @@ import numpy as np
 
 from lxmert.explain.checks import check_views
 from lxmert.explain.methods import METHODS
-from lxmert.explain.shares import region_names
+from lxmert.explain.shares import WHOLE, region_names
 from lxmert.explain.views import AnswerView, ImageView, MethodView, ModelView, QuestionView
 from lxmert.utils.messages import escaped
 from lxmert.utils.optional_imports import require
@@ -29,7 +29,7 @@ def data_text(images: Sequence[ImageView]) -> str:
         ImportError: pillow is not installed.
     """
     check_views(images)
-    data = {"methods": _methods(images), "images": [_image(image) for image in images]}
+    data = {"whole": WHOLE, "methods": _methods(images), "images": [_image(image) for image in images]}
     text = json.dumps(data, allow_nan=False, separators=(",", ":"))  # ASCII alone
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 

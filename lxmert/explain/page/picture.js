@@ -1,7 +1,6 @@
 // The large picture: in color where regions count, faded elsewhere, with outlines and names of the strongest regions.
 
 const NAMED = 5; // regions with a name on the picture
-const WHOLE = 0.9; // the part of the image from which on a region counts as all of it
 const SVG = "http://www.w3.org/2000/svg";
 let pictures = 0;
 
@@ -26,7 +25,7 @@ function Picture(image, events) {
   }));
   const areas = places.map((place) => place.width * place.height);
   // A region of the whole image says nothing of where in the image something is: it lights nothing, unless all do so.
-  const whole = areas.map((area) => area >= WHOLE * width * height), allWhole = whole.every(Boolean);
+  const whole = areas.map((area) => area >= page.whole * width * height), allWhole = whole.every(Boolean);
   const largestFirst = areas.map((_, i) => i).sort((a, b) => areas[b] - areas[a] || a - b);
   const rectangles = (kind) => places.map((place) => drawn("rect", { class: kind, ...place }));
   const lights = rectangles("light"), casings = rectangles("casing"), lines = rectangles("line");
