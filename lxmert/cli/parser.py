@@ -42,6 +42,8 @@ class Parser(argparse.ArgumentParser):
         hint = _nearest(str(value), known)
         listed = f"(choose from {', '.join(known)})"
         if action.option_strings:
+            if hint is None and action.nargs == "+" and any(not one.option_strings for one in self._actions):
+                hint = f"{action.option_strings[0]} takes all that follows it: put what is none of its values before it"
             raise argparse.ArgumentError(action, f"invalid choice: {value!r}{f'; {hint}' if hint else ''} {listed}")
         kind = str(action.metavar or action.dest).lower()  # a command, or a task
         raise argparse.ArgumentError(None, f"unknown {kind} {value!r}{f'; {hint}' if hint else ''} {listed}")

@@ -167,6 +167,10 @@ def test_all_that_a_model_lacks_is_told_and_other_heads_are_for_python(image, re
         ([], "the following arguments are required: image, question"),
         (["a.png"], "the following arguments are required: question"),
         (["a.png", "what?", "--method", "relevanc"], "invalid choice: 'relevanc'; did you mean relevancy?"),
+        (
+            ["a.png", "--method", "relevancy", "what is it?"],
+            "invalid choice: 'what is it?'; --method takes all that follows it: put what is none of its values before",
+        ),
     ],
 )
 def test_what_does_not_parse(arguments, message, capsys):
