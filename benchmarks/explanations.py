@@ -6,7 +6,9 @@ A small LXMERT and a small VisualBERT are trained on the questions about 10,000 
 (about ten minutes a model on one core; one that is trained is used again, and one that was stopped goes on). Test
 questions are answered while more and more of their words or regions are removed, the most or the least relevant first,
 by every method and in random order. `results/explanations.json`, a plot and the tables of docs/explanations.md are
-written. Without the training it takes about six minutes on two cores.
+written. Without the training it takes about six minutes on two cores. Each seed has test questions of its own, so that
+deviations hold both errors, that of the training and that of the questions. Runs in the results file are kept: delete
+it to test the models anew.
 """
 
 from __future__ import annotations
@@ -70,7 +72,7 @@ def one_run(job: tuple[str, int, str, int, bool]) -> dict[str, Any]:
     if with_training:
         train(kind, seed, work)
     questions = read_vqa([work / "scenes" / "vqa" / "test.json"])
-    questions = questions.take(np.sort(np.random.default_rng(0).permutation(len(questions))[:count]))
+    questions = questions.take(np.sort(np.random.default_rng(seed).permutation(len(questions))[:count]))
     answerer = VisualQuestionAnswering.from_pretrained(
         work / "runs" / f"{kind}-{seed}" / "best", features=work / "scenes" / "regions"
     )
