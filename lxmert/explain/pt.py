@@ -53,7 +53,8 @@ class GradientModel:
             given = self._tensors(inputs)
             leaves = {name: given[name] for name in FLOAT_INPUTS if name in given}
             answers, scores = _chosen(_run(self.model, target.output, given)[target.output], target)
-            gradients = torch.autograd.grad(scores.sum(), list(leaves.values()))
+            # Of an input that the score does not depend on it is 0.
+            gradients = torch.autograd.grad(scores.sum(), list(leaves.values()), materialize_grads=True)
             return InputGradients(
                 _array(answers),
                 _array(scores.double()),

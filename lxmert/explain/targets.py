@@ -97,12 +97,20 @@ def _positions(batch: Batch, head: str, position: Any) -> np.ndarray | None:
     if position is None:
         raise ValueError(f"position must be given: the number {what}, an integer or one for each example; got None.")
     positions = _integers(batch, "position", position)
-    allowed = batch.inputs["region_to_phrase_position"] >= 0 if _aligns(batch) else batch.word_mask
+    allowed = _phrases_read(batch) if _aligns(batch) else batch.word_mask
     count = allowed.shape[1]
     _refuse("position", positions, (positions < 0) | (positions >= count), f"0 to {count - 1}")
     padding = ~allowed[np.arange(batch.size), positions]
     _refuse("position", positions, padding, "no padding")
     return positions
+
+
+def _phrases_read(batch: Batch) -> np.ndarray:  # -> bool [B, P]
+    """Which phrases there are: those at a word or a region that is no padding."""
+    places = batch.inputs["region_to_phrase_position"]
+    read = np.concatenate([batch.word_mask, batch.region_mask], axis=1).astype(bool)
+    found: np.ndarray = (places >= 0) & np.take_along_axis(read, np.maximum(places, 0), axis=1)
+    return found
 
 
 def _check_answers(batch: Batch, head: str, answers: np.ndarray) -> None:

@@ -62,7 +62,8 @@ class GradientModel:
                 tape.watch(leaves)
                 outputs = _run(model, target.output, {**given, **leaves})
                 answers, scores = _chosen(outputs[target.output], target, places)
-            return answers, scores, tape.gradient(scores, leaves)
+            # Of an input that the score does not depend on it is 0.
+            return answers, scores, tape.gradient(scores, leaves, unconnected_gradients="zero")
 
         given, leaves = self._tensors(inputs)
         answers, scores, gradients = self._graph(f"explain {target.output}", compute)(given, leaves, _places(target))

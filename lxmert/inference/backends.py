@@ -51,7 +51,13 @@ def backend_of(model: object) -> str:
         module = sys.modules.get(f"lxmert.{backend}.pretrained")  # imported with the model's class
         if module is not None and isinstance(model, module.PreTrainedModel):
             return backend
-    raise TypeError(f"model must be a model of lxmert.pt or lxmert.tf; got {type(model).__name__}.")
+    inside = next((name for name in _WRAPPED if hasattr(model, name.removesuffix("()"))), None)
+    hint = "" if inside is None else f" Give the model that it wraps: its {inside}."
+    raise TypeError(f"model must be a model of lxmert.pt or lxmert.tf; got {type(model).__name__}.{hint}")
+
+
+# Where wrappers keep the model: torch.compile, DataParallel and DDP, peft.
+_WRAPPED = ("_orig_mod", "module", "get_base_model()")
 
 
 def numpy_model(model: AnyModel, pack_weights: bool = False) -> NumpyModel:

@@ -37,7 +37,7 @@ def models():
 def inputs_of(name, **changes):
     given = {**small_inputs(name), **changes}
     if name == ALIGNING and "region_to_phrase_position" not in changes:
-        given["region_to_phrase_position"] = np.array([[2, -1], [0, 1]])
+        given["region_to_phrase_position"] = np.array([[2, -1], [1, 0]])
     return given
 
 
@@ -90,6 +90,11 @@ REFUSED = {
         "position must be no padding; got 4 for example 1, 0 for example 2",
     ),
     "a phrase that is filled up": (ALIGNING, {"position": 1}, "position must be no padding; got 1 for example 0"),
+    "a phrase that is a hidden region": (
+        ALIGNING,
+        {"inputs": {"region_to_phrase_position": np.array([[0, 6], [0, 1]])}, "position": 1},
+        "position must be no padding; got 1 for example 0",
+    ),
     "a position that is no number": (PRETRAINING, {"score": "word", "position": "1"}, "position must be an integer"),
     "an unknown input": (ANSWERING, {"inputs": {"visual_features": NAN}}, "unexpected input 'visual_features'"),
     "features that are no numbers": (
@@ -122,6 +127,8 @@ def test_models_that_cannot_be_explained(models):
         explain(model_of("LxmertModel"), small_inputs())
     with pytest.raises(TypeError, match=r"model must be a model of lxmert\.pt or lxmert\.tf; got Linear"):
         explain(torch.nn.Linear(2, 2), {})
+    with pytest.raises(TypeError, match=r"got DataParallel\. Give the model that it wraps: its module\."):
+        explain(torch.nn.DataParallel(models[ANSWERING]), {})
     with pytest.raises(TypeError, match="inputs must be a mapping of argument names to arrays; got list"):
         explain(models[ANSWERING], [])
     with pytest.raises(
