@@ -349,3 +349,22 @@ def test_texts_are_easy_to_read(page):
         assert [one for one in found if one[0] < 4.5] == []
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert ground == ("rgb(19, 21, 24)" if page.phone else "rgb(255, 255, 255)")
+
+
+def test_a_small_window_keeps_the_picture_in_sight_and_hides_nothing_below_it(browser, url):
+    """700 by 450 is a wide window at twice its size."""
+    page = browser.new_page(viewport={"width": 700, "height": 450}, reduced_motion="reduce")
+    try:
+        page.goto(url)
+        for place in (".chip >> nth=1", ".region >> nth=3", "summary"):
+            one = section(page).locator(place)
+            one.focus()
+            one.scroll_into_view_if_needed()
+            picture, view, box = (
+                found.bounding_box() for found in (*map(section(page).locator, (".picture", ".view")), one)
+            )
+            assert 0 <= picture["y"] < 20
+            assert view["y"] + view["height"] <= box["y"] <= 450 - box["height"]
+            assert view["height"] < 450 / 2
+    finally:
+        page.close()
