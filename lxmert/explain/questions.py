@@ -98,6 +98,7 @@ def explain_questions(
             answerer.tokenizer.convert_ids_to_tokens(inputs["input_ids"][row, kept].tolist()),
             answered,
             attention[row][:, :, kept],
+            attention_layers=answerer.kind.attention_layers,
         )
         views.append(QuestionView(text, [model]))
     shown = _shown(image, picture, answerer.detector)

@@ -45,6 +45,7 @@ class ModelView:
         answers: its answers, the likeliest first.
         attention: [layers, N, L, R], how much each token attends to each region, by layer and head; None if unknown.
         note: a sentence about the answers; empty for none.
+        attention_layers: what the layers of `attention` are called.
     """
 
     title: str
@@ -52,6 +53,7 @@ class ModelView:
     answers: list[AnswerView]
     attention: np.ndarray | None = None
     note: str = ""
+    attention_layers: str = "layers"
 
 
 @dataclass(frozen=True)

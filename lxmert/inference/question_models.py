@@ -33,6 +33,7 @@ class QuestionModel:
         name_regions: the regions of a `RegionBatch` by argument name.
         region_attention: the outputs of a model with its attention maps, and L, to how much each token attends to each
             region by layer and head, [B, layers, N, L, R], of the layers that have it.
+        attention_layers: what these layers are called.
     """
 
     architecture: str
@@ -40,6 +41,7 @@ class QuestionModel:
     encode: Callable[..., Arrays]
     name_regions: Callable[[Mapping[str, Any]], Arrays]
     region_attention: Callable[[Mapping[str, Any], int], np.ndarray]
+    attention_layers: str
 
 
 def _encode_lxmert(
@@ -65,7 +67,12 @@ def _visual_bert_attention(outputs: Mapping[str, Any], tokens: int) -> np.ndarra
 
 QUESTION_MODELS = {
     "lxmert": QuestionModel(
-        "LxmertForQuestionAnswering", "visual_feat_dim", _encode_lxmert, _lxmert_regions, _lxmert_attention
+        "LxmertForQuestionAnswering",
+        "visual_feat_dim",
+        _encode_lxmert,
+        _lxmert_regions,
+        _lxmert_attention,
+        "cross-modality layers",
     ),
     "visual_bert": QuestionModel(
         "VisualBertForQuestionAnswering",
@@ -73,6 +80,7 @@ QUESTION_MODELS = {
         encode_questions,  # with `? [MASK]` at its end
         visual_bert_regions,
         _visual_bert_attention,
+        "layers",
     ),
 }
 

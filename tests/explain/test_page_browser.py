@@ -47,7 +47,10 @@ def url(tmp_path_factory):
     other = AnswerView("no", 0.99996, {"attention_rollout": MethodView(np.ones(5), np.ones(4))})
     question = QuestionView(
         "Is the cat red?",
-        [ModelView("LXMERT", TOKENS, [yes, no], ATTENTION), ModelView("VisualBERT", TOKENS, [other])],
+        [
+            ModelView("LXMERT", TOKENS, [yes, no], ATTENTION, attention_layers="cross-modality layers"),
+            ModelView("VisualBERT", TOKENS, [other]),
+        ],
         "yes",
     )
     few = MethodView(np.ones(3), np.ones(4))
@@ -292,6 +295,14 @@ def test_methods_layers_and_heads_are_chosen(page):
     layer.select_option(label="2")
     head.select_option(label="1")
     assert shares(page, ".region") == ["50%", "50%", "0%", "0%"]
+    assert status(page) == "Attention, layer 2, head 1. Regions: room (50%), red cat (50%)."
+    head.select_option(label="mean of all")
+    choose(page, section(page).locator(".chip", has_text="cat"))
+    assert status(page) == "“cat” drew on (layer 2, mean of all heads): lamp (50%), room (25%), red cat (25%)."
+    page.keyboard.press("Escape")
+    layer.select_option(label="mean of all")
+    assert status(page).startswith("Attention, mean of all cross-modality layers and heads. Regions: lamp (75%)")
+    assert "in the cross-modality layers" in section(page).locator(".summary").inner_text()
     method.select_option("relevancy")
     section(page).locator(".answer").nth(2).click()
     assert section(page).locator(".summary").inner_text().startswith("VisualBERT has no “Relevancy”.")

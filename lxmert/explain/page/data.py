@@ -97,6 +97,7 @@ def _model(model: ModelView) -> dict[str, Any]:
         "note": escaped(model.note),
         "answers": [_answer(answer) for answer in model.answers],
         "attention": None if model.attention is None else _packed(model.attention),
+        "attentionLayers": escaped(model.attention_layers),
     }
 
 

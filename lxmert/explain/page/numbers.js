@@ -64,6 +64,13 @@ function methodOf(model, answer, chosen) {
 // The number of the answer that another is compared with: the first, and for the first the second.
 const rivalOf = (answer) => (answer === 0 ? 1 : 0);
 
+// Which of the maps of a model are shown, in words: "layer 2, mean of all heads".
+function mapsOf(model, { layer, head }) {
+  const [layers, heads] = model.attention.shape, one = [layer >= 0 && layer < layers, head >= 0 && head < heads];
+  if (!one[0] && !one[1]) return `mean of all ${model.attentionLayers} and heads`;
+  return `${one[0] ? `layer ${layer + 1}` : `mean of all ${model.attentionLayers}`}, ${one[1] ? `head ${head + 1}` : "mean of all heads"}`;
+}
+
 // What is shown for an answer: shares of words and regions, and of what a word and a region are linked with. `rival` is
 // the answer that it can be compared with, `compared` whether it is.
 function explanation(model, settings) {

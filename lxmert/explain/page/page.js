@@ -94,18 +94,19 @@ function Section(image, number) {
 
   function told(model, shown, seen, current) {
     const nameOf = (region) => isolated(image.names[region]), wordOf = (word) => `“${isolated(model.tokens[word])}”`;
+    const maps = shown.name === ATTENTION ? mapsOf(model, settings) : "", by = maps && ` (${maps})`;
     if (current?.kind === "word") {
       if (!shown.links) return `${wordOf(current.number)}: this method does not say which regions it drew on.`;
-      return `${wordOf(current.number)} drew on: ${listed(nameOf, seen.regions.values, seen.regions, 4)}.`;
+      return `${wordOf(current.number)} drew on${by}: ${listed(nameOf, seen.regions.values, seen.regions, 4)}.`;
     }
     if (current?.kind === "region") {
       const own = seen.regions.values ? ` (${formatted(seen.regions.values[current.number], seen.regions)})` : "";
       if (!shown.links) return `“${nameOf(current.number)}”${own}: this method does not say which words drew on it.`;
-      return `“${nameOf(current.number)}”${own}: the words that drew on it are ${listed(wordOf, seen.words.values, seen.words, 4)}.`;
+      return `“${nameOf(current.number)}”${own}: the words that drew on it${by} are ${listed(wordOf, seen.words.values, seen.words, 4)}.`;
     }
     if (shown.regions === null) return "Nothing is known of why.";
     const answer = model.answers[state.answer];
-    const lead = shown.name === ATTENTION || !answer ? "Attention"
+    const lead = shown.name === ATTENTION || !answer ? `Attention, ${maps}`
       : shown.compared ? `“${isolated(answer.answer)}” rather than “${isolated(shown.rival)}”`
         : `“${isolated(answer.answer)}” by ${model.title}, ${probability(answer.probability)}`;
     const words = shown.words ? `; words: ${listed(wordOf, shown.words, shown, 3)}` : "";

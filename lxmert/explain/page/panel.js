@@ -137,7 +137,7 @@ function Panel(image, events) {
     const missing = shown.name !== settings.method && asked ? `${model.title} has no “${asked}”. ` : "";
     const same = shown.name === ATTENTION || page.methods[shown.name]?.dependsOnAnswer === false
       ? " It is the same for every answer." : "";
-    const told = shown.name === ATTENTION ? "How much each word attends to each region; regions: the mean over the words."
+    const told = shown.name === ATTENTION ? `How much each word attends to each region in the ${model.attentionLayers}; regions: the mean over the words.`
       : page.methods[shown.name]?.summary ?? "Nothing is known of why.";
     summary.textContent = missing + told + same;
     compare.hidden = shown.rival === undefined;
