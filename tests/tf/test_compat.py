@@ -1,6 +1,8 @@
 """The fallbacks for what Keras keeps private: the same results."""
 
+import keras
 import pytest
+import tensorflow as tf
 
 from lxmert.tf import _compat
 from lxmert.training.tf.optimizers import make_optimizer
@@ -11,6 +13,22 @@ from tests.public_only import public_copy
 @pytest.fixture
 def public(monkeypatch):
     return public_copy("tf", monkeypatch)
+
+
+def test_whether_shapes_are_inferred(public):
+    """In a layer of a functional model, in a graph and outside of both."""
+    found = []
+
+    class Probe(keras.layers.Layer):
+        def call(self, x):
+            found.append([module.is_inferring_shapes() for module in (public, _compat)])
+            return x
+
+    probe = Probe()
+    probe(keras.Input((2,)))
+    tf.function(probe)(tf.ones((1, 2)))
+    probe(tf.ones((1, 2)))
+    assert found == [[True, True], [False, False], [False, False]]
 
 
 @pytest.mark.parametrize("name", ["LxmertForPreTraining", "VisualBertForVisualReasoning"])
