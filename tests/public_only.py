@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def run_public_only(*tests):
-    """Run tests by their ids, as `LXMERT_PUBLIC_ONLY=1 pytest …`; gives how many passed."""
+    """Run tests by their ids and by options, as `LXMERT_PUBLIC_ONLY=1 pytest …`; gives how many passed."""
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist"]
     environment = {**os.environ, "LXMERT_PUBLIC_ONLY": "1"}
     done = subprocess.run([*command, *tests], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
