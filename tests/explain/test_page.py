@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lxmert.explain.checks import check_views
 from lxmert.explain.page import write_page
 from lxmert.explain.views import AnswerView, ImageView, MethodView, ModelView, QuestionView
 
@@ -112,6 +113,30 @@ def test_what_does_not_fit_together_is_refused_at_once(tmp_path):
     ):
         assert told in str(error.value)
     assert not list(tmp_path.iterdir())
+
+
+def test_what_is_of_the_wrong_type_is_named(tmp_path):
+    words, regions = np.array(["a", "b"]), np.full(REGIONS, 1j)
+    methods = {"relevancy": MethodView(words, regions), "raw_attention": MethodView(None, [[1], [2, 3]])}
+    bad = AnswerView(None, None, methods)
+    questions = [QuestionView("q", [ModelView("LXMERT", ["a", 2], [bad])])]
+    told = []
+    for view in (image_view(questions=questions), image_view(boxes=None, labels=[None], questions=[])):
+        with pytest.raises(ValueError, match="cannot be shown") as error:
+            check_views([view])
+        told.append(str(error.value))
+    for fault in (
+        "tokens of LXMERT to 'q' of scene.png must be text, got 2",
+        "an answer of LXMERT to 'q' of scene.png must be text, got None",
+        "must be 0 to 1, got None",
+        "words by relevancy for None of LXMERT to 'q' of scene.png must be real numbers, got <U1",
+        "regions by relevancy for None of LXMERT to 'q' of scene.png must be real numbers, got complex128",
+        "words by raw_attention for None of LXMERT to 'q' of scene.png must be real numbers, got None",
+        "must be [5], got rows of unequal lengths",
+    ):
+        assert fault in told[0]
+    assert "boxes of scene.png must be real numbers, got None" in told[1]
+    assert "labels of scene.png must be text, got None" in told[1]
 
 
 def test_a_base_model_stays_small(tmp_path):
