@@ -161,7 +161,7 @@ WRONG = [
     wrong(
         "maps of some kind",
         {"output_attentions": "some"},
-        "output_attentions must be True, False, None or \"all\"; got 'some'.",
+        'output_attentions must be True, False, None, "all" or "used"; got \'some\'.',
     ),
     # Two images
     wrong(
