@@ -13,12 +13,8 @@ docs/speed.md.
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import statistics
-import subprocess
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -27,6 +23,7 @@ from typing import Any
 
 import numpy as np
 from clock import memory
+from processes import run_in_processes
 
 RESULTS = Path(__file__).parent / "results" / "detector.json"
 RUNS = ("pt-float32", "pt-bfloat16", "tf-float32", "tf-bfloat16")
@@ -186,21 +183,12 @@ def share(found: dict[str, Any], rate: float, work: str = "written") -> float:
 
 def main() -> None:
     """Measure in processes, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5, help="how often each job runs (default: 5)")
-    parser.add_argument("--only", nargs="+", choices=RUNS, default=RUNS, help="some of the runs; others stay")
-    parser.add_argument("--output", type=Path, default=RESULTS, help="where the results go")
-    parser.add_argument("--job", choices=RUNS, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.job:
-        print(json.dumps(measure(*arguments.job.split("-"), arguments.rounds)))
+    measured = run_in_processes(
+        __file__, __doc__, RUNS, RESULTS, 5, lambda name, rounds: measure(*name.split("-"), rounds)
+    )
+    if measured is None:
         return
-    results: dict[str, Any] = json.loads(arguments.output.read_text()) if arguments.output.exists() else {"runs": {}}
-    for name in arguments.only:
-        command = [sys.executable, __file__, "--job", name, "--rounds", str(arguments.rounds)]
-        environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
-        results["runs"][name] = json.loads(done.stdout.splitlines()[-1])
+    results, output = measured
     runs = results["runs"]
     # Both frameworks are measured by the faster one's products.
     results["gflops"] = {
@@ -221,8 +209,8 @@ def main() -> None:
         if {f"{backend}-float32", f"{backend}-bfloat16"} <= set(runs):
             wide, narrow = (runs[f"{backend}-{p}"]["seconds"]["all"] for p in ("float32", "bfloat16"))
             print(f"{backend}: bfloat16 is {wide / narrow:.2f} x as fast as float32 (asked {ASKED['ratio']})")
-    arguments.output.parent.mkdir(exist_ok=True)
-    arguments.output.write_text(json.dumps(results, indent=1) + "\n")
+    output.parent.mkdir(exist_ok=True)
+    output.write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

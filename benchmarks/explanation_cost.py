@@ -23,18 +23,15 @@ The results go to benchmarks/results/explanation_cost.json, and by benchmarks/re
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import statistics
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 from clock import in_turns, memory
 from inputs import ANSWERS, FEATURES, inputs
+from processes import run_in_processes
 
 RESULTS = Path(__file__).parent / "results" / "explanation_cost.json"
 RUNS = ("pt-lxmert", "pt-visual_bert", "tf-lxmert", "tf-visual_bert", "peer-lxmert", "peer-visual_bert")
@@ -257,28 +254,22 @@ def report(runs: dict[str, Any]) -> None:
         print(f"{name}: peak {found['peak, explain']:.2f} GB, {found['peak, forward']:.2f} GB of a forward pass")
 
 
+def measure_run(name: str, rounds: int) -> dict[str, Any]:
+    """The figures of one of `RUNS`."""
+    side, kind = name.split("-")
+    return measure_peer(kind) if side == "peer" else measure(side, kind, rounds)
+
+
 def main() -> None:
     """Measure in processes, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3, help="how often each job runs (default: 3)")
-    parser.add_argument("--only", nargs="+", choices=RUNS, default=RUNS, help="some of the runs; others stay")
-    parser.add_argument("--output", type=Path, default=RESULTS, help="where the results go")
-    parser.add_argument("--job", choices=RUNS, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.job:
-        side, kind = arguments.job.split("-")
-        print(json.dumps(measure_peer(kind) if side == "peer" else measure(side, kind, arguments.rounds)))
+    found = run_in_processes(__file__, __doc__, RUNS, RESULTS, 3, measure_run)
+    if found is None:
         return
-    results: dict[str, Any] = json.loads(arguments.output.read_text()) if arguments.output.exists() else {"runs": {}}
-    for name in arguments.only:
-        command = [sys.executable, __file__, "--job", name, "--rounds", str(arguments.rounds)]
-        environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
-        results["runs"][name] = json.loads(done.stdout.splitlines()[-1])
+    results, output = found
     results["runs"] = {name: results["runs"][name] for name in RUNS if name in results["runs"]}
     report(results["runs"])
-    arguments.output.parent.mkdir(exist_ok=True)
-    arguments.output.write_text(json.dumps(results, indent=1) + "\n")
+    output.parent.mkdir(exist_ok=True)
+    output.write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":
