@@ -53,7 +53,7 @@ class Batch:
     @property
     def has_choices(self) -> bool:
         """Whether an axis of choices is behind the batch."""
-        return "choices" in self.spec.inputs["input_ids"].axes
+        return _layout(self.spec) == "choices"
 
     def by_row(self, values: np.ndarray) -> np.ndarray:  # [B, 2, S] -> [2B, S]
         """The same with a row for each row of the attention maps."""
