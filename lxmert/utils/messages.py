@@ -2,6 +2,7 @@
 
 import difflib
 import inspect
+import reprlib
 import sys
 import unicodedata
 import warnings
@@ -68,6 +69,34 @@ def escaped(text: str, lines: bool = False) -> str:
         return text
     kept = "\n\t" if lines else ""
     return "".join(c if c in kept or is_plain(c) else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+class _BoundedRepr(reprlib.Repr):
+    """Python's own short form, also of what it would write out: huge integers, and objects of other libraries."""
+
+    def repr_int(self, x: int, level: int) -> str:
+        return repr(x) if x.bit_length() <= 128 else f"an integer of {x.bit_length():,} bits"
+
+    def repr_bytes(self, x: bytes, level: int) -> str:
+        return repr(x) if len(x) <= self.maxstring else f"{x[: self.maxstring]!r}…"
+
+    def repr_instance(self, x: object, level: int) -> str:
+        plain = x is None or isinstance(x, (bool, float, complex, type))
+        return repr(x) if plain else f"<{type(x).__name__}>"
+
+
+def shown(value: object, most: int = 80) -> str:
+    """A value from a file as `repr` writes it, cut to about `most` characters without making the whole first.
+
+    Text is escaped. Containers show their first items, and those in them to a depth of three.
+    """
+    short = _BoundedRepr()
+    short.maxlevel, short.maxdict, short.maxlist, short.maxtuple, short.maxset = 3, 4, 6, 6, 6
+    short.maxstring = short.maxother = most
+    if isinstance(value, str):
+        return repr(value) if len(value) <= most else f"{value[:most]!r}…"
+    text = short.repr(value)
+    return text if len(text) <= 2 * most else text[: 2 * most] + "…"
 
 
 def first_few(names: Iterable[str], most: int | None = 8, hint: str = "") -> str:
