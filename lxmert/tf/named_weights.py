@@ -10,8 +10,8 @@ import numpy as np
 from keras import ops
 
 from lxmert.common.config.base import ModelConfig
+from lxmert.utils.file_bytes import ALIGNED
 from lxmert.weights.base_model import StoredModel
-from lxmert.weights.formats.raw_io import ALIGNED
 from lxmert.weights.naming.key_mapping import Parameter
 
 from ._compat import flatten_layers

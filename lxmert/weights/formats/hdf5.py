@@ -18,12 +18,13 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from lxmert.utils.compression import max_unpacked_size
+from lxmert.utils.file_bytes import FileBytes
 from lxmert.utils.json_files import LARGEST_JSON, parse_json
 
 from . import hdf5_compat as compat
 from .base import read_folder_config
 from .hdf5_headers import HeaderChecks
-from .raw_io import BFLOAT16, BLOCK, FLOATS, FileBytes
+from .raw_io import BFLOAT16, BLOCK, FLOATS
 
 CONFIG_ATTRIBUTE = "lxmert_config"  # of a file that this package wrote
 # What a compiled Keras model saves in addition to its weights.

@@ -1,25 +1,22 @@
-"""Arrays read and written at their places in a file, by several threads and with little memory.
+"""Arrays written at their places in a file, by several threads and with little memory.
 
 safetensors, HDF5 as Keras writes it, and uncompressed archives store an array contiguously, row by row. Their libraries
-find the places; the values are moved here, without the libraries' copies and locks.
+find the places; the values are moved here and in `file_bytes`, without the libraries' copies and locks.
 """
 
 from __future__ import annotations
 
 import math
-import mmap
-import os
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Lock
 from typing import NamedTuple
 
 import ml_dtypes
 import numpy as np
 
-from lxmert.utils.positional_io import read_at, write_at
+from lxmert.utils.file_bytes import empty_aligned
+from lxmert.utils.positional_io import write_at
 
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 FLOATS: Mapping[str, np.dtype] = {name: np.dtype(name) for name in ("float64", "float32", "float16")} | {
@@ -33,57 +30,6 @@ BLOCK = 8 * 2**20
 def is_float(dtype: np.dtype) -> bool:
     """Whether this is a float dtype, bfloat16 included (which NumPy does not count as one)."""
     return dtype in FLOATS.values()
-
-
-class FileBytes:
-    """An open file that threads may read at any place. If the file is replaced, the old one is read on."""
-
-    def __init__(self, path: Path):
-        self._file = path.open("rb", buffering=0)
-        self._lock = Lock()
-        self._map: mmap.mmap | None = None
-
-    @property
-    def size(self) -> int:
-        """The size of the file in bytes."""
-        return os.fstat(self._file.fileno()).st_size
-
-    def array(self, offset: int, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
-        """Read a little-endian array from `offset` on.
-
-        Raises:
-            ValueError: the file ends before it.
-        """
-        values = empty_aligned(shape, dtype.newbyteorder("<"))
-        done = read_at(self._file.fileno(), values.reshape(-1).view(np.uint8).data, offset)
-        if done < values.nbytes:
-            raise ValueError(f"{self._file.name} ends at byte {offset + done}, inside of an array; it is truncated.")
-        return values.astype(dtype, copy=False)
-
-    def mapped(self, offset: int, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
-        """The same as a private memory map, where the system and the alignment allow it."""
-        size = math.prod(shape)
-        if os.name != "posix" or sys.byteorder != "little" or offset % dtype.itemsize or not size:
-            return self.array(offset, dtype, shape)
-        with self._lock:
-            if self._map is None:
-                self._map = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_COPY)
-        return np.frombuffer(self._map, dtype, size, offset).reshape(shape)
-
-    def close(self) -> None:
-        """Close the file; its memory maps stay."""
-        self._file.close()
-
-
-def empty_aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """An uninitialized array, aligned so that frameworks can use its memory without a copy."""
-    size = math.prod(shape) * dtype.itemsize
-    room = np.empty(size + ALIGNED, np.uint8)
-    start = -room.ctypes.data % ALIGNED
-    return room[start : start + size].view(dtype).reshape(shape)
-
-
-ALIGNED = 64  # bytes, the width of the widest registers
 
 
 def contiguous(values: np.ndarray) -> np.ndarray:

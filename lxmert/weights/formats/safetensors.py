@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from lxmert.utils.file_bytes import FileBytes
 from lxmert.utils.json_files import unique_members
 
 from .base import read_folder_config
-from .raw_io import FLOATS, FileBytes, Slot, write_slots
+from .raw_io import FLOATS, Slot, write_slots
 
 _TAGS = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16"}
 # Integer dtypes are no weights, but a file may also hold position ids, or a detector's count of batches.
