@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 
 from .messages import escaped, shown
@@ -20,6 +21,7 @@ _SYSTEM_ERRORS = {
     if (value := getattr(errno, name, None)) is not None
 }
 _LONGEST = 300  # characters of a library's message
+_DEEPEST = 100  # lists and mappings in one another
 
 
 class InvalidFileError(ValueError):
@@ -54,6 +56,28 @@ def reading(where: str | Path, problem: str = "is damaged") -> Iterator[None]:
                 error.filename = str(where)  # type: ignore[attr-defined]
             raise
         raise InvalidFileError(f"{where} {problem}: {error_text(error)}") from None
+
+
+def check_depth(values: object, where: str | Path) -> None:
+    """Refuse lists and mappings in one another that are deeper than any file has them.
+
+    Python walks such values by calls of functions in one another, of which it allows about a thousand.
+
+    Raises:
+        InvalidFileError: they are more than a hundred deep, or contain themselves.
+    """
+    level = [values]
+    for _ in range(_DEEPEST):
+        parts = chain.from_iterable(
+            value.values() if isinstance(value, dict) else value
+            for value in level
+            if isinstance(value, (dict, list, tuple, set))
+        )
+        # One that is there several times, by YAML's aliases, is looked at once.
+        level = list({id(part): part for part in parts if isinstance(part, (dict, list, tuple, set))}.values())
+        if not level:
+            return
+    raise InvalidFileError(f"{where} is nested more than {_DEEPEST} deep, which no such file is.")
 
 
 def is_of_the_system(error: BaseException) -> bool:

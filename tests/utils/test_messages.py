@@ -1,8 +1,15 @@
 """Names from files, as they are shown: nothing that a terminal obeys, and not too many of them."""
 
+import datetime
+import itertools
+import time
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
 import pytest
 
-from lxmert.utils.messages import escaped, first_few
+from lxmert.utils.messages import escaped, first_few, shown, unknown_keyword_message
 from lxmert.weights.mismatch import after_colon
 
 
@@ -47,3 +54,69 @@ def test_listed():
     assert after_colon([]) == ""
     assert after_colon(["a", "\x1b"]) == ": a, \\x1b"
     assert after_colon("abcdefgh") == ": a, b, c, d, e, f and 2 more"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(None, True, 1.5, float("inf"), 3, -(2**100), 2j, "", "a", b"\xff", bytearray(b"a"), int),
+        *([], [1, "a"], (), (1,), (1, 2), {}, {"a": [1, {2: 3}]}, set(), {1}, frozenset(), frozenset({1})),
+        *(datetime.date(2020, 1, 2), datetime.datetime(2020, 1, 2, 3), np.float32(1.5), np.int64(2)),
+        "\x1b[2J \u202e \udcff \x00 \u2028",
+    ],
+)
+def test_a_small_value_is_shown_as_python_writes_it(value):
+    assert shown(value) == repr(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1 << 20_000, "an integer of 20,001 bits"),
+        (-(2**128), "an integer of 129 bits"),
+        ("a" * 100, f"'{'a' * 80}'…"),
+        (b"\0" * 100, f"b'{chr(92)}x00{(chr(92) + 'x00') * 79}'"[:160] + "…"),
+        (list(range(10)), "[0, 1, 2, 3, 4, 5, …]"),
+        (tuple(range(10)), "(0, 1, 2, 3, 4, 5, …)"),
+        (OrderedDict.fromkeys(range(9)), "{0: None, 1: None, 2: None, 3: None, …}"),
+        ({"b", "a", "c"}, "{'a', 'b', 'c'}"),
+        ([[[[1]], [[]]]], "[[[[…]], [[]]]]"),
+        ([[[[]]]], "[[[[]]]]"),
+        (object(), "<object>"),
+        (np.zeros((2, 3)), "<ndarray of shape [2, 3]>"),
+        (Path("a\x1b"), f"{type(Path()).__name__}('a\\x1b')"),
+    ],
+    ids=itertools.count(),
+)
+def test_another_value_is_shown_in_short(value, text):
+    assert shown(value) == text
+
+
+class _Cruel(dict):
+    def __repr__(self):
+        raise AssertionError("repr of a container must not be made")
+
+
+def test_no_value_takes_long_to_show():
+    deep = loop = []
+    for _ in range(100_000):
+        deep = [deep]
+    loop.append(loop)
+    wide = [None] * 1_000_000
+    values = [deep, loop, wide, [wide] * 1000, {n: wide for n in range(1000)}, set(range(300_000)), _Cruel(a=wide)]
+    values += ["\udcff" * 1_000_000, b"a" * 1_000_000, 1 << 10_000_000, {"k" * 1_000_000: "v" * 1_000_000}]
+    values += [np.zeros(10_000_000), Path("a" * 1_000_000), frozenset(map(str, range(300_000)))]
+    for value in values:
+        start = time.process_time()
+        assert len(shown(value)) <= 161
+        assert time.process_time() - start < 0.05, type(value)
+    while deep and deep is not loop:  # a list that is a hundred thousand deep
+        deep = deep.pop()
+
+
+def test_names_of_megabytes_stay_short():
+    assert len(first_few(["a" * 1_000_000, "b"])) < 400
+    assert len(unknown_keyword_message("a" * 1_000_000, ["a", "b"])) < 200
+    start = time.process_time()
+    assert escaped("\x1b" * 1_000_000) == "\\x1b" * 1_000_000
+    assert time.process_time() - start < 0.5
