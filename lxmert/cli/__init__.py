@@ -7,6 +7,7 @@ status. At its top it imports nothing that is slow to import: `run` imports what
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from lxmert import __version__
 from lxmert.utils.setting_names import named_as_options
 
 from .parser import Parser, option_names
-from .process import command_process, print_error
+from .process import command_process, print_error, printable_output
 
 COMMANDS = (
     "ask",
@@ -33,9 +34,9 @@ COMMANDS = (
     "predict",
 )
 
-# Errors that a user can cause: wrong values, missing files, a framework that is not installed. Any other error is a bug
-# of this package, and keeps its traceback.
-USER_ERRORS = (ValueError, TypeError, OSError, ImportError)
+# Errors that a user can cause: wrong values, missing files, a framework that is not installed, too little memory. Any
+# other error is a bug of this package, and keeps its traceback.
+USER_ERRORS = (ValueError, TypeError, OSError, ImportError, MemoryError)
 # The exit statuses that shells report of a command that these signals ended.
 _INTERRUPTED, _BROKEN_PIPE = 128 + 2, 128 + 13
 
@@ -52,7 +53,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: after `--help` and `--version` (status 0), and for arguments that do not parse (status 2).
     """
-    argv = sys.argv[1:] if argv is None else list(argv)
+    with printable_output():
+        return _run(sys.argv[1:] if argv is None else list(argv))
+
+
+def _run(argv: list[str]) -> int:
     parser = Parser(prog="lxmert", description="LXMERT and VisualBERT for PyTorch and Keras 3.")
     parser.add_argument("--version", action="version", version=f"lxmert {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
@@ -89,5 +94,8 @@ def _sentence(summary: str) -> str:
 def _message(error: BaseException) -> str:
     """The message of an error; errors of the system put the file after an error number."""
     if isinstance(error, OSError) and error.strerror and error.filename:
-        return f"{error.filename}: {error.strerror}"
+        limit = ", more than this process may have (ulimit -n)" if error.errno == errno.EMFILE else ""
+        return f"{error.filename}: {error.strerror}{limit}"
+    if isinstance(error, MemoryError) and not str(error):
+        return "there is not enough memory"
     return str(error) or type(error).__name__

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .asking import answers_text
 from .options import table
+from .process import can_print
 
 if TYPE_CHECKING:
     import numpy as np
@@ -115,9 +115,4 @@ def _bars(values: np.ndarray, signed: bool) -> list[str]:
 
 def _patterns() -> tuple[str, str]:
     """The characters of bars for what speaks for an answer and against it, as the terminal can show them."""
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    try:
-        "█▒".encode(encoding)
-    except UnicodeEncodeError:
-        return "#", "-"
-    return "█", "▒"
+    return ("█", "▒") if can_print("█▒") else ("#", "-")

@@ -141,11 +141,14 @@ def some_of(names: Iterable[str], every: bool) -> str:
 
 
 def json_text(value: Any) -> str:
-    """JSON to print: text as it is read, but for what a terminal would obey, which is escaped as JSON does."""
+    """JSON to print: text as it is read, but for what a terminal obeys or lacks, which is escaped as JSON does."""
     from lxmert.utils.messages import is_plain
 
+    from .process import can_print
+
     text = json.dumps(plain_json(value), indent=2, ensure_ascii=False)
-    return "".join(c if c == "\n" or is_plain(c) else json.dumps(c)[1:-1] for c in text)
+    escaped = {ord(c): json.dumps(c)[1:-1] for c in set(text) if c != "\n" and not (is_plain(c) and can_print(c))}
+    return text.translate(escaped)
 
 
 def plain_json(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What a command changes in its own process: warnings, log messages, signals, and what TensorFlow writes.
+"""What a command changes in its own process: output, warnings, log messages, signals, and what TensorFlow writes.
 
 Everything is set back when the command ends. Nothing is changed where `main` runs in another thread than the main one:
 warnings, signals and file descriptors belong to the process, which may not be the command's.
@@ -6,6 +6,7 @@ warnings, signals and file descriptors belong to the process, which may not be t
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import signal
@@ -13,7 +14,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TextIO
 
 TERMINATED = 128 + 15  # the exit status that shells report of a terminated command
@@ -49,6 +50,33 @@ def without_stderr() -> Iterator[None]:
         os.dup2(saved, 2)
         os.close(saved)
         os.close(null)
+
+
+@contextmanager
+def printable_output() -> Iterator[None]:
+    """Escape the characters that the encoding of the terminal lacks, which Python would refuse to print."""
+    before = [
+        (stream, stream.errors)
+        for stream in (sys.stdout, sys.stderr)
+        if _owns_process() and isinstance(stream, io.TextIOWrapper)
+    ]
+    for stream, _ in before:
+        stream.reconfigure(errors="backslashreplace")
+    try:
+        yield
+    finally:
+        for stream, errors in before:
+            with suppress(OSError, ValueError):  # it also writes the rest, which the command has reported already
+                stream.reconfigure(errors=errors)
+
+
+def can_print(text: str) -> bool:
+    """Whether standard output has these characters in its encoding."""
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def print_error(text: str) -> None:

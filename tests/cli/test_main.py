@@ -1,6 +1,8 @@
 """The command `lxmert` itself: help, version, and how errors, interrupts and closed pipes end."""
 
 import argparse
+import errno
+import io
 import json
 import os
 import signal
@@ -13,7 +15,7 @@ import pytest
 
 import lxmert as package
 from lxmert import cli
-from lxmert.cli import backends, process
+from lxmert.cli import backends, options, process
 from lxmert.cli import convert as command
 
 SCRIPT = """
@@ -157,6 +159,13 @@ def test_every_command_explains_itself(name, capsys):
             1,
             "lxmert convert: error: \\x1b]0;a\\x07\\udcff: No such file\n",
         ),
+        (
+            OSError(errno.EMFILE, "Too many open files", "a.h5"),
+            1,
+            "lxmert convert: error: a.h5: Too many open files, more than this process may have (ulimit -n)\n",
+        ),
+        (MemoryError("a.h5 needs more"), 1, "lxmert convert: error: a.h5 needs more\n"),
+        (MemoryError(), 1, "lxmert convert: error: there is not enough memory\n"),
         (KeyboardInterrupt(), 130, "lxmert convert: interrupted\n"),
     ],
 )
@@ -167,6 +176,32 @@ def test_errors_of_users(error, status, told, capsys, monkeypatch):
     monkeypatch.setattr(command, "run", fail)
     assert cli.main(["convert", "a", "b"]) == status
     assert capsys.readouterr() == ("", told)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"), [("ascii", "\\u732b \\xe9 a"), ("cp1252", "\\u732b é a"), ("utf-8", "猫 é a")]
+)
+def test_what_the_terminal_lacks_is_escaped(encoding, shown, monkeypatch):
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding=encoding) for _ in range(2))
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", err)
+
+    def run(_):
+        print("猫 é a")
+        print(options.json_text({"猫": "é\x1b\n"}))
+        raise ValueError("猫 é a")
+
+    monkeypatch.setattr(command, "run", run)
+    assert cli.main(["convert", "a", "b"]) == 1
+    assert (out.errors, err.errors) == ("strict", "strict")
+    err.flush()
+    assert err.buffer.getvalue().decode(encoding) == f"lxmert convert: error: {shown}\n"
+    first, _, rest = out.buffer.getvalue().decode(encoding).partition("\n")
+    assert first == shown
+    assert json.loads(rest) == {"猫": "é\x1b\n"}
+    with pytest.raises(SystemExit):
+        cli.main(["convert", "a", "b", "--猫"])
+    assert out.errors == err.errors == "strict"
 
 
 def test_a_warning_is_one_line(capsys, monkeypatch):
