@@ -1,0 +1,182 @@
+"""What an HDF5 file holds, as h5py finds it, in records of plain values: each a dictionary, perhaps with bytes.
+
+This runs in a process with limits, unless the file is trusted. The reader of the records trusts nothing in them.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable
+from typing import Any
+
+import h5py
+import numpy as np
+
+from lxmert.utils.positional_io import read_at
+
+Tell = Callable[..., None]  # takes a record, and perhaps bytes that belong to it
+
+_DEEPEST = 32  # groups within groups
+_LARGEST_INLINE = 2**16  # bytes of values in the header of an array, by HDF5's own limit
+_MOST_NUMBERS = 1000  # of an attribute
+
+
+class FileWindow(io.RawIOBase):
+    """A part of an open file as a file of its own, in which HDF5 reads."""
+
+    def __init__(self, handle: int, start: int, size: int):
+        self._handle, self._start, self._size, self._at = handle, start, size, 0
+
+    def readable(self) -> bool:
+        """See `io.IOBase`."""
+        return True
+
+    def seekable(self) -> bool:
+        """See `io.IOBase`."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """See `io.IOBase`."""
+        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        return self._at
+
+    def tell(self) -> int:
+        """See `io.IOBase`."""
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        """See `io.RawIOBase`."""
+        view = memoryview(buffer).cast("B")
+        done = read_at(self._handle, view[: max(0, self._size - self._at)], self._start + self._at)
+        self._at += done
+        return done
+
+
+def describe(handle: int, start: int, size: int, tell: Tell) -> None:
+    """Tell what the HDF5 file in a part of an open file holds: a record for each group, array and link."""
+    with h5py.File(FileWindow(handle, start, size), "r", rdcc_nbytes=0) as file:
+        if file.userblock_size:
+            tell({"kind": "preceded"})
+            return
+        tell({"kind": "group", "name": "", **_attributes(file)})
+        groups, seen = [("", file.id, 0)], {h5py.h5o.get_info(file.id).addr}
+        while groups:
+            prefix, group, depth = groups.pop()
+            for key in group:
+                name = prefix + key.decode("utf-8", "surrogateescape")
+                if group.links.get_info(key).type != h5py.h5l.TYPE_HARD:
+                    tell({"kind": "link", "name": name})
+                    continue
+                item = h5py.h5o.open(group, key)
+                address = h5py.h5o.get_info(item).addr
+                if address in seen or depth > _DEEPEST:
+                    tell({"kind": "again" if address in seen else "deep", "name": name})
+                    continue
+                seen.add(address)
+                if isinstance(item, h5py.h5g.GroupID):
+                    tell({"kind": "group", "name": name, **_attributes(h5py.Group(item))})
+                    groups.append((name + "/", item, depth + 1))
+                elif isinstance(item, h5py.h5d.DatasetID):
+                    _tell_array(name, item, tell)
+
+
+def _tell_array(name: str, item: h5py.h5d.DatasetID, tell: Tell) -> None:
+    array = h5py.Dataset(item)
+    properties, kind = item.get_create_plist(), item.get_type()
+    layout = properties.get_layout()
+    dtype, is_text = _dtype(kind)
+    shape = list(array.shape or ())
+    if array.shape is None:
+        dtype, is_text = None, False
+    elsewhere = layout == h5py.h5d.VIRTUAL or properties.get_external_count() > 0
+    record: dict[str, Any] = {
+        "kind": "array",
+        "name": name,
+        "dtype": dtype,
+        "shape": shape,
+        "stored": item.get_storage_size(),
+        "elsewhere": elsewhere,
+        "filters": [properties.get_filter(number)[0] for number in range(properties.get_nfilters())],
+        **_attributes(array),
+    }
+    content = b""
+    if elsewhere:
+        pass
+    elif is_text:
+        if 16 * math.prod(shape) <= record["stored"]:
+            texts = np.asarray(array[()], object).reshape(-1)
+            record["texts"] = [text.decode("utf-8", "replace") for text in texts]
+    elif layout == h5py.h5d.CONTIGUOUS:
+        record["offset"] = item.get_offset()
+    elif layout == h5py.h5d.COMPACT:
+        if dtype is not None and 0 < record["stored"] <= _LARGEST_INLINE:
+            content = np.ascontiguousarray(array[()]).tobytes()
+    elif layout == h5py.h5d.CHUNKED:
+        record["chunk_shape"] = list(array.chunks)
+        content = _chunks(item, len(array.chunks))
+    tell(record, content)
+
+
+def _chunks(item: h5py.h5d.DatasetID, rank: int) -> bytes:
+    """The stored chunks: for each its position in the array, place in the file, size and skipped filters, as int64."""
+    found: list[tuple[int, ...]] = []
+
+    def note(chunk: Any) -> None:
+        place = -1 if chunk.byte_offset is None else chunk.byte_offset
+        found.append((*chunk.chunk_offset, place, chunk.size, chunk.filter_mask))
+
+    item.chunk_iter(note)
+    return np.array(found, np.int64).reshape(-1, rank + 3).tobytes()
+
+
+def _dtype(kind: h5py.h5t.TypeID) -> tuple[str | None, bool]:
+    """The dtype as NumPy writes it, None for what is not read; and whether it is text of variable length."""
+    dtype = kind.dtype
+    text = h5py.check_string_dtype(dtype)
+    if text is not None and text.length is None:
+        return None, True
+    plain = dtype.kind in "fiubS" or dtype == np.dtype("V2")  # the last is how Keras writes bfloat16
+    # The library converts numbers that NumPy does not have, which bytes do not show.
+    same = dtype.kind in "SV" or kind.equal(h5py.h5t.py_create(dtype, logical=True))
+    return (dtype.str if plain and dtype.subdtype is None and same else None), False
+
+
+def _attributes(item: Any) -> dict[str, Any]:
+    """All attributes are read, as other readers of the file will; those of plain values are told."""
+    values: dict[str, Any] = {}
+    unread: dict[str, str] = {}
+    if h5py.h5a.get_num_attrs(item.id):
+        for name in item.attrs:
+            try:
+                values[name] = _plain(item.attrs[name])
+            except MemoryError:
+                raise
+            except Exception as error:
+                unread[name] = str(error)[:200]
+    return {"attributes": values, "unread": unread} if unread else {"attributes": values}
+
+
+def _plain(value: Any) -> Any:
+    """Texts, numbers and lists of them; None for anything else."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, (str, bool, int, float)):
+        return value
+    if isinstance(value, (np.bool_, np.integer, np.floating)):
+        return value.item()
+    if isinstance(value, np.ndarray) and value.dtype.kind in "OS":
+        texts = value.reshape(-1).tolist()
+        if all(isinstance(text, (str, bytes)) for text in texts):
+            return [text.decode("utf-8", "replace") if isinstance(text, bytes) else text for text in texts]
+    if isinstance(value, np.ndarray) and value.dtype.kind in "fiub" and value.size <= _MOST_NUMBERS:
+        return value.tolist()
+    return None
+
+
+def read_rows(handle: int, start: int, size: int, name: str, rows: tuple[int, int] | None, tell: Tell) -> None:
+    """Tell the values of an array, or of some of its rows, as bytes: for filters that only the library knows."""
+    with h5py.File(FileWindow(handle, start, size), "r", rdcc_nbytes=0) as file:
+        array = file[name]
+        values = array[()] if rows is None else array[rows[0] : rows[1]]
+        tell({"kind": "values"}, np.ascontiguousarray(values).tobytes())
