@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass
 from functools import cache
@@ -18,9 +17,10 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from lxmert.common.config import CONFIGS
 from lxmert.common.specs import LOSS_NAMES
-from lxmert.utils.json_files import parse_json
-from lxmert.utils.messages import unknown_keyword_message
+from lxmert.utils.json_files import read_json
+from lxmert.utils.messages import shown, unknown_keyword_message
 from lxmert.utils.setting_names import setting
+from lxmert.utils.toml_files import read_toml
 from lxmert.weights.open import model_type_of
 
 from .recipes import ARCHITECTURES, LOSSES, RECIPES, TASKS, architectures, recipe_values
@@ -190,17 +190,17 @@ def _checked(entry: dataclasses.Field[Any], value: Any) -> Any:
     if kind is tuple:
         value = (value,) if isinstance(value, str) else value
         if not isinstance(value, (list, tuple)) or not all(isinstance(part, str) for part in value):
-            raise TypeError(f"{setting(name)} must be a list of texts; got {value!r}.")
+            raise TypeError(f"{setting(name)} must be a list of texts; got {shown(value)}.")
         value = tuple(value)
     else:
         accepted, title = _TYPES[kind]
         if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
-            raise TypeError(f"{setting(name)} must be {title}; got {value!r}.")
+            raise TypeError(f"{setting(name)} must be {title}; got {shown(value)}.")
         if isinstance(value, int) and abs(value) >= 2**63:
             raise ValueError(f"{setting(name)} must be {title} of 64 bits; got a larger one.")
     for choice in value if kind is tuple else (value,):
         if choices and choice not in choices:
-            raise ValueError(f"{setting(name)} must be one of {', '.join(choices)}; got {choice!r}.")
+            raise ValueError(f"{setting(name)} must be one of {', '.join(choices)}; got {shown(choice)}.")
     return float(value) if kind is float else value
 
 
@@ -227,13 +227,13 @@ def make_settings(task: str, *sources: Mapping[str, Any]) -> Settings:
                 raise ValueError(f"settings: {unknown_keyword_message(name, field_names())}")
         fields = source.get("model_config", {})
         if not isinstance(fields, Mapping):
-            raise TypeError(f"{setting('model_config')} must be a table of fields; got {fields!r}.")
+            raise TypeError(f"{setting('model_config')} must be a table of fields; got {shown(fields)}.")
         config |= fields
         given |= source
     given.pop("model_config", None)
     if given.setdefault("task", task) != task:
-        raise ValueError(f"the settings are of the task {given['task']}, not of {task}.")
-    if given.get("model") and "architecture" not in given:
+        raise ValueError(f"the settings are of the task {shown(given['task'])}, not of {task}.")
+    if given.get("model") and isinstance(given["model"], str) and "architecture" not in given:
         given["architecture"] = model_type_of(given["model"])
     chosen = {"recipe": "original", "architecture": architectures(task)[0], **given}
     for name, value, choices in (
@@ -241,8 +241,8 @@ def make_settings(task: str, *sources: Mapping[str, Any]) -> Settings:
         ("task", task, TASKS),
         ("architecture", chosen["architecture"], ARCHITECTURES),
     ):
-        if value not in choices:
-            raise ValueError(f"{setting(name)} must be one of {', '.join(choices)}; got {value!r}.")
+        if not isinstance(value, str) or value not in choices:
+            raise ValueError(f"{setting(name)} must be one of {', '.join(choices)}; got {shown(value)}.")
     recipe = recipe_values(chosen["recipe"], chosen["architecture"], task, chosen.get("choices"))
     return Settings(**{**recipe, **given, "model_config": config})
 
@@ -272,14 +272,7 @@ def read_settings(path: str | Path) -> dict[str, Any]:
         ValueError: it is neither, or has an unknown field.
     """
     path = Path(path)
-    text = path.read_text(encoding="utf-8")
-    if path.suffix == ".json":
-        values = parse_json(text, path)
-    else:
-        try:
-            values = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise ValueError(f"{path} is not a TOML file: {error}") from None
+    values = read_json(path) if path.suffix == ".json" else read_toml(path)
     for name in values:
         if name not in field_names():
             raise ValueError(f"{path}: {unknown_keyword_message(name, field_names(), 'setting')}")

@@ -58,6 +58,20 @@ def reading(where: str | Path, problem: str = "is damaged") -> Iterator[None]:
         raise InvalidFileError(f"{where} {problem}: {error_text(error)}") from None
 
 
+def read_small(path: str | Path, most: int, what: str) -> bytes:
+    """The content of a file of at most `most` bytes; `what` it should be, such as "a table of answers".
+
+    Raises:
+        OSError: the file cannot be read.
+        InvalidFileError: it is larger.
+    """
+    with open(path, "rb") as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise InvalidFileError(f"{path} is larger than {most} bytes, too large for {what}.")
+    return content
+
+
 def check_depth(values: object, where: str | Path) -> None:
     """Refuse lists and mappings in one another that are deeper than any file has them.
 

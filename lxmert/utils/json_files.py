@@ -6,6 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from .foreign_files import check_depth, read_small, reading
+from .messages import shown
+
 # Far above any config.json, so that a file made to fill the memory is refused before it is read.
 LARGEST_JSON = 16 * 2**20
 
@@ -19,7 +22,7 @@ def unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) < len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise ValueError(f"the key {twice!r} is there twice in one object")
+        raise ValueError(f"the key {shown(twice)} is there twice in one object")
     return members
 
 
@@ -27,12 +30,11 @@ def parse_json(text: str | bytes, place: str | Path, kind: type | tuple[type, ..
     """Parse JSON found at `place`, bytes as UTF-8; `kind` is what it must hold: dict, list, or a tuple of both.
 
     Raises:
-        ValueError: not JSON, a key that is there twice in an object, or JSON of another kind.
+        ValueError: not JSON, a key that is there twice in an object, JSON of another kind, or nested very deep.
     """
-    try:
+    with reading(place, "is not a JSON file"):
         values = json.loads(text, object_pairs_hook=unique_members)
-    except (ValueError, RecursionError) as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors
-        raise ValueError(f"{place} is not a JSON file: {error}") from None
+    check_depth(values, place)
     if not isinstance(values, kind):
         wanted = "object of keys and values" if kind is dict else "list" if kind is list else "list or object"
         raise ValueError(f"{place} must hold a JSON {wanted}; it holds a {type(values).__name__}.")
@@ -46,6 +48,4 @@ def read_json(path: str | Path, kind: type | tuple[type, ...] = dict) -> Any:
         OSError: the file cannot be read.
         ValueError: not JSON, JSON of another kind, or a file far larger than any description of a model.
     """
-    if Path(path).stat().st_size > LARGEST_JSON:
-        raise ValueError(f"{path} is larger than {LARGEST_JSON} bytes, too large for a description of a model.")
-    return parse_json(Path(path).read_bytes(), path, kind)
+    return parse_json(read_small(path, LARGEST_JSON, "a description of a model"), path, kind)

@@ -8,11 +8,12 @@ from typing import Any
 
 import yaml
 
-# Reading takes 50 microseconds a line; a file of this size takes some seconds.
-LARGEST_YAML = 2**20
+from .foreign_files import check_depth, read_small, reading
+from .messages import shown
+
+# PyYAML takes 20 microseconds for each value; a file of this size takes up to a second. Published ones have 3 kB.
+LARGEST_YAML = 2**16
 _LONGEST_NUMBER = 100  # characters; PyYAML takes the square of the parts of 1:2:3 and the like
-# What PyYAML raises for a scalar that is not of the kind that its tag says, such as `!!int ""`.
-_OF_SCALARS = (AttributeError, IndexError, KeyError, OverflowError, TypeError)
 
 
 def is_yaml(path: Path) -> bool:
@@ -31,7 +32,7 @@ class _PlainLoader(yaml.SafeLoader):
                 raise yaml.constructor.ConstructorError(None, None, "a key is no plain value", key_node.start_mark)
             key = self.construct_object(key_node)
             if key in seen:
-                problem = f"the key {key!r} is there twice in one mapping"
+                problem = f"the key {shown(key)} is there twice in one mapping"
                 raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
             seen.add(key)
         return super().construct_mapping(node, deep)
@@ -51,12 +52,14 @@ def read_yaml(path: str | Path) -> dict[Any, Any]:
         ValueError: not YAML of plain values, a key that is there twice, another kind of value than a mapping, or a file
             far larger than any description of a model, as it is or with what its aliases repeat.
     """
-    if Path(path).stat().st_size > LARGEST_YAML:
-        raise ValueError(f"{path} is larger than {LARGEST_YAML} bytes, too large for a description of a model.")
-    try:
-        values = yaml.load(Path(path).read_bytes(), _PlainLoader)
-    except (yaml.YAMLError, ValueError, RecursionError, *_OF_SCALARS) as error:
-        raise ValueError(f"{path} is not a YAML file of plain values: {error}") from None
+    text = read_small(path, LARGEST_YAML, "a description of a model")
+    with reading(path, "is not a YAML file of plain values"):
+        try:
+            values = yaml.load(text, _PlainLoader)
+        except yaml.MarkedYAMLError as error:  # its arguments are parts of a message
+            where = f" (line {mark.line + 1}, column {mark.column + 1})" if (mark := error.problem_mark) else ""
+            raise ValueError(f"{error.problem or error.context}{where}") from None
+    check_depth(values, path)
     if not isinstance(values, dict):
         raise ValueError(f"{path} must hold a YAML mapping of keys and values; it holds a {type(values).__name__}.")
     if _expanded_size(values, {}) > LARGEST_YAML:

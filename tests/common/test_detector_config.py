@@ -129,7 +129,7 @@ BAD = {
     "a number of half a million parts": ("a: " + "1:" * 500_000 + "1\n", "a number is too long"),
     "a number that is none": ("a: !!int ''\n", "is not a YAML file of plain values"),
     "deep": ("[" * 5000, "is not a YAML file of plain values"),
-    "large": (" " * (2**20 + 1), "is larger than 1048576 bytes"),
+    "large": (" " * (2**16 + 1), "is larger than 65536 bytes"),
 }
 
 

@@ -120,7 +120,7 @@ BAD = [
         ValueError,
         "model_config: unexpected field 'hiden_size'. Did you mean 'hidden_size'?",
     ),
-    ({"task": "gqa"}, ValueError, "the settings are of the task gqa, not of vqa."),
+    ({"task": "gqa"}, ValueError, "the settings are of the task 'gqa', not of vqa."),
 ]
 
 
