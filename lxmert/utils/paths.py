@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path, PurePosixPath
+
+from .messages import shown
 
 CONFIG_NAME = "config.json"
 SAFETENSORS_NAME = "model.safetensors"
@@ -11,6 +14,7 @@ INDEX_NAME = "model.safetensors.index.json"
 PICKLE_NAME = "pytorch_model.bin"
 OBJECTS_NAME, ATTRIBUTES_NAME = "objects_vocab.txt", "attributes_vocab.txt"  # of detectors: the names of their classes
 ANSWERS_NAME = "answers.json"  # of this package: the answers of a model, in the order of its scores
+_LONGEST = 255  # bytes that a name may have in the file systems in use
 
 
 def check_folder(folder: Path, content: str) -> None:
@@ -35,23 +39,28 @@ def with_variant(name: str, variant: str | None) -> str:
     if variant is None:
         return name
     if not isinstance(variant, str) or not re.fullmatch(r"[A-Za-z0-9_-]+", variant):
-        raise ValueError(f'variant must be letters, digits, "_" and "-", such as "fp16"; got {variant!r}.')
+        raise ValueError(f'variant must be letters, digits, "_" and "-", such as "fp16"; got {shown(variant)}.')
     start, _, ending = name.rpartition(".")
     return f"{start}.{variant}.{ending}"
 
 
 def is_base_name(name: object) -> bool:
-    """Whether this is the plain name of a file: no folders, nothing that leads elsewhere."""
-    return isinstance(name, str) and name not in ("", ".", "..") and not set(name) & set("/\\:\0")
+    """Whether this is the plain name of a file: no folders, nothing that leads elsewhere, nor longer than any name."""
+    if not isinstance(name, str) or name in ("", ".", "..") or len(name) > _LONGEST or set(name) & set("/\\:\0"):
+        return False
+    try:
+        return len(os.fsencode(name)) <= _LONGEST
+    except UnicodeEncodeError:  # half a character
+        return False
 
 
 def check_base_name(name: object, place: str | Path) -> None:
     """Refuse a file name found at `place`, in another file, unless it is a plain one."""
     if not is_base_name(name):
-        raise ValueError(f"{place} names a file {name!r}; only plain names of files next to it are allowed.")
+        raise ValueError(f"{place} names a file {shown(name)}; only plain names of files next to it are allowed.")
 
 
 def check_subfolder(subfolder: object) -> None:
     """Refuse a subfolder of a folder or repository that leads elsewhere."""
     if not isinstance(subfolder, str) or not all(map(is_base_name, PurePosixPath(subfolder).parts)):
-        raise ValueError(f"subfolder must be the relative path of a folder; got {subfolder!r}.")
+        raise ValueError(f"subfolder must be the relative path of a folder; got {shown(subfolder)}.")

@@ -1,7 +1,9 @@
 """Weights in several files with an index: read in every format, written by both backends, and read by transformers."""
 
 import json
+import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -95,6 +97,48 @@ def test_an_index_without_a_map(tmp_path):
         (tmp_path / INDEX).write_text(json.dumps(content))
         with pytest.raises(ValueError, match=r"has no weight_map: names of tensors, each with the file that holds it"):
             open_weights(tmp_path)
+
+
+@pytest.fixture
+def many(tmp_path):
+    """Three hundred files of one tensor each, and a process that may have forty files more than now."""
+    resource = pytest.importorskip("resource", reason="limits of open files are set on POSIX systems")
+    weight_map = {f"t{n}": f"{n}.safetensors" for n in range(300)}
+    for number, (name, shard) in enumerate(weight_map.items()):
+        save_file({name: np.full(3, number, np.float32)}, tmp_path / shard)
+    (tmp_path / INDEX).write_text(json.dumps({"weight_map": weight_map}))
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.dup(0)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 40, before[1]))
+    yield tmp_path
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_more_files_than_a_process_may_open(many):
+    file = open_weights(many)
+    names = [f"t{n}" for n in range(300)]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(2):
+            read = list(pool.map(lambda name: file.read(name, mapped=True), names))
+            assert [value.tolist() for value in read] == [[n] * 3 for n in range(300)]
+    assert file.title == "safetensors, in 300 files"
+    save_file({"t0": np.zeros(3, np.float32)}, many / "0.safetensors")
+    with pytest.raises(OSError, match=r"0\.safetensors was replaced or changed by another process while it was read"):
+        file.read("t0")
+    assert file.read("t1").tolist() == [1] * 3
+    file.close()
+
+
+def test_names_in_an_index_that_no_file_can_have(tmp_path):
+    for name in ("a" * 256, "é" * 128, "\ud800", "a\0", "", 3, ["a" * 10**6], None):
+        (tmp_path / INDEX).write_text(json.dumps({"weight_map": {"a": name}}))
+        with pytest.raises(ValueError, match="only plain names of files next to it are allowed") as caught:
+            open_weights(tmp_path)
+        assert len(str(caught.value)) < len(str(tmp_path)) + 300
+    (tmp_path / INDEX).write_text(json.dumps({"weight_map": {"a": "a" * 255}}))
+    with pytest.raises(FileNotFoundError, match="aaa, which does not exist"):
+        open_weights(tmp_path)
 
 
 # Writing

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from lxmert.utils.file_bytes import FileBytes
+from lxmert.utils.foreign_files import reading
 from lxmert.utils.json_files import unique_members
+from lxmert.utils.messages import first_few
 
 from .base import read_folder_config
 from .raw_io import FLOATS, Slot, write_slots
@@ -45,7 +47,7 @@ class SafetensorsFile:
         self.title = "safetensors in TensorFlow's layout" if metadata.get("format") == "tf" else "safetensors"
         other = [f"{name} as {entry['dtype']}" for name, entry in header.items() if entry["dtype"] not in _FORMATS]
         if other:
-            raise ValueError(f"{path} holds {', '.join(other[:3])}; these are read: {', '.join(_TAGS.values())}.")
+            raise ValueError(f"{path} holds {first_few(other, 3)}; these are read: {', '.join(_TAGS.values())}.")
         self.shapes = {name: tuple(entry["shape"]) for name, entry in header.items()}
         self.dtypes = {name: _FORMATS[entry["dtype"]] for name, entry in header.items()}
         self._bytes = FileBytes(path)
@@ -69,7 +71,7 @@ class SafetensorsFile:
 
 def _header(path: Path) -> dict[str, Any]:
     """The header of a file, whose sizes, offsets and text the library has checked."""
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
     with path.open("rb") as file:
         size = int.from_bytes(file.read(8), "little")
@@ -79,13 +81,11 @@ def _header(path: Path) -> dict[str, Any]:
                 f"though {LARGEST_HEADER} suffice for a hundred thousand tensors."
             )
         text = file.read(size)
-    try:
+    with reading(path, "is not a complete safetensors file"):
         with safe_open(path, framework="numpy"):
             pass
         # Of two entries under one name the library and Python might take different ones.
         return json.loads(text, object_pairs_hook=unique_members)
-    except (SafetensorError, OSError, ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not a complete safetensors file: {error}") from None
 
 
 NamedArray = tuple[str, np.dtype, tuple[int, ...], Callable[[], np.ndarray]]
