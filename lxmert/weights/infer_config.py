@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lxmert.common.config.base import ModelConfig
+from lxmert.common.config.values import MOST_LAYERS
 from lxmert.utils.setting_names import config_field
 
 from .naming.key_mapping import BERT, Parameter, shapeless_parameters
@@ -50,6 +51,8 @@ def config_from_shapes(
         TypeError, ValueError: the number of attention heads is not given and cannot be inferred, or no model has these
             shapes.
     """
+    if (most := max(counts.values(), default=0)) > MOST_LAYERS:
+        raise ValueError(f"the names in {place} show {most:,} layers; a model has at most {MOST_LAYERS} of a kind.")
     model = MODELS[kind.model_type]
     weights = {p.module: p for p in shapeless_parameters(kind.model_type, counts) if p.leaf.torch in ("weight", "")}
     shapes = {module: shape for module, p in weights.items() if (shape := shape_of(p)) is not None}

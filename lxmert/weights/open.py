@@ -108,7 +108,6 @@ def _recognized(
         else:
             found = recognize(file, _model_types(file, config, kind, stored))
         config, config_source = _configuration(file, found, config, kind, stored, overrides)
-        _check_layer_counts(file, config)
         checkpoint = Checkpoint(file, config, found.mapping, found.nested, found.names, config_source)
         checkpoint = _with_computed(checkpoint)
         return resolve_decoder(checkpoint, tie_given="tie_word_embeddings" in overrides)
@@ -254,17 +253,3 @@ def _other_config(file: WeightFile, kind: type[ModelConfig]) -> tuple[str, dict[
         if path.is_file():
             return name, read_yaml(path)
     return CONFIG_NAME, None
-
-
-def _check_layer_counts(file: WeightFile, config: ModelConfig) -> None:
-    """Refuse a configuration of far more layers than the file can have: names are generated for every layer.
-
-    Raises:
-        CheckpointMismatchError: naming the field.
-    """
-    for name in MODELS[config.model_type].layers:
-        if getattr(config, name) > max(1000, len(file.shapes)):
-            raise CheckpointMismatchError(
-                f"{file.path} holds {len(file.shapes)} tensors, which cannot be a model of "
-                f"{name}={getattr(config, name)}; pass the {CONFIG_NAME} that belongs to it."
-            )

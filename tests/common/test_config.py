@@ -118,7 +118,7 @@ def test_activations(kind):
         (
             {"pruned_heads": {"language_layers.0.attention": range(12)}},
             "pruned_heads['language_layers.0.attention'] must be some of the heads 0 to 11, not all; "
-            "got [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11].",
+            "got [0, 1, 2, 3, 4, 5, …].",
         ),
         (
             {"pruned_heads": {"visual_layers.4.attention": [12]}},
@@ -270,7 +270,3 @@ def test_every_attention_has_a_path():
     assert config.replace(pruned_heads={path: [1] for path in config.attention_paths}).pruned_heads
     with pytest.raises(ValueError, match=r"got 'language_layers.01.attention'"):
         config.replace(pruned_heads={"language_layers.01.attention": [1]})
-
-
-def test_any_number_of_layers_is_cheap():
-    assert LxmertConfig(l_layers=10**12, pruned_heads={"language_layers.77.attention": [1]}).l_layers == 10**12

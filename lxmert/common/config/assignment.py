@@ -9,11 +9,11 @@ import inspect
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self, get_type_hints
 
-from lxmert.utils.messages import check_keywords, nearly_known, warn_caller
+from lxmert.utils.messages import check_keywords, escaped, nearly_known, shown, warn_caller
 
 from .keywords import OriginKeywords, config_fields
 from .origin import NOTES, Origin
-from .values import checked_kind, require
+from .values import MOST, checked_kind, require
 
 _TRUTH = {"true": True, "1": True, "y": True, "yes": True, "false": False, "0": False, "n": False, "no": False}
 
@@ -87,7 +87,7 @@ class ConfigValues(Origin, OriginKeywords):
         """Raise ValueError if values are another model's."""
         if model_type != cls.model_type:
             raise ValueError(
-                f"this is the configuration of a {model_type!r} model; {cls.__name__} reads {cls.model_type!r}. "
+                f"this is the configuration of a {shown(model_type)} model; {cls.__name__} reads {cls.model_type!r}. "
                 "Use the classes of that model, or pass the files of this one."
             )
 
@@ -237,6 +237,7 @@ class ConfigValues(Origin, OriginKeywords):
         if kind is int:
             least = 0 if name in self.may_be_zero else 1
             require(value >= least, name, f"at least {least}", value)
+            require(value <= MOST, name, f"at most {MOST:,}", value)
         return value
 
     def _checked_common(self, name: str, value: Any) -> Any:
@@ -261,8 +262,9 @@ class ConfigValues(Origin, OriginKeywords):
         return hash((type(self), *values))
 
     def __repr__(self) -> str:
-        values = {**self.field_values(), **self.unknown_values()}
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in values.items())})"
+        parts = [f"{name}={value!r}" for name, value in self.field_values().items()]
+        parts += [f"{escaped(name)}={shown(value)}" for name, value in self.unknown_values().items()]
+        return f"{type(self).__name__}({', '.join(parts)})"
 
     def field_values(self) -> dict[str, Any]:
         """The values of the fields by name: what describes the model."""

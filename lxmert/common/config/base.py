@@ -17,6 +17,7 @@ from lxmert.utils.paths import CONFIG_NAME, check_folder
 from .assignment import ConfigValues
 from .config_file import read_config
 from .keywords import config_fields
+from .values import check_values
 
 _WHERE = ("revision", "cache_dir", "token", "local_files_only", "subfolder", "force_download")
 
@@ -58,13 +59,14 @@ class ModelConfig(ConfigValues):
             The configuration; with `return_unused_kwargs` a tuple of it and a dict.
 
         Raises:
-            ValueError: the keys are another model's, or a value is out of range.
+            ValueError: the keys are another model's, a value is out of range, or there are too many to be a model's.
             TypeError: a value of the wrong kind, or an override that is a misspelled name.
         """
         if not isinstance(config_dict, Mapping):
             raise TypeError(
                 f"{cls.__name__}.from_dict expects a mapping of keys to values; got {type(config_dict).__name__}."
             )
+        check_values(config_dict)
         cls._check_model_type(config_dict.get("model_type", cls.model_type))
         derived = cls._derived()
         values = {name: value for name, value in config_dict.items() if name not in derived}

@@ -11,11 +11,13 @@ from lxmert.utils.paths import CONFIG_NAME
 from .base import ModelConfig
 from .detector_yaml import YAML_NAME, is_yaml_layout, values_from_yaml
 from .keywords import config_fields
-from .values import require
+from .values import MOST_LAYERS, require
 
 CHANNEL_ORDERS = ("BGR", "RGB")
 MOST_ANCHORS = 1000  # of one cell; the published weights have 12
-_MOST = {"max_size": 20_000, "pool_size": 100}  # what takes memory by its square; the published 1,333 and 14
+_BLOCKS = ("res2_blocks", "res3_blocks", "res4_blocks", "res5_blocks")
+# What takes memory by its square, the published 1,333 and 14; and layers.
+_MOST = {"max_size": 20_000, "pool_size": 100, **dict.fromkeys(_BLOCKS, MOST_LAYERS)}
 _LENGTHS = {"pixel_mean": 3, "pixel_std": 3, "proposal_box_weights": 4, "box_weights": 4}
 _POSITIVE = ("anchor_sizes", "anchor_ratios", "pixel_std", "proposal_box_weights", "box_weights", "batch_norm_eps")
 _FRACTIONS = ("proposal_threshold", "score_threshold", "suppression_thresholds")
@@ -102,9 +104,8 @@ class DetectorConfig(ModelConfig):
     @classmethod
     def read_once(cls) -> tuple[str, ...]:
         """See `ModelConfig`."""
-        blocks = ("res2_blocks", "res3_blocks", "res4_blocks", "res5_blocks")
         anchors = ("anchor_sizes", "anchor_ratios")
-        return (*blocks, "res5_dilation", "ceil_pooling", *anchors, "pool_size", "batch_norm_eps")
+        return (*_BLOCKS, "res5_dilation", "ceil_pooling", *anchors, "pool_size", "batch_norm_eps")
 
     def _checked(self, name: str, value: Any) -> Any:
         value = super()._checked(name, value)

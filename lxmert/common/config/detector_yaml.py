@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from lxmert.utils.messages import shown
+
 YAML_NAME = "config.yaml"
 
 # The key of each field; the parts of a key are the mappings that it is in.
@@ -72,7 +74,7 @@ def values_from_yaml(values: Mapping[Any, Any]) -> dict[str, Any]:
     if missing := [key for key, value in found.items() if value is None]:
         raise ValueError(f"the configuration of the Visual Genome detector must hold {', '.join(missing)}.")
     others = [
-        f"{key} is {found[key]!r}, not {' or '.join(map(repr, allowed))}"
+        f"{key} is {shown(found[key])}, not {' or '.join(map(repr, allowed))}"
         for key, allowed in _FIXED.items()
         if found[key] not in allowed or type(found[key]) is not type(allowed[0])
     ]

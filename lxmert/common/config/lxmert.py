@@ -6,11 +6,11 @@ import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from lxmert.utils.messages import warn_caller
+from lxmert.utils.messages import shown, warn_caller
 
 from .keywords import config_fields
 from .transformer import TransformerConfig
-from .values import require
+from .values import layer_number, require
 
 
 @config_fields
@@ -82,9 +82,11 @@ class LxmertConfig(TransformerConfig):
 
     def attention_path(self, key: str | int) -> str:
         """The path of the attention that a key of `pruned_heads` names: a path, or a number that only one layer has."""
-        if not str(key).isdecimal():
+        layer = layer_number(str(key))
+        if layer is None:
             return str(key)
-        paths = [path for path in self.attention_paths if path.split(".")[1] == str(int(key))]
+        kinds = [(kind, names) for kind, (count, names) in self.attentions.items() if layer < getattr(self, count)]
+        paths = [f"{kind}.{layer}.{name}" for kind, names in kinds for name in names]
         if len(paths) > 1:
             raise ValueError(
                 f"pruned_heads names layer {key}, and LXMERT has several layers of this number. Name one of "
@@ -104,7 +106,7 @@ class LxmertConfig(TransformerConfig):
     def num_hidden_layers(self, value: Any) -> None:
         if value != self.num_hidden_layers:
             raise ValueError(
-                f"num_hidden_layers is derived from l_layers, x_layers and r_layers; set those. Got {value!r}."
+                f"num_hidden_layers is derived from l_layers, x_layers and r_layers; set those. Got {shown(value)}."
             )
 
     @classmethod

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from .values import head_numbers
+from lxmert.utils.messages import shown
+
+from .values import head_numbers, layer_number
 
 
 class PrunedHeads:
@@ -51,7 +53,7 @@ class PrunedHeads:
 
     def kept_heads(self, path: str) -> list[int]:
         """The indices of the heads that the attention at `path` still has."""
-        gone = self.pruned_heads.get(path, ())
+        gone = set(self.pruned_heads.get(path, ()))
         return [head for head in range(self.num_attention_heads) if head not in gone]
 
     def _has_attention(self, path: str) -> bool:
@@ -59,9 +61,8 @@ class PrunedHeads:
         layers, _, rest = path.partition(".")
         number, _, name = rest.partition(".")
         count, names = self.attentions.get(layers, ("", ()))
-        return (
-            name in names and number.isdecimal() and str(int(number)) == number and int(number) < getattr(self, count)
-        )
+        layer = layer_number(number)
+        return name in names and layer is not None and str(layer) == number and layer < getattr(self, count)
 
     def _check_pruned_heads(self) -> None:
         """Raise ValueError where `pruned_heads` names an attention or heads that the model does not have."""
@@ -71,10 +72,11 @@ class PrunedHeads:
                 example = next(iter(self.attentions))
                 counts = ", ".join(f"{count}={getattr(self, count)}" for count, _ in self.attentions.values())
                 raise ValueError(
-                    f"pruned_heads names attentions by path, as '{example}.0.attention'; got {path!r}. "
+                    f"pruned_heads names attentions by path, as '{example}.0.attention'; got {shown(path)}. "
                     f"This model has {counts}."
                 )
             if len(gone) >= heads or gone[0] < 0 or gone[-1] >= heads:  # they are in order, each once
                 raise ValueError(
-                    f"pruned_heads[{path!r}] must be some of the heads 0 to {heads - 1}, not all; got {list(gone)}."
+                    f"pruned_heads[{path!r}] must be some of the heads 0 to {heads - 1}, not all; "
+                    f"got {shown(list(gone))}."
                 )

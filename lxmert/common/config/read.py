@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lxmert.utils.messages import shown
 from lxmert.utils.paths import CONFIG_NAME
 
 from .base import ModelConfig
@@ -41,7 +42,7 @@ def config_class(values: Mapping[str, Any], default: type[ModelConfig] | None = 
         return default
     model_type = values.get("model_type")
     if not isinstance(model_type, str) or model_type not in ALL_CONFIGS:
-        raise ValueError(f"model_type must be one of {', '.join(ALL_CONFIGS)}; got {model_type!r}.")
+        raise ValueError(f"model_type must be one of {', '.join(ALL_CONFIGS)}; got {shown(model_type)}.")
     return ALL_CONFIGS[model_type]
 
 

@@ -11,7 +11,7 @@ from .base import ModelConfig
 from .common_attributes import ALIASES, COMMON, CommonAttributes
 from .keywords import CommonKeywords, config_fields
 from .pruning import PrunedHeads
-from .values import checked_label_count, checked_pruned_heads, require
+from .values import MOST_HEADS, MOST_LAYERS, checked_label_count, checked_pruned_heads, require
 
 # What config.json leaves out where it has its default value, as `transformers` does, beside the common attributes.
 _FLAGS = {"output_attentions": False, "output_hidden_states": False, "return_dict": True}
@@ -67,6 +67,10 @@ class TransformerConfig(ModelConfig, CommonAttributes, PrunedHeads, CommonKeywor
             require(0 <= value < 1, name, "in [0, 1)", value)
         elif name in ("initializer_range", "layer_norm_eps"):
             require(0 < value < math.inf, name, "above 0", value)
+        elif name == "num_attention_heads":
+            require(value <= MOST_HEADS, name, f"at most {MOST_HEADS:,}", value)
+        elif any(name == count for count, _ in self.attentions.values()):
+            require(value <= MOST_LAYERS, name, f"at most {MOST_LAYERS}", value)
         elif name == "hidden_act":
             require(value in self.activations, name, f"one of {', '.join(self.activations)}", value)
         return value

@@ -5,7 +5,10 @@ from __future__ import annotations
 import numbers
 import re
 from collections.abc import Callable, Mapping
+from itertools import islice
 from typing import Any
+
+from lxmert.utils.messages import shown
 
 _KINDS = {
     bool: "true or false",
@@ -16,10 +19,18 @@ _KINDS = {
     tuple[float, ...]: "a list of numbers",
 }
 
+# No file can hold weights of larger sizes than these, and the numbers of indices and bytes stay within 64 bits.
+MOST = 2**31 - 1
+MOST_LAYERS = 256
+MOST_HEADS = 4096
 # The names of labels are made when they are asked for; a file may claim any number of them.
-MOST_LABELS = 2**20
+MOST_LABELS = 2**16
+MOST_NUMBERS = 1000  # of a list of them
+# Beside the labels and the pruned heads; published files have about a hundred, and some keep their answers.
+MOST_VALUES = 20_000
+_LONGEST_INDEX = 9  # digits; Python reads no text of more than 4,300
 # A dtype of PyTorch, NumPy or TensorFlow by its name.
-_DTYPE = re.compile(r"b?float\d+(_\w+)?|u?int\d+|complex\d+|bool|half|float|double")
+_DTYPE = re.compile(r"b?float\d{1,3}(_\w{1,20})?|u?int\d{1,3}|complex\d{1,3}|bool|half|float|double")
 PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
 
 
@@ -49,6 +60,7 @@ def _numbers(name: str, value: Any) -> tuple[float, ...]:
         isinstance(item, numbers.Real) and not isinstance(item, bool) for item in items
     ):
         raise wrong_kind(name, "a list of numbers", value)
+    require(len(items) <= MOST_NUMBERS, name, f"a list of at most {MOST_NUMBERS:,} numbers", value)
     return tuple(_as_float(name, item) for item in items)
 
 
@@ -62,13 +74,37 @@ def _as_float(name: str, value: numbers.Real) -> float:
 
 def wrong_kind(name: str, expected: str, value: Any) -> TypeError:
     """The error for a value of the wrong type."""
-    return TypeError(f"{name} must be {expected}; got {value!r} ({type(value).__name__}).")
+    return TypeError(f"{name} must be {expected}; got {shown(value)} ({type(value).__name__}).")
 
 
 def require(holds: bool, name: str, wanted: str, value: Any) -> None:
     """Raise ValueError unless the value of a field holds."""
     if not holds:
-        raise ValueError(f"{name} must be {wanted}; got {value!r}.")
+        raise ValueError(f"{name} must be {wanted}; got {shown(value)}.")
+
+
+def check_values(values: Mapping[Any, Any]) -> None:
+    """Check the keys of a configuration, and that what it holds beside labels and pruned heads can be kept and written.
+
+    Raises:
+        ValueError: a key that is no text, or more than `MOST_VALUES` values.
+    """
+    for key in values:
+        if not isinstance(key, str):
+            raise ValueError(f"the keys of a configuration are texts; got {shown(key)}.")
+    parts = [value for key, value in values.items() if key not in ("id2label", "label2id", "pruned_heads")]
+    count = 0
+    while parts and count <= MOST_VALUES:
+        count += len(parts)
+        containers = [part for part in parts if isinstance(part, (Mapping, list, tuple))]
+        parts = [inner for part in containers for inner in (part.values() if isinstance(part, Mapping) else part)]
+    if count > MOST_VALUES:
+        raise ValueError(f"a configuration holds at most {MOST_VALUES:,} values beside its labels; this one has more.")
+
+
+def layer_number(text: str) -> int | None:
+    """The number of a layer that a text is, or None."""
+    return int(text) if text.isdecimal() and len(text) <= _LONGEST_INDEX else None
 
 
 def checked_pruned_heads(value: Any, path_of: Callable[[str | int], str]) -> dict[str, tuple[int, ...]]:
@@ -82,7 +118,7 @@ def checked_pruned_heads(value: Any, path_of: Callable[[str | int], str]) -> dic
         raise wrong_kind("pruned_heads", "a mapping of names", value)
     paths = {key: path_of(key) for key in value}
     if len(set(paths.values())) < len(paths):
-        raise ValueError(f"pruned_heads must name each attention once; got {', '.join(map(repr, paths))}.")
+        raise ValueError(f"pruned_heads must name each attention once; got {', '.join(map(shown, islice(paths, 8)))}.")
     return {paths[key]: heads for key, given in value.items() if (heads := head_numbers(paths[key], given))}
 
 
@@ -92,7 +128,7 @@ def head_numbers(path: str, heads: Any) -> tuple[int, ...]:
     if not isinstance(heads, (list, tuple, set, frozenset, range)) or not all(
         isinstance(head, numbers.Integral) and not isinstance(head, bool) for head in heads
     ):
-        raise TypeError(f"pruned_heads[{path!r}] must be a list of integers; got {heads!r}.")
+        raise TypeError(f"pruned_heads[{shown(path)}] must be a list of integers; got {shown(heads)}.")
     return tuple(sorted({int(head) for head in heads}))
 
 
@@ -107,7 +143,7 @@ def checked_label_names(value: Any) -> dict[int, str] | None:
     try:
         if isinstance(value, Mapping) and all(isinstance(name, str) for name in value.values()):
             return {int(number): name for number, name in value.items()}
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         pass  # a key that is no number
     raise wrong_kind("id2label", "a mapping of numbers to names", value)
 
@@ -120,11 +156,13 @@ def checked_label_numbers(value: Any) -> dict[str, int] | None:
     """
     if value is None or (isinstance(value, Mapping) and not value):
         return None
+    if isinstance(value, Mapping):
+        checked_label_count(len(value))
     try:
         if isinstance(value, Mapping) and all(isinstance(name, str) for name in value):
             return {name: int(number) for name, number in value.items()}
-    except (TypeError, ValueError):
-        pass
+    except (TypeError, ValueError, OverflowError):
+        pass  # a value that is no number, or an infinite one
     raise wrong_kind("label2id", "a mapping of names to numbers", value)
 
 

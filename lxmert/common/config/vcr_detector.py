@@ -7,7 +7,11 @@ from typing import Any, ClassVar
 
 from .base import ModelConfig
 from .keywords import config_fields
-from .values import require
+from .values import MOST_LAYERS, require
+
+_BLOCKS = ("res2_blocks", "res3_blocks", "res4_blocks", "res5_blocks")
+# What takes memory by its square, and layers.
+_MOST = {"canvas_height": 20_000, "canvas_width": 20_000, "pool_size": 100, **dict.fromkeys(_BLOCKS, MOST_LAYERS)}
 
 
 @config_fields
@@ -57,8 +61,7 @@ class VcrDetectorConfig(ModelConfig):
     @classmethod
     def read_once(cls) -> tuple[str, ...]:
         """See `ModelConfig`."""
-        blocks = ("res2_blocks", "res3_blocks", "res4_blocks", "res5_blocks")
-        return (*blocks, "use_semantics", "pool_size", "batch_norm_eps")
+        return (*_BLOCKS, "use_semantics", "pool_size", "batch_norm_eps")
 
     def _checked(self, name: str, value: Any) -> Any:
         value = super()._checked(name, value)
@@ -66,6 +69,8 @@ class VcrDetectorConfig(ModelConfig):
         require(all(map(math.isfinite, numbers)), name, "finite", value)
         if isinstance(value, tuple):
             require(len(value) == 3, name, "3 numbers", value)
+        if name in _MOST:
+            require(value <= _MOST[name], name, f"at most {_MOST[name]:,}", value)
         if name in ("image_std", "batch_norm_eps"):
             require(min(numbers) > 0, name, "above 0", value)
         return value

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from .keywords import config_fields
 from .transformer import TransformerConfig
-from .values import require
+from .values import layer_number, require
 
 
 @config_fields
@@ -88,7 +88,8 @@ class VisualBertConfig(TransformerConfig):
 
     def attention_path(self, key: str | int) -> str:
         """The path of the attention that a key of `pruned_heads` names; `transformers` numbers the layers."""
-        return f"encoder_layers.{int(key)}.attention" if str(key).isdecimal() else str(key)
+        layer = layer_number(str(key))
+        return str(key) if layer is None else f"encoder_layers.{layer}.attention"
 
     def _has_attention(self, path: str) -> bool:
         return super()._has_attention(path) or (self.bypass_transformer and path == "additional_layer.attention")

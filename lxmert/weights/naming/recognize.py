@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from lxmert.utils.messages import first_few
 from lxmert.utils.paths import CONFIG_NAME
 from lxmert.weights.formats import WeightFile
 
@@ -67,7 +68,7 @@ def recognize(file: WeightFile, model_types: tuple[str, ...]) -> Recognized:
         )
         raise CheckpointMismatchError(
             f"{file.path} is not a file of {titles}: none of its {len(names)} names is known as a weight of the "
-            f"backbone (the first are {', '.join(names[:3]) or 'none'}). "
+            f"backbone (the first are {first_few(names[:3]) or 'none'}). "
             f"Pass the {CONFIG_NAME} that belongs to it; its model_type names the model."
         )
     contains_bert = bool(MODELS[best[1].model_type].beyond_bert)
