@@ -163,8 +163,8 @@ MUTATIONS = (
     Mutation(
         "two processes may write one region store",
         "data/features/partial_store.py",
-        "            lock(handle)\n",
-        "            pass\n",
+        "                lock(self._lock)\n",
+        "                pass\n",
         "tests/data/test_features.py",
     ),
     Mutation(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import tempfile
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from lxmert.utils.temporary_files import system_folder
 
 from .options import SOURCE_HELP, json_text, plain_json, table
 from .predict import add_checkpoint_options, open_trained_model
@@ -70,17 +72,17 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.task == "pretrain":
         return _run_pretrain(arguments)
-    with tempfile.TemporaryDirectory() as folder:
+    with ExitStack() as opened:
         predictions = arguments.predictions
         if predictions is None:
             if arguments.task != "vqa" and not arguments.questions:  # its files hold questions and answers
                 arguments.questions, arguments.annotations = arguments.annotations, []
             if not arguments.questions:
                 raise ValueError("--questions must be given with --checkpoint: what it is to answer.")
-            predictions = [Path(folder) / "predictions"]
             absent = [path for path in arguments.annotations if not Path(path).is_file()]
             if absent:  # said now, not after the work
                 raise FileNotFoundError(f"--annotations: there is no file {absent[0]}.")
+            predictions = [opened.enter_context(system_folder("scoring a checkpoint")) / "predictions"]
             model = open_trained_model(arguments)
             model.predict(predictions[0], progress=model.is_main and not arguments.quiet)
             model.close()

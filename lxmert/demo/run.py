@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from lxmert.explain.page import write_page
 from lxmert.explain.questions import explain_questions
 from lxmert.explain.views import ImageView, QuestionView
 from lxmert.utils.progress import tracked
+from lxmert.utils.temporary_files import system_folder
 from lxmert.vision.images import open_image
 
 CHECKPOINTS = ("easy-vqa", "easy-vqa-visual-bert", "scenes", "scenes-visual-bert")
@@ -69,8 +69,8 @@ def run_demo(
 
 def _compare_all(sources: Sequence[str | Path], show: Callable[[str], None], progress: bool) -> list[BackendComparison]:
     """Each checkpoint with the questions that it knows the answers of; models of the same questions share them."""
-    with tempfile.TemporaryDirectory() as folder:
-        models = [load_both(source, Path(folder), show) for source in sources]
+    with system_folder("converting the checkpoints") as folder:
+        models = [load_both(source, folder, show) for source in sources]
     makers = [questions_for(model["pt"].answers, str(source)) for model, source in zip(models, sources, strict=True)]
     asked = {maker: maker(progress) for maker in dict.fromkeys(makers)}
     return [compare(model, asked[maker], progress) for model, maker in zip(models, makers, strict=True)]

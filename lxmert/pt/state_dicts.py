@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from lxmert.utils.messages import first_few
 from lxmert.utils.paths import PICKLE_NAME
+from lxmert.utils.write_errors import library_writes
 from lxmert.weights.base_model import StoredModel
 from lxmert.weights.formats.raw_io import FLOATS
 from lxmert.weights.formats.safetensors import NamedArray
@@ -130,7 +131,9 @@ def pickles(save: Callable[..., Any]) -> FileKind:
     """Pickled state dicts as weight files, written by `torch.save` or a function like it."""
 
     def write(path: Path, tensors: Sequence[NamedArray]) -> dict[str, int]:
-        save({name: tensor_of(read()) for name, _, _, read in tensors}, path)
+        values = {name: tensor_of(read()) for name, _, _, read in tensors}
+        with library_writes(path):
+            save(values, path)
         return {}
 
     return FileKind(PICKLE_NAME, write)

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from lxmert.common.tokenizer import LxmertTokenizer
-from lxmert.utils.atomic_files import ensure_folder, recover_folder
+from lxmert.utils.atomic_files import ensure_folder, recover_folder, write_text
 from lxmert.utils.file_locks import holding
 from lxmert.utils.messages import first_few
 from lxmert.utils.paths import ANSWERS_NAME, CONFIG_NAME, SAFETENSORS_NAME, check_folder
@@ -54,9 +54,9 @@ def run_files_writer(
     def write(folder: Path) -> None:
         tokenizer.save_pretrained(folder)
         if answers:
-            (folder / ANSWERS_NAME).write_text(json.dumps(list(answers), indent=1) + "\n", encoding="utf-8")
+            write_text(folder / ANSWERS_NAME, json.dumps(list(answers), indent=1) + "\n")
         state = {"format": FORMAT, "settings": settings.to_dict(), **progress.to_dict()}
-        (folder / PROGRESS_NAME).write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
+        write_text(folder / PROGRESS_NAME, json.dumps(state, indent=1) + "\n")
         if optimizer is not None:
             # The file's dtypes are floating-point ones; float64 holds every count of steps and every seed exactly.
             kept = {n: a if a.dtype.kind not in "iu" else a.astype(np.float64) for n, a in optimizer.items()}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
@@ -13,6 +15,7 @@ from typing import Any, Self
 
 from lxmert.utils.atomic_files import write_text
 from lxmert.utils.progress import ProgressBar, duration
+from lxmert.utils.write_errors import naming
 
 from .steps import StepValues
 
@@ -40,7 +43,7 @@ class Logs:
         self.every, self.per_epoch, self.total = every, per_epoch, total
         self._bar = ProgressBar(self._epoch_of(first + 1), total, "steps", progress, done=first, keep=True)
         self._file: Any = None
-        self._tensorboard: Any = None
+        self._tensorboard: _TensorBoard | None = None
         self._started, self._first = time.perf_counter(), first
         self._epoch_started = self._started
         self._losses: list[dict[str, float]] = []  # of the steps of this epoch that were read
@@ -48,7 +51,7 @@ class Logs:
             folder.mkdir(parents=True, exist_ok=True)
             self._losses = _truncate_log(folder / LOG_NAME, first, first - first % per_epoch)
             self._file = (folder / LOG_NAME).open("a", encoding="utf-8")
-            self._tensorboard = _tensorboard(folder, first)
+            self._tensorboard = _TensorBoard(folder, first)
 
     def __enter__(self) -> Self:
         return self
@@ -60,7 +63,8 @@ class Logs:
         # An earlier error already names what could not be written.
         with suppress(OSError) if error is not None else nullcontext():
             if self._file is not None:
-                self._file.close()
+                with naming(self._file.name):
+                    self._file.close()
             if self._tensorboard is not None:
                 self._tensorboard.close()
 
@@ -108,17 +112,14 @@ class Logs:
         if self._file is not None:
             # JSON has no NaN.
             plain = {name: value if math.isfinite(value) else str(value) for name, value in values.items()}
-            try:
+            with naming(self._file.name):
                 self._file.write(json.dumps({"step": step, **plain}) + "\n")
                 self._file.flush()
-            except OSError as error:  # a full disk does not name the file it had no room for
-                raise type(error)(error.errno, error.strerror, self._file.name) from error
         self._add_scalars(step, values)
 
     def _add_scalars(self, step: int, values: Mapping[str, float]) -> None:
         if self._tensorboard is not None:
-            for name, value in values.items():
-                self._tensorboard.add_scalar(name, value, step)
+            self._tensorboard.add(step, values)
 
 
 def _list(values: Mapping[str, float], digits: str) -> str:
@@ -134,13 +135,13 @@ def _means(losses: Sequence[Mapping[str, float]]) -> dict[str, float]:
 def _truncate_log(path: Path, first: int, epoch: int) -> list[dict[str, float]]:
     """Remove the lines of a log after step `first`, and what is no line of a log: a killed process may leave anything.
 
+    A link in its place becomes a file.
+
     Returns the losses, by name, in the lines of the steps after `epoch`.
     """
-    if not path.exists():
-        return []
     kept = []
     losses = []
-    for line in path.read_bytes().splitlines():
+    for line in path.read_bytes().splitlines() if path.exists() else ():
         try:
             values = json.loads(line)
             if values["step"] > first:
@@ -155,10 +156,40 @@ def _truncate_log(path: Path, first: int, epoch: int) -> list[dict[str, float]]:
     return losses
 
 
-def _tensorboard(folder: Path, first: int) -> Any:
-    """A writer of TensorBoard's events, which hides those after step `first`; None where it is not installed."""
-    try:
-        from tensorboardX import SummaryWriter
-    except ImportError:
-        return None
-    return SummaryWriter(str(folder), purge_step=first + 1 if first else None)
+class _TensorBoard:
+    """TensorBoard's events, where tensorboardX is installed; those after step `first` are hidden."""
+
+    def __init__(self, folder: Path, first: int) -> None:
+        self._folder, self._writer = folder, None
+        before = set(threading.enumerate())
+        with suppress(ImportError):
+            from tensorboardX import SummaryWriter
+
+            with naming(folder):
+                self._writer = SummaryWriter(str(folder), purge_step=first + 1 if first else None)
+        self._threads = set(threading.enumerate()) - before
+
+    def add(self, step: int, values: Mapping[str, float]) -> None:
+        """Add a point to some curves.
+
+        Raises:
+            OSError: the thread that writes them has ended, as on a full disk.
+        """
+        if self._writer is None:
+            return
+        if not self._writes:  # and the queue to it would be waited for without end
+            self._writer = None
+            text = "the curves for TensorBoard cannot be written any more; the disk may be full"
+            raise OSError(errno.EIO, text, str(self._folder))
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        """Write what waits."""
+        if self._writer is not None and self._writes:
+            with naming(self._folder):
+                self._writer.close()
+
+    @property
+    def _writes(self) -> bool:
+        return all(thread.is_alive() for thread in self._threads)

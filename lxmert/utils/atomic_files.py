@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import errno
-import glob
 import json
 import os
 import re
-import secrets
-import shutil
-import time
+import stat
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
 
 from .file_locks import HAS_LOCKS, lock
 from .json_files import read_json
-from .paths import check_folder, is_base_name
+from .paths import check_folder, is_base_name, real_folder
+from .temporary_files import check_writable_beside, remove_abandoned, temporary_file, temporary_folder
+from .write_errors import naming
 
-Made = TypeVar("Made")
-
-TEMPORARY_SUFFIX = ".tmp"
-# What a write raises without the name of the file: a full disk, a quota, a file too large, a broken disk.
-_OF_DISKS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-_MIN_AGE = 10.0  # seconds; a younger temporary file may have been made just now, and not be locked yet
 _COMPLETE = ".lxmert-complete"  # a folder of complete files that are about to be moved to where they belong
 _STALE = "stale.json"  # in that folder: the files that the new ones make useless
 # The names that may be moved. Stale may be these, and weights of the same kind.
@@ -44,48 +35,39 @@ def replacing(path: str | Path) -> Iterator[Path]:
     So a reader sees the old file or the complete new one. What a killed process left is removed by the next one that
     writes the same path.
 
+    A link is replaced by the file; what it leads to stays as it is.
+
     Raises:
         IsADirectoryError: `path` is a folder; raised before the block begins.
-        OSError: the folder cannot be written.
+        FileExistsError: `path` is a device, a pipe or a socket, or a link to one; the same.
+        OSError: the file or its folder cannot be written. The error names `path`, not the temporary file.
     """
     path = Path(path)
-    _check_no_folder(path)
-    _remove_abandoned(path.parent, path.name)
-    temporary, handle = _make_temporary(path.parent, path.name, path, _make_file)
-    try:
-        lock(handle)
+    _check_replaceable(path)
+    remove_abandoned(path)
+    with temporary_file(path) as temporary, naming(path, temporary):
         yield temporary
         os.replace(temporary, path)
-    except OSError as error:
-        if error.filename is None and error.errno in _OF_DISKS:
-            error.filename = str(path)
-        raise
-    finally:
-        temporary.unlink(missing_ok=True)
-        os.close(handle)
 
 
 def check_writable(path: str | Path) -> None:
-    """Refuse a path that `replacing` cannot write to, before the work that makes its content.
-
-    Raises:
-        IsADirectoryError: `path` is a folder.
-        OSError: the folder cannot be written.
-    """
+    """Refuse a path that `replacing` cannot write to, before the work that makes its content; see there."""
     path = Path(path)
-    _check_no_folder(path)
-    temporary, handle = _make_temporary(path.parent, path.name, path, _make_file)
-    temporary.unlink()
-    os.close(handle)
+    _check_replaceable(path)
+    check_writable_beside(path)
 
 
-def _check_no_folder(path: Path) -> None:
-    if path.is_dir():
+def _check_replaceable(path: Path) -> None:
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:  # nothing is there, or a link that leads nowhere; whether it can be written is found out next
+        return
+    if stat.S_ISDIR(mode):
         raise IsADirectoryError(f"{path} is a folder; pass the path of a file, or move the folder away.")
-
-
-def _make_file(path: Path) -> int:
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+    if not stat.S_ISREG(mode):
+        raise FileExistsError(
+            f"{path} is a device, a pipe or a socket, which a file would take the place of; pass the path of a file."
+        )
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -101,7 +83,7 @@ def replacing_folder(folder: str | Path, content: str) -> Iterator[Path]:
     What a killed process left is removed by the next one that makes the same folder.
 
     Args:
-        folder: does not exist, or is empty; its parents are made.
+        folder: does not exist, or is empty, or is a link to an empty folder; its parents are made.
         content: what it will hold, for messages.
 
     Raises:
@@ -109,12 +91,12 @@ def replacing_folder(folder: str | Path, content: str) -> Iterator[Path]:
         NotADirectoryError: `folder` is a file.
         OSError: its parent cannot be written.
     """
-    folder = Path(os.path.abspath(folder))
-    check_folder(folder, content)
+    check_folder(Path(folder), content)
+    folder = real_folder(folder)
     if folder.exists() and any(folder.iterdir()):
         raise FileExistsError(f"{folder} is not empty; pass another folder, or remove what is in it.")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with _temporary_folder(folder.parent, folder.name, folder) as temporary:
+    with temporary_folder(folder) as temporary, naming(folder, temporary):
         yield temporary
         if folder.exists():
             folder.rmdir()  # it is empty; Windows replaces no folder
@@ -139,7 +121,7 @@ def replacing_files(folder: str | Path, stale: Callable[[], Collection[str]] | N
         ValueError: files of other names than this package writes.
     """
     folder = Path(folder)
-    with _temporary_folder(folder, "folder", folder) as temporary:
+    with temporary_folder(folder, inside=True) as temporary, naming(folder, temporary):
         yield temporary
         with _only_writer(folder):
             _recover_folder(folder)
@@ -225,62 +207,10 @@ def _only_writer(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _temporary_folder(parent: Path, name: str, wanted: Path) -> Iterator[Path]:
-    """A locked temporary folder, removed at the end unless the block has renamed it; see `_make_temporary`."""
-    _remove_abandoned(parent, name)
-    temporary, _ = _make_temporary(parent, name, wanted, os.mkdir)
-    handle = os.open(temporary, os.O_RDONLY) if HAS_LOCKS else None
-    try:
-        if handle is not None:
-            lock(handle)
-        yield temporary
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-        if handle is not None:
-            os.close(handle)
-
-
-def _make_temporary(parent: Path, name: str, wanted: Path, make: Callable[[Path], Made]) -> tuple[Path, Made]:
-    """Make a temporary file or folder under an unused name, as readable as any other.
-
-    (What `tempfile` makes is private, and to find out the default permissions changes them for a moment.)
-
-    Raises:
-        OSError: about `wanted`, as the temporary name means nothing to the user.
-    """
-    while True:
-        path = parent / f".{name}.{secrets.token_hex(6)}{TEMPORARY_SUFFIX}"
-        try:
-            return path, make(path)
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise type(error)(error.errno, error.strerror, str(wanted)) from None
-
-
-def _remove_abandoned(folder: Path, name: str) -> None:
-    """Remove temporary files whose writers were killed: nobody holds their lock."""
-    if not HAS_LOCKS:
-        return
-    for left in folder.glob(f".{glob.escape(name)}.*{TEMPORARY_SUFFIX}"):
-        with suppress(OSError):  # one of them: another process holds the lock
-            handle = os.open(left, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # opening a pipe would block
-            try:
-                if time.time() - os.stat(handle).st_mtime < _MIN_AGE or not lock(handle):
-                    continue
-                if left.is_dir():
-                    shutil.rmtree(left)
-                else:
-                    left.unlink()
-            finally:
-                os.close(handle)
-
-
-@contextmanager
 def ensure_folder(folder: str | Path) -> Iterator[Path]:
     """Make `folder` and its parents; when the block fails, those that were made and are still empty are removed."""
     folder = Path(folder)
-    made = [place for place in (folder, *folder.parents) if not place.exists()]
+    made = [place for place in (folder, *folder.parents) if not os.path.exists(place)]
     folder.mkdir(parents=True, exist_ok=True)
     try:
         yield folder

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from .messages import escaped
+from .write_errors import naming
 
 try:
     import fcntl
@@ -54,6 +56,8 @@ def holding(path: Path, what: str) -> Iterator[None]:
 
     Raises:
         BlockingIOError: another process holds it; the message names the process.
+        FileExistsError: a link, or something else that is no file, is in its place.
+        OSError: it cannot be written.
     """
     handle = _locked_file(path, what) if HAS_LOCKS else None
     if handle is None:
@@ -71,7 +75,12 @@ def holding(path: Path, what: str) -> Iterator[None]:
 def _locked_file(path: Path, what: str) -> int | None:
     """Open and lock a file that says which process this is; None where the file system has no locks."""
     while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        if os.path.lexists(path) and not stat.S_ISREG(os.lstat(path).st_mode):
+            raise FileExistsError(
+                f"{path} is a link, or no file, which this package does not make. It would be locked while {what} is "
+                "in use. Look into it, and remove it."
+            )
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         try:
             locked = lock(handle)
             # The holder before may have removed the file between the two steps.
@@ -90,8 +99,14 @@ def _locked_file(path: Path, what: str) -> int | None:
             os.close(handle)
             path.unlink(missing_ok=True)
             return None
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+        try:
+            with naming(path):
+                os.ftruncate(handle, 0)
+                os.pwrite(handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+        except OSError:
+            path.unlink(missing_ok=True)
+            os.close(handle)
+            raise
         return handle
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from pathlib import Path, PurePosixPath
@@ -18,10 +19,41 @@ _LONGEST = 255  # bytes that a name may have in the file systems in use
 
 
 def check_folder(folder: Path, content: str) -> None:
-    """Refuse a file where a folder for `content` is wanted, or above it, before anything is read or written."""
-    there = next((path for path in (folder, *folder.parents) if path.exists()), folder)
-    if there.exists() and not there.is_dir():
-        raise NotADirectoryError(f"{there} is a file; pass a folder to write {content} in.")
+    """Refuse a path where no folder for `content` can be made, before anything is read or written.
+
+    Raises:
+        NotADirectoryError: a file or a link that leads nowhere is there, or above it.
+        OSError: the name is longer than the file system allows.
+    """
+    there = next((path for path in (folder, *folder.parents) if os.path.lexists(path)), folder)
+    if os.path.lexists(there) and not os.path.isdir(there):
+        what = "a file" if os.path.exists(there) else f"a link to {os.readlink(there)}, which does not exist"
+        raise NotADirectoryError(f"{there} is {what}; pass a folder to write {content} in.")
+    check_name_length(folder)
+
+
+def real_folder(folder: str | Path) -> Path:
+    """The absolute path of a folder; where it is a link, that of the folder that the link leads to."""
+    path = os.path.abspath(folder)
+    return Path(os.path.realpath(path) if os.path.islink(path) else path)
+
+
+def check_name_length(path: Path) -> int:
+    """Refuse a name that is longer than the file system allows; returns how many bytes it allows.
+
+    Raises:
+        OSError: naming both sizes.
+    """
+    try:
+        most = os.pathconf(path.parent, "PC_NAME_MAX")
+    except (AttributeError, OSError, ValueError):  # on Windows, for example
+        most = 0
+    most = most if most > 0 else _LONGEST
+    size = len(os.fsencode(path.name))
+    if size > most:
+        text = f"the name has {size:,} bytes, and the file system allows {most:,}; pass a shorter one"
+        raise OSError(errno.ENAMETOOLONG, text, str(path))
+    return most
 
 
 def check_path(name: str, path: str | Path) -> None:

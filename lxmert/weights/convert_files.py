@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lxmert.common.config.base import ModelConfig
+from lxmert.utils.atomic_files import write_text
 from lxmert.utils.paths import ANSWERS_NAME
 from lxmert.utils.setting_names import setting
+from lxmert.utils.write_errors import naming
 
 from .answer_vocabulary import matching_rows, remap_rows
 from .checkpoint import Checkpoint
@@ -157,7 +159,7 @@ def files_writer(
         if tokenizer is not None:
             tokenizer.save_pretrained(new)
         if answers:
-            (new / ANSWERS_NAME).write_text(json.dumps(list(answers), indent=1) + "\n", encoding="utf-8")
+            write_text(new / ANSWERS_NAME, json.dumps(list(answers), indent=1) + "\n")
 
     return write
 
@@ -166,4 +168,5 @@ def _copy_files(folder: Path, new: Path, names: Sequence[str]) -> None:
     """Copy those files that a folder has."""
     for name in names:
         if (folder / name).is_file():
-            shutil.copyfile(folder / name, new / name)
+            with naming(new / name):
+                shutil.copyfile(folder / name, new / name)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lxmert.common.config.base import ModelConfig
-from lxmert.utils.atomic_files import ensure_folder, replacing_files
+from lxmert.utils.atomic_files import ensure_folder, replacing_files, write_text
 from lxmert.utils.json_files import read_json
 from lxmert.utils.paths import CONFIG_NAME, SAFETENSORS_NAME, check_folder, with_variant
 from lxmert.utils.setting_names import setting
@@ -118,9 +118,9 @@ def write_folder(
         if len(shards) > 1:
             total = sum(map(_size, (*named, *own)))
             index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(homes.items()))}
-            (new / index_name).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+            write_text(new / index_name, json.dumps(index, indent=2) + "\n")
         described = with_architecture(config, architecture, [dtype for _, dtype, *_ in named])
-        (new / CONFIG_NAME).write_text(described.to_json_string(), encoding="utf-8")
+        write_text(new / CONFIG_NAME, described.to_json_string())
         if write_others is not None:
             write_others(new)
     return overflowed, names

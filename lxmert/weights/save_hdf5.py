@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from lxmert.common.config.base import ModelConfig
-from lxmert.utils.atomic_files import TEMPORARY_SUFFIX, ensure_folder, replacing_files
-from lxmert.utils.file_locks import lock
+from lxmert.utils.atomic_files import ensure_folder, replacing_files, write_text
 from lxmert.utils.paths import CONFIG_NAME, check_folder
 from lxmert.utils.setting_names import setting
+from lxmert.utils.temporary_files import temporary_file
+from lxmert.utils.write_errors import library_writes, naming
 from lxmert.weights.formats.hdf5 import CONFIG_ATTRIBUTE
 from lxmert.weights.formats.hdf5_compat import create_contiguous
 from lxmert.weights.formats.keras_archive import KERAS_WEIGHTS
@@ -42,14 +42,12 @@ def write_keras_weights(path: str | Path, config: ModelConfig, architecture: str
 
 @contextmanager
 def _new_hdf5(path: str | Path) -> Iterator[Any]:
-    """A new HDF5 file; if it cannot be written, h5py's RuntimeError becomes an OSError."""
+    """A new HDF5 file; if it cannot be written, an OSError names it."""
     import h5py
 
-    try:
-        with h5py.File(path, "w", locking=False) as file:  # `atomic_files.replacing` has locked it
-            yield file
-    except RuntimeError as error:
-        raise OSError(f"{path} cannot be written: {error}") from None
+    # `atomic_files.replacing` has locked it.
+    with library_writes(path), h5py.File(path, "w", locking=False) as file:
+        yield file
 
 
 def _slot(group: Any, name: str, item: LazyTensor) -> Slot:
@@ -92,12 +90,10 @@ def write_keras_archive(path: str | Path, config: ModelConfig, architecture: str
         archive.writestr("metadata.json", json.dumps({"keras_version": "3.0.0", "date_saved": ""}))
         archive.writestr(CONFIG_NAME, json.dumps(description))
         # HDF5 needs to seek, which a zip member does not allow. If this process is killed, the next writer of the
-        # archive removes the file, as its name starts like the archive's.
-        folder, beginning = Path(path).parent, f"{Path(path).name}."
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=beginning, suffix=TEMPORARY_SUFFIX) as weights:
-            lock(weights.fileno())
-            overflowed = write_keras_weights(weights.name, config, architecture, items)
-            archive.write(weights.name, KERAS_WEIGHTS)
+        # archive removes the file.
+        with temporary_file(path) as weights, naming(path, weights):
+            overflowed = write_keras_weights(weights, config, architecture, items)
+            archive.write(weights, KERAS_WEIGHTS)
     return overflowed
 
 
@@ -114,7 +110,7 @@ def write_tf_folder(
     check_neighbours(folder, config, [TF_NAME])
     with ensure_folder(folder), replacing_files(folder) as new:
         overflowed = write_tf_weights(new / TF_NAME, config, architecture, items)
-        (new / CONFIG_NAME).write_text(with_architecture(config, architecture).to_json_string(), encoding="utf-8")
+        write_text(new / CONFIG_NAME, with_architecture(config, architecture).to_json_string())
         if write_others is not None:
             write_others(new)
     return overflowed
@@ -211,5 +207,5 @@ def store_config(path: str | Path, config: ModelConfig, architecture: str) -> No
     """Store the config in a .weights.h5 file that Keras wrote."""
     import h5py
 
-    with h5py.File(path, "a") as file:
+    with library_writes(path), h5py.File(path, "a") as file:
         file.attrs[CONFIG_ATTRIBUTE] = with_architecture(config, architecture).to_json_string()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from lxmert.utils.atomic_files import write_text
+from lxmert.utils.temporary_files import system_folder
 
 from .formats.safetensors import NamedArray
 from .hub_upload import Upload, upload
@@ -132,8 +134,8 @@ class SaveableModel(NamedModel):
         self.check_config_is_current()
         kind = SAFETENSORS if safe_serialization else self._pickle_kind(None)
         where = Upload(repo_id, token, private, commit_message, commit_description, revision, create_pr)
-        with tempfile.TemporaryDirectory() as folder:
-            return self._write(Path(folder), self._saved(None), kind, max_shard_size, variant, where, tags)
+        with system_folder("pushing to the hub") as folder:
+            return self._write(folder, self._saved(None), kind, max_shard_size, variant, where, tags)
 
     def _write(
         self,
@@ -185,4 +187,4 @@ class SaveableModel(NamedModel):
 def _write_card(new: Path, folder: Path, card: str) -> None:
     """Write a model card next to new weights, unless the folder has one."""
     if not (folder / README_NAME).exists():
-        (new / README_NAME).write_text(card, encoding="utf-8")
+        write_text(new / README_NAME, card)

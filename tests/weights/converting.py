@@ -51,7 +51,7 @@ class Conversions:
 
 
 def _job(job: dict[str, Any], report: int) -> None:
-    from lxmert.utils import atomic_files
+    from lxmert.utils import temporary_files
     from lxmert.weights.convert import convert
 
     target = Path(job["target"])
@@ -65,7 +65,7 @@ def _job(job: dict[str, Any], report: int) -> None:
                 signal.raise_signal(job.get("signal", signal.SIGKILL))
             steps += 1
 
-    atomic_files._MIN_AGE = job.get("young", atomic_files._MIN_AGE)
+    temporary_files._MIN_AGE = job.get("young", temporary_files._MIN_AGE)
     if "largest" in job:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (job["largest"], job["largest"]))

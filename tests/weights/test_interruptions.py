@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from lxmert.utils import atomic_files, file_locks
+from lxmert.utils import atomic_files, file_locks, temporary_files
 from lxmert.utils.atomic_files import recover_folder, replacing, replacing_files
 from lxmert.utils.json_files import read_json
 from lxmert.weights.convert import convert
@@ -233,7 +233,7 @@ def replace_in(folder, monkeypatch, deaths, stale=(GONE,)):
     with monkeypatch.context() as patched:
         for name in ("replace", "rename", "unlink", "rmdir"):
             patched.setattr(atomic_files.os, name, counting(getattr(os, name)))
-        patched.setattr(atomic_files.shutil, "rmtree", counting(rmtree))
+        patched.setattr(shutil, "rmtree", counting(rmtree))
         with replacing_files(folder, lambda: stale) as new:
             (new / A).write_text("new a")
             (new / B).write_text("new b")
@@ -246,7 +246,7 @@ def contents(folder):
 def test_what_was_decided_is_finished_by_the_next_one(tmp_path, monkeypatch):
     before = {A: "old a", B: "old b", GONE: "old", "other": "stays"}
     after = {A: "new a", B: "new b", "other": "stays"}
-    monkeypatch.setattr(atomic_files, "_MIN_AGE", 0)
+    monkeypatch.setattr(temporary_files, "_MIN_AGE", 0)
     seen = []
     for deaths in range(20):
         folder = tmp_path / str(deaths)
@@ -378,7 +378,7 @@ def test_a_file_in_the_way_of_what_is_decided(tmp_path):
 
 
 def test_another_user_may_read_what_was_decided(tmp_path, monkeypatch):
-    monkeypatch.setattr(atomic_files, "_MIN_AGE", 0)
+    monkeypatch.setattr(temporary_files, "_MIN_AGE", 0)
     (tmp_path / "plain").mkdir()
     (tmp_path / "file").write_text("1")
     folder = tmp_path / "folder"
@@ -420,22 +420,42 @@ def test_a_link_in_place_of_complete_files(tmp_path):
     assert sorted(contents(complete)) == [A, "stale.json"]
 
 
+# Folders of a user, named nearly as this package names its own.
+MINE = [
+    ".a[1].h5.my backup.tmp",
+    ".a[1].h5.0123456789AB.tmp",
+    ".a[1].h5.0123456789abc.tmp",
+    ".a[1].h5.0123456789a.tmp",
+    ".a[1].h5..tmp",
+    ".a[1].h5.0123456789ab.tmp.tmp",
+    ".a[1].h5.x.0123456789ab.tmp",
+    ".a[1].h5.0123456789ab.tmp2",
+    "..a[1].h5.0123456789ab.tmp",
+]
+
+
 def test_what_abandoned_files_may_be(tmp_path, monkeypatch):
     """A name with wildcards, a pipe, a link: nothing waits, nothing is followed, nothing else is removed."""
-    monkeypatch.setattr(atomic_files, "_MIN_AGE", 0)
-    os.mkfifo(tmp_path / ".a[1].h5.pipe.tmp")
-    (tmp_path / ".a[1].h5.left.tmp").write_text("left")
-    (tmp_path / ".a1.h5.other.tmp").write_text("another's")
+    monkeypatch.setattr(temporary_files, "_MIN_AGE", 0)
+    os.mkfifo(tmp_path / ".a[1].h5.aaaaaaaaaaaa.tmp")
+    (tmp_path / ".a[1].h5.0123456789ab.tmp").write_text("left")
+    (tmp_path / ".a[1].h5.bbbbbbbbbbbb.tmp").mkdir()
+    (tmp_path / ".a[1].h5.bbbbbbbbbbbb.tmp" / "part").write_text("left")
+    (tmp_path / ".a1.h5.0123456789ab.tmp").write_text("another's")
     (tmp_path / "goal").write_text("goal")
-    (tmp_path / ".a[1].h5.link.tmp").symlink_to(tmp_path / "goal")
+    (tmp_path / ".a[1].h5.dddddddddddd.tmp").symlink_to(tmp_path / "goal")
+    for name in MINE:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "mine").write_text("mine")
     with replacing(tmp_path / "a[1].h5") as temporary:
         temporary.write_text("new")
     assert contents(tmp_path) == {
         "a[1].h5": "new",
-        ".a1.h5.other.tmp": "another's",
+        ".a1.h5.0123456789ab.tmp": "another's",
         "goal": "goal",
-        ".a[1].h5.link.tmp": "goal",
+        ".a[1].h5.dddddddddddd.tmp": "goal",
     }
+    assert sorted(path.parent.name for path in tmp_path.glob("*/mine")) == sorted(MINE)
 
 
 def test_an_index_does_not_decide_what_is_removed(models, tmp_path):

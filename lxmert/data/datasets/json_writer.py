@@ -47,13 +47,8 @@ def json_text(value: Any) -> str:
 
 
 def _write(path: str | Path, texts: Iterable[str], before: str, after: str, separator: str = ",\n") -> None:
-    try:
-        with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as file:
-            file.write(before)
-            for number, text in enumerate(texts):
-                file.write(f"{separator}{text}" if number else text)
-            file.write(after)
-    except OSError as error:
-        if error.filename is not None:
-            raise
-        raise type(error)(error.errno, error.strerror, str(path)) from None  # a full disk, for example
+    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as file:
+        file.write(before)
+        for number, text in enumerate(texts):
+            file.write(f"{separator}{text}" if number else text)
+        file.write(after)

@@ -30,6 +30,7 @@ INDEX = "regions.json"
 FEATURES, BOXES, LABELS = "features.npy", "boxes.npy", "labels.npy"
 OFFSETS, SIZES, CHECKSUMS = "offsets.npy", "sizes.npy", "checksums.npy"
 NAMES, NAME_PLACES = "names.npy", "name_places.npy"
+FILES = (INDEX, FEATURES, BOXES, LABELS, OFFSETS, SIZES, CHECKSUMS, NAMES, NAME_PLACES)
 
 FEATURE_DTYPES: dict[str, np.dtype] = {"float16": np.dtype("<f2"), "float32": np.dtype("<f4")}
 BOX_DTYPE = np.dtype("<f4")

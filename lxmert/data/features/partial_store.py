@@ -7,55 +7,30 @@ it survives when the process is killed: the next writer continues there.
 from __future__ import annotations
 
 import json
-import math
 import os
 import shutil
+import stat
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, suppress
+from os.path import samestat
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lxmert.utils.atomic_files import TEMPORARY_SUFFIX, write_text
+from lxmert.utils.atomic_files import write_text
 from lxmert.utils.file_locks import HAS_LOCKS, lock
 from lxmert.utils.json_files import parse_json
+from lxmert.utils.paths import real_folder
 from lxmert.utils.positional_io import write_at
+from lxmert.utils.temporary_files import hidden_name, is_temporary_name
+from lxmert.utils.write_errors import naming
 
 from . import layout
+from .writer_state import NAME_LIST, WriterState
 
 _PROGRESS = "progress.json"
-_NAME_LIST = "names.txt"
-
-
-@dataclass(frozen=True)
-class WriterState:
-    """What was written so far; it never changes, a new one replaces it.
-
-    The counts are those in regions.json. `largest_ids` is None if an older version of this package did not record them;
-    `name_bytes` is the length of the list of names, and `note` is what the caller saved with the last image.
-    """
-
-    images: int = 0
-    regions: int = 0
-    feature_size: int | None = None
-    most_regions: int = 0
-    with_objects: int = 0
-    with_attributes: int = 0
-    largest_ids: Sequence[int] | None = (layout.NO_ID, layout.NO_ID)
-    name_bytes: int = 0
-    note: Any = None
-
-    def arrays(self, dtype: np.dtype) -> dict[str, tuple[np.dtype, tuple[int, ...]]]:
-        """See `layout.array_shapes`."""
-        return layout.array_shapes(self.images, self.regions, self.feature_size or 0, dtype)
-
-    def file_sizes(self, dtype: np.dtype) -> dict[str, int]:
-        """The length of each file in bytes."""
-        arrays = self.arrays(dtype).items()
-        sizes = {name: layout.HEADER + math.prod(shape) * kind.itemsize for name, (kind, shape) in arrays}
-        return {**sizes, _NAME_LIST: self.name_bytes}
+_WRITTEN = {*layout.FILES, _PROGRESS, NAME_LIST}
 
 
 class PartialStore:
@@ -82,25 +57,34 @@ class PartialStore:
 
         Raises:
             BlockingIOError: another process is writing the same store.
-            ValueError: unfinished work with other settings, or damaged work.
+            OSError: the folder or its files cannot be written.
+            ValueError: unfinished work with other settings, or damaged work; or something else is in its place.
         """
-        self.path.mkdir(exist_ok=True)
-        self._acquire()
-        self._unfinished = True
         try:
-            if self._restart:  # only now, as nothing may be removed without the lock
-                _empty(self.path)
-            for left in self.path.glob(f".*{TEMPORARY_SUFFIX}"):  # of a process that was killed
-                left.unlink()
+            with naming(self.folder, self.path):
+                if not os.path.lexists(self.path):
+                    self.path.mkdir(exist_ok=True)
+                self._acquire()
+                if is_filled(self.folder):  # since this process looked
+                    with suppress(OSError):  # not empty
+                        self.path.rmdir()
+                    raise BlockingIOError(f"another process has just written {self.folder}; pass another folder.")
+            found = self._own_files()
+            self._unfinished = True
+            for left in found:  # only now, as nothing may be removed without the lock
+                if self._restart or is_temporary_name(left.name):  # that is of a process that was killed
+                    left.unlink()
             resumed = (self.path / _PROGRESS).is_file()
             state, names = self._read_progress() if resumed else (WriterState(), [])
             for name, size in state.file_sizes(self._dtype).items():
-                flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
-                handle = self._handles[name] = os.open(self.path / name, flags, 0o666)
-                if resumed and os.fstat(handle).st_size < size:
-                    raise self._damaged(f"{name} is shorter than its progress says")
-                os.ftruncate(handle, size)
-            write_at(self._handles[layout.OFFSETS], bytes(layout.OFFSET_DTYPE.itemsize), layout.HEADER)
+                flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
+                with self._naming(name):
+                    handle = self._handles[name] = os.open(self.path / name, flags, 0o666)
+                    if resumed and os.fstat(handle).st_size < size:
+                        raise self._damaged(f"{name} is shorter than its progress says")
+                    os.ftruncate(handle, size)
+            with self._naming(layout.OFFSETS):
+                write_at(self._handles[layout.OFFSETS], bytes(layout.OFFSET_DTYPE.itemsize), layout.HEADER)
         except BaseException:
             self.close()
             raise
@@ -118,8 +102,9 @@ class PartialStore:
         name_list = np.frombuffer(b"".join(name + b"\n" for name in names), np.uint8)
         try:
             for (name, offset), parts in zip(sizes.items(), [*columns, [name_list]], strict=True):
-                for part in parts:
-                    offset += write_at(self._handles[name], part.reshape(-1).view(np.uint8).data, offset)
+                with self._naming(name):
+                    for part in parts:
+                        offset += write_at(self._handles[name], part.reshape(-1).view(np.uint8).data, offset)
         except BaseException:
             with suppress(OSError):
                 for name, size in sizes.items():
@@ -128,18 +113,21 @@ class PartialStore:
 
     def save(self, state: WriterState) -> None:
         """Save a state for a later writer; after an OSError, the one saved before is kept."""
-        for handle in self._handles.values():
-            _sync(handle)
-        write_text(self.path / _PROGRESS, json.dumps({"settings": self._settings, **vars(state)}))
+        for name, handle in self._handles.items():
+            with self._naming(name):
+                _sync(handle)
+        with self._naming(_PROGRESS):
+            write_text(self.path / _PROGRESS, json.dumps({"settings": self._settings, **vars(state)}))
 
     def finish(self, state: WriterState, about: Mapping[str, Any]) -> None:
         """Write headers, sorted names, and regions.json with `about`; rename the folder to that of the store."""
         for name, described in state.arrays(self._dtype).items():
-            write_at(self._handles[name], layout.npy_header(*described), 0)
-        names = np.array((self.path / _NAME_LIST).read_bytes().split(b"\n")[:-1])
+            with self._naming(name):
+                write_at(self._handles[name], layout.npy_header(*described), 0)
+        names = np.array((self.path / NAME_LIST).read_bytes().split(b"\n")[:-1])
         order = np.argsort(names, kind="stable")
         for name, values in ((layout.NAMES, names[order]), (layout.NAME_PLACES, order.astype(layout.OFFSET_DTYPE))):
-            with (self.path / name).open("wb") as file:
+            with self._naming(name), (self.path / name).open("wb") as file:
                 file.write(layout.npy_header(values.dtype, values.shape))
                 file.write(values.tobytes())
                 file.flush()
@@ -151,12 +139,13 @@ class PartialStore:
             index[name] = counts[name]
         if state.largest_ids is not None:
             index |= dict(zip(layout.LARGEST_IDS, state.largest_ids, strict=True))
-        write_text(self.path / layout.INDEX, json.dumps({**index, **about}, indent=1) + "\n")
-        if self.folder.exists():
-            self.folder.rmdir()  # it is empty; Windows cannot replace a folder
-        os.rename(self.path, self.folder)
+        with naming(self.folder, self.path):
+            write_text(self.path / layout.INDEX, json.dumps({**index, **about}, indent=1) + "\n")
+            if self.folder.exists():
+                self.folder.rmdir()  # it is empty; Windows cannot replace a folder
+            os.rename(self.path, self.folder)
         self._unfinished = False
-        for name in (_PROGRESS, _NAME_LIST):
+        for name in (_PROGRESS, NAME_LIST):
             (self.folder / name).unlink(missing_ok=True)
 
     def close(self) -> None:
@@ -185,47 +174,75 @@ class PartialStore:
         try:
             values = {"largest_ids": None, **saved}
             state = WriterState(**{name: values[name] for name in WriterState.__dataclass_fields__})
-            with (self.path / _NAME_LIST).open("rb") as file:
+            with (self.path / NAME_LIST).open("rb") as file:
                 names = file.read(state.name_bytes).split(b"\n")[:-1]
         except (KeyError, TypeError, OSError) as error:
-            raise self._damaged(f"{_PROGRESS} or {_NAME_LIST}: {error}") from None
+            raise self._damaged(f"{_PROGRESS} or {NAME_LIST}: {error}") from None
         if not len(set(names)) == len(names) == state.images:
-            raise self._damaged(f"{_NAME_LIST} does not have {state.images:,} names")
+            raise self._damaged(f"{NAME_LIST} does not have {state.images:,} names")
         return state, names
+
+    def _naming(self, name: str) -> AbstractContextManager[None]:
+        """Name a file of the store in errors, as it will be called: the hidden folder means nothing to the user."""
+        return naming(self.folder / name, self.path / name)
+
+    def _own_files(self) -> list[Path]:
+        """The files in the folder, which may be removed or overwritten: only what this package writes.
+
+        Raises:
+            ValueError: something else is there: a link, for example, which would be followed.
+        """
+        found = sorted(self.path.iterdir())
+        for path in found:
+            known = path.name in _WRITTEN or is_temporary_name(path.name)
+            if not known or not stat.S_ISREG(path.lstat().st_mode):
+                raise self._foreign(f"holds {path.name!r}")
+        return found
+
+    def _foreign(self, what: str) -> ValueError:
+        return ValueError(
+            f"{self.path} {what}, which this package does not make. It would be unfinished work on {self.folder}. "
+            "Look into it, move what you need, and remove it."
+        )
 
     def _damaged(self, what: str) -> ValueError:
         return ValueError(f"{self.path}, the unfinished work, is damaged: {what}. Start over (--restart).")
 
     def _acquire(self) -> None:
+        if self.path.is_symlink() or (self.path.exists() and not self.path.is_dir()):
+            raise self._foreign("is a link, or no folder")
         if not HAS_LOCKS:
             return
-        handle = os.open(self.path, os.O_RDONLY)
-        try:
-            lock(handle)
-        except BlockingIOError:
-            os.close(handle)
-            raise BlockingIOError(f"another process is writing {self.folder}; wait until it is done.") from None
-        self._lock = handle
-        # The process that held the lock may have renamed the folder after we opened it. This lock is then on its store.
-        if not self.path.exists() or not os.path.samestat(os.fstat(handle), os.stat(self.path)):
-            os.close(handle)
-            self._lock = None
+        with suppress(FileNotFoundError):
+            self._lock = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY)
+            try:
+                lock(self._lock)
+            except BlockingIOError:
+                raise BlockingIOError(f"another process is writing {self.folder}; wait until it is done.") from None
+        # The process that held the lock may have renamed the folder. This lock is then on its store, if on any.
+        if self._lock is None or not self.path.exists() or not samestat(os.fstat(self._lock), os.lstat(self.path)):
             raise BlockingIOError(f"another process has just written {self.folder}; pass another folder.")
 
     def _close_files(self, sync: bool = False) -> None:
         while self._handles:
-            handle = self._handles.popitem()[1]
+            name, handle = self._handles.popitem()
             try:
                 if sync:
-                    _sync(handle)
+                    with self._naming(name):
+                        _sync(handle)
             finally:
                 os.close(handle)
 
 
 def partial_folder(folder: str | Path, keep: bool = True) -> Path:
     """The hidden folder of the unfinished work on a store."""
-    path = Path(os.path.abspath(folder))
-    return path.parent / f".{path.name}.{'partial' if keep else 'writing'}"
+    path = real_folder(folder)
+    return path.with_name(hidden_name(path, "partial" if keep else "writing"))
+
+
+def is_filled(folder: Path) -> bool:
+    """Whether there is a folder that is not empty."""
+    return folder.exists() and any(folder.iterdir())
 
 
 def changed_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
@@ -245,15 +262,6 @@ def saved_note(folder: str | Path) -> Any:
         return parse_json((partial_folder(folder) / _PROGRESS).read_bytes(), partial_folder(folder)).get("note")
     except FileNotFoundError:
         return None
-
-
-def _empty(folder: Path) -> None:
-    """Remove the content of a folder, but not the folder, which is locked."""
-    for path in folder.iterdir():
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
 
 
 _sync: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -13,11 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lxmert.utils.paths import check_folder, check_path
+from lxmert.utils.paths import check_folder, check_path, real_folder
 
 from .image_regions import ImageRegions, check_boxes, check_features, check_labels, check_size, convert_features
 from .layout import CHECKSUM_DTYPE, FEATURE_DTYPES, INDEX, OFFSET_DTYPE, checksum, encode_name, largest_ids
-from .partial_store import PartialStore, WriterState
+from .partial_store import PartialStore, is_filled
+from .writer_state import WriterState
 
 _BLOCK = 8 * 2**20  # bytes written at a time
 _SAVE_INTERVAL = 5.0  # seconds
@@ -59,9 +59,10 @@ class RegionWriter:
         restart: bool = False,
     ):
         check_path("the folder of regions", folder)
+        self._given = Path(folder)
         if dtype not in FEATURE_DTYPES:
             raise ValueError(f"dtype must be {' or '.join(FEATURE_DTYPES)}; got {dtype!r}.")
-        self.folder, self._dtype = Path(os.path.abspath(folder)), FEATURE_DTYPES[dtype]
+        self.folder, self._dtype = real_folder(folder), FEATURE_DTYPES[dtype]
         self._files = PartialStore(self.folder, {**(settings or {}), "dtype": dtype}, keep, restart)
         self._state = self._written = self._saved = WriterState()
         self._names: set[bytes] = set()
@@ -75,8 +76,8 @@ class RegionWriter:
         return encode_name(name) in self._names
 
     def __enter__(self) -> RegionWriter:
-        check_folder(self.folder, "regions")
-        if self.folder.exists() and any(self.folder.iterdir()):
+        check_folder(self._given, "regions")
+        if is_filled(self.folder):
             what = "a complete store" if (self.folder / INDEX).exists() else "something"
             raise FileExistsError(f"{self.folder} holds {what} already; pass another folder, or remove it.")
         self.folder.parent.mkdir(parents=True, exist_ok=True)

@@ -26,11 +26,13 @@ from ..region_detector import RegionDetector
 from .finding import Finder, LocalFinder
 from .parts import (
     Part,
+    check_parts_folder,
     differences,
     divide,
     is_as_wanted,
     parts_folder,
     read_index,
+    remove_parts,
     settings_of,
     this_process,
     wait_for,
@@ -127,6 +129,7 @@ def extract_features(
     found = photographs.photographs
     finder: Finder
     finder = detector.finder(readers) if isinstance(detector, DetectorOnRay) else LocalFinder(detector, readers)
+    check_parts_folder(Path(store))
     parts = divide(len(found), detector.batch_size, process.world, Path(store))
     settings = json.loads(json.dumps(detector.settings))  # as they are read again
     shown = progress and process.rank == 0
@@ -198,7 +201,7 @@ class _Run:
         try:
             with writer:
                 if self.restart:
-                    shutil.rmtree(parts_folder(folder), ignore_errors=True)
+                    remove_parts(folder)
                 resumed = writer.count
                 position = Position.restore(writer, photographs)
                 with ProgressBar("extracting", stop, "images", self.shown, min(position.next, stop)) as bar:
@@ -210,7 +213,7 @@ class _Run:
                     raise _NoRegions(position.skipped)
                 writer.about = self._about(photographs, position.skipped)
                 writer.save()
-                shutil.rmtree(parts_folder(folder), ignore_errors=True)
+                remove_parts(folder)
         except OSError as error:
             raise with_saved_images(error, writer) from None
         except KeyboardInterrupt:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from lxmert.data.features.layout import INDEX
-from lxmert.data.features.partial_store import changed_settings, partial_folder
+from lxmert.data.features.partial_store import changed_settings
 from lxmert.utils.json_files import read_json
+from lxmert.utils.paths import real_folder
+from lxmert.utils.temporary_files import hidden_name
 
 _POLL = 0.2  # seconds
+# The folder of a part, one that is unfinished, and one that a killed process left.
+_PART = re.compile(r"\d+-\d+|\.\d+-\d+\.(partial|writing|[0-9a-f]{12}\.tmp)")
 
 
 class Process(NamedTuple):
@@ -59,7 +66,34 @@ def divide(count: int, batch_size: int, world: int, store: Path) -> list[Part]:
 
 def parts_folder(store: Path) -> Path:
     """The hidden folder next to a store, with the stores of parts."""
-    return partial_folder(store).with_name(f".{Path(os.path.abspath(store)).name}.parts")
+    path = real_folder(store)
+    return path.with_name(hidden_name(path, "parts"))
+
+
+def check_parts_folder(store: Path) -> None:
+    """Refuse a link where the folder of parts is expected: it would be written into, and emptied.
+
+    Raises:
+        NotADirectoryError: naming it.
+    """
+    folder = parts_folder(store)
+    if folder.is_symlink():
+        raise NotADirectoryError(
+            f"{folder} is a link, which this package does not make. It would be the parts of {store}. Look into it, "
+            "and remove it."
+        )
+
+
+def remove_parts(store: Path) -> None:
+    """Remove the parts of a store, and their folder if nothing else is in it."""
+    folder = parts_folder(store)
+    if folder.is_symlink() or not folder.is_dir():
+        return
+    for place in folder.iterdir():
+        if _PART.fullmatch(place.name):
+            shutil.rmtree(place, ignore_errors=True)
+    with suppress(OSError):  # not empty
+        folder.rmdir()
 
 
 def read_index(folder: Path) -> dict[str, Any] | None:

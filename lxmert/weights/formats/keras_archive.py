@@ -15,8 +15,10 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from lxmert.utils.compression import max_unpacked_size
+from lxmert.utils.foreign_files import is_of_the_system
 from lxmert.utils.json_files import LARGEST_JSON, parse_json
 from lxmert.utils.paths import CONFIG_NAME
+from lxmert.utils.temporary_files import in_system_folder
 
 from .hdf5 import Hdf5File, Member
 
@@ -98,6 +100,8 @@ def _open_archive(path: Path, raw: BinaryIO) -> tuple[Member, dict[str, Any]]:
         RuntimeError,  # encrypted, unknown
         UnicodeDecodeError,
     ) as error:
+        if is_of_the_system(error):
+            raise
         raise ValueError(f"{path} is not a complete zip archive: {error}") from None
 
 
@@ -127,14 +131,12 @@ def _unpacked(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> 
         raise ValueError(
             f"{path}: {member.filename} claims {member.file_size} bytes, more than its compressed bytes can hold."
         )
-    file: Any = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the archive
-    try:
+    with ExitStack() as opened, in_system_folder(f"unpacking {path}"):
+        file: Any = opened.enter_context(tempfile.TemporaryFile())
         with archive.open(member) as packed:
             shutil.copyfileobj(packed, file)
         file.seek(0)
-    except BaseException:
-        file.close()
-        raise
+        opened.pop_all()  # it lives as long as the archive
     return file
 
 

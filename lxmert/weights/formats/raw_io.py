@@ -17,6 +17,7 @@ import numpy as np
 
 from lxmert.utils.file_bytes import empty_aligned
 from lxmert.utils.positional_io import write_at
+from lxmert.utils.write_errors import naming
 
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 FLOATS: Mapping[str, np.dtype] = {name: np.dtype(name) for name in ("float64", "float32", "float16")} | {
@@ -61,7 +62,7 @@ def write_slots(path: str | Path, slots: Sequence[Slot]) -> dict[str, int]:
 
     Raises:
         ValueError: values of another shape than announced.
-        OSError: the disk is full, say.
+        OSError: the disk is full, say; the error names the file.
     """
     overflowed: dict[str, int] = {}
     with Path(path).open("r+b", buffering=0) as file:
@@ -75,7 +76,8 @@ def write_slots(path: str | Path, slots: Sequence[Slot]) -> dict[str, int]:
                 if narrow.dtype.itemsize < rows.dtype.itemsize or narrow.dtype.kind != rows.dtype.kind:
                     lost += int(np.count_nonzero(np.isinf(narrow)) - np.count_nonzero(np.isinf(rows)))
                 little = contiguous(narrow).astype(slot.dtype.newbyteorder("<"), copy=False)
-                offset += write_at(file.fileno(), little.reshape(-1).view(np.uint8).data, offset)
+                with naming(path):
+                    offset += write_at(file.fileno(), little.reshape(-1).view(np.uint8).data, offset)
             if lost:
                 overflowed[slot.name] = lost
 

@@ -14,6 +14,7 @@ from lxmert.utils.file_bytes import FileBytes
 from lxmert.utils.foreign_files import reading
 from lxmert.utils.json_files import unique_members
 from lxmert.utils.messages import first_few
+from lxmert.utils.write_errors import naming
 
 from .base import read_folder_config
 from .raw_io import FLOATS, Slot, write_slots
@@ -120,7 +121,7 @@ def write_safetensors(path: str | Path, tensors: Sequence[NamedArray], metadata:
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)  # the format aligns the data to eight bytes
     begin = 8 + len(text)
-    with Path(path).open("wb") as file:
+    with naming(path), Path(path).open("wb") as file:
         file.write(len(text).to_bytes(8, "little"))
         file.write(text)
         file.truncate(begin + end)

@@ -27,6 +27,7 @@ from lxmert.data.synthetic.dataset_export import (
 from lxmert.data.synthetic.statements import SET, set_statements
 from lxmert.utils.optional_imports import require
 from lxmert.utils.progress import tracked
+from lxmert.utils.write_errors import naming
 from lxmert.vision.shapes.regions import image_regions
 
 from .balance import Balance
@@ -196,5 +197,7 @@ def _make(images: int, seed: int, side: int, kept: Path | None, start: int, stop
         if kept is not None:
             from PIL import Image
 
-            Image.fromarray(pixels).save(kept / f"{NAME}_{image_split(number, images)}_{number:012d}.png")
+            file = kept / f"{NAME}_{image_split(number, images)}_{number:012d}.png"
+            with naming(file):
+                Image.fromarray(pixels).save(file)
     return made
