@@ -43,6 +43,7 @@ class Hdf5Array:
         offset: where its values are in the file, if they are there in one piece.
         inline: its values, if they are in its header.
         chunks: if it has any.
+        is_checked: whether nothing is wrong with it; see `problem`.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Hdf5Array:
     offset: int | None = None
     inline: bytes | None = None
     chunks: Chunks | None = None
+    is_checked: bool = False
 
     @property
     def size(self) -> int:
@@ -100,7 +102,7 @@ def array_of(record: dict[str, Any], content: bytes) -> Hdf5Array:
     shape = tuple(record["shape"])
     dtype = np.dtype("O" if record["dtype"] is None else record["dtype"])
     array = Hdf5Array(record["name"], dtype, shape, record["stored"], record["elsewhere"], record["filters"])
-    array.attributes, array.unread = record["attributes"], record.get("unread", {})
+    array.attributes, array.unread = record.get("attributes", {}), record.get("unread", {})
     array.texts, array.offset = record.get("texts"), record.get("offset")
     chunk_shape = tuple(record.get("chunk_shape", ()))
     if len(shape) > _MOST_AXES or any(type(length) is not int or length < 0 for length in (*shape, *chunk_shape)):

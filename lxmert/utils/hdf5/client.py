@@ -40,7 +40,8 @@ def records(
 
     Args:
         file: the HDF5 file.
-        request: "array" and "rows", for their values; else its structure is told.
+        request: "array" and "rows", for their values; else its structure is told: of all of it, or of what is "inside",
+            as `description.describe` takes it.
         most: bytes that may be told; by default in proportion to the file.
         trusted: whether to open it in this process, which a hostile file can end, instead of one with limits.
 
@@ -88,10 +89,11 @@ def _found_here(file: FileBytes, request: dict[str, Any] | None) -> list[Record]
         found.append((record, content))
 
     with reading(file.path, "is not a complete HDF5 file"):
-        if request is None:
-            describe(file.handle, file.start, file.size, tell)
-        else:
+        request = request or {}
+        if "array" in request:
             read_rows(file.handle, file.start, file.size, request["array"], request["rows"], tell)
+        else:
+            describe(file.handle, file.start, file.size, tell, request.get("inside"))
     return found
 
 

@@ -53,14 +53,25 @@ class FileWindow(io.RawIOBase):
         return done
 
 
-def describe(handle: int, start: int, size: int, tell: Tell) -> None:
-    """Tell what the HDF5 file in a part of an open file holds: a record for each group, array and link."""
+def describe(handle: int, start: int, size: int, tell: Tell, inside: list[str] | None = None) -> None:
+    """Tell what the HDF5 file in a part of an open file holds: a record for each group, array and link.
+
+    Args:
+        handle, start, size: the open file, and the part of it.
+        tell: takes the records.
+        inside: None for all of the file, with attributes. Otherwise neither attributes are read nor what is in
+            groups: none for what is at the top of the file, or names of groups there for what is at the top of these.
+    """
     with h5py.File(FileWindow(handle, start, size), "r", rdcc_nbytes=0) as file:
         if file.userblock_size:
             tell({"kind": "preceded"})
             return
-        tell({"kind": "group", "name": "", **_attributes(file)})
+        whole = inside is None
+        tell({"kind": "group", "name": "", **(_attributes(file) if whole else {})})
         groups, seen = [("", file.id, 0)], {h5py.h5o.get_info(file.id).addr}
+        if inside:
+            encoded = {name: name.encode("utf-8", "surrogateescape") for name in inside}
+            groups = [(f"{name}/", h5py.h5o.open(file.id, key), 1) for name, key in encoded.items()]
         while groups:
             prefix, group, depth = groups.pop()
             for key in group:
@@ -68,26 +79,29 @@ def describe(handle: int, start: int, size: int, tell: Tell) -> None:
                 if group.links.get_info(key).type != h5py.h5l.TYPE_HARD:
                     tell({"kind": "link", "name": name})
                     continue
-                item = h5py.h5o.open(group, key)
-                address = h5py.h5o.get_info(item).addr
+                info = h5py.h5o.get_info(group, key)
+                address = info.addr
                 if address in seen or depth > _DEEPEST:
                     tell({"kind": "again" if address in seen else "deep", "name": name})
                     continue
                 seen.add(address)
-                if isinstance(item, h5py.h5g.GroupID):
+                if info.type == h5py.h5o.TYPE_GROUP and not whole:
+                    tell({"kind": "group", "name": name})
+                elif info.type == h5py.h5o.TYPE_GROUP:
+                    item = h5py.h5o.open(group, key)
                     tell({"kind": "group", "name": name, **_attributes(h5py.Group(item))})
                     groups.append((name + "/", item, depth + 1))
-                elif isinstance(item, h5py.h5d.DatasetID):
-                    _tell_array(name, item, tell)
+                elif info.type == h5py.h5o.TYPE_DATASET:
+                    item = h5py.h5o.open(group, key)
+                    _tell_array(name, item, tell, _attributes(h5py.Dataset(item)) if whole else {})
 
 
-def _tell_array(name: str, item: h5py.h5d.DatasetID, tell: Tell) -> None:
-    array = h5py.Dataset(item)
-    properties, kind = item.get_create_plist(), item.get_type()
-    layout = properties.get_layout()
+def _tell_array(name: str, item: h5py.h5d.DatasetID, tell: Tell, attributes: dict[str, Any]) -> None:
+    properties, kind, space = item.get_create_plist(), item.get_type(), item.get_space()
+    layout, stored = properties.get_layout(), item.get_storage_size()
     dtype, is_text = _dtype(kind)
-    shape = list(array.shape or ())
-    if array.shape is None:
+    shape = list(space.get_simple_extent_dims())
+    if space.get_simple_extent_type() == h5py.h5s.NULL:
         dtype, is_text = None, False
     elsewhere = layout == h5py.h5d.VIRTUAL or properties.get_external_count() > 0
     record: dict[str, Any] = {
@@ -95,26 +109,26 @@ def _tell_array(name: str, item: h5py.h5d.DatasetID, tell: Tell) -> None:
         "name": name,
         "dtype": dtype,
         "shape": shape,
-        "stored": item.get_storage_size(),
+        "stored": stored,
         "elsewhere": elsewhere,
         "filters": [properties.get_filter(number)[0] for number in range(properties.get_nfilters())],
-        **_attributes(array),
+        **attributes,
     }
     content = b""
     if elsewhere:
         pass
     elif is_text:
-        if 16 * math.prod(shape) <= record["stored"]:
-            texts = np.asarray(array[()], object).reshape(-1)
+        if 16 * math.prod(shape) <= stored:
+            texts = np.asarray(h5py.Dataset(item)[()], object).reshape(-1)
             record["texts"] = [text.decode("utf-8", "replace") for text in texts]
     elif layout == h5py.h5d.CONTIGUOUS:
         record["offset"] = item.get_offset()
     elif layout == h5py.h5d.COMPACT:
-        if dtype is not None and 0 < record["stored"] <= _LARGEST_INLINE:
-            content = np.ascontiguousarray(array[()]).tobytes()
+        if dtype is not None and 0 < stored <= _LARGEST_INLINE:
+            content = np.ascontiguousarray(h5py.Dataset(item)[()]).tobytes()
     elif layout == h5py.h5d.CHUNKED:
-        record["chunk_shape"] = list(array.chunks)
-        content = _chunks(item, len(array.chunks))
+        record["chunk_shape"] = list(properties.get_chunk())
+        content = _chunks(item, len(shape))
     tell(record, content)
 
 
@@ -132,6 +146,16 @@ def _chunks(item: h5py.h5d.DatasetID, rank: int) -> bytes:
 
 def _dtype(kind: h5py.h5t.TypeID) -> tuple[str | None, bool]:
     """The dtype as NumPy writes it, None for what is not read; and whether it is text of variable length."""
+    encoded = kind.encode()
+    if encoded not in _known_types:
+        _known_types[encoded] = _examined_type(kind)
+    return _known_types[encoded]
+
+
+_known_types: dict[bytes, tuple[str | None, bool]] = {}  # examining one takes longer than all else about an array
+
+
+def _examined_type(kind: h5py.h5t.TypeID) -> tuple[str | None, bool]:
     dtype = kind.dtype
     text = h5py.check_string_dtype(dtype)
     if text is not None and text.length is None:

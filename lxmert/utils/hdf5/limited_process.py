@@ -67,7 +67,7 @@ def _work(request: dict[str, Any], file: int, out: BinaryIO) -> None:
         if "array" in request:
             read_rows(file, request["start"], request["size"], request["array"], request["rows"], tell)
         else:
-            describe(file, request["start"], request["size"], tell)
+            describe(file, request["start"], request["size"], tell, request.get("inside"))
         tell({"kind": "end"})
         out.flush()
     except MemoryError:

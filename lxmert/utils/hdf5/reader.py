@@ -22,8 +22,8 @@ _UNPACKED_HERE: tuple[list[int], ...] = ([], [_DEFLATE], [_SHUFFLE, _DEFLATE])
 _KEPT = 16 * 2**20  # bytes of chunks that are kept unpacked, as the next row is probably in the same one
 
 
-class Hdf5Reader:
-    """An HDF5 file of others.
+class Hdf5Contents:
+    """What is in an HDF5 file, or in some groups of it.
 
     Attributes:
         arrays: by name, in the order in which they are found.
@@ -31,46 +31,75 @@ class Hdf5Reader:
         unread: attributes of groups that the library cannot read: the group, the name and the message.
         links: the names of links, and second names of what has another; these are not followed.
         preceded: whether something else is in the file before HDF5 begins; nothing is read then.
+        stored: the bytes of all arrays in the file.
+    """
+
+    def __init__(self) -> None:
+        self.arrays: dict[str, Hdf5Array] = {}
+        self.groups: dict[str, dict[str, Any]] = {}
+        self.unread: list[tuple[str, str, str]] = []
+        self.links: set[str] = set()
+        self.preceded = False
+        self.stored = 0
+
+    def _find(self, file: FileBytes, trusted: bool, request: dict[str, Any] | None) -> None:
+        for record, content in records(file, request, trusted=trusted):
+            with reading(file.path, "is a damaged HDF5 file"):
+                self._note(file, record, content)
+
+    def _note(self, file: FileBytes, record: dict[str, Any], content: bytes) -> None:
+        match record["kind"]:
+            case "group":
+                self.groups[record["name"]] = record.get("attributes", {})
+                self.unread += [(record["name"], name, text) for name, text in record.get("unread", {}).items()]
+            case "array":
+                array = self.arrays[record["name"]] = array_of(record, content)
+                self.stored += 0 if array.elsewhere else array.stored
+                if self.stored > file.size:
+                    raise InvalidFileError(f"{file.path} is a damaged HDF5 file: its arrays claim the same bytes.")
+            case "preceded":
+                self.preceded = True
+            case "deep":
+                raise InvalidFileError(f"{file.path} has deeper groups than any file of weights or features.")
+            case _:
+                self.links.add(record["name"])
+
+
+class Hdf5Reader(Hdf5Contents):
+    """An HDF5 file of others.
 
     Args:
         file: the HDF5 file, perhaps in an archive; it is closed with this.
         trusted: whether to open it in this process, which a hostile file can end; this saves a tenth of a second.
+        top_only: whether to find only what is at the top of the file, without attributes: files of features may have a
+            hundred thousand groups. See `look_into`.
 
     Raises:
         InvalidFileError: a damaged file, or one that takes the library more memory or time than its size explains.
         OSError: no process can be started.
     """
 
-    def __init__(self, file: FileBytes, trusted: bool = False):
+    def __init__(self, file: FileBytes, trusted: bool = False, top_only: bool = False):
+        super().__init__()
         self.path, self.file, self._trusted = file.path, file, trusted
-        self.arrays: dict[str, Hdf5Array] = {}
-        self.groups: dict[str, dict[str, Any]] = {}
-        self.unread: list[tuple[str, str, str]] = []
-        self.links: set[str] = set()
-        self.preceded = False
         self._unpacked: OrderedDict[tuple[str, int], np.ndarray] = OrderedDict()
+        self._kept = 0  # bytes of `_unpacked`
         self._lock = Lock()
         try:
-            for record, content in records(file, trusted=trusted):
-                with reading(file.path, "is a damaged HDF5 file"):
-                    self._note(record, content)
+            self._find(file, trusted, {"inside": []} if top_only else None)
         except BaseException:
             file.close()
             raise
 
-    def _note(self, record: dict[str, Any], content: bytes) -> None:
-        match record["kind"]:
-            case "group":
-                self.groups[record["name"]] = record["attributes"]
-                self.unread += [(record["name"], name, text) for name, text in record.get("unread", {}).items()]
-            case "array":
-                self.arrays[record["name"]] = array_of(record, content)
-            case "preceded":
-                self.preceded = True
-            case "deep":
-                raise InvalidFileError(f"{self.path} has deeper groups than any file of weights or features.")
-            case _:
-                self.links.add(record["name"])
+    def look_into(self, groups: list[str]) -> Hdf5Contents:
+        """What is in some groups at the top of the file, without attributes.
+
+        Raises:
+            InvalidFileError: as for the file.
+        """
+        found = Hdf5Contents()
+        found._find(self.file, self._trusted, {"inside": groups})
+        return found
 
     def check(self, array: Hdf5Array) -> None:
         """Refuse an array that claims more than the file stores of it, or to be where the file is not.
@@ -78,9 +107,9 @@ class Hdf5Reader:
         Raises:
             InvalidFileError: naming the array.
         """
-        problem = array.problem(self.file.size)
-        if problem:
+        if not array.is_checked and (problem := array.problem(self.file.size)):
             raise InvalidFileError(f"{self.path}: {array.name} {problem}")
+        array.is_checked = True
 
     def check_chunks(self, array: Hdf5Array) -> None:
         """Unpack every chunk of a compressed array once, for readers that unpack without a limit.
@@ -167,9 +196,11 @@ class Hdf5Reader:
             content = np.frombuffer(content, np.uint8).reshape(array.dtype.itemsize, -1).T.tobytes()
         values = np.frombuffer(content, array.dtype).reshape(chunks.shape)
         with self._lock:
-            self._unpacked[key] = values
-            while sum(kept.nbytes for kept in self._unpacked.values()) > _KEPT:
-                self._unpacked.popitem(last=False)
+            if key not in self._unpacked:
+                self._unpacked[key] = values
+                self._kept += values.nbytes
+            while self._kept > _KEPT:
+                self._kept -= self._unpacked.popitem(last=False)[1].nbytes
         return values
 
     def _from_library(self, array: Hdf5Array, rows: tuple[int, int] | None, shape: tuple[int, ...]) -> np.ndarray:
@@ -184,6 +215,6 @@ class Hdf5Reader:
         self.file.close()
 
 
-def open_hdf5(path: Path, trusted: bool = False) -> Hdf5Reader:
+def open_hdf5(path: Path, trusted: bool = False, top_only: bool = False) -> Hdf5Reader:
     """Open an HDF5 file; see `Hdf5Reader`."""
-    return Hdf5Reader(FileBytes(path), trusted)
+    return Hdf5Reader(FileBytes(path), trusted, top_only)
