@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from operator import index
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from lxmert.utils.compression import max_unpacked_size
+from lxmert.utils.messages import escaped
 
 _MOST_AXES = 32
 
@@ -33,6 +35,7 @@ class Hdf5Array:
     Attributes:
         name: with those of its groups: "layers/dense/vars/0".
         dtype: of its numbers, with their byte order; that of objects if it holds anything else.
+        kind: what it holds, for messages.
         shape: of it.
         stored: bytes that the file stores of it.
         elsewhere: whether its values are in other files.
@@ -48,6 +51,7 @@ class Hdf5Array:
 
     name: str
     dtype: np.dtype
+    kind: str
     shape: tuple[int, ...]
     stored: int
     elsewhere: bool
@@ -80,7 +84,7 @@ class Hdf5Array:
         if self.elsewhere:
             return "has its values in another file, which is not followed."
         if self.dtype.hasobject:
-            return "holds something other than numbers, or nothing."
+            return f"holds {escaped(self.kind)}, not numbers."
         claims = f"claims to be {list(self.shape)}, more than the file can hold in the {self.stored} bytes of it."
         if self.size > (max_unpacked_size(self.stored) if self.filters else self.stored):
             return claims
@@ -89,7 +93,7 @@ class Hdf5Array:
             if self.chunk_size > max(2 * self.size, 2**20):
                 return "has larger chunks than it has values."
             offsets, sizes = self.chunks.table[:, -3], self.chunks.table[:, -2]
-            if (sizes < 0).any() or sizes.sum(dtype=object) > file_size:
+            if (sizes < 0).any() or sizes.sum(dtype=object) > self.stored:
                 return claims
             end = int((offsets + sizes).max(initial=0, where=offsets >= 0))
         if not 0 <= end <= file_size or (self.offset or 0) < 0:
@@ -101,7 +105,8 @@ def array_of(record: dict[str, Any], content: bytes) -> Hdf5Array:
     """The array that a record of `description` tells of; whatever it raises is damage."""
     shape = tuple(record["shape"])
     dtype = np.dtype("O" if record["dtype"] is None else record["dtype"])
-    array = Hdf5Array(record["name"], dtype, shape, record["stored"], record["elsewhere"], record["filters"])
+    kind, stored = record["kind_of_values"], index(record["stored"])
+    array = Hdf5Array(record["name"], dtype, kind, shape, stored, record["elsewhere"], record["filters"])
     array.attributes, array.unread = record.get("attributes", {}), record.get("unread", {})
     array.texts, array.offset = record.get("texts"), record.get("offset")
     chunk_shape = tuple(record.get("chunk_shape", ()))

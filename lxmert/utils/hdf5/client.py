@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -11,7 +12,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -24,9 +25,11 @@ Record = tuple[dict[str, Any], bytes]
 # Otherwise a process is started for every file.
 USE_FORKS = hasattr(socket, "send_fds") and hasattr(os, "fork")
 # What a file of a few kilobytes may take; larger ones may take more, in proportion to their size.
-_MEMORY, _SECONDS, _PATIENCE = 160 * 2**20, 1.0, 60.0
+_MEMORY, _SECONDS, _PATIENCE = 160 * 2**20, 0.5, 60.0
 _MOST_MEMORY = 4 * 2**30
+_MOST_TOLD = 16 * 2**20
 _OUT_OF_MEMORY = 9  # as in `limited_process`, which imports h5py
+_TOO_LATE = -1000
 _PROGRAM = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     "from lxmert.utils.hdf5.limited_process import main; main()"
@@ -35,8 +38,8 @@ _PROGRAM = (
 
 def records(
     file: FileBytes, request: dict[str, Any] | None = None, most: int | None = None, trusted: bool = False
-) -> Iterator[Record]:
-    """What h5py finds in an HDF5 file, record by record; no other file may be asked for meanwhile.
+) -> Generator[Record, None, None]:
+    """What h5py finds in an HDF5 file, record by record. Until the last is taken, other threads wait with their files.
 
     Args:
         file: the HDF5 file.
@@ -60,7 +63,7 @@ def records(
         "patience": _PATIENCE + file.size / 2**20,
         **(request or {}),
     }
-    left = most or 64 * 2**20 + 4 * file.size
+    left = most or _MOST_TOLD + 4 * file.size
     with _server.asked(file, asked) if USE_FORKS else _once(file, asked) as (answer, status):
         while True:
             sizes = answer.read(16)
@@ -81,7 +84,7 @@ def records(
 
 
 def _found_here(file: FileBytes, request: dict[str, Any] | None) -> list[Record]:
-    from .description import describe, read_rows
+    from .description import FileWindow, describe, read_rows
 
     found: list[Record] = []
 
@@ -89,24 +92,24 @@ def _found_here(file: FileBytes, request: dict[str, Any] | None) -> list[Record]
         found.append((record, content))
 
     with reading(file.path, "is not a complete HDF5 file"):
-        request = request or {}
+        request, source = request or {}, FileWindow(file.handle, file.start, file.size)
         if "array" in request:
-            read_rows(file.handle, file.start, file.size, request["array"], request["rows"], tell)
+            read_rows(source, request["array"], request["rows"], tell)
         else:
-            describe(file.handle, file.start, file.size, tell, request.get("inside"))
+            describe(source, tell, request.get("inside"))
     return found
 
 
 def _ended_message(path: Path, status: int) -> str:
     if status == _OUT_OF_MEMORY or status == -getattr(signal, "SIGABRT", 0):
         return f"{path} is a damaged HDF5 file: opening it takes more memory than a file of its size needs."
-    if status in (-getattr(signal, "SIGPROF", 0), -getattr(signal, "SIGALRM", 0)):
+    if status in (_TOO_LATE, -getattr(signal, "SIGPROF", 0), -getattr(signal, "SIGALRM", 0)):
         return f"{path} is a damaged HDF5 file: opening it takes longer than a file of its size needs."
     return f"{path} is a damaged HDF5 file: the HDF5 library ends the process that opens it (status {status})."
 
 
 def _command(*arguments: str) -> list[str]:
-    if not sys.executable:
+    if not sys.executable or getattr(sys, "frozen", False):  # a frozen program is no interpreter
         raise OSError(
             "HDF5 files are opened in a process of its own, and this program does not know its Python interpreter: set "
             "sys.executable, or pass trusted=True for files that you made."
@@ -128,6 +131,7 @@ def _environment() -> dict[str, str]:
 @contextlib.contextmanager
 def _once(file: FileBytes, asked: dict[str, Any]) -> Iterator[tuple[BinaryIO, Callable[[], int]]]:
     """Start a process for one file, and yield its answer and a function that returns how it ended."""
+    late = threading.Event()
     with subprocess.Popen(
         _command("once", json.dumps(asked)),
         stdin=file.handle,
@@ -136,10 +140,18 @@ def _once(file: FileBytes, asked: dict[str, Any]) -> Iterator[tuple[BinaryIO, Ca
         env=_environment(),
     ) as process:
         assert process.stdout is not None
-        timer = threading.Timer(asked["patience"], process.kill)
+
+        def end() -> None:
+            late.set()
+            process.kill()
+
+        def status() -> int:
+            return _TOO_LATE if process.wait() and late.is_set() else process.returncode
+
+        timer = threading.Timer(asked["patience"], end)
         timer.start()
         try:
-            yield process.stdout, process.wait  # type: ignore[misc]
+            yield process.stdout, status  # type: ignore[misc]
         finally:
             timer.cancel()
             process.kill()
@@ -152,51 +164,63 @@ class _Server:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
+        self._busy = False
 
     @contextlib.contextmanager
     def asked(self, file: FileBytes, asked: dict[str, Any]) -> Iterator[tuple[BinaryIO, Callable[[], int]]]:
         """The same as `_once`."""
         with self._lock:
-            answer = self._send(file, asked)
-            ended: list[int] = []
+            if self._busy:  # an interruption: the reply to that question would be taken for the one to this
+                self.stop()
+            self._busy = True
+            with self._answer(file, asked) as answer:
+                ended: list[int] = []
 
-            def status() -> int:
-                if not ended:
-                    answer.close()  # a process that still tells ends by that
-                    assert self._socket is not None
-                    found = self._socket.recv(4)
-                    ended.append(int.from_bytes(found, "little", signed=True) if found else -signal.SIGKILL)
-                return ended[0]
+                def status() -> int:
+                    if not ended:
+                        answer.close()  # a process that still tells ends by that
+                        ended.append(self._status())
+                        self._busy = False
+                    return ended[0]
 
-            try:
-                yield answer, status
-            finally:
                 try:
+                    yield answer, status
+                except (InvalidFileError, GeneratorExit):
                     status()
-                except BaseException:  # an interruption: its reply would be taken for that to the next question
-                    self.stop()
                     raise
+                status()
 
-    def _send(self, file: FileBytes, asked: dict[str, Any]) -> BinaryIO:
+    def _answer(self, file: FileBytes, asked: dict[str, Any]) -> BinaryIO:
+        """Send a question, and return the pipe that the answer comes through.
+
+        The server makes the pipe: if this process held its other end, one that another thread forks would have it too,
+        and the answer would never end.
+        """
         request = json.dumps(asked).encode() + b"\n"
-        for attempt in (1, 2):
-            if self._socket is None:
-                self._start()
-            assert self._socket is not None
-            answer, into = os.pipe()
+        for _ in range(2):
+            server = self._socket or self._start()
             try:
-                socket.send_fds(self._socket, [request], [file.handle, into])
-                return os.fdopen(answer, "rb")
-            except OSError:
-                os.close(answer)
-                self.stop()  # it had nothing to do for a while, and has ended
-                if attempt == 2:
-                    raise
-            finally:
-                os.close(into)
-        raise AssertionError
+                socket.send_fds(server, [request], [file.handle])
+                said, handles, _, _ = socket.recv_fds(server, 1, 1)
+            except ConnectionError:
+                said, handles = b"", []
+            if handles:
+                return os.fdopen(handles[0], "rb")
+            self.stop()  # it had nothing to do for a while, and has ended
+            if said:
+                raise OSError(errno.EMFILE, "no file can be opened beside those that are open", str(file.path))
+        raise OSError(f"the process that opens HDF5 files ends before it has opened {file.path}: try again.")
 
-    def _start(self) -> None:
+    def _status(self) -> int:
+        """How the process for the last file has ended."""
+        assert self._socket is not None
+        try:
+            found = self._socket.recv(4)
+        except ConnectionError:
+            found = b""
+        return int.from_bytes(found, "little", signed=True) if found else -signal.SIGKILL
+
+    def _start(self) -> socket.socket:
         ours, theirs = socket.socketpair()
         with theirs:
             try:
@@ -213,21 +237,24 @@ class _Server:
                 ours.close()
                 raise
         self._socket = ours
+        return ours
 
     def stop(self) -> None:
-        """End the process."""
-        if self._socket is not None:
-            self._socket.close()
-        if self._process is not None:
+        """End the process, and the one that it has forked."""
+        if self._process is not None and self._process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)  # its session is a group of its own
             self._process.wait()
         self.forget()
 
     def forget(self) -> None:
         """Leave the process to the program that this one was forked from."""
-        self._process = None
+        if self._process is not None and self._process.returncode is None:
+            self._process.returncode = 0  # it is not waited for here
         if self._socket is not None:
             self._socket.close()
-        self._socket = None
+        self._process = self._socket = None
+        self._busy = False
 
 
 _server = _Server()

@@ -53,16 +53,16 @@ class FileWindow(io.RawIOBase):
         return done
 
 
-def describe(handle: int, start: int, size: int, tell: Tell, inside: list[str] | None = None) -> None:
-    """Tell what the HDF5 file in a part of an open file holds: a record for each group, array and link.
+def describe(source: io.IOBase, tell: Tell, inside: list[str] | None = None) -> None:
+    """Tell what an HDF5 file holds: a record for each group, array and link.
 
     Args:
-        handle, start, size: the open file, and the part of it.
+        source: the file.
         tell: takes the records.
         inside: None for all of the file, with attributes. Otherwise neither attributes are read nor what is in
             groups: none for what is at the top of the file, or names of groups there for what is at the top of these.
     """
-    with h5py.File(FileWindow(handle, start, size), "r", rdcc_nbytes=0) as file:
+    with h5py.File(source, "r", rdcc_nbytes=0) as file:
         if file.userblock_size:
             tell({"kind": "preceded"})
             return
@@ -97,17 +97,20 @@ def describe(handle: int, start: int, size: int, tell: Tell, inside: list[str] |
 
 
 def _tell_array(name: str, item: h5py.h5d.DatasetID, tell: Tell, attributes: dict[str, Any]) -> None:
-    properties, kind, space = item.get_create_plist(), item.get_type(), item.get_space()
-    layout, stored = properties.get_layout(), item.get_storage_size()
-    dtype, is_text = _dtype(kind)
-    shape = list(space.get_simple_extent_dims())
-    if space.get_simple_extent_type() == h5py.h5s.NULL:
-        dtype, is_text = None, False
+    properties, kind = item.get_create_plist(), item.get_type()
+    layout = properties.get_layout()
     elsewhere = layout == h5py.h5d.VIRTUAL or properties.get_external_count() > 0
+    shape, stored, (dtype, is_text, kind_text) = [], 0, _dtype(kind)
+    if not elsewhere:  # to tell the shape of a virtual array the library would open the files of its parts
+        space, stored = item.get_space(), item.get_storage_size()
+        shape = list(space.get_simple_extent_dims())
+        if space.get_simple_extent_type() == h5py.h5s.NULL:
+            dtype, is_text, kind_text = None, False, "nothing"
     record: dict[str, Any] = {
         "kind": "array",
         "name": name,
         "dtype": dtype,
+        "kind_of_values": kind_text,
         "shape": shape,
         "stored": stored,
         "elsewhere": elsewhere,
@@ -144,26 +147,30 @@ def _chunks(item: h5py.h5d.DatasetID, rank: int) -> bytes:
     return np.array(found, np.int64).reshape(-1, rank + 3).tobytes()
 
 
-def _dtype(kind: h5py.h5t.TypeID) -> tuple[str | None, bool]:
-    """The dtype as NumPy writes it, None for what is not read; and whether it is text of variable length."""
+def _dtype(kind: h5py.h5t.TypeID) -> tuple[str | None, bool, str]:
+    """The dtype as NumPy writes it, None for what is not read; whether this is text of any length; its name."""
     encoded = kind.encode()
     if encoded not in _known_types:
         _known_types[encoded] = _examined_type(kind)
     return _known_types[encoded]
 
 
-_known_types: dict[bytes, tuple[str | None, bool]] = {}  # examining one takes longer than all else about an array
+_known_types: dict[bytes, tuple[str | None, bool, str]] = {}  # examining one takes longer than all else about an array
 
 
-def _examined_type(kind: h5py.h5t.TypeID) -> tuple[str | None, bool]:
-    dtype = kind.dtype
+def _examined_type(kind: h5py.h5t.TypeID) -> tuple[str | None, bool, str]:
+    try:
+        dtype = kind.dtype
+    except TypeError:  # NumPy has no such type
+        return None, False, "values that NumPy does not have"
+    name = str(dtype)[:80]
     text = h5py.check_string_dtype(dtype)
     if text is not None and text.length is None:
-        return None, True
+        return None, True, "text"
     plain = dtype.kind in "fiubS" or dtype == np.dtype("V2")  # the last is how Keras writes bfloat16
     # The library converts numbers that NumPy does not have, which bytes do not show.
     same = dtype.kind in "SV" or kind.equal(h5py.h5t.py_create(dtype, logical=True))
-    return (dtype.str if plain and dtype.subdtype is None and same else None), False
+    return (dtype.str if plain and dtype.subdtype is None and same else None), False, name
 
 
 def _attributes(item: Any) -> dict[str, Any]:
@@ -198,9 +205,9 @@ def _plain(value: Any) -> Any:
     return None
 
 
-def read_rows(handle: int, start: int, size: int, name: str, rows: tuple[int, int] | None, tell: Tell) -> None:
+def read_rows(source: io.IOBase, name: str, rows: tuple[int, int] | None, tell: Tell) -> None:
     """Tell the values of an array, or of some of its rows, as bytes: for filters that only the library knows."""
-    with h5py.File(FileWindow(handle, start, size), "r", rdcc_nbytes=0) as file:
+    with h5py.File(source, "r", rdcc_nbytes=0) as file:
         array = file[name]
         values = array[()] if rows is None else array[rows[0] : rows[1]]
         tell({"kind": "values"}, np.ascontiguousarray(values).tobytes())

@@ -7,15 +7,19 @@ it, or when it has had nothing to do for a while. Elsewhere it is started for ev
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import signal
 import socket
 import sys
 from functools import partial
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
-from lxmert.utils.hdf5.description import describe, read_rows
+import h5py
+import numpy as np
+
+from lxmert.utils.hdf5.description import FileWindow, describe, read_rows
 
 try:
     import resource
@@ -28,71 +32,100 @@ _IDLE = 60.0  # seconds without a file after which the process ends
 
 def main() -> None:
     """Work for the process that started this one: for one file at standard input, or as a server at a socket."""
+    _import_all()
     if sys.argv[2] == "serve":
         _serve(socket.socket(fileno=int(sys.argv[3])))
     else:
         _work(json.loads(sys.argv[3]), sys.stdin.fileno(), sys.stdout.buffer)
 
 
+def _import_all() -> None:
+    """Have a small file described: some modules are imported when they are first used, and then none can be opened."""
+    made, values = io.BytesIO(), np.array([b"a"])
+    with h5py.File(made, "w") as file:
+        file.attrs.update({"text": "a", "texts": ["a"], "fixed": values, "number": 1.5, "list": [1], "flag": True})
+        file.create_dataset("group/chunks", data=np.ones(2, "f2"), compression="gzip")
+        file["fixed"], file["texts"], file["pairs"] = values, ["a"], np.zeros(1, "f4,i4")
+    describe(made, lambda *_: None)
+    read_rows(made, "group/chunks", (0, 1), lambda *_: None)
+
+
 def _serve(requests: socket.socket) -> None:
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # if the program ignores it, so would this one
     requests.settimeout(_IDLE)
-    while True:
-        try:
-            # With each request come the file to read and the pipe to answer into.
-            request, handles, _, _ = socket.recv_fds(requests, 2**16, 2)
-            while request and not request.endswith(b"\n"):
-                request += requests.recv(2**16)
-        except (TimeoutError, ConnectionError):
-            return
-        if not request:
-            return
-        file, answer = handles
-        child = os.fork()
-        if not child:
-            requests.close()
-            with os.fdopen(answer, "wb") as out:
-                _work(json.loads(request), file, out)
-            os._exit(0)
-        os.close(file)
-        os.close(answer)
-        _, status = os.waitpid(child, 0)
-        requests.sendall(os.waitstatus_to_exitcode(status).to_bytes(4, "little", signed=True))
+    with contextlib.suppress(OSError):  # nothing to do for a while, or the program has ended
+        while request := _request(requests):
+            text, file = request
+            answer, into = os.pipe()
+            child = os.fork()
+            if not child:
+                os.close(answer)
+                _answer(requests, text, file, into)
+            os.close(file)
+            os.close(into)
+            socket.send_fds(requests, [b"."], [answer])
+            os.close(answer)
+            _, status = os.waitpid(child, 0)
+            requests.sendall(os.waitstatus_to_exitcode(status).to_bytes(4, "little", signed=True))
+
+
+def _request(requests: socket.socket) -> tuple[bytes, int] | None:
+    """The next question, and the file that comes with it; None if there will be no more."""
+    text, handles, _, _ = socket.recv_fds(requests, 2**16, 1)
+    while text and not text.endswith(b"\n"):
+        more = requests.recv(2**16)
+        text = text + more if more else b""
+    return (text, handles[0]) if text and handles else None
+
+
+def _answer(requests: socket.socket, text: bytes, file: int, into: int) -> NoReturn:
+    try:
+        requests.close()
+        _work(json.loads(text), file, os.fdopen(into, "wb"))
+        os._exit(0)
+    finally:
+        os._exit(1)
 
 
 def _work(request: dict[str, Any], file: int, out: BinaryIO) -> None:
     """Do what is asked within the limits of the request, and tell the result."""
     limit(request["memory"], request["seconds"], request["patience"])
     tell = partial(_tell, out)
-    try:
-        if "array" in request:
-            read_rows(file, request["start"], request["size"], request["array"], request["rows"], tell)
-        else:
-            describe(file, request["start"], request["size"], tell, request.get("inside"))
-        tell({"kind": "end"})
-        out.flush()
-    except MemoryError:
-        os._exit(OUT_OF_MEMORY)
-    except BrokenPipeError:  # enough was told
-        os._exit(0)
-    except Exception as error:  # whatever the library raises for damage
-        tell({"kind": "damaged", "problem": (str(error) or type(error).__name__)[:1000]})
+    with contextlib.suppress(BrokenPipeError):  # enough was told
+        try:
+            source = FileWindow(file, request["start"], request["size"])
+            if "array" in request:
+                read_rows(source, request["array"], request["rows"], tell)
+            else:
+                describe(source, tell, request.get("inside"))
+            tell({"kind": "end"})
+        except MemoryError:
+            os._exit(OUT_OF_MEMORY)
+        except BrokenPipeError:
+            raise
+        except Exception as error:  # whatever the library raises for damage
+            tell({"kind": "damaged", "problem": (str(error) or type(error).__name__)[:1000]})
         out.flush()
 
 
 def limit(memory: int, seconds: float, patience: float) -> None:
-    """Limit this process: `memory` bytes beside what it has, CPU time, and time; the system ends it beyond these."""
+    """Limit this process: `memory` bytes beside what it has, CPU time, and time; the system ends it beyond these.
+
+    It opens no more files, writes none, and starts no processes.
+    """
     if resource is None:
         return
     with contextlib.suppress(OSError, ValueError):  # a limit that is lower already
         with open("/proc/self/statm", "rb") as pages:  # of Linux; macOS does not limit memory
             memory += int(pages.read().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    for kind, most in ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_NOFILE, 64)):
+    for kind in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE, resource.RLIMIT_NPROC, resource.RLIMIT_NOFILE):
         with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(kind, (most, most))
+            resource.setrlimit(kind, (0, 0))
     # HDF5 hangs in loops of its own, where no Python handler would run: the default is to end the process.
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # the program may have held them back
     signal.setitimer(signal.ITIMER_PROF, seconds)
     signal.setitimer(signal.ITIMER_REAL, patience)
 

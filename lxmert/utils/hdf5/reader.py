@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections import OrderedDict
+from contextlib import closing
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -29,7 +30,7 @@ class Hdf5Contents:
         arrays: by name, in the order in which they are found.
         groups: the attributes of each by name; "" is the root.
         unread: attributes of groups that the library cannot read: the group, the name and the message.
-        links: the names of links, and second names of what has another; these are not followed.
+        links: names that are not followed: of each whether it is a second name of what has another, or else a link.
         preceded: whether something else is in the file before HDF5 begins; nothing is read then.
         stored: the bytes of all arrays in the file.
     """
@@ -38,14 +39,15 @@ class Hdf5Contents:
         self.arrays: dict[str, Hdf5Array] = {}
         self.groups: dict[str, dict[str, Any]] = {}
         self.unread: list[tuple[str, str, str]] = []
-        self.links: set[str] = set()
+        self.links: dict[str, bool] = {}
         self.preceded = False
         self.stored = 0
 
     def _find(self, file: FileBytes, trusted: bool, request: dict[str, Any] | None) -> None:
-        for record, content in records(file, request, trusted=trusted):
-            with reading(file.path, "is a damaged HDF5 file"):
-                self._note(file, record, content)
+        with closing(records(file, request, trusted=trusted)) as found:
+            for record, content in found:
+                with reading(file.path, "is a damaged HDF5 file"):
+                    self._note(file, record, content)
 
     def _note(self, file: FileBytes, record: dict[str, Any], content: bytes) -> None:
         match record["kind"]:
@@ -62,7 +64,7 @@ class Hdf5Contents:
             case "deep":
                 raise InvalidFileError(f"{file.path} has deeper groups than any file of weights or features.")
             case _:
-                self.links.add(record["name"])
+                self.links[record["name"]] = record["kind"] == "again"
 
 
 class Hdf5Reader(Hdf5Contents):
@@ -207,7 +209,8 @@ class Hdf5Reader(Hdf5Contents):
         """Values that only the library can unpack, which it does where it has opened the file."""
         request = {"array": array.name, "rows": rows}
         most = math.prod(shape) * array.dtype.itemsize + array.chunk_size + 4096
-        content = b"".join(values for _, values in records(self.file, request, most, self._trusted))
+        with closing(records(self.file, request, most, self._trusted)) as found:
+            content = b"".join(values for _, values in found)
         return np.frombuffer(content, array.dtype).reshape(shape)
 
     def close(self) -> None:
