@@ -47,7 +47,7 @@ def photograph_of(arguments: argparse.Namespace) -> str | None:
     Raises:
         FileNotFoundError, ValueError: there is no such file.
     """
-    from lxmert.vision.images import check_file
+    from lxmert.vision.image_files import check_file
 
     if arguments.features:
         return None

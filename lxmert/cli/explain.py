@@ -117,7 +117,7 @@ def _refuse(arguments: argparse.Namespace, settings: Sequence[str], of_what: str
 
 def _shown(arguments: argparse.Namespace) -> str | None:
     """The file of the image to show, which is there; None of a region store without one."""
-    from lxmert.vision.images import check_file
+    from lxmert.vision.image_files import check_file
 
     photograph, picture = photograph_of(arguments), arguments.picture
     if picture is None:

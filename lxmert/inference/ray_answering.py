@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lxmert.utils.counts import check_integer
+from lxmert.utils.foreign_files import is_of_the_system
 from lxmert.utils.progress import ProgressBar
 from lxmert.utils.ray_cluster import RayCluster, connected, import_ray
 from lxmert.utils.ray_pipeline import results_in_order
 from lxmert.vision.detections import ImageDetections
-from lxmert.vision.images import is_of_the_system
 
 from .answering import ScoredAnswer, VisualQuestionAnswering
 

@@ -6,16 +6,16 @@ Everything after this point sees one form, without special cases.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
-import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from lxmert.utils.messages import warn_caller
+from lxmert.utils.foreign_files import InvalidFileError, reading
 from lxmert.utils.optional_imports import require
+from lxmert.vision.image_files import check_size, open_image_file, warn_of_further_images
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -23,29 +23,10 @@ if TYPE_CHECKING:
 ImageInput: TypeAlias = "str | os.PathLike[str] | Image | np.ndarray"
 """A path, a PIL image, or an array; see `open_image`."""
 
-MAX_PIXELS = 100_000_000
-"""Larger images are refused: a small file can decompress to more memory than the machine has."""
-
-# Files of these formats are animated or have pages if they hold several images; in others, further ones are previews.
-_SEQUENCES = ("GIF", "PNG", "WEBP", "AVIF", "TIFF", "FLI")
-_SYSTEM_ERRORS = {
-    value
-    for name in (
-        "EMFILE",
-        "ENFILE",
-        "ENOMEM",
-        "ESTALE",
-        "ENOTCONN",
-        "ETIMEDOUT",
-        "EHOSTDOWN",
-        "EHOSTUNREACH",
-        "ENETDOWN",
-    )
-    if (value := getattr(errno, name, None)) is not None
-}
 RESAMPLING = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")
 """Pillow's filters, in the order of its numbers, which the files of image processors write."""
 
+_BAND = 2**20  # pixels that are converted at a time
 _FORMS = "a path, a PIL image, or a NumPy array of shape (H, W), (H, W, 3) or (H, W, 4)"
 
 
@@ -70,16 +51,11 @@ def open_image(image: ImageInput) -> np.ndarray:
         return _from_array(image)
     image_module = require("PIL.Image", "Opening an image")
     if isinstance(image, image_module.Image):
-        _check_size(image.height, image.width)
+        check_size(image.height, image.width)
         return _from_pil(image, "the PIL image")
     if isinstance(image, str | os.PathLike):
         return _from_file(Path(image))
     raise TypeError(f"image must be {_FORMS}; got {type(image).__name__}.")
-
-
-def is_of_the_system(error: BaseException) -> bool:
-    """Whether an error is of the machine or the network of its disks, and the image may be good."""
-    return isinstance(error, OSError) and error.errno in _SYSTEM_ERRORS
 
 
 def resize_image(pixels: np.ndarray, size: tuple[int, int], resample: str) -> np.ndarray:  # [H, W, 3] -> [h, w, 3]
@@ -91,83 +67,79 @@ def resize_image(pixels: np.ndarray, size: tuple[int, int], resample: str) -> np
     return np.asarray(image_module.fromarray(pixels).resize((width, height), RESAMPLING.index(resample)))
 
 
-def _check_size(height: int, width: int) -> None:
-    if height < 1 or width < 1:
-        raise ValueError(f"image must have at least one pixel; got height {height} and width {width}.")
-    if height * width > MAX_PIXELS:
-        raise ValueError(
-            f"image must have at most {MAX_PIXELS:,} pixels; got {height} x {width} = {height * width:,}. "
-            "Scale it down first."
-        )
-
-
-def check_file(path: Path) -> None:
-    """Raise ValueError for a folder, FileNotFoundError where nothing is."""
-    if path.is_dir():
-        raise ValueError(f"image must be a file; {path} is a folder.")
-    if not path.exists():
-        raise FileNotFoundError(f"image: there is no file {path} (looked from {Path.cwd()}).")
-
-
 def _from_file(path: Path) -> np.ndarray:
-    check_file(path)
-    image_module = require("PIL.Image", "Opening an image")
-    try:
-        with warnings.catch_warnings():
-            # Pillow has its own limits for warnings and errors; ours is checked on the header below.
-            warnings.simplefilter("ignore", image_module.DecompressionBombWarning)
-            opened = image_module.open(path)
-    except image_module.DecompressionBombError as error:
-        raise ValueError(f"image must have at most {MAX_PIXELS:,} pixels; {path} has more ({error}).") from error
-    except PermissionError as error:
-        raise PermissionError(f"image: {path} cannot be read; permission is denied.") from error
-    except (OSError, ValueError, SyntaxError) as error:
-        if is_of_the_system(error):
-            raise
-        raise ValueError(
-            f"image must be an image file (PNG, JPEG, GIF, BMP, WebP, ...); Pillow cannot read {path} "
-            f"({path.stat().st_size} bytes)."
-        ) from error
-    with opened:
-        _check_size(opened.height, opened.width)
+    with open_image_file(path) as opened:
         pixels = _from_pil(opened, str(path))
-        with contextlib.suppress(OSError, ValueError, SyntaxError, EOFError):  # what follows the first may be damaged
-            if opened.format in _SEQUENCES and getattr(opened, "is_animated", False):
-                warn_caller(f"{path} is animated or has several pages: the first of its {opened.n_frames} is read.")
+        warn_of_further_images(path, opened)
     return pixels
 
 
-def _from_pil(pil_image: Any, name: str) -> np.ndarray:
-    image_module = require("PIL.Image", "Opening an image")
-    orientation_module = require("PIL.ImageOps", "Opening an image")
-    try:
-        pil_image.load()
-    except (OSError, ValueError, SyntaxError, EOFError) as error:  # what Pillow's decoders raise for broken data
-        if is_of_the_system(error):
-            raise
-        raise ValueError(f"image must be complete; {name} is truncated or damaged ({error}).") from error
-    with contextlib.suppress(Exception):  # with damaged EXIF data, the orientation is ignored
-        pil_image = orientation_module.exif_transpose(pil_image)
-    if pil_image.mode.startswith("I;16") or pil_image.mode in ("I", "F"):
-        return _from_deep_gray(np.asarray(pil_image), pil_image.mode)
-    if pil_image.has_transparency_data:
-        pil_image = pil_image.convert("RGBA")
-        white = image_module.new("RGBA", pil_image.size, (255, 255, 255, 255))
-        pil_image = image_module.alpha_composite(white, pil_image)
-    return np.array(pil_image.convert("RGB"))
+def _from_pil(image: Any, name: str) -> np.ndarray:
+    with reading(name, "must be a complete image; it is truncated or damaged"):
+        image.load()
+        convert = _deep_gray(image, name) if image.mode.startswith("I;16") or image.mode in ("I", "F") else _colours
+        height, width = image.height, image.width
+        turn, turned = _TURNS.get(_orientation(image), (lambda shown: shown, False))
+        pixels = np.empty((width, height, 3) if turned else (height, width, 3), np.uint8)
+        target = turn(pixels)  # [height, width, 3]
+        # In bands, because some conversions take several times the memory of what they convert.
+        for band, rows in _bands(image):
+            target[rows] = convert(band)
+    return pixels
 
 
-def _from_deep_gray(gray: np.ndarray, mode: str) -> np.ndarray:
-    # Pillow's own conversion clips these modes at 255, which turns 16-bit images white.
-    values = gray.astype(np.float64)
-    if not np.isfinite(values).all():
-        raise ValueError(f"image must have finite values; the PIL image of mode {mode} holds NaN or infinity.")
+def _bands(image: Any) -> Iterator[tuple[Any, slice]]:
+    """An image in parts of some rows each, and which rows these are."""
+    step = max(1, _BAND // image.width)
+    for top in range(0, image.height, step):
+        rows = slice(top, min(top + step, image.height))
+        yield image.crop((0, rows.start, image.width, rows.stop)), rows
+
+
+# From the pixels as they are shown to those in the file, by EXIF orientation; and whether width and height change.
+_TURNS: dict[Any, tuple[Callable[[np.ndarray], np.ndarray], bool]] = {
+    2: (lambda shown: shown[:, ::-1], False),
+    3: (lambda shown: shown[::-1, ::-1], False),
+    4: (lambda shown: shown[::-1], False),
+    5: (lambda shown: shown.swapaxes(0, 1), True),
+    6: (lambda shown: np.rot90(shown, 1), True),
+    7: (lambda shown: shown[::-1, ::-1].swapaxes(0, 1), True),
+    8: (lambda shown: np.rot90(shown, -1), True),
+}
+
+
+def _orientation(image: Any) -> Any:
+    """The EXIF orientation; damaged EXIF data have none."""
+    with contextlib.suppress(Exception):
+        return image.getexif().get(0x0112)
+    return None
+
+
+def _colours(image: Any) -> np.ndarray:
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = require("PIL.Image", "Opening an image").new("RGBA", image.size, (255, 255, 255, 255))
+        image = require("PIL.Image", "Opening an image").alpha_composite(white, image)
+    return np.asarray(image.convert("RGB"))
+
+
+def _deep_gray(image: Any, name: str) -> Callable[[Any], np.ndarray]:
+    """The conversion of an image whose gray has more than 8 bits: Pillow's own clips at 255, which turns it white."""
+    high = -np.inf
+    for band, _ in _bands(image):
+        values = np.asarray(band)
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            raise InvalidFileError(f"image must have finite values; {name}, of mode {image.mode}, has NaN or infinity.")
+        high = max(high, float(values.max()))
     # Modes I and F do not define the value of white; it is inferred from the largest value.
-    high = float(values.max())
-    whites = {"F": (1.0, 255.0, 65535.0), "I": (255.0, 65535.0)}.get(mode, (65535.0,))
+    whites = {"F": (1.0, 255.0, 65535.0), "I": (255.0, 65535.0)}.get(image.mode, (65535.0,))
     full = next((white for white in whites if high <= white), high)
-    levels = np.rint(np.clip(values / full, 0.0, 1.0) * 255.0).astype(np.uint8)
-    return np.repeat(levels[:, :, None], 3, axis=2)
+
+    def convert(band: Any) -> np.ndarray:
+        values = np.asarray(band).astype(np.float64)
+        return np.rint(np.clip(values / full, 0.0, 1.0) * 255.0).astype(np.uint8)[:, :, None]
+
+    return convert
 
 
 def _from_array(array: np.ndarray) -> np.ndarray:
@@ -180,7 +152,7 @@ def _from_array(array: np.ndarray) -> np.ndarray:
         elif array.ndim == 3 and array.shape[2] == 1:
             hint = " Drop the last axis with image[:, :, 0]."
         raise ValueError(f"image must be {_FORMS}; got an array of shape {array.shape}.{hint}")
-    _check_size(*array.shape[:2])
+    check_size(*array.shape[:2])
     if array.dtype == np.bool_:
         array = array.astype(np.float32)
     if array.dtype == np.uint8:

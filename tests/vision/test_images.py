@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lxmert.vision.images import MAX_PIXELS, open_image
+from lxmert.vision.image_files import MAX_PIXELS
+from lxmert.vision.images import open_image
 
 COLOURS = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
 
@@ -74,7 +75,7 @@ def test_of_an_animated_image_the_first_is_read_and_a_warning_says_so(name, tmp_
     frames[0].save(
         tmp_path / name, save_all=True, append_images=frames[1:], **{"lossless": True} if "webp" in name else {}
     )
-    with pytest.warns(UserWarning, match=rf"{name} is animated or has several pages: the first of its 3 is read"):
+    with pytest.warns(UserWarning, match=rf"{name} is animated or has several pages: the first is read"):
         opened = open_image(tmp_path / name)
     np.testing.assert_array_equal(opened, np.full((4, 6, 3), (255, 0, 0)))
     frames[0].save(tmp_path / name)

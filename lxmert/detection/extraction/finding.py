@@ -9,9 +9,9 @@ from functools import partial
 from itertools import islice
 from typing import Any, Protocol
 
+from lxmert.utils.foreign_files import is_of_the_system
 from lxmert.utils.run_ahead import run_ahead
 from lxmert.vision.detections import ImageDetections
-from lxmert.vision.images import is_of_the_system
 
 from ..region_detector import RegionDetector
 from .photographs import Photograph

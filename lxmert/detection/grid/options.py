@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from lxmert.hub import HubOptions
 from lxmert.utils.messages import unknown_keyword_message
 from lxmert.utils.setting_names import setting
-from lxmert.vision.images import MAX_PIXELS
+from lxmert.vision.image_files import MAX_PIXELS
 
 PREFIX = "grid:"
 PRECISIONS = ("float32", "float64", "bfloat16")

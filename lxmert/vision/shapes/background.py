@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from itertools import combinations
 
 import numpy as np
+
+from lxmert.utils.held_memory import cached_within
 
 # A pixel is background if no channel is further than this from the surface (0..255).
 _NEAR = 12.0
@@ -81,7 +82,7 @@ def _refine(image: np.ndarray, coefficients: np.ndarray) -> tuple[np.ndarray, fl
     return np.clip(surface, 0.0, 255.0), noise
 
 
-@lru_cache(maxsize=64)
+@cached_within(2**20)
 def _border(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     """Rows and columns of at most some 400 border pixels, clockwise from the top left."""
     top = np.arange(width)
@@ -89,10 +90,10 @@ def _border(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     rows = np.concatenate([np.zeros_like(top), right, np.full(width - 1, height - 1), right[::-1][1:]])
     columns = np.concatenate([top, np.full(height - 1, width - 1), top[::-1][1:], np.zeros(max(height - 2, 0), int)])
     every = max(1, len(rows) // 400)
-    return rows[::every], columns[::every]
+    return rows[::every].copy(), columns[::every].copy()  # without the arrays of all border pixels
 
 
-@lru_cache(maxsize=64)
+@cached_within(2**20)
 def _planes(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     """Eight spots of the border ``[8, n]``; per triple of spots, the matrix that makes their colours a plane ``[T, 3,
     8]``.
@@ -122,7 +123,7 @@ def _constants(colours: np.ndarray) -> np.ndarray:
     return planes
 
 
-@lru_cache(maxsize=256)
+@cached_within(2**22)
 def _axis(count: int) -> np.ndarray:
     """Positions -1..1 of ``count`` pixels."""
     return np.linspace(-1.0, 1.0, count, dtype=np.float32) if count > 1 else np.zeros(1, np.float32)

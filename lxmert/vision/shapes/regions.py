@@ -10,10 +10,9 @@ most of the border; photographs are mostly one region.
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 
+from lxmert.utils.held_memory import cached_within
 from lxmert.vision.images import ImageInput, open_image, resize_image
 from lxmert.vision.shapes.find import find_shapes
 
@@ -85,7 +84,9 @@ def _resized_size(pixels: np.ndarray) -> np.ndarray:
     if height * width <= _WORKING_PIXELS:
         return pixels
     scale = (_WORKING_PIXELS / (height * width)) ** 0.5
-    return resize_image(pixels, (max(1, round(height * scale)), max(1, round(width * scale))), "box")
+    rows, columns = max(1, round(height * scale)), max(1, round(width * scale))
+    # An image so long that its shorter side keeps one pixel would have too many along the longer one.
+    return resize_image(pixels, (min(rows, _WORKING_PIXELS), min(columns, _WORKING_PIXELS)), "box")
 
 
 def _cell_means(cut: np.ndarray) -> np.ndarray:
@@ -96,7 +97,7 @@ def _cell_means(cut: np.ndarray) -> np.ndarray:
     return np.matmul(columns, by_rows).reshape(-1)
 
 
-@lru_cache(maxsize=2048)
+@cached_within(2**24)
 def _cell_weights(count: int) -> np.ndarray:
     """``[CELLS, count]``: the share of each of ``count`` pixels in each cell's mean."""
     edges = np.linspace(0.0, count, CELLS + 1)
