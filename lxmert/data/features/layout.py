@@ -24,6 +24,8 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
+from lxmert.utils.foreign_files import error_text, is_of_the_system
+
 FORMAT = "lxmert regions"
 VERSION = 1
 INDEX = "regions.json"
@@ -107,8 +109,10 @@ def parse_npy_header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
         if version not in readers:
             raise ValueError(f"version {version} of the format")
         return readers[version](file)
-    except (ValueError, TypeError, SyntaxError, EOFError, RecursionError, MemoryError) as error:
-        raise ValueError(str(error)) from None
+    except Exception as error:  # NumPy hands the header to Python's tokenizer and compiler, which raise nearly anything
+        if is_of_the_system(error):
+            raise
+        raise ValueError(error_text(error)) from None
 
 
 def checksum(name: bytes, size: np.ndarray, features: np.ndarray, boxes: np.ndarray, labels: np.ndarray) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import weakref
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,17 @@ class RowReader:
         else:
             target[...] = stored
         return True
+
+    def all(self) -> np.ndarray:
+        """All rows in memory, in the dtype of the file; the errors are those of `read_into`."""
+        return next(self.blocks(max(1, self.shape[0])), np.empty(self.shape, self.dtype))
+
+    def blocks(self, size: int, overlap: int = 0) -> Iterator[np.ndarray]:
+        """The rows in blocks of a size, each with up to `overlap` rows of the next; the errors are of `read_into`."""
+        for start in range(0, self.shape[0], size):
+            block = np.empty((min(size + overlap, self.shape[0] - start), *self.shape[1:]), self.dtype)
+            self.read_into(start, block)
+            yield block
 
     def prefetch(self, row: int, count: int) -> None:
         """Tell the system that these rows will be read soon, where it supports that."""

@@ -1,4 +1,7 @@
-"""One folder of a store: small arrays (names, offsets, sizes) are memory-mapped, large ones are read by position."""
+"""One folder of a store: offsets and sizes are read into memory, names when they are looked up, the rest by position.
+
+Nothing is mapped: a file that is cut while it is mapped ends the process, one that is read gives an error.
+"""
 
 from __future__ import annotations
 
@@ -31,20 +34,32 @@ class StoreFolder:
         self.has_attributes = self.index["with_attributes"] == images
         self.dtype = layout.FEATURE_DTYPES[self.index["dtype"]]
         arrays = layout.array_shapes(images, regions, self.feature_size, self.dtype)
-        self.offsets, self.sizes, self.checksums = (
-            self._map(name, *arrays[name]) for name in (layout.OFFSETS, layout.SIZES, layout.CHECKSUMS)
+        arrays[layout.NAME_PLACES] = layout.OFFSET_DTYPE, (images,)
+        self._rows = {name: RowReader(folder / name, dtype, shape) for name, (dtype, shape) in arrays.items()}
+        self._rows[layout.NAMES] = RowReader(folder / layout.NAMES, self._name_dtype(), (images,))
+        self.features, self.boxes, self.labels = (
+            self._rows[name] for name in (layout.FEATURES, layout.BOXES, layout.LABELS)
         )
-        self._names = self._map(layout.NAMES, None, (images,))
-        self._name_places = self._map(layout.NAME_PLACES, layout.OFFSET_DTYPE, (images,))
+        self.offsets, self.sizes = self._rows[layout.OFFSETS].all(), self._rows[layout.SIZES].all()
         self._are_finite = np.zeros(images, bool)  # by `check_finite`
         self._check_names()
         self._check_offsets_and_sizes(regions)
-        self.features, self.boxes, self.labels = (
-            RowReader(folder / name, *arrays[name]) for name in (layout.FEATURES, layout.BOXES, layout.LABELS)
-        )
 
     def __len__(self) -> int:
         return self.index["images"]
+
+    @cached_property
+    def checksums(self) -> np.ndarray:
+        """The checksums of all images, by place."""
+        return self._rows[layout.CHECKSUMS].all()
+
+    @cached_property
+    def _names(self) -> np.ndarray:
+        return self._rows[layout.NAMES].all()
+
+    @cached_property
+    def _name_places(self) -> np.ndarray:
+        return self._rows[layout.NAME_PLACES].all()
 
     def find(self, names: Sequence[str]) -> np.ndarray:
         """The places of images, int64; -1 for those that are not in this folder."""
@@ -64,7 +79,7 @@ class StoreFolder:
         return names
 
     def name(self, place: int) -> str:
-        """The name of one image, without reading all names into memory."""
+        """The name of one image."""
         at = int(np.flatnonzero(self._name_places == place)[0])
         return self._names[at].decode("utf-8", "replace")
 
@@ -78,9 +93,7 @@ class StoreFolder:
     def read_largest_ids(self) -> list[int]:
         """The largest ids, computed from all labels."""
         largest = [layout.NO_ID, layout.NO_ID]
-        for start in range(0, self.index["regions"], _BLOCK):
-            labels = np.empty(min(_BLOCK, self.index["regions"] - start), layout.LABEL_DTYPE)
-            self.labels.read_into(start, labels)
+        for labels in self.labels.blocks(_BLOCK):
             largest = list(map(max, largest, layout.largest_ids(labels)))
         return largest
 
@@ -118,16 +131,15 @@ class StoreFolder:
 
     def close(self) -> None:
         """Close the files."""
-        for rows in (self.features, self.boxes, self.labels):
+        for rows in self._rows.values():
             rows.close()
 
-    def _map(self, name: str, dtype: np.dtype | None, shape: tuple[int, ...]) -> np.ndarray:
-        path = self.folder / name
-        stored = check_stored(path, dtype, shape)
-        if dtype is None and (stored.dtype.kind != "S" or not 0 < stored.dtype.itemsize <= layout.MAX_NAME_BYTES):
-            raise ValueError(f"{path} must hold names of 1 to {layout.MAX_NAME_BYTES} bytes; it holds {stored.dtype}.")
-        # As a plain array: with the class memmap, a look-up costs several times as much.
-        return np.memmap(path, stored.dtype, "r", stored.offset, shape).view(np.ndarray)
+    def _name_dtype(self) -> np.dtype:
+        path = self.folder / layout.NAMES
+        dtype = check_stored(path, None, (len(self),)).dtype
+        if dtype.kind != "S" or not 0 < dtype.itemsize <= layout.MAX_NAME_BYTES:
+            raise ValueError(f"{path} must hold names of 1 to {layout.MAX_NAME_BYTES} bytes; it holds {dtype}.")
+        return dtype
 
     def _check_offsets_and_sizes(self, regions: int) -> None:
         most = 0
@@ -149,8 +161,8 @@ class StoreFolder:
     def _check_names(self) -> None:
         """Check that names are sorted and unique, and that each leads to one image."""
         seen = np.zeros(len(self), bool)
-        for start in range(0, len(self), _BLOCK):
-            names = self._names[start : start + _BLOCK + 1]
+        blocks = (self._rows[layout.NAMES].blocks(_BLOCK, overlap=1), self._rows[layout.NAME_PLACES].blocks(_BLOCK))
+        for names, places in zip(*blocks, strict=True):
             unsorted = names[1:] <= names[:-1]
             if unsorted.any():
                 at = int(np.argmax(unsorted))
@@ -158,7 +170,6 @@ class StoreFolder:
                 raise self._damaged(
                     layout.NAMES, f"{first} is there twice" if first == second else f"{second} comes after {first}"
                 )
-            places = self._name_places[start : start + _BLOCK]
             if (places < 0).any() or (places >= len(self)).any():
                 raise self._damaged(layout.NAME_PLACES, "a name leads to no image")
             seen[places] = True
