@@ -378,7 +378,7 @@ def test_attributes_may_be_set(cased_file):
             "a special token must be in the vocabulary; 'x' is not. Add it with add_special",
         ),
         ("additional_special_tokens", ["<x>"], ValueError, "a special token must be in the vocabulary; '<x>' is not"),
-        ("pad_token", None, TypeError, "pad_token must be a str that is not empty; got None"),
+        ("pad_token", None, TypeError, "pad_token must be a str of 1 to 200 characters; got None"),
         ("pad_token_id", 99, ValueError, "ids must be 0 to 14"),
         ("never_split", ["x"], ValueError, "never_split words must be in the vocabulary; 'x' is not"),
     ],

@@ -10,13 +10,18 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 from tokenizers import Tokenizer
 
-from lxmert.utils.messages import check_keywords
+from lxmert.utils.messages import check_keywords, shown
 
 from .wordpiece import NO_LIMIT, is_positive_integer
 
 Pair = tuple[str, str]
 Words = Sequence[str]
 Texts = str | Words | Sequence[Pair] | Sequence[Words] | Sequence[tuple[Words, Words]]
+
+# Characters of a text, far above any question; a pair is one text. Tokenizing takes some microseconds for each.
+LONGEST_TEXT = 100_000
+_UNLIMITED = 2**31  # tokens: no row is so long
+_LONGEST_PADDED = 2**20  # tokens to which a setting of a file may pad rows
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -92,7 +97,7 @@ def as_batch(text: Any, text_pair: Any, words: bool = False) -> tuple[list[Any],
     if text_pair is None and text and all(isinstance(item, list | tuple) and not is_text(item) for item in text):
         for index, item in enumerate(text):
             if len(item) != 2 or not all(map(is_text, item)):
-                raise TypeError(f"text[{index}] must be a {kind}, or a pair of {kind}; got {item!r}.")
+                raise TypeError(f"text[{index}] must be a {kind}, or a pair of {kind}; got {shown(item)}.")
         return [(first, second) for first, second in text], False
     check("text", text)
     if text_pair is None:
@@ -105,9 +110,26 @@ def as_batch(text: Any, text_pair: Any, words: bool = False) -> tuple[list[Any],
     return list(zip(text, text_pair, strict=True)), False
 
 
+def check_sizes(batch: Sequence[Any]) -> None:
+    """Refuse a text, or pair of texts, that is longer than any question, before work is done on it.
+
+    Raises:
+        ValueError: saying which.
+    """
+    for index, item in enumerate(batch):
+        if (size := _size(item)) > LONGEST_TEXT:
+            raise ValueError(
+                f"a text must have at most {LONGEST_TEXT:,} characters; text {index} has {size:,}. Cut it before."
+            )
+
+
+def _size(item: Any) -> int:
+    return len(item) if isinstance(item, str) else len(item) + sum(map(_size, item))
+
+
 def describe_value(value: Any) -> str:
     """The type and the first characters of a value, for error messages."""
-    return "None" if value is None else f"{type(value).__name__} {value!r}"[:80]
+    return "None" if value is None else f"{type(value).__name__} {shown(value)}"[:80]
 
 
 # Keywords of `enable_truncation` and `enable_padding` of the Rust tokenizer; None for not at all.
@@ -160,8 +182,14 @@ def plan_lengths(
             f"pad_to_multiple_of={pad_to_multiple_of} needs padding; got padding=False. Pass padding=True."
         )
     length = model_max_length if max_length is None else int(max_length)
-    if max_length is None and length >= NO_LIMIT:
+    if length >= _UNLIMITED:
         cut = None  # there is no limit to truncate to
+    if filled == "max_length" and length > (_UNLIMITED if max_length else _LONGEST_PADDED):
+        # Differs from HF: there nothing is padded, silently.
+        limit = "no model_max_length" if length >= NO_LIMIT else f"a model_max_length of {shown(length)}"
+        raise ValueError(
+            f'padding="max_length" needs a length; got max_length={max_length} and {limit}. Pass a length.'
+        )
     _check_length(cut, filled, length, pad_to_multiple_of, special, stride)
     fill |= {
         "length": length if filled == "max_length" else None,
@@ -177,11 +205,6 @@ def _check_length(cut: str | None, fill: str | None, length: int, multiple: Any,
     Raises:
         ValueError: saying why.
     """
-    if fill == "max_length" and length >= NO_LIMIT:
-        # Differs from HF: there nothing is padded, silently.
-        raise ValueError(
-            'padding="max_length" needs a length; got max_length=None and no model_max_length. Pass max_length.'
-        )
     if cut and length < max(special, 1):
         # Differs from HF: there a max_length below the special tokens truncates nothing.
         raise ValueError(f"max_length must leave room for the {special} special tokens; got {length}.")
@@ -190,7 +213,7 @@ def _check_length(cut: str | None, fill: str | None, length: int, multiple: Any,
             f"stride must be an integer of 0 or more, and below the {length - special} tokens of text in a row; "
             f"got {stride!r}."
         )
-    if cut and fill and multiple and length < NO_LIMIT and length % multiple:
+    if cut and fill and multiple and length % multiple:
         raise ValueError(
             "max_length must be a multiple of pad_to_multiple_of when rows are truncated and padded; "
             f"got {length} and {multiple}."

@@ -11,7 +11,8 @@ from typing import Any
 from tokenizers import AddedToken, Tokenizer
 from tokenizers.decoders import Decoder
 
-from lxmert.utils.messages import check_keywords, warn_caller
+from lxmert.utils.foreign_files import reading
+from lxmert.utils.messages import check_keywords, shown, warn_caller
 
 from .text_inputs import as_id_rows, as_ids, checked_keywords, describe_value
 from .vocabulary_files import SETTINGS, TokenizerSource
@@ -48,10 +49,10 @@ class TokenIds:
 
     def _build(self, source: TokenizerSource, settings: TokenizerSettings, name: str = "") -> None:
         """Set up this tokenizer from a vocabulary and settings."""
-        backend = build_tokenizer(source.vocab, source.added, settings, source.rules)
-        self.__dict__.update(
-            name_or_path=name, _extra=dict(source.extra), deprecation_warnings={}, _lock=threading.Lock()
-        )
+        with reading(source.place, "makes no tokenizer"):
+            backend = build_tokenizer(source.vocab, source.added, settings, source.rules)
+        extra = dict(source.extra)
+        self.__dict__.update(name_or_path=name, _extra=extra, deprecation_warnings={}, _lock=threading.Lock())
         self._store(settings, backend)
 
     def _store(self, settings: TokenizerSettings, backend: Tokenizer) -> None:
@@ -75,14 +76,15 @@ class TokenIds:
             for token in (*new.special_tokens().values(), *new.extra_special_tokens):
                 if backend.token_to_id(token) is None:
                     raise ValueError(
-                        f"a special token must be in the vocabulary; {token!r} is not. Add it with add_special_tokens, "
-                        "and resize the model's token embeddings."
+                        f"a special token must be in the vocabulary; {shown(token)} is not. Add it with "
+                        "add_special_tokens, and resize the model's token embeddings."
                     )
             if not _READ_LATE.issuperset(values):
+                unsplit = set(old.never_split)
                 kept = {
                     number: token
                     for number, token in backend.get_added_tokens_decoder().items()
-                    if token.special or number >= self.vocab_size or token.content not in old.never_split
+                    if token.special or number >= self.vocab_size or token.content not in unsplit
                 }
                 backend = build_tokenizer(backend.get_vocab(with_added_tokens=False), kept, new)
             self._store(new, backend)
@@ -127,7 +129,7 @@ class TokenIds:
         tokens = list(new_tokens) if isinstance(new_tokens, list | tuple) else [new_tokens]
         for token in tokens:
             if not isinstance(token, str | AddedToken):
-                raise TypeError(f"new_tokens must be str or AddedToken; got {token!r}.")
+                raise TypeError(f"new_tokens must be str or AddedToken; got {shown(token)}.")
         with self._lock:
             return (self._backend.add_special_tokens if special_tokens else self._backend.add_tokens)(tokens)
 
@@ -151,7 +153,7 @@ class TokenIds:
         check_keywords("add_special_tokens", values, (*SPECIAL_NAMES, "extra_special_tokens"))
         settings, by_text = dataclasses.replace(self.settings, **values), {token.content: token for token in rules}
         if self._backend.model.token_to_id(settings.unk_token) is None:
-            raise ValueError(f"unk_token must be a word of the vocabulary; {settings.unk_token!r} is not.")
+            raise ValueError(f"unk_token must be a word of the vocabulary; {shown(settings.unk_token)} is not.")
         former = [] if replace_extra_special_tokens else self.extra_special_tokens
         extra = [token for token in values.get("extra_special_tokens") or () if token not in former]
         tokens = [token for name in values for token in (extra if name == "extra_special_tokens" else [values[name]])]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +12,9 @@ from typing import Any
 
 from tokenizers import AddedToken, Tokenizer
 
-from lxmert.utils.json_files import parse_json
+from lxmert.utils.foreign_files import InvalidFileError, read_small, reading
+from lxmert.utils.json_files import LARGEST_JSON, parse_json
+from lxmert.utils.messages import first_few, shown
 
 from .wordpiece import SPECIAL_NAMES, TokenizerSettings, as_added_token, as_settings
 
@@ -40,7 +43,7 @@ _DROPPED = (
 class TokenizerSource:
     """The content of a tokenizer's files; `settings` has only those that the files name.
 
-    `rules` are the special tokens that the files give with rules for matching them.
+    `rules` are the special tokens that the files give with rules for matching them; `place` names the files.
     """
 
     vocab: dict[str, int]
@@ -48,6 +51,7 @@ class TokenizerSource:
     settings: dict[str, Any] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
     rules: list[AddedToken] = field(default_factory=list)
+    place: str = "the vocabulary"
 
 
 def read_source(given: Mapping[str, Any]) -> TokenizerSource:
@@ -72,8 +76,8 @@ def read_source(given: Mapping[str, Any]) -> TokenizerSource:
             raise TypeError(f"{name} must have tokens as keys and integers as values; not all are.")
         return TokenizerSource(dict(value))
     if not isinstance(value, str | os.PathLike):
-        raise TypeError(f"{name} must be a path; got {value!r}.")
-    return read_tokenizer_json(value) if name == "tokenizer_file" else TokenizerSource(read_vocab(value))
+        raise TypeError(f"{name} must be a path; got {shown(value)}.")
+    return read_tokenizer_json(value) if name == "tokenizer_file" else _vocab_source(value)
 
 
 def read_vocab(path: str | os.PathLike[str]) -> dict[str, int]:
@@ -86,10 +90,11 @@ def read_vocab(path: str | os.PathLike[str]) -> dict[str, int]:
     vocab: dict[str, int] = {}
     for number, token in enumerate(_read_text(path, "a vocabulary").rstrip("\n").split("\n")):
         if token == "":
-            raise ValueError(f"{path}: line {number + 1} is empty; a vocabulary has one word piece on each line.")
+            raise InvalidFileError(f"{path}: line {number + 1} is empty; a vocabulary has one word piece on each line.")
         if token in vocab:
-            raise ValueError(
-                f"{path}: line {number + 1} repeats line {vocab[token] + 1}, {token!r}; each word piece has one id."
+            raise InvalidFileError(
+                f"{path}: line {number + 1} repeats line {vocab[token] + 1}, {shown(token)}; each word piece has one "
+                "id."
             )
         vocab[token] = number
     return vocab
@@ -112,18 +117,21 @@ def _parse_tokenizer(text: str, path: str | os.PathLike[str]) -> TokenizerSource
     kind = model.get("type", "WordPiece" if has_vocab else None) if isinstance(model, dict) else None
     # Files of early versions leave the type out.
     if not has_vocab or kind != "WordPiece":
-        raise ValueError(
+        raise InvalidFileError(
             f"{path}: expected a WordPiece tokenizer; the file holds "
-            f"{f'a {kind} model' if kind else 'no model with a vocabulary'}. Pass the tokenizer of a BERT model."
+            f"{f'a model of type {shown(kind)}' if kind else 'no model with a vocabulary'}. Pass the tokenizer of a "
+            "BERT model."
         )
-    if not all(isinstance(number, int) for number in model["vocab"].values()):
-        raise ValueError(f"{path}: every entry of the vocabulary must have an integer as its id; not all do.")
+    if not all(type(number) is int for number in model["vocab"].values()):
+        raise InvalidFileError(f"{path}: every entry of the vocabulary must have an integer as its id; not all do.")
     names = {"unk_token": "unk_token", "continuing_subword_prefix": "wordpieces_prefix"}
     names["max_input_chars_per_word"] = "max_input_chars_per_word"
     settings = {ours: model[theirs] for theirs, ours in names.items() if theirs in model}
     settings |= _text_settings(path, content.get("normalizer"), content.get("pre_tokenizer"))
-    added = _added_tokens(path, [(entry, entry) for entry in content.get("added_tokens") or ()])
-    return TokenizerSource(model["vocab"], added, settings)
+    _check_settings(path, settings)
+    with reading(path, _ADDED):
+        added = _added_tokens((entry["id"], entry) for entry in content.get("added_tokens") or ())
+    return TokenizerSource(model["vocab"], added, settings, place=str(path))
 
 
 def read_folder(folder: str | os.PathLike[str]) -> TokenizerSource:
@@ -144,44 +152,52 @@ def read_folder(folder: str | os.PathLike[str]) -> TokenizerSource:
     if (folder / TOKENIZER_NAME).is_file():
         source = read_tokenizer_json(folder / TOKENIZER_NAME)
     elif (folder / VOCAB_NAME).is_file():
-        source = TokenizerSource(read_vocab(folder / VOCAB_NAME))
+        source = _vocab_source(folder / VOCAB_NAME)
     else:
-        found = ", ".join(sorted(entry.name for entry in folder.iterdir())) or "nothing"
+        found = first_few(sorted(entry.name for entry in folder.iterdir())) or "nothing"
         raise FileNotFoundError(f"{str(folder)!r} must hold {VOCAB_NAME} or {TOKENIZER_NAME}; it holds {found}.")
     # Differs from HF: tokenizer.json decides what tokenizer_config.json does not set, instead of the constructor's
     # defaults: a cased tokenizer.json alone stays cased.
     config = _optional_json(folder / SPECIAL_TOKENS_NAME) | _optional_json(folder / TOKENIZER_CONFIG_NAME)
-    values, rules = as_settings(config)
-    special = [*values.get("extra_special_tokens", ()), *(values.get(name) for name in SPECIAL_NAMES)]
-    added = source.added or _added_tokens_of_folder(folder, config, special)
+    path = folder / TOKENIZER_CONFIG_NAME
+    with reading(path, "or special_tokens_map.json holds a token of the wrong kind"):
+        values, rules = as_settings(config)
     settings = source.settings | {name: value for name, value in values.items() if name in SETTINGS}
-    try:
-        TokenizerSettings(**settings)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{folder / TOKENIZER_CONFIG_NAME}: {error}") from error
+    _check_settings(path, settings)
+    special = {*(values.get("extra_special_tokens") or ()), *(values.get(name) for name in SPECIAL_NAMES)}
+    added = source.added or _added_tokens_of_folder(folder, config, special)
     extra = {name: value for name, value in values.items() if name not in SETTINGS and name not in _DROPPED}
-    return TokenizerSource(source.vocab, added, settings, extra, rules)
+    with reading(path, "holds texts that cannot be saved"):
+        json.dumps(settings | extra, ensure_ascii=False).encode()
+    return TokenizerSource(source.vocab, added, settings, extra, rules, str(folder))
 
 
-def _added_tokens_of_folder(folder: Path, config: Mapping[str, Any], special: list[Any]) -> dict[int, AddedToken]:
+def _vocab_source(path: str | os.PathLike[str]) -> TokenizerSource:
+    return TokenizerSource(read_vocab(path), place=str(path))
+
+
+def _check_settings(path: str | os.PathLike[str], settings: Mapping[str, Any]) -> None:
+    with reading(path, "holds a setting that cannot be used"):
+        TokenizerSettings(**settings)
+
+
+_ADDED = "holds added tokens, each of which must have an id and a content"
+
+
+def _added_tokens_of_folder(folder: Path, config: Mapping[str, Any], special: set[Any]) -> dict[int, AddedToken]:
     """Added tokens of a folder without tokenizer.json: in its config, or in the added_tokens.json of older versions."""
     decoder = config.get("added_tokens_decoder")
     if isinstance(decoder, dict):
-        return _added_tokens(
-            folder / TOKENIZER_CONFIG_NAME, [({"id": number}, entry) for number, entry in decoder.items()]
-        )
+        with reading(folder / TOKENIZER_CONFIG_NAME, _ADDED):
+            return _added_tokens(decoder.items())
     path = folder / ADDED_TOKENS_NAME
-    tokens = [({"id": n}, {"content": token, "special": token in special}) for token, n in _optional_json(path).items()]
-    return _added_tokens(path, tokens)
+    tokens = _optional_json(path)
+    with reading(path, _ADDED):
+        return _added_tokens((n, {"content": token, "special": token in special}) for token, n in tokens.items())
 
 
-def _added_tokens(path: str | os.PathLike[str], entries: Iterable[tuple[Any, Any]]) -> dict[int, AddedToken]:
-    try:
-        return {int(number["id"]): as_added_token(entry) for number, entry in entries}
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{path}: every added token must have an id and a content; one has not ({error!r})."
-        ) from error
+def _added_tokens(entries: Iterable[tuple[Any, Any]]) -> dict[int, AddedToken]:
+    return {int(number): as_added_token(entry) for number, entry in entries}
 
 
 def _text_settings(path: str | os.PathLike[str], normalizer: Any, pre_tokenizer: Any) -> dict[str, Any]:
@@ -190,9 +206,9 @@ def _text_settings(path: str | os.PathLike[str], normalizer: Any, pre_tokenizer:
     if kinds == [None, "WhitespaceSplit"]:
         return {"do_basic_tokenize": False}
     if kinds not in (["BertNormalizer", "BertPreTokenizer"], [None, "BertPreTokenizer"]):
-        raise ValueError(
-            f"{path}: expected BertNormalizer and BertPreTokenizer; the file has {kinds[0]} and {kinds[1]}, "
-            "whose ids would differ from ours. Pass the tokenizer of a BERT model."
+        raise InvalidFileError(
+            f"{path}: expected BertNormalizer and BertPreTokenizer; the file has {shown(kinds[0])} and "
+            f"{shown(kinds[1])}, whose ids would differ from ours. Pass the tokenizer of a BERT model."
         )
     names = {"clean_text": "clean_text", "handle_chinese_chars": "tokenize_chinese_chars", "lowercase": "do_lower_case"}
     if normalizer is None:
@@ -210,12 +226,11 @@ def _read_text(path: str | os.PathLike[str], what: str) -> str:
         raise FileNotFoundError(
             f"expected {what} at {str(path)!r}; there is {'a folder' if path.is_dir() else 'no file'}."
         )
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: expected UTF-8 text; {error}.") from error
+    content = read_small(path, LARGEST_JSON, what)
+    with reading(path, "is not a text in UTF-8"):
+        text = content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     if not text.strip():
-        raise ValueError(f"{path}: expected {what}; the file is empty.")
+        raise InvalidFileError(f"{path}: expected {what}; the file is empty.")
     return text
 
 

@@ -11,11 +11,16 @@ from typing import Any
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
+from lxmert.utils.messages import shown
+
 # In the order of `transformers`: one that the vocabulary lacks gets the next free id.
 SPECIAL_NAMES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 
 # "No limit", as `transformers` writes it.
 NO_LIMIT = int(1e30)
+
+LONGEST_TOKEN = 200  # characters of a word in the settings; rows repeat the padding, the prefix is before each piece
+LONGEST_SPELLED = 256  # characters of a word that is spelled, which takes the cube of their number; BERT has 100
 
 
 @dataclass(frozen=True)
@@ -57,15 +62,20 @@ class TokenizerSettings:
                 value = () if value is None else value
                 if isinstance(value, str | Mapping) or not isinstance(value, Iterable):
                     raise TypeError(
-                        f"{field.name} must be a list of str or None; got {value!r}. Pass {field.name}=[...]."
+                        f"{field.name} must be a list of str or None; got {shown(value)}. Pass {field.name}=[...]."
                     )
                 value = tuple(value)
                 object.__setattr__(self, field.name, value)
             wanted, holds = _KINDS[_SIDES if field.name.endswith("_side") else kind]
             if not holds(value):
-                raise TypeError(f"{field.name} must be {wanted}; got {value!r}.")
+                raise TypeError(f"{field.name} must be {wanted}; got {shown(value)}.")
             if kind == "int":
                 object.__setattr__(self, field.name, int(value))
+        if self.max_input_chars_per_word > LONGEST_SPELLED:
+            raise ValueError(
+                f"max_input_chars_per_word must be at most {LONGEST_SPELLED}; "
+                f"got {shown(self.max_input_chars_per_word)}."
+            )
         if self.strip_accents and not self.do_basic_tokenize:
             raise ValueError(
                 "strip_accents is part of the basic tokenization, which do_basic_tokenize=False leaves out; "
@@ -90,18 +100,19 @@ def is_positive_integer(value: object) -> bool:
 
 
 def _is_word(value: object) -> bool:
-    return isinstance(value, str) and value != ""
+    return isinstance(value, str) and 0 < len(value) <= LONGEST_TOKEN
 
 
 _SIDES = "side"
+_WORD = f"a str of 1 to {LONGEST_TOKEN} characters"
 # What a setting must be, by the type of its field: in words, and as a check.
 _KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "bool": ("True or False", lambda value: isinstance(value, bool)),
     "bool | None": ("True, False or None", lambda value: value is None or isinstance(value, bool)),
-    "str": ("a str that is not empty", _is_word),
-    "str | None": ("a str that is not empty, or None", lambda value: value is None or _is_word(value)),
+    "str": (_WORD, _is_word),
+    "str | None": (f"{_WORD}, or None", lambda value: value is None or _is_word(value)),
     "int": ("an integer of 1 or more", is_positive_integer),
-    "tuple[str, ...]": ("a list of words, or None", lambda value: all(map(_is_word, value))),
+    "tuple[str, ...]": (f"a list of words, each {_WORD}, or None", lambda value: all(map(_is_word, value))),
     _SIDES: ('"right" or "left"', lambda value: value in ("right", "left")),
 }
 
@@ -160,19 +171,24 @@ def build_tokenizer(
         rules: special tokens of `settings` with rules for matching them.
 
     Raises:
-        ValueError: the vocabulary lacks the unknown token or a `never_split` word, or its ids have gaps.
+        ValueError: the vocabulary lacks the unknown token or a `never_split` word, its ids have gaps, or the tokens at
+            the ends of a row cannot be written into a template.
 
     Source: Devlin et al. 2018, and the tokenization.py published with it.
     """
     if settings.unk_token not in vocab:
         raise ValueError(
-            f"the vocabulary must contain unk_token {settings.unk_token!r}; its {len(vocab)} entries do not. "
+            f"the vocabulary must contain unk_token {shown(settings.unk_token)}; its {len(vocab)} entries do not. "
             "Pass the vocabulary of a BERT model, or the unk_token that it uses."
         )
     if sorted(vocab.values()) != list(range(len(vocab))):
         raise ValueError(
             f"the {len(vocab)} ids of the vocabulary must be 0 to {len(vocab) - 1}, each once; they are not."
         )
+    cls, sep = settings.cls_token, settings.sep_token
+    for name, token in (("cls_token", cls), ("sep_token", sep)):
+        if token.startswith("$") or ":" in token:  # they would mean something else in the template below
+            raise ValueError(f"{name} must not begin with $ or contain a colon; got {shown(token)}.")
     model = models.WordPiece(
         dict(vocab),
         unk_token=settings.unk_token,
@@ -192,7 +208,6 @@ def build_tokenizer(
         tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer.decoder = decoders.WordPiece(prefix=settings.wordpieces_prefix)
     _add_tokens(tokenizer, added, settings, {token.content: token for token in rules})
-    cls, sep = settings.cls_token, settings.sep_token
     tokenizer.post_processor = processors.TemplateProcessing(
         single=[f"{cls}:0", "$A:0", f"{sep}:0"],
         pair=[f"{cls}:0", "$A:0", f"{sep}:0", "$B:1", f"{sep}:1"],
@@ -207,25 +222,30 @@ def _add_tokens(
     settings: TokenizerSettings,
     rules: Mapping[str, AddedToken],
 ) -> None:
-    """Add `added`, the special tokens and the `never_split` words as tokens that are never split."""
+    """Add `added`, the special tokens and the `never_split` words as tokens that are never split.
+
+    Each kind at once: the library makes the table that it matches them by anew at every call, even for none.
+    """
     size = tokenizer.get_vocab_size()
+    if added:
+        tokenizer.add_tokens([token for _, token in sorted(added.items())])
     for number, token in sorted(added.items()):
-        (tokenizer.add_special_tokens if token.special else tokenizer.add_tokens)([token])
         if tokenizer.token_to_id(token.content) != number:
             raise ValueError(
-                f"the added token {token.content!r} must have id {tokenizer.token_to_id(token.content)}, the next free "
-                f"one after a vocabulary of {size}; the file has {number}."
+                f"the added token {shown(token.content)} must have id {tokenizer.token_to_id(token.content)}, the next "
+                f"free one after a vocabulary of {size}; the file has {shown(number)}."
             )
-    special = (*settings.special_tokens().values(), *settings.extra_special_tokens)
     known = {token.content for token in added.values()}
+    special = dict.fromkeys((*settings.special_tokens().values(), *settings.extra_special_tokens))
     tokenizer.add_special_tokens([rules.get(token, token) for token in special if token not in known])
     if not settings.do_basic_tokenize:
         return  # never_split belongs to the basic tokenization
     for word in settings.never_split:
         # A new id would be outside the model's embedding table, and [UNK] would lose the word.
         if tokenizer.token_to_id(word) is None:
-            raise ValueError(f"never_split words must be in the vocabulary; {word!r} is not. Leave it out.")
-        # Differs from HF: a word is not split even next to punctuation ("Foo," is Foo and a comma), not only
-        # between spaces. transformers 5 ignores never_split.
-        if word not in special and word not in known:
-            tokenizer.add_tokens([AddedToken(word, single_word=True, normalized=False)])
+            raise ValueError(f"never_split words must be in the vocabulary; {shown(word)} is not. Leave it out.")
+    # Differs from HF: a word is not split even next to punctuation ("Foo," is Foo and a comma), not only
+    # between spaces. transformers 5 ignores never_split.
+    words = [word for word in dict.fromkeys(settings.never_split) if word not in special and word not in known]
+    if words:
+        tokenizer.add_tokens([AddedToken(word, single_word=True, normalized=False) for word in words])

@@ -13,7 +13,7 @@ from tokenizers import Encoding
 from .batch_encoding import BatchEncoding
 from .padding import as_columns, pad_columns
 from .saved_tokenizer import SavedTokenizer
-from .text_inputs import Lengths, Texts, as_batch, checked_keywords, plan_lengths, set_lengths
+from .text_inputs import Lengths, Texts, as_batch, check_sizes, checked_keywords, plan_lengths, set_lengths
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +97,8 @@ class WordPieceTokenizer(SavedTokenizer):
 
         Raises:
             TypeError: a text that is no str, or a keyword that does not exist.
-            ValueError: lengths that do not fit each other, or rows of different lengths with `return_tensors`.
+            ValueError: lengths that do not fit each other, rows of different lengths with `return_tensors`, or a text
+                of more than 100,000 characters.
             ImportError: the framework of `return_tensors` is not installed.
         """
         if text_target is not None:
@@ -109,6 +110,7 @@ class WordPieceTokenizer(SavedTokenizer):
             encoding["labels"] = target["input_ids"]
             return encoding
         batch, single = as_batch(text, text_pair, is_split_into_words)
+        check_sizes(batch)
         pair = any(isinstance(item, tuple) for item in batch)
         lengths = self._lengths(
             padding,
