@@ -14,6 +14,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from lxmert.utils.atomic_files import write_text
+from lxmert.utils.foreign_files import InvalidFileError, reading
+from lxmert.utils.messages import shown
 from lxmert.utils.progress import ProgressBar, duration
 from lxmert.utils.write_errors import naming
 
@@ -132,6 +134,21 @@ def _means(losses: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {name: sum(values) / len(values) for name, values in given.items()}
 
 
+def parse_line(line: bytes, place: str) -> tuple[int, dict[str, float]]:
+    """The step and the values of a line of a log, which is at `place`.
+
+    Raises:
+        InvalidFileError: it is no line of a log.
+    """
+    wanted = "it must be an object with a step and numbers, as a run logs it"
+    with reading(place, f"{wanted}; it is {shown(line[:60].decode('utf-8', 'replace'))}"):
+        values = json.loads(line.decode())
+        step = values.pop("step")
+        if type(step) is not int or not 0 <= step < 2**53:
+            raise ValueError("the step is no number of one")
+        return step, {name: float(value) for name, value in values.items()}  # NaN is written as a text
+
+
 def _truncate_log(path: Path, first: int, epoch: int) -> list[dict[str, float]]:
     """Remove the lines of a log after step `first`, and what is no line of a log: a killed process may leave anything.
 
@@ -143,15 +160,15 @@ def _truncate_log(path: Path, first: int, epoch: int) -> list[dict[str, float]]:
     losses = []
     for line in path.read_bytes().splitlines() if path.exists() else ():
         try:
-            values = json.loads(line)
-            if values["step"] > first:
-                continue
-            own = {name: float(value) for name, value in values.items() if name.startswith("train/")}
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+            step, values = parse_line(line, str(path))
+        except InvalidFileError:
             continue
-        kept.append(json.dumps(values))
-        if values["step"] > epoch and "train/loss" in values:
-            losses.append({name.removeprefix("train/"): value for name, value in own.items()})
+        if step > first:
+            continue
+        kept.append(line.decode())
+        if step > epoch and "train/loss" in values:
+            parts = {name: value for name, value in values.items() if name.startswith("train/")}
+            losses.append({name.removeprefix("train/"): value for name, value in parts.items()})
     write_text(path, "".join(f"{line}\n" for line in kept))
     return losses
 

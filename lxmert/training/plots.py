@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lxmert.utils.messages import escaped
+from lxmert.utils.messages import first_few
 from lxmert.utils.optional_imports import import_extra
 from lxmert.utils.pictures import COLOURS, check_picture, new_figure, save_picture
 
 from .checkpoints import LOGS
-from .logs import LOG_NAME
+from .logs import LOG_NAME, parse_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,6 +24,7 @@ Curves = dict[str, list[tuple[int, float]]]
 """Steps and values by name: "train/loss", "valid/accuracy", ..."""
 
 _COLUMNS = 2
+_MOST = 200  # pictures in a file; GQA has a hundred types of questions
 _SMOOTHED = 60  # points from which on a curve of training is drawn with its mean over a twentieth of it
 
 
@@ -60,7 +60,7 @@ def read_curves(run: str | Path) -> Curves:
     """
     path = Path(run)
     if not path.exists():
-        raise FileNotFoundError(f"there is no file or folder {escaped(str(path))!r}; pass output folders of a run.")
+        raise FileNotFoundError(f"there is no file or folder {str(path)!r}; pass output folders of a run.")
     if path.is_dir():
         path = next((p for p in (path / LOGS / LOG_NAME, path / LOG_NAME) if p.is_file()), path / LOGS / LOG_NAME)
         if not path.is_file():
@@ -73,28 +73,13 @@ def read_curves(run: str | Path) -> Curves:
     for number, line in enumerate(lines, start=1):
         if number == len(lines):  # nothing, or what a run is writing just now
             break
-        step, values = _parsed(line, f"{path}, line {number}")
+        step, values = parse_line(line, f"{path}, line {number}:")
         for name, value in values.items():
             if name.startswith(("train/", "valid/")):
                 curves.setdefault(name, []).append((step, value))
     if not curves:
         raise ValueError(f"{path} has no losses and scores yet; a run writes a line every --log-every steps.")
     return curves
-
-
-def _parsed(line: bytes, place: str) -> tuple[int, dict[str, float]]:
-    """The step and the values of a line."""
-    try:
-        values = json.loads(line)
-        step = values.pop("step")
-        if type(step) is not int:
-            raise TypeError
-        return step, {name: float(value) for name, value in values.items()}  # NaN is written as a text
-    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
-        shown = escaped(line[:60].decode("utf-8", "replace"))
-        raise ValueError(
-            f"{place}: it must be an object with a step and numbers, as a run logs it; got {shown}"
-        ) from None
 
 
 def draw_curves(curves: Mapping[str, Curves], every: bool = False) -> Figure:
@@ -131,7 +116,10 @@ def _names(curves: Mapping[str, Curves], every: bool) -> list[str]:
         name for own in curves.values() for kind in ("train/", "valid/") for name in own if name.startswith(kind)
     )
     names = list(dict.fromkeys(name.partition("/")[2] for name in found))
-    return [name for name in names if every or "/" not in name]
+    names = [name for name in names if every or "/" not in name]
+    if len(names) > _MOST:
+        raise ValueError(f"{first_few(curves, 2)}: {len(names):,} names of losses and scores are too many to draw.")
+    return names
 
 
 def _draw_run(axes: Axes, own: Curves, name: str, run: str, colour: str) -> None:

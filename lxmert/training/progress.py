@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from lxmert.utils.json_files import parse_json
-from lxmert.utils.messages import unknown_keyword_message
+from lxmert.utils.json_files import read_json
+from lxmert.utils.messages import shown, unknown_keyword_message
 from lxmert.utils.setting_names import named_as_options
 
 from .settings import Settings, field_names
@@ -19,6 +19,7 @@ FORMAT = 3
 # Settings that were added since runs have this format: one that lacks them had their default values.
 _ADDED = ("answer_scores", "answer_min_count", "choices", "box_features")
 _LARGEST_CHECKSUM = 2**32 - 1
+_LISTED = 8  # faults in a message
 
 
 @dataclass
@@ -74,10 +75,10 @@ def read_stored(path: Path) -> tuple[dict[str, Any], Settings]:
         OSError: it cannot be read.
         ValueError: not such a file, or settings of other kinds or out of range; the message names the field.
     """
-    stored = parse_json(path.read_bytes(), path)
+    stored = read_json(path)
     settings = stored.get("settings")
     if not isinstance(settings, dict):
-        raise ValueError(f"{path} must hold settings, an object of fields; got {settings!r}. {_CHANGED}")
+        raise ValueError(f"{path} must hold settings, an object of fields; got {shown(settings)}. {_CHANGED}")
     for name in settings:
         if name not in field_names():
             raise ValueError(f"{path}: settings: {unknown_keyword_message(name, field_names())} {_CHANGED}")
@@ -99,18 +100,18 @@ def read_progress(path: Path) -> tuple[Progress, dict[str, Any]]:
         ValueError: not such a file; or values that are missing, of other kinds, or out of range. The message names the
             fields, what was expected and what was given.
     """
-    form = parse_json(path.read_bytes(), path).get("format")
+    form = read_json(path).get("format")
     if form != FORMAT:
         raise ValueError(
-            f"{path} was not written by this version of the package: its format must be {FORMAT}; got {form!r}. The "
-            "run cannot be resumed."
+            f"{path} was not written by this version of the package: its format must be {FORMAT}; got {shown(form)}. "
+            "The run cannot be resumed."
         )
     stored, settings = read_stored(path)
     missing = [f"settings.{name}" for name in field_names() if name not in {*stored["settings"], *_ADDED}]
     missing += [entry.name for entry in fields(Progress) if entry.name not in stored]
     faults = [f"there is no {', '.join(missing)}"] if missing else _faults(stored, settings)
     if faults:
-        raise ValueError(f"{path} is damaged: {'; '.join(faults)}. {_CHANGED}")
+        raise ValueError(f"{path} is damaged: {'; '.join(faults[:_LISTED])}. {_CHANGED}")
     epochs = [{name: float(score) for name, score in scores.items()} for scores in stored["epochs"]]
     values = {entry.name: stored[entry.name] for entry in fields(Progress)}
     return Progress(**{**values, "epochs": epochs}), stored["settings"]
@@ -126,10 +127,10 @@ def _faults(stored: Mapping[str, Any], settings: Settings) -> list[str]:
     faults += _scores_faults(stored["epochs"], settings)
     checksums = stored["checksums"]
     if not isinstance(checksums, dict):
-        faults.append(f"checksums must be an object of names and numbers; got {checksums!r}")
+        faults.append(f"checksums must be an object of names and numbers; got {shown(checksums)}")
     else:
         for name, value in checksums.items():
-            faults += _integer(f"checksums[{name!r}]", value, 0, _LARGEST_CHECKSUM)
+            faults += _integer(f"checksums[{shown(name)}]", value, 0, _LARGEST_CHECKSUM)
     if faults:
         return faults
     per_epoch = stored["examples"] // settings.batch_size
@@ -154,21 +155,21 @@ def _integer(name: str, value: Any, least: int, most: int | None = None, why: st
     """A fault, unless this is an integer from `least` to `most`."""
     right = type(value) is int and value >= least and (most is None or value <= most)
     wanted = f"{least} or more" if most is None else f"from {least} to {most}"
-    return [] if right else [f"{name} must be an integer, {wanted}{f' ({why})' if why else ''}; got {value!r}"]
+    return [] if right else [f"{name} must be an integer, {wanted}{f' ({why})' if why else ''}; got {shown(value)}"]
 
 
 def _scores_faults(epochs: Any, settings: Settings) -> list[str]:
     """What is wrong with the scores of the epochs."""
     if not isinstance(epochs, list):
-        return [f"epochs must be a list of scores by name; got {epochs!r}"]
+        return [f"epochs must be a list of scores by name; got {shown(epochs)}"]
     score = TASKS[settings.task].score
     for number, scores in enumerate(epochs, start=1):
         if not isinstance(scores, dict) or not all(map(_is_score, scores.values())):
-            return [f"epochs must be a list of scores by name; that of epoch {number} is {scores!r}"]
+            return [f"epochs must be a list of scores by name; that of epoch {number} is {shown(scores)}"]
         if settings.valid and score not in scores:
-            return [f"epochs must be scores with {score}; those of epoch {number} are {scores!r}"]
+            return [f"epochs must be scores with {score}; those of epoch {number} are {shown(scores)}"]
         if not settings.valid and scores:
-            return [f"epochs must be without scores, as there are no validation files; got {scores!r}"]
+            return [f"epochs must be without scores, as there are no validation files; got {shown(scores)}"]
     return []
 
 

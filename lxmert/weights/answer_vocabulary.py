@@ -10,10 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from lxmert.utils.foreign_files import read_small, reading
 from lxmert.utils.json_files import LARGEST_JSON, read_json
+from lxmert.utils.messages import shown
 from lxmert.utils.plain_pickle import is_pickle, load_plain_pickle
 
 _START = 4096  # bytes that tell what a file is
+_DIGITS = 12  # more than an index has
 
 _NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 # As in the original: two ways to write one answer.
@@ -63,7 +66,7 @@ def read_answer_vocabulary(path: str | Path) -> list[str]:
     twice = len(answers) - len(set(answers))
     if twice:
         first = next(answer for answer, count in Counter(answers).items() if count > 1)
-        raise ValueError(f"{path} has {twice} answers twice; the first is {first!r}.")
+        raise ValueError(f"{path} has {twice} answers twice; the first is {shown(first)}.")
     return answers
 
 
@@ -75,12 +78,8 @@ def _read_table(path: Path) -> Any:
         return load_plain_pickle(path)
     if start.removeprefix(codecs.BOM_UTF8).lstrip()[:1] in (b"[", b"{"):
         return read_json(path, (dict, list))
-    if path.stat().st_size > LARGEST_JSON:
-        raise ValueError(f"{path} is larger than {LARGEST_JSON} bytes, too large for a table of answers.")
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is neither JSON nor a text in UTF-8: {error.reason}.") from None
+    with reading(path, "is neither JSON nor a text in UTF-8"):
+        lines = read_small(path, LARGEST_JSON, "a table of answers").decode("utf-8-sig").splitlines()
     return [line.strip() for line in lines if line.strip()]
 
 
@@ -95,7 +94,7 @@ def _listed(table: Any) -> list[str] | None:
         pairs = list(table.items())
         if all(type(value) is int for _, value in pairs):
             pairs = [(number, answer) for answer, number in pairs]
-        elif all(str(key).isdecimal() for key, _ in pairs):
+        elif all(str(key).isdecimal() and len(str(key)) < _DIGITS for key, _ in pairs):
             pairs = [(int(key), answer) for key, answer in pairs]
         numbered = dict(pairs)
         # Fewer indices than answers: a duplicate.

@@ -132,7 +132,7 @@ BAD = {
         ({"5": {"imageId": "a", "question": "?", "answer": 1}}, "(question_id '5'): answer must be a string; got 1."),
         ({"5": {"imageId": "a", "question": "?", "types": []}}, "(question_id '5'): types must be an object; got"),
         ('{"5": {"imageId": "a", "question": "?"}, "5": {"imageId": "a", "question": "?"}}', "'5' is there twice"),
-        ({"questions": [QUESTION]}, 'not a file of GQA questions: "questions" has a list'),
+        ({"questions": [QUESTION]}, "not a file of GQA questions: 'questions' has a list"),
     ],
     read_nlvr2: [
         ([], "f.json: there are no statements"),

@@ -7,14 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
+from lxmert.utils.foreign_files import read_small, reading
+from lxmert.utils.messages import shown
 from lxmert.utils.paths import is_base_name
 
 from .columns import CategoricalColumn, TextColumn
 from .examples import Phrase, PhraseSentences
-from .record_checks import Paths, check_not_empty, list_files, short_repr
+from .record_checks import Paths, check_not_empty, list_files
 
 SENTENCES, ANNOTATIONS = "Sentences", "Annotations"
-_PHRASE = re.compile(r"\[/EN#(?P<entity>[^\s/\]]+)(?P<types>(?:/[^\s/\]]+)*)\s+(?P<words>[^\[\]]+)\]")
+# Without a way back and without brackets inside: a line is gone through once.
+_PHRASE = re.compile(r"\[/EN#(?P<entity>[^\s/\[\]]++)(?P<types>(?:/[^\s/\[\]]++)*+)\s++(?P<words>[^\[\]]++)\]")
 _LARGEST_FILE = 2**22  # bytes; a published file has some thousand
 
 Boxes = dict[str, tuple[tuple[float, float, float, float], ...]]
@@ -67,7 +70,7 @@ def _images(files: list[str]) -> Iterator[tuple[Path, str]]:
             if not image:
                 continue
             if not is_base_name(image) or any(map(str.isspace, image)):
-                raise ValueError(f"{path}, line {number:,}: the id of an image is expected; got {short_repr(image)}.")
+                raise ValueError(f"{path}, line {number:,}: the id of an image is expected; got {shown(image)}.")
             if image in seen:
                 raise ValueError(f"{path}, line {number:,}: the image {image} is there twice; before in {seen[image]}.")
             seen[image] = path
@@ -75,12 +78,8 @@ def _images(files: list[str]) -> Iterator[tuple[Path, str]]:
 
 
 def _text(path: Path) -> str:
-    if path.stat().st_size > _LARGEST_FILE:
-        raise ValueError(f"{path} has more than {_LARGEST_FILE:,} bytes, too many for a file of this data set.")
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not a text file in UTF-8: {error}.") from None
+    with reading(path, "is not a text file in UTF-8"):
+        return read_small(path, _LARGEST_FILE, "a file of this data set").decode("utf-8-sig")
 
 
 def _read_sentences(path: Path, boxes: Boxes) -> Iterator[tuple[list[str], tuple[Phrase, ...]]]:
@@ -102,7 +101,7 @@ def _read_sentences(path: Path, boxes: Boxes) -> Iterator[tuple[list[str], tuple
         words += line[end:].split()
         if any("[/EN#" in word for word in words):
             raise ValueError(
-                f"{path}, line {number}: a phrase must be written as [/EN#ID/TYPE words]; got {short_repr(line)}."
+                f"{path}, line {number}: a phrase must be written as [/EN#ID/TYPE words]; got {shown(line)}."
             )
         yield words, tuple(phrases)
 
@@ -112,10 +111,8 @@ def _read_boxes(path: Path) -> Boxes:
     text = _text(path)
     if "<!" in text:  # entities of XML could be made to fill the memory; the published files have none
         raise ValueError(f"{path} must be plain elements of XML; it has a declaration or a comment (<!).")
-    try:
+    with reading(path, "is not an XML file"):
         root = ElementTree.fromstring(text)
-    except ElementTree.ParseError as error:
-        raise ValueError(f"{path} is not an XML file: {error}.") from None
     found: dict[str, list[tuple[float, float, float, float]]] = {}
     for element in root.iterfind("object"):
         box = element.find("bndbox")
@@ -129,9 +126,9 @@ def _read_boxes(path: Path) -> Boxes:
 def _read_box(path: Path, box: ElementTree.Element) -> tuple[float, float, float, float]:
     try:
         x1, y1, x2, y2 = (float(int(box.findtext(side, ""))) - 1 for side in ("xmin", "ymin", "xmax", "ymax"))
-    except ValueError:
+    except (ValueError, OverflowError):
         sides = {part.tag: part.text for part in box}
-        raise ValueError(f"{path}: bndbox must have xmin, ymin, xmax, ymax as integers; got {sides}.") from None
+        raise ValueError(f"{path}: bndbox must have xmin, ymin, xmax, ymax as integers; got {shown(sides)}.") from None
     if not (0 <= x1 <= x2 and 0 <= y1 <= y2):
         raise ValueError(f"{path}: a box must have 1 <= xmin <= xmax and 1 <= ymin <= ymax; got {x1, y1, x2, y2}.")
     return x1, y1, x2, y2

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from lxmert.utils.messages import shown
+
 from .examples import Questions
 from .json_reader import first_character, json_items
 from .json_writer import write_members
 from .question_records import QuestionsBuilder, read_questions, write_original
-from .record_checks import Paths, RecordFile, list_files, short_repr
+from .record_checks import Paths, RecordFile, list_files
 from .record_files import open_container
 
 
@@ -51,7 +53,7 @@ def _read_official(path: str, builder: QuestionsBuilder) -> None:
     for key, place, value in json_items(path):
         if place is not None:
             raise ValueError(
-                f'{path} is not a file of GQA questions: "{key}" has a list, and a question by its id is expected.'
+                f"{path} is not a file of GQA questions: {shown(key)} has a list, and a question by its id is expected."
             )
         record = file.enter(value, id=key)
         builder.ids.append(file.text({"question_id": key}, "question_id"))
@@ -59,7 +61,7 @@ def _read_official(path: str, builder: QuestionsBuilder) -> None:
         builder.images.append(file.name(record, "imageId"))
         types = record.get("types", {})
         if type(types) is not dict:
-            raise file.error(f"types must be an object; got {short_repr(types)}")
+            raise file.error(f"types must be an object; got {shown(types)}")
         builder.question_types.append(file.optional_text(types, "structural"))
         builder.add_label(file, {file.text(record, "answer"): 1.0} if "answer" in record else None)
 
@@ -87,7 +89,7 @@ def _official_members(questions: Questions) -> Iterator[tuple[str, dict[str, Any
             if list(label.values()) != [1]:
                 raise ValueError(
                     "GQA's official files have one answer to each question; "
-                    f"question {questions.ids[row]!r} has {label}."
+                    f"question {shown(questions.ids[row])} has {shown(label)}."
                 )
             record["answer"] = next(iter(label))
         record["isBalanced"] = True

@@ -15,7 +15,9 @@ from json import JSONDecodeError
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
+from lxmert.utils.foreign_files import error_text
 from lxmert.utils.json_files import unique_members
+from lxmert.utils.messages import shown
 
 _PIECE = 2**20  # characters read at a time
 LARGEST_RECORD = 64 * 2**20  # characters; a record of these data sets has some thousand
@@ -80,7 +82,7 @@ def json_lines(path: str | Path) -> Iterator[tuple[int, Any]]:
                 try:
                     value = json.loads(line, object_pairs_hook=unique_members)
                 except (ValueError, RecursionError) as error:
-                    raise ValueError(f"{path}, line {number:,}, is not JSON: {error}.") from None
+                    raise ValueError(f"{path}, line {number:,}, is not JSON: {error_text(error)}.") from None
                 yield number, value
         except UnicodeDecodeError as error:
             raise _not_text(path, error) from None
@@ -144,7 +146,7 @@ class _Reader:
             self._at += 1
             if self.peek() != "{":
                 if key in seen:
-                    raise self.error(f"the key {key!r} is there twice in one object")
+                    raise self.error(f"the key {shown(key)} is there twice in one object")
                 seen.add(key)
             if self.peek() == "[":
                 place = -1
@@ -198,7 +200,7 @@ class _Reader:
                     unfinished = error.msg.startswith("Unterminated string") and self._ended
                     raise self.error(error.msg, len(self._text) if unfinished else self._at + after) from None
             except (ValueError, RecursionError) as error:
-                raise self.error(str(error)) from None
+                raise self.error(error_text(error)) from None
             else:
                 if not self._may_continue(value, end) or not self._read_more():
                     self._at = end

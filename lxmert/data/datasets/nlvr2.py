@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from lxmert.utils.messages import shown
+
 from .columns import CategoricalColumn, TextColumn
 from .examples import Statements
 from .json_reader import json_lines, list_items
 from .json_writer import write_lines, write_records
 from .question_records import is_official
-from .record_checks import Paths, RecordFile, check_not_empty, check_unique, list_files, short_repr
+from .record_checks import Paths, RecordFile, check_not_empty, check_unique, list_files
 
 _CONTRAST_DASHES = 4  # in an identifier of the contrast sets, such as test1-769-1-0-2
 _LABELS = {"True": 1, "False": 0, 1: 1, 0: 0}  # JSON's true and false equal 1 and 0
@@ -78,7 +80,7 @@ def _read_label(file: RecordFile, record: dict[str, Any]) -> int | None:
     if label is None:
         return None
     if type(label) not in (str, int, bool) or label not in _LABELS:
-        raise file.error(f'label must be "True" or "False", or 1 or 0; got {short_repr(label)}')
+        raise file.error(f'label must be "True" or "False", or 1 or 0; got {shown(label)}')
     return _LABELS[label]
 
 
@@ -111,8 +113,8 @@ def _official_records(statements: Statements) -> Iterator[dict[str, Any]]:
         wanted = (f"{stem}-img0", f"{stem}-img1")
         if not stem or tuple(images) != wanted:
             raise ValueError(
-                f"NLVR2's official files do not name images: those of {identifier!r} must be {' and '.join(wanted)}; "
-                f"got {' and '.join(images)}."
+                f"NLVR2's official files do not name images: those of {shown(identifier)} must be "
+                f"{' and '.join(wanted)}; got {' and '.join(images)}."
             )
         record: dict[str, Any] = {"sentence": statements.texts[row], "identifier": identifier}
         if statements.labels is not None:

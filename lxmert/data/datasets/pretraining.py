@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from lxmert.utils.messages import first_few
+from lxmert.utils.messages import first_few, shown
 
 from .columns import CategoricalColumn, TextColumn
 from .examples import Sentences, categorical
 from .json_reader import list_items
 from .json_writer import write_records
-from .record_checks import LabelColumn, Paths, RecordFile, check_not_empty, list_files, origin, short_repr
+from .record_checks import LabelColumn, Paths, RecordFile, check_not_empty, list_files, origin
 
 
 def read_pretraining(paths: Paths, sources: Collection[str] | None = None) -> Sentences:
@@ -106,7 +106,7 @@ def _lists_by_source(file: RecordFile, record: dict[str, Any], key: str) -> dict
     """The lists by source under a key; only the labels may be missing."""
     value = record.get(key, {} if key == "labelf" else None)
     if type(value) is not dict or not all(type(entries) is list for entries in value.values()):
-        given = short_repr(value) if key in record else "none"
+        given = shown(value) if key in record else "none"
         raise file.error(f"{key} must be an object of sources and their lists; got {given}")
     return value
 
@@ -115,11 +115,11 @@ def _check_counts(file: RecordFile, sentences: Mapping[str, list[Any]], labels: 
     for source, entries in labels.items():
         if source not in sentences:
             raise file.error(
-                f"labelf has the source {short_repr(source)}, and sentf has only {first_few(sentences) or 'none'}"
+                f"labelf has the source {shown(source)}, and sentf has only {first_few(sentences) or 'none'}"
             )
         if len(entries) != len(sentences[source]):
             raise file.error(
-                f"labelf must have a label for each sentence; the source {short_repr(source)} has "
+                f"labelf must have a label for each sentence; the source {shown(source)} has "
                 f"{len(sentences[source])} sentences and {len(entries)} labels"
             )
 
@@ -128,7 +128,7 @@ def _add_text(file: RecordFile, texts: TextColumn, line: Any) -> None:
     try:
         texts.append(line)
     except (AttributeError, UnicodeEncodeError, TypeError):
-        raise file.error(f"sentf must hold strings; got {short_repr(line)}") from None
+        raise file.error(f"sentf must hold strings; got {shown(line)}") from None
 
 
 def write_pretraining(path: str | Path, sentences: Sentences) -> None:

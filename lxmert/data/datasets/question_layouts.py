@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lxmert.utils.messages import first_few
+from lxmert.utils.messages import first_few, shown
 
 from .record_answers import ANSWERS, given_key, people_or_scores
-from .record_checks import RecordFile, short_repr
+from .record_checks import RecordFile
 from .record_files import Container, container_records, open_container
 
 ORIGINAL, VIZWIZ, HATEFUL_MEMES, OWN = "the original LXMERT", "VizWiz", "Hateful Memes", "image, question, answer"
@@ -80,7 +80,7 @@ def _read_vizwiz(file: RecordFile, record: dict[str, Any]) -> QuestionRecord:
     image = file.name(record, "image")
     answerable = record.get("answerable")
     if answerable is not None and answerable not in (0, 1):
-        raise file.error(f"answerable must be 1 or 0; got {short_repr(answerable)}")
+        raise file.error(f"answerable must be 1 or 0; got {shown(answerable)}")
     return QuestionRecord(
         image,
         file.text(record, "question"),
@@ -104,7 +104,7 @@ def _read_snli_ve(file: RecordFile, record: dict[str, Any]) -> QuestionRecord:
     label = record.get("gold_label")
     known = ("entailment", "neutral", "contradiction", "-")  # "-": the annotators did not agree
     if label is not None and label not in known:
-        raise file.error(f"gold_label must be one of {', '.join(known)}; got {short_repr(label)}")
+        raise file.error(f"gold_label must be one of {', '.join(known)}; got {shown(label)}")
     return QuestionRecord(
         file.question_id(record, "pairID"),
         file.text(record, "sentence2"),
@@ -116,7 +116,7 @@ def _read_snli_ve(file: RecordFile, record: dict[str, Any]) -> QuestionRecord:
 def _read_hateful_memes(file: RecordFile, record: dict[str, Any]) -> QuestionRecord:
     label = record.get("label")
     if label is not None and (type(label) is not int or label not in (0, 1)):
-        raise file.error(f"label must be 0 or 1; got {short_repr(label)}")
+        raise file.error(f"label must be 0 or 1; got {shown(label)}")
     return QuestionRecord(
         file.question_id(record, "id"),
         file.text(record, "text"),

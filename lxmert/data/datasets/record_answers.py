@@ -8,7 +8,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .record_checks import RecordFile, short_repr
+from lxmert.utils.messages import shown
+
+from .record_checks import RecordFile
 
 ANSWERS = ("answers", "answer", "direct_answers", "label")
 """The keys of answers."""
@@ -46,28 +48,28 @@ def _answer(file: RecordFile, key: str, value: Any) -> str:
     """A text, a number, or an object with a text "answer", as text."""
     if isinstance(value, Mapping):
         if type(value.get("answer")) is not str:
-            raise file.error(f'{key} must be a list of objects with a string "answer"; got {short_repr(value)}')
+            raise file.error(f'{key} must be a list of objects with a string "answer"; got {shown(value)}')
         return file.text(dict(value), "answer").strip()
     if _is_empty(value):  # someone who gave none of the answers
         return ""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
     if type(value) is not str:
-        raise file.error(f"{key} must be a text, or a list of texts; got {short_repr(value)}")
+        raise file.error(f"{key} must be a text, or a list of texts; got {shown(value)}")
     return file.text({key: value}, key).strip()
 
 
 def _weighted_answer(file: RecordFile, key: str, value: Any) -> tuple[str, Any]:
     if not isinstance(value, Mapping):
-        raise file.error(f"{key} must have a weight for each answer; got {short_repr(value)}")
+        raise file.error(f"{key} must have a weight for each answer; got {shown(value)}")
     return _answer(file, key, value), next((value[name] for name in (*_WEIGHTS, "score") if name in value), None)
 
 
 def _weighted(file: RecordFile, answers: Sequence[str], weights: Any) -> dict[str, float]:
     if not isinstance(weights, list | tuple) or len(weights) != len(answers):
-        raise file.error(f"there must be one weight for each of the {len(answers)} answers; got {short_repr(weights)}")
+        raise file.error(f"there must be one weight for each of the {len(answers)} answers; got {shown(weights)}")
     if len(set(answers)) < len(answers):
-        raise file.error(f"an answer is there twice: {short_repr(answers)}")
+        raise file.error(f"an answer is there twice: {shown(answers)}")
     return file.label(dict(zip(answers, map(_weight, weights), strict=True)))
 
 

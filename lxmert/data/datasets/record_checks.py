@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from lxmert.utils.messages import escaped, first_few
+from lxmert.utils.messages import first_few, shown
 from lxmert.utils.paths import check_path
 
 from .columns import CategoricalColumn, TextColumn
@@ -58,17 +58,22 @@ class RecordFile:
         """
         self._number, self._id = number, id
         if type(value) is not dict:
-            raise self.error(f"an object of keys and values is expected; got {short_repr(value)}")
+            raise self.error(f"an object of keys and values is expected; got {shown(value)}")
         if self.id_name is not None and id is None:
             self._id = value.get(self.id_name)
         return value
 
     def error(self, what: str) -> ValueError:
         """An error about the current record, or about the file before the first one."""
+        return ValueError(f"{self.place}: {what}.")
+
+    @property
+    def place(self) -> str:
+        """The file, and the current record if there is one."""
         place = "" if self._number is None else f", {self.unit} {self._number:,}"
         if self._id is not None:
-            place += f"{'' if place else ','} ({self.id_name} {short_repr(self._id)})"
-        return ValueError(f"{self.path}{place}: {what}.")
+            place += f"{'' if place else ','} ({self.id_name} {shown(self._id)})"
+        return f"{self.path}{place}"
 
     def text(self, record: dict[str, Any], key: str, empty: bool = True) -> str:
         """The string under a key; `empty` allows an empty one."""
@@ -76,7 +81,7 @@ class RecordFile:
         if type(value) is not str:
             raise self._wrong(record, key, "a string")
         if not value.isascii() and not _is_encodable(value):
-            raise self.error(f"{key} has half a character (a lone surrogate): {short_repr(value)}")
+            raise self.error(f"{key} has half a character (a lone surrogate): {shown(value)}")
         if not empty and not value:
             raise self.error(f"{key} must not be empty")
         return value
@@ -107,17 +112,19 @@ class RecordFile:
     def label(self, value: Any) -> dict[str, float]:
         """Answers with their scores of 0 to 1; those of score 0 are left out."""
         if type(value) is not dict:
-            raise self.error(f"label must be an object of answers and scores; got {short_repr(value)}")
+            raise self.error(f"label must be an object of answers and scores; got {shown(value)}")
         for answer, score in value.items():
+            if type(answer) is not str:
+                raise self.error(f"label must have answers that are texts; got {shown(answer)}")
             if type(score) not in (int, float) or not 0 <= score <= 1:
-                given = f"the answer {short_repr(answer)} has {short_repr(score)}"
+                given = f"the answer {shown(answer)} has {shown(score)}"
                 raise self.error(f"label must have scores of 0 to 1; {given}")
             if not _is_encodable(answer):
-                raise self.error(f"label has half a character (a lone surrogate): {short_repr(answer)}")
+                raise self.error(f"label has half a character (a lone surrogate): {shown(answer)}")
         return {sys.intern(answer): float(score) for answer, score in value.items() if score}
 
     def _wrong(self, record: dict[str, Any], key: str, wanted: str) -> ValueError:
-        given = f"got {short_repr(record[key])}" if key in record else f"the keys are {first_few(record) or 'none'}"
+        given = f"got {shown(record[key])}" if key in record else f"the keys are {first_few(record) or 'none'}"
         return self.error(f"{key} must be {wanted}; {given}")
 
 
@@ -173,7 +180,7 @@ def check_unique(ids: TextColumn | list[int], id_name: str, starts: Sequence[tup
     if twice:
         row, earlier = twice[0]
         raise ValueError(
-            f"{id_name} {short_repr(ids[row])} is there twice: {origin(earlier, starts)} and {origin(row, starts)}"
+            f"{id_name} {shown(ids[row])} is there twice: {origin(earlier, starts)} and {origin(row, starts)}"
             + (f", and {len(twice) - 1:,} more ids are" if len(twice) > 1 else "")
             + ". Every id may be used once, in all files together."
         )
@@ -189,12 +196,6 @@ def check_not_empty(count: int, files: Sequence[str], what: str) -> None:
     """Raise a ValueError if files have no records."""
     if not count:
         raise ValueError(f"{', '.join(files)}: there are no {what}; at least one is expected.")
-
-
-def short_repr(value: object, most: int = 60) -> str:
-    """A value from a file for an error message: on one line, and not too long."""
-    text = escaped(repr(value))
-    return text if len(text) <= most else f"{text[:most]}..."
 
 
 def _is_encodable(text: str) -> bool:

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any, NamedTuple
 
+from lxmert.utils.foreign_files import InvalidFileError, reading
 from lxmert.utils.json_files import unique_members
+from lxmert.utils.messages import shown
 
 from .json_reader import first_character, json_items, json_lines, list_items
 
@@ -93,29 +95,23 @@ def table_rows(path: str) -> Iterator[tuple[int, dict[str, str]]]:
     Raises:
         ValueError: not a text, a header that names a column twice, or a row of another length.
     """
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            header_line = file.readline(_FIRST_LINE)
-            file.seek(0)
-            rows = csv.reader(file, delimiter=_delimiter(header_line), strict=True)
-            header = [name.strip() for name in next(rows, [])]
-            names = list(filter(None, header))
-            if len(names) < 2 or len(set(names)) < len(names):
-                raise ValueError(
-                    f"{path} is neither JSON nor a table: its first line must name two columns or more, each once; "
-                    f"it is {header_line.strip()[:60]!r}."
+    with reading(path, "is not a table in CSV"), open(path, encoding="utf-8-sig", newline="") as file:
+        header_line = file.readline(_FIRST_LINE)
+        file.seek(0)
+        rows = csv.reader(file, delimiter=_delimiter(header_line), strict=True)
+        header = [name.strip() for name in next(rows, [])]
+        names = list(filter(None, header))
+        if len(names) < 2 or len(set(names)) < len(names):
+            raise InvalidFileError(
+                f"{path} is neither JSON nor a table: its first line must name two columns or more, each once; "
+                f"it is {shown(header_line.strip(), 60)}."
+            )
+        for number, row in enumerate(filter(None, rows), 1):
+            if len(row) != len(header):
+                raise InvalidFileError(
+                    f"{path}, record {number:,}: a row must have {len(header)} cells, as the header; it has {len(row)}."
                 )
-            for number, row in enumerate(filter(None, rows), 1):
-                if len(row) != len(header):
-                    raise ValueError(
-                        f"{path}, record {number:,}: a row must have {len(header)} cells, as the header; "
-                        f"it has {len(row)}."
-                    )
-                yield number, {name: cell for name, cell in zip(header, row, strict=True) if name and cell}
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8 text: {error.reason}.") from None
-    except csv.Error as error:
-        raise ValueError(f"{path} is not a table in CSV: {error}.") from None
+            yield number, {name: cell for name, cell in zip(header, row, strict=True) if name and cell}
 
 
 def _delimiter(header: str) -> str:

@@ -6,11 +6,13 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from lxmert.utils.messages import shown
+
 from .columns import CategoricalColumn, TextColumn
 from .examples import ChoiceQuestions
 from .json_reader import json_lines
 from .json_writer import json_text
-from .record_checks import Paths, RecordFile, check_not_empty, check_unique, list_files, short_repr
+from .record_checks import Paths, RecordFile, check_not_empty, check_unique, list_files
 
 CHOICES = 4
 """The answers to a question, and the reasons for an answer."""
@@ -75,27 +77,29 @@ def _classes(file: RecordFile, record: dict[str, Any]) -> tuple[str, ...]:
     """The classes of the objects of an image."""
     classes = record.get("objects")
     if type(classes) is not list or not all(type(name) is str and name for name in classes):
-        raise file.error(f"objects must be a list of the classes of the objects; got {short_repr(classes)}")
+        raise file.error(f"objects must be a list of the classes of the objects; got {shown(classes)}")
     return tuple(classes)
 
 
 def _choices(file: RecordFile, name: str, choices: Any, classes: Sequence[str]) -> list[Tokens]:
     """The texts to choose from."""
     if type(choices) is not list or len(choices) != CHOICES:
-        raise file.error(f"{name} must be a list of {CHOICES} texts; got {short_repr(choices)}")
+        raise file.error(f"{name} must be a list of {CHOICES} texts; got {shown(choices)}")
     return [_tokens(file, f"{name}[{place}]", tokens, classes) for place, tokens in enumerate(choices)]
 
 
 def _tokens(file: RecordFile, name: str, tokens: Any, classes: Sequence[str]) -> Tokens:
     """The words and tags of a text."""
     if type(tokens) is not list:
-        raise file.error(f'{name} must be a list of words and tags, as ["Is", [0], "here"]; got {short_repr(tokens)}')
+        raise file.error(f'{name} must be a list of words and tags, as ["Is", [0], "here"]; got {shown(tokens)}')
     for token in tokens:
         if type(token) is str:
+            if not token.isascii():
+                file.text({name: token}, name)
             continue
         if type(token) is not list or not all(type(number) is int and 0 <= number < len(classes) for number in token):
             raise file.error(
-                f"{name}: a tag must be a list of numbers of objects, below {len(classes)}; got {short_repr(token)}"
+                f"{name}: a tag must be a list of numbers of objects, below {len(classes)}; got {shown(token)}"
             )
     return tokens
 
@@ -105,7 +109,7 @@ def _read_label(file: RecordFile, record: dict[str, Any], name: str, known: list
     label = record.get(name)
     if label is not None:
         if type(label) is not int or not 0 <= label < CHOICES:
-            raise file.error(f"{name} must be 0 to {CHOICES - 1}; got {short_repr(label)}")
+            raise file.error(f"{name} must be 0 to {CHOICES - 1}; got {shown(label)}")
         known.append(label)
     if len(known) not in (0, row):
         raise file.error(f"some questions have {name} and some have none; read questions without it separately")

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lxmert.utils.foreign_files import read_small
 from lxmert.utils.json_files import LARGEST_JSON, parse_json
+from lxmert.utils.messages import shown
 from lxmert.vision.vcr.objects import ImageObjects
-
-from .record_checks import short_repr
 
 _LISTED = 8  # faults in an error
 _MOST = 1e9  # a larger number is no coordinate, and neither is NaN
@@ -52,11 +52,7 @@ def read_vcr_metadata(path: str | Path) -> VcrMetadata:
             f"{path}, the metadata of the image, is missing. VCR has a .json file of the boxes and names of the "
             "objects next to each image."
         )
-    if (size := path.stat().st_size) > LARGEST_JSON:
-        raise ValueError(
-            f"{path} is larger than {LARGEST_JSON:,} bytes, too large for the metadata of an image: {size:,}."
-        )
-    values = parse_json(path.read_bytes(), path)
+    values = parse_json(read_small(path, LARGEST_JSON, "the metadata of an image"), path)
     faults: list[str] = []
     boxes, confidence = _boxes(values, faults)
     names = values.get("names")
@@ -78,7 +74,7 @@ def _boxes(values: dict[str, Any], faults: list[str]) -> tuple[np.ndarray, np.nd
         faults.append(f"boxes must be a list of x1, y1, x2, y2 and maybe a confidence; {_given(values, 'boxes')}")
         return np.zeros((0, 4)), None
     wrong = [
-        f"box {number} must be 4 or 5 numbers; got {short_repr(row)}"
+        f"box {number} must be 4 or 5 numbers; got {shown(row)}"
         for number, row in enumerate(rows)
         if not _are_numbers(row, (4, 5))
     ]
@@ -110,7 +106,7 @@ def _polygons(values: dict[str, Any], count: int, faults: list[str]) -> list[lis
             type(polygon) is list and all(_are_numbers(point, (2,)) for point in polygon) for polygon in polygons
         )
         if not right:
-            faults.append(f"the segms of object {number} must be polygons, lists of [x, y]; got {short_repr(polygons)}")
+            faults.append(f"the segms of object {number} must be polygons, lists of [x, y]; got {shown(polygons)}")
             continue
         found.append([np.array(polygon, np.float64).reshape(-1, 2) for polygon in polygons])
     return found
@@ -121,7 +117,9 @@ def _size(path: Path, values: dict[str, Any]) -> tuple[int, int] | None:
     if sides == (None, None):
         return None
     if not all(type(side) is int and side > 0 for side in sides):
-        raise ValueError(f"{path}: height and width must be positive integers; got {sides[0]!r} and {sides[1]!r}.")
+        raise ValueError(
+            f"{path}: height and width must be positive integers; got {shown(sides[0])} and {shown(sides[1])}."
+        )
     return sides  # type: ignore[return-value]
 
 
@@ -130,4 +128,4 @@ def _are_numbers(row: Any, counts: tuple[int, ...]) -> bool:
 
 
 def _given(values: dict[str, Any], key: str) -> str:
-    return f"got {short_repr(values[key])}" if key in values else "there are none"
+    return f"got {shown(values[key])}" if key in values else "there are none"

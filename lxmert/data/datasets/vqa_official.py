@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lxmert.utils.messages import first_few
+from lxmert.utils.messages import first_few, shown
 
 from .columns import CategoricalColumn
 from .examples import Questions, label_key
@@ -15,7 +15,7 @@ from .json_reader import json_items
 from .json_writer import write_records
 from .question_layouts import OFFICIAL
 from .question_records import QuestionsBuilder
-from .record_checks import LabelColumn, RecordFile, check_unique, short_repr
+from .record_checks import LabelColumn, RecordFile, check_unique
 from .soft_scores import ten_answers
 
 # The questions of the test server's quick phase are about images of the whole test set.
@@ -48,10 +48,10 @@ def read_answers(file: RecordFile, record: dict[str, Any]) -> list[dict[str, Any
     """The people's answers in an annotation: objects with a string "answer", ten in VQA."""
     answers = record.get("answers")
     if type(answers) is not list or not answers:
-        raise file.error(f"answers must be a list of people's answers, ten in VQA; got {short_repr(answers)}")
+        raise file.error(f"answers must be a list of people's answers, ten in VQA; got {shown(answers)}")
     for answer in answers:
         if type(answer) is not dict or type(answer.get("answer")) is not str:
-            raise file.error(f'answers must be a list of objects with a string "answer"; got {short_repr(answer)}')
+            raise file.error(f'answers must be a list of objects with a string "answer"; got {shown(answer)}')
     return answers
 
 
@@ -90,7 +90,7 @@ def _read_file(path: str, builder: QuestionsBuilder, annotations: _Annotations, 
         kind = key
         if place is None:
             if value != []:
-                raise ValueError(f"{path}: {key} must be a list; got {short_repr(value)}.")
+                raise ValueError(f"{path}: {key} must be a list; got {shown(value)}.")
             continue
         record = file.enter(value, place + 1)
         if key == "questions":
@@ -119,7 +119,7 @@ def _header_text(path: str, header: dict[str, Any], key: str) -> str:
         example = "mscoco" if key == "data_type" else "train2014"
         raise ValueError(
             f"{path}: {key} must be a string such as {example!r}, a part of the images' names; "
-            f"got {short_repr(value) if key in header else 'none'}."
+            f"got {shown(value) if key in header else 'none'}."
         )
     return value
 
@@ -205,7 +205,7 @@ def check_integer_ids(questions: Questions) -> None:
     """Raise a ValueError for a question id that is not an integer."""
     wrong = next((number for number in questions.ids if type(number) is not int), None)
     if wrong is not None:
-        raise ValueError(f"VQA's question ids are integers; got {wrong!r}.")
+        raise ValueError(f"VQA's question ids are integers; got {shown(wrong)}.")
 
 
 def _image_numbers(questions: Questions, prefix: str) -> dict[str, int]:
@@ -215,7 +215,7 @@ def _image_numbers(questions: Questions, prefix: str) -> dict[str, int]:
         match = name.fullmatch(image)
         if match is None:
             raise ValueError(
-                f"VQA's official files have numbers for images: use names such as {prefix}{7:012d}; got {image!r}."
+                f"VQA's official files have numbers for images: use names such as {prefix}{7:012d}; got {shown(image)}."
             )
         numbers[image] = int(match[1])
     return numbers

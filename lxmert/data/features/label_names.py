@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from lxmert.utils.foreign_files import read_small, reading
+from lxmert.utils.messages import shown
 from lxmert.utils.setting_names import setting
 
 _MOST_BYTES = 16 * 2**20
@@ -18,13 +20,8 @@ def read_label_names(path: str | Path) -> list[str]:
         ValueError: it is not UTF-8 text, has a line without a name, or is too large for a list of names.
     """
     path = Path(path)
-    size = path.stat().st_size
-    if size > _MOST_BYTES:
-        raise ValueError(f"{path} is no list of names: it has {size:,} bytes.")
-    try:
-        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no list of names in UTF-8: {error}.") from None
+    with reading(path, "is no list of names in UTF-8"):
+        lines = read_small(path, _MOST_BYTES, "a list of names").decode().removesuffix("\n").split("\n")
     names = [line.split(",")[0].strip().lower() for line in lines]
     empty = [number for number, name in enumerate(names, start=1) if not name]
     if empty:
@@ -53,7 +50,7 @@ def label_names(
     names = read_label_names(given) if isinstance(given, (str, Path)) else given
     if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
         raise TypeError(
-            f"{setting(kind)} must be a list of names in the order of their ids, or its file; got {given!r:.80}."
+            f"{setting(kind)} must be a list of names in the order of their ids, or its file; got {shown(given)}."
         )
     if len(names) < least or (most is not None and len(names) > most):
         wanted = f"{least:,}" if least == most else f"at least {least:,}"

@@ -18,6 +18,8 @@ from lxmert.data.boxes import matches_any
 from lxmert.data.datasets.json_reader import list_items
 from lxmert.data.datasets.json_writer import write_records
 from lxmert.data.datasets.record_checks import RecordFile
+from lxmert.utils.foreign_files import reading
+from lxmert.utils.messages import shown
 
 from .result_files import check_predictions
 
@@ -129,20 +131,23 @@ def read_flickr30k_results(path: str | Path, sentences: PhraseSentences | None =
         if type(phrases) is not list:
             raise file.error("phrases must be a list")
         results[name] = [_boxes(file, phrase) for phrase in phrases]
-        entities = [str(phrase.get("entity")) for phrase in phrases]
+        entities = [_entity(phrase.get("entity")) for phrase in phrases]
         if name in wanted and entities != wanted[name]:
             raise file.error(
-                f"the phrases with boxes are of the entities {wanted[name]}, in this order; got {entities}"
+                f"the phrases with boxes are of the entities {shown(wanted[name])}, in this order; got "
+                f"{shown(entities)}"
             )
     return results
 
 
+def _entity(value: Any) -> str:
+    return str(value) if isinstance(value, (str, int)) else shown(value)
+
+
 def _boxes(file: RecordFile, phrase: Any) -> np.ndarray:
     """The boxes of a phrase, [r, 4]."""
-    try:
+    with reading(file.place, "is wrong: each of the phrases must have boxes, a list of [x1, y1, x2, y2] in pixels"):
         boxes = np.array(phrase["boxes"], np.float64)
-    except (TypeError, KeyError, ValueError):
-        boxes = np.full((1, 1), np.nan)
     if boxes.size == 0:
         return np.zeros((0, 4))
     if boxes.ndim != 2 or boxes.shape[1] != 4 or not np.isfinite(boxes).all():

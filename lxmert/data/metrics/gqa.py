@@ -15,8 +15,9 @@ from typing import Any
 from lxmert.data.datasets import Questions, read_gqa
 from lxmert.data.datasets.json_reader import json_items
 from lxmert.data.datasets.question_layouts import is_own
-from lxmert.data.datasets.record_checks import RecordFile, list_files, short_repr
+from lxmert.data.datasets.record_checks import RecordFile, list_files
 from lxmert.data.datasets.record_files import open_container
+from lxmert.utils.messages import shown
 
 from .result_files import check_predictions
 
@@ -191,7 +192,7 @@ def _official(file: RecordFile, entry: dict[str, Any]) -> tuple[str, str, str]:
         raise file.error(f"there is no answer. {_TEST_SET}")
     types = entry.get("types", {})
     if type(types) is not dict:
-        raise file.error(f"types must be an object; got {short_repr(types)}")
+        raise file.error(f"types must be an object; got {shown(types)}")
     return file.text(entry, "answer"), file.optional_text(types, "structural"), file.optional_text(types, "semantic")
 
 

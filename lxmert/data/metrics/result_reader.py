@@ -7,7 +7,6 @@ errors: a file with such a mistake is seldom the intended one.
 from __future__ import annotations
 
 import csv
-import json
 import math
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
@@ -18,7 +17,8 @@ from typing import Any
 from lxmert.data.datasets.json_reader import json_items
 from lxmert.data.datasets.record_checks import canonical_id
 from lxmert.data.datasets.record_files import container_records, open_container
-from lxmert.utils.messages import first_few
+from lxmert.utils.foreign_files import reading
+from lxmert.utils.messages import first_few, shown
 
 from .result_files import KEYS, check_predictions, list_ids
 
@@ -121,7 +121,7 @@ def _direct(value: Any) -> Any:
 def _number(value: Any) -> float | None:
     try:
         number = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None
 
@@ -129,29 +129,20 @@ def _number(value: Any) -> float | None:
 def _fault(entry: Any, id_key: str, answer_key: str) -> str | None:
     """What is wrong with an entry, None if nothing is."""
     if not isinstance(entry, dict):
-        return f"is {_short(entry)}"
+        return f"is {shown(entry, 40)}"
     for key in (id_key, answer_key):
         value = entry.get(key)
         if key not in entry:
-            return f'has no "{key}" but {", ".join(map(str, entry)) or "nothing"}'
+            return f'has no "{key}" but {first_few(entry) or "nothing"}'
         number = type(value) is int and (key == id_key or key == "label")
         if type(value) is not str and not number:
-            return f'has the "{key}" {_short(value)}'
+            return f'has the "{key}" {shown(value, 40)}'
     return None
 
 
-def _short(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, default=repr)[:40]
-
-
 def _read_truths(path: str | Path) -> list[tuple[str, bool]]:
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.reader(file))
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not a text file in UTF-8: {error}") from None
-    except csv.Error as error:
-        raise ValueError(f"{path} is not a table in CSV: {error}.") from None
+    with reading(path, "is not a table in CSV"), open(path, encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.reader(file))
     predictions: list[tuple[str, bool]] = []
     wrong: list[str] = []
     for number, row in enumerate(rows, 1):
@@ -160,7 +151,7 @@ def _read_truths(path: str | Path) -> list[tuple[str, bool]]:
         cells = [cell.strip() for cell in row]
         truth = _TRUTHS.get(cells[1].lower()) if len(cells) == 2 else None
         if not cells[0] or truth is None:
-            wrong.append(f"line {number}: {','.join(row)[:80]!r}")
+            wrong.append(f"line {number}: {shown(','.join(row))}")
         else:
             predictions.append((cells[0], truth))
     if wrong:

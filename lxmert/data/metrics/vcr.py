@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lxmert.utils.atomic_files import write_text
-from lxmert.utils.messages import first_few
+from lxmert.utils.foreign_files import reading
+from lxmert.utils.messages import first_few, shown
 
 from .result_files import check_predictions
 
@@ -109,10 +110,8 @@ def read_vcr_results(paths: Sequence[str | Path]) -> dict[str, dict[str, float]]
 
 
 def _read_file(path: str | Path) -> dict[str, dict[str, float]]:
-    try:
+    with reading(path, "is not a CSV file in UTF-8"):
         lines = list(csv.reader(io.StringIO(Path(path).read_text(encoding="utf-8-sig"))))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path} is not a CSV file in UTF-8: {error}.") from None
     header = lines[0] if lines else []
     groups = [group for group in _GROUPS if set(group) <= set(header)]
     columns = [name for group in groups for name in group]
@@ -130,7 +129,7 @@ def _read_file(path: str | Path) -> dict[str, dict[str, float]]:
         if len(line) != len(header) or not all(map(math.isfinite, scores.values())):
             raise ValueError(f"{path}, line {number:,}: a number is expected in each of {len(columns)} columns.")
         if record[_ID] in results:
-            raise ValueError(f"{path}, line {number:,}: {record[_ID]!r} is there twice.")
+            raise ValueError(f"{path}, line {number:,}: {shown(record[_ID])} is there twice.")
         results[record[_ID]] = scores
     if not results:
         raise ValueError(f"{path} has no results below its header.")

@@ -6,6 +6,8 @@ import binascii
 
 import numpy as np
 
+from lxmert.utils.messages import shown
+
 from .base import DamagedImage
 
 MAX_REGIONS = 10_000  # of an image
@@ -23,7 +25,7 @@ def integer(name: str, text: bytes, most: int = 2**31) -> int:
     """An integer from 1; a DamagedImage error for anything else."""
     text = plain_cell(text)
     if not text.isdigit() or len(text) > 10 or not 1 <= int(text) <= most:
-        raise DamagedImage(f"{name} must be an integer from 1; got {text[:20].decode('utf-8', 'replace')!r}.")
+        raise DamagedImage(f"{name} must be an integer from 1; got {shown(text.decode('utf-8', 'replace'), 20)}.")
     return int(text)
 
 

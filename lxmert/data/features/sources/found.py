@@ -8,6 +8,7 @@ from collections import Counter
 from functools import cached_property
 from pathlib import Path
 
+from lxmert.utils.foreign_files import InvalidFileError, reading
 from lxmert.utils.messages import first_few
 
 from .hdf5.file import Hdf5FeatureFile
@@ -86,9 +87,9 @@ class Found:
             finally:
                 file.close()
         try:
-            with zipfile.ZipFile(self.path) as archive:
+            with reading(self.path), zipfile.ZipFile(self.path) as archive:
                 return [info.filename for info in archive.infolist()[:_MOST_NAMES] if not info.is_dir()]
-        except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError):
+        except (InvalidFileError, OSError):
             return []
 
     def _files(self) -> list[str]:

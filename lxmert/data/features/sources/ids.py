@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from lxmert.utils.foreign_files import read_small, reading
 from lxmert.utils.json_files import parse_json
+from lxmert.utils.messages import shown
 from lxmert.utils.plain_pickle import is_pickle, load_plain_pickle
 
 from .arrays.rows import parse_array
@@ -17,9 +19,7 @@ _MAX_JSON_BYTES = 512 * 2**20
 
 def read_large_json(path: Path, kind: type | tuple[type, ...]) -> Any:
     """The content of a JSON file with something about every image."""
-    if path.stat().st_size > _MAX_JSON_BYTES:
-        raise ValueError(f"{path} is larger than {_MAX_JSON_BYTES:,} bytes, too large for a list of images.")
-    return parse_json(path.read_bytes(), path, kind)
+    return parse_json(read_small(path, _MAX_JSON_BYTES, "a list of images"), path, kind)
 
 
 def ids_beside(path: Path, features: Path, count: int) -> list[tuple[str, int]]:
@@ -40,8 +40,8 @@ def ids_beside(path: Path, features: Path, count: int) -> list[tuple[str, int]]:
     wrong = [(name, row) for name, row in ids if not 0 <= row < count]
     if wrong:
         raise ValueError(
-            f"{path}: the rows must be 0 to {count - 1:,}, those of {features}; that of {wrong[0][0]!r} is "
-            f"{wrong[0][1]:,}."
+            f"{path}: the rows must be 0 to {count - 1:,}, those of {features}; that of {shown(wrong[0][0])} is "
+            f"{shown(wrong[0][1])}."
         )
     return sorted(ids, key=lambda pair: pair[1])
 
@@ -67,7 +67,9 @@ def _read_ids(path: Path) -> tuple[list[tuple[str, int]], bool]:
     result = []
     for name, row in pairs:
         if isinstance(name, bool) or not isinstance(name, (str, int)) or not isinstance(row, int):
-            raise ValueError(f"{path} must hold ids (strings or integers) and rows; it holds {name!r}: {row!r:.60}.")
+            raise ValueError(
+                f"{path} must hold ids (strings or integers) and rows; it holds {shown(name)}: {shown(row)}."
+            )
         result.append((str(name).strip(), row))
     return result, not isinstance(values, dict)
 
@@ -84,10 +86,8 @@ def _read_values(path: Path) -> dict[Any, Any] | list[Any]:
         return values
     if start.lstrip()[:1] in (b"{", b"["):
         return read_large_json(path, (dict, list))
-    try:
+    with reading(path, "must hold ids as JSON, or as text with one id per line; it is neither"):
         return path.read_text("utf-8-sig").splitlines()
-    except UnicodeDecodeError:
-        raise ValueError(f"{path} must hold ids as JSON, or as text with one id per line; it is neither.") from None
 
 
 def read_sizes(path: Path) -> dict[str, tuple[int, int]]:
@@ -101,18 +101,20 @@ def read_sizes(path: Path) -> dict[str, tuple[int, int]]:
     """
     values = read_large_json(path, dict)
     if isinstance(values.get("images"), list):
-        values = {_size_entry(path, entry, "id"): entry for entry in values["images"]}
+        values = {id_text(_size_entry(path, entry, "id")): entry for entry in values["images"]}
     sizes = {}
     for name, entry in values.items():
         pair = [_size_entry(path, entry, side) for side in ("height", "width")] if isinstance(entry, dict) else entry
         whole = isinstance(pair, list) and len(pair) == 2 and all(type(side) is int and side > 0 for side in pair)
         if not whole:
-            raise ValueError(f"{path} must hold [height, width] in pixels by id; that of {name!r} is {pair!r:.60}.")
+            raise ValueError(
+                f"{path} must hold [height, width] in pixels by id; that of {shown(name)} is {shown(pair)}."
+            )
         sizes[str(name)] = (pair[0], pair[1])
     return sizes
 
 
 def _size_entry(path: Path, entry: Any, key: str) -> Any:
-    if not isinstance(entry, dict) or key not in entry:
-        raise ValueError(f"{path} must hold id, height and width of images; an entry is {entry!r:.60}.")
+    if not isinstance(entry, dict) or not isinstance(entry.get(key), (str, int)):
+        raise ValueError(f"{path} must hold id, height and width of images; an entry is {shown(entry)}.")
     return entry[key]

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from lxmert.data.features.sources.base import SourceOptions, WrongOptions
 from lxmert.data.features.sources.base64_arrays import plain_cell
-from lxmert.utils.messages import escaped
+from lxmert.utils.messages import shown
 
 from .json_cells import Content, parse_content
 from .records import Record, RecordFile
@@ -51,7 +51,7 @@ class BoxRows:
             key = plain_cell(record.cells[0]).decode("utf-8", "replace")
             if key != name:
                 raise WrongOptions(
-                    f"line {record.line} of {file.path} is about {escaped(key)!r}: the files must have the same images "
+                    f"line {record.line} of {file.path} is about {shown(key)}: the files must have the same images "
                     "in the same order. Sort both by their first column."
                 )
             content = content.completed(parse_content(record.cells[-1]))

@@ -14,8 +14,11 @@ import numpy as np
 
 from lxmert.data.features.sources.base import DamagedImage
 from lxmert.data.features.sources.base64_arrays import MAX_REGIONS, array
+from lxmert.utils.foreign_files import InvalidFileError, reading
 from lxmert.utils.json_files import parse_json
+from lxmert.utils.messages import shown
 
+_LARGEST_SIDE = 2**31  # pixels
 _HEIGHTS, _WIDTHS = ("image_h", "image_height", "height"), ("image_w", "image_width", "width")
 
 
@@ -55,8 +58,9 @@ def _objects(values: list[Any]) -> Content:
     if not values or len(values) > MAX_REGIONS:
         raise DamagedImage(f"it must have 1 to {MAX_REGIONS:,} objects; it has {len(values):,}.")
     try:
-        boxes = np.array([value["rect"] for value in values], np.float32)
-    except (KeyError, ValueError, TypeError, OverflowError):
+        with reading("its rect"):
+            boxes = np.array([value["rect"] for value in values], np.float32)
+    except InvalidFileError:
         raise DamagedImage("each of its objects must have a rect of four numbers, x1, y1, x2, y2.") from None
     if "feature" not in values[0]:
         return Content(boxes=boxes)
@@ -70,7 +74,7 @@ def _objects(values: list[Any]) -> Content:
 def _arrays(values: dict[str, Any]) -> Content:
     count = values.get("num_boxes")
     if count is not None and (type(count) is not int or not 1 <= count <= MAX_REGIONS):
-        raise DamagedImage(f"num_boxes must be an integer from 1 to {MAX_REGIONS:,}; got {count!r:.40}.")
+        raise DamagedImage(f"num_boxes must be an integer from 1 to {MAX_REGIONS:,}; got {shown(count, 40)}.")
     boxes = array("boxes", _encoded("boxes", values["boxes"]), "<f4", count, 4) if "boxes" in values else None
     count = count or (len(boxes) if boxes is not None else None)
     if "features" not in values:
@@ -90,6 +94,6 @@ def _size(values: dict[str, Any]) -> tuple[int, int] | None:
     sides = [values[name] for names in (_HEIGHTS, _WIDTHS) for name in names if name in values]
     if len(sides) != 2:
         return None
-    if any(type(side) not in (int, float) or not float(side).is_integer() for side in sides):
-        raise DamagedImage(f"its height and width must be integers; got {sides!r:.60}.")
+    if any(type(side) not in (int, float) or not abs(side) < _LARGEST_SIDE or side % 1 for side in sides):
+        raise DamagedImage(f"its height and width must be integers; got {shown(sides, 60)}.")
     return int(sides[0]), int(sides[1])

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import zipfile
-import zlib
 from pathlib import Path
 
 from lxmert.data.features.image_regions import ImageRegions
 from lxmert.data.features.sources.base import DamagedImage, NumberedSource
 from lxmert.data.features.sources.found import Found
 from lxmert.data.features.sources.size_order import SizeOrder
+from lxmert.utils.foreign_files import InvalidFileError, reading
 
 from .json_cells import parse_content
 
@@ -21,7 +21,8 @@ class JsonFiles(NumberedSource):
     """A folder or a ZIP of JSON files; the name of a file is the image's."""
 
     def __init__(self, path: Path):
-        self._archive = None if path.is_dir() else zipfile.ZipFile(path)
+        with reading(path, "is no ZIP that can be read"):
+            self._archive = None if path.is_dir() else zipfile.ZipFile(path)
         if self._archive is None:
             sizes = {file.relative_to(path).as_posix(): file.stat().st_size for file in _json_files(path)}
         else:
@@ -48,10 +49,13 @@ class JsonFiles(NumberedSource):
         if self._starts[number + 1] - self._starts[number] > _MAX_JSON_BYTES:
             raise DamagedImage(f"it is larger than {_MAX_JSON_BYTES:,} bytes, too large for an image.")
         try:
-            with (self.path / name).open("rb") if self._archive is None else self._archive.open(name) as file:
+            with (
+                reading("it", "cannot be read"),
+                (self.path / name).open("rb") if self._archive is None else self._archive.open(name) as file,
+            ):
                 text = file.read(_MAX_JSON_BYTES)
-        except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError) as error:
-            raise DamagedImage(f"it cannot be read: {error}.") from None
+        except (InvalidFileError, OSError) as error:
+            raise DamagedImage(f"{error}.") from None
         content = parse_content(text)
         if content.features is None or content.boxes is None or content.size is None:
             raise DamagedImage("it must have image_h, image_w, num_boxes, boxes and features.")
@@ -70,11 +74,12 @@ def holds_features(found: Found) -> bool:
     if not names:
         return False
     try:
-        if found.path.is_dir():
-            text = (found.path / names[0]).read_bytes()
-        else:
-            with zipfile.ZipFile(found.path) as archive:
-                text = archive.read(names[0])
-        return parse_content(text).features is not None
-    except (ValueError, zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError):
+        with reading(found.path):
+            if found.path.is_dir():
+                text = (found.path / names[0]).read_bytes()
+            else:
+                with zipfile.ZipFile(found.path) as archive:
+                    text = archive.read(names[0])
+            return parse_content(text).features is not None
+    except (InvalidFileError, OSError):
         return False

@@ -10,8 +10,11 @@ import gzip
 import re
 import zlib
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
+
+from lxmert.utils.foreign_files import reading
 
 MAX_RECORD_BYTES = 64 * 2**20  # a hundred regions have about one million
 _BUFFER = 2**20
@@ -80,10 +83,11 @@ class RecordFile:
                 too long.
         """
         with self._open() as file:
+            offset, line = (position["offset"], position["line"]) if position else (0, 0)
             if position:
                 self._check_unchanged(file, position)
-            offset, line = (position["offset"], position["line"]) if position else (0, 0)
-            file.seek(offset)
+                with self._reading():
+                    file.seek(offset)
             lines = _Lines(self, file, line)
             while text := lines.read():
                 begin, complete = offset, text.endswith(b"\n")
@@ -109,16 +113,16 @@ class RecordFile:
 
     def readline(self, file: BinaryIO) -> bytes:
         """The next line of the open file, or its first part if it is too long."""
-        try:
+        with self._reading():
             return file.readline(MAX_RECORD_BYTES)
-        except (OSError, EOFError, zlib.error) as error:
-            if not self.packed:
-                raise
-            raise ValueError(f"{self.path}, packed by gzip, is damaged or truncated: {error}.") from None
+
+    def _reading(self) -> AbstractContextManager[None]:
+        return reading(f"{self.path}, packed by gzip," if self.packed else self.path, "is damaged or truncated")
 
     def _check_unchanged(self, file: BinaryIO, position: dict[str, Any]) -> None:
-        file.seek(position["begin"])
-        text = file.read(min(position["offset"] - position["begin"], MAX_RECORD_BYTES))
+        with self._reading():
+            file.seek(position["begin"])
+            text = file.read(min(position["offset"] - position["begin"], MAX_RECORD_BYTES))
         if _checksum(text if position["begin"] else text.removeprefix(_MARK)) != position.get("ends"):
             raise ValueError(
                 f"{self.path} has changed since the import began: line {position['line']}, the last one read, is "

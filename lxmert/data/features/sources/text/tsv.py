@@ -17,7 +17,7 @@ from lxmert.data.features.sources.found import Found
 from lxmert.data.features.sources.hdf5.rows import image_size
 from lxmert.data.features.sources.ids import read_sizes
 from lxmert.data.features.sources.size_order import SizeOrder, how_to_state
-from lxmert.utils.messages import escaped
+from lxmert.utils.messages import shown
 
 from .box_rows import BoxRow, BoxRows, box_files
 from .columns import LXMERT, ORDERS, fits_row, header_columns, read_row
@@ -46,7 +46,7 @@ class RowSource:
             where = f"{self.path}, line {record.line}"
             name = record.cells[min(self._id_column, len(record.cells) - 1)]
             if len(name) < 300:
-                where += f", image {escaped(plain_cell(name).decode('utf-8', 'replace'))!r}"
+                where += f", image {shown(plain_cell(name).decode('utf-8', 'replace'), 300)}"
             after, size, before = record.position(), record.packed_end - before, record.packed_end
             row = next(boxes) if boxes else None
             if row:
