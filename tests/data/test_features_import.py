@@ -284,7 +284,7 @@ FOREIGN = {
     "empty": (b"", "is an empty file, which is not a known layout"),
     "text": (b"hello\n", "is a text file whose first line has 1 column, as it has no tab, .*TSV of LXMERT"),
     "pickle": (pickle.dumps({"a": 1}), "is a pickle, which is not a known layout"),
-    "cut HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(100), "is not an HDF5 file, or damaged"),
+    "cut HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(100), "is not a complete HDF5 file"),
 }
 
 
@@ -345,7 +345,7 @@ def test_hdf5_that_points_elsewhere_or_claims_too_much(tmp_path):
     report = import_regions([file], tmp_path / "store", ImportOptions(skip_damaged=True))
     assert report.images == 5
     for said, message in zip(
-        report.skipped, ["is a link", "claims 4,000,000,000,000 bytes", "in another file"], strict=True
+        report.skipped, ["is a link", "claims to be [1000000, 1000000]", "in another file"], strict=True
     ):
         assert message in said
     with h5py.File(tmp_path / "c.h5", "w") as opened:

@@ -36,6 +36,10 @@ _PROGRAM = (
 )
 
 
+class TooExpensiveError(InvalidFileError):
+    """The process that opened a file reached a limit, or was ended by the library."""
+
+
 def records(
     file: FileBytes, request: dict[str, Any] | None = None, most: int | None = None, trusted: bool = False
 ) -> Generator[Record, None, None]:
@@ -73,7 +77,7 @@ def records(
                 raise InvalidFileError(f"{file.path} describes more than a file of its size holds; nothing was read.")
             text, content = answer.read(length), answer.read(more)
             if len(sizes) + len(text) + len(content) < 16 + length + more:
-                raise InvalidFileError(_ended_message(file.path, status()))
+                raise TooExpensiveError(_ended_message(file.path, status()))
             with reading(file.path, "is a damaged HDF5 file"):
                 record = json.loads(text)
             if record["kind"] == "damaged":

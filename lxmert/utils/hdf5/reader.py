@@ -136,6 +136,8 @@ class Hdf5Reader(Hdf5Contents):
         shape, native = array.shape, array.dtype.newbyteorder("=")
         start, stop = rows if rows is not None else (0, shape[0] if shape else 0)
         if rows is not None:
+            if not (shape and 0 <= start <= stop <= shape[0]):
+                raise InvalidFileError(f"{self.path}: {array.name} has no rows {start} to {stop}; it is {list(shape)}.")
             shape = (stop - start, *shape[1:])
         count, skipped = math.prod(shape), start * math.prod(shape[1:])
         if not count:

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from lxmert.data.features.image_regions import ImageRegions
+from lxmert.utils.foreign_files import InvalidFileError, reading
+from lxmert.utils.messages import shown
 
 
-class DamagedImage(ValueError):
+class DamagedImage(InvalidFileError):
     """An image cannot be read, but those after it can."""
 
 
-class WrongOptions(ValueError):
+class WrongOptions(InvalidFileError):
     """A file contradicts what was stated or inferred of it as a whole: no image is read, also not by --skip-damaged."""
 
 
@@ -25,13 +27,22 @@ class Entry(NamedTuple):
         where: the file and the line or id, for messages.
         size: its bytes in the source.
         position: where the next image starts; JSON values.
-        read: returns its regions, or raises DamagedImage (or another ValueError).
+        load: returns its regions; whatever it raises is damage of the image.
     """
 
     where: str
     size: int
     position: dict[str, Any]
-    read: Callable[[], ImageRegions]
+    load: Callable[[], ImageRegions]
+
+    def read(self) -> ImageRegions:
+        """Its regions.
+
+        Raises:
+            InvalidFileError: it cannot be read.
+        """
+        with reading("it", "cannot be read"):
+            return self.load()
 
 
 class Source(Protocol):
@@ -85,8 +96,8 @@ class NumberedSource:
         start = position["next"] if position else 0
         if position and (start > len(self.names) or self.names[start - 1] != position["last"]):
             raise ValueError(
-                f"{self.path} has changed since the import began: image {start} was {position['last']!r}. Pass it as "
-                "it was, or start over (--restart)."
+                f"{self.path} has changed since the import began: image {start} was {shown(position['last'])}. Pass it "
+                "as it was, or start over (--restart)."
             )
         for number in range(start, len(self.names)):
             size = self.bytes_before(number + 1) - self.bytes_before(number)
@@ -106,5 +117,5 @@ class NumberedSource:
         raise NotImplementedError
 
     def read(self, number: int) -> ImageRegions:
-        """The regions of an image; a DamagedImage error if it cannot be read."""
+        """The regions of an image; whatever it raises is damage of the image."""
         raise NotImplementedError

@@ -81,16 +81,17 @@ class Found:
         if self.path.is_dir():
             return self._files()
         if self._what == "an HDF5 file":
-            file = Hdf5FeatureFile(self.path)
-            try:
-                return sorted(file.first_names())
-            finally:
-                file.close()
+            return self.hdf5.names[:_MOST_NAMES]
         try:
             with reading(self.path), zipfile.ZipFile(self.path) as archive:
                 return [info.filename for info in archive.infolist()[:_MOST_NAMES] if not info.is_dir()]
         except (InvalidFileError, OSError):
             return []
+
+    @cached_property
+    def hdf5(self) -> Hdf5FeatureFile:
+        """The open file, of the kind "hdf5"."""
+        return Hdf5FeatureFile(self.path)
 
     def _files(self) -> list[str]:
         names: list[str] = []

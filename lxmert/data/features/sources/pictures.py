@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from lxmert.data.features.image_regions import TOLERANCE, ImageRegions
+from lxmert.utils.foreign_files import InvalidFileError
 from lxmert.utils.messages import first_few
 
 from .arrays.rows import MAX_IMAGE_BYTES
-from .base import DamagedImage, Entry, SourceOptions, WrongOptions
+from .base import DamagedImage, Entry, SourceOptions
 from .base64_arrays import check_float32
 from .boxes import BoxReader
 from .ids import read_sizes
@@ -135,7 +136,7 @@ class PictureReader:
 def read_first(reader: PictureReader, entries: Iterable[Entry]) -> None:
     """Read the first images of a source: they show the unit of its boxes, also to an import that is resumed."""
     for entry in islice(entries, FIRST):
-        with suppress(DamagedImage, WrongOptions):
+        with suppress(InvalidFileError):
             entry.read()
     reader.boxes.decide_unit()
 

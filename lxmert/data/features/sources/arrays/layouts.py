@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from lxmert.data.features.sources.found import Found
-from lxmert.data.features.sources.hdf5.file import Hdf5FeatureFile
 from lxmert.data.features.sources.hdf5.gqa import GqaObjects
 from lxmert.data.features.sources.hdf5.groups import Hdf5Groups
 from lxmert.data.features.sources.hdf5.rows import Hdf5Rows
@@ -15,15 +13,6 @@ from .arrow import ArrowFiles
 from .lmdb_store import LmdbStore
 from .numpy import NumpyFiles, holds_info, holds_many
 from .stack import open_npy_stack, open_npz_stack
-
-
-def _is_groups(found: Found) -> bool:
-    file = Hdf5FeatureFile(found.path)
-    try:
-        return bool(found.names) and file.is_group(found.names[0])
-    finally:
-        file.close()
-
 
 ARRAY_LAYOUTS = (
     Layout(
@@ -71,7 +60,7 @@ ARRAY_LAYOUTS = (
         "train36.hdf5 regions --ids train36_imgid2idx.pkl",
         ("hdf5",),
         lambda found, options: {"image_features", "image_bb", "spatial_features"} <= set(found.names),
-        lambda found, options: Hdf5Rows(Hdf5FeatureFile(found.path), options),
+        lambda found, options: Hdf5Rows(found.hdf5, options),
         options=("ids",),
     ),
     Layout(
@@ -80,7 +69,7 @@ ARRAY_LAYOUTS = (
         "gqa_objects_0.h5 gqa_objects_1.h5 regions",
         ("hdf5",),
         lambda found, options: {"features", "bboxes"} <= set(found.names) and "ids" not in spelled(found.names),
-        lambda found, options: GqaObjects(Hdf5FeatureFile(found.path), options),
+        lambda found, options: GqaObjects(found.hdf5, options),
         options=("boxes",),
     ),
     Layout(
@@ -90,7 +79,7 @@ ARRAY_LAYOUTS = (
         "features_faster_rcnn_x101_val.h5 regions --sizes sizes.json",
         ("hdf5",),
         lambda found, options: "features" in spelled(found.names),
-        lambda found, options: open_hdf5_stack(Hdf5FeatureFile(found.path), options),
+        lambda found, options: open_hdf5_stack(found.hdf5, options),
         options=("ids", "boxes", "sizes"),
     ),
     Layout(
@@ -98,8 +87,8 @@ ARRAY_LAYOUTS = (
         "features, boxes, img_w and img_h in a group for each image (volta, X-LXMERT)",
         "coco_boxes36.h5 regions",
         ("hdf5",),
-        lambda found, options: _is_groups(found),
-        lambda found, options: Hdf5Groups(Hdf5FeatureFile(found.path), options),
+        lambda found, options: found.hdf5.begins_with_group,
+        lambda found, options: Hdf5Groups(found.hdf5, options),
         options=("boxes", "sizes"),
     ),
     Layout(

@@ -39,6 +39,8 @@ class GqaObjects(Hdf5Source):
 
     def __init__(self, file: Hdf5FeatureFile, options: SourceOptions):
         self._features, self._boxes = file.array("features"), file.array("bboxes")
+        if () in (self._features.shape, self._boxes.shape):
+            raise ValueError(f"{file.path} must have features [P, R, F] and bboxes [P, R, 4].")
         number = re.search(r"(\d+)\.h(df)?5$", file.path.name)
         if not number:
             raise ValueError(f"{file.path} must end in its number, as gqa_objects_0.h5 does: it selects the images.")
@@ -48,7 +50,7 @@ class GqaObjects(Hdf5Source):
         images = self._images_of(info, file.path, int(number[1]))
         self._images = dict(sorted(images.items(), key=lambda item: item[1].row))
         rows = {image.row for image in self._images.values()}
-        super().__init__(file, list(self._images), len(self._features) - len(rows))
+        super().__init__(file, list(self._images), self._features.shape[0] - len(rows))
         self.boxes = options.boxes or self._infer_boxes()
         self._order = SizeOrder((), stated=True)
 
@@ -66,7 +68,7 @@ class GqaObjects(Hdf5Source):
             if file != number:
                 continue
             images[name] = image = _Image(*values)
-            if not (0 <= image.row < len(self._features) and 0 <= image.objects <= most):
+            if not (0 <= image.row < self._features.shape[0] and 0 <= image.objects <= most):
                 raise ValueError(
                     f"{info}: {name!r} is row {image.row} with {image.objects} objects, but features of {features} are "
                     f"{list(self._features.shape)}."
@@ -77,7 +79,7 @@ class GqaObjects(Hdf5Source):
         possible = {"xyxy", "xywh"}
         for name in self.names[:_SAMPLE]:
             row, count, height, width = self._images[name]
-            boxes = self.file.values(self._boxes, (row, slice(0, count)))
+            boxes = self.file.row(self._boxes, row, count)
             if boxes.shape != (count, 4) or not np.isfinite(boxes).all():
                 continue  # an error when the image is read
             if (boxes[:, 2:] < boxes[:, :2]).any():
@@ -92,12 +94,12 @@ class GqaObjects(Hdf5Source):
             )
         return possible.pop()
 
-    def read_image(self, number: int) -> ImageRegions:
-        """The regions of an image."""
+    def read(self, number: int) -> ImageRegions:
+        """See `NumberedSource.read`."""
         name = self.names[number]
         row, count, height, width = self._images[name]
-        features = self.file.values(self._features, (row, slice(0, count)))
-        boxes = self.file.values(self._boxes, (row, slice(0, count)))
+        features = self.file.row(self._features, row, count)
+        boxes = self.file.row(self._boxes, row, count)
         if self.boxes == "xywh" and boxes.ndim == 2 and boxes.shape[1] == 4:
             boxes = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
         image = ImageRegions(name, features, boxes, (height, width))

@@ -13,6 +13,7 @@ import numpy as np
 from lxmert.data.features.image_regions import ImageRegions
 from lxmert.data.features.sources.base import DamagedImage, SourceOptions
 from lxmert.data.features.sources.ids import check_every_row, ids_beside
+from lxmert.utils.messages import shown
 
 from .file import Hdf5FeatureFile, Hdf5Source
 
@@ -25,26 +26,30 @@ class Hdf5Rows(Hdf5Source):
     """
 
     def __init__(self, file: Hdf5FeatureFile, options: SourceOptions):
-        names = file.first_names()
+        names = file.names
         if "spatial_features" not in names:
             raise ValueError(f"{file.path} must have spatial_features: only they give the images' sizes.")
         self._arrays = [file.array(name) for name in ("image_features", "image_bb", "spatial_features")]
-        self._spans = file.array("pos_boxes")[()] if "pos_boxes" in names else None
-        count = len(self._arrays[0] if self._spans is None else self._spans)
+        self._spans = file.whole(file.array("pos_boxes")) if "pos_boxes" in names else None
+        shapes = [array.shape for array in self._arrays] + ([] if self._spans is None else [self._spans.shape])
+        if () in shapes:
+            raise ValueError(f"{file.path} must have a row per image; its arrays are {shown(shapes)}.")
+        count = shapes[-1][0] if self._spans is not None else shapes[0][0]
         ids = _ids_in_file(file, count) if options.ids is None else ids_beside(options.ids, file.path, count)
         self._rows = [row for _, row in ids]
         super().__init__(file, [name for name, _ in ids], count - len(set(self._rows)))
 
-    def read_image(self, number: int) -> ImageRegions:
-        """The regions of an image."""
-        where: int | slice = self._rows[number]
-        if self._spans is not None:
-            start, stop = (int(value) for value in self._spans[where])
-            total = len(self._arrays[0])
+    def read(self, number: int) -> ImageRegions:
+        """See `NumberedSource.read`."""
+        row = self._rows[number]
+        if self._spans is None:
+            features, boxes, spatial = (self.file.row(array, row) for array in self._arrays)
+        else:
+            start, stop = (int(value) for value in self._spans[row])
+            total = self._arrays[0].shape[0]
             if not 0 <= start <= stop <= total:
                 raise DamagedImage(f"its regions must be in 0 to {total}; they are {start} to {stop}.")
-            where = slice(start, stop)
-        features, boxes, spatial = (self.file.values(array, where) for array in self._arrays)
+            features, boxes, spatial = (self.file.rows(array, start, stop) for array in self._arrays)
         if spatial.ndim != 2 or spatial.shape[1] < 4 or boxes.shape != (len(spatial), 4):
             raise DamagedImage(f"boxes {list(boxes.shape)} and spatial_features {list(spatial.shape)} do not fit.")
         return ImageRegions(self.names[number], features, boxes, image_size(boxes, spatial))
