@@ -145,8 +145,8 @@ def _unread(path: Path, size: int, head: bytes) -> str:
     if known is None or known in FORMATS:
         return f"{expected}; Pillow cannot read {path} ({size} bytes)."
     return (
-        f"{expected}; {path} is {known}, which is not read from files. Convert it, or open it yourself and pass the "
-        "PIL image."
+        f"{expected}; {path} looks like {known}, which is not read from files. Convert it, or open it yourself and "
+        "pass the PIL image."
     )
 
 
