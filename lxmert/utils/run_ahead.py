@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from itertools import islice
+from threading import Condition
 from typing import TypeVar
 
 from .held_memory import held_bytes
 
 MOST_BYTES = 2**28
-"""Of the arrays that wait: no call begins while there are more, unless nothing waits."""
+"""Of the arrays of results that wait: while these hold more, only the call begins whose result is wanted next."""
 
 Result = TypeVar("Result")
 
@@ -29,29 +31,47 @@ def run_ahead(calls: Iterable[Callable[[], Result]], threads: int = 1, most: int
     Raises:
         BaseException: what a call raises, where its result would be.
     """
-    remaining = iter(calls)
+    remaining, room = iter(calls), _Room()
     pending: deque[Future[Result]] = deque()
-
-    def begin() -> None:
-        """Begin as many calls as there is room for."""
-        while len(pending) < most and (not pending or _waiting(pending) < MOST_BYTES):
-            call = next(remaining, None)
-            if call is None:
-                return
-            pending.append(pool.submit(call))
-
     with ThreadPoolExecutor(threads, "lxmert-read") as pool:
         try:
-            begin()
+            numbered = (pool.submit(room.run, number, call) for number, call in enumerate(remaining))
+            pending.extend(islice(numbered, most))
             while pending:
                 result = pending.popleft().result()
-                begin()
+                room.take(result)
+                pending.extend(islice(numbered, 1))
                 yield result
         finally:
+            room.close()
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _waiting(pending: Iterable[Future[Result]]) -> int:
-    """The bytes of the results that are there."""
-    done = (future for future in pending if future.done() and future.exception() is None)
-    return sum(held_bytes(future.result()) for future in done)
+class _Room:
+    """Has calls wait while the results that nobody took hold many bytes, but for the one that is wanted next."""
+
+    def __init__(self) -> None:
+        self._changed = Condition()
+        self._bytes = self._taken = 0
+        self._closed = False
+
+    def run(self, number: int, call: Callable[[], Result]) -> Result:
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or number == self._taken or self._bytes < MOST_BYTES)
+            if self._closed:
+                raise CancelledError
+        result = call()
+        with self._changed:
+            self._bytes += held_bytes(result)
+        return result
+
+    def take(self, result: object) -> None:
+        with self._changed:
+            self._bytes -= held_bytes(result)
+            self._taken += 1
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
