@@ -2,7 +2,7 @@
 
 A store is a folder of plain .npy files (see `layout`). `RegionWriter` writes one, `import_regions` makes one from
 feature files, `write_features` one of arrays, `open_regions` reads one or several, `check_regions` looks for damage.
-NumPy only; h5py, lmdb and pyarrow are imported when a file of theirs is read.
+NumPy only; pyarrow is imported when a file of its is read, and h5py in a process with limits.
 """
 
 from typing import TYPE_CHECKING

@@ -99,7 +99,6 @@ ARRAY_LAYOUTS = (
         ("lmdb",),
         lambda found, options: True,
         lambda found, options: LmdbStore(found.path, options),
-        "lmdb",
         options=("boxes", "sizes"),
     ),
     Layout(
