@@ -184,7 +184,8 @@ class _TensorBoard:
 
             with naming(folder):
                 self._writer = SummaryWriter(str(folder), purge_step=first + 1 if first else None)
-        self._threads = set(threading.enumerate()) - before
+        new = set(threading.enumerate()) - before
+        self._threads = [thread for thread in new if type(thread).__module__.startswith("tensorboardX.")]
 
     def add(self, step: int, values: Mapping[str, float]) -> None:
         """Add a point to some curves.

@@ -93,14 +93,19 @@ def replacing_folder(folder: str | Path, content: str) -> Iterator[Path]:
     """
     check_folder(Path(folder), content)
     folder = real_folder(folder)
-    if folder.exists() and any(folder.iterdir()):
-        raise FileExistsError(f"{folder} is not empty; pass another folder, or remove what is in it.")
+    _check_empty(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with temporary_folder(folder) as temporary, naming(folder, temporary):
         yield temporary
+        _check_empty(folder)  # another process may have written it
         if folder.exists():
-            folder.rmdir()  # it is empty; Windows replaces no folder
+            folder.rmdir()  # Windows replaces no folder
         os.rename(temporary, folder)
+
+
+def _check_empty(folder: Path) -> None:
+    if folder.exists() and any(folder.iterdir()):
+        raise FileExistsError(f"{folder} is not empty; pass another folder, or remove what is in it.")
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from lxmert.data.features import check_regions, open_regions
 from lxmert.data.features import writer as writing
 from lxmert.data.features.partial_store import partial_folder, saved_note
 from lxmert.detection.extraction import extract_features, parts, run
+from lxmert.detection.extraction.parts import parts_folder
 from lxmert.detection.shapes import ShapeDetector
 from tests.detection.extraction_cases import Halves, photographs, same_stores
 from tests.inference.conftest import draw
@@ -326,6 +327,39 @@ def test_parts_that_do_not_belong_together(photos, tmp_path, process, monkeypatc
         monkeypatch.setenv("WORLD_SIZE", world)
         with pytest.raises(ValueError, match=f"RANK and WORLD_SIZE must be .* got RANK={rank} and WORLD_SIZE={world}"):
             extract_features(photos, tmp_path / "other", Halves())
+
+
+def test_a_link_in_the_place_of_parts(photos, tmp_path, process):
+    """It is refused: what it leads to would be written into, and removed."""
+    store, elsewhere = tmp_path / "store", tmp_path / "elsewhere"
+    (elsewhere / "0-9").mkdir(parents=True)
+    (elsewhere / "0-9" / "mine").touch()
+    parts_folder(store).symlink_to(elsewhere)
+    for attempt in (
+        lambda: extract_features(photos, store, Halves()),
+        lambda: extract_features(photos, store, Halves(), restart=True),
+        lambda: process(1, 2, photos, store, Halves()),
+    ):
+        with pytest.raises(
+            NotADirectoryError, match=r"\.store\.parts is a link, .* the parts of .*store\. Look into it"
+        ):
+            attempt()
+    assert [path.name for path in elsewhere.rglob("*")] == ["0-9", "mine"]
+
+
+def test_only_parts_are_removed(photos, tmp_path):
+    """What a user keeps in the folder of parts stays there; parts that are links are not followed."""
+    store, elsewhere = tmp_path / "store", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "mine").touch()
+    folder = parts_folder(store)
+    for name in ("0-9", ".9-14.partial", ".9-14.writing", ".9-14.0123456789ab.tmp", "9-14 copy", ".9-14.backup.tmp"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "file").touch()
+    (folder / "14-20").symlink_to(elsewhere)
+    extract_features(photos, store, Halves())
+    assert sorted(path.name for path in folder.iterdir()) == [".9-14.backup.tmp", "14-20", "9-14 copy"]
+    assert [path.name for path in elsewhere.iterdir()] == ["mine"]
 
 
 def test_few_photographs_are_open_at_a_time(tmp_path):

@@ -1,6 +1,7 @@
 """What a run tells while it goes, where a bar can be drawn and where it cannot."""
 
 import io
+import threading
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,43 @@ def test_a_full_disk_is_told_with_the_file(tmp_path):
 
     with pytest.raises(OSError, match=r"No space left on device: .*log\.jsonl"):
         log()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_curves_that_cannot_be_written_are_told_and_not_waited_for(tmp_path, monkeypatch):
+    """The thread of tensorboardX ends at its first error; then its queue fills up, and the eleventh value waits."""
+    pytest.importorskip("tensorboardX")
+    from tensorboardX.event_file_writer import EventsWriter
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    def log():
+        before = set(threading.enumerate())
+        with Logs(tmp_path, 99, 99, every=1) as kept:
+            new = set(threading.enumerate()) - before
+            (thread,) = (one for one in new if type(one).__module__ == EventsWriter.__module__)
+            monkeypatch.setattr(EventsWriter, "write_event", full)
+            for step in range(1, 99):
+                kept.step(step, 1e-4, StepValues({"loss": 1.0}, 1.0))
+                thread.join(5)
+
+    with pytest.raises(
+        OSError, match="curves for TensorBoard cannot be written any more; the disk may be full"
+    ) as found:
+        log()
+    assert found.value.filename == str(tmp_path)
+    assert (tmp_path / "log.jsonl").read_text().count("train/loss") == 2
+
+
+def test_a_log_that_is_a_link_becomes_a_file(tmp_path):
+    """Wherever it leads: nothing outside of the folder is written."""
+    for goal in ("goal", "nowhere"):
+        folder = tmp_path / goal
+        folder.mkdir()
+        (tmp_path / "goal.txt").write_text("mine")
+        (folder / "log.jsonl").symlink_to(tmp_path / "goal.txt" if goal == "goal" else goal)
+        with Logs(folder, 1, 1, every=1) as kept:
+            kept.step(1, 1e-4, StepValues({"loss": 1.0}, 1.0))
+        assert not (folder / "log.jsonl").is_symlink()
+        assert (tmp_path / "goal.txt").read_text() == "mine"
