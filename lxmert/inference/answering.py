@@ -28,7 +28,7 @@ from lxmert.inference.region_sources import (
 )
 from lxmert.utils.atomic_files import write_text
 from lxmert.utils.counts import check_integer
-from lxmert.utils.messages import warn_caller
+from lxmert.utils.messages import shown, warn_caller
 from lxmert.utils.paths import ANSWERS_NAME
 from lxmert.utils.setting_names import setting
 from lxmert.utils.softmax import softmax
@@ -285,4 +285,4 @@ class VisualQuestionAnswering:
                 len(token) > 1 and token not in special and not token.startswith("##") and not after.startswith("##")
                 for token, after in zip(tokens, [*tokens[1:], ""], strict=True)
             ):
-                warn_caller(f"no word of the question {question!r} is known; the answer is a guess.")
+                warn_caller(f"no word of the question {shown(question)} is known; the answer is a guess.")

@@ -63,6 +63,8 @@ def read_answer_vocabulary(path: str | Path) -> list[str]:
             f'{path} is no answer vocabulary: it must be a list of strings, a list of objects with "ans", or an object '
             "of answers and their indices 0, 1, 2, ..., each once."
         )
+    with reading(path, "holds an answer of half a character"):  # which can be neither printed nor written
+        "".join(answers).encode()
     twice = len(answers) - len(set(answers))
     if twice:
         first = next(answer for answer, count in Counter(answers).items() if count > 1)

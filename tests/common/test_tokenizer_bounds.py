@@ -6,8 +6,8 @@ import pytest
 from tokenizers import AddedToken
 
 from lxmert.common.tokenizer import LxmertTokenizer
-from lxmert.common.tokenizer.text_inputs import LONGEST_TEXT
 from lxmert.utils.foreign_files import InvalidFileError
+from lxmert.utils.text_length import LONGEST_TEXT
 
 WORDS = ["[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]", "low"]
 SIZE = len(WORDS)

@@ -61,6 +61,7 @@ BAD = {
         ([VQA | {"img_id": ["a"]}], "(question_id 5): img_id must be a string; got ['a']."),
         ([VQA | {"sent": None}], "(question_id 5): sent must be a string; got None."),
         ([VQA | {"sent": "\ud800"}], "(question_id 5): sent has half a character"),
+        ([VQA | {"sent": " " * 10**6 + "?"}], "sent must have at most 100,000 characters; it has 1,000,001."),
         (
             [without(VQA, "question_id")],
             "f.json, record 1: question_id must be an integer of 0 or more, or a text; the",
@@ -107,6 +108,7 @@ BAD = {
         ([without(PRETRAINING, "img_id")], "f.json, record 1: img_id must be a string; the keys are"),
         ([without(PRETRAINING, "sentf")], "(img_id 'a'): sentf must be an object of sources and their"),
         ([PRETRAINING | {"sentf": {"vqa": "?"}}], "their lists; got {'vqa': '?'}."),
+        ([PRETRAINING | {"sentf": {"vqa": ["a" * 10**6]}}], "sentf must have at most 100,000 characters"),
         ([PRETRAINING | {"sentf": {"vqa": [7]}}], "f.json, record 1 (img_id 'a'): sentf must hold strings"),
         ([PRETRAINING | {"labelf": {"vqa": []}}], "the source 'vqa' has 1 sentences and 0 labels."),
         ([PRETRAINING | {"labelf": {"gqa": []}}], "labelf has the source 'gqa', and sentf has only vqa."),

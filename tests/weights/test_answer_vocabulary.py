@@ -94,6 +94,8 @@ def test_numbers_as_answers(tmp_path):
         ({"yes": False, "no": True}, "is no answer vocabulary"),
         ({"yes": 0.0}, "is no answer vocabulary"),
         ({"0": "yes", "one": "no"}, "is no answer vocabulary"),
+        (["yes", "\ud800"], "holds an answer of half a character"),
+        (["yes" * 10**6] * 2, "has 1 answers twice; the first is 'yesyes"),
         (["yes", "no", "yes", "no"], "has 2 answers twice; the first is 'yes'"),
         ({"0": "a", "1": "b", "2": "b"}, "has 1 answers twice; the first is 'b'"),
         ([{"yes": 0, "no": 1}, {"0": "no", "1": "yes"}], "is no answer vocabulary"),

@@ -14,6 +14,8 @@ from typing import Any, TypedDict, Unpack
 
 from tokenizers import AddedToken, Tokenizer
 
+from lxmert.utils.messages import shown
+
 from .text_inputs import checked_keywords
 from .vocabulary_files import SETTINGS, read_source
 from .wordpiece import TokenizerSettings, as_settings
@@ -142,7 +144,7 @@ def _open(tokenizer: WordPieceTokenizer, arguments: Mapping[str, Any]) -> None:
         if settings.get(name, wanted) != wanted:
             place = repr(str(values["tokenizer_file"])) if values["tokenizer_file"] else "tokenizer_object"
             raise ValueError(
-                f"{name} must agree with {place}, which has {wanted!r}; got {settings[name]!r}. "
+                f"{name} must agree with {place}, which has {shown(wanted)}; got {shown(settings[name])}. "
                 f"Pass {name}={wanted!r}, or override a folder's settings with from_pretrained(folder, {name}=...)."
             )
     source.rules.extend(rules)

@@ -11,6 +11,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from lxmert.utils.messages import check_keywords, shown
+from lxmert.utils.text_length import LONGEST_TEXT
 
 from .wordpiece import NO_LIMIT, is_positive_integer
 
@@ -18,8 +19,6 @@ Pair = tuple[str, str]
 Words = Sequence[str]
 Texts = str | Words | Sequence[Pair] | Sequence[Words] | Sequence[tuple[Words, Words]]
 
-# Characters of a text, far above any question; a pair is one text. Tokenizing takes some microseconds for each.
-LONGEST_TEXT = 100_000
 _UNLIMITED = 2**31  # tokens: no row is so long
 _LONGEST_PADDED = 2**20  # tokens to which a setting of a file may pad rows
 

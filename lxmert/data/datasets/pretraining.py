@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from lxmert.utils.messages import first_few, shown
+from lxmert.utils.text_length import LONGEST_TEXT
 
 from .columns import CategoricalColumn, TextColumn
 from .examples import Sentences, categorical
@@ -129,6 +130,8 @@ def _add_text(file: RecordFile, texts: TextColumn, line: Any) -> None:
         texts.append(line)
     except (AttributeError, UnicodeEncodeError, TypeError):
         raise file.error(f"sentf must hold strings; got {shown(line)}") from None
+    if len(line) > LONGEST_TEXT:
+        file.text({"sentf": line}, "sentf")  # says so
 
 
 def write_pretraining(path: str | Path, sentences: Sentences) -> None:

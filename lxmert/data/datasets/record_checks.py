@@ -13,6 +13,7 @@ import numpy as np
 
 from lxmert.utils.messages import first_few, shown
 from lxmert.utils.paths import check_path
+from lxmert.utils.text_length import LONGEST_TEXT
 
 from .columns import CategoricalColumn, TextColumn
 from .examples import label_key
@@ -80,6 +81,8 @@ class RecordFile:
         value = record.get(key)
         if type(value) is not str:
             raise self._wrong(record, key, "a string")
+        if len(value) > LONGEST_TEXT:
+            raise self.error(f"{key} must have at most {LONGEST_TEXT:,} characters; it has {len(value):,}")
         if not value.isascii() and not _is_encodable(value):
             raise self.error(f"{key} has half a character (a lone surrogate): {shown(value)}")
         if not empty and not value:
