@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lxmert.utils.messages import first_few
+from lxmert.utils.messages import first_few, shown
 
 from .views import ImageView, ModelView
 
@@ -49,7 +49,7 @@ def _faults(image: ImageView) -> Iterator[str]:
         truth = [] if question.truth is None else [question.truth]
         yield from _text_faults(f"a question of {name} and its true answer", [question.question, *truth])
         for model in question.models:
-            yield from _model_faults(f"{model.title} to {question.question!r} of {name}", model, regions)
+            yield from _model_faults(f"{model.title} to {shown(question.question)} of {name}", model, regions)
 
 
 def _model_faults(where: str, model: ModelView, regions: int) -> Iterator[str]:
@@ -61,9 +61,10 @@ def _model_faults(where: str, model: ModelView, regions: int) -> Iterator[str]:
     for answer in model.answers:
         yield from _text_faults(f"an answer of {where}", [answer.answer])
         if not isinstance(answer.probability, (Real, np.number)) or not 0 <= answer.probability <= 1:
-            yield f"the probability of {answer.answer!r} by {where} must be 0 to 1, got {answer.probability!r}"
+            given = shown(answer.probability)
+            yield f"the probability of {shown(answer.answer)} by {where} must be 0 to 1, got {given}"
         for name, view in answer.methods.items():
-            of = f"by {name} for {answer.answer!r} of {where}"
+            of = f"by {name} for {shown(answer.answer)} of {where}"
             yield from _array_faults(f"words {of}", view.words, (words,))
             yield from _array_faults(f"regions {of}", view.regions, (regions,))
             if view.language_to_vision is not None:
@@ -73,7 +74,7 @@ def _model_faults(where: str, model: ModelView, regions: int) -> Iterator[str]:
 def _text_faults(name: str, texts: Sequence[object]) -> Iterator[str]:
     others = [text for text in texts if not isinstance(text, str)]
     if others:
-        yield f"{name} must be text, got {others[0]!r}"
+        yield f"{name} must be text, got {shown(others[0])}"
 
 
 def _array_faults(name: str, array: Any, shape: tuple[int, ...]) -> Iterator[str]:

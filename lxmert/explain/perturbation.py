@@ -16,6 +16,7 @@ from lxmert.inference.backends import numpy_model
 from lxmert.inference.bulk import check_scores
 from lxmert.inference.question_models import scores_name
 from lxmert.utils.counts import check_integer
+from lxmert.utils.messages import shown
 from lxmert.utils.progress import ProgressBar
 from lxmert.utils.setting_names import setting
 
@@ -184,7 +185,7 @@ class _RemovalTest:
             rows = np.array([cases.rows[number] for number in numbers])
             reduced = keep_places(inputs, stream, rows, [cases.kept[number] for number in numbers])
             scores = self._run(reduced)[self._scores]
-            check_scores(scores, rows, lambda row: f"the question {questions[row]!r}")
+            check_scores(scores, rows, lambda row: f"the question {shown(questions[row])}")
             for number, row, best in zip(numbers, rows, scores.argmax(axis=1), strict=True):
                 found[number] = labels[row].get(self.answerer.answers[best], 0.0)
         return found

@@ -18,6 +18,7 @@ from lxmert.inference.answering import VisualQuestionAnswering
 from lxmert.inference.backends import numpy_model
 from lxmert.inference.question_models import scores_name
 from lxmert.utils.counts import check_integer
+from lxmert.utils.messages import shown
 from lxmert.utils.setting_names import setting
 from lxmert.utils.softmax import softmax
 from lxmert.vision.detections import ImageDetections
@@ -140,7 +141,7 @@ def _nearest(answer: str, known: Sequence[str]) -> str:
     """An answer that a model does not have, and the most similar ones of those that it has."""
     lowered = {one.lower(): one for one in known}
     near = difflib.get_close_matches(str(answer).lower(), list(lowered), n=3, cutoff=0.5)
-    return f"{answer!r} (nearest: {', '.join(repr(lowered[one]) for one in near)})" if near else repr(answer)
+    return f"{shown(answer)} (nearest: {', '.join(shown(lowered[one]) for one in near)})" if near else shown(answer)
 
 
 def _read(answerer: VisualQuestionAnswering, inputs: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

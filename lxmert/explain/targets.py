@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from lxmert.common.specs import value_ranges
-from lxmert.utils.messages import first_few
+from lxmert.utils.messages import first_few, shown
 
 from .batch import Batch
 from .gradients import Target
@@ -79,7 +79,7 @@ def _head(batch: Batch, score: str | None) -> tuple[str, str]:
         return next(iter(heads.items()))
     if score not in heads:
         why = f", and this model has {switches[score]}=False" if score in off else ""
-        raise ValueError(f"score must be one of {listed} for {batch.architecture}; got {score!r}{why}.")
+        raise ValueError(f"score must be one of {listed} for {batch.architecture}; got {shown(score)}{why}.")
     return score, heads[score]
 
 
@@ -91,7 +91,7 @@ def _positions(batch: Batch, head: str, position: Any) -> np.ndarray | None:
     """The position of the word, or the number of the phrase, that is explained."""
     if head != "word" and not _aligns(batch):
         if position is not None:
-            raise ValueError(f"position must be left out: the score {head!r} has no positions; got {position!r}.")
+            raise ValueError(f"position must be left out: the score {head!r} has no positions; got {shown(position)}.")
         return None
     what = "of the phrase, its place in region_to_phrase_position" if _aligns(batch) else "of the token"
     if position is None:
@@ -134,7 +134,7 @@ def _integers(batch: Batch, name: str, value: Any) -> np.ndarray:  # -> int64 [B
     """An integer for each example, from one for all or for each."""
     array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
     if array.dtype.kind not in "iu":
-        raise TypeError(f"{name} must be an integer or [B] integers; got {value!r}.")
+        raise TypeError(f"{name} must be an integer or [B] integers; got {shown(value)}.")
     if array.shape not in ((), (batch.size,)):
         raise ValueError(
             f"{name} must be an integer or [B] = [{batch.size}], one for each example; got {list(array.shape)}."

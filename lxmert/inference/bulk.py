@@ -13,6 +13,7 @@ import numpy as np
 
 from lxmert.inference.backends import split_encoder
 from lxmert.utils.counts import check_integer
+from lxmert.utils.messages import shown
 from lxmert.utils.progress import ProgressBar
 from lxmert.utils.softmax import softmax
 
@@ -166,7 +167,7 @@ def match(
     batch_size = check_integer("batch_size", batch_size)
     for name, texts in (("sentences", sentences), ("images", images)):
         if isinstance(texts, str):
-            raise TypeError(f"{name} must be several texts; got one, {texts!r}. Put it into a list.")
+            raise TypeError(f"{name} must be several texts; got one, {shown(texts)}. Put it into a list.")
     tokenized, places = TokenizedTexts(tokenizer, list(sentences), text_length), store.places(images)
     text_of, image_of = np.repeat(np.arange(len(sentences)), len(places)), np.tile(places, len(sentences))
     scores = np.empty((len(text_of), 2), np.float64)
@@ -202,7 +203,7 @@ def scored_pairs(
     from lxmert.data.collate.pairs import windows
 
     def described(row: int) -> str:
-        return f"a text and image {regions.store.names[image_of[row]]!r}"
+        return f"a text and image {shown(regions.store.names[image_of[row]])}"
 
     with ProgressBar("scoring pairs", len(text_of), "pairs", progress) as bar:
         for window in windows(texts, text_of, image_of, batch_size):

@@ -14,7 +14,7 @@ from lxmert.common.specs import SPECS
 from lxmert.common.tokenizer import LxmertTokenizer
 from lxmert.data.collate.phrases import BOX_FEATURES
 from lxmert.data.features import RegionStore
-from lxmert.utils.messages import first_few
+from lxmert.utils.messages import first_few, shown
 from lxmert.utils.paths import CONFIG_NAME
 from lxmert.utils.setting_names import config_field, setting
 from lxmert.weights.answer_vocabulary import read_answer_vocabulary
@@ -231,7 +231,7 @@ def _check_kept_fields(source: str, model_class: Any, given: Mapping[str, Any]) 
     with open_checkpoint(source, None, model_class.config_class, {}, **({} if stored else given)) as file:
         known = file.config
     wrong = [
-        f"{name} is {getattr(known, name)!r}, not {given[name]!r}"
+        f"{name} is {shown(getattr(known, name))}, not {shown(given[name])}"
         for name in names
         if getattr(known, name) != given[name]
     ]

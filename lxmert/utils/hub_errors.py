@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from .messages import escaped
+
+_LONGEST = 500  # characters of a message, which may hold what a server answered
+
 
 def library_errors() -> tuple[type[Exception], ...]:
     """What the library raises for the network, the hub's answers, the account and the disk: it has no common class."""
@@ -15,5 +19,5 @@ def library_errors() -> tuple[type[Exception], ...]:
 
 def first_line(error: Exception) -> str:
     """The library's message, without its advice to programmers."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0].rstrip(".") if lines else type(error).__name__
+    lines = str(error).strip()[:_LONGEST].splitlines()
+    return escaped(lines[0].strip().rstrip(".")) if lines else type(error).__name__

@@ -9,6 +9,7 @@ from typing import Unpack
 from lxmert.common.config.detector_yaml import YAML_NAME
 from lxmert.hub import HubOptions, Repository, listed
 from lxmert.utils.json_files import read_json
+from lxmert.utils.messages import shown
 from lxmert.utils.paths import CONFIG_NAME
 
 from .formats import USUAL, Selection, choose_weights
@@ -66,5 +67,7 @@ def _shards(index: Path, repository: Repository) -> list[str]:
     names = sorted(set(shard_names(values, place).values()))
     for name in names:
         if name.startswith(".") or not name.endswith(_SHARD_ENDINGS):
-            raise ValueError(f"{place} names {name!r}; only files ending in {' or '.join(_SHARD_ENDINGS)} are fetched.")
+            raise ValueError(
+                f"{place} names {shown(name)}; only files ending in {' or '.join(_SHARD_ENDINGS)} are fetched."
+            )
     return names

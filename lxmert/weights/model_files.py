@@ -14,7 +14,7 @@ from lxmert.common.tokenizer.vocabulary_files import OPTIONAL_NAMES, VOCABULARY_
 from lxmert.hub import HubOptions
 from lxmert.utils.atomic_files import recover_folder
 from lxmert.utils.included_models import local_path
-from lxmert.utils.messages import warn_caller
+from lxmert.utils.messages import shown, warn_caller
 from lxmert.utils.paths import ANSWERS_NAME
 from lxmert.utils.setting_names import setting
 
@@ -178,8 +178,8 @@ def _warn_of_other(name: str, source: str | Path, own: list[str] | None, given: 
     if own is not None and given is not None and len(own) == len(given) and own != given:
         first = next(place for place, (a, b) in enumerate(zip(own, given, strict=True)) if a != b)
         warn_caller(
-            f"{name} is another table than the {ANSWERS_NAME} of {source}: answer {first} is {given[first]!r}, not "
-            f"{own[first]!r}. It is used as given."
+            f"{name} is another table than the {ANSWERS_NAME} of {source}: answer {first} is {shown(given[first])}, "
+            f"not {shown(own[first])}. It is used as given."
         )
 
 

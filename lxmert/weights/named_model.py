@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from lxmert.common.config import as_config, describes_model
 from lxmert.common.config.base import ModelConfig
+from lxmert.utils.messages import shown
 
 from .module_names import ModuleNames
 from .naming.key_mapping import Parameter, parameters
@@ -51,8 +52,8 @@ class NamedModel(ModuleNames):
             before, now = getattr(self.made_from, name), getattr(self.config, name)
             if before != now:
                 raise ValueError(
-                    f"{name} of the config was changed to {now!r}, and this {type(self).__name__} was made with "
-                    f"{before!r}, which is what it computes. Assign that again, or make a new model."
+                    f"{name} of the config was changed to {shown(now)}, and this {type(self).__name__} was made with "
+                    f"{shown(before)}, which is what it computes. Assign that again, or make a new model."
                 )
 
     @classmethod

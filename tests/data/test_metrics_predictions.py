@@ -117,7 +117,7 @@ WRONG_PREDICTIONS = {
     "vqa": [
         ({3.5: "yes"}, "the ids integers or strings; 1 are not"),
         ({1: "a", 2: "b", "c": "d"}, "1 prediction is for no question of these: c"),
-        ({3: 5}, '1 are not: {"question_id": 3, "answer": 5}'),
+        ({3: 5}, "1 are not: {'question_id': 3, 'answer': 5}"),
         ({1: "yes"}, "1 question is not answered: 2"),
     ],
     "gqa": [

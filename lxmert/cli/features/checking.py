@@ -39,10 +39,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _print_check(report: CheckReport, folders: int, most: int | None) -> None:
-    from lxmert.utils.messages import escaped, first_few
+    from lxmert.utils.messages import escaped, first_few, shown
 
     for finding in report.damage[:most]:
-        where = "" if finding.image is None else f"{finding.folder}, image {finding.image!r}: "
+        where = "" if finding.image is None else f"{finding.folder}, image {shown(finding.image)}: "
         print(escaped(where + finding.what))
     if most is not None and len(report.damage) > most:
         print(f"and {len(report.damage) - most:,} more (--all)")

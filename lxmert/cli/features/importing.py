@@ -116,10 +116,11 @@ def run(arguments: argparse.Namespace) -> int:
 def read_names(path: str) -> dict[str, str]:
     """The names of images by their ids, a JSON object."""
     from lxmert.utils.json_files import parse_json
+    from lxmert.utils.messages import shown
 
     with open(path, "rb") as file:
         names = parse_json(file.read(), path)
     for name, value in names.items():
         if not isinstance(value, str):
-            raise ValueError(f"{path} must hold names as strings; that of {name!r} is {value!r}.")
+            raise ValueError(f"{path} must hold names as strings; that of {shown(name)} is {shown(value)}.")
     return names

@@ -14,6 +14,7 @@ from lxmert.data.collate.model_inputs import MODEL_INPUTS
 from lxmert.data.collate.padding import PaddedRegions
 from lxmert.data.datasets import Questions, Statements
 from lxmert.data.features import RegionStore
+from lxmert.utils.messages import shown
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ class QuestionData:
             if self.unlabelled + self.outside == len(questions) > 0:
                 raise ValueError(
                     f"no answer of {', '.join(map(str, questions.files))} is in the table of {len(answers)} answers; "
-                    f"the first one is {first!r}. Pass the table that belongs to these questions."
+                    f"the first one is {shown(first)}. Pass the table that belongs to these questions."
                 )
             self._log_unknown(first)
 
@@ -80,7 +81,7 @@ class QuestionData:
         reasons = []
         if self.outside:
             have = "have answers" if self.outside > 1 else "has answers"
-            reasons.append(f"{self.outside:,} {have}, but none that is in the table (the first one is {first!r})")
+            reasons.append(f"{self.outside:,} {have}, but none that is in the table (the first one is {shown(first)})")
         if self.unlabelled:
             reasons.append(f"{self.unlabelled:,} {'have' if self.unlabelled > 1 else 'has'} no answer with a score")
         if reasons:

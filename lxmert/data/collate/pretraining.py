@@ -18,6 +18,7 @@ from lxmert.data.collate.batch import Batch
 from lxmert.data.collate.masking import Masking, RegionChoice, choose_regions, mask_text, mismatch, sample_answers
 from lxmert.data.collate.padding import PaddedRegions
 from lxmert.data.datasets import CategoricalColumn, Sentences
+from lxmert.utils.messages import shown
 from lxmert.weights.answer_vocabulary import matching_rows
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ class PretrainingData:
         if self.outside and not flat:
             raise ValueError(
                 f"no answer of {', '.join(sentences.files) or 'the sentences'} is in the table of {len(table)} "
-                f"answers; the first one is {texts[0]!r}. Pass the table that belongs to these sentences."
+                f"answers; the first one is {shown(texts[0])}. Pass the table that belongs to these sentences."
             )
         self._answer_sets = column.codes
         self._starts = np.array(starts)

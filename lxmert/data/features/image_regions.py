@@ -8,6 +8,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from lxmert.utils.messages import shown
+
 from .layout import BOX_DTYPE, LABEL_DTYPE, NO_LABEL, SIZE_DTYPE
 
 # As in the original: boxes may exceed the image by this fraction of its width and height.
@@ -61,7 +63,7 @@ def check_size(size: ArrayLike) -> np.ndarray:
     """An image's height and width, which must be positive integers, as `SIZE_DTYPE` ``[2]``."""
     values = np.asarray(size)
     if values.shape != (2,) or values.dtype.kind not in "fiu" or (values != np.floor(values)).any():
-        raise ValueError(f"an image's size must be its height and width in whole pixels; got {size!r}.")
+        raise ValueError(f"an image's size must be its height and width in whole pixels; got {shown(size)}.")
     if (values < 1).any() or (values > _MAX_SIDE).any():
         raise ValueError(f"an image must be 1 to {_MAX_SIDE:,} pixels high and wide; got {values.tolist()}.")
     return values.astype(SIZE_DTYPE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from lxmert.utils.messages import escaped
+from lxmert.utils.messages import shown
 from lxmert.utils.setting_names import setting
 
 _FIELD = re.compile(r"\{(\w+)(?::0(\d{1,2}))?\}")
@@ -28,7 +28,7 @@ class NamePattern:
             choice = " or ".join(f"{{{field}}}" for field in fields)
             raise ValueError(
                 f"{setting('names')} must have {choice} in it once, or {{{fields[0]}:012}} for a number of twelve "
-                f"digits; got {pattern!r}."
+                f"digits; got {shown(pattern)}."
             )
         self._pattern = pattern
 
@@ -48,7 +48,5 @@ def _padded(value: str, digits: str | None) -> str:
     if digits is None:
         return value
     if not (value.isascii() and value.isdigit()):
-        raise ValueError(
-            f"{setting('names')} requires a number of {digits} digits; the image's id is {escaped(value)!r}."
-        )
+        raise ValueError(f"{setting('names')} requires a number of {digits} digits; the image's id is {shown(value)}.")
     return value.zfill(int(digits))

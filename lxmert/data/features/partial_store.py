@@ -21,6 +21,7 @@ import numpy as np
 from lxmert.utils.atomic_files import write_text
 from lxmert.utils.file_locks import HAS_LOCKS, lock
 from lxmert.utils.json_files import parse_json
+from lxmert.utils.messages import shown
 from lxmert.utils.paths import real_folder
 from lxmert.utils.positional_io import write_at
 from lxmert.utils.temporary_files import hidden_name, is_temporary_name
@@ -248,7 +249,7 @@ def is_filled(folder: Path) -> bool:
 def changed_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """Which settings of a store have other values than before, and both values."""
     names = [name for name in {**now, **before} if before.get(name) != now.get(name)]
-    return "; ".join(f"{name} was {before.get(name)!r} and is {now.get(name)!r}" for name in names)
+    return "; ".join(f"{name} was {shown(before.get(name))} and is {shown(now.get(name))}" for name in names)
 
 
 def has_progress(folder: str | Path) -> bool:

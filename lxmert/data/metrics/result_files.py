@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from lxmert.utils.atomic_files import write_text
-from lxmert.utils.messages import escaped, first_few
+from lxmert.utils.messages import escaped, first_few, shown
 
 KEYS = {"vqa": ("question_id", "answer"), "gqa": ("questionId", "prediction")}
 """The keys of an id and of its answer in JSON result files, by task."""
@@ -46,7 +46,11 @@ def write_predictions(
     """
     if task == "nlvr2":
         text = "".join(f"{name},{bool(value)}\n" for name, value in predictions.items())
-        wrong = [f"{id_!r}: {value!r}" for id_, value in predictions.items() if not _fits(id_) or value not in (0, 1)]
+        wrong = [
+            f"{shown(id_)}: {shown(value)}"
+            for id_, value in predictions.items()
+            if not _fits(id_) or value not in (0, 1)
+        ]
         wanted = "True or False by identifier, a string without a comma or a line feed"
     else:
         key, answer_key = id_key or KEYS[task][0], KEYS[task][1]
@@ -55,7 +59,7 @@ def write_predictions(
             [{key: question, answer_key: answer} for question, answer in predictions.items()], default=repr
         )
         wrong = [
-            json.dumps({key: question, answer_key: answer}, ensure_ascii=False, default=repr)[:40]
+            shown({key: question, answer_key: answer}, 40)
             for question, answer in predictions.items()
             if type(question) not in kinds or type(answer) is not str
         ]

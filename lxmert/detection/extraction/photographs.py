@@ -11,7 +11,8 @@ from typing import NamedTuple, NoReturn, TypeAlias
 
 from lxmert.data.features.layout import encode_name
 from lxmert.data.features.name_pattern import NamePattern
-from lxmert.utils.messages import escaped, first_few
+from lxmert.utils.foreign_files import reading
+from lxmert.utils.messages import escaped, first_few, shown
 from lxmert.utils.setting_names import setting
 from lxmert.vision.images import ImageInput
 
@@ -182,11 +183,10 @@ def _refuse(error: OSError) -> NoReturn:
 
 def _in_list(path: Path) -> Iterator[_Found]:
     try:
-        lines = path.read_bytes().decode("utf-8-sig").split("\n")
+        with reading(path, "must be a text file (UTF-8) with one path in each line"):
+            lines = path.read_bytes().decode("utf-8-sig").split("\n")
     except FileNotFoundError:
         return
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} must be a text file (UTF-8) with one path in each line: {error}.") from None
     for line in (line.rstrip("\r") for line in lines):
         if line.strip():
             beside = path.parent / line
@@ -231,7 +231,7 @@ def _check_unique(photographs: Sequence[Photograph]) -> None:
         name, several = next(iter(clashes.items()))
         others = f" {len(clashes) - 1:,} more names are taken twice." if len(clashes) > 1 else ""
         raise ValueError(
-            f"the names of photographs must be unique; {len(several):,} would be {escaped(name)!r}: "
+            f"the names of photographs must be unique; {len(several):,} would be {shown(name)}: "
             f"{first_few(several, _LISTED)}.{others} With {setting('names')} {{path}} a name has the folders below the "
             f"given one; {setting('rename')} gives names of your own."
         )

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from lxmert.utils.messages import shown
 from lxmert.vision.images import RESAMPLING, resize_image
 
 # Steps of the image processors of transformers that are followed. Crops are not taken: they leave out what is beside.
@@ -37,9 +38,9 @@ class Normalization:
         for name, values in (("scale", scale), ("mean", self.mean), ("std", self.std)):
             numbers = [v for v in values if isinstance(v, (int, float)) and math.isfinite(v)]
             if len(numbers) != 3 or len(values) != 3 or (name == "std" and 0 in numbers):
-                raise ValueError(f"{name} must be three finite numbers, and std none of zero; got {values!r}.")
+                raise ValueError(f"{name} must be three finite numbers, and std none of zero; got {shown(values)}.")
         if self.channel_order not in ("RGB", "BGR"):
-            raise ValueError(f'channel_order must be "RGB" or "BGR"; got {self.channel_order!r}.')
+            raise ValueError(f'channel_order must be "RGB" or "BGR"; got {shown(self.channel_order)}.')
 
     def __call__(self, pixels: np.ndarray) -> np.ndarray:  # [H, W, 3] -> [H, W, 3]
         """Uint8 RGB to float32 in the network's order."""
@@ -66,7 +67,7 @@ class BackboneInput:
 
     def __post_init__(self) -> None:
         if self.resample not in RESAMPLING:
-            raise ValueError(f"resample must be one of {', '.join(RESAMPLING)}; got {self.resample!r}.")
+            raise ValueError(f"resample must be one of {', '.join(RESAMPLING)}; got {shown(self.resample)}.")
 
     def __call__(self, pixels: np.ndarray) -> np.ndarray:  # [H, W, 3] -> [h, w, 3]
         """An image, uint8 RGB, as float32 input."""
@@ -120,7 +121,7 @@ def _size(values: Mapping[str, Any]) -> tuple[int, int]:
         size = {"height": size, "width": size}
     sides = (size.get("height", size.get("shortest_edge")), size.get("width", size.get("shortest_edge")))
     if not all(isinstance(side, int) and not isinstance(side, bool) and 0 < side <= _LARGEST for side in sides):
-        raise ValueError(f"{name} must be a height and width, or a shortest edge; it is {size!r}.")
+        raise ValueError(f"{name} must be a height and width, or a shortest edge; it is {shown(size)}.")
     return sides
 
 
@@ -129,7 +130,7 @@ _LARGEST = 4096  # of a file, which is not trusted with more memory
 
 def _filter(number: object) -> str:
     if not isinstance(number, int) or not 0 <= number < len(RESAMPLING):
-        raise ValueError(f"resample must be the number of a filter of Pillow, 0 to 5; it is {number!r}.")
+        raise ValueError(f"resample must be the number of a filter of Pillow, 0 to 5; it is {shown(number)}.")
     return RESAMPLING[number]
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from lxmert.data.features.image_regions import TOLERANCE, ImageRegions
 from lxmert.utils.foreign_files import InvalidFileError
-from lxmert.utils.messages import first_few
+from lxmert.utils.messages import first_few, shown
 
 from .arrays.rows import MAX_IMAGE_BYTES
 from .base import DamagedImage, Entry, SourceOptions
@@ -213,5 +213,5 @@ def _unpack(spelling: str, text: bytes | str, dtype: str, count: int | None) -> 
 def _integer(spelling: str, value: Any) -> int:
     values = np.asarray(int(value) if isinstance(value, (str, bytes)) and value.isdigit() else value)
     if values.size != 1 or values.dtype.kind not in "fiu" or not float(values.reshape(())).is_integer():
-        raise DamagedImage(f"its {spelling} must be one integer; it is {values.tolist()!r:.60}.")
+        raise DamagedImage(f"its {spelling} must be one integer; it is {shown(values.tolist(), 60)}.")
     return int(values.reshape(()))
