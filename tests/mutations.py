@@ -147,9 +147,9 @@ MUTATIONS = (
     ),
     Mutation(
         "pickles may name any function",
-        "weights/formats/pickle_scan.py",
-        'or (word == "GLOBAL" and argument not in _NAMED)',
-        "",
+        "utils/pickle_machine.py",
+        "if name not in self.names:",
+        "if not name:",
         "tests/weights/test_hostile_files.py tests/weights/test_torch_pickle.py",
     ),
     # Data and images

@@ -1,6 +1,6 @@
 """Convert weights between all formats without a framework, tensor by tensor along the table of names.
 
-Values do not change by a bit unless another dtype is chosen. (Only PyTorch reads a pickle safely.)
+Values do not change by a bit unless another dtype is chosen.
 """
 
 from __future__ import annotations

@@ -113,7 +113,7 @@ class LoadableModel(NamedModel):
 
         Args:
             source: a folder or file of weights in any published format, recognized by its content; or a model on the
-                hub, "owner/name". (Reading a pickle needs PyTorch.) Also as `pretrained_model_name_or_path`.
+                hub, "owner/name". Also as `pretrained_model_name_or_path`.
             model_args: arguments of the constructor after the config.
             config: the configuration, where the file has none, or to use another; or where to read it.
             dtype: of the parameters, in PyTorch torch.float16 or "float16", say; in Keras a dtype or policy ("float32",

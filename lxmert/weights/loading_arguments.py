@@ -14,7 +14,7 @@ NEUTRAL = SHARED | {
     "_fast_init": IGNORED,
     "from_tf": IGNORED,  # the content of a file decides what it is
     # What has no meaning here.
-    "weights_only": Neutral((None, True), "a pickle is only read by torch.load(weights_only=True)"),
+    "weights_only": Neutral((None, True), "a pickle is never run; tensors alone are read from it"),
     "from_flax": Neutral((None, False), "weights of Flax are not read; save them as safetensors"),
     "quantization_config": Neutral((None,), _FLOATS),
     "load_in_8bit": Neutral((None, False), _FLOATS),

@@ -157,7 +157,7 @@ def test_lists_that_are_larger_than_their_file(tmp_path, endless):
     if endless:
         values[0] = values
     np.save(tmp_path / "0.npy", {"features": values, "boxes": NORMALIZED[0]})
-    refused(tmp_path, tmp_path / "0.npy", "one or two lists deep")
+    refused(tmp_path, tmp_path / "0.npy", "is nested deeper than any file of its kind needs")
 
 
 def test_truncated_arrays(tmp_path):

@@ -3,6 +3,9 @@
 import collections
 import os
 import pickle
+import struct
+import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -85,3 +88,53 @@ def test_damage():
         parse_plain_pickle(claimed, "a.pkl")
     with pytest.raises(ValueError, match="deeper nesting"):
         parse_plain_pickle(b"(" * 2000 + b".", "a.pkl")
+
+
+TOWER = b"]q\x00" + b"h\x00h\x00\x86q\x00" * 90  # each part twice in the next one
+ARRAY = b"cnumpy.core.multiarray\n_reconstruct\n)R"
+LONG = b"X" + struct.pack("<I", 400_000) + b"x" * 400_000 + b"q\x02"
+MANY = b"(" + b"K\x01" * 100_000 + b"tq\x02"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (TOWER, "nested deeper"),
+        (TOWER + b"\x85N\x86]q\x01h\x01a", "nested deeper"),
+        (b"N" + b"\x85" * 90_000, "nested deeper"),
+        (TOWER + b"}h\x00Ns", "a key of type tuple"),
+        (TOWER + b"h\x00\x93", "STACK_GLOBAL"),
+        (TOWER + b"cnumpy\ndtype\nU\x02f4\x85R(K\x03h\x00NNNK\x00K\x00K\x00tb", "is a damaged pickle: it lacks"),
+        (b"c_codecs\nencode\nq\x01" + LONG + b"h\x01h\x02\x85R" * 50_000, "again and again"),
+        (b"c_codecs\nencode\nq\x01" + MANY + b"h\x01h\x02R" * 50_000, "_codecs.encode"),
+        (
+            b"cnumpy.core.multiarray\nscalar\nq\x01cnumpy\ndtype\nU\x07S400000\x85Rq\x03"
+            + LONG
+            + b"h\x01h\x03h\x02\x86R" * 50_000,
+            "again and again",
+        ),
+        (ARRAY + b"\x94" * 60_000 + b"h\x00" * 40_000 + b"(K\x01)NNNtb", "has no shape or dtype"),
+        (ARRAY + b"(K\x01" + MANY + b"NNNtb", "has no shape or dtype"),
+        (
+            b"}("
+            + b"".join(b"\x8a\x0a" + (i * (2**61 - 1)).to_bytes(10, "little") + b"N" for i in range(1, 20_000))
+            + b"u",
+            "the key 23",
+        ),
+        (b"I" + b"9" * 900_000 + b"\n", "is a damaged pickle: Exceeds the limit"),
+        (b"\x8b" + struct.pack("<I", 900_000) + b"\x7f" * 900_000, "LONG4"),
+        (b"(ccollections\nOrderedDict\nt", "collections.OrderedDict"),
+        (b"c" + b"a" * 400_000 + b"\n" + b"b" * 400_000 + b"\n", r"'aaa[a]+'…, which is not read"),
+    ],
+)
+def test_a_small_pickle_takes_little_time_and_memory(content, message):
+    start = time.process_time()
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=message) as caught:
+            parse_plain_pickle(b"\x80\x02" + content + b".", "a.pkl")
+        assert tracemalloc.get_traced_memory()[1] < 32 * 2**20
+    finally:
+        tracemalloc.stop()
+    assert time.process_time() - start < 2
+    assert len(str(caught.value)) < 500

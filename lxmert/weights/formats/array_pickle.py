@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from lxmert.utils.messages import first_few
+from lxmert.utils.foreign_files import InvalidFileError
+from lxmert.utils.messages import first_few, shown
 from lxmert.utils.plain_pickle import load_plain_pickle
 
 from .base import read_folder_config
@@ -34,11 +35,14 @@ class ArrayPickle:
         if isinstance(content, dict) and not any(isinstance(value, np.ndarray) for value in content.values()):
             content = next((content[key] for key in _WEIGHTS_KEYS if isinstance(content.get(key), dict)), content)
         if not isinstance(content, dict):
-            raise ValueError(f"{path} holds a {type(content).__name__}; a dictionary was expected: arrays by name.")
-        other = [repr(name) for name, value in content.items() if not (isinstance(name, str) and _is_numeric(value))]
+            held = type(content).__name__
+            raise InvalidFileError(f"{path} holds a {held}; a dictionary was expected: arrays by name.")
+        other = [shown(name) for name, value in content.items() if not (isinstance(name, str) and _is_numeric(value))]
         if other or not content:
             what = f": {first_few(other, 3)} {'is' if len(other) == 1 else 'are'} none" if other else "; it is empty"
-            raise ValueError(f"{path} must hold arrays of numbers by name{what}.")
+            raise InvalidFileError(f"{path} must hold arrays of numbers by name{what}.")
+        if sum(values.nbytes for values in content.values()) > 2 * path.stat().st_size:
+            raise InvalidFileError(f"{path}: its {len(content)} arrays are more than the file holds, all together.")
         self._arrays: dict[str, np.ndarray] = content
         self.shapes = {name: values.shape for name, values in content.items()}
         self.dtypes = {name: values.dtype.newbyteorder("=") for name, values in content.items()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,10 +25,10 @@ from .hdf5 import Hdf5File
 from .keras_archive import KerasArchive
 from .safetensors import SafetensorsFile
 from .sharded import ShardedFiles
-from .torch_pickle import PickleFile, is_old_torch, is_torch_archive, is_zip
+from .torch_pickle import ZIP_START, PickleFile, is_old_torch, is_torch_archive
 
 TF_NAME = "tf_model.h5"
-# The weights that a folder may have, best first. Reading a pickle needs PyTorch.
+# The weights that a folder may have, best first.
 _SAFE = (SAFETENSORS_NAME, INDEX_NAME)
 _PICKLED = (PICKLE_NAME, f"{PICKLE_NAME}.index.json")
 FOLDER_WEIGHTS = (*_SAFE, *_PICKLED, TF_NAME)
@@ -76,15 +75,11 @@ USUAL = Selection()
 def choose_weights(names: Collection[str], selection: Selection = USUAL) -> str | None:
     """Choose the weights among the files in a folder or a repository; None without any, or without a clear choice.
 
-    The order: safetensors, in one file or sharded; PyTorch's pickles, if PyTorch is installed; TensorFlow's; without
-    these, the only weight file of another name.
+    The order: safetensors, in one file or sharded; PyTorch's pickles; TensorFlow's; without these, the only weight file
+    of another name.
     """
-    safe, pickled = (() if selection.use_safetensors is False else _SAFE), _PICKLED
-    if selection.use_safetensors:
-        wanted: tuple[str, ...] = safe
-    else:
-        wanted = (*safe, *(pickled if find_spec("torch") else ()), TF_NAME, *pickled)
-    for name in wanted:
+    safe = selection.use_safetensors
+    for name in _SAFE if safe else FOLDER_WEIGHTS if safe is None else (*_PICKLED, TF_NAME):
         name = with_variant(name, selection.variant)
         if name in names:
             return name
@@ -102,7 +97,6 @@ def open_weights(source: str | Path) -> WeightFile:
 
     Raises:
         FileNotFoundError: it does not exist, or is a folder without weights.
-        ImportError: a pickle, and PyTorch is not installed.
         ValueError: an empty, damaged or foreign file.
     """
     path = find_weights(source)
@@ -174,7 +168,7 @@ def _open_file(path: Path) -> WeightFile:
         return Hdf5File(path)
     if start[8:9] == b"{":  # after the length of the header
         return SafetensorsFile(path)
-    if is_zip(path) or start.startswith(b"PK\x03\x04"):
+    if start.startswith(ZIP_START):
         return PickleFile(path) if is_torch_archive(path) else KerasArchive(path)
     if is_old_torch(start):
         return PickleFile(path)

@@ -1,44 +1,66 @@
-"""Weights that PyTorch pickled (.bin, .pth, .th, .pt), read only by `torch.load(weights_only=True)`.
+"""Weights that PyTorch pickled (.bin, .pth, .th, .pt), read without PyTorch and without running the pickle.
 
-A pickle is a program. That reader runs only a few of its opcodes, and `pickle_scan` checks the program before.
+The pickle says where the numbers of each tensor lie in the file; see `torch_program`. They are read at their places.
 """
 
 from __future__ import annotations
 
+import io
+import math
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
-from .base import read_folder_config
-from .pickle_scan import DAMAGE, check_pickle, is_zip
-from .raw_io import BFLOAT16, is_float
+from lxmert.utils.file_bytes import FileBytes
+from lxmert.utils.foreign_files import InvalidFileError, reading
+from lxmert.utils.messages import shown
 
+from .base import read_folder_config
+from .raw_io import contiguous
+from .torch_program import DAMAGED, Storage, Tensor, TorchProgram
+
+ZIP_START = b"PK\x03\x04"
 # The protocol, perhaps the length of what follows, and a number of ten bytes.
 _OLD_START = re.compile(rb"\x80.(\x95.{8})?\x8a\n", re.DOTALL)
+_OLD_VERSION = (0x1950A86A20F9469CFC6C, 1001)  # the first objects of the format before PyTorch 1.6
 # Where training scripts keep the weights among other things.
 _WEIGHTS_KEYS = ("state_dict", "model_state_dict", "model", "module", "net")
+_LARGEST_PROGRAM = 16 * 2**20
+_MOST_DIMENSIONS, _LARGEST_NUMBER = 32, 2**48  # what every NumPy can address
+# The tensors together, of bytes in the file: a tied one has two names, but not every tensor has many. Columns of one
+# matrix are apart in the file; each is read with what lies between them.
+_MOST_CLAIMED, _MOST_SPANNED = 2, 64
+
+Place = Callable[[Storage], int]  # where the numbers of a storage start in the file
 
 
 class PickleFile:
     """A file that `torch.save` made of a state dict; its config is the config.json next to it.
 
     Raises:
-        ImportError: PyTorch is not installed.
         ValueError: a damaged or foreign file, or one with more than named tensors.
     """
 
     def __init__(self, path: Path):
         self.path = path
-        zipped = is_zip(path)
-        self.title = "PyTorch pickle" if zipped else "PyTorch pickle of the old format"
-        check_pickle(path, zipped)
-        self._tensors = _load(path, zipped)
-        self.shapes = {name: tuple(tensor.shape) for name, tensor in self._tensors.items()}
-        self.dtypes = {name: _dtype(path, name, tensor) for name, tensor in self._tensors.items()}
+        with ExitStack() as opened:
+            raw = opened.enter_context(path.open("rb", buffering=0))
+            self._bytes = FileBytes(path, file=raw)
+            zipped = self._bytes.bytes(0, 4) == ZIP_START
+            self.title = "PyTorch pickle" if zipped else "PyTorch pickle of the old format"
+            made, place, self._swapped = _archive(path, raw, self._bytes) if zipped else _old_format(path, self._bytes)
+            self._tensors = _state_dict(path, made)
+            self._spans = _spans(path, self._tensors, self._bytes.size)
+            storages = {tensor.storage.key: tensor.storage for tensor in self._tensors.values()}
+            self._starts = {key: place(storage) for key, storage in storages.items()}
+            self._opened = opened.pop_all()
+        self.shapes = {name: tensor.shape for name, tensor in self._tensors.items()}
+        self.dtypes = {name: tensor.storage.dtype for name, tensor in self._tensors.items()}
 
     @property
     def config(self) -> dict[str, Any] | None:
@@ -46,17 +68,20 @@ class PickleFile:
         return read_folder_config(self.path)
 
     def read(self, name: str, mapped: bool = False) -> np.ndarray:
-        """Read one array; see `WeightFile.read`."""
-        import torch
-
-        tensor = self._tensors[name].detach().clone(memory_format=torch.contiguous_format)  # out of the memory map
-        if tensor.dtype == torch.bfloat16:
-            return tensor.view(torch.int16).numpy().view(BFLOAT16)
-        return tensor.numpy()
+        """Copy one array; see `WeightFile.read`. It is never a memory map: torch.save overwrites files in place."""
+        tensor, dtype = self._tensors[name], self.dtypes[name]
+        count = self._spans[name]
+        start = self._starts[tensor.storage.key] + (tensor.offset * dtype.itemsize if count else 0)
+        span = self._bytes.array(start, dtype, (count,))
+        span = span.byteswap() if self._swapped else span
+        # The stride of a dimension of one row says nothing.
+        strides = [n * dtype.itemsize * (size > 1) for size, n in zip(tensor.shape, tensor.strides, strict=True)]
+        values: np.ndarray = np.ndarray(tensor.shape, dtype, span.view(np.uint8).data, 0, strides)
+        return contiguous(values) if values.ndim else values
 
     def close(self) -> None:
         """Close the file."""
-        self._tensors = {}
+        self._opened.close()
 
 
 def is_old_torch(start: bytes) -> bool:
@@ -67,58 +92,131 @@ def is_old_torch(start: bytes) -> bool:
 def is_torch_archive(path: Path) -> bool:
     """Whether a zip archive is one of `torch.save`."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with reading(path), zipfile.ZipFile(path) as archive:
             return any(name.lower().endswith("data.pkl") for name in archive.namelist())
-    except (*DAMAGE, ValueError):
+    except InvalidFileError:
         return False
 
 
-def _load(path: Path, zipped: bool) -> dict[str, Any]:
-    """The tensors by name, on the CPU; those of an archive stay on disk until they are read."""
-    try:
-        import torch
-    except ImportError:
-        raise ImportError(
-            f"{path} is pickled by PyTorch, which alone reads it safely, and which is not installed. Install it with: "
-            'pip install "lxmert[pt]"; or convert the file where PyTorch is: lxmert convert SOURCE FOLDER.'
-        ) from None
-    try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
-    except MemoryError:
-        raise
-    except Exception as error:  # whatever a damaged file causes
-        first = (str(error) or type(error).__name__).splitlines()[0]
-        raise ValueError(f"{path} is not read by torch.load(weights_only=True): {first}") from None
+def _archive(path: Path, raw: BinaryIO, file: FileBytes) -> tuple[Any, Place, bool]:
+    """What the pickle in an archive makes, where the storages are, and whether their bytes are swapped."""
+    with reading(path, DAMAGED), zipfile.ZipFile(raw) as archive:
+        members = {member.filename: member for member in archive.infolist()}
+        packed = any(member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1 for member in members.values())
+        if packed or sum(member.file_size for member in members.values()) > file.size:
+            raise InvalidFileError(
+                f"{path} is packed or claims more than its {file.size} bytes; torch.save does neither."
+            )
+        _check_directory(path, archive, file)
+        names = [name for name in members if name.replace("\\", "/").split("/")[-1].lower() == "data.pkl"]
+        if len(names) != 1 or members[names[0]].file_size > _LARGEST_PROGRAM:
+            raise InvalidFileError(f"{path} has {len(names)} descriptions of its tensors, or one beyond any model.")
+        folder = names[0][: -len("data.pkl")]
+        if folder + "constants.pkl" in members:
+            raise InvalidFileError(
+                f"{path} holds a whole program (TorchScript), which is not run. Where it comes from, save the weights "
+                "alone: torch.save(model.state_dict(), path)."
+            )
+        order = archive.read(folder + "byteorder") if folder + "byteorder" in members else b"little"
+        if order not in (b"little", b"big"):
+            raise InvalidFileError(f"{path} has its numbers in an unknown order of bytes: {shown(order)}.")
+        program = archive.read(names[0])
+        starts = sorted([*(member.header_offset for member in members.values()), archive.start_dir])
+        ends = dict(zip(starts[-2::-1], starts[:0:-1], strict=True))  # where the next one starts
+    made = TorchProgram(str(path), io.BytesIO(program), len(program)).follow()
+
+    def place(storage: Storage) -> int:
+        member = members.get(f"{folder}data/{storage.key}")
+        if member is None or member.file_size != storage.size:
+            held = f"{member.file_size} bytes" if member else "nothing"
+            raise InvalidFileError(
+                f"{path} holds {held} of {shown(storage.key)}, where tensors need {storage.size} bytes."
+            )
+        header = file.bytes(member.header_offset, 30)
+        lengths = (int.from_bytes(header[at : at + 2], "little") for at in (26, 28))  # of the name and what follows it
+        start = member.header_offset + 30 + sum(lengths)
+        if not header.startswith(ZIP_START) or start + storage.size > ends.get(member.header_offset, 0):
+            raise InvalidFileError(f"{path} {DAMAGED}: {shown(member.filename)} is not where its directory says.")
+        return start
+
+    return made, place, order == b"big"
+
+
+def _check_directory(path: Path, archive: zipfile.ZipFile, file: FileBytes) -> None:
+    """Refuse an archive in which other readers find another directory, or two members of one name."""
+    end = file.bytes(file.size - 98, 98)  # the last records: of large archives, where that is, of all archives
+    places = [int.from_bytes(end[-6:-2], "little")]
+    if end[56:60] == b"PK\6\7":
+        places.append(int.from_bytes(end[48:56], "little"))
+    elsewhere = end[-22:-18] != b"PK\5\6" or not {archive.start_dir, 2**32 - 1}.issuperset(places)
+    if elsewhere or len(set(archive.namelist())) < len(archive.namelist()):
+        raise InvalidFileError(f"{path} {DAMAGED}: it has two directories, or two members of one name.")
+
+
+def _old_format(path: Path, file: FileBytes) -> tuple[Any, Place, bool]:
+    """The same of a file before PyTorch 1.6: five pickles and the numbers, always little-endian."""
+    programs = io.BytesIO(file.bytes(0, _LARGEST_PROGRAM))
+    size = programs.getbuffer().nbytes
+
+    def follow() -> tuple[Any, dict[str, Storage]]:
+        program = TorchProgram(str(path), programs, size)
+        return program.follow(), program.storages
+
+    for expected in (*_OLD_VERSION, None):  # the third describes the machine, and is not used
+        found, _ = follow()
+        if expected is not None and (type(found) is not int or found != expected):
+            raise InvalidFileError(f"{path} {DAMAGED}: it does not start like one.")
+    made, storages = follow()
+    keys, _ = follow()
+    if not isinstance(keys, list) or any(type(key) is not str for key in keys) or sorted(keys) != sorted(storages):
+        raise InvalidFileError(f"{path} does not hold the numbers of all the tensors that it names, or others.")
+    starts, at = {}, programs.tell()
+    for key in keys:  # how many they are, and they themselves
+        starts[key] = at + 8
+        if starts[key] + storages[key].size > file.size:
+            raise InvalidFileError(f"{path} {DAMAGED}: it ends in the numbers of its tensors.")
+        if int.from_bytes(file.bytes(at, 8), "little") != storages[key].count:
+            raise InvalidFileError(f"{path} {DAMAGED}: a tensor has more or fewer numbers than its description says.")
+        at = starts[key] + storages[key].size
+    return made, lambda storage: starts[storage.key], False
+
+
+def _state_dict(path: Path, made: Any) -> dict[str, Tensor]:
+    """The tensors by name, alone or among other things."""
     for _ in range(2):
-        # The attributes of an OrderedDict may hide its methods.
-        loaded = dict(dict.items(loaded)) if isinstance(loaded, dict) else loaded
-        if isinstance(loaded, dict) and not any(isinstance(value, torch.Tensor) for value in loaded.values()):
-            inner = [loaded[key] for key in _WEIGHTS_KEYS if isinstance(loaded.get(key), Mapping)]
-            loaded = inner[0] if inner else loaded
-    if not isinstance(loaded, dict):
-        raise ValueError(f"{path} holds a {type(loaded).__name__}; a state dict was expected: tensors by name.")
-    loaded = dict(dict.items(loaded))
-    tensors = {name: value for name, value in loaded.items() if isinstance(value, torch.Tensor)}
-    if not tensors or not all(isinstance(name, str) for name in tensors):
-        raise ValueError(f"{path} holds no tensors by name; a state dict was expected.")
-    for name, tensor in tensors.items():
-        if tensor.layout != torch.strided or tensor.is_quantized or tensor.device.type != "cpu":
-            raise ValueError(f"{path} holds {name} as a {tensor.layout} tensor of {tensor.dtype}; plain ones are read.")
-        # With strides of 0 one value can be a tensor of any size.
-        if tensor.numel() > tensor.untyped_storage().nbytes() // tensor.element_size():
-            raise ValueError(f"{path}: {name} claims to be {list(tensor.shape)}, more than the file holds of it.")
-    # A tied tensor has two names, but not every tensor has many.
-    if sum(tensor.numel() * tensor.element_size() for tensor in tensors.values()) > 2 * path.stat().st_size:
-        raise ValueError(f"{path}: its {len(tensors)} tensors claim to be more than the file holds, all together.")
+        if isinstance(made, dict) and not any(isinstance(value, Tensor) for value in made.values()):
+            made = next((made[key] for key in _WEIGHTS_KEYS if isinstance(made.get(key), dict)), made)
+    if not isinstance(made, dict):
+        raise InvalidFileError(f"{path} holds a {type(made).__name__}; a state dict was expected: tensors by name.")
+    tensors = {name: value for name, value in made.items() if isinstance(value, Tensor)}
+    if not tensors:
+        raise InvalidFileError(f"{path} holds no tensors by name; a state dict was expected.")
     return tensors
 
 
-def _dtype(path: Path, name: str, tensor: Any) -> np.dtype:
-    kind = str(tensor.dtype).removeprefix("torch.")
-    try:
-        dtype = BFLOAT16 if kind == "bfloat16" else np.dtype(kind)
-    except TypeError:
-        dtype = None
-    if dtype is None or not (is_float(dtype) or dtype.kind in "iub"):
-        raise ValueError(f"{path} holds {name} as {kind}; float64, float32, float16 and bfloat16 are read.")
-    return dtype
+def _spans(path: Path, tensors: dict[str, Tensor], file_size: int) -> dict[str, int]:
+    """How many numbers each tensor spans, from its first to its last; an error for those beyond their storages."""
+    spans = {}
+    claimed = spanned = 0
+    for name, tensor in tensors.items():
+        sizes, strides, count = tensor.shape, tensor.strides, tensor.storage.count
+        numbers = (tensor.offset, *sizes, *strides)
+        valid = len(sizes) == len(strides) <= _MOST_DIMENSIONS and all(type(n) is int and n >= 0 for n in numbers)
+        valid = valid and max(numbers) < _LARGEST_NUMBER and math.prod(n or 1 for n in sizes) < _LARGEST_NUMBER
+        size = math.prod(sizes) if valid else 0
+        span = 1 + sum((n - 1) * stride for n, stride in zip(sizes, strides, strict=True)) if size else 0
+        # With strides of 0 one number can be a tensor of any size.
+        if not valid or max(size, tensor.offset * (size > 0) + span) > count:
+            raise InvalidFileError(
+                f"{path}: {shown(name)} claims to be {shown(list(sizes))}, more than the file holds of it."
+            )
+        spans[name] = span
+        claimed, spanned = (
+            claimed + size * tensor.storage.dtype.itemsize,
+            spanned + span * tensor.storage.dtype.itemsize,
+        )
+    if claimed > _MOST_CLAIMED * file_size or spanned > _MOST_SPANNED * file_size:
+        raise InvalidFileError(
+            f"{path}: its {len(tensors)} tensors claim to be more than the file holds, all together."
+        )
+    return spans

@@ -18,7 +18,6 @@ from lxmert.data.features.image_regions import TOLERANCE, ImageRegions
 from lxmert.utils.foreign_files import InvalidFileError
 from lxmert.utils.messages import first_few, shown
 
-from .arrays.rows import MAX_IMAGE_BYTES
 from .base import DamagedImage, Entry, SourceOptions
 from .base64_arrays import check_float32
 from .boxes import BoxReader
@@ -177,7 +176,6 @@ def _array(spelling: str, values: Any, part: str, count: int | None) -> np.ndarr
     """Numbers as an array; bytes are base64, or the numbers themselves: int64 for ids, float32 for all else."""
     if isinstance(values, (bytes, str)):
         values = _unpack(spelling, values, "<i8" if part.endswith("_ids") else "<f4", count)
-    _check_nested(spelling, values)
     try:
         array = np.asarray(values)
     except ValueError:
@@ -185,15 +183,6 @@ def _array(spelling: str, values: Any, part: str, count: int | None) -> np.ndarr
     if array.dtype.kind not in "fiu":
         raise DamagedImage(f"its {spelling} must be numbers; they are {array.dtype}.")
     return array
-
-
-def _check_nested(spelling: str, values: Any) -> None:
-    """Refuse lists that contain one list many times: they are small in a file, and endless as an array."""
-    size, depth = 1, 0
-    while isinstance(values, (list, tuple)) and values:
-        size, depth, values = size * len(values), depth + 1, values[0]
-        if depth > 3 or size > MAX_IMAGE_BYTES // 8:
-            raise DamagedImage(f"its {spelling} must be one or two lists deep, and not longer than any image's.")
 
 
 def _unpack(spelling: str, text: bytes | str, dtype: str, count: int | None) -> np.ndarray:
