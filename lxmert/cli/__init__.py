@@ -96,6 +96,8 @@ def _message(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror and error.filename:
         limit = ", more than this process may have (ulimit -n)" if error.errno == errno.EMFILE else ""
         return f"{error.filename}: {error.strerror}{limit}"
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:  # every file that is written is named
+        return f"standard output: {error.strerror}"
     if isinstance(error, MemoryError) and not str(error):
         return "there is not enough memory"
     return str(error) or type(error).__name__

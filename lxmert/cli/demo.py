@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from lxmert.utils.atomic_files import check_writable
+from lxmert.utils.paths import check_folder
+
 from .backends import import_quietly
 
 SUMMARY = "answer questions with both models in PyTorch and in Keras, compare, and explain some answers on a page"
@@ -29,8 +32,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the demo; the exit status is 1 if the backends disagree."""
     from lxmert.demo.run import CHECKPOINTS, run_demo
 
-    Path(arguments.page).parent.mkdir(parents=True, exist_ok=True)
+    page = Path(arguments.page)
+    check_folder(page.parent, page.name)
+    page.parent.mkdir(parents=True, exist_ok=True)
+    check_writable(page)
     import_quietly("tf")
     progress = not arguments.quiet
-    demo = run_demo(arguments.model or CHECKPOINTS, arguments.page, progress=progress)
+    demo = run_demo(arguments.model or CHECKPOINTS, page, progress=progress)
     return 0 if all(comparison.agreeing == len(comparison.asked) for comparison in demo.comparisons) else 1

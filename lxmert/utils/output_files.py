@@ -7,7 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from .atomic_files import check_writable
-from .paths import check_path
+from .paths import check_name_length, check_path
 from .setting_names import setting
 
 
@@ -22,10 +22,11 @@ def check_output(path: str | Path, name: str, endings: Collection[str], image: o
 
     Raises:
         ValueError: no path, another ending, a folder that does not exist, or the image.
-        OSError: a folder of that name is in the way, or its folder cannot be written.
+        OSError: a folder of that name is in the way, its folder cannot be written, or its name is too long.
     """
     check_path(setting(name), path)
     path = Path(path)
+    check_name_length(path)
     if path.suffix.lower() not in endings:
         *others, last = endings
         wanted = f"{', '.join(others)} or {last}" if others else last

@@ -39,7 +39,7 @@ def real_folder(folder: str | Path) -> Path:
 
 
 def check_name_length(path: Path) -> int:
-    """Refuse a name that is longer than the file system allows; returns how many bytes it allows.
+    """Refuse a path with a name that is longer than the file system allows; returns how many bytes it allows.
 
     Raises:
         OSError: naming both sizes.
@@ -49,9 +49,9 @@ def check_name_length(path: Path) -> int:
     except (AttributeError, OSError, ValueError):  # on Windows, for example
         most = 0
     most = most if most > 0 else _LONGEST
-    size = len(os.fsencode(path.name))
+    size = max(len(os.fsencode(name)) for name in ("", *path.parts))
     if size > most:
-        text = f"the name has {size:,} bytes, and the file system allows {most:,}; pass a shorter one"
+        text = f"a name has {size:,} bytes, and the file system allows {most:,}; pass a shorter one"
         raise OSError(errno.ENAMETOOLONG, text, str(path))
     return most
 

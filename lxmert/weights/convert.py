@@ -20,7 +20,7 @@ from lxmert.common.config.base import ModelConfig
 from lxmert.common.specs import architectures, class_spec, tasks
 from lxmert.hub import HubOptions
 from lxmert.utils.atomic_files import ensure_folder, replacing
-from lxmert.utils.paths import INDEX_NAME, SAFETENSORS_NAME, check_folder, check_path
+from lxmert.utils.paths import INDEX_NAME, SAFETENSORS_NAME, check_folder, check_name_length, check_path
 from lxmert.utils.setting_names import setting
 from lxmert.weights.formats.open import FOLDER_WEIGHTS, TF_NAME
 from lxmert.weights.formats.raw_io import FLOATS
@@ -154,6 +154,7 @@ def convert(
     check_path("source", source)
     check_path("target", target)
     target = Path(target)
+    check_name_length(target)
     kind = target_format(target, to)
     is_folder = kind == "folder" or (kind == "tf_model.h5" and target.suffix != ".h5")
     _check_options(target, kind, is_folder, dtype, max_shard_size)
@@ -201,8 +202,7 @@ _FILE_WRITERS = {"weights.h5": write_keras_weights, "keras": write_keras_archive
 def _check_options(
     target: Path, kind: str, is_folder: bool, dtype: str | None, max_shard_size: int | str | None
 ) -> None:
-    if is_folder:
-        check_folder(target, FOLDER_CONTENT)
+    check_folder(*((target, FOLDER_CONTENT) if is_folder else (target.parent, target.name)))
     if dtype is not None and dtype not in FLOATS:
         raise ValueError(f"{setting('dtype')} must be one of {', '.join(FLOATS)}; got {dtype!r}.")
     if max_shard_size is not None:

@@ -260,3 +260,11 @@ def test_what_native_code_writes_is_discarded(capfd):
         os.write(2, b"hidden")
     os.write(2, b"after")
     assert capfd.readouterr().err == "before after"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a disk that is always full: Linux has one")
+def test_a_full_disk_behind_standard_output_is_told(capsys, monkeypatch):
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        assert cli.main(["inspect", "easy-vqa", "--json"]) == 1
+    assert capsys.readouterr().err == "lxmert inspect: error: standard output: No space left on device\n"

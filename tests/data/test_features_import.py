@@ -305,6 +305,9 @@ def test_foreign_folders(tmp_path):
     np.save(tmp_path / "a" / "x_info.npy", np.array({"bbox": 1}, dtype=object), allow_pickle=True)
     with pytest.raises(ValueError, match=r"x\.npy: its boxes must be \[regions, 4\]"):
         import_regions([tmp_path / "a"], tmp_path / "store")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ValueError, match="pipe is a device, a pipe or a socket; pass a file or a folder"):
+        import_regions([tmp_path / "pipe"], tmp_path / "out")
     with pytest.raises(FileNotFoundError, match="nothing does not exist"):
         import_regions([tmp_path / "nothing"], tmp_path / "store")
 

@@ -16,6 +16,7 @@ from lxmert.utils.file_locks import holding
 from lxmert.utils.output_files import check_output
 from lxmert.utils.paths import check_folder
 from lxmert.utils.temporary_files import hidden_name, in_system_folder, system_folder, temporary_file
+from lxmert.weights.convert import convert
 from lxmert.weights.formats import open_weights
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="links, devices and names in bytes")
@@ -96,8 +97,11 @@ def test_names_that_are_too_long(tmp_path):
             lambda path=path: fill(path),
             lambda path=path: replacing_folder(path, "things").__enter__(),
             lambda path=path: check_folder(path, "things"),
+            lambda path=path: check_output(path / "a.png", "output", (".png",)),
+            lambda path=path: convert("easy-vqa", path / "a.weights.h5"),
+            lambda path=path: convert("easy-vqa", path),
         ):
-            with pytest.raises(OSError, match=rf"the name has {size} bytes, and the file system allows 255; pass a sh"):
+            with pytest.raises(OSError, match=rf"a name has {size} bytes, and the file system allows 255; pass a sh"):
                 write()
     assert names_in(tmp_path) == []
 
@@ -186,6 +190,8 @@ def test_links_as_targets_of_folders(keep, tmp_path):
             for write in (
                 lambda place=place: fill(place, keep=keep),
                 lambda place=place: check_folder(place, "things"),
+                lambda place=place: convert("easy-vqa", place),
+                lambda place=place: convert("easy-vqa", place / "a.keras"),
             ):
                 with pytest.raises(
                     NotADirectoryError, match=rf"lost is a link to {goal}, which does not exist; pass a f"

@@ -24,6 +24,8 @@ def open_source(path: str | Path, options: SourceOptions | None = None) -> Sourc
     path, options = Path(path), options or SourceOptions()
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist; pass a file or a folder of features.")
+    if not path.is_file() and not path.is_dir():  # reading a pipe would wait, perhaps without end
+        raise ValueError(f"{path} is a device, a pipe or a socket; pass a file or a folder of features.")
     found = Found(path)
     for layout in LAYOUTS:
         if found.kind in layout.kinds and layout.recognize(found, options):
