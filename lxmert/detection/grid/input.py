@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from lxmert.utils.messages import shown
+from lxmert.utils.foreign_files import InvalidFileError, reading
+from lxmert.utils.messages import first_few, shown
 from lxmert.vision.images import RESAMPLING, resize_image
 
 # Steps of the image processors of transformers that are followed. Crops are not taken: they leave out what is beside.
@@ -101,13 +102,14 @@ def input_of_processor(values: Mapping[str, Any], place: object, size: tuple[int
     Raises:
         ValueError: a step that is not known, or a value that is none.
     """
-    unknown = [key for key, value in values.items() if key.startswith("do_") and key not in _STEPS and value]
-    if unknown:
-        raise ValueError(f"{place} has steps that are not followed: {', '.join(unknown)}. {_BY_HAND}")
     try:
-        return BackboneInput(size or _size(values), _filter(values.get("resample", 3)), _normalization(values))
-    except (TypeError, ValueError, AttributeError) as error:
-        raise ValueError(f"{place} cannot be followed: {error} {_BY_HAND}") from None
+        with reading(place, "cannot be followed"):
+            unknown = [key for key, value in values.items() if key.startswith("do_") and key not in _STEPS and value]
+            if unknown:
+                raise InvalidFileError(f"{place} has steps that are not followed: {first_few(unknown)}.")
+            return BackboneInput(size or _size(values), _filter(values.get("resample", 3)), _normalization(values))
+    except InvalidFileError as error:
+        raise ValueError(f"{error} {_BY_HAND}") from None
 
 
 _BY_HAND = "Make the model yourself, and pass GridDetector(model, normalization=Normalization(...), image_size=...)."
@@ -146,6 +148,6 @@ def _normalization(values: Mapping[str, Any]) -> Normalization:
         mean, std = (tuple(map(float, values[name])) for name in ("image_mean", "image_std"))
     if values.get("rescale_offset"):  # EfficientNet's: from -1 to 1
         mean = tuple(value + 1.0 for value in mean)
-    if values.get("include_top", str(values.get("image_processor_type")).startswith("EfficientNet")):
+    if values.get("include_top", shown(values.get("image_processor_type")).startswith("'EfficientNet")):
         std = tuple(value * value for value in std)  # its classifiers were trained on what was divided twice
     return Normalization(scale, mean, std, "BGR" if values.get("do_flip_channel_order") else "RGB")

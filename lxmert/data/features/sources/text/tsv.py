@@ -17,6 +17,7 @@ from lxmert.data.features.sources.found import Found
 from lxmert.data.features.sources.hdf5.rows import image_size
 from lxmert.data.features.sources.ids import read_sizes
 from lxmert.data.features.sources.size_order import SizeOrder, how_to_state
+from lxmert.utils.foreign_files import InvalidFileError
 from lxmert.utils.messages import shown
 
 from .box_rows import BoxRow, BoxRows, box_files
@@ -159,7 +160,10 @@ class JsonTsv(RowSource):
         super().__init__(path, options)
         self._order = SizeOrder((), stated=True)
         first = self._file.first()
-        content = parse_content(first.cells[1]) if first else Content()
+        try:
+            content = parse_content(first.cells[1]) if first else Content()
+        except DamagedImage as error:
+            raise InvalidFileError(f"{path}, line {first.line if first else 1}: {error}") from None
         if content.boxes is None or options.boxes_from is not None:
             self._boxes = BoxRows(box_files(path, options))
 
