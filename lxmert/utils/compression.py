@@ -3,7 +3,7 @@
 # Deflate, the strongest compression in use, turns one byte into at most this many: a larger claim is false.
 _LARGEST_EXPANSION = 1032
 # Weights and features hardly shrink; but small ones may be all zeros.
-_SMALL = 256 * 2**20
+_SMALL = 64 * 2**20
 
 
 def max_unpacked_size(packed: int) -> int:

@@ -16,15 +16,18 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
+import re
 import zlib
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from lxmert.utils.foreign_files import error_text, is_of_the_system
+from lxmert.utils.foreign_files import InvalidFileError, reading
+from lxmert.utils.messages import shown
 
 FORMAT = "lxmert regions"
 VERSION = 1
@@ -45,6 +48,8 @@ LARGEST_IDS = ("largest_object_id", "largest_attribute_id")  # in regions.json; 
 NO_ID = -1  # the largest id of a store without ids
 
 MAX_NAME_BYTES = 255
+_LONGEST_HEADER, _MOST_BRACKETS = 10_000, 100  # of files of others
+_HEADER_TEXT = re.compile(rb"[\w\s{}()\[\]'\",:<>=|.]*")
 HEADER = 256  # bytes before the numbers of every file: fixed, as headers are written last, when the counts are known
 
 
@@ -102,17 +107,27 @@ def read_npy_header(path: Path) -> StoredArray:
 
 
 def parse_npy_header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """Shape, column order and dtype of a .npy file, which stays open at its numbers; a ValueError for another file."""
-    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    try:
+    """Shape, column order and dtype of a .npy file, which stays open at its numbers.
+
+    Raises:
+        InvalidFileError: another file, whose name the caller adds.
+    """
+    readers = {(1, 0): (np.lib.format.read_array_header_1_0, 2), (2, 0): (np.lib.format.read_array_header_2_0, 4)}
+    with reading("it", "has no header of one"):
         version = np.lib.format.read_magic(file)
         if version not in readers:
-            raise ValueError(f"version {version} of the format")
-        return readers[version](file)
-    except Exception as error:  # NumPy hands the header to Python's tokenizer and compiler, which raise nearly anything
-        if is_of_the_system(error):
-            raise
-        raise ValueError(error_text(error)) from None
+            raise InvalidFileError(f"version {version} of the format")
+        reader, width = readers[version]
+        length = file.read(width)
+        size = int.from_bytes(length, "little")
+        text = file.read(size) if size <= _LONGEST_HEADER else b""
+        # NumPy gives it to Python's compiler: numbers, texts and a few brackets are all that is in one.
+        if len(text) < size or not _HEADER_TEXT.fullmatch(text) or text.count(b"(") + text.count(b"[") > _MOST_BRACKETS:
+            raise InvalidFileError("it has no header of one")
+        shape, by_columns, dtype = reader(io.BytesIO(length + text))
+        if any(not 0 <= side < 2**48 for side in shape) or len(shape) > 32 or not dtype.itemsize:
+            raise InvalidFileError(f"it claims to be {dtype} {shown(list(shape))}")
+        return shape, by_columns, dtype
 
 
 def checksum(name: bytes, size: np.ndarray, features: np.ndarray, boxes: np.ndarray, labels: np.ndarray) -> int:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from collections import Counter
 from functools import cached_property
 from pathlib import Path
 
-from lxmert.utils.foreign_files import InvalidFileError, reading
 from lxmert.utils.messages import first_few
 
+from .archives import Archive
 from .hdf5.file import Hdf5FeatureFile
 from .text.records import Record, RecordFile
 
@@ -82,11 +81,12 @@ class Found:
             return self._files()
         if self._what == "an HDF5 file":
             return self.hdf5.names[:_MOST_NAMES]
-        try:
-            with reading(self.path), zipfile.ZipFile(self.path) as archive:
-                return [info.filename for info in archive.infolist()[:_MOST_NAMES] if not info.is_dir()]
-        except (InvalidFileError, OSError):
-            return []
+        return list(self.archive.members)[:_MOST_NAMES] if self._what == "a ZIP" else []
+
+    @cached_property
+    def archive(self) -> Archive:
+        """The open archive, of the kinds "zip" and "npz"."""
+        return Archive(self.path)
 
     @cached_property
     def hdf5(self) -> Hdf5FeatureFile:
@@ -118,7 +118,7 @@ class Found:
         if self.path.is_dir():
             return f"a folder of {self._contents()}" if self.names else "an empty folder"
         if self.kind in ("zip", "npz"):
-            return f"a ZIP of {self._contents()}" if self.names else "a damaged or empty ZIP"
+            return f"a ZIP of {self._contents()}" if self.names else "an empty ZIP"
         if self.kind == "hdf5":
             return f"an HDF5 file that has {first_few(self.names) or 'nothing'} at its top"
         if self.kind == "text":

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from lxmert.data.features.image_regions import TOLERANCE, ImageRegions
-from lxmert.utils.foreign_files import InvalidFileError
+from lxmert.utils.foreign_files import InvalidFileError, reading
 from lxmert.utils.messages import first_few, shown
 
 from .base import DamagedImage, Entry, SourceOptions
@@ -116,7 +116,7 @@ class PictureReader:
             return _integer(names["height"], found["height"]), _integer(names["width"], found["width"])
         if "size" not in found:
             return None
-        values = np.asarray(found["size"]).reshape(-1)
+        values = _numbers(names["size"], found["size"]).reshape(-1)
         if len(values) != 2:
             raise DamagedImage(f"its {names['size']} must be height and width; it has {len(values)} numbers.")
         return _integer(names["size"], values[0]), _integer(names["size"], values[1])
@@ -176,13 +176,18 @@ def _array(spelling: str, values: Any, part: str, count: int | None) -> np.ndarr
     """Numbers as an array; bytes are base64, or the numbers themselves: int64 for ids, float32 for all else."""
     if isinstance(values, (bytes, str)):
         values = _unpack(spelling, values, "<i8" if part.endswith("_ids") else "<f4", count)
-    try:
-        array = np.asarray(values)
-    except ValueError:
-        raise DamagedImage(f"its {spelling} must be numbers, as many in every row.") from None
+    array = _numbers(spelling, values)
     if array.dtype.kind not in "fiu":
         raise DamagedImage(f"its {spelling} must be numbers; they are {array.dtype}.")
     return array
+
+
+def _numbers(spelling: str, values: Any) -> np.ndarray:
+    try:
+        with reading(spelling):
+            return np.asarray(values)
+    except InvalidFileError:
+        raise DamagedImage(f"its {spelling} must be numbers, as many in every row.") from None
 
 
 def _unpack(spelling: str, text: bytes | str, dtype: str, count: int | None) -> np.ndarray:
@@ -200,7 +205,10 @@ def _unpack(spelling: str, text: bytes | str, dtype: str, count: int | None) -> 
 
 
 def _integer(spelling: str, value: Any) -> int:
-    values = np.asarray(int(value) if isinstance(value, (str, bytes)) and value.isdigit() else value)
-    if values.size != 1 or values.dtype.kind not in "fiu" or not float(values.reshape(())).is_integer():
-        raise DamagedImage(f"its {spelling} must be one integer; it is {shown(values.tolist(), 60)}.")
-    return int(values.reshape(()))
+    digits = isinstance(value, (str, bytes)) and value.isdigit() and len(value) < 20
+    values = _numbers(spelling, int(value) if digits else value)
+    single = values.size == 1 and values.dtype.kind in "fiu"
+    number = values.reshape(()).item() if single else value
+    if not single or not abs(number) < 2**63 or number % 1:
+        raise DamagedImage(f"its {spelling} must be one integer; it is {shown(number)}.")
+    return int(number)

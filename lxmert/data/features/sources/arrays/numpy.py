@@ -9,17 +9,19 @@ ID.npy      a pickled dict of all of it (ViLBERT)
 from __future__ import annotations
 
 import os
-import zipfile
 from collections.abc import Iterable
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 from lxmert.data.features.image_regions import ImageRegions
+from lxmert.data.features.sources.archives import Archive
 from lxmert.data.features.sources.base import DamagedImage, NumberedSource, SourceOptions
 from lxmert.data.features.sources.pictures import LABELS, SPELLINGS, PictureReader, read_first, spelled
+from lxmert.utils.foreign_files import InvalidFileError
+from lxmert.utils.messages import shown
 
-from .rows import MAX_IMAGE_BYTES, ZIP_DAMAGE, parse_array, read_header
+from .rows import MAX_IMAGE_BYTES, parse_array, read_header
 
 _COMPANIONS = ("boxes", "normalized_boxes", "size", *LABELS)
 _INFO = "_info.npy"
@@ -92,43 +94,40 @@ def holds_many(path: Path) -> bool:
                 return False
             with (path / f"{name}.npy").open("rb") as file:
                 return len(read_header(file, str(path)).shape) == 3
-        with zipfile.ZipFile(path) as archive:
-            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-            known = spelled(members)
-            if "features" not in known:
-                return "ids" in known
-            shapes = {}
-            for part in known.keys() & {"features", "ids"}:
-                with archive.open(members[known[part]]) as member:
-                    shapes[part] = read_header(member, str(path)).shape
-            return len(shapes["features"]) == 3 or len(shapes.get("ids", ())) == 1
-    except (ValueError, *ZIP_DAMAGE):
-        return False
+        archive = Archive(path)
+        known = spelled(_stems(archive))
+        if "features" not in known:
+            return "ids" in known
+        shapes = {}
+        for part in known.keys() & {"features", "ids"}:
+            with archive.open(_stems(archive)[known[part]]) as member:
+                shapes[part] = read_header(member, str(path)).shape
+        return len(shapes["features"]) == 3 or len(shapes.get("ids", ())) == 1
+    except InvalidFileError:
+        return False  # an error when it is opened
+
+
+def _stems(archive: Archive) -> dict[str, str]:
+    """The members of an .npz file by the names of their arrays."""
+    return {name.removesuffix(".npy"): name for name in archive.members}
 
 
 def _read_npz(path: Path) -> dict[str, Any]:
     """The arrays of an .npz file that have known names; names without arrays for the rest, for messages."""
     known = {spelling for part, spellings in SPELLINGS.items() for spelling in spellings if part != "ids"}
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-            return {
-                name: _read_member(archive, info) if name in known else None for name, info in _first(members, known)
-            }
-    except ZIP_DAMAGE as error:
-        raise DamagedImage(f"it is not a .npz file, or damaged: {error}.") from None
+    archive = Archive(path)
+    members = _stems(archive)
+    chosen = {*spelled(members).values()}  # without second spellings of one array, which need not be read
+    return {
+        name: _read_member(archive, member) if name in known else None
+        for name, member in members.items()
+        if name in chosen or name not in known
+    }
 
 
-def _first(members: dict[str, zipfile.ZipInfo], known: set[str]) -> Iterable[tuple[str, zipfile.ZipInfo]]:
-    """The members, without second spellings of one array, which need not be read."""
-    chosen = {*spelled(members).values()}
-    return [(name, info) for name, info in members.items() if name in chosen or name not in known]
-
-
-def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Any:
-    _check_size(info.filename, info.file_size)
-    with archive.open(info) as file:
-        return parse_array(file.read(MAX_IMAGE_BYTES + 1), f"its {info.filename}")
+def _read_member(archive: Archive, name: str) -> Any:
+    _check_size(name, archive.members[name].file_size)
+    return parse_array(archive.read(name, MAX_IMAGE_BYTES), f"its {shown(name)}")
 
 
 def _read_npy(path: Path) -> dict[str, Any]:
@@ -154,13 +153,10 @@ def _read_npy(path: Path) -> dict[str, Any]:
 
 
 def _read_array_file(path: Path) -> Any:
-    try:
-        _check_size(path.name, path.stat().st_size)
-        return parse_array(path.read_bytes(), f"its {path.name}")
-    except OSError as error:
-        raise DamagedImage(str(error)) from None
+    _check_size(path.name, path.stat().st_size)
+    return parse_array(path.read_bytes(), f"its {path.name}")
 
 
 def _check_size(name: str, size: int) -> None:
     if size > MAX_IMAGE_BYTES:
-        raise DamagedImage(f"its {name} is larger than {MAX_IMAGE_BYTES:,} bytes, too large for an image.")
+        raise DamagedImage(f"its {shown(name)} is larger than {MAX_IMAGE_BYTES:,} bytes, too large for an image.")

@@ -8,23 +8,23 @@ import os
 import struct
 import weakref
 import zipfile
-import zlib
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Protocol
 
 import numpy as np
 
 from lxmert.data.features.layout import parse_npy_header
+from lxmert.data.features.sources.archives import Archive
 from lxmert.data.features.sources.base import DamagedImage
-from lxmert.utils.compression import max_unpacked_size
+from lxmert.utils.foreign_files import InvalidFileError, reading
+from lxmert.utils.messages import shown
 from lxmert.utils.plain_pickle import parse_plain_pickle
 from lxmert.utils.positional_io import read_at
 
-MAX_IMAGE_BYTES = 256 * 2**20  # of one row, or of an array that is read at once
+MAX_IMAGE_BYTES = 64 * 2**20  # of one row, or of an image's array: 8,192 regions of 2,048 float32 numbers
+MOST_IDS_BYTES = 256 * 2**20  # of the ids of all images
 _BLOCK = 4 * 2**20  # bytes of a packed member that are unpacked at a time on the way to a row
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
-# What zipfile raises for damage.
-ZIP_DAMAGE = (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError, struct.error)
 
 
 class Rows(Protocol):
@@ -47,26 +47,25 @@ class Header(NamedTuple):
 
 
 def read_header(file: IO[bytes], where: str) -> Header:
-    """The header of a .npy file at its start; a ValueError for another file."""
+    """The header of a .npy file at its start; an InvalidFileError for another file."""
     try:
-        shape, by_columns, dtype = parse_npy_header(file)  # type: ignore[arg-type]
-    except ValueError as error:
-        raise ValueError(f"{where} is not a .npy file: {error}.") from None
+        with reading(where):
+            shape, by_columns, dtype = parse_npy_header(file)  # type: ignore[arg-type]
+    except InvalidFileError as error:
+        raise InvalidFileError(f"{where} is not a .npy file: {error}.") from None
     return Header(shape, by_columns and len(shape) > 1, dtype, file.tell())
 
 
 def parse_array(content: bytes, where: str) -> Any:
     """The array of a whole .npy file; of one of objects (a pickle) the plain values in it."""
-    stream = io.BytesIO(content)
-    try:
-        header = read_header(stream, where)
-        if header.dtype.hasobject:
-            return parse_plain_pickle(memoryview(content)[header.end :], where)
-    except ValueError as error:
-        raise DamagedImage(str(error)) from None
+    header = read_header(io.BytesIO(content), where)
+    if header.dtype.hasobject:
+        return parse_plain_pickle(memoryview(content)[header.end :], where)
     values = np.frombuffer(content, np.uint8, offset=header.end)
     if len(values) != math.prod(header.shape) * header.dtype.itemsize or header.dtype.kind not in "fiubSU":
-        raise DamagedImage(f"{where} must hold {header.dtype} {list(header.shape)}; it has {len(values):,} bytes.")
+        raise DamagedImage(
+            f"{where} must hold {header.dtype} {shown(list(header.shape))}; it has {len(values):,} bytes."
+        )
     return values.view(header.dtype).reshape(header.shape, order="F" if header.by_columns else "C")
 
 
@@ -88,11 +87,9 @@ class _StoredRows:
     def row(self, number: int) -> np.ndarray:
         """See `Rows.row`."""
         if self._row_bytes > MAX_IMAGE_BYTES:
-            raise DamagedImage(f"a row {list(self.shape[1:])} of {self.where} is larger than any image's.")
-        try:
+            raise DamagedImage(f"a row {shown(list(self.shape[1:]))} of {self.where} is larger than any image's.")
+        with reading(self.where):
             content = self._read(number * self._row_bytes, self._row_bytes)
-        except ZIP_DAMAGE as error:
-            raise DamagedImage(f"{self.where} cannot be read: {error}.") from None
         if len(content) < self._row_bytes:
             raise DamagedImage(f"{self.where} ends before it; the file is truncated.")
         return np.frombuffer(content, self.dtype).reshape(self.shape[1:])
@@ -133,17 +130,15 @@ class PackedRows(_StoredRows):
         ValueError: not numbers, or a claim that no compression can keep.
     """
 
-    def __init__(self, path: Path, info: zipfile.ZipInfo, where: str):
-        self._archive = zipfile.ZipFile(path)
-        weakref.finalize(self, self._archive.close)
-        self._file = self._archive.open(info)
+    def __init__(self, archive: Archive, name: str, where: str):
+        self._archive, self._file = archive, archive.open(name)
         weakref.finalize(self, self._file.close)
         header = read_header(self._file, where)
         super().__init__(where, header)
         self._start = header.end
         claimed = header.end + self._row_bytes * (self.shape[0] if self.shape else 1)
-        if claimed != info.file_size or claimed > max_unpacked_size(info.compress_size):
-            raise ValueError(f"{where} claims {claimed:,} bytes, but has {info.compress_size:,} packed ones.")
+        if claimed != archive.members[name].file_size:
+            raise ValueError(f"{where} claims {claimed:,} bytes, but has {archive.members[name].file_size:,}.")
 
     def _read(self, offset: int, size: int) -> bytes:
         place = self._start + offset
@@ -155,13 +150,15 @@ class PackedRows(_StoredRows):
         return self._file.read(size)
 
 
-def member_rows(path: Path, info: zipfile.ZipInfo, where: str) -> Rows:
+def member_rows(archive: Archive, name: str, where: str) -> Rows:
     """The rows of a member of an .npz file."""
-    if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
-        return PackedRows(path, info, where)
-    with path.open("rb") as file:
+    info, path = archive.members[name], archive.path
+    archive.open(name).close()
+    if info.compress_type != zipfile.ZIP_STORED:
+        return PackedRows(archive, name, where)
+    with path.open("rb") as file, reading(where):
         file.seek(info.header_offset)
-        mark, name, extra = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))
+        mark, length, extra = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))
     if mark != b"PK\x03\x04":
-        raise ValueError(f"{path} is damaged: {info.filename} is not where its index says.")
-    return NpyRows(path, where, info.header_offset + _LOCAL_HEADER.size + name + extra, info.file_size)
+        raise InvalidFileError(f"{path} is damaged: {shown(name)} is not where its index says.")
+    return NpyRows(path, where, info.header_offset + _LOCAL_HEADER.size + length + extra, info.file_size)

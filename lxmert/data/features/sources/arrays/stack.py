@@ -5,20 +5,21 @@ In one .npz, in a folder of .npy files, or in an HDF5 file. Each row is read by 
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from lxmert.data.features.image_regions import ImageRegions
+from lxmert.data.features.sources.archives import Archive
 from lxmert.data.features.sources.base import NumberedSource, SourceOptions
 from lxmert.data.features.sources.boxes import LARGEST_FRACTION
 from lxmert.data.features.sources.ids import check_every_row, id_text, ids_beside
 from lxmert.data.features.sources.pictures import FIRST, PictureReader, missing_parts, read_first, spelled
+from lxmert.utils.foreign_files import read_small
 from lxmert.utils.messages import escaped, first_few
 
-from .rows import MAX_IMAGE_BYTES, ZIP_DAMAGE, NpyRows, Rows, member_rows, parse_array
+from .rows import MOST_IDS_BYTES, NpyRows, Rows, member_rows, parse_array
 
 _IDS_FILES = ("ids.json", "ids.txt", "image_ids.json", "image_ids.txt")
 
@@ -125,16 +126,12 @@ def _are_transposed(path: Path, features: tuple[int, ...], boxes: tuple[int, ...
 
 def open_npz_stack(path: Path, options: SourceOptions) -> Stack:
     """One .npz file with the arrays of many images."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-            known = spelled(members)
-            ids = known.pop("ids", None)
-            content = archive.read(members[ids]) if ids and members[ids].file_size <= MAX_IMAGE_BYTES else b""
-        names = _names(f"{path}: {ids}", content) if ids else None
-        arrays = {name: member_rows(path, members[name], f"{path}: {name}") for name in known.values()}
-    except ZIP_DAMAGE as error:
-        raise ValueError(f"{path} is not a .npz file, or damaged: {error}.") from None
+    archive = Archive(path)
+    known = spelled({name.removesuffix(".npy") for name in archive.members})
+    known = {part: name if name in archive.members else f"{name}.npy" for part, name in known.items()}
+    ids = known.pop("ids", None)
+    names = _names(f"{path}: {ids.removesuffix('.npy')}", archive.read(ids, MOST_IDS_BYTES)) if ids else None
+    arrays = {name.removesuffix(".npy"): member_rows(archive, name, f"{path}: {name}") for name in known.values()}
     return Stack(path, arrays, options, names, path.stat().st_size)
 
 
@@ -147,7 +144,7 @@ def open_npy_stack(path: Path, options: SourceOptions) -> Stack:
     beside = next((path / name for name in _IDS_FILES if (path / name).is_file()), None)
     if options.ids is None and ids is None and beside is not None:
         options = options._replace(ids=beside)
-    names = _names(str(files[ids]), files[ids].read_bytes()) if ids else None
+    names = _names(str(files[ids]), read_small(files[ids], MOST_IDS_BYTES, "a list of ids")) if ids else None
     return Stack(path, arrays, options, names, sum(files[name].stat().st_size for name in arrays))
 
 

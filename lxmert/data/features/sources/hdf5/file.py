@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from lxmert.data.features.image_regions import ImageRegions
-from lxmert.data.features.sources.arrays.rows import MAX_IMAGE_BYTES
+from lxmert.data.features.sources.arrays.rows import MAX_IMAGE_BYTES, MOST_IDS_BYTES
 from lxmert.data.features.sources.base import DamagedImage, NumberedSource
 from lxmert.data.features.sources.pictures import SPELLINGS
 from lxmert.utils.foreign_files import InvalidFileError
@@ -18,7 +18,6 @@ from lxmert.utils.hdf5.array import Hdf5Array
 from lxmert.utils.hdf5.reader import Hdf5Contents, open_hdf5
 from lxmert.utils.messages import escaped, shown
 
-_MOST_IDS_BYTES = 256 * 2**20
 _LARGEST_CHUNK = 64 * 2**20  # bytes of one that is compressed; larger only if its file is
 _CHUNK_EXPANSION = 20  # features hardly shrink
 
@@ -96,7 +95,7 @@ class Hdf5FeatureFile:
         array = self._reader.arrays.get(name)
         if array is not None and array.texts is not None:
             return array.texts
-        values = self.whole(self.array(name), _MOST_IDS_BYTES).reshape(-1).tolist()
+        values = self.whole(self.array(name), MOST_IDS_BYTES).reshape(-1).tolist()
         return [value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value) for value in values]
 
     def whole(self, array: Hdf5Array, most: int = MAX_IMAGE_BYTES) -> np.ndarray:
@@ -106,13 +105,13 @@ class Hdf5FeatureFile:
             DamagedImage: they are more than `most` bytes, far more than those of an image.
         """
         if array.size > most:
-            raise DamagedImage(f"an array of {shown(array.shape)} is larger than any image's.")
+            raise DamagedImage(f"an array of {shown(list(array.shape))} is larger than any image's.")
         return self._reader.read(array)
 
     def rows(self, array: Hdf5Array, start: int, stop: int) -> np.ndarray:
         """Some rows of an array; the errors are those of `whole`."""
         if (stop - start) * math.prod(array.shape[1:]) * array.dtype.itemsize > MAX_IMAGE_BYTES:
-            raise DamagedImage(f"an array of {shown((stop - start, *array.shape[1:]))} is larger than any image's.")
+            raise DamagedImage(f"an array of {[stop - start, *array.shape[1:]]} is larger than any image's.")
         return self._reader.read(array, (start, stop))
 
     def row(self, array: Hdf5Array, number: int, count: int | None = None) -> np.ndarray:
@@ -123,7 +122,7 @@ class Hdf5FeatureFile:
         # No more of the row is read than was asked for.
         rows, width = array.shape[:2] if len(array.shape) > 1 else (0, 0)
         if not (0 <= number < rows and 0 <= count <= width):
-            raise DamagedImage(f"row {number} with {count} values is not in an array of {shown(array.shape)}.")
+            raise DamagedImage(f"row {number} with {count} values is not in an array of {shown(list(array.shape))}.")
         flat = replace(array, shape=(rows * width, *array.shape[2:]))
         return self.rows(flat, number * width, number * width + count)
 

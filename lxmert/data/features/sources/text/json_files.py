@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from pathlib import Path
 
 from lxmert.data.features.image_regions import ImageRegions
+from lxmert.data.features.sources.archives import Archive
 from lxmert.data.features.sources.base import DamagedImage, NumberedSource
 from lxmert.data.features.sources.found import Found
 from lxmert.data.features.sources.size_order import SizeOrder
-from lxmert.utils.foreign_files import InvalidFileError, reading
+from lxmert.utils.foreign_files import InvalidFileError, read_small, reading
 
 from .json_cells import parse_content
 
@@ -20,14 +20,12 @@ _MAX_JSON_BYTES = 64 * 2**20  # of an image
 class JsonFiles(NumberedSource):
     """A folder or a ZIP of JSON files; the name of a file is the image's."""
 
-    def __init__(self, path: Path):
-        with reading(path, "is no ZIP that can be read"):
-            self._archive = None if path.is_dir() else zipfile.ZipFile(path)
-        if self._archive is None:
+    def __init__(self, path: Path, archive: Archive | None = None):
+        self._archive = archive
+        if archive is None:
             sizes = {file.relative_to(path).as_posix(): file.stat().st_size for file in _json_files(path)}
         else:
-            members = [info for info in self._archive.infolist() if info.filename.endswith(".json")]
-            sizes = {info.filename: info.file_size for info in members}
+            sizes = {name: info.file_size for name, info in archive.members.items() if name.endswith(".json")}
         self._order = SizeOrder((), stated=True)
         names = sorted(sizes)
         self._starts = [0]
@@ -46,17 +44,7 @@ class JsonFiles(NumberedSource):
     def read(self, number: int) -> ImageRegions:
         """See `NumberedSource.read`."""
         name = self.names[number]
-        if self._starts[number + 1] - self._starts[number] > _MAX_JSON_BYTES:
-            raise DamagedImage(f"it is larger than {_MAX_JSON_BYTES:,} bytes, too large for an image.")
-        try:
-            with (
-                reading("it", "cannot be read"),
-                (self.path / name).open("rb") if self._archive is None else self._archive.open(name) as file,
-            ):
-                text = file.read(_MAX_JSON_BYTES)
-        except (InvalidFileError, OSError) as error:
-            raise DamagedImage(f"{error}.") from None
-        content = parse_content(text)
+        content = parse_content(_read(self.path, self._archive, name))
         if content.features is None or content.boxes is None or content.size is None:
             raise DamagedImage("it must have image_h, image_w, num_boxes, boxes and features.")
         image = ImageRegions(Path(name).stem, content.features, content.boxes, content.size)
@@ -68,18 +56,20 @@ def _json_files(path: Path) -> list[Path]:
     return [Path(folder, name) for folder, _, names in os.walk(path) for name in names if name.endswith(".json")]
 
 
+def _read(folder: Path, archive: Archive | None, name: str) -> bytes:
+    if archive is not None:
+        return archive.read(name, _MAX_JSON_BYTES)
+    return read_small(folder / name, _MAX_JSON_BYTES, "the JSON of an image")
+
+
 def holds_features(found: Found) -> bool:
     """Whether the first JSON file of a folder or a ZIP has features."""
-    names = [name for name in found.names if name.endswith(".json")]
-    if not names:
+    name = next((name for name in found.names if name.endswith(".json")), None)
+    if name is None:
         return False
     try:
         with reading(found.path):
-            if found.path.is_dir():
-                text = (found.path / names[0]).read_bytes()
-            else:
-                with zipfile.ZipFile(found.path) as archive:
-                    text = archive.read(names[0])
+            text = _read(found.path, None if found.path.is_dir() else found.archive, name)
             return parse_content(text).features is not None
     except (InvalidFileError, OSError):
         return False

@@ -83,6 +83,6 @@ TEXT_LAYOUTS = (
         "trainval_resnet101_faster_rcnn_genome.zip regions",
         ("folder", "zip"),
         lambda found, options: holds_features(found),
-        lambda found, options: JsonFiles(found.path),
+        lambda found, options: JsonFiles(found.path, found.archive if found.kind == "zip" else None),
     ),
 )
