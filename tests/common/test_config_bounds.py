@@ -44,6 +44,7 @@ BAD = {
     "a long problem": ({"problem_type": [LONG]}, "problem_type must be one of"),
     "a long dtype": ({"dtype": "float" + DIGITS}, "dtype must be the name of a dtype"),
     "a long model": ({"model_type": LONG}, "model_type must be one of"),
+    "a name that is read only": ({"use_return_dict": False}, "LxmertConfig.use_return_dict cannot be assigned"),
     "not a number": ({"layer_norm_eps": float("nan")}, "layer_norm_eps must be above 0"),
     "a large number": ({"layer_norm_eps": 10**400}, "layer_norm_eps is larger than any float"),
 }

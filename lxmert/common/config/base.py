@@ -77,7 +77,10 @@ class ModelConfig(ConfigValues):
                 del overrides[name]
         values |= {name: value for name, value in overrides.items() if name not in unused}
         values = cls._prepared(values)
-        config = cls(**copy.deepcopy({name: value for name, value in values.items() if name in known}))
+        try:
+            config = cls(**copy.deepcopy({name: value for name, value in values.items() if name in known}))
+        except AttributeError as error:  # a name that is read only
+            raise ValueError(str(error)) from None
         config._keep({name: value for name, value in values.items() if name not in known and name != "model_type"})
         if return_unused_kwargs:
             return config, unused

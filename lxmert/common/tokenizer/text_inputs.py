@@ -187,7 +187,7 @@ def plan_lengths(
         # Differs from HF: there nothing is padded, silently.
         limit = "no model_max_length" if length >= NO_LIMIT else f"a model_max_length of {shown(length)}"
         raise ValueError(
-            f'padding="max_length" needs a length; got max_length={max_length} and {limit}. Pass a length.'
+            f'padding="max_length" needs a length; got max_length={shown(max_length)} and {limit}. Pass a length.'
         )
     _check_length(cut, filled, length, pad_to_multiple_of, special, stride)
     fill |= {

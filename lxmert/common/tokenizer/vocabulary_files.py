@@ -129,7 +129,7 @@ def _parse_tokenizer(text: str, path: str | os.PathLike[str]) -> TokenizerSource
     settings = {ours: model[theirs] for theirs, ours in names.items() if theirs in model}
     settings |= _text_settings(path, content.get("normalizer"), content.get("pre_tokenizer"))
     _check_settings(path, settings)
-    with reading(path, _ADDED):
+    with reading(str(path), _ADDED):
         added = _added_tokens((entry["id"], entry) for entry in content.get("added_tokens") or ())
     return TokenizerSource(model["vocab"], added, settings, place=str(path))
 
@@ -177,7 +177,7 @@ def _vocab_source(path: str | os.PathLike[str]) -> TokenizerSource:
 
 
 def _check_settings(path: str | os.PathLike[str], settings: Mapping[str, Any]) -> None:
-    with reading(path, "holds a setting that cannot be used"):
+    with reading(str(path), "holds a setting that cannot be used"):
         TokenizerSettings(**settings)
 
 
