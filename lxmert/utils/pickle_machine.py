@@ -118,7 +118,7 @@ class PickleMachine:
 
     def make_dict(self, count: int | None) -> None:
         """Make a dictionary, empty or of keys and values at the top."""
-        self.push({} if count == 0 else self.dictionary(self.items(count)))
+        self.push({} if count == 0 else self.put({}, self.items(count)))
 
     def extend(self, count: int | None) -> None:
         """Append items to the list before them."""
@@ -132,7 +132,7 @@ class PickleMachine:
         items = self.items(count)
         if not isinstance(self.stack[-1], dict):
             raise IndexError("it sets items of something other than a dictionary")
-        self.stack[-1].update(self.dictionary(items))
+        self.put(self.stack[-1], items)
 
     def recall(self, place: int) -> None:
         """Push what is kept under a number."""
@@ -169,11 +169,14 @@ class PickleMachine:
         del items[start:]
         return taken
 
-    def dictionary(self, items: list[Any]) -> dict[Any, Any]:
-        """A dictionary of keys and values in turn."""
+    def put(self, target: dict[Any, Any], items: list[Any]) -> dict[Any, Any]:
+        """Put keys and values, in turn, into a dictionary, and return it."""
         if len(items) % 2:
             raise IndexError("it sets half an item of a dictionary")
-        return {key: value for key, value in zip(items[::2], items[1::2], strict=True) if self.is_kept(key, value)}
+        for key, value in zip(items[::2], items[1::2], strict=True):
+            if self.has_key(key):
+                target[key] = value
+        return target
 
     def ordered_dict(self, arguments: tuple[Any, ...]) -> dict[Any, Any]:
         """What OrderedDict returns for no arguments, or for a list of pairs."""
@@ -183,15 +186,15 @@ class PickleMachine:
         self.spend(_PAIR * len(pairs))
         if any(type(pair) not in (list, tuple) or len(pair) != 2 for pair in pairs):
             raise self.refused("collections.OrderedDict")
-        return self.dictionary([part for pair in pairs for part in pair])
+        return self.put({}, [part for pair in pairs for part in pair])
 
     # What the subclasses know
 
     def check_protocol(self, number: int) -> None:
         """Refuse a pickle of a protocol that its kind of file does not have."""
 
-    def is_kept(self, key: Any, value: Any) -> bool:
-        """Whether a dictionary keeps an item; an error for one that it must not have."""
+    def has_key(self, key: Any) -> bool:
+        """Whether dictionaries keep a key; an error for one that they must not have."""
         raise NotImplementedError
 
     def refused(self, what: str) -> InvalidFileError:

@@ -98,7 +98,7 @@ class _PlainMachine(PickleMachine):
     def follow(self) -> Any:
         """The plain value that the program makes; an error if one container is in others again and again."""
         made = super().follow()
-        left, level = self.left, [made]
+        left, level = self.left // 2, [made]
         for _ in range(_DEEPEST):
             foreign = next((value for value in level if isinstance(value, (Name, _Unfinished, np.dtype))), None)
             if foreign is not None:
@@ -134,8 +134,8 @@ class _PlainMachine(PickleMachine):
         if isinstance(self.stack[-1], _Unfinished):
             self.stack[-1].places.append(place)
 
-    def is_kept(self, key: Any, value: Any) -> bool:
-        """Whether a dictionary may have this key; an error otherwise."""
+    def has_key(self, key: Any) -> bool:
+        """True; an error for a key that plain dictionaries do not have."""
         if type(key) not in _KEYS:
             raise self.refused(f"a key of type {type(key).__name__}")
         if type(key) is int and abs(key) >= _LARGEST_KEY:

@@ -124,8 +124,8 @@ class TorchProgram(PickleMachine):
         if not isinstance(state, dict) or not isinstance(self.stack[-1], dict):
             raise self.refused("BUILD")
 
-    def is_kept(self, key: Any, value: Any) -> bool:
-        """Whether the key is text: others may take for ever to be looked up, and weights have none."""
+    def has_key(self, key: Any) -> bool:
+        """Whether a key is text: others may take for ever to be looked up, and weights have none."""
         return isinstance(key, str)
 
     def refused(self, what: str) -> InvalidFileError:
