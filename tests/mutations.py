@@ -168,6 +168,27 @@ MUTATIONS = (
         "tests/data/test_features.py",
     ),
     Mutation(
+        "a link in the place of unfinished work is followed",
+        "data/features/partial_store.py",
+        "if self.path.is_symlink() or (",
+        "if False or (",
+        "tests/utils/test_temporary_files.py",
+    ),
+    Mutation(
+        "a user's own folder is taken for a temporary one",
+        "utils/temporary_files.py",
+        "        if not _ENDING.fullmatch(name.removeprefix(beginning)):\n",
+        "        if not name.endswith('.tmp'):\n",
+        "tests/weights/test_interruptions.py",
+    ),
+    Mutation(
+        "a full disk is told without the file",
+        "utils/write_errors.py",
+        "if found is None and error.errno in OF_WRITING:",
+        "if False:",
+        "tests/training/test_logs.py tests/data/test_datasets_files.py",
+    ),
+    Mutation(
         "boxes are divided by the wrong side",
         "vision/shapes/regions.py",
         "boxes[region] = (columns.start / width",

@@ -377,7 +377,8 @@ class Trial:
 
     def _check_full(self, status: int, error: str, when: str, reason: str) -> None:
         self.found["full"] += 1
-        names_file = str(self.place) in error and reason in error and "Error: " in error and ".tmp" not in error
+        told = reason in error or "no room on the disk" in error  # told before anything is written
+        names_file = str(self.place) in error and told and "Error: " in error and ".tmp" not in error
         if status != 1 or not names_file:
             self.fault(f"{when}: it ended with {status}, {error!r}")
         if held(self.place) != (None if self.one.fresh else self.old):
