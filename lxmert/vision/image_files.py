@@ -7,6 +7,8 @@ pixel in Python. So a file is read in the formats of `FORMATS` only, and not dec
 from __future__ import annotations
 
 import contextlib
+import io
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from lxmert.utils.foreign_files import InvalidFileError, reading
 from lxmert.utils.messages import warn_caller
 from lxmert.utils.optional_imports import require
+from lxmert.vision.avif import largest_frame
 
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
@@ -30,6 +33,7 @@ MAX_SIDE = 1_000_000
 """Images that are wider or higher are refused: filters that resize take memory for the length of a side."""
 
 _READ = "PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF or PPM"
+_BLOCK = 2**20  # bytes
 _KNOWN_BYTES = 16  # by which Pillow tells formats apart
 # Files of these formats are animated or have pages if they hold several images; in others, further ones are previews.
 _SEQUENCES = ("GIF", "PNG", "WEBP", "AVIF", "TIFF")
@@ -72,12 +76,11 @@ def open_image_file(path: Path) -> Iterator[ImageFile]:
     image_module.init()  # what this version of Pillow has
     formats = [name for name in FORMATS if name in image_module.OPEN]
     try:
-        file = path.open("rb")
+        file = _ImageFile(path)
     except PermissionError as error:
         raise PermissionError(f"image: {path} cannot be read; permission is denied.") from error
     with file, _without_warnings():
-        size = path.stat().st_size
-        head = file.read(_KNOWN_BYTES)
+        size, head = file.size, file.read(_KNOWN_BYTES)
         _check_parts(path, file, head)
         # As a file and not as a path: Pillow would map some files, and a file that shrinks then ends the process.
         with reading(path, "cannot be read as an image"):
@@ -94,6 +97,19 @@ def open_image_file(path: Path) -> Iterator[ImageFile]:
             with reading(path, "cannot be read as an image"):
                 _check_cost(path, opened, size)
             yield opened
+
+
+class _ImageFile(io.BufferedReader):
+    """A file of which no more is read than it has; Python makes room for all that is asked for, gigabytes for some."""
+
+    def __init__(self, path: Path):
+        super().__init__(io.FileIO(path))
+        self.size = os.fstat(self.fileno()).st_size
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is not None and size > _BLOCK:
+            size = min(size, max(0, self.size - self.tell()))
+        return super().read(size)
 
 
 def warn_of_further_images(path: Path, opened: ImageFile) -> None:
@@ -171,7 +187,7 @@ def _occurrences(file: BinaryIO, part: bytes, most: int) -> int:
     """How often some bytes are in a file, counted until there are more than `most`."""
     file.seek(0)
     count, end = 0, b""
-    while count <= most and (block := file.read(2**20)):
+    while count <= most and (block := file.read(_BLOCK)):
         block = end + block
         count += block.count(part)
         end = block[len(block) - len(part) + 1 :]
@@ -180,8 +196,11 @@ def _occurrences(file: BinaryIO, part: bytes, most: int) -> int:
 
 def _check_cost(path: Path, opened: Any, size: int) -> None:
     """Refuse an image that takes much more memory or time than a file of its size should."""
-    pixels = opened.width * opened.height
-    needed, most = pixels * _bytes_per_pixel(opened), max_decoded_size(size)
+    pixels = decoded = opened.width * opened.height
+    if opened.format == "AVIF":
+        opened.fp.seek(0)
+        decoded = max(pixels, largest_frame(opened.fp.read()))
+    needed, most = decoded * _bytes_per_pixel(opened), max_decoded_size(size)
     if opened.format == "TIFF":
         needed += _prepare_tiff(path, opened)
     if needed > most:

@@ -75,7 +75,7 @@ def _from_file(path: Path) -> np.ndarray:
 
 
 def _from_pil(image: Any, name: str) -> np.ndarray:
-    with reading(name, "must be a complete image; it is truncated or damaged"):
+    with reading(name, "is truncated or damaged"):
         image.load()
         convert = _deep_gray(image, name) if image.mode.startswith("I;16") or image.mode in ("I", "F") else _colours
         height, width = image.height, image.width

@@ -141,10 +141,10 @@ def test_an_error_of_the_system_is_no_damage(tmp_path, monkeypatch):
     """Good photographs would be skipped where a disk on the network is lost for a while, or too many files are open."""
     photos, opened = photographs(tmp_path / "photos", 6), Image.open
 
-    def lost(path, *arguments, **options):
-        if path.name == "p04.png":
-            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(path))
-        return opened(path, *arguments, **options)
+    def lost(file, *arguments, **options):
+        if Path(file.name).name == "p04.png":
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        return opened(file, *arguments, **options)
 
     with monkeypatch.context() as patched:
         patched.setattr(Image, "open", lost)

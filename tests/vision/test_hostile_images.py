@@ -14,6 +14,7 @@ from PIL import Image
 
 from lxmert.utils.foreign_files import InvalidFileError
 from lxmert.utils.held_memory import held_bytes
+from lxmert.vision.avif import largest_frame
 from lxmert.vision.image_files import FORMATS, MAX_PIXELS, max_decoded_size
 from lxmert.vision.images import open_image
 from lxmert.vision.shapes.regions import image_regions
@@ -101,6 +102,14 @@ def _avif(width, height):
     return _saved("AVIF").replace(size, b"ispe" + bytes(4) + struct.pack(">II", width, height))
 
 
+def _avif_of_frames(side):
+    """One that declares 8 x 8 pixels, and whose decoder makes more."""
+    declared = b"ispe" + bytes(4) + struct.pack(">II", side, side)
+    content = _saved("AVIF", (side, side), speed=10, quality=1)
+    assert declared in content
+    return content.replace(declared, b"ispe" + bytes(4) + struct.pack(">II", 8, 8))
+
+
 def _ico(inside):
     return b"\0\0\1\0\1\0" + struct.pack("<BBBBHHII", 0, 0, 0, 0, 1, 32, len(inside), 22) + inside
 
@@ -130,6 +139,7 @@ HOSTILE = {
     "webp": (lambda: _webp(16383, 6000), MEMORY),
     "webp above the limit": (lambda: _webp(16383, 16383), "pixels|cannot read"),
     "avif": (lambda: _avif(9990, 9990), MEMORY),
+    "avif of larger frames": (lambda: _avif_of_frames(4000), MEMORY),
     "gif": (lambda: _gif(9990, 9990), MEMORY),
     "gif whose frame is larger": (lambda: _gif(1, 1, (9990, 9990)), MEMORY),
     "bmp": (lambda: _bmp(9990, 9990, 0), MEMORY),
@@ -208,6 +218,40 @@ def test_large_photographs_fit_and_small_files_stay_small():
     assert {"PNG", "JPEG", "WEBP", "AVIF"} < set(FORMATS)
 
 
+@pytest.mark.parametrize("options", [{}, {"save_all": True}, {"subsampling": "4:4:4"}])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_the_frames_of_an_avif_file_are_found(mode, options):
+    assert largest_frame(_saved("AVIF", (63, 41), mode, speed=10, **options)) == 63 * 41
+
+
+def test_the_parts_of_an_avif_file_are_bounded():
+    def located(items, parts, place, length):
+        box = b"".join(
+            struct.pack(">HHH", 0, 0, parts) + struct.pack(">II", place, length) * parts for _ in range(items)
+        )
+        box = struct.pack(">I4sIBBH", 16 + len(box), b"iloc", 0, 0x44, 0, items) + box
+        return struct.pack(">I4sI", 12 + len(box), b"meta", 0) + box
+
+    assert largest_frame(b"\x12\0" * 100) == 0  # no boxes
+    with pytest.raises(ValueError, match="larger than the file"):
+        largest_frame(located(items=2, parts=30, place=0, length=1000))
+    units = b"\0\0\0\0free" + b"\x12\0" * 10_000
+    with pytest.raises(ValueError, match="more than 100,000 parts"):
+        largest_frame(located(items=11, parts=1, place=190, length=20_000) + units)
+
+
+def test_no_room_is_made_for_what_a_file_does_not_have(tmp_path):
+    content = bytearray(_png(4, 4))
+    place = content.index(b"IDAT")
+    content[place - 4 : place] = b"\xf0\0\0\0"
+    (tmp_path / "a.png").write_bytes(content)
+    tracemalloc.start()
+    open_image(tmp_path / "a.png")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10e6
+
+
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "I;16", "F", "CMYK"])
 def test_a_conversion_takes_little_more_than_its_result(mode):
     image = Image.new("RGBA", (2000, 1500), (7, 7, 7, 100)).convert("L" if mode in ("I;16", "F") else mode)
@@ -233,7 +277,7 @@ def test_the_orientation_of_every_tiff_file_is_applied(tmp_path):
 
 def test_very_wide_images_leave_little_behind(tmp_path):
     tracemalloc.start()
-    for width in range(300_000, 300_004):
+    for width in range(300_000, 300_003):
         image_regions(np.zeros((1, width, 3), np.uint8))
     held = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()

@@ -222,4 +222,5 @@ def _told(photograph: Photograph, error: Exception) -> str:
     """The damage of a photograph, and which one it is."""
     text = damage_text(error)
     place = photograph.image if isinstance(photograph.image, (str, Path)) else repr(photograph.name)
-    return escaped(text if str(place) in text else f"{place}: {text}")
+    text = text if str(place) in text else f"{place}: {text}"
+    return escaped(text if text.endswith(".") else f"{text}.")
