@@ -10,7 +10,7 @@ import pytest
 
 from lxmert.data.features import ImportOptions, import_regions, open_regions
 from lxmert.data.features.image_regions import ImageRegions
-from lxmert.data.features.sources.text import tsv
+from lxmert.data.features.sources.text import records, tsv
 from lxmert.data.features.sources.text.json_cells import parse_content
 from tests.data.layouts import DATA
 from tests.data.region_files import bottom_up_line, lxmert_line, text, write_tsv
@@ -253,3 +253,36 @@ def test_sides_that_json_exchanges_are_not_clipped(tmp_path, form):
         source.write_text("".join(f"{name}\t{cell}\n" for name, cell in cells.items()))
     with pytest.raises(ValueError, match="sizes are height, width"):
         imported(tmp_path, source, clip_boxes=True, skip_damaged=True)
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["text", "gzip"])
+def test_a_row_has_a_bound_of_lines(pack, tmp_path, monkeypatch):
+    """A thousandth of them, packed, would be read for minutes."""
+    monkeypatch.setattr(records, "_MOST_LINES", 1000)
+    path = tmp_path / "a.tsv"
+    for start in ('a\t1\t1\t1\tb\t"', '"'):
+        path.write_bytes(pack((start + "A\n" * 3000).encode()))
+        with pytest.raises(
+            ValueError, match=r"a\.tsv, line 1002: the row has more than 1,000 lines; perhaps a quote"
+        ):
+            import_regions([path], tmp_path / "store", ImportOptions(columns=WIDTH_FIRST))
+
+
+def test_a_packed_text_may_not_hold_far_more_than_features_do(tmp_path, monkeypatch):
+    path = tmp_path / "a.tsv.gz"
+    path.write_bytes(gzip.compress("".join(map(bottom_up_line, DECIDED)).encode()))
+    assert len(imported(tmp_path, path)) == len(DECIDED)
+    monkeypatch.setattr(records, "max_unpacked_size", lambda packed: 500)
+    with pytest.raises(ValueError, match=r"a\.tsv\.gz holds more text than gzip packs of features into its"):
+        imported(tmp_path, path)
+
+
+def test_json_of_far_more_values_than_an_image_has():
+    with pytest.raises(ValueError, match="its JSON has more than 500,000 values, too many for an image"):
+        parse_content(b'{"objects": [' + b"[]," * 300_000 + b"[]]}")
+
+
+def test_a_damaged_first_row_of_json_is_named(tmp_path):
+    (tmp_path / "a.tsv").write_text('1\t{"num_boxes": 1, "features": "A"}\n')
+    with pytest.raises(ValueError, match=r"a\.tsv, line 1: its features are damaged base64: "):
+        import_regions([tmp_path / "a.tsv"], tmp_path / "store")

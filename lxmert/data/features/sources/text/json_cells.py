@@ -18,6 +18,7 @@ from lxmert.utils.foreign_files import InvalidFileError, reading
 from lxmert.utils.json_files import parse_json
 from lxmert.utils.messages import shown
 
+_MOST_VALUES = 500_000  # fifty for each of `MAX_REGIONS`
 _LARGEST_SIDE = 2**31  # pixels
 _HEIGHTS, _WIDTHS = ("image_h", "image_height", "height"), ("image_w", "image_width", "width")
 
@@ -40,6 +41,8 @@ class Content(NamedTuple):
 
 def parse_content(text: bytes) -> Content:
     """The content of JSON; a DamagedImage error for anything else."""
+    if sum(map(text.count, (b",", b"[", b"{"))) > _MOST_VALUES:  # arrays in base64 have none of these
+        raise DamagedImage(f"its JSON has more than {_MOST_VALUES:,} values, too many for an image.")
     try:
         values = parse_json(text, "the JSON of the image", (dict, list))
     except ValueError as error:

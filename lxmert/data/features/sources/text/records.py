@@ -14,13 +14,16 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from lxmert.utils.compression import max_unpacked_size
 from lxmert.utils.foreign_files import reading
 
 MAX_RECORD_BYTES = 64 * 2**20  # a hundred regions have about one million
+_MOST_LINES = 100_000  # of a record; a hundred regions have 15,000 where base64 is broken
 _BUFFER = 2**20
 _MARK = b"\xef\xbb\xbf"
 _SAMPLE = 2048  # bytes at each end of a record that its checksum covers
 # The last cell of a line that base64.encodestring broke, and the line after it.
+_END = 79  # bytes: a quote, 76 characters of base64, a line break
 _BROKEN = re.compile(rb"(^|[\t'\"])[A-Za-z0-9+/]{76}\r?\n$")
 _CONTINUED = re.compile(rb"[A-Za-z0-9+/=]{0,76}[\t\r\n\"']")
 
@@ -64,8 +67,8 @@ class RecordFile:
         with path.open("rb") as file:
             self.packed = file.read(3) == b"\x1f\x8b\x08"
         with self._open() as text:
-            first = self.readline(text).removeprefix(_MARK)
-            self.wrapped = bool(_BROKEN.search(first) and _CONTINUED.match(self.readline(text)))
+            first = _Lines(self, text, 0).read().removeprefix(_MARK)
+            self.wrapped = bool(_BROKEN.search(first[-_END:]) and _CONTINUED.match(self.readline(text)))
 
     def first(self) -> Record | None:
         """The first record; None for an empty file."""
@@ -101,6 +104,10 @@ class RecordFile:
                 if self.wrapped and not content.strip(b"\r\n"):
                     continue
                 packed = file.fileobj.tell() if self.packed else offset
+                if self.packed and offset > max_unpacked_size(self.size):
+                    raise ValueError(
+                        f"{self.path} holds more text than gzip packs of features into its {self.size:,} bytes."
+                    )
                 cells = content.rstrip(b"\r\n").split(b"\t") if cells is None else cells
                 yield Record(cells, lines.number, begin, offset, complete, _checksum(content), packed)
 
@@ -154,6 +161,11 @@ class _Lines:
             lines.append(following)
             size, tabs = size + len(following), tabs + following.count(b"\t")
             self._check_length(size)
+            if len(lines) > _MOST_LINES:
+                raise ValueError(
+                    f"{self._owner.path}, line {self.number}: the row has more than {_MOST_LINES:,} lines; perhaps a "
+                    "quote is not closed."
+                )
             quoted ^= bool(following.count(b'"') % 2)
             if not quoted and not self._owner.wrapped:
                 break
