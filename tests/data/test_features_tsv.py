@@ -272,7 +272,7 @@ def test_a_packed_text_may_not_hold_far_more_than_features_do(tmp_path, monkeypa
     path = tmp_path / "a.tsv.gz"
     path.write_bytes(gzip.compress("".join(map(bottom_up_line, DECIDED)).encode()))
     assert len(imported(tmp_path, path)) == len(DECIDED)
-    monkeypatch.setattr(records, "max_unpacked_size", lambda packed: 500)
+    monkeypatch.setattr(records, "max_unpacked_size", lambda packed: 100)
     with pytest.raises(ValueError, match=r"a\.tsv\.gz holds more text than gzip packs of features into its"):
         imported(tmp_path, path)
 
