@@ -10,7 +10,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any, BinaryIO
 
 from lxmert.utils.file_bytes import FileBytes
 from lxmert.utils.foreign_files import InvalidFileError, reading
+from lxmert.utils.limited_processes import python_command
 from lxmert.utils.messages import escaped
 
 Record = tuple[dict[str, Any], bytes]
@@ -30,10 +30,7 @@ _MOST_MEMORY = 4 * 2**30
 _MOST_TOLD = 16 * 2**20
 _OUT_OF_MEMORY = 9  # as in `limited_process`, which imports h5py
 _TOO_LATE = -1000
-_PROGRAM = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from lxmert.utils.hdf5.limited_process import main; main()"
-)
+_PROCESS = "lxmert.utils.hdf5.limited_process"
 
 
 class TooExpensiveError(InvalidFileError):
@@ -112,16 +109,6 @@ def _ended_message(path: Path, status: int) -> str:
     return f"{path} is a damaged HDF5 file: the HDF5 library ends the process that opens it (status {status})."
 
 
-def _command(*arguments: str) -> list[str]:
-    if not sys.executable or getattr(sys, "frozen", False):  # a frozen program is no interpreter
-        raise OSError(
-            "HDF5 files are opened in a process of its own, and this program does not know its Python interpreter: set "
-            "sys.executable, or pass trusted=True for files that you made."
-        )
-    paths = [os.path.abspath(path) for path in sys.path]
-    return [sys.executable, "-I", "-c", _PROGRAM, json.dumps(paths), *arguments]
-
-
 def _environment() -> dict[str, str]:
     # No threads, whose memory would count; no locks of files that others write; no plugins, which are code.
     return {
@@ -137,7 +124,7 @@ def _once(file: FileBytes, asked: dict[str, Any]) -> Iterator[tuple[BinaryIO, Ca
     """Start a process for one file, and yield its answer and a function that returns how it ended."""
     late = threading.Event()
     with subprocess.Popen(
-        _command("once", json.dumps(asked)),
+        python_command(_PROCESS, "once", json.dumps(asked)),
         stdin=file.handle,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -229,7 +216,7 @@ class _Server:
         with theirs:
             try:
                 self._process = subprocess.Popen(
-                    _command("serve", str(theirs.fileno())),
+                    python_command(_PROCESS, "serve", str(theirs.fileno())),
                     pass_fds=(theirs.fileno(),),
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,

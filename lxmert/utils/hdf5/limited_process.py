@@ -20,11 +20,7 @@ import h5py
 import numpy as np
 
 from lxmert.utils.hdf5.description import FileWindow, describe, read_rows
-
-try:
-    import resource
-except ImportError:  # Windows: only the time is limited there, by the process that waits
-    resource = None  # type: ignore[assignment]
+from lxmert.utils.limited_processes import limit
 
 OUT_OF_MEMORY = 9  # exit status
 _IDLE = 60.0  # seconds without a file after which the process ends
@@ -106,28 +102,6 @@ def _work(request: dict[str, Any], file: int, out: BinaryIO) -> None:
         except Exception as error:  # whatever the library raises for damage
             tell({"kind": "damaged", "problem": (str(error) or type(error).__name__)[:1000]})
         out.flush()
-
-
-def limit(memory: int, seconds: float, patience: float) -> None:
-    """Limit this process: `memory` bytes beside what it has, CPU time, and time; the system ends it beyond these.
-
-    It opens no more files, writes none, and starts no processes.
-    """
-    if resource is None:
-        return
-    with contextlib.suppress(OSError, ValueError):  # a limit that is lower already
-        with open("/proc/self/statm", "rb") as pages:  # of Linux; macOS does not limit memory
-            memory += int(pages.read().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    for kind in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE, resource.RLIMIT_NPROC, resource.RLIMIT_NOFILE):
-        with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(kind, (0, 0))
-    # HDF5 hangs in loops of its own, where no Python handler would run: the default is to end the process.
-    signal.signal(signal.SIGPROF, signal.SIG_DFL)
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # the program may have held them back
-    signal.setitimer(signal.ITIMER_PROF, seconds)
-    signal.setitimer(signal.ITIMER_REAL, patience)
 
 
 def _tell(out: BinaryIO, record: dict[str, Any], content: bytes = b"") -> None:

@@ -1,19 +1,18 @@
 """Arrow and Parquet files, and folders of Hugging Face `datasets`, with a row per image.
 
 The columns are those of `pictures.SPELLINGS`: img_id, roi_features, boxes or normalized_boxes, sizes, obj_ids, … A row
-with a text in the column error has no regions, and is damaged for this reason. Files are read batch by batch; of
-Parquet some rows at a time.
+with a text in the column error has no regions, and is damaged for this reason. A process with limits reads the files
+(`arrow_process`).
 """
 
 from __future__ import annotations
 
-import mmap
-import os
+import weakref
 from collections.abc import Iterator
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,24 +21,16 @@ from lxmert.data.features.sources.base import DamagedImage, Entry, SourceOptions
 from lxmert.data.features.sources.ids import id_text
 from lxmert.data.features.sources.pictures import PictureReader, missing_parts, read_first, spelled
 from lxmert.utils.json_files import read_json
-from lxmert.utils.messages import escaped, first_few
+from lxmert.utils.messages import escaped, first_few, shown
 from lxmert.utils.optional_imports import import_extra
 
+from .arrow_client import ArrowProcess, Table
 from .rows import MAX_IMAGE_BYTES
 
 if TYPE_CHECKING:
     import pyarrow
 
 _ERROR = "error"
-_ROWS = 16  # of a Parquet file that are decoded at a time
-_FORGET = 32 * 2**20  # bytes of a mapped file after which its pages are given back
-
-
-class _Row(NamedTuple):
-    """One row: its values, and the number of the next row in its file."""
-
-    values: dict[str, Any]
-    number: int
 
 
 class ArrowFiles:
@@ -56,9 +47,11 @@ class ArrowFiles:
         self._files = data_files(path)
         if not self._files:
             raise ValueError(f"{path} has no .arrow and .parquet files.")
-        self._tables = [_open_table(file) for file in self._files]
         self._starts = list(accumulate((file.stat().st_size for file in self._files), initial=0))
         self.size = self._starts[-1]
+        self._process = ArrowProcess(self.size)
+        weakref.finalize(self, self._process.stop)
+        self._tables = [self._process.look(file) for file in self._files]
         for table in self._tables:
             _check_columns(table)
         self._reader = PictureReader(options)
@@ -72,16 +65,17 @@ class ArrowFiles:
         for number, table in enumerate(self._tables[file:], file):
             first = row if number == file else 0
             before = max(0, first - 1) if last is not None and number == file else first
-            for found in table.read(before):
-                name = _name_of(found.values)
-                if found.number <= first:
+            rows = self._process.read(table, _read_columns(table.columns), before)
+            for row, values in enumerate(rows, before + 1):
+                name = _name_of(values)
+                if row <= first:
                     if name != last:
                         raise self._changed(last)
                     continue
-                after = {"file": number, "row": found.number, "last": name}
-                size = self.consumed(after) - self.consumed({"file": number, "row": found.number - 1})
-                where = f"{table.path}, row {found.number - 1}, image {escaped(name)!r}"
-                yield Entry(where, size, after, partial(self._read, name, found.values))
+                after = {"file": number, "row": row, "last": name}
+                size = self.consumed(after) - self.consumed({"file": number, "row": row - 1})
+                where = f"{table.path}, row {row - 1}, image {escaped(name)!r}"
+                yield Entry(where, size, after, partial(self._read, name, values))
 
     def consumed(self, position: dict[str, Any] | None) -> int:
         """See `Source.consumed`: the rows of a file count alike."""
@@ -99,8 +93,8 @@ class ArrowFiles:
 
     def _changed(self, last: str | None) -> ValueError:
         return ValueError(
-            f"{self.path} has changed since the import began: {last!r}, the last image that was read, is elsewhere. "
-            "Pass it as it was, or start over (--restart)."
+            f"{self.path} has changed since the import began: {shown(last)}, the last image that was read, is "
+            "elsewhere. Pass it as it was, or start over (--restart)."
         )
 
 
@@ -133,106 +127,11 @@ def _plain_name(where: Path, name: Any) -> str:
     return name
 
 
-class _ArrowTable:
-    """The rows of an Arrow file, mapped into memory; pages that were read are given back."""
-
-    def __init__(self, path: Path, by_stream: bool):
-        import pyarrow
-
-        self.path, self._pyarrow, self._by_stream = path, pyarrow, by_stream
-        with path.open("rb") as file:
-            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        opened = self._open()
-        self.columns = opened.schema.names
-        self.rows = sum(batch.num_rows for batch in self._batches(opened))
-
-    def read(self, start: int) -> Iterator[_Row]:
-        """The rows from one on."""
-        number = done = 0
-        names = _read_columns(self.columns)
-        for batch in self._batches(self._open()):
-            if number + batch.num_rows <= start:
-                number += batch.num_rows
-                continue
-            each = batch.nbytes // max(1, batch.num_rows)
-            for row in range(max(0, start - number), batch.num_rows):
-                values = {name: _slice(batch.column(name), row) for name in batch.schema.names if name in names}
-                yield _Row(values, number + row + 1)
-                done += each
-                if done >= _FORGET and hasattr(mmap, "MADV_DONTNEED"):
-                    self._map.madvise(mmap.MADV_DONTNEED)
-                    done = 0
-            number += batch.num_rows
-
-    def _open(self) -> Any:
-        reader = self._pyarrow.BufferReader(self._pyarrow.py_buffer(self._map))
-        opener = self._pyarrow.ipc.open_stream if self._by_stream else self._pyarrow.ipc.open_file
-        try:
-            return opener(reader)
-        except (self._pyarrow.ArrowException, OSError) as error:
-            raise ValueError(f"{self.path} is not an Arrow file, or damaged: {error}.") from None
-
-    def _batches(self, opened: Any) -> Iterator[pyarrow.RecordBatch]:
-        try:
-            if self._by_stream:
-                yield from opened
-            else:
-                for number in range(opened.num_record_batches):
-                    yield opened.get_batch(number)
-        except (self._pyarrow.ArrowException, OSError) as error:
-            raise ValueError(f"{self.path} is damaged: {error}.") from None
-
-
-class _ParquetTable:
-    """The rows of a Parquet file, decoded page by page."""
-
-    def __init__(self, path: Path):
-        import pyarrow
-        import pyarrow.parquet
-
-        self.path, self._pyarrow = path, pyarrow
-        try:
-            self._file = pyarrow.parquet.ParquetFile(path, pre_buffer=False, buffer_size=2**20)
-        except (pyarrow.ArrowException, OSError) as error:
-            raise ValueError(f"{path} is not a Parquet file, or damaged: {error}.") from None
-        self.columns = self._file.schema_arrow.names
-        self._groups = [self._file.metadata.row_group(i).num_rows for i in range(self._file.num_row_groups)]
-        self.rows = sum(self._groups)
-
-    def read(self, start: int) -> Iterator[_Row]:
-        """The rows from one on."""
-        names = _read_columns(self.columns)
-        number = 0
-        try:
-            for group, count in enumerate(self._groups):
-                if number + count <= start:
-                    number += count
-                    continue
-                batches = self._file.iter_batches(_ROWS, row_groups=[group], columns=names, use_threads=False)
-                for batch in batches:
-                    for row in range(max(0, start - number), batch.num_rows):
-                        yield _Row({name: _slice(batch.column(name), row) for name in names}, number + row + 1)
-                    number += batch.num_rows
-        except (self._pyarrow.ArrowException, OSError) as error:
-            raise ValueError(f"{self.path} is damaged: {error}.") from None
-
-
-def _open_table(path: Path) -> _ArrowTable | _ParquetTable:
-    with path.open("rb") as file:
-        start = file.read(8)
-        size = os.fstat(file.fileno()).st_size
-    if start[:4] == b"PAR1":
-        return _ParquetTable(path)
-    if size < 8:
-        raise ValueError(f"{path} is not an Arrow file, or damaged: it has {size} bytes.")
-    return _ArrowTable(path, not start.startswith(b"ARROW1"))
-
-
 def _read_columns(columns: list[str]) -> list[str]:
     return [*spelled(columns).values(), *([_ERROR] if _ERROR in columns else [])]
 
 
-def _check_columns(table: _ArrowTable | _ParquetTable) -> None:
+def _check_columns(table: Table) -> None:
     missing = [what.replace("; or --ids FILE", "") for what in missing_parts(spelled(table.columns), with_ids=True)]
     if missing:
         raise ValueError(f"{table.path} lacks the columns {'; '.join(missing)}. It has {first_few(table.columns, 12)}.")
@@ -243,10 +142,6 @@ def _name_of(values: dict[str, Any]) -> str:
     if isinstance(value, bool) or not isinstance(value, (str, bytes, int)):
         raise ValueError(f"the images' ids must be strings or integers; one is {value!r:.60}.")
     return id_text(value)
-
-
-def _slice(column: pyarrow.Array, row: int) -> pyarrow.Array:
-    return getattr(column, "storage", column).slice(row, 1)
 
 
 def _array(name: str, value: pyarrow.Array) -> Any:
