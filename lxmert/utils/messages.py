@@ -94,7 +94,7 @@ def shown(value: object, most: int = 80) -> str:
 
 
 _LEVELS = 3  # of containers in containers that are shown
-_ITEMS = {dict: 4, list: 6, tuple: 6, set: 6, frozenset: 6}  # that are shown of a container
+_ITEMS: dict[type, int] = {dict: 4, list: 6, tuple: 6, set: 6, frozenset: 6}  # that are shown of a container
 _BITS = 128  # of an integer whose digits are shown; to write those of a huge one takes the square of their number
 _SHORT = (bool, float, complex, type, datetime.date, datetime.time)
 
@@ -120,7 +120,7 @@ def _written(value: object, most: int, levels: int) -> str:
 
 
 def _written_items(container: Any, kind: type, most: int, levels: int) -> str:
-    start, end = {dict: "{}", list: "[]", tuple: "()"}.get(kind, "{}")
+    start, end = "[]" if kind is list else "()" if kind is tuple else "{}"
     if not levels:
         return f"{start}…{end}" if container else f"{start}{end}"
     taken = islice(container.items() if kind is dict else container, _ITEMS[kind])

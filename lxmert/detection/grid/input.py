@@ -103,7 +103,7 @@ def input_of_processor(values: Mapping[str, Any], place: object, size: tuple[int
         ValueError: a step that is not known, or a value that is none.
     """
     try:
-        with reading(place, "cannot be followed"):
+        with reading(str(place), "cannot be followed"):
             unknown = [key for key, value in values.items() if key.startswith("do_") and key not in _STEPS and value]
             if unknown:
                 raise InvalidFileError(f"{place} has steps that are not followed: {first_few(unknown)}.")
