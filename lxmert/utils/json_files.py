@@ -11,6 +11,7 @@ from .messages import shown
 
 # Far above any config.json, so that a file made to fill the memory is refused before it is read.
 LARGEST_JSON = 16 * 2**20
+LARGEST_CONFIG = 4 * 2**20  # of a config.json: its labels are at most 65,536
 
 
 def unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -41,11 +42,11 @@ def parse_json(text: str | bytes, place: str | Path, kind: type | tuple[type, ..
     return values
 
 
-def read_json(path: str | Path, kind: type | tuple[type, ...] = dict) -> Any:
-    """Read a JSON file; the same as `parse_json`.
+def read_json(path: str | Path, kind: type | tuple[type, ...] = dict, most: int = LARGEST_JSON) -> Any:
+    """Read a JSON file of at most `most` bytes; the same as `parse_json`.
 
     Raises:
         OSError: the file cannot be read.
         ValueError: not JSON, JSON of another kind, or a file far larger than any description of a model.
     """
-    return parse_json(read_small(path, LARGEST_JSON, "a description of a model"), path, kind)
+    return parse_json(read_small(path, most, "a description of a model"), path, kind)

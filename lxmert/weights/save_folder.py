@@ -16,7 +16,7 @@ import numpy as np
 
 from lxmert.common.config.base import ModelConfig
 from lxmert.utils.atomic_files import ensure_folder, replacing_files, write_text
-from lxmert.utils.json_files import read_json
+from lxmert.utils.json_files import LARGEST_CONFIG, read_json
 from lxmert.utils.paths import CONFIG_NAME, SAFETENSORS_NAME, check_folder, with_variant
 from lxmert.utils.setting_names import setting
 from lxmert.weights.formats.open import FOLDER_WEIGHTS
@@ -133,7 +133,7 @@ def check_neighbours(folder: Path, config: ModelConfig, replaced: Sequence[str])
     if not others or not file.is_file():
         return
     try:
-        same = type(config).from_dict(read_json(file)) == config
+        same = type(config).from_dict(read_json(file, most=LARGEST_CONFIG)) == config
     except (TypeError, ValueError):
         same = False
     if not same:

@@ -139,7 +139,7 @@ def test_overrides_that_do_not_fit(tmp_path):
         (b"\xff\xfe\x00", ValueError, "is not a JSON file"),
         (b"[" * 100_000, ValueError, "is not a JSON file"),
         (b"[1]", ValueError, "must hold a JSON object of keys and values; it holds a list"),
-        (b" " * (16 * 2**20 + 1), ValueError, "is larger than 16777216 bytes"),
+        (b" " * (4 * 2**20 + 1), ValueError, "is larger than 4194304 bytes"),
         (b'{"model_type": "bert"}', ValueError, "config.json: this is the configuration of a 'bert' model"),
         (b'{"hidden_size": "768"}', TypeError, r"config.json: hidden_size must be an integer; got '768' \(str\)"),
         (b'{"hidden_size": NaN}', TypeError, "hidden_size must be an integer; got nan"),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, overload
 
 from lxmert.utils.atomic_files import write_text
-from lxmert.utils.json_files import read_json
+from lxmert.utils.json_files import LARGEST_CONFIG, read_json
 from lxmert.utils.messages import check_keywords, constructor_names, nearly_known, unknown_keyword_message, warn_caller
 from lxmert.utils.neutral_arguments import PUSHING, SHARED, drop_neutral
 from lxmert.utils.paths import CONFIG_NAME, check_folder
@@ -192,7 +192,7 @@ class ModelConfig(ConfigValues):
             OSError: it cannot be read.
             ValueError: it is not JSON, or another model's.
         """
-        values = read_json(json_file)
+        values = read_json(json_file, most=LARGEST_CONFIG)
         try:
             return cls.from_dict(values)
         except (TypeError, ValueError) as error:

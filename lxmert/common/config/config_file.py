@@ -9,7 +9,7 @@ from typing import Any
 from lxmert.hub import folder_with, looks_like_hub_id
 from lxmert.utils.atomic_files import recover_folder
 from lxmert.utils.included_models import local_path
-from lxmert.utils.json_files import read_json
+from lxmert.utils.json_files import LARGEST_CONFIG, read_json
 from lxmert.utils.paths import CONFIG_NAME, check_subfolder
 from lxmert.utils.yaml_files import is_yaml, read_yaml
 
@@ -44,7 +44,7 @@ def read_config(
         name = " or ".join(names)
         problem = f"{path} has no {name}" if path.is_dir() else f"there is no file or folder {path}"
         raise FileNotFoundError(f"{problem}; pass a folder that holds a {name}, or the file itself.")
-    return file, read_yaml(file) if is_yaml(file) else read_json(file)
+    return file, read_yaml(file) if is_yaml(file) else read_json(file, most=LARGEST_CONFIG)
 
 
 def _file_in(folder: Path, names: Sequence[str]) -> Path:

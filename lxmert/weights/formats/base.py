@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from lxmert.utils.json_files import read_json
+from lxmert.utils.json_files import LARGEST_CONFIG, read_json
 from lxmert.utils.paths import CONFIG_NAME
 
 
@@ -37,4 +37,4 @@ class WeightFile(Protocol):
 def read_folder_config(path: Path) -> dict[str, Any] | None:
     """The values of the config.json in the folder of `path`, None without one."""
     file = path.parent / CONFIG_NAME
-    return read_json(file) if file.is_file() else None
+    return read_json(file, most=LARGEST_CONFIG) if file.is_file() else None
