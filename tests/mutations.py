@@ -139,6 +139,20 @@ MUTATIONS = (
         "tests/weights/test_hostile_files.py tests/weights/test_formats.py",
     ),
     Mutation(
+        "an image of kilobytes may take gigabytes",
+        "vision/image_files.py",
+        "if needed > most:",
+        "if needed > 100 * most:",
+        "tests/vision/test_hostile_images.py",
+    ),
+    Mutation(
+        "photographs of any size are opened ahead",
+        "utils/run_ahead.py",
+        "self._bytes < MOST_BYTES",
+        "self._bytes < 10**9",
+        "tests/utils/test_held_memory.py",
+    ),
+    Mutation(
         "HDF5 files may point to other files",
         "weights/formats/hdf5.py",
         ".external or dataset.is_virtual:",

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from lxmert.utils.foreign_files import InvalidFileError, reading
 from lxmert.utils.messages import warn_caller
 from lxmert.utils.optional_imports import require
+from lxmert.utils.setting_names import in_command
 from lxmert.vision.avif import largest_frame
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ _COSTLY_PARTS = {
 _SCAN = b"\xff\xda"  # of JPEG; each costs a pass over the image
 _USUAL_SCANS, _MOST_SCANS, _MOST_SCANNED_PIXELS = 16, 100, 600_000_000
 _MOST_STRIPS = 50_000  # of a TIFF file; Pillow reads each by calls of Python
-_MOST_RLE_PIXELS = 10_000_000  # Pillow decodes run lengths of BMP in Python
+_MOST_RLE_PIXELS = 4_000_000  # Pillow decodes run lengths of BMP in Python
 _MOST_COMMENT_BYTES = 2**30  # of PPM as text, which Pillow copies once for each comment
 
 
@@ -160,10 +161,12 @@ def _unread(path: Path, size: int, head: bytes) -> str:
     known = _format_of(head)
     if known is None or known in FORMATS:
         return f"{expected}; Pillow cannot read {path} ({size} bytes)."
-    return (
-        f"{expected}; {path} looks like {known}, which is not read from files. Convert it, or open it yourself and "
-        "pass the PIL image."
-    )
+    return f"{expected}; {path} looks like {known}, which is not read from files. Convert it{_or_open_it()}."
+
+
+def _or_open_it() -> str:
+    """What who calls from Python can do with a file that is trusted."""
+    return "" if in_command() else ", or open it yourself and pass the PIL image"
 
 
 def _format_of(head: bytes) -> str | None:
@@ -204,9 +207,10 @@ def _check_cost(path: Path, opened: Any, size: int) -> None:
     if opened.format == "TIFF":
         needed += _prepare_tiff(path, opened)
     if needed > most:
+        frames = f", in frames of {decoded:,} pixels" if decoded > pixels else ""
         raise InvalidFileError(
-            f"image must take at most {most:,} bytes of memory, as {path} has {size:,} bytes; its {opened.height} x "
-            f"{opened.width} pixels take {needed:,}. Scale it down, or open it yourself and pass the PIL image."
+            f"image must take at most {most:,} bytes of memory, as {path} has {size:,} bytes; it takes {needed:,} for "
+            f"{opened.height} x {opened.width} pixels{frames}. Scale it down{_or_open_it()}."
         )
     if opened.format in ("JPEG", "MPO"):
         scans = min(_MOST_SCANS, max(_USUAL_SCANS, _MOST_SCANNED_PIXELS // pixels))
@@ -229,7 +233,7 @@ def _bytes_per_pixel(opened: Any) -> int:
         "MPO": stored + 2 * len(opened.getbands()),
         "WEBP": 16,  # two canvases, a copy and Pillow's image
         "AVIF": 16,  # planes of 16 bits, colours, a copy and Pillow's image
-        "TIFF": 3 * stored,  # a strip of 16 bits may be all of it; or a turned copy
+        "TIFF": 4 * stored,  # a strip of 16 bits, or one with coefficients, may be all of it; or a turned copy
     }
     return max(decoding.get(opened.format, stored), stored + 3)
 

@@ -125,15 +125,15 @@ def _colours(image: Any) -> np.ndarray:
 
 def _deep_gray(image: Any, name: str) -> Callable[[Any], np.ndarray]:
     """The conversion of an image whose gray has more than 8 bits: Pillow's own clips at 255, which turns it white."""
+    # Modes I and F do not define the value of white; it is inferred from the largest value.
+    whites = {"F": (1.0, 255.0, 65535.0), "I": (255.0, 65535.0)}.get(image.mode)
     high = -np.inf
-    for band, _ in _bands(image):
+    for band, _ in _bands(image) if whites else ():
         values = np.asarray(band)
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             raise InvalidFileError(f"image must have finite values; {name}, of mode {image.mode}, has NaN or infinity.")
         high = max(high, float(values.max()))
-    # Modes I and F do not define the value of white; it is inferred from the largest value.
-    whites = {"F": (1.0, 255.0, 65535.0), "I": (255.0, 65535.0)}.get(image.mode, (65535.0,))
-    full = next((white for white in whites if high <= white), high)
+    full = next((white for white in whites if high <= white), high) if whites else 65535.0
 
     def convert(band: Any) -> np.ndarray:
         values = np.asarray(band).astype(np.float64)

@@ -143,7 +143,7 @@ HOSTILE = {
     "gif": (lambda: _gif(9990, 9990), MEMORY),
     "gif whose frame is larger": (lambda: _gif(1, 1, (9990, 9990)), MEMORY),
     "bmp": (lambda: _bmp(9990, 9990, 0), MEMORY),
-    "bmp of run lengths": (lambda: _bmp(5000, 5000, 1), "10,000,000 pixels as run lengths"),
+    "bmp of run lengths": (lambda: _bmp(5000, 5000, 1), "4,000,000 pixels as run lengths"),
     "ppm": (lambda: b"P6 9990 9990 255\n", MEMORY),
     "ppm of floats": (lambda: b"Pf 9990 9990 1.0\n", MEMORY),
     "ppm of huge numbers": (lambda: b"P6 9999999999 9999999999 255\n", "pixels"),
