@@ -262,9 +262,7 @@ def test_a_row_has_a_bound_of_lines(pack, tmp_path, monkeypatch):
     path = tmp_path / "a.tsv"
     for start in ('a\t1\t1\t1\tb\t"', '"'):
         path.write_bytes(pack((start + "A\n" * 3000).encode()))
-        with pytest.raises(
-            ValueError, match=r"a\.tsv, line 1002: the row has more than 1,000 lines; perhaps a quote"
-        ):
+        with pytest.raises(ValueError, match=r"a\.tsv, line 1002: the row has more than 1,000 lines; perhaps a quote"):
             import_regions([path], tmp_path / "store", ImportOptions(columns=WIDTH_FIRST))
 
 

@@ -6,6 +6,7 @@ import ast
 import json
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from lxmert.utils.messages import shown
@@ -96,11 +97,7 @@ def _cell(value: Any) -> Any:
     """The value of a cell that holds a list or an object, as JSON or as Python writes it; others as they are."""
     if type(value) is not str or value[:1] not in ("[", "{") or len(value) > _LARGEST_CELL:
         return value
-    try:
-        return json.loads(value)
-    except (ValueError, RecursionError):
-        pass
-    try:
-        return ast.literal_eval(value)  # constants alone
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return value
+    for parse in (json.loads, ast.literal_eval):  # constants alone
+        with suppress(Exception):  # the parser of Python raises nearly anything
+            return parse(value)
+    return value

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from lxmert.utils.json_files import read_json
+from lxmert.utils.messages import shown
 from lxmert.utils.paths import check_path
 
 from . import layout
@@ -125,7 +126,7 @@ class StoreFolder:
             return
         region, number = np.argwhere(~(np.abs(features) <= largest_number(self.dtype)))[0].tolist()
         raise ValueError(
-            f"{self.folder}, image {self.name(place)!r}: its features must be finite; number {number} of region "
+            f"{self.folder}, image {shown(self.name(place))}: its features must be finite; number {number} of region "
             f"{region} is NaN or infinite. `lxmert features check` lists all such images; import them again."
         )
 
@@ -195,10 +196,10 @@ def _read_index(folder: Path) -> dict[str, Any]:
         )
     index = read_json(path)
     if index.get("format") != layout.FORMAT:
-        raise ValueError(f"{path} must have the format {layout.FORMAT!r}; it has {index.get('format')!r}.")
+        raise ValueError(f"{path} must have the format {layout.FORMAT!r}; it has {shown(index.get('format'))}.")
     if index.get("version") != layout.VERSION:
         raise ValueError(
-            f"{path} has version {index.get('version')!r}; only version {layout.VERSION} can be read. Import the "
+            f"{path} has version {shown(index.get('version'))}; only version {layout.VERSION} can be read. Import the "
             "regions again, or use the version of this package that wrote them."
         )
     if "pictures" in index:  # the name of the count in stores of earlier commits
@@ -208,7 +209,9 @@ def _read_index(folder: Path) -> dict[str, Any]:
         value = index.get(name, layout.NO_ID if name in layout.LARGEST_IDS else None)
         most = 2**31 if name in layout.LARGEST_IDS else 2**48
         if not isinstance(value, int) or isinstance(value, bool) or not least <= value < most:
-            raise ValueError(f"{path}: {name} must be an integer from {least}; it is {value!r}.")
+            raise ValueError(f"{path}: {name} must be an integer from {least}; it is {shown(value)}.")
     if index.get("dtype") not in layout.FEATURE_DTYPES:
-        raise ValueError(f"{path}: dtype must be {' or '.join(layout.FEATURE_DTYPES)}; it is {index.get('dtype')!r}.")
+        raise ValueError(
+            f"{path}: dtype must be {' or '.join(layout.FEATURE_DTYPES)}; it is {shown(index.get('dtype'))}."
+        )
     return index

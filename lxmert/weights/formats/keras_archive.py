@@ -17,6 +17,7 @@ import numpy as np
 from lxmert.utils.compression import max_unpacked_size
 from lxmert.utils.foreign_files import is_of_the_system
 from lxmert.utils.json_files import LARGEST_JSON, parse_json
+from lxmert.utils.messages import shown
 from lxmert.utils.paths import CONFIG_NAME
 from lxmert.utils.temporary_files import in_system_folder
 
@@ -116,7 +117,7 @@ def _model_config(path: Path, description: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(config, dict) or "model_type" not in config:
         kind = description.get("class_name", "something else")
         raise ValueError(
-            f"{path} is no .keras file of this package: it holds a {kind!r}, not a TFLxmert or TFVisualBert model."
+            f"{path} is no .keras file of this package: it holds a {shown(kind)}, not a TFLxmert or TFVisualBert model."
         )
     return config
 

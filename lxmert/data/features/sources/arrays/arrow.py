@@ -123,7 +123,7 @@ def data_files(path: Path) -> list[Path]:
 
 def _plain_name(where: Path, name: Any) -> str:
     if not isinstance(name, str) or Path(name).name != name or "\\" in name or name in ("", ".", ".."):
-        raise ValueError(f"{where} must name files in its folder; it names {name!r:.60}.")
+        raise ValueError(f"{where} must name files in its folder; it names {shown(name, 60)}.")
     return name
 
 
@@ -140,7 +140,7 @@ def _check_columns(table: Table) -> None:
 def _name_of(values: dict[str, Any]) -> str:
     value = values[spelled(values)["ids"]][0].as_py()
     if isinstance(value, bool) or not isinstance(value, (str, bytes, int)):
-        raise ValueError(f"the images' ids must be strings or integers; one is {value!r:.60}.")
+        raise ValueError(f"the images' ids must be strings or integers; one is {shown(value, 60)}.")
     return id_text(value)
 
 
