@@ -14,7 +14,9 @@ A TSV as the original's is made (36 regions of 2048 numbers for every image) and
 - a random read of an image beside a plain copy of the same bytes out of `numpy.load(..., mmap_mode="r")`, in turns:
   with the file in memory (warm: pages that the process has not touched before, as in an epoch over a large store;
   warm_mapped: every page was touched before, as a process has it only that may hold the whole store), and with the file
-  thrown out of memory before (cold).
+  thrown out of memory before (cold);
+- what opening a store of a million small images takes: processor time, and private memory when it is open and when
+  names were looked up in it. `--only opening` measures this alone and keeps the other results.
 
 The results go to benchmarks/results/region_store.json.
 """
@@ -39,12 +41,13 @@ import clock
 import numpy as np
 from tqdm import tqdm
 
-from lxmert.data.features import ImportOptions, check_regions, import_regions, open_regions
+from lxmert.data.features import ImportOptions, check_regions, import_regions, layout, open_regions
 from lxmert.utils.atomic_files import write_text
 
 RESULTS = Path(__file__).parent / "results" / "region_store.json"
 REGIONS, SIZE = 36, 2048
 _WORKERS, _BATCH = 4, 32
+_MANY = 1_000_000  # images of the store that is opened
 
 
 def main() -> None:
@@ -54,7 +57,15 @@ def main() -> None:
     parser.add_argument("--reads", type=int, default=1500, help="random reads of each kind (default: 1500)")
     parser.add_argument("--folder", help="where the files are made (default: a temporary folder)")
     parser.add_argument("--output", type=Path, default=RESULTS, help="where the results go")
+    parser.add_argument("--only", choices=["opening"], help="measure this alone")
     arguments = parser.parse_args()
+    if arguments.only:
+        results = json.loads(arguments.output.read_text())
+        with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+            results["opening"] = measure_opening(Path(folder, "store"))
+        write_text(arguments.output, json.dumps(results, indent=2) + "\n")
+        print(json.dumps(results["opening"], indent=1))
+        return
     results: dict = {"images": arguments.images, "processors": os.cpu_count(), "stores": {}}
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         source = Path(folder, "regions.tsv")
@@ -74,6 +85,7 @@ def main() -> None:
             results["stores"][dtype] = measured
             print(f"{dtype}: {json.dumps(measured, indent=1)}", flush=True)
             shutil.rmtree(store)
+        results["opening"] = measure_opening(Path(folder, "store"))
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     write_text(arguments.output, json.dumps(results, indent=2) + "\n")
     print(f"wrote {arguments.output}")
@@ -223,6 +235,47 @@ def _work(store, places: np.ndarray) -> float:
         most = max(most, private_memory() - before) if start % (_BATCH * 8) == 0 else most
         del batch
     return max(most, private_memory() - before)
+
+
+def measure_opening(store: Path) -> dict:
+    """What a process of its own takes to open a store of a million images of one region with eight numbers."""
+    _write_store(store, _MANY)
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return {"images": _MANY, **pool.apply(_open, (str(store),))}
+
+
+def _open(store: str) -> dict:
+    before, start = private_memory(), time.process_time()
+    opened = open_regions(store)
+    results = {"processor_ms": 1000 * (time.process_time() - start), "added_private_mb": private_memory() - before}
+    names, start = [f"{number:027}" for number in range(0, _MANY, 10)], time.process_time()
+    opened.places(names)
+    results["processor_ms_of_100,000_names"] = 1000 * (time.process_time() - start)
+    return {**results, "added_private_mb_with_names": private_memory() - before}
+
+
+def _write_store(store: Path, images: int) -> None:
+    store.mkdir()
+    labels = np.zeros(images, layout.LABEL_DTYPE)
+    labels["object_id"] = labels["attribute_id"] = layout.NO_LABEL
+    arrays = {
+        layout.FEATURES: np.zeros((images, 8), np.float16),
+        layout.BOXES: np.tile(np.array([0, 0, 10, 10], np.float32), (images, 1)),
+        layout.LABELS: labels,
+        layout.OFFSETS: np.arange(images + 1),
+        layout.SIZES: np.full((images, 2), 100, np.int32),
+        layout.CHECKSUMS: np.zeros(images, np.uint32),
+        layout.NAMES: np.array([f"{number:027}".encode() for number in range(images)]),
+        layout.NAME_PLACES: np.arange(images),
+    }
+    for name, values in arrays.items():
+        with (store / name).open("wb") as file:
+            file.write(layout.npy_header(values.dtype, values.shape))
+            values.tofile(file)
+    counts = {"images": images, "regions": images, "feature_size": 8, "most_regions": 1}
+    index = {"format": layout.FORMAT, "version": layout.VERSION, "dtype": "float16", **counts}
+    index |= {"with_objects": 0, "with_attributes": 0, **dict.fromkeys(layout.LARGEST_IDS, layout.NO_ID)}
+    write_text(store / layout.INDEX, json.dumps(index))
 
 
 def measure_reads(store: Path, reads: int) -> dict:
