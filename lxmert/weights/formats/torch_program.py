@@ -87,14 +87,9 @@ class TorchProgram(PickleMachine):
     def make_storage(self, _: None) -> None:
         """A storage: ("storage", its type, its key, "cpu", how many numbers, None)."""
         match self.stack.pop():
-            case ("storage", Name() as kind, str() as key, str(), int() as count) | (
-                "storage",
-                Name() as kind,
-                str() as key,
-                str(),
-                int() as count,
-                None,
-            ) if kind in _KINDS and count >= 0:
+            case ("storage", Name() as kind, str() as key, str(), int() as count, *_) as saved if (
+                len(saved) <= 6 and saved[5:] in ((), (None,)) and kind in _KINDS and count >= 0
+            ):
                 storage = Storage(key, _KINDS[kind], count)
                 if self.storages.setdefault(key, storage) == storage:
                     self.push(storage)
