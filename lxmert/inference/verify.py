@@ -126,6 +126,7 @@ def verify(
     architecture: str | None = None,
     dtype: str | None = None,
     answers: tuple[AnswerTable, AnswerTable] | None = None,
+    trusted: bool = False,
     hub: HubOptions | None = None,
     **overrides: Any,
 ) -> Agreement:
@@ -143,6 +144,7 @@ def verify(
             rounding on the outputs depends on the model, so no tolerance for it would detect a wrong weight.
         answers: the two answer vocabularies between which the answer head of `target` was moved. The score of an answer
             is then compared with that of the same answer in `source`, and with 0 where `source` does not have it.
+        trusted: whether `target` was just written by this process, and HDF5 may be opened in it.
         hub: `revision`, `cache_dir`, `token` and `local_files_only`, where `source` is a model on the hub.
         overrides: config fields that take other values than `source`'s.
 
@@ -152,7 +154,8 @@ def verify(
     with open_checkpoint(source, config, hub=hub, **overrides) as checkpoint:
         architecture = architecture or checkpoint.architecture
         source_config = checkpoint.config
-    with open_checkpoint(target, config if _has_no_config(target) else None, type(source_config)) as checkpoint:
+    given = config if _has_no_config(target, trusted) else None
+    with open_checkpoint(target, given, type(source_config), trusted=trusted) as checkpoint:
         target_config = checkpoint.config
         # Only this class may be without one.
         without_pooler = architecture == "VisualBertModel" and not checkpoint.pooler
@@ -171,14 +174,14 @@ def verify(
         expected = {name: _moved(name, values, rows) for name, values in expected.items()}
     found: list[OutputDifference] = []
     for loader, model in _keras_models(
-        getattr(tf, f"TF{architecture}"), Path(target), target_config, constructor_options
+        getattr(tf, f"TF{architecture}"), Path(target), target_config, constructor_options, trusted
     ):
         found.extend(_compare(loader, expected, _outputs(model, inputs)))
     return Agreement(source, target, tuple(found))
 
 
-def _has_no_config(path: str | Path) -> bool:
-    file = open_weights(path)
+def _has_no_config(path: str | Path, trusted: bool) -> bool:
+    file = open_weights(path, trusted)
     try:
         return file.config is None
     finally:
@@ -204,13 +207,14 @@ def _outputs(model: Any, inputs: Mapping[str, np.ndarray]) -> Outputs:
 
 
 def _keras_models(
-    kind: Any, target: Path, config: ModelConfig, constructor_options: Mapping[str, Any]
+    kind: Any, target: Path, config: ModelConfig, constructor_options: Mapping[str, Any], trusted: bool
 ) -> Iterator[tuple[str, Any]]:
     """The target in Keras, one way of loading after the other, so that only one model is in memory at a time."""
-    yield "from_pretrained", kind.from_pretrained(target, config=config, dtype="float32", **constructor_options)
+    options = {"config": config, "dtype": "float32", "trusted": trusted, **constructor_options}
+    yield "from_pretrained", kind.from_pretrained(target, **options)
     if target.name.endswith(".weights.h5"):
         model = kind(config, dtype="float32", **constructor_options)
-        model.load_weights(target)
+        model.load_weights(target, trusted=trusted)
         yield "load_weights", model
     if target.name.endswith(".keras"):
         model = kind(config, dtype="float32", **constructor_options)

@@ -36,9 +36,16 @@ class KerasFormats(NamedWeights):
         if written and path.name.endswith(".weights.h5"):
             store_config(filepath, self.config, self.architecture())
 
-    def load_weights(self, filepath: str | Path, skip_mismatch: bool = False, **kwargs: Any) -> None:
-        """Read a weight file as Keras does, after checking that it is safe and what it claims to be."""
-        unread = names_without_layer(self, check_for_keras(Path(filepath)))
+    def load_weights(
+        self, filepath: str | Path, skip_mismatch: bool = False, trusted: bool = False, **kwargs: Any
+    ) -> None:
+        """Read a weight file as Keras does, after checking that it is safe and what it claims to be.
+
+        Args:
+            filepath, skip_mismatch, kwargs: as in Keras.
+            trusted: whether the file is your own, and may be checked in this process; see `from_pretrained`.
+        """
+        unread = names_without_layer(self, check_for_keras(Path(filepath), trusted))
         if unread and not skip_mismatch:
             raise ValueError(
                 f"{filepath} has weights of layers that this {type(self).__name__} does not have: {first_few(unread)}. "

@@ -25,15 +25,24 @@ class FileBytes:
         start: where the part begins that is read; all places are relative to it.
         size: of the part in bytes, which must be in the file; up to the end by default.
         file: open already; it is closed with this.
+        stored: bytes that a file of others has of it: fewer than `size` if it was unpacked from there.
 
     Raises:
         OSError: the file cannot be opened.
     """
 
-    def __init__(self, path: Path, start: int = 0, size: int | None = None, file: BinaryIO | None = None):
+    def __init__(
+        self,
+        path: Path,
+        start: int = 0,
+        size: int | None = None,
+        file: BinaryIO | None = None,
+        stored: int | None = None,
+    ):
         self.path, self.start = path, start
         self._file = path.open("rb", buffering=0) if file is None else file
         self.size = os.fstat(self._file.fileno()).st_size - start if size is None else size
+        self.stored = self.size if stored is None else stored
         self._lock = Lock()
         self._map: mmap.mmap | None = None
 

@@ -118,6 +118,7 @@ def convert(
     answers: Sequence[AnswerTable] | None = None,
     vocabulary: Vocabulary | None = None,
     sha256: str | None = None,
+    trusted: bool = False,
     hub: HubOptions | None = None,
     **overrides: Any,
 ) -> Conversion:
@@ -142,6 +143,7 @@ def convert(
             source has its own next to it, and otherwise that of both.
         vocabulary: the tokenizer to write into a folder; by default that of the source.
         sha256: that of the source; another file is refused before it is read.
+        trusted: whether a source in HDF5 may be opened in this process; see `formats.open_weights`.
         hub: see `open.open_checkpoint`.
         overrides: config fields that replace those of the source.
 
@@ -161,7 +163,7 @@ def convert(
     if vocabulary is not None and not is_folder:
         raise ValueError(f"{setting('vocabulary')} is written into folders; {target} is to be: {FORMATS[kind]}.")
     path = find_model(source, hub)
-    with open_checkpoint(path, config, sha256=sha256, **overrides) as checkpoint:
+    with open_checkpoint(path, config, sha256=sha256, trusted=trusted, **overrides) as checkpoint:
         written = target / {"folder": SAFETENSORS_NAME, "tf_model.h5": TF_NAME}[kind] if is_folder else target
         _check_target(target, written, kind, checkpoint)
         architecture = _architecture(task, checkpoint)

@@ -98,6 +98,7 @@ class LoadableModel(NamedModel):
         variant: str | None = None,
         use_safetensors: bool | None = None,
         sha256: str | None = None,
+        trusted: bool = False,
         revision: str | None = None,
         cache_dir: str | Path | None = None,
         token: str | bool | None = None,
@@ -137,6 +138,8 @@ class LoadableModel(NamedModel):
             variant: of the weights: "fp16" reads model.fp16.safetensors.
             use_safetensors: True reads safetensors only, False everything else.
             sha256: that of the weight file; another file is refused before it is read.
+            trusted: whether an HDF5 file of your own may be opened in this process, which saves a moment. Files of
+                others are opened in a process with limits on memory and time, which a hostile one can end.
             revision, cache_dir, token, local_files_only, force_download: of a model on the hub: a branch, tag or
                 commit; the folder to keep files in; the user's token; whether to do without the network; whether to
                 download files that are in the cache.
@@ -176,7 +179,7 @@ class LoadableModel(NamedModel):
             raise TypeError(f"{owner} needs a source: a folder, a file, or a model on the hub.")
         else:
             selection = Selection(subfolder, variant, use_safetensors)
-            opened = open_checkpoint(source, given, cls.config_class, hub, selection, sha256, **overrides)
+            opened = open_checkpoint(source, given, cls.config_class, hub, selection, sha256, trusted, **overrides)
         with opened as file:
             model = cls._new_with_own_layers(file.config, options)
             own = {} if model is None else model.own_shapes()

@@ -41,6 +41,7 @@ def open_checkpoint(
     hub: HubOptions | None = None,
     selection: Selection = USUAL,
     sha256: str | None = None,
+    trusted: bool = False,
     **overrides: Any,
 ) -> Checkpoint:
     """Open a weight file or folder, or a model on the hub.
@@ -52,6 +53,7 @@ def open_checkpoint(
         hub: `revision`, `cache_dir`, `token` and `local_files_only` for a model on the hub.
         selection: which weights of a folder or repository.
         sha256: that of the weights; others are refused before they are read. See `checksums.weights_sha256`.
+        trusted: whether HDF5 may be opened in this process; see `formats.open_weights`.
         overrides: config fields that replace those of the file.
 
     Raises:
@@ -69,7 +71,7 @@ def open_checkpoint(
     check_digits(sha256)
     # The error of the hub covers what is neither a path nor a repository.
     source = local_path(source) or download_weights(source, selection=selection, **(hub or {}))
-    file, stored = _open_with_config(source, config is None, selection, sha256)
+    file, stored = _open_with_config(source, config is None, selection, sha256, trusted)
     return _recognized(file, stored, config, kind, overrides)
 
 
@@ -165,6 +167,7 @@ def _open_with_config(
     with_config: bool,
     selection: Selection = USUAL,
     sha256: str | None = None,
+    trusted: bool = False,
 ) -> tuple[WeightFile, dict[str, Any] | None]:
     """Open weights with the configuration that belongs to them, though another process may be replacing both.
 
@@ -179,7 +182,7 @@ def _open_with_config(
         before = path.stat()
         if sha256 is not None:
             check_sha256(source, sha256, weights_sha256(path))
-        file = open_weights(path)
+        file = open_weights(path, trusted)
         try:
             stored = file.config if with_config else None
             if is_consistent(path.parent) and path.exists() and os.path.samestat(before, path.stat()):

@@ -18,7 +18,6 @@ from lxmert.utils.setting_names import setting
 from lxmert.utils.temporary_files import temporary_file
 from lxmert.utils.write_errors import library_writes, naming
 from lxmert.weights.formats.hdf5 import CONFIG_ATTRIBUTE
-from lxmert.weights.formats.hdf5_compat import create_contiguous
 from lxmert.weights.formats.keras_archive import KERAS_WEIGHTS
 from lxmert.weights.formats.open import TF_NAME
 from lxmert.weights.formats.raw_io import BFLOAT16, Slot, write_slots
@@ -26,6 +25,10 @@ from lxmert.weights.naming.key_mapping import HUGGING_FACE_TF, KERAS_H5
 from lxmert.weights.naming.tables import MODELS, is_task_model
 
 from .save_folder import LazyTensor, Overflowed, Tensors, check_neighbours, with_architecture
+
+# h5py's low-level interface may change; this has been checked with h5py 3.14. False takes the public one, which is
+# slower, with the same result.
+USE_LOW_LEVEL = True
 
 
 def write_keras_weights(path: str | Path, config: ModelConfig, architecture: str, items: Tensors) -> Overflowed:
@@ -55,7 +58,7 @@ def _slot(group: Any, name: str, item: LazyTensor) -> Slot:
     parameter = item.parameter
     shape = parameter.leaf.keras_shape(parameter.shape)
     stored_as = np.dtype("V2") if item.dtype == BFLOAT16 else item.dtype  # HDF5 has no bfloat16; Keras writes its bits
-    dataset, offset = create_contiguous(group, name, stored_as, shape)
+    dataset, offset = _create_contiguous(group, name, stored_as, shape)
     if item.dtype == BFLOAT16:
         dataset.attrs["dtype"] = "bfloat16"
 
@@ -63,6 +66,27 @@ def _slot(group: Any, name: str, item: LazyTensor) -> Slot:
         return parameter.leaf.to_keras(item.read())
 
     return Slot(parameter.name, offset, item.dtype, shape, read)
+
+
+def _create_contiguous(group: Any, name: str, dtype: np.dtype, shape: tuple[int, ...]) -> tuple[Any, int]:
+    """Create a contiguous dataset and its groups, and return it with the place of its values, which are not written.
+
+    The public interface has to write zeros there first.
+    """
+    import h5py
+
+    if not USE_LOW_LEVEL:
+        dataset = group.create_dataset(name, data=np.zeros(shape, dtype))
+        return dataset, dataset.id.get_offset() or 0
+    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    properties.set_layout(h5py.h5d.CONTIGUOUS)
+    properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    properties.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    links = h5py.h5p.create(h5py.h5p.LINK_CREATE)
+    links.set_create_intermediate_group(True)
+    kind, space = h5py.h5t.py_create(dtype, logical=True), h5py.h5s.create_simple(shape)
+    dataset = h5py.Dataset(h5py.h5d.create(group.id, name.encode(), kind, space, dcpl=properties, lcpl=links))
+    return dataset, dataset.id.get_offset() or 0
 
 
 def write_keras_archive(path: str | Path, config: ModelConfig, architecture: str, items: Tensors) -> Overflowed:

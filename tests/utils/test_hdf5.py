@@ -3,7 +3,6 @@
 import os
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import time
@@ -19,6 +18,8 @@ from lxmert.utils.foreign_files import InvalidFileError
 from lxmert.utils.hdf5 import client, limited_process
 from lxmert.utils.hdf5.reader import Hdf5Reader, open_hdf5
 
+from ..hdf5_damage import own_child, own_sibling
+
 VALUES = np.arange(60, dtype="float32").reshape(12, 5)
 forks = pytest.mark.skipif(not client.USE_FORKS, reason="this system does not fork")
 
@@ -29,8 +30,6 @@ def path(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["group/values"] = VALUES
         file["group/values"].attrs["unit"] = "pixels"
-        for number in range(20):
-            file.create_group(f"more/{number:02}")
     return tmp_path / "a.h5"
 
 
@@ -50,27 +49,6 @@ def values_of(path, **options):
 
 def is_whole(path):
     return np.array_equal(values_of(path)["group/values"], VALUES)
-
-
-def tree_node(path, level, place, group="more"):
-    """Let a node of a group's B-tree name itself in one of its places."""
-    with h5py.File(path) as file:
-        header = h5py.h5o.get_info(file[group].id).addr
-    data = bytearray(path.read_bytes())
-    at = data.index(b"\x11\0\x10\0", header)  # the message that says where the tree is
-    (node,) = struct.unpack_from("<Q", data, at + 8)
-    assert data[node : node + 4] == b"TREE"
-    data[node + 5] = level
-    data[node + place : node + place + 8] = struct.pack("<Q", node)
-    path.write_bytes(data)
-
-
-def own_child(path):
-    tree_node(path, 1, 32)
-
-
-def own_sibling(path):
-    tree_node(path, 0, 16)
 
 
 STORED = {

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from lxmert import convert
-from lxmert.weights.formats import Selection, choose_weights, hdf5_compat, open_weights
+from lxmert.weights import save_hdf5
+from lxmert.weights.formats import Selection, choose_weights, open_weights
 from lxmert.weights.formats.hdf5 import CONFIG_ATTRIBUTE, Hdf5File
 from lxmert.weights.formats.keras_archive import KerasArchive
 from lxmert.weights.formats.safetensors import SafetensorsFile
@@ -185,7 +186,7 @@ def test_a_config_beside_a_file_without_one(good, tmp_path):
 @pytest.mark.parametrize("name", ["a.weights.h5", "a.keras"])
 def test_h5pys_high_level_interface_gives_the_same(name, good, tmp_path, monkeypatch):
     convert(good, tmp_path / name)
-    monkeypatch.setattr(hdf5_compat, "USE_LOW_LEVEL", False)
+    monkeypatch.setattr(save_hdf5, "USE_LOW_LEVEL", False)
     (tmp_path / "slow").mkdir()
     convert(good, tmp_path / "slow" / name)
     for path in (tmp_path / name, tmp_path / "slow" / name):

@@ -84,7 +84,7 @@ class Hdf5Array:
         if self.elsewhere:
             return "has its values in another file, which is not followed."
         if self.dtype.hasobject:
-            return f"holds {escaped(self.kind)}, not numbers."
+            return f"holds {escaped(self.kind)}, which is not read."
         claims = f"claims to be {list(self.shape)}, more than the file can hold in the {self.stored} bytes of it."
         if self.size > (max_unpacked_size(self.stored) if self.filters else self.stored):
             return claims

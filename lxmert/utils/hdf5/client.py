@@ -59,12 +59,12 @@ def records(
     asked = {
         "start": file.start,
         "size": file.size,
-        "memory": min(_MEMORY + file.size // 2 + 3 * (most or 0), _MOST_MEMORY),
-        "seconds": _SECONDS + file.size / 2**22,
-        "patience": _PATIENCE + file.size / 2**20,
+        "memory": min(_MEMORY + file.stored // 2 + 3 * (most or 0), _MOST_MEMORY),
+        "seconds": _SECONDS + file.stored / 2**22,
+        "patience": _PATIENCE + file.stored / 2**20,
         **(request or {}),
     }
-    left = most or _MOST_TOLD + 4 * file.size
+    left = most or _MOST_TOLD + 4 * file.stored
     with _server.asked(file, asked) if USE_FORKS else _once(file, asked) as (answer, status):
         while True:
             sizes = answer.read(16)

@@ -7,38 +7,25 @@ is read: no path and no size in a file is trusted.
 
 from __future__ import annotations
 
-import io
-import math
-import zlib
-from collections.abc import Iterator
 from pathlib import Path
-from threading import Lock
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from lxmert.utils.compression import max_unpacked_size
 from lxmert.utils.file_bytes import FileBytes
+from lxmert.utils.foreign_files import InvalidFileError
+from lxmert.utils.hdf5.reader import Hdf5Array, Hdf5Reader
 from lxmert.utils.json_files import LARGEST_JSON, parse_json
+from lxmert.utils.messages import escaped, shown
 
-from . import hdf5_compat as compat
 from .base import read_folder_config
-from .hdf5_headers import HeaderChecks
 from .raw_io import BFLOAT16, BLOCK, FLOATS
 
 CONFIG_ATTRIBUTE = "lxmert_config"  # of a file that this package wrote
 # What a compiled Keras model saves in addition to its weights.
 KERAS_TRAINING_GROUPS = ("optimizer", "_loss_tracker", "_compile_metrics", "loss_tracker", "metrics")
-_LOCK = Lock()  # HDF5 itself is not thread-safe
-_MOST_OBJECTS = 200_000
-_DEEPEST = 32
-
-
-class Member(NamedTuple):
-    """An HDF5 file that is a member of an archive: opened, and where it starts there; None if it is compressed."""
-
-    file: BinaryIO
-    start: int | None
+_DEFLATE, _SHUFFLE = 1, 2  # numbers of filters
 
 
 class Hdf5File:
@@ -49,168 +36,104 @@ class Hdf5File:
 
     Args:
         path: the file, or the archive that it is in.
-        member: of the archive, whose config is then somewhere else.
+        file: a file in an archive, opened, whose config is then somewhere else; it is closed with this.
+        trusted: whether to open the file without a process of its own for that; see `Hdf5Reader`.
 
     Raises:
         ValueError: a damaged or foreign file, or one with links or data outside of itself.
     """
 
-    def __init__(self, path: Path, member: Member | None = None):
-        import h5py
-
+    def __init__(self, path: Path, file: FileBytes | None = None, trusted: bool = False):
         self.path = path
         self.shapes: dict[str, tuple[int, ...]] = {}
         self.dtypes: dict[str, np.dtype] = {}
         self._config: dict[str, Any] | None = None
-        self._places: dict[str, list[str]] = {}
-        self._offsets: dict[str, int | None] = {}
-        self._member = member.file if member else None
-        self._start = member.start if member else 0
-        self._bytes = FileBytes(path)
-        self._size = self._bytes.size
-        if self._member and self._start is None:
-            self._size = self._member.seek(0, io.SEEK_END)
-        self._stored = 0
-        self._headers = HeaderChecks(self._stored_bytes, self._size)
+        self._places: dict[str, list[Hdf5Array]] = {}
+        self._claimed = 0  # bytes, by all arrays together
+        self._reader = Hdf5Reader(FileBytes(path) if file is None else file, trusted)
         try:
-            self._file = h5py.File(self._member or path, "r", rdcc_nbytes=0)
-        except (OSError, RuntimeError, ValueError) as error:
-            self._bytes.close()
-            raise ValueError(f"{path} is not a complete HDF5 file: {error}") from None
-        try:
-            if self._file.userblock_size:
-                raise _InvalidFileError(
-                    f"{path} starts with something other than HDF5, unlike Keras' files; nothing was read."
-                )
-            self._headers.check(compat.address_of(self._file))
-            self._older = "layer_names" in self._file.attrs or "layer_names0" in self._file.attrs
+            self._check_structure()
+            root = self._reader.groups[""]
+            self._older = "layer_names" in root or "layer_names0" in root
             self.title = f"HDF5, as {'Hugging Face saves TensorFlow models' if self._older else 'Keras 3 writes it'}"
-            self._collect()
-            if member is None:
+            for place, array in self._reader.arrays.items():
+                self._check_array(array)
+                if self._older or place.split("/")[0] not in KERAS_TRAINING_GROUPS:
+                    self._add_array(array)
+            if file is None:
                 self._config = self._stored_config()
-        except compat.H5PY_ERRORS as error:
-            self.close()
-            said = str(error) if isinstance(error, _InvalidFileError) else f"{path} is a damaged HDF5 file: {error}"
-            raise ValueError(said) from None
         except BaseException:
             self.close()
             raise
 
-    def _collect(self) -> None:
-        """Walk the groups and note every array, refusing all that Keras does not write."""
-        for place, dataset in self._datasets():
-            name = place
-            if self._older:  # /layer/model/…: the config says which model it is
-                name = "/".join(place.split("/")[2:]) or place
-            if dataset.external or dataset.is_virtual:
-                raise _InvalidFileError(
-                    f"{self.path}: the values of {place} are in another file, which is not followed."
-                )
-            if self._older or place.split("/")[0] not in KERAS_TRAINING_GROUPS:
-                self._add_array(name, place, dataset)
-            else:  # not read here, but perhaps by Keras
-                self._check_size(place, dataset)
-
-    def _datasets(self) -> Iterator[tuple[str, Any]]:
-        import h5py
-
-        groups, seen = [("", self._file, 0)], {compat.address_of(self._file)}
-        while groups:
-            prefix, group, depth = groups.pop()
-            for key in group:
-                place = prefix + key
-                if not isinstance(group.get(key, getlink=True), h5py.HardLink):
-                    raise _InvalidFileError(
-                        f"{self.path}: {place} is a link, which Keras does not write; nothing was read."
-                    )
-                item = group[key]
-                address = compat.address_of(item)
-                if address in seen:
-                    raise _InvalidFileError(f"{self.path}: {place} has another name too, which Keras does not write.")
-                seen.add(address)
-                self._headers.check(address)
-                if len(seen) > _MOST_OBJECTS or depth > _DEEPEST:
-                    raise _InvalidFileError(
-                        f"{self.path} has more groups than any model, or deeper ones; nothing was read."
-                    )
-                if isinstance(item, h5py.Group):
-                    groups.append((place + "/", item, depth + 1))
-                elif isinstance(item, h5py.Dataset):
-                    yield place, item
-
-    def _check_size(self, place: str, dataset: Any) -> None:
-        """Refuse an array that claims to be larger than what the file stores of it."""
-        claimed, stored = compat.sizes_of(dataset)
-        self._stored += stored
-        filters = compat.filters_of(dataset)
-        if filters not in ([], [compat.DEFLATE], [compat.SHUFFLE, compat.DEFLATE]):
-            raise _InvalidFileError(
-                f"{self.path}: {place} is compressed by something other than deflate; it is not read."
+    def _check_structure(self) -> None:
+        """Refuse what Keras does not write."""
+        reader = self._reader
+        if reader.preceded:
+            raise InvalidFileError(
+                f"{self.path} starts with something other than HDF5, unlike Keras' files; nothing was read."
             )
-        chunk = math.prod(dataset.chunks or ()) * dataset.dtype.itemsize
-        if (
-            claimed > (max_unpacked_size(stored) if filters else stored)
-            or self._stored > self._size
-            or (dataset.chunks and chunk > max(2 * claimed, 2**20))
-        ):
-            raise _InvalidFileError(
-                f"{self.path}: {place} claims to be {list(dataset.shape or ())}, more than the file can hold in the "
-                f"{stored} bytes that it stores of it."
+        for name, is_second in reader.links.items():
+            problem = "has another name too" if is_second else "is a link"
+            raise InvalidFileError(
+                f"{self.path}: {escaped(name)} {problem}, which Keras does not write; nothing was read."
             )
-        if filters:
-            self._check_packed(place, dataset, chunk)
+        of_arrays = ((array.name, *item) for array in reader.arrays.values() for item in array.unread.items())
+        for place, name, text in (*reader.unread, *of_arrays):
+            raise InvalidFileError(
+                f"{self.path} is a damaged HDF5 file: the attribute {escaped(name)} of /{escaped(place)} is not read: "
+                f"{escaped(text)}"
+            )
 
-    def _check_packed(self, place: str, dataset: Any, size: int) -> None:
-        """Refuse compressed chunks that do not unpack to `size` bytes: the library unpacks without a limit."""
-        for chunk in compat.chunks_of(dataset):
-            packed = b"" if chunk.offset is None else self._stored_bytes(chunk.offset, chunk.size)
-            unpacking = zlib.decompressobj()
-            try:
-                whole = len(unpacking.decompress(packed, size + 1)) == size and unpacking.eof
-            except zlib.error:
-                whole = False
-            if not whole or chunk.skipped_filters:
-                raise _InvalidFileError(
-                    f"{self.path} is damaged at {place}: its chunk at {chunk.position} is not {size} bytes, compressed "
-                    "by deflate."
-                )
+    def _check_array(self, array: Hdf5Array) -> None:
+        """Refuse what is not read here, but perhaps by Keras."""
+        if array.filters not in ([], [_DEFLATE], [_SHUFFLE, _DEFLATE]):
+            raise InvalidFileError(
+                f"{self.path}: {escaped(array.name)} is compressed by something other than deflate; it is not read."
+            )
+        self._reader.check(array)
+        self._claimed += array.size
+        if self._claimed > max_unpacked_size(self._reader.file.stored):
+            raise InvalidFileError(f"{self.path}: its arrays claim to be more than the file can hold, all together.")
 
-    def _add_array(self, name: str, place: str, dataset: Any) -> None:
-        """Note one array: its shape, its dtype, and where its values are."""
-        bfloat16 = dataset.dtype == np.dtype("V2") and dataset.attrs.get("dtype") == "bfloat16"
-        native = BFLOAT16 if bfloat16 else dataset.dtype.newbyteorder("=")
+    def _add_array(self, array: Hdf5Array) -> None:
+        """Note one array by the name of its parameter: its shape, its dtype, and where its values are."""
+        name = place = array.name
+        if self._older:  # /layer/model/…: the config says which model it is
+            name = "/".join(place.split("/")[2:]) or place
+        bfloat16 = array.dtype == np.dtype("V2") and array.attributes.get("dtype") == "bfloat16"
+        native = BFLOAT16 if bfloat16 else array.dtype.newbyteorder("=")
         if native not in FLOATS.values() and native.kind not in "biu":  # quantized layers have integers
-            raise _InvalidFileError(
-                f"{self.path} holds {place} as {dataset.dtype}; these are read: {', '.join(FLOATS)}, integers."
+            raise InvalidFileError(
+                f"{self.path} holds {escaped(place)} as {escaped(array.kind)}; these are read: {', '.join(FLOATS)}, "
+                "integers."
             )
-        self._check_size(place, dataset)
-        shape = tuple(dataset.shape or ())
-        if name in self.shapes and (self.shapes[name], self.dtypes[name]) != (shape, native):
-            raise _InvalidFileError(
-                f"{self.path} holds {name} twice, as {list(self.shapes[name])} and as {list(shape)}."
+        if name in self.shapes and (self.shapes[name], self.dtypes[name]) != (array.shape, native):
+            raise InvalidFileError(
+                f"{self.path} holds {escaped(name)} twice, as {list(self.shapes[name])} and as {list(array.shape)}."
             )
-        self.shapes[name], self.dtypes[name] = shape, native
-        self._places.setdefault(name, []).append(place)
-        claimed, stored = compat.sizes_of(dataset)
-        little_endian = dataset.dtype.newbyteorder("<") == dataset.dtype
-        self._offsets[place] = compat.offset_of(dataset) if little_endian and claimed == stored else None
+        self.shapes[name], self.dtypes[name] = array.shape, native
+        self._places.setdefault(name, []).append(array)
 
     def _stored_config(self) -> dict[str, Any] | None:
-        if CONFIG_ATTRIBUTE not in self._file.attrs:
+        root = self._reader.groups[""]
+        if CONFIG_ATTRIBUTE not in root:
             return None
-        place = f"{self.path}: its attribute {CONFIG_ATTRIBUTE}"
-        shape, size = compat.attribute_type(self._file, CONFIG_ATTRIBUTE)
-        if shape:  # not even read: each element of a list may be the same long text
-            raise _InvalidFileError(f"{place} must be text; got ndarray.")
-        if size > LARGEST_JSON:
-            raise _InvalidFileError(f"{place} is larger than {LARGEST_JSON} bytes.")
-        stored = self._file.attrs[CONFIG_ATTRIBUTE]
-        if not isinstance(stored, (str, bytes)):
-            raise _InvalidFileError(f"{place} must be text; got {type(stored).__name__}.")
-        try:
-            return parse_json(stored, f"{self.path}, its attribute {CONFIG_ATTRIBUTE},")
-        except ValueError as error:
-            raise _InvalidFileError(str(error)) from None
+        place, text = f"{self.path}, its attribute {CONFIG_ATTRIBUTE},", root[CONFIG_ATTRIBUTE]
+        if not isinstance(text, str):
+            raise InvalidFileError(f"{place} must be text; got {shown(text)}.")
+        if len(text) > LARGEST_JSON:
+            raise InvalidFileError(f"{place} is larger than {LARGEST_JSON} bytes.")
+        return parse_json(text, place)
+
+    def check_for_libraries(self) -> None:
+        """Unpack all that is compressed, as the HDF5 library does that without a limit.
+
+        Raises:
+            ValueError: a chunk is damaged, or larger than the file says.
+        """
+        for array in self._reader.arrays.values():
+            self._reader.check_chunks(array)
 
     @property
     def config(self) -> dict[str, Any] | None:
@@ -225,52 +148,30 @@ class Hdf5File:
         """
         first, *others = self._places[name]
         values = self._values(name, first)
-        for place in others:
-            if not self._is_same(values, name, place):
-                raise ValueError(f"{self.path} holds {name} twice, with other values at {place} than at {first}.")
+        for array in others:
+            if not self._is_same(values, name, array):
+                raise InvalidFileError(
+                    f"{self.path} holds {escaped(name)} twice, with other values at {escaped(array.name)} than at "
+                    f"{escaped(first.name)}."
+                )
         return values
 
-    def _is_same(self, values: np.ndarray, name: str, place: str) -> bool:
+    def _is_same(self, values: np.ndarray, name: str, array: Hdf5Array) -> bool:
         """Whether an array has the same bits at another place; compared in blocks, to save memory."""
-        offset, start = self._offsets[place], self._start
-        if offset is None or start is None or values.ndim < 2:
-            return values.tobytes() == self._values(name, place).tobytes()
-        row = values[:1].nbytes
-        for first in range(0, len(values), rows := max(1, BLOCK // max(1, row))):
+        if array.place is None or values.ndim < 2:
+            return values.tobytes() == self._values(name, array).tobytes()
+        rows = max(1, BLOCK // max(1, values[:1].nbytes))
+        for first in range(0, len(values), rows):
             block = values[first : first + rows]
-            other = self._bytes.array(start + offset + first * row, values.dtype, block.shape)
+            other = self._reader.read(array, (first, first + len(block)))
             if not np.array_equal(block.view(np.uint8), other.view(np.uint8)):
                 return False
         return True
 
-    def _values(self, name: str, place: str) -> np.ndarray:
-        offset, dtype = self._offsets[place], self.dtypes[name]
-        if offset is not None and self._start is not None:  # past HDF5 and its lock
-            return self._bytes.array(self._start + offset, dtype, self.shapes[name])
-        try:
-            with _LOCK:
-                values = self._file[place][()]
-        except (*compat.H5PY_ERRORS, MemoryError) as error:
-            raise ValueError(f"{self.path} is damaged at {place}: {error}") from None
-        return values.view(BFLOAT16) if dtype == BFLOAT16 else values.astype(dtype, copy=False)
-
-    def _stored_bytes(self, offset: int, size: int) -> bytes:
-        """Bytes of the HDF5 file as they are stored; none if they would reach behind its end.
-
-        (h5py's `read_direct_chunk` is not thread-safe.)
-        """
-        if offset + size > self._size:
-            return b""
-        if self._start is None and self._member:
-            self._member.seek(offset)
-            return self._member.read(size)
-        return self._bytes.array((self._start or 0) + offset, np.dtype("uint8"), (size,)).tobytes()
+    def _values(self, name: str, array: Hdf5Array) -> np.ndarray:
+        values = self._reader.read(array)
+        return values.view(BFLOAT16) if self.dtypes[name] == BFLOAT16 else values
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
-        self._bytes.close()
-
-
-class _InvalidFileError(ValueError):
-    """An error about a file with a message for users; other errors are the library's."""
+        self._reader.close()

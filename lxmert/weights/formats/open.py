@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -89,18 +90,20 @@ def choose_weights(names: Collection[str], selection: Selection = USUAL) -> str 
     return others[0]
 
 
-def open_weights(source: str | Path) -> WeightFile:
+def open_weights(source: str | Path, trusted: bool = False) -> WeightFile:
     """Open a weight file of any name and format.
 
     Args:
         source: a weight file, the index of sharded ones, or a folder with one of these.
+        trusted: whether HDF5 files may be opened in this process, which a hostile one can end: for files of your own.
 
     Raises:
         FileNotFoundError: it does not exist, or is a folder without weights.
         ValueError: an empty, damaged or foreign file.
     """
     path = find_weights(source)
-    return ShardedFiles(path, _open_file) if _is_index(path) else _open_file(path)
+    open_one = partial(_open_file, trusted=trusted)
+    return ShardedFiles(path, open_one) if _is_index(path) else open_one(path)
 
 
 def find_weights(source: str | Path, selection: Selection = USUAL) -> Path:
@@ -120,7 +123,7 @@ def find_weights(source: str | Path, selection: Selection = USUAL) -> Path:
     return path
 
 
-def check_for_keras(path: Path) -> list[str]:
+def check_for_keras(path: Path, trusted: bool = False) -> list[str]:
     """Refuse a file that Keras would open by its name, if it is no file that Keras writes.
 
     Returns:
@@ -137,18 +140,21 @@ def check_for_keras(path: Path) -> list[str]:
         for part in parts.values() if isinstance(parts, dict) else ():
             for name in part if isinstance(part, list) else [part]:
                 check_base_name(name, path)
-                names += _check_is_keras(path.parent / name)
+                names += _check_is_keras(path.parent / name, trusted)
     elif path.name.endswith((".h5", ".hdf5", ".keras")):
-        names += _check_is_keras(path)
+        names += _check_is_keras(path, trusted)
     return names
 
 
-def _check_is_keras(path: Path) -> list[str]:
-    file = _open_file(path)
-    file.close()
-    if not isinstance(file, KerasArchive if path.suffix == ".keras" else Hdf5File):
-        raise ValueError(f"{path} is {file.title}, whatever its name says; load it by from_pretrained.")
-    return list(file.shapes)
+def _check_is_keras(path: Path, trusted: bool) -> list[str]:
+    file = _open_file(path, trusted)
+    try:
+        if not isinstance(file, (KerasArchive, Hdf5File)) or isinstance(file, Hdf5File) == (path.suffix == ".keras"):
+            raise ValueError(f"{path} is {file.title}, whatever its name says; load it by from_pretrained.")
+        file.check_for_libraries()
+        return list(file.shapes)
+    finally:
+        file.close()
 
 
 def _is_index(path: Path) -> bool:
@@ -159,17 +165,17 @@ def _is_index(path: Path) -> bool:
     return start.lstrip().startswith(b"{") and b"\0" not in start
 
 
-def _open_file(path: Path) -> WeightFile:
+def _open_file(path: Path, trusted: bool = False) -> WeightFile:
     with path.open("rb") as file:
         start = file.read(16)
     if not start:
         raise ValueError(f"{path} is empty; a weight file was expected.")
     if start.startswith(b"\x89HDF\r\n\x1a\n"):
-        return Hdf5File(path)
+        return Hdf5File(path, trusted=trusted)
     if start[8:9] == b"{":  # after the length of the header
         return SafetensorsFile(path)
     if start.startswith(ZIP_START):
-        return PickleFile(path) if is_torch_archive(path) else KerasArchive(path)
+        return PickleFile(path) if is_torch_archive(path) else KerasArchive(path, trusted)
     if is_old_torch(start):
         return PickleFile(path)
     if is_pickle(start):
