@@ -24,6 +24,8 @@ Curves = dict[str, list[tuple[int, float]]]
 """Steps and values by name: "train/loss", "valid/accuracy", ..."""
 
 _COLUMNS = 2
+_LARGEST = 1e100  # matplotlib computes with the squares of what it draws
+_LONGEST = 200  # characters of a name
 _MOST = 200  # pictures in a file; GQA has a hundred types of questions
 _SMOOTHED = 60  # points from which on a curve of training is drawn with its mean over a twentieth of it
 
@@ -100,14 +102,18 @@ def draw_curves(curves: Mapping[str, Curves], every: bool = False) -> Figure:
     for place, name in enumerate(names, start=1):
         axes = figure.add_subplot(rows, columns, place)
         for number, (run, own) in enumerate(curves.items()):
-            title = run.replace("$", r"\$")  # else it starts a formula
-            _draw_run(axes, own, name, title, COLOURS[number % len(COLOURS)])
-        axes.set_title(name)
+            _draw_run(axes, own, name, _text(run), COLOURS[number % len(COLOURS)])
+        axes.set_title(_text(name))
         axes.set_xlabel("step")
         axes.xaxis.set_major_locator(ticks.MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         axes.legend(fontsize="small")
     return figure
+
+
+def _text(name: str) -> str:
+    """A name as it is drawn: a dollar sign would start a formula."""
+    return first_few([name[:_LONGEST]]).replace("$", r"\$")
 
 
 def _names(curves: Mapping[str, Curves], every: bool) -> list[str]:
@@ -117,6 +123,8 @@ def _names(curves: Mapping[str, Curves], every: bool) -> list[str]:
     )
     names = list(dict.fromkeys(name.partition("/")[2] for name in found))
     names = [name for name in names if every or "/" not in name]
+    if not names:
+        raise ValueError(f"{first_few(curves, 2)}: there are scores of types of questions only (--all).")
     if len(names) > _MOST:
         raise ValueError(f"{first_few(curves, 2)}: {len(names):,} names of losses and scores are too many to draw.")
     return names
@@ -145,7 +153,7 @@ def _draw_run(axes: Axes, own: Curves, name: str, run: str, colour: str) -> None
 
 def _columns(curve: Sequence[tuple[int, float]]) -> tuple[np.ndarray, np.ndarray]:
     steps, values = zip(*curve, strict=True)
-    return np.array(steps), np.array([value if math.isfinite(value) else math.nan for value in values])
+    return np.array(steps), np.array([value if abs(value) < _LARGEST else math.nan for value in values])
 
 
 def _mean(values: np.ndarray, reach: int) -> np.ndarray:

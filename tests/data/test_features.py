@@ -402,6 +402,7 @@ DAMAGES = {
     "most": (lambda f: _index(f, most_regions=99), "the most regions of an image are 4, not 99"),
     "largest": (lambda f: _index(f, largest_object_id=-2), "largest_object_id must be an integer from -1; it is -2"),
     "dtype": (lambda f: _index(f, dtype="int8"), "dtype must be float16 or float32; it is 'int8'"),
+    "no dtype": (lambda f: _index(f, dtype=["int8"]), r"dtype must be float16 or float32; it is \['int8'\]"),
     "no JSON": (lambda f: (f / "regions.json").write_text("{"), "is not a JSON file"),
     "absent": (lambda f: (f / "labels.npy").unlink(), r"is incomplete: it has no labels\.npy"),
     "cut off": (lambda f: _cut(f, "features.npy"), r"features\.npy is truncated: by its header"),

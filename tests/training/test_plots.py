@@ -88,6 +88,30 @@ def test_refused(arguments, message, tmp_path, capsys, monkeypatch):
     assert not (tmp_path / "losses.png").exists()
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ['"step": 1, "train/\\ud800$\\\\frac{\\u0000": 1'],
+        [f'"step": 1, "train/{"x" * 10_000}": 1'],
+        ['"step": 0, "train/loss": 1', '"step": 9007199254740991, "train/loss": 1'],
+        [f'"step": {n}, "train/loss": {x}' for n, x in enumerate(("1e308", "-1e308", "1e-320", '"nan"', "1e400"))],
+    ],
+)
+def test_odd_names_and_numbers_are_drawn(lines, tmp_path):
+    (tmp_path / "log.jsonl").write_text("".join(f"{{{line}}}\n" for line in lines))
+    plot_runs([tmp_path / "log.jsonl"], tmp_path / "a.png")
+
+
+def test_names_that_cannot_be_drawn(tmp_path):
+    for names, message in (
+        (["a/b"], "scores of types of questions only"),
+        (range(300), "300 names of losses and scores"),
+    ):
+        (tmp_path / "log.jsonl").write_text("".join(f'{{"step": 1, "train/{name}": 1}}\n' for name in names))
+        with pytest.raises(ValueError, match=message):
+            plot_runs([tmp_path / "log.jsonl"], tmp_path / "a.png")
+
+
 def test_without_matplotlib(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(ImportError, match=r'needs matplotlib\. Install it with: pip install "lxmert\[plot\]"'):

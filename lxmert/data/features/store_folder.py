@@ -210,7 +210,7 @@ def _read_index(folder: Path) -> dict[str, Any]:
         most = 2**31 if name in layout.LARGEST_IDS else 2**48
         if not isinstance(value, int) or isinstance(value, bool) or not least <= value < most:
             raise ValueError(f"{path}: {name} must be an integer from {least}; it is {shown(value)}.")
-    if index.get("dtype") not in layout.FEATURE_DTYPES:
+    if index.get("dtype") not in list(layout.FEATURE_DTYPES):
         raise ValueError(
             f"{path}: dtype must be {' or '.join(layout.FEATURE_DTYPES)}; it is {shown(index.get('dtype'))}."
         )
