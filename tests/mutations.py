@@ -133,7 +133,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a file that ends inside of an array is read",
-        "weights/formats/raw_io.py",
+        "utils/file_bytes.py",
         "if done < values.nbytes:",
         "if done < 0:",
         "tests/weights/test_hostile_files.py tests/weights/test_formats.py",
