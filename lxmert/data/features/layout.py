@@ -124,6 +124,7 @@ def parse_npy_header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
         # NumPy gives it to Python's compiler: numbers, texts and a few brackets are all that is in one.
         if len(text) < size or not _HEADER_TEXT.fullmatch(text) or text.count(b"(") + text.count(b"[") > _MOST_BRACKETS:
             raise InvalidFileError("it has no header of one")
+        text = re.sub(rb"(?<=\d)L", b" ", text)  # of long integers of Python 2
         shape, by_columns, dtype = reader(io.BytesIO(length + text))
         if any(not 0 <= side < 2**48 for side in shape) or len(shape) > 32 or not dtype.itemsize:
             raise InvalidFileError(f"it claims to be {dtype} {shown(list(shape))}")

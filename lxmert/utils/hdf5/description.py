@@ -79,7 +79,13 @@ def describe(source: io.IOBase, tell: Tell, inside: list[str] | None = None) -> 
                 if group.links.get_info(key).type != h5py.h5l.TYPE_HARD:
                     tell({"kind": "link", "name": name})
                     continue
-                info = h5py.h5o.get_info(group, key)
+                try:
+                    info = h5py.h5o.get_info(group, key)
+                except Exception:
+                    if whole or inside:
+                        raise
+                    tell({"kind": "group", "name": name})  # damaged, as who looks into it finds; others are not
+                    continue
                 address = info.addr
                 if address in seen or depth > _DEEPEST:
                     tell({"kind": "again" if address in seen else "deep", "name": name})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import weakref
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from lxmert.utils.hdf5.array import Hdf5Array
 from lxmert.utils.hdf5.reader import Hdf5Contents, open_hdf5
 from lxmert.utils.messages import escaped, shown
 
+_BLOCK = 8 * 2**20  # bytes of rows in chunks that are read at a time
 _LARGEST_CHUNK = 64 * 2**20  # bytes of one that is compressed; larger only if its file is
 _CHUNK_EXPANSION = 20  # features hardly shrink
 
@@ -34,6 +36,7 @@ class Hdf5FeatureFile:
         self.path = path
         self._reader = open_hdf5(path, top_only=True)
         weakref.finalize(self, self._reader.close)
+        self._blocks: dict[str, tuple[int, np.ndarray | None]] = {}
         reader = self._reader
         self.names = sorted((reader.arrays.keys() | reader.groups.keys() | reader.links.keys()) - {""})
         self.size = reader.file.size
@@ -112,7 +115,22 @@ class Hdf5FeatureFile:
         """Some rows of an array; the errors are those of `whole`."""
         if (stop - start) * math.prod(array.shape[1:]) * array.dtype.itemsize > MAX_IMAGE_BYTES:
             raise DamagedImage(f"an array of {[stop - start, *array.shape[1:]]} is larger than any image's.")
+        if array.chunks is not None and 0 <= start < stop <= array.shape[0]:
+            length = _block_length(array)
+            first = start // length * length
+            block = self._block(array, first, length) if stop <= first + length else None
+            if block is not None:
+                return block[start - first : stop - first]
         return self._reader.read(array, (start, stop))
+
+    def _block(self, array: Hdf5Array, first: int, length: int) -> np.ndarray | None:
+        """The last block that was read of an array; None if something in it is damaged, perhaps one image alone."""
+        if array.name not in self._blocks or self._blocks[array.name][0] != first:
+            values = None
+            with suppress(InvalidFileError):
+                values = self._reader.read(array, (first, min(first + length, array.shape[0])))
+            self._blocks[array.name] = first, values
+        return self._blocks[array.name][1]
 
     def row(self, array: Hdf5Array, number: int, count: int | None = None) -> np.ndarray:
         """A row of an array, or the first `count` values of it; the errors are those of `whole`."""
@@ -125,6 +143,13 @@ class Hdf5FeatureFile:
             raise DamagedImage(f"row {number} with {count} values is not in an array of {shown(list(array.shape))}.")
         flat = replace(array, shape=(rows * width, *array.shape[2:]))
         return self.rows(flat, number * width, number * width + count)
+
+
+def _block_length(array: Hdf5Array) -> int:
+    """How many rows of an array in chunks are read at a time: whole chunks, as each is unpacked as a whole."""
+    length = array.chunks.shape[0] if array.chunks else 1
+    size = math.prod(array.shape[1:]) * array.dtype.itemsize * length
+    return length * max(1, _BLOCK // max(1, size)) if size <= MAX_IMAGE_BYTES else 1
 
 
 class Hdf5Source(NumberedSource):

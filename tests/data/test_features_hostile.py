@@ -1,0 +1,246 @@
+"""Small files of features that are made to crash, to hang, or to fill the memory; each is refused by its name."""
+
+import io
+import struct
+import time
+import zipfile
+from contextlib import closing
+
+import h5py
+import numpy as np
+import pyarrow
+import pytest
+
+from lxmert.data.features import ImportOptions, import_regions, open_regions
+from lxmert.data.features.sources.arrays.lmdb_pages import LmdbFile
+from lxmert.data.features.sources.hdf5 import groups
+from tests.data.layouts.array_cases import arrow_file, volta
+from tests.data.region_files import image, write_groups, write_rows
+
+GOOD = {"features": np.ones((2, 8), "f4"), "boxes": np.array([[0, 0, 9, 9], [1, 1, 5, 5]], "f4")}
+IMAGES = [image(number, 3, labels=False) for number in range(6)]
+
+
+def refused(tmp_path, path, message, **options):
+    start = time.process_time()
+    with pytest.raises(ValueError, match=message) as error:
+        import_regions([path], tmp_path / "store", ImportOptions(**options))
+    assert path.name in str(error.value)
+    assert len(str(error.value)) < 2000
+    assert time.process_time() - start < 2
+    assert not (tmp_path / "store").exists()
+
+
+def npy(text, version=1, numbers=b""):
+    length = len(text).to_bytes(2 if version == 1 else 4, "little")
+    return b"\x93NUMPY" + bytes([version, 0]) + length + text + numbers
+
+
+def header(shape, dtype="<f4", by_columns=False):
+    return f"{{'descr': {dtype!r}, 'fortran_order': {by_columns}, 'shape': {shape}}}\n".encode()
+
+
+NO_HEADER = "it has no header of one"
+HEADERS = {
+    "brackets": (npy(b"(" * 9000), NO_HEADER),
+    "signs": (npy(b"-" * 9000 + b"1"), NO_HEADER),
+    "quote": (npy(b"{'descr': '''<f4"), r"x\.npy is not a \.npy file"),
+    "long": (npy(b" " * 10_000_000, 2), NO_HEADER),
+    "claimed length": (npy(header("(1,)"), 2)[:8] + b"\xff\xff\xff\xff", NO_HEADER),
+    "Python 2": (npy(b"{'descr': '<f4', 'fortran_order': False, 'shape': (9L, 2L)}\n"), r"must hold float32 \[9, 2\]"),
+    "calls": (npy(b"__import__('os').abort()\n"), r"is not a \.npy file"),
+    "digits": (npy(header("(" + "9" * 5000 + ",)")), r"is not a \.npy file"),
+    "huge": (npy(header("(281474976710655, 281474976710655)")), r"must hold float32 \[281474976710655"),
+    "negative": (npy(header("(-1, 2)")), NO_HEADER),
+    "no bytes": (npy(header("(1000000000000,)", "<U0")), "claims to be <U0"),
+    "axes": (npy(header("(" + "1," * 99 + ")")), "claims to be float32"),
+    "complex": (npy(header("(1,)", "<c8"), numbers=bytes(8)), r"must hold complex64 \[1\]"),
+    "records": (
+        npy(b"{'descr': [('a', '<f4', (2000000000,))], 'fortran_order': False, 'shape': ()}"),
+        "not a .npy file|must",
+    ),
+    "version": (npy(b"", 9), r"is not a \.npy file"),
+    "nothing": (b"\x93NUMPY", r"is not a \.npy file"),
+    "objects": (npy(header("()", "|O"), numbers=b"\x80\x04cos\nabort\n)R."), "is a pickle with 'os.abort'"),
+}
+
+
+@pytest.mark.parametrize("case", HEADERS)
+def test_headers_of_numpy(tmp_path, case):
+    content, message = HEADERS[case]
+    (tmp_path / "x.npy").write_bytes(content)
+    refused(tmp_path, tmp_path / "x.npy", message)
+    with zipfile.ZipFile(tmp_path / "y.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("features.npy", content)
+    refused(tmp_path, tmp_path / "y.npz", r"y\.npz")
+
+
+def saved(values):
+    file = io.BytesIO()
+    np.save(file, values)
+    return file.getvalue()
+
+
+def zipped(path, features, compression=zipfile.ZIP_DEFLATED):
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        archive.writestr("features.npy", features)
+        archive.writestr("boxes.npy", saved(GOOD["boxes"]))
+        archive.writestr("height.npy", saved(10))
+        archive.writestr("width.npy", saved(10))
+    return path
+
+
+def patched(path, place, content, after=b"PK\x01\x02"):
+    """With other bytes at a place of the first entry of the directory."""
+    whole = bytearray(path.read_bytes())
+    start = whole.index(after) + place
+    whole[start : start + len(content)] = content
+    path.write_bytes(whole)
+    return path
+
+
+def test_zip_archives(tmp_path):
+    features, path = saved(GOOD["features"]), tmp_path / "x.npz"
+    import_regions([zipped(path, features)], tmp_path / "good")
+    assert open_regions(tmp_path / "good").names == ["x"]
+    for method in (zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2):
+        refused(tmp_path, zipped(path, features, method), "must be stored or compressed by deflate")
+    refused(tmp_path, patched(zipped(path, features), 8, b"\x01"), "is encrypted")
+    refused(tmp_path, patched(zipped(path, features), 24, struct.pack("<I", 10**9)), "larger than|claims 1,000,000,000")
+    refused(tmp_path, patched(zipped(path, features), 20, struct.pack("<I", 10**6)), "claim the same bytes")
+    refused(tmp_path, patched(zipped(path, features), 10, b"\x63"), "must be stored or compressed")
+    refused(tmp_path, patched(zipped(path, features), 42, b"\xff\xff"), r"x\.npz")
+    with pytest.warns(UserWarning, match="Duplicate"), zipfile.ZipFile(zipped(path, features), "a") as archive:
+        archive.writestr("features.npy", features)
+    refused(tmp_path, path, "has two members named 'features.npy'")
+    path.write_bytes(zipped(path, features).read_bytes()[:-30])
+    refused(tmp_path, path, "is not a ZIP archive, or damaged")
+
+
+@pytest.mark.parametrize(
+    "height",
+    [np.inf, -np.inf, np.nan, 10.5, 2.0**70, np.float16(np.inf), "9" * 5000, [1, 2], {}, None, 10**30, [[]]],
+)
+def test_sizes_and_counts(tmp_path, height):
+    for number, values in enumerate(({"height": height, "width": 10}, {"size": [height, 10]}, {"num_boxes": height})):
+        np.save(tmp_path / f"{number}.npy", np.array({**GOOD, "height": 10, "width": 10, **values}, object))
+        if number != 1:
+            refused(tmp_path, tmp_path / f"{number}.npy", "must be|cannot be read|lacks")
+
+
+def test_pickles_that_grow(tmp_path):
+    deep = b"\x80\x02" + b"]" * 100_000 + b"a" * 99_999 + b"."
+    for number, content in enumerate((deep, b"\x80\x02}(X\x08\x00\x00\x00features" + b"K\x01" * 10 + b"u.")):
+        (tmp_path / f"{number}.npy").write_bytes(npy(header("()", "|O"), numbers=content))
+        refused(tmp_path, tmp_path / f"{number}.npy", f"{number}.npy")
+
+
+def test_hdf5_that_unpacks_to_more_than_an_image(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        for name in ("image",):
+            group = file.create_group(name)
+            values = np.zeros((1, 2**24 + 1), "f4")
+            group.create_dataset("features", chunks=values.shape, compression="gzip", compression_opts=1, data=values)
+            group["boxes"], group["img_h"], group["img_w"] = np.zeros((1, 4), "f4"), 9, 9
+    refused(tmp_path, tmp_path / "a.h5", "claims to be|claims chunks|larger than any image's")
+
+
+def test_hdf5_whose_images_share_their_bytes(tmp_path, monkeypatch):
+    monkeypatch.setattr(groups, "_BLOCK", 2)
+    path = write_groups(tmp_path / "a.h5", [image(number, 100, features=100, labels=False) for number in range(2)])
+    with h5py.File(path, "a") as file:
+        file["image_002"] = file["image_000"]
+        for number in range(3, 30):
+            for part in ("features", "boxes", "img_h", "img_w"):
+                file[f"image_{number:03}/{part}"] = file[f"image_001/{part}"]
+    refused(tmp_path, path, "claim the same bytes")
+
+
+def test_hdf5_with_one_damaged_group_among_others(tmp_path):
+    path = write_groups(tmp_path / "a.h5", IMAGES)
+    with h5py.File(path) as file:
+        place = h5py.h5o.get_info(file["image_002"].id).addr
+    content = bytearray(path.read_bytes())
+    content[place : place + 8] = b"\xff" * 8
+    path.write_bytes(content)
+    report = import_regions([path], tmp_path / "store", ImportOptions(skip_damaged=True))
+    assert report.images == 5
+    assert "image_002" in report.skipped[0]
+
+
+def test_hdf5_is_opened_once_and_rows_stay_within_their_array(tmp_path):
+    path = write_rows(tmp_path / "a.hdf5", IMAGES)
+    with h5py.File(path, "a") as file:
+        file["image_ids"] = np.array([one.name for one in IMAGES], "S")
+        del file["image_bb"]
+        file["image_bb"] = np.stack([one.boxes for one in IMAGES[:3]])
+    report = import_regions([path], tmp_path / "store", ImportOptions(skip_damaged=True))
+    assert report.images == 3
+    assert "has no rows 3 to 4" in report.skipped[0]
+
+
+def lmdb_with(tmp_path, change):
+    path = volta(tmp_path) / "data.mdb"
+    content = bytearray(path.read_bytes())
+    with closing(LmdbFile(path)) as file:
+        leaf = file._root * 4096
+    change(content, leaf, leaf + struct.unpack_from("<H", content, leaf + 16)[0])
+    path.write_bytes(content)
+    return path
+
+
+LMDB = {
+    "entry": (lambda content, leaf, node: struct.pack_into("<H", content, leaf + 16, 0xFFF0), "has an entry at 65520"),
+    "value": (lambda content, leaf, node: struct.pack_into("<I", content, node, 2**31), "a value of page"),
+    "key": (lambda content, leaf, node: struct.pack_into("<H", content, node + 6, 2**15), "a key of page"),
+    "free": (lambda content, leaf, node: struct.pack_into("<H", content, leaf + 12, 60_000), "it has no page"),
+    "kind": (lambda content, leaf, node: struct.pack_into("<H", content, leaf + 10, 1), "it has no page|contain each"),
+    "root": (lambda content, leaf, node: struct.pack_into("<2Q", content, 4096 + 128, 2**40, 1), "it has no page"),
+    "pages": (lambda content, leaf, node: struct.pack_into("<Q", content, 4096 + 136, 2**50), "is truncated"),
+    "page size": (lambda content, leaf, node: struct.pack_into("<I", content, 40, 0), "its pages have 0 bytes"),
+    "cut": (lambda content, leaf, node: content.__delitem__(slice(100, None)), "is not an LMDB file of format 1"),
+}
+
+
+@pytest.mark.parametrize("case", LMDB)
+def test_lmdb(tmp_path, case):
+    change, message = LMDB[case]
+    path = lmdb_with(tmp_path, change)
+    refused(tmp_path, path, message)
+
+
+def test_an_lmdb_tree_that_contains_itself(tmp_path):
+    def change(content, leaf, node):
+        struct.pack_into("<HH", content, leaf + 10, 1, 16 + 4)
+        struct.pack_into("<2H", content, leaf + 16, 100, 120)
+        for place in (100, 120):
+            struct.pack_into("<IHH", content, leaf + place, leaf // 4096, 0, 0)
+
+    refused(tmp_path, lmdb_with(tmp_path, change), "its pages contain each other|none of its tree")
+
+
+def test_arrow_whose_lists_end_elsewhere(tmp_path):
+    path = arrow_file(tmp_path)
+    content = path.read_bytes()
+    wrong = pyarrow.array([0, 4, 8, 12], pyarrow.int32()).buffers()[1].to_pybytes()
+    assert wrong in content
+    path.write_bytes(content.replace(wrong, struct.pack("<4i", 0, 2**30, 8, 2**31 - 1)))
+    refused(tmp_path, path, r"a\.arrow .*damaged")
+
+
+def test_arrow_that_claims_to_unpack_to_terabytes(tmp_path):
+    table = pyarrow.table(
+        {"img_id": ["a"], "roi_features": [[[0.0] * 4096]], "boxes": [[[0.0, 0, 1, 1]]], "sizes": [[9, 9]]}
+    )
+    options = pyarrow.ipc.IpcWriteOptions(compression="zstd")
+    with (
+        pyarrow.OSFile(str(tmp_path / "a.arrow"), "wb") as file,
+        pyarrow.ipc.new_file(file, table.schema, options=options) as writer,
+    ):
+        writer.write_table(table)
+    content = (tmp_path / "a.arrow").read_bytes()
+    size = struct.pack("<q", 4096 * 8)
+    assert size in content
+    for claimed in (2**40, 2**62, 2**31):
+        (tmp_path / "a.arrow").write_bytes(content.replace(size, struct.pack("<q", claimed)))
+        refused(tmp_path, tmp_path / "a.arrow", r"a\.arrow (is damaged|is not an Arrow)")
