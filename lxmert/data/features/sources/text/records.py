@@ -120,8 +120,11 @@ class RecordFile:
 
     def readline(self, file: BinaryIO) -> bytes:
         """The next line of the open file, or its first part if it is too long."""
-        with self._reading():
+        try:
             return file.readline(MAX_RECORD_BYTES)
+        except Exception as error:  # not around each of millions of lines
+            with self._reading():
+                raise error
 
     def _reading(self) -> AbstractContextManager[None]:
         return reading(f"{self.path}, packed by gzip," if self.packed else self.path, "is damaged or truncated")
