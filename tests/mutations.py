@@ -154,9 +154,9 @@ MUTATIONS = (
     ),
     Mutation(
         "HDF5 files may point to other files",
-        "weights/formats/hdf5.py",
-        ".external or dataset.is_virtual:",
-        ".external and not dataset.external:",
+        "utils/hdf5/description.py",
+        "layout == h5py.h5d.VIRTUAL or properties.get_external_count() > 0",
+        "False",
         "tests/weights/test_hostile_files.py",
     ),
     Mutation(
