@@ -106,8 +106,8 @@ def test_zip_archives(tmp_path):
     for method in (zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2):
         refused(tmp_path, zipped(path, features, method), "must be stored or compressed by deflate")
     refused(tmp_path, patched(zipped(path, features), 8, b"\x01"), "is encrypted")
-    refused(tmp_path, patched(zipped(path, features), 24, struct.pack("<I", 10**9)), "larger than|claims 1,000,000,000")
-    refused(tmp_path, patched(zipped(path, features), 20, struct.pack("<I", 10**6)), "claim the same bytes")
+    refused(tmp_path, patched(zipped(path, features), 24, struct.pack("<I", 10**9)), "its members claim 1,000,0")
+    refused(tmp_path, patched(zipped(path, features), 20, struct.pack("<I", 10**6)), "its members claim")
     refused(tmp_path, patched(zipped(path, features), 10, b"\x63"), "must be stored or compressed")
     refused(tmp_path, patched(zipped(path, features), 42, b"\xff\xff"), r"x\.npz")
     with pytest.warns(UserWarning, match="Duplicate"), zipfile.ZipFile(zipped(path, features), "a") as archive:
@@ -153,7 +153,7 @@ def test_hdf5_whose_images_share_their_bytes(tmp_path, monkeypatch):
         for number in range(3, 30):
             for part in ("features", "boxes", "img_h", "img_w"):
                 file[f"image_{number:03}/{part}"] = file[f"image_001/{part}"]
-    refused(tmp_path, path, "claim the same bytes")
+    refused(tmp_path, path, "its images claim .* more than its")
 
 
 def test_hdf5_with_one_damaged_group_among_others(tmp_path):

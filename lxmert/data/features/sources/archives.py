@@ -11,6 +11,8 @@ from lxmert.utils.compression import max_unpacked_size
 from lxmert.utils.foreign_files import InvalidFileError, reading
 from lxmert.utils.messages import shown
 
+_SIZES = ("compress_size", "file_size")
+
 
 class Archive:
     """A ZIP archive.
@@ -35,8 +37,12 @@ class Archive:
             if info.filename in self.members:
                 raise InvalidFileError(f"{path} has two members named {shown(info.filename)}.")
             self.members[info.filename] = info
-        if sum(info.compress_size for info in infos) > path.stat().st_size:
-            raise InvalidFileError(f"{path} is a damaged ZIP archive: its members claim the same bytes.")
+        held, packed, unpacked = path.stat().st_size, *(sum(getattr(info, of) for info in infos) for of in _SIZES)
+        if packed > held or unpacked > max_unpacked_size(held):
+            raise InvalidFileError(
+                f"{path} is a damaged ZIP archive: its members claim {unpacked:,} bytes, {packed:,} when packed; "
+                f"it has {held:,}."
+            )
 
     def open(self, name: str) -> IO[bytes]:
         """Open a member.

@@ -21,7 +21,7 @@ from lxmert.data.features.sources.base import DamagedImage, Entry, SourceOptions
 from lxmert.data.features.sources.ids import id_text
 from lxmert.data.features.sources.pictures import PictureReader, missing_parts, read_first, spelled
 from lxmert.utils.json_files import read_json
-from lxmert.utils.messages import escaped, first_few, shown
+from lxmert.utils.messages import first_few, shown
 from lxmert.utils.optional_imports import import_extra
 
 from .arrow_client import ArrowProcess, Table
@@ -74,7 +74,7 @@ class ArrowFiles:
                     continue
                 after = {"file": number, "row": row, "last": name}
                 size = self.consumed(after) - self.consumed({"file": number, "row": row - 1})
-                where = f"{table.path}, row {row - 1}, image {escaped(name)!r}"
+                where = f"{table.path}, row {row - 1}, image {shown(name)}"
                 yield Entry(where, size, after, partial(self._read, name, values))
 
     def consumed(self, position: dict[str, Any] | None) -> int:

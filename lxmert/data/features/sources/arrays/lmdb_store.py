@@ -14,7 +14,7 @@ from typing import Any
 from lxmert.data.features.image_regions import ImageRegions
 from lxmert.data.features.sources.base import DamagedImage, Entry, SourceOptions
 from lxmert.data.features.sources.pictures import PictureReader, read_first
-from lxmert.utils.messages import escaped, shown
+from lxmert.utils.messages import shown
 from lxmert.utils.plain_pickle import parse_plain_pickle
 
 from .lmdb_pages import LmdbEntry, LmdbFile
@@ -57,7 +57,7 @@ class LmdbStore:
             name = entry.key.decode("utf-8", "replace")
             after = {"next": number, "last": entry.key.decode("latin-1")}
             size = self.consumed(after) - self.consumed({"next": number - 1})
-            where = f"{self.path}, image {escaped(name)!r}"
+            where = f"{self.path}, image {shown(name)}"
             yield Entry(where, size, after, partial(self._read, name, entry))
 
     def consumed(self, position: dict[str, Any] | None) -> int:

@@ -17,7 +17,7 @@ from lxmert.data.features.sources.boxes import LARGEST_FRACTION
 from lxmert.data.features.sources.ids import check_every_row, id_text, ids_beside
 from lxmert.data.features.sources.pictures import FIRST, PictureReader, missing_parts, read_first, spelled
 from lxmert.utils.foreign_files import read_small
-from lxmert.utils.messages import escaped, first_few
+from lxmert.utils.messages import first_few, shown
 
 from .rows import MOST_IDS_BYTES, NpyRows, Rows, member_rows, parse_array
 
@@ -72,7 +72,7 @@ class Stack(NumberedSource):
 
     def where(self, number: int) -> str:
         """The file and the image's name."""
-        return f"{self.path}, image {escaped(self.names[number])!r}"
+        return f"{self.path}, image {shown(self.names[number])}"
 
     def read(self, number: int) -> ImageRegions:
         """See `NumberedSource.read`."""

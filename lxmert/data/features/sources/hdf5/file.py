@@ -161,7 +161,7 @@ class Hdf5Source(NumberedSource):
 
     def where(self, number: int) -> str:
         """The file and the image's name."""
-        return f"{self.path}, image {escaped(self.names[number])!r}"
+        return f"{self.path}, image {shown(self.names[number])}"
 
     def read(self, number: int) -> ImageRegions:
         """See `NumberedSource.read`."""
