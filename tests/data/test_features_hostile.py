@@ -1,6 +1,7 @@
 """Small files of features that are made to crash, to hang, or to fill the memory; each is refused by its name."""
 
 import io
+import json
 import struct
 import time
 import zipfile
@@ -15,7 +16,7 @@ from lxmert.data.features import ImportOptions, import_regions, open_regions
 from lxmert.data.features.sources.arrays.lmdb_pages import LmdbFile
 from lxmert.data.features.sources.hdf5 import groups
 from tests.data.layouts.array_cases import arrow_file, volta
-from tests.data.region_files import image, write_groups, write_rows
+from tests.data.region_files import image, write_gqa, write_groups, write_rows
 
 GOOD = {"features": np.ones((2, 8), "f4"), "boxes": np.array([[0, 0, 9, 9], [1, 1, 5, 5]], "f4")}
 IMAGES = [image(number, 3, labels=False) for number in range(6)]
@@ -177,6 +178,16 @@ def test_hdf5_is_opened_once_and_rows_stay_within_their_array(tmp_path):
     report = import_regions([path], tmp_path / "store", ImportOptions(skip_damaged=True))
     assert report.images == 3
     assert "has no rows 3 to 4" in report.skipped[0]
+
+
+@pytest.mark.parametrize(("key", "value"), [("width", 10**30), ("idx", 10**30), ("objectsNum", -1), ("height", 1.5)])
+def test_the_table_of_gqa(tmp_path, key, value):
+    path = write_gqa(tmp_path / "gqa", IMAGES)[0]
+    info = json.loads((path.parent / "gqa_objects_info.json").read_text())
+    info[IMAGES[0].name][key] = value
+    (path.parent / "gqa_objects_info.json").write_text(json.dumps(info))
+    with pytest.raises(ValueError, match=r"gqa_objects_info\.json: 'image_000' (must have integers|is row 0 with -1)"):
+        import_regions([path], tmp_path / "store")
 
 
 def lmdb_with(tmp_path, change):

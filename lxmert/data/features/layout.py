@@ -151,9 +151,11 @@ def encode_name(name: str) -> bytes:
     try:
         stored = name.encode("utf-8")
     except UnicodeEncodeError:
-        raise ValueError(f"an image's name must not have half a character (a lone surrogate); got {name!r}.") from None
+        raise ValueError(
+            f"an image's name must not have half a character (a lone surrogate); got {shown(name)}."
+        ) from None
     if not stored or len(stored) > MAX_NAME_BYTES:
-        raise ValueError(f"an image's name must have 1 to {MAX_NAME_BYTES} bytes; got {name[:60]!r} of {len(stored)}.")
+        raise ValueError(f"an image's name must have 1 to {MAX_NAME_BYTES} bytes; got {shown(name)} of {len(stored)}.")
     if (not stored.isascii() and not name.isprintable()) or any(byte < 32 or byte == 127 for byte in stored):
-        raise ValueError(f"an image's name must have no control characters; got {name!r}.")
+        raise ValueError(f"an image's name must have no control characters; got {shown(name)}.")
     return stored

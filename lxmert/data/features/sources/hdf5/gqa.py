@@ -15,6 +15,7 @@ from lxmert.data.features.image_regions import ImageRegions
 from lxmert.data.features.sources.base import SourceOptions
 from lxmert.data.features.sources.ids import read_large_json
 from lxmert.data.features.sources.size_order import SizeOrder
+from lxmert.utils.messages import shown
 
 from .file import Hdf5FeatureFile, Hdf5Source
 
@@ -62,15 +63,15 @@ class GqaObjects(Hdf5Source):
             try:
                 file, *values = (entry[key] for key in ("file", "idx", "objectsNum", "height", "width"))
             except (KeyError, TypeError):
-                raise ValueError(f"{info}: {name!r} must have file, idx, objectsNum, height and width.") from None
-            if any(not isinstance(value, int) for value in (file, *values)):
-                raise ValueError(f"{info}: {name!r} must have integers; it has {[file, *values]}.")
+                raise ValueError(f"{info}: {shown(name)} must have file, idx, objectsNum, height and width.") from None
+            if any(not isinstance(value, int) or abs(value) >= 2**31 for value in (file, *values)):
+                raise ValueError(f"{info}: {shown(name)} must have integers; it has {shown([file, *values])}.")
             if file != number:
                 continue
             images[name] = image = _Image(*values)
             if not (0 <= image.row < self._features.shape[0] and 0 <= image.objects <= most):
                 raise ValueError(
-                    f"{info}: {name!r} is row {image.row} with {image.objects} objects, but features of {features} are "
+                    f"{info}: {shown(name)} is row {image.row} with {image.objects} objects, but features of {features} are "
                     f"{list(self._features.shape)}."
                 )
         return images
