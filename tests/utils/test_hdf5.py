@@ -142,7 +142,7 @@ def test_limits(limit, value, message, path, mode, monkeypatch):
     with h5py.File(path, "a") as file:
         file["texts"] = ["x" * 90] * 30_000
     size = path.stat().st_size
-    share = {"_MEMORY": size // 2, "_SECONDS": size / 2**22, "_PATIENCE": size / 2**20, "_MOST_TOLD": 4 * size}
+    share = {"_MEMORY": size // 2, "_SECONDS": size / 2**21, "_PATIENCE": size / 2**20, "_MOST_TOLD": 4 * size}
     with monkeypatch.context() as patched:
         patched.setattr(client, limit, value - share[limit])
         with pytest.raises(InvalidFileError, match=message):

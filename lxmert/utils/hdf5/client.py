@@ -60,7 +60,7 @@ def records(
         "start": file.start,
         "size": file.size,
         "memory": min(_MEMORY + file.stored // 2 + 3 * (most or 0), _MOST_MEMORY),
-        "seconds": _SECONDS + file.stored / 2**22,
+        "seconds": _SECONDS + file.stored / 2**21,
         "patience": _PATIENCE + file.stored / 2**20,
         **(request or {}),
     }
