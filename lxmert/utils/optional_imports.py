@@ -16,7 +16,7 @@ def import_extra(
 
     Args:
         module: The module's dotted name, such as ``"PIL.Image"``.
-        extra: The extra's name, such as ``"lmdb"``.
+        extra: The extra's name, such as ``"datasets"``.
         wanted_by: What needs it, as the user knows it; the subject of the error's first sentence.
         packages: What the extra installs, as the error says it; by default the module.
         pronoun: For the packages.

@@ -25,7 +25,7 @@ class Layout(NamedTuple):
         kinds: the values of `Found.kind` that such a source has.
         recognize: whether a source of one of these kinds has this layout.
         open: opens it.
-        extra: the optional dependencies that it takes, such as "lmdb" of `pip install "lxmert[lmdb]"`.
+        extra: the optional dependencies that it takes, such as "datasets" of `pip install "lxmert[datasets]"`.
         options: those of `SourceOptions` that it heeds.
     """
 

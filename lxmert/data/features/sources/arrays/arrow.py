@@ -20,6 +20,7 @@ from lxmert.data.features.image_regions import ImageRegions
 from lxmert.data.features.sources.base import DamagedImage, Entry, SourceOptions
 from lxmert.data.features.sources.ids import id_text
 from lxmert.data.features.sources.pictures import PictureReader, missing_parts, read_first, spelled
+from lxmert.utils.foreign_files import InvalidFileError, reading
 from lxmert.utils.json_files import read_json
 from lxmert.utils.messages import first_few, shown
 from lxmert.utils.optional_imports import import_extra

@@ -71,8 +71,8 @@ class GqaObjects(Hdf5Source):
             images[name] = image = _Image(*values)
             if not (0 <= image.row < self._features.shape[0] and 0 <= image.objects <= most):
                 raise ValueError(
-                    f"{info}: {shown(name)} is row {image.row} with {image.objects} objects, but features of {features} are "
-                    f"{list(self._features.shape)}."
+                    f"{info}: {shown(name)} is row {image.row} with {image.objects} objects, but features of "
+                    f"{features} are {list(self._features.shape)}."
                 )
         return images
 
