@@ -139,9 +139,10 @@ def _check_columns(table: Table) -> None:
 
 
 def _name_of(values: dict[str, Any]) -> str:
-    value = values[spelled(values)["ids"]][0].as_py()
+    with reading("the id of an image", "cannot be read"):
+        value = values[spelled(values)["ids"]][0].as_py()
     if isinstance(value, bool) or not isinstance(value, (str, bytes, int)):
-        raise ValueError(f"the images' ids must be strings or integers; one is {shown(value, 60)}.")
+        raise InvalidFileError(f"the images' ids must be strings or integers; one is {shown(value, 60)}.")
     return id_text(value)
 
 
