@@ -143,7 +143,7 @@ def test_what_is_refused(image, refused, lxmert, tmp_path, monkeypatch):
     assert (status, err) == (1, f"lxmert explain: error: {output}: No space left on device\n")
     assert out.startswith(f"{CIRCLE}  red 99."), "answers come before the file"
 
-    monkeypatch.setattr("lxmert.utils.atomic_files._make_file", denied)
+    monkeypatch.setattr("lxmert.utils.temporary_files._make_file", denied)
     assert refused("explain", image, CIRCLE, "--output", output) == f"{output}: Permission denied\n"
     status, _, err = lxmert("explain", image, "xyzzy", "--method", "raw_attention")
     assert status == 0
