@@ -115,7 +115,7 @@ def test_zip_archives(tmp_path):
         archive.writestr("features.npy", features)
     refused(tmp_path, path, "has two members named 'features.npy'")
     path.write_bytes(zipped(path, features).read_bytes()[:-30])
-    refused(tmp_path, path, "is not a ZIP archive, or damaged")
+    refused(tmp_path, path, "is not a complete ZIP archive")
 
 
 @pytest.mark.parametrize(

@@ -163,7 +163,7 @@ def test_what_is_not_known_is_named(tmp_path):
         "a.zip": r"is a ZIP of text files, .* The nearest that is read: JSON of VL-BERT",
         "photos": r"is a folder of images, .* The nearest that is read: ",
         "list.json": "is a JSON file",
-        "empty.zip": "is not a ZIP archive, or damaged",
+        "empty.zip": "is not a complete ZIP archive",
     }.items():
         with pytest.raises(ValueError, match=what):
             import_regions([tmp_path / name], tmp_path / "store")

@@ -17,9 +17,6 @@ LISTED = {
     "utils/paths.py": "what a path can be made of",
     "utils/ray_cluster.py": "a cluster that is not there",
     "vision/faster_rcnn/detect.py": "our own reader of images",
-    "weights/formats/hdf5.py": "h5py",
-    "weights/formats/hdf5_headers.py": "numbers at their places",
-    "weights/formats/keras_archive.py": "zipfile",
     "weights/model_files.py": "our own reader of a tokenizer, whose errors do not matter there",
     "weights/save_folder.py": "the conversion of a number",
 }

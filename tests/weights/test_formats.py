@@ -98,9 +98,9 @@ def some_zip(name="archive/data.txt"):
         ("w.safetensors", b"hello, I am a text\n", "is not a complete safetensors file"),
         ("w.bin", some_zip("a/data.pkl"), r"holds no tensors by name; a state dict was expected"),
         ("w.pth", b"\x80\x02}q\x00.", "must hold arrays of numbers by name; it is empty"),
-        ("w.dat", some_zip(), "is a zip archive, but not a .keras file: it lacks config.json or model.weights.h5"),
+        ("w.dat", some_zip(), "is a ZIP archive, but not a .keras file: it lacks config.json or model.weights.h5"),
         ("w.bin", b"version https://git-lfs.github.com/spec/v1", "a pointer of Git LFS: fetch them with git"),
-        ("w.keras", b"PK\x03\x04 and then nothing", "is not a complete zip archive"),
+        ("w.keras", b"PK\x03\x04 and then nothing", "is not a complete ZIP archive"),
         ("w.h5", b"\x89HDF\r\n\x1a\n and then nothing", "is not a complete HDF5 file"),
     ],
 )

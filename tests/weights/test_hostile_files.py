@@ -185,7 +185,7 @@ CLAIMS = {
     "a number larger than the file": (tensor(Storage(FLOATS, KEY, 10), (10**9,)), r"'a' claims to be \[1000000000\]"),
     "numbers larger than the file": (
         tensor(Storage(FLOATS, KEY, 10**9), (10,)),
-        r"holds 40 bytes of '1', where tensors need 4000000000 bytes|it ends in the numbers of its tensors",
+        r"holds 40 bytes of '1', where tensors need 4000000000|it ends in the numbers of its tensors",
     ),
     "a negative size": (tensor(Storage(FLOATS, KEY, 10), (-5,), (1,)), r"'a' claims to be \[-5\]"),
 }
@@ -322,9 +322,9 @@ def lying_member(content):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (zipped(GOOD, zipfile.ZIP_DEFLATED, data__1=bytes(40)), r"is packed or claims more than its \d+ bytes"),
-        (zipped(b"\x80\x02" + b"N0" * 2**24 + b"N.", zipfile.ZIP_DEFLATED), r"is packed or claims more than"),
-        (lying_member(zipped(GOOD, data__1=bytes(40))), r"is packed or claims more than its \d+ bytes"),
+        (zipped(GOOD, zipfile.ZIP_DEFLATED, data__1=bytes(40)), r"has compressed members, which torch.save does not"),
+        (zipped(b"\x80\x02" + b"N0" * 2**24 + b"N.", zipfile.ZIP_DEFLATED), r"has compressed members|members claim"),
+        (lying_member(zipped(GOOD, data__1=bytes(40))), r"its members claim 2,147,483,\d+ bytes"),
         (zipped(GOOD, other__data__pkl=b"x").replace(b"data/pkl", b"data.pkl"), r"has 2 descriptions of its tensors"),
         (zipped(GOOD, DATA__PKL=b"x").replace(b"DATA/PKL", b"DATA.PKL"), r"has 2 descriptions of its tensors"),
         (zipped(GOOD, constants__pkl=b"x").replace(b"constants/pkl", b"constants.pkl"), r"holds a whole program"),
@@ -367,27 +367,27 @@ def two_directories():
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (two_directories(), r"it has two directories, or two members of one name"),
-        (b"PK\x03\x04" + bytes(60) + zipped(GOOD, data__1=bytes(40)), r"it has two directories, or"),
-        (zipped(GOOD, data__1=bytes(40)) + b"a comment", r"it has two directories, or"),
+        (two_directories(), r"has two directories, or something before"),
+        (b"PK\x03\x04" + bytes(60) + zipped(GOOD, data__1=bytes(40)), r"has two directories, or something before"),
+        (zipped(GOOD, data__1=bytes(40)) + b"a comment", r"has two directories, or something before"),
         (
             zipped(GOOD, data__1=bytes(40), data__2=bytes(40)).replace(b"data/2", b"data/1"),
-            r"it has two directories, or two members of one name",
+            r"has two members named 'archive/data/1'",
         ),
         # The bytes of a neighbour, or of none.
-        (zipped(GOOD, data__1=bytes(36), data__2=bytes(40)), r"holds 36 bytes of '1', where tensors need 40 bytes"),
-        (zipped(GOOD, data__1=bytes(44)), r"holds 44 bytes of '1', where tensors need 40 bytes"),
-        (zipped(GOOD, data__2=bytes(40)), r"holds nothing of '1', where tensors need 40 bytes"),
-        (moved(zipped(GOOD, data__1=bytes(40)), b"archive/data/1", -1), r"'archive/data/1' is not where its directory"),
+        (zipped(GOOD, data__1=bytes(36), data__2=bytes(40)), r"holds 36 bytes of '1', where tensors need 40"),
+        (zipped(GOOD, data__1=bytes(44)), r"holds 44 bytes of '1', where tensors need 40"),
+        (zipped(GOOD, data__2=bytes(40)), r"holds 0 bytes of '1', where tensors need 40"),
+        (moved(zipped(GOOD, data__1=bytes(40)), b"archive/data/1", -1), r"'archive/data/1' is damaged: Bad magic"),
         (
             moved(zipped(GOOD, data__1=bytes(40)), b"archive/data/1", 10**6),
-            r"'archive/data/1' is not where its directory",
+            r"'archive/data/1' is damaged",
         ),
         (
             moved(
                 zipped(GOOD, data__0=bytes(30) + b"PK\x03\x04" + bytes(90), data__1=bytes(40)), b"archive/data/1", -92
             ),
-            r"'archive/data/1' is not where its directory",
+            r"'archive/data/1' is damaged",
         ),
         (zipped(GOOD, data__1=bytes(40), byteorder="middle"), r"in an unknown order of bytes: b'middle'"),
     ],
@@ -431,7 +431,7 @@ PAIRS = b"]q\x02(" + b"U\x01aN\x86" * 20_000 + b"e"
                 for i in range(5000)
             )
             + b"u",
-            r"holds nothing of 'kkk",
+            r"holds 0 bytes of 'kkk",
         ),
         (b"N" + b"\x85" * 450_000, r"holds a tuple"),
         (b"}" * 450_000, r"holds no tensors by name"),
@@ -1016,12 +1016,12 @@ def members(good):
 def test_a_bomb_in_an_archive(members, tmp_path):
     members["model.weights.h5"] = bytes(300 * 2**20)
     path = archive_of(tmp_path / "w.keras", members, zipfile.ZIP_DEFLATED)
-    refused(path, r"model.weights.h5 claims 314572800 bytes, more than its compressed bytes can hold")
+    refused(path, r"its members claim 314,5\d\d,\d+ bytes")
 
 
 @pytest.mark.parametrize("packed", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_other_ways_to_pack(packed, members, tmp_path):
-    refused(archive_of(tmp_path / "w.keras", members, packed), r"is compressed in a way that Keras does not use")
+    refused(archive_of(tmp_path / "w.keras", members, packed), r"must be stored or compressed by deflate")
 
 
 def test_names_that_lead_out_of_an_archive(members, tmp_path):
@@ -1030,7 +1030,7 @@ def test_names_that_lead_out_of_an_archive(members, tmp_path):
     read_all(archive_of(tmp_path / "w.keras", members))
     assert [item.name for item in tmp_path.iterdir()] == ["w.keras"]
     moved = {f"../{name}": content for name, content in members.items()}
-    refused(archive_of(tmp_path / "w.keras", moved), r"is a zip archive, but not a .keras file")
+    refused(archive_of(tmp_path / "w.keras", moved), r"is a ZIP archive, but not a .keras file")
 
 
 def test_code_in_an_archives_description(members, tmp_path):

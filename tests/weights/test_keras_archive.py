@@ -27,7 +27,7 @@ def archive_of(path, members, **options):
         ),
         (b'{"class_name": "X", "config": {"config": [1]}}', "it holds a 'X'"),
         (b'{"class_name": "X", "config": {"config": {"a": 1}}}', "it holds a 'X'"),
-        (b" " * (16 * 2**20 + 1), "its config.json is larger than 1[0-9]+ bytes"),
+        (b" " * (16 * 2**20 + 1), "'config.json' is larger than 1[0-9,]+ bytes"),
     ],
 )
 def test_archives_of_something_else(description, message, good, tmp_path):
@@ -58,5 +58,5 @@ def test_an_encrypted_archive(good, tmp_path):
             content[start + offset] |= 1
             start = content.find(mark, start + 1)
     (tmp_path / "w.keras").write_bytes(content)
-    with pytest.raises(ValueError, match=r"is not a complete zip archive: .*encrypted"):
+    with pytest.raises(ValueError, match=r"config.json' is encrypted"):
         open_weights(tmp_path / "w.keras")

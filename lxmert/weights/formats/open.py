@@ -19,6 +19,7 @@ from lxmert.utils.paths import (
     with_variant,
 )
 from lxmert.utils.plain_pickle import is_pickle
+from lxmert.utils.zip_files import ZIP_START
 
 from .array_pickle import ArrayPickle
 from .base import WeightFile
@@ -26,7 +27,7 @@ from .hdf5 import Hdf5File
 from .keras_archive import KerasArchive
 from .safetensors import SafetensorsFile
 from .sharded import ShardedFiles
-from .torch_pickle import ZIP_START, PickleFile, is_old_torch, is_torch_archive
+from .torch_pickle import PickleFile, is_old_torch, is_torch_archive
 
 TF_NAME = "tf_model.h5"
 # The weights that a folder may have, best first.

@@ -17,19 +17,20 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from lxmert.utils.file_bytes import FileBytes
-from lxmert.utils.foreign_files import InvalidFileError, reading
+from lxmert.utils.foreign_files import InvalidFileError
 from lxmert.utils.messages import shown
+from lxmert.utils.zip_files import ZIP_START, ZipArchive
 
 from .base import read_folder_config
 from .raw_io import contiguous
 from .torch_program import DAMAGED, Storage, Tensor, TorchProgram
 
-ZIP_START = b"PK\x03\x04"
 # The protocol, perhaps the length of what follows, and a number of ten bytes.
 _OLD_START = re.compile(rb"\x80.(\x95.{8})?\x8a\n", re.DOTALL)
 _OLD_VERSION = (0x1950A86A20F9469CFC6C, 1001)  # the first objects of the format before PyTorch 1.6
 # Where training scripts keep the weights among other things.
 _WEIGHTS_KEYS = ("state_dict", "model_state_dict", "model", "module", "net")
+_PROGRAM = "data.pkl"  # in an archive: the pickle
 _LARGEST_PROGRAM = 16 * 2**20
 _MOST_DIMENSIONS, _LARGEST_NUMBER = 32, 2**48  # what every NumPy can address
 # The tensors together, of bytes in the file: a tied one has two names, but not every tensor has many. Columns of one
@@ -53,7 +54,7 @@ class PickleFile:
             self._bytes = FileBytes(path, file=raw)
             zipped = self._bytes.bytes(0, 4) == ZIP_START
             self.title = "PyTorch pickle" if zipped else "PyTorch pickle of the old format"
-            made, place, self._swapped = _archive(path, raw, self._bytes) if zipped else _old_format(path, self._bytes)
+            made, place, self._swapped = _archive(path, raw) if zipped else _old_format(path, self._bytes)
             self._tensors = _state_dict(path, made)
             self._spans = _spans(path, self._tensors, self._bytes.size)
             storages = {tensor.storage.key: tensor.storage for tensor in self._tensors.values()}
@@ -90,67 +91,44 @@ def is_old_torch(start: bytes) -> bool:
 
 
 def is_torch_archive(path: Path) -> bool:
-    """Whether a zip archive is one of `torch.save`."""
-    try:
-        with reading(path), zipfile.ZipFile(path) as archive:
-            return any(name.lower().endswith("data.pkl") for name in archive.namelist())
-    except InvalidFileError:
-        return False
+    """Whether a ZIP archive is one of `torch.save`."""
+    return any(_is_program(name) for name in ZipArchive(path).members)
 
 
-def _archive(path: Path, raw: BinaryIO, file: FileBytes) -> tuple[Any, Place, bool]:
+def _is_program(name: str) -> bool:
+    return name.replace("\\", "/").split("/")[-1].lower() == _PROGRAM
+
+
+def _archive(path: Path, raw: BinaryIO) -> tuple[Any, Place, bool]:
     """What the pickle in an archive makes, where the storages are, and whether their bytes are swapped."""
-    with reading(path, DAMAGED), zipfile.ZipFile(raw) as archive:
-        members = {member.filename: member for member in archive.infolist()}
-        packed = any(member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1 for member in members.values())
-        if packed or sum(member.file_size for member in members.values()) > file.size:
-            raise InvalidFileError(
-                f"{path} is packed or claims more than its {file.size} bytes; torch.save does neither."
-            )
-        _check_directory(path, archive, file)
-        names = [name for name in members if name.replace("\\", "/").split("/")[-1].lower() == "data.pkl"]
-        if len(names) != 1 or members[names[0]].file_size > _LARGEST_PROGRAM:
-            raise InvalidFileError(f"{path} has {len(names)} descriptions of its tensors, or one beyond any model.")
-        folder = names[0][: -len("data.pkl")]
-        if folder + "constants.pkl" in members:
-            raise InvalidFileError(
-                f"{path} holds a whole program (TorchScript), which is not run. Where it comes from, save the weights "
-                "alone: torch.save(model.state_dict(), path)."
-            )
-        order = archive.read(folder + "byteorder") if folder + "byteorder" in members else b"little"
-        if order not in (b"little", b"big"):
-            raise InvalidFileError(f"{path} has its numbers in an unknown order of bytes: {shown(order)}.")
-        program = archive.read(names[0])
-        starts = sorted([*(member.header_offset for member in members.values()), archive.start_dir])
-        ends = dict(zip(starts[-2::-1], starts[:0:-1], strict=True))  # where the next one starts
-    made = TorchProgram(str(path), io.BytesIO(program), len(program)).follow()
+    archive = ZipArchive(path, raw)
+    members = archive.members
+    if any(member.compress_type != zipfile.ZIP_STORED for member in members.values()):
+        raise InvalidFileError(f"{path} has compressed members, which torch.save does not write.")
+    names = [name for name in members if _is_program(name)]
+    if len(names) != 1:
+        raise InvalidFileError(f"{path} has {len(names)} descriptions of its tensors.")
+    folder = names[0][: -len(_PROGRAM)]
+    if folder + "constants.pkl" in members:
+        raise InvalidFileError(
+            f"{path} holds a whole program (TorchScript), which is not run. Where it comes from, save the weights "
+            "alone: torch.save(model.state_dict(), path)."
+        )
+    order = archive.read(folder + "byteorder", 16) if folder + "byteorder" in members else b"little"
+    if order not in (b"little", b"big"):
+        raise InvalidFileError(f"{path} has its numbers in an unknown order of bytes: {shown(order)}.")
+    program = archive.read(names[0], _LARGEST_PROGRAM)
 
     def place(storage: Storage) -> int:
-        member = members.get(f"{folder}data/{storage.key}")
-        if member is None or member.file_size != storage.size:
-            held = f"{member.file_size} bytes" if member else "nothing"
+        name = f"{folder}data/{storage.key}"
+        held = members[name].file_size if name in members else 0
+        if name not in members or held != storage.size:
             raise InvalidFileError(
-                f"{path} holds {held} of {shown(storage.key)}, where tensors need {storage.size} bytes."
+                f"{path} holds {held} bytes of {shown(storage.key)}, where tensors need {storage.size}."
             )
-        header = file.bytes(member.header_offset, 30)
-        lengths = (int.from_bytes(header[at : at + 2], "little") for at in (26, 28))  # of the name and what follows it
-        start = member.header_offset + 30 + sum(lengths)
-        if not header.startswith(ZIP_START) or start + storage.size > ends.get(member.header_offset, 0):
-            raise InvalidFileError(f"{path} {DAMAGED}: {shown(member.filename)} is not where its directory says.")
-        return start
+        return archive.start(name)
 
-    return made, place, order == b"big"
-
-
-def _check_directory(path: Path, archive: zipfile.ZipFile, file: FileBytes) -> None:
-    """Refuse an archive in which other readers find another directory, or two members of one name."""
-    end = file.bytes(file.size - 98, 98)  # the last records: of large archives, where that is, of all archives
-    places = [int.from_bytes(end[-6:-2], "little")]
-    if end[56:60] == b"PK\6\7":
-        places.append(int.from_bytes(end[48:56], "little"))
-    elsewhere = end[-22:-18] != b"PK\5\6" or not {archive.start_dir, 2**32 - 1}.issuperset(places)
-    if elsewhere or len(set(archive.namelist())) < len(archive.namelist()):
-        raise InvalidFileError(f"{path} {DAMAGED}: it has two directories, or two members of one name.")
+    return TorchProgram(str(path), io.BytesIO(program), len(program)).follow(), place, order == b"big"
 
 
 def _old_format(path: Path, file: FileBytes) -> tuple[Any, Place, bool]:

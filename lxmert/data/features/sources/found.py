@@ -8,8 +8,8 @@ from functools import cached_property
 from pathlib import Path
 
 from lxmert.utils.messages import first_few
+from lxmert.utils.zip_files import ZipArchive
 
-from .archives import Archive
 from .hdf5.file import Hdf5FeatureFile
 from .text.records import Record, RecordFile
 
@@ -84,9 +84,9 @@ class Found:
         return list(self.archive.members)[:_MOST_NAMES] if self._what == "a ZIP" else []
 
     @cached_property
-    def archive(self) -> Archive:
+    def archive(self) -> ZipArchive:
         """The open archive, of the kinds "zip" and "npz"."""
-        return Archive(self.path)
+        return ZipArchive(self.path)
 
     @cached_property
     def hdf5(self) -> Hdf5FeatureFile:

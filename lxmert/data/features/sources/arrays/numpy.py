@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from lxmert.data.features.image_regions import ImageRegions
-from lxmert.data.features.sources.archives import Archive
 from lxmert.data.features.sources.base import DamagedImage, NumberedSource, SourceOptions
 from lxmert.data.features.sources.pictures import LABELS, SPELLINGS, PictureReader, read_first, spelled
 from lxmert.utils.foreign_files import InvalidFileError
 from lxmert.utils.messages import shown
+from lxmert.utils.zip_files import ZipArchive
 
 from .rows import MAX_IMAGE_BYTES, parse_array, read_header
 
@@ -94,7 +94,7 @@ def holds_many(path: Path) -> bool:
                 return False
             with (path / f"{name}.npy").open("rb") as file:
                 return len(read_header(file, str(path)).shape) == 3
-        archive = Archive(path)
+        archive = ZipArchive(path)
         known = spelled(_stems(archive))
         if "features" not in known:
             return "ids" in known
@@ -107,7 +107,7 @@ def holds_many(path: Path) -> bool:
         return False  # an error when it is opened
 
 
-def _stems(archive: Archive) -> dict[str, str]:
+def _stems(archive: ZipArchive) -> dict[str, str]:
     """The members of an .npz file by the names of their arrays."""
     return {name.removesuffix(".npy"): name for name in archive.members}
 
@@ -115,7 +115,7 @@ def _stems(archive: Archive) -> dict[str, str]:
 def _read_npz(path: Path) -> dict[str, Any]:
     """The arrays of an .npz file that have known names; names without arrays for the rest, for messages."""
     known = {spelling for part, spellings in SPELLINGS.items() for spelling in spellings if part != "ids"}
-    archive = Archive(path)
+    archive = ZipArchive(path)
     members = _stems(archive)
     chosen = {*spelled(members).values()}  # without second spellings of one array, which need not be read
     return {
@@ -125,7 +125,7 @@ def _read_npz(path: Path) -> dict[str, Any]:
     }
 
 
-def _read_member(archive: Archive, name: str) -> Any:
+def _read_member(archive: ZipArchive, name: str) -> Any:
     _check_size(name, archive.members[name].file_size)
     return parse_array(archive.read(name, MAX_IMAGE_BYTES), f"its {shown(name)}")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import math
 import os
-import struct
 import weakref
 import zipfile
 from pathlib import Path
@@ -14,17 +13,16 @@ from typing import IO, Any, NamedTuple, Protocol
 import numpy as np
 
 from lxmert.data.features.layout import parse_npy_header
-from lxmert.data.features.sources.archives import Archive
 from lxmert.data.features.sources.base import DamagedImage
 from lxmert.utils.foreign_files import InvalidFileError, reading
 from lxmert.utils.messages import shown
 from lxmert.utils.plain_pickle import parse_plain_pickle
 from lxmert.utils.positional_io import read_at
+from lxmert.utils.zip_files import ZipArchive
 
 MAX_IMAGE_BYTES = 64 * 2**20  # of one row, or of an image's array: 8,192 regions of 2,048 float32 numbers
 MOST_IDS_BYTES = 256 * 2**20  # of the ids of all images
 _BLOCK = 4 * 2**20  # bytes of a packed member that are unpacked at a time on the way to a row
-_LOCAL_HEADER = struct.Struct("<4s22xHH")
 
 
 class Rows(Protocol):
@@ -130,7 +128,7 @@ class PackedRows(_StoredRows):
         ValueError: not numbers, or a claim that no compression can keep.
     """
 
-    def __init__(self, archive: Archive, name: str, where: str):
+    def __init__(self, archive: ZipArchive, name: str, where: str):
         self._archive, self._file = archive, archive.open(name)
         weakref.finalize(self, self._file.close)
         header = read_header(self._file, where)
@@ -150,15 +148,9 @@ class PackedRows(_StoredRows):
         return self._file.read(size)
 
 
-def member_rows(archive: Archive, name: str, where: str) -> Rows:
+def member_rows(archive: ZipArchive, name: str, where: str) -> Rows:
     """The rows of a member of an .npz file."""
-    info, path = archive.members[name], archive.path
-    archive.open(name).close()
+    info = archive.members[name]
     if info.compress_type != zipfile.ZIP_STORED:
         return PackedRows(archive, name, where)
-    with path.open("rb") as file, reading(where):
-        file.seek(info.header_offset)
-        mark, length, extra = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))
-    if mark != b"PK\x03\x04":
-        raise InvalidFileError(f"{path} is damaged: {shown(name)} is not where its index says.")
-    return NpyRows(path, where, info.header_offset + _LOCAL_HEADER.size + length + extra, info.file_size)
+    return NpyRows(archive.path, where, archive.start(name), info.file_size)

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from lxmert.data.features.image_regions import ImageRegions
-from lxmert.data.features.sources.archives import Archive
 from lxmert.data.features.sources.base import NumberedSource, SourceOptions
 from lxmert.data.features.sources.boxes import LARGEST_FRACTION
 from lxmert.data.features.sources.ids import check_every_row, id_text, ids_beside
 from lxmert.data.features.sources.pictures import FIRST, PictureReader, missing_parts, read_first, spelled
 from lxmert.utils.foreign_files import read_small
 from lxmert.utils.messages import first_few, shown
+from lxmert.utils.zip_files import ZipArchive
 
 from .rows import MOST_IDS_BYTES, NpyRows, Rows, member_rows, parse_array
 
@@ -126,7 +126,7 @@ def _are_transposed(path: Path, features: tuple[int, ...], boxes: tuple[int, ...
 
 def open_npz_stack(path: Path, options: SourceOptions) -> Stack:
     """One .npz file with the arrays of many images."""
-    archive = Archive(path)
+    archive = ZipArchive(path)
     known = spelled({name.removesuffix(".npy") for name in archive.members})
     known = {part: name if name in archive.members else f"{name}.npy" for part, name in known.items()}
     ids = known.pop("ids", None)

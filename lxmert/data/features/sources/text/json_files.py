@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 
 from lxmert.data.features.image_regions import ImageRegions
-from lxmert.data.features.sources.archives import Archive
 from lxmert.data.features.sources.base import DamagedImage, NumberedSource
 from lxmert.data.features.sources.found import Found
 from lxmert.data.features.sources.size_order import SizeOrder
 from lxmert.utils.foreign_files import InvalidFileError, read_small, reading
+from lxmert.utils.zip_files import ZipArchive
 
 from .json_cells import parse_content
 
@@ -20,7 +20,7 @@ _MAX_JSON_BYTES = 64 * 2**20  # of an image
 class JsonFiles(NumberedSource):
     """A folder or a ZIP of JSON files; the name of a file is the image's."""
 
-    def __init__(self, path: Path, archive: Archive | None = None):
+    def __init__(self, path: Path, archive: ZipArchive | None = None):
         self._archive = archive
         if archive is None:
             sizes = {file.relative_to(path).as_posix(): file.stat().st_size for file in _json_files(path)}
@@ -56,7 +56,7 @@ def _json_files(path: Path) -> list[Path]:
     return [Path(folder, name) for folder, _, names in os.walk(path) for name in names if name.endswith(".json")]
 
 
-def _read(folder: Path, archive: Archive | None, name: str) -> bytes:
+def _read(folder: Path, archive: ZipArchive | None, name: str) -> bytes:
     if archive is not None:
         return archive.read(name, _MAX_JSON_BYTES)
     return read_small(folder / name, _MAX_JSON_BYTES, "the JSON of an image")
