@@ -103,6 +103,9 @@ def is_known(words, parse):
         return set(words[3].removeprefix(".[").removesuffix("]").split(",")) <= set(EXTRAS)
     if words[:3] == ["python", "-m", "pytest"]:
         return all((ROOT / word.partition("::")[0]).exists() for word in words[3:] if word.startswith("tests"))
+    if words[:2] == ["python", "-m"]:
+        module = ROOT / words[2].replace(".", "/")
+        return (module / "__main__.py").is_file() or module.with_suffix(".py").is_file()
     return words[0] == "python" and (ROOT / words[1]).is_file()
 
 
