@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain
@@ -66,7 +67,8 @@ def read_small(path: str | Path, most: int, what: str) -> bytes:
         InvalidFileError: it is larger.
     """
     with open(path, "rb") as file:
-        content = file.read(most + 1)
+        size = os.fstat(file.fileno()).st_size  # 0 of what is no plain file
+        content = file.read((min(size, most) if size else most) + 1)  # room is made for all that is asked for
     if len(content) > most:
         raise InvalidFileError(f"{path} is larger than {most} bytes, too large for {what}.")
     return content

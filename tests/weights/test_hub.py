@@ -14,7 +14,7 @@ from lxmert import hub
 from lxmert.common.config import LxmertConfig, VisualBertConfig, config_from_pretrained
 from lxmert.common.tokenizer import LxmertTokenizer, LxmertTokenizerFast
 from lxmert.hub import folder_with, looks_like_hub_id
-from lxmert.utils import json_files
+from lxmert.utils.json_files import LARGEST_CONFIG
 from lxmert.weights.download import download_weights
 from lxmert.weights.formats import Selection
 
@@ -465,10 +465,9 @@ def test_configurations_are_read_by_name(server):
             kind.from_pretrained(NAME, revisoin="small")
 
 
-def test_a_configuration_far_too_large_is_refused(server, monkeypatch):
-    monkeypatch.setattr(json_files, "LARGEST_JSON", 100)
-    server.add(NAME, {"config.json": b'{"a": "' + b"x" * 100 + b'"}'})
-    with pytest.raises(ValueError, match=r"config\.json is larger than 100 bytes"):
+def test_a_configuration_far_too_large_is_refused(server):
+    server.add(NAME, {"config.json": b'{"a": "' + b"x" * LARGEST_CONFIG + b'"}'})
+    with pytest.raises(ValueError, match=r"config\.json is larger than 4194304 bytes"):
         LxmertConfig.from_pretrained(NAME)
 
 
