@@ -76,15 +76,21 @@ def test_values_are_those_that_h5py_reads(trusted, tmp_path):
         file.create_dataset("filled", (3,), "f4", chunks=(1,))
         properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         properties.set_layout(h5py.h5d.COMPACT)
-        space = h5py.h5s.create_simple((2,))
-        h5py.h5d.create(file.id, b"inline", h5py.h5t.IEEE_F64BE, space, properties).write(
-            h5py.h5s.ALL, h5py.h5s.ALL, np.array([1.5, 2.5])
-        )
+        scalar = h5py.h5s.create(h5py.h5s.SCALAR)
+        for name, space, held in [
+            (b"inline", h5py.h5s.create_simple((2,)), np.array([1.5, 2.5])),
+            (b"one", scalar, np.array(1.5)),
+        ]:
+            inline = h5py.h5d.create(file.id, name, h5py.h5t.IEEE_F64BE, space, properties)
+            inline.write(h5py.h5s.ALL, h5py.h5s.ALL, held)
         file.attrs.update({"number": 3, "list": [1, 2], "text": "é", "texts": ["a", "b"], "pair": np.zeros(1, "f4,i4")})
+        file.attrs["wide"] = np.longdouble(2)
         file["link"] = h5py.SoftLink("/text")
         file["again"] = file["a"]
     file = open_hdf5(tmp_path / "a.h5", trusted=trusted)
-    assert file.groups[""] == {"number": 3, "list": [1, 2], "text": "é", "texts": ["a", "b"], "pair": None}
+    wide = None if np.longdouble(2).itemsize > 8 else 2
+    plain = {"number": 3, "list": [1, 2], "text": "é", "texts": ["a", "b"], "pair": None, "wide": wide}
+    assert file.groups[""] == plain
     assert file.links == {"link": False, "again": True} or file.links == {"link": False, "a": True}
     assert file.arrays.pop("text").texts == ["long", "short", ""]
     with pytest.raises(
@@ -100,6 +106,50 @@ def test_values_are_those_that_h5py_reads(trusted, tmp_path):
             if array.shape == VALUES.shape:
                 assert np.array_equal(file.read(array, (4, 11)), expected[4:11])
     file.close()
+
+
+def fixed_text(file, name, values, padding):
+    """Texts of one length, padded as programs in C or Fortran write them."""
+    kind = h5py.h5t.C_S1.copy()
+    kind.set_size(values.itemsize)
+    kind.set_strpad(padding)
+    item = h5py.h5d.create(file.id, name.encode(), kind, h5py.h5s.create_simple(values.shape))
+    item.write(h5py.h5s.ALL, h5py.h5s.ALL, values, kind)
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_texts_are_those_that_h5py_reads(trusted, tmp_path):
+    """What follows the zero that ends a text is none of it, nor are spaces that fill it up."""
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        fixed_text(file, "zero", np.array([b"ab\0cd", b"hello"]), h5py.h5t.STR_NULLTERM)
+        fixed_text(file, "spaces", np.array([b" ab  ", b"hello"]), h5py.h5t.STR_SPACEPAD)
+        packed = {"dtype": h5py.string_dtype(), "compression": "gzip"}
+        file.create_dataset("packed", data=[f"é{i % 10}" for i in range(2000)], **packed)
+    file = open_hdf5(tmp_path / "a.h5", trusted=trusted)
+    with h5py.File(tmp_path / "a.h5") as library:
+        for name, array in file.arrays.items():
+            assert array.texts == [text.decode() for text in library[name][()].tolist()]
+    file.close()
+
+
+def test_bytes_that_were_reordered_in_another_width(tmp_path):
+    """The library goes by what the filter says, not by the values' width."""
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("a", data=VALUES, compression="gzip", shuffle=True)
+    content = path.read_bytes()
+    assert content.count(b"shuffle\0\4") == 1
+    path.write_bytes(content.replace(b"shuffle\0\4", b"shuffle\0\2"))
+    with h5py.File(path) as file:
+        expected = file["a"][()]
+    assert values_of(path)["a"].tobytes() == expected.tobytes() != VALUES.tobytes()
+
+
+def test_no_values_of_a_shape_that_numpy_does_not_have(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("a", (0, 2**40, 2**40), "f4")
+    with pytest.raises(InvalidFileError, match=r"a\.h5: a claims to be \[0, 1099511627776, 1099511627776\]"):
+        values_of(tmp_path / "a.h5")
 
 
 def test_a_part_of_an_archive(path, mode, tmp_path):

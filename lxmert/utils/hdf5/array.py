@@ -12,7 +12,7 @@ import numpy as np
 from lxmert.utils.compression import max_unpacked_size
 from lxmert.utils.messages import escaped
 
-_MOST_AXES = 32
+_MOST_AXES, _LARGEST = 32, 2**48  # what every NumPy can address
 
 
 class Chunks(NamedTuple):
@@ -86,7 +86,9 @@ class Hdf5Array:
         if self.dtype.hasobject:
             return f"holds {escaped(self.kind)}, which is not read."
         claims = f"claims to be {list(self.shape)}, more than the file can hold in the {self.stored} bytes of it."
-        if self.size > (max_unpacked_size(self.stored) if self.filters else self.stored):
+        possible = max_unpacked_size(self.stored) if self.filters else self.stored
+        # An axis of no values does not allow the others to be of any length.
+        if self.size > possible or math.prod(length or 1 for length in self.shape) >= _LARGEST:
             return claims
         end = 0 if self.offset is None else self.offset + self.size
         if self.chunks:

@@ -13,6 +13,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from lxmert.utils.compression import max_unpacked_size
 from lxmert.utils.positional_io import read_at
 
 Tell = Callable[..., None]  # takes a record, and perhaps bytes that belong to it
@@ -120,25 +121,34 @@ def _tell_array(name: str, item: h5py.h5d.DatasetID, tell: Tell, attributes: dic
         "shape": shape,
         "stored": stored,
         "elsewhere": elsewhere,
-        "filters": [properties.get_filter(number)[0] for number in range(properties.get_nfilters())],
+        "filters": _filters(properties, kind.get_size()),
         **attributes,
     }
     content = b""
     if elsewhere:
         pass
     elif is_text:
-        if 16 * math.prod(shape) <= stored:
+        if kind.get_size() * math.prod(shape) <= (max_unpacked_size(stored) if record["filters"] else stored):
             texts = np.asarray(h5py.Dataset(item)[()], object).reshape(-1)
             record["texts"] = [text.decode("utf-8", "replace") for text in texts]
     elif layout == h5py.h5d.CONTIGUOUS:
         record["offset"] = item.get_offset()
     elif layout == h5py.h5d.COMPACT:
         if dtype is not None and 0 < stored <= _LARGEST_INLINE:
-            content = np.ascontiguousarray(h5py.Dataset(item)[()]).tobytes()
+            values = np.empty(shape, dtype)
+            item.read(h5py.h5s.ALL, h5py.h5s.ALL, values, kind)  # the bytes as they are in the file
+            content = values.tobytes()
     elif layout == h5py.h5d.CHUNKED:
         record["chunk_shape"] = list(properties.get_chunk())
         content = _chunks(item, len(shape))
     tell(record, content)
+
+
+def _filters(properties: h5py.h5p.PropDCID, size: int) -> list[int]:
+    """The numbers of an array's filters: a negative one if it reorders bytes of other than its values' size."""
+    filters = [properties.get_filter(number) for number in range(properties.get_nfilters())]
+    shuffle = h5py.h5z.FILTER_SHUFFLE
+    return [-number if number == shuffle and settings != (size,) else number for number, _, settings, _ in filters]
 
 
 def _chunks(item: h5py.h5d.DatasetID, rank: int) -> bytes:
@@ -154,7 +164,7 @@ def _chunks(item: h5py.h5d.DatasetID, rank: int) -> bytes:
 
 
 def _dtype(kind: h5py.h5t.TypeID) -> tuple[str | None, bool, str]:
-    """The dtype as NumPy writes it, None for what is not read; whether this is text of any length; its name."""
+    """The dtype as NumPy writes it, None for what is not read; whether it is text that the library makes; its name."""
     encoded = kind.encode()
     if encoded not in _known_types:
         _known_types[encoded] = _examined_type(kind)
@@ -171,8 +181,8 @@ def _examined_type(kind: h5py.h5t.TypeID) -> tuple[str | None, bool, str]:
         return None, False, "values that NumPy does not have"
     name = str(dtype)[:80]
     text = h5py.check_string_dtype(dtype)
-    if text is not None and text.length is None:
-        return None, True, "text"
+    if text is not None and (text.length is None or kind.get_strpad() != h5py.h5t.STR_NULLPAD):
+        return None, True, "text"  # what ends by a zero, or is filled with spaces, is not what its bytes show
     plain = dtype.kind in "fiubS" or dtype == np.dtype("V2")  # the last is how Keras writes bfloat16
     # The library converts numbers that NumPy does not have, which bytes do not show.
     same = dtype.kind in "SV" or kind.equal(h5py.h5t.py_create(dtype, logical=True))
@@ -200,6 +210,8 @@ def _plain(value: Any) -> Any:
         return value.decode("utf-8", "replace")
     if isinstance(value, (str, bool, int, float)):
         return value
+    if getattr(value, "dtype", None) == np.longdouble and np.longdouble(0).itemsize > 8:
+        return None  # Python has no such numbers
     if isinstance(value, (np.bool_, np.integer, np.floating)):
         return value.item()
     if isinstance(value, np.ndarray) and value.dtype.kind in "OS":
