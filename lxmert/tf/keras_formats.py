@@ -12,6 +12,7 @@ from typing import Any, Self
 import keras
 
 from lxmert.common.config import config_from_dict
+from lxmert.utils.foreign_files import reading
 from lxmert.utils.messages import first_few
 from lxmert.weights.formats import check_for_keras
 from lxmert.weights.save_hdf5 import store_config
@@ -52,7 +53,11 @@ class KerasFormats(NamedWeights):
                 "Make the model as it was when it was saved, or pass skip_mismatch=True to leave them out."
             )
         build_added(self)
-        super().load_weights(filepath, skip_mismatch=skip_mismatch, **kwargs)
+        with reading(filepath, "is not read by Keras"):
+            try:
+                super().load_weights(filepath, skip_mismatch=skip_mismatch, **kwargs)
+            except ValueError as error:  # in several lines: the first names a layer, the next says what it lacks
+                raise ValueError(" ".join(str(error).split())) from None
 
     @classmethod
     def from_preset(cls, preset: str | Path, load_weights: bool = True, **kwargs: Any) -> Self:

@@ -61,6 +61,10 @@ class Plan:
             return Case(number, *self._others[place % len(self._others)])
         return Case(number, *self._cheap[number % len(self._cheap)])
 
+    def variant(self, case: Case) -> int:
+        """Which of the ways of its door a case takes."""
+        return random.Random(f"{self.seed} {case.number} {case.door}").randrange(2, 2**16)
+
     def files(self, case: Case) -> Files:
         """Its files."""
         draw = random.Random(f"{self.seed} {case.number} {case.kind}")

@@ -25,12 +25,12 @@ class Visit:
         folder: of the case's files.
         source: what they were before the damage.
         undamaged: the folder of the same files without damage.
-        number: of the case, which chooses between variants.
+        variant: a number that chooses between the ways of a door.
         error: what the door raised, "" before.
     """
 
-    def __init__(self, folder: Path, source: Source, undamaged: Path, number: int):
-        self.folder, self.source, self.undamaged, self.number = folder, source, undamaged, number
+    def __init__(self, folder: Path, source: Source, undamaged: Path, variant: int):
+        self.folder, self.source, self.undamaged, self.variant = folder, source, undamaged, variant
         self.error = ""
 
     def paths(self, folder: Path | None = None) -> list[Path]:
@@ -53,7 +53,7 @@ def _command(visit: Visit, *arguments: str | Path) -> int:
     errors, cli.USER_ERRORS = cli.USER_ERRORS, ()
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            if visit.number % 20 == 1:
+            if visit.variant % 20 == 1:
                 return int(cli.main(given))
             parsed = _parser(given[0]).parse_args(given[1:])
             return int(parsed.run(parsed))
@@ -96,20 +96,20 @@ def read_all(visit: Visit) -> None:
 def inspect(visit: Visit) -> None:
     """`lxmert inspect`."""
     [path] = visit.paths()
-    _command(visit, "inspect", path, *(("--json",) if visit.number % 2 else ("--all",)))
+    _command(visit, "inspect", path, *(("--json",) if visit.variant % 2 else ("--all",)))
 
 
 def compare(visit: Visit) -> None:
     """`lxmert compare` with the same file without damage."""
     [path], [other] = visit.paths(), visit.paths(visit.undamaged)
-    _command(visit, "compare", *((path, other) if visit.number % 2 else (other, path)))
+    _command(visit, "compare", *((path, other) if visit.variant % 2 else (other, path)))
 
 
 def convert(visit: Visit) -> None:
     """`lxmert convert` to one of the formats that are written."""
     [path] = visit.paths()
     kinds = ("new", "new.weights.h5", "new.keras", "new.h5")
-    kind = kinds[visit.number // 3 % (4 if visit.source.options[0] == "LxmertModel" else 3)]  # others have no .h5
+    kind = kinds[visit.variant // 3 % (4 if visit.source.options[0] == "LxmertModel" else 3)]  # others have no .h5
     _command(visit, "convert", path, visit.folder / "out" / kind, "--quiet")
 
 
@@ -146,7 +146,7 @@ def _model_class(backend: str, visit: Visit) -> Any:
 def import_features(visit: Visit) -> None:
     """`lxmert features import`, then `check`."""
     target = visit.folder / "out" / "store"
-    more = ("--skip-damaged",) if visit.number % 3 == 0 else ()
+    more = ("--skip-damaged",) if visit.variant % 3 == 0 else ()
     _command(visit, "features", "import", *visit.paths(), target, *visit.arguments(), *more)
     if _command(visit, "features", "check", target):
         raise AssertionError("what was imported is damaged")
@@ -155,7 +155,7 @@ def import_features(visit: Visit) -> None:
 def check_features(visit: Visit) -> None:
     """`lxmert features check`; damage that it lists counts as refused."""
     [path] = visit.paths()
-    if _command(visit, "features", "check", path, *(("--json",) if visit.number % 2 else ())):
+    if _command(visit, "features", "check", path, *(("--json",) if visit.variant % 2 else ())):
         raise ValueError(f"{path} is damaged, as it says itself")
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from .cases import Plan
 from .doors import backend_of
-from .worker import FINE, MEMORY, children, cpu_seconds, run_cases
+from .worker import FINE, MEMORY, children, cpu_seconds, resident, run_cases
 
 STUCK = 60.0  # seconds without an end of a case, where other processes take the time too
 STUCK_CPU = 8.0  # seconds of CPU time
@@ -74,7 +74,8 @@ class _Slot:
         self.board = mmap.mmap(-1, 8)
         self.process = 0
         self.done = 0  # of `numbers`
-        self.seen, self.since, self.cpu, self.memory, self.stuck = -1, 0.0, 0.0, 0, ""
+        self.seen, self.since, self.cpu, self.stuck = -1, 0.0, 0.0, ""
+        self.heavy: dict[int, int] = {}  # memory of processes that were started for a case, beyond the bound
 
     @property
     def finished(self) -> bool:
@@ -96,9 +97,13 @@ class _Slot:
                 os._exit(status)
 
     def news(self) -> list[tuple[int, str]]:
-        found = [tuple(json.loads(line)) for line in self.lines]
+        found = []
+        for number, verdict in map(json.loads, self.lines):
+            if number in self.heavy and verdict in FINE:
+                verdict = f"memory: {self.heavy[number] / 2**20:,.0f} MB in a process that was started for it"
+            found.append((number, verdict))
         self.done += len(found)
-        return found  # type: ignore[return-value]
+        return found
 
     def watch(self) -> int | None:
         """End a worker that is stuck; its exit status when it has ended."""
@@ -111,6 +116,12 @@ class _Slot:
         now, number = time.monotonic(), int.from_bytes(self.board[:8], "little")
         started = children(self.process)
         cpu = sum(map(cpu_seconds, (self.process, *started)))
+        for process in started:
+            own = resident(process)
+            # One that forks for every file: pages that both have do not count.
+            memory = max([own, *(resident(child) - own for child in children(process))])
+            if memory > MEMORY:
+                self.heavy[number] = max(memory, self.heavy.get(number, 0))
         if number != self.seen:
             self.seen, self.since, self.cpu = number, now, cpu
         elif number < 2**64 - 1 and (now - self.since > STUCK or cpu - self.cpu > STUCK_CPU):
@@ -140,8 +151,9 @@ def fuzz(
         by_backend: dict[str, list[int]] = {backend: [] for backend in ("tf", "pt", "")}
         for number in range(first, first + cases):
             by_backend[backend_of(plan.case(number).door)].append(number)
-        parts = [(backend, numbers) for backend, numbers in by_backend.items() if backend and numbers]
-        parts += [("", by_backend[""][start::jobs]) for start in range(jobs)]
+        # Frameworks are slow to import: theirs begin first, one beside the others.
+        parts = [("", by_backend[""][start::jobs]) for start in range(jobs)]
+        parts[1:1] = [(backend, numbers) for backend, numbers in by_backend.items() if backend]
         waiting = [_Slot(plan, backend, numbers, Path(place)) for backend, numbers in parts if numbers]
         running: list[_Slot] = []
         began = told = time.monotonic()
@@ -150,7 +162,7 @@ def fuzz(
                 while waiting and len(running) < jobs:
                     running.append(waiting.pop(0))
                     running[-1].start()
-                time.sleep(0.05)
+                time.sleep(0.03)
                 for slot in running:
                     _follow(slot, report, keep, tell)
                 running = [slot for slot in running if not slot.finished]
@@ -210,6 +222,3 @@ def _cause(kind: str, verdict: str) -> str:
     places = re.findall(r'File "[^"]*/(lxmert/[^"]+)", line (\d+)', verdict)
     place = " at {}:{}".format(*places[-1]) if places else ""
     return re.sub(r"\d+[.,\d]*", "N", verdict.splitlines()[0])[:70] + place
-
-
-__all__ = ["MEMORY", "Plan", "Report", "fuzz"]

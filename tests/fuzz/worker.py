@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import glob
 import json
 import os
 import resource
@@ -23,6 +25,7 @@ SECONDS = 2.0  # of CPU time that a case may take
 MEMORY = 300 * 2**20  # bytes that a case may take beside what the process has
 ADDRESSES = 1024 * 2**20  # of address space, a limit of the process
 LONGEST_MESSAGE = 8000
+UNDAMAGED = 1  # the way in which a door takes the files before any damage
 FINE = ("read", "refused")
 
 
@@ -67,19 +70,20 @@ class _Worker:
         """What becomes of a case: "read", "refused", or what is wrong."""
         files = self._plan.files(case)
         self._write(files)
-        visit = Visit(self._folder, self._plan.sources[case.kind], self._undamaged[case.kind], case.number)
+        visit = Visit(self._folder, self._plan.sources[case.kind], self._undamaged[case.kind], self._plan.variant(case))
         return self._judged(case.door, visit, files)
 
     def _judged(self, door: str, visit: Visit, files: Files) -> str:
-        opened, before, started = _descriptors(), _memory("VmRSS"), _seconds()
+        opened, before, started = _descriptors(), _memory("VmRSS"), (time.process_time(), _started_seconds())
         Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
         with warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always")
             found = _visited(DOORS[door], visit, files)
-        seconds, memory = _seconds() - started, _memory("VmHWM") - before
+        own, others = time.process_time() - started[0], max(0.0, _started_seconds() - started[1])
+        memory = _memory("VmHWM") - before
         problems = [] if found in FINE else [found]
-        if seconds > SECONDS:
-            problems.append(f"slow: {seconds:.1f} s of CPU time")
+        if own + others > SECONDS:
+            problems.append(f"slow: {own:.1f} s of CPU time, and {others:.1f} s of processes that it started")
         if memory > MEMORY:
             problems.append(f"memory: {memory / 2**20:,.0f} MB")
         problems += [
@@ -112,7 +116,7 @@ class _Worker:
             for door in source.doors:
                 if backend_of(door) == backend and self._plan.uses(kind, door):
                     self._write(source.files)
-                    visit = Visit(self._folder, source, self._undamaged[kind], 1)
+                    visit = Visit(self._folder, source, self._undamaged[kind], UNDAMAGED)
                     found = self._judged(door, visit, source.files)
                     if found not in (("read", "refused") if source.odd else ("read",)) and not found.startswith(
                         ("slow", "memory", "left behind")
@@ -152,7 +156,7 @@ def _visited(door: object, visit: Visit, files: Files) -> str:
         # A TypeError is of a configuration's values. MemoryError, KeyError, struct.error and their like are not ours.
         ours = isinstance(error, (ValueError, OSError, TypeError)) and not isinstance(error, UnicodeError) and named
         if ours and len(text) > LONGEST_MESSAGE:
-            return f"a message of {len(text):,} characters: {text[:300]}\n{_trace()}"
+            return f"a message of {len(text):,} characters: {text[:100]}\n{_trace()}"
         return "refused" if ours else f"foreign error: {type(error).__name__}: {text[:600]}\n{_trace()}"
     return "read"
 
@@ -181,20 +185,18 @@ def _descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
 
 
-def _seconds() -> float:
-    """CPU time of this process and of the processes that it has started."""
-    return time.process_time() + sum(map(cpu_seconds, children(os.getpid())))
+def _started_seconds() -> float:
+    """CPU time of the processes that this one has started, and of theirs."""
+    return sum(map(cpu_seconds, children(os.getpid())))
 
 
 def children(process: int) -> list[int]:
     """The processes that a process has started and that still run."""
-    try:
-        tasks = os.listdir(f"/proc/{process}/task")
-        return [
-            int(child) for task in tasks for child in Path(f"/proc/{process}/task/{task}/children").read_text().split()
-        ]
-    except OSError:
-        return []
+    found = []
+    for task in glob.glob(f"/proc/{process}/task/*/children"):
+        with contextlib.suppress(OSError):  # the thread has ended
+            found += [int(child) for child in Path(task).read_text().split()]
+    return found
 
 
 def cpu_seconds(process: int) -> float:
@@ -204,6 +206,14 @@ def cpu_seconds(process: int) -> float:
     except OSError:
         return 0.0
     return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+
+
+def resident(process: int) -> int:
+    """The memory of a process in bytes, 0 if it has ended."""
+    try:
+        return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * resource.getpagesize()
+    except (OSError, IndexError):
+        return 0
 
 
 def _limit_addresses() -> None:

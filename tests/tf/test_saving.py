@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -78,6 +79,17 @@ def test_archives_and_weight_files_keep_everything(name, tmp_path):
     assert [v.path for v in archived.variables] == [v.path for v in model.variables]
     for again in (archived, read):
         assert again.config.architectures == [name]
+
+
+def test_a_weight_file_that_keras_does_not_read_is_named(tmp_path):
+    model = kind("LxmertModel")(small_config("LxmertModel"))
+    model.save_weights(tmp_path / "a.weights.h5")
+    with h5py.File(tmp_path / "a.weights.h5", "a") as file:
+        del file["pooler/dense/vars/1"]
+    with pytest.raises(
+        ValueError, match=r"a\.weights\.h5 is not read by Keras: .*expected 2 variables, but received 1"
+    ):
+        model.load_weights(tmp_path / "a.weights.h5")
 
 
 @pytest.mark.parametrize("name", ["LxmertForQuestionAnswering", "VisualBertForPreTraining"])
