@@ -1,4 +1,7 @@
-"""Processes of our own in which libraries read files of others, with limits on memory, time and files."""
+"""Processes of our own in which libraries read files of others, with limits on memory, time and files.
+
+They answer in records: values of JSON, each perhaps with bytes.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,26 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from .foreign_files import InvalidFileError, reading
+from .messages import escaped
 
 try:
     import resource
 except ImportError:  # Windows: only the time is limited there, by the process that waits
     resource = None  # type: ignore[assignment]
+
+Record = tuple[dict[str, Any], bytes]
+Tell = Callable[..., None]  # takes the values of a record, and perhaps bytes
+TOO_LATE = -1000  # the status of a process that was ended by the one that waits
+_OUT_OF_MEMORY = 9
+
+
+class TooExpensiveError(InvalidFileError):
+    """The process that reads a file reached a limit, or was ended by the library."""
 
 
 def python_command(module: str, *arguments: str) -> list[str]:
@@ -53,3 +71,69 @@ def limit(memory: int, seconds: float, patience: float, files: int = 0, threads:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())  # the program may have held them back
     signal.setitimer(signal.ITIMER_PROF, seconds)
     signal.setitimer(signal.ITIMER_REAL, patience)
+
+
+def answer(out: BinaryIO, work: Callable[[Tell], None]) -> None:
+    """Tell all that `work` tells, and how it ends: to `told` in the process that waits."""
+
+    def tell(values: dict[str, Any], content: Any = b"") -> None:
+        text = json.dumps(values).encode()
+        out.write(len(text).to_bytes(8, "little") + len(content).to_bytes(8, "little"))
+        out.write(text)
+        out.write(content)
+
+    with contextlib.suppress(BrokenPipeError):  # enough was told
+        try:
+            work(tell)
+            tell({"kind": "end"})
+        except MemoryError:
+            os._exit(_OUT_OF_MEMORY)
+        except BrokenPipeError:
+            raise
+        except Exception as error:  # whatever the library raises for damage
+            tell({"kind": "damaged", "problem": (str(error) or type(error).__name__)[:1000]})
+        out.flush()
+
+
+def told(
+    answer: BinaryIO, path: Path, what: str, status: Callable[[], int], most: int, in_all: bool = True
+) -> Iterator[Record]:
+    """The records of an answer.
+
+    Args:
+        answer: what the process writes.
+        path: the file that it reads.
+        what: the format of the file, such as "HDF5 file".
+        status: returns the exit status of the process, once it has ended.
+        most: bytes that it may tell, in all or in each record.
+        in_all: which of these.
+
+    Raises:
+        InvalidFileError: the file is damaged, or takes more than a file of its size needs.
+    """
+    left = most
+    while True:
+        sizes = answer.read(16)
+        length, more = int.from_bytes(sizes[:8], "little"), int.from_bytes(sizes[8:], "little")
+        left = (left if in_all else most) - length - more
+        if left < 0:
+            raise InvalidFileError(f"{path} describes more than a file of its size holds; nothing was read.")
+        text, content = answer.read(length), answer.read(more)
+        if len(sizes) + len(text) + len(content) < 16 + length + more:
+            raise TooExpensiveError(f"{path} is a damaged {what}: {_ended(status())}.")
+        with reading(path, f"is a damaged {what}"):
+            values = json.loads(text)
+            kind = values["kind"]
+        if kind == "damaged":
+            raise InvalidFileError(f"{path} is not a complete {what}: {escaped(values['problem'])}")
+        if kind == "end":
+            return
+        yield values, content
+
+
+def _ended(status: int) -> str:
+    if status in (_OUT_OF_MEMORY, -getattr(signal, "SIGABRT", 0)):
+        return "reading it takes more memory than a file of its size needs"
+    if status in (TOO_LATE, -getattr(signal, "SIGPROF", 0), -getattr(signal, "SIGALRM", 0)):
+        return "reading it takes longer than a file of its size needs"
+    return f"the library ends the process that reads it (status {status})"

@@ -77,7 +77,7 @@ class ZipArchive:
         """
         info, where = self.members[name], f"{self.path}: {shown(name)}"
         if info.flag_bits & 1:
-            raise InvalidFileError(f"{where} is encrypted. Unpack the archive, and pass the folder.")
+            raise InvalidFileError(f"{where} is encrypted, and cannot be read.")
         # Other compressions allocate memory before they have unpacked anything.
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise InvalidFileError(f"{where} must be stored or compressed by deflate, as in most ZIP archives.")

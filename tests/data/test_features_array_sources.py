@@ -217,7 +217,7 @@ def test_damaged_arrow_files(tmp_path):
         list(source.entries({**position, "last": "x"}))
     del source
     os.truncate(path, path.stat().st_size - 40)
-    refused(tmp_path, path, r"a\.arrow is not an Arrow or Parquet file, or damaged")
+    refused(tmp_path, path, r"a\.arrow is not a complete Arrow or Parquet file")
     pyarrow.parquet.write_table(arrow_table().drop_columns(["img_id", "boxes"]), tmp_path / "a.parquet")
     refused(
         tmp_path, tmp_path / "a.parquet", r"lacks the columns boxes .*; height and width .*; ids \(the images' names\)"

@@ -236,7 +236,7 @@ def test_arrow_whose_lists_end_elsewhere(tmp_path):
     wrong = pyarrow.array([0, 4, 8, 12], pyarrow.int32()).buffers()[1].to_pybytes()
     assert wrong in content
     path.write_bytes(content.replace(wrong, struct.pack("<4i", 0, 2**30, 8, 2**31 - 1)))
-    refused(tmp_path, path, r"a\.arrow .*damaged")
+    refused(tmp_path, path, r"a\.arrow is not a complete Arrow")
 
 
 def test_arrow_that_claims_to_unpack_to_terabytes(tmp_path):
@@ -254,4 +254,4 @@ def test_arrow_that_claims_to_unpack_to_terabytes(tmp_path):
     assert size in content
     for claimed in (2**40, 2**62, 2**31):
         (tmp_path / "a.arrow").write_bytes(content.replace(size, struct.pack("<q", claimed)))
-        refused(tmp_path, tmp_path / "a.arrow", r"a\.arrow (is damaged|is not an Arrow)")
+        refused(tmp_path, tmp_path / "a.arrow", r"a\.arrow is (a damaged|not a complete) Arrow")

@@ -164,8 +164,8 @@ def test_a_part_of_an_archive(path, mode, tmp_path):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (own_child, r"the HDF5 library ends the process that opens it \(status -11\)|takes (more memory|longer)"),
-        (own_sibling, r"opening it takes longer than a file of its size needs"),
+        (own_child, r"the library ends the process that reads it \(status -11\)|takes (more memory|longer)"),
+        (own_sibling, r"reading it takes longer than a file of its size needs"),
         (lambda path: os.truncate(path, 600), r"not a complete HDF5 file"),
         (lambda path: path.write_bytes(b"\0" * 600), r"not a complete HDF5 file"),
     ],
@@ -182,9 +182,9 @@ def test_files_that_end_the_process(damage, message, path, mode, monkeypatch):
 @pytest.mark.parametrize(
     ("limit", "value", "message"),
     [
-        ("_MEMORY", 2**20, r"opening it takes more memory than a file of its size needs|memory allocation failed"),
-        ("_SECONDS", 1e-4, r"opening it takes longer than"),
-        ("_PATIENCE", 1e-4, r"opening it takes longer than"),
+        ("_MEMORY", 2**20, r"reading it takes more memory than a file of its size needs|memory allocation failed"),
+        ("_SECONDS", 1e-4, r"reading it takes longer than"),
+        ("_PATIENCE", 1e-4, r"reading it takes longer than"),
         ("_MOST_TOLD", 100, r"describes more than a file of its size holds"),
     ],
 )
@@ -341,7 +341,7 @@ def test_nothing_is_left_when_the_program_ends(before, after, code, path):
 def test_a_file_that_hangs_where_signals_are_blocked(path):
     own_sibling(path)
     before = "signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 32)); client._SECONDS = 0.1"
-    assert "opening it takes longer than" in run(path, before).stderr
+    assert "reading it takes longer than" in run(path, before).stderr
 
 
 @forks

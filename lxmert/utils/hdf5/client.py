@@ -12,15 +12,11 @@ import socket
 import subprocess
 import threading
 from collections.abc import Callable, Generator, Iterator
-from pathlib import Path
 from typing import Any, BinaryIO
 
 from lxmert.utils.file_bytes import FileBytes
 from lxmert.utils.foreign_files import InvalidFileError, reading
-from lxmert.utils.limited_processes import python_command
-from lxmert.utils.messages import escaped
-
-Record = tuple[dict[str, Any], bytes]
+from lxmert.utils.limited_processes import TOO_LATE, Record, python_command, told
 
 # Otherwise a process is started for every file.
 USE_FORKS = hasattr(socket, "send_fds") and hasattr(os, "fork")
@@ -28,13 +24,7 @@ USE_FORKS = hasattr(socket, "send_fds") and hasattr(os, "fork")
 _MEMORY, _SECONDS, _PATIENCE = 160 * 2**20, 0.5, 60.0
 _MOST_MEMORY = 4 * 2**30
 _MOST_TOLD = 16 * 2**20
-_OUT_OF_MEMORY = 9  # as in `limited_process`, which imports h5py
-_TOO_LATE = -1000
 _PROCESS = "lxmert.utils.hdf5.limited_process"
-
-
-class TooExpensiveError(InvalidFileError):
-    """The process that opened a file reached a limit, or was ended by the library."""
 
 
 def records(
@@ -64,24 +54,9 @@ def records(
         "patience": _PATIENCE + file.stored / 2**20,
         **(request or {}),
     }
-    left = most or _MOST_TOLD + 4 * file.stored
+    most = most or _MOST_TOLD + 4 * file.stored
     with _server.asked(file, asked) if USE_FORKS else _once(file, asked) as (answer, status):
-        while True:
-            sizes = answer.read(16)
-            length, more = int.from_bytes(sizes[:8], "little"), int.from_bytes(sizes[8:], "little")
-            left -= length + more
-            if left < 0:
-                raise InvalidFileError(f"{file.path} describes more than a file of its size holds; nothing was read.")
-            text, content = answer.read(length), answer.read(more)
-            if len(sizes) + len(text) + len(content) < 16 + length + more:
-                raise TooExpensiveError(_ended_message(file.path, status()))
-            with reading(file.path, "is a damaged HDF5 file"):
-                record = json.loads(text)
-            if record["kind"] == "damaged":
-                raise InvalidFileError(f"{file.path} is not a complete HDF5 file: {escaped(record['problem'])}")
-            if record["kind"] == "end":
-                return
-            yield record, content
+        yield from told(answer, file.path, "HDF5 file", status, most)
 
 
 def _found_here(file: FileBytes, request: dict[str, Any] | None) -> list[Record]:
@@ -99,14 +74,6 @@ def _found_here(file: FileBytes, request: dict[str, Any] | None) -> list[Record]
         else:
             describe(source, tell, request.get("inside"))
     return found
-
-
-def _ended_message(path: Path, status: int) -> str:
-    if status == _OUT_OF_MEMORY or status == -getattr(signal, "SIGABRT", 0):
-        return f"{path} is a damaged HDF5 file: opening it takes more memory than a file of its size needs."
-    if status in (_TOO_LATE, -getattr(signal, "SIGPROF", 0), -getattr(signal, "SIGALRM", 0)):
-        return f"{path} is a damaged HDF5 file: opening it takes longer than a file of its size needs."
-    return f"{path} is a damaged HDF5 file: the HDF5 library ends the process that opens it (status {status})."
 
 
 def _environment() -> dict[str, str]:
@@ -137,7 +104,7 @@ def _once(file: FileBytes, asked: dict[str, Any]) -> Iterator[tuple[BinaryIO, Ca
             process.kill()
 
         def status() -> int:
-            return _TOO_LATE if process.wait() and late.is_set() else process.returncode
+            return TOO_LATE if process.wait() and late.is_set() else process.returncode
 
         timer = threading.Timer(asked["patience"], end)
         timer.start()

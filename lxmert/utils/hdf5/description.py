@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable
 from typing import Any
 
 import h5py
 import numpy as np
 
 from lxmert.utils.compression import max_unpacked_size
+from lxmert.utils.limited_processes import Tell
 from lxmert.utils.positional_io import read_at
-
-Tell = Callable[..., None]  # takes a record, and perhaps bytes that belong to it
 
 _DEEPEST = 32  # groups within groups
 _LARGEST_INLINE = 2**16  # bytes of values in the header of an array, by HDF5's own limit

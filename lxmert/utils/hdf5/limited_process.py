@@ -13,16 +13,14 @@ import os
 import signal
 import socket
 import sys
-from functools import partial
 from typing import Any, BinaryIO, NoReturn
 
 import h5py
 import numpy as np
 
 from lxmert.utils.hdf5.description import FileWindow, describe, read_rows
-from lxmert.utils.limited_processes import limit
+from lxmert.utils.limited_processes import Tell, answer, limit
 
-OUT_OF_MEMORY = 9  # exit status
 _IDLE = 60.0  # seconds without a file after which the process ends
 
 
@@ -52,15 +50,15 @@ def _serve(requests: socket.socket) -> None:
     with contextlib.suppress(OSError):  # nothing to do for a while, or the program has ended
         while request := _request(requests):
             text, file = request
-            answer, into = os.pipe()
+            answered, into = os.pipe()
             child = os.fork()
             if not child:
-                os.close(answer)
+                os.close(answered)
                 _answer(requests, text, file, into)
             os.close(file)
             os.close(into)
-            socket.send_fds(requests, [b"."], [answer])
-            os.close(answer)
+            socket.send_fds(requests, [b"."], [answered])
+            os.close(answered)
             _, status = os.waitpid(child, 0)
             requests.sendall(os.waitstatus_to_exitcode(status).to_bytes(4, "little", signed=True))
 
@@ -86,31 +84,12 @@ def _answer(requests: socket.socket, text: bytes, file: int, into: int) -> NoRet
 def _work(request: dict[str, Any], file: int, out: BinaryIO) -> None:
     """Do what is asked within the limits of the request, and tell the result."""
     limit(request["memory"], request["seconds"], request["patience"])
-    tell = partial(_tell, out)
-    with contextlib.suppress(BrokenPipeError):  # enough was told
-        try:
-            source = FileWindow(file, request["start"], request["size"])
-            if "array" in request:
-                read_rows(source, request["array"], request["rows"], tell)
-            else:
-                describe(source, tell, request.get("inside"))
-            tell({"kind": "end"})
-        except MemoryError:
-            os._exit(OUT_OF_MEMORY)
-        except BrokenPipeError:
-            raise
-        except Exception as error:  # whatever the library raises for damage
-            tell({"kind": "damaged", "problem": (str(error) or type(error).__name__)[:1000]})
-        out.flush()
 
+    def work(tell: Tell) -> None:
+        source = FileWindow(file, request["start"], request["size"])
+        if "array" in request:
+            read_rows(source, request["array"], request["rows"], tell)
+        else:
+            describe(source, tell, request.get("inside"))
 
-def _tell(out: BinaryIO, record: dict[str, Any], content: bytes = b"") -> None:
-    """Write a record: its length and that of the bytes with it, its JSON, and the bytes."""
-    text = json.dumps(record).encode()
-    out.write(len(text).to_bytes(8, "little") + len(content).to_bytes(8, "little"))
-    out.write(text)
-    out.write(content)
-
-
-if __name__ == "__main__":
-    main()
+    answer(out, work)

@@ -1,22 +1,22 @@
 """The process that reads Arrow and Parquet files of others, with limits: pyarrow follows what a file says unchecked.
 
-It takes requests as lines of JSON, and answers in frames: eight bytes with the size of what follows, one with its kind,
-and JSON, or the schema or a checked batch of rows as Arrow writes them.
+It takes requests as lines of JSON, and answers with records: the columns, or the schema and checked batches of rows as
+Arrow writes them.
 """
 
 from __future__ import annotations
 
 import json
 import mmap
-import os
 import sys
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pyarrow
 import pyarrow.parquet
 
-from lxmert.utils.limited_processes import limit
+from lxmert.utils.limited_processes import Tell, answer, limit
 
 ROWS = 16  # of a batch that is told
 LARGEST_BATCH = 512 * 2**20  # bytes
@@ -28,36 +28,23 @@ def main() -> None:
     asked = json.loads(sys.argv[2])
     limit(asked["memory"], asked["seconds"], asked["patience"], files=16, threads=True)
     for line in sys.stdin.buffer:
-        request = json.loads(line)
-        try:
-            table = ParquetTable(request["path"]) if request["parquet"] else ArrowTable(request["path"])
-            if "columns" not in request:
-                _tell("found", json.dumps({"columns": table.columns, "rows": table.rows}).encode())
-            else:
-                _tell_rows(table, request["columns"], request["start"])
-        except MemoryError:
-            os._exit(1)
-        except Exception as error:  # whatever the library raises for damage
-            _tell("damaged", str(error)[:1000].encode("utf-8", "replace"))
-        sys.stdout.buffer.flush()
+        answer(sys.stdout.buffer, partial(_work, json.loads(line)))
 
 
-def _tell(kind: str, content: Any) -> None:
-    sys.stdout.buffer.write(len(content).to_bytes(8, "little") + kind[:1].encode())
-    sys.stdout.buffer.write(content)
-
-
-def _tell_rows(table: ArrowTable | ParquetTable, columns: list[str], start: int) -> None:
-    told = False
-    for batch in table.batches(columns, start):
+def _work(request: dict[str, Any], tell: Tell) -> None:
+    table = ParquetTable(request["path"]) if request["parquet"] else ArrowTable(request["path"])
+    if "columns" not in request:
+        tell({"kind": "table", "columns": table.columns, "rows": table.rows})
+        return
+    columns, told = request["columns"], False
+    for batch in table.batches(columns, request["start"]):
         part = pyarrow.RecordBatch.from_arrays([_plain(batch.column(name)) for name in columns], columns)
         if part.nbytes > LARGEST_BATCH:
             raise ValueError(f"{part.num_rows} of its rows have {part.nbytes:,} bytes")
         if not told:
-            _tell("schema", part.schema.serialize())
+            tell({"kind": "schema"}, part.schema.serialize())
             told = True
-        _tell("rows", part.serialize())
-    _tell("end", b"")
+        tell({"kind": "rows"}, part.serialize())
 
 
 def _plain(column: pyarrow.Array) -> pyarrow.Array:

@@ -7,8 +7,8 @@ from lxmert.data.features.sources.base import SourceOptions
 from lxmert.data.features.sources.pictures import PictureReader, read_first, spelled
 from lxmert.utils.compression import max_unpacked_size
 from lxmert.utils.foreign_files import InvalidFileError
-from lxmert.utils.hdf5.client import TooExpensiveError
 from lxmert.utils.hdf5.reader import Hdf5Contents
+from lxmert.utils.limited_processes import TooExpensiveError
 
 from .file import Hdf5FeatureFile, Hdf5Source
 
