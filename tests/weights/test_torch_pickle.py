@@ -46,6 +46,7 @@ def of_its_own_storage(folder, held, **options):
         lambda held: {"model": {"state_dict": held}},
         lambda held: {**held, "epoch": 3},
         lambda held: {"state_dict": held, "global_step": 10**9, "seed": 2**70, "betas": [(0.9, 0.999)] * 3},
+        lambda held: {"model": {"state_dict": held}, "loss": torch.tensor(0.5), "state_dict": {}},
         lambda held: {"model": held, "optimizer": {"state": {139_637_976_727_552: {"step": 3}, (0, "a"): {}}}},
     ],
     ids=[
@@ -59,6 +60,7 @@ def of_its_own_storage(folder, held, **options):
         "nested",
         "beside",
         "large numbers",
+        "a loss",
         "other keys",
     ],
 )
@@ -109,6 +111,16 @@ def test_dtypes(options, tmp_path):
 def test_formats_that_are_not_read(tmp_path):
     torch.save({"a": torch.ones(2, dtype=torch.complex64)}, tmp_path / "a.bin")
     with pytest.raises(ValueError, match=r"a\.bin"):
+        open_weights(tmp_path / "a.bin")
+
+
+@pytest.mark.parametrize("options", [{}, OLD], ids=["zip", "old"])
+def test_tensors_whose_numbers_are_not_those_that_are_stored(options, tmp_path):
+    """A view of the negative of an imaginary part, of which PyTorch stores the imaginary part and a mark."""
+    negative = torch.ones(3, dtype=torch.complex64).mul(1 + 2j).conj().imag
+    assert negative.is_neg()
+    torch.save({"a": negative}, tmp_path / "a.bin", **options)
+    with pytest.raises(ValueError, match=r"a\.bin holds a tensor of which other numbers are stored than it has"):
         open_weights(tmp_path / "a.bin")
 
 

@@ -161,15 +161,21 @@ def _old_format(path: Path, file: FileBytes) -> tuple[Any, Place, bool]:
 
 def _state_dict(path: Path, made: Any) -> dict[str, Tensor]:
     """The tensors by name, alone or among other things."""
-    for _ in range(2):
-        if isinstance(made, dict) and not any(isinstance(value, Tensor) for value in made.values()):
-            made = next((made[key] for key in _WEIGHTS_KEYS if isinstance(made.get(key), dict)), made)
     if not isinstance(made, dict):
         raise InvalidFileError(f"{path} holds a {type(made).__name__}; a state dict was expected: tensors by name.")
-    tensors = {name: value for name, value in made.items() if isinstance(value, Tensor)}
+    tensors = _tensors_in(made, 2)
     if not tensors:
         raise InvalidFileError(f"{path} holds no tensors by name; a state dict was expected.")
     return tensors
+
+
+def _tensors_in(made: Any, levels: int) -> dict[str, Tensor]:
+    """The first tensors under one of the names for weights, else those of a dictionary itself, such as a loss."""
+    if not isinstance(made, dict):
+        return {}
+    inside = (_tensors_in(made.get(key), levels - 1) for key in _WEIGHTS_KEYS if levels)
+    own = {name: value for name, value in made.items() if isinstance(value, Tensor)}
+    return next(filter(None, inside), own)
 
 
 def _spans(path: Path, tensors: dict[str, Tensor], file_size: int) -> dict[str, int]:

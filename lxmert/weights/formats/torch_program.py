@@ -108,8 +108,13 @@ class TorchProgram(PickleMachine):
                 offset,
                 tuple(shape),
                 tuple(strides),
-                *_,
+                *rest,
             ):
+                if any(rest[2:]):  # after whether it takes gradients, and hooks
+                    raise InvalidFileError(
+                        f"{self.where} holds a tensor of which other numbers are stored than it has, such as their "
+                        "negatives. Where it comes from, save tensor.resolve_conj().resolve_neg() instead."
+                    )
                 return Tensor(storage, offset, shape, strides)
         raise self.refused(function)
 
