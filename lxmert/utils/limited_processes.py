@@ -24,6 +24,7 @@ except ImportError:  # Windows: only the time is limited there, by the process t
 
 Record = tuple[dict[str, Any], bytes]
 Tell = Callable[..., None]  # takes the values of a record, and perhaps bytes
+_PACKAGES = str(Path(__file__).absolute().parents[2])  # the folder that this package is in
 TOO_LATE = -1000  # the status of a process that was ended by the one that waits
 _OUT_OF_MEMORY = 9
 
@@ -44,7 +45,9 @@ def python_command(module: str, *arguments: str) -> list[str]:
             "set sys.executable, or pass trusted=True for HDF5 files of weights that you made."
         )
     program = f"import json, sys; sys.path[:] = json.loads(sys.argv[1]); from {module} import main; main()"
-    paths = [os.path.abspath(path) for path in sys.path]
+    # The working folder may be another one by now than that from which this package was imported.
+    paths = [os.path.abspath(path) for path in sys.path if path]
+    paths += [_PACKAGES] if _PACKAGES not in paths else []
     return [sys.executable, "-I", "-c", program, json.dumps(paths), *arguments]
 
 

@@ -304,6 +304,24 @@ def run(path, before="", after=""):
     )
 
 
+def test_the_working_folder_and_the_open_files_of_the_program(path):
+    """It may have gone elsewhere since it imported this package from there, and have closed the standard files."""
+    source = str(Path(client.__file__).parents[3])
+    code = f"""
+import os, sys
+sys.path[:] = ["", *(path for path in sys.path[1:] if not os.path.exists(os.path.join(path, "lxmert")))]
+from pathlib import Path
+from lxmert.utils.hdf5.reader import open_hdf5
+os.chdir({str(path.parent)!r})
+[os.close(number) for number in range(3)]
+open_hdf5(Path("a.h5"))
+Path("read").touch()
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    subprocess.run([sys.executable, "-c", code], cwd=source, env=environment)
+    assert path.with_name("read").exists()
+
+
 def is_running(pid):
     try:
         os.kill(pid, 0)

@@ -156,7 +156,12 @@ class _Server:
         """
         request = json.dumps(asked).encode() + b"\n"
         for _ in range(2):
-            server = self._socket or self._start()
+            try:
+                server = self._socket or self._start()
+            except OSError as error:
+                if error.errno is not None and error.filename is None:  # too many open files or processes
+                    error.filename = str(file.path)
+                raise
             try:
                 socket.send_fds(server, [request], [file.handle])
                 said, handles, _, _ = socket.recv_fds(server, 1, 1)
@@ -183,9 +188,8 @@ class _Server:
         with theirs:
             try:
                 self._process = subprocess.Popen(
-                    python_command(_PROCESS, "serve", str(theirs.fileno())),
-                    pass_fds=(theirs.fileno(),),
-                    stdin=subprocess.DEVNULL,
+                    python_command(_PROCESS, "serve"),
+                    stdin=theirs,  # a number of its own might be one of those that follow, if the program closed them
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
                     env=_environment(),

@@ -25,12 +25,12 @@ _IDLE = 60.0  # seconds without a file after which the process ends
 
 
 def main() -> None:
-    """Work for the process that started this one: for one file at standard input, or as a server at a socket."""
+    """Work for the process that started this one: standard input is one file, or a socket to serve."""
     _import_all()
     if sys.argv[2] == "serve":
-        _serve(socket.socket(fileno=int(sys.argv[3])))
+        _serve(socket.socket(fileno=0))
     else:
-        _work(json.loads(sys.argv[3]), sys.stdin.fileno(), sys.stdout.buffer)
+        _work(json.loads(sys.argv[3]), 0, sys.stdout.buffer)
 
 
 def _import_all() -> None:
