@@ -15,7 +15,7 @@ import pytest
 
 from lxmert.utils.file_bytes import FileBytes
 from lxmert.utils.foreign_files import InvalidFileError
-from lxmert.utils.hdf5 import client, limited_process
+from lxmert.utils.hdf5 import client, limited_process, reader
 from lxmert.utils.hdf5.reader import Hdf5Reader, open_hdf5
 
 from ..hdf5_damage import own_child, own_sibling
@@ -150,6 +150,22 @@ def test_no_values_of_a_shape_that_numpy_does_not_have(tmp_path):
         file.create_dataset("a", (0, 2**40, 2**40), "f4")
     with pytest.raises(InvalidFileError, match=r"a\.h5: a claims to be \[0, 1099511627776, 1099511627776\]"):
         values_of(tmp_path / "a.h5")
+
+
+def test_a_damaged_chunk_is_unpacked_once(tmp_path, monkeypatch):
+    """A chunk of kilobytes may have gigabytes of values, and thousands of rows that are asked for one by one."""
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        array = file.create_dataset("a", data=VALUES, chunks=VALUES.shape, compression="gzip")
+        last = array.id.get_chunk_info(0).byte_offset + array.id.get_chunk_info(0).size - 1
+    content = bytearray((tmp_path / "a.h5").read_bytes())
+    content[last] ^= 255
+    (tmp_path / "a.h5").write_bytes(content)
+    file = open_hdf5(tmp_path / "a.h5")
+    for row in range(len(VALUES)):
+        with pytest.raises(InvalidFileError, match=r"damaged at a, in its chunk at \(0, 0\): .*incorrect data check"):
+            file.read(file.arrays["a"], (row, row + 1))
+        monkeypatch.setattr(reader.zlib, "decompressobj", None)
+    file.close()
 
 
 def test_a_part_of_an_archive(path, mode, tmp_path):

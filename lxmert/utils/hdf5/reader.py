@@ -86,6 +86,7 @@ class Hdf5Reader(Hdf5Contents):
         self.path, self.file, self._trusted = file.path, file, trusted
         self._unpacked: OrderedDict[tuple[str, int], np.ndarray] = OrderedDict()
         self._kept = 0  # bytes of `_unpacked`
+        self._damaged: dict[tuple[str, int], str] = {}  # so that a chunk is not unpacked for each of its rows
         self._lock = Lock()
         try:
             self._find(file, trusted, {"inside": []} if top_only else None)
@@ -179,13 +180,30 @@ class Hdf5Reader(Hdf5Contents):
         return values
 
     def _chunk(self, array: Hdf5Array, chunks: Chunks, number: int) -> np.ndarray:
-        """A chunk, unpacked: no more than its values are ever made."""
+        """A chunk, unpacked; the last ones are kept."""
         key = (array.name, number)
         with self._lock:
+            if key in self._damaged:
+                raise InvalidFileError(self._damaged[key])
             if key in self._unpacked:
                 self._unpacked.move_to_end(key)
                 return self._unpacked[key]
-        *position, offset, size, skipped = chunks.table[number].tolist()
+        try:
+            values = self._unpack(array, chunks, chunks.table[number].tolist())
+        except InvalidFileError as error:
+            self._damaged[key] = str(error)
+            raise
+        with self._lock:
+            if key not in self._unpacked:
+                self._unpacked[key] = values
+                self._kept += values.nbytes
+            while self._kept > _KEPT:
+                self._kept -= self._unpacked.popitem(last=False)[1].nbytes
+        return values
+
+    def _unpack(self, array: Hdf5Array, chunks: Chunks, entry: list[int]) -> np.ndarray:
+        """The values of a chunk by its entry in the table: no more than these are ever made."""
+        *position, offset, size, skipped = entry
         content = self.file.bytes(offset, size) if offset >= 0 and not skipped else b""
         if array.filters:
             unpacking = zlib.decompressobj()
@@ -198,14 +216,7 @@ class Hdf5Reader(Hdf5Contents):
             )
         if _SHUFFLE in array.filters:
             content = np.frombuffer(content, np.uint8).reshape(array.dtype.itemsize, -1).T.tobytes()
-        values = np.frombuffer(content, array.dtype).reshape(chunks.shape)
-        with self._lock:
-            if key not in self._unpacked:
-                self._unpacked[key] = values
-                self._kept += values.nbytes
-            while self._kept > _KEPT:
-                self._kept -= self._unpacked.popitem(last=False)[1].nbytes
-        return values
+        return np.frombuffer(content, array.dtype).reshape(chunks.shape)
 
     def _from_library(self, array: Hdf5Array, rows: tuple[int, int] | None, shape: tuple[int, ...]) -> np.ndarray:
         """Values that only the library can unpack, which it does where it has opened the file."""
