@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pytest
 from lxmert.utils.file_bytes import FileBytes
 from lxmert.utils.foreign_files import InvalidFileError
 from lxmert.utils.hdf5 import client, limited_process, reader
+from lxmert.utils.hdf5.description import describe
 from lxmert.utils.hdf5.reader import Hdf5Reader, open_hdf5
 
 from ..hdf5_damage import own_child, own_sibling
@@ -143,6 +145,20 @@ def test_bytes_that_were_reordered_in_another_width(tmp_path):
     with h5py.File(path) as file:
         expected = file["a"][()]
     assert values_of(path)["a"].tobytes() == expected.tobytes() != VALUES.tobytes()
+
+
+def test_a_file_of_many_chunks(tmp_path):
+    """A million must fit what a file of that size may take: no objects are made of their places."""
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("a", data=np.zeros((20_000, 1), "f4"), chunks=(1, 1))
+    told = []
+    with (tmp_path / "a.h5").open("rb") as file:
+        tracemalloc.start()
+        describe(file.raw, lambda *record: told.append(record))
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert len(told[-1][1]) == 20_000 * 5 * 8
+    assert most < 4 * len(told[-1][1])
 
 
 def test_no_values_of_a_shape_that_numpy_does_not_have(tmp_path):

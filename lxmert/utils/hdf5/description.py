@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import math
+from array import array
 from typing import Any
 
 import h5py
@@ -138,7 +139,7 @@ def _tell_array(name: str, item: h5py.h5d.DatasetID, tell: Tell, attributes: dic
             content = values.tobytes()
     elif layout == h5py.h5d.CHUNKED:
         record["chunk_shape"] = list(properties.get_chunk())
-        content = _chunks(item, len(shape))
+        content = _chunks(item)
     tell(record, content)
 
 
@@ -149,16 +150,16 @@ def _filters(properties: h5py.h5p.PropDCID, size: int) -> list[int]:
     return [-number if number == shuffle and settings != (size,) else number for number, _, settings, _ in filters]
 
 
-def _chunks(item: h5py.h5d.DatasetID, rank: int) -> bytes:
+def _chunks(item: h5py.h5d.DatasetID) -> bytes:
     """The stored chunks: for each its position in the array, place in the file, size and skipped filters, as int64."""
-    found: list[tuple[int, ...]] = []
+    found = array("q")  # a file may have a million chunks
 
     def note(chunk: Any) -> None:
         place = -1 if chunk.byte_offset is None else chunk.byte_offset
-        found.append((*chunk.chunk_offset, place, chunk.size, chunk.filter_mask))
+        found.extend((*chunk.chunk_offset, place, chunk.size, chunk.filter_mask))
 
     item.chunk_iter(note)
-    return np.array(found, np.int64).reshape(-1, rank + 3).tobytes()
+    return found.tobytes()
 
 
 def _dtype(kind: h5py.h5t.TypeID) -> tuple[str | None, bool, str]:
