@@ -51,7 +51,9 @@ HEADERS = {
     "Python 2": (npy(b"{'descr': '<f4', 'fortran_order': False, 'shape': (9L, 2L)}\n"), r"must hold float32 \[9, 2\]"),
     "calls": (npy(b"__import__('os').abort()\n"), r"is not a \.npy file"),
     "digits": (npy(header("(" + "9" * 5000 + ",)")), r"is not a \.npy file"),
-    "huge": (npy(header("(281474976710655, 281474976710655)")), r"must hold float32 \[281474976710655"),
+    "huge": (npy(header("(281474976710655, 281474976710655)")), r"claims to be float32 \[281474976710655"),
+    "huge of nothing": (npy(header("(0, 1099511627776, 1099511627776)")), r"claims to be float32 \[0, 1099511627776"),
+    "true": (npy(header("(True,)"), numbers=bytes(4)), r"claims to be float32 \[True\]"),
     "negative": (npy(header("(-1, 2)")), NO_HEADER),
     "no bytes": (npy(header("(1000000000000,)", "<U0")), "claims to be <U0"),
     "axes": (npy(header("(" + "1," * 99 + ")")), "claims to be float32"),
@@ -80,6 +82,41 @@ def saved(values):
     file = io.BytesIO()
     np.save(file, values)
     return file.getvalue()
+
+
+MORE_THAN_ITS_LISTS = {
+    "a long text": {"features": ["x" * 200_000] + ["a"] * 2000},
+    "long bytes": {"image_size": [b"x" * 200_000] + [b"a"] * 2000},
+    "an array again": {"features": [np.ones((1, 50_000), "f4")] * 4000},
+    "a text as an array": {"features": [np.array("x" * 100_000)] + [1] * 4000},
+}
+
+
+@pytest.mark.parametrize("case", MORE_THAN_ITS_LISTS)
+def test_lists_of_which_numpy_makes_far_more(tmp_path, case):
+    """All texts in an array are as long as the longest: gigabytes, of two hundred kilobytes."""
+    np.save(tmp_path / "x.npy", {**GOOD, "image_size": [10, 10], **MORE_THAN_ITS_LISTS[case]}, allow_pickle=True)
+    refused(tmp_path, tmp_path / "x.npy", r"are larger than 67,108,864 bytes, too large for an image")
+
+
+IDS = {
+    "no characters": (np.full(2, 0x7FFFFFFF, "u4").view("U1"), r"ids is damaged: .*character"),
+    "fractions": (np.ones(2), r"ids must be strings or integers \[N\]; it is float64 \[2\]"),
+    "lists": (np.array([[1], [2, 3]], object), r"ids must be strings or integers \[N\]; it is \[\[1\], \[2, 3\]\]"),
+    "a long one": (np.array(["x" * 300_000, *"a" * 2000], object), r"its ids must have one id for each of the 2 rows"),
+}
+
+
+@pytest.mark.parametrize("beside", [False, True])
+@pytest.mark.parametrize("case", IDS)
+def test_ids_in_arrays(tmp_path, case, beside):
+    ids, message = IDS[case]
+    values = {name: np.stack([values] * 2) for name, values in GOOD.items()}
+    np.savez(tmp_path / "x.npz", **values, sizes=np.full((2, 2), 10), **({} if beside else {"ids": ids}))
+    np.save(tmp_path / "ids.npy", ids, allow_pickle=True)
+    options = ImportOptions(ids=tmp_path / "ids.npy" if beside else None)
+    with pytest.raises(ValueError, match=r"ids\.npy" if beside else rf"x\.npz.*{message}"):
+        import_regions([tmp_path / "x.npz"], tmp_path / "store", options)
 
 
 def zipped(path, features, compression=zipfile.ZIP_DEFLATED):

@@ -126,7 +126,9 @@ def parse_npy_header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
             raise InvalidFileError("it has no header of one")
         text = re.sub(rb"(?<=\d)L", b" ", text)  # of long integers of Python 2
         shape, by_columns, dtype = reader(io.BytesIO(length + text))
-        if any(not 0 <= side < 2**48 for side in shape) or len(shape) > 32 or not dtype.itemsize:
+        # An axis of no values does not allow the others to be of any length.
+        possible = len(shape) <= 32 and all(type(side) is int and side >= 0 for side in shape)
+        if not possible or math.prod(side or 1 for side in shape) >= 2**48 or not dtype.itemsize:
             raise InvalidFileError(f"it claims to be {dtype} {shown(list(shape))}")
         return shape, by_columns, dtype
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lxmert.utils.foreign_files import read_small, reading
+from lxmert.utils.foreign_files import InvalidFileError, read_small, reading
 from lxmert.utils.json_files import parse_json
 from lxmert.utils.messages import shown
 from lxmert.utils.plain_pickle import is_pickle, load_plain_pickle
@@ -51,6 +51,25 @@ def id_text(value: str | bytes | int) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
+def id_texts(values: Any, where: str) -> list[str]:
+    """Ids as text.
+
+    Args:
+        values: strings, bytes or integers [N].
+        where: the file, for messages.
+
+    Raises:
+        InvalidFileError: anything else.
+    """
+    if isinstance(values, list) and all(type(value) in (str, bytes, int) for value in values):
+        return [id_text(value) for value in values]  # in an array all would be as long as the longest
+    if not isinstance(values, np.ndarray) or values.ndim != 1 or values.dtype.kind not in "iuSU":
+        held = f"{values.dtype} {list(values.shape)}" if isinstance(values, np.ndarray) else shown(values)
+        raise InvalidFileError(f"{where} must be strings or integers [N]; it is {held}.")
+    with reading(where, "is damaged"):  # numbers that are no characters
+        return [id_text(value) for value in values.tolist()]
+
+
 def check_every_row(given: int, count: int, where: str, features: Path) -> None:
     """Refuse another number of ids than rows: they would belong to other rows, or images would be lost."""
     if given != count:
@@ -66,7 +85,7 @@ def _read_ids(path: Path) -> tuple[list[tuple[str, int]], bool]:
     pairs = list(values.items()) if isinstance(values, dict) else [(value, i) for i, value in enumerate(values)]
     result = []
     for name, row in pairs:
-        if isinstance(name, bool) or not isinstance(name, (str, int)) or not isinstance(row, int):
+        if isinstance(name, bool) or not isinstance(name, (str, int)) or type(row) is not int:
             raise ValueError(
                 f"{path} must hold ids (strings or integers) and rows; it holds {shown(name)}: {shown(row)}."
             )
@@ -79,8 +98,8 @@ def _read_values(path: Path) -> dict[Any, Any] | list[Any]:
         start = file.read(64)
     if is_pickle(start) or start.startswith(b"\x93NUMPY"):
         values = load_plain_pickle(path) if is_pickle(start) else parse_array(path.read_bytes(), str(path))
-        if isinstance(values, np.ndarray) and values.ndim == 1:
-            return [id_text(value) for value in values.tolist()]
+        if isinstance(values, np.ndarray):
+            return id_texts(values, str(path))
         if not isinstance(values, (dict, list)):
             raise ValueError(f"{path} must hold ids as a dictionary or a list; it holds {type(values).__name__}.")
         return values

@@ -9,7 +9,7 @@ from __future__ import annotations
 import binascii
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from lxmert.data.features.image_regions import TOLERANCE, ImageRegions
 from lxmert.utils.foreign_files import InvalidFileError, reading
 from lxmert.utils.messages import first_few, shown
 
+from .arrays.rows import MAX_IMAGE_BYTES
 from .base import DamagedImage, Entry, SourceOptions
 from .base64_arrays import check_float32
 from .boxes import BoxReader
@@ -185,9 +186,30 @@ def _array(spelling: str, values: Any, part: str, count: int | None) -> np.ndarr
 def _numbers(spelling: str, values: Any) -> np.ndarray:
     try:
         with reading(spelling):
+            _check_room(spelling, values)
             return np.asarray(values)
+    except DamagedImage:
+        raise
     except InvalidFileError:
         raise DamagedImage(f"its {spelling} must be numbers, as many in every row.") from None
+
+
+def _check_room(spelling: str, values: Any) -> None:
+    """Refuse lists of which NumPy makes far more: all texts as long as the longest, and an array again and again."""
+    lists, count, widest = [values] if isinstance(values, (list, tuple)) else [], 0, 1
+    while lists:
+        parts, lists = list(chain.from_iterable(lists)), []
+        if set(map(type, parts)) <= {int, float}:
+            count, widest = count + len(parts), max(widest, 8)
+            break
+        for part in parts:
+            if isinstance(part, (list, tuple)):
+                lists.append(part)
+            else:
+                size = 4 * len(part) if isinstance(part, (str, bytes)) else getattr(part, "itemsize", 8)
+                count, widest = count + getattr(part, "size", 1), max(widest, size)
+    if count * widest > MAX_IMAGE_BYTES:
+        raise DamagedImage(f"its {spelling} are larger than {MAX_IMAGE_BYTES:,} bytes, too large for an image.")
 
 
 def _unpack(spelling: str, text: bytes | str, dtype: str, count: int | None) -> np.ndarray:

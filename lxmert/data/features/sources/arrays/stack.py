@@ -13,7 +13,7 @@ import numpy as np
 from lxmert.data.features.image_regions import ImageRegions
 from lxmert.data.features.sources.base import NumberedSource, SourceOptions
 from lxmert.data.features.sources.boxes import LARGEST_FRACTION
-from lxmert.data.features.sources.ids import check_every_row, id_text, ids_beside
+from lxmert.data.features.sources.ids import check_every_row, id_texts, ids_beside
 from lxmert.data.features.sources.pictures import FIRST, PictureReader, missing_parts, read_first, spelled
 from lxmert.utils.foreign_files import read_small
 from lxmert.utils.messages import first_few, shown
@@ -130,7 +130,7 @@ def open_npz_stack(path: Path, options: SourceOptions) -> Stack:
     known = spelled({name.removesuffix(".npy") for name in archive.members})
     known = {part: name if name in archive.members else f"{name}.npy" for part, name in known.items()}
     ids = known.pop("ids", None)
-    names = _names(f"{path}: {ids.removesuffix('.npy')}", archive.read(ids, MOST_IDS_BYTES)) if ids else None
+    names = _names(archive.read(ids, MOST_IDS_BYTES), f"{path}: {ids.removesuffix('.npy')}") if ids else None
     arrays = {name.removesuffix(".npy"): member_rows(archive, name, f"{path}: {name}") for name in known.values()}
     return Stack(path, arrays, options, names, path.stat().st_size)
 
@@ -144,14 +144,10 @@ def open_npy_stack(path: Path, options: SourceOptions) -> Stack:
     beside = next((path / name for name in _IDS_FILES if (path / name).is_file()), None)
     if options.ids is None and ids is None and beside is not None:
         options = options._replace(ids=beside)
-    names = _names(str(files[ids]), read_small(files[ids], MOST_IDS_BYTES, "a list of ids")) if ids else None
+    names = _names(read_small(files[ids], MOST_IDS_BYTES, "a list of ids"), str(files[ids])) if ids else None
     return Stack(path, arrays, options, names, sum(files[name].stat().st_size for name in arrays))
 
 
-def _names(where: str, content: bytes) -> list[str]:
+def _names(content: bytes, where: str) -> list[str]:
     """The ids in a .npy file: strings, bytes or integers [N]."""
-    values = parse_array(content, where)
-    array = np.asarray(values)
-    if array.ndim != 1 or array.dtype.kind not in "iuSU" or isinstance(values, dict):
-        raise ValueError(f"{where} must be strings or integers [N]; it is {array.dtype} {list(array.shape)}.")
-    return [id_text(value) for value in array.tolist()]
+    return id_texts(parse_array(content, where), where)
