@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 from collections.abc import Iterator
@@ -127,7 +128,7 @@ def _other_value(draw: random.Random, value: Any) -> Any:
         return draw.choice((*NUMBERS, *LARGE, value + 1, value - 1, 2 * value, -value, -1, 10**30, 10**400))
     if isinstance(value, str) and draw.random() < 0.7:
         return _other_text(draw, value)
-    return draw.choice(_OTHERS)
+    return copy.deepcopy(draw.choice(_OTHERS))
 
 
 def _other_text(draw: random.Random, text: str) -> str:
