@@ -68,7 +68,10 @@ class _Worker:
 
     def verdict(self, case: Case) -> str:
         """What becomes of a case: "read", "refused", or what is wrong."""
-        files = self._plan.files(case)
+        try:
+            files = self._plan.files(case)
+        except Exception:  # the other cases go on
+            return f"no case: {_trace()}"
         self._write(files)
         visit = Visit(self._folder, self._plan.sources[case.kind], self._undamaged[case.kind], self._plan.variant(case))
         return self._judged(case.door, visit, files)
