@@ -9,6 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from lxmert.utils.compression import max_unpacked_size
+from lxmert.utils.foreign_files import InvalidFileError
+
 from .image_regions import ImageRegions
 from .import_options import ImportOptions
 from .interrupted import saved_images, with_saved_images
@@ -129,9 +134,16 @@ class _Import:
         return ImportReport(folder, *counts, resumed, position.skipped, without_id, seconds, self._read)
 
     def _read_source(self, source: Source, position: _Position) -> None:
-        unreported = 0
+        unreported = claimed = 0
         with closing(read_ahead(source.entries(position.position))) as entries:
             for entry, found in entries:
+                claimed += 0 if isinstance(found, ValueError) else np.asarray(found.features).nbytes
+                if claimed > max_unpacked_size(
+                    source.size
+                ):  # images may have the same bytes of a file, and fill the disk
+                    raise InvalidFileError(
+                        f"{source.path} is damaged: its images claim more than its {source.size:,} bytes can hold."
+                    )
                 position.position = entry.position
                 self._add(entry.where, found, position)
                 self._read, unreported = self._read + entry.size, unreported + entry.size

@@ -5,7 +5,6 @@ from __future__ import annotations
 from lxmert.data.features.image_regions import ImageRegions
 from lxmert.data.features.sources.base import SourceOptions
 from lxmert.data.features.sources.pictures import PictureReader, read_first, spelled
-from lxmert.utils.compression import max_unpacked_size
 from lxmert.utils.foreign_files import InvalidFileError
 from lxmert.utils.hdf5.reader import Hdf5Contents
 from lxmert.utils.limited_processes import TooExpensiveError
@@ -22,7 +21,6 @@ class Hdf5Groups(Hdf5Source):
         super().__init__(file, file.names)
         self._block, self._found = -1, Hdf5Contents()
         self._damaged: InvalidFileError | None = None
-        self._claims: dict[int, tuple[int, int]] = {}  # by block
         self._reader = PictureReader(options)
         read_first(self._reader, self.entries(None))
 
@@ -50,17 +48,5 @@ class Hdf5Groups(Hdf5Source):
                 raise
             except InvalidFileError:
                 return self.file.look_into([self.names[number]])
-            self._block, self._claims[block] = block, self._claimed(self._found)
-            stored, unpacked = (sum(claims) for claims in zip(*self._claims.values(), strict=True))
-            if stored > self.file.size or unpacked > max_unpacked_size(self.file.size):
-                self._damaged = InvalidFileError(
-                    f"{self.path} is a damaged HDF5 file: its images claim {unpacked:,} bytes, {stored:,} as stored, "
-                    f"more than its {self.file.size:,} can hold."
-                )
-                raise self._damaged
+            self._block = block
         return self._found
-
-    def _claimed(self, found: Hdf5Contents) -> tuple[int, int]:
-        """The bytes of a block of images in the file, and unpacked; those of damaged arrays do not count."""
-        good = [array for array in found.arrays.values() if not array.problem(self.file.size)]
-        return found.stored, sum(array.size for array in good)
