@@ -59,6 +59,17 @@ def reading(where: str | Path, problem: str = "is damaged") -> Iterator[None]:
         raise InvalidFileError(f"{where} {problem}: {error_text(error)}") from None
 
 
+def first_bytes(path: str | Path, count: int) -> bytes:
+    """The first bytes of a file, fewer if it is shorter.
+
+    Raises:
+        OSError: the file cannot be read; it is named also where it could be opened.
+    """
+    with reading(path, "cannot be read"), open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size  # 0 of what is no plain file
+        return file.read(min(size, count) if size else count)  # room is made for all that is asked for
+
+
 def read_small(path: str | Path, most: int, what: str) -> bytes:
     """The content of a file of at most `most` bytes; `what` it should be, such as "a table of answers".
 
@@ -66,9 +77,7 @@ def read_small(path: str | Path, most: int, what: str) -> bytes:
         OSError: the file cannot be read.
         InvalidFileError: it is larger.
     """
-    with open(path, "rb") as file:
-        size = os.fstat(file.fileno()).st_size  # 0 of what is no plain file
-        content = file.read((min(size, most) if size else most) + 1)  # room is made for all that is asked for
+    content = first_bytes(path, most + 1)
     if len(content) > most:
         raise InvalidFileError(f"{path} is larger than {most} bytes, too large for {what}.")
     return content

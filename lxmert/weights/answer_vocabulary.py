@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lxmert.utils.foreign_files import read_small, reading
+from lxmert.utils.foreign_files import first_bytes, read_small, reading
 from lxmert.utils.json_files import LARGEST_JSON, read_json
 from lxmert.utils.messages import shown
 from lxmert.utils.plain_pickle import is_pickle, load_plain_pickle
@@ -74,8 +74,7 @@ def read_answer_vocabulary(path: str | Path) -> list[str]:
 
 def _read_table(path: Path) -> Any:
     """The content of a file: JSON, a pickle of plain containers, or the lines of a text."""
-    with path.open("rb") as file:
-        start = file.read(_START)
+    start = first_bytes(path, _START)
     if is_pickle(start):
         return load_plain_pickle(path)
     if start.removeprefix(codecs.BOM_UTF8).lstrip()[:1] in (b"[", b"{"):

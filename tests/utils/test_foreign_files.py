@@ -12,7 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from lxmert.utils.foreign_files import InvalidFileError, check_depth, error_text, is_of_the_system, reading
+from lxmert.utils.foreign_files import (
+    InvalidFileError,
+    check_depth,
+    error_text,
+    first_bytes,
+    is_of_the_system,
+    read_small,
+    reading,
+)
 
 
 class _Panic(BaseException):
@@ -65,6 +73,13 @@ def test_errors_of_the_machine_name_the_file_too():
     assert is_of_the_system(caught.value)
     with pytest.raises(FileNotFoundError, match=r"b\.x"), reading("a.x"):
         Path("b.x").read_bytes()
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="a file that opens and cannot be read, of Linux")
+@pytest.mark.parametrize("read", [lambda path: first_bytes(path, 9), lambda path: read_small(path, 9, "a table")])
+def test_a_file_that_opens_and_cannot_be_read_is_named(read):
+    with pytest.raises(OSError, match=r"/proc/self/mem"):
+        read("/proc/self/mem")
 
 
 def test_an_error_of_megabytes_is_short():

@@ -20,7 +20,7 @@ from lxmert.utils.json_files import unique_members
 from lxmert.utils.messages import shown
 
 _PIECE = 2**20  # characters read at a time
-LARGEST_RECORD = 64 * 2**20  # characters; a record of these data sets has some thousand
+LARGEST_RECORD = 16 * 2**20  # characters; a record of these data sets has some thousand
 _SPACE = " \t\n\r"
 _NUMBER_END = re.compile(r"[0-9.eE+\-]*")
 
@@ -44,7 +44,7 @@ def json_items(path: str | Path) -> Iterator[Item]:
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: not JSON, with line and column; neither a list nor an object; a record of more than 64 MiB.
+        ValueError: not JSON, with line and column; neither a list nor an object; a record of more than 16 MiB.
     """
     with _open(path) as handle:
         reader = _Reader(handle, path)

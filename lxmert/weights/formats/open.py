@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lxmert.utils.atomic_files import recover_folder
+from lxmert.utils.foreign_files import first_bytes
 from lxmert.utils.json_files import read_json
 from lxmert.utils.messages import first_few
 from lxmert.utils.paths import (
@@ -133,6 +134,8 @@ def check_for_keras(path: Path, trusted: bool = False) -> list[str]:
     Raises:
         ValueError: a file of another format, a damaged or a hostile one.
     """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise ValueError(f"{path} is a device or a pipe; a weight file was expected.")
     if not path.is_file():
         return []
     names: list[str] = []
@@ -160,15 +163,13 @@ def _check_is_keras(path: Path, trusted: bool) -> list[str]:
 
 def _is_index(path: Path) -> bool:
     """Whether a file is a JSON object."""
-    with path.open("rb") as file:
-        start = file.read(9)
+    start = first_bytes(path, 9)
     # safetensors may start with that byte too: the length of its header, which also has zero bytes.
     return start.lstrip().startswith(b"{") and b"\0" not in start
 
 
 def _open_file(path: Path, trusted: bool = False) -> WeightFile:
-    with path.open("rb") as file:
-        start = file.read(16)
+    start = first_bytes(path, 16)
     if not start:
         raise ValueError(f"{path} is empty; a weight file was expected.")
     if start.startswith(b"\x89HDF\r\n\x1a\n"):

@@ -7,6 +7,7 @@ from collections import Counter
 from functools import cached_property
 from pathlib import Path
 
+from lxmert.utils.foreign_files import first_bytes
 from lxmert.utils.messages import first_few
 from lxmert.utils.zip_files import ZipArchive
 
@@ -58,8 +59,7 @@ class Found:
     def _find_kind(self) -> str:
         if self.path.is_dir():
             return "lmdb" if (self.path / "data.mdb").is_file() else "folder"
-        with self.path.open("rb") as file:
-            start = file.read(512)
+        start = first_bytes(self.path, 512)
         if not start:
             return "empty"
         if start[16:20] == _LMDB_MAGIC:

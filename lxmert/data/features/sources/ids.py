@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lxmert.utils.foreign_files import InvalidFileError, read_small, reading
+from lxmert.utils.foreign_files import InvalidFileError, first_bytes, read_small, reading
 from lxmert.utils.json_files import parse_json
 from lxmert.utils.messages import shown
 from lxmert.utils.plain_pickle import is_pickle, load_plain_pickle
@@ -94,8 +94,7 @@ def _read_ids(path: Path) -> tuple[list[tuple[str, int]], bool]:
 
 
 def _read_values(path: Path) -> dict[Any, Any] | list[Any]:
-    with path.open("rb") as file:
-        start = file.read(64)
+    start = first_bytes(path, 64)
     if is_pickle(start) or start.startswith(b"\x93NUMPY"):
         values = load_plain_pickle(path) if is_pickle(start) else parse_array(path.read_bytes(), str(path))
         if isinstance(values, np.ndarray):

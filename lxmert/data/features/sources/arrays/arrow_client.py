@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lxmert.utils.foreign_files import reading
+from lxmert.utils.foreign_files import first_bytes, reading
 from lxmert.utils.limited_processes import Record, python_command, told
 
 if TYPE_CHECKING:
@@ -75,8 +75,7 @@ class ArrowProcess:
 
     def _ask(self, path: Path, request: dict[str, Any]) -> Iterator[Record]:
         """The records of an answer; the process is ended if not all of them are taken."""
-        with path.open("rb") as file:
-            parquet = file.read(4) == b"PAR1"
+        parquet = first_bytes(path, 4) == b"PAR1"
         process, done = self._running(), False
         assert process.stdin is not None
         assert process.stdout is not None

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from lxmert.utils.compression import max_unpacked_size
-from lxmert.utils.foreign_files import reading
+from lxmert.utils.foreign_files import first_bytes, reading
 
 MAX_RECORD_BYTES = 64 * 2**20  # a hundred regions have about one million
 _MOST_LINES = 100_000  # of a record; a hundred regions have 15,000 where base64 is broken
@@ -64,8 +64,7 @@ class RecordFile:
 
     def __init__(self, path: Path):
         self.path, self.size = path, path.stat().st_size
-        with path.open("rb") as file:
-            self.packed = file.read(3) == b"\x1f\x8b\x08"
+        self.packed = first_bytes(path, 3) == b"\x1f\x8b\x08"
         with self._open() as text:
             first = _Lines(self, text, 0).read().removeprefix(_MARK)
             self.wrapped = bool(_BROKEN.search(first[-_END:]) and _CONTINUED.match(self.readline(text)))
