@@ -8,18 +8,30 @@ from typing import NamedTuple
 
 from .damage import damage_file
 from .damage.any_bytes import damaged
-from .doors import backend_of, doors_of
+from .doors import DOORS, backend_of, doors_of
 from .sources import Files, Source
+
+FINE = ("read", "refused")
 
 _EVERY = 40  # one of so many cases goes to a door that needs a framework
 
 
 class Case(NamedTuple):
-    """One damaged set of files, and the door that it comes through."""
+    """One damaged set of files, and the door that it comes through.
+
+    Attributes:
+        number: which it is.
+        kind: of the files before the damage.
+        door: its name.
+        allowed: what may become of it.
+        recipe: what the damage is, where it is not drawn.
+    """
 
     number: int
     kind: str
     door: str
+    allowed: Sequence[str] = FINE
+    recipe: str = ""
 
 
 class Plan:
@@ -31,6 +43,8 @@ class Plan:
         kinds: beginnings of kinds, such as "picture" or "features/HDF5"; all by default.
         doors: all by default.
     """
+
+    doors = DOORS
 
     def __init__(
         self,
@@ -64,6 +78,10 @@ class Plan:
     def variant(self, case: Case) -> int:
         """Which of the ways of its door a case takes."""
         return random.Random(f"{self.seed} {case.number} {case.door}").randrange(2, 2**16)
+
+    def source(self, case: Case) -> Source:
+        """What its files are."""
+        return self.sources[case.kind]
 
     def files(self, case: Case) -> Files:
         """Its files."""

@@ -43,7 +43,7 @@ class Visit:
         return [str(self.folder / text[1:]) if text.startswith("@") else text for text in self.source.options]
 
 
-def _command(visit: Visit, *arguments: str | Path) -> int:
+def command(visit: Visit, *arguments: str | Path) -> int:
     """A command of `lxmert` in this process; what a user can cause is raised instead of printed.
 
     One case of twenty goes through all of it. The others share one parser: to make it takes longer than they do.
@@ -96,13 +96,13 @@ def read_all(visit: Visit) -> None:
 def inspect(visit: Visit) -> None:
     """`lxmert inspect`."""
     [path] = visit.paths()
-    _command(visit, "inspect", path, *(("--json",) if visit.variant % 2 else ("--all",)))
+    command(visit, "inspect", path, *(("--json",) if visit.variant % 2 else ("--all",)))
 
 
 def compare(visit: Visit) -> None:
     """`lxmert compare` with the same file without damage."""
     [path], [other] = visit.paths(), visit.paths(visit.undamaged)
-    _command(visit, "compare", *((path, other) if visit.variant % 2 else (other, path)))
+    command(visit, "compare", *((path, other) if visit.variant % 2 else (other, path)))
 
 
 def convert(visit: Visit) -> None:
@@ -110,7 +110,7 @@ def convert(visit: Visit) -> None:
     [path] = visit.paths()
     kinds = ("new", "new.weights.h5", "new.keras", "new.h5")
     kind = kinds[visit.variant // 3 % (4 if visit.source.options[0] == "LxmertModel" else 3)]  # others have no .h5
-    _command(visit, "convert", path, visit.folder / "out" / kind, "--quiet")
+    command(visit, "convert", path, visit.folder / "out" / kind, "--quiet")
 
 
 def from_pretrained(backend: str) -> Door:
@@ -147,15 +147,15 @@ def import_features(visit: Visit) -> None:
     """`lxmert features import`, then `check`."""
     target = visit.folder / "out" / "store"
     more = ("--skip-damaged",) if visit.variant % 3 == 0 else ()
-    _command(visit, "features", "import", *visit.paths(), target, *visit.arguments(), *more)
-    if _command(visit, "features", "check", target):
+    command(visit, "features", "import", *visit.paths(), target, *visit.arguments(), *more)
+    if command(visit, "features", "check", target):
         raise AssertionError("what was imported is damaged")
 
 
 def check_features(visit: Visit) -> None:
     """`lxmert features check`; damage that it lists counts as refused."""
     [path] = visit.paths()
-    if _command(visit, "features", "check", path, *(("--json",) if visit.variant % 2 else ())):
+    if command(visit, "features", "check", path, *(("--json",) if visit.variant % 2 else ())):
         raise ValueError(f"{path} is damaged, as it says itself")
 
 
@@ -188,12 +188,12 @@ def open_picture(visit: Visit) -> None:
 def ask(visit: Visit) -> None:
     """A question about a picture, in PyTorch."""
     [path] = visit.paths()
-    answerer = _answerer()
-    answerer(answerer.find_regions([path]), ["what color is the circle?"])
+    answerer()(answerer().find_regions([path]), ["what color is the circle?"])
 
 
 @cache
-def _answerer() -> Any:
+def answerer() -> Any:
+    """The answerer of the included checkpoint."""
     from lxmert import VisualQuestionAnswering
 
     return VisualQuestionAnswering.from_pretrained("easy-vqa", backend="pt")
@@ -277,7 +277,7 @@ DOORS: dict[str, Door] = {
     "results": read_results,
     "list": read_list,
 }
-BACKENDS = {"pt": "pt", "ask": "pt", "tf": "tf", "keras": "tf"}
+BACKENDS = {"pt": "pt", "ask": "pt", "ask many": "pt", "ask blanks": "pt", "tf": "tf", "keras": "tf"}
 """The doors that need a framework: a worker with that framework takes them."""
 
 

@@ -16,9 +16,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .cases import Plan
+from .cases import FINE, Case, Plan
 from .doors import backend_of
-from .worker import FINE, MEMORY, children, cpu_seconds, resident, run_cases
+from .sources import write_files
+from .worker import MEMORY, children, cpu_seconds, resident, run_cases
 
 STUCK = 60.0  # seconds without an end of a case, where other processes take the time too
 STUCK_CPU = 8.0  # seconds of CPU time
@@ -35,11 +36,13 @@ class Report:
         counts: by kind, by door, and by what became of them.
         failures: a text for each case that failed.
         causes: how many failed in the same way.
+        costs: the most seconds of CPU time and the most bytes that a case took, by recipe or else by kind.
     """
 
     counts: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
     causes: Counter[str] = field(default_factory=Counter)
+    costs: dict[str, tuple[float, int]] = field(default_factory=dict)
 
     @property
     def cases(self) -> int:
@@ -58,6 +61,9 @@ class Report:
                     for what in (*FINE, "failed")
                 ]
                 lines += [f"{name:<52} {found[0]:8,} {found[1]:8,} {found[2]:8,}"]
+        lines += [f"{'most of one case':<52} {'seconds':>8} {'MB':>8}"]
+        for name, (seconds, memory) in sorted(self.costs.items()):
+            lines += [f"{name:<52} {seconds:8.2f} {memory / 2**20:8,.0f}"]
         for cause, count in self.causes.most_common():
             lines += [f"failed {count:,} times: {cause}"]
         return "\n".join(lines)
@@ -96,12 +102,12 @@ class _Slot:
             finally:
                 os._exit(status)
 
-    def news(self) -> list[tuple[int, str]]:
+    def news(self) -> list[tuple[int, str, float, int]]:
         found = []
-        for number, verdict in map(json.loads, self.lines):
+        for number, verdict, seconds, memory in map(json.loads, self.lines):
             if number in self.heavy and verdict in FINE:
                 verdict = f"memory: {self.heavy[number] / 2**20:,.0f} MB in a process that was started for it"
-            found.append((number, verdict))
+            found.append((number, verdict, seconds, max(memory, self.heavy.get(number, 0))))
         self.done += len(found)
         return found
 
@@ -180,8 +186,11 @@ def fuzz(
 
 def _follow(slot: _Slot, report: Report, keep: Path | None, tell: Told) -> None:
     status = slot.watch()
-    for number, verdict in slot.news():
-        _note(slot.plan, number, verdict, report, keep, tell)
+    for number, verdict, seconds, memory in slot.news():
+        case = slot.plan.case(number)
+        most = report.costs.get(case.recipe or case.kind, (0.0, 0))
+        report.costs[case.recipe or case.kind] = max(seconds, most[0]), max(memory, most[1])
+        _note(slot.plan, case, verdict, report, keep, tell)
     if status is None:
         return
     if status == 0 and slot.done >= len(slot.numbers):
@@ -190,28 +199,27 @@ def _follow(slot: _Slot, report: Report, keep: Path | None, tell: Told) -> None:
     if error.exists():
         raise RuntimeError(f"a worker failed by itself:\n{error.read_text()}")
     number = slot.numbers[slot.done]
-    _note(slot.plan, number, slot.stuck or f"the process died with status {status}", report, keep, tell)
+    case = slot.plan.case(number)
+    _note(slot.plan, case, slot.stuck or f"the process died with status {status}", report, keep, tell)
     slot.done += 1
     if slot.done < len(slot.numbers):
         slot.start()
 
 
-def _note(plan: Plan, number: int, verdict: str, report: Report, keep: Path | None, tell: Told) -> None:
-    case = plan.case(number)
+def _note(plan: Plan, case: Case, verdict: str, report: Report, keep: Path | None, tell: Told) -> None:
     report.counts[case.kind, case.door, verdict if verdict in FINE else "failed"] += 1
     if verdict in FINE:
         return
     cause = _cause(case.kind, verdict)
     report.causes[cause] += 1
-    report.failures.append(f"case {number} of seed {plan.seed} ({case.kind}, {case.door}): {verdict}")
+    what = f"recipe {case.recipe}" if case.recipe else f"case {case.number} of seed {plan.seed}"
+    report.failures.append(f"{what} ({case.kind}, {case.door}): {verdict}")
     if report.causes[cause] > _KEPT:
         return
     tell(report.failures[-1])
     if keep:
-        place = keep / f"{plan.seed}-{number}"
-        for name, content in plan.files(case).items():
-            (place / name).parent.mkdir(parents=True, exist_ok=True)
-            (place / name).write_bytes(content)
+        place = keep / f"{plan.seed}-{case.number}"
+        write_files(place, plan.files(case))
         (place / "what.txt").write_text(report.failures[-1])
 
 

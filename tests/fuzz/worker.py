@@ -17,16 +17,15 @@ import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
-from .cases import Case, Plan
-from .doors import DOORS, Visit, backend_of, prepare
-from .sources import Files
+from .cases import FINE, Case, Plan
+from .doors import Visit, backend_of, prepare
+from .sources import Files, write_files
 
 SECONDS = 2.0  # of CPU time that a case may take
 MEMORY = 300 * 2**20  # bytes that a case may take beside what the process has
 ADDRESSES = 1024 * 2**20  # of address space, a limit of the process
 LONGEST_MESSAGE = 8000
 UNDAMAGED = 1  # the way in which a door takes the files before any damage
-FINE = ("read", "refused")
 
 
 def run_cases(plan: Plan, backend: str, numbers: Iterable[int], board: memoryview, results: Path) -> None:
@@ -37,7 +36,7 @@ def run_cases(plan: Plan, backend: str, numbers: Iterable[int], board: memoryvie
         backend: the framework of these cases, "" without.
         numbers: of cases, in their order.
         board: eight bytes that the parent sees.
-        results: a file to which a line is added for each case: its number and its verdict.
+        results: a file to which a line is added for each case: its number, its verdict, seconds of CPU time, and bytes.
     """
     parent = os.getppid()
     prepare(backend)
@@ -47,7 +46,7 @@ def run_cases(plan: Plan, backend: str, numbers: Iterable[int], board: memoryvie
         with results.open("a", encoding="utf-8", buffering=1) as lines:
             for number in numbers:
                 board[:8] = number.to_bytes(8, "little")
-                lines.write(json.dumps([number, worker.verdict(plan.case(number))]) + "\n")
+                lines.write(json.dumps([number, *worker.verdict(plan.case(number))]) + "\n")
                 if os.getppid() != parent:
                     return
 
@@ -66,22 +65,26 @@ class _Worker:
         gc.collect()
         _limit_addresses()
 
-    def verdict(self, case: Case) -> str:
-        """What becomes of a case: "read", "refused", or what is wrong."""
+    def verdict(self, case: Case) -> tuple[str, float, int]:
+        """What becomes of a case: "read", "refused", or what is wrong; seconds of CPU time, and bytes."""
         try:
             files = self._plan.files(case)
         except Exception:  # the other cases go on
-            return f"no case: {_trace()}"
+            return f"no case: {_trace()}", 0.0, 0
         self._write(files)
-        visit = Visit(self._folder, self._plan.sources[case.kind], self._undamaged[case.kind], self._plan.variant(case))
-        return self._judged(case.door, visit, files)
+        source, variant = self._plan.source(case), self._plan.variant(case)
+        visit = Visit(self._folder, source, self._undamaged[case.kind], variant)
+        found, seconds, memory = self._judged(case.door, visit, files)
+        if found in FINE and found not in case.allowed:
+            found = f"it was {found}: {visit.error[:300]}"
+        return found, seconds, memory
 
-    def _judged(self, door: str, visit: Visit, files: Files) -> str:
+    def _judged(self, door: str, visit: Visit, files: Files) -> tuple[str, float, int]:
         opened, before, started = _descriptors(), _memory("VmRSS"), (time.process_time(), _started_seconds())
         Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
         with warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always")
-            found = _visited(DOORS[door], visit, files)
+            found = _visited(self._plan.doors[door], visit, files)
         own, others = time.process_time() - started[0], max(0.0, _started_seconds() - started[1])
         memory = _memory("VmHWM") - before
         problems = [] if found in FINE else [found]
@@ -99,18 +102,18 @@ class _Worker:
             gc.collect()
             if (now := _descriptors()) > opened + 2:
                 problems.append(f"left behind: {now - opened} open files")
-        return "\n".join(problems) or found
+        return "\n".join(problems) or found, own + others, memory
 
     def _write(self, files: Files) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
-        _write_files(self._folder, files)
-        (self._folder / "out").mkdir()
+        write_files(self._folder, files)
+        (self._folder / "out").mkdir(exist_ok=True)
 
     def _write_undamaged(self) -> dict[str, Path]:
         places = {}
         for number, (kind, source) in enumerate(self._plan.sources.items()):
             places[kind] = self._home / "undamaged" / str(number)
-            _write_files(places[kind], source.files)
+            write_files(places[kind], source.files)
         return places
 
     def _visit_undamaged(self, backend: str) -> None:
@@ -120,7 +123,7 @@ class _Worker:
                 if backend_of(door) == backend and self._plan.uses(kind, door):
                     self._write(source.files)
                     visit = Visit(self._folder, source, self._undamaged[kind], UNDAMAGED)
-                    found = self._judged(door, visit, source.files)
+                    found, _, _ = self._judged(door, visit, source.files)
                     if found not in (("read", "refused") if source.odd else ("read",)) and not found.startswith(
                         ("slow", "memory", "left behind")
                     ):
@@ -133,19 +136,11 @@ class _Worker:
             more = [name for name in more if not name.startswith("out/") or "/." in name]
         elif door == "import":  # an import that is stopped can be continued
             more = [name for name in more if not name.startswith("out/.store.")]
-        lost = [f"nothing of {name}" for name in sorted({*files} - there)]
+        lost = [f"nothing of {name}" for name in sorted({*files} - there) if not os.path.lexists(self._folder / name)]
         temporary = [path.name for path in self._temporary.iterdir()]
         for path in self._temporary.iterdir():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         return more + lost + temporary
-
-
-def _write_files(folder: Path, files: Files) -> None:
-    folder.mkdir(parents=True)
-    for name, content in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
 
 
 def _visited(door: object, visit: Visit, files: Files) -> str:

@@ -5,10 +5,33 @@ from __future__ import annotations
 import multiprocessing
 import tempfile
 import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-Files = dict[str, bytes]  # by their paths in the folder of a case
+
+class Special(NamedTuple):
+    """What is not written as bytes: a link to `target`, or, without one, `unit` many times between two texts."""
+
+    target: str = ""
+    head: bytes = b""
+    unit: bytes = b""
+    count: int = 0
+    tail: bytes = b""
+
+    def write(self, path: Path) -> None:
+        """Write it."""
+        if self.target:
+            path.symlink_to(self.target)
+            return
+        with path.open("wb") as file:
+            file.write(self.head)
+            for start in range(0, self.count, 65536):
+                file.write(self.unit * min(65536, self.count - start))
+            file.write(self.tail)
+
+
+Files = dict[str, Any]  # bytes or `Special`, by their paths in the folder of a case
 
 
 class Source(NamedTuple):
@@ -30,10 +53,15 @@ class Source(NamedTuple):
 
 
 def make_sources() -> dict[str, Source]:
-    """Every kind of source by its name. They are made in a process of its own, which alone imports the writers."""
+    """Every kind of source by its name."""
+    return made_elsewhere(all_sources)
+
+
+def made_elsewhere(make: Callable[[Path], Any]) -> Any:
+    """What a function makes in a temporary folder, in a process of its own, which alone imports the writers."""
     with tempfile.TemporaryDirectory() as folder:
         receiver, sender = multiprocessing.Pipe(duplex=False)
-        maker = multiprocessing.get_context("spawn").Process(target=_make, args=(Path(folder), sender))
+        maker = multiprocessing.get_context("spawn").Process(target=_make, args=(make, Path(folder), sender))
         maker.start()
         sender.close()
         try:
@@ -44,17 +72,34 @@ def make_sources() -> dict[str, Source]:
             maker.join()
 
 
-def _make(folder: Path, sender: object) -> None:
+def _make(make: Callable[[Path], Any], folder: Path, sender: Any) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        sender.send(make(folder))
+
+
+def all_sources(folder: Path) -> dict[str, Source]:
+    """The same in this process."""
     from . import features, pictures, texts, weights
 
     found: dict[str, Source] = {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for module in (weights, features, pictures, texts):
-            place = folder / module.__name__
-            place.mkdir()
-            found |= module.sources(place)
-    sender.send(found)  # type: ignore[attr-defined]
+    for module in (weights, features, pictures, texts):
+        place = folder / module.__name__
+        place.mkdir()
+        found |= module.sources(place)
+    return found
+
+
+def write_files(folder: Path, files: Files) -> None:
+    """Write files into a folder, which is made."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, Special):
+            content.write(path)
+        else:
+            path.write_bytes(content)
 
 
 def read_files(folder: Path) -> Files:
