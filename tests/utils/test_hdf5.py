@@ -161,6 +161,14 @@ def test_a_file_of_many_chunks(tmp_path):
     assert most < 4 * len(told[-1][1])
 
 
+def test_chunks_that_are_smaller_than_the_library_takes_them_to_be(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        array = file.create_dataset("a", (4,), "f4", chunks=(4,), shuffle=True)
+        array.id.write_direct_chunk((0,), bytes(7))
+    with pytest.raises(InvalidFileError, match=r"a\.h5: a has chunks that are smaller than its shape says"):
+        values_of(tmp_path / "a.h5")
+
+
 def test_no_values_of_a_shape_that_numpy_does_not_have(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file.create_dataset("a", (0, 2**40, 2**40), "f4")

@@ -12,6 +12,7 @@ import numpy as np
 from lxmert.utils.compression import max_unpacked_size
 from lxmert.utils.messages import escaped
 
+_SAME_SIZE = {2, 3}  # numbers of filters that keep all bytes: one reorders them, one adds checksums
 _MOST_AXES, _LARGEST = 32, 2**48  # what every NumPy can address
 
 
@@ -97,6 +98,8 @@ class Hdf5Array:
             offsets, sizes = self.chunks.table[:, -3], self.chunks.table[:, -2]
             if (sizes < 0).any() or sizes.sum(dtype=object) > self.stored:
                 return claims
+            if set(self.filters) <= _SAME_SIZE and (sizes[offsets >= 0] < self.chunk_size).any():
+                return "has chunks that are smaller than its shape says."  # the library would read on behind them
             end = int((offsets + sizes).max(initial=0, where=offsets >= 0))
         if not 0 <= end <= file_size or (self.offset or 0) < 0:
             return "reaches behind the end of the file; it is truncated."
