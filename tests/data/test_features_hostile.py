@@ -179,7 +179,7 @@ def test_hdf5_that_unpacks_to_more_than_an_image(tmp_path):
             values = np.zeros((1, 2**24 + 1), "f4")
             group.create_dataset("features", chunks=values.shape, compression="gzip", compression_opts=1, data=values)
             group["boxes"], group["img_h"], group["img_w"] = np.zeros((1, 4), "f4"), 9, 9
-    refused(tmp_path, tmp_path / "a.h5", "claims to be|claims chunks|larger than any image's")
+    refused(tmp_path, tmp_path / "a.h5", "claims to be|claims chunks|larger than")
 
 
 def test_images_that_share_their_bytes(tmp_path):

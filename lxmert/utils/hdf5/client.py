@@ -189,7 +189,7 @@ class _Server:
             try:
                 self._process = subprocess.Popen(
                     python_command(_PROCESS, "serve"),
-                    stdin=theirs,  # a number of its own might be one of those that follow, if the program closed them
+                    stdin=theirs.fileno(),  # its own number could be 1 or 2, if the program closed these
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
                     env=_environment(),

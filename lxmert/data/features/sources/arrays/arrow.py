@@ -26,7 +26,7 @@ from lxmert.utils.messages import first_few, shown
 from lxmert.utils.optional_imports import import_extra
 
 from .arrow_client import ArrowProcess, Table
-from .rows import MAX_IMAGE_BYTES
+from .rows import check_image_size
 
 if TYPE_CHECKING:
     import pyarrow
@@ -163,8 +163,7 @@ def _array(name: str, value: pyarrow.Array) -> Any:
         value = value.flatten()
     if value.null_count or not len(value):
         raise DamagedImage(f"its {name} has no value, or a null.")
-    if value.nbytes > MAX_IMAGE_BYTES:
-        raise DamagedImage(f"its {name} is larger than {MAX_IMAGE_BYTES:,} bytes, too large for an image.")
+    check_image_size(f"its {name}", value.nbytes)
     if not shape:
         return value[0].as_py()
     return np.asarray(value).reshape(shape)

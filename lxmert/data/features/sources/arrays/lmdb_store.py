@@ -18,7 +18,7 @@ from lxmert.utils.messages import shown
 from lxmert.utils.plain_pickle import parse_plain_pickle
 
 from .lmdb_pages import LmdbEntry, LmdbFile
-from .rows import MAX_IMAGE_BYTES
+from .rows import check_image_size
 
 _KEYS = b"keys"  # the entry that lists the ids
 
@@ -65,8 +65,7 @@ class LmdbStore:
         return self.size * min(position["next"], self._count) // self._count if position else 0
 
     def _read(self, name: str, entry: LmdbEntry) -> ImageRegions:
-        if entry.size > MAX_IMAGE_BYTES:
-            raise DamagedImage(f"it is larger than {MAX_IMAGE_BYTES:,} bytes, too large for an image.")
+        check_image_size("it", entry.size)
         content = parse_plain_pickle(self._file.value(entry), "its value")
         if not isinstance(content, dict):
             raise DamagedImage("its value must be a pickled dict of features, boxes and the image's size.")

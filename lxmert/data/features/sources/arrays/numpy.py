@@ -21,7 +21,7 @@ from lxmert.utils.foreign_files import InvalidFileError
 from lxmert.utils.messages import shown
 from lxmert.utils.zip_files import ZipArchive
 
-from .rows import MAX_IMAGE_BYTES, parse_array, read_header
+from .rows import MAX_IMAGE_BYTES, check_image_size, parse_array, read_header
 
 _COMPANIONS = ("boxes", "normalized_boxes", "size", *LABELS)
 _INFO = "_info.npy"
@@ -126,7 +126,7 @@ def _read_npz(path: Path) -> dict[str, Any]:
 
 
 def _read_member(archive: ZipArchive, name: str) -> Any:
-    _check_size(name, archive.members[name].file_size)
+    check_image_size(f"its {shown(name)}", archive.members[name].file_size)
     return parse_array(archive.read(name, MAX_IMAGE_BYTES), f"its {shown(name)}")
 
 
@@ -153,10 +153,5 @@ def _read_npy(path: Path) -> dict[str, Any]:
 
 
 def _read_array_file(path: Path) -> Any:
-    _check_size(path.name, path.stat().st_size)
+    check_image_size(f"its {shown(path.name)}", path.stat().st_size)
     return parse_array(path.read_bytes(), f"its {path.name}")
-
-
-def _check_size(name: str, size: int) -> None:
-    if size > MAX_IMAGE_BYTES:
-        raise DamagedImage(f"its {shown(name)} is larger than {MAX_IMAGE_BYTES:,} bytes, too large for an image.")

@@ -25,6 +25,12 @@ MOST_IDS_BYTES = 256 * 2**20  # of the ids of all images
 _BLOCK = 4 * 2**20  # bytes of a packed member that are unpacked at a time on the way to a row
 
 
+def check_image_size(what: str, size: int) -> None:
+    """Refuse what is larger than `MAX_IMAGE_BYTES`, before it is read: a DamagedImage error."""
+    if size > MAX_IMAGE_BYTES:
+        raise DamagedImage(f"{what} is larger than {MAX_IMAGE_BYTES:,} bytes, too large for an image.")
+
+
 class Rows(Protocol):
     """An array whose first axis is the images."""
 
@@ -84,8 +90,7 @@ class _StoredRows:
 
     def row(self, number: int) -> np.ndarray:
         """See `Rows.row`."""
-        if self._row_bytes > MAX_IMAGE_BYTES:
-            raise DamagedImage(f"a row {shown(list(self.shape[1:]))} of {self.where} is larger than any image's.")
+        check_image_size(f"a row {shown(list(self.shape[1:]))} of {self.where}", self._row_bytes)
         with reading(self.where):
             content = self._read(number * self._row_bytes, self._row_bytes)
         if len(content) < self._row_bytes:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from lxmert.data.features.image_regions import ImageRegions
-from lxmert.data.features.sources.arrays.rows import MAX_IMAGE_BYTES, MOST_IDS_BYTES
+from lxmert.data.features.sources.arrays.rows import MAX_IMAGE_BYTES, MOST_IDS_BYTES, check_image_size
 from lxmert.data.features.sources.base import DamagedImage, NumberedSource
 from lxmert.data.features.sources.pictures import SPELLINGS
 from lxmert.utils.foreign_files import InvalidFileError
@@ -113,8 +113,8 @@ class Hdf5FeatureFile:
 
     def rows(self, array: Hdf5Array, start: int, stop: int) -> np.ndarray:
         """Some rows of an array; the errors are those of `whole`."""
-        if (stop - start) * math.prod(array.shape[1:]) * array.dtype.itemsize > MAX_IMAGE_BYTES:
-            raise DamagedImage(f"an array of {[stop - start, *array.shape[1:]]} is larger than any image's.")
+        shape = (stop - start, *array.shape[1:])
+        check_image_size(f"an array of {shown(list(shape))}", math.prod(shape) * array.dtype.itemsize)
         if array.chunks is not None and 0 <= start < stop <= array.shape[0]:
             length = _block_length(array)
             first = start // length * length
