@@ -126,7 +126,7 @@ def recipes(sources: dict[str, Source], folder: Path) -> list[Recipe]:
 
     added = [{"id": size + n, "content": f"<extra {n}>", **flags} for n in range(20_000)]
     changed("tokenizer: 20,000 added tokens", READ, added_tokens=[*values["added_tokens"], *added])
-    words = {**values["model"]["vocab"], "$B": size}
+    words = {"$B" if word == "low" else word: number for word, number in values["model"]["vocab"].items()}
     changed("tokenizer: added token $B", _EITHER, added_tokens=[*values["added_tokens"], {**added[0], "content": "$B"}])
     special = {"type": "TemplateProcessing", "single": [{"Sequence": {"id": "C", "type_id": 0}}], "pair": []}
     changed("tokenizer: damaged template", _EITHER, post_processor={**special, "special_tokens": {}})
@@ -143,7 +143,9 @@ def recipes(sources: dict[str, Source], folder: Path) -> list[Recipe]:
         "never_split of 500,000 entries": [f"w{n}" for n in range(500_000)],
         "never_split of 80,000 entries": [f"w{n}" for n in range(80_000)],
     }.items():
-        files = {**older.files, "tokenizer_config.json": json.dumps({**settings, "never_split": entries}).encode()}
+        more = "".join(f"{word}\n" for word in entries[:80_000]).encode()  # of the longer list, words are missing
+        changed_settings = json.dumps({**settings, "never_split": entries}).encode()
+        files = {"vocab.txt": older.files["vocab.txt"] + more, "tokenizer_config.json": changed_settings}
         found.append(Recipe(f"tokenizer: {recipe}", "tokenizer/older files", older._replace(files=files)))
     found += _large_configs(sources)
     found += _blanks(sources)
