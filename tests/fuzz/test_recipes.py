@@ -7,7 +7,6 @@ import sys
 import pytest
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits of memory, forks and /proc")
-FRAMEWORKS = ("pt", "tf", "keras", "ask", "ask blanks", "ask many")
 
 
 @pytest.mark.full
