@@ -43,6 +43,7 @@ class FileBytes:
         self._file = path.open("rb", buffering=0) if file is None else file
         self.size = os.fstat(self._file.fileno()).st_size - start if size is None else size
         self.stored = self.size if stored is None else stored
+        self.seconds = 0.0  # CPU time that processes with limits took to find what is in it
         self._lock = Lock()
         self._map: mmap.mmap | None = None
 

@@ -10,7 +10,8 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -87,8 +88,9 @@ def answer(out: BinaryIO, work: Callable[[Tell], None]) -> None:
 
     with contextlib.suppress(BrokenPipeError):  # enough was told
         try:
+            began = time.process_time()
             work(tell)
-            tell({"kind": "end"})
+            tell({"kind": "end", "seconds": time.process_time() - began})
         except MemoryError:
             os._exit(_OUT_OF_MEMORY)
         except BrokenPipeError:
@@ -100,8 +102,8 @@ def answer(out: BinaryIO, work: Callable[[Tell], None]) -> None:
 
 def told(
     answer: BinaryIO, path: Path, what: str, status: Callable[[], int], most: int, in_all: bool = True
-) -> Iterator[Record]:
-    """The records of an answer.
+) -> Generator[Record, None, float]:
+    """The records of an answer. The generator returns the seconds of CPU time that the process took for them.
 
     Args:
         answer: what the process writes.
@@ -126,11 +128,11 @@ def told(
             raise TooExpensiveError(f"{path} is a damaged {what}: {_ended(status())}.")
         with reading(path, f"is a damaged {what}"):
             values = json.loads(text)
-            kind = values["kind"]
+            kind, seconds = values["kind"], float(values.get("seconds", 0))
         if kind == "damaged":
             raise InvalidFileError(f"{path} is not a complete {what}: {escaped(values['problem'])}")
         if kind == "end":
-            return
+            return seconds
         yield values, content
 
 

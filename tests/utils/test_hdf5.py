@@ -242,6 +242,17 @@ def test_limits(limit, value, message, path, mode, monkeypatch):
     file.close()
 
 
+@forks
+def test_looking_into_groups_takes_no_longer_than_opening_the_file(path, monkeypatch):
+    """Each may take little time, but those of a small file may be many, and hold the same."""
+    monkeypatch.setattr(client, "_SECONDS", 0.02)
+    file = open_hdf5(path, top_only=True)
+    assert file.look_into(["group"]).arrays.keys() == {"group/values"}
+    with pytest.raises(InvalidFileError, match=r"reading it takes longer than a file of its size needs"):
+        [file.look_into(["group"]) for _ in range(200)]
+    file.close()
+
+
 def test_no_process_can_be_started(path, mode, monkeypatch):
     client._server.stop()
     with monkeypatch.context() as patched:
