@@ -41,7 +41,7 @@ class ZipArchive:
         with reading(path, "is not a complete ZIP archive"):
             self._zip = zipfile.ZipFile(file)
             self._check_directory()
-        infos = [info for info in self._zip.infolist() if not info.is_dir()]
+        infos = [info for info in self._zip.infolist() if not info.filename.endswith("/")]
         self.members: dict[str, zipfile.ZipInfo] = {}
         for info in infos:
             if info.filename in self.members:

@@ -319,9 +319,19 @@ def lying_member(content):
     return bytes(data)
 
 
+def without_name(content):
+    """The same archive with a last member that has no name: the directory has it as a comment."""
+    data = bytearray(content)
+    at = data.rfind(b"PK\x01\x02")
+    data[at + 32 : at + 34] = data[at + 28 : at + 30]
+    data[at + 28 : at + 30] = bytes(2)
+    return bytes(data)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
+        (without_name(zipped(GOOD, x=b"x")), r"holds 0 bytes of '1', where tensors need 40"),
         (zipped(GOOD, zipfile.ZIP_DEFLATED, data__1=bytes(40)), r"has compressed members, which torch.save does not"),
         (zipped(b"\x80\x02" + b"N0" * 2**24 + b"N.", zipfile.ZIP_DEFLATED), r"has compressed members|members claim"),
         (lying_member(zipped(GOOD, data__1=bytes(40))), r"its members claim 2,147,483,\d+ bytes"),

@@ -138,9 +138,8 @@ class _Import:
         with closing(read_ahead(source.entries(position.position))) as entries:
             for entry, found in entries:
                 claimed += 0 if isinstance(found, ValueError) else np.asarray(found.features).nbytes
-                if claimed > max_unpacked_size(
-                    source.size
-                ):  # images may have the same bytes of a file, and fill the disk
+                # Images may have the same bytes of a file, and fill the disk.
+                if claimed > max_unpacked_size(source.size):
                     raise InvalidFileError(
                         f"{source.path} is damaged: its images claim more than its {source.size:,} bytes can hold."
                     )
