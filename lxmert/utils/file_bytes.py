@@ -6,14 +6,16 @@ import math
 import mmap
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from threading import Lock
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from .positional_io import read_at
 
+_MOST_AXES, _MOST_VALUES = 32, 2**48  # that every NumPy can have and address
 ALIGNED = 64  # bytes, the width of the widest registers
 
 
@@ -93,3 +95,10 @@ def empty_aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     room = np.empty(size + ALIGNED, np.uint8)
     start = -room.ctypes.data % ALIGNED
     return room[start : start + size].view(dtype).reshape(shape)
+
+
+def is_possible(shape: Iterable[Any]) -> bool:
+    """Whether NumPy can have an array of a shape from a file: an axis of no values does not make the others free."""
+    sides = tuple(shape)
+    whole = len(sides) <= _MOST_AXES and all(type(side) is int and side >= 0 for side in sides)
+    return whole and math.prod(side or 1 for side in sides) < _MOST_VALUES

@@ -512,6 +512,8 @@ WHOLE = "is not a complete safetensors file"
         (raw({"a": entry(0, 4, [1.0])}, bytes(4)), WHOLE),
         (raw({"a": entry(0, 4, [4], "F8_E5M2")}, bytes(4)), r"holds a as F8_E5M2; these are read: F64, F32, F16, BF16"),
         (raw({"a": entry(0, 4, [4], "PICKLE")}, bytes(4)), WHOLE),
+        (raw({"a": entry(0, 0, [0, 2**40, 2**40])}), r"'a' claims to be \[0, 1099511627776, 1099511627776\], which no"),
+        (raw({"a": entry(0, 4, [1] * 99)}, bytes(4)), r"'a' claims to be \[1, 1, 1, 1, 1, 1, …\], which no array is"),
         (raw({"a": "b"}), WHOLE),
         (raw({"__metadata__": {"a": {"b": 1}}}), WHOLE),
         (raw(b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}"), WHOLE),

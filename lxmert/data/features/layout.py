@@ -26,6 +26,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
+from lxmert.utils.file_bytes import is_possible
 from lxmert.utils.foreign_files import InvalidFileError, reading
 from lxmert.utils.messages import shown
 
@@ -126,9 +127,7 @@ def parse_npy_header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
             raise InvalidFileError("it has no header of one")
         text = re.sub(rb"(?<=\d)L", b" ", text)  # of long integers of Python 2
         shape, by_columns, dtype = reader(io.BytesIO(length + text))
-        # An axis of no values does not allow the others to be of any length.
-        possible = len(shape) <= 32 and all(type(side) is int and side >= 0 for side in shape)
-        if not possible or math.prod(side or 1 for side in shape) >= 2**48 or not dtype.itemsize:
+        if not is_possible(shape) or not dtype.itemsize:
             raise InvalidFileError(f"it claims to be {dtype} {shown(list(shape))}")
         return shape, by_columns, dtype
 

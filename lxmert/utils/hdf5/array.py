@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lxmert.utils.compression import max_unpacked_size
+from lxmert.utils.file_bytes import is_possible
 from lxmert.utils.messages import escaped
 
 _SAME_SIZE = {2, 3}  # numbers of filters that keep all bytes: one reorders them, one adds checksums
-_MOST_AXES, _LARGEST = 32, 2**48  # what every NumPy can address
+_MOST_AXES = 32
 
 
 class Chunks(NamedTuple):
@@ -88,8 +89,7 @@ class Hdf5Array:
             return f"holds {escaped(self.kind)}, which is not read."
         claims = f"claims to be {list(self.shape)}, more than the file can hold in the {self.stored} bytes of it."
         possible = max_unpacked_size(self.stored) if self.filters else self.stored
-        # An axis of no values does not allow the others to be of any length.
-        if self.size > possible or math.prod(length or 1 for length in self.shape) >= _LARGEST:
+        if self.size > possible or not is_possible(self.shape):
             return claims
         end = 0 if self.offset is None else self.offset + self.size
         if self.chunks:

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from lxmert.utils.file_bytes import FileBytes
-from lxmert.utils.foreign_files import reading
+from lxmert.utils.file_bytes import FileBytes, is_possible
+from lxmert.utils.foreign_files import InvalidFileError, reading
 from lxmert.utils.json_files import unique_members
-from lxmert.utils.messages import first_few
+from lxmert.utils.messages import first_few, shown
 from lxmert.utils.write_errors import naming
 
 from .base import read_folder_config
@@ -49,6 +49,10 @@ class SafetensorsFile:
         other = [f"{name} as {entry['dtype']}" for name, entry in header.items() if entry["dtype"] not in _FORMATS]
         if other:
             raise ValueError(f"{path} holds {first_few(other, 3)}; these are read: {', '.join(_TAGS.values())}.")
+        for name, entry in header.items():
+            if not is_possible(entry["shape"]):
+                claimed = shown(entry["shape"])
+                raise InvalidFileError(f"{path}: {shown(name)} claims to be {claimed}, which no array is.")
         self.shapes = {name: tuple(entry["shape"]) for name, entry in header.items()}
         self.dtypes = {name: _FORMATS[entry["dtype"]] for name, entry in header.items()}
         self._bytes = FileBytes(path)
