@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .foreign_files import InvalidFileError
+from .foreign_files import InvalidFileError, read_small
 from .messages import shown
 from .pickle_machine import ACTIONS, Name, PickleMachine
 
@@ -58,9 +58,7 @@ _NAMES = {
 
 def load_plain_pickle(path: Path) -> Any:
     """The content of a pickle file; the errors are those of `parse_plain_pickle`."""
-    if path.stat().st_size > _MOST_BYTES:
-        raise InvalidFileError(f"{path} is larger than {_MOST_BYTES:,} bytes, too large for a pickle read at once.")
-    return parse_plain_pickle(path.read_bytes(), str(path))
+    return parse_plain_pickle(read_small(path, _MOST_BYTES, "a pickle that is read at once"), str(path))
 
 
 def parse_plain_pickle(content: bytes | memoryview, where: str) -> Any:

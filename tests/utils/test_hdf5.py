@@ -222,7 +222,11 @@ def test_files_that_end_the_process(damage, message, path, mode, monkeypatch):
 @pytest.mark.parametrize(
     ("limit", "value", "message"),
     [
-        ("_MEMORY", 2**20, r"reading it takes more memory than a file of its size needs|memory allocation failed"),
+        (
+            "_MEMORY",
+            2**20,
+            r"reading it takes more memory than a file of its size needs|memory allocation failed|realloc",
+        ),
         ("_SECONDS", 1e-4, r"reading it takes longer than"),
         ("_PATIENCE", 1e-4, r"reading it takes longer than"),
         ("_MOST_TOLD", 100, r"describes more than a file of its size holds"),

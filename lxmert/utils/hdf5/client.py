@@ -43,8 +43,9 @@ def records(
         InvalidFileError: damage, or more memory or time than a file of this size needs.
         OSError: no process can be started.
     """
+    asked = {"start": file.start, "size": file.size, **(request or {})}
     if trusted:
-        yield from _found_here(file, request)
+        yield from _found_here(file, asked)
         return
     seconds = _SECONDS + file.stored / 2**21
     looks = request is not None and "inside" in request
@@ -54,13 +55,10 @@ def records(
             raise TooExpensiveError(
                 f"{file.path} is a damaged HDF5 file: reading it takes longer than a file of its size needs."
             )
-    asked = {
-        "start": file.start,
-        "size": file.size,
+    asked |= {
         "memory": min(_MEMORY + file.stored // 2 + 3 * (most or 0), _MOST_MEMORY),
         "seconds": seconds,
         "patience": _PATIENCE + file.stored / 2**20,
-        **(request or {}),
     }
     most = most or _MOST_TOLD + 4 * file.stored
     with _server.asked(file, asked) if USE_FORKS else _once(file, asked) as (answer, status):
@@ -68,20 +66,12 @@ def records(
     file.seconds += took if looks else 0
 
 
-def _found_here(file: FileBytes, request: dict[str, Any] | None) -> list[Record]:
-    from .description import FileWindow, describe, read_rows
+def _found_here(file: FileBytes, asked: dict[str, Any]) -> list[Record]:
+    from .description import fulfil
 
     found: list[Record] = []
-
-    def tell(record: dict[str, Any], content: bytes = b"") -> None:
-        found.append((record, content))
-
     with reading(file.path, "is not a complete HDF5 file"):
-        request, source = request or {}, FileWindow(file.handle, file.start, file.size)
-        if "array" in request:
-            read_rows(source, request["array"], request["rows"], tell)
-        else:
-            describe(source, tell, request.get("inside"))
+        fulfil(asked, file.handle, lambda record, content=b"": found.append((record, content)))
     return found
 
 

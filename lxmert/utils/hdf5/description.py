@@ -228,3 +228,12 @@ def read_rows(source: io.IOBase, name: str, rows: tuple[int, int] | None, tell: 
         array = file[name]
         values = array[()] if rows is None else array[rows[0] : rows[1]]
         tell({"kind": "values"}, np.ascontiguousarray(values).tobytes())
+
+
+def fulfil(request: dict[str, Any], file: int, tell: Tell) -> None:
+    """Tell what a request of `client.records` asks of an open file, by its file descriptor."""
+    source = FileWindow(file, request["start"], request["size"])
+    if "array" in request:
+        read_rows(source, request["array"], request["rows"], tell)
+    else:
+        describe(source, tell, request.get("inside"))

@@ -13,13 +13,14 @@ import os
 import signal
 import socket
 import sys
+from functools import partial
 from typing import Any, BinaryIO, NoReturn
 
 import h5py
 import numpy as np
 
-from lxmert.utils.hdf5.description import FileWindow, describe, read_rows
-from lxmert.utils.limited_processes import Tell, answer, limit
+from lxmert.utils.hdf5.description import describe, fulfil, read_rows
+from lxmert.utils.limited_processes import answer, limit
 
 _IDLE = 60.0  # seconds without a file after which the process ends
 
@@ -84,12 +85,4 @@ def _answer(requests: socket.socket, text: bytes, file: int, into: int) -> NoRet
 def _work(request: dict[str, Any], file: int, out: BinaryIO) -> None:
     """Do what is asked within the limits of the request, and tell the result."""
     limit(request["memory"], request["seconds"], request["patience"])
-
-    def work(tell: Tell) -> None:
-        source = FileWindow(file, request["start"], request["size"])
-        if "array" in request:
-            read_rows(source, request["array"], request["rows"], tell)
-        else:
-            describe(source, tell, request.get("inside"))
-
-    answer(out, work)
+    answer(out, partial(fulfil, request, file))
