@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Generator
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -25,7 +26,7 @@ except ImportError:  # Windows: only the time is limited there, by the process t
 
 Record = tuple[dict[str, Any], bytes]
 Tell = Callable[..., None]  # takes the values of a record, and perhaps bytes
-_PACKAGES = str(Path(__file__).absolute().parents[2])  # the folder that this package is in
+_PACKAGE = str(Path(__file__).absolute().parents[1])
 TOO_LATE = -1000  # the status of a process that was ended by the one that waits
 _OUT_OF_MEMORY = 9
 
@@ -46,9 +47,12 @@ def python_command(module: str, *arguments: str) -> list[str]:
             "set sys.executable, or pass trusted=True for HDF5 files of weights that you made."
         )
     program = f"import json, sys; sys.path[:] = json.loads(sys.argv[1]); from {module} import main; main()"
-    # The working folder may be another one by now than that from which this package was imported.
+    # This package may have been imported from the working folder, which may be another one by now, or by a hook. Its
+    # folder is first only where another one would be found: before the standard library it might hide a part of that.
     paths = [os.path.abspath(path) for path in sys.path if path]
-    paths += [_PACKAGES] if _PACKAGES not in paths else []
+    found = PathFinder.find_spec("lxmert", paths)
+    if found is None or found.origin is None or not os.path.samefile(os.path.dirname(found.origin), _PACKAGE):
+        paths.insert(0, os.path.dirname(_PACKAGE))
     return [sys.executable, "-I", "-c", program, json.dumps(paths), *arguments]
 
 

@@ -361,10 +361,14 @@ def run(path, before="", after=""):
 
 def test_the_working_folder_and_the_open_files_of_the_program(path):
     """It may have gone elsewhere since it imported this package from there, and have closed the standard files."""
+    other = path.parent / "others" / "lxmert" / "__init__.py"  # another package of this name that comes later
+    other.parent.mkdir(parents=True)
+    other.touch()
     source = str(Path(client.__file__).parents[3])
     code = f"""
 import os, sys
-sys.path[:] = ["", *(path for path in sys.path[1:] if not os.path.exists(os.path.join(path, "lxmert")))]
+paths = [path for path in sys.path[1:] if not os.path.exists(os.path.join(path, "lxmert"))]
+sys.path[:] = ["", *paths, {str(other.parents[1])!r}]
 from pathlib import Path
 from lxmert.utils.hdf5.reader import open_hdf5
 os.chdir({str(path.parent)!r})
