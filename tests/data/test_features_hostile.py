@@ -182,15 +182,22 @@ def test_hdf5_that_unpacks_to_more_than_an_image(tmp_path):
     refused(tmp_path, tmp_path / "a.h5", "claims to be|claims chunks|larger than")
 
 
+def test_images_that_claim_more_than_a_file_can_hold(tmp_path, monkeypatch):
+    """All together: a store of them would fill the disk."""
+    path = write_groups(tmp_path / "a.h5", IMAGES)
+    monkeypatch.setattr("lxmert.data.features.import_features.max_unpacked_size", lambda size: 100)
+    refused(tmp_path, path, r"its images claim more than its [\d,]+ bytes can hold")
+
+
 def test_images_that_share_their_bytes(tmp_path):
-    """In a file of kilobytes: a store of them all would fill the disk."""
+    """In a file of kilobytes: each would be read, and unpacked, anew."""
     boxes = np.tile(np.array([1, 2, 30, 40], "f4"), (1000, 1))
     with h5py.File(tmp_path / "a.h5", "w") as file:
         options = {"chunks": (1000, 2048), "compression": "gzip", "compression_opts": 1}
         file.create_dataset("image_features", data=np.zeros((1000, 2048), "f4"), **options)
         file["image_bb"], file["spatial_features"] = boxes, np.tile(boxes / 100, 2)[:, :6]
         file["pos_boxes"], file["image_ids"] = np.tile([0, 1000], (20, 1)), np.arange(20)
-    refused(tmp_path, tmp_path / "a.h5", r"its images claim more than its [\d,]+ bytes can hold")
+    refused(tmp_path, tmp_path / "a.h5", r"pos_boxes gives 20,000 regions to images, of the 1,000 that there are")
 
 
 def test_hdf5_with_one_damaged_group_among_others(tmp_path):

@@ -17,6 +17,7 @@ from lxmert.utils.file_bytes import FileBytes
 from lxmert.utils.foreign_files import InvalidFileError
 from lxmert.utils.hdf5.reader import Hdf5Array, Hdf5Reader
 from lxmert.utils.json_files import LARGEST_JSON, parse_json
+from lxmert.utils.limited_processes import TooExpensiveError
 from lxmert.utils.messages import escaped, shown
 
 from .base import read_folder_config
@@ -50,7 +51,11 @@ class Hdf5File:
         self._config: dict[str, Any] | None = None
         self._places: dict[str, list[Hdf5Array]] = {}
         self._claimed = 0  # bytes, by all arrays together
-        self._reader = Hdf5Reader(FileBytes(path) if file is None else file, trusted)
+        try:
+            self._reader = Hdf5Reader(FileBytes(path) if file is None else file, trusted)
+        except TooExpensiveError as error:
+            advice = "If it is your own, pass trusted=True; on the command line: lxmert convert --trusted."
+            raise TooExpensiveError(f"{error} {advice}") from None
         try:
             self._check_structure()
             root = self._reader.groups[""]

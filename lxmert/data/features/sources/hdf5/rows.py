@@ -7,12 +7,14 @@ image_features [P, R, F], image_bb [P, R, 4] and spatial_features [P, R, 6]; or 
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 
 from lxmert.data.features.image_regions import ImageRegions
 from lxmert.data.features.sources.base import DamagedImage, SourceOptions
 from lxmert.data.features.sources.ids import check_every_row, ids_beside
+from lxmert.utils.foreign_files import InvalidFileError
 from lxmert.utils.messages import shown
 
 from .file import Hdf5FeatureFile, Hdf5Source
@@ -35,6 +37,8 @@ class Hdf5Rows(Hdf5Source):
         if () in shapes:
             raise ValueError(f"{file.path} must have a row per image; its arrays are {shown(shapes)}.")
         count = shapes[-1][0] if self._spans is not None else shapes[0][0]
+        if self._spans is not None:
+            _check_spans(self._spans, shapes[0][0], file.path)
         ids = _ids_in_file(file, count) if options.ids is None else ids_beside(options.ids, file.path, count)
         self._rows = [row for _, row in ids]
         super().__init__(file, [name for name, _ in ids], count - len(set(self._rows)))
@@ -53,6 +57,18 @@ class Hdf5Rows(Hdf5Source):
         if spatial.ndim != 2 or spatial.shape[1] < 4 or boxes.shape != (len(spatial), 4):
             raise DamagedImage(f"boxes {list(boxes.shape)} and spatial_features {list(spatial.shape)} do not fit.")
         return ImageRegions(self.names[number], features, boxes, image_size(boxes, spatial))
+
+
+def _check_spans(spans: np.ndarray, total: int, path: Path) -> None:
+    """Refuse spans [P, 2] that give the same regions to many images: a small file would be read without an end."""
+    if spans.ndim != 2 or spans.shape[1] != 2 or spans.dtype.kind not in "iuf":
+        raise InvalidFileError(f"{path}: pos_boxes must be [images, 2]; it is {list(spans.shape)}.")
+    ends = np.nan_to_num(np.clip(spans.astype(np.float64), 0, total))
+    claimed = float((ends[:, 1] - ends[:, 0]).clip(0).sum())
+    if claimed > total:
+        raise InvalidFileError(
+            f"{path}: pos_boxes gives {claimed:,.0f} regions to images, of the {total:,} that there are."
+        )
 
 
 def image_size(boxes: np.ndarray, spatial: np.ndarray) -> tuple[int, int]:
