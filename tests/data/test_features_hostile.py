@@ -233,6 +233,19 @@ def test_the_table_of_gqa(tmp_path, key, value):
         import_regions([path], tmp_path / "store")
 
 
+def test_gqa_with_boxes_of_fewer_rows(tmp_path):
+    path = write_gqa(tmp_path / "gqa", IMAGES)[0]
+    with h5py.File(path, "a") as file:
+        boxes = file["bboxes"][()]
+        del file["bboxes"]
+        file["bboxes"] = boxes[:, :1]
+    refused(tmp_path, path, r"gqa_objects_0\.h5: bboxes could be either")
+    with pytest.raises(
+        ValueError, match=r"gqa_objects_0\.h5, image 'image_000': row 0 with \d+ values is not in an array"
+    ):
+        import_regions([path], tmp_path / "store", ImportOptions(boxes="xyxy"))
+
+
 def lmdb_with(tmp_path, change):
     path = volta(tmp_path) / "data.mdb"
     content = bytearray(path.read_bytes())

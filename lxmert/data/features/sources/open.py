@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lxmert.utils.foreign_files import InvalidFileError
+
 from .arrays.layouts import ARRAY_LAYOUTS
-from .base import Source, SourceOptions
+from .base import DamagedImage, Source, SourceOptions
 from .found import Found
 from .layouts import check_options, unknown_layout
 from .text.layouts import TEXT_LAYOUTS
@@ -30,5 +32,8 @@ def open_source(path: str | Path, options: SourceOptions | None = None) -> Sourc
     for layout in LAYOUTS:
         if found.kind in layout.kinds and layout.recognize(found, options):
             check_options(layout, options, path)
-            return layout.open(found, options)
+            try:
+                return layout.open(found, options)
+            except DamagedImage as error:  # of one that had to be looked at, which does not say whose image it is
+                raise InvalidFileError(f"{path} is damaged: {error}") from None
     raise unknown_layout(found, LAYOUTS)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lxmert.data.features.image_regions import ImageRegions
-from lxmert.data.features.sources.base import SourceOptions
+from lxmert.data.features.sources.base import DamagedImage, SourceOptions
 from lxmert.data.features.sources.ids import read_large_json
 from lxmert.data.features.sources.size_order import SizeOrder
 from lxmert.utils.messages import shown
@@ -80,9 +80,12 @@ class GqaObjects(Hdf5Source):
         possible = {"xyxy", "xywh"}
         for name in self.names[:_SAMPLE]:
             row, count, height, width = self._images[name]
-            boxes = self.file.row(self._boxes, row, count)
-            if boxes.shape != (count, 4) or not np.isfinite(boxes).all():
+            try:
+                boxes = self.file.row(self._boxes, row, count)
+            except DamagedImage:
                 continue  # an error when the image is read
+            if boxes.shape != (count, 4) or not np.isfinite(boxes).all():
+                continue
             if (boxes[:, 2:] < boxes[:, :2]).any():
                 possible.discard("xyxy")
             if (boxes[:, :2] + boxes[:, 2:] > np.array([width, height]) * (1 + 1e-4) + 1).any():
