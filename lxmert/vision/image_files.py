@@ -36,6 +36,7 @@ MAX_SIDE = 1_000_000
 _READ = "PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF or PPM"
 _BLOCK = 2**20  # bytes
 _KNOWN_BYTES = 16  # by which Pillow tells formats apart
+_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")  # as many phones save photographs
 # Files of these formats are animated or have pages if they hold several images; in others, further ones are previews.
 _SEQUENCES = ("GIF", "PNG", "WEBP", "AVIF", "TIFF")
 
@@ -173,9 +174,9 @@ def _format_of(head: bytes) -> str | None:
     """The format of a file by its first bytes, as Pillow names it; None for an unknown one."""
     for name, (_, accepts) in require("PIL.Image", "Opening an image").OPEN.items():
         with contextlib.suppress(Exception):  # too few bytes
-            if accepts is not None and accepts(head):
+            if name != "CUR" and accepts is not None and accepts(head):  # TGA files often start like CUR
                 return str(name)
-    return None
+    return "HEIC" if head[4:8] == b"ftyp" and head[8:12] in _HEIC_BRANDS else None
 
 
 def _check_parts(path: Path, file: BinaryIO, head: bytes) -> None:

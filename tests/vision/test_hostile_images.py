@@ -170,6 +170,8 @@ HOSTILE = {
     "blp": (lambda: b"BLP2" + bytes(160), "looks like BLP, which is not read"),
     "photoshop": (lambda: b"8BPS" + bytes(60), "looks like PSD, which is not read"),
     "jpeg 2000": (lambda: b"\xff\x4f\xff\x51" + bytes(60), "looks like JPEG2000, which is not read"),
+    "heic": (lambda: b"\0\0\0\x18ftypheic" + bytes(60), "looks like HEIC, which is not read from files. Convert it"),
+    "tga, which starts like a cursor": (lambda: _saved("TGA"), "Pillow cannot read"),
     "hdf5": (lambda: b"\x89HDF\r\n\x1a\n" + bytes(60), "looks like HDF5, which is not read"),
     # What decoders raise by themselves.
     "avif that is cut": (lambda: _saved("AVIF")[:-20], "a.png"),
