@@ -115,6 +115,13 @@ def test_nothing_there(tmp_path):
         open_weights(tmp_path / "absent")
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_a_pipe_is_no_weight_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ValueError, match=r"pipe is a device or a pipe; a weight file was expected"):
+        open_weights(tmp_path / "pipe")
+
+
 @pytest.mark.parametrize("name", ["model.safetensors", "good.weights.h5", "good.keras"])
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.9, 0.999])
 def test_truncated_files(name, share, good, tmp_path):

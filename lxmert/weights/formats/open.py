@@ -101,7 +101,7 @@ def open_weights(source: str | Path, trusted: bool = False) -> WeightFile:
 
     Raises:
         FileNotFoundError: it does not exist, or is a folder without weights.
-        ValueError: an empty, damaged or foreign file.
+        ValueError: an empty, damaged or foreign file, or a device.
     """
     path = find_weights(source)
     open_one = partial(_open_file, trusted=trusted)
@@ -120,6 +120,7 @@ def find_weights(source: str | Path, selection: Selection = USUAL) -> Path:
         if chosen is None:
             raise FileNotFoundError(_no_weights_message(path, names, selection))
         path = path / chosen
+    _refuse_device(path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no file or folder {source}.")
     return path
@@ -134,8 +135,7 @@ def check_for_keras(path: Path, trusted: bool = False) -> list[str]:
     Raises:
         ValueError: a file of another format, a damaged or a hostile one.
     """
-    if path.exists() and not path.is_file() and not path.is_dir():
-        raise ValueError(f"{path} is a device or a pipe; a weight file was expected.")
+    _refuse_device(path)
     if not path.is_file():
         return []
     names: list[str] = []
@@ -148,6 +148,11 @@ def check_for_keras(path: Path, trusted: bool = False) -> list[str]:
     elif path.name.endswith((".h5", ".hdf5", ".keras")):
         names += _check_is_keras(path, trusted)
     return names
+
+
+def _refuse_device(path: Path) -> None:
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise ValueError(f"{path} is a device or a pipe; a weight file was expected.")
 
 
 def _check_is_keras(path: Path, trusted: bool) -> list[str]:
