@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -41,7 +42,9 @@ def python_command(module: str, *arguments: str) -> list[str]:
     Raises:
         OSError: the interpreter is not known.
     """
-    if not sys.executable or getattr(sys, "frozen", False):  # a frozen program is no interpreter
+    interpreter = sys.executable or ""
+    known = os.path.isfile(interpreter) or shutil.which(interpreter)
+    if not known or getattr(sys, "frozen", False):  # a frozen program is no interpreter
         raise OSError(
             "such files are opened in a process of its own, and this program does not know its Python interpreter: "
             "set sys.executable, or pass trusted=True for HDF5 files of weights that you made."
@@ -53,7 +56,7 @@ def python_command(module: str, *arguments: str) -> list[str]:
     found = PathFinder.find_spec("lxmert", paths)
     if found is None or found.origin is None or not os.path.samefile(os.path.dirname(found.origin), _PACKAGE):
         paths.insert(0, os.path.dirname(_PACKAGE))
-    return [sys.executable, "-I", "-c", program, json.dumps(paths), *arguments]
+    return [interpreter, "-I", "-c", program, json.dumps(paths), *arguments]
 
 
 def limit(memory: int, seconds: float, patience: float, files: int = 0, threads: bool = False) -> None:

@@ -257,13 +257,29 @@ def test_looking_into_groups_takes_no_longer_than_opening_the_file(path, monkeyp
     file.close()
 
 
-def test_no_process_can_be_started(path, mode, monkeypatch):
+@pytest.mark.parametrize("interpreter", ["", None, "/nowhere/python"])
+def test_no_process_can_be_started(interpreter, path, mode, monkeypatch):
     client._server.stop()
     with monkeypatch.context() as patched:
-        patched.setattr(sys, "executable", "")
+        patched.setattr(sys, "executable", interpreter)
         with pytest.raises(OSError, match=r"does not know its Python interpreter: set sys.executable, or pass trusted"):
             open_hdf5(path)
         assert list(values_of(path, trusted=True)) == ["group/values"]
+    assert is_whole(path)
+
+
+@forks
+@pytest.mark.parametrize("script", ["exit 0", "exec sleep 60"])
+def test_a_program_that_embeds_python_is_no_interpreter(script, path, tmp_path, monkeypatch):
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    client._server.stop()
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "executable", str(program))
+        patched.setattr(client, "_START", 0.1)
+        with pytest.raises(OSError, match=r"runs .*program, which must be a Python interpreter: set sys.executable"):
+            open_hdf5(path)
     assert is_whole(path)
 
 

@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, BinaryIO
@@ -22,6 +23,7 @@ from lxmert.utils.limited_processes import TOO_LATE, Record, TooExpensiveError, 
 USE_FORKS = hasattr(socket, "send_fds") and hasattr(os, "fork")
 # What a file of a few kilobytes may take; larger ones may take more, in proportion to their size.
 _MEMORY, _SECONDS, _PATIENCE = 160 * 2**20, 0.5, 60.0
+_START = 60.0  # seconds until the process that forks must have taken a file
 _MOST_MEMORY = 4 * 2**30
 _MOST_TOLD = 16 * 2**20
 _PROCESS = "lxmert.utils.hdf5.limited_process"
@@ -162,16 +164,21 @@ class _Server:
                     error.filename = str(file.path)
                 raise
             try:
+                server.settimeout(_START)  # what runs may be no Python
                 socket.send_fds(server, [request], [file.handle])
                 said, handles, _, _ = socket.recv_fds(server, 1, 1)
-            except ConnectionError:
+                server.settimeout(None)
+            except (ConnectionError, TimeoutError):
                 said, handles = b"", []
             if handles:
                 return os.fdopen(handles[0], "rb")
             self.stop()  # it had nothing to do for a while, and has ended
             if said:
                 raise OSError(errno.EMFILE, "no file can be opened beside those that are open", str(file.path))
-        raise OSError(f"the process that opens HDF5 files ends before it has opened {file.path}: try again.")
+        raise OSError(
+            f"the process that opens HDF5 files ends before it has opened {file.path}. It runs {sys.executable}, which "
+            "must be a Python interpreter: set sys.executable if it is not, otherwise try again."
+        )
 
     def _status(self) -> int:
         """How the process for the last file has ended."""
