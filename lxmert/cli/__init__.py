@@ -17,7 +17,7 @@ from lxmert import __version__
 from lxmert.utils.setting_names import named_as_options
 
 from .parser import Parser, option_names
-from .process import command_process, print_error, printable_output
+from .process import command_process, opened_streams, print_error, printable_output
 
 COMMANDS = (
     "ask",
@@ -37,6 +37,10 @@ COMMANDS = (
 # Errors that a user can cause: wrong values, missing files, a framework that is not installed, too little memory. Any
 # other error is a bug of this package, and keeps its traceback.
 USER_ERRORS = (ValueError, TypeError, OSError, ImportError, MemoryError)
+_LIMITS = {
+    errno.EMFILE: ", more than this process may have (ulimit -n)",
+    errno.EAGAIN: ", as where a user may have no more processes (ulimit -u)",
+}
 # The exit statuses that shells report of a command that these signals ended.
 _INTERRUPTED, _BROKEN_PIPE = 128 + 2, 128 + 13
 
@@ -53,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: after `--help` and `--version` (status 0), and for arguments that do not parse (status 2).
     """
-    with printable_output():
+    with opened_streams(), printable_output():
         return _run(sys.argv[1:] if argv is None else list(argv))
 
 
@@ -94,8 +98,7 @@ def _sentence(summary: str) -> str:
 def _message(error: BaseException) -> str:
     """The message of an error; errors of the system put the file after an error number."""
     if isinstance(error, OSError) and error.strerror and error.filename:
-        limit = ", more than this process may have (ulimit -n)" if error.errno == errno.EMFILE else ""
-        return f"{error.filename}: {error.strerror}{limit}"
+        return f"{error.filename}: {error.strerror}{_LIMITS.get(error.errno or 0, '')}"
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:  # every file that is written is named
         return f"standard output: {error.strerror}"
     if isinstance(error, MemoryError) and not str(error):

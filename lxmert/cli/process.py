@@ -53,6 +53,33 @@ def without_stderr() -> Iterator[None]:
 
 
 @contextmanager
+def opened_streams() -> Iterator[None]:
+    """Discard what is printed where the process was started without standard output or error (`>&-`).
+
+    Python has None for such a stream, and the next file that is opened takes its descriptor, to which libraries write.
+    """
+    if not _owns_process():
+        yield
+        return
+    descriptors = []
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+        descriptors.append(descriptor)
+    os.close(descriptor)
+    missing = [name for name in ("stdout", "stderr") if getattr(sys, name) is None]
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:
+        for name in missing:
+            setattr(sys, name, nowhere)
+        try:
+            yield
+        finally:
+            for name in missing:
+                setattr(sys, name, None)
+            for descriptor in descriptors:
+                os.close(descriptor)
+
+
+@contextmanager
 def printable_output() -> Iterator[None]:
     """Escape the characters that the encoding of the terminal lacks, which Python would refuse to print."""
     before = [

@@ -164,6 +164,11 @@ def test_every_command_explains_itself(name, capsys):
             1,
             "lxmert convert: error: a.h5: Too many open files, more than this process may have (ulimit -n)\n",
         ),
+        (
+            OSError(errno.EAGAIN, "Try again", "a.h5"),
+            1,
+            "lxmert convert: error: a.h5: Try again, as where a user may have no more processes (ulimit -u)\n",
+        ),
         (MemoryError("a.h5 needs more"), 1, "lxmert convert: error: a.h5 needs more\n"),
         (MemoryError(), 1, "lxmert convert: error: there is not enough memory\n"),
         (KeyboardInterrupt(), 130, "lxmert convert: interrupted\n"),
@@ -268,3 +273,21 @@ def test_a_full_disk_behind_standard_output_is_told(capsys, monkeypatch):
         monkeypatch.setattr(sys, "stdout", full)
         assert cli.main(["inspect", "easy-vqa", "--json"]) == 1
     assert capsys.readouterr().err == "lxmert inspect: error: standard output: No space left on device\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="its shell cannot close the standard streams")
+def test_a_command_runs_without_standard_streams(tmp_path):
+    """Files that are opened next take their descriptors, and processes that read files inherit these."""
+    source, target = str(tmp_path / "source.weights.h5"), str(tmp_path / "target")
+    assert cli.main(["convert", "easy-vqa", source]) == 0
+    command = [sys.executable, "-m", "lxmert", "convert", source, target]
+    assert subprocess.run(["sh", "-c", '"$@" <&- >&- 2>&-', "sh", *command], timeout=60).returncode == 0
+    assert os.path.isfile(os.path.join(target, "model.safetensors"))
+
+
+def test_streams_that_python_lacks_are_replaced_for_the_command_alone(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", None)
+    assert cli.main(["inspect", "easy-vqa"]) == 0
+    assert cli.main(["inspect", "nothing"]) == 1
+    assert (sys.stdout, sys.stderr) == (None, None)
