@@ -101,7 +101,7 @@ def test_names_that_are_not_unique(folder):
     ("sources", "options", "error", "message"),
     [
         (["photos/x.jpg", "photos", "no*.png"], {}, FileNotFoundError, r"x\.jpg does not exist, no file fits no"),
-        (["empty"], {}, FileNotFoundError, r"the folder empty holds no image files \(\.bmp, "),
+        (["empty"], {}, FileNotFoundError, r"the folder empty holds no image files \(\.avif, \.bmp, "),
         (["@empty.txt", "@none"], {}, FileNotFoundError, r"@empty\.txt lists no files, none does not exist"),
         (["binary.txt"], {}, ValueError, "must be a text file"),
         ([], {}, ValueError, "at least one photograph"),

@@ -17,7 +17,7 @@ from lxmert.utils.setting_names import setting
 from lxmert.vision.images import ImageInput
 
 ENDINGS = frozenset(
-    (".bmp", ".gif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp")
+    (".avif", ".bmp", ".gif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp")
 )
 """The endings of the files that are taken from a folder, in any case."""
 
