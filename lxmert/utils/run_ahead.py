@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextvars import copy_context
 from itertools import islice
 from threading import Condition
 from typing import TypeVar
@@ -35,7 +36,10 @@ def run_ahead(calls: Iterable[Callable[[], Result]], threads: int = 1, most: int
     pending: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(threads, "lxmert-read") as pool:
         try:
-            numbered = (pool.submit(room.run, number, call) for number, call in enumerate(remaining))
+            # In a copy of the caller's context, by which a command names its options in errors.
+            numbered = (
+                pool.submit(copy_context().run, room.run, number, call) for number, call in enumerate(remaining)
+            )
             pending.extend(islice(numbered, most))
             while pending:
                 result = pending.popleft().result()

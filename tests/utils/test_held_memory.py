@@ -9,6 +9,7 @@ import pytest
 from lxmert.utils import run_ahead as module
 from lxmert.utils.held_memory import cached_within, held_bytes
 from lxmert.utils.run_ahead import run_ahead
+from lxmert.utils.setting_names import named_as_options, setting
 
 
 def test_the_cache_keeps_what_was_used_last_within_its_bytes():
@@ -50,3 +51,8 @@ def test_fewer_calls_run_ahead_of_large_results(size, most, monkeypatch):
         assert len(begun) <= number + 1 + most
     results.close()  # also while a call waits for room
     assert len(begun) <= 10 + most
+
+
+def test_calls_name_settings_as_the_command_does():
+    with named_as_options({"detector": "--detector"}):
+        assert list(run_ahead([partial(setting, "detector")] * 2, threads=2)) == ["--detector"] * 2
