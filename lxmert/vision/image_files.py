@@ -210,8 +210,9 @@ def _check_cost(path: Path, opened: Any, size: int) -> None:
     if needed > most:
         frames = f", in frames of {decoded:,} pixels" if decoded > pixels else ""
         raise InvalidFileError(
-            f"image must take at most {most:,} bytes of memory, as {path} has {size:,} bytes; it takes {needed:,} for "
-            f"{opened.height} x {opened.width} pixels{frames}. Scale it down{_or_open_it()}."
+            f"image takes too much memory for so small a file: {path} has {size:,} bytes, and its {opened.height} x "
+            f"{opened.width} pixels{frames} take {needed:,}; a file of that size may take at most {most:,}. Scale it "
+            f"down{_or_open_it()}."
         )
     if opened.format in ("JPEG", "MPO"):
         scans = min(_MOST_SCANS, max(_USUAL_SCANS, _MOST_SCANNED_PIXELS // pixels))

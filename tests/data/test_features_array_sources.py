@@ -232,8 +232,9 @@ def test_the_folder_of_a_data_set_names_files_of_its_own(tmp_path):
     (tmp_path / "a").mkdir()
     folder = saved_data_set(tmp_path / "a")
     state = json.loads((folder / "state.json").read_text())
-    (folder / "state.json").write_text(json.dumps({**state, "_data_files": [{"filename": "../b.arrow"}]}))
-    refused(tmp_path, folder, r"must name files in its folder; it names '\.\./b\.arrow'")
+    for name in ("../b.arrow", "\ud800.arrow"):
+        (folder / "state.json").write_text(json.dumps({**state, "_data_files": [{"filename": name}]}))
+        refused(tmp_path, folder, r"state\.json names a file '.*\.arrow'; only plain names")
     (folder / "state.json").write_text(json.dumps({**state, "_indices_data_files": [{"filename": "i.arrow"}]}))
     refused(tmp_path, folder, r"selects rows by an index.*flatten_indices")
 

@@ -115,7 +115,7 @@ def _ico(inside):
 
 
 MEMORY, PIXELS, NO_IMAGE = (
-    "must take at most 245,000,000 bytes",
+    "a file of that size may take at most 245,000,000",
     "must have at most 100,000,000 pixels",
     "must be an image",
 )

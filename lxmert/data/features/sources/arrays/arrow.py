@@ -24,6 +24,7 @@ from lxmert.utils.foreign_files import InvalidFileError, reading
 from lxmert.utils.json_files import read_json
 from lxmert.utils.messages import first_few, shown
 from lxmert.utils.optional_imports import import_extra
+from lxmert.utils.paths import check_base_name
 
 from .arrow_client import ArrowProcess, Table
 from .rows import check_image_size
@@ -123,9 +124,8 @@ def data_files(path: Path) -> list[Path]:
 
 
 def _plain_name(where: Path, name: Any) -> str:
-    if not isinstance(name, str) or Path(name).name != name or "\\" in name or name in ("", ".", ".."):
-        raise ValueError(f"{where} must name files in its folder; it names {shown(name, 60)}.")
-    return name
+    check_base_name(name, where)
+    return str(name)
 
 
 def _read_columns(columns: list[str]) -> list[str]:
