@@ -36,6 +36,20 @@ _THEIRS = (
     "from transformers import {name}; {name}.from_pretrained({source!r}{options}).save_pretrained({target!r}{how})"
 )
 
+_TO_PICKLE = (
+    "import torch, safetensors.torch; torch.save(safetensors.torch.load_file({!r} + '/model.safetensors'), {!r})"
+)
+_READ_OURS = (
+    "from lxmert.weights.formats import open_weights; file = open_weights({!r}); "
+    "[file.read(name) for name in file.shapes]"
+)
+_READ_TORCH = (
+    "import torch; tensors = torch.load({!r}, mmap=True, weights_only=True); [x.clone() for x in tensors.values()]"
+)
+_READ_H5PY = (
+    "import h5py; file = h5py.File({!r}); file.visititems(lambda _, x: hasattr(x, 'dtype') and x[()] is None or None)"
+)
+
 
 def main() -> None:
     """Make the model, run the jobs, print a table and write the results."""
@@ -74,6 +88,9 @@ def measure(folder: Path, peer: str | None, rounds: int, only: str = "") -> dict
     subprocess.run(
         [sys.executable, "-m", "lxmert", "convert", source, str(folder / "tf"), "--to", "tf_model.h5"], check=True
     )
+    keras = str(folder / "read.weights.h5")
+    subprocess.run([sys.executable, "-m", "lxmert", "convert", source, keras, "--quiet"], check=True)
+    subprocess.run([sys.executable, "-c", _TO_PICKLE.format(source, str(folder / "pytorch_model.bin"))], check=True)
     found = [(name, sides) for name, sides in jobs(folder, peer) if only in name]
     runs: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for name, sides in tqdm(found, desc="jobs"):
@@ -135,6 +152,13 @@ def jobs(folder: Path, peer: str | None):
         module="tensorflow", package="transformers", name=name, source=source, options=", from_pt=True", leave=_LEAVE
     )
     yield "Keras: process start to a ready model", {"lxmert": ours(code), **theirs(at_449)}
+    for name, theirs_name, code in (
+        ("read.weights.h5", "h5py", _READ_H5PY),
+        ("pytorch_model.bin", "torch.load", _READ_TORCH),
+    ):
+        place = str(folder / name)
+        sides = {"lxmert": ours(_READ_OURS.format(place)), theirs_name: ours(code.format(place))}
+        yield f"reading all of {name.replace('read', '')}", sides
     yield "importing TensorFlow and Keras alone", {"lxmert": ours(f"import tensorflow, keras; {_LEAVE}")}
 
 

@@ -222,7 +222,8 @@ def difference(x: np.ndarray, y: np.ndarray, tolerance: float | None = None) -> 
         if one_format and p.tobytes() == q.tobytes():
             continue
         # float64 holds every value of the other float dtypes exactly, and integers up to 2**53.
-        wide, other = p.astype("float64"), q.astype("float64")
+        with np.errstate(invalid="ignore"):  # NaN of the kind that tells of itself
+            wide, other = p.astype("float64"), q.astype("float64")
         if one_format:
             bits = f"u{p.dtype.itemsize}"
             differ = p.view(bits) != q.view(bits)

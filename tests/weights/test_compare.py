@@ -61,6 +61,8 @@ def test_bits_of_what_is_no_number_count_in_one_format_only():
     assert difference(x, y) == (1, 0.0)
     assert difference(x, y, tolerance=0) == (0, 0.0)
     assert difference(x, y.astype("float64")) == (0, 0.0)
+    y.view("u4")[0] = 0x7F800001  # one that tells of itself where it is converted
+    assert difference(x, y) == (1, 0.0)
 
 
 def test_check_integers():
