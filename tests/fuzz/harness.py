@@ -19,7 +19,7 @@ from pathlib import Path
 from .cases import FINE, Case, Plan
 from .doors import backend_of
 from .sources import write_files
-from .worker import MEMORY, children, cpu_seconds, resident, run_cases
+from .worker import MEMORY, children, command_of, cpu_seconds, resident, run_cases
 
 STUCK = 60.0  # seconds without an end of a case, where other processes take the time too
 STUCK_CPU = 8.0  # seconds of CPU time
@@ -123,6 +123,8 @@ class _Slot:
         started = children(self.process)
         cpu = sum(map(cpu_seconds, (self.process, *started)))
         for process in started:
+            if command_of(process) == command_of(self.process):
+                continue  # it has the memory of the worker until it begins its own program
             own = resident(process)
             # One that forks for every file: pages that both have do not count.
             memory = max([own, *(resident(child) - own for child in children(process))])

@@ -206,6 +206,14 @@ def cpu_seconds(process: int) -> float:
     return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
+def command_of(process: int) -> bytes:
+    """The command line of a process, empty if it has ended."""
+    try:
+        return Path(f"/proc/{process}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
 def resident(process: int) -> int:
     """The memory of a process in bytes, 0 if it has ended."""
     try:
