@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from .doors import DOORS
+from .doors import BACKENDS, DOORS
 from .faulty_doors import FAULTS
 
 CASES = 1000
@@ -34,10 +34,10 @@ def test_damaged_files_are_read_or_refused(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{CASES:,} cases, 0 failed" in done.stdout
     # Each process has read everything undamaged before. Too much damage would be refused by every door at once, too
-    # little by none. The checksums of a store find nearly all of it.
+    # little by none. The checksums of a store find nearly all of it; doors that need a framework have few cases.
     found = rows(done.stdout)
     assert {*DOORS} < {*found}
-    assert [door for door in DOORS.keys() - {"check", "store"} if not found[door][0]] == []
+    assert [door for door in DOORS.keys() - {"check", "store", *BACKENDS} if not found[door][0]] == []
     refused = Counter()
     for name, numbers in found.items():
         refused[re.split("[ ,0-9]", name)[0]] += numbers[1]  # the kinds of one format together
