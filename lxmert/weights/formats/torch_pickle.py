@@ -74,7 +74,8 @@ class PickleFile:
         count = self._spans[name]
         start = self._starts[tensor.storage.key] + (tensor.offset * dtype.itemsize if count else 0)
         span = self._bytes.array(start, dtype, (count,))
-        span = span.byteswap() if self._swapped else span
+        if self._swapped:  # NumPy does not know the bytes of bfloat16
+            span = span.view(f"u{dtype.itemsize}").byteswap().view(dtype)
         # The stride of a dimension of one row says nothing.
         strides = [n * dtype.itemsize * (size > 1) for size, n in zip(tensor.shape, tensor.strides, strict=True)]
         values: np.ndarray = np.ndarray(tensor.shape, dtype, span.view(np.uint8).data, 0, strides)
