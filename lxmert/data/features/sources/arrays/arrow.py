@@ -109,9 +109,10 @@ def data_files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     if (path / "dataset_dict.json").is_file():
-        splits = read_json(path / "dataset_dict.json").get("splits")
-        names = [_plain_name(path / "dataset_dict.json", split) for split in splits or ()]
-        return [file for name in names for file in data_files(path / name)]
+        splits = read_json(path / "dataset_dict.json").get("splits") or ()
+        for split in splits:
+            check_base_name(split, path / "dataset_dict.json")
+        return [file for split in splits for file in data_files(path / split)]
     if not (path / "state.json").is_file():
         return sorted(file for file in path.iterdir() if file.suffix in (".arrow", ".parquet"))
     state = read_json(path / "state.json")
@@ -120,12 +121,10 @@ def data_files(path: Path) -> list[Path]:
     entries = state.get("_data_files")
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise ValueError(f"{path / 'state.json'} must list its data files.")
-    return [path / _plain_name(path / "state.json", entry.get("filename")) for entry in entries]
-
-
-def _plain_name(where: Path, name: Any) -> str:
-    check_base_name(name, where)
-    return str(name)
+    names = [entry.get("filename") for entry in entries]
+    for name in names:
+        check_base_name(name, path / "state.json")
+    return [path / name for name in names]
 
 
 def _read_columns(columns: list[str]) -> list[str]:
