@@ -232,6 +232,9 @@ def test_the_folder_of_a_data_set_names_files_of_its_own(tmp_path):
     (tmp_path / "a").mkdir()
     folder = saved_data_set(tmp_path / "a")
     state = json.loads((folder / "state.json").read_text())
+    (folder / "dataset_dict.json").write_text('{"splits": 5}')
+    refused(tmp_path, folder, r"dataset_dict\.json must list its splits; it has 5")
+    (folder / "dataset_dict.json").unlink()
     for name in ("../b.arrow", "\ud800.arrow"):
         (folder / "state.json").write_text(json.dumps({**state, "_data_files": [{"filename": name}]}))
         refused(tmp_path, folder, r"state\.json names a file '.*\.arrow'; only plain names")

@@ -109,7 +109,9 @@ def data_files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     if (path / "dataset_dict.json").is_file():
-        splits = read_json(path / "dataset_dict.json").get("splits") or ()
+        splits = read_json(path / "dataset_dict.json").get("splits") or []
+        if not isinstance(splits, list):
+            raise ValueError(f"{path / 'dataset_dict.json'} must list its splits; it has {shown(splits)}.")
         for split in splits:
             check_base_name(split, path / "dataset_dict.json")
         return [file for split in splits for file in data_files(path / split)]
