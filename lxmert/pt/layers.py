@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from lxmert.pt.cpu_kernels.attention import attention_weights, can_recompute, recomputed_attention
 from lxmert.pt.cpu_kernels.dispatch import is_transformed, kernels_are_on
 from lxmert.pt.cpu_kernels.dropout import drop, dropout
-from lxmert.pt.cpu_kernels.linear import linear, linear_pair
+from lxmert.pt.cpu_kernels.linear import linear, linear_pair, linears
 
 
 class ContextBias(NamedTuple):
@@ -103,9 +103,11 @@ class Attention(nn.Module):
 
         `head_mask` [N] multiplies the weights of each head.
         """
-        query = self.split_heads(linear(self.query, states))
-        key = self.split_heads(linear(self.key, context))
-        value = self.split_heads(linear(self.value, context))
+        if context is states:
+            projected = linears((self.query, self.key, self.value), states)
+        else:
+            projected = (linear(self.query, states), *linears((self.key, self.value), context))
+        query, key, value = map(self.split_heads, projected)
         if bias is not None:
             query = query * bias.live
         additive = None if bias is None else bias.additive

@@ -7,7 +7,7 @@ that `torch.compile` uses; in all other cases PyTorch's own operator is called.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -52,6 +52,11 @@ def linear(layer: nn.Module, x: Tensor, activation: str | None = None) -> Tensor
     if type(layer) is nn.Linear and not has_hooks(layer):
         return product(x, layer.weight, layer.bias, activation)
     return _activate(layer(x), activation)
+
+
+def linears(layers: Sequence[nn.Module], x: Tensor) -> tuple[Tensor, ...]:  # [..., in] -> [..., out] of each
+    """layer(x) for several layers with one input, such as query, key and value."""
+    return tuple(linear(layer, x) for layer in layers)
 
 
 def product(x: Tensor, weight: Tensor, bias: Tensor | None = None, activation: str | None = None) -> Tensor:
