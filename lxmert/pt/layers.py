@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from lxmert.pt.cpu_kernels.attention import attention_weights, can_recompute, recomputed_attention
 from lxmert.pt.cpu_kernels.dispatch import is_transformed, kernels_are_on
 from lxmert.pt.cpu_kernels.dropout import drop, dropout
-from lxmert.pt.cpu_kernels.linear import linear, linear_pair, linears
+from lxmert.pt.cpu_kernels.feed_forward import linear_pair
+from lxmert.pt.cpu_kernels.linear import linear, linears
 
 
 class ContextBias(NamedTuple):

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from lxmert.pt import PackedWeights
+from lxmert.pt.cpu_kernels import feed_forward
 from lxmert.pt.cpu_kernels import linear as products
 from tests import tolerances
 from tests.compare import assert_same
@@ -27,7 +28,7 @@ def counted(monkeypatch):
     products.kernels_are_on()  # tests them once, which counts for nothing
     monkeypatch.setattr(products, "_MIN_PRODUCTS", {False: 0, True: 0})
     taken = {"product": 0, "pair": 0}
-    own, apply = products._onednn, products._RecomputedPair.apply
+    own, apply = products._onednn, feed_forward._RecomputedPair.apply
 
     def onednn(*args):
         taken["product"] += 1
@@ -38,7 +39,7 @@ def counted(monkeypatch):
         return apply(*args)
 
     monkeypatch.setattr(products, "_onednn", onednn)
-    monkeypatch.setattr(products._RecomputedPair, "apply", pair)
+    monkeypatch.setattr(feed_forward._RecomputedPair, "apply", pair)
     return taken
 
 

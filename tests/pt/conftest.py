@@ -25,6 +25,8 @@ def every_size(monkeypatch):
 def count(monkeypatch):
     """Has the calls of a function counted: a list that grows by the arguments of each."""
 
+    products.kernels_are_on()  # the self-test, which calls them too
+
     def counted(home, name):
         calls = []
         own = getattr(home, name)

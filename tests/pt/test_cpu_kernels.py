@@ -11,11 +11,12 @@ import torch.nn.functional as F
 from torch import nn
 
 import lxmert.pt
-from lxmert.pt.cpu_kernels import attention, dispatch
+from lxmert.pt.cpu_kernels import attention, dispatch, feed_forward
 from lxmert.pt.cpu_kernels import dropout as dropouts
 from lxmert.pt.cpu_kernels import linear as products
 from lxmert.pt.cpu_kernels.dropout import drop
-from lxmert.pt.cpu_kernels.linear import linear, linear_pair
+from lxmert.pt.cpu_kernels.feed_forward import linear_pair
+from lxmert.pt.cpu_kernels.linear import linear
 from tests.models import new_pt, small
 
 pytestmark = pytest.mark.usefixtures("every_size")
@@ -53,7 +54,7 @@ def test_switched_off_a_model_calls_no_kernel(monkeypatch):
     def refuse(*args):
         raise AssertionError("a kernel was called")
 
-    for home, name in ((products, "_onednn"), (products._RecomputedPair, "apply"), (products._Product, "apply")):
+    for home, name in ((products, "_onednn"), (feed_forward._RecomputedPair, "apply"), (products._Product, "apply")):
         monkeypatch.setattr(home, name, refuse)
     monkeypatch.setattr(attention._RecomputedAttention, "apply", refuse)
     monkeypatch.setattr(dropouts._Dropout, "apply", refuse)

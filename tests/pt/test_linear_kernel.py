@@ -9,7 +9,8 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from lxmert.pt.cpu_kernels import linear as products
-from lxmert.pt.cpu_kernels.linear import ACTIVATIONS, linear, linear_pair, product
+from lxmert.pt.cpu_kernels.feed_forward import linear_pair
+from lxmert.pt.cpu_kernels.linear import ACTIVATIONS, linear, product
 
 HERE = products.HAS_ONEDNN
 pytestmark = [

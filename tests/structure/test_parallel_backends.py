@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).parents[2] / "lxmert"
 
 # Files that one backend has alone.
 OWN_FILES = {
+    "pt/cpu_kernels/feed_forward.py": "what Keras keeps for gradients is TensorFlow's to say",
     "pt/cpu_kernels/linear.py": "TensorFlow multiplies by oneDNN of itself",
     "pt/cpu_kernels/convolution.py": "TensorFlow fuses them by itself",
     "pt/cpu_kernels/dispatch.py": "for the other kernels",

@@ -30,16 +30,6 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu_new": lambda x: F.gelu(x, approximate="tanh"),
 }
 
-_SELU = (1.6732632423543772, 1.0507009873554805)  # alpha and scale (Klambauer et al. 2017)
-# The gradient of x from that of activation(x).
-_DERIVATIVES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "gelu": torch.ops.aten.gelu_backward,
-    "relu": lambda gradient, x: torch.ops.aten.threshold_backward(gradient, x, 0),
-    "silu": lambda gradient, x: gradient * x.sigmoid() * (1 + x * (-x).sigmoid()),
-    "selu": lambda gradient, x: gradient * torch.where(x > 0, _SELU[1], _SELU[0] * _SELU[1] * x.clamp(max=0).exp()),
-    "gelu_new": lambda gradient, x: torch.ops.aten.gelu_backward(gradient, x, approximate="tanh"),
-}
-
 
 def linear(layer: nn.Module, x: Tensor, activation: str | None = None) -> Tensor:  # [..., in] -> [..., out]
     """activation(layer(x)), for a linear layer or its replacement by a user.
@@ -89,24 +79,6 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None, activation: s
     return _activate(_onednn(x, weight, bias), activation)
 
 
-def linear_pair(up: nn.Module, down: nn.Module, x: Tensor, activation: str) -> Tensor:  # [..., in] -> [..., out]
-    """down(activation(up(x))), which saves little more than x for the backward pass on a CPU.
-
-    The hidden states are four times as wide as x in these models, before the activation and after it. Those after it
-    are recomputed in the backward pass, and those before it too, except in 16 bits, which take half of the memory.
-    A step takes a twelfth longer, and half of the memory. Where weights are constants, less is kept anyway, and all of
-    this too.
-
-    Args:
-        up, down: linear layers, or their replacements by a user.
-        x: the input of `up`.
-        activation: a name in `ACTIVATIONS`.
-    """
-    if not torch.is_grad_enabled() or weights_are_constant() or not (can_replace(up, x) and can_replace(down, x)):
-        return linear(down, linear(up, x, activation))
-    return _RecomputedPair.apply(*autocast(x, up.weight, up.bias, down.weight, down.bias), activation)
-
-
 def can_replace(layer: nn.Module, x: Tensor) -> bool:
     """Whether the CPU kernels may compute a layer: a plain linear one on a CPU, large enough to be faster."""
     return (
@@ -127,37 +99,6 @@ def autocast(*parts: Tensor | None) -> tuple[Any, ...]:
         return parts
     dtype = torch.get_autocast_dtype("cpu")
     return tuple(part.to(dtype) if part is not None and part.dtype == torch.float32 else part for part in parts)
-
-
-class _RecomputedPair(torch.autograd.Function):
-    """down(activation(up(x))). The gradients are differentiable."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, up: Tensor, up_bias: Tensor | None, down: Tensor, down_bias: Tensor | None, activation: str
-    ) -> Tensor:
-        hidden = product(x, up, up_bias) if x.itemsize <= 2 else None
-        active = product(x, up, up_bias, activation) if hidden is None else ACTIVATIONS[activation](hidden)
-        ctx.save_for_backward(x, up, up_bias, down, hidden)
-        ctx.activation = activation
-        return product(active, down, down_bias)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        x, up, up_bias, down, hidden = ctx.saved_tensors
-        for_x, for_up, for_up_bias, for_down, for_down_bias, _ = ctx.needs_input_grad
-        if hidden is None or torch.is_grad_enabled():
-            hidden = product(x, up, up_bias)
-        gradients = [None, None, None, None, bias_gradient(gradient) if for_down_bias else None, None]
-        if for_down:
-            gradients[3] = weight_gradient(gradient, ACTIVATIONS[ctx.activation](hidden))
-        if for_x or for_up or for_up_bias:
-            to_hidden = _DERIVATIVES[ctx.activation](product(gradient, down.t()), hidden)
-            del hidden
-            gradients[0] = product(to_hidden, up.t()) if for_x else None
-            gradients[1] = weight_gradient(to_hidden, x) if for_up else None
-            gradients[2] = bias_gradient(to_hidden) if for_up_bias else None
-        return tuple(gradients)
 
 
 class _Product(torch.autograd.Function):
