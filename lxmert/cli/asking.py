@@ -73,6 +73,7 @@ def open_answerer(arguments: argparse.Namespace) -> VisualQuestionAnswering:
         detector=arguments.detector,
         features=arguments.features,
         detector_options=options,
+        quantize=arguments.quantize,
         revision=arguments.revision,
         **changed,
     )

@@ -39,7 +39,7 @@ def add_revision(parser: argparse.ArgumentParser) -> None:
 
 
 def add_model_files(parser: argparse.ArgumentParser, features: str) -> None:
-    """Declare what a model may lack beside its weights: `--features`, `--vocabulary`, `--answers`; and how to read it.
+    """Declare what a model may lack beside its weights: `--features`, `--vocabulary`, `--answers`; and how to load it.
 
     Args:
         parser: of the command.
@@ -55,6 +55,11 @@ def add_model_files(parser: argparse.ArgumentParser, features: str) -> None:
         "--answers",
         metavar="FILE",
         help="the table of the model's answers in the order of its scores (default: answers.json next to the weights)",
+    )
+    parser.add_argument(
+        "--quantize",
+        choices=("int8",),
+        help="PyTorch: compute in int8, of which other weights are rounded (default: as the weights are stored)",
     )
     add_set(parser)
     add_revision(parser)

@@ -79,6 +79,7 @@ def trained_model_arguments(arguments: argparse.Namespace) -> dict[str, Any]:
         "config": changed,
         "backend": arguments.backend or trained_backend(path) or default_backend(),
         "precision": arguments.precision,
+        "quantize": arguments.quantize,
         "device": arguments.device,
         "evaluate_batch_size": arguments.batch_size,
         "strategy": "auto",

@@ -34,6 +34,7 @@ from lxmert.utils.setting_names import setting
 from lxmert.utils.softmax import softmax
 from lxmert.vision.detections import ImageDetections
 from lxmert.vision.region_batch import pad_regions
+from lxmert.weights.loading_arguments import Quantize
 from lxmert.weights.model_files import AnswerTable, Vocabulary, answers_of, find_model, open_model_files
 
 if TYPE_CHECKING:
@@ -126,6 +127,7 @@ class VisualQuestionAnswering:
         features: Features | None = None,
         detector_options: Mapping[str, Any] | None = None,
         pack_weights: bool = True,
+        quantize: Quantize = None,
         revision: str | None = None,
         cache_dir: str | Path | None = None,
         token: str | bool | None = None,
@@ -145,6 +147,7 @@ class VisualQuestionAnswering:
             detector, features, detector_options: see the class. A model that reads the features of an object detector
                 needs one of the first two.
             pack_weights: see the class.
+            quantize: "int8" rounds the matrices of the layers, in PyTorch; see the model's `from_pretrained`.
             revision: of a model on the hub: a branch, a tag or a commit.
             cache_dir, token, local_files_only: of the hub, also for a detector given by its source; see `HubOptions`.
             overrides: fields of the configuration with other values than the file's.
@@ -173,7 +176,7 @@ class VisualQuestionAnswering:
         if isinstance(detector, (str, Path)):
             detector_options = {**shared, **(detector_options or {})}
         found = choose_detector(features, detector, detector_options, size, str(source), backend)
-        model = model_type.from_pretrained(path, **overrides)
+        model = model_type.from_pretrained(path, quantize=quantize, **overrides)
         return cls(model, files.tokenizer, files.answers, detector=found, pack_weights=pack_weights)
 
     def save_pretrained(self, folder: str | Path) -> None:

@@ -162,7 +162,7 @@ def verify(
     constructor_options = {"add_pooling_layer": False} if without_pooler else {}
     inputs = {} if architecture in DETECTORS else random_inputs(source_config, architecture)
     origin = getattr(pt, architecture).from_pretrained(
-        source, config=source_config, dtype=torch.float32, **constructor_options, **(hub or {})
+        source, config=source_config, dtype=torch.float32, quantize=False, **constructor_options, **(hub or {})
     )
     if dtype is not None:
         for parameter, tensor in origin.weights_by_name():
@@ -210,7 +210,7 @@ def _keras_models(
     kind: Any, target: Path, config: ModelConfig, constructor_options: Mapping[str, Any], trusted: bool
 ) -> Iterator[tuple[str, Any]]:
     """The target in Keras, one way of loading after the other, so that only one model is in memory at a time."""
-    options = {"config": config, "dtype": "float32", "trusted": trusted, **constructor_options}
+    options = {"config": config, "dtype": "float32", "quantize": False, "trusted": trusted, **constructor_options}
     yield "from_pretrained", kind.from_pretrained(target, **options)
     if target.name.endswith(".weights.h5"):
         model = kind(config, dtype="float32", **constructor_options)

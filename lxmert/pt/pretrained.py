@@ -16,6 +16,7 @@ from lxmert.common.config.base import ModelConfig
 from lxmert.common.specs import SPECS
 from lxmert.pt.cpu_kernels.packing import invalidate_packed_weights
 from lxmert.utils.messages import check_keywords
+from lxmert.weights.loading_arguments import Quantize
 from lxmert.weights.naming.key_mapping import Parameter
 from lxmert.weights.naming.tables import modules_of_hugging_face
 
@@ -71,6 +72,12 @@ class PreTrainedModel(Resizable):
         super().__init__(config)
         self.gradient_checkpointing = getattr(self.config, "gradient_checkpointing", False) is True
         self.warnings_issued: dict[str, bool] = {}  # which transformers' Trainer writes
+
+    @classmethod
+    def _check_quantize(cls, owner: str, quantize: Quantize) -> None:
+        """Refuse what `quantize` does not do."""
+        if quantize not in (None, False, "int8"):
+            raise ValueError(f'{owner}: quantize must be "int8", False or None; got {quantize!r}.')
 
     def post_init(self) -> None:
         """Initialize all weights: what a user's class calls at the end of its constructor."""

@@ -18,6 +18,7 @@ from lxmert.weights.save_folder import FileKind
 from lxmert.weights.saving import Saved
 
 from .init import skip_init
+from .int8_weights import Int8Weight, assign_int8, quantize_rest, weight_reader
 from .named_weights import NamedWeights, array_of, tensor_of
 from .placement import check_placement, place
 from .state_dicts import own_shapes, pickles, saved_tensors, translate_names
@@ -67,20 +68,23 @@ class PreTrainedBase(NamedWeights):
         if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
             raise ValueError(f'dtype must be a torch.dtype, "auto", or one of {", ".join(FLOATS)}; got {dtype!r}.')
         if model is not None:
-            return model.to(dtype)._fill(file, found).eval()
-        with file.arrays(found.parameters, mapped=True) as arrays:
+            return quantize_rest(model.to(dtype)._fill(file, found), found).eval()
+        with file.reading(found.parameters, weight_reader(file, found)) as weights:
             with skip_init():
                 model = cls(file.config, **options)
-            for parameter, values in arrays:
-                model._assign(parameter, tensor_of(values).to(torch.float32 if parameter.leaf.exact else dtype))
+            for parameter, values in weights:
+                if isinstance(values, Int8Weight):
+                    assign_int8(model, parameter, values, dtype)
+                else:
+                    model._assign(parameter, values.to(torch.float32 if parameter.leaf.exact else dtype))
         new = set(found.report.new)
         model._init_missing([parameter for parameter in model.table_parameters() if parameter.name in new], dtype)
-        return model.eval()
+        return quantize_rest(model, found).eval()
 
     def _fill(self, file: Checkpoint, found: Found) -> Self:
         """Copy what was found into a model of a user's class, whose own ties stay as they are."""
-        with torch.no_grad(), file.arrays(found.parameters, mapped=True) as arrays:
-            for parameter, values in arrays:
+        with torch.no_grad(), file.reading(found.parameters, weight_reader(file, found)) as weights:
+            for parameter, values in weights:
                 module, attribute = self.locate(parameter)
                 own = getattr(module, attribute)
                 if own.shape != parameter.shape:  # copying would repeat rows
@@ -88,7 +92,10 @@ class PreTrainedBase(NamedWeights):
                         f"{type(self).__name__} has {parameter.name} as {list(own.shape)}, and its config and "
                         f"{file.file.path} say {list(parameter.shape)}. Give the layer that size, or a name of its own."
                     )
-                own.copy_(tensor_of(values))
+                if isinstance(values, Int8Weight):
+                    assign_int8(self, parameter, values, own.dtype)
+                else:
+                    own.copy_(values)
             state = self.state_dict()
             for name in found.own:
                 state[name].copy_(tensor_of(file.read_own(name)))

@@ -13,12 +13,14 @@ from lxmert.utils.messages import first_few
 from lxmert.utils.paths import PICKLE_NAME
 from lxmert.utils.write_errors import library_writes
 from lxmert.weights.base_model import StoredModel
+from lxmert.weights.formats.int8_file import SCALE
 from lxmert.weights.formats.raw_io import FLOATS
 from lxmert.weights.formats.safetensors import NamedArray
 from lxmert.weights.naming.key_mapping import DECODER_BIAS, TIED_DECODER, Parameter, published
 from lxmert.weights.save_folder import FileKind, LazyTensor
 from lxmert.weights.saving import Saved
 
+from .int8_weights import are_scales, fit_state_dict
 from .named_weights import array_of, tensor_of
 
 _WORD = "embeddings.word.weight"
@@ -51,14 +53,22 @@ def translate_names(
 ) -> None:
     """A hook of `load_state_dict`: the published names, those of Hugging Face, become those of this package.
 
-    Names of this package stay; they are recognized by the first, which no published file has.
+    Names of this package stay; they are recognized by the first, which no published file has. Weights become int8 where
+    those of the model are.
     """
+    _translate(module, state_dict, prefix, error_msgs)
+    fit_state_dict(module, state_dict, prefix, lambda: table_names(module))
+
+
+def _translate(module: Any, state_dict: dict[str, Any], prefix: str, error_msgs: list[str]) -> None:
+    """Give the tensors in a state dict the names of this package."""
     first = next(module.table_parameters(), None)
     if first is None or f"{prefix}{_base_prefix(module)}{first.name}" in state_dict:
         return
     table, mapping = table_names(module), published(module.config.model_type)
     word = f"{prefix}{_base_prefix(module)}{_WORD}"
     names = {prefix + key: prefix + name for name, p in table.items() if (key := mapping.key(p, module.nested)) != name}
+    names |= {key + SCALE: name + SCALE for key, name in names.items() if key + SCALE in state_dict}
     if not any(name in state_dict for name in names):
         return
     for name in [name for name in state_dict if name.startswith(prefix)]:
@@ -99,10 +109,11 @@ def saved_tensors(model: StoredModel, state_dict: Mapping[str, Any] | None) -> S
     """
     given = _state_of(model) if state_dict is None else _translated(model, state_dict)
     table = table_names(model)
-    own = {name: value for name, value in given.items() if name not in table}
+    scales = {name: given[name + SCALE] for name in table if name + SCALE in given and _is_int8(given.get(name))}
+    own = {name: value for name, value in given.items() if name not in table and name.removesuffix(SCALE) not in scales}
     inside = _inside(table, own)
     problems = [f"{path} holds {first_few(names, 3)}" for path, names in inside.items()]
-    problems += [*_missing(model, table, given, inside, state_dict is not None), *_altered(table, given)]
+    problems += [*_missing(model, table, given, inside, state_dict is not None), *_altered(table, given, scales)]
     problems += [] if problems else _other_kinds(model, table)
     problems += [
         f"{name} is {_described(value)}"
@@ -121,6 +132,8 @@ def saved_tensors(model: StoredModel, state_dict: Mapping[str, Any] | None) -> S
             "change the sizes of those."
         )
     items = [LazyTensor(p, array_of(given[name][:0]).dtype, _reader(given[name])) for name, p in table.items()]
+    mapping = published(model.config.model_type)
+    own |= {mapping.key(table[name], model.nested) + SCALE: scale.reshape(-1, 1) for name, scale in scales.items()}
     others: list[NamedArray] = [
         (name, array_of(value.reshape(-1)[:0]).dtype, tuple(value.shape), _reader(value)) for name, value in own.items()
     ]
@@ -164,7 +177,7 @@ def _state_of(model: Any) -> dict[str, Any]:
 def _translated(model: StoredModel, state_dict: Mapping[str, Any]) -> dict[str, Any]:
     """A given state dict with the names of this package."""
     given, errors = dict(state_dict), list[str]()
-    translate_names(model, given, "", {}, True, [], [], errors)
+    _translate(model, given, "", errors)
     if errors:
         raise ValueError(errors[0])
     return given
@@ -198,16 +211,18 @@ def _has(model: nn.Module, path: str) -> bool:
     return True
 
 
-def _altered(table: Mapping[str, Parameter], given: Mapping[str, Any]) -> Iterator[str]:
-    """Tensors of the name table that are not plain, or of another shape."""
+def _altered(table: Mapping[str, Parameter], given: Mapping[str, Any], scales: Mapping[str, Any]) -> Iterator[str]:
+    """Tensors of the name table that are not plain, or of another shape; or whose scales are none."""
     for name, p in table.items():
         value = given.get(name)
         if value is None:
             continue
-        if not _is_plain(value) or not value.is_floating_point():
+        if not _is_plain(value) or not (value.is_floating_point() or name in scales):
             yield f"{name} is {_described(value)}"
         elif tuple(value.shape) != p.shape:
             yield f"{name} is {list(value.shape)}, and its config says {list(p.shape)}"
+        elif name in scales and not (scales[name].numel() == p.shape[0] and are_scales(scales[name])):
+            yield f"{name}{SCALE} holds numbers that are not positive and finite"
 
 
 def _other_kinds(model: Any, table: Collection[str]) -> Iterator[str]:
@@ -243,6 +258,10 @@ def _is_plain(value: Any) -> bool:
         and not (value.is_quantized or value.is_meta or value.is_complex())
         and (not value.is_floating_point() or str(value.dtype).removeprefix("torch.") in FLOATS)
     )
+
+
+def _is_int8(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.dtype == torch.int8
 
 
 def _described(value: Any) -> str:

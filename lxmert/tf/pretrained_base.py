@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from lxmert.common.config.base import ModelConfig
+from lxmert.utils.messages import warn_caller
 from lxmert.weights.checkpoint import Checkpoint
 from lxmert.weights.loading import Found, Placement
 from lxmert.weights.naming.key_mapping import Parameter
@@ -92,6 +93,11 @@ class PreTrainedBase(NoSaveSignature, OpenLayer, KerasFormats):
     @classmethod
     def _load(cls, file: Checkpoint, found: Found, dtype: Any, options: Mapping[str, Any], model: Self | None) -> Self:
         """Make a model from an open file: what was found, and the rest newly initialized."""
+        if found.quantize is None and any(map(file.is_int8, found.parameters)):
+            warn_caller(
+                f"{file.file.path} holds int8 matrices, which PyTorch computes in; the Keras model gets floating-point "
+                "numbers, int8 times scale. quantize=False says that this is wanted."
+            )
         if model is not None:
             model = model if dtype is None else cls._new_with_own_layers(file.config, {**options, "dtype": dtype})
             return model._fill(file, found)  # type: ignore[union-attr]

@@ -18,6 +18,7 @@ from lxmert.utils.messages import first_few, shown
 from lxmert.utils.paths import CONFIG_NAME
 from lxmert.utils.setting_names import config_field, setting
 from lxmert.weights.answer_vocabulary import read_answer_vocabulary
+from lxmert.weights.loading_arguments import Quantize
 from lxmert.weights.model_files import answers_of, find_model, tokenizer_of
 from lxmert.weights.naming.tables import ANSWERS
 from lxmert.weights.open import open_checkpoint
@@ -144,14 +145,20 @@ def make_model(
 
 
 def load_model(
-    settings: Settings, source: str | Path, model_class: Any, files: RunFiles, dtype: Any = None, **overrides: Any
+    settings: Settings,
+    source: str | Path,
+    model_class: Any,
+    files: RunFiles,
+    dtype: Any = None,
+    quantize: Quantize = None,
+    **overrides: Any,
 ) -> Any:
-    """Load a trained model, unchanged; the arguments are those of `make_model`, its folder, and fields of its config.
+    """Load a trained model, unchanged unless it is quantized (see `from_pretrained`); `overrides` are config fields.
 
     Raises:
         ValueError: files that do not fit it.
     """
-    model = model_class.from_pretrained(source, dtype=dtype, **overrides)
+    model = model_class.from_pretrained(source, dtype=dtype, quantize=quantize, **overrides)
     _check_sizes(model.config, settings, files)
     return model
 
@@ -181,7 +188,7 @@ def _model_with_weights(
             )
         del sizes[field]  # the head is loaded with its own size first
     fields = {**sizes, **settings.model_config}
-    model = model_class.from_pretrained(source, allow_new_head=True, dtype=dtype, **fields)
+    model = model_class.from_pretrained(source, allow_new_head=True, dtype=dtype, quantize=False, **fields)
     new = model.load_report.new
     if old != files.answers:
         if any(name.startswith(f"{path}.") for name in new):

@@ -13,6 +13,7 @@ from lxmert.data.features import open_regions
 from lxmert.hub import HubOptions
 from lxmert.utils.paths import check_path
 from lxmert.utils.setting_names import setting
+from lxmert.weights.loading_arguments import Quantize
 from lxmert.weights.model_files import find_model, open_model_files
 
 from .backends import make_evaluator, shutdown_distributed
@@ -64,6 +65,7 @@ class TrainedModel:
         config: fields of its configuration with other values than the file's.
         hub: the revision and other options of a model on the hub.
         with_model: whether to load the model; without it only its files are opened, for `ray_prediction`.
+        quantize: "int8" rounds its matrices, in PyTorch; see `from_pretrained`.
         changes: settings to override: backend, precision, device, ...
 
     Raises:
@@ -82,6 +84,7 @@ class TrainedModel:
         config: Mapping[str, Any] | None = None,
         hub: HubOptions | None = None,
         with_model: bool = True,
+        quantize: Quantize = None,
         **changes: Any,
     ) -> None:
         given = {name: value for name, value in changes.items() if value is not None}
@@ -107,7 +110,9 @@ class TrainedModel:
         if with_model:
             self.evaluator = make_evaluator(
                 self.settings,
-                lambda model_class, dtype: load_model(self.settings, path, model_class, run_files, dtype, **overrides),
+                lambda model_class, dtype: load_model(
+                    self.settings, path, model_class, run_files, dtype, quantize, **overrides
+                ),
             )
 
     @property

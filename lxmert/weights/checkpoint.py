@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -15,11 +16,13 @@ from lxmert.common.specs import architectures
 from lxmert.utils.paths import CONFIG_NAME
 
 from .formats import WeightFile
+from .formats.int8_file import INT8, SCALE, Int8File
 from .formats.raw_io import contiguous
-from .naming.key_mapping import BERT, KeyMapping, Parameter, normalize_key, parameters
+from .naming.key_mapping import BERT, KeyMapping, Parameter, all_parameters, normalize_key, parameters
 from .naming.recognize import CheckpointMismatchError
 from .naming.tables import MODELS, every_head, head_names
 
+Values = TypeVar("Values")
 READERS = 2  # threads; as many tensors are read ahead and are in memory
 
 
@@ -158,6 +161,26 @@ class Checkpoint:
         values = self.view(parameter, mapped)
         return contiguous(parameter.leaf.to_keras(values) if keras_layout else values)
 
+    @property
+    def stored(self) -> WeightFile:
+        """The file as it is, with the integers and scales of int8 matrices."""
+        return self.file.stored if isinstance(self.file, Int8File) else self.file
+
+    def stored_tensors(self, parameter: Parameter) -> tuple[str, ...]:
+        """The names in the file of what it has of a parameter: int8 matrices have scales too."""
+        name = self.stored_name(parameter)
+        scales = self.file.scales if isinstance(self.file, Int8File) else {}
+        return (name, scales[name]) if name in scales else (name,)
+
+    def is_int8(self, parameter: Parameter) -> bool:
+        """Whether the file has a parameter as int8 with scales; `read` gives the numbers that these stand for."""
+        return isinstance(self.file, Int8File) and self.names.get(self.key(parameter)) in self.file.scales
+
+    def read_int8(self, parameter: Parameter) -> tuple[np.ndarray, np.ndarray]:  # -> [out, in], [out]
+        """The integers and the scales of such a parameter."""
+        assert isinstance(self.file, Int8File)
+        return self.file.read_int8(self.stored_name(parameter))
+
     def own_shape(self, name: str) -> tuple[int, ...] | None:
         """The shape of a tensor that is in no name table, by its name; None where the file lacks it."""
         stored = self.names.get(normalize_key(name))
@@ -181,20 +204,26 @@ class Checkpoint:
             )
         return self._compared[pair]
 
-    @contextmanager
     def arrays(
         self, wanted: Sequence[Parameter], mapped: bool = False, keras_layout: bool = False
-    ) -> Iterator[Iterator[tuple[Parameter, np.ndarray]]]:
+    ) -> AbstractContextManager[Iterator[tuple[Parameter, np.ndarray]]]:
         """Read parameters in the background, while the model that takes over their memory is constructed.
 
         Yields the parameters, each with its values, contiguous. If `mapped`, these may be memory maps of the file (see
         `WeightFile.read`); with `keras_layout` kernels are [in, out].
         """
+        return self.reading(wanted, lambda parameter: self.read(parameter, mapped, keras_layout))
+
+    @contextmanager
+    def reading(
+        self, wanted: Sequence[Parameter], read: Callable[[Parameter], Values]
+    ) -> Iterator[Iterator[tuple[Parameter, Values]]]:
+        """Yields the parameters, each with what a function returns that reads them in the background."""
         pool = ThreadPoolExecutor(READERS)
         try:
-            ahead = deque((p, pool.submit(self.read, p, mapped, keras_layout)) for p in wanted)
+            ahead = deque((p, pool.submit(read, p)) for p in wanted)
 
-            def taken() -> Iterator[tuple[Parameter, np.ndarray]]:
+            def taken() -> Iterator[tuple[Parameter, Values]]:
                 while ahead:
                     parameter, values = ahead.popleft()
                     yield parameter, values.result()
@@ -202,6 +231,21 @@ class Checkpoint:
             yield taken()
         finally:
             pool.shutdown(cancel_futures=True)
+
+    def with_int8(self) -> Checkpoint:
+        """The checkpoint with the int8 matrices of its file, and their scales, as the numbers that these stand for.
+
+        Raises:
+            ValueError: scales that are none.
+        """
+        rows = all_parameters(self.config) if any(dtype == INT8 for dtype in self.file.dtypes.values()) else ()
+        stored = {self.stored_name(p) for p in rows if self.stores(p)}
+        scales = {name: name + SCALE for name in stored if self.file.dtypes[name] == INT8}
+        scales = {name: scale for name, scale in scales.items() if scale in self.file.shapes}
+        if not scales:
+            return self
+        names = {key: name for key, name in self.names.items() if name not in scales.values()}
+        return replace(self, file=Int8File(self.file, scales), names=names)
 
     def close(self) -> None:
         """Close the file."""

@@ -63,9 +63,9 @@ class Module:
         path: its attribute path, with the numbers of several layers in braces: "language_layers.{0-8}.attention.query".
         layers: in how many layers.
         shapes: of the weight in PyTorch's layout; several if pruned heads make the layers differ.
-        dtypes: of its tensors.
-        parameters: how many numbers it has.
-        size: their bytes.
+        dtypes: of its tensors; "int8" and "float32" of int8 matrices and their scales.
+        parameters: how many numbers it has, without scales.
+        size: the bytes of its tensors.
         nan: how many of them are NaN; None if the values were not read.
         inf: how many of them are infinite; None if the values were not read.
     """
@@ -192,7 +192,7 @@ def summarize(
     """
     with open_checkpoint(source, hub=hub, **overrides) as opened:
         checkpoint = with_all_layers(opened, overrides) if opened.is_bert else opened
-        file = checkpoint.file
+        file = checkpoint.stored
         found = stored_parameters(checkpoint)
         copies, unused = other_tensors(checkpoint, found)
         names = [*map(checkpoint.stored_name, found), *copies, *unused]
@@ -277,7 +277,9 @@ def _misfits(checkpoint: Checkpoint) -> tuple[tuple[str, ...], tuple[str, ...]]:
 def _modules(stored: Sequence[_Stored], folded: bool) -> Iterator[Module]:
     for group in group_by_module(stored, lambda one: one.parameter.module, folded):
         shapes = {one.parameter: one.checkpoint.shape(one.parameter) or () for one in group}
-        dtypes = [one.checkpoint.dtype(one.parameter) for one in group]
+        file = group[0].checkpoint.stored
+        tensors = [name for one in group for name in one.checkpoint.stored_tensors(one.parameter)]
+        dtypes = [file.dtypes[name] for name in tensors]
         # The first tensor of a module is its weight, unless the file lacks that.
         weights: dict[str, tuple[int, ...]] = {}
         for parameter, shape in shapes.items():
@@ -290,7 +292,7 @@ def _modules(stored: Sequence[_Stored], folded: bool) -> Iterator[Module]:
             shapes=tuple(dict.fromkeys(weights.values())),
             dtypes=tuple(dict.fromkeys(dtype.name for dtype in dtypes)),
             parameters=sum(counts),
-            size=sum(count * dtype.itemsize for count, dtype in zip(counts, dtypes, strict=True)),
+            size=sum(math.prod(file.shapes[name]) * file.dtypes[name].itemsize for name in tensors),
             nan=sum(counted.nan or 0 for counted in read) if read else None,
             inf=sum(counted.inf or 0 for counted in read) if read else None,
         )

@@ -253,8 +253,8 @@ def _check_dtypes(checkpoint: Checkpoint, taken: Sequence[Parameter]) -> None:
     if integers:
         names = after_colon(f"{checkpoint.stored_name(p)} as {checkpoint.dtype(p)}" for p in integers)
         raise CheckpointMismatchError(
-            f"{checkpoint.file.path} holds {len(integers)} weights as integers{names}. "
-            "Nothing was loaded. Save them as floating-point numbers."
+            f"{checkpoint.file.path} holds {len(integers)} weights as integers{names}. Nothing was loaded. Save them "
+            "as floating-point numbers. Matrices in int8 need their scales, weight_scale, beside them."
         )
 
 

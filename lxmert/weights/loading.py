@@ -6,44 +6,22 @@ import inspect
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Protocol, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 from lxmert.common.config.base import ModelConfig
 from lxmert.hub import HubOptions
 from lxmert.utils.messages import check_keywords, constructor_names, signature_names
 from lxmert.utils.neutral_arguments import drop_neutral
+from lxmert.utils.setting_names import setting
 
 from .checkpoint import Checkpoint
 from .formats import Selection
 from .formats.raw_io import is_float
 from .load import Allowed, LoadReport, match_parameters
-from .loading_arguments import NEUTRAL, check_attention
+from .loading_arguments import NEUTRAL, DType, Quantize, check_attention
 from .named_model import NamedModel
 from .naming.key_mapping import Parameter, published
 from .open import open_arrays, open_checkpoint
-
-
-class TensorDType(Protocol):
-    """A `torch.dtype`."""
-
-    @property
-    def is_floating_point(self) -> bool:
-        """Whether it is one of floating-point numbers."""
-
-
-class DTypePolicy(Protocol):
-    """A `keras.DTypePolicy`."""
-
-    @property
-    def compute_dtype(self) -> str:
-        """The dtype of computations."""
-
-    @property
-    def variable_dtype(self) -> str:
-        """The dtype of variables."""
-
-
-DType = str | TensorDType | DTypePolicy | None
 
 
 class Placement(NamedTuple):
@@ -62,11 +40,13 @@ class Found(NamedTuple):
         parameters: those to take from the file.
         own: the names of a user's own tensors to take from the file.
         report: of the whole.
+        quantize: whether matrices become int8: None for those that are in the file, False for none.
     """
 
     parameters: list[Parameter]
     own: tuple[str, ...]
     report: LoadReport
+    quantize: Quantize = None
 
 
 class LoadableModel(NamedModel):
@@ -83,6 +63,7 @@ class LoadableModel(NamedModel):
         config: ModelConfig | str | Path | None = None,
         dtype: DType = None,
         torch_dtype: DType = None,
+        quantize: Quantize = None,
         state_dict: Mapping[str, Any] | None = None,
         only: str | None = None,
         allow_new_head: bool = False,
@@ -120,6 +101,9 @@ class LoadableModel(NamedModel):
             dtype: of the parameters, in PyTorch torch.float16 or "float16", say; in Keras a dtype or policy ("float32",
                 "mixed_bfloat16", …); "auto" is that of the file. The framework's default by default. Also as
                 `torch_dtype`.
+            quantize: in PyTorch "int8" rounds the matrices of the layers to int8, as `model.quantize("int8")` does,
+                one after the other; by default they are what they are in the file. False makes them floating-point
+                numbers, int8 times scale, as they always are in Keras.
             state_dict: tensors by name that are loaded instead of a file (PyTorch); they are copied. Without `source`
                 `config` has to be given.
             only: "backbone" leaves every head newly initialized.
@@ -160,6 +144,7 @@ class LoadableModel(NamedModel):
         check_attention(owner, attn_implementation, cls.attention_implementations)
         placement = Placement(device_map, max_memory, offload_folder, offload_buffers)
         cls._check_placement(placement)
+        cls._check_quantize(owner, quantize)
         options = cls._constructor_arguments(owner, model_args, overrides)
         hub = HubOptions(
             revision=revision,
@@ -190,7 +175,7 @@ class LoadableModel(NamedModel):
                 allowed=Allowed(only, allow_new_head, ignore_mismatched_sizes, not strict, strict),
                 own=own,
             )
-            found = Found(taken, tuple(name for name in own if name not in report.new), report)
+            found = Found(taken, tuple(name for name in own if name not in report.new), report, quantize)
             model = cls._load(file, found, _dtype_of(file, taken) if dtype == "auto" else dtype, options, model)
         model.load_report = report
         if model.config.dtype is not None:  # what the file had
@@ -253,6 +238,15 @@ class LoadableModel(NamedModel):
         raise NotImplementedError
 
     @classmethod
+    def _check_quantize(cls, owner: str, quantize: Quantize) -> None:
+        """Refuse a `quantize` that this class cannot do."""
+        if quantize not in (None, False):
+            raise ValueError(
+                f"{owner}: {setting('quantize')} must be None or False; got {quantize!r}. The models of words and "
+                'regions take "int8" in PyTorch.'
+            )
+
+    @classmethod
     def _arrays_of(cls, state_dict: Mapping[str, Any]) -> Mapping[str, Any]:
         """The arrays of a state dict."""
         raise NotImplementedError
@@ -294,5 +288,5 @@ def _dtype_of(file: Checkpoint, taken: Sequence[Parameter]) -> str:
     named = getattr(file.config, "dtype", None) or getattr(file.config, "torch_dtype", None)
     if named is not None:
         return str(named).removeprefix("torch.")
-    exact = {file.stored_name(p) for p in taken if p.leaf.exact and file.stores(p)}
+    exact = {file.stored_name(p) for p in taken if file.is_int8(p) or (p.leaf.exact and file.stores(p))}
     return next((d.name for name, d in file.file.dtypes.items() if is_float(d) and name not in exact), "float32")

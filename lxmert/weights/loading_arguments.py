@@ -1,10 +1,36 @@
-"""Documented arguments of `transformers`' models that say nothing here, and those about attention."""
+"""Arguments of `from_pretrained`: their types, and documented ones of `transformers` that say nothing here."""
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from lxmert.utils.neutral_arguments import IGNORED, SHARED, Neutral
 
-_FLOATS = "weights are loaded as floating-point numbers; quantize the loaded model instead"
+
+class TensorDType(Protocol):
+    """A `torch.dtype`."""
+
+    @property
+    def is_floating_point(self) -> bool:
+        """Whether it is one of floating-point numbers."""
+
+
+class DTypePolicy(Protocol):
+    """A `keras.DTypePolicy`."""
+
+    @property
+    def compute_dtype(self) -> str:
+        """The dtype of computations."""
+
+    @property
+    def variable_dtype(self) -> str:
+        """The dtype of variables."""
+
+
+DType = str | TensorDType | DTypePolicy | None
+Quantize = str | bool | None
+
+_FLOATS = 'pass quantize="int8" (PyTorch), or quantize the loaded model instead'
 _ONE_PROCESS = "a model is loaded in one process; wrap the loaded model in DDP or FSDP2"
 
 NEUTRAL = SHARED | {

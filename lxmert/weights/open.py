@@ -111,7 +111,7 @@ def _recognized(
             found = recognize(file, _model_types(file, config, kind, stored))
         config, config_source = _configuration(file, found, config, kind, stored, overrides)
         checkpoint = Checkpoint(file, config, found.mapping, found.nested, found.names, config_source)
-        checkpoint = _with_computed(checkpoint)
+        checkpoint = _with_computed(checkpoint).with_int8()
         return resolve_decoder(checkpoint, tie_given="tie_word_embeddings" in overrides)
     except BaseException:
         file.close()

@@ -24,6 +24,7 @@ from lxmert.weights.formats.safetensors import NamedArray, write_safetensors
 from lxmert.weights.formats.sharded import shard_names
 from lxmert.weights.naming.key_mapping import DECODER_BIAS, Parameter, published
 from lxmert.weights.naming.tables import MODELS, is_task_model
+from lxmert.weights.quantization_config import QUANTIZATION_CONFIG, quantization_config
 
 FOLDER_CONTENT = f"{CONFIG_NAME} and {SAFETENSORS_NAME}"
 Overflowed = dict[str, int]  # values by name of the parameter
@@ -120,6 +121,9 @@ def write_folder(
             index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(homes.items()))}
             write_text(new / index_name, json.dumps(index, indent=2) + "\n")
         described = with_architecture(config, architecture, [dtype for _, dtype, *_ in named])
+        quantization = quantization_config({item.parameter: item.dtype for item in items}, nested)
+        if quantization is not None:
+            setattr(described, QUANTIZATION_CONFIG, quantization)
         write_text(new / CONFIG_NAME, described.to_json_string())
         if write_others is not None:
             write_others(new)

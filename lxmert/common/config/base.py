@@ -19,6 +19,8 @@ from .config_file import read_config
 from .keywords import config_fields
 from .values import check_values
 
+# How the weights in the folder are stored: their content shows it, and what writes weights writes it.
+_STORAGE = "quantization_config"
 _WHERE = ("revision", "cache_dir", "token", "local_files_only", "subfolder", "force_download")
 
 
@@ -69,7 +71,7 @@ class ModelConfig(ConfigValues):
         check_values(config_dict)
         cls._check_model_type(config_dict.get("model_type", cls.model_type))
         derived = cls._derived()
-        values = {name: value for name, value in config_dict.items() if name not in derived}
+        values = {name: value for name, value in config_dict.items() if name not in derived and name != _STORAGE}
         known = {*cls.keyword_names(), *constructor_names(cls)}
         unused = {name: value for name, value in overrides.items() if name not in known and name not in values}
         for name in ("dtype", "torch_dtype"):
