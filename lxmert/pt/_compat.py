@@ -31,8 +31,9 @@ def _private(path: str) -> Any:
 # oneDNN's products and convolutions. Fallback: `torch.nn.functional`'s, and weights as they are.
 
 linear_pointwise = _private("ops.mkldnn._linear_pointwise")
+linear_add = _private("ops.mkldnn._linear_pointwise.binary")
 reorder_linear_weight = _private("ops.mkldnn._reorder_linear_weight")
-HAS_ONEDNN = torch.backends.mkldnn.is_available() and None not in (linear_pointwise, reorder_linear_weight)
+HAS_ONEDNN = torch.backends.mkldnn.is_available() and None not in (linear_pointwise, linear_add, reorder_linear_weight)
 convolution_pointwise = _private("ops.mkldnn._convolution_pointwise")
 convolution_add_ = _private("ops.mkldnn._convolution_pointwise_.binary")
 HAS_ONEDNN_CONVOLUTION = torch.backends.mkldnn.is_available() and None not in (convolution_pointwise, convolution_add_)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from lxmert.pt.cpu_kernels.attention import attention_weights, can_recompute, recomputed_attention
 from lxmert.pt.cpu_kernels.dispatch import is_transformed, kernels_are_on
-from lxmert.pt.cpu_kernels.dropout import drop, dropout
+from lxmert.pt.cpu_kernels.dropout import drop, dropout, drops_nothing
 from lxmert.pt.cpu_kernels.feed_forward import linear_pair
 from lxmert.pt.cpu_kernels.linear import linear, linears
 
@@ -26,16 +26,18 @@ class ContextBias(NamedTuple):
     """
 
     additive: Tensor  # [B, 1, 1, C]: 0 where the mask is 1, the smallest number where it is 0
-    live: Tensor  # [B, 1, 1, 1]: 1 where any of the context is unmasked
+    live: Tensor | None  # [B, 1, 1, 1]: 1 where any of the context is unmasked; None if that is everywhere
 
 
-def context_bias(mask: Tensor, dtype: torch.dtype) -> ContextBias:
-    """Convert a mask [B, C] of 1 (keep) and 0 (ignore) to a `ContextBias`."""
+def context_bias(mask: Tensor, dtype: torch.dtype) -> ContextBias | None:
+    """Convert a mask [B, C] of 1 (keep) and 0 (ignore) to a `ContextBias`; None if it is known to be all 1."""
     keep = (mask != 0)[:, None, None, :]
     live = keep.any(dim=-1, keepdim=True)
     additive = torch.zeros(keep.shape, dtype=dtype, device=mask.device)
     additive = additive.masked_fill(live & ~keep, torch.finfo(dtype).min)
-    return ContextBias(additive, live.to(dtype))
+    if mask.device.type != "cpu" or not kernels_are_on():  # whose values may not be read, or only after waiting
+        return ContextBias(additive, live.to(dtype))
+    return None if keep.all() else ContextBias(additive, None if live.all() else live.to(dtype))
 
 
 def with_zero_gradients(output: Tensor, *unused: nn.Module) -> Tensor:
@@ -109,7 +111,7 @@ class Attention(nn.Module):
         else:
             projected = (linear(self.query, states), *linears((self.key, self.value), context))
         query, key, value = map(self.split_heads, projected)
-        if bias is not None:
+        if bias is not None and bias.live is not None:
             query = query * bias.live
         additive = None if bias is None else bias.additive
         rate = self.weights_dropout if self.training else 0.0
@@ -128,9 +130,11 @@ class Attention(nn.Module):
                 attended = F.scaled_dot_product_attention(query, key, value, attn_mask=additive, dropout_p=rate)
                 if head_mask is not None:
                     attended = attended * head_mask[:, None, None]
+            if drops_nothing(self.dropout):
+                out = linear(self.out, self.merge_heads(attended), residual=states)
+                return self.norm(out), weights if need_weights else None
             out = linear(self.out, self.merge_heads(attended))
-        out = drop(self.dropout, out)
-        return self.norm(out + states), weights if need_weights else None
+        return self.norm(drop(self.dropout, out) + states), weights if need_weights else None
 
 
 class FeedForward(nn.Module):
@@ -146,6 +150,8 @@ class FeedForward(nn.Module):
 
     def forward(self, states: Tensor) -> Tensor:  # [B, S, D] -> [B, S, D]
         """Transform each position."""
+        if drops_nothing(self.dropout):
+            return self.norm(linear_pair(self.up, self.down, states, self.activation, residual=states))
         out = drop(self.dropout, linear_pair(self.up, self.down, states, self.activation))
         return self.norm(out + states)
 

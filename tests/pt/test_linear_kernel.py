@@ -96,6 +96,24 @@ def test_small_products_use_pytorch(layer, x, calls, monkeypatch):
     assert len(calls) == 1
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_residual_is_added_within_the_product(dtype, layer, x, count):
+    calls, layer, x = count(products, "_onednn_add"), layer.to(dtype), x.to(dtype)
+    wide = torch.randn(6, 7, 80, dtype=dtype)
+    residuals = [wide[:3], wide[::2], wide[:3].transpose(0, 1).contiguous().transpose(0, 1)]
+    tolerance = dict(rtol=2**-7, atol=2**-6) if dtype == torch.bfloat16 else {}  # a rounding less
+    for residual in residuals:
+        with torch.no_grad():
+            torch.testing.assert_close(linear(layer, x, residual=residual), layer(x) + residual, **tolerance)
+    assert len(calls) == 3
+    with torch.no_grad():  # what does not fit, and where activation or gradients stand between
+        assert torch.equal(linear(layer, x[:1], residual=wide[:3]), linear(layer, x[:1]) + wide[:3])
+        assert torch.equal(linear(layer, x, "relu", wide[:3]), linear(layer, x, "relu") + wide[:3])
+    assert torch.equal(linear(layer, x, residual=wide[:3]), linear(layer, x) + wide[:3])
+    assert torch.equal(linear(Doubled(layer), x, residual=wide[:3]), 2 * layer(x) + wide[:3])
+    assert len(calls) == 3
+
+
 @pytest.mark.parametrize("activation", ["gelu", "gelu_new", "relu", "silu"])
 def test_activations_of_bfloat16_are_fused(activation, layer, x, calls):
     layer.bfloat16(), x.requires_grad_()

@@ -27,6 +27,11 @@ def drop(layer: nn.Module, x: Tensor) -> Tensor:
     return layer(x)
 
 
+def drops_nothing(layer: nn.Module) -> bool:
+    """Whether `drop` returns its input."""
+    return type(layer) is nn.Dropout and not (layer.training and layer.p) and not has_hooks(layer)
+
+
 def dropout(x: Tensor, rate: float, training: bool) -> Tensor:
     """Set each number to 0 with probability `rate`, and scale the others to keep the mean."""
     if not training or not rate:

@@ -22,8 +22,10 @@ _DERIVATIVES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
-def linear_pair(up: nn.Module, down: nn.Module, x: Tensor, activation: str) -> Tensor:  # [..., in] -> [..., out]
-    """down(activation(up(x))), which saves little more than x for the backward pass on a CPU.
+def linear_pair(
+    up: nn.Module, down: nn.Module, x: Tensor, activation: str, residual: Tensor | None = None
+) -> Tensor:  # [..., in] -> [..., out]
+    """down(activation(up(x))) + residual, which saves little more than x for the backward pass on a CPU.
 
     The hidden states are four times as wide as x in these models, before the activation and after it. Those after it
     are recomputed in the backward pass, and those before it too, except in 16 bits, which take half of the memory.
@@ -34,10 +36,12 @@ def linear_pair(up: nn.Module, down: nn.Module, x: Tensor, activation: str) -> T
         up, down: linear layers, or their replacements by a user.
         x: the input of `up`.
         activation: a name in `ACTIVATIONS`.
+        residual: what is added, in the shape of the output.
     """
     if not torch.is_grad_enabled() or weights_are_constant() or not (can_replace(up, x) and can_replace(down, x)):
-        return linear(down, linear(up, x, activation))
-    return _RecomputedPair.apply(*autocast(x, up.weight, up.bias, down.weight, down.bias), activation)
+        return linear(down, linear(up, x, activation), residual=residual)
+    out = _RecomputedPair.apply(*autocast(x, up.weight, up.bias, down.weight, down.bias), activation)
+    return out if residual is None else out + residual
 
 
 class _RecomputedPair(torch.autograd.Function):

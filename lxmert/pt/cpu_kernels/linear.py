@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.compiler import is_compiling
 
-from lxmert.pt._compat import HAS_ONEDNN, linear_pointwise, onednn_supports, reorder_linear_weight
+from lxmert.pt._compat import HAS_ONEDNN, linear_add, linear_pointwise, onednn_supports, reorder_linear_weight
 
 from .dispatch import has_hooks, kernels_are_on, self_test, weights_are_constant
 from .packing import invalidate_packed_weights, packed_weights
@@ -31,17 +31,20 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-def linear(layer: nn.Module, x: Tensor, activation: str | None = None) -> Tensor:  # [..., in] -> [..., out]
-    """activation(layer(x)), for a linear layer or its replacement by a user.
+def linear(
+    layer: nn.Module, x: Tensor, activation: str | None = None, residual: Tensor | None = None
+) -> Tensor:  # [..., in] -> [..., out]
+    """activation(layer(x)) + residual, for a linear layer or its replacement by a user.
 
     Args:
         layer: what is called. A plain `nn.Linear` without hooks is not called but computed here, with the same result.
         x: its input.
         activation: a name in `ACTIVATIONS`, or None for the identity.
+        residual: what is added, in the shape of the output.
     """
     if type(layer) is nn.Linear and not has_hooks(layer):
-        return product(x, layer.weight, layer.bias, activation)
-    return _activate(layer(x), activation)
+        return product(x, layer.weight, layer.bias, activation, residual)
+    return _finish(layer(x), activation, residual)
 
 
 def linears(layers: Sequence[nn.Module], x: Tensor) -> tuple[Tensor, ...]:  # [..., in] -> [..., out] of each
@@ -49,13 +52,19 @@ def linears(layers: Sequence[nn.Module], x: Tensor) -> tuple[Tensor, ...]:  # [.
     return tuple(linear(layer, x) for layer in layers)
 
 
-def product(x: Tensor, weight: Tensor, bias: Tensor | None = None, activation: str | None = None) -> Tensor:
-    # [..., in], [out, in], [out] -> [..., out]
-    """activation(x · weightᵀ + bias).
+def product(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    activation: str | None = None,
+    residual: Tensor | None = None,
+) -> Tensor:  # [..., in], [out, in], [out] -> [..., out]
+    """activation(x · weightᵀ + bias) + residual.
 
     Args:
         x, weight, bias: as `torch.nn.functional.linear` takes them.
         activation: a name in `ACTIVATIONS`, or None for the identity.
+        residual: what is added, in the shape of the output.
     """
     trained = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, weight, bias))
     if trained and weights_are_constant():
@@ -69,14 +78,17 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None, activation: s
     # In a graph no size is asked for: it would become fixed.
     large = not is_compiling() and x.numel() * weight.shape[0] >= _MIN_PRODUCTS[trained]
     if not (faster and large and _can_use_onednn(x, weight, bias)):
-        return _activate(F.linear(x, weight, bias), activation)
+        return _finish(F.linear(x, weight, bias), activation, residual)
     if trained:
-        return _activate(_Product.apply(x, weight, bias), activation)
+        return _finish(_Product.apply(x, weight, bias), activation, residual)
+    adds = activation is None and residual is not None and _fits(residual, x, (*x.shape[:-1], weight.shape[0]))
     if packed is not None:
         weight = packed.of(weight)
+    if adds:
+        return _onednn_add(x, weight, bias, residual)
     if fused and activation is not None:
-        return _onednn(x, weight, bias, *_FUSED[activation])
-    return _activate(_onednn(x, weight, bias), activation)
+        return _finish(_onednn(x, weight, bias, *_FUSED[activation]), None, residual)
+    return _finish(_onednn(x, weight, bias), activation, residual)
 
 
 def can_replace(layer: nn.Module, x: Tensor) -> bool:
@@ -139,8 +151,13 @@ def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None, activation: str = "n
     return linear_pointwise(x, weight, bias, activation, [], algorithm)
 
 
-def _activate(x: Tensor, activation: str | None) -> Tensor:
-    return x if activation is None else ACTIVATIONS[activation](x)
+def _onednn_add(x: Tensor, weight: Tensor, bias: Tensor | None, residual: Any) -> Tensor:
+    return linear_add(x, residual, weight, bias, "add")
+
+
+def _finish(x: Tensor, activation: str | None, residual: Tensor | None = None) -> Tensor:
+    x = x if activation is None else ACTIVATIONS[activation](x)
+    return x if residual is None else x + residual
 
 
 def _can_use_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
@@ -161,7 +178,7 @@ def _can_use_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
 
 
 def _fits(weight: Tensor, x: Tensor, shape: tuple[int, ...]) -> bool:
-    """Whether a parameter has the input's dtype and device and this shape; PyTorch raises the error otherwise."""
+    """Whether a tensor has the input's dtype and device and this shape; PyTorch raises the error otherwise."""
     return (
         type(weight) in _PLAIN
         and weight.dtype == x.dtype
@@ -173,17 +190,21 @@ def _fits(weight: Tensor, x: Tensor, shape: tuple[int, ...]) -> bool:
 
 @self_test
 def check_linear() -> bool:
-    """Whether oneDNN's product equals `F.linear` with every activation, with plain and with packed weights."""
+    """Whether oneDNN's product equals `F.linear` with every activation and a sum, with plain and packed weights."""
     if not HAS_ONEDNN:
         return True
     x, weight = (torch.linspace(-1, 1, n * 64, device="cpu").cos().view(n, 64).sin() for n in (8, 32))
     bias = weight[:, 0].contiguous()
     for activation in (None, *_FUSED):
-        expected = _activate(F.linear(x, weight, bias), activation)
+        expected = _finish(F.linear(x, weight, bias), activation)
         for packed in (weight, reorder_linear_weight(weight)):
             found = _onednn(x, packed, bias, *_FUSED.get(activation or "", ()))
             if not torch.allclose(found, expected, rtol=1e-4, atol=1e-5):
                 return False
+            if activation is None:
+                added = _onednn_add(x, packed, bias, expected.cos())
+                if not torch.allclose(added, expected + expected.cos(), rtol=1e-4, atol=1e-5):
+                    return False
     return True
 
 
