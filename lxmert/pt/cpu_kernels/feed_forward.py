@@ -25,12 +25,10 @@ _DERIVATIVES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 def linear_pair(
     up: nn.Module, down: nn.Module, x: Tensor, activation: str, residual: Tensor | None = None
 ) -> Tensor:  # [..., in] -> [..., out]
-    """down(activation(up(x))) + residual, which saves little more than x for the backward pass on a CPU.
+    """down(activation(up(x))) + residual, which saves the hidden states once for the backward pass on a CPU.
 
-    The hidden states are four times as wide as x in these models, before the activation and after it. Those after it
-    are recomputed in the backward pass, and those before it too, except in 16 bits, which take half of the memory.
-    A step takes a twelfth longer, and half of the memory. Where weights are constants, less is kept anyway, and all of
-    this too.
+    They are four times as wide as x in these models. PyTorch saves them before the activation and after it; here those
+    after it are recomputed. Where weights are constants, PyTorch saves only those before it.
 
     Args:
         up, down: linear layers, or their replacements by a user.
@@ -51,17 +49,16 @@ class _RecomputedPair(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, up: Tensor, up_bias: Tensor | None, down: Tensor, down_bias: Tensor | None, activation: str
     ) -> Tensor:
-        hidden = product(x, up, up_bias) if x.itemsize <= 2 else None
-        active = product(x, up, up_bias, activation) if hidden is None else ACTIVATIONS[activation](hidden)
+        hidden = product(x, up, up_bias)
         ctx.save_for_backward(x, up, up_bias, down, hidden)
         ctx.activation = activation
-        return product(active, down, down_bias)
+        return product(ACTIVATIONS[activation](hidden), down, down_bias)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, up, up_bias, down, hidden = ctx.saved_tensors
         for_x, for_up, for_up_bias, for_down, for_down_bias, _ = ctx.needs_input_grad
-        if hidden is None or torch.is_grad_enabled():
+        if torch.is_grad_enabled():  # the gradient is to be differentiated, by what the hidden states depend on too
             hidden = product(x, up, up_bias)
         gradients = [None, None, None, None, bias_gradient(gradient) if for_down_bias else None, None]
         if for_down:
