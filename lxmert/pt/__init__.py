@@ -19,7 +19,7 @@ from lxmert.common.outputs import (
 )
 from lxmert.common.tokenizer import BertTokenizer, BertTokenizerFast, LxmertTokenizer, LxmertTokenizerFast
 from lxmert.pt.cpu_kernels.dispatch import use_cpu_kernels
-from lxmert.pt.cpu_kernels.packing import PackedWeights
+from lxmert.pt.cpu_kernels.packing import PackedWeights, use_packed_weights
 
 from .detector import VisualGenomeDetector
 from .lxmert import LxmertModel
@@ -66,4 +66,5 @@ __all__ = [
     "VisualBertTaskOutput",
     "VisualGenomeDetector",
     "use_cpu_kernels",
+    "use_packed_weights",
 ]

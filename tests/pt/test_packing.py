@@ -50,7 +50,7 @@ def test_the_same_numbers(rows, activation, dtype, layer, weights):
         weights.clear()
         with PackedWeights():
             ours = linear(layer, x, activation)
-    assert weights == [True]
+    assert weights == [rows > 1 or dtype == torch.bfloat16], "a single row of float32 is as fast without"
     tolerance = dict(rtol=1e-5, atol=1e-5) if dtype == torch.float32 else dict(rtol=2**-7, atol=2**-7)
     torch.testing.assert_close(ours, theirs, **tolerance)
 
@@ -138,15 +138,15 @@ def test_what_is_no_parameter_is_taken_as_it_is(weights):
 
 
 def test_inside_and_outside():
-    outer, inner = PackedWeights(), PackedWeights()
+    outer, inner, default = PackedWeights(), PackedWeights(), packed_weights()
     with outer:
         with inner, outer:
             assert packed_weights() is outer
         assert packed_weights() is outer
-    assert packed_weights() is None
+    assert packed_weights() is default
     with pytest.raises(KeyError), outer:
         raise KeyError
-    assert packed_weights() is None
+    assert packed_weights() is default
 
 
 def test_several_threads_and_tasks(layer):
@@ -172,11 +172,11 @@ def test_several_threads_and_tasks(layer):
 
     async def second(entered, left):
         await entered.wait()
-        assert packed_weights() is None
+        assert packed_weights() is not packed
         with packed:
             left.set()
             await asyncio.sleep(0)
-        assert packed_weights() is None
+        assert packed_weights() is not packed
 
     async def both():
         entered, left = asyncio.Event(), asyncio.Event()

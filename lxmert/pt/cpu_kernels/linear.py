@@ -71,10 +71,9 @@ def product(
         weight, bias, trained = weight.detach(), None if bias is None else bias.detach(), x.requires_grad
     elif trained:
         invalidate_packed_weights()
-    packed = None if trained else packed_weights()
     fused = activation in _FUSED and not trained
     # PyTorch's own bfloat16 products are oneDNN's, but without fused activation and packed weights.
-    faster = x.dtype == torch.float32 or (x.dtype == torch.bfloat16 and (fused or packed is not None))
+    faster = x.dtype == torch.float32 or (x.dtype == torch.bfloat16 and not trained)
     # In a graph no size is asked for: it would become fixed.
     large = not is_compiling() and x.numel() * weight.shape[0] >= _MIN_PRODUCTS[trained]
     if not (faster and large and _can_use_onednn(x, weight, bias)):
@@ -82,13 +81,26 @@ def product(
     if trained:
         return _finish(_Product.apply(x, weight, bias), activation, residual)
     adds = activation is None and residual is not None and _fits(residual, x, (*x.shape[:-1], weight.shape[0]))
-    if packed is not None:
-        weight = packed.of(weight)
+    packed = packed_weight(x, weight)
+    if packed is None and not (fused or adds) and x.dtype == torch.bfloat16:
+        return _finish(F.linear(x, weight, bias), activation, residual)
+    weight = weight if packed is None else packed
     if adds:
         return _onednn_add(x, weight, bias, residual)
     if fused and activation is not None:
         return _finish(_onednn(x, weight, bias, *_FUSED[activation]), None, residual)
     return _finish(_onednn(x, weight, bias), activation, residual)
+
+
+def packed_weight(x: Tensor, *weights: Tensor) -> Tensor | None:  # [..., in], [out, in] of each -> [sum of out, in]
+    """The packed weight for a product without gradients; None if there is none, or if plain weights are as fast.
+
+    For a single row in float32 oneDNN reads a plain weight as it is, which is as fast, and rounds differently.
+    """
+    if x.dtype == torch.float32 and x.numel() == x.shape[-1]:
+        return None
+    cache = packed_weights()
+    return None if cache is None else cache.of(*weights)
 
 
 def can_replace(layer: nn.Module, x: Tensor) -> bool:
