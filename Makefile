@@ -18,7 +18,7 @@ help:
 	@echo "make test-full    run the long ones alone"
 	@echo "make test-lowest  run the core tests with the lowest declared versions, in an environment of its own"
 	@echo "make check        check format, lint and types"
-	@echo "make bench        measure speed and memory on this machine, beside the peers that it finds (about 20 minutes)"
+	@echo "make bench        measure speed and memory on this machine, beside its peers, which it installs (about half an hour)"
 	@echo "make format       format the code"
 	@echo "make clean        remove the environment and what the tools left"
 
@@ -55,12 +55,27 @@ check: $(READY)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 
-# The peer of Keras has an environment of its own: make bench PEER=/path/to/its/python (see benchmarks/speed.py).
-bench: $(READY)
-	$(VENV)/bin/python benchmarks/speed.py --rounds 3 $(if $(PEER),--peer $(PEER))
+# The peers: ONNX Runtime in the same environment, and TensorFlow's transformers in one of its own, which PEER replaces:
+# make bench PEER=/path/to/its/python. ROUNDS: how often each side of a row runs.
+PEER ?= $(VENV)-peer/bin/python
+ROUNDS ?= 3
+
+bench: $(READY) $(VENV)/.peers $(if $(filter $(VENV)-peer/%,$(PEER)),$(VENV)-peer/.ready)
+	$(VENV)/bin/python benchmarks/speed.py --rounds $(ROUNDS) --peer $(PEER)
 	$(VENV)/bin/python benchmarks/linear_cost.py
 	$(VENV)/bin/python benchmarks/detector.py
 	$(VENV)/bin/python benchmarks/report.py
+
+$(VENV)/.peers: $(READY)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[peers]"
+	@touch $@
+
+# Python 3.11 or 3.12: this TensorFlow has no later one.
+$(VENV)-peer/.ready:
+	$(PYTHON) -m venv $(VENV)-peer
+	$(VENV)-peer/bin/python -m pip install --quiet --disable-pip-version-check \
+		"transformers==4.49.0" "tensorflow-cpu==2.18.*" "tf-keras==2.18.*"
+	@touch $@
 
 format: $(READY)
 	$(VENV)/bin/ruff check --fix .
@@ -76,4 +91,4 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(LOWEST) .pytest_cache .ruff_cache .mypy_cache build dist *.egg-info lxmert-demo.html
+	rm -rf $(VENV) $(VENV)-peer $(LOWEST) .pytest_cache .ruff_cache .mypy_cache build dist *.egg-info lxmert-demo.html

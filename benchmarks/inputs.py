@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 TOKENS, REGIONS, FEATURES, ANSWERS = 20, 36, 2048, 9500
+VISUAL_BERT_ANSWERS = 3129
 # How many of a thousand questions of VQA v2 have so many words (after the histogram in the paper, Goyal et al. 2017);
 # a question mark, [CLS] and [SEP] come to them.
 WORDS = {2: 5, 3: 45, 4: 170, 5: 235, 6: 205, 7: 135, 8: 85, 9: 50, 10: 30, 11: 17, 12: 10, 13: 6, 14: 4, 15: 3}
@@ -25,6 +26,16 @@ def inputs(batch: int, tokens: int = TOKENS, regions: int = REGIONS) -> dict[str
         "attention_mask": np.ones((batch, tokens), np.int64),
         "token_type_ids": np.zeros((batch, tokens), np.int64),
     }
+
+
+def model_inputs(model: str, batch: int) -> dict[str, np.ndarray]:
+    """The same inputs under the names of a model: "lxmert", or "visual_bert", which has no boxes."""
+    given = inputs(batch)
+    if model != "visual_bert":
+        return given
+    regions = given.pop("visual_feats")
+    del given["visual_pos"]
+    return given | {"visual_embeds": regions, "visual_attention_mask": np.ones((batch, REGIONS), np.int64)}
 
 
 def lengths(count: int) -> np.ndarray:
@@ -48,6 +59,8 @@ def labels(name: str, batch: int) -> dict[str, Any]:
     draw = np.random.default_rng(1)
     if name == "LxmertForQuestionAnswering":
         return {"labels": torch.from_numpy(draw.integers(0, ANSWERS, batch))}
+    if name == "VisualBertForQuestionAnswering":
+        return {"labels": torch.eye(VISUAL_BERT_ANSWERS)[draw.integers(0, VISUAL_BERT_ANSWERS, batch)]}
     hidden = draw.random((batch, TOKENS)) < 0.15
     words = np.where(hidden, draw.integers(1000, 30000, (batch, TOKENS)), -100)
     confidence = torch.from_numpy(draw.random((batch, REGIONS), dtype=np.float32))

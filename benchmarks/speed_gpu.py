@@ -11,8 +11,10 @@ benchmarks/results/speed_gpu.json, under the card's name.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
@@ -21,11 +23,26 @@ from typing import Any
 
 import torch
 from inputs import inputs, tensors
-from speed import pair
 from torch.utils.flop_counter import FlopCounterMode
 
 RESULTS = Path(__file__).parent / "results" / "speed_gpu.json"
 FORMATS = {"float32": torch.float32, "tf32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+def pair(name: str, dtype: str = "float32", **config: int) -> dict[str, Any]:
+    """A model of ours, the base model by default, and the peer's with the same weights, if it is installed."""
+    import lxmert.pt
+    from lxmert import LxmertConfig
+
+    torch.manual_seed(0)
+    found = {"ours": getattr(lxmert.pt, name)(LxmertConfig(**config))}
+    if importlib.util.find_spec("transformers"):
+        import transformers
+
+        with tempfile.TemporaryDirectory() as folder:
+            found["ours"].save_pretrained(folder)
+            found["theirs"] = getattr(transformers, name).from_pretrained(folder)
+    return {who: model.to(getattr(torch, dtype)).eval() for who, model in found.items()}
 
 
 def seconds(job: Callable[[], Any], rounds: int, device: torch.device) -> float:
