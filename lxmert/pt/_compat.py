@@ -37,6 +37,9 @@ HAS_ONEDNN = torch.backends.mkldnn.is_available() and None not in (linear_pointw
 convolution_pointwise = _private("ops.mkldnn._convolution_pointwise")
 convolution_add_ = _private("ops.mkldnn._convolution_pointwise_.binary")
 HAS_ONEDNN_CONVOLUTION = torch.backends.mkldnn.is_available() and None not in (convolution_pointwise, convolution_add_)
+int8_linear = _private("ops.onednn.qlinear_pointwise.default")
+pack_int8_weight = _private("ops.onednn.qlinear_prepack")
+HAS_ONEDNN_INT8 = torch.backends.mkldnn.is_available() and None not in (int8_linear, pack_int8_weight)
 _supports_bfloat16 = _private("ops.mkldnn._is_mkldnn_bf16_supported")
 
 
@@ -47,7 +50,7 @@ def onednn_supports(dtype: torch.dtype) -> bool:
 
 def version_of(weight: Tensor) -> object:
     """The version counter of a tensor. Fallback: a new object at each call, as if the tensor had changed."""
-    return object() if PUBLIC_ONLY else getattr(weight, "_version", object())
+    return object() if PUBLIC_ONLY or weight.is_inference() else getattr(weight, "_version", object())
 
 
 # Hooks of modules. Fallback: assume some, so that the module is called.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import torch
@@ -25,6 +25,7 @@ from .adapters import check_trained_modules
 from .embeddings import JointEmbeddings
 from .heads import WordHead
 from .layers import ContextBias
+from .quantization import has_int8_layers, quantize_model
 from .resizing import Resizable
 
 
@@ -84,10 +85,43 @@ class PreTrainedModel(Resizable):
         self.init_weights()
 
     def train(self, mode: bool = True) -> Self:
-        """Set training or evaluation mode; `PackedWeights` are packed again after training."""
+        """Set training or evaluation mode; `PackedWeights` are packed again after training.
+
+        Raises:
+            ValueError: training mode for a quantized model, whose int8 weights have no gradients.
+        """
+        if mode and self.is_quantized:
+            raise ValueError(
+                f"this {type(self).__name__} is quantized, and int8 weights are not trained: train the model that it "
+                "was made from, and quantize it again."
+            )
         if mode or self.training:
             invalidate_packed_weights()
         return super().train(mode)
+
+    def quantize(self, mode: str = "int8") -> Self:
+        """Round the weights of the encoders to int8 in place, for inference on CPUs; returns this model.
+
+        Their linear layers become `Int8Linear`, which rounds each row of its input too. Embeddings, norms, the pooler
+        and heads stay as they are. A gradient of the inputs is that of the rounded weights.
+
+        Raises:
+            ValueError: an unknown mode; a model in training mode, or that is quantized already; or layers that are no
+                plain linear ones, as with adapters or hooks.
+        """
+        quantize_model(self, mode)
+        return self
+
+    @property
+    def is_quantized(self) -> bool:
+        """Whether the linear layers of the encoders are int8."""
+        return has_int8_layers(self)
+
+    def prune_heads(self, heads: Mapping[str, Iterable[int]]) -> None:
+        """Prune attention heads; see `Resizable.prune_heads`. A quantized model is pruned before it is quantized."""
+        if self.is_quantized:
+            raise ValueError(f"this {type(self).__name__} is quantized: prune it before.")
+        super().prune_heads(heads)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Refuse unknown names, and call the model."""

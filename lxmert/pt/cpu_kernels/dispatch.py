@@ -88,6 +88,12 @@ def has_hooks(layer: nn.Module) -> bool:
     return own or may_have_hooks(layer)
 
 
+def known_layer[Layer: type[nn.Module]](kind: Layer) -> Layer:
+    """Add a class of layers to those whose `forward` is known to `has_hooks`."""
+    _FORWARDS[kind] = kind.forward
+    return kind
+
+
 def is_tracing() -> bool:
     """Whether operators are recorded or transformed, so that they must be PyTorch's own.
 
@@ -126,7 +132,7 @@ def weights_are_constant() -> bool:
     return not is_compiling() and _constant.get()
 
 
-_FORWARDS = {nn.Linear: nn.Linear.forward, nn.Dropout: nn.Dropout.forward}  # as PyTorch has them
+_FORWARDS: dict[type, object] = {nn.Linear: nn.Linear.forward, nn.Dropout: nn.Dropout.forward}  # as PyTorch has them
 _LINEAR = F.linear
 _CHECKS: list[Callable[[], bool]] = []
 _LOCK = RLock()

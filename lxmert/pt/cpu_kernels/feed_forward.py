@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lxmert.pt.quantization import are_int8, int8_pair
+
 from .dispatch import weights_are_constant
 from .linear import ACTIVATIONS, autocast, bias_gradient, can_replace, linear, product, weight_gradient
 
@@ -36,6 +38,8 @@ def linear_pair(
         activation: a name in `ACTIVATIONS`.
         residual: what is added, in the shape of the output.
     """
+    if are_int8((up, down), x):
+        return int8_pair(up, down, x, ACTIVATIONS[activation])
     if not torch.is_grad_enabled() or weights_are_constant() or not (can_replace(up, x) and can_replace(down, x)):
         return linear(down, linear(up, x, activation), residual=residual)
     out = _RecomputedPair.apply(*autocast(x, up.weight, up.bias, down.weight, down.bias), activation)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.compiler import is_compiling
 
 from lxmert.pt._compat import HAS_ONEDNN, linear_add, linear_pointwise, onednn_supports, reorder_linear_weight
+from lxmert.pt.quantization import are_int8, int8_linears
 
 from .dispatch import has_hooks, kernels_are_on, self_test, weights_are_constant
 from .packing import invalidate_packed_weights, packed_weights
@@ -49,6 +50,8 @@ def linear(
 
 def linears(layers: Sequence[nn.Module], x: Tensor) -> tuple[Tensor, ...]:  # [..., in] -> [..., out] of each
     """layer(x) for several layers with one input, such as query, key and value."""
+    if are_int8(layers, x):
+        return int8_linears(layers, x)
     return tuple(linear(layer, x) for layer in layers)
 
 
