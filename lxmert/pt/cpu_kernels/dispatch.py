@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from threading import RLock
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +16,8 @@ from torch import nn
 from torch.compiler import is_compiling
 
 from lxmert.pt._compat import forward_ad_is_active, has_active_modes, may_have_hooks, transforms_are_active
+
+Layer = TypeVar("Layer", bound=nn.Module)
 
 
 class use_cpu_kernels:
@@ -88,7 +91,7 @@ def has_hooks(layer: nn.Module) -> bool:
     return own or may_have_hooks(layer)
 
 
-def known_layer[Layer: type[nn.Module]](kind: Layer) -> Layer:
+def known_layer(kind: type[Layer]) -> type[Layer]:
     """Add a class of layers to those whose `forward` is known to `has_hooks`."""
     _FORWARDS[kind] = kind.forward
     return kind

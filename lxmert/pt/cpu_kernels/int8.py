@@ -42,16 +42,17 @@ def round_rows(x: Tensor) -> tuple[Tensor, Tensor]:  # [K, D] -> [K, D] int8, [K
 
 def int8_product(x: Tensor, weight: Int8Weight) -> Tensor:  # [..., in] -> [..., out]
     """x · weightᵀ + bias in the dtype of x, without gradients."""
-    dtype = computing_dtype(x)
+    dtype, scales, bias = computing_dtype(x), weight.scale, weight.bias
     rows, scale = round_rows(x.reshape(-1, x.shape[-1]).to(dtype))
     if weight.zeros is None:
-        out = integer_product(rows, weight.weight).to(dtype).mul_(weight.scale)
+        out = integer_product(rows, weight.weight).to(dtype) * scales
+        out = out * scale if bias is None else torch.addcmul(bias, out, scale)
     else:
         unsigned = rows.view(torch.uint8).bitwise_xor_(_FLIP)
         out = int8_linear(
-            unsigned, 1.0, _FLIP, weight.weight, weight.scale, weight.zeros, None, 1.0, 0, dtype, "none", [], ""
+            unsigned, 1.0, _FLIP, weight.weight, scales, weight.zeros, None, 1.0, 0, dtype, "none", [], ""
         )
-    out = out.mul_(scale) if weight.bias is None else out.mul_(scale).add_(weight.bias)
+        out = out.mul_(scale) if bias is None else torch.addcmul(bias, out, scale, out=out)
     return out.to(x.dtype).view(*x.shape[:-1], -1)
 
 
