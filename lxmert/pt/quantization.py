@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lxmert.weights.naming.quantized import is_quantized
 
-from ._compat import version_of
+from ._compat import PUBLIC_ONLY, version_of
 from .cpu_kernels.dispatch import has_hooks, known_layer
 from .cpu_kernels.int8 import (
     Int8Weight,
@@ -44,7 +44,9 @@ class Int8Linear(nn.Module):
         self.register_buffer("weight_scale", torch.ones(out_features, dtype=torch.float32, device=device))
         values = torch.zeros(out_features, dtype=dtype, device=device) if bias else None
         self.bias = None if values is None else nn.Parameter(values, requires_grad=False)
-        self._packed: dict[int, tuple[list[object], Int8Weight]] = {}  # by the number of layers in one
+        self._packed: dict[
+            int, tuple[list[tuple[int, object]], list[Any], Int8Weight]
+        ] = {}  # by the number of layers in one
 
     @classmethod
     @torch.inference_mode(False)  # whose tensors have no versions
@@ -110,15 +112,14 @@ def weight_of(layers: Sequence[Int8Linear], x: Tensor) -> Int8Weight:
     if not can_use_onednn(x):
         return plain_weight(*_joined(layers), computing_dtype(x))
     first = layers[0]
-    state: list[object] = []
-    for layer in layers:
-        for tensor in (layer.weight, layer.weight_scale, layer.bias):
-            state += (id(tensor), None if tensor is None else version_of(tensor))
+    tensors = [tensor for layer in layers for tensor in (layer.weight, layer.weight_scale, layer.bias)]
+    state = [(id(tensor), version_of(tensor)) for tensor in tensors if tensor is not None]
     known = first._packed.get(len(layers))
     if known is None or known[0] != state:
         with torch.inference_mode(False), torch.no_grad():
-            known = first._packed[len(layers)] = (state, packed_weight(*_joined(layers)))
-    return known[1]
+            # With the tensors, so that no other gets the id of one.
+            known = first._packed[len(layers)] = (state, tensors, packed_weight(*_joined(layers)))
+    return known[2]
 
 
 def _joined(layers: Sequence[Int8Linear]) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -143,12 +144,17 @@ def int8_linears(layers: Sequence[Any], x: Tensor) -> tuple[Tensor, ...]:  # [..
     return int8_product(x, weight_of(layers, x)).split([layer.out_features for layer in layers], -1)
 
 
-def int8_pair(up: Any, down: Any, x: Tensor, activation: Callable[[Tensor], Tensor]) -> Tensor:
-    # [..., in] -> [..., out]
-    """down(activation(up(x))), some rows at a time; see `are_int8`."""
-    weights = weight_of((up,), x), weight_of((down,), x)
-    parts = x.reshape(-1, x.shape[-1]).split(_ROWS)
-    done = [int8_product(activation(int8_product(part, weights[0])), weights[1]) for part in parts]
+def int8_pair(
+    up: Any, down: Any, x: Tensor, activation: Callable[[Tensor], Tensor], residual: Tensor | None = None
+) -> Tensor:  # [..., in] -> [..., out]
+    """down(activation(up(x))) + residual, some rows at a time; see `are_int8`."""
+    first, second = weight_of((up,), x), weight_of((down,), x)
+    rows = x.reshape(-1, x.shape[-1]).split(_ROWS)
+    added = [None] * len(rows) if residual is None else residual.reshape(-1, residual.shape[-1]).split(_ROWS)
+    done = []
+    for part, other in zip(rows, added, strict=True):
+        out = int8_product(activation(int8_product(part, first)), second)
+        done.append(out if other is None else out.add_(other))
     return (done[0] if len(done) == 1 else torch.cat(done)).view(*x.shape[:-1], -1)
 
 
@@ -163,7 +169,7 @@ def quantize_model(model: Any, mode: str) -> None:
         raise ValueError(f"this {name} is in training mode, and a quantized model is not trained: call eval() first.")
     layers: dict[str, Any] = {path: module for path, module in model.base.named_modules() if is_quantized(path)}
     for path, layer in layers.items():
-        if type(layer) is not nn.Linear or has_hooks(layer):
+        if type(layer) is not nn.Linear or (has_hooks(layer) and not PUBLIC_ONLY):
             what = f"a {type(layer).__name__}" if type(layer) is not nn.Linear else "a layer with hooks"
             raise ValueError(
                 f"quantize replaces layers that are plain nn.Linear, and {path} is {what}. Merge adapters first "

@@ -39,7 +39,7 @@ def linear_pair(
         residual: what is added, in the shape of the output.
     """
     if are_int8((up, down), x):
-        return int8_pair(up, down, x, ACTIVATIONS[activation])
+        return int8_pair(up, down, x, ACTIVATIONS[activation], residual)
     if not torch.is_grad_enabled() or weights_are_constant() or not (can_replace(up, x) and can_replace(down, x)):
         return linear(down, linear(up, x, activation), residual=residual)
     out = _RecomputedPair.apply(*autocast(x, up.weight, up.bias, down.weight, down.bias), activation)

@@ -7,6 +7,7 @@ is exact, whoever computes it, and is multiplied by both scales. A row's result 
 from __future__ import annotations
 
 import functools
+from contextlib import nullcontext
 from typing import NamedTuple
 
 import torch
@@ -59,7 +60,9 @@ def int8_product(x: Tensor, weight: Int8Weight) -> Tensor:  # [..., in] -> [...,
 def integer_product(rows: Tensor, weight: Tensor) -> Tensor:  # [K, in] int8, [out, in] int8 -> [K, out] int32
     """rows · weightᵀ by PyTorch's public operators, exactly."""
     parts = zip(rows.split(_EXACT, -1), weight.split(_EXACT, -1), strict=True)
-    with torch.autocast(rows.device.type, enabled=False):
+    device = rows.device.type
+    casts = torch.amp.is_autocast_available(device)  # to dtypes that do not hold the sums
+    with torch.autocast(device, enabled=False) if casts else nullcontext():
         # Floating-point products hold these integers exactly, in TF32 too.
         first, *others = ((a.float() @ b.float().t()).to(torch.int32) for a, b in parts)
     return sum(others, first)
