@@ -56,12 +56,12 @@ check: $(READY)
 	$(VENV)/bin/mypy
 
 # The peers: ONNX Runtime in the same environment, and TensorFlow's transformers in one of its own, which PEER replaces:
-# make bench PEER=/path/to/its/python. ROUNDS: how often each side of a row runs.
+# make bench PEER=/path/to/its/python; PEER= leaves it out. ROUNDS: how often each side of a row runs.
 PEER ?= $(VENV)-peer/bin/python
 ROUNDS ?= 3
 
 bench: $(READY) $(VENV)/.peers $(if $(filter $(VENV)-peer/%,$(PEER)),$(VENV)-peer/.ready)
-	$(VENV)/bin/python benchmarks/speed.py --rounds $(ROUNDS) --peer $(PEER)
+	$(VENV)/bin/python benchmarks/speed.py --rounds $(ROUNDS) $(if $(PEER),--peer $(PEER))
 	$(VENV)/bin/python benchmarks/linear_cost.py
 	$(VENV)/bin/python benchmarks/detector.py
 	$(VENV)/bin/python benchmarks/report.py

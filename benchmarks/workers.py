@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from clock import in_turns, memory
@@ -61,8 +62,9 @@ class Worker:
     def __call__(self) -> dict[str, Any]:
         """Run the job once; returns what the process says of it."""
         assert self.process.stdin is not None
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
+        with suppress(BrokenPipeError):  # it ended, which the next line tells
+            self.process.stdin.write("\n")
+            self.process.stdin.flush()
         return self._wait()
 
     def _wait(self) -> dict[str, Any]:
@@ -77,8 +79,11 @@ class Worker:
     def close(self) -> None:
         """End the process."""
         assert self.process.stdin is not None
-        self.process.stdin.close()
+        with suppress(BrokenPipeError):
+            self.process.stdin.close()
         self.process.wait()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
         self._errors.close()
 
 
@@ -91,14 +96,22 @@ def time_workers(workers: Mapping[str, Worker], rounds: int) -> dict[str, float]
 
 
 def measure_workers(workers: Mapping[str, Worker], rounds: int) -> dict[str, Measured]:
-    """What each worker measures, in turns whose order is drawn anew for each round; ends the workers."""
+    """What each worker measures, in turns whose order is drawn anew for each round; ends the workers.
+
+    One that fails is left out, with a message on standard error.
+    """
     found: dict[str, list[float]] = {name: [] for name in workers}
     peaks = dict.fromkeys(workers, 0.0)
     order = random.Random(0)
     for _ in range(rounds):
-        for name in order.sample(list(workers), len(workers)):
+        for name in order.sample(list(found), len(found)):
             time.sleep(_PAUSE)
-            report = workers[name]()
+            try:
+                report = workers[name]()
+            except WorkerError as error:
+                print(f"{name}: {error}", file=sys.stderr, flush=True)
+                del found[name]
+                continue
             found[name] += report["values"]
             peaks[name] = max(peaks[name], report["peak"])
     for worker in workers.values():

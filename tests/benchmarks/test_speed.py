@@ -17,7 +17,9 @@ import machine
 import report_speed
 import rows
 import work
+import workers
 
+SCRIPTS = Path(__file__).parents[2] / "benchmarks"
 TOKENS, REGIONS = 5, 3
 SIZES = dict(l_layers=2, r_layers=3, x_layers=2)
 EPYC = """\
@@ -146,9 +148,18 @@ def test_summary_names_what_is_reached():
 
 
 def test_results_in_the_repository_fit_the_rows():
-    path = Path(__file__).parents[2] / "benchmarks" / "results" / "speed.json"
-    results = json.loads(path.read_text())
+    results = json.loads((SCRIPTS / "results" / "speed.json").read_text())
     assert results
     for found in results.values():
         assert set(found["rows"]) <= set(rows.rows())
         assert report_speed.tables({"": found})
+
+
+def test_a_worker_that_ends_is_left_out(capsys):
+    code = f"import sys; sys.path.append({str(SCRIPTS)!r}); import workers; workers.serve(lambda: {{}}, lambda: {{}})"
+    sound, ending = ([sys.executable, "-c", code.format(*each)] for each in (("0", "[1.0, 3.0, 2.0]"), ("0", "1 / 0")))
+    found = workers.measure_workers({"sound": workers.Worker(sound), "ending": workers.Worker(ending)}, rounds=2)
+    assert list(found) == ["sound"]
+    assert found["sound"].value == 2
+    assert found["sound"].peak > 1
+    assert "ZeroDivisionError" in capsys.readouterr().err
