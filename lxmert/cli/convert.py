@@ -17,7 +17,7 @@ SUMMARY = "convert weights from any published format to any other, bit by bit"
 
 # The keys of the tables in lxmert.weights, which are slow to import.
 _FORMATS = ("folder", "tf_model.h5", "weights.h5", "keras")
-_DTYPES = ("float64", "float32", "float16", "bfloat16")
+_DTYPES = ("float64", "float32", "float16", "bfloat16", "int8")
 
 
 class _Tasks:
@@ -46,7 +46,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TASK",
         help="the task of the model to write: %(choices)s (default: the task of the heads in SOURCE)",
     )
-    parser.add_argument("--dtype", choices=_DTYPES, help="dtype of the weights (default: unchanged)")
+    parser.add_argument(
+        "--dtype",
+        choices=_DTYPES,
+        help="dtype of the weights (default: unchanged); int8, for folders: of the matrices of the layers, with scales",
+    )
     parser.add_argument(
         "--max-shard-size",
         metavar="SIZE",
@@ -167,6 +171,10 @@ def _print_report(done: Conversion) -> None:
         title = title.removeprefix("folder with config.json and ")
     wrote = f"wrote {done.target}: {done.architecture}, {done.tensors:,} tensors, {done.size:,} bytes, {title}{files}"
     print(escaped(wrote))
+    if done.int8:
+        print(f"{done.int8:,} matrices are in int8, with a scale of each row")
+    if done.dequantized:
+        print(f"{done.dequantized:,} matrices of the source are in int8; they were written as int8 times scale")
     if report.unexpected:
         print(
             f"left out {len(report.unexpected)} tensors that {done.architecture} does not use"

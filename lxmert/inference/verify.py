@@ -28,7 +28,9 @@ from lxmert.inference.backends import numpy_model
 from lxmert.inference.verify_detectors import detector_outputs
 from lxmert.weights.answer_vocabulary import matching_rows, remap_rows
 from lxmert.weights.formats import open_weights
+from lxmert.weights.int8_rounding import round_rows
 from lxmert.weights.model_files import AnswerTable, as_answers
+from lxmert.weights.naming.quantized import is_quantized
 from lxmert.weights.open import open_checkpoint
 
 # float32 keeps 24 bits, 6e-8 of a value. The two frameworks add up in another order, layer after layer, which makes
@@ -164,10 +166,12 @@ def verify(
     origin = getattr(pt, architecture).from_pretrained(
         source, config=source_config, dtype=torch.float32, quantize=False, **constructor_options, **(hub or {})
     )
-    if dtype is not None:
-        for parameter, tensor in origin.weights_by_name():
-            if not parameter.leaf.exact:
-                tensor.data = tensor.data.to(getattr(torch, dtype)).to(torch.float32)
+    for parameter, tensor in origin.weights_by_name() if dtype is not None else ():
+        if dtype == "int8" and parameter.leaf.torch == "weight" and is_quantized(parameter.module):
+            rows, scale = round_rows(tensor.detach().numpy())
+            tensor.data = torch.from_numpy(rows * scale)
+        elif dtype != "int8" and not parameter.leaf.exact:
+            tensor.data = tensor.data.to(getattr(torch, str(dtype))).to(torch.float32)
     expected = _outputs(origin, inputs)
     if answers is not None:
         rows = matching_rows(*map(as_answers, answers))

@@ -126,7 +126,7 @@ def saved_tensors(model: StoredModel, state_dict: Mapping[str, Any] | None) -> S
         raise ValueError(
             f"this {type(model).__name__} cannot be saved as what its config says: {first_few(problems, 4)}. "
             "Merge adapters first (peft: merge_and_unload), or save them alone (peft: save_pretrained of the "
-            "PeftModel); save a quantized model before it is quantized, or by torch.save(model.state_dict(), path); "
+            "PeftModel); save what another library quantizes before it is quantized, or torch.save its state_dict(); "
             "gather sharded or offloaded tensors, and pass them as state_dict=. A layer of another kind or size "
             "belongs in a subclass, beside the layers of the model; resize_num_qa_labels and resize_token_embeddings "
             "change the sizes of those."

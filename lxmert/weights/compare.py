@@ -200,6 +200,12 @@ class _Pair(NamedTuple):
         return self.a.dtype(self.first), self.b.dtype(self.second)
 
     @property
+    def stored_dtypes(self) -> tuple[str, str]:
+        """Its dtype in each file as it is: int8 too, which is compared as the numbers that it stands for."""
+        a, b = (dtype.name for dtype in self.dtypes)
+        return "int8" if self.a.is_int8(self.first) else a, "int8" if self.b.is_int8(self.second) else b
+
+    @property
     def size(self) -> int:
         """The bytes of both."""
         return sum(math.prod(s) * d.itemsize for s, d in zip(self.shapes, self.dtypes, strict=True))
@@ -244,7 +250,7 @@ def _modules(pairs: Sequence[_Pair], differences: Sequence[_Difference], folded:
     for group in group_by_module(zip(pairs, differences, strict=True), lambda item: item[0].first.module, folded):
         modules = {pair.first.module for pair, _ in group}
         compared = [pair for pair, _ in group if pair.shapes[0] == pair.shapes[1]]
-        formats = [tuple(dict.fromkeys(pair.dtypes[side].name for pair, _ in group)) for side in (0, 1)]
+        formats = [tuple(dict.fromkeys(pair.stored_dtypes[side] for pair, _ in group)) for side in (0, 1)]
         yield ModuleDifference(
             path=folded_path(pair.first.module for pair, _ in group),
             layers=len(modules),

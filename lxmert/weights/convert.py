@@ -5,8 +5,7 @@ Values do not change by a bit unless another dtype is chosen.
 
 from __future__ import annotations
 
-import errno
-import shutil
+import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,10 +25,22 @@ from lxmert.weights.formats.open import FOLDER_WEIGHTS, TF_NAME
 from lxmert.weights.formats.raw_io import FLOATS
 
 from .checkpoint import Checkpoint
-from .convert_files import NO_ANSWERS, AnswerTables, check_answers, files_writer, move_answers, source_and_target
+from .convert_files import (
+    NO_ANSWERS,
+    AnswerTables,
+    check_answers,
+    check_room,
+    files_writer,
+    move_answers,
+    source_and_target,
+    with_progress,
+)
+from .formats.safetensors import NamedArray
+from .int8_rounding import int8_tensors
 from .load import LoadReport, match_parameters
 from .model_files import AnswerTable, Vocabulary, find_model
 from .naming.key_mapping import Parameter
+from .naming.tables import is_task_model
 from .open import open_checkpoint
 from .save_folder import FOLDER_CONTENT, LazyTensor, byte_count, write_folder
 from .save_hdf5 import check_for_tf, write_keras_archive, write_keras_weights, write_tf_folder, write_tf_weights
@@ -57,6 +68,8 @@ class Conversion:
         tensors: how many were written.
         size: their bytes.
         report: which tensors of the source were used.
+        int8: how many matrices are in int8 in the target.
+        dequantized: how many were in the source, and are not in the target.
         overflowed: for each parameter how many finite numbers became infinite in a narrower dtype.
         answers: for an answer head with a new vocabulary: its number of answers, and how many the old one has.
         tables: the answers of the source and of the target.
@@ -72,6 +85,8 @@ class Conversion:
     size: int
     report: LoadReport
     overflowed: dict[str, int]
+    int8: int = 0
+    dequantized: int = 0
     answers: tuple[int, int] | None = None
     tables: AnswerTables = NO_ANSWERS
 
@@ -136,7 +151,9 @@ def convert(
         progress: called from several threads after each tensor, with its bytes and those of all tensors.
         to: a key of FORMATS; by default what the target's name implies.
         task: the task of the model class to write, see `specs.tasks`; by default that of the source's heads.
-        dtype: "float32", "float16", "bfloat16" or "float64"; by default each tensor keeps its own.
+        dtype: "float32", "float16", "bfloat16" or "float64"; by default each tensor keeps its own. "int8", for folders,
+            rounds the matrices of the layers as `model.quantize("int8")` does, and the others keep their own. Matrices
+            that are int8 in the source are int8 times scale, in float32, in other files than folders.
         max_shard_size: of a folder; see `save_folder.write_folder`.
         answers: the answer vocabularies of the source and of the target. The rows of the answer head are moved to the
             second by the text of the answers; new answers start at zero. One alone is that of the target where the
@@ -178,14 +195,17 @@ def convert(
             check_answers(target, path, architecture, checkpoint.config, tables.target)
         if tables.moved:
             items, model_config, matched = move_answers(checkpoint, items, tables)
-        total = sum(item.size for item in items)
-        _check_room(target, total * (2 if kind == "keras" else 1))  # an archive is assembled from a file
+        scales: Sequence[NamedArray] = ()
+        if kind == "folder" and dtype in (None, "int8"):
+            items, scales = int8_tensors(checkpoint, items, is_task_model(architecture), dtype == "int8")
+        total = sum(item.size for item in items) + sum(math.prod(shape) * kept.itemsize for _, kept, shape, _ in scales)
+        check_room(target, total * (2 if kind == "keras" else 1))  # an archive is assembled from a file
         if progress is not None:
-            items = [item._replace(read=_with_progress(item, total, progress)) for item in items]
+            items = [item._replace(read=with_progress(item, total, progress)) for item in items]
         arguments, files = (model_config, architecture, items), 1
         others = files_writer(path, checkpoint.config, tables.target, vocabulary) if is_folder else None
         if kind == "folder":
-            overflowed, names = write_folder(target, *arguments, max_shard_size=max_shard_size, write_others=others)
+            overflowed, names = write_folder(target, *arguments, max_shard_size, others, own=scales)
             files = len(names)
             written = target / (SAFETENSORS_NAME if files == 1 else INDEX_NAME)
         elif is_folder:
@@ -193,8 +213,23 @@ def convert(
         else:
             with ensure_folder(target.parent), replacing(target) as temporary:
                 overflowed = _FILE_WRITERS[kind](temporary, *arguments)
+        lost = sum(map(checkpoint.is_int8, taken)) - len(scales)
+    tensors = len(items) + len(scales)
+    rounded = len(scales), max(0, lost)
     return Conversion(
-        source, target, written, files, kind, architecture, len(items), total, report, overflowed, matched, tables
+        source,
+        target,
+        written,
+        files,
+        kind,
+        architecture,
+        tensors,
+        total,
+        report,
+        overflowed,
+        *rounded,
+        matched,
+        tables,
     )
 
 
@@ -205,8 +240,10 @@ def _check_options(
     target: Path, kind: str, is_folder: bool, dtype: str | None, max_shard_size: int | str | None
 ) -> None:
     check_folder(*((target, FOLDER_CONTENT) if is_folder else (target.parent, target.name)))
-    if dtype is not None and dtype not in FLOATS:
-        raise ValueError(f"{setting('dtype')} must be one of {', '.join(FLOATS)}; got {dtype!r}.")
+    if dtype is not None and dtype not in (*FLOATS, "int8"):
+        raise ValueError(f"{setting('dtype')} must be one of {', '.join(FLOATS)}, int8; got {dtype!r}.")
+    if dtype == "int8" and kind != "folder":
+        raise ValueError(f"{setting('dtype')} int8 is for a folder's safetensors; {target} is to be: {FORMATS[kind]}.")
     if max_shard_size is not None:
         byte_count(max_shard_size)
         if kind != "folder":
@@ -232,16 +269,6 @@ def _check_target(target: Path, written: Path, kind: str, checkpoint: Checkpoint
             )
 
 
-def _check_room(target: Path, size: int) -> None:
-    """Refuse a disk without enough free space, before anything is written."""
-    place = next(folder for folder in (target, *target.absolute().parents) if folder.is_dir())
-    free = shutil.disk_usage(place).free
-    if free < size:
-        raise OSError(
-            errno.ENOSPC, f"no room on the disk: {size:,} bytes are to be written, {free:,} are free", str(target)
-        )
-
-
 def _architecture(task: str | None, checkpoint: Checkpoint) -> str:
     """The model class to write: the file's, or its model's class for a task."""
     source = checkpoint.file.path
@@ -263,13 +290,5 @@ def _architecture(task: str | None, checkpoint: Checkpoint) -> str:
 
 def _written_dtype(checkpoint: Checkpoint, parameter: Parameter, dtype: str | None) -> np.dtype:
     """The dtype to write: the wanted one, or that of the file, which what is exact keeps."""
-    return checkpoint.dtype(parameter) if dtype is None or parameter.leaf.exact else FLOATS[dtype]
-
-
-def _with_progress(item: LazyTensor, total: int, progress: Callable[[int, int], None]) -> Callable[[], np.ndarray]:
-    def read() -> np.ndarray:
-        values = item.read()
-        progress(item.size, total)
-        return values
-
-    return read
+    wanted = None if dtype is None or parameter.leaf.exact else FLOATS.get(dtype)
+    return checkpoint.dtype(parameter) if wanted is None else wanted

@@ -1,7 +1,11 @@
-"""What a conversion does beside the weights: it moves answer heads, and carries the tokenizer and answers along."""
+"""What a conversion does beside the weights: it moves answer heads, and carries the tokenizer and answers along.
+
+And it checks the room on the disk.
+"""
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import warnings
@@ -9,6 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
 
 from lxmert.common.config.base import ModelConfig
 from lxmert.utils.atomic_files import write_text
@@ -170,3 +176,24 @@ def _copy_files(folder: Path, new: Path, names: Sequence[str]) -> None:
         if (folder / name).is_file():
             with naming(new / name):
                 shutil.copyfile(folder / name, new / name)
+
+
+def check_room(target: Path, size: int) -> None:
+    """Refuse a disk without enough free space, before anything is written."""
+    place = next(folder for folder in (target, *target.absolute().parents) if folder.is_dir())
+    free = shutil.disk_usage(place).free
+    if free < size:
+        raise OSError(
+            errno.ENOSPC, f"no room on the disk: {size:,} bytes are to be written, {free:,} are free", str(target)
+        )
+
+
+def with_progress(item: LazyTensor, total: int, progress: Callable[[int, int], None]) -> Callable[[], np.ndarray]:
+    """A function that reads a tensor, and then tells how many bytes it has."""
+
+    def read() -> np.ndarray:
+        values = item.read()
+        progress(item.size, total)
+        return values
+
+    return read

@@ -183,7 +183,10 @@ def _about_bypass(mismatch: Mismatch) -> Iterator[str]:
 def _about_quantized(mismatch: Mismatch) -> Iterator[str]:
     checkpoint = mismatch.checkpoint
     stored = (name for key, name in checkpoint.names.items() if not checkpoint.mapping.is_unused(key))
-    if any(checkpoint.file.dtypes[name].kind in "iu" for name in stored):
+    integers = any(checkpoint.file.dtypes[name].kind in "iu" for name in stored)
+    if integers and not checkpoint.mapping.keras_layout:
+        yield "Of quantized weights, int8 matrices with a scale of each row (weight_scale) are read, and no others."
+    elif integers:
         yield (
             "The file holds quantized weights: load a .keras file by keras.saving.load_model, or quantize a model as "
             "this one was, and load the file by its load_weights."

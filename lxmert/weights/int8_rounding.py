@@ -1,0 +1,74 @@
+"""Matrices rounded to int8 in NumPy, as `model.quantize("int8")` rounds them, for files that no framework writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+
+from .checkpoint import Checkpoint
+from .formats.int8_file import INT8, SCALE
+from .formats.safetensors import NamedArray
+from .naming.key_mapping import Parameter, published
+from .naming.quantized import is_quantized
+from .save_folder import LazyTensor
+
+_LARGEST, _SMALLEST = 127, 1e-30  # as in lxmert/pt/cpu_kernels/int8.py
+_FLOAT32 = np.dtype("float32")
+
+
+def round_rows(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:  # [out, in] -> [out, in] int8, [out, 1]
+    """A matrix as integers and a scale of each row, with values ≈ integers · scale."""
+    wide = values if values.dtype == np.float64 else values.astype(_FLOAT32)
+    largest = np.maximum(np.abs(wide).max(-1, keepdims=True), wide.dtype.type(_SMALLEST))
+    return np.rint(wide * (_LARGEST / largest)).astype(INT8), (largest / _LARGEST).astype(_FLOAT32)
+
+
+Int8 = Callable[[], tuple[np.ndarray, np.ndarray]]
+"""A function that returns the integers and the scales of a matrix."""
+
+
+def int8_tensors(
+    checkpoint: Checkpoint, items: Sequence[LazyTensor], nested: bool, round_others: bool
+) -> tuple[list[LazyTensor], list[NamedArray]]:
+    """What a file gets whose matrices are int8: its parameters, and the scales under their names in the file.
+
+    Args:
+        checkpoint: what is written.
+        items: all of it, as floating-point numbers.
+        nested: whether the backbone is inside of a task model.
+        round_others: whether the matrices that a quantized model has in int8 are rounded where the checkpoint has them
+            as floating-point numbers.
+    """
+    mapping = published(checkpoint.config.model_type)
+    tensors: list[LazyTensor] = []
+    scales: list[NamedArray] = []
+    for item in items:
+        p = item.parameter
+        get = _int8(checkpoint, p, round_others)
+        tensors.append(item if get is None else LazyTensor(p, INT8, partial(_rows, get)))
+        if get is not None:
+            scales.append((mapping.key(p, nested) + SCALE, _FLOAT32, (p.shape[0], 1), partial(_scales, get)))
+    return tensors, scales
+
+
+def _int8(checkpoint: Checkpoint, p: Parameter, round_others: bool) -> Int8 | None:
+    """The integers and scales of a parameter that is to be int8; None for another."""
+    if p.leaf.torch != "weight" or not is_quantized(p.module):
+        return None
+    if checkpoint.is_int8(p):
+        return partial(checkpoint.read_int8, p)
+    return partial(_rounded, checkpoint, p) if round_others else None
+
+
+def _rounded(checkpoint: Checkpoint, p: Parameter) -> tuple[np.ndarray, np.ndarray]:
+    return round_rows(checkpoint.view(p))
+
+
+def _rows(get: Int8) -> np.ndarray:
+    return get()[0]
+
+
+def _scales(get: Int8) -> np.ndarray:
+    return get()[1].reshape(-1, 1)
