@@ -15,27 +15,27 @@ from lxmert.weights.loading import Found
 from lxmert.weights.naming.key_mapping import Parameter
 from lxmert.weights.naming.quantized import is_quantized
 
-from .cpu_kernels.int8 import round_rows
+from .cpu_kernels.int8 import computing_dtype, round_rows
 from .named_weights import tensor_of
 from .quantization import Int8Linear
 
 Model = TypeVar("Model", bound=StoredModel)
 
 
-class Int8Weight(NamedTuple):
+class RoundedWeight(NamedTuple):
     """The weight of an `Int8Linear`: integers [out, in], and the scale of each row [out]."""
 
     rows: Tensor
     scale: Tensor
 
 
-def round_weight(weight: Tensor) -> Int8Weight:  # [out, in]
+def round_weight(weight: Tensor) -> RoundedWeight:  # [out, in]
     """The weight of a linear layer in int8, as `quantize` rounds it."""
-    rows, scale = round_rows(weight.double() if weight.dtype == torch.float64 else weight.float())
-    return Int8Weight(rows, scale[:, 0].float())
+    rows, scale = round_rows(weight.to(computing_dtype(weight)))
+    return RoundedWeight(rows, scale[:, 0].float())
 
 
-def weight_reader(file: Checkpoint, found: Found) -> Callable[[Parameter], Tensor | Int8Weight]:
+def weight_reader(file: Checkpoint, found: Found) -> Callable[[Parameter], Tensor | RoundedWeight]:
     """A function that reads a parameter in the form that the model will have it in.
 
     Raises:
@@ -50,18 +50,18 @@ def weight_reader(file: Checkpoint, found: Found) -> Callable[[Parameter], Tenso
         )
     wanted = {p.name for p in (matrices if found.quantize else stored if found.quantize is None else ())}
 
-    def read(parameter: Parameter) -> Tensor | Int8Weight:
+    def read(parameter: Parameter) -> Tensor | RoundedWeight:
         if parameter.name not in wanted:
             return tensor_of(file.read(parameter, mapped=True))
         if file.is_int8(parameter):
-            return Int8Weight(*map(tensor_of, file.read_int8(parameter)))
+            return RoundedWeight(*map(tensor_of, file.read_int8(parameter)))
         # Not a map of the file: its pages would stay in memory as long as anything of the file does.
         return round_weight(tensor_of(file.read(parameter)))
 
     return read
 
 
-def assign_int8(model: StoredModel, parameter: Parameter, weight: Int8Weight, dtype: torch.dtype) -> None:
+def assign_int8(model: StoredModel, parameter: Parameter, weight: RoundedWeight, dtype: torch.dtype) -> None:
     """Give the layer of a parameter this weight; the layer becomes an `Int8Linear`, with the bias that it has."""
     module, _ = model.locate(parameter)
     if not isinstance(module, Int8Linear):

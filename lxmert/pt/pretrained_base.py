@@ -18,7 +18,7 @@ from lxmert.weights.save_folder import FileKind
 from lxmert.weights.saving import Saved
 
 from .init import skip_init
-from .int8_weights import Int8Weight, assign_int8, quantize_rest, weight_reader
+from .int8_weights import RoundedWeight, assign_int8, quantize_rest, weight_reader
 from .named_weights import NamedWeights, array_of, tensor_of
 from .placement import check_placement, place
 from .state_dicts import own_shapes, pickles, saved_tensors, translate_names
@@ -73,7 +73,7 @@ class PreTrainedBase(NamedWeights):
             with skip_init():
                 model = cls(file.config, **options)
             for parameter, values in weights:
-                if isinstance(values, Int8Weight):
+                if isinstance(values, RoundedWeight):
                     assign_int8(model, parameter, values, dtype)
                 else:
                     model._assign(parameter, values.to(torch.float32 if parameter.leaf.exact else dtype))
@@ -92,7 +92,7 @@ class PreTrainedBase(NamedWeights):
                         f"{type(self).__name__} has {parameter.name} as {list(own.shape)}, and its config and "
                         f"{file.file.path} say {list(parameter.shape)}. Give the layer that size, or a name of its own."
                     )
-                if isinstance(values, Int8Weight):
+                if isinstance(values, RoundedWeight):
                     assign_int8(self, parameter, values, own.dtype)
                 else:
                     own.copy_(values)

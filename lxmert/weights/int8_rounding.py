@@ -7,6 +7,8 @@ from functools import partial
 
 import numpy as np
 
+from lxmert.utils.messages import first_few
+
 from .checkpoint import Checkpoint
 from .formats.int8_file import INT8, SCALE
 from .formats.safetensors import NamedArray
@@ -21,8 +23,9 @@ _FLOAT32 = np.dtype("float32")
 def round_rows(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:  # [out, in] -> [out, in] int8, [out, 1]
     """A matrix as integers and a scale of each row, with values ≈ integers · scale."""
     wide = values if values.dtype == np.float64 else values.astype(_FLOAT32)
-    largest = np.maximum(np.abs(wide).max(-1, keepdims=True), wide.dtype.type(_SMALLEST))
-    return np.rint(wide * (_LARGEST / largest)).astype(INT8), (largest / _LARGEST).astype(_FLOAT32)
+    number = wide.dtype.type
+    scale = np.maximum(np.abs(wide).max(-1, keepdims=True) * number(1 / _LARGEST), number(_SMALLEST))
+    return np.rint(wide * (1 / scale)).astype(INT8), scale.astype(_FLOAT32)
 
 
 Int8 = Callable[[], tuple[np.ndarray, np.ndarray]]
@@ -63,7 +66,11 @@ def _int8(checkpoint: Checkpoint, p: Parameter, round_others: bool) -> Int8 | No
 
 
 def _rounded(checkpoint: Checkpoint, p: Parameter) -> tuple[np.ndarray, np.ndarray]:
-    return round_rows(checkpoint.view(p))
+    values = checkpoint.view(p)
+    if not np.isfinite(values).all():
+        name = first_few([checkpoint.stored_name(p)])
+        raise ValueError(f"{checkpoint.file.path}: {name} holds NaN or infinite numbers, which int8 does not have.")
+    return round_rows(values)
 
 
 def _rows(get: Int8) -> np.ndarray:

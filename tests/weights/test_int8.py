@@ -17,7 +17,6 @@ from lxmert.weights.checkpoint import CheckpointMismatchError
 from lxmert.weights.compare import compare
 from lxmert.weights.convert import convert
 from lxmert.weights.inspect import summarize
-from lxmert.weights.naming.quantized import is_quantized
 from tests.small import small_config
 
 LXMERT, VISUAL_BERT = "LxmertForPreTraining", "VisualBertForQuestionAnswering"
@@ -53,12 +52,7 @@ def folder(tmp_path):
 
 def quantized(model):
     """A copy of a model with int8 weights."""
-    copied = copy.deepcopy(model)
-    for path, module in list(copied.base.named_modules()):
-        if isinstance(module, nn.Linear) and is_quantized(path):
-            parent, _, name = path.rpartition(".")
-            setattr(copied.base.get_submodule(parent), name, Int8Linear.from_linear(module))
-    return copied.eval()
+    return copy.deepcopy(model).eval().quantize("int8")
 
 
 def assert_same(a, b):
@@ -213,6 +207,14 @@ def test_converting(model, folders, tmp_path):
     assert compare(target, tmp_path / "again", tolerance=1e-5 * float(largest) * 127).same
     with pytest.raises(ValueError, match=r"dtype int8 is for a folder's safetensors"):
         convert(source, tmp_path / "b.keras", dtype="int8")
+
+
+def test_infinite_numbers_are_not_rounded(folder, tmp_path):
+    convert(folder, tmp_path / "float", dtype="float32")
+    damage(tmp_path / "float", **{QUERY: np.full((24, 24), np.inf, "float32")})
+    with pytest.raises(ValueError, match=rf"{QUERY} holds NaN or infinite numbers, which int8 does not have"):
+        convert(tmp_path / "float", tmp_path / "int8", dtype="int8")
+    assert not (tmp_path / "int8").exists()
 
 
 def test_commands(folder, tmp_path, capsys):
