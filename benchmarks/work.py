@@ -108,13 +108,13 @@ def pretraining(config: Any, batch: int, tokens: int, regions: int, words: int, 
 
 def answering(config: Any, lengths: Iterable[int], images: int, regions: int) -> int:
     """Questions of these lengths about some images: each question and each image is encoded once, without padding."""
-    lengths = list(lengths)
+    lengths = [int(length) for length in lengths]
     questions = sum(encode_language(config, length) + cross(config, length, regions) for length in lengths)
     return questions + len(lengths) * answer_head(config) + images * encode_vision(config, regions)
 
 
 def matching(config: Any, lengths: Iterable[int], images: int, regions: int) -> int:
     """Every sentence with every image: each is encoded once, and the cross layers run for every pair."""
-    lengths = list(lengths)
+    lengths = [int(length) for length in lengths]
     pairs = images * sum(cross(config, length, regions) + match_head(config) for length in lengths)
     return pairs + sum(encode_language(config, length) for length in lengths) + images * encode_vision(config, regions)
