@@ -83,7 +83,15 @@ def _public_names() -> Mapping[str, Iterable[str]]:
         "lxmert.weights.checkpoint": ("CheckpointMismatchError",),
         "lxmert.weights.convert": ("convert",),
         "lxmert.weights.load": ("LoadReport",),
-        "lxmert.pt": (*CLASSES, *DETECTORS, *bases, "PackedWeights", "use_cpu_kernels", "use_packed_weights"),
+        "lxmert.pt": (
+            *CLASSES,
+            *DETECTORS,
+            *bases,
+            "PackedWeights",
+            "use_cpu_kernels",
+            "use_cpu_products",
+            "use_packed_weights",
+        ),
         "lxmert.tf": [f"TF{name}" for name in (*CLASSES, *DETECTORS, *bases, *outputs)],
     }
 

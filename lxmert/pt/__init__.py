@@ -20,6 +20,7 @@ from lxmert.common.outputs import (
 from lxmert.common.tokenizer import BertTokenizer, BertTokenizerFast, LxmertTokenizer, LxmertTokenizerFast
 from lxmert.pt.cpu_kernels.dispatch import use_cpu_kernels
 from lxmert.pt.cpu_kernels.packing import PackedWeights, use_packed_weights
+from lxmert.pt.cpu_kernels.product_choice import use_cpu_products
 
 from .detector import VisualGenomeDetector
 from .lxmert import LxmertModel
@@ -66,5 +67,6 @@ __all__ = [
     "VisualBertTaskOutput",
     "VisualGenomeDetector",
     "use_cpu_kernels",
+    "use_cpu_products",
     "use_packed_weights",
 ]

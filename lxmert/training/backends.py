@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -72,6 +73,18 @@ def make_trainer(settings: Settings, make_model: MakeModel, total_steps: int) ->
     from lxmert.training.tf.trainer import Trainer as TfTrainer
 
     return TfTrainer(settings, make_model, total_steps)
+
+
+def products_of_run(backend: str, recorded: str) -> AbstractContextManager[str]:
+    """Compute the float32 products of a run with the library that it has recorded; see `lxmert.training.pt.products`.
+
+    Keras has one library; its name is empty here.
+    """
+    if backend != "pt":
+        return nullcontext("")
+    from lxmert.training.pt.products import products_of_run as products
+
+    return products(recorded)
 
 
 def shutdown_distributed(backend: str) -> None:

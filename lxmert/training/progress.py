@@ -18,7 +18,10 @@ from .tasks import TASKS, Task
 FORMAT = 3
 # Settings that were added since runs have this format: one that lacks them had their default values.
 _ADDED = ("answer_scores", "answer_min_count", "choices", "box_features")
+# The same, of `Progress`.
+_ADDED_PROGRESS = ("products",)
 _LARGEST_CHECKSUM = 2**32 - 1
+_PRODUCTS = ("onednn", "pytorch", "")
 _LISTED = 8  # faults in a message
 
 
@@ -33,6 +36,7 @@ class Progress:
         examples: the number of training examples.
         devices: how many processes or devices shared the last steps; 0 before the first.
         checksums: of the files of examples, the table of answers, the vocabulary and the region stores, by name.
+        products: the library of float32 products on CPUs in PyTorch, "onednn" or "pytorch"; empty in Keras.
     """
 
     step: int = 0
@@ -41,6 +45,7 @@ class Progress:
     examples: int = 0
     devices: int = 0
     checksums: dict[str, int] = field(default_factory=dict)
+    products: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON values; JSON has no NaN, so a score that is no finite number is a text there."""
@@ -108,12 +113,12 @@ def read_progress(path: Path) -> tuple[Progress, dict[str, Any]]:
         )
     stored, settings = read_stored(path)
     missing = [f"settings.{name}" for name in field_names() if name not in {*stored["settings"], *_ADDED}]
-    missing += [entry.name for entry in fields(Progress) if entry.name not in stored]
+    missing += [entry.name for entry in fields(Progress) if entry.name not in {*stored, *_ADDED_PROGRESS}]
     faults = [f"there is no {', '.join(missing)}"] if missing else _faults(stored, settings)
     if faults:
         raise ValueError(f"{path} is damaged: {'; '.join(faults[:_LISTED])}. {_CHANGED}")
     epochs = [{name: float(score) for name, score in scores.items()} for scores in stored["epochs"]]
-    values = {entry.name: stored[entry.name] for entry in fields(Progress)}
+    values = {entry.name: stored[entry.name] for entry in fields(Progress) if entry.name in stored}
     return Progress(**{**values, "epochs": epochs}), stored["settings"]
 
 
@@ -125,6 +130,8 @@ def _faults(stored: Mapping[str, Any], settings: Settings) -> list[str]:
     faults = _integer("examples", stored["examples"], settings.batch_size, None, "the batch size or more")
     faults += _integer("devices", stored["devices"], 0)
     faults += _scores_faults(stored["epochs"], settings)
+    if (products := stored.get("products", "")) not in _PRODUCTS:
+        faults.append(f"products must be one of {', '.join(map(repr, _PRODUCTS))}; got {shown(products)}")
     checksums = stored["checksums"]
     if not isinstance(checksums, dict):
         faults.append(f"checksums must be an object of names and numbers; got {shown(checksums)}")

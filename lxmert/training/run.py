@@ -16,7 +16,7 @@ from lxmert.data.datasets import check_disjoint
 from lxmert.data.features import open_regions
 from lxmert.utils.setting_names import setting
 
-from .backends import Trainer, make_trainer
+from .backends import Trainer, make_trainer, products_of_run
 from .checkpoints import (
     BEST,
     LAST,
@@ -93,7 +93,8 @@ def _train(
         )
     else:
         trainer = _open_trainer(settings, files, steps, state, resume, log)
-        _Run(settings, files, steps, valid, state, trainer).run(resume, progress, callbacks)
+        with products_of_run(settings.backend, state.products) as state.products:
+            _Run(settings, files, steps, valid, state, trainer).run(resume, progress, callbacks)
     if state.epochs and not state.best:
         log(f"no epoch has a score that is a number: there is no best checkpoint. The last one is {_last(settings)}")
     return state.epochs[state.best - 1] if state.best else {}

@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from lxmert.pt import PackedWeights
+from lxmert.pt import PackedWeights, use_cpu_products
 from lxmert.pt.cpu_kernels import feed_forward
 from lxmert.pt.cpu_kernels import linear as products
 from tests import tolerances
@@ -40,7 +40,8 @@ def counted(monkeypatch):
 
     monkeypatch.setattr(products, "_onednn", onednn)
     monkeypatch.setattr(feed_forward._RecomputedPair, "apply", pair)
-    return taken
+    with use_cpu_products("onednn"):
+        yield taken
 
 
 @pytest.mark.parametrize(("case", "masks", "dtype"), EVERY)

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from lxmert.pt import use_cpu_products
 from lxmert.pt.cpu_kernels import linear as products
 
 # The models are small: threads would spend their time waiting for each other.
@@ -17,8 +18,10 @@ def _seeds():
 
 @pytest.fixture
 def every_size(monkeypatch):
-    """Small products go the way of large ones too."""
+    """Small products go the way of large ones too, that of oneDNN on every CPU."""
     monkeypatch.setattr(products, "_MIN_PRODUCTS", {False: 0, True: 0})
+    with use_cpu_products("onednn"):
+        yield
 
 
 @pytest.fixture

@@ -17,6 +17,8 @@ OWN_FILES = {
     "pt/cpu_kernels/convolution.py": "TensorFlow fuses them by itself",
     "pt/cpu_kernels/dispatch.py": "for the other kernels",
     "pt/cpu_kernels/packing.py": "TensorFlow lays weights out by itself",
+    "pt/cpu_kernels/product_choice.py": "TensorFlow multiplies by oneDNN of itself",
+    "training/pt/products.py": "the same",
     "pt/cpu_kernels/dropout.py": "TensorFlow draws dropout fast of itself",
     "pt/cpu_kernels/attention.py": "what Keras keeps for gradients is TensorFlow's to say",
     "pt/cpu_kernels/int8.py": "TensorFlow has no such product for eager code",

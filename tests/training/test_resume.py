@@ -7,6 +7,8 @@ import shutil
 import pytest
 import torch
 
+from lxmert.pt import use_cpu_products
+from lxmert.pt.cpu_kernels import linear, product_choice
 from lxmert.training import run
 from lxmert.training.logs import LOG_NAME
 
@@ -68,6 +70,31 @@ def test_every_place_of_an_epoch(step, scenes, tmp_path, monkeypatch):
     """Broken off at the first step, when there is only the checkpoint of the start; at the last of an epoch; ..."""
     settings = settings_of("vqa", scenes, tmp_path, save_every=3)
     assert differing(broken(settings, tmp_path, (step,), monkeypatch), whole(settings, tmp_path)) == []
+
+
+@pytest.mark.parametrize("library", ["pytorch", "onednn"])
+def test_with_the_products_that_it_began_with(library, scenes, tmp_path, monkeypatch):
+    """Which library is faster may be measured otherwise when a run is resumed, such as on another machine."""
+    monkeypatch.setattr(linear, "_MIN_PRODUCTS", {False: 0, True: 0})
+    monkeypatch.setattr(product_choice, "_measured", library)
+    settings = settings_of("vqa", scenes, tmp_path, save_every=3, epochs=1)
+    with use_cpu_products("auto"):
+        expected = whole(settings, tmp_path)
+        begun = dataclasses.replace(settings, output=str(tmp_path / "begun"))
+        train_until(begun, 4, monkeypatch)
+        stored = tmp_path / "begun" / "last" / "training.json"
+        assert json.loads(stored.read_text())["products"] == (library if linear.HAS_ONEDNN else "pytorch")
+        other = "onednn" if library == "pytorch" else "pytorch"
+        monkeypatch.setattr(product_choice, "_measured", other)
+        shutil.copytree(tmp_path / "begun", tmp_path / "set")
+        run.train(begun, resume=True)
+        assert differing(left_by(tmp_path / "begun"), expected) == []
+    if library == "onednn" and linear.HAS_ONEDNN:
+        with (
+            use_cpu_products(other),
+            pytest.warns(RuntimeWarning, match='by "onednn", and continues with "pytorch", which was set for it now'),
+        ):
+            run.train(dataclasses.replace(settings, output=str(tmp_path / "set")), resume=True)
 
 
 def test_read_ahead_by_other_processes(scenes, tmp_path, monkeypatch):

@@ -1,8 +1,9 @@
 """Linear layers with the fastest matrix product that PyTorch has for the CPU.
 
-`torch.nn.functional.linear` calls MKL for float32 on a CPU. oneDNN, which PyTorch includes too, is more than twice as
-fast on AMD's CPUs, where MKL uses half of the wide registers, and it fuses the activation. It is called by the operator
-that `torch.compile` uses; in all other cases PyTorch's own operator is called.
+`torch.nn.functional.linear` calls MKL for float32 on a CPU. oneDNN, which PyTorch includes too, is up to twice as fast
+on AMD's CPUs, where MKL uses half of the wide registers, and it fuses the activation. Which one is faster is measured
+(`product_choice`). oneDNN is called by the operators that `torch.compile` uses; in all other cases PyTorch's own
+operator is called.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from lxmert.pt.quantization import are_int8, int8_linears
 
 from .dispatch import has_hooks, kernels_are_on, self_test, weights_are_constant
 from .packing import invalidate_packed_weights, packed_weights
+from .product_choice import cpu_products
 
 # oneDNN's names of an activation and of its algorithm.
 _FUSED = {"gelu": ("gelu", "none"), "gelu_new": ("gelu", "tanh"), "relu": ("relu", ""), "silu": ("swish", "")}
@@ -190,6 +192,7 @@ def _can_use_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
         and torch.backends.mkldnn.enabled
         and (not torch.is_autocast_enabled("cpu") or x.dtype == torch.get_autocast_dtype("cpu"))
         and onednn_supports(x.dtype)
+        and (x.dtype != torch.float32 or cpu_products() == "onednn")
     )
 
 
