@@ -209,7 +209,7 @@ def test_the_environment(monkeypatch):
     monkeypatch.setenv("LXMERT_PACKED_WEIGHTS", "0")
     assert packing._default_limit() == 0
     monkeypatch.setenv("LXMERT_PACKED_WEIGHTS", "1 GB")
-    with pytest.raises(ValueError, match="LXMERT_PACKED_WEIGHTS must be a number of bytes.*got '1 GB'"):
+    with pytest.raises(ValueError, match=r"LXMERT_PACKED_WEIGHTS must be a number of bytes.*got '1 GB'"):
         packing._default_limit()
     monkeypatch.undo()
     assert packing._machine_memory() > 2**27

@@ -68,5 +68,5 @@ def test_wrong_names_are_refused(monkeypatch):
     monkeypatch.setenv("LXMERT_CPU_PRODUCTS", "pytorch")
     assert runpy.run_path(product_choice.__file__)["cpu_products"]() == "pytorch"
     monkeypatch.setenv("LXMERT_CPU_PRODUCTS", "mkl")
-    with pytest.raises(ValueError, match="environment variable LXMERT_CPU_PRODUCTS must be .*; got 'mkl'"):
+    with pytest.raises(ValueError, match=r"environment variable LXMERT_CPU_PRODUCTS must be .*; got 'mkl'"):
         runpy.run_path(product_choice.__file__)
