@@ -80,10 +80,8 @@ class VisualQuestionAnswering:
         features: region stores, or their folders, from which the regions come instead. Images are then asked about by
             their names in the store.
         detector_options: keyword arguments of `RegionDetector.from_pretrained`, for a detector given by its source.
-        pack_weights: whether to pack the weights for the CPU once, in PyTorch (`lxmert.pt.PackedWeights`). After the
-            first sixteen calls a question is then answered up to twice as fast. The copies take as much memory as the
-            model's linear layers, until this object is gone. They follow the weights, except those that are changed in
-            place through `weight.data` outside of training.
+        pack_weights: whether PyTorch models pack their weights for the CPU, as they do by default: see
+            `lxmert.pt.use_packed_weights`. The copies take as much memory as the linear layers, up to a limit.
 
     Attributes:
         model, tokenizer, answers: as given.

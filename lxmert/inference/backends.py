@@ -60,7 +60,7 @@ def backend_of(model: object) -> str:
 _WRAPPED = ("_orig_mod", "module", "get_base_model()")
 
 
-def numpy_model(model: AnyModel, pack_weights: bool = False) -> NumpyModel:
+def numpy_model(model: AnyModel, pack_weights: bool = True) -> NumpyModel:
     """A model that takes and returns NumPy arrays; see `NumpyModel` of its backend."""
     found: NumpyModel = _inference_of(model).NumpyModel(model, pack_weights)
     return found

@@ -21,14 +21,12 @@ class NumpyModel:
 
     Args:
         model: any model of this package. It keeps the mode that it is in.
-        pack_weights: whether to pack the weights for the CPU once, after the first calls (`PackedWeights`). A
-            single question is then answered up to twice as fast; the copies take as much memory as the linear layers,
-            until this object is gone.
+        pack_weights: whether to pack the weights for the CPU, as by default (`lxmert.pt.use_packed_weights`).
     """
 
-    def __init__(self, model: PreTrainedModel, pack_weights: bool = False):
+    def __init__(self, model: PreTrainedModel, pack_weights: bool = True):
         self.model = model
-        self._packing = _LatePacking(pack_weights)
+        self.pack_weights = pack_weights
 
     def __call__(self, inputs: Mapping[str, np.ndarray], **options: Any) -> dict[str, Any]:
         """Run the model.
@@ -47,8 +45,7 @@ class NumpyModel:
             return values.to(parameter.dtype) if values.is_floating_point() else values
 
         given = {name: tensor(array) for name, array in inputs.items()}
-        # A model in training mode changes between calls: its weights would be packed every time.
-        packing = nullcontext() if self.model.training else self._packing()
+        packing = nullcontext() if self.pack_weights else PackedWeights(0)
         with evaluation_mode(self.model), torch.inference_mode(), packing:
             outputs = self.model(**given, **options)
         return {name: _array(value) for name, value in outputs.items()}
@@ -68,10 +65,7 @@ class SplitEncoder:
     ):
         self.model, self.backbone, self.head = model, model.backbone, head
         self.autocast = autocast
-        parameter = next(model.parameters())
-        self.device = parameter.device
-        # In 16 bits the copies take little memory. In float32 large batches gain a twentieth, and small ones are rare.
-        self._packing = _LatePacking(parameter.itemsize <= 2)
+        self.device = next(model.parameters()).device
 
     @torch.inference_mode()
     def encode_language(self, ids: np.ndarray) -> Tensor:  # [T, L] -> [T, L, D]
@@ -109,10 +103,10 @@ class SplitEncoder:
 
     @contextmanager
     def _computing(self) -> Iterator[None]:
-        """Evaluation mode, autocast and packed weights."""
+        """Evaluation mode and autocast."""
         if self.model.training:  # since the last call
             self.model.eval()
-        with self.autocast(), self._packing():
+        with self.autocast():
             yield
 
     def _tensor(self, array: np.ndarray) -> Tensor:
@@ -130,21 +124,6 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
     finally:
         for module in training:
             module.training = True
-
-
-class _LatePacking:
-    """Packs weights after some calls: for fewer, packing costs more than it saves."""
-
-    def __init__(self, wanted: bool):
-        self._wanted, self._calls = wanted, 0
-        self._packed = PackedWeights()
-
-    def __call__(self) -> AbstractContextManager[Any]:
-        self._calls += 1
-        return self._packed if self._wanted and self._calls > _FEW else nullcontext()
-
-
-_FEW = 16
 
 
 def _array(value: Any) -> Any:

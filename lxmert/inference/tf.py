@@ -23,7 +23,7 @@ class NumpyModel:
         pack_weights: ignored in Keras; TensorFlow packs weights itself.
     """
 
-    def __init__(self, model: PreTrainedModel, pack_weights: bool = False):
+    def __init__(self, model: PreTrainedModel, pack_weights: bool = True):
         self.model = model
 
     def __call__(self, inputs: Mapping[str, np.ndarray], **options: Any) -> dict[str, Any]:
