@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import machine
 from plots import save, subplots
-from rows import PEERS, Row, rows, share
+from rows import PEERS, Row, ratio, rows, share
 
 _DTYPES = ("float32", "bfloat16", "int8")
 _COLUMNS = (
@@ -32,29 +31,30 @@ def _table(found: dict[str, Any]) -> str:
     lines = [f"**{processor['name']}, {processor['cores']} cores**", "", _COLUMNS[0], f"{_COLUMNS[1]}|"]
     for name, row in rows().items():
         if name in found["rows"]:
-            lines.append(_line(row, found["rows"][name], rates))
+            lines.append(_line(row, found["rows"][name]))
     reached = "; ".join(
         f"{', '.join(f'{value:.0f} by {who}' for who, value in rates[dtype].items())} in {dtype}"
         for dtype in _DTYPES
         if dtype in rates
     )
+    measured = dict.fromkeys(f"{each['code']}, {each['date']}" for each in found["rows"].values())
     instructions = ", ".join(f"`{flag}`" for flag in processor["instructions"])
     lines += [
         "",
-        f"Large matrix products reach, in GFLOP/s: {reached}. Instructions: {instructions}. Code: {found['code']}, "
-        f"{found['date']}.{' ' + found['note'] if 'note' in found else ''}",
+        f"Large matrix products reach, in GFLOP/s: {reached}. Instructions: {instructions}. Code: "
+        f"{'; '.join(measured)}.{' ' + found['note'] if 'note' in found else ''}",
     ]
     return "\n".join(lines)
 
 
-def _line(row: Row, found: dict[str, Any], rates: dict[str, Any]) -> str:
+def _line(row: Row, found: dict[str, Any]) -> str:
     values, peaks = found["values"], found.get("peaks", {})
     cells = [f"{row.title}{f' ({row.note})' if row.note else ''}", _cell(values, "ours", row.unit)]
-    part = _share(row, values, rates)
+    part = share(found)
     cells.append("" if part is None else f"{part:.0%}")
     for peer in PEERS:
-        ratio = f"{values[peer] / values['ours']:.2f}" if peer in values and "ours" in values else ""
-        cells += [_cell(values, peer, row.unit), ratio]
+        times = ratio(found, peer)
+        cells += [_cell(values, peer, row.unit), "" if times is None else f"{times:.2f}"]
     if row.unit == "s" and any(peaks.values()):
         sides = [who for who in ("ours", *PEERS) if who in row.sides]
         cells.append(" / ".join(f"{peaks[who] / 1000:.1f}" if who in peaks else "-" for who in sides) + " GB")
@@ -65,13 +65,6 @@ def _line(row: Row, found: dict[str, Any], rates: dict[str, Any]) -> str:
 
 def _cell(values: dict[str, float], who: str, unit: str) -> str:
     return amount(values[who], unit) if who in values else ""
-
-
-def _share(row: Row, values: dict[str, float], rates: dict[str, Any]) -> float | None:
-    """The part of the limit that ours reaches."""
-    if row.flops is None or row.dtype not in rates or "ours" not in values:
-        return None
-    return share(row, values["ours"], machine.best(rates, row.dtype))
 
 
 def summary(results: dict[str, Any]) -> str:
@@ -87,25 +80,29 @@ def summary(results: dict[str, Any]) -> str:
 
 
 def _short(found: dict[str, Any], name: str) -> str:
-    if name not in found["rows"] or "ours" not in found["rows"][name]["values"]:
+    row = found["rows"].get(name)
+    if row is None or "ours" not in row["values"]:
         return ""
-    row, values = rows()[name], found["rows"][name]["values"]
-    part = _share(row, values, found["gflops"])
-    peers = [values[peer] for peer in PEERS if peer in values]
-    told = [f"{part:.0%}"] if part is not None else []
-    told += [f"{min(peers) / values['ours']:.2f} x"] if peers else []
-    return f"{amount(values['ours'])} ({', '.join(told)})"
+    part, times = share(row), _fastest(found, name)
+    told = ([] if part is None else [f"{part:.0%}"]) + ([] if times is None else [f"{times:.2f} x"])
+    return f"{amount(row['values']['ours'])} ({', '.join(told)})"
+
+
+def _fastest(found: dict[str, Any], name: str) -> float | None:
+    """How many times faster than the fastest peer of a row ours is."""
+    times = [ratio(found["rows"][name], peer) for peer in PEERS] if name in found["rows"] else []
+    return min((each for each in times if each is not None), default=None)
 
 
 def draw(results: dict[str, Any], path: Any) -> None:
     """Bars, for each row and processor: how many times faster than the fastest peer."""
     shown = list(results.values())
-    names = [n for n in rows() if any(_ratio(each, n) for each in shown)][::-1]
+    names = [n for n in rows() if any(_fastest(each, n) for each in shown)][::-1]
     figure, axes = subplots(figsize=(9, 0.36 * len(names) + 0.9))
     height, largest = 0.8 / max(len(shown), 1), 1.0
     for number, (found, color) in enumerate(zip(shown, ("#1d4ed8", "#d97706", "#059669", "#7c3aed"), strict=False)):
-        places = [place + 0.4 - height * (number + 0.5) for place, name in enumerate(names) if _ratio(found, name)]
-        ratios = [ratio for name in names if (ratio := _ratio(found, name))]
+        places = [place + 0.4 - height * (number + 0.5) for place, name in enumerate(names) if _fastest(found, name)]
+        ratios = [ratio for name in names if (ratio := _fastest(found, name))]
         bars = axes.barh(places, ratios, color=color, height=height, label=found["processor"]["name"])
         axes.bar_label(bars, [f"{ratio:.2f}" for ratio in ratios], padding=4, fontsize=7)
         largest = max([largest, *ratios])
@@ -115,9 +112,3 @@ def draw(results: dict[str, Any], path: Any) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(loc="lower right")
     save(figure, path)
-
-
-def _ratio(found: dict[str, Any], name: str) -> float | None:
-    values = found["rows"].get(name, {}).get("values", {})
-    peers = [values[peer] for peer in PEERS if peer in values]
-    return min(peers) / values["ours"] if peers and "ours" in values else None

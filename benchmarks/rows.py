@@ -213,10 +213,17 @@ def groups(names: list[str]) -> list[list[str]]:
     return found
 
 
-def share(row: Row, seconds: float, rate: float) -> float:
-    """The part of the limit that a time reaches: `rate` is that of large products, in GFLOP/s."""
-    assert row.flops is not None
-    return row.flops() / (rate * 1e9) / seconds
+def share(found: dict[str, Any]) -> float | None:
+    """The part of the limit that our time reaches, from what is measured of a row; None if that is not known."""
+    if "ours" not in found["values"] or "flops" not in found:
+        return None
+    return found["flops"] / (found["gflops"] * 1e9) / found["values"]["ours"]
+
+
+def ratio(found: dict[str, Any], peer: str) -> float | None:
+    """How many times faster than a peer ours is, or takes less memory; None if one of them was not measured."""
+    values = found["values"]
+    return values[peer] / values["ours"] if peer in values and "ours" in values else None
 
 
 def apart(scores: np.ndarray, others: np.ndarray) -> tuple[float, float]:

@@ -29,7 +29,7 @@ from typing import Any
 
 import machine
 import numpy as np
-from rows import Row, apart, groups, rows, share
+from rows import Row, apart, groups, ratio, rows, share
 from sides import ENVIRONMENT
 from workers import Measured, Worker, WorkerError, measure_workers
 
@@ -38,8 +38,18 @@ RESULTS = HERE / "results" / "speed.json"
 PEERS = {"transformers": "`transformers`", "onnx": "ONNX Runtime"}
 
 
-def measure(names: list[str], rounds: int, folder: Path, peer: str | None) -> dict[str, dict[str, Any]]:
-    """Measure rows together, those of a group; their sides that are alike run once."""
+def measure(
+    names: list[str], rounds: int, folder: Path, peer: str | None, rates: dict[str, dict[str, float]]
+) -> dict[str, dict[str, Any]]:
+    """Measure rows together, those of a group; their sides that are alike run once.
+
+    Args:
+        names: of the rows.
+        rounds: how often each side runs.
+        folder: where the models are.
+        peer: the interpreter of the environment with transformers 4.49.
+        rates: of the machine's large products.
+    """
     table = rows()
     processes: dict[str, Worker] = {}
     for side in {json.dumps(s.job): s for name in names for s in table[name].sides.values()}.values():
@@ -50,7 +60,7 @@ def measure(names: list[str], rounds: int, folder: Path, peer: str | None) -> di
         except WorkerError as error:
             print(f"{job}: {error}", file=sys.stderr, flush=True)
     found = measure_workers(processes, rounds)
-    return {name: _row(table[name], found, folder) for name in names}
+    return {name: _row(table[name], found, folder, rates) for name in names}
 
 
 def _start(job: dict[str, Any], folder: Path, peer: str | None) -> Worker | None:
@@ -72,7 +82,7 @@ def _scores(job: dict[str, Any], folder: Path) -> Path:
     return folder / f"scores-{'-'.join(str(value) for value in job.values())}.npy"
 
 
-def _row(row: Row, found: dict[str, Measured], folder: Path) -> dict[str, Any]:
+def _row(row: Row, found: dict[str, Measured], folder: Path, rates: dict[str, dict[str, float]]) -> dict[str, Any]:
     """What a row has in the file of results."""
     known = {who: side for who, side in row.sides.items() if json.dumps(side.job) in found}
     measured = {who: found[json.dumps(side.job)] for who, side in known.items()}
@@ -80,8 +90,8 @@ def _row(row: Row, found: dict[str, Measured], folder: Path) -> dict[str, Any]:
         "values": {who: measured[who].value / side.part for who, side in known.items()},
         "peaks": {who: measured[who].peak for who in known},
     }
-    if row.flops is not None:
-        result["flops"] = row.flops()
+    if row.flops is not None and row.dtype in rates:
+        result |= {"flops": row.flops(), "gflops": machine.best(rates, row.dtype)}
     scores = {who: _scores(side.job, folder) for who, side in known.items()}
     scores = {who: np.load(path) for who, path in scores.items() if path.exists()}
     for who in set(scores) - {"ours"} if "ours" in scores else ():
@@ -93,17 +103,12 @@ def _row(row: Row, found: dict[str, Measured], folder: Path) -> dict[str, Any]:
     return result
 
 
-def line(row: Row, result: dict[str, Any], rates: dict[str, dict[str, float]]) -> str:
+def line(row: Row, result: dict[str, Any]) -> str:
     """A row as it is printed: times, and what is asked of it beside what was measured."""
     values, unit = result["values"], row.unit
     parts = [f"{who} {value:.4g} {unit} ({result['peaks'][who]:,.0f} MB)" for who, value in values.items()]
     for what, least in row.asked.items():
-        if "ours" not in values or (what != "share" and what not in values):
-            got = None
-        elif what == "share":
-            got = share(row, values["ours"], machine.best(rates, str(row.dtype)))
-        else:
-            got = values[what] / values["ours"]
+        got = share(result) if what == "share" else ratio(result, what)
         name = "share of the limit" if what == "share" else f"times {PEERS[what]}"
         reached = "not measured" if got is None else f"measured {got:.2f}{'' if got >= least else ', MISSED'}"
         parts.append(f"{name}: asked {least:.2f}, {reached}")
@@ -142,15 +147,16 @@ def main() -> None:
         rates = machine.products()
         print(f"{machine.key(processor)}: {json.dumps(rates)}", flush=True)
         for names in groups(arguments.only or list(table)):
-            found = measure(names, arguments.rounds, folder.resolve(), arguments.peer)
+            found = measure(names, arguments.rounds, folder.resolve(), arguments.peer, rates)
             results = _read(arguments.output)
             mine = results.setdefault(machine.key(processor), {"rows": {}})
-            mine |= {"processor": processor, "gflops": rates, "code": _code(), "date": str(date.today())}
-            mine["rows"] |= found
+            mine |= {"processor": processor, "gflops": rates}
+            for name in names:
+                mine["rows"][name] = found[name] | {"code": _code(), "date": str(date.today())}
             arguments.output.parent.mkdir(exist_ok=True)
             arguments.output.write_text(json.dumps(results, indent=1) + "\n")
             for name in names:
-                print(line(table[name], found[name], rates), flush=True)
+                print(line(table[name], found[name]), flush=True)
             different += [name for name in names if "differs" in found[name]]
     if different:
         raise SystemExit(f"the scores of ours and a peer differ in {', '.join(different)}: see {arguments.output}")
