@@ -14,7 +14,7 @@ from typing import Any
 from detector import RESULTS as DETECTOR_RESULTS
 from explanation_cost import RESULTS as EXPLANATION_RESULTS
 from pages import put
-from report_speed import amount, draw, summary, tables
+from report_speed import amount, draw, newest_first, summary, tables
 from speed import RESULTS
 
 ROOT = Path(__file__).parents[1]
@@ -67,7 +67,7 @@ def explanation_table(results: dict[str, Any]) -> str:
 def main() -> None:
     """Write what there are results of."""
     if RESULTS.exists():
-        results = json.loads(RESULTS.read_text())
+        results = newest_first(json.loads(RESULTS.read_text()))
         put(PAGE, "speed", tables(results), "report")
         put(ROOT / "README.md", "speed", summary(results), "report")
         draw(results, PLOT)

@@ -21,6 +21,13 @@ def amount(value: float, unit: str = "s") -> str:
     return f"{value * 1000:.3g} ms" if value < 0.9995 else f"{value:.3g} s" if value < 999.5 else f"{value:,.0f} s"
 
 
+def newest_first(results: dict[str, Any]) -> dict[str, Any]:
+    """The processors in the order of their latest measurements."""
+    return dict(
+        sorted(results.items(), key=lambda item: max(r["date"] for r in item[1]["rows"].values()), reverse=True)
+    )
+
+
 def tables(results: dict[str, Any]) -> str:
     """A table for each processor, and below it what its large products reach."""
     return "\n\n".join(_table(found) for found in results.values())

@@ -167,3 +167,9 @@ def test_a_worker_that_ends_is_left_out(capsys):
     assert found["sound"].value == 2
     assert found["sound"].peak > 1
     assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+def test_the_newest_processor_comes_first():
+    (found,) = RESULTS.values()
+    older = {"rows": {"activations": found["rows"]["activations"] | {"date": "2026-11-29"}}}
+    assert list(report_speed.newest_first({"older": older, "newer": found})) == ["newer", "older"]
