@@ -66,7 +66,7 @@ class Int8Linear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:  # [..., in] -> [..., out]
         """Compute the product in the dtype of the input."""
         if torch.is_grad_enabled() and x.requires_grad:
-            return _StraightThrough.apply(x, self.weight, self.weight_scale, self.bias, self)  # type: ignore[no-any-return]
+            return _StraightThrough.apply(x, self.weight, self.weight_scale, self.bias, self)
         return int8_product(x, weight_of((self,), x))
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
