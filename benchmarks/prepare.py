@@ -58,6 +58,14 @@ def _model(name: str, folder: Path) -> None:
     getattr(lxmert.pt, CLASSES[name])(config(name)).save_pretrained(folder / name)
 
 
+def _int8(name: str, folder: Path) -> None:
+    import lxmert.pt
+
+    model = name.removesuffix("-int8")
+    found = getattr(lxmert.pt, CLASSES[model]).from_pretrained(ready(model, folder), quantize="int8")
+    found.save_pretrained(folder / name)
+
+
 def _exported(name: str, folder: Path) -> None:
     import onnx_peer
     import torch
@@ -80,7 +88,8 @@ def _store(name: str, folder: Path) -> None:
     tokenizer_of(folder / name)
 
 
-_MADE: dict[str, Callable[[str, Path], None]] = dict.fromkeys(CLASSES, _model) | {"store": _store}
+_MADE: dict[str, Callable[[str, Path], None]] = dict.fromkeys(CLASSES, _model)
+_MADE |= {f"{name}-int8": _int8 for name in CLASSES} | {"store": _store}
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ def forward(who: str, model: str, dtype: str, batch: int, folder: Path, scores: 
         import torch
 
         package = import_module("lxmert.pt" if who == "ours" else "transformers")
-        network = getattr(package, CLASSES[model]).from_pretrained(ready(model, folder), **_loaded_in(dtype)).eval()
+        network = _load(getattr(package, CLASSES[model]), model, dtype, folder).eval()
         tensors_of = tensors(given, torch.bfloat16 if dtype == "bfloat16" else torch.float32)
 
         def run() -> Any:
@@ -86,7 +86,7 @@ def keras(who: str, dtype: str, batch: int, folder: Path, scores: str) -> Job:
     else:
         from lxmert.tf import TFLxmertForQuestionAnswering
 
-        network = TFLxmertForQuestionAnswering.from_pretrained(ready("lxmert", folder), **_loaded_in(dtype))
+        network = _load(TFLxmertForQuestionAnswering, "lxmert", dtype, folder)
     graph = tf.function(lambda given: tf.nest.flatten(network(given, training=False))[0])
     found = graph(given).numpy()
     if who == "ours":
@@ -94,9 +94,11 @@ def keras(who: str, dtype: str, batch: int, folder: Path, scores: str) -> Job:
     return _of_batch(lambda: graph(given).numpy(), batch)
 
 
-def _loaded_in(dtype: str) -> dict[str, str]:
-    """What `from_pretrained` takes for a dtype; with int8 weights the other numbers are float32."""
-    return {"quantize": "int8"} if dtype == "int8" else {"dtype": dtype}
+def _load(model_class: Any, model: str, dtype: str, folder: Path) -> Any:
+    """A model in a dtype; that with int8 weights from a folder that has them, as ONNX Runtime has its own."""
+    if dtype == "int8":
+        return model_class.from_pretrained(ready(f"{model}-int8", folder))
+    return model_class.from_pretrained(ready(model, folder), dtype=dtype)
 
 
 def _of_batch(run: Callable[[], Any], batch: int) -> Job:
@@ -155,7 +157,7 @@ def answering(who: str, dtype: str, folder: Path, scores: str) -> Job:
         from lxmert.utils.malloc import keep_memory
 
         keep_memory()
-        model = LxmertForQuestionAnswering.from_pretrained(ready("lxmert", folder), **_loaded_in(dtype))
+        model = _load(LxmertForQuestionAnswering, "lxmert", dtype, folder)
         asked, table = list(zip(names, texts, strict=True)), [str(number) for number in range(ANSWERS)]
 
         def answers(count: int) -> list[int]:
