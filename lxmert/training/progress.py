@@ -21,7 +21,7 @@ _ADDED = ("answer_scores", "answer_min_count", "choices", "box_features")
 # The same, of `Progress`.
 _ADDED_PROGRESS = ("products",)
 _LARGEST_CHECKSUM = 2**32 - 1
-_PRODUCTS = ("onednn", "pytorch", "")
+_PRODUCTS = ("onednn", "mixed", "pytorch", "")
 _LISTED = 8  # faults in a message
 
 
@@ -36,7 +36,7 @@ class Progress:
         examples: the number of training examples.
         devices: how many processes or devices shared the last steps; 0 before the first.
         checksums: of the files of examples, the table of answers, the vocabulary and the region stores, by name.
-        products: the library of float32 products on CPUs in PyTorch, "onednn" or "pytorch"; empty in Keras.
+        products: the library of float32 products on CPUs in PyTorch, "onednn", "mixed" or "pytorch"; empty in Keras.
     """
 
     step: int = 0

@@ -129,7 +129,7 @@ EDITED = [
     ({"valid": []}, "epochs must be without scores, as there are no validation files"),
     ({"examples": 3}, "examples must be an integer, 4 or more (the batch size or more); got 3"),
     ({"devices": None}, "devices must be an integer, 0 or more; got None"),
-    ({"products": "mkl"}, "products must be one of 'onednn', 'pytorch', ''; got 'mkl'"),
+    ({"products": "mkl"}, "products must be one of 'onednn', 'mixed', 'pytorch', ''; got 'mkl'"),
     ({"checksums": []}, "checksums must be an object of names and numbers; got []"),
     ({"checksums": {"vocabulary": 2**32}}, "checksums['vocabulary'] must be an integer, from 0 to 4294967295"),
     ({"best": ..., "devices": ..., "seed": ...}, "there is no settings.seed, best, devices"),
