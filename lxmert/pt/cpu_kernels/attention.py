@@ -64,7 +64,7 @@ class _RecomputedAttention(torch.autograd.Function):
         steps: int,
     ) -> Tensor:
         weights = attention_weights(query, key, additive)
-        mask = dropout_mask(weights.shape, steps, weights.device)
+        mask = dropout_mask(weights, steps)
         ctx.save_for_backward(query, key, value, weight, bias, weights, mask, additive)
         ctx.steps = steps
         return product(_merge_heads(apply_mask(weights, mask, steps) @ value), weight, bias)
