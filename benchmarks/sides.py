@@ -86,6 +86,8 @@ def keras(who: str, dtype: str, batch: int, folder: Path, scores: str) -> Job:
     else:
         from lxmert.tf import TFLxmertForQuestionAnswering
 
+        if dtype == "int8" and not hasattr(TFLxmertForQuestionAnswering, "is_quantized"):
+            raise SystemExit("The Keras models do not compute in int8.")
         network = _load(TFLxmertForQuestionAnswering, "lxmert", dtype, folder)
     graph = tf.function(lambda given: tf.nest.flatten(network(given, training=False))[0])
     found = graph(given).numpy()
