@@ -43,7 +43,7 @@ class Row:
         unit: of what is measured: "s", or "MB".
         apart: how far the scores may be from those of `transformers` or ONNX Runtime, where they are compared; None
             where both are rounded, so that only their answers are.
-        peers: what a peer computes in, where it is another dtype.
+        note: what the title does not say: the dtype of a peer, where it is another one.
     """
 
     title: str
