@@ -163,8 +163,8 @@ class use_packed_weights:
         with lxmert.pt.use_packed_weights(0): ...  # none in this block
 
     On CPUs, oneDNN reorders a weight for every product. Therefore the weight of a linear layer is packed when it is
-    used without gradients for the third time, and the packed copy is used from then on. The results are the same to
-    the bit. The copies are freed with the model, and when a model is trained. By default they take at most 1 GiB, and
+    used without gradients for the third time, and the packed copy is used from then on. The results were the same to
+    the bit where that was tried (AVX-512). The copies are freed with the model, and when a model is trained. By default they take at most 1 GiB, and
     at most a quarter of the machine's memory. What does not fit stays as it is. LXMERT_PACKED_WEIGHTS in the
     environment sets another number of bytes; 0 switches packing off.
 
@@ -241,10 +241,9 @@ def _default_limit() -> int:
 
 def _machine_memory() -> int:
     """The bytes of memory of this machine or container."""
-    try:
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):  # Windows
+    if "SC_PHYS_PAGES" not in getattr(os, "sysconf_names", ()):  # Windows
         return 2**32
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         try:
             memory = min(memory, int(Path(limit).read_text()))
