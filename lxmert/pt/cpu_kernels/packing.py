@@ -164,9 +164,9 @@ class use_packed_weights:
 
     On CPUs, oneDNN reorders a weight for every product. Therefore the weight of a linear layer is packed when it is
     used without gradients for the third time, and the packed copy is used from then on. The results were the same to
-    the bit where that was tried (AVX-512). The copies are freed with the model, and when a model is trained. By default they take at most 1 GiB, and
-    at most a quarter of the machine's memory. What does not fit stays as it is. LXMERT_PACKED_WEIGHTS in the
-    environment sets another number of bytes; 0 switches packing off.
+    the bit where that was tried (AVX-512). The copies are freed with the model, and when a model is trained. By default
+    they take at most 1 GiB, and at most a quarter of the machine's memory. What does not fit stays as it is.
+    LXMERT_PACKED_WEIGHTS in the environment sets another number of bytes; 0 switches packing off.
 
     Weights that change are packed again. Changes are counted by PyTorch, except those through `weight.data` and by
     fused optimizers. Those are seen by the values on a diagonal of the weight, of which up to 96 are compared at every
