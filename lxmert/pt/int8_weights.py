@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate
 from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from lxmert.utils.file_bytes import ALIGNED, empty_aligned
 from lxmert.weights.base_model import StoredModel
 from lxmert.weights.checkpoint import Checkpoint, CheckpointMismatchError
-from lxmert.weights.formats.int8_file import SCALE
+from lxmert.weights.formats.int8_file import INT8, SCALE
 from lxmert.weights.loading import Found
 from lxmert.weights.naming.key_mapping import Parameter
 from lxmert.weights.naming.quantized import is_quantized
@@ -49,6 +52,7 @@ def weight_reader(file: Checkpoint, found: Found) -> Callable[[Parameter], Tenso
             "the others too, or quantize=False to load all as floating-point numbers."
         )
     wanted = {p.name for p in (matrices if found.quantize else stored if found.quantize is None else ())}
+    room = _make_room([p for p in matrices if p.name in wanted and not file.is_int8(p)])
 
     def read(parameter: Parameter) -> Tensor | RoundedWeight:
         if parameter.name not in wanted:
@@ -56,9 +60,25 @@ def weight_reader(file: Checkpoint, found: Found) -> Callable[[Parameter], Tenso
         if file.is_int8(parameter):
             return RoundedWeight(*map(tensor_of, file.read_int8(parameter)))
         # Not a map of the file: its pages would stay in memory as long as anything of the file does.
-        return round_weight(tensor_of(file.read(parameter)))
+        rows, scale = round_weight(tensor_of(file.read(parameter)))
+        return RoundedWeight(room[parameter.name].copy_(rows), scale)
 
     return read
+
+
+def _make_room(wanted: Sequence[Parameter]) -> dict[str, Tensor]:
+    """Uninitialized memory for int8 weights, by the names of their parameters, in one piece.
+
+    Pieces of their own would lie between the floating-point numbers that they are rounded from. The allocator could not
+    give back the memory of these: three times as much as the weights take.
+    """
+    sizes = [-(-math.prod(p.shape) // ALIGNED) * ALIGNED for p in wanted]
+    whole = empty_aligned((sum(sizes),), INT8)
+    starts = accumulate(sizes, initial=0)
+    return {
+        p.name: tensor_of(whole[start : start + math.prod(p.shape)].reshape(p.shape))
+        for p, start in zip(wanted, starts, strict=False)
+    }
 
 
 def assign_int8(model: StoredModel, parameter: Parameter, weight: RoundedWeight, dtype: torch.dtype) -> None:
