@@ -53,7 +53,9 @@ class SaveableModel(NamedModel):
     ) -> None:
         """Write config.json and model.safetensors with Hugging Face's names; `transformers` reads the folder too.
 
-        What a user's class adds is written under its own names, which `from_pretrained` of that class reads.
+        What a user's class adds is written under its own names, which `from_pretrained` of that class reads. Matrices
+        in int8 are written with their scales, and described in config.json as by the library compressed-tensors, which
+        `transformers` needs to read them.
 
         Args:
             save_directory: made if it is missing.
@@ -72,8 +74,8 @@ class SaveableModel(NamedModel):
                 repository has the folder's name by default.
 
         Raises:
-            ValueError: the model has adapters that are not merged, quantized tensors, or layers that were replaced by
-                others; the message names them.
+            ValueError: the model has adapters that are not merged, tensors that another library quantized, or layers
+                that were replaced by others; the message names them.
             NotADirectoryError: `save_directory` is a file.
         """
         if not isinstance(is_main_process, bool):
