@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lxmert.pt.cpu_kernels.attention import attention_weights, can_recompute, recomputed_attention
-from lxmert.pt.cpu_kernels.dispatch import is_transformed, kernels_are_on
+from lxmert.pt.cpu_kernels.dispatch import is_transformed, kernels_are_on, known_layer
 from lxmert.pt.cpu_kernels.dropout import drop, dropout, drops_nothing
 from lxmert.pt.cpu_kernels.feed_forward import linear_pair
 from lxmert.pt.cpu_kernels.linear import linear, linears
@@ -65,6 +65,7 @@ class Embedding(nn.Embedding):
         super().__init__(count, size, padding_idx=padding_idx)
 
 
+@known_layer
 class Attention(nn.Module):
     """norm(dropout(out(softmax(query·keyᵀ / √K + bias)·value)) + states).
 
@@ -107,34 +108,53 @@ class Attention(nn.Module):
         `head_mask` [N] multiplies the weights of each head.
         """
         if context is states:
-            projected = linears((self.query, self.key, self.value), states)
+            query, key, value = linears((self.query, self.key, self.value), states)
         else:
-            projected = (linear(self.query, states), *linears((self.key, self.value), context))
-        query, key, value = map(self.split_heads, projected)
-        if bias is not None and bias.live is not None:
-            query = query * bias.live
-        additive = None if bias is None else bias.additive
+            query, (key, value) = linear(self.query, states), linears((self.key, self.value), context)
         rate = self.weights_dropout if self.training else 0.0
-        weights = None
         if not need_weights and head_mask is None and can_recompute(self.out, states, rate):
-            out = recomputed_attention(self.out, query, key, value, additive, rate)
-        else:
-            # On a CPU PyTorch's fused attention knows no dropout; what it does instead costs more than this.
-            unfused = rate > 0 and states.device.type == "cpu" and kernels_are_on()
-            if need_weights or unfused or self.config.attn_implementation == "eager" or is_transformed():
-                weights = attention_weights(query, key, additive)
-                if head_mask is not None:
-                    weights = weights * head_mask[:, None, None]
-                attended = dropout(weights, rate, self.training) @ value
-            else:
-                attended = F.scaled_dot_product_attention(query, key, value, attn_mask=additive, dropout_p=rate)
-                if head_mask is not None:
-                    attended = attended * head_mask[:, None, None]
-            if drops_nothing(self.dropout):
-                out = linear(self.out, self.merge_heads(attended), residual=states)
-                return self.norm(out), weights if need_weights else None
-            out = linear(self.out, self.merge_heads(attended))
-        return self.norm(drop(self.dropout, out) + states), weights if need_weights else None
+            heads = map(self.split_heads, (query, key, value))
+            out = recomputed_attention(self.out, *_with_bias(*heads, bias), rate)
+            return self.norm(drop(self.dropout, out) + states), None
+        attended, weights = self.attend(query, key, value, bias, head_mask, need_weights)
+        if drops_nothing(self.dropout):
+            return self.norm(linear(self.out, attended, residual=states)), weights
+        return self.norm(drop(self.dropout, linear(self.out, attended)) + states), weights
+
+    def attend(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        bias: ContextBias | None,
+        head_mask: Tensor | None,
+        need_weights: bool,
+    ) -> tuple[Tensor, Tensor | None]:  # [B, S, N·K], [B, C, N·K] twice -> [B, S, N·K], [B, N, S, C]
+        """softmax(query·keyᵀ / √K + bias)·value, with dropout in training; the weights too if `need_weights`."""
+        heads = map(self.split_heads, (query, key, value))
+        query, key, value, additive = _with_bias(*heads, bias)
+        rate = self.weights_dropout if self.training else 0.0
+        # On a CPU PyTorch's fused attention knows no dropout; what it does instead costs more than this.
+        unfused = rate > 0 and query.device.type == "cpu" and kernels_are_on()
+        if need_weights or unfused or self.config.attn_implementation == "eager" or is_transformed():
+            weights = attention_weights(query, key, additive)
+            if head_mask is not None:
+                weights = weights * head_mask[:, None, None]
+            attended = dropout(weights, rate, self.training) @ value
+            return self.merge_heads(attended), weights if need_weights else None
+        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=additive, dropout_p=rate)
+        if head_mask is not None:
+            attended = attended * head_mask[:, None, None]
+        return self.merge_heads(attended), None
+
+
+def _with_bias(
+    query: Tensor, key: Tensor, value: Tensor, bias: ContextBias | None
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    """Multiply the queries by `bias.live`; returns queries, keys, values and `bias.additive`."""
+    if bias is None:
+        return query, key, value, None
+    return query if bias.live is None else query * bias.live, key, value, bias.additive
 
 
 class FeedForward(nn.Module):

@@ -53,6 +53,10 @@ KERAS_METHODS = {
 
 # What else one backend has alone: "file: name" or "file: class.method".
 NATIVE = {
+    "pt/layers.py: Attention.attend": "both directions of a cross layer are computed together",
+    "pt/layers.py: _with_bias": "a mask that is all 1 is left out; a graph cannot look at values",
+    "pt/cross_layer.py: can_attend_together": "TensorFlow has no packed weights, which are worth reading once",
+    "pt/cross_layer.py: attend_together": "the same",
     "tf/layers.py: ConfiguredLayer": "every Keras layer saves its configuration; and initializes and names its parts",
     "tf/layers.py: Linear": "PyTorch's product of rows and matrix takes any shape",
     "tf/layers.py: rows": "the same",

@@ -135,7 +135,7 @@ def weights_are_constant() -> bool:
     return not is_compiling() and _constant.get()
 
 
-_FORWARDS: dict[type, object] = {nn.Linear: nn.Linear.forward, nn.Dropout: nn.Dropout.forward}  # as PyTorch has them
+_FORWARDS: dict[type, object] = {kind: kind.forward for kind in (nn.Linear, nn.Dropout, nn.LayerNorm)}  # PyTorch's
 _LINEAR = F.linear
 _CHECKS: list[Callable[[], bool]] = []
 _LOCK = RLock()

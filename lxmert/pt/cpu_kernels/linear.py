@@ -51,10 +51,14 @@ def linear(
 
 
 def linears(layers: Sequence[nn.Module], x: Tensor) -> tuple[Tensor, ...]:  # [..., in] -> [..., out] of each
-    """layer(x) for several layers with one input, such as query, key and value."""
+    """layer(x) for several layers with one input, such as query, key and value: one product if they are packed."""
     if are_int8(layers, x):
         return int8_linears(layers, x)
-    return tuple(linear(layer, x) for layer in layers)
+    packed = _packed_together(layers, x)
+    if packed is None:
+        return tuple(linear(layer, x) for layer in layers)
+    out = _onednn(x, packed, torch.cat([layer.bias for layer in layers]))
+    return out.split([len(layer.bias) for layer in layers], -1)
 
 
 def product(
@@ -106,6 +110,18 @@ def packed_weight(x: Tensor, *weights: Tensor) -> Tensor | None:  # [..., in], [
         return None
     cache = packed_weights()
     return None if cache is None else cache.of(*weights)
+
+
+def _packed_together(layers: Sequence[nn.Module], x: Tensor) -> Any:
+    """The weights of several layers as a packed one, in inference; None if there is none."""
+    if torch.is_grad_enabled() or is_compiling() or x.dtype not in (torch.float32, torch.bfloat16):
+        return None
+    parts = [(layer.weight, layer.bias) for layer in layers if type(layer) is nn.Linear and not has_hooks(layer)]
+    if len(parts) < len(layers) or x.numel() * sum(len(weight) for weight, _ in parts) < _MIN_PRODUCTS[False]:
+        return None
+    if not all(bias is not None and _can_use_onednn(x, weight, bias) for weight, bias in parts):
+        return None
+    return packed_weight(x, *(weight for weight, _ in parts))
 
 
 def can_replace(layer: nn.Module, x: Tensor) -> bool:
