@@ -85,7 +85,7 @@ def product(
     faster = x.dtype == torch.float32 or (x.dtype == torch.bfloat16 and not trained)
     # In a graph no size is asked for: it would become fixed.
     large = not is_compiling() and x.numel() * weight.shape[0] >= _MIN_PRODUCTS[trained]
-    if not (faster and large and _can_use_onednn(x, weight, bias)):
+    if not (faster and large and _can_use_onednn(x, (weight, bias))):
         return _finish(F.linear(x, weight, bias), activation, residual)
     if trained:
         return _finish(_Product.apply(x, weight, bias), activation, residual)
@@ -119,7 +119,7 @@ def _packed_together(layers: Sequence[nn.Module], x: Tensor) -> Any:
     parts = [(layer.weight, layer.bias) for layer in layers if type(layer) is nn.Linear and not has_hooks(layer)]
     if len(parts) < len(layers) or x.numel() * sum(len(weight) for weight, _ in parts) < _MIN_PRODUCTS[False]:
         return None
-    if not all(bias is not None and _can_use_onednn(x, weight, bias) for weight, bias in parts):
+    if any(bias is None for _, bias in parts) or not _can_use_onednn(x, *parts):
         return None
     return packed_weight(x, *(weight for weight, _ in parts))
 
@@ -198,8 +198,13 @@ def _finish(x: Tensor, activation: str | None, residual: Tensor | None = None) -
     return x if residual is None else x + residual
 
 
-def _can_use_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
-    """Whether oneDNN takes this product, and whether it may replace PyTorch's own operator."""
+def _can_use_onednn(x: Tensor, *parameters: tuple[Tensor, Tensor | None]) -> bool:
+    """Whether oneDNN takes the products of x and these weights and biases, in place of PyTorch's own operator."""
+    size = x.shape[-1]
+    for weight, bias in parameters:
+        out = len(weight)
+        if not (_fits(weight, x, (out, size)) and (bias is None or _fits(bias, x, (out,)))):
+            return False
     return (
         x.device.type == "cpu"
         and kernels_are_on()
@@ -207,8 +212,6 @@ def _can_use_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
         and type(x) in _PLAIN
         and x.layout == torch.strided
         and x.numel() > 0
-        and _fits(weight, x, (weight.shape[0], x.shape[-1]))
-        and (bias is None or _fits(bias, x, (weight.shape[0],)))
         and torch.backends.mkldnn.enabled
         and (not torch.is_autocast_enabled("cpu") or x.dtype == torch.get_autocast_dtype("cpu"))
         and onednn_supports(x.dtype)
