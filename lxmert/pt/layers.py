@@ -113,8 +113,8 @@ class Attention(nn.Module):
             query, (key, value) = linear(self.query, states), linears((self.key, self.value), context)
         rate = self.weights_dropout if self.training else 0.0
         if not need_weights and head_mask is None and can_recompute(self.out, states, rate):
-            heads = map(self.split_heads, (query, key, value))
-            out = recomputed_attention(self.out, *_with_bias(*heads, bias), rate)
+            query, key, value = map(self.split_heads, (query, key, value))
+            out = recomputed_attention(self.out, *_with_bias(query, key, value, bias), rate)
             return self.norm(drop(self.dropout, out) + states), None
         attended, weights = self.attend(query, key, value, bias, head_mask, need_weights)
         if drops_nothing(self.dropout):
@@ -131,8 +131,8 @@ class Attention(nn.Module):
         need_weights: bool,
     ) -> tuple[Tensor, Tensor | None]:  # [B, S, N·K], [B, C, N·K] twice -> [B, S, N·K], [B, N, S, C]
         """softmax(query·keyᵀ / √K + bias)·value, with dropout in training; the weights too if `need_weights`."""
-        heads = map(self.split_heads, (query, key, value))
-        query, key, value, additive = _with_bias(*heads, bias)
+        query, key, value = map(self.split_heads, (query, key, value))
+        query, key, value, additive = _with_bias(query, key, value, bias)
         rate = self.weights_dropout if self.training else 0.0
         # On a CPU PyTorch's fused attention knows no dropout; what it does instead costs more than this.
         unfused = rate > 0 and query.device.type == "cpu" and kernels_are_on()
