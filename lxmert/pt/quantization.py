@@ -22,7 +22,7 @@ from .cpu_kernels.int8 import (
     round_rows,
 )
 
-_ROWS = 256  # of a feed-forward layer that are computed at a time, so that they stay in the cache
+_ROWS = 384  # of a feed-forward layer that are computed at a time, so that they stay in the cache
 
 
 @known_layer

@@ -93,8 +93,8 @@ def test_a_row_does_not_depend_on_the_others(kernels):
 
 @pytest.mark.parametrize("kernels", [True, False])
 def test_layers_together_are_layers_one_by_one(kernels):
-    layers, x = [int8_layer(), int8_layer(48, 8), int8_layer()], torch.randn(3, 100, 48)
-    down, residual = int8_layer(80, 48), torch.randn(3, 100, 48)
+    layers, x = [int8_layer(), int8_layer(48, 8), int8_layer()], torch.randn(4, 100, 48)
+    down, residual = int8_layer(80, 48), torch.randn(4, 100, 48)
     with use_cpu_kernels(kernels), torch.no_grad():
         for found, layer in zip(linears(layers, x), layers, strict=True):
             assert torch.equal(found, layer(x))
