@@ -82,6 +82,7 @@ class VisualQuestionAnswering:
         detector_options: keyword arguments of `RegionDetector.from_pretrained`, for a detector given by its source.
         pack_weights: whether PyTorch models pack their weights for the CPU, as they do by default: see
             `lxmert.pt.use_packed_weights`. The copies take as much memory as the linear layers, up to a limit.
+            In Keras, whether to trace a graph after sixteen calls that keeps packed kernels, up to 1 GiB.
 
     Attributes:
         model, tokenizer, answers: as given.

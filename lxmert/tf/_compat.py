@@ -178,6 +178,30 @@ class WorkerModel:
         super()._maybe_symbolic_build(iterator, data_batch)  # type: ignore[misc]
 
 
+def packed_product(x: Any, kernel: Any, bias: Any, gelu: bool) -> Any:  # [B, in], [in, out], [out] -> [B, out]
+    """x·kernel + bias, or GELU of it, in a graph that packs the kernel in its first run, and then keeps the copy.
+
+    TensorFlow replaces products with constant kernels by this operator. A kernel of this size would be copied several
+    times as a constant. The fallback: `packing.can_pack` is False, and plain products are taken.
+    """
+    import tensorflow as tf
+
+    value, dtype = tf.compat.v1.AttrValue, x.dtype.base_dtype
+    steps = value()
+    steps.list.s.extend([b"BiasAdd", b"GeluExact"] if gelu else [b"BiasAdd"])
+    attributes = {
+        "T": value(type=dtype.as_datatype_enum),
+        "num_args": value(i=1),
+        "fused_ops": steps,
+        "is_filter_const": value(b=True),
+        "_kernel": value(s=b"MklNameChangeOp"),
+    }
+    graph, operator = tf.compat.v1.get_default_graph(), "_MklNativeFusedMatMul"
+    out = graph.create_op(operator, [x, kernel, bias], [dtype], attrs=attributes, name="packed_product").outputs[0]
+    out.set_shape((x.shape[0], kernel.shape[1]))
+    return out
+
+
 def variable_index(optimizer: Any, variable: Any) -> int:
     """The index of a variable in an optimizer. Fallback, on one device: by identity."""
     if not PUBLIC_ONLY:

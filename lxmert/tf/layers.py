@@ -17,6 +17,7 @@ from ._compat import OpenLayer
 from .dropout import Dropout
 from .init import NormalInitializer
 from .lookup import look_up
+from .packing import packed_linear
 
 # Keras' own GELU takes √2 in float32, and its default is the tanh form; both are too coarse for float64. In this order
 # of factors TensorFlow computes GELU within the product before it.
@@ -78,9 +79,10 @@ class Linear(keras.layers.Dense):
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:  # [..., in] -> [..., out]
         """Multiply, as Keras does."""
-        if len(inputs.shape) != 3:
-            return super().call(inputs, training=training)
-        return ops.reshape(super().call(rows(inputs), training=training), (-1, ops.shape(inputs)[1], self.units))
+        if len(inputs.shape) == 3:
+            return ops.reshape(self.call(rows(inputs), training=training), (-1, ops.shape(inputs)[1], self.units))
+        packed = packed_linear(self, inputs)
+        return super().call(inputs, training=training) if packed is None else packed
 
     def quantize(self, mode: Any = None, type_check: bool = True, **options: Any) -> None:
         """Keras' quantization, which leaves out subclasses of its layers by default."""
@@ -226,7 +228,10 @@ class FeedForward(ConfiguredLayer):
 
     def call(self, states: Any, training: bool = False) -> Any:  # [B, S, D] -> [B, S, D]
         """Transform each position."""
-        out = self.down(self.activation(self.up(rows(states))))  # as rows, so that all of it becomes two products
+        x = rows(states)  # so that all of it becomes two products
+        fused = self.config.hidden_act == "gelu" and type(self.up) is Linear
+        hidden = packed_linear(self.up, x, gelu=True) if fused else None
+        out = self.down(self.activation(self.up(x)) if hidden is None else hidden)
         out = self.dropout(ops.reshape(out, ops.shape(states)), training=training)
         return self.norm(out + states)
 
