@@ -119,7 +119,7 @@ def attend_together(
     rows = [stream.shape[0] * stream.shape[1] for stream in streams]
 
     def split(x: Tensor) -> list[Tensor]:
-        return [part.view(*stream.shape[:2], -1) for part, stream in zip(x.split(rows), streams, strict=True)]
+        return [part.view(*stream.shape[:2], x.shape[-1]) for part, stream in zip(x.split(rows), streams, strict=True)]
 
     states = torch.cat([stream.flatten(0, 1) for stream in streams])
     projected = linears((attention.query, attention.key, attention.value), states)

@@ -66,6 +66,7 @@ def weight_reader(file: Checkpoint, found: Found) -> Callable[[Parameter], Tenso
     return read
 
 
+@torch.inference_mode(False)  # the threads that read are in none
 def _make_room(wanted: Sequence[Parameter]) -> dict[str, Tensor]:
     """Uninitialized memory for int8 weights, by the names of their parameters, in one piece.
 
@@ -110,7 +111,7 @@ def quantize_rest(model: Model, found: Found) -> Model:
 
 
 def fit_state_dict(model: Any, state_dict: dict[str, Any], prefix: str, names: Callable[[], Iterable[str]]) -> None:
-    """Give a state dict what the layers of a model take: int8 layers take floating-point weights rounded.
+    """Check that a state dict has what the layers of a model take, and give scales the shape that they have there.
 
     Args:
         model: the model, or a part of one.
@@ -139,9 +140,9 @@ def fit_state_dict(model: Any, state_dict: dict[str, Any], prefix: str, names: C
                     f'{type(model).__name__}. Nothing was loaded. Call model.quantize("int8") first.'
                 )
         elif value.is_floating_point() and value.ndim == 2:
-            state_dict[key], state_dict[key + SCALE] = round_weight(value.detach())
+            continue  # the layer rounds it
         elif value.dtype == torch.int8 and isinstance(scale, Tensor) and are_scales(scale):
-            state_dict[key + SCALE] = scale.reshape(-1) if scale.shape[1:] == (1,) else scale
+            state_dict[key + SCALE] = (scale.reshape(-1) if scale.shape[1:] == (1,) else scale).float()
         else:
             raise RuntimeError(
                 f"{key} is {value.dtype} {list(value.shape)} in the state dict; floating-point numbers were expected, "

@@ -47,6 +47,7 @@ class Int8Linear(nn.Module):
         self._packed: dict[
             int, tuple[list[tuple[int, object]], list[Any], Int8Weight]
         ] = {}  # by the number of layers in one
+        self.register_load_state_dict_pre_hook(_round_loaded)
 
     @classmethod
     @torch.inference_mode(False)  # whose tensors have no versions
@@ -85,6 +86,14 @@ class Int8Linear(nn.Module):
     def extra_repr(self) -> str:
         """The sizes, as those of `nn.Linear`."""
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+
+
+def _round_loaded(layer: Int8Linear, state_dict: dict[str, Any], prefix: str, *_: Any) -> None:
+    """A hook of `load_state_dict`: a weight of floating-point numbers is rounded; copying it would cut it to zeros."""
+    weight = state_dict.get(f"{prefix}weight")
+    if isinstance(weight, Tensor) and weight.is_floating_point() and weight.ndim == 2:
+        rows, scale = round_rows(weight.detach().to(computing_dtype(weight)))
+        state_dict[f"{prefix}weight"], state_dict[f"{prefix}weight_scale"] = rows, scale[:, 0].float()
 
 
 class _StraightThrough(torch.autograd.Function):

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import lxmert.pt
-from lxmert.pt.cpu_kernels import attention, dispatch, feed_forward
+from lxmert.pt.cpu_kernels import attention, dispatch, feed_forward, int8
 from lxmert.pt.cpu_kernels import dropout as dropouts
 from lxmert.pt.cpu_kernels import linear as products
 from lxmert.pt.cpu_kernels.dropout import drop
@@ -48,6 +48,18 @@ def test_switched_off_the_numbers_are_pytorchs_bit_for_bit():
     for mine, other in zip(ours, theirs, strict=True):
         assert torch.equal(mine, other)
     assert not torch.equal(computed((up, down, dropout), x)[0], out), "switched on again"
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_the_self_test_has_a_dtype_of_its_own(dtype, untested, monkeypatch):
+    monkeypatch.setattr(int8, "_onednn_is_exact", int8._onednn_is_exact.__wrapped__)
+    exact = int8._onednn_is_exact()
+    torch.set_default_dtype(dtype)
+    try:
+        assert dispatch.kernels_are_on()
+        assert int8._onednn_is_exact() == exact
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 def test_switched_off_a_model_calls_no_kernel(monkeypatch):

@@ -14,6 +14,8 @@ from torch import nn
 from lxmert.pt import PackedWeights, _compat, use_packed_weights
 from lxmert.pt.cpu_kernels import linear as products
 from lxmert.pt.cpu_kernels import packing
+from lxmert.pt.cpu_kernels.attention import recomputed_attention
+from lxmert.pt.cpu_kernels.feed_forward import linear_pair
 from lxmert.pt.cpu_kernels.linear import linear, packed_weight
 
 pytestmark = [
@@ -98,6 +100,7 @@ def fused_step_of_gradients_from_elsewhere(layer):
         lambda layer: setattr(layer.weight, "data", torch.randn(64, 64)),
         lambda layer: setattr(layer.weight, "data", layer.weight.data.t()),
         lambda layer: setattr(layer, "weight", nn.Parameter(torch.randn(64, 64))),
+        lambda layer: torch.utils.swap_tensors(layer.weight, nn.Parameter(torch.randn(64, 64))),
         lambda layer: layer.load_state_dict(nn.Linear(64, 64).state_dict()),
         lambda layer: layer.load_state_dict(nn.Linear(64, 64).state_dict(), assign=True),
         lambda layer: layer.to(torch.bfloat16),
@@ -112,6 +115,14 @@ def test_weights_that_change_are_packed_again(change, layer, packs):
     change(layer)
     use(layer)
     assert len(packs) == 1 + (layer.weight.dtype != torch.float64)
+
+
+def test_not_packed_in_training(packs):
+    up, down = nn.Linear(64, 64), nn.Linear(64, 64)
+    for _ in range(4):  # the gradients of several batches are added
+        linear_pair(up, down, torch.randn(5, 64), "gelu").sum().backward()
+        recomputed_attention(down, *torch.randn(3, 2, 4, 5, 16), None, 0.5).sum().backward()
+    assert packs == []
 
 
 def test_the_limit(packs):

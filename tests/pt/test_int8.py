@@ -174,6 +174,24 @@ def test_models(name, onednn):
     assert len(maps) > len(found)
 
 
+def test_state_dicts_of_parts_and_of_other_dtypes():
+    model, given = small_model("LxmertModel"), tensors(small_inputs("LxmertModel"))
+    rounded = copy.deepcopy(model).quantize()
+    parts, halved = copy.deepcopy(rounded), copy.deepcopy(rounded)
+    for path in ("cross_layers.0", "language_layers.0.attention.query"):
+        parts.get_submodule(path).load_state_dict(model.get_submodule(path).state_dict())
+    scales = {name: value.half() for name, value in rounded.state_dict().items() if name.endswith("_scale")}
+    halved.load_state_dict(rounded.state_dict() | scales, assign=True)
+    with torch.inference_mode():
+        for a, b, c in zip(*(flat(each(**given)) for each in (rounded, parts, halved)), strict=True):
+            assert torch.equal(a, b)
+            torch.testing.assert_close(a, c, rtol=0.02, atol=0.02)
+
+
+def test_no_rows():
+    assert int8_layer()(torch.zeros(0, 3, 48)).shape == (0, 3, 80)
+
+
 def test_what_a_quantized_model_refuses():
     model = small_model("LxmertModel")
     with pytest.raises(ValueError, match="'int8'; got 'int4'"):

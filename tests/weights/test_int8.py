@@ -72,6 +72,8 @@ def test_quantizing_while_loading_is_quantizing_the_loaded_model(model, folders)
     loaded = type(model).from_pretrained(folders / "float", quantize="int8")
     assert any(isinstance(module, Int8Linear) for module in loaded.modules())
     assert_same(loaded, quantized(model))
+    with torch.inference_mode():
+        assert_same(type(model).from_pretrained(folders / "float", quantize="int8"), loaded)
 
 
 @pytest.mark.parametrize("options", [{}, {"max_shard_size": "4KB"}, {"safe_serialization": False}])

@@ -17,6 +17,7 @@ from lxmert.pt._compat import softmax_backward
 from .dispatch import self_test
 from .dropout import STEPS, apply_mask, dropout_mask
 from .linear import autocast, bias_gradient, can_replace, product, weight_gradient
+from .packing import invalidate_packed_weights
 
 
 def attention_weights(query: Tensor, key: Tensor, additive: Tensor | None) -> Tensor:
@@ -41,6 +42,7 @@ def recomputed_attention(
     dtype = parts[2].dtype
     if additive is not None and additive.dtype != dtype:
         additive = additive.clamp(min=torch.finfo(dtype).min).to(dtype)
+    invalidate_packed_weights()
     return _RecomputedAttention.apply(*parts, additive, round(rate * STEPS))
 
 
@@ -110,6 +112,7 @@ def _split_heads(merged: Tensor, like: Tensor) -> Tensor:  # [B, S, N·K] -> [B,
 @self_test
 def check_softmax_backward() -> bool:
     """Whether the gradient of softmax equals its formula."""
-    gradient, weights = torch.linspace(-1, 1, 24, device="cpu").view(4, 6), torch.full((4, 6), 1 / 6, device="cpu")
+    gradient = torch.linspace(-1, 1, 24, dtype=torch.float32, device="cpu").view(4, 6)
+    weights = torch.full_like(gradient, 1 / 6)
     expected = weights * (gradient - (gradient * weights).sum(-1, keepdim=True))
     return torch.allclose(softmax_backward(gradient, weights), expected, atol=1e-6)

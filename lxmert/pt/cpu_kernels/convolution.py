@@ -70,7 +70,7 @@ def check_convolution() -> bool:
     """Whether oneDNN's convolutions, with what follows them, equal those of PyTorch's public operators."""
     if not HAS_ONEDNN_CONVOLUTION:
         return True
-    numbers = torch.linspace(-1, 1, 7 * 8 * 9, device="cpu").mul(90).sin()
+    numbers = torch.linspace(-1, 1, 7 * 8 * 9, dtype=torch.float32, device="cpu").mul(90).sin()
     x = numbers.view(1, 8, 7, 9).contiguous(memory_format=torch.channels_last)
     weight, bias = numbers[: 6 * 8 * 9].cos().view(6, 8, 3, 3), numbers[:6]
     layer = Convolution(weight, bias, (1, 1), (2, 2), (2, 2))

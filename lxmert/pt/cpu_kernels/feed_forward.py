@@ -12,6 +12,7 @@ from lxmert.pt.quantization import are_int8, int8_pair
 
 from .dispatch import weights_are_constant
 from .linear import ACTIVATIONS, autocast, bias_gradient, can_replace, linear, product, weight_gradient
+from .packing import invalidate_packed_weights
 
 _SELU = (1.6732632423543772, 1.0507009873554805)  # alpha and scale (Klambauer et al. 2017)
 # The gradient of x from that of activation(x).
@@ -42,6 +43,7 @@ def linear_pair(
         return int8_pair(up, down, x, ACTIVATIONS[activation], residual)
     if not torch.is_grad_enabled() or weights_are_constant() or not (can_replace(up, x) and can_replace(down, x)):
         return linear(down, linear(up, x, activation), residual=residual)
+    invalidate_packed_weights()
     out = _RecomputedPair.apply(*autocast(x, up.weight, up.bias, down.weight, down.bias), activation)
     return out if residual is None else out + residual
 

@@ -54,7 +54,7 @@ def int8_product(x: Tensor, weight: Int8Weight) -> Tensor:  # [..., in] -> [...,
             unsigned, 1.0, _FLIP, weight.weight, scales, weight.zeros, None, 1.0, 0, dtype, "none", [], ""
         )
         out = out.mul_(scale) if bias is None else torch.addcmul(bias, out, scale, out=out)
-    return out.to(x.dtype).view(*x.shape[:-1], -1)
+    return out.to(x.dtype).view(*x.shape[:-1], out.shape[-1])
 
 
 def integer_product(rows: Tensor, weight: Tensor) -> Tensor:  # [K, in] int8, [out, in] int8 -> [K, out] int32
@@ -105,7 +105,8 @@ def _onednn_is_exact() -> bool:
     On CPUs without instructions for it (VNNI) oneDNN adds two products in 16 bits, which is too few.
     """
     with torch.inference_mode(False), torch.no_grad():
-        x, weight = (torch.linspace(-9, 9, n * 96, device="cpu").exp().sin().view(n, 96) for n in (5, 40))
+        numbers = torch.linspace(-9, 9, 45 * 96, dtype=torch.float32, device="cpu").exp().sin().view(45, 96)
+        x, weight = numbers.split([5, 40])
         x[1], weight[1], x[2], weight[2] = 1.0, 1.0, -1.0, -1.0
         rows, scale = round_rows(weight)
         plain = plain_weight(rows, scale[:, 0].contiguous(), weight[:, 0].contiguous(), torch.float32)

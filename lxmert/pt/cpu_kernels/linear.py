@@ -235,7 +235,8 @@ def check_linear() -> bool:
     """Whether oneDNN's product equals `F.linear` with every activation and a sum, with plain and packed weights."""
     if not HAS_ONEDNN:
         return True
-    x, weight = (torch.linspace(-1, 1, n * 64, device="cpu").cos().view(n, 64).sin() for n in (8, 32))
+    numbers = torch.linspace(-1, 1, 40 * 64, dtype=torch.float32, device="cpu").cos().sin().view(40, 64)
+    x, weight = numbers.split([8, 32])
     bias = weight[:, 0].contiguous()
     for activation in (None, *_FUSED):
         expected = _finish(F.linear(x, weight, bias), activation)

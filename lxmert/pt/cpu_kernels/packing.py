@@ -83,9 +83,9 @@ class PackedWeights:
     def _has_room(self, size: int, drop_stale: bool = False) -> bool:
         if self.limit is None:
             return True
-        if drop_stale:  # such as those of a model that was cast
+        if drop_stale:  # such as those of a model that was trained
             for key, known in self._known.copy().items():
-                if not known.is_current([part.weight() for part in known.parts]):
+                if known.trained is not _training:
                     self._known.pop(key, None)
         return size + sum(known.size for known in self._known.copy().values()) <= self.limit
 
@@ -128,12 +128,12 @@ class _Known:
         self.size = 0  # the bytes of `packed`
         self.refused: int | None = None  # `_freed` of the cache when there was no room
 
-    def is_current(self, weights: Sequence[Tensor | None]) -> bool:
+    def is_current(self, weights: Sequence[Tensor]) -> bool:
         """Whether these are the same weights in the same state."""
         if self.trained is not _training:
             return False
         for part, weight in zip(self.parts, weights, strict=True):
-            if weight is None or part.weight() is not weight or part.state != _state(weight):
+            if part.storage() is not weight.untyped_storage() or part.state != _state(weight):
                 return False
             if not torch.equal(torch.as_strided(weight, *part.diagonal), part.values):
                 return False
@@ -144,7 +144,8 @@ class _Part:
     """A weight, its state, and some of its values."""
 
     def __init__(self, weight: Tensor, forget: Callable[[object], None]):
-        self.weight = weakref.ref(weight, forget)
+        # Not the weight itself: `torch.utils.swap_tensors` refuses a tensor that has weak references.
+        self.storage = weakref.ref(weight.untyped_storage(), forget)
         self.state = _state(weight)
         rows, columns = weight.shape
         count = min(rows, columns, _VALUES)
