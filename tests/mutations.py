@@ -49,8 +49,8 @@ MUTATIONS = (
     Mutation(
         "the residual of attention is subtracted (PyTorch)",
         "pt/layers.py",
-        "self.norm(out + states), weights",
-        "self.norm(out - states), weights",
+        "attended, residual=states)), weights",
+        "attended, residual=-states)), weights",
         "tests/equivalence/test_models.py",
     ),
     Mutation(
