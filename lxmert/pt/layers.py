@@ -54,6 +54,11 @@ def with_zero_gradients(output: Tensor, *unused: nn.Module) -> Tensor:
     return output
 
 
+def gather_tokens(states: Tensor, positions: Tensor) -> Tensor:  # [B, S, D], [B, P] -> [B, P, D]
+    """The states at these positions of each sequence."""
+    return states[torch.arange(positions.shape[0], device=positions.device)[:, None], positions]
+
+
 class Embedding(nn.Embedding):
     """row = table[id]; row `padding_idx` gets no gradient from the lookup.
 
@@ -189,10 +194,15 @@ class TransformerLayer(nn.Module):
         states: Tensor,
         bias: ContextBias | None = None,
         head_mask: Tensor | None = None,
+        queries: Tensor | None = None,
         need_weights: bool = False,
     ) -> tuple[Tensor, Tensor | None]:  # [B, S, D] -> [B, S, D], [B, N, S, S]
-        """Run the layer; the attention weights are returned if `need_weights`."""
-        states, weights = self.attention(states, states, bias, head_mask, need_weights=need_weights)
+        """Run the layer; the attention weights are returned if `need_weights`.
+
+        With `queries` [B, P, D], some of the states, only their outputs are computed: [B, P, D], [B, N, P, S].
+        """
+        queries = states if queries is None else queries
+        states, weights = self.attention(queries, states, bias, head_mask, need_weights=need_weights)
         return self.feed_forward(states), weights
 
 

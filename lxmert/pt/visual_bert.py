@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from lxmert.common.config import VisualBertConfig
 from lxmert.common.outputs import VisualBertModelOutput
 from lxmert.common.specs import value_ranges
-from lxmert.common.validation.shared import resolve_output_attentions
+from lxmert.common.validation.shared import Range, resolve_output_attentions
 from lxmert.common.validation.visual_bert import check_visual_bert_inputs
 
 from .embeddings import JointEmbeddings
-from .layers import Pooler, TransformerLayer, context_bias
+from .layers import Pooler, TransformerLayer, context_bias, gather_tokens
 from .losses import check_values, describe
 from .pretrained import VisualBertPreTrainedModel, run_layer
 
@@ -85,8 +85,16 @@ class VisualBertModel(VisualBertPreTrainedModel):
         output_attentions: bool | str | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
+        *,
+        output_positions: Tensor | None = None,
     ) -> VisualBertModelOutput:
-        """Encode texts and the regions of their images; texts alone without `visual_embeds`."""
+        """Encode texts and the regions of their images; texts alone without `visual_embeds`.
+
+        Args in addition to those of the class:
+            output_positions: [B, P] positions in the sequence of words and regions. The last states are then those of
+                these positions alone, [B, P, D], and the pooler reads the first of them. The last layer computes no
+                others, unless hidden states or attention maps are asked for.
+        """
         inputs: dict[str, Any] = dict(
             input_ids=input_ids,
             attention_mask=attention_mask,
@@ -99,11 +107,19 @@ class VisualBertModel(VisualBertPreTrainedModel):
             visual_token_type_ids=visual_token_type_ids,
             image_text_alignment=image_text_alignment,
         )
-        check_visual_bert_inputs(self.config, inputs, describe)
+        check_visual_bert_inputs(self.config, {**inputs, "output_positions": output_positions}, describe)
         attentions = resolve_output_attentions(output_attentions, self.config)
         hidden_states = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
         embedded = self._embed(inputs)
-        states, all_states, all_maps = self._encode(embedded, inputs, bool(attentions))
+        if output_positions is not None:
+            output_positions = output_positions.long()
+            check_values("output_positions", output_positions, Range(embedded.shape[1]))
+        every = bool(hidden_states or attentions)
+        states, all_states, all_maps = self._encode(
+            embedded, inputs, bool(attentions), None if every else output_positions
+        )
+        if every and output_positions is not None:
+            states = gather_tokens(states, output_positions)
         output = VisualBertModelOutput(
             last_hidden_state=states,
             pooler_output=None if self.pooler is None else self.pooler(states),
@@ -133,9 +149,12 @@ class VisualBertModel(VisualBertPreTrainedModel):
         )
 
     def _encode(
-        self, embedded: Tensor, inputs: dict[str, Any], need_weights: bool
+        self, embedded: Tensor, inputs: dict[str, Any], need_weights: bool, positions: Tensor | None
     ) -> tuple[Tensor, list[Tensor], list[Tensor]]:  # [B, S, D] -> the same, those of each layer, [B, N, S, S] of each
-        """Run the layers; returns the last states, the embeddings and all states, and the maps of each layer."""
+        """Run the layers; returns the last states, the embeddings and all states, and the maps of each layer.
+
+        With `positions` [B, P] the last layer computes its outputs at these alone.
+        """
         regions, attention_mask, dtype = (
             inputs["visual_embeds"],
             inputs["attention_mask"],
@@ -153,14 +172,17 @@ class VisualBertModel(VisualBertPreTrainedModel):
 
         all_states, all_maps = [states], []
         options: dict[str, Any] = dict(need_weights=need_weights)
+        last = len(self.encoder_layers) - (0 if bypass else 1)
         for i, layer in enumerate(self.encoder_layers):
             head_mask = self._layer_head_mask(inputs["head_mask"], i)
-            states, weights = run_layer(self, layer, states, states_bias, head_mask, **options)
+            queries = None if positions is None or i < last else gather_tokens(states, positions)
+            states, weights = run_layer(self, layer, states, states_bias, head_mask, queries, **options)
             all_states.append(states)
             all_maps.append(weights)
         if bypass:
             states = torch.cat([states, embedded[:, length:]], dim=1)
-            states, weights = run_layer(self, self.additional_layer, states, bias, None, **options)
+            queries = None if positions is None else gather_tokens(states, positions)
+            states, weights = run_layer(self, self.additional_layer, states, bias, None, queries, **options)
             all_states.append(states)
             all_maps.append(weights)
         return states, all_states, all_maps

@@ -51,8 +51,10 @@ class VisualBertScoringModel(VisualBertTaskModel):
             visual_token_type_ids=visual_token_type_ids,
             image_text_alignment=image_text_alignment,
         )
+        given = self.backbone_inputs(inputs)
         states = self.backbone(
-            **self.backbone_inputs(inputs),
+            **given,
+            output_positions=self.output_positions(given),
             output_attentions=output_attentions,
             output_hidden_states=output_hidden_states,
             return_dict=True,
@@ -65,8 +67,13 @@ class VisualBertScoringModel(VisualBertTaskModel):
         __call__ = forward
 
     def backbone_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        """The inputs of the backbone; by default those of the model."""
+        """The inputs of the backbone, checked; by default those of the model."""
+        check_visual_bert_inputs(self.config, inputs, describe)
         return inputs
+
+    def output_positions(self, inputs: dict[str, Any]) -> Tensor:  # -> [B, 1]
+        """Where the scores read the last states: by default the first token, as the pooler; from checked inputs."""
+        return torch.zeros_like(word_mask(inputs)[:, :1])
 
     def score(self, states: VisualBertModelOutput, inputs: dict[str, Any]) -> Tensor:
         """Compute the scores from the outputs of the backbone and the inputs of the model."""
@@ -109,14 +116,14 @@ class VisualBertForQuestionAnswering(VisualBertScoringModel):
         super().__init__(config)
         self.backbone.pooler.requires_grad_(False)
 
+    def output_positions(self, inputs: dict[str, Any]) -> Tensor:  # -> [B, 1]
+        """The position of the answer."""
+        # Differs from HF: the mask may be missing, and may have holes or padding in front; not there.
+        return answer_position(word_mask(inputs))[:, None]
+
     def score(self, states: VisualBertModelOutput, inputs: dict[str, Any]) -> Tensor:
         """The score of each answer. Differs from HF: with labels, the scores are log-softmaxed there."""
-        words = inputs["input_ids"] if inputs["inputs_embeds"] is None else inputs["inputs_embeds"][..., 0]
-        # Differs from HF: the mask may be missing, and may have holes or padding in front; not there.
-        mask = inputs["attention_mask"]
-        position = answer_position(torch.ones_like(words) if mask is None else mask)
-        rows = torch.arange(position.shape[0], device=position.device)
-        state = with_zero_gradients(states.last_hidden_state[rows, position], self.backbone.pooler)  # [B, D]
+        state = with_zero_gradients(states.last_hidden_state[:, 0], self.backbone.pooler)  # [B, D]
         return self.heads.classifier(self.heads.dropout(state))
 
     def label_loss(self, scores: Tensor, labels: Tensor) -> Tensor:
@@ -135,6 +142,14 @@ class VisualBertForVisualReasoning(VisualBertScoringModel):
     def score(self, states: VisualBertModelOutput, inputs: dict[str, Any]) -> Tensor:
         """The score of each class."""
         return self.heads.classifier(self.heads.dropout(states.pooler_output))
+
+
+def word_mask(inputs: dict[str, Any]) -> Tensor:  # -> [B, L]
+    """The mask of the words, in integers; all ones if there is none."""
+    mask, words = inputs["attention_mask"], inputs["input_ids"]
+    if mask is not None:
+        return (mask != 0).long()
+    return torch.ones_like(inputs["inputs_embeds"][..., 0] if words is None else words, dtype=torch.long)
 
 
 def answer_position(mask: Tensor) -> Tensor:  # [B, L] -> [B]

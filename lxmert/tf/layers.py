@@ -255,12 +255,16 @@ class TransformerLayer(ConfiguredLayer):
         states: Any,
         bias: ContextBias | None = None,
         head_mask: Any = None,
+        queries: Any = None,
         need_weights: bool = False,
         training: bool = False,
     ) -> tuple[Any, Any]:  # [B, S, D] -> [B, S, D], [B, N, S, S]
-        """Run the layer; the attention weights are returned if `need_weights`."""
+        """Run the layer; the attention weights are returned if `need_weights`.
+
+        With `queries` [B, P, D], some of the states, only their outputs are computed: [B, P, D], [B, N, P, S].
+        """
         some = dict(need_weights=need_weights, training=training)
-        states, weights = self.attention(states, states, bias, head_mask, **some)
+        states, weights = self.attention(states if queries is None else queries, states, bias, head_mask, **some)
         return self.feed_forward(states, training=training), weights
 
     def build(self, input_shape: Any = None) -> None:

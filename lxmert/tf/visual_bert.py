@@ -12,11 +12,12 @@ from keras import ops
 from lxmert.common.config import VisualBertConfig
 from lxmert.common.outputs import VisualBertModelOutput
 from lxmert.common.specs import value_ranges
-from lxmert.common.validation.shared import resolve_output_attentions
+from lxmert.common.validation.shared import Range, resolve_output_attentions
 from lxmert.common.validation.visual_bert import check_visual_bert_inputs
 
 from .embeddings import JointEmbeddings
 from .layers import Pooler, TransformerLayer, context_bias
+from .lookup import gather_tokens
 from .losses import check_values, describe
 from .pretrained import TFVisualBertPreTrainedModel, run_layer
 
@@ -84,8 +85,16 @@ class TFVisualBertModel(TFVisualBertPreTrainedModel):
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
         training: bool = False,
+        *,
+        output_positions: Any = None,
     ) -> VisualBertModelOutput:
-        """Encode texts and the regions of their images; texts alone without `visual_embeds`."""
+        """Encode texts and the regions of their images; texts alone without `visual_embeds`.
+
+        Args in addition to those of the class:
+            output_positions: [B, P] positions in the sequence of words and regions. The last states are then those of
+                these positions alone, [B, P, D], and the pooler reads the first of them. The last layer computes no
+                others, unless hidden states or attention maps are asked for.
+        """
         inputs: dict[str, Any] = dict(
             input_ids=input_ids,
             attention_mask=attention_mask,
@@ -98,11 +107,18 @@ class TFVisualBertModel(TFVisualBertPreTrainedModel):
             visual_token_type_ids=visual_token_type_ids,
             image_text_alignment=image_text_alignment,
         )
-        check_visual_bert_inputs(self.config, inputs, describe)
+        check_visual_bert_inputs(self.config, {**inputs, "output_positions": output_positions}, describe)
         attentions = resolve_output_attentions(output_attentions, self.config)
         hidden_states = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
         embedded = self._embed(inputs, training)
-        states, all_states, all_maps = self._encode(embedded, inputs, bool(attentions), training)
+        if output_positions is not None and embedded.shape[1] is not None:
+            check_values("output_positions", output_positions, Range(embedded.shape[1]))
+        every = bool(hidden_states or attentions)
+        states, all_states, all_maps = self._encode(
+            embedded, inputs, bool(attentions), None if every else output_positions, training
+        )
+        if every and output_positions is not None:
+            states = gather_tokens(states, output_positions)
         output = VisualBertModelOutput(
             last_hidden_state=states,
             pooler_output=None if self.pooler is None else self.pooler(states),
@@ -131,9 +147,12 @@ class TFVisualBertModel(TFVisualBertPreTrainedModel):
         )
 
     def _encode(
-        self, embedded: Any, inputs: dict[str, Any], need_weights: bool, training: bool
+        self, embedded: Any, inputs: dict[str, Any], need_weights: bool, positions: Any, training: bool
     ) -> tuple[Any, list[Any], list[Any]]:  # [B, S, D] -> the same, those of each layer, [B, N, S, S] of each
-        """Run the layers; returns the last states, the embeddings and all states, and the maps of each layer."""
+        """Run the layers; returns the last states, the embeddings and all states, and the maps of each layer.
+
+        With `positions` [B, P] the last layer computes its outputs at these alone.
+        """
         regions, attention_mask = inputs["visual_embeds"], inputs["attention_mask"]
         dtype = self.compute_dtype
         length = ops.shape(embedded)[1] - (0 if regions is None else ops.shape(regions)[1])
@@ -148,14 +167,17 @@ class TFVisualBertModel(TFVisualBertPreTrainedModel):
 
         all_states, all_maps = [states], []
         options: dict[str, Any] = dict(need_weights=need_weights, training=training)
+        last = len(self.encoder_layers) - (0 if bypass else 1)
         for i, layer in enumerate(self.encoder_layers):
             head_mask = self._layer_head_mask(inputs["head_mask"], i)
-            states, weights = run_layer(self, layer, states, states_bias, head_mask, **options)
+            queries = None if positions is None or i < last else gather_tokens(states, positions)
+            states, weights = run_layer(self, layer, states, states_bias, head_mask, queries, **options)
             all_states.append(states)
             all_maps.append(weights)
         if bypass:
             states = ops.concatenate([states, embedded[:, length:]], axis=1)
-            states, weights = run_layer(self, self.additional_layer, states, bias, None, **options)
+            queries = None if positions is None else gather_tokens(states, positions)
+            states, weights = run_layer(self, self.additional_layer, states, bias, None, queries, **options)
             all_states.append(states)
             all_maps.append(weights)
         return states, all_states, all_maps

@@ -13,7 +13,6 @@ from lxmert.common.config import VisualBertConfig
 from lxmert.common.outputs import VisualBertModelOutput, VisualBertTaskOutput
 from lxmert.common.validation.visual_bert import check_visual_bert_inputs
 
-from .lookup import gather_tokens
 from .losses import describe, distribution_loss, index_loss
 from .visual_bert_tasks import VisualBertTaskModel
 
@@ -52,8 +51,10 @@ class VisualBertScoringModel(VisualBertTaskModel):
             visual_token_type_ids=visual_token_type_ids,
             image_text_alignment=image_text_alignment,
         )
+        given = self.backbone_inputs(inputs)
         states = self.backbone(
-            **self.backbone_inputs(inputs),
+            **given,
+            output_positions=self.output_positions(given),
             output_attentions=output_attentions,
             output_hidden_states=output_hidden_states,
             return_dict=True,
@@ -67,8 +68,13 @@ class VisualBertScoringModel(VisualBertTaskModel):
         __call__ = call
 
     def backbone_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        """The inputs of the backbone; by default those of the model."""
+        """The inputs of the backbone, checked; by default those of the model."""
+        check_visual_bert_inputs(self.config, inputs, describe)
         return inputs
+
+    def output_positions(self, inputs: dict[str, Any]) -> Any:  # -> [B, 1]
+        """Where the scores read the last states: by default the first token, as the pooler; from checked inputs."""
+        return ops.zeros_like(word_mask(inputs)[:, :1])
 
     def score(self, states: VisualBertModelOutput, inputs: dict[str, Any], training: bool) -> Any:
         """Compute the scores from the outputs of the backbone and the inputs of the model."""
@@ -113,13 +119,14 @@ class TFVisualBertForQuestionAnswering(VisualBertScoringModel):
         super().__init__(config, **kwargs)
         self.backbone.pooler.trainable = False
 
+    def output_positions(self, inputs: dict[str, Any]) -> Any:  # -> [B, 1]
+        """The position of the answer."""
+        # Differs from HF: the mask may be missing, and may have holes or padding in front; not there.
+        return answer_position(word_mask(inputs))[:, None]
+
     def score(self, states: VisualBertModelOutput, inputs: dict[str, Any], training: bool) -> Any:
         """The score of each answer. Differs from HF: with labels, the scores are log-softmaxed there."""
-        words = inputs["input_ids"] if inputs["inputs_embeds"] is None else inputs["inputs_embeds"][..., 0]
-        # Differs from HF: the mask may be missing, and may have holes or padding in front; not there.
-        mask = inputs["attention_mask"]
-        position = answer_position(ops.ones_like(words) if mask is None else mask)
-        state = gather_tokens(states.last_hidden_state, position[:, None])[:, 0]  # [B, D]
+        state = states.last_hidden_state[:, 0]  # [B, D]
         return self.heads.classifier(self.heads.dropout(state, training=training))
 
     def label_loss(self, scores: Any, labels: Any) -> Any:
@@ -139,6 +146,14 @@ class TFVisualBertForVisualReasoning(VisualBertScoringModel):
     def score(self, states: VisualBertModelOutput, inputs: dict[str, Any], training: bool) -> Any:
         """The score of each class."""
         return self.heads.classifier(self.heads.dropout(states.pooler_output, training=training))
+
+
+def word_mask(inputs: dict[str, Any]) -> Any:  # -> [B, L]
+    """The mask of the words, in integers; all ones if there is none."""
+    mask, words = inputs["attention_mask"], inputs["input_ids"]
+    if mask is not None:
+        return ops.cast(ops.not_equal(mask, 0), "int32")
+    return ops.ones_like(inputs["inputs_embeds"][..., 0] if words is None else words, dtype="int32")
 
 
 def answer_position(mask: Any) -> Any:  # [B, L] -> [B]

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from tests import tolerances
-from tests.compare import arrays, assert_same
+from tests.compare import arrays, assert_same, assert_same_gradients
 from tests.inputs import MASKS, Sizes
 from tests.models import (
     VISUAL_BERT_CLASSES,
@@ -233,6 +233,51 @@ def test_a_backbone_without_a_pooler_agrees(bypass):
     assert len(assert_outputs_agree(models, given, return_dict=False)) == 1
     for model in models:
         assert not any("pooler" in name for name in weights(model))
+
+
+@pytest.mark.parametrize("bypass", [False, True])
+def test_the_last_layer_may_be_computed_at_some_positions(bypass):
+    config = CONFIG.replace(bypass_transformer=bypass)
+    given = visual_bert_inputs(config, SIZES)
+    models = both(config, "VisualBertModel")
+    whole = run_pt(models[0], given, output_hidden_states=True)
+    last = SIZES.length + SIZES.regions - 1
+    positions = np.array([[1, last]] * SIZES.batch)
+    positions[0] = last, 0
+    for options in ({}, {"output_attentions": True}, {"output_hidden_states": True}):
+        some = assert_outputs_agree(models, {**given, "output_positions": positions}, **options)
+        for row, places in enumerate(positions):
+            assert_same(some.last_hidden_state[row], whole.last_hidden_state[row, places], TOLERANCE)
+        if some.hidden_states is not None:
+            assert_same(some.hidden_states, whole.hidden_states, TOLERANCE)
+    for model, run in zip(models, (run_pt, run_tf), strict=True):
+        for wrong in (positions + 1, positions - 1):
+            with pytest.raises(ValueError, match=f"output_positions must be 0 to {last}"):
+                run(model, {**given, "output_positions": wrong})
+        with pytest.raises(ValueError, match=r"output_positions must be \[B, P\]"):
+            run(model, {**given, "output_positions": positions[0]})
+
+
+@pytest.mark.parametrize("name", VISUAL_BERT_CLASSES[2:5])
+def test_heads_of_one_position_score_the_same_with_the_whole_last_layer(name):
+    models, given = both(CONFIG, name), labelled(CONFIG, name, SIZES)
+    given["head_mask"] = np.linspace(0.0, 1.0, CONFIG.num_attention_heads)
+    whole, expected = assert_agree(models, given, output_hidden_states=True)
+    assert whole.hidden_states[-1].shape[1] == SIZES.length + SIZES.regions
+    sizes = []
+    hook = (
+        models[0]
+        .backbone.encoder_layers[-1]
+        .feed_forward.register_forward_hook(lambda module, taken, out: sizes.append(out.shape[1]))
+    )
+    try:
+        output, found = assert_agree(models, given)
+    finally:
+        hook.remove()
+    assert set(sizes) == {1}
+    assert_same(output.loss, whole.loss, TOLERANCE)
+    assert_same(output.logits, whole.logits, TOLERANCE)
+    assert_same_gradients(found, expected, tolerances.GRADIENTS["float64"])
 
 
 @pytest.mark.parametrize("form", ["dict", "list"])

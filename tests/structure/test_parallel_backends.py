@@ -56,6 +56,7 @@ KERAS_METHODS = {
 NATIVE = {
     "pt/layers.py: Attention.attend": "both directions of a cross layer are computed together",
     "pt/layers.py: _with_bias": "a mask that is all 1 is left out; a graph cannot look at values",
+    "pt/layers.py: gather_tokens": "beside the lookup of embeddings in Keras, with whose gradient it is written",
     "pt/cross_layer.py: can_attend_together": "its gain was not measured in TensorFlow",
     "pt/cross_layer.py: attend_together": "the same",
     "inference/tf.py: NumpyModel._graph": "PyTorch packs without a graph",

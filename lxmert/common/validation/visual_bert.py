@@ -28,6 +28,7 @@ _INTEGERS = {
     "position_ids": "integers (positions)",
     "visual_token_type_ids": "integers (token types)",
     "image_text_alignment": "integers (positions of words, -1 for none)",
+    "output_positions": "integers (positions in the sequence)",
 }
 _FLOATS = ("inputs_embeds", "visual_embeds")
 
@@ -65,6 +66,7 @@ def check_visual_bert_inputs(
     if regions is not None:
         for name in ("visual_attention_mask", "visual_token_type_ids"):
             check_shape(given, name, regions, f"{letters}, R")
+    check_shape(given, "output_positions", (text[0], None), "B, P")
     heads, layers = config.num_attention_heads, config.num_hidden_layers
     if "head_mask" in given and not any(fits(given["head_mask"].shape, s) for s in ((heads,), (layers, heads))):
         raise ValueError(
