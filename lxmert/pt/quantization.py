@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lxmert.weights.naming.quantized import is_quantized
 
-from ._compat import PUBLIC_ONLY, version_of
+from ._compat import PUBLIC_ONLY
 from .cpu_kernels.dispatch import has_hooks, known_layer
 from .cpu_kernels.int8 import (
     Int8Weight,
@@ -21,6 +21,7 @@ from .cpu_kernels.int8 import (
     plain_weight,
     round_rows,
 )
+from .cpu_kernels.packing import WeightState
 
 _ROWS = 384  # of a feed-forward layer that are computed at a time, so that they stay in the cache
 
@@ -44,9 +45,7 @@ class Int8Linear(nn.Module):
         self.register_buffer("weight_scale", torch.ones(out_features, dtype=torch.float32, device=device))
         values = torch.zeros(out_features, dtype=dtype, device=device) if bias else None
         self.bias = None if values is None else nn.Parameter(values, requires_grad=False)
-        self._packed: dict[
-            int, tuple[list[tuple[int, object]], list[Any], Int8Weight]
-        ] = {}  # by the number of layers in one
+        self._packed: dict[int, tuple[list[WeightState], Int8Weight]] = {}  # by the number of layers in one
         self.register_load_state_dict_pre_hook(_round_loaded)
 
     @classmethod
@@ -121,22 +120,27 @@ def weight_of(layers: Sequence[Int8Linear], x: Tensor) -> Int8Weight:
     if not can_use_onednn(x):
         return plain_weight(*_joined(layers), computing_dtype(x))
     first = layers[0]
-    tensors = [tensor for layer in layers for tensor in (layer.weight, layer.weight_scale, layer.bias)]
-    state = [(id(tensor), version_of(tensor)) for tensor in tensors if tensor is not None]
     known = first._packed.get(len(layers))
-    if known is None or known[0] != state:
+    if known is None or not all(state.is_of(layer.weight) for state, layer in zip(known[0], layers, strict=True)):
         with torch.inference_mode(False), torch.no_grad():
-            # With the tensors, so that no other gets the id of one.
-            known = first._packed[len(layers)] = (state, tensors, packed_weight(*_joined(layers)))
-    return known[2]
+            states = [WeightState(layer.weight) for layer in layers]
+            known = first._packed[len(layers)] = (states, packed_weight(*_joined(layers)))
+    scale, bias = _joined_rows(layers)
+    return known[1]._replace(scale=scale, bias=None if bias is None else bias.float())
 
 
 def _joined(layers: Sequence[Int8Linear]) -> tuple[Tensor, Tensor, Tensor | None]:
     """Weights, scales and biases of layers, one after the other."""
-    weights, scales, biases = zip(*((x.weight, x.weight_scale, x.bias) for x in layers), strict=True)
+    weights = [layer.weight.detach() for layer in layers]
+    return (weights[0] if len(weights) == 1 else torch.cat(weights), *_joined_rows(layers))
+
+
+def _joined_rows(layers: Sequence[Int8Linear]) -> tuple[Tensor, Tensor | None]:
+    """The scales and biases alone."""
     if len(layers) == 1:
-        return weights[0].detach(), scales[0], biases[0]
-    return torch.cat(weights), torch.cat(scales), None if biases[0] is None else torch.cat(biases)
+        return layers[0].weight_scale, layers[0].bias
+    scales, biases = zip(*((layer.weight_scale, layer.bias) for layer in layers), strict=True)
+    return torch.cat(scales), None if biases[0] is None else torch.cat(biases)
 
 
 def are_int8(layers: Sequence[nn.Module], x: Tensor) -> bool:

@@ -126,6 +126,12 @@ def test_packed_weights_follow_the_layer(onednn):
         assert torch.equal(layer(x), expected)
         layer.weight_scale.mul_(2)
         assert not torch.equal(layer(x), expected)
+        for changed in ("weight", "weight_scale", "bias"):  # which PyTorch does not count
+            tensor = getattr(again[1], changed)
+            tensor.data.mul_(-1 if changed == "weight" else 2)
+            found = again[1](x), linears([again[1], layer], x)[0]
+            with use_cpu_kernels(False):
+                assert all(torch.equal(each, again[1](x)) for each in found), changed
         again[0].load_state_dict(other.state_dict(), assign=True)
         assert torch.equal(again[0](x), expected)
     assert [*layer.state_dict()] == ["weight", "bias", "weight_scale"]

@@ -122,7 +122,7 @@ class _Known:
 
     def __init__(self, weights: Sequence[Tensor], forget: Callable[[object], None]):
         self.trained = _training
-        self.parts = tuple(_Part(weight, forget) for weight in weights)
+        self.parts = tuple(WeightState(weight, forget) for weight in weights)
         self.uses = 0  # until it is packed
         self.packed: Tensor | None = None
         self.size = 0  # the bytes of `packed`
@@ -132,18 +132,18 @@ class _Known:
         """Whether these are the same weights in the same state."""
         if self.trained is not _training:
             return False
-        for part, weight in zip(self.parts, weights, strict=True):
-            if part.storage() is not weight.untyped_storage() or part.state != _state(weight):
-                return False
-            if not torch.equal(torch.as_strided(weight, *part.diagonal), part.values):
-                return False
-        return True
+        return all(part.is_of(weight) for part, weight in zip(self.parts, weights, strict=True))
 
 
-class _Part:
-    """A weight, its state, and some of its values."""
+class WeightState:
+    """The state of a weight [out, in], and some of its values.
 
-    def __init__(self, weight: Tensor, forget: Callable[[object], None]):
+    Args:
+        weight: the weight, which is not kept alive.
+        forget: called when its memory is freed.
+    """
+
+    def __init__(self, weight: Tensor, forget: Callable[[object], None] | None = None):
         # Not the weight itself: `torch.utils.swap_tensors` refuses a tensor that has weak references.
         self.storage = weakref.ref(weight.untyped_storage(), forget)
         self.state = _state(weight)
@@ -153,6 +153,12 @@ class _Part:
         # Some values of each block of rows and of columns; sizes and strides as `torch.as_strided` takes them.
         self.diagonal = (count,), (steps[0] * weight.stride(0) + steps[1] * weight.stride(1),)
         self.values = torch.as_strided(weight, *self.diagonal).detach().clone()
+
+    def is_of(self, weight: Tensor) -> bool:
+        """Whether a weight is this one, in this state."""
+        if self.storage() is not weight.untyped_storage() or self.state != _state(weight):
+            return False
+        return torch.equal(torch.as_strided(weight, *self.diagonal), self.values)
 
 
 class use_packed_weights:
