@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dtype",
         choices=_DTYPES,
-        help="dtype of the weights (default: unchanged); int8, for folders: of the matrices of the layers, with scales",
+        help="dtype of the weights (default: unchanged); int8, for folders: of the encoders' matrices, with scales",
     )
     parser.add_argument(
         "--max-shard-size",

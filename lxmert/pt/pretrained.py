@@ -120,7 +120,7 @@ class PreTrainedModel(Resizable):
     def prune_heads(self, heads: Mapping[str, Iterable[int]]) -> None:
         """Prune attention heads; see `Resizable.prune_heads`. A quantized model is pruned before it is quantized."""
         if self.is_quantized:
-            raise ValueError(f"this {type(self).__name__} is quantized: prune it before.")
+            raise ValueError(f"this {type(self).__name__} is quantized: prune its heads before quantize().")
         super().prune_heads(heads)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

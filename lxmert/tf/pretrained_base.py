@@ -95,8 +95,8 @@ class PreTrainedBase(NoSaveSignature, OpenLayer, KerasFormats):
         """Make a model from an open file: what was found, and the rest newly initialized."""
         if found.quantize is None and any(map(file.is_int8, found.parameters)):
             warn_caller(
-                f"{file.file.path} holds int8 matrices, which PyTorch computes in; the Keras model gets floating-point "
-                "numbers, int8 times scale. quantize=False says that this is wanted."
+                f"{file.file.path} holds int8 matrices. The Keras model gets floating-point numbers, int8 times scale; "
+                "only PyTorch computes in int8. from_pretrained(quantize=False) loads them without this warning."
             )
         if model is not None:
             model = model if dtype is None else cls._new_with_own_layers(file.config, {**options, "dtype": dtype})

@@ -242,8 +242,8 @@ class LoadableModel(NamedModel):
         """Refuse a `quantize` that this class cannot do."""
         if quantize not in (None, False):
             raise ValueError(
-                f"{owner}: {setting('quantize')} must be None or False; got {quantize!r}. The models of words and "
-                'regions take "int8" in PyTorch.'
+                f"{owner}: {setting('quantize')} is for the PyTorch models of words and regions; got {quantize!r}. "
+                "Leave it out here."
             )
 
     @classmethod

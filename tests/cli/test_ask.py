@@ -36,7 +36,9 @@ def test_answers_in_int8(image, lxmert, refused):
     command = ("ask", image, "what color is the shape?", "--quantize", "int8")
     status, out, _ = lxmert(*command)
     assert (status, out.split("?")[1].split()[0]) == (0, lxmert(*command[:3])[1].split("?")[1].split()[0])
-    assert "--quantize must be None or False; got 'int8'" in refused(*command, "--backend", "tf")
+    assert "--quantize is for the PyTorch models of words and regions; got 'int8'" in refused(
+        *command, "--backend", "tf"
+    )
 
 
 def test_a_question_without_a_known_word_is_a_warning(image, lxmert):

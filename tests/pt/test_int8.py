@@ -212,6 +212,6 @@ def test_what_a_quantized_model_refuses():
         model.quantize()
     with pytest.raises(ValueError, match="not trained"):
         model.train()
-    with pytest.raises(ValueError, match="prune it before"):
+    with pytest.raises(ValueError, match="prune its heads before"):
         model.prune_heads({0: [0]})
     assert not model.eval().training

@@ -103,6 +103,6 @@ _NEARLY = 1.1
 _HALF = 0.65  # Zen 5: 0.45; Zen 4: 0.8 to 0.9
 _LOCK = Lock()
 _measured = ""
-_setting = os.environ.get("LXMERT_CPU_PRODUCTS", "auto")
+_setting = os.environ.get("LXMERT_CPU_PRODUCTS") or "auto"
 if _setting not in _LIBRARIES:
     raise ValueError(f"the environment variable LXMERT_CPU_PRODUCTS must be {_EXPECTED}; got {_setting!r}.")
