@@ -59,7 +59,7 @@ def add_model_files(parser: argparse.ArgumentParser, features: str) -> None:
     parser.add_argument(
         "--quantize",
         choices=("int8",),
-        help="PyTorch: round the weights of the encoders to int8, and compute in int8 (default: as they are stored)",
+        help="round the weights of the encoders to int8, and compute in int8 (default: as they are stored)",
     )
     add_set(parser)
     add_revision(parser)

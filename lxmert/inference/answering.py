@@ -146,7 +146,7 @@ class VisualQuestionAnswering:
             detector, features, detector_options: see the class. A model that reads the features of an object detector
                 needs one of the first two.
             pack_weights: see the class.
-            quantize: "int8" rounds the matrices of the layers, in PyTorch; see the model's `from_pretrained`.
+            quantize: "int8" rounds the matrices of the layers; see the model's `from_pretrained`.
             revision: of a model on the hub: a branch, a tag or a commit.
             cache_dir, token, local_files_only: of the hub, also for a detector given by its source; see `HubOptions`.
             overrides: fields of the configuration with other values than the file's.

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from lxmert.utils.file_bytes import ALIGNED, empty_aligned
 from lxmert.weights.base_model import StoredModel
-from lxmert.weights.checkpoint import Checkpoint, CheckpointMismatchError
+from lxmert.weights.checkpoint import Checkpoint
 from lxmert.weights.formats.int8_file import INT8, SCALE
+from lxmert.weights.int8_rounding import int8_parameters
 from lxmert.weights.loading import Found
 from lxmert.weights.naming.key_mapping import Parameter
 from lxmert.weights.naming.quantized import is_quantized
@@ -44,15 +45,8 @@ def weight_reader(file: Checkpoint, found: Found) -> Callable[[Parameter], Tenso
     Raises:
         CheckpointMismatchError: the file has some layers in int8, and others not, and nothing says which it should be.
     """
-    matrices = [p for p in found.parameters if p.leaf.torch == "weight" and is_quantized(p.module)]
-    stored = [p for p in matrices if file.is_int8(p)]
-    if found.quantize is None and 0 < len(stored) < len(matrices):
-        raise CheckpointMismatchError(
-            f'{file.file.path} has {len(stored)} of {len(matrices)} layers in int8: pass quantize="int8" to round '
-            "the others too, or quantize=False to load all as floating-point numbers."
-        )
-    wanted = {p.name for p in (matrices if found.quantize else stored if found.quantize is None else ())}
-    room = _make_room([p for p in matrices if p.name in wanted and not file.is_int8(p)])
+    wanted = {p.name: p for p in int8_parameters(file, found)}
+    room = _make_room([p for p in wanted.values() if not file.is_int8(p)])
 
     def read(parameter: Parameter) -> Tensor | RoundedWeight:
         if parameter.name not in wanted:

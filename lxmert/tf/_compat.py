@@ -181,24 +181,38 @@ class WorkerModel:
 def packed_product(x: Any, kernel: Any, bias: Any, gelu: bool) -> Any:  # [B, in], [in, out], [out] -> [B, out]
     """x·kernel + bias, or GELU of it, in a graph that packs the kernel in its first run, and then keeps the copy.
 
-    TensorFlow replaces products with constant kernels by this operator. A kernel of this size would be copied several
-    times as a constant. The fallback: `packing.can_pack` is False, and plain products are taken.
+    TensorFlow replaces products with constant kernels by this operator, but copies such constants several times.
+    The fallback: `packing.can_pack` is False, and plain products are taken.
     """
+    steps = [b"BiasAdd", b"GeluExact"] if gelu else [b"BiasAdd"]
+    attributes = {"T": x.dtype, "num_args": 1, "fused_ops": steps, "is_filter_const": True}
+    return _product("_MklNativeFusedMatMul", [x, kernel, bias], x.dtype, _kernel=b"MklNameChangeOp", **attributes)
+
+
+def packed_sums(x: Any, kernel: Any) -> Any:  # [B, in], [in, out] int8 -> [B, out] float32
+    """x·kernel, exact as integers and then rounded to float32, in such a graph; with the same fallback."""
     import tensorflow as tf
 
-    value, dtype = tf.compat.v1.AttrValue, x.dtype.base_dtype
-    steps = value()
-    steps.list.s.extend([b"BiasAdd", b"GeluExact"] if gelu else [b"BiasAdd"])
-    attributes = {
-        "T": value(type=dtype.as_datatype_enum),
-        "num_args": value(i=1),
-        "fused_ops": steps,
-        "is_filter_const": value(b=True),
-        "_kernel": value(s=b"MklNameChangeOp"),
-    }
-    graph, operator = tf.compat.v1.get_default_graph(), "_MklNativeFusedMatMul"
-    out = graph.create_op(operator, [x, kernel, bias], [dtype], attrs=attributes, name="packed_product").outputs[0]
-    out.set_shape((x.shape[0], kernel.shape[1]))
+    given = [tf.bitcast(x, tf.qint8), tf.bitcast(kernel, tf.qint8), tf.zeros(kernel.shape[1])]
+    ranges = [tf.constant(each) for each in (-127.0, 127.0, -127.0, 127.0)]  # so the scales are 1
+    types = {"Tdevice_inputs": [each.dtype for each in given], "Thost_inputs": [tf.float32] * 4}
+    others = {"T1": tf.qint8, "T2": tf.qint8, "Tdevice_outputs": [tf.float32], "fused_ops": [b"BiasAdd", b"Dequantize"]}
+    return _product("_QuantizedMatMul", [*given, *ranges], tf.float32, is_weight_const=True, **types, **others)
+
+
+def _product(operator: str, inputs: list[Any], dtype: Any, **attributes: Any) -> Any:
+    """The output of a product that TensorFlow has for its own graphs only."""
+    import tensorflow as tf
+
+    fields, named = {bool: "b", bytes: "s", int: "i", tf.DType: "type"}, {}
+    for name, given in attributes.items():
+        named[name] = value = tf.compat.v1.AttrValue()
+        for each in given if isinstance(given, list) else ():
+            getattr(value.list, fields[type(each)]).append(getattr(each, "as_datatype_enum", each))
+        if not isinstance(given, list):
+            setattr(value, fields[type(given)], getattr(given, "as_datatype_enum", given))
+    out = tf.compat.v1.get_default_graph().create_op(operator, inputs, [dtype], attrs=named, name="packed").outputs[0]
+    out.set_shape((inputs[0].shape[0], inputs[1].shape[1]))
     return out
 
 

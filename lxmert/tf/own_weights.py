@@ -6,7 +6,8 @@ layers that it has too. So a class with the same layers in either backend reads 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import keras
@@ -14,13 +15,15 @@ import numpy as np
 from keras import ops
 
 from lxmert.utils.messages import first_few
+from lxmert.weights.formats.int8_file import SCALE
 from lxmert.weights.formats.raw_io import is_float
 from lxmert.weights.formats.safetensors import NamedArray
-from lxmert.weights.naming.key_mapping import Parameter
+from lxmert.weights.naming.key_mapping import Parameter, published
 from lxmert.weights.save_folder import LazyTensor
 from lxmert.weights.saving import Saved
 
 from .added_layers import all_layers, child_layers
+from .int8 import Int8Linear
 from .named_weights import to_torch_layout
 
 # The layers that PyTorch has too, with its names of their variables.
@@ -59,6 +62,8 @@ def own_weights(model: Any) -> dict[str, OwnWeight]:
     in_table = {id(weight) for _, weight in _table_weights(model)}
     found: dict[str, OwnWeight] = {}
     for path, layer in all_layers(model):
+        if isinstance(layer, Int8Linear):
+            continue
         # A sequential model numbers its layers.
         place = [part for part in path.split(".") if part not in ("", "layers")]
         names = next((leaves for kind, leaves in _LAYERS.items() if isinstance(layer, kind)), {})
@@ -101,7 +106,7 @@ def saved_weights(model: Any) -> Saved:
         ValueError: something of the model cannot be written so that it is read again; the message names it.
     """
     table = list(_table_weights(model))
-    problems = [problem for parameter, weight in table if (problem := _problem(parameter, weight))]
+    problems = [problem for parameter, weight in table if (problem := _problem(model, parameter, weight))]
     own = own_weights(model)
     problems += [
         f"{name} holds {w.variable.dtype}" for name, w in own.items() if not is_float(np.dtype(w.variable.dtype))
@@ -119,10 +124,20 @@ def saved_weights(model: Any) -> Saved:
         return LazyTensor(p, np.dtype(w.dtype), lambda: to_torch_layout(p, ops.convert_to_numpy(w)))
 
     others: list[NamedArray] = [(name, np.dtype(w.variable.dtype), w.shape, w.read) for name, w in own.items()]
-    return Saved([item(p, w) for p, w in table], others)
+    return Saved([item(p, w) for p, w in table], [*others, *_scales(model, table)])
 
 
-def _problem(parameter: Parameter, weight: Any) -> str | None:
+def _scales(model: Any, table: Sequence[tuple[Parameter, Any]]) -> Iterator[NamedArray]:
+    """The scales of int8 kernels, under their names in the file."""
+    mapping = published(model.config.model_type)
+    for parameter, weight in table:
+        if weight.dtype == "int8":
+            scale = ops.convert_to_numpy(model.locate(parameter)[0].scale).reshape(-1, 1)
+            name = mapping.key(parameter, model.nested) + SCALE
+            yield name, scale.dtype, scale.shape, partial(np.asarray, scale)
+
+
+def _problem(model: Any, parameter: Parameter, weight: Any) -> str | None:
     """Why a parameter cannot be saved under its name."""
     if weight is None:
         return f"{parameter.name} is not there, because its layer was replaced"
@@ -131,7 +146,14 @@ def _problem(parameter: Parameter, weight: Any) -> str | None:
     shape = parameter.leaf.torch_shape(tuple(weight.shape))
     if shape != parameter.shape:
         return f"{parameter.name} is {list(shape)} instead of {list(parameter.shape)}"
-    return None if is_float(np.dtype(weight.dtype)) else f"{parameter.name} is quantized ({weight.dtype})"
+    if is_float(np.dtype(weight.dtype)):
+        return None
+    layer, _ = model.locate(parameter)
+    if not isinstance(layer, Int8Linear):
+        return f"{parameter.name} is quantized ({weight.dtype}) by Keras"
+    scale = ops.convert_to_numpy(layer.scale)
+    proper = np.isfinite(scale).all() and (scale > 0).all()
+    return None if proper else f"{parameter.name}{SCALE} holds numbers that are not positive and finite"
 
 
 def _other_kinds(model: Any) -> Iterator[str]:

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ._compat import PUBLIC_ONLY, packed_product
+from ._compat import PUBLIC_ONLY, packed_product, packed_sums
 
 
 class PackedGraph:
@@ -127,12 +127,22 @@ def packed_linear(layer: keras.layers.Dense, x: Any, gelu: bool = False) -> Any:
     return packed_product(x, tf.convert_to_tensor(kernel.value), tf.convert_to_tensor(bias.value), gelu)
 
 
+def packed_int8_product(kernel: keras.Variable, x: Any) -> Any:  # [B, in] int8 -> [B, out] float32 or None
+    """The sums x · kernel of integers by an int8 kernel that is packed; None where `packed_linear` is None."""
+    packing = _IN_USE.get()
+    if packing is None or not can_pack("int8") or not packing.take(kernel):
+        return None
+    return packed_sums(x, tf.convert_to_tensor(kernel.value))
+
+
 @functools.cache
 def can_pack(dtype: str) -> bool:
     """Whether this build of TensorFlow has the packed product for CPUs, and it computes what the plain one does."""
-    if PUBLIC_ONLY or dtype not in ("float32", "bfloat16") or tf.config.list_logical_devices("GPU"):
+    if PUBLIC_ONLY or dtype not in ("float32", "bfloat16", "int8") or tf.config.list_logical_devices("GPU"):
         return False
     with tf.init_scope():
+        if dtype == "int8":
+            return _sums_are_exact()
         x, kernel, bias = (tf.random.stateless_normal(shape, (0, 1)) for shape in ((3, 64), (64, 32), (32,)))
         x, kernel, bias = (tf.cast(each, dtype) for each in (x, kernel / 8, bias))
         plain = tf.cast(tf.matmul(x, kernel) + bias, "float32")
@@ -143,6 +153,19 @@ def can_pack(dtype: str) -> bool:
         tolerance = 1e-4 if dtype == "float32" else 0.05
         apart = [tf.cast(packed[0], "float32") - plain, tf.cast(packed[1], "float32") - tf.nn.gelu(plain)]
         return bool(tf.reduce_max(tf.abs(apart)) < tolerance)
+
+
+def _sums_are_exact() -> bool:
+    """Whether the packed product of int8 numbers is that of the integers."""
+    x, kernel = (np.arange(n * 3000).reshape(n, -1) ** 2 % 255 - 127 for n in (5, 40))
+    x[0], kernel[0], x[1], kernel[1] = 127, 127, -127, -127  # the largest sums that there are
+    # In float32, as the operator returns them.
+    expected = (x @ kernel.T).astype(np.float32)
+    rows, columns = tf.constant(x, tf.int8), tf.constant(kernel.T, tf.int8)
+    try:
+        return np.array_equal(tf.function(lambda: packed_sums(rows, columns))(), expected)
+    except Exception:  # a build without the operator, or with another signature
+        return False
 
 
 _IN_USE: ContextVar[Packing | None] = ContextVar("packing", default=None)

@@ -14,10 +14,12 @@ from lxmert.common.config import LxmertConfig, VisualBertConfig
 from lxmert.common.config.base import ModelConfig
 from lxmert.common.specs import SPECS
 from lxmert.utils.messages import check_keywords
+from lxmert.weights.loading_arguments import Quantize
 from lxmert.weights.naming.key_mapping import Parameter
 
 from ._compat import WorkerModel, flatten_layers, register_output
 from .dropout import Dropout, ReplayedSeeds
+from .int8 import has_int8_layers
 from .keras_export import KerasExport
 from .layers import ContextBias
 from .losses import describe
@@ -109,6 +111,23 @@ class PreTrainedModel(WorkerModel, Resizable, KerasExport):
     def __init__(self, config: ModelConfig, **kwargs: Any):
         super().__init__(config, **kwargs)
         self.gradient_checkpointing = getattr(self.config, "gradient_checkpointing", False) is True
+
+    @classmethod
+    def _check_quantize(cls, owner: str, quantize: Quantize) -> None:
+        """Refuse what `from_pretrained` does not do."""
+        if quantize not in (None, False, "int8"):
+            raise ValueError(f'{owner}: quantize must be "int8", False or None; got {quantize!r}.')
+
+    @property
+    def is_quantized(self) -> bool:
+        """Whether linear layers are int8: by `from_pretrained`, or by Keras' own `quantize`."""
+        return has_int8_layers(self)
+
+    def prune_heads(self, heads: Mapping[str, Iterable[int]]) -> None:
+        """Prune attention heads; see `Resizable.prune_heads`. A quantized model is pruned before it is quantized."""
+        if self.is_quantized:
+            raise ValueError(f"this {type(self).__name__} is quantized: prune it before.")
+        super().prune_heads(heads)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Refuse names that are unknown or given twice, and call the model."""

@@ -10,7 +10,6 @@ import keras
 import numpy as np
 
 from lxmert.common.config.base import ModelConfig
-from lxmert.utils.messages import warn_caller
 from lxmert.weights.checkpoint import Checkpoint
 from lxmert.weights.loading import Found, Placement
 from lxmert.weights.naming.key_mapping import Parameter
@@ -20,6 +19,7 @@ from lxmert.weights.saving import Saved
 from ._compat import NoSaveSignature, OpenLayer
 from .added_layers import build_added, mark_made
 from .init import skip_init
+from .int8 import assign_weights, quantize_rest, weight_reader
 from .keras_formats import KerasFormats
 from .own_weights import own_weights, saved_weights
 
@@ -93,31 +93,28 @@ class PreTrainedBase(NoSaveSignature, OpenLayer, KerasFormats):
     @classmethod
     def _load(cls, file: Checkpoint, found: Found, dtype: Any, options: Mapping[str, Any], model: Self | None) -> Self:
         """Make a model from an open file: what was found, and the rest newly initialized."""
-        if found.quantize is None and any(map(file.is_int8, found.parameters)):
-            warn_caller(
-                f"{file.file.path} holds int8 matrices. The Keras model gets floating-point numbers, int8 times scale; "
-                "only PyTorch computes in int8. from_pretrained(quantize=False) loads them without this warning."
-            )
         if model is not None:
             model = model if dtype is None else cls._new_with_own_layers(file.config, {**options, "dtype": dtype})
             return model._fill(file, found)  # type: ignore[union-attr]
-        with file.arrays(found.parameters, keras_layout=True) as arrays:
+        with file.reading(found.parameters, weight_reader(file, found)) as weights:
             with skip_init():
                 model = cls(file.config, dtype=dtype, **options)
-            for parameter, values in arrays:
-                model._assign_keras_layout(parameter, values)
+            assign_weights(model, weights)
         new = set(found.report.new)
         model._init_missing([parameter for parameter in model.table_parameters() if parameter.name in new])
+        if found.quantize:
+            quantize_rest(model)
         return model
 
     def _fill(self, file: Checkpoint, found: Found) -> Self:
         """Copy what was found into a model of a user's class."""
-        with file.arrays(found.parameters, keras_layout=True) as arrays:
-            for parameter, values in arrays:
-                self._assign_keras_layout(parameter, values)
+        with file.reading(found.parameters, weight_reader(file, found)) as weights:
+            assign_weights(self, weights)
         own = own_weights(self)
         for name in found.own:
             own[name].assign(file.read_own(name))
+        if found.quantize:
+            quantize_rest(self)
         return self
 
     def _init_missing(self, new: list[Parameter]) -> None:

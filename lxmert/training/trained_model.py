@@ -65,7 +65,7 @@ class TrainedModel:
         config: fields of its configuration with other values than the file's.
         hub: the revision and other options of a model on the hub.
         with_model: whether to load the model; without it only its files are opened, for `ray_prediction`.
-        quantize: "int8" rounds its matrices, in PyTorch; see `from_pretrained`.
+        quantize: "int8" rounds its matrices; see `from_pretrained`.
         changes: settings to override: backend, precision, device, ...
 
     Raises:

@@ -9,9 +9,10 @@ import numpy as np
 
 from lxmert.utils.messages import first_few
 
-from .checkpoint import Checkpoint
+from .checkpoint import Checkpoint, CheckpointMismatchError
 from .formats.int8_file import INT8, SCALE
 from .formats.safetensors import NamedArray
+from .loading import Found
 from .naming.key_mapping import Parameter, published
 from .naming.quantized import is_quantized
 from .save_folder import LazyTensor
@@ -26,6 +27,33 @@ def round_rows(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:  # [out, in
     number = wide.dtype.type
     scale = np.maximum(np.abs(wide).max(-1, keepdims=True) * number(1 / _LARGEST), number(_SMALLEST))
     return np.rint(wide * (1 / scale)).astype(INT8), scale.astype(_FLOAT32)
+
+
+def int8_parameters(file: Checkpoint, found: Found) -> list[Parameter]:
+    """The parameters that a model gets in int8, of those that a file gives it.
+
+    Raises:
+        CheckpointMismatchError: the file has some layers in int8, and others not, and nothing says which it should be.
+    """
+    matrices = [p for p in found.parameters if p.leaf.torch == "weight" and is_quantized(p.module)]
+    stored = [p for p in matrices if file.is_int8(p)]
+    if found.quantize is None and 0 < len(stored) < len(matrices):
+        raise CheckpointMismatchError(
+            f'{file.file.path} has {len(stored)} of {len(matrices)} layers in int8: pass quantize="int8" to round '
+            "the others too, or quantize=False to load all as floating-point numbers."
+        )
+    return matrices if found.quantize else stored if found.quantize is None else []
+
+
+def read_int8(checkpoint: Checkpoint, parameter: Parameter) -> tuple[np.ndarray, np.ndarray]:  # -> [out, in], [out]
+    """A matrix as integers and scales, rounded unless the file has it so.
+
+    Raises:
+        ValueError: it holds NaN or infinite numbers.
+    """
+    stored = checkpoint.is_int8(parameter)
+    rows, scale = checkpoint.read_int8(parameter) if stored else _rounded(checkpoint, parameter)
+    return rows, scale.reshape(-1)
 
 
 Int8 = Callable[[], tuple[np.ndarray, np.ndarray]]

@@ -101,9 +101,9 @@ class LoadableModel(NamedModel):
             dtype: of the parameters, in PyTorch torch.float16 or "float16", say; in Keras a dtype or policy ("float32",
                 "mixed_bfloat16", …); "auto" is that of the file. The framework's default by default. Also as
                 `torch_dtype`.
-            quantize: in PyTorch "int8" rounds the matrices of the layers to int8, as `model.quantize("int8")` does,
+            quantize: "int8" rounds the matrices of the layers to int8, as `model.quantize("int8")` does in PyTorch,
                 one after the other; by default they are what they are in the file. False makes them floating-point
-                numbers, int8 times scale, as they always are in Keras.
+                numbers, int8 times scale.
             state_dict: tensors by name that are loaded instead of a file (PyTorch); they are copied. Without `source`
                 `config` has to be given.
             only: "backbone" leaves every head newly initialized.
@@ -242,8 +242,8 @@ class LoadableModel(NamedModel):
         """Refuse a `quantize` that this class cannot do."""
         if quantize not in (None, False):
             raise ValueError(
-                f"{owner}: {setting('quantize')} is for the PyTorch models of words and regions; got {quantize!r}. "
-                "Leave it out here."
+                f"{owner}: {setting('quantize')} must be None or False; got {quantize!r}. The models of words and "
+                'regions take "int8".'
             )
 
     @classmethod

@@ -30,7 +30,7 @@ class DTypePolicy(Protocol):
 DType = str | TensorDType | DTypePolicy | None
 Quantize = str | bool | None
 
-_FLOATS = 'pass quantize="int8" (PyTorch), or quantize the loaded model instead'
+_FLOATS = 'pass quantize="int8", or quantize the loaded model instead'
 _ONE_PROCESS = "a model is loaded in one process; wrap the loaded model in DDP or FSDP2"
 
 NEUTRAL = SHARED | {

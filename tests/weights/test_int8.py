@@ -101,7 +101,7 @@ def test_config_says_what_is_int8(model, folders):
     assert not hasattr(type(model).from_pretrained(folders / "int8").config, "quantization_config")
 
 
-def test_floating_point_numbers_on_request_and_in_keras(model, folders):
+def test_floating_point_numbers_on_request(model, folders):
     floats = type(model).from_pretrained(folders / "int8", quantize=False, dtype=torch.float64)
     int8 = type(model).from_pretrained(folders / "int8").state_dict()
     for name, value in floats.state_dict().items():
@@ -109,8 +109,8 @@ def test_floating_point_numbers_on_request_and_in_keras(model, folders):
         wanted = int8[name] if scale is None else int8[name].float() * scale[:, None]
         assert torch.equal(value, wanted.double()), name
     name = type(model).__name__
-    with pytest.warns(UserWarning, match="int8 times scale; only PyTorch"):
-        keras_model = getattr(tf, f"TF{name}").from_pretrained(folders / "int8", dtype="float64")
+    keras_model = getattr(tf, f"TF{name}").from_pretrained(folders / "int8", dtype="float64", quantize=False)
+    assert not keras_model.is_quantized
     for parameter, weight in keras_model.weights_by_name():
         module, attribute = floats.locate(parameter)
         assert np.array_equal(parameter.leaf.to_torch(np.array(weight)), getattr(module, attribute).detach())
@@ -119,10 +119,11 @@ def test_floating_point_numbers_on_request_and_in_keras(model, folders):
 def test_another_value_of_quantize():
     with pytest.raises(ValueError, match=r'quantize must be "int8", False or None; got \'int4\''):
         pt.LxmertModel.from_pretrained("folder", quantize="int4")
-    with pytest.raises(ValueError, match=r"quantize is for the PyTorch models of words and regions; got 'int8'"):
-        tf.TFLxmertModel.from_pretrained("folder", quantize="int8")
-    with pytest.raises(ValueError, match=r"quantize is for the PyTorch models"):
-        pt.VisualGenomeDetector.from_pretrained("folder", quantize="int8")
+    with pytest.raises(ValueError, match=r'quantize must be "int8", False or None; got \'int4\''):
+        tf.TFLxmertModel.from_pretrained("folder", quantize="int4")
+    for kind in (pt.VisualGenomeDetector, tf.TFVisualGenomeDetector):
+        with pytest.raises(ValueError, match=r"quantize must be None or False; got 'int8'\. The models of words"):
+            kind.from_pretrained("folder", quantize="int8")
 
 
 def test_own_classes(folder):
@@ -290,8 +291,9 @@ def test_bad_scales(scale, message, folder):
 )
 def test_files_that_are_half_int8(changes, message, folder):
     damage(folder, **changes)
-    with pytest.raises(CheckpointMismatchError, match=message):
-        pt.LxmertForPreTraining.from_pretrained(folder)
+    for kind in (pt.LxmertForPreTraining, tf.TFLxmertForPreTraining):
+        with pytest.raises(CheckpointMismatchError, match=message):
+            kind.from_pretrained(folder)
 
 
 def test_half_int8_on_request(folder):
