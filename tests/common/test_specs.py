@@ -20,7 +20,7 @@ from tests.weights.weight_folders import CONFIG_OF
 OPTIONS = ("output_attentions", "output_hidden_states", "return_dict")
 INPUTS = {"lxmert": LXMERT_INPUTS, "visual_bert": VISUAL_BERT_INPUTS}
 KEYWORDS = {
-    "VisualBertModel": (*VISUAL_BERT_INPUTS, *OPTIONS),
+    "VisualBertModel": (*VISUAL_BERT_INPUTS, *OPTIONS, "output_positions"),
     "VisualBertForPreTraining": (*VISUAL_BERT_INPUTS, *OPTIONS, "labels", "sentence_image_labels"),
     "VisualBertForMultipleChoice": (*VISUAL_BERT_INPUTS, *OPTIONS, "labels"),
     "VisualBertForQuestionAnswering": (*VISUAL_BERT_INPUTS, *OPTIONS, "labels"),
@@ -35,7 +35,8 @@ def test_arguments_in_order(name, expected):
     assert getattr(lxmert.pt, name).keywords() == getattr(lxmert.tf, f"TF{name}").keywords() == expected
     theirs = inspect.signature(getattr(transformers, name).forward).parameters
     there = [key for key in expected if key in theirs]
-    assert set(expected) - set(there) == {"head_mask"}  # gone from their version 5
+    # The first is gone from their version 5, the second is of this package.
+    assert set(expected) - set(there) - {"output_positions"} == {"head_mask"}
     assert [key for key in theirs if key in SPECS[name].labels or key in VISUAL_BERT_INPUTS] == [
         key for key in there if key in SPECS[name].labels or key in VISUAL_BERT_INPUTS
     ]
