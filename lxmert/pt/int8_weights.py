@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -19,24 +19,10 @@ from lxmert.weights.loading import Found
 from lxmert.weights.naming.key_mapping import Parameter
 from lxmert.weights.naming.quantized import is_quantized
 
-from .cpu_kernels.int8 import computing_dtype, round_rows
 from .named_weights import tensor_of
-from .quantization import Int8Linear
+from .quantization import Int8Linear, RoundedWeight, round_weight
 
 Model = TypeVar("Model", bound=StoredModel)
-
-
-class RoundedWeight(NamedTuple):
-    """The weight of an `Int8Linear`: integers [out, in], and the scale of each row [out]."""
-
-    rows: Tensor
-    scale: Tensor
-
-
-def round_weight(weight: Tensor) -> RoundedWeight:  # [out, in]
-    """The weight of a linear layer in int8, as `quantize` rounds it."""
-    rows, scale = round_rows(weight.to(computing_dtype(weight)))
-    return RoundedWeight(rows, scale[:, 0].float())
 
 
 def weight_reader(file: Checkpoint, found: Found) -> Callable[[Parameter], Tensor | RoundedWeight]:

@@ -18,9 +18,10 @@ from lxmert.weights.save_folder import FileKind
 from lxmert.weights.saving import Saved
 
 from .init import skip_init
-from .int8_weights import RoundedWeight, assign_int8, quantize_rest, weight_reader
+from .int8_weights import assign_int8, quantize_rest, weight_reader
 from .named_weights import NamedWeights, array_of, tensor_of
 from .placement import check_placement, place
+from .quantization import RoundedWeight
 from .state_dicts import own_shapes, pickles, saved_tensors, translate_names
 
 

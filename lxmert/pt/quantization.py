@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,19 @@ from .cpu_kernels.int8 import (
 from .cpu_kernels.packing import WeightState
 
 _ROWS = 384  # of a feed-forward layer that are computed at a time, so that they stay in the cache
+
+
+class RoundedWeight(NamedTuple):
+    """The weight of an `Int8Linear`: integers [out, in], and the scale of each row [out]."""
+
+    rows: Tensor
+    scale: Tensor
+
+
+def round_weight(weight: Tensor) -> RoundedWeight:  # [out, in]
+    """The weight of a linear layer in int8, as `quantize` rounds it."""
+    rows, scale = round_rows(weight.to(computing_dtype(weight)))
+    return RoundedWeight(rows, scale[:, 0].float())
 
 
 @known_layer
@@ -56,9 +69,9 @@ class Int8Linear(nn.Module):
         weight = layer.weight
         new = cls(layer.in_features, layer.out_features, layer.bias is not None, weight.device, weight.dtype)
         if not weight.is_meta:
-            rows, scale = round_rows(weight.to(computing_dtype(weight)))
+            rows, scale = round_weight(weight)
             new.weight.copy_(rows)
-            new.weight_scale.copy_(scale[:, 0])
+            new.weight_scale.copy_(scale)
             if new.bias is not None:
                 new.bias.copy_(layer.bias)
         return new.train(layer.training)
@@ -91,8 +104,7 @@ def _round_loaded(layer: Int8Linear, state_dict: dict[str, Any], prefix: str, *_
     """A hook of `load_state_dict`: a weight of floating-point numbers is rounded; copying it would cut it to zeros."""
     weight = state_dict.get(f"{prefix}weight")
     if isinstance(weight, Tensor) and weight.is_floating_point() and weight.ndim == 2:
-        rows, scale = round_rows(weight.detach().to(computing_dtype(weight)))
-        state_dict[f"{prefix}weight"], state_dict[f"{prefix}weight_scale"] = rows, scale[:, 0].float()
+        state_dict[f"{prefix}weight"], state_dict[f"{prefix}weight_scale"] = round_weight(weight.detach())
 
 
 class _StraightThrough(torch.autograd.Function):
